@@ -1,0 +1,52 @@
+# Runs, tests and checks the project. ARGS goes on to the command: make test ARGS="-k gate -x"
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+STACK := $(BIN)/python deploy/local/stack.py --
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench lint schemas lock clean
+
+help:  ## list these
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until Ctrl-C
+	$(STACK) $(BIN)/optout up $(ARGS)
+
+test: .venv/made  ## every test, with a broker and a Redis beside them
+	$(STACK) $(BIN)/python -m pytest $(ARGS)
+
+bench: .venv/made  ## throughput and latency on this machine
+	$(STACK) $(BIN)/python -m tests.bench $(ARGS)
+
+lint: .venv/made  ## format, style, types, and which way imports run
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy deploy/local/stack.py
+	$(BIN)/lint-imports
+
+schemas: .venv/made  ## write schemas/json anew from the models
+	$(BIN)/optout schemas export $(ARGS)
+
+lock:  ## write deploy/requirements.lock anew from pyproject.toml; ARGS=--upgrade for newer packages
+	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \
+	&& "$$tools/bin/pip" install --quiet uv \
+	&& "$$tools/bin/uv" pip compile --quiet --extra dev --universal --python-version 3.11 \
+	    --generate-hashes --custom-compile-command "make lock" \
+	    --output-file deploy/requirements.lock $(ARGS) pyproject.toml
+
+clean:  ## remove what was made or fetched
+	rm -rf .venv .cache build *.egg-info .hypothesis .*_cache
+	find processor schemas tests deploy -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/made: deploy/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo 'Python 3.11 or newer is needed; name one: make PYTHON=python3.11 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	|| { echo 'venv is missing; on Debian: sudo apt-get install -y python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes --requirement deploy/requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

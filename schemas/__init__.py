@@ -1,0 +1,39 @@
+"""The contract other teams read: one pydantic model per topic and version, and `topics.toml`.
+
+`MODELS` names the model of every topic; `json/` holds the JSON Schema files made from them.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from schemas.block_change import BlockChange
+from schemas.block_list_entry import BlockListEntry
+from schemas.consent_command import ConsentCommand
+from schemas.inbound_message import InboundMessage
+from schemas.message_status import MessageStatus
+from schemas.messaging_service import MessagingService
+from schemas.opt_out_count import OptOutCount
+from schemas.opt_out_notification import OptOutNotification
+from schemas.outbound_message import OutboundMessage
+from schemas.reply_send import ReplySend
+from schemas.webhook_delivery import WebhookDelivery
+
+MODELS: dict[str, type[BaseModel]] = {
+    "inbound-messages.v1": InboundMessage,
+    "outbound-messages.v1": OutboundMessage,
+    "consent-commands.v1": ConsentCommand,
+    "reply-sends.v1": ReplySend,
+    "block-changes.v1": BlockChange,
+    "block-list.v1": BlockListEntry,
+    "opt-out-notifications.v1": OptOutNotification,
+    "allowed-sends.v1": OutboundMessage,
+    "webhook-deliveries.v1": WebhookDelivery,
+    "webhook-retries.v1": WebhookDelivery,
+    "message-statuses.v1": MessageStatus,
+    "opt-out-counts.v1": OptOutCount,
+    "messaging-services.v1": MessagingService,
+}
+"""The model of each topic's values; ``dead-letters.v1`` has none, it keeps records untouched."""
+
+__all__ = ["MODELS"]

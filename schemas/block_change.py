@@ -1,0 +1,49 @@
+"""block-changes.v1: the history of the block list."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from schemas.common import (
+    ChangeId,
+    ChannelGroup,
+    Mark,
+    Number,
+    OptOutType,
+    Record,
+    Scope,
+    SenderAddress,
+    Sid,
+    Time,
+)
+
+
+class Cause(Record):
+    """What changed the list: a message's keyword or an operator's command."""
+
+    id: Sid = Field(description="The message's sid or the command's id.")
+    source: str = Field(description="`keyword`, or as the command says.")
+    kind: OptOutType | None = None
+    keyword: str | None = None
+    sender: SenderAddress | None = None
+    reason: str | None = None
+
+
+class BlockChange(Record):
+    """One recipient went on the list, or came off it, in one place; only where it did change."""
+
+    change_id: ChangeId = Field(description="Made from the cause: the same at every replay.")
+    account_sid: Sid
+    scope: Scope
+    messaging_service_sid: Sid | None = None
+    sender: SenderAddress | None = None
+    carrier: bool = Field(
+        default=False, description="The toll-free network's own block on (sender, recipient)."
+    )
+    recipient: Number
+    channel_group: ChannelGroup
+    blocked: bool
+    previous: bool
+    cause: Cause
+    mark: Mark
+    at: Time

@@ -1,0 +1,40 @@
+"""block-list.v1 (compacted): every block on one recipient, the durable truth of the list."""
+
+from __future__ import annotations
+
+from schemas.common import (
+    ChangeId,
+    ChannelGroup,
+    Mark,
+    Number,
+    Record,
+    Scope,
+    SenderAddress,
+    Sid,
+    Time,
+)
+
+
+class StandingBlock(Record):
+    """One block that stands."""
+
+    account_sid: Sid
+    scope: Scope
+    messaging_service_sid: Sid | None = None
+    sender: SenderAddress | None = None
+    carrier: bool = False
+    since: Time
+    change_id: ChangeId
+    mark: Mark
+
+
+class BlockListEntry(Record):
+    """All blocks on a recipient in a channel group; a tombstone when none is left.
+
+    The key is the bare number, with ``whatsapp:`` before it in that channel group; the partition is
+    the bare number's. Header ``mark`` says which write the record, or the tombstone, is of.
+    """
+
+    recipient: Number
+    channel_group: ChannelGroup
+    blocks: list[StandingBlock]

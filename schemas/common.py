@@ -1,0 +1,83 @@
+"""What the models share: how ids, addresses, countries and times are written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal, get_args
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_BODY_CHARACTERS = 4096  # WhatsApp's limit, the longest of the channels
+
+_E164 = r"\+[1-9][0-9]{6,14}"
+
+Sid = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+"""An id; Twilio's are two letters and 32 hexadecimal digits, others are welcome."""
+
+ChangeId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,80}$")]
+"""The id of a block change: its cause's id, then the place it changed."""
+
+Number = Annotated[str, StringConstraints(pattern=rf"^{_E164}$")]
+"""A bare E.164 number."""
+
+RecipientAddress = Annotated[str, StringConstraints(pattern=rf"^(?:whatsapp:|rcs:)?{_E164}$")]
+"""A handset: an E.164 number, perhaps behind a channel prefix."""
+
+# The first letter may stand anywhere in 11 characters; the pattern language has no look-ahead.
+_NAME = "|".join(
+    f"[0-9 +_&-]{{{before}}}[A-Za-z][A-Za-z0-9 +_&-]{{0,{10 - before}}}" for before in range(11)
+)
+SenderAddress = Annotated[
+    str,
+    StringConstraints(
+        pattern=rf"^(?:(?:whatsapp:|rcs:)?{_E164}|[0-9]{{3,8}}|rcs:[A-Za-z0-9_.-]{{1,64}}|{_NAME})$",
+        max_length=68,
+    ),
+]
+"""One of our senders: a number, a short code, an RCS agent or a name with a letter in it."""
+
+Body = Annotated[str, StringConstraints(max_length=MAX_BODY_CHARACTERS)]
+CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+LanguageTag = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2048)]
+Mark = Annotated[str, StringConstraints(pattern=r"^[0-9]+-[0-9]+$")]
+"""Which write to the partition's block list: the owner's epoch in ms, then a counter."""
+
+
+def _pattern_of(annotated: object) -> str:
+    return str(get_args(annotated)[1].pattern)
+
+
+OptOutType = Literal["STOP", "START", "HELP"]
+Scope = Literal["account", "service", "sender"]
+ChannelGroup = Literal["sms", "whatsapp"]
+Time = Annotated[
+    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))
+]
+"""Bounded, so that it can be written again in UTC whatever its zone and fraction were."""
+
+
+class Record(BaseModel):
+    """A value of a topic: JSON, snake_case, times RFC 3339 in UTC; unknown fields are ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
+
+    schema_version: Literal[1] = Field(
+        default=1, description="Only where a writer states it; must be the topic's own."
+    )
+
+
+PATTERNS = {
+    _pattern_of(Sid): "an id: 1 to 64 letters, digits and _ . : -",
+    _pattern_of(ChangeId): "a change id",
+    _pattern_of(Number): "an E.164 number such as +15551234567",
+    _pattern_of(RecipientAddress): "an address: an E.164 number such as +15551234567, with "
+    "whatsapp: or rcs: before it on those channels",
+    _pattern_of(SenderAddress): "a sender: an E.164 number, a short code of 3 to 8 digits, rcs: "
+    "and an agent, or a name of up to 11 characters",
+    _pattern_of(CountryCode): "an ISO 3166 country of two capital letters",
+    _pattern_of(LanguageTag): "a BCP 47 language tag such as es or pt-BR",
+    _pattern_of(Url): "an http or https address",
+    _pattern_of(Mark): "a mark: two numbers with - between",
+}
+"""What each pattern asks for, in words for whoever wrote the record."""

@@ -1,0 +1,33 @@
+"""consent-commands.v1: an operator's or an application's change to the block list."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import StringConstraints, model_validator
+
+from schemas.common import ChannelGroup, Number, Record, Scope, SenderAddress, Sid, Time
+
+
+class ConsentCommand(Record):
+    """Block or unblock one recipient; keyed by the recipient's number."""
+
+    command_id: Sid
+    account_sid: Sid
+    scope: Scope
+    messaging_service_sid: Sid | None = None
+    sender: SenderAddress | None = None
+    recipient: Number
+    channel_group: ChannelGroup = "sms"
+    blocked: bool
+    source: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = None
+    at: Time
+
+    @model_validator(mode="after")
+    def _scope_names_its_target(self) -> ConsentCommand:
+        if self.scope == "service" and self.messaging_service_sid is None:
+            raise ValueError("scope service needs messaging_service_sid")
+        if self.scope == "sender" and self.sender is None:
+            raise ValueError("scope sender needs sender")
+        return self

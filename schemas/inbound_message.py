@@ -1,0 +1,29 @@
+"""inbound-messages.v1: what a carrier received for us."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from schemas.common import (
+    Body,
+    CountryCode,
+    RecipientAddress,
+    Record,
+    SenderAddress,
+    Sid,
+    Time,
+)
+
+
+class InboundMessage(Record):
+    """A message from a recipient to one of our senders; keyed by the recipient's bare number."""
+
+    message_sid: Sid
+    account_sid: Sid
+    messaging_service_sid: Sid | None = None
+    from_: RecipientAddress = Field(alias="from", description="The recipient's handset.")
+    to: SenderAddress = Field(description="Our sender.")
+    body: Body
+    from_country: CountryCode | None = None
+    num_media: int = Field(default=0, ge=0, le=100)
+    received_at: Time

@@ -1,0 +1,49 @@
+"""The JSON Schema files of `json/`: made from the models, for readers that are not Python."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from schemas import MODELS
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def export(folder: Path) -> list[Path]:
+    """Write a file for every topic's model, ``<topic>.json``.
+
+    Args:
+        folder: made where it does not exist; other files in it are left alone.
+
+    Returns:
+        The files, in the order of the topics' names.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in _files().items():
+        path = folder / name
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def differences(folder: Path) -> list[str]:
+    """Which files of a folder are not what the models make now, each with the reason."""
+    made = _files()
+    found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
+    return [
+        *(f"{name}: missing" for name in made if name not in found),
+        *(f"{name}: differs" for name, text in found.items() if made.get(name, text) != text),
+        *(f"{name}: no topic has this name" for name in sorted(found) if name not in made),
+    ]
+
+
+def _files() -> dict[str, str]:
+    return {f"{topic}.json": _text_of(topic) for topic in sorted(MODELS)}
+
+
+def _text_of(topic: str) -> str:
+    schema = MODELS[topic].model_json_schema(by_alias=True)
+    whole = {"$schema": DIALECT, "$id": f"urn:optout:{topic}", **schema}
+    return json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,107 @@
+"""messaging-services.v1 (compacted), and the documents of `services.yaml`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from schemas.common import (
+    CountryCode,
+    LanguageTag,
+    OptOutType,
+    Record,
+    SenderAddress,
+    Sid,
+    Time,
+    Url,
+)
+
+MAX_KEYWORD_CHARACTERS = 34
+MAX_KEYWORDS = 20  # besides the reserved ones
+MAX_REPLY_CHARACTERS = 320
+
+PoolSenderType = Literal["long_code", "toll_free", "short_code", "whatsapp", "rcs", "alphanumeric"]
+Keyword = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_KEYWORD_CHARACTERS)
+]
+
+
+def _as_keywords(given: object) -> object:
+    """Keywords come as a list or comma-separated; empty ones are dropped (R8)."""
+    if isinstance(given, str):
+        given = given.split(",")
+    if isinstance(given, list):
+        return [word for word in given if not (isinstance(word, str) and not word.strip())]
+    return given
+
+
+class Part(BaseModel):
+    """A part of a service's document."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
+
+
+class KeywordSet(Part):
+    """The keywords and the reply of an opt-out type."""
+
+    keywords: Annotated[list[Keyword], BeforeValidator(_as_keywords)]
+    reply: Annotated[str, StringConstraints(min_length=1, max_length=MAX_REPLY_CHARACTERS)]
+
+
+KeywordSets = dict[OptOutType, KeywordSet]
+
+
+class CountryOverride(Part):
+    """Keyword sets of one country, read before the standard ones."""
+
+    country_fallback: bool = Field(
+        default=True, description="False: on a miss, only the reserved words are still tried."
+    )
+    languages: Annotated[dict[LanguageTag, KeywordSets], Field(min_length=1)]
+
+
+class OptOut(Part):
+    """The Advanced Opt-Out configuration in its three layers."""
+
+    enabled: bool = False
+    match: Literal["exact", "tolerant"] = "tolerant"
+    repeat_reply: Literal["once", "always"] = "once"
+    yes_only_when_blocked: bool = False
+    help_when_blocked: list[PoolSenderType] = Field(default_factory=list)
+    standard: KeywordSets = Field(default_factory=dict)
+    languages: dict[LanguageTag, KeywordSets] = Field(default_factory=dict)
+    countries: dict[CountryCode, CountryOverride] = Field(default_factory=dict)
+
+
+class PoolSender(Part):
+    """A sender in the service's pool."""
+
+    address: SenderAddress
+    type: PoolSenderType | None = Field(default=None, description="Read off the address if absent.")
+    country: CountryCode | None = None
+    registered: dict[OptOutType, KeywordSet] | None = Field(
+        default=None, description="What a short code's registration promises."
+    )
+
+
+class ServiceDocument(Part):
+    """A messaging service as `services.yaml` describes it; its configuration is the draft."""
+
+    sid: Sid | None = Field(default=None, description="Made where it is absent.")
+    account_sid: Sid
+    friendly_name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    senders: list[PoolSender] = Field(default_factory=list)
+    inbound_request_url: Url | None = None
+    opt_out: OptOut = Field(default_factory=OptOut)
+
+
+class MessagingService(Record, ServiceDocument):
+    """A messaging service as stored: its document is the draft, beside it what is in force."""
+
+    sid: Sid
+    active: OptOut | None = Field(
+        default=None, description="In force; None until Advanced Opt-Out is enabled."
+    )
+    version: int = Field(ge=1, description="One up with every save.")
+    updated_at: Time

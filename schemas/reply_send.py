@@ -1,0 +1,29 @@
+"""reply-sends.v1: a confirmation for the carrier to send."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from schemas.common import (
+    Body,
+    LanguageTag,
+    OptOutType,
+    RecipientAddress,
+    Record,
+    SenderAddress,
+    Sid,
+)
+
+
+class ReplySend(Record):
+    """The reply to a keyword; it passes no gate, the block it confirms must not stop it."""
+
+    reply_sid: Sid = Field(description="Made from the message's sid: the same at every replay.")
+    in_reply_to: Sid
+    account_sid: Sid
+    messaging_service_sid: Sid | None = None
+    from_: SenderAddress = Field(alias="from")
+    to: RecipientAddress
+    body: Body
+    kind: OptOutType
+    language: LanguageTag | None = None

@@ -1,0 +1,121 @@
+"""Whether a configuration may come into force: every problem, each with its place (R5 to R10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from processor.core.messages import OptOutType
+from processor.core.normalise import exact
+from processor.core.policy import (
+    RESERVED,
+    KeywordSets,
+    MatchMode,
+    OptOutConfig,
+    standard_sets,
+    tolerant_forms,
+)
+from processor.core.services import Service
+
+MAX_KEYWORDS = 20
+
+
+class _Entry(NamedTuple):
+    place: str
+    kind: OptOutType
+    language: str | None
+    keyword: str
+
+
+def problems_of(config: OptOutConfig) -> list[str]:
+    """What is wrong with one configuration, as ``place: what``; empty where it may be saved."""
+    problems = [
+        problem
+        for place, kinds in _sets(config)
+        for kind, keyword_set in kinds.items()
+        for problem in _list_problems(f"{place}.{kind}", kind, keyword_set.keywords, config.match)
+    ]
+    base = [
+        *_entries("standard", None, standard_sets(config)),
+        *(
+            entry
+            for tag, kinds in config.languages.items()
+            for entry in _entries(f"languages.{tag}", tag, kinds)
+        ),
+    ]
+    problems += _clashes(base)
+    for country, override in config.countries.items():
+        problems += _clashes(
+            [
+                entry
+                for tag, kinds in override.languages.items()
+                for entry in _entries(f"countries.{country}.languages.{tag}", tag, kinds)
+            ]
+        )
+    return problems
+
+
+def pool_problems(services: Sequence[Service]) -> list[str]:
+    """Senders that stand in two services of an account, or twice in one (R1)."""
+    owners: dict[tuple[str, str], str] = {}
+    problems = []
+    for service in services:
+        for index, sender in enumerate(service.senders):
+            other = owners.setdefault((service.account_sid, sender.address), service.sid)
+            place = f"{service.sid}: senders.{index}.address"
+            if other != service.sid:
+                problems.append(f"{place}: is in service {other} already; a sender is in one only")
+            elif any(sender.address == earlier.address for earlier in service.senders[:index]):
+                problems.append(f"{place}: stands twice in this pool")
+    return problems
+
+
+def _sets(config: OptOutConfig) -> Iterator[tuple[str, KeywordSets]]:
+    yield "standard", config.standard
+    for tag, kinds in config.languages.items():
+        yield f"languages.{tag}", kinds
+    for country, override in config.countries.items():
+        for tag, kinds in override.languages.items():
+            yield f"countries.{country}.languages.{tag}", kinds
+
+
+def _entries(place: str, language: str | None, sets: KeywordSets) -> list[_Entry]:
+    return [
+        _Entry(f"{place}.{kind}", kind, language, keyword)
+        for kind, keyword_set in sets.items()
+        for keyword in keyword_set.keywords
+    ]
+
+
+def _list_problems(
+    place: str, kind: OptOutType, keywords: Sequence[str], mode: MatchMode
+) -> Iterator[str]:
+    keys = {exact(keyword) for keyword in keywords}
+    if not keys:
+        yield f"{place}.keywords: empty; leave {kind} out to have the usual words"
+    if len(keys - set(RESERVED[kind])) > MAX_KEYWORDS:
+        yield f"{place}.keywords: more than {MAX_KEYWORDS} besides the reserved ones"
+    for keyword in keywords:
+        if not exact(keyword):
+            yield f"{place}.keywords: {keyword!r} has nothing to match"
+        elif mode is MatchMode.EXACT and len(exact(keyword).split()) > 1:
+            yield f"{place}.keywords: {keyword!r} has white space within; match: exact allows none"
+
+
+def _clashes(entries: Iterable[_Entry]) -> list[str]:
+    """One keyword means one thing: one kind, in one language (R9)."""
+    problems: dict[tuple[str, str], str] = {}
+    owners: dict[tuple[str, str], _Entry] = {}
+    for entry in entries:
+        forms = [("exact", exact(entry.keyword))]
+        if entry.kind is not OptOutType.START:
+            forms += [("tolerant", form) for form in tolerant_forms(entry.keyword)]
+        for form in forms:
+            other = owners.setdefault(form, entry)
+            if (other.kind, other.language) != (entry.kind, entry.language):
+                problems.setdefault(
+                    (entry.place, entry.keyword),
+                    f"{entry.place}.keywords: {entry.keyword!r} is {other.keyword!r} of "
+                    f"{other.place}; a keyword has one meaning",
+                )
+    return list(problems.values())

@@ -1,0 +1,104 @@
+"""Fold a batch of hits, in order, over the block list of the recipients they touch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from processor.core.blocks import Blocks, Mark
+from processor.core.decide import decide, decide_command
+from processor.core.events import Event
+from processor.core.messages import (
+    ConsentCommand,
+    InboundMessage,
+    Scope,
+    channel_group_of,
+    list_key,
+)
+from processor.core.policy import Match
+from processor.core.services import Handling
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An inbound message that matched, with all that deciding it needs."""
+
+    message: InboundMessage
+    match: Match
+    handling: Handling
+    country: str | None
+
+
+Item = Hit | ConsentCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What a batch comes to."""
+
+    decisions: tuple[tuple[Event, ...], ...]  # one per item, in their order
+    changed: Mapping[str, Blocks]  # list key to its blocks afterwards, only where they differ
+    handled: tuple[str, ...]  # sids and command ids that had not been handled before
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All events in the order they are emitted."""
+        return tuple(event for decision in self.decisions for event in decision)
+
+
+def list_key_of(item: Item) -> str:
+    """Whose block list entry an item reads and may change."""
+    if isinstance(item, Hit):
+        recipient = item.message.recipient
+        return list_key(recipient, channel_group_of(recipient))
+    return list_key(item.recipient, item.channel_group)
+
+
+def id_of(item: Item) -> str:
+    """What recognises an item that is delivered twice (R22)."""
+    return item.message.message_sid if isinstance(item, Hit) else item.command_id
+
+
+def fold(
+    items: Sequence[Item],
+    blocks: Mapping[str, Blocks],
+    seen: Set[str],
+    *,
+    scope: Scope,
+    mark: Mark,
+) -> Folded:
+    """Apply items in order; one whose id was handled before has no effect (R22, R23).
+
+    Args:
+        items: hits and commands in the order of their topics.
+        blocks: list key to blocks as stored; a key that is missing has none.
+        seen: ids of items handled before this batch.
+        scope: of new blocks.
+        mark: of the write that will store the result.
+    """
+    now: dict[str, Blocks] = {}
+    handled: dict[str, None] = {}
+    decisions: list[tuple[Event, ...]] = []
+    for item in items:
+        if id_of(item) in seen or id_of(item) in handled:
+            decisions.append(())
+            continue
+        handled[id_of(item)] = None
+        key = list_key_of(item)
+        before = now[key] if key in now else blocks.get(key, ())
+        if isinstance(item, Hit):
+            decision = decide(
+                item.message,
+                item.match,
+                item.handling,
+                before,
+                country=item.country,
+                scope=scope,
+                mark=mark,
+            )
+        else:
+            decision = decide_command(item, before, mark=mark)
+        now[key] = decision.blocks
+        decisions.append(decision.events)
+    changed = {key: after for key, after in now.items() if after != blocks.get(key, ())}
+    return Folded(tuple(decisions), changed, tuple(handled))

@@ -1,0 +1,119 @@
+"""What is said and who says it: messages, sends, commands, addresses, scopes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+_SHORT_CODE = re.compile(r"[0-9]{3,8}")
+_TOLL_FREE = re.compile(r"\+1(?:800|833|844|855|866|877|888)[0-9]{7}")
+
+
+class OptOutType(StrEnum):
+    """What a keyword asks for, and the value of Twilio's ``OptOutType``."""
+
+    STOP = "STOP"
+    START = "START"
+    HELP = "HELP"
+
+
+class SenderType(StrEnum):
+    """The kinds of sender whose opt-out behaviour differs (R2)."""
+
+    LONG_CODE = "long_code"
+    TOLL_FREE = "toll_free"
+    SHORT_CODE = "short_code"
+    WHATSAPP = "whatsapp"
+    RCS = "rcs"
+    ALPHANUMERIC = "alphanumeric"
+
+
+class ChannelGroup(StrEnum):
+    """Channels that share one block list: SMS, MMS and RCS are one, WhatsApp is another (R21)."""
+
+    SMS = "sms"
+    WHATSAPP = "whatsapp"
+
+
+class Scope(StrEnum):
+    """From whom a block keeps messages away: an account, a service or one sender (R21)."""
+
+    ACCOUNT = "account"
+    SERVICE = "service"
+    SENDER = "sender"
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """A message from a recipient to one of our senders."""
+
+    message_sid: str
+    account_sid: str
+    service_sid: str | None  # as the event names it; R1 resolves it through the pool otherwise
+    recipient: str  # the handset's address with its channel prefix: the event's `from`
+    sender: str  # our address, with its channel prefix: the event's `to`
+    body: str
+    from_country: str | None  # ISO 3166-1 alpha-2, where the carrier told it
+    num_media: int
+    received_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundSend:
+    """What the gate needs to know of a message that is about to be sent."""
+
+    message_sid: str
+    account_sid: str
+    service_sid: str | None
+    sender: str | None  # not yet chosen where only a service is named
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentCommand:
+    """An operator's or an application's change to the block list (R29)."""
+
+    command_id: str
+    account_sid: str
+    scope: Scope
+    service_sid: str | None
+    sender: str | None
+    recipient: str  # bare E.164
+    channel_group: ChannelGroup
+    blocked: bool
+    source: str
+    reason: str | None
+    at_ms: int
+
+
+def bare_number(recipient: str) -> str:
+    """The recipient's E.164 number without its channel prefix: the key of every topic."""
+    return recipient.rpartition(":")[2]
+
+
+def channel_group_of(address: str) -> ChannelGroup:
+    """Which block list an address belongs to, told by its prefix."""
+    return ChannelGroup.WHATSAPP if address.startswith("whatsapp:") else ChannelGroup.SMS
+
+
+def list_key(recipient: str, group: ChannelGroup) -> str:
+    """The name of one block list entry: the bare number, ``whatsapp:`` before it for WhatsApp.
+
+    One look-up by this key answers every account and every scope.
+    """
+    number = bare_number(recipient)
+    return f"whatsapp:{number}" if group is ChannelGroup.WHATSAPP else number
+
+
+def sender_type_of(address: str) -> SenderType:
+    """The type of a sender that no pool entry describes, read off its address (R2)."""
+    if address.startswith("whatsapp:"):
+        return SenderType.WHATSAPP
+    if address.startswith("rcs:"):
+        return SenderType.RCS
+    if _SHORT_CODE.fullmatch(address):
+        return SenderType.SHORT_CODE
+    if _TOLL_FREE.fullmatch(address):
+        return SenderType.TOLL_FREE
+    return SenderType.LONG_CODE if address.startswith("+") else SenderType.ALPHANUMERIC

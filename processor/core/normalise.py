@@ -1,0 +1,134 @@
+"""When two texts are the same keyword: the exact and the tolerant form of a body (R13)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from unicodedata import combining
+
+# Words people write in two: read as one, where the one is configured. U+2010 is what NFKC makes of
+# the hyphen that does not break.
+ALIASES = {
+    joined: tuple(f"{first}{mark}{second}" for mark in (" ", "-", "\u2010"))
+    for joined, first, second in (("optout", "opt", "out"), ("stopall", "stop", "all"))
+}
+# What either form may take off the ends of an ASCII text; see `core_of`.
+_ASCII_OUTSIDE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f.!,\"'`"
+
+# Unicode's format characters (category Cf), and the selector that makes a sign an emoji.
+_FORMAT = (
+    "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u2064\u2066-\u206f\ufe0f\ufeff\ufff9-\ufffb\U000110bd\U000110cd"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001"
+    "\U000e0020-\U000e007f"
+)
+_INVISIBLE = re.compile(f"[{_FORMAT}]")
+# Unicode's Extended_Pictographic, skin tones and flags, rounded to whole blocks where the rest of
+# the block is pictures too. Circled digits and letters are left out: they carry a meaning.
+_EMOJI = (
+    "\u00a9\u00ae\u2194-\u2199\u21a9-\u21aa\u231a-\u231b\u2328\u23cf\u23e9-\u23fa\u25aa-\u25ab"
+    "\u25b6\u25c0\u25fb-\u25fe\u2600-\u2775\u2794-\u27bf\u2934-\u2935\u2b05-\u2b07\u2b1b-\u2b1c"
+    "\u2b50-\u2b55\u3030\u303d\U0001f000-\U0001f0ff\U0001f170-\U0001faff\U0001fc00-\U0001fffd"
+)
+_WHITE_SPACE = "\t-\r\x1c-\x20\x85\u1680\u2028-\u2029"  # what NFKC leaves of it
+
+
+def _every(ranges: str) -> str:
+    spans = re.findall("(.)-(.)|(.)", ranges, re.DOTALL)
+    return "".join(
+        one or "".join(map(chr, range(ord(first), ord(last) + 1))) for first, last, one in spans
+    )
+
+
+# Outside a word these are decoration; NFKC has made three dots of an ellipsis. "?" and ";" (the
+# Greek question mark) stay: `STOP?` is a question.
+_DECORATION = ".!," + _every(_WHITE_SPACE) + _every(_EMOJI)
+_QUOTES = "\"'`\u00ab\u00bb\u2018-\u201f\u2039\u203a\u300c-\u300f"
+_QUOTED = re.compile(f"[{_QUOTES}](.*)[{_QUOTES}]", re.DOTALL)
+_NO_LETTER = frozenset(_DECORATION + _every(_QUOTES) + _every(_FORMAT))
+# The marks that NFD takes off Latin, Greek and Cyrillic letters. Marks of other scripts (vowels in
+# Hindi, voicing in Japanese) make another word and stay.
+_ACCENTS = re.compile("[\u0300-\u036f]")
+# Case-folded Cyrillic and Greek letters that look like those of "stop" and "help", small or capital
+# (a Cyrillic capital EN is an H to the eye).
+_LOOKALIKES = str.maketrans(
+    {
+        **dict.fromkeys("\u0455", "s"),
+        **dict.fromkeys("\u0442\u03c4", "t"),
+        **dict.fromkeys("\u043e\u03bf", "o"),
+        **dict.fromkeys("\u0440\u03c1", "p"),
+        **dict.fromkeys("\u043d\u04bb\u03b7", "h"),
+        **dict.fromkeys("\u0435\u03b5", "e"),
+        **dict.fromkeys("\u04cf\u03b9", "l"),
+    }
+)
+
+
+def exact(text: str) -> str:
+    """The form two texts must share to be the same keyword: NFKC, trimmed, case-folded.
+
+    Applying it twice is applying it once.
+    """
+    if text.isascii():
+        return text.strip().lower()
+    while True:
+        # One pass is not always enough: folding a letter may leave a form NFKC changes again.
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        folded = folded.strip()
+        if folded == text:
+            return folded
+        text = folded
+
+
+def tolerant(text: str) -> str:
+    """The form that decides STOP and HELP where an exact match failed (R13).
+
+    Besides ``exact``: invisible characters go, accents are folded, outer decoration and one layer
+    of quotes are dropped, lookalikes of `stop` and `help` are read as what they look like.
+    Applying it twice is applying it once.
+    """
+    word = (exact(text) if text.isascii() else _plain_letters(text)).strip(_DECORATION)
+    if quoted := _QUOTED.fullmatch(word):
+        inner = quoted[1].strip(_DECORATION)
+        # Two layers are a quotation of a quotation, not a keyword: left as they are.
+        word = word if _QUOTED.fullmatch(inner) else inner
+    seen_as = word if word.isascii() else word.translate(_LOOKALIKES)
+    return seen_as if seen_as in ("stop", "help") else word
+
+
+def core_of(ascii_text: str) -> str:
+    """What any form of an ASCII text has in common with its keyword: a sound, cheap first sieve.
+
+    Two ASCII texts with equal exact or tolerant forms have equal cores; most messages are told
+    apart by this alone.
+    """
+    return ascii_text.strip(_ASCII_OUTSIDE).lower()
+
+
+def ends_of(text: str) -> str:
+    """The letters any form of a text begins and ends with, bare of marks; "" where it has none.
+
+    Two texts with equal exact or tolerant forms have equal ends: the sieve for texts that are not
+    ASCII, whose forms cost much more.
+    """
+    for character in text:
+        if letters := _letters(character):
+            last = next(filter(None, map(_letters, reversed(text))))
+            return letters[0] + last[-1]
+    return ""
+
+
+@lru_cache(maxsize=65_536)
+def _letters(character: str) -> str:
+    bare = unicodedata.normalize("NFD", exact(character)).translate(_LOOKALIKES)
+    return "".join(one for one in bare if one not in _NO_LETTER and not combining(one))
+
+
+def _plain_letters(text: str) -> str:
+    while True:
+        bare = _ACCENTS.sub("", unicodedata.normalize("NFD", _INVISIBLE.sub("", exact(text))))
+        bare = exact(bare)
+        if bare == text:
+            return bare
+        text = bare

@@ -1,0 +1,171 @@
+"""What a person should look at before a configuration comes into force; it never refuses (R11)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from processor.core.messages import OptOutType, SenderType
+from processor.core.normalise import exact
+from processor.core.policy import KeywordSet, KeywordSets, MatchMode, OptOutConfig, standard_sets
+from processor.core.services import PoolSender
+
+_COME_BACK = frozenset({"start", "unstop"})  # the only words that undo a toll-free network's block
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_PHONE = re.compile(r"(?<![\w+])\+?\d[\d\s().-]{6,}\d(?!\w)")
+_PLACEHOLDER = re.compile(r"\{\{?\s*\w+\s*\}?\}|<\w+>|\[\w+\]|%\w+%|\$\{?\w+\}?")
+_WORD = re.compile(r"[^\W_]+")
+
+
+def warnings_of(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> list[str]:
+    """What to look at, as ``place: what``.
+
+    Args:
+        config: without problems.
+        pool: the service's senders.
+    """
+    return [
+        *_replies(config, pool),
+        *_short_codes(config, pool),
+        *_toll_free(config, pool),
+        *_overrides(config),
+        *_accents(config),
+    ]
+
+
+def _layers(config: OptOutConfig) -> Iterator[tuple[str, KeywordSets, KeywordSets]]:
+    """Each place, its keyword sets, and where else its people could find the way back."""
+    base = standard_sets(config)
+    yield "standard", {**base, **config.standard}, base
+    for tag, kinds in config.languages.items():
+        yield f"languages.{tag}", kinds, base
+    for country, override in config.countries.items():
+        for tag, kinds in override.languages.items():
+            yield f"countries.{country}.languages.{tag}", kinds, base
+
+
+def _given(config: OptOutConfig) -> Iterator[tuple[str, OptOutType, KeywordSet]]:
+    for place, kinds, _ in _layers(config):
+        for kind, keyword_set in kinds.items():
+            if place != "standard" or kind in config.standard:
+                yield f"{place}.{kind}", kind, keyword_set
+
+
+def _replies(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[str]:
+    ours = {_digits(sender.address) for sender in pool}
+    for place, _, keyword_set in _given(config):
+        reply = keyword_set.reply
+        if _EMAIL.search(reply):
+            yield f"{place}.reply: has an e-mail address; replies should hold no personal data"
+        if any(_looks_like_a_card(digits) for digits in map(_digits, _PHONE.findall(reply))):
+            yield f"{place}.reply: has digits like a card's; replies should hold no personal data"
+        elif any(_digits(number) not in ours for number in _PHONE.findall(reply)):
+            yield f"{place}.reply: has a phone number that is no sender of this service"
+        if _PLACEHOLDER.search(reply):
+            yield f"{place}.reply: has a placeholder, and nothing fills it in"
+    for place, kinds, base in _layers(config):
+        stop = kinds.get(OptOutType.STOP)
+        if stop and not _told(stop.reply) & _start_keys(kinds, base):
+            yield f"{place}.STOP.reply: does not say how to come back"
+
+
+def _short_codes(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[str]:
+    configured = standard_sets(config)
+    for sender in pool:
+        for kind, registered in (sender.registered or {}).items():
+            ours = configured[kind]
+            if (mine := _keys(ours)) != (theirs := _keys(registered)):
+                yield (
+                    f"standard.{kind}.keywords: {_listed(mine)} here, {_listed(theirs)} registered "
+                    f"for short code {sender.address}"
+                )
+            if ours.reply != registered.reply:
+                yield (
+                    f"standard.{kind}.reply: {ours.reply!r} here, {registered.reply!r} registered "
+                    f"for short code {sender.address}"
+                )
+
+
+def _toll_free(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[str]:
+    if not any(sender.type is SenderType.TOLL_FREE for sender in pool):
+        return
+    if OptOutType.STOP in config.standard:
+        yield (
+            "standard.STOP.reply: never shown to who texts STOP to a toll-free number in the US or "
+            "Canada, the network answers there"
+        )
+    base = standard_sets(config)
+    for place, kind, keyword_set in _given(config):
+        others = (_told(keyword_set.reply) & _start_keys(base, base)) - _COME_BACK
+        told = {word for word in others if word.upper() in keyword_set.reply}
+        if kind is OptOutType.STOP and told:
+            yield (
+                f"{place}.reply: tells people to come back with {_listed(told)}; a toll-free "
+                "network's block only START and UNSTOP lift"
+            )
+
+
+def _overrides(config: OptOutConfig) -> Iterator[str]:
+    for country, override in config.countries.items():
+        kinds = {kind for sets in override.languages.values() for kind in sets}
+        keys = {
+            key
+            for sets in override.languages.values()
+            if OptOutType.STOP in sets
+            for key in _keys(sets[OptOutType.STOP])
+        }
+        missing = [] if "stop" in keys else ["no `stop` of its own"]
+        missing += [
+            f"no {kind}" for kind in (OptOutType.START, OptOutType.HELP) if kind not in kinds
+        ]
+        if missing:
+            yield f"countries.{country}: {', '.join(missing)}"
+
+
+def _accents(config: OptOutConfig) -> Iterator[str]:
+    for place, kind, keyword_set in _given(config):
+        if kind is not OptOutType.START and config.match is MatchMode.TOLERANT:
+            continue  # matched with accents folded anyway
+        keys = _keys(keyword_set)
+        for keyword in keyword_set.keywords:
+            if (twin := _unaccented(exact(keyword))) not in keys:
+                yield f"{place}.keywords: {keyword!r} without {twin!r}, which many phones send"
+
+
+def _start_keys(kinds: KeywordSets, base: KeywordSets) -> set[str]:
+    return {
+        key
+        for sets in (kinds, base)
+        if OptOutType.START in sets
+        for key in _keys(sets[OptOutType.START])
+    }
+
+
+def _keys(keyword_set: KeywordSet) -> set[str]:
+    return {exact(keyword) for keyword in keyword_set.keywords}
+
+
+def _told(reply: str) -> set[str]:
+    return {exact(word) for word in _WORD.findall(reply)}
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdecimal, text))
+
+
+def _unaccented(key: str) -> str:
+    bare = re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFD", key))
+    return unicodedata.normalize("NFC", bare)
+
+
+def _listed(words: set[str]) -> str:
+    return ", ".join(sorted(words))
+
+
+def _looks_like_a_card(digits: str) -> bool:
+    """Whether digits are as many as a card has, and its check digit is right (Luhn)."""
+    if not 13 <= len(digits) <= 19:
+        return False
+    doubled = [int(digit) * (1 + index % 2) for index, digit in enumerate(reversed(digits))]
+    return sum(value - 9 * (value > 9) for value in doubled) % 10 == 0

@@ -1,0 +1,107 @@
+"""Which service answers a message, and with which configuration (R1 to R4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from processor.core.messages import SenderType, sender_type_of
+from processor.core.policy import DEFAULT_POLICY, KeywordSets, OptOutConfig, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSender:
+    """A sender in a service's pool."""
+
+    address: str
+    type: SenderType
+    registered: KeywordSets | None = None  # what a short code's registration promises (R11)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A messaging service: its pool, its draft and, once enabled, its active configuration."""
+
+    sid: str
+    account_sid: str
+    senders: tuple[PoolSender, ...]
+    draft: OptOutConfig
+    active: OptOutConfig | None  # None: AOO is not enabled, default handling answers (R3)
+    version: int
+
+    @cached_property
+    def policy(self) -> Policy | None:
+        """The active configuration compiled, when first asked for."""
+        return None if self.active is None else Policy(self.active)
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """How messages between an account's service and one sender are handled."""
+
+    service_sid: str | None
+    sender_type: SenderType
+    policy: Policy | None  # None: nothing matches, the application does it (R3)
+    aoo_enabled: bool
+    config_version: int | None  # None where no service is known (R12)
+
+
+class Directory:
+    """Every service by its sid and by the senders of its pool; replaced whole, never altered."""
+
+    def __init__(self, services: Iterable[Service] = ()) -> None:
+        self.services: Mapping[str, Service] = {service.sid: service for service in services}
+        # An address belongs to one account; two accounts that claim it do not see each other.
+        self._pool = {
+            (service.account_sid, sender.address): (service, sender)
+            for service in self.services.values()
+            for sender in service.senders
+        }
+        self._handlings: dict[tuple[str, str | None, str], Handling] = {}
+
+    def with_service(self, sid: str, service: Service | None) -> Directory:
+        """A directory in which one service is as given, or gone where ``service`` is None."""
+        return self.with_services({sid: service})
+
+    def with_services(self, changed: Mapping[str, Service | None]) -> Directory:
+        """A directory in which the services named are as given, or gone where None."""
+        merged: dict[str, Service | None] = {**self.services, **changed}
+        return Directory(service for service in merged.values() if service is not None)
+
+    def service_of(self, account_sid: str, named: str | None, sender: str | None) -> Service | None:
+        """The service an event names, else the one whose pool holds its sender (R1)."""
+        if named is not None:
+            service = self.services.get(named)
+            return service if service and service.account_sid == account_sid else None
+        pooled = self._pool.get((account_sid, sender)) if sender is not None else None
+        return pooled[0] if pooled else None
+
+    def service_sid_of(self, account_sid: str, named: str | None, sender: str | None) -> str | None:
+        """The sid under which service blocks of a message or send are kept."""
+        if named is not None:
+            return named
+        service = self.service_of(account_sid, None, sender)
+        return service.sid if service else None
+
+    def handling(self, account_sid: str, named: str | None, sender: str) -> Handling:
+        """How a message to ``sender`` is handled; kept, as few senders get most messages."""
+        key = (account_sid, named, sender)
+        handling = self._handlings.get(key)
+        if handling is None:
+            if len(self._handlings) >= 100_000:  # senders nobody knows must not fill the memory
+                self._handlings.clear()
+            handling = self._handlings[key] = self._find_handling(*key)
+        return handling
+
+    def _find_handling(self, account_sid: str, named: str | None, sender: str) -> Handling:
+        service = self.service_of(account_sid, named, sender)
+        pooled = self._pool.get((account_sid, sender))
+        sender_type = pooled[1].type if pooled else sender_type_of(sender)
+        sid = named or (service.sid if service else None)
+        version = service.version if service else None
+        if service and service.policy:
+            return Handling(sid, sender_type, service.policy, True, version)
+        # Short codes and WhatsApp have no default handling: there the application does it (R3).
+        silent = sender_type in (SenderType.SHORT_CODE, SenderType.WHATSAPP)
+        return Handling(sid, sender_type, None if silent else DEFAULT_POLICY, False, version)

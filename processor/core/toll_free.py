@@ -1,0 +1,25 @@
+"""What US toll-free senders change: the network blocks and unblocks by itself (R20)."""
+
+from __future__ import annotations
+
+from processor.core.messages import SenderType
+from processor.core.policy import Match
+
+_NETWORK_COUNTRIES = frozenset({"US", "CA"})
+_NETWORK_STOP = "stop"
+_NETWORK_START = frozenset({"start", "unstop"})
+
+
+def network_answers(sender_type: SenderType, recipient_country: str | None) -> bool:
+    """Whether the toll-free network sees this conversation."""
+    return sender_type is SenderType.TOLL_FREE and recipient_country in _NETWORK_COUNTRIES
+
+
+def network_blocks(match: Match, body_key: str) -> bool:
+    """Whether the network itself acts on a body as STOP: it knows the bare word only."""
+    return body_key == _NETWORK_STOP and match.key == _NETWORK_STOP
+
+
+def network_unblocks(body_key: str) -> bool:
+    """Whether the network lifts its own block on this body."""
+    return body_key in _NETWORK_START

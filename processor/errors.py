@@ -1,0 +1,35 @@
+"""What can go wrong, drawn by its consequence."""
+
+from __future__ import annotations
+
+
+class ConfigError(Exception):
+    """Do not start: every problem of a configuration, each with its place."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class RecordError(Exception):
+    """Dead-letter the record and go on; the message is the reason, free of personal data."""
+
+
+class RetryableError(Exception):
+    """Hold the offset, back off, take the partition again."""
+
+
+class StoreUnavailable(RetryableError):
+    """Redis did not answer; nothing is known to be written."""
+
+
+class BrokerUnavailable(RetryableError):
+    """Kafka did not answer; the outcome of a transaction in hand is unknown."""
+
+
+class ListLost(RetryableError):
+    """The served block list is not the one last written: emptied, rolled back or re-created."""
+
+
+class Fenced(RetryableError):
+    """Another process owns the partition: leave the group before trying again."""

@@ -1,0 +1,408 @@
+"""Fixed values of everything, so that a test says only what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from processor.core.blocks import Block, Blocks, Mark, Place
+from processor.core.decide import Decision, decide
+from processor.core.events import (
+    BlockChange,
+    Cause,
+    Event,
+    OptOutNotification,
+    ReplySend,
+    ReplySent,
+    change_id_of,
+    reply_sid_of,
+)
+from processor.core.fold import Hit, fold, list_key_of
+from processor.core.messages import (
+    ChannelGroup,
+    ConsentCommand,
+    InboundMessage,
+    OptOutType,
+    OutboundSend,
+    Scope,
+    SenderType,
+    sender_type_of,
+)
+from processor.core.policy import (
+    DEFAULT_POLICY,
+    CountryOverride,
+    KeywordSet,
+    KeywordSets,
+    Match,
+    OptOutConfig,
+    Policy,
+)
+from processor.core.services import Handling, PoolSender, Service
+
+ACCOUNT = "AC00000000000000000000000000000001"
+OTHER_ACCOUNT = "AC00000000000000000000000000000002"
+SERVICE = "MG00000000000000000000000000000001"
+OTHER_SERVICE = "MG00000000000000000000000000000002"
+MESSAGE = "SM00000000000000000000000000000001"
+SEND = "SM0000000000000000000000000000000a"
+COMMAND = "CC00000000000000000000000000000001"
+
+RECIPIENT = "+15557654321"
+OTHER_RECIPIENT = "+15557654322"
+WHATSAPP_RECIPIENT = f"whatsapp:{RECIPIENT}"
+RCS_RECIPIENT = f"rcs:{RECIPIENT}"
+
+LONG_CODE = "+15551234567"
+OTHER_LONG_CODE = "+15551234568"
+TOLL_FREE = "+18005550100"
+OTHER_TOLL_FREE = "+18885550100"
+SHORT_CODE = "12345"
+WHATSAPP_SENDER = f"whatsapp:{LONG_CODE}"
+RCS_SENDER = "rcs:clinic_agent"
+
+NOW_MS = 1_793_620_800_000
+NOW = "2026-11-02T12:00:00.000Z"
+MARK = Mark(1_793_620_000_000, 7)
+
+
+# Messages, sends, commands
+
+
+def an_inbound(body: str = "STOP", **changes: Any) -> InboundMessage:
+    """A text from the recipient to a long code that belongs to no service."""
+    message = InboundMessage(
+        message_sid=MESSAGE,
+        account_sid=ACCOUNT,
+        service_sid=None,
+        recipient=RECIPIENT,
+        sender=LONG_CODE,
+        body=body,
+        from_country="US",
+        num_media=0,
+        received_at_ms=NOW_MS,
+    )
+    return replace(message, **changes)
+
+
+def a_send(**changes: Any) -> OutboundSend:
+    """A send from the same long code to the recipient."""
+    send = OutboundSend(
+        message_sid=SEND,
+        account_sid=ACCOUNT,
+        service_sid=None,
+        sender=LONG_CODE,
+        recipient=RECIPIENT,
+    )
+    return replace(send, **changes)
+
+
+def a_command(**changes: Any) -> ConsentCommand:
+    """An operator blocks the recipient for the account."""
+    command = ConsentCommand(
+        command_id=COMMAND,
+        account_sid=ACCOUNT,
+        scope=Scope.ACCOUNT,
+        service_sid=None,
+        sender=None,
+        recipient=RECIPIENT,
+        channel_group=ChannelGroup.SMS,
+        blocked=True,
+        source="operator",
+        reason="asked on the phone",
+        at_ms=NOW_MS,
+    )
+    return replace(command, **changes)
+
+
+# Configurations and services
+
+
+def sets(says: str = "", *, stop: str = "", start: str = "", help: str = "") -> KeywordSets:
+    """Keyword sets from comma-separated words; the reply to each kind is ``"<says> <kind>"``."""
+    given = {OptOutType.STOP: stop, OptOutType.START: start, OptOutType.HELP: help}
+    return {
+        kind: KeywordSet(tuple(word.strip() for word in words.split(",")), f"{says} {kind}".strip())
+        for kind, words in given.items()
+        if words
+    }
+
+
+def a_config(**changes: Any) -> OptOutConfig:
+    """Three layers: a standard one, Spanish anywhere, Spanish as Mexico has it."""
+    config = OptOutConfig(
+        standard=sets("standard", stop="stop, end", start="start, yes", help="help, info"),
+        languages={"es": sets("es", stop="baja", start="alta", help="ayuda")},
+        countries={
+            "MX": CountryOverride({"es": sets("MX", stop="alto", start="volver", help="auxilio")})
+        },
+    )
+    return replace(config, **changes)
+
+
+def a_service(*senders: str, **changes: Any) -> Service:
+    """A service with these senders in its pool and AOO enabled; one long code if none is named."""
+    config = a_config()
+    service = Service(
+        sid=SERVICE,
+        account_sid=ACCOUNT,
+        senders=tuple(
+            PoolSender(address, sender_type_of(address)) for address in senders or (LONG_CODE,)
+        ),
+        draft=config,
+        active=config,
+        version=3,
+    )
+    return replace(service, **changes)
+
+
+def a_handling(config: OptOutConfig | None = None, **changes: Any) -> Handling:
+    """How a service with AOO enabled handles messages to its long code."""
+    handling = Handling(
+        service_sid=SERVICE,
+        sender_type=SenderType.LONG_CODE,
+        policy=Policy(a_config() if config is None else config),
+        aoo_enabled=True,
+        config_version=3,
+    )
+    return replace(handling, **changes)
+
+
+def default_handling(**changes: Any) -> Handling:
+    """How messages to a long code of no service are handled."""
+    handling = Handling(
+        service_sid=None,
+        sender_type=SenderType.LONG_CODE,
+        policy=DEFAULT_POLICY,
+        aoo_enabled=False,
+        config_version=None,
+    )
+    return replace(handling, **changes)
+
+
+def a_match(body: str, handling: Handling | None = None, country: str | None = "US") -> Match:
+    """The keyword that a body is; a failure where it is none."""
+    policy = (handling or a_handling()).policy
+    found = policy.match(body, country) if policy else None
+    assert found is not None, f"{body!r} is no keyword"
+    return found
+
+
+def a_hit(
+    body: str = "STOP",
+    *,
+    handling: Handling | None = None,
+    country: str | None = "US",
+    **changes: Any,
+) -> Hit:
+    """A message that matched, ready to be folded."""
+    handling = handling or a_handling()
+    message = an_inbound(body, **changes)
+    return Hit(message, a_match(body, handling, country), handling, country)
+
+
+def decided(
+    body: str,
+    blocks: Blocks = (),
+    *,
+    handling: Handling | None = None,
+    country: str | None = "US",
+    scope: Scope = Scope.ACCOUNT,
+    **changes: Any,
+) -> Decision:
+    """What a message does to a recipient who has these blocks."""
+    hit = a_hit(body, handling=handling, country=country, **changes)
+    return decide(
+        hit.message, hit.match, hit.handling, blocks, country=country, scope=scope, mark=MARK
+    )
+
+
+def a_talk(*bodies: str, seen: frozenset[str] = frozenset(), **given: Any) -> Talk:
+    """Messages of the recipient one after another, from an empty block list.
+
+    Args:
+        bodies: each a keyword.
+        seen: ids handled before.
+        given: ``scope`` and whatever ``a_hit`` takes.
+    """
+    scope = given.pop("scope", Scope.ACCOUNT)
+    hits = [
+        a_hit(body, **{"message_sid": f"SM{index:032}", **given})
+        for index, body in enumerate(bodies, 1)
+    ]
+    folded = fold(hits, {}, seen, scope=scope, mark=MARK)
+    return Talk(folded.changed.get(list_key_of(hits[0]), ()), folded.decisions)
+
+
+class Talk(NamedTuple):
+    """What a conversation came to."""
+
+    blocks: Blocks
+    decisions: tuple[tuple[Event, ...], ...]  # one a message
+
+    @property
+    def places(self) -> list[Place]:
+        """Where the recipient is blocked now."""
+        return [block.place for block in self.blocks]
+
+
+# The block list
+
+
+def a_place(scope: Scope = Scope.ACCOUNT, *, carrier: bool = False, **changes: Any) -> Place:
+    """The account's place, the service's, or the long code's."""
+    target = {Scope.ACCOUNT: "", Scope.SERVICE: SERVICE, Scope.SENDER: LONG_CODE}[scope]
+    return Place(ACCOUNT, scope, target, carrier)._replace(**changes)
+
+
+def a_block(place: Place | None = None, **changes: Any) -> Block:
+    """A block that an earlier message made; for the account if no place is given."""
+    place = place or a_place()
+    block = Block(
+        *place,
+        since_ms=NOW_MS - 60_000,
+        change_id=change_id_of("SM000000000000000000000000000000ff", place),
+        mark=Mark(MARK.epoch, 1),
+    )
+    return replace(block, **changes)
+
+
+def the_block(place: Place | None = None, **changes: Any) -> Block:
+    """The block that ``a_change`` makes."""
+    change = a_change(place)
+    block = Block(
+        *change.place, since_ms=change.at_ms, change_id=change.change_id, mark=change.mark
+    )
+    return replace(block, **changes)
+
+
+# Events
+
+
+def a_change(place: Place | None = None, **changes: Any) -> BlockChange:
+    """The change that the recipient's STOP to the long code made; to the account by default."""
+    place = place or a_place()
+    change = BlockChange(
+        change_id=change_id_of(MESSAGE, place),
+        place=place,
+        recipient=RECIPIENT,
+        channel_group=ChannelGroup.SMS,
+        blocked=True,
+        cause=Cause(MESSAGE, OptOutType.STOP, "stop", LONG_CODE, "keyword"),
+        mark=MARK,
+        at_ms=NOW_MS,
+    )
+    return replace(change, **changes)
+
+
+def a_cause(kind: OptOutType, keyword: str, sender: str = LONG_CODE) -> Cause:
+    """The recipient's message, with this keyword, as a cause."""
+    return Cause(MESSAGE, kind, keyword, sender, "keyword")
+
+
+def a_reply(body: str = "STOP", *, text: str, **changes: Any) -> ReplySend:
+    """Our answer to a message; its kind is the body where that is a kind."""
+    message = changes.pop("message", None) or an_inbound(body)
+    reply = ReplySend(
+        reply_sid=reply_sid_of(message.message_sid),
+        message=message,
+        service_sid=SERVICE,
+        body=text,
+        kind=OptOutType(body) if body in OptOutType.__members__ else OptOutType.STOP,
+        language=None,
+    )
+    return replace(reply, **changes)
+
+
+def a_notification(body: str = "STOP", **changes: Any) -> OptOutNotification:
+    """The notification of a message that did as its keyword asks, answered by AOO."""
+    notification = OptOutNotification(
+        message=an_inbound(body),
+        service_sid=SERVICE,
+        match=changes.pop("match", None) or a_match(body),
+        effective=True,
+        reply_sent=ReplySent.AOO,
+        aoo_enabled=True,
+        config_version=3,
+    )
+    return replace(notification, **changes)
+
+
+# Records of topics
+
+
+def inbound_record(body: str = "STOP", **changes: Any) -> dict[str, Any]:
+    """A value of inbound-messages.v1."""
+    record = {
+        "message_sid": MESSAGE,
+        "account_sid": ACCOUNT,
+        "messaging_service_sid": SERVICE,
+        "from": RECIPIENT,
+        "to": LONG_CODE,
+        "body": body,
+        "from_country": "US",
+        "num_media": 0,
+        "received_at": NOW,
+    }
+    return changed(record, changes)
+
+
+def outbound_record(**changes: Any) -> dict[str, Any]:
+    """A value of outbound-messages.v1."""
+    record = {
+        "message_sid": SEND,
+        "account_sid": ACCOUNT,
+        "messaging_service_sid": SERVICE,
+        "from": LONG_CODE,
+        "to": RECIPIENT,
+        "body": "Your appointment is tomorrow at 10:30.",
+        "media_urls": ["https://example.com/map.png"],
+        "status_callback": "https://example.com/status",
+        "created_at": NOW,
+    }
+    return changed(record, changes)
+
+
+def command_record(**changes: Any) -> dict[str, Any]:
+    """A value of consent-commands.v1."""
+    record = {
+        "command_id": COMMAND,
+        "account_sid": ACCOUNT,
+        "scope": "account",
+        "recipient": RECIPIENT,
+        "channel_group": "sms",
+        "blocked": True,
+        "source": "operator",
+        "reason": "asked on the phone",
+        "at": NOW,
+    }
+    return changed(record, changes)
+
+
+def service_record(**changes: Any) -> dict[str, Any]:
+    """A value of messaging-services.v1: the draft is in force."""
+    opt_out = {
+        "enabled": True,
+        "standard": {"STOP": {"keywords": ["stop", "end"], "reply": "You are out."}},
+        "languages": {"es": {"STOP": {"keywords": ["baja"], "reply": "Listo."}}},
+        "countries": {
+            "MX": {"languages": {"es": {"STOP": {"keywords": ["alto"], "reply": "Vale."}}}}
+        },
+    }
+    record = {
+        "sid": SERVICE,
+        "account_sid": ACCOUNT,
+        "friendly_name": "Clinic reminders",
+        "senders": [{"address": LONG_CODE}],
+        "opt_out": opt_out,
+        "active": opt_out,
+        "version": 3,
+        "updated_at": NOW,
+    }
+    return changed(record, changes)
+
+
+def changed(record: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with fields changed, or gone where None; ``from_`` is ``from``."""
+    merged = {**record, **{name.rstrip("_"): value for name, value in changes.items()}}
+    return {name: value for name, value in merged.items() if value is not None}

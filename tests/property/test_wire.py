@@ -1,0 +1,113 @@
+"""Bytes and back; and the fast readers refuse and accept what the models do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiokafka.partitioner import murmur2
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from processor.core.blocks import Blocks, Mark
+from processor.core.partitions import partitions_of
+from processor.wire import inbound_messages, outbound_messages
+from processor.wire.blocks import pack, read_entry, unpack, write_entry
+from processor.wire.json_values import reason, to_ms, to_text
+from schemas.inbound_message import InboundMessage
+from schemas.outbound_message import OutboundMessage
+from tests.builders import inbound_record, outbound_record
+from tests.strategies import block_lists, broken, list_keys, marks, mutated
+
+Read = Callable[[bytes], Any]
+READERS = pytest.mark.parametrize(
+    ("read", "model", "record"),
+    [
+        (inbound_messages.read, InboundMessage, inbound_record()),
+        (outbound_messages.read, OutboundMessage, outbound_record()),
+    ],
+    ids=["inbound", "outbound"],
+)
+
+
+def held(model: type[BaseModel], read: Read, value: bytes) -> dict[str, Any] | str:
+    """What a reader finds in a value by the model's names, or why it refuses it."""
+    try:
+        found = read(value)
+    except ValidationError as error:
+        return reason(error)
+    return {name: getattr(found, name) for name in model.model_fields}
+
+
+@READERS
+@given(data=st.data())
+def test_a_reader_accepts_and_refuses_what_the_model_does(
+    read: Read, model: type[BaseModel], record: dict[str, Any], data: st.DataObject
+) -> None:
+    read(json.dumps(record).encode())  # from here on it reads the like of it the quick way
+    value = json.dumps(data.draw(mutated(record))).encode()
+    assert held(model, read, value) == held(model, model.model_validate_json, value)
+
+
+@READERS
+@given(data=st.data())
+def test_a_reader_breaks_as_the_model_does(
+    read: Read, model: type[BaseModel], record: dict[str, Any], data: st.DataObject
+) -> None:
+    read(json.dumps(record).encode())
+    value = data.draw(broken(json.dumps(record).encode()))
+    assert held(model, read, value) == held(model, model.model_validate_json, value)
+
+
+@READERS
+def test_the_quick_way_is_taken(read: Read, model: type[BaseModel], record: dict[str, Any]) -> None:
+    value = json.dumps({**record, "media_urls": None}).encode()
+    read(value)
+    assert not isinstance(read(value), model)
+
+
+@given(data=st.data())
+def test_what_is_accepted_can_be_written_again(data: st.DataObject) -> None:
+    """Times are within what UTC can say, whatever their zone."""
+    value = json.dumps(data.draw(mutated(inbound_record()))).encode()
+    try:
+        message = inbound_messages.message_of(inbound_messages.read(value))
+    except ValidationError:
+        return
+    assert to_text(message.received_at_ms).endswith("Z")
+
+
+@given(block_lists)
+def test_blocks_are_unpacked_as_they_were_packed(blocks: Blocks) -> None:
+    assert unpack(pack(blocks)) == blocks
+
+
+@given(list_keys, block_lists)
+def test_entries_are_read_as_they_were_written(key: str, blocks: Blocks) -> None:
+    value = write_entry(key, blocks)
+    assert (read_entry(value) if value else ()) == blocks
+
+
+@given(marks)
+def test_marks_are_parsed_as_they_were_written(mark: Mark) -> None:
+    assert Mark.parse(str(mark)) == mark
+
+
+@example(datetime(2243, 1, 1, 0, 0, 0, 501, tzinfo=UTC))
+@given(st.datetimes(timezones=st.timezones()).filter(lambda time: 1970 < time.year < 9998))
+def test_times_keep_their_millisecond(time: datetime) -> None:
+    at_ms = to_ms(time)
+    value = json.dumps(inbound_record(received_at=to_text(at_ms))).encode()
+    assert to_ms(inbound_messages.read(value).received_at) == at_ms
+
+
+@given(st.lists(st.binary(max_size=40) | st.from_regex(rb"\A\+[0-9]{7,15}\Z")), st.integers(1, 999))
+@example([b""], 12)
+def test_partitions_are_kafkas(keys: list[bytes], partitions: int) -> None:
+    assert partitions_of(keys, partitions) == [
+        (murmur2(key) & 0x7FFFFFFF) % partitions for key in keys
+    ]

@@ -1,0 +1,170 @@
+"""R7 to R10: whether a configuration may come into force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from processor.core.configuration import pool_problems, problems_of
+from processor.core.messages import OptOutType
+from processor.core.policy import CountryOverride, KeywordSet, MatchMode, OptOutConfig
+from tests.builders import (
+    LONG_CODE,
+    OTHER_ACCOUNT,
+    OTHER_LONG_CODE,
+    OTHER_SERVICE,
+    SERVICE,
+    a_config,
+    a_service,
+    sets,
+)
+
+
+def problems(**config: Any) -> list[str]:
+    return problems_of(OptOutConfig(**config))
+
+
+def many(count: int) -> str:
+    return ", ".join(f"word{index}" for index in range(count))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        OptOutConfig(),
+        a_config(),
+        a_config(match=MatchMode.EXACT),
+        OptOutConfig(standard=sets(stop="arret, arrêt, ARRÊT, “arret”")),
+        OptOutConfig(standard=sets(stop=f"stop, {many(20)}")),
+        OptOutConfig(standard=sets(stop="take me off")),
+        OptOutConfig(standard=sets(stop="stop, si", start="start, sí")),
+        OptOutConfig(
+            countries={
+                "MX": CountryOverride({"es": sets(stop="fin")}),
+                "BR": CountryOverride({"pt": sets(help="fin")}),
+            }
+        ),
+        OptOutConfig(countries={"MX": CountryOverride({"es": sets(help="stop, end")})}),
+    ],
+)
+def test_r9_one_meaning_a_keyword_is_right(config: OptOutConfig) -> None:
+    assert problems_of(config) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        (
+            {"standard": sets(stop="fin", help="Fin")},
+            ["standard.HELP.keywords: 'Fin' is 'fin' of standard.STOP; a keyword has one meaning"],
+        ),
+        (
+            {"standard": sets(stop="arrêt", help="arret")},
+            [
+                "standard.HELP.keywords: 'arret' is 'arrêt' of standard.STOP; a keyword has one"
+                " meaning"
+            ],
+        ),
+        (
+            {"standard": sets(stop="optout", help="opt-out")},
+            [
+                "standard.HELP.keywords: 'opt-out' is 'optout' of standard.STOP; a keyword has one"
+                " meaning"
+            ],
+        ),
+        (
+            {"languages": {"es": sets(stop="baja"), "pt": sets(stop="baja")}},
+            [
+                "languages.pt.STOP.keywords: 'baja' is 'baja' of languages.es.STOP; a keyword has"
+                " one meaning"
+            ],
+        ),
+        (
+            {"languages": {"es": sets(stop="stop")}},
+            [
+                "languages.es.STOP.keywords: 'stop' is 'stop' of standard.STOP; a keyword has one"
+                " meaning"
+            ],
+        ),
+        (
+            {"languages": {"es": sets(help="yes")}},
+            [
+                "languages.es.HELP.keywords: 'yes' is 'yes' of standard.START; a keyword has one"
+                " meaning"
+            ],
+        ),
+        (
+            {
+                "countries": {
+                    "CA": CountryOverride({"en": sets(stop="fin"), "fr": sets(stop="fin")})
+                }
+            },
+            [
+                "countries.CA.languages.fr.STOP.keywords: 'fin' is 'fin' of"
+                " countries.CA.languages.en.STOP; a keyword has one meaning"
+            ],
+        ),
+    ],
+)
+def test_r9_two_meanings_are_refused_and_both_places_named(
+    config: dict[str, Any], found: list[str]
+) -> None:
+    assert problems(**config) == found
+
+
+@pytest.mark.parametrize("start", ["stop", "START, end", "ｈｅｌｐ"])
+def test_r9_a_consent_cannot_be_a_word_that_means_something_else(start: str) -> None:
+    assert len(problems(standard=sets(start=start))) == 1
+
+
+def test_r10_twenty_keywords_besides_the_reserved_ones() -> None:
+    assert problems(languages={"es": sets(start=many(21))}) == [
+        "languages.es.START.keywords: more than 20 besides the reserved ones"
+    ]
+
+
+def test_r10_exact_mode_allows_no_white_space_within() -> None:
+    config = {"standard": sets(stop="stop, take\u00a0off"), "match": MatchMode.EXACT}
+    assert problems(**config) == [
+        "standard.STOP.keywords: 'take\\xa0off' has white space within; match: exact allows none"
+    ]
+
+
+@pytest.mark.parametrize("keyword", ["", "\u3000"])
+def test_r10_a_keyword_has_something_to_match(keyword: str) -> None:
+    kinds = {OptOutType.STOP: KeywordSet(("stop", keyword), "x")}
+    assert problems(standard=kinds) == [f"standard.STOP.keywords: {keyword!r} has nothing to match"]
+
+
+def test_r10_problems_are_returned_all_at_once() -> None:
+    config = {
+        "standard": sets(stop="fin", help="fin"),
+        "languages": {"es": sets(stop=many(21))},
+        "countries": {"MX": CountryOverride({"es": sets(stop="a b")})},
+        "match": MatchMode.EXACT,
+    }
+    assert [problem.split(":")[0] for problem in problems(**config)] == [
+        "languages.es.STOP.keywords",
+        "countries.MX.languages.es.STOP.keywords",
+        "standard.HELP.keywords",
+    ]
+
+
+def test_r1_a_sender_is_in_one_service_at_most() -> None:
+    services = [a_service(LONG_CODE), a_service(OTHER_LONG_CODE, LONG_CODE, sid=OTHER_SERVICE)]
+    assert pool_problems(services) == [
+        f"{OTHER_SERVICE}: senders.1.address: is in service {SERVICE} already; a sender is in one"
+        " only"
+    ]
+
+
+def test_r1_a_sender_stands_once_in_a_pool() -> None:
+    assert pool_problems([a_service(LONG_CODE, LONG_CODE)]) == [
+        f"{SERVICE}: senders.1.address: stands twice in this pool"
+    ]
+
+
+def test_r1_accounts_do_not_see_each_others_pools() -> None:
+    other = a_service(LONG_CODE, sid=OTHER_SERVICE, account_sid=OTHER_ACCOUNT)
+    assert pool_problems([a_service(LONG_CODE), other]) == []

@@ -1,0 +1,135 @@
+"""R1, R2, R4, R12: which service answers, and with which configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+from processor.core.messages import SenderType, sender_type_of
+from processor.core.services import Directory, Handling, PoolSender
+from tests.builders import (
+    ACCOUNT,
+    LONG_CODE,
+    OTHER_ACCOUNT,
+    OTHER_LONG_CODE,
+    OTHER_SERVICE,
+    RCS_SENDER,
+    SERVICE,
+    SHORT_CODE,
+    TOLL_FREE,
+    WHATSAPP_SENDER,
+    a_service,
+    default_handling,
+)
+
+
+def test_r1_the_service_the_event_names_answers() -> None:
+    named = a_service(OTHER_LONG_CODE, sid=OTHER_SERVICE)
+    directory = Directory([a_service(LONG_CODE), named])
+    assert directory.service_of(ACCOUNT, OTHER_SERVICE, LONG_CODE) is named
+    assert directory.handling(ACCOUNT, OTHER_SERVICE, LONG_CODE).service_sid == OTHER_SERVICE
+
+
+def test_r1_else_the_service_whose_pool_holds_the_sender() -> None:
+    service = a_service(LONG_CODE)
+    directory = Directory([service, a_service(OTHER_LONG_CODE, sid=OTHER_SERVICE)])
+    assert directory.service_of(ACCOUNT, None, LONG_CODE) is service
+    assert directory.handling(ACCOUNT, None, LONG_CODE) == Handling(
+        service_sid=SERVICE,
+        sender_type=SenderType.LONG_CODE,
+        policy=service.policy,
+        aoo_enabled=True,
+        config_version=3,
+    )
+
+
+def test_r1_a_sender_in_no_pool_has_no_service() -> None:
+    directory = Directory([a_service(LONG_CODE)])
+    assert directory.service_of(ACCOUNT, None, OTHER_LONG_CODE) is None
+    assert directory.service_of(ACCOUNT, None, None) is None
+    assert directory.handling(ACCOUNT, None, OTHER_LONG_CODE) == default_handling()
+
+
+def test_r1_a_service_nobody_knows_is_handled_by_default_under_its_name() -> None:
+    directory = Directory([a_service(LONG_CODE)])
+    handling = directory.handling(ACCOUNT, OTHER_SERVICE, LONG_CODE)
+    assert handling == default_handling(service_sid=OTHER_SERVICE)
+    assert directory.service_sid_of(ACCOUNT, OTHER_SERVICE, LONG_CODE) == OTHER_SERVICE
+
+
+def test_r21_accounts_do_not_see_each_others_services_and_pools() -> None:
+    directory = Directory([a_service(LONG_CODE, account_sid=OTHER_ACCOUNT)])
+    assert directory.service_of(ACCOUNT, SERVICE, LONG_CODE) is None
+    assert directory.service_of(ACCOUNT, None, LONG_CODE) is None
+    assert not directory.handling(ACCOUNT, SERVICE, LONG_CODE).aoo_enabled
+
+
+def test_r1_a_send_is_of_the_service_that_answers_its_sender() -> None:
+    directory = Directory([a_service(LONG_CODE)])
+    sids = [directory.service_sid_of(ACCOUNT, None, sender) for sender in (LONG_CODE, None)]
+    assert sids == [SERVICE, None]
+
+
+@pytest.mark.parametrize(
+    ("address", "sender_type"),
+    [
+        ("+15551234567", SenderType.LONG_CODE),
+        ("+447700900123", SenderType.LONG_CODE),
+        *[(f"+1{npa}5550100", SenderType.TOLL_FREE) for npa in (800, 833, 844, 855, 866, 877, 888)],
+        ("+18225550100", SenderType.LONG_CODE),
+        ("+80055501000", SenderType.LONG_CODE),
+        ("+180055501000", SenderType.LONG_CODE),
+        ("123", SenderType.SHORT_CODE),
+        ("12345678", SenderType.SHORT_CODE),
+        ("123456789", SenderType.ALPHANUMERIC),
+        ("whatsapp:+18005550100", SenderType.WHATSAPP),
+        ("rcs:+18005550100", SenderType.RCS),
+        ("rcs:clinic_agent", SenderType.RCS),
+        ("Clinic", SenderType.ALPHANUMERIC),
+        ("4 You", SenderType.ALPHANUMERIC),
+    ],
+)
+def test_r2_the_address_tells_the_type_where_no_pool_does(
+    address: str, sender_type: SenderType
+) -> None:
+    assert sender_type_of(address) is sender_type
+    assert Directory().handling(ACCOUNT, None, address).sender_type is sender_type
+
+
+def test_r2_the_pool_entry_tells_the_type_first() -> None:
+    hosted = PoolSender(LONG_CODE, SenderType.TOLL_FREE)
+    directory = Directory([a_service(senders=(hosted,))])
+    assert directory.handling(ACCOUNT, None, LONG_CODE).sender_type is SenderType.TOLL_FREE
+
+
+@pytest.mark.parametrize(
+    "sender", [LONG_CODE, TOLL_FREE, SHORT_CODE, WHATSAPP_SENDER, RCS_SENDER, OTHER_LONG_CODE]
+)
+def test_r4_the_active_configuration_answers_for_every_sender(sender: str) -> None:
+    service = a_service(LONG_CODE, TOLL_FREE, SHORT_CODE, WHATSAPP_SENDER, RCS_SENDER)
+    handling = Directory([service]).handling(ACCOUNT, SERVICE, sender)
+    assert handling == Handling(SERVICE, sender_type_of(sender), service.policy, True, 3)
+
+
+def test_r12_a_handling_carries_the_version_of_its_service() -> None:
+    before = Directory([a_service(version=8)])
+    after = before.with_service(SERVICE, a_service(version=9))
+    versions = [
+        directory.handling(ACCOUNT, None, LONG_CODE).config_version for directory in (before, after)
+    ]
+    assert versions == [8, 9]
+
+
+def test_a_directory_is_replaced_and_never_altered() -> None:
+    before = Directory([a_service(LONG_CODE)])
+    other = a_service(OTHER_LONG_CODE, sid=OTHER_SERVICE)
+    after = before.with_services({SERVICE: None, OTHER_SERVICE: other})
+    assert (before.services, after.services) == (
+        {SERVICE: a_service(LONG_CODE)},
+        {OTHER_SERVICE: other},
+    )
+    assert after.handling(ACCOUNT, None, LONG_CODE) == default_handling()
+
+
+def test_a_sender_that_leaves_the_pool_is_handled_by_default() -> None:
+    directory = Directory([a_service(LONG_CODE)]).with_service(SERVICE, a_service(OTHER_LONG_CODE))
+    assert directory.handling(ACCOUNT, None, LONG_CODE) == default_handling()

@@ -1,0 +1,87 @@
+"""R11: what to look at before a configuration comes into force; it never refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from processor.core.configuration import problems_of
+from processor.core.messages import OptOutType, SenderType
+from processor.core.policy import CountryOverride, KeywordSet, MatchMode, OptOutConfig
+from processor.core.review import warnings_of
+from processor.core.services import PoolSender
+from tests.builders import LONG_CODE, SHORT_CODE, TOLL_FREE
+
+STOP, START, HELP = OptOutType.STOP, OptOutType.START, OptOutType.HELP
+POOL = (PoolSender(LONG_CODE, SenderType.LONG_CODE),)
+GOOD = "You get no more. Reply START to come back."
+
+
+def replying(reply: str) -> OptOutConfig:
+    return OptOutConfig(standard={STOP: KeywordSet(("stop",), reply)})
+
+
+def test_default_words_and_replies_need_no_look() -> None:
+    assert warnings_of(OptOutConfig(), POOL) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "what"),
+    [
+        (f"{GOOD} Questions: help@clinic.example", "has an e-mail address"),
+        (f"{GOOD} Call +1 555 999 0000", "has a phone number that is no sender"),
+        (f"{GOOD} Card 4111 1111 1111 1111", "has digits like a card's"),
+        (f"{GOOD} Bye {{name}}", "has a placeholder"),
+        ("You get no more.", "does not say how to come back"),
+    ],
+)
+def test_a_reply_that_needs_a_look_is_named(reply: str, what: str) -> None:
+    [warning] = warnings_of(replying(reply), POOL)
+    assert warning.startswith("standard.STOP.reply: ")
+    assert what in warning
+
+
+@pytest.mark.parametrize("reply", [GOOD, f"{GOOD} From {LONG_CODE}.", f"{GOOD} 24/7"])
+def test_a_good_reply_needs_no_look(reply: str) -> None:
+    assert warnings_of(replying(reply), POOL) == []
+
+
+def test_a_short_codes_registration_is_held_against_what_is_configured() -> None:
+    registered = {STOP: KeywordSet(("stop", "quit"), GOOD)}
+    pool = (PoolSender(SHORT_CODE, SenderType.SHORT_CODE, registered),)
+    config = OptOutConfig(standard={STOP: KeywordSet(("stop", "end"), "Bye. START returns.")})
+    registered_for = "registered for short code 12345"
+    assert warnings_of(config, pool) == [
+        f"standard.STOP.keywords: end, stop here, quit, stop {registered_for}",
+        f"standard.STOP.reply: 'Bye. START returns.' here, {GOOD!r} {registered_for}",
+    ]
+
+
+def test_r20_a_toll_free_number_never_shows_our_stop_reply_and_knows_only_start() -> None:
+    pool = (PoolSender(TOLL_FREE, SenderType.TOLL_FREE),)
+    config = replying("You get no more. Reply YES to come back.")
+    assert warnings_of(config, pool) == [
+        "standard.STOP.reply: never shown to who texts STOP to a toll-free number in the US or "
+        "Canada, the network answers there",
+        "standard.STOP.reply: tells people to come back with yes; a toll-free network's block "
+        "only START and UNSTOP lift",
+    ]
+
+
+def test_a_country_override_without_the_usual_kinds_is_named() -> None:
+    fr = {STOP: KeywordSet(("arret",), "Fini. START pour revenir.")}
+    config = OptOutConfig(countries={"CA": CountryOverride({"fr": fr})})
+    assert warnings_of(config, POOL) == ["countries.CA: no `stop` of its own, no START, no HELP"]
+
+
+def test_an_accented_keyword_wants_its_twin_where_the_match_is_exact() -> None:
+    sets = {
+        STOP: KeywordSet(("parár",), "Bien. VOLVÉR."),
+        START: KeywordSet(("volvér",), "Bien. BAJA."),
+    }
+    languages = {"es": sets}
+    assert warnings_of(OptOutConfig(languages=languages), POOL) == [
+        "languages.es.START.keywords: 'volvér' without 'volver', which many phones send"
+    ]
+    exact = OptOutConfig(match=MatchMode.EXACT, languages=languages)
+    assert len(warnings_of(exact, POOL)) == 2
+    assert problems_of(exact) == []

@@ -1,0 +1,106 @@
+"""R21: whom a block keeps away."""
+
+from __future__ import annotations
+
+import pytest
+
+from processor.core.blocks import Place, place_for
+from processor.core.gate import ALLOWED, Refused, judge
+from processor.core.messages import (
+    ChannelGroup,
+    Scope,
+    bare_number,
+    channel_group_of,
+    list_key,
+)
+from tests.builders import (
+    ACCOUNT,
+    LONG_CODE,
+    OTHER_ACCOUNT,
+    OTHER_LONG_CODE,
+    OTHER_SERVICE,
+    RCS_RECIPIENT,
+    RECIPIENT,
+    SERVICE,
+    WHATSAPP_RECIPIENT,
+    a_block,
+    a_place,
+    a_send,
+    decided,
+    default_handling,
+)
+
+
+@pytest.mark.parametrize(
+    ("scope", "place"),
+    [
+        (Scope.ACCOUNT, Place(ACCOUNT, Scope.ACCOUNT, "")),
+        (Scope.SERVICE, Place(ACCOUNT, Scope.SERVICE, SERVICE)),
+        (Scope.SENDER, Place(ACCOUNT, Scope.SENDER, LONG_CODE)),
+    ],
+)
+def test_r21_a_stop_blocks_under_the_scope_that_is_set(scope: Scope, place: Place) -> None:
+    assert [block.place for block in decided("STOP", scope=scope).blocks] == [place]
+
+
+def test_r21_under_service_a_sender_outside_any_service_uses_its_own_pair() -> None:
+    decision = decided("STOP", scope=Scope.SERVICE, handling=default_handling())
+    assert [block.place for block in decision.blocks] == [a_place(Scope.SENDER)]
+
+
+def test_a_place_that_needs_a_sender_must_be_told_one() -> None:
+    with pytest.raises(ValueError, match="names no sender"):
+        place_for(Scope.SERVICE, account_sid=ACCOUNT, service_sid=None, sender=None)
+
+
+SENDS = {
+    "same pair": a_send(service_sid=SERVICE),
+    "same sender, no service": a_send(),
+    "other sender of the service": a_send(service_sid=SERVICE, sender=OTHER_LONG_CODE),
+    "service, sender not chosen": a_send(service_sid=SERVICE, sender=None),
+    "other service": a_send(service_sid=OTHER_SERVICE, sender=OTHER_LONG_CODE),
+    "other sender, no service": a_send(sender=OTHER_LONG_CODE),
+    "other account": a_send(account_sid=OTHER_ACCOUNT, service_sid=SERVICE),
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "stopped"),
+    [
+        (
+            a_place(Scope.ACCOUNT),
+            [name for name in SENDS if name != "other account"],
+        ),
+        (
+            a_place(Scope.SERVICE),
+            ["same pair", "other sender of the service", "service, sender not chosen"],
+        ),
+        (a_place(Scope.SENDER), ["same pair", "same sender, no service"]),
+        (a_place(Scope.SENDER, carrier=True), ["same pair", "same sender, no service"]),
+    ],
+)
+def test_r21_a_block_stops_the_sends_it_covers_and_no_others(
+    place: Place, stopped: list[str]
+) -> None:
+    block = a_block(place)
+    verdicts = {name: judge(send, (block,)) for name, send in SENDS.items()}
+    assert verdicts == {name: Refused(block) if name in stopped else ALLOWED for name in SENDS}
+
+
+@pytest.mark.parametrize(
+    ("address", "number", "group", "key"),
+    [
+        (RECIPIENT, RECIPIENT, ChannelGroup.SMS, RECIPIENT),
+        (RCS_RECIPIENT, RECIPIENT, ChannelGroup.SMS, RECIPIENT),
+        (WHATSAPP_RECIPIENT, RECIPIENT, ChannelGroup.WHATSAPP, f"whatsapp:{RECIPIENT}"),
+    ],
+)
+def test_r21_sms_and_rcs_share_a_list_and_whatsapp_has_its_own(
+    address: str, number: str, group: ChannelGroup, key: str
+) -> None:
+    found = channel_group_of(address)
+    assert (bare_number(address), found, list_key(address, found)) == (number, group, key)
+
+
+def test_a_list_key_is_that_of_the_bare_number_too() -> None:
+    assert list_key(RECIPIENT, ChannelGroup.WHATSAPP) == WHATSAPP_RECIPIENT

@@ -1,0 +1,1 @@
+"""The languages a service may speak, each a file of keywords and replies to start from."""

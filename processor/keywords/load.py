@@ -1,0 +1,205 @@
+"""The 41 languages of the guide, read from `data/`: their names and a starter pack each.
+
+A file is named by its BCP 47 tag. A keyword without a line under `sources` rests on the file's
+`status` alone: nobody who speaks the language has looked at an "unreviewed" one.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from types import MappingProxyType
+from typing import Any, Literal, TypedDict
+
+from processor.core.configuration import problems_of
+from processor.core.messages import OptOutType
+from processor.core.policy import KeywordSet, KeywordSets, MatchMode, OptOutConfig
+from processor.errors import ConfigError
+from schemas.messaging_service import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS
+
+MIN_REPLY_CHARACTERS = 20  # what carriers' registrations ask for
+
+_TEXTS = {  # besides `language`: each key's pattern, and that in words
+    "name": (".+", "the guide's English name"),
+    "native_name": (".+", "the language's own name"),
+    "direction": ("ltr|rtl", "ltr or rtl"),
+    "status": ("unreviewed|reviewed .+", "unreviewed, or reviewed by whom and when"),
+}
+_KINDS = {kind.lower(): kind for kind in OptOutType}
+# Language, script, region, variants; nobody names a keyword set by the rest of BCP 47.
+_TAG = re.compile(
+    r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|[0-9]{3}))?"
+    r"((?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*)",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language of the guide and what a service that speaks it may start from."""
+
+    tag: str
+    name: str  # the guide's
+    native_name: str
+    direction: Literal["ltr", "rtl"]
+    status: str  # "unreviewed", or "reviewed", by whom and when
+    pack: KeywordSets
+    sources: Mapping[str, str]  # where a keyword's use in messaging is documented; not of every one
+
+
+class KeywordSetDocument(TypedDict):
+    """A keyword set as `services.yaml` writes it."""
+
+    keywords: list[str]
+    reply: str
+
+
+@cache
+def languages() -> Mapping[str, Language]:
+    """Every language by its tag, in the tags' order; the files are read once.
+
+    Raises:
+        ConfigError: with every problem, each naming its file and key.
+    """
+    return read(files("processor.keywords") / "data")
+
+
+def tag_of(given: str) -> str | None:
+    """The tag, in canonical case, that a tag or one of the guide's names stands for.
+
+    Any tag of a language among the 41 will do: `es-MX` is itself, whatever its case. None where it
+    is no such tag and no such name.
+    """
+    for language in languages().values():
+        if language.name.casefold() == given.casefold():
+            return language.tag
+    parts = _TAG.fullmatch(given)
+    if parts is None or parts[1].lower() not in languages():
+        return None
+    script, region = (parts[2] or "").title(), (parts[3] or "").upper()
+    return "-".join(filter(None, (parts[1].lower(), script, region))) + parts[4].lower()
+
+
+def language_of(tag: str) -> Language:
+    """The language of a tag that ``tag_of`` gave: `ms-MY` is one of its own, `es-MX` is Spanish."""
+    return languages().get(tag) or languages()[tag.partition("-")[0]]
+
+
+def starter(tag: str) -> dict[str, KeywordSetDocument]:
+    """The pack of a tag that ``tag_of`` gave, as `languages.<tag>` of `services.yaml`."""
+    return {
+        kind.value: {"keywords": list(given.keywords), "reply": given.reply}
+        for kind, given in language_of(tag).pack.items()
+    }
+
+
+def read(folder: Traversable) -> Mapping[str, Language]:
+    """The languages of a folder, by tag.
+
+    Raises:
+        ConfigError: with every problem, each naming its file and key.
+    """
+    found: dict[str, Language] = {}
+    problems: list[str] = []
+    paths = {
+        path.name.removesuffix(".toml"): path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.name.endswith(".toml")
+    }
+    for tag, path in sorted(paths.items()):
+        try:
+            given = tomllib.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:  # neither TOML nor even UTF-8
+            problems.append(f"{path.name}: {error}")
+            continue
+        wrong = list(_problems(given, tag))
+        if not wrong:
+            language = _language(given)
+            wrong = [*_refusals(language), *_namesakes(language, found)]
+            found[language.tag] = language
+        problems += [f"{path.name}: {problem}" for problem in wrong]
+    if not found and not problems:
+        problems = [f"{folder.name}: no languages here; was the package built without its data?"]
+    if problems:
+        raise ConfigError(problems)
+    return MappingProxyType(found)
+
+
+def _language(given: Mapping[str, Any]) -> Language:
+    sets = {kind: given[key] for key, kind in _KINDS.items()}
+    return Language(
+        tag=given["language"],
+        name=given["name"],
+        native_name=given["native_name"],
+        direction=given["direction"],
+        status=given["status"],
+        pack={
+            kind: KeywordSet(tuple(each["keywords"]), each["reply"]) for kind, each in sets.items()
+        },
+        sources={
+            word: source
+            for each in sets.values()
+            for word, source in each.get("sources", {}).items()
+        },
+    )
+
+
+def _problems(given: Mapping[str, Any], stem: str) -> Iterator[str]:
+    for key in given.keys() - {"language", *_TEXTS, *_KINDS}:
+        yield f"{key}: unknown"
+    for key, (pattern, words) in _TEXTS.items():
+        text = given.get(key)
+        if not isinstance(text, str) or not re.fullmatch(pattern, text):
+            yield f"{key}: must be {words}"
+    if given.get("language") != stem or not _TAG.fullmatch(stem):
+        yield f"language: must be a BCP 47 tag, and the file's name, {stem}"
+    for key in _KINDS:
+        yield from (f"{key}{problem}" for problem in _set_problems(given.get(key)))
+
+
+def _set_problems(given: Any) -> Iterator[str]:
+    if not isinstance(given, dict):
+        yield ": missing, or no table"
+        return
+    for key in given.keys() - {"keywords", "reply", "sources"}:
+        yield f".{key}: unknown"
+    words = given.get("keywords")
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        yield ".keywords: must be a list of texts"
+        words = []
+    for word in words:
+        if word != word.strip() or len(word) > MAX_KEYWORD_CHARACTERS:
+            yield f".keywords: {word!r} is not trimmed, or over {MAX_KEYWORD_CHARACTERS} characters"
+    reply = given.get("reply")
+    length = len(reply) if isinstance(reply, str) else 0
+    if not MIN_REPLY_CHARACTERS <= length <= MAX_REPLY_CHARACTERS:
+        yield f".reply: must have {MIN_REPLY_CHARACTERS} to {MAX_REPLY_CHARACTERS} characters"
+    sources = given.get("sources", {})
+    if not isinstance(sources, dict):
+        yield ".sources: no table"
+        sources = {}
+    for word, source in sources.items():
+        if word not in words:
+            yield f".sources: {word!r} is no keyword here"
+        if not isinstance(source, str) or not source.strip():
+            yield f".sources: {word!r} must be a text"
+
+
+def _refusals(language: Language) -> Iterator[str]:
+    # What any service would be refused for (R9, R10), told by this file's keys.
+    alone = OptOutConfig(match=MatchMode.EXACT, languages={language.tag: language.pack})
+    for problem in problems_of(alone):
+        for key, kind in _KINDS.items():
+            problem = problem.replace(f"languages.{language.tag}.{kind}", key)
+        yield problem
+
+
+def _namesakes(language: Language, others: Mapping[str, Language]) -> Iterator[str]:
+    for other in others.values():
+        if other.name.casefold() == language.name.casefold():
+            yield f"name: {language.name!r} is {other.tag}.toml's"

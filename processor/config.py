@@ -1,0 +1,125 @@
+"""Environment to one frozen ``Settings``, checked first, every problem at once."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from processor.core.messages import Scope
+from processor.errors import ConfigError
+
+Role = Literal["match", "gate"]
+ROLES: tuple[Role, ...] = ("match", "gate")
+
+
+class Settings(BaseSettings):
+    """Every setting; the environment variable is the name in capitals, ``OPTOUT_`` before it."""
+
+    model_config = SettingsConfigDict(env_prefix="OPTOUT_", frozen=True, hide_input_in_errors=True)
+
+    kafka_bootstrap: Annotated[str, Field(pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")] = (
+        "127.0.0.1:9092"
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_username: str | None = None
+    kafka_password: SecretStr | None = None
+    kafka_cafile: str | None = None  # PEM; the system's authorities if absent
+    kafka_certfile: str | None = None  # PEM, for TLS client authentication
+    kafka_keyfile: str | None = None
+
+    redis_url: Annotated[
+        str, Field(pattern=r"^(rediss?|rediss?\+cluster|rediss?\+sentinel)://.+")
+    ] = "redis://127.0.0.1:6379/0"
+    redis_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = "optout."
+    partitions: Annotated[int, Field(ge=1, le=1000)] = 12
+    roles: Annotated[tuple[Role, ...], NoDecode] = ROLES
+    instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
+    session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0  # until a dead worker is missed
+    block_scope: Scope = Scope.ACCOUNT
+    dedupe_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 24.0
+
+    operator_token: SecretStr | None = None  # who may disable Advanced Opt-Out (R5)
+
+    web_port: Annotated[int, Field(ge=1, le=65535)] = 6066  # /livez, /readyz; else the next free
+    watchdog_s: Annotated[float, Field(gt=0)] = 60.0
+    batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = 20.0  # least time between commits
+    batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
+    fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20  # a partition, a fetch
+
+    @field_validator("roles", mode="before")
+    @classmethod
+    def _split_roles(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        names = tuple(name.strip() for name in given.split(",") if name.strip())
+        return ROLES if names == ("all",) else names
+
+    @field_validator("block_scope", mode="before")
+    @classmethod
+    def _scope(cls, given: Any) -> Any:
+        return given.strip().lower() if isinstance(given, str) else given
+
+    def kafka(self) -> dict[str, Any]:
+        """The keyword arguments that every Kafka client takes."""
+        tls = self.kafka_security_protocol in ("SSL", "SASL_SSL")
+        return {
+            "bootstrap_servers": self.kafka_bootstrap,
+            "security_protocol": self.kafka_security_protocol,
+            "ssl_context": self._tls() if tls else None,
+            "sasl_mechanism": self.kafka_sasl_mechanism,
+            "sasl_plain_username": self.kafka_username,
+            "sasl_plain_password": (
+                self.kafka_password.get_secret_value() if self.kafka_password else None
+            ),
+        }
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.kafka_cafile)
+        if self.kafka_certfile:
+            context.load_cert_chain(self.kafka_certfile, self.kafka_keyfile)
+        return context
+
+
+def load() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigError: with every problem, each naming its variable.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise ConfigError(
+            [
+                f"OPTOUT_{str(problem['loc'][0]).upper()}: {problem['msg']}"
+                for problem in error.errors(include_url=False, include_input=False)
+            ]
+        ) from None
+    problems = list(_contradictions(settings))
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    problems = []
+    if settings.kafka_security_protocol.startswith("SASL_"):
+        problems += [
+            f"OPTOUT_KAFKA_{name.upper()}: needed for {settings.kafka_security_protocol}"
+            for name in ("username", "password")
+            if getattr(settings, f"kafka_{name}") is None
+        ]
+    if not settings.roles:
+        problems.append(f"OPTOUT_ROLES: empty; name some of {', '.join(ROLES)}, or all")
+    if settings.kafka_security_protocol in ("SSL", "SASL_SSL"):
+        try:
+            settings.kafka()
+        except OSError as error:
+            problems.append(f"OPTOUT_KAFKA_CAFILE, _CERTFILE, _KEYFILE: {error.strerror or error}")
+    return problems

@@ -1,0 +1,49 @@
+"""One line a log record: time, level, event name, fields. Never a number or a body."""
+
+from __future__ import annotations
+
+import logging
+import time
+from logging.config import dictConfig
+from typing import Any
+
+_PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color"}
+
+
+class FieldsFormatter(logging.Formatter):
+    """Event name first, then the fields given as ``extra``, as ``key=value``."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format one record, its traceback below it if it has one."""
+        fields = "".join(
+            f" {key}={value}" for key, value in vars(record).items() if key not in _PLAIN
+        )
+        when = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
+        line = (
+            f"{when}.{record.msecs:03.0f}Z {record.levelname:<7} {record.name}"
+            f" {record.getMessage()}{fields}"
+        )
+        if record.exc_info:
+            line = f"{line}\n{self.formatException(record.exc_info)}"
+        return line
+
+
+CONFIG: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"fields": {"()": FieldsFormatter}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "fields"}},
+    # The libraries only where they warn: their own lines are many, and may quote a record.
+    "loggers": {
+        name: {"level": "WARNING"} for name in ("aiokafka", "faust", "mode", "aiohttp", "asyncio")
+    },
+    "root": {"level": "INFO", "handlers": ["stderr"]},
+}
+"""For ``logging.config.dictConfig``, and for Faust, which configures logging itself."""
+
+
+def set_up() -> None:
+    """Log to standard error."""
+    dictConfig(CONFIG)

@@ -1,0 +1,120 @@
+"""The port of the served block list: what the match lane writes and the gate reads.
+
+Everything is by partition; the one writer of a partition is the match lane that owns it. Values are
+the packed blocks of a recipient (`wire.blocks`), keys are list keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from processor.core.blocks import Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What a partition's list says of itself."""
+
+    epoch: int  # of its owner; 0 where there is none
+    mark: Mark  # of the last write
+    ready: str | None  # the id of the block-list topic it was built from; None: not whole
+    partitions: int | None  # how many there were when it was built
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One atomic look at a partition."""
+
+    meta: Meta
+    values: Sequence[bytes | None]  # in the order of the keys asked for
+    seen: frozenset[str]  # of the ids asked for, those handled before
+    connection: int  # grows with every new connection of the client
+
+
+@dataclass(frozen=True, slots=True)
+class BatchWrite:
+    """All that a batch changes, written together or not at all."""
+
+    epoch: int
+    expected: Mark  # of the last write; anything else refuses
+    mark: Mark
+    after: Mapping[str, bytes | None]  # list key to packed blocks; None where none is left
+    before: Mapping[str, bytes | None]  # the same keys, as they were read
+    handled: Sequence[str]  # ids of the messages and commands of the batch
+    first_offsets: Mapping[str, int]  # source topic to the offset of the batch's first hit in it
+
+
+class BlockListStore(Protocol):
+    """A served block list.
+
+    Every method raises ``StoreUnavailable`` where the server cannot be asked; nothing is then known
+    to be written. Those that take an epoch raise ``Fenced`` where a later owner took the partition,
+    and ``ListLost`` where the stored epoch is gone.
+    """
+
+    async def claim(self, partition: int, *, at_least: int) -> Meta:
+        """Take a partition: a new epoch, greater than the stored one, the clock and ``at_least``.
+
+        From here on no older owner can write.
+        """
+        ...
+
+    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> Mark | None:
+        """Put back what the last batch changed, if its owner died before committing it.
+
+        Args:
+            partition: which.
+            epoch: of the new owner.
+            committed: source topic to its committed offset.
+
+        Returns:
+            The mark of this write, or None where there was nothing to undo.
+        """
+        ...
+
+    async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
+        """Look at recipients and handled ids, and at the list itself, in one atomic trip."""
+        ...
+
+    async def write(self, partition: int, batch: BatchWrite) -> None:
+        """Write a batch; writing the same one twice alters nothing.
+
+        Raises:
+            ListLost: the stored mark is not the one expected, or the list is not whole.
+        """
+        ...
+
+    async def begin_rebuild(self, partition: int, epoch: int) -> None:
+        """Declare the list not whole and start a new one beside it."""
+        ...
+
+    async def add_rebuilt(
+        self, partition: int, epoch: int, entries: Mapping[str, bytes | None]
+    ) -> None:
+        """Put entries into the new list, in the order of the topic; None takes one off."""
+        ...
+
+    async def finish_rebuild(
+        self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
+    ) -> None:
+        """Put the new list in the old one's place and declare it whole."""
+        ...
+
+    async def declare_lost(self, partition: int) -> None:
+        """Say that the list is not whole: its owner rebuilds it, gates wait meanwhile."""
+        ...
+
+    def entries(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
+        """Every entry of a partition, in no order; for people and checks, not for lanes."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
+
+def uncommitted(first_offsets: Mapping[str, int], committed: Mapping[str, int]) -> bool:
+    """Whether a batch was never committed: a batch commits all of its sources, or none."""
+    return any(offset >= committed.get(topic, 0) for topic, offset in first_offsets.items())

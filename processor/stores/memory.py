@@ -1,0 +1,135 @@
+"""The served block list in memory: what the contract means, for tests and for one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from processor.core.blocks import NO_MARK, Mark
+from processor.errors import Fenced, ListLost
+from processor.stores.block_list import BatchWrite, Meta, Snapshot, uncommitted
+
+
+@dataclass(slots=True)
+class _Partition:
+    epoch: int | None = None
+    mark: Mark = NO_MARK
+    ready: str | None = None
+    partitions: int | None = None
+    recipients: dict[str, bytes] = field(default_factory=dict)
+    rebuilt: dict[str, bytes] = field(default_factory=dict)
+    undo: BatchWrite | None = None
+    seen: dict[str, int] = field(default_factory=dict)  # id to the time it is forgotten, ms
+
+    def own(self, epoch: int) -> None:
+        if self.epoch is not None and self.epoch > epoch:
+            raise Fenced("a later owner took the partition")
+        if self.epoch != epoch:
+            raise ListLost("the partition's epoch is gone")
+
+
+class MemoryBlockList:
+    """Keeps partitions in dicts; loses them with the process."""
+
+    def __init__(self, clock_ms: Callable[[], int], *, seen_ms: int = 86_400_000) -> None:
+        self._clock_ms = clock_ms
+        self._seen_ms = seen_ms
+        self._partitions: dict[int, _Partition] = {}
+
+    def _at(self, partition: int) -> _Partition:
+        return self._partitions.setdefault(partition, _Partition())
+
+    def flush(self) -> None:
+        """Lose everything."""
+        self._partitions.clear()
+
+    async def claim(self, partition: int, *, at_least: int) -> Meta:
+        """See ``BlockListStore``."""
+        at = self._at(partition)
+        at.epoch = max(at.epoch or 0, self._clock_ms(), at_least) + 1
+        return Meta(at.epoch, at.mark, at.ready, at.partitions)
+
+    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> Mark | None:
+        """See ``BlockListStore``."""
+        at = self._at(partition)
+        at.own(epoch)
+        batch = at.undo
+        if batch is None or not uncommitted(batch.first_offsets, committed):
+            return None
+        _put(at.recipients, batch.before)
+        for one in batch.handled:
+            at.seen.pop(one, None)
+        at.undo = None
+        at.mark = Mark(epoch, 1)
+        return at.mark
+
+    async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
+        """See ``BlockListStore``."""
+        at = self._at(partition)
+        now = self._clock_ms()
+        return Snapshot(
+            meta=Meta(at.epoch or 0, at.mark, at.ready, at.partitions),
+            values=[at.recipients.get(key) for key in keys],
+            seen=frozenset(one for one in ids if at.seen.get(one, 0) > now),
+            connection=1,
+        )
+
+    async def write(self, partition: int, batch: BatchWrite) -> None:
+        """See ``BlockListStore``."""
+        at = self._at(partition)
+        at.own(batch.epoch)
+        if at.ready is None:
+            raise ListLost("the list is not whole")
+        if at.mark == batch.mark:
+            return
+        if at.mark != batch.expected:
+            raise ListLost("the list is not at the mark last written")
+        _put(at.recipients, batch.after)
+        for one in batch.handled:
+            at.seen[one] = self._clock_ms() + self._seen_ms
+        at.undo = batch
+        at.mark = batch.mark
+
+    async def begin_rebuild(self, partition: int, epoch: int) -> None:
+        """See ``BlockListStore``."""
+        at = self._at(partition)
+        at.own(epoch)
+        at.ready = None
+        at.rebuilt = {}
+
+    async def add_rebuilt(
+        self, partition: int, epoch: int, entries: Mapping[str, bytes | None]
+    ) -> None:
+        """See ``BlockListStore``."""
+        at = self._at(partition)
+        at.own(epoch)
+        _put(at.rebuilt, entries)
+
+    async def finish_rebuild(
+        self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
+    ) -> None:
+        """See ``BlockListStore``."""
+        at = self._at(partition)
+        at.own(epoch)
+        at.recipients, at.rebuilt, at.undo = at.rebuilt, {}, None
+        at.mark, at.ready, at.partitions = mark, ready, partitions
+
+    async def declare_lost(self, partition: int) -> None:
+        """See ``BlockListStore``."""
+        self._at(partition).ready = None
+
+    async def entries(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
+        """See ``BlockListStore``."""
+        for key, value in list(self._at(partition).recipients.items()):
+            yield key, value
+
+    async def close(self) -> None:
+        """See ``BlockListStore``."""
+
+
+def _put(into: dict[str, bytes], entries: Mapping[str, bytes | None]) -> None:
+    for key, value in entries.items():
+        if value is None:
+            into.pop(key, None)
+        else:
+            into[key] = value

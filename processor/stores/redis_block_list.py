@@ -1,0 +1,193 @@
+"""The served block list in Redis: one server, TLS, Cluster or Sentinel, told by the URL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from hashlib import sha1
+from typing import Any
+
+import orjson
+from redis.exceptions import NoScriptError, RedisError
+
+from processor.core.blocks import NO_MARK, Mark
+from processor.errors import Fenced, ListLost, StoreUnavailable
+from processor.stores import redis_scripts as scripts
+from processor.stores.block_list import BatchWrite, Meta, Snapshot, uncommitted
+from processor.stores.redis_client import RedisClient
+
+_SHA = {
+    script: sha1(script.encode(), usedforsecurity=False).hexdigest()
+    for script in (
+        scripts.CLAIM,
+        scripts.READ,
+        scripts.WRITE,
+        scripts.UNDO,
+        scripts.BEGIN_REBUILD,
+        scripts.ADD_REBUILT,
+        scripts.FINISH_REBUILD,
+    )
+}
+
+
+class RedisBlockList:
+    """Keeps partition *p* under ``<prefix>{p}:…``: one slot, one shard, one trip a batch.
+
+    Args:
+        client: connected lazily, shared by all partitions.
+        prefix: of every key, so that two installations may share a server.
+        seen_ms: how long a handled id is remembered (R22).
+    """
+
+    def __init__(self, client: RedisClient, *, prefix: str, seen_ms: int) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._seen_ms = seen_ms
+
+    def _key(self, partition: int, name: str) -> str:
+        return f"{self._prefix}{{{partition}}}:{name}"
+
+    def _seen_keys(self, partition: int, ids: Iterable[str]) -> list[str]:
+        return [self._key(partition, f"seen:{one}") for one in ids]
+
+    async def _run(self, script: str, keys: Sequence[str], *args: Any) -> Any:
+        redis = self._client.redis
+        try:
+            return await _answer(redis.evalsha(_SHA[script], len(keys), *keys, *args))
+        except NoScriptError:
+            return await _answer(redis.eval(script, len(keys), *keys, *args))
+
+    async def _own(self, script: str, keys: Sequence[str], epoch: int, *args: Any) -> None:
+        answer = await self._run(script, keys, epoch, *args)
+        if answer == b"FENCED":
+            raise Fenced("a later owner took the partition")
+        if answer == b"LOST":
+            raise ListLost("Redis lost what was last written to it")
+
+    async def claim(self, partition: int, *, at_least: int) -> Meta:
+        """See ``BlockListStore``."""
+        return _meta(await self._run(scripts.CLAIM, [self._key(partition, "meta")], at_least))
+
+    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> Mark | None:
+        """See ``BlockListStore``."""
+        undo_key = self._key(partition, "undo")
+        stored = await _answer(self._client.redis.get(undo_key))
+        record = orjson.loads(stored) if stored else None
+        if record is None or not uncommitted(record["first_offsets"], committed):
+            return None
+        before = {
+            key: None if value is None else value.encode()
+            for key, value in record["before"].items()
+        }
+        mark = Mark(epoch, 1)
+        keys = [
+            self._key(partition, "meta"),
+            self._key(partition, "recipients"),
+            undo_key,
+            *self._seen_keys(partition, record["handled"]),
+        ]
+        await self._own(scripts.UNDO, keys, epoch, str(mark), *_put(before))
+        return mark
+
+    async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
+        """See ``BlockListStore``."""
+        names = [self._key(partition, "meta"), self._key(partition, "recipients")]
+        names += self._seen_keys(partition, ids)
+        meta, found, seen = await self._run(scripts.READ, names, "\n".join(keys))
+        values: list[bytes | None] = [None] * len(keys)
+        for at in range(0, len(found), 2):
+            values[found[at]] = found[at + 1]
+        return Snapshot(
+            meta=_meta(meta),
+            values=values,
+            seen=frozenset(one for one, found in zip(ids, seen, strict=True) if found),
+            connection=self._client.connections,
+        )
+
+    async def write(self, partition: int, batch: BatchWrite) -> None:
+        """See ``BlockListStore``."""
+        undo = {
+            "first_offsets": batch.first_offsets,
+            "handled": batch.handled,
+            "before": {
+                key: None if value is None else value.decode()
+                for key, value in batch.before.items()
+            },
+        }
+        keys = [
+            self._key(partition, "meta"),
+            self._key(partition, "recipients"),
+            self._key(partition, "undo"),
+            *self._seen_keys(partition, batch.handled),
+        ]
+        await self._own(
+            scripts.WRITE,
+            keys,
+            batch.epoch,
+            str(batch.expected),
+            str(batch.mark),
+            self._seen_ms,
+            orjson.dumps(undo),
+            *_put(batch.after),
+        )
+
+    async def begin_rebuild(self, partition: int, epoch: int) -> None:
+        """See ``BlockListStore``."""
+        keys = [self._key(partition, "meta"), self._key(partition, "rebuilt")]
+        await self._own(scripts.BEGIN_REBUILD, keys, epoch)
+
+    async def add_rebuilt(
+        self, partition: int, epoch: int, entries: Mapping[str, bytes | None]
+    ) -> None:
+        """See ``BlockListStore``."""
+        keys = [self._key(partition, "meta"), self._key(partition, "rebuilt")]
+        await self._own(scripts.ADD_REBUILT, keys, epoch, *_put(entries))
+
+    async def finish_rebuild(
+        self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
+    ) -> None:
+        """See ``BlockListStore``."""
+        keys = [self._key(partition, name) for name in ("meta", "recipients", "rebuilt", "undo")]
+        await self._own(scripts.FINISH_REBUILD, keys, epoch, str(mark), ready, partitions)
+
+    async def declare_lost(self, partition: int) -> None:
+        """See ``BlockListStore``."""
+        await _answer(self._client.redis.hdel(self._key(partition, "meta"), "ready"))
+
+    async def entries(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
+        """See ``BlockListStore``."""
+        cursor, name = 0, self._key(partition, "recipients")
+        while True:
+            cursor, found = await _answer(self._client.redis.hscan(name, cursor, count=1000))
+            for key, value in found.items():
+                yield key.decode(), value
+            if cursor == 0:
+                return
+
+    async def close(self) -> None:
+        """See ``BlockListStore``."""
+        await self._client.close()
+
+
+async def _answer(asked: Awaitable[Any]) -> Any:
+    try:
+        return await asked
+    except NoScriptError:
+        raise
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+
+
+def _meta(answer: Sequence[bytes | None]) -> Meta:
+    epoch, mark, ready, partitions = answer
+    return Meta(
+        epoch=int(epoch) if epoch else 0,
+        mark=Mark.parse(mark.decode()) if mark else NO_MARK,
+        ready=ready.decode() if ready else None,
+        partitions=int(partitions) if partitions else None,
+    )
+
+
+def _put(entries: Mapping[str, bytes | None]) -> list[Any]:
+    pairs = [part for key, value in entries.items() if value is not None for part in (key, value)]
+    gone = [key for key, value in entries.items() if value is None]
+    return [len(pairs) // 2, *pairs, *gone]

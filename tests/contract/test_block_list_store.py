@@ -1,0 +1,226 @@
+"""What every block list store must do: the memory store and the real Redis store alike."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from processor.config import Settings
+from processor.core.blocks import Mark
+from processor.errors import Fenced, ListLost
+from processor.stores.block_list import BatchWrite, BlockListStore
+from processor.stores.memory import MemoryBlockList
+from processor.stores.redis_block_list import RedisBlockList
+from processor.stores.redis_client import RedisClient
+from tests.contract.redis_topologies import cluster, sentinel, tls
+
+P = 3
+ANN, BOB = "+15550000001", "whatsapp:+15550000002"
+
+
+TOPOLOGIES = {"tls": tls, "cluster": cluster, "sentinel": sentinel}
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[BlockListStore]:
+    if request.param == "memory":
+        yield MemoryBlockList(lambda: time.time_ns() // 1_000_000)
+        return
+    request.getfixturevalue("servers")
+    async with redis_store(Settings().redis_url) as made:
+        yield made
+
+
+@asynccontextmanager
+async def redis_store(url: str) -> AsyncIterator[RedisBlockList]:
+    client = RedisClient(url, timeout_s=5)
+    try:
+        await client.check()
+        yield RedisBlockList(client, prefix=f"t{uuid.uuid4().hex[:12]}.", seen_ms=60_000)
+    finally:
+        await client.close()
+
+
+async def whole(store: BlockListStore, entries: dict[str, bytes | None] | None = None) -> int:
+    """A claimed partition with a whole list; its owner's epoch."""
+    epoch = (await store.claim(P, at_least=0)).epoch
+    await store.begin_rebuild(P, epoch)
+    await store.add_rebuilt(P, epoch, entries or {})
+    await store.finish_rebuild(P, epoch, mark=Mark(epoch, 2), ready="topic", partitions=12)
+    return epoch
+
+
+def a_batch(epoch: int) -> BatchWrite:
+    return BatchWrite(
+        epoch=epoch,
+        expected=Mark(epoch, 2),
+        mark=Mark(epoch, 3),
+        after={ANN: b"[1]", BOB: None},
+        before={ANN: None, BOB: b"[2]"},
+        handled=["SM1", "SM2"],
+        first_offsets={"inbound": 10, "commands": 4},
+    )
+
+
+async def test_every_claim_has_a_greater_epoch(store: BlockListStore) -> None:
+    first = await store.claim(P, at_least=0)
+    second = await store.claim(P, at_least=first.epoch + 1_000_000)
+    third = await store.claim(P, at_least=0)
+    assert first.epoch > 1_000_000_000_000  # the server's clock in ms
+    assert second.epoch == first.epoch + 1_000_001
+    assert third.epoch == second.epoch + 1
+
+
+async def test_a_new_list_is_not_whole(store: BlockListStore) -> None:
+    meta = await store.claim(P, at_least=0)
+    assert (meta.mark, meta.ready, meta.partitions) == (Mark(0, 0), None, None)
+    with pytest.raises(ListLost):
+        await store.write(P, replace(a_batch(meta.epoch), expected=Mark(0, 0)))
+
+
+async def test_a_batch_is_read_back_with_its_mark_and_its_ids(store: BlockListStore) -> None:
+    epoch = await whole(store, {BOB: b"[2]"})
+    await store.write(P, a_batch(epoch))
+    found = await store.read(P, [ANN, BOB], ["SM1", "SM2", "SM3"])
+    assert list(found.values) == [b"[1]", None]
+    assert found.seen == {"SM1", "SM2"}
+    assert (found.meta.epoch, found.meta.mark) == (epoch, Mark(epoch, 3))
+    assert (found.meta.ready, found.meta.partitions) == ("topic", 12)
+
+
+async def test_writing_a_batch_twice_alters_nothing(store: BlockListStore) -> None:
+    epoch = await whole(store, {BOB: b"[2]"})
+    await store.write(P, a_batch(epoch))
+    await store.write(P, a_batch(epoch))
+    assert list((await store.read(P, [ANN, BOB])).values) == [b"[1]", None]
+
+
+async def test_a_batch_at_another_mark_is_refused(store: BlockListStore) -> None:
+    epoch = await whole(store)
+    with pytest.raises(ListLost):
+        await store.write(P, replace(a_batch(epoch), expected=Mark(epoch, 1)))
+    assert list((await store.read(P, [ANN])).values) == [None]
+
+
+async def test_an_older_owner_cannot_write(store: BlockListStore) -> None:
+    old = await whole(store)
+    await store.write(P, a_batch(old))
+    await store.claim(P, at_least=0)
+    with pytest.raises(Fenced):
+        await store.write(P, replace(a_batch(old), expected=Mark(old, 3), mark=Mark(old, 4)))
+    with pytest.raises(Fenced):
+        await store.undo(P, old, {"inbound": 0})
+    for rebuild in (
+        store.begin_rebuild(P, old),
+        store.add_rebuilt(P, old, {ANN: b"[1]"}),
+        store.finish_rebuild(P, old, mark=Mark(old, 2), ready="topic", partitions=12),
+    ):
+        with pytest.raises(Fenced):
+            await rebuild
+    found = await store.read(P, [ANN])
+    assert (list(found.values), found.meta.mark) == ([b"[1]"], Mark(old, 3))
+
+
+async def test_a_lost_epoch_is_no_owner(store: BlockListStore) -> None:
+    await whole(store)
+    with pytest.raises(ListLost):
+        await store.write(P, a_batch(9_999_999_999_999))
+
+
+@pytest.mark.parametrize(
+    ("committed", "undone"),
+    [
+        ({"inbound": 10, "commands": 4}, True),
+        ({"inbound": 3, "commands": 0}, True),
+        ({"inbound": 25, "commands": 9}, False),
+    ],
+)
+async def test_a_batch_is_undone_unless_it_was_committed(
+    store: BlockListStore, committed: dict[str, int], undone: bool
+) -> None:
+    await store.write(P, a_batch(await whole(store, {BOB: b"[2]"})))
+    epoch = (await store.claim(P, at_least=0)).epoch
+    mark = await store.undo(P, epoch, committed)
+    found = await store.read(P, [ANN, BOB], ["SM1", "SM2"])
+    if undone:
+        assert mark == found.meta.mark == Mark(epoch, 1)
+        assert list(found.values) == [None, b"[2]"]
+        assert found.seen == frozenset()
+        assert await store.undo(P, epoch, committed) is None
+    else:
+        assert mark is None
+        assert list(found.values) == [b"[1]", None]
+        assert found.seen == {"SM1", "SM2"}
+
+
+async def test_a_rebuilt_list_takes_the_place_of_the_old(store: BlockListStore) -> None:
+    await whole(store, {ANN: b"[old]"})
+    epoch = (await store.claim(P, at_least=0)).epoch
+    await store.begin_rebuild(P, epoch)
+    assert (await store.read(P, [ANN])).meta.ready is None
+    await store.add_rebuilt(P, epoch, {ANN: b"[1]", BOB: b"[2]"})
+    await store.add_rebuilt(P, epoch, {ANN: None})
+    await store.finish_rebuild(P, epoch, mark=Mark(epoch, 2), ready="other", partitions=24)
+    found = await store.read(P, [ANN, BOB])
+    assert list(found.values) == [None, b"[2]"]
+    assert (found.meta.mark, found.meta.ready, found.meta.partitions) == (
+        Mark(epoch, 2),
+        "other",
+        24,
+    )
+    assert [entry async for entry in store.entries(P)] == [(BOB, b"[2]")]
+
+
+async def test_a_list_rebuilt_from_nothing_is_empty(store: BlockListStore) -> None:
+    await whole(store, {ANN: b"[old]"})
+    await whole(store)
+    assert [entry async for entry in store.entries(P)] == []
+
+
+async def test_ten_thousand_recipients_are_read_in_one_look(store: BlockListStore) -> None:
+    entries: dict[str, bytes | None] = {
+        f"+1555{number:07d}": str(number).encode() for number in range(10_000)
+    }
+    await whole(store, entries)
+    asked = [f"+1555{number:07d}" for number in range(5_000, 15_000)]
+    assert list((await store.read(P, asked)).values) == [entries.get(key) for key in asked]
+
+
+async def test_declared_lost_a_list_is_not_whole(store: BlockListStore) -> None:
+    epoch = await whole(store)
+    await store.declare_lost(P)
+    assert (await store.read(P, [])).meta.ready is None
+    with pytest.raises(ListLost):
+        await store.write(P, a_batch(epoch))
+
+
+async def test_partitions_do_not_know_each_other(store: BlockListStore) -> None:
+    await whole(store, {ANN: b"[1]"})
+    found = await store.read(P + 1, [ANN], ["SM1"])
+    assert (list(found.values), found.meta.ready) == ([None], None)
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+async def test_every_kind_of_redis_keeps_every_partition(topology: str, tmp_path: Path) -> None:
+    async with TOPOLOGIES[topology](tmp_path) as url, redis_store(url) as store:
+        for partition in range(12):
+            epoch = (await store.claim(partition, at_least=0)).epoch
+            await store.begin_rebuild(partition, epoch)
+            await store.add_rebuilt(partition, epoch, {ANN: b"[1]"})
+            await store.finish_rebuild(
+                partition, epoch, mark=Mark(epoch, 2), ready="topic", partitions=12
+            )
+            await store.write(partition, replace(a_batch(epoch), after={BOB: b"[2]"}))
+            later = (await store.claim(partition, at_least=0)).epoch
+            undone = await store.undo(partition, later, {"inbound": 0})
+            assert undone == Mark(later, 1)
+            found = await store.read(partition, [ANN, BOB], ["SM1"])
+            assert (list(found.values), found.seen) == ([None, b"[2]"], frozenset())
+            assert found.connection > 0
+            assert dict([entry async for entry in store.entries(partition)]) == {BOB: b"[2]"}

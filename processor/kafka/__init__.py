@@ -1,0 +1,1 @@
+"""Kafka as the lanes need it; the only folder that knows aiokafka."""

@@ -1,0 +1,98 @@
+"""The durable truth of the block list: reading `block-list.v1` back, one partition at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from processor.config import Settings
+from processor.core.blocks import NO_MARK, Mark
+from processor.errors import BrokerUnavailable
+from processor.kafka.protocol import topic_id
+from processor.wire.blocks import MARK_HEADER
+
+_FIRST_LOOK = 64  # offsets back from the end for the last record; transaction markers are between
+
+
+class BlockListTopic:
+    """Reads the compacted topic; writing it is the match lane's, in its transactions."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+
+    async def id(self) -> str:
+        """The topic's id: another one under the same name means that the list is lost."""
+        async with self._reader(0, "read_committed") as (reader, _):
+            return await topic_id(reader._client, self._topic)
+
+    async def last_mark(self, partition: int) -> Mark:
+        """The mark of the last committed record, ``NO_MARK`` where there is none."""
+        async with self._reader(partition, "read_committed") as (reader, tp):
+            first = (await reader.beginning_offsets([tp]))[tp]
+            end = (await reader.end_offsets([tp]))[tp]
+            back = _FIRST_LOOK
+            while True:
+                start = max(first, end - back)
+                reader.seek(tp, start)
+                last = NO_MARK
+                async for record in _records(reader, tp, end):
+                    last = max(last, mark_of(record.headers))
+                if last is not NO_MARK or start == first:
+                    return last
+                back *= 16
+
+    async def entries(self, partition: int) -> AsyncIterator[list[tuple[str, bytes | None]]]:
+        """Everything in a partition, oldest first, in batches of key and value.
+
+        Up to the *uncommitted* end: the last stable offset may still lag behind our own last commit
+        for a moment, and only the partition's one owner has transactions on it.
+        """
+        async with self._reader(partition, "read_uncommitted") as (reader, tp):
+            end = (await reader.end_offsets([tp]))[tp]
+        async with self._reader(partition, "read_committed") as (reader, tp):
+            await reader.seek_to_beginning(tp)
+            while await reader.position(tp) < end:
+                found = await reader.getmany(tp, timeout_ms=200, max_records=2000)
+                if records := found.get(tp):
+                    yield [(record.key.decode(), record.value) for record in records]
+
+    @asynccontextmanager
+    async def _reader(
+        self, partition: int, isolation: str
+    ) -> AsyncIterator[tuple[Any, TopicPartition]]:
+        reader = AIOKafkaConsumer(
+            **self._settings.kafka(),
+            enable_auto_commit=False,
+            isolation_level=isolation,
+            max_partition_fetch_bytes=self._settings.fetch_bytes,
+            fetch_max_wait_ms=50,  # at the end there is nothing to wait for
+        )
+        tp = TopicPartition(self._topic, partition)
+        try:
+            await reader.start()
+            reader.assign([tp])
+            yield reader, tp
+        except KafkaError as error:
+            raise BrokerUnavailable(f"Kafka: {type(error).__name__} on {self._topic}") from error
+        finally:
+            await reader.stop()
+
+
+async def _records(reader: Any, tp: TopicPartition, end: int) -> AsyncIterator[Any]:
+    while await reader.position(tp) < end:
+        found = await reader.getmany(tp, timeout_ms=200)
+        for record in found.get(tp, ()):
+            yield record
+
+
+def mark_of(headers: Any) -> Mark:
+    """The mark a record's headers carry, ``NO_MARK`` where they carry none."""
+    for key, value in headers:
+        if key == MARK_HEADER:
+            return Mark.parse(value.decode())
+    return NO_MARK

@@ -1,0 +1,268 @@
+"""Plain reading and writing of topics, for commands that people give."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from processor.config import Settings
+from processor.core.partitions import partition_of, partitions_of
+from processor.errors import BrokerUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to write; its key decides the partition."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class Writer:
+    """Writes records to the partition their key belongs to."""
+
+    def __init__(self, producer: Any, partitions: int) -> None:
+        self._producer = producer
+        self._partitions = partitions
+
+    async def send(self, record: Outgoing) -> Any:
+        """Hand a record over; await what it returns to know that it was written."""
+        return await self._producer.send(
+            record.topic,
+            record.value,
+            key=record.key,
+            partition=partition_of(record.key, self._partitions),
+            headers=list(record.headers),
+        )
+
+    async def send_all(self, records: Iterable[Outgoing]) -> None:
+        """Write records and wait until all are written."""
+        for fate in [await self.send(record) for record in records]:
+            await fate
+
+
+@asynccontextmanager
+async def writer(settings: Settings, **options: Any) -> AsyncIterator[Writer]:
+    """A producer of this installation.
+
+    Raises:
+        BrokerUnavailable: where the broker does not take a record.
+    """
+    producer = AIOKafkaProducer(
+        **settings.kafka(), **{"acks": "all", "linger_ms": 5, "max_request_size": 1 << 22} | options
+    )
+    try:
+        await producer.start()
+        yield Writer(producer, settings.partitions)
+    except KafkaError as error:
+        raise _unavailable(settings, error) from error
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def reader(
+    settings: Settings,
+    topics: Sequence[str],
+    *,
+    at_end: bool,
+    partitions: Iterable[int] | None = None,
+) -> AsyncIterator[Any]:
+    """A consumer of every partition of topics, in no group, that sees committed records only.
+
+    Args:
+        settings: of the installation.
+        topics: full names.
+        at_end: start behind what is there now, instead of at the beginning.
+        partitions: which, all of them if None.
+    """
+    consumer = AIOKafkaConsumer(
+        **settings.kafka(),
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        fetch_max_wait_ms=100,
+    )
+    try:
+        await consumer.start()
+        sources = [
+            TopicPartition(topic, partition)
+            for topic in topics
+            for partition in (range(settings.partitions) if partitions is None else partitions)
+        ]
+        consumer.assign(sources)
+        if at_end:
+            await consumer.seek_to_end(*sources)
+            for source in sources:
+                await consumer.position(source)
+        else:
+            await consumer.seek_to_beginning(*sources)
+        yield consumer
+    except KafkaError as error:
+        raise _unavailable(settings, error) from error
+    finally:
+        await consumer.stop()
+
+
+async def read_whole(
+    settings: Settings,
+    topic: str,
+    *,
+    partitions: Iterable[int] | None = None,
+    since_ms: int | None = None,
+) -> AsyncIterator[Any]:
+    """Every record of a topic up to its end now, each partition in order.
+
+    Args:
+        settings: of the installation.
+        topic: full name.
+        partitions: which, all of them if None.
+        since_ms: only records written from this time on, UTC.
+    """
+    async with reader(settings, [topic], at_end=False, partitions=partitions) as consumer:
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+        if since_ms is not None:
+            found = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
+            for tp, first in found.items():
+                consumer.seek(tp, first.offset if first else ends[tp])
+        while open_ends := {tp for tp, end in ends.items() if await consumer.position(tp) < end}:
+            found = await consumer.getmany(*open_ends, timeout_ms=200)
+            for tp, records in found.items():
+                for record in records:
+                    if record.offset < ends[tp]:
+                        yield record
+
+
+async def group_lag(settings: Settings, group: str, topics: Sequence[str]) -> int:
+    """How many records of topics a group has not committed yet."""
+    async with reader(settings, topics, at_end=False) as consumer:
+        sources = list(consumer.assignment())
+        ends = await consumer.end_offsets(sources)
+        begins = await consumer.beginning_offsets(sources)
+        view = AIOKafkaConsumer(**settings.kafka(), group_id=group, enable_auto_commit=False)
+        try:
+            await view.start()
+            done = {tp: await view.committed(tp) for tp in sources}
+        finally:
+            await view.stop()
+    return sum(ends[tp] - (begins[tp] if done[tp] is None else done[tp]) for tp in sources)
+
+
+async def redrive_all(settings: Settings, topic: str, back: Any) -> int:
+    """Send every dead letter that was not sent back yet where it came from, each exactly once.
+
+    Args:
+        settings: of the installation.
+        topic: the dead letters' full name.
+        back: makes an ``Outgoing`` of a record.
+
+    Returns:
+        How many were sent.
+    """
+    group = f"{settings.topic_prefix}redrive"
+    count = 0
+    async with reader(settings, [topic], at_end=False) as consumer:
+        producer = AIOKafkaProducer(
+            **settings.kafka(), transactional_id=group, max_request_size=1 << 22
+        )
+        group_view = AIOKafkaConsumer(**settings.kafka(), group_id=group, enable_auto_commit=False)
+        try:
+            await producer.start()
+            await group_view.start()
+            send = Writer(producer, settings.partitions)
+            ends = await consumer.end_offsets(list(consumer.assignment()))
+            for tp, end in ends.items():
+                if (done := await group_view.committed(tp)) is not None:
+                    consumer.seek(tp, done)
+                while await consumer.position(tp) < end:
+                    found = await consumer.getmany(tp, timeout_ms=200, max_records=500)
+                    if not (records := found.get(tp)):
+                        continue
+                    async with producer.transaction():
+                        offsets = {tp: OffsetAndMetadata(records[-1].offset + 1, "")}
+                        await producer.send_offsets_to_transaction(offsets, group)
+                        await send.send_all(back(record) for record in records)
+                    count += len(records)
+        finally:
+            await group_view.stop()
+            await producer.stop()
+    return count
+
+
+def _unavailable(settings: Settings, error: Exception) -> BrokerUnavailable:
+    return BrokerUnavailable(f"Kafka at {settings.kafka_bootstrap}: {type(error).__name__}")
+
+
+class BulkWriter:
+    """Writes many records fast: whole batches a partition, a bounded number in flight.
+
+    Args:
+        producer: started, of aiokafka.
+        topic: full name.
+        partitions: of the topic.
+    """
+
+    def __init__(self, producer: Any, topic: str, partitions: int) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._partitions = partitions
+        self._fates: deque[Any] = deque()
+
+    async def send(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+        """Hand over keys and values; waits only for batches handed over long before."""
+        places = partitions_of([key for key, _ in records], self._partitions)
+        builders: dict[int, Any] = {}
+        for (key, value), place in zip(records, places, strict=True):
+            builder = builders.get(place)
+            if builder is None:
+                builder = builders[place] = self._producer.create_batch()
+            if builder.append(key=key, value=value, timestamp=None) is None:
+                await self._send(builder, place)
+                builder = builders[place] = self._producer.create_batch()
+                builder.append(key=key, value=value, timestamp=None)
+        for place, builder in builders.items():
+            await self._send(builder, place)
+        while len(self._fates) > 4 * self._partitions:
+            await self._fates.popleft()
+
+    async def _send(self, builder: Any, place: int) -> None:
+        builder.close()
+        self._fates.append(await self._producer.send_batch(builder, self._topic, partition=place))
+
+    async def flush(self) -> None:
+        """Wait until everything handed over is written."""
+        while self._fates:
+            await self._fates.popleft()
+
+
+@asynccontextmanager
+async def bulk_writer(settings: Settings, topic: str) -> AsyncIterator[BulkWriter]:
+    """A fast writer of one topic.
+
+    Raises:
+        BrokerUnavailable: where the broker does not take a batch.
+    """
+    producer = AIOKafkaProducer(
+        **settings.kafka(),
+        acks="all",
+        linger_ms=0,
+        max_batch_size=1 << 18,
+        max_request_size=1 << 22,
+    )
+    try:
+        await producer.start()
+        out = BulkWriter(producer, topic, settings.partitions)
+        yield out
+        await out.flush()
+    except KafkaError as error:
+        raise _unavailable(settings, error) from error
+    finally:
+        await producer.stop()

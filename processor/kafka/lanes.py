@@ -1,0 +1,188 @@
+"""Who owns which partition: one member of a consumer group, and a lane for each partition of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+
+from processor.config import Settings
+from processor.errors import Fenced
+from processor.kafka.lane import Lane, LaneState, Stage
+
+logger = logging.getLogger(__name__)
+
+_REBALANCE_MS = 30_000
+_IDLE_MS = 24 * 3_600_000  # lanes may wait long for Redis; the watchdog is our own
+_LET_GO_S = 20.0
+_LAG_S = 10.0
+_REJOIN_S = (0.5, 10.0)
+
+
+class Lanes:
+    """Keeps this process a member of one group, with a running lane for every partition it gets.
+
+    Args:
+        settings: of the clients.
+        group: the consumer group.
+        topics: the source topics; their partitions of one number belong to one lane.
+        stage: makes the stage of a partition.
+        at_step: see ``Lane``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        group: str,
+        topics: Sequence[str],
+        stage: Callable[[int], Stage],
+        at_step: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        self._settings = settings
+        self._group = group
+        self._topics = list(topics)
+        self._stage = stage
+        self._at_step = at_step
+        self._stop = asyncio.Event()
+        self._rejoin = asyncio.Event()
+        self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
+        self._consumer: Any = None
+        self._caught_up_at: dict[int, float] = {}  # partition to monotonic seconds
+        self.joined = False
+
+    async def stuck(self, after_s: float) -> list[LaneState]:
+        """Lanes that run, have records to read, and have finished no batch for this long."""
+        states = [state for state in self.states() if state.doing == "running"]
+        sources = [tp for state in states for tp in state.next_offsets]
+        try:
+            ends = await asyncio.wait_for(self._consumer.end_offsets(sources), _LAG_S)
+        except (KafkaError, TimeoutError, AttributeError):
+            return []  # no broker to ask, or no member: nobody can make progress
+        now = time.monotonic()
+        for state in states:
+            if all(offset >= ends[tp] for tp, offset in state.next_offsets.items()):
+                self._caught_up_at[state.partition] = now
+        return [
+            state
+            for state in states
+            if now - max(state.progressed_at, self._caught_up_at.get(state.partition, 0)) > after_s
+        ]
+
+    def states(self) -> list[LaneState]:
+        """How every lane of this process is."""
+        return [lane.state for lane, _ in self._lanes.values()]
+
+    def stop(self) -> None:
+        """Ask to finish what is in hand, commit it and leave the group."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Be a member until stopped; anything but a stop joins again, with back-off."""
+        wait_s = _REJOIN_S[0]
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                await self._be_member()
+            except Exception as error:
+                logger.warning(
+                    "group.failed", extra={"group": self._group, "why": type(error).__name__}
+                )
+            if time.monotonic() - began > 60:
+                wait_s = _REJOIN_S[0]
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), wait_s)
+            wait_s = min(2 * wait_s, _REJOIN_S[1])
+
+    async def _be_member(self) -> None:
+        self._rejoin.clear()
+        consumer = AIOKafkaConsumer(
+            **self._settings.kafka(),
+            group_id=self._group,
+            group_instance_id=(
+                f"{self._group}-{self._settings.instance_id}"
+                if self._settings.instance_id
+                else None
+            ),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            # Round robin would part p of one source from p of another.
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            session_timeout_ms=round(1000 * self._settings.session_timeout_s),
+            heartbeat_interval_ms=round(100 * self._settings.session_timeout_s),
+            rebalance_timeout_ms=_REBALANCE_MS,
+            max_poll_interval_ms=_IDLE_MS,
+            max_partition_fetch_bytes=self._settings.fetch_bytes,
+        )
+        consumer.subscribe(self._topics, listener=_Listener(self, consumer))
+        try:
+            await consumer.start()
+            self._consumer, self.joined = consumer, True
+            waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self._rejoin)]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+        finally:
+            self._consumer, self.joined = None, False
+            await self.let_go()
+            await consumer.stop()
+
+    async def let_go(self) -> None:
+        """End every lane: finish and commit what is in hand, abort what cannot finish."""
+        lanes, self._lanes = list(self._lanes.values()), {}
+        for lane, _ in lanes:
+            lane.stop()
+        if lanes:
+            _, late = await asyncio.wait([task for _, task in lanes], timeout=_LET_GO_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in lanes), return_exceptions=True)
+
+    def take(self, consumer: Any, assigned: Iterable[TopicPartition]) -> None:
+        """Start a lane for every partition that is new."""
+        by_partition: dict[int, list[TopicPartition]] = {}
+        for tp in sorted(assigned):
+            by_partition.setdefault(tp.partition, []).append(tp)
+        for partition, sources in by_partition.items():
+            lane = Lane(
+                self._settings,
+                group=self._group,
+                consumer=consumer,
+                sources=sources,
+                stage=self._stage(partition),
+                at_step=self._at_step,
+            )
+            task = asyncio.get_running_loop().create_task(
+                lane.run(), name=f"{self._group}-{partition}"
+            )
+            task.add_done_callback(self._ended)
+            self._lanes[partition] = (lane, task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        level = logging.WARNING if isinstance(error, Fenced) else logging.ERROR
+        logger.log(level, "lane.ended", extra={"lane": task.get_name(), "why": str(error)})
+        self._rejoin.set()
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, lanes: Lanes, consumer: Any) -> None:
+        self._lanes = lanes
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._lanes.let_go()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._lanes.take(self._consumer, assigned)

@@ -1,0 +1,159 @@
+"""Two requests in versions that aiokafka does not speak yet.
+
+Metadata 10 tells a topic's id, which tells it from a later topic of the same name (KIP-516).
+CreateTopics 4 leaves the replication factor to the broker (KIP-464).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+from aiokafka.errors import for_code
+from aiokafka.protocol.admin import CreateTopicsRequest_v3, CreateTopicsResponse_v3
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    AbstractType,
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
+
+NONE = UUID(int=0)
+
+
+class _Uuid(AbstractType[UUID]):  # type: ignore[misc]
+    @classmethod
+    def encode(cls, value: UUID) -> bytes:
+        return value.bytes
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> UUID:
+        return UUID(bytes=data.read(16))
+
+
+_Text = CompactString("utf-8")
+
+
+class _MetadataResponse(Response):  # type: ignore[misc]
+    API_KEY = 3
+    API_VERSION = 10
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            CompactArray(
+                ("node_id", Int32),
+                ("host", _Text),
+                ("port", Int32),
+                ("rack", _Text),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("cluster_id", _Text),
+        ("controller_id", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("error_code", Int16),
+                ("name", _Text),
+                ("topic_id", _Uuid),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", CompactArray(Int32)),
+                        ("isr", CompactArray(Int32)),
+                        ("offline_replicas", CompactArray(Int32)),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("cluster_authorized_operations", Int32),
+        ("tags", TaggedFields),
+    )
+
+
+class _MetadataRequestV10(RequestStruct):  # type: ignore[misc]
+    FLEXIBLE_VERSION = True
+    API_KEY = 3
+    API_VERSION = 10
+    RESPONSE_TYPE = _MetadataResponse
+    SCHEMA = Schema(
+        (
+            "topics",
+            CompactArray(("topic_id", _Uuid), ("name", _Text), ("tags", TaggedFields)),
+        ),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_cluster_authorized_operations", Boolean),
+        ("include_topic_authorized_operations", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class _MetadataRequest(Request[_MetadataRequestV10]):  # type: ignore[misc]
+    API_KEY = 3
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+
+    def build(self, request_struct_class: type[_MetadataRequestV10]) -> _MetadataRequestV10:
+        return request_struct_class([(NONE, self._topic, {})], False, False, False, {})
+
+
+async def topic_id(client: Any, topic: str) -> str:
+    """The id of a topic, from any broker of a started aiokafka client.
+
+    Raises:
+        aiokafka.errors.KafkaError: as the broker answers, an unknown topic among them.
+    """
+    response = await client.send(client.get_random_node(), _MetadataRequest(topic))
+    error_code, _, found = response.topics[0][:3]
+    if error_code:
+        raise for_code(error_code)(topic)
+    return str(found)
+
+
+class _CreateTopicsResponseV4(CreateTopicsResponse_v3):  # type: ignore[misc]
+    API_VERSION = 4
+
+
+class _CreateTopicsRequestV4(CreateTopicsRequest_v3):  # type: ignore[misc]
+    API_VERSION = 4
+    RESPONSE_TYPE = _CreateTopicsResponseV4
+
+
+class CreateTopics(Request[_CreateTopicsRequestV4]):  # type: ignore[misc]
+    """Create topics with the broker's default replication.
+
+    Args:
+        topics: name, partitions and configuration of each.
+        timeout_ms: for the broker to have created them.
+    """
+
+    API_KEY = 19
+
+    def __init__(
+        self, topics: Sequence[tuple[str, int, Mapping[str, str]]], *, timeout_ms: int = 30_000
+    ) -> None:
+        self._topics: list[tuple[Any, ...]] = [
+            (name, partitions, -1, [], list(config.items())) for name, partitions, config in topics
+        ]
+        self._timeout_ms = timeout_ms
+
+    def build(self, request_struct_class: type[_CreateTopicsRequestV4]) -> _CreateTopicsRequestV4:
+        """Build the one version there is."""
+        return request_struct_class(self._topics, self._timeout_ms, False)

@@ -1,0 +1,125 @@
+"""Create the topics of `schemas/topics.toml`, and check those that exist."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from processor.config import Settings
+from processor.errors import BrokerUnavailable, ConfigError
+from processor.kafka.protocol import CreateTopics
+
+_DAY_MS = 86_400_000
+# Compacted soon, and tombstones kept longer than any worker is away: a rebuild reads the whole log.
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.ms": "3600000",
+    "min.cleanable.dirty.ratio": "0.1",
+    "delete.retention.ms": str(7 * _DAY_MS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """What a topic should be like."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+def plans(settings: Settings) -> list[TopicPlan]:
+    """Every topic, under the installation's prefix."""
+    described = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
+    return [_plan(settings, name, topic) for name, topic in described.items()]
+
+
+def _plan(settings: Settings, name: str, topic: Mapping[str, Any]) -> TopicPlan:
+    partitions = settings.partitions if topic["partitions"] == "all" else topic["partitions"]
+    config = dict(_COMPACTED) if topic.get("cleanup") == "compact" else {"cleanup.policy": "delete"}
+    if "retention_days" in topic:
+        config["retention.ms"] = str(topic["retention_days"] * _DAY_MS)
+    if "max_message_bytes" in topic:
+        config["max.message.bytes"] = str(topic["max_message_bytes"])
+    return TopicPlan(settings.topic_prefix + name, partitions, config)
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[Any]:
+    admin = AIOKafkaAdminClient(**settings.kafka())
+    try:
+        await admin.start()
+        yield admin
+    except KafkaError as error:
+        raise BrokerUnavailable(
+            f"Kafka at {settings.kafka_bootstrap}: {type(error).__name__}"
+        ) from error
+    finally:
+        await admin.close()
+
+
+async def create(settings: Settings) -> list[str]:
+    """Create what is missing; the names created.
+
+    Raises:
+        ConfigError: where the broker refuses a topic, with its words.
+        BrokerUnavailable: where it does not answer.
+    """
+    async with _admin(settings) as admin:
+        wanted = plans(settings)
+        request = CreateTopics([(plan.name, plan.partitions, plan.config) for plan in wanted])
+        answer = await admin._send_to_controller(request)
+        while not await _have_leaders(admin, [plan.name for plan in wanted]):
+            await asyncio.sleep(0.05)
+    created, problems = [], []
+    for name, code, *message in answer.topic_errors:
+        error = for_code(code)
+        if code == 0:
+            created.append(name)
+        elif error is not TopicAlreadyExistsError:
+            problems.append(f"{name}: {error.__name__} {message[0] if message else ''}".strip())
+    if problems:
+        raise ConfigError(problems)
+    return created
+
+
+async def _have_leaders(admin: Any, names: list[str]) -> bool:
+    """Whether the topics can be used: a broker answers before it has made them all."""
+    existing = set(await admin.list_topics())
+    described = await admin.describe_topics([name for name in names if name in existing])
+    return all(partition["leader"] >= 0 for topic in described for partition in topic["partitions"])
+
+
+async def check(settings: Settings) -> list[str]:
+    """What is wrong with the topics, each with its remedy; empty where all are as they should be.
+
+    Raises:
+        BrokerUnavailable: where the broker does not answer.
+    """
+    async with _admin(settings) as admin:
+        # Ask for all: asking for one by name would create it on a broker that allows that.
+        existing = set(await admin.list_topics())
+        planned = [plan for plan in plans(settings) if plan.name in existing]
+        described = await admin.describe_topics([plan.name for plan in planned])
+    counts = {topic["topic"]: len(topic["partitions"]) for topic in described}
+    problems = [
+        f"{plan.name}: missing; create it with `optout topics create`"
+        for plan in plans(settings)
+        if plan.name not in existing
+    ]
+    problems += [
+        f"{plan.name}: {counts[plan.name]} partitions where {plan.partitions} are expected; set "
+        "OPTOUT_PARTITIONS to what all topics have, or move to new topics (another "
+        "OPTOUT_TOPIC_PREFIX): recipients are spread by this number"
+        for plan in planned
+        if counts[plan.name] != plan.partitions
+    ]
+    return problems

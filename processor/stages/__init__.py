@@ -1,0 +1,1 @@
+"""What the lanes do: match what comes in, judge what goes out."""

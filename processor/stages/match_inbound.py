@@ -1,0 +1,255 @@
+"""The match stage: inbound messages and commands in; replies, changes and notifications out.
+
+The only writer of its partition's block list. Redis is written before anything is emitted: a block
+is in force before anyone can read its confirmation (R25).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from processor.core.blocks import NO_MARK, Mark
+from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend
+from processor.core.fold import Folded, Hit, Item, fold, id_of, list_key_of
+from processor.core.messages import ConsentCommand, Scope, SenderType, bare_number
+from processor.core.services import Directory, Handling
+from processor.errors import ListLost, RecordError
+from processor.kafka.block_list_topic import BlockListTopic
+from processor.kafka.services_topic import ServicesTopic
+from processor.stages.records import Puts, Read, read_all, refuse_place, to_dead_letters
+from processor.stores.block_list import BatchWrite, BlockListStore, Meta
+from processor.wire import blocks as wire_blocks
+from processor.wire import consent_commands, events, inbound_messages
+from processor.wire.countries import country_of
+from processor.wire.topics import Topics
+from schemas.inbound_message import InboundMessage
+
+logger = logging.getLogger(__name__)
+
+STAGE = "match_inbound"
+
+
+class MatchInbound:
+    """The match stage of one partition."""
+
+    def __init__(
+        self,
+        partition: int,
+        *,
+        partitions: int,
+        topics: Topics,
+        scope: Scope,
+        store: BlockListStore,
+        block_list: BlockListTopic,
+        services: ServicesTopic,
+        at_step: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        self._partition = partition
+        self._partitions = partitions
+        self._topics = topics
+        self._scope = scope
+        self._store = store
+        self._block_list = block_list
+        self._services = services
+        self._at_step = at_step
+        self._read: Read[InboundMessage | ConsentCommand] = {
+            topics.inbound_messages: inbound_messages.read,
+            topics.consent_commands: consent_commands.read,
+        }
+        self._epoch = 0
+        self._mark = NO_MARK  # of the last write; the stored one must be it
+        self._counter = 0
+        self._topic_id = ""
+        self._whole = False
+
+    @property
+    def waits_for(self) -> str | None:
+        """It fails rather than waits; see ``Stage``."""
+        return None
+
+    async def claim(self) -> None:
+        """Take the block list's partition with a new epoch; see ``Stage``."""
+        await self._services.wait_loaded()
+        last = await self._block_list.last_mark(self._partition)
+        meta = await self._store.claim(
+            self._partition, at_least=max(self._epoch, last.epoch, self._mark.epoch)
+        )
+        if meta.partitions not in (None, self._partitions):
+            raise ListLost(
+                f"the block list was built for {meta.partitions} partitions, the topics have "
+                f"{self._partitions}: another count spreads recipients anew; move to new topics"
+            )
+        self._epoch = meta.epoch
+        self._counter = 2  # undo takes the first mark, a rebuild the second
+        self._mark = meta.mark
+        self._topic_id = await self._block_list.id()
+        self._whole = meta.ready == self._topic_id and meta.mark >= last
+
+    async def recover(self, committed: Mapping[str, int]) -> None:
+        """Undo what the last owner did not commit, rebuild what is not whole; see ``Stage``."""
+        # Undone even where the list is rebuilt: the ids that batch handled must be forgotten.
+        if undone := await self._store.undo(self._partition, self._epoch, committed):
+            self._mark = undone
+            logger.info("batch.undone", extra={"partition": self._partition})
+        if not self._whole:
+            await self._rebuild()
+
+    async def _rebuild(self) -> None:
+        began, count = time.monotonic(), 0
+        await self._store.begin_rebuild(self._partition, self._epoch)
+        async for batch in self._block_list.entries(self._partition):
+            entries = {
+                key: None if value is None else wire_blocks.pack(wire_blocks.read_entry(value))
+                for key, value in batch
+            }
+            await self._store.add_rebuilt(self._partition, self._epoch, entries)
+            count += len(batch)
+        self._mark = Mark(self._epoch, 2)
+        await self._store.finish_rebuild(
+            self._partition,
+            self._epoch,
+            mark=self._mark,
+            ready=self._topic_id,
+            partitions=self._partitions,
+        )
+        logger.info(
+            "list.rebuilt",
+            extra={
+                "partition": self._partition,
+                "records": count,
+                "took_ms": round(1000 * (time.monotonic() - began)),
+            },
+        )
+
+    async def process(self, records: Sequence[Any], out: Puts) -> None:
+        """Classify, fold, write Redis, then put out the events; see ``Stage``."""
+        hits = self._classify(records, out)
+        if not hits:
+            return
+        items = [item for _, item in hits]
+        keys = list(dict.fromkeys(list_key_of(item) for item in items))
+        ids = list(dict.fromkeys(id_of(item) for item in items))
+        found = await self._store.read(self._partition, keys, ids)
+        self._trust(found.meta)
+        before = dict(zip(keys, found.values, strict=True))
+        self._counter += 1
+        mark = Mark(self._epoch, self._counter)
+        folded = fold(
+            items,
+            {key: wire_blocks.unpack(value) for key, value in before.items()},
+            found.seen,
+            scope=self._scope,
+            mark=mark,
+        )
+        if not folded.handled:
+            return
+        after = {
+            key: wire_blocks.pack(blocks) if blocks else None
+            for key, blocks in folded.changed.items()
+        }
+        first_offsets: dict[str, int] = {}
+        for record, _ in hits:
+            first_offsets.setdefault(record.topic, record.offset)
+        await self._store.write(
+            self._partition,
+            BatchWrite(
+                epoch=self._epoch,
+                expected=self._mark,
+                mark=mark,
+                after=after,
+                before={key: before[key] for key in after},
+                handled=folded.handled,
+                first_offsets=first_offsets,
+            ),
+        )
+        self._mark = mark
+        self._at_step("written")
+        self._emit(folded, mark, out)
+
+    def _trust(self, meta: Meta) -> None:
+        if (meta.epoch, meta.mark, meta.ready) != (self._epoch, self._mark, self._topic_id):
+            # Whether another owner took it or Redis lost it, the next claim tells.
+            raise ListLost("the block list in Redis is not as this lane left it")
+
+    def _classify(self, records: Sequence[Any], out: Puts) -> list[tuple[Any, Item]]:
+        """The records that come to something, in their order."""
+
+        def refuse(record: Any, why: str) -> None:
+            to_dead_letters(out, self._topics.dead_letters, record, stage=STAGE, why=why)
+
+        directory = self._services.directory  # one configuration for the whole batch
+        good, held = read_all(records, self._read, refuse)
+        hits: list[tuple[Any, Item]] = []
+        for record, one in zip(good, held, strict=True):
+            item = one if isinstance(one, ConsentCommand) else hit_of(one, directory)
+            if item is None:
+                continue
+            # Where a message stands matters only if it comes to something.
+            try:
+                refuse_place(record, bare_number(list_key_of(item)), self._partitions)
+                hits.append((record, item))
+            except RecordError as error:
+                refuse(record, str(error))
+        return hits
+
+    def _emit(self, folded: Folded, mark: Mark, out: Puts) -> None:
+        for event in folded.events:
+            out.put(*self._record(event))
+        header = [(wire_blocks.MARK_HEADER, str(mark).encode())]
+        for key, blocks in folded.changed.items():
+            out.put(
+                self._topics.block_list, key.encode(), wire_blocks.write_entry(key, blocks), header
+            )
+
+    def _record(self, event: Event) -> tuple[str, bytes, bytes]:
+        match event:
+            case BlockChange():
+                return (
+                    self._topics.block_changes,
+                    event.recipient.encode(),
+                    events.write_block_change(event),
+                )
+            case ReplySend():
+                return (
+                    self._topics.reply_sends,
+                    bare_number(event.message.recipient).encode(),
+                    events.write_reply(event),
+                )
+            case OptOutNotification():
+                return (
+                    self._topics.opt_out_notifications,
+                    bare_number(event.message.recipient).encode(),
+                    events.write_notification(event),
+                )
+
+    async def last_look(self) -> bool:
+        """Nothing to look at: this stage is the one that writes; see ``Stage``."""
+        return True
+
+    async def idle(self) -> None:
+        """See that Redis still holds what this lane wrote; see ``Stage``."""
+        self._trust((await self._store.read(self._partition, ())).meta)
+
+
+def hit_of(read: InboundMessage, directory: Directory) -> Hit | None:
+    """What a checked inbound message matches under the configuration; None for most."""
+    handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
+    policy, body = handling.policy, read.body
+    if policy is None or not policy.may_match(body):
+        return None
+    country = read.from_country or _country(read.from_, handling)
+    match = policy.match(body, country)
+    if match is None:
+        return None
+    return Hit(inbound_messages.message_of(read), match, handling, country)
+
+
+def _country(recipient: str, handling: Handling) -> str | None:
+    # The numbering plan is asked only where the answer matters: it costs more than all the rest.
+    matters = handling.sender_type is SenderType.TOLL_FREE or (
+        handling.policy is not None and handling.policy.asks_country
+    )
+    return country_of(bare_number(recipient)) if matters else None

@@ -1,0 +1,1 @@
+"""Bytes to values and back: what topics and Redis hold, one module each."""

@@ -1,0 +1,46 @@
+"""consent-commands.v1: bytes to a command and back."""
+
+from __future__ import annotations
+
+import orjson
+
+from processor.core.messages import ChannelGroup, ConsentCommand, Scope
+from processor.wire.json_values import to_ms, to_text
+from schemas.consent_command import ConsentCommand as Model
+
+
+def read(value: bytes) -> ConsentCommand:
+    """Check a value whole; raises pydantic's ``ValidationError``."""
+    model = Model.model_validate_json(value)
+    return ConsentCommand(
+        command_id=model.command_id,
+        account_sid=model.account_sid,
+        scope=Scope(model.scope),
+        service_sid=model.messaging_service_sid,
+        sender=model.sender,
+        recipient=model.recipient,
+        channel_group=ChannelGroup(model.channel_group),
+        blocked=model.blocked,
+        source=model.source,
+        reason=model.reason,
+        at_ms=to_ms(model.at),
+    )
+
+
+def write(command: ConsentCommand) -> bytes:
+    """The value of a command."""
+    return orjson.dumps(
+        {
+            "command_id": command.command_id,
+            "account_sid": command.account_sid,
+            "scope": command.scope,
+            "messaging_service_sid": command.service_sid,
+            "sender": command.sender,
+            "recipient": command.recipient,
+            "channel_group": command.channel_group,
+            "blocked": command.blocked,
+            "source": command.source,
+            "reason": command.reason,
+            "at": to_text(command.at_ms),
+        }
+    )

@@ -1,0 +1,91 @@
+"""The events of a decision as topic values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from processor.core.events import BlockChange, OptOutNotification, ReplySend
+from processor.core.messages import InboundMessage
+from processor.wire.blocks import scope_fields
+from processor.wire.json_values import to_text
+
+
+def write_block_change(change: BlockChange) -> bytes:
+    """The value of `block-changes.v1`."""
+    cause = change.cause
+    return orjson.dumps(
+        {
+            "change_id": change.change_id,
+            "account_sid": change.place.account_sid,
+            **scope_fields(change.place.scope, change.place.target),
+            "carrier": change.place.carrier,
+            "recipient": change.recipient,
+            "channel_group": change.channel_group,
+            "blocked": change.blocked,
+            "previous": not change.blocked,  # only where the list changes is there an event
+            "cause": {
+                "id": cause.id,
+                "source": cause.source,
+                "kind": cause.kind,
+                "keyword": cause.keyword,
+                "sender": cause.sender,
+                "reason": cause.reason,
+            },
+            "mark": str(change.mark),
+            "at": to_text(change.at_ms),
+        }
+    )
+
+
+def write_reply(reply: ReplySend) -> bytes:
+    """The value of `reply-sends.v1`."""
+    message = reply.message
+    return orjson.dumps(
+        {
+            "reply_sid": reply.reply_sid,
+            "in_reply_to": message.message_sid,
+            "account_sid": message.account_sid,
+            "messaging_service_sid": reply.service_sid,
+            "from": message.sender,
+            "to": message.recipient,
+            "body": reply.body,
+            "kind": reply.kind,
+            "language": reply.language,
+        }
+    )
+
+
+def write_notification(notification: OptOutNotification) -> bytes:
+    """The value of `opt-out-notifications.v1` (R27)."""
+    match = notification.match
+    return orjson.dumps(
+        {
+            **_inbound_fields(notification.message),
+            "messaging_service_sid": notification.service_sid,
+            "kind": match.kind,
+            "opt_out_type": match.kind if notification.aoo_enabled else None,
+            "keyword": match.keyword,
+            "language": match.language,
+            "country": match.country,
+            "match": match.tier,
+            "effective": notification.effective,
+            "reply_sent": notification.reply_sent,
+            "config_version": notification.config_version,
+            "aoo_enabled": notification.aoo_enabled,
+        }
+    )
+
+
+def _inbound_fields(message: InboundMessage) -> dict[str, Any]:
+    return {
+        "message_sid": message.message_sid,
+        "account_sid": message.account_sid,
+        "from": message.recipient,
+        "to": message.sender,
+        "body": message.body,
+        "from_country": message.from_country,
+        "num_media": message.num_media,
+        "received_at": to_text(message.received_at_ms),
+    }

@@ -1,0 +1,67 @@
+"""inbound-messages.v1: bytes to a checked message for every record, to a core value for a hit."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from processor.core.messages import InboundMessage
+from processor.wire.json_values import KNOWN_LIMIT, quick_decoder, to_ms
+from schemas.common import MAX_BODY_CHARACTERS
+from schemas.inbound_message import InboundMessage as Model
+
+_decode = quick_decoder(Model)
+_is_number = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
+# Account, service, sender and country of messages that the model took: few have most messages.
+_known: set[tuple[str, str | None, str, str | None]] = set()
+
+
+def read(value: bytes) -> Model:
+    """Check a value whole; what is returned has the model's attributes.
+
+    Raises:
+        pydantic.ValidationError: where the model refuses it.
+    """
+    try:
+        if not value.isascii():
+            value.decode()  # fields it does not know are passed over as they are
+        quick = _decode(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _read_slowly(value)
+    sid = quick.message_sid
+    if (
+        (quick.account_sid, quick.messaging_service_sid, quick.to, quick.from_country) in _known
+        and sid.isalnum()
+        and sid.isascii()
+        and len(sid) <= 64
+        and _is_number(quick.from_)
+        and len(quick.body) <= MAX_BODY_CHARACTERS
+        and 1970 < quick.received_at.year < 9998
+        and 0 <= quick.num_media <= 100
+    ):
+        return quick  # type: ignore[no-any-return]
+    return _read_slowly(value)
+
+
+def _read_slowly(value: bytes) -> Model:
+    model = Model.model_validate_json(value)
+    if len(_known) >= KNOWN_LIMIT:
+        _known.clear()
+    _known.add((model.account_sid, model.messaging_service_sid, model.to, model.from_country))
+    return model
+
+
+def message_of(read: Model) -> InboundMessage:
+    """The core value of a checked message."""
+    return InboundMessage(
+        message_sid=read.message_sid,
+        account_sid=read.account_sid,
+        service_sid=read.messaging_service_sid,
+        recipient=read.from_,
+        sender=read.to,
+        body=read.body,
+        from_country=read.from_country,
+        num_media=read.num_media,
+        received_at_ms=to_ms(read.received_at),
+    )

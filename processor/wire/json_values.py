@@ -1,0 +1,86 @@
+"""Reading topic values fast and strictly, and saying in words why one is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import AwareDatetime, BaseModel, ValidationError
+
+from processor.errors import RecordError
+from schemas.common import PATTERNS
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_VALUE_BYTES = 512 * 1024  # what fits every topic's limit together with headers we add
+KNOWN_LIMIT = 100_000  # combinations a reader remembers, then begins anew
+
+
+def quick_decoder(model: type[BaseModel]) -> Callable[[bytes], Any]:
+    """A decoder of a model's JSON into an object with the model's attributes, in a third the time.
+
+    Made from the model's own fields. It knows their types, but not their patterns and bounds: who
+    uses it checks those, and leaves what it is not sure of to the model.
+
+    Raises (the decoder):
+        msgspec.MsgspecError, ValueError, RecursionError: where the value is not of these types; the
+            model may still take it.
+    """
+    fields: list[tuple[str, Any, Any]] = []
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if kind is AwareDatetime:
+            kind = Annotated[datetime, msgspec.Meta(tz=True)]
+        default = msgspec.NODEFAULT if info.is_required() else info.default
+        fields.append((name, kind, msgspec.field(default=default, name=info.alias)))
+    made = msgspec.defstruct(model.__name__, fields, kw_only=True, gc=False)
+    return msgspec.json.Decoder(made).decode
+
+
+def refuse_size(value: bytes | None) -> None:
+    """Refuse what is no value, or too large to be passed on.
+
+    Raises:
+        RecordError: with the reason.
+    """
+    if value is None:
+        raise RecordError("no value: a tombstone has no meaning on this topic")
+    if len(value) > MAX_VALUE_BYTES:
+        raise RecordError(f"{len(value)} bytes; at most {MAX_VALUE_BYTES} can be passed on")
+
+
+def reason(error: ValidationError) -> str:
+    """Why a value was refused, field by field, without the value itself."""
+    return "; ".join(
+        _problem(problem) for problem in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _problem(problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    kind = problem["type"]
+    if kind == "json_invalid":
+        return f"not JSON: {problem['ctx']['error']}"
+    if kind == "missing":
+        return f"{place}: missing"
+    if kind == "string_pattern_mismatch":
+        return f"{place}: is not {PATTERNS.get(problem['ctx']['pattern'], problem['msg'])}"
+    if place == "schema_version" and kind == "literal_error":
+        return (
+            f"schema_version: unknown version; this topic is version {problem['ctx']['expected']}"
+        )
+    if not place:
+        return problem["msg"] if kind == "value_error" else "not a JSON object"
+    return f"{place}: {problem['msg']}"
+
+
+def to_ms(time: datetime) -> int:
+    """Milliseconds since 1970 UTC."""
+    return round(time.timestamp() * 1000)
+
+
+def to_text(at_ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    time = _EPOCH + timedelta(milliseconds=at_ms)  # exact, where a float of seconds is not
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

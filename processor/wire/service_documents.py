@@ -1,0 +1,191 @@
+"""Documents of `services.yaml` over the services that are stored, with every problem named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from processor.core.configuration import pool_problems, problems_of
+from processor.keywords.load import tag_of
+from processor.wire.countries import COUNTRIES
+from processor.wire.json_values import reason
+from processor.wire.services import config_of, service_of
+from schemas.messaging_service import MessagingService, ServiceDocument
+
+
+def read_document(given: Any) -> tuple[ServiceDocument | None, list[str]]:
+    """A document of `services.yaml`, and its problems, each with its place.
+
+    Languages are BCP 47 tags or their English names. An unknown field is a problem here: it is
+    somebody's spelling mistake.
+    """
+    problems: list[str] = []
+    given = _with_tags(given, problems)
+    try:
+        document = ServiceDocument.model_validate(given, extra="forbid")
+    except ValidationError as error:
+        return None, problems + [_in_words(problem) for problem in reason(error).split("; ")]
+    problems += [
+        f"opt_out.countries.{country}: unknown country; ISO 3166 has two capital letters for each"
+        for country in document.opt_out.countries
+        if country not in COUNTRIES
+    ]
+    return (None if problems else document), problems
+
+
+def _with_tags(given: Any, problems: list[str]) -> Any:
+    """The document with every language by its tag; those nobody knows are problems."""
+    opt_out = given.get("opt_out") if isinstance(given, dict) else None
+    if not isinstance(opt_out, dict):
+        return given
+    opt_out = dict(opt_out)
+    opt_out["languages"] = _tags(opt_out.get("languages", {}), "opt_out.languages", problems)
+    countries = opt_out.get("countries", {})
+    if isinstance(countries, dict):
+        opt_out["countries"] = {
+            country: {
+                **override,
+                "languages": _tags(
+                    override["languages"], f"opt_out.countries.{country}.languages", problems
+                ),
+            }
+            if isinstance(override, dict) and "languages" in override
+            else override
+            for country, override in countries.items()
+        }
+    return {**given, "opt_out": opt_out}
+
+
+def _tags(languages: Any, place: str, problems: list[str]) -> Any:
+    if not isinstance(languages, dict):
+        return languages
+    named: dict[Any, Any] = {}
+    for name, kinds in languages.items():
+        tag = tag_of(name) if isinstance(name, str) else None
+        if tag is None:
+            problems.append(
+                f"{place}.{name}: unknown language; say one of the 41 by tag (es) or name (Spanish)"
+            )
+        elif tag in named:
+            problems.append(f"{place}.{name}: stands twice, as {tag}")
+        else:
+            named[tag] = kinds
+    return named
+
+
+def _in_words(problem: str) -> str:
+    return problem.replace("Extra inputs are not permitted", "unknown field")
+
+
+class Applied(NamedTuple):
+    """What applying documents to the stored services comes to."""
+
+    changed: Mapping[str, MessagingService]  # by sid, only those that differ from what is stored
+    sids: Sequence[str]  # of every document, in their order
+    problems: Sequence[str]  # each with its place; nothing may be applied while there is one
+
+
+def apply(
+    documents: Sequence[Any],
+    stored: Mapping[str, MessagingService],
+    *,
+    now: datetime,
+    new_sid: Callable[[], str],
+) -> Applied:
+    """Lay documents over the stored services: whole, or not at all.
+
+    A document without a sid is the stored service of the same account and name, or a new one.
+    Applying the same document again changes nothing.
+    """
+    changed: dict[str, MessagingService] = {}
+    sids: list[str] = []
+    problems: list[str] = []
+    for index, given in enumerate(documents):
+        document, wrong = read_document(given)
+        name = given.get("friendly_name") if isinstance(given, dict) else None
+        place = f"service {index + 1}" + (f" ({name})" if name else "")
+        if document:
+            wrong = [f"opt_out.{problem}" for problem in problems_of(config_of(document.opt_out))]
+            sid = document.sid or _sid_of(document, stored) or new_sid()
+            before = stored.get(sid)
+            wrong += _refusals(document, before)
+            if sid in sids:
+                wrong.append(f"sid: {sid} is described twice")
+            sids.append(sid)
+            after = _merged(document, sid, before, now)
+            if after is not before:
+                changed[sid] = after
+        problems += [f"{place}: {problem}" for problem in wrong]
+    every = {**stored, **changed}
+    problems += pool_problems([service_of(model) for model in every.values()])
+    return Applied({} if problems else changed, sids, problems)
+
+
+def _sid_of(document: ServiceDocument, stored: Mapping[str, MessagingService]) -> str | None:
+    for sid, model in stored.items():
+        same = (model.account_sid, model.friendly_name)
+        if same == (document.account_sid, document.friendly_name):
+            return sid
+    return None
+
+
+def _refusals(document: ServiceDocument, before: MessagingService | None) -> list[str]:
+    if before is None:
+        return []
+    refused = []
+    if before.account_sid != document.account_sid:
+        refused.append(f"account_sid: service {before.sid} belongs to {before.account_sid}")
+    if before.active is not None and not document.opt_out.enabled:
+        refused.append(
+            "opt_out.enabled: Advanced Opt-Out is enabled, and only an operator may disable it"
+        )
+    return refused
+
+
+def _merged(
+    document: ServiceDocument, sid: str, before: MessagingService | None, now: datetime
+) -> MessagingService:
+    opt_out = document.opt_out
+    fields = {
+        **document.model_dump(by_alias=True, exclude_none=True),
+        "sid": sid,
+        "opt_out": opt_out.model_dump(),
+        "active": opt_out.model_dump() if opt_out.enabled else None,
+    }
+    if before is not None:
+        same = MessagingService.model_validate(
+            {**fields, "version": before.version, "updated_at": before.updated_at}
+        )
+        if same == before:
+            return before
+    version = before.version + 1 if before else 1
+    return MessagingService.model_validate({**fields, "version": version, "updated_at": now})
+
+
+def enabled(model: MessagingService, *, now: datetime) -> MessagingService:
+    """The service with its draft in force, in one step (R5)."""
+    opt_out = model.opt_out.model_copy(update={"enabled": True})
+    return model.model_copy(
+        update={
+            "opt_out": opt_out,
+            "active": opt_out,
+            "version": model.version + 1,
+            "updated_at": now,
+        }
+    )
+
+
+def disabled(model: MessagingService, *, now: datetime) -> MessagingService:
+    """The service with default handling in force; what was active stays as the draft (R5)."""
+    opt_out = model.opt_out.model_copy(update={"enabled": False})
+    return model.model_copy(
+        update={
+            "opt_out": opt_out,
+            "active": None,
+            "version": model.version + 1,
+            "updated_at": now,
+        }
+    )

@@ -1,0 +1,27 @@
+"""The full names of the topics, under the prefix an installation chose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Every topic's full name."""
+
+    inbound_messages: str
+    outbound_messages: str
+    consent_commands: str
+    reply_sends: str
+    block_changes: str
+    block_list: str
+    opt_out_notifications: str
+    allowed_sends: str
+    message_statuses: str
+    messaging_services: str
+    dead_letters: str
+
+    @classmethod
+    def under(cls, prefix: str) -> Topics:
+        """All names with the prefix before them and the version behind."""
+        return cls(*(f"{prefix}{field.name.replace('_', '-')}.v1" for field in fields(cls)))

@@ -1,0 +1,193 @@
+"""A worker dies at a step of the lane; the next one ends in what would have been without that."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytest
+
+from processor.cli.blocks import differences
+from processor.config import Settings
+from tests.builders import ACCOUNT, LONG_CODE
+from tests.installation import Installation, running, until
+from tests.integration.test_flow import a_text, configure
+
+pytestmark = pytest.mark.crash
+
+# All of one recipient, written before any worker is there: one batch.
+BODIES = (
+    "stop",
+    "help",
+    "start",
+    "halt",
+    "STOP",
+    "help",
+    "Start",
+    "help",
+    "stop!",
+    "unstop",
+    "halt",
+)
+MESSAGES = [a_text(f"M{number}", body) for number, body in enumerate(BODIES)]
+
+KILLS: dict[str, Sequence[str]] = {
+    "after the Redis write": ["written"],
+    "with the transaction begun": ["emit"],
+    "after emit, before commit": ["commit"],
+    "after the commit": ["committed_batch"],
+    "before the batch": ["process"],
+    "twice after the Redis write": ["written", "written"],
+    "after the write, and again before the undo": ["written", "recover"],
+    "after the write, and again after the undo": ["written", "process"],
+    "after emit, and again after the write": ["commit", "written", "emit"],
+    "while taking the partition": ["claim", "producer", "committed", "recover"],
+}
+
+
+class Expected(NamedTuple):
+    """What the history comes to, by a model of its own."""
+
+    changes: list[tuple[str, bool]]
+    replies: list[tuple[str, str]]
+    notifications: list[str]
+    blocked_by: str | None
+
+
+def sequential_model(stop_words: set[str], stop_reply: str | None = None) -> Expected:
+    """One recipient's history, one message after another: no batch, no crash."""
+    changes, replies, notifications = [], [], []
+    blocked_by = None
+    for number, body in enumerate(BODIES):
+        sid, word = f"M{number}", body.lower().strip("!")
+        if word in stop_words:
+            if blocked_by is None:
+                blocked_by = sid
+                changes.append((sid, True))
+                replies.append((sid, stop_reply or "You have successfully been unsubscribed."))
+        elif word in ("start", "unstop"):
+            if blocked_by is not None:
+                changes.append((sid, False))
+            blocked_by = None
+            replies.append((sid, "You have successfully been re-subscribed"))
+        elif word == "help":
+            if blocked_by is None:
+                replies.append((sid, "Reply STOP to unsubscribe."))
+        else:
+            continue
+        notifications.append(sid)
+    return Expected(changes, replies, notifications, blocked_by)
+
+
+async def killed(settings: Settings, step: str) -> None:
+    """Run a worker until it has killed itself at a step."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.crash.killed_worker", step),
+        env=os.environ
+        | {
+            "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
+            "OPTOUT_PARTITIONS": str(settings.partitions),
+            "OPTOUT_SESSION_TIMEOUT_S": str(settings.session_timeout_s),
+            "OPTOUT_ROLES": "match",
+        },
+    )
+    try:
+        assert await asyncio.wait_for(process.wait(), 60) == -9
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+
+async def outcome(at: Installation) -> Expected:
+    """What is on the topics and in Redis."""
+    partitions = range(at.settings.partitions)
+    assert [await differences(at.settings, partition) for partition in partitions] == [set()] * 4
+    changes = await at.values(at.topics.block_changes)
+    replies = await at.values(at.topics.reply_sends)
+    notifications = await at.values(at.topics.opt_out_notifications)
+    entries = await at.values_or_tombstones(at.topics.block_list)
+    last = entries[-1] if entries else None
+    return Expected(
+        [(change["cause"]["id"], change["blocked"]) for change in changes],
+        [(reply["in_reply_to"], reply["body"]) for reply in replies],
+        [notification["message_sid"] for notification in notifications],
+        last["blocks"][0]["change_id"].removesuffix(".account") if last else None,
+    )
+
+
+def assert_equal(found: Expected, expected: Expected) -> None:
+    """Everything equal, replies by their first words."""
+    texts = [
+        (sid, body[: len(wanted)])
+        for (sid, body), (_, wanted) in zip(found.replies, expected.replies, strict=False)
+    ]
+    assert len(found.replies) == len(expected.replies)
+    assert found._replace(replies=texts) == expected
+
+
+@pytest.mark.parametrize("steps", KILLS.values(), ids=KILLS)
+async def test_a_killed_worker_loses_nothing_and_doubles_nothing(
+    settings: Settings, steps: Sequence[str]
+) -> None:
+    at = Installation(settings)
+    await at.texts(*MESSAGES)
+    for step in steps:
+        await killed(settings, step)
+    await finish(at)
+    expected = sequential_model({"stop"})
+    assert expected.blocked_by is None
+    assert len(expected.changes) == 6
+    assert_equal(await outcome(at), expected)
+
+
+@pytest.mark.parametrize("step", ["written", "commit"])
+async def test_a_configuration_changed_before_the_replay_decides_it(
+    settings: Settings, step: str
+) -> None:
+    at = Installation(settings)
+    await configure(settings, a_service("stop", "halt", reply="Out."))
+    await at.texts(*MESSAGES)
+    await killed(settings, step)
+    # `halt` is a keyword no more: what it did in Redis must not be seen by the replay.
+    await configure(settings, a_service("stop", reply="You are out."))
+    await finish(at)
+    assert_equal(await outcome(at), sequential_model({"stop"}, "You are out."))
+
+
+@pytest.mark.parametrize("step", ["written", "commit"])
+async def test_a_keyword_added_before_the_replay_decides_it(settings: Settings, step: str) -> None:
+    at = Installation(settings)
+    await at.texts(*MESSAGES)
+    await killed(settings, step)
+    await configure(settings, a_service("stop", "halt", reply="You are out."))
+    await finish(at)
+    expected = sequential_model({"stop", "halt"}, "You are out.")
+    assert expected.blocked_by == "M10"
+    assert_equal(await outcome(at), expected)
+
+
+def a_service(*stop_words: str, reply: str) -> dict[str, Any]:
+    return {
+        "sid": "MGclinic",
+        "account_sid": ACCOUNT,
+        "friendly_name": "Clinic reminders",
+        "senders": [{"address": LONG_CODE}],
+        "opt_out": {
+            "enabled": True,
+            "standard": {"STOP": {"keywords": list(stop_words), "reply": reply}},
+        },
+    }
+
+
+async def finish(at: Installation) -> None:
+    """A worker that lives takes over, until nothing is left to read."""
+    async with running(at.settings.model_copy(update={"roles": ("match",)})):
+
+        async def through() -> bool:
+            return await at.lag("match") == 0
+
+        await until(through, "worker without a lag")

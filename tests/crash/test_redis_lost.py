@@ -1,0 +1,115 @@
+"""Redis loses everything under load: the gate waits, the owner rebuilds, nothing leaks."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from deploy.local import stack
+from processor.cli.blocks import differences
+from processor.config import Settings
+from processor.core.blocks import Mark
+from tests.installation import Installation, by_sid, running, until
+from tests.integration.test_flow import a_send, a_text
+
+pytestmark = pytest.mark.crash
+
+BLOCKED = [f"+1555000{number:04d}" for number in range(60)]
+OTHERS = [f"+1555001{number:04d}" for number in range(60)]
+ROUNDS = 5
+SENDS = 200
+
+Fault = Callable[[stack.Server], None]
+
+
+def emptied(server: stack.Server) -> None:
+    async def flush() -> None:
+        redis = Redis.from_url(f"redis://{server.address}/0")
+        await redis.flushall()
+        await redis.aclose()
+
+    asyncio.run(flush())
+
+
+def restarted_empty(server: stack.Server) -> None:
+    server.kill()
+    server.start()
+
+
+@pytest.mark.parametrize("fault", [emptied, restarted_empty])
+async def test_redis_that_forgets_under_load_leaks_nothing(
+    settings: Settings, tmp_path: Path, fault: Fault
+) -> None:
+    chance = random.Random(fault.__name__)
+    with stack.valkey(tmp_path) as server:
+        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
+        at = Installation(mine)
+        async with running(mine):
+            await at.texts(*(a_text(f"STOP{one[1:]}", "stop", **{"from": one}) for one in BLOCKED))
+            await at.wait_for(at.topics.reply_sends, len(BLOCKED))
+            # Every confirmation is visible: from here on nothing may reach them.
+            for number in range(ROUNDS):
+                sends = [
+                    a_send(f"S{number}.{one}", to=chance.choice(BLOCKED + OTHERS))
+                    for one in range(SENDS)
+                ]
+                stops = [a_text(f"M{number}.{one[1:]}", "stop", **{"from": one}) for one in BLOCKED]
+                helps = [a_text(f"H{number}.{one[1:]}", "help", **{"from": one}) for one in OTHERS]
+                await at.sends(*sends[: SENDS // 2])
+                # On a thread: the lanes go on meanwhile.
+                await asyncio.gather(
+                    asyncio.to_thread(fault, server),
+                    at.sends(*sends[SENDS // 2 :]),
+                    at.texts(*stops, *helps),
+                )
+            count = ROUNDS * SENDS
+            allowed, failed = await verdicts(at, count)
+            assert [send for send in allowed if send["to"] in BLOCKED] == []
+            assert [status for status in failed if status["to"] in OTHERS] == []
+            # A START still lifts what the rebuild brought back.
+            await at.texts(a_text("START", "start", **{"from": BLOCKED[0]}))
+            await at.wait_for(at.topics.reply_sends, len(BLOCKED) + ROUNDS * len(OTHERS) + 1)
+            before = len(await at.values(at.topics.allowed_sends))
+            await at.sends(a_send("WELCOME", to=BLOCKED[0]))
+            await at.wait_for(at.topics.allowed_sends, before + 1)
+            found = [await differences(mine, partition) for partition in range(mine.partitions)]
+            assert found == [set()] * mine.partitions
+        assert_no_effect_twice(await at.values(at.topics.block_changes))
+        assert_marks_grow(await at.records(at.topics.allowed_sends))
+
+
+async def verdicts(at: Installation, count: int) -> tuple[list[Any], list[Any]]:
+    """The sends allowed and those failed, once all have been judged; none of them twice."""
+    found: tuple[list[Any], list[Any]] = ([], [])
+
+    async def judged() -> bool:
+        nonlocal found
+        found = (
+            await at.values(at.topics.allowed_sends),
+            await at.values(at.topics.message_statuses),
+        )
+        return len(found[0]) + len(found[1]) >= count
+
+    await until(judged, f"{count} verdicts")
+    assert len(by_sid([*found[0], *found[1]])) == count
+    return found
+
+
+def assert_no_effect_twice(changes: list[dict[str, Any]]) -> None:
+    """Each blocked once, whatever Redis forgot; one START."""
+    assert len(by_sid(changes, "change_id")) == len(BLOCKED) + 1
+
+
+def assert_marks_grow(records: list[Any]) -> None:
+    """A gate's look at a partition never goes back behind an earlier one."""
+    seen: dict[int, Mark] = {}
+    for record in records:
+        mark = Mark.parse(dict(record.headers)["mark"].decode())
+        assert mark >= seen.get(record.partition, mark)
+        seen[record.partition] = mark

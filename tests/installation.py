@@ -1,0 +1,130 @@
+"""An installation under test: workers in this process, records in, records out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+
+from processor.app import Runtime
+from processor.config import Settings
+from processor.kafka.client import Outgoing, group_lag, read_whole, writer
+from processor.wire.topics import Topics
+from schemas import MODELS
+
+DEADLINE_S = 60.0
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, at_step: Callable[[str], None] = lambda step: None
+) -> AsyncIterator[Runtime]:
+    """A worker in this process, stopped as SIGTERM would stop it."""
+    runtime = Runtime(settings, at_step)
+    await runtime.wait_for_servers()
+    following = asyncio.create_task(runtime.services.follow())
+    lanes = [asyncio.create_task(lanes.run()) for lanes in runtime.lanes.values()]
+    try:
+        yield runtime
+    finally:
+        for one in runtime.lanes.values():
+            one.stop()
+        await asyncio.gather(*lanes)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await runtime.store.close()
+
+
+class Installation:
+    """Writes to an installation's topics and reads them back."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.topics = Topics.under(settings.topic_prefix)
+
+    async def write(self, topic: str, *values: dict[str, Any]) -> None:
+        """Write records, keyed as they should be."""
+        records = [Outgoing(topic, _key(value).encode(), orjson.dumps(value)) for value in values]
+        await self.write_raw(*records)
+
+    async def write_raw(self, *records: Outgoing) -> None:
+        """Write records as they are."""
+        async with writer(self.settings) as out:
+            await out.send_all(records)
+
+    async def texts(self, *values: dict[str, Any]) -> None:
+        """Recipients text us."""
+        await self.write(self.topics.inbound_messages, *values)
+
+    async def sends(self, *values: dict[str, Any]) -> None:
+        """The application sends."""
+        await self.write(self.topics.outbound_messages, *values)
+
+    async def records(self, topic: str) -> list[Any]:
+        """Every committed record of a topic now."""
+        return [record async for record in read_whole(self.settings, topic)]
+
+    async def values(self, topic: str) -> list[dict[str, Any]]:
+        """Every committed value of a topic now, each checked against its schema."""
+        model = MODELS[topic.removeprefix(self.settings.topic_prefix)]
+        values = [record.value for record in await self.records(topic)]
+        for value in values:
+            model.model_validate_json(value)
+        return [orjson.loads(value) for value in values]
+
+    async def values_or_tombstones(self, topic: str) -> list[dict[str, Any] | None]:
+        """Every committed value of a compacted topic now, None for a tombstone."""
+        records = await self.records(topic)
+        return [None if one.value is None else orjson.loads(one.value) for one in records]
+
+    async def lag(self, role: str) -> int:
+        """How many records of its sources a role's group has not committed."""
+        sources = {
+            "match": [self.topics.inbound_messages, self.topics.consent_commands],
+            "gate": [self.topics.outbound_messages],
+        }[role]
+        return await group_lag(self.settings, f"{self.settings.topic_prefix}{role}", sources)
+
+    async def wait_for(self, topic: str, count: int) -> list[dict[str, Any]]:
+        """The values of a topic, once there are at least this many."""
+        values: list[dict[str, Any]] = []
+
+        async def enough() -> bool:
+            nonlocal values
+            values = await self.values(topic)
+            return len(values) >= count
+
+        await until(enough, f"{count} records on {topic}")
+        return values
+
+    async def wait_for_letters(self, count: int) -> None:
+        """Wait until there are so many dead letters."""
+
+        async def enough() -> bool:
+            return len(await self.records(self.topics.dead_letters)) >= count
+
+        await until(enough, f"{count} dead letters")
+
+
+async def until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> None:
+    """Wait for a condition, with a deadline that fails the test."""
+    deadline = time.monotonic() + deadline_s
+    while not await condition():
+        assert time.monotonic() < deadline, f"no {what} within {deadline_s:.0f} s"
+        await asyncio.sleep(0.1)
+
+
+def _key(value: dict[str, Any]) -> str:
+    name = "recipient" if "recipient" in value else "from" if "received_at" in value else "to"
+    return str(value[name]).rpartition(":")[2]
+
+
+def by_sid(values: Sequence[dict[str, Any]], name: str = "message_sid") -> dict[str, Any]:
+    """Values by the message they are about; a message with two fails."""
+    found = {value[name]: value for value in values}
+    assert len(found) == len(values), f"a {name} stands twice"
+    return found

@@ -1,0 +1,251 @@
+"""R5, R8, R10, R12: documents of services.yaml over the services that are stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from processor.core.messages import SenderType
+from processor.core.policy import CountryOverride, MatchMode, OptOutConfig
+from processor.core.services import PoolSender, Service
+from processor.wire.service_documents import Applied, apply, disabled, enabled, read_document
+from processor.wire.services import config_of, read_stored, service_of, write_stored
+from schemas.messaging_service import MessagingService, OptOut
+from tests.builders import (
+    ACCOUNT,
+    LONG_CODE,
+    OTHER_ACCOUNT,
+    OTHER_SERVICE,
+    SERVICE,
+    SHORT_CODE,
+    sets,
+)
+
+NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
+LATER = datetime(2026, 11, 3, 12, tzinfo=UTC)
+BAJA = {"STOP": {"keywords": ["baja"], "reply": "es STOP"}}
+
+
+def a_document(**changes: Any) -> dict[str, Any]:
+    return {
+        "sid": SERVICE,
+        "account_sid": ACCOUNT,
+        "friendly_name": "Clinic reminders",
+        "senders": [{"address": LONG_CODE}, {"address": SHORT_CODE, "country": "US"}],
+        **changes,
+    }
+
+
+def laid_over(
+    stored: Mapping[str, MessagingService], *documents: dict[str, Any], now: datetime = NOW
+) -> Applied:
+    return apply(documents, stored, now=now, new_sid=lambda: OTHER_SERVICE)
+
+
+def stored(*documents: dict[str, Any]) -> Mapping[str, MessagingService]:
+    applied = laid_over({}, *documents)
+    assert applied.problems == []
+    return applied.changed
+
+
+def test_r5_aoo_starts_disabled_and_the_draft_is_kept() -> None:
+    (model,) = stored(a_document(opt_out={"languages": {"es": BAJA}})).values()
+    draft = OptOutConfig(languages={"es": sets("es", stop="baja")})
+    assert service_of(model) == Service(
+        sid=SERVICE,
+        account_sid=ACCOUNT,
+        senders=(
+            PoolSender(LONG_CODE, SenderType.LONG_CODE),
+            PoolSender(SHORT_CODE, SenderType.SHORT_CODE),
+        ),
+        draft=draft,
+        active=None,
+        version=1,
+    )
+
+
+def test_r5_enabling_makes_the_draft_active_in_one_step() -> None:
+    (before,) = stored(a_document(opt_out={"languages": {"es": BAJA}})).values()
+    after = enabled(before, now=LATER)
+    assert (after.active, after.opt_out.enabled, after.version) == (after.opt_out, True, 2)
+    assert service_of(after).active == service_of(before).draft
+
+
+def test_r5_a_save_of_a_draft_has_no_effect_and_counts() -> None:
+    first = stored(a_document())
+    (after,) = laid_over(first, a_document(opt_out={"languages": {"es": BAJA}})).changed.values()
+    assert (after.active, after.version) == (None, 2)
+
+
+def test_r5_while_enabled_each_valid_save_takes_effect() -> None:
+    first = stored(a_document(opt_out={"enabled": True}))
+    edited = a_document(opt_out={"enabled": True, "languages": {"es": BAJA}})
+    (after,) = laid_over(first, edited, now=LATER).changed.values()
+    assert (after.active, after.version, after.updated_at) == (after.opt_out, 2, LATER)
+    assert service_of(after).active == OptOutConfig(languages={"es": sets("es", stop="baja")})
+
+
+def test_r5_disabling_is_refused() -> None:
+    first = stored(a_document(opt_out={"enabled": True}))
+    assert laid_over(first, a_document()) == Applied(
+        {},
+        [SERVICE],
+        [
+            "service 1 (Clinic reminders): opt_out.enabled: Advanced Opt-Out is enabled, and only"
+            " an operator may disable it"
+        ],
+    )
+
+
+def test_r12_applying_a_document_again_changes_nothing() -> None:
+    document = a_document(opt_out={"enabled": True, "languages": {"es": BAJA}})
+    assert laid_over(stored(document), document, now=LATER) == Applied({}, [SERVICE], [])
+
+
+def test_a_document_without_a_sid_is_the_service_of_its_name_or_a_new_one() -> None:
+    nameless = {name: value for name, value in a_document().items() if name != "sid"}
+    assert list(laid_over({}, nameless).changed) == [OTHER_SERVICE]
+    assert laid_over(stored(a_document()), nameless).sids == [SERVICE]
+
+
+def test_r10_problems_of_every_document_are_returned_at_once_and_nothing_is_applied() -> None:
+    twice = {"es": BAJA, "pt": BAJA}
+    nameless = a_document(sid=OTHER_SERVICE, friendly_name="", senders=[{"address": "12"}])
+    applied = laid_over({}, a_document(opt_out={"languages": twice}), nameless)
+    assert applied == Applied(
+        {},
+        [SERVICE],
+        [
+            "service 1 (Clinic reminders): opt_out.languages.pt.STOP.keywords: 'baja' is 'baja' of"
+            " languages.es.STOP; a keyword has one meaning",
+            "service 2: friendly_name: String should have at least 1 character",
+            "service 2: senders.0.address: is not a sender: an E.164 number, a short code of 3 to 8"
+            " digits, rcs: and an agent, or a name of up to 11 characters",
+        ],
+    )
+
+
+def test_a_service_of_another_account_is_not_touched() -> None:
+    applied = laid_over(stored(a_document()), a_document(account_sid=OTHER_ACCOUNT))
+    assert (applied.changed, len(applied.problems)) == ({}, 1)
+
+
+def test_r1_a_sender_in_two_services_is_refused() -> None:
+    first = stored(a_document())
+    other = a_document(sid=OTHER_SERVICE, friendly_name="Pharmacy")
+    applied = laid_over(first, other)
+    assert (applied.changed, len(applied.problems)) == ({}, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "keywords"),
+    [
+        ("stop, end", ["stop", "end"]),
+        (" stop ,, end ,", ["stop", "end"]),
+        (["stop", " end ", "", "  "], ["stop", "end"]),
+        ("", []),
+    ],
+)
+def test_r8_keywords_come_as_a_list_or_comma_separated(given: object, keywords: list[str]) -> None:
+    opt_out = OptOut.model_validate({"standard": {"STOP": {"keywords": given, "reply": "x"}}})
+    assert opt_out.standard["STOP"].keywords == keywords
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"freindly_name": "x"}, "freindly_name: unknown field"),
+        ({"opt_out": {"languges": {}}}, "opt_out.languges: unknown field"),
+        ({"account_sid": 5}, "account_sid: Input should be a valid string"),
+        (
+            {"opt_out": {"languages": {"Spanish!": BAJA}}},
+            "opt_out.languages.Spanish!: unknown language; say one of the 41 by tag (es) or name"
+            " (Spanish)",
+        ),
+        (
+            {"opt_out": {"countries": {"MX": {"languages": {}}}}},
+            "opt_out.countries.MX.languages: Dictionary should have at least 1 item after"
+            " validation, not 0",
+        ),
+        (
+            {"opt_out": {"standard": {"STOP": {"keywords": "x" * 35, "reply": "y"}}}},
+            "opt_out.standard.STOP.keywords.0: String should have at most 34 characters",
+        ),
+        (
+            {"opt_out": {"standard": {"STOP": {"keywords": "x", "reply": "y" * 321}}}},
+            "opt_out.standard.STOP.reply: String should have at most 320 characters",
+        ),
+    ],
+)
+def test_r10_a_document_is_refused_with_the_place_of_each_problem(
+    changes: dict[str, Any], problem: str
+) -> None:
+    assert read_document(a_document(**changes)) == (None, [problem])
+
+
+def test_a_configuration_is_read_whole() -> None:
+    given = {
+        "enabled": True,
+        "match": "exact",
+        "repeat_reply": "always",
+        "yes_only_when_blocked": True,
+        "help_when_blocked": ["short_code"],
+        "standard": {"STOP": {"keywords": "stop, end", "reply": "standard STOP"}},
+        "languages": {"es": BAJA},
+        "countries": {"MX": {"country_fallback": False, "languages": {"es": BAJA}}},
+    }
+    assert config_of(OptOut.model_validate(given)) == OptOutConfig(
+        match=MatchMode.EXACT,
+        repeat_reply=True,
+        yes_only_when_blocked=True,
+        help_when_blocked=frozenset({SenderType.SHORT_CODE}),
+        standard=sets("standard", stop="stop, end"),
+        languages={"es": sets("es", stop="baja")},
+        countries={"MX": CountryOverride({"es": sets("es", stop="baja")}, country_fallback=False)},
+    )
+
+
+def test_a_stored_service_is_read_as_it_was_written() -> None:
+    (model,) = stored(
+        a_document(
+            opt_out={"enabled": True, "languages": {"es": BAJA}},
+            inbound_request_url="https://example.com/inbound",
+            senders=[
+                {"address": LONG_CODE, "type": "toll_free"},
+                {"address": SHORT_CODE, "registered": BAJA, "country": "US"},
+            ],
+        )
+    ).values()
+    assert read_stored(write_stored(model)) == model
+    assert json.loads(write_stored(model))["version"] == 1
+
+
+def test_a_language_may_be_said_by_its_english_name() -> None:
+    named = a_document(opt_out={"languages": {"Spanish": BAJA}})
+    [model] = stored(named).values()
+    assert list(model.opt_out.languages) == ["es"]
+
+
+def test_r9_a_language_said_twice_and_an_unknown_country_are_refused() -> None:
+    opt_out = {
+        "languages": {"Spanish": BAJA, "es": BAJA},
+        "countries": {"XX": {"languages": {"es": BAJA}}},
+    }
+    assert read_document(a_document(opt_out=opt_out)) == (
+        None,
+        [
+            "opt_out.languages.es: stands twice, as es",
+            "opt_out.countries.XX: unknown country; ISO 3166 has two capital letters for each",
+        ],
+    )
+
+
+def test_r5_disabling_leaves_what_was_active_as_the_draft() -> None:
+    [model] = stored(a_document(opt_out={"enabled": True, "languages": {"es": BAJA}})).values()
+    after = disabled(model, now=LATER)
+    assert (after.active, after.version, after.opt_out.enabled) == (None, 2, False)
+    assert after.opt_out.languages == model.opt_out.languages

@@ -1,0 +1,5 @@
+"""`python -m processor`: the same as `optout`."""
+
+from processor.cli import main
+
+main()

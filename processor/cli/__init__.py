@@ -1,0 +1,66 @@
+"""The command line: `optout worker`, `decide`, `services`, `blocks`, …; exit 0, 1 or 2."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import click
+
+from processor.cli import (
+    backtest,
+    block_files,
+    blocks,
+    dead_letters,
+    decide,
+    schemas,
+    services,
+    simulate,
+    topics,
+    up,
+    worker,
+)
+from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
+
+
+class _Main(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        # Commands say themselves what went wrong; a worker sets its own logging up.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            for problem in error.problems:
+                click.echo(problem, err=True)
+            sys.exit(2)
+        except (BrokerUnavailable, StoreUnavailable) as error:
+            click.echo(str(error), err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="optout")
+def main() -> None:
+    """Keyword opt-out for messaging: nothing lost, nothing twice, nothing leaked.
+
+    Settings are environment variables with OPTOUT_ before them; the README lists them.
+    """
+
+
+for command in (block_files.history, block_files.export, block_files.import_):
+    blocks.group.add_command(command)
+
+for command in (
+    backtest.command,
+    blocks.group,
+    dead_letters.group,
+    decide.command,
+    schemas.group,
+    services.group,
+    simulate.command,
+    topics.group,
+    up.command,
+    worker.command,
+):
+    main.add_command(command)

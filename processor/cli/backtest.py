@@ -1,0 +1,195 @@
+"""`optout backtest`: recorded traffic through two configurations, and what would change."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import IO, Any
+
+import click
+from pydantic import ValidationError
+
+from processor import config
+from processor.cli.common import as_json, print_json, progress, run
+from processor.cli.documents import read_documents
+from processor.config import Settings
+from processor.core.fold import Hit
+from processor.core.messages import OptOutType, bare_number
+from processor.core.services import Directory
+from processor.kafka.client import read_whole
+from processor.stages.match_inbound import hit_of
+from processor.wire import inbound_messages
+from processor.wire.countries import country_of
+from processor.wire.json_values import to_ms
+from processor.wire.services import service_of
+from processor.wire.topics import Topics
+
+_EXAMPLES = 3  # of each change
+
+
+@dataclass(slots=True)
+class Change:
+    """Messages that two configurations read differently in one way."""
+
+    count: int = 0
+    countries: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+
+
+Reading = tuple[str, str, str | None] | None  # kind, keyword, language; None for no match
+
+
+@dataclass(slots=True)
+class Backtest:
+    """Counts what a draft reads otherwise than what is active."""
+
+    draft: Directory
+    active: Directory
+    messages: int = 0
+    unreadable: int = 0
+    matched: Counter[str] = field(default_factory=Counter)  # by kind, under the draft
+    changes: dict[tuple[Reading, Reading], Change] = field(default_factory=dict)
+
+    def add(self, value: bytes) -> None:
+        """Read one recorded message under both."""
+        try:
+            read = inbound_messages.read(value)
+        except ValidationError:
+            self.unreadable += 1
+            return
+        self.messages += 1
+        before, after = (hit_of(read, directory) for directory in (self.active, self.draft))
+        if after:
+            self.matched[after.match.kind.value] += 1
+        pair = (_reading(before), _reading(after))
+        if pair[0] == pair[1]:
+            return
+        change = self.changes.setdefault(pair, Change())
+        change.count += 1
+        country = read.from_country or country_of(bare_number(read.from_))
+        change.countries[country or "unknown"] += 1
+        if len(change.examples) < _EXAMPLES:
+            change.examples.append(read.body)
+
+    @property
+    def stops_lost(self) -> int:
+        """Messages that are a STOP now and would not be under the draft."""
+        return sum(
+            change.count
+            for (before, after), change in self.changes.items()
+            if before and before[0] == OptOutType.STOP and (not after or after[0] != before[0])
+        )
+
+
+def _reading(hit: Hit | None) -> Reading:
+    return (hit.match.kind, hit.match.keyword, hit.match.language) if hit else None
+
+
+@click.command("backtest")
+@click.option("--services", "draft", type=click.File("rb"), required=True, help="The draft.")
+@click.option("--against", "active", type=click.File("rb"), help="Default: default handling.")
+@click.option("--topic", is_flag=True, help="Read this installation's inbound topic too.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]), help="UTC.")
+@click.argument("recorded", type=click.File("rb"), nargs=-1)
+@as_json
+def command(
+    draft: IO[bytes],
+    active: IO[bytes] | None,
+    topic: bool,
+    since: datetime | None,
+    recorded: tuple[IO[bytes], ...],
+    as_json: bool,
+) -> None:
+    """Send RECORDED messages (JSON lines) or the inbound topic through two configurations.
+
+    Prints what the draft would match anew, no longer, or as something else. Exit 1 where a STOP
+    would be lost.
+
+    Example: optout backtest --services draft.yaml --against active.yaml recorded.jsonl
+    """
+    if not recorded and not topic:
+        raise click.UsageError("name recorded messages, or say --topic")
+    test = Backtest(_directory(draft), _directory(active) if active else Directory())
+    for file in recorded:
+        with progress(_lines(file), file.name) as lines:
+            for line in lines:
+                test.add(line)
+    if topic:
+        run(_from_topic(config.load(), since, test))
+    if as_json:
+        print_json(_as_json(test))
+    else:
+        _print(test)
+    sys.exit(1 if test.stops_lost else 0)
+
+
+def _directory(file: IO[bytes]) -> Directory:
+    return Directory(service_of(model) for model in read_documents(file).values())
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    return (line for line in file if line.strip())
+
+
+async def _from_topic(settings: Settings, since: datetime | None, test: Backtest) -> None:
+    since_ms = to_ms(since.replace(tzinfo=UTC)) if since else None
+    topic = Topics.under(settings.topic_prefix).inbound_messages
+    async for record in read_whole(settings, topic, since_ms=since_ms):
+        if record.value is not None:
+            test.add(record.value)
+
+
+def _as_json(test: Backtest) -> dict[str, Any]:
+    return {
+        "messages": test.messages,
+        "unreadable": test.unreadable,
+        "matched": test.matched,
+        "stops_lost": test.stops_lost,
+        "changes": [
+            {
+                "active": before,
+                "draft": after,
+                "count": change.count,
+                "countries": change.countries,
+                "examples": change.examples,
+            }
+            for (before, after), change in _sorted(test)
+        ],
+    }
+
+
+def _print(test: Backtest) -> None:
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(test.matched.items()))
+    click.echo(f"{test.messages:,} messages: {kinds or 'no match'} under the draft")
+    if test.unreadable:
+        click.echo(f"{test.unreadable:,} lines are no inbound message")
+    for (before, after), change in _sorted(test):
+        what = (
+            f"matched anew as {_said(after)}"
+            if before is None
+            else f"no longer matched as {_said(before)}"
+            if after is None
+            else f"{_said(before)} becomes {_said(after)}"
+        )
+        countries = ", ".join(f"{name} {count}" for name, count in change.countries.most_common(5))
+        click.echo(f"{change.count:>8,}  {what}  ({countries})")
+        for body in change.examples:
+            click.echo(f"{'':>10}{body!r}")
+    if not test.changes:
+        click.echo("nothing would change")
+    if test.stops_lost:
+        click.echo(f"{test.stops_lost:,} STOP would be lost", err=True)
+
+
+def _sorted(test: Backtest) -> list[tuple[tuple[Reading, Reading], Change]]:
+    return sorted(test.changes.items(), key=lambda pair: -pair[1].count)
+
+
+def _said(reading: Reading) -> str:
+    if reading is None:
+        return "nothing"
+    kind, keyword, language = reading
+    return f"{kind} {keyword!r}" + (f" in {language}" if language else "")

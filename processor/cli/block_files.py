@@ -1,0 +1,230 @@
+"""`optout blocks history|export|import`: the block list as files, and one recipient's past."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import orjson
+from pydantic import ValidationError
+
+from processor import config
+from processor.cli.blocks import Recipient, block_line, open_store
+from processor.cli.common import as_json, print_json, progress, run
+from processor.config import Settings
+from processor.core.messages import bare_number
+from processor.core.partitions import partition_of
+from processor.kafka.client import bulk_writer, read_whole
+from processor.wire import blocks as wire_blocks
+from processor.wire import consent_commands
+from processor.wire.json_values import reason, to_text
+from processor.wire.topics import Topics
+
+_BATCH = 5_000
+_COLUMNS = (
+    "recipient",
+    "channel_group",
+    "account_sid",
+    "scope",
+    "messaging_service_sid",
+    "sender",
+    "carrier",
+    "since",
+    "change_id",
+    "mark",
+)
+# What a row of an import may say, by the command's fields; the rest of an export's columns is told
+# by the list itself.
+_ROW = (
+    "recipient",
+    "channel_group",
+    "account_sid",
+    "scope",
+    "messaging_service_sid",
+    "sender",
+    "blocked",
+    "source",
+    "reason",
+    "at",
+)
+_formats = click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["csv", "jsonl"]),
+    help="Default: by the file's name, else jsonl.",
+)
+
+
+@click.command("history")
+@click.argument("recipient", type=Recipient())
+@as_json
+def history(recipient: str, as_json: bool) -> None:
+    """Show every change of the block list for RECIPIENT, oldest first, with its cause.
+
+    Example: optout blocks history +15551234567
+    """
+    settings = config.load()
+    number = bare_number(recipient)
+    topic = Topics.under(settings.topic_prefix).block_changes
+    partition = partition_of(number.encode(), settings.partitions)
+
+    async def work() -> int:
+        count = 0
+        async for record in read_whole(settings, topic, partitions=[partition]):
+            if record.key != number.encode():
+                continue
+            count += 1
+            change = orjson.loads(record.value)
+            if as_json:
+                print_json(change)
+                continue
+            cause = change["cause"]
+            why = cause["keyword"] or cause["reason"] or ""
+            where = change["messaging_service_sid"] or change["sender"] or ""
+            click.echo(
+                f"{change['at']}  {'blocked  ' if change['blocked'] else 'unblocked'}  "
+                f"{change['account_sid']}  {change['scope']} {where}".rstrip()
+                + f"  {cause['source']} {why!r} ({cause['id']})"
+            )
+        return count
+
+    if not run(work()) and not as_json:
+        click.echo(f"nothing ever changed for {recipient}")
+
+
+@click.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@_formats
+def export(file: Path, file_format: str | None) -> None:
+    """Write every block to FILE (- for standard output), as CSV or JSON lines.
+
+    Example: optout blocks export blocked.csv
+    """
+    settings = config.load()
+    as_csv = (file_format or file.suffix.lstrip(".")) == "csv"
+
+    async def work(out: IO[str]) -> int:
+        count = 0
+        if as_csv:
+            csv.DictWriter(out, _COLUMNS).writeheader()
+        async with open_store(settings) as store:
+            with progress(range(settings.partitions), "exporting") as bar:
+                for partition in bar:
+                    async for key, value in store.entries(partition):
+                        for block in wire_blocks.unpack(value):
+                            line = block_line(key, block)
+                            count += 1
+                            if as_csv:
+                                csv.DictWriter(out, _COLUMNS).writerow(line)
+                            else:
+                                out.write(orjson.dumps(line).decode() + "\n")
+        return count
+
+    with click.open_file(str(file), "w", encoding="utf-8") as out:
+        count = run(work(out))
+    click.echo(f"{count:,} blocks written", err=True)
+
+
+@click.command("import")
+@click.argument("file", type=click.File("rb"))
+@_formats
+@click.option("--account-sid", help="For rows that name no account.")
+@click.option("--source", default="import", show_default=True, help="For rows that name none.")
+def import_(file: IO[bytes], file_format: str | None, account_sid: str | None, source: str) -> None:
+    """Block (or unblock, by a column `blocked`) every recipient of FILE, as CSV or JSON lines.
+
+    A bad row is named and left out, the good ones go on as commands; exit 1 then. Importing a file
+    again changes nothing.
+
+    Example: optout blocks import blocked.csv --account-sid AC1
+    """
+    settings = config.load()
+    as_csv = (file_format or Path(file.name).suffix.lstrip(".")) == "csv"
+    rows = _csv_rows(file) if as_csv else _json_rows(file)
+    defaults = {"account_sid": account_sid, "scope": settings.block_scope.value, "source": source}
+    good, bad = run(_import(settings, file.name, rows, defaults))
+    click.echo(f"{good:,} rows sent as commands, {bad:,} bad rows left out", err=True)
+    sys.exit(1 if bad else 0)
+
+
+async def _import(
+    settings: Settings,
+    name: str,
+    rows: Iterable[tuple[int, Any]],
+    defaults: dict[str, str | None],
+) -> tuple[int, int]:
+    good = bad = 0
+    batch: list[tuple[bytes, bytes]] = []
+    topic = Topics.under(settings.topic_prefix).consent_commands
+    async with bulk_writer(settings, topic) as out:
+        with progress(rows, "importing") as bar:
+            for number, row in bar:
+                try:
+                    batch.append(_command(row, defaults))
+                    good += 1
+                except ValidationError as error:
+                    click.echo(f"{name}:{number}: {reason(error)}", err=True)
+                    bad += 1
+                except ValueError as error:
+                    click.echo(f"{name}:{number}: {error}", err=True)
+                    bad += 1
+                if len(batch) >= _BATCH:
+                    await out.send(batch)
+                    batch = []
+        await out.send(batch)
+    return good, bad
+
+
+def _command(row: Any, defaults: dict[str, str | None]) -> tuple[bytes, bytes]:
+    """A row as a command: its key and its value."""
+    if not isinstance(row, dict):
+        raise ValueError("not an object with fields")
+    if row.get("carrier") in (True, "True", "true"):
+        raise ValueError(
+            "carrier: a toll-free network's block is the network's, not to be imported"
+        )
+    given = {name: row[name] for name in _ROW if row.get(name) not in (None, "")}
+    number = str(given.get("recipient", ""))
+    if "channel_group" not in given and number.startswith("whatsapp:"):
+        given["channel_group"] = "whatsapp"
+    fields = {
+        **{name: value for name, value in defaults.items() if value is not None},
+        "blocked": True,
+        **given,
+        "recipient": bare_number(number),
+    }
+    if isinstance(fields["blocked"], str):
+        fields["blocked"] = {"true": True, "false": False}.get(
+            fields["blocked"].lower(), fields["blocked"]
+        )
+    # The same row is the same command: a worker that carried it out remembers it.
+    said = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    fields["command_id"] = "CI" + blake2b(said, digest_size=16).hexdigest()
+    fields.setdefault("at", row.get("since") or to_text(time.time_ns() // 1_000_000))
+    value = orjson.dumps(fields)
+    command = consent_commands.read(value)
+    return command.recipient.encode(), value
+
+
+def _json_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            try:
+                yield number, orjson.loads(line)
+            except orjson.JSONDecodeError:
+                yield number, None
+
+
+def _csv_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    rows = csv.DictReader(codecs.iterdecode(file, "utf-8-sig", errors="replace"))
+    if "recipient" not in (rows.fieldnames or ()):
+        raise click.UsageError(f"{file.name}: the first line must name a column `recipient`")
+    for row in rows:
+        yield rows.line_num, row

@@ -1,0 +1,320 @@
+"""`optout blocks`: look at the block list, change it, rebuild it, hold it against its truth."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import click
+
+from processor import config
+from processor.app import block_list_store
+from processor.cli.common import as_json, print_json, progress, run
+from processor.config import Settings
+from processor.core.blocks import Block, Blocks, place_for
+from processor.core.messages import (
+    ChannelGroup,
+    ConsentCommand,
+    Scope,
+    bare_number,
+    channel_group_of,
+    list_key,
+)
+from processor.core.partitions import partition_of
+from processor.kafka.block_list_topic import BlockListTopic
+from processor.kafka.client import Outgoing, writer
+from processor.stores.block_list import BlockListStore
+from processor.stores.redis_client import RedisClient
+from processor.wire import blocks as wire_blocks
+from processor.wire import consent_commands
+from processor.wire.json_values import to_text
+from processor.wire.topics import Topics
+
+_WAIT_S = 10.0
+
+
+class Recipient(click.ParamType):
+    """A recipient's address on the command line."""
+
+    name = "recipient"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """See ``click.ParamType``."""
+        number = bare_number(value)
+        if not (number.startswith("+") and number[1:].isdigit() and 7 <= len(number) - 1 <= 15):
+            self.fail("an E.164 number such as +15551234567, whatsapp: before it if need be")
+        return str(value)
+
+
+@click.group("blocks")
+def group() -> None:
+    """Look at the block list, block and unblock, rebuild and verify."""
+
+
+@group.command("get")
+@click.argument("recipient", type=Recipient())
+@as_json
+def get(recipient: str, as_json: bool) -> None:
+    """Show the blocks on RECIPIENT; exit 1 where there is none.
+
+    Example: optout blocks get +15551234567
+    """
+    settings = config.load()
+    key = list_key(recipient, channel_group_of(recipient))
+
+    async def work() -> Blocks:
+        async with open_store(settings) as store:
+            partition = partition_of(bare_number(key).encode(), settings.partitions)
+            found = await store.read(partition, [key])
+            if found.meta.ready is None:
+                click.echo("the block list is not whole; its owner rebuilds it", err=True)
+            return wire_blocks.unpack(found.values[0])
+
+    blocks = run(work())
+    for block in blocks:
+        _print(key, block, as_json)
+    if not blocks:
+        if not as_json:
+            click.echo(f"{key} is not blocked")
+        sys.exit(1)
+
+
+@group.command("list")
+@click.option("--account-sid", help="Only blocks of this account.")
+@as_json
+def list_(account_sid: str | None, as_json: bool) -> None:
+    """List every block.
+
+    Example: optout blocks list --json > blocked.jsonl
+    """
+    settings = config.load()
+
+    async def work() -> None:
+        async with open_store(settings) as store:
+            for partition in range(settings.partitions):
+                async for key, value in store.entries(partition):
+                    for block in wire_blocks.unpack(value):
+                        if account_sid in (None, block.account_sid):
+                            _print(key, block, as_json)
+
+    run(work())
+
+
+def _changes(command: Any) -> Any:
+    """The options of `block` and `unblock`."""
+    for option in (
+        click.argument("recipient", type=Recipient()),
+        click.option("--account-sid", required=True),
+        click.option(
+            "--scope",
+            type=click.Choice([scope.value for scope in Scope]),
+            help="Default: OPTOUT_BLOCK_SCOPE.",
+        ),
+        click.option("--service-sid", help="For scope service."),
+        click.option("--sender", help="For scope sender."),
+        click.option("--source", default="operator", show_default=True),
+        click.option("--reason", help="Kept in the history."),
+    ):
+        command = option(command)
+    return command
+
+
+@group.command("block")
+@_changes
+def block(**options: Any) -> None:
+    """Put RECIPIENT on the block list.
+
+    Example: optout blocks block +15551234567 --account-sid AC1 --reason "asked by phone"
+    """
+    _change(blocked=True, **options)
+
+
+@group.command("unblock")
+@_changes
+def unblock(**options: Any) -> None:
+    """Take RECIPIENT off the block list; a toll-free network's own block only START lifts.
+
+    Example: optout blocks unblock +15551234567 --account-sid AC1 --reason "asked in the shop"
+    """
+    _change(blocked=False, **options)
+
+
+def _change(
+    *,
+    blocked: bool,
+    recipient: str,
+    account_sid: str,
+    scope: str | None,
+    service_sid: str | None,
+    sender: str | None,
+    source: str,
+    reason: str | None,
+) -> None:
+    settings = config.load()
+    wanted = Scope(scope) if scope else settings.block_scope
+    if wanted is Scope.SERVICE and service_sid is None:
+        raise click.UsageError("--scope service needs --service-sid")
+    if wanted is Scope.SENDER and sender is None:
+        raise click.UsageError("--scope sender needs --sender")
+    command = ConsentCommand(
+        command_id=f"CC{uuid.uuid4().hex}",
+        account_sid=account_sid,
+        scope=wanted,
+        service_sid=service_sid,
+        sender=sender,
+        recipient=bare_number(recipient),
+        channel_group=channel_group_of(recipient),
+        blocked=blocked,
+        source=source,
+        reason=reason,
+        at_ms=time.time_ns() // 1_000_000,
+    )
+    if run(_give(settings, command)):
+        click.echo(f"{recipient} is {'blocked' if blocked else 'not blocked'} ({wanted})")
+    else:
+        click.echo(
+            f"command {command.command_id} is in the topic, but no worker carried it out within "
+            f"{_WAIT_S:.0f} s; one will",
+            err=True,
+        )
+        sys.exit(1)
+
+
+async def _give(settings: Settings, command: ConsentCommand) -> bool:
+    """Send a command and wait until the list is as it says."""
+    topic = Topics.under(settings.topic_prefix).consent_commands
+    key = command.recipient.encode()
+    async with writer(settings) as out:
+        await out.send_all([Outgoing(topic, key, consent_commands.write(command))])
+    place = place_for(
+        command.scope,
+        account_sid=command.account_sid,
+        service_sid=command.service_sid,
+        sender=command.sender,
+    )
+    entry = list_key(command.recipient, ChannelGroup(command.channel_group))
+    partition = partition_of(key, settings.partitions)
+    deadline = time.monotonic() + _WAIT_S
+    async with open_store(settings) as store:
+        while time.monotonic() < deadline:
+            found = await store.read(partition, [entry], [command.command_id])
+            places = [block.place for block in wire_blocks.unpack(found.values[0])]
+            if command.command_id in found.seen and (place in places) == command.blocked:
+                return True
+            await asyncio.sleep(0.05)
+    return False
+
+
+@group.command("rebuild")
+@click.option("--partition", type=int, help="Only this one.")
+def rebuild(partition: int | None) -> None:
+    """Have the list in Redis built anew from its topic; gates wait meanwhile.
+
+    Example: optout blocks rebuild
+    """
+    settings = config.load()
+    partitions = range(settings.partitions) if partition is None else [partition]
+
+    async def work() -> None:
+        async with open_store(settings) as store:
+            for one in partitions:
+                await store.declare_lost(one)
+            with progress(partitions, "rebuilding") as bar:
+                for one in bar:
+                    while (await store.read(one, ())).meta.ready is None:
+                        await asyncio.sleep(0.1)
+
+    run(work())
+    click.echo(f"{len(partitions)} partitions rebuilt")
+
+
+@group.command("verify")
+@as_json
+def verify(as_json: bool) -> None:
+    """Hold the list in Redis against its topic; exit 1 where they differ.
+
+    Entries that change meanwhile are looked at again.
+
+    Example: optout blocks verify
+    """
+    settings = config.load()
+    entries, differing = run(_verify(settings))
+    if as_json:
+        print_json({"entries": entries, "differing": differing})
+    else:
+        click.echo(f"{entries} recipients blocked, {len(differing)} entries differ")
+        for key in differing:
+            click.echo(key)
+    sys.exit(1 if differing else 0)
+
+
+async def _verify(settings: Settings) -> tuple[int, list[str]]:
+    entries, differing = 0, []
+    with progress(range(settings.partitions), "verifying") as bar:
+        for partition in bar:
+            async with open_store(settings) as store:
+                entries += len([key async for key, _ in store.entries(partition)])
+            wrong = await differences(settings, partition)
+            for _ in range(3):
+                if wrong:
+                    await asyncio.sleep(1)
+                    wrong &= await differences(settings, partition)
+            differing += sorted(wrong)
+    return entries, differing
+
+
+async def differences(settings: Settings, partition: int) -> set[str]:
+    """The list keys whose blocks in Redis are not what `block-list` says, as of about now."""
+    topic = BlockListTopic(settings, Topics.under(settings.topic_prefix).block_list)
+    truth: dict[str, bytes] = {}
+    async for batch in topic.entries(partition):
+        for key, value in batch:
+            truth.pop(key, None)
+            if value is not None:
+                truth[key] = wire_blocks.pack(wire_blocks.read_entry(value))
+    async with open_store(settings) as store:
+        served = {key: value async for key, value in store.entries(partition)}
+    return {key for key in truth.keys() | served.keys() if truth.get(key) != served.get(key)}
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[BlockListStore]:
+    """The served block list of an installation."""
+    store = block_list_store(
+        settings, RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
+    )
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def block_line(key: str, block: Block) -> dict[str, Any]:
+    """A block as commands print and write it."""
+    return {
+        "recipient": bare_number(key),
+        "channel_group": channel_group_of(key),
+        "account_sid": block.account_sid,
+        **wire_blocks.scope_fields(block.scope, block.target),
+        "carrier": block.carrier,
+        "since": to_text(block.since_ms),
+        "change_id": block.change_id,
+        "mark": str(block.mark),
+    }
+
+
+def _print(key: str, block: Block, as_json: bool) -> None:
+    if as_json:
+        print_json(block_line(key, block))
+        return
+    target = f" {block.target}" if block.target else ""
+    carrier = " (by the toll-free network)" if block.carrier else ""
+    click.echo(
+        f"{key}  {block.account_sid}  {block.scope}{target}{carrier}  since "
+        f"{to_text(block.since_ms)}  by {block.change_id}"
+    )

@@ -1,0 +1,145 @@
+"""`optout dead-letters`: what was refused and why, and how a mended record goes back."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Mapping
+from typing import IO, Any
+
+import click
+import orjson
+
+from processor import config
+from processor.cli.common import as_json, print_json, run
+from processor.config import Settings
+from processor.core.messages import bare_number
+from processor.errors import ConfigError
+from processor.kafka.client import Outgoing, read_whole, redrive_all, writer
+from processor.wire.dead_letters import CYCLES, own_headers, said
+from processor.wire.topics import Topics
+
+
+@click.group("dead-letters")
+def group() -> None:
+    """List records that were refused, and send them back, mended or as they were."""
+
+
+@group.command("list")
+@as_json
+def list_(as_json: bool) -> None:
+    """List every dead letter with where it came from and why it was refused.
+
+    --json prints the records themselves, for mending: edit `value`, then `redrive`.
+
+    Example: optout dead-letters list --json > refused.jsonl
+    """
+    settings = config.load()
+
+    async def work() -> int:
+        count = 0
+        async for line in _letters(settings):
+            count += 1
+            if as_json:
+                print_json(line)
+            else:
+                place = f"{line['topic']}[{line['partition']}]@{line['offset']}"
+                click.echo(f"{line['id']:<10} {place}  {line['reason']}")
+        return count
+
+    count = run(work())
+    if not as_json:
+        click.echo(f"{count} dead letters", err=True)
+
+
+@group.command("redrive")
+@click.argument("file", type=click.File("rb"), required=False)
+@click.option("--all", "everything", is_flag=True, help="Send all that were not sent back yet.")
+def redrive(file: IO[bytes] | None, everything: bool) -> None:
+    """Send dead letters back to the topic they were read from.
+
+    FILE (- for standard input) holds lines of `dead-letters list --json`, mended; the key is made
+    anew from a mended value. --all sends every letter as it was, each once: after its cause is
+    mended elsewhere.
+
+    Example: optout dead-letters redrive refused.jsonl
+    """
+    if (file is None) != everything:
+        raise click.UsageError("name a FILE, or say --all")
+    settings = config.load()
+    if file is None:
+        topic = Topics.under(settings.topic_prefix).dead_letters
+        count = run(redrive_all(settings, topic, lambda record: _back(_line(record))))
+    else:
+        name = getattr(file, "name", "-")
+        records = [_parsed(name, number, line) for number, line in enumerate(file, 1)]
+        run(_send(settings, records))
+        count = len(records)
+    click.echo(f"{count} sent back")
+
+
+async def _send(settings: Settings, records: list[Outgoing]) -> None:
+    async with writer(settings) as out:
+        await out.send_all(records)
+
+
+async def _letters(settings: Settings) -> AsyncIterator[dict[str, Any]]:
+    async for record in read_whole(settings, Topics.under(settings.topic_prefix).dead_letters):
+        yield _line(record)
+
+
+def _line(record: Any) -> dict[str, Any]:
+    headers = own_headers(record.headers)
+    line = {
+        "id": f"{record.partition}:{record.offset}",
+        "topic": said(record.headers, "topic"),
+        "partition": int(said(record.headers, "partition") or -1),
+        "offset": int(said(record.headers, "offset") or -1),
+        "reason": said(record.headers, "exception.message"),
+        "redrives": int(dict(headers).get(CYCLES, b"0")),
+        "headers": {key: value.decode("latin-1") for key, value in headers if key != CYCLES},
+        "key": None if record.key is None else record.key.decode(errors="replace"),
+    }
+    try:
+        line["value"] = None if record.value is None else record.value.decode()
+    except UnicodeDecodeError:
+        line["value_base64"] = base64.b64encode(record.value).decode()
+    return line
+
+
+def _parsed(name: str, number: int, text: bytes) -> Outgoing:
+    try:
+        return _back(orjson.loads(text))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            [f"{name}:{number}: no line of `dead-letters list --json` ({type(error).__name__})"]
+        ) from None
+
+
+def _back(line: Mapping[str, Any]) -> Outgoing:
+    value = line.get("value")
+    if isinstance(value, (dict, list)):  # mended as JSON instead of as text
+        data = orjson.dumps(value)
+    elif isinstance(value, str):
+        data = value.encode()
+    else:
+        data = base64.b64decode(line.get("value_base64", ""))
+    headers = [(key, text.encode("latin-1")) for key, text in line["headers"].items()]
+    return Outgoing(
+        topic=line["topic"],
+        key=_key(data) or (line["key"] or "").encode(),
+        value=data,
+        headers=[*headers, (CYCLES, str(line["redrives"] + 1).encode())],
+    )
+
+
+def _key(value: bytes) -> bytes | None:
+    """The key a record should have: its recipient's bare number, whatever kind it is."""
+    try:
+        fields = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(fields, dict):
+        return None
+    name = "from" if "received_at" in fields else "to"
+    recipient = fields.get("recipient", fields.get(name))
+    return bare_number(recipient).encode() if isinstance(recipient, str) else None

@@ -1,0 +1,134 @@
+"""`optout decide`: what would be decided, without Kafka or Redis, by the lanes' own code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import IO, Any
+
+import click
+import orjson
+from pydantic import ValidationError
+
+from processor import config
+from processor.cli.common import print_json
+from processor.cli.documents import read_documents
+from processor.core.blocks import NO_MARK, Blocks, stops
+from processor.core.events import OptOutNotification, ReplySend
+from processor.core.fold import fold
+from processor.core.messages import Scope, channel_group_of, list_key
+from processor.core.services import Directory
+from processor.errors import ConfigError
+from processor.stages.match_inbound import hit_of
+from processor.wire import inbound_messages
+from processor.wire.blocks import read_entry
+from processor.wire.json_values import reason
+from processor.wire.services import service_of
+
+
+@click.command("decide")
+@click.option("--services", "services_file", type=click.File("rb"), help="A services.yaml.")
+@click.option(
+    "--blocks",
+    "blocks_file",
+    type=click.File("rb"),
+    help="The block list to start from: values of block-list.v1 as JSON lines.",
+)
+@click.argument("messages", type=click.File("rb"), default="-")
+def command(
+    services_file: IO[bytes] | None, blocks_file: IO[bytes] | None, messages: IO[bytes]
+) -> None:
+    """Decide on inbound MESSAGES (JSON lines, in order), printing one JSON line for each.
+
+    Starts from an empty block list unless --blocks names one, and needs neither Kafka nor Redis. A
+    line that is no message gives {"error": …} in its place.
+
+    Example: optout decide --services services.yaml messages.jsonl
+    """
+    decider = _Decider(_directory(services_file), _blocks(blocks_file), config.load().block_scope)
+    for line in messages:
+        if line.strip():
+            print_json(decider.decide(line))
+
+
+class _Decider:
+    def __init__(self, directory: Directory, blocks: dict[str, Blocks], scope: Scope) -> None:
+        self._directory = directory
+        self._blocks = blocks
+        self._scope = scope
+        self._seen: set[str] = set()
+
+    def decide(self, line: bytes) -> dict[str, Any]:
+        try:
+            read = inbound_messages.read(line)
+        except ValidationError as error:
+            return {"error": reason(error)}
+        message = inbound_messages.message_of(read)
+        handling = self._directory.handling(
+            message.account_sid, message.service_sid, message.sender
+        )
+        key = list_key(message.recipient, channel_group_of(message.recipient))
+
+        def blocked() -> bool:
+            return any(
+                stops(
+                    block,
+                    account_sid=message.account_sid,
+                    service_sid=handling.service_sid,
+                    sender=message.sender,
+                )
+                for block in self._blocks.get(key, ())
+            )
+
+        before = blocked()
+        notification: OptOutNotification | None = None
+        reply: ReplySend | None = None
+        if hit := hit_of(read, self._directory):
+            folded = fold([hit], self._blocks, self._seen, scope=self._scope, mark=NO_MARK)
+            self._seen.update(folded.handled)
+            self._blocks.update(folded.changed)
+            for event in folded.events:
+                if isinstance(event, OptOutNotification):
+                    notification = event
+                elif isinstance(event, ReplySend):
+                    reply = event
+        match = notification.match if notification else None
+        return {
+            "message_sid": message.message_sid,
+            "kind": match.kind if match else None,
+            "match": match.tier if match else None,
+            "keyword": match.keyword if match else None,
+            "language": match.language if match else None,
+            "country": match.country if match else None,
+            "reply": reply.body if reply else None,
+            "reply_sent": notification.reply_sent if notification else "none",
+            "blocked_before": before,
+            "blocked_after": blocked(),
+            "effective": notification.effective if notification else None,
+            "opt_out_type": match.kind if match and handling.aoo_enabled else None,
+            "config_version": handling.config_version,
+        }
+
+
+def _directory(services_file: IO[bytes] | None) -> Directory:
+    if services_file is None:
+        return Directory()
+    models = read_documents(services_file)
+    return Directory(service_of(model) for model in models.values())
+
+
+def _blocks(blocks_file: IO[bytes] | None) -> dict[str, Blocks]:
+    return dict(_entries(blocks_file)) if blocks_file else {}
+
+
+def _entries(lines: IO[bytes]) -> Iterator[tuple[str, Blocks]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            blocks = read_entry(line)
+        except ValidationError as error:
+            raise ConfigError([f"{lines.name}:{number}: {reason(error)}"]) from None
+        entry = orjson.loads(line)
+        group = "whatsapp:" if entry["channel_group"] == "whatsapp" else ""
+        yield group + entry["recipient"], tuple(replace(block, mark=NO_MARK) for block in blocks)

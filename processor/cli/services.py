@@ -1,0 +1,268 @@
+"""`optout services`: the configuration in the compacted topic, which every worker follows."""
+
+from __future__ import annotations
+
+import hmac
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import IO
+
+import click
+import orjson
+import yaml
+
+from processor import config
+from processor.cli.common import as_json, print_json, run
+from processor.cli.documents import lay_over, load, refuse
+from processor.config import Settings
+from processor.core.differences import differences
+from processor.core.policy import OptOutConfig
+from processor.core.review import warnings_of
+from processor.errors import ConfigError
+from processor.kafka.services_topic import ServicesTopic, publish
+from processor.keywords.load import language_of, languages, tag_of
+from processor.keywords.load import starter as language_starter
+from processor.wire.service_documents import disabled, enabled, read_document
+from processor.wire.services import config_of, pool_of
+from processor.wire.topics import Topics
+from schemas.messaging_service import MessagingService
+
+
+@click.group("services")
+def group() -> None:
+    """Check, apply, show and enable messaging services and their opt-out configuration."""
+
+
+@group.command("apply")
+@click.argument("files", type=click.File("rb"), nargs=-1, required=True)
+@as_json
+def apply(files: tuple[IO[bytes], ...], as_json: bool) -> None:
+    """Store the services of FILES; workers follow within a second.
+
+    A file with a problem is refused whole, each problem with its place; the configuration in force
+    stays. Applying the same file again changes nothing.
+
+    Example: optout services apply services.yaml
+    """
+    settings = config.load()
+    stored = dict(_stored(settings))
+    changed: dict[str, MessagingService] = {}
+    sids: list[str] = []
+    for file in files:
+        applied = lay_over(load(file), stored)
+        refuse(file, applied)
+        stored.update(applied.changed)
+        changed.update(applied.changed)
+        sids += applied.sids
+    if changed:
+        run(publish(settings, Topics.under(settings.topic_prefix).messaging_services, changed))
+    for sid in sids:
+        line = {
+            "sid": sid,
+            "friendly_name": stored[sid].friendly_name,
+            "version": stored[sid].version,
+            "enabled": stored[sid].active is not None,
+            "changed": sid in changed,
+        }
+        if as_json:
+            print_json(line)
+        else:
+            click.echo(_line(stored[sid]) + ("" if sid in changed else "  unchanged"))
+
+
+@group.command("check")
+@click.argument("files", type=click.File("rb"), nargs=-1, required=True)
+@as_json
+def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
+    """Check FILES without applying them: errors, which refuse, and warnings, which do not.
+
+    Needs neither Kafka nor Redis. Exit 2 where there is an error.
+
+    Example: optout services check services.yaml
+    """
+    wrong = False
+    for file in files:
+        documents = load(file)
+        errors = list(lay_over(documents, {}).problems)
+        warnings = [
+            f"service {number} ({document.friendly_name}): opt_out.{warning}"
+            for number, (document, _) in enumerate(map(read_document, documents), 1)
+            if document
+            for warning in warnings_of(config_of(document.opt_out), pool_of(document))
+        ]
+        wrong = wrong or bool(errors)
+        if as_json:
+            print_json({"file": file.name, "errors": errors, "warnings": warnings})
+            continue
+        for kind, lines in (("error", errors), ("warning", warnings)):
+            for line in lines:
+                click.echo(f"{file.name}: {kind}: {line}")
+        click.echo(f"{file.name}: {len(errors)} errors, {len(warnings)} warnings")
+    sys.exit(2 if wrong else 0)
+
+
+@group.command("diff")
+@click.argument("files", type=click.File("rb"), nargs=-1)
+@as_json
+def diff(files: tuple[IO[bytes], ...], as_json: bool) -> None:
+    """Show what is not in force yet: every draft, or FILES, against the active configuration.
+
+    A service that is not enabled is answered by default handling; it is what its draft is held
+    against. Exit 1 where something differs.
+
+    Example: optout services diff services.yaml
+    """
+    stored = _stored(config.load())
+    wanted = {} if files else dict(stored)
+    for file in files:
+        applied = lay_over(load(file), stored)
+        refuse(file, applied)
+        wanted |= {sid: applied.changed.get(sid) or stored[sid] for sid in applied.sids}
+    found = False
+    for sid, model in wanted.items():
+        before = stored.get(sid)
+        active = config_of(before.active) if before and before.active else OptOutConfig()
+        lines = differences(active, config_of(model.opt_out))
+        found = found or bool(lines)
+        if as_json:
+            print_json({"sid": sid, "differences": lines})
+        elif lines:
+            state = "" if before and before.active else "  (not enabled: default handling answers)"
+            click.echo(f"{sid}  {model.friendly_name}{state}")
+            for line in lines:
+                click.echo(f"    {line}")
+    sys.exit(1 if found else 0)
+
+
+@group.command("starter")
+@click.argument("language", required=False)
+def starter(language: str | None) -> None:
+    """Print LANGUAGE's starter pack as a part of services.yaml; without one, list all 41.
+
+    Nothing uses a pack by itself: put into your file what you want of it, reviewed by somebody who
+    speaks the language.
+
+    Example: optout services starter es
+    """
+    if language is None:
+        for one in languages().values():
+            click.echo(f"{one.tag:<6} {one.name:<18} {one.native_name:<16} {one.status}")
+        return
+    tag = tag_of(language)
+    if tag is None:
+        click.echo(f"no language {language!r}; `optout services starter` lists all", err=True)
+        sys.exit(1)
+    pack = language_of(tag)
+    click.echo(f"# {pack.name}: {pack.status}")
+    for word, source in pack.sources.items():
+        click.echo(f"# {word}: {source}")
+    document = {"languages": {tag: language_starter(tag)}}
+    click.echo(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), nl=False)
+
+
+@group.command("disable")
+@click.argument("sid")
+@click.option("--operator-token", help="Asked for if absent.")
+def disable(sid: str, operator_token: str | None) -> None:
+    """Disable Advanced Opt-Out of a service again: default handling answers. Operators only (R5).
+
+    The token is held against OPTOUT_OPERATOR_TOKEN, which an owner does not have.
+
+    Example: optout services disable MG0123456789abcdef0123456789abcdef
+    """
+    settings = config.load()
+    if settings.operator_token is None:
+        raise ConfigError(["OPTOUT_OPERATOR_TOKEN: not set; only an operator may disable"])
+    given = operator_token or click.prompt("operator token", hide_input=True, err=True)
+    if not hmac.compare_digest(given.encode(), settings.operator_token.get_secret_value().encode()):
+        raise ConfigError(["--operator-token: is not the operator's; only an operator may disable"])
+    model = _one(_stored(settings), sid)
+    after = disabled(model, now=datetime.now(UTC))
+    topic = Topics.under(settings.topic_prefix).messaging_services
+    run(publish(settings, topic, {sid: after}))
+    click.echo(_line(after))
+
+
+@group.command("list")
+@as_json
+def list_(as_json: bool) -> None:
+    """List every service.
+
+    Example: optout services list
+    """
+    for model in _stored(config.load()).values():
+        if as_json:
+            print_json(_document(model))
+        else:
+            click.echo(_line(model))
+
+
+@group.command("show")
+@click.argument("sid")
+@as_json
+def show(sid: str, as_json: bool) -> None:
+    """Show one service as a document that `services apply` takes.
+
+    Example: optout services show MG0123456789abcdef0123456789abcdef
+    """
+    model = _one(_stored(config.load()), sid)
+    if as_json:
+        print_json(_document(model))
+        return
+    document = {
+        key: value
+        for key, value in _document(model).items()
+        if key not in ("active", "version", "updated_at", "schema_version")
+    }
+    state = "enabled" if model.active else "not enabled"
+    click.echo(
+        f"# version {model.version}, {state}, saved {model.updated_at:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    click.echo(yaml.safe_dump([document], allow_unicode=True, sort_keys=False), nl=False)
+
+
+@group.command("enable")
+@click.argument("sid")
+def enable(sid: str) -> None:
+    """Put a service's draft in force for every sender of its pool; it cannot be undone by you.
+
+    Example: optout services enable MG0123456789abcdef0123456789abcdef
+    """
+    settings = config.load()
+    model = _one(_stored(settings), sid)
+    if model.active is not None:
+        click.echo(f"{sid} is enabled already; each valid save takes effect")
+        return
+    after = enabled(model, now=datetime.now(UTC))
+    topic = Topics.under(settings.topic_prefix).messaging_services
+    run(publish(settings, topic, {sid: after}))
+    click.echo(_line(after))
+
+
+def _stored(settings: Settings) -> Mapping[str, MessagingService]:
+    topic = ServicesTopic(settings, Topics.under(settings.topic_prefix).messaging_services)
+    run(topic.load())
+    return topic.documents
+
+
+def _one(stored: Mapping[str, MessagingService], sid: str) -> MessagingService:
+    if sid not in stored:
+        click.echo(f"no service {sid}; `optout services list` shows those there are", err=True)
+        sys.exit(1)
+    return stored[sid]
+
+
+def _document(model: MessagingService) -> dict[str, object]:
+    document: dict[str, object] = orjson.loads(
+        model.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=False)
+    )
+    return document
+
+
+def _line(model: MessagingService) -> str:
+    state = "enabled" if model.active else "draft"
+    return (
+        f"{model.sid}  v{model.version:<3} {state:<8} {len(model.senders)} senders  "
+        f"{model.friendly_name}"
+    )

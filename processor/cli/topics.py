@@ -1,0 +1,51 @@
+"""`optout topics`: make the topics, and see that they are as they should be."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from processor import config
+from processor.cli.common import as_json, print_json, run
+from processor.kafka import topic_admin
+
+
+@click.group("topics")
+def group() -> None:
+    """Create the topics in Kafka, or check those that exist."""
+
+
+@group.command("create")
+@as_json
+def create(as_json: bool) -> None:
+    """Create every topic that is missing; those that exist are left as they are.
+
+    Example: OPTOUT_PARTITIONS=48 optout topics create
+    """
+    settings = config.load()
+    created = run(topic_admin.create(settings))
+    if as_json:
+        print_json({"created": created})
+        return
+    for name in created:
+        click.echo(f"created {name}")
+    click.echo(f"{len(created)} topics created, the others were there")
+
+
+@group.command("check")
+@as_json
+def check(as_json: bool) -> None:
+    """Check names and partition counts; exit 1 where something is wrong.
+
+    Example: optout topics check
+    """
+    problems = run(topic_admin.check(config.load()))
+    if as_json:
+        print_json({"problems": problems})
+    else:
+        for problem in problems:
+            click.echo(problem, err=True)
+        if not problems:
+            click.echo("all topics are as they should be")
+    sys.exit(1 if problems else 0)

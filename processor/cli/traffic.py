@@ -1,0 +1,157 @@
+"""Made-up traffic in the shape of the real: lengths, scripts, near misses, a share of keywords."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from processor.wire.json_values import to_text
+
+# Shape of public SMS corpora: half of the English texts are up to 36 characters, one in twenty
+# longer than 151, and few are not ASCII.
+_LENGTHS = (8, 14, 20, 28, 36, 45, 60, 80, 110, 151, 240)
+_WORDS = (
+    (
+        0.90,
+        "ok thanks see you at the gate tomorrow is it still on my way home call me when done yes I"
+        " will be there in ten can we move this to friday got your message no problem at all",
+    ),
+    (0.05, "hola ¿a qué hora mañana? sí está bien gracias llegaré más tarde el niño tiene fiebre"),
+    (0.02, "à bientôt j'ai reçu votre reçu merci où êtes-vous déjà à l'hôtel après le dîner"),
+    (0.02, "你好 请问 今天 有空 吗 我 想 和 你 见面 明天 再说 谢谢"),
+    (0.01, "привет завтра в семь у входа хорошо спасибо до встречи 👍 😀"),
+)
+_NEAR_MISSES = (
+    "Stop please",
+    "STOP?",
+    'Liked "Reply STOP to end"',
+    "yes I will",
+    "start at 9",
+    "STOP 12345",
+    "please help me find it",
+    "don't quit now",
+)
+_NEAR_MISS_SHARE = 0.02
+KEYWORDS = (
+    *("STOP", "Stop", "stop", "stop.", "STOP!", "Stop ", "unsubscribe", "End", "QUIT", "cancel"),
+    *("opt out", "“STOP”", "STOP 🛑"),
+    *("START", "start", "Unstop", "YES"),
+    *("HELP", "help", "info"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whom the traffic is with."""
+
+    account_sid: str
+    service_sid: str | None
+    address: str
+
+
+class Traffic:
+    """Inbound messages and sends of made-up recipients; the same seed makes the same.
+
+    Args:
+        seed: of everything random.
+        sender: whom it is with.
+        recipients: how many different ones.
+        keyword_share: of inbound messages, 0 to 1.
+    """
+
+    def __init__(self, seed: int, sender: Sender, *, recipients: int, keyword_share: float) -> None:
+        self._random = random.Random(seed)
+        self._sender = sender
+        self._recipients = recipients
+        self._keyword_share = keyword_share
+        self._bodies = [self._body() for _ in range(2_000)]
+        self._run = f"{seed:x}{self._random.getrandbits(32):08x}"
+        self._count = 0
+
+    def inbound(self, count: int, at_ms: int) -> list[tuple[bytes, bytes]]:
+        """Keys and values for `inbound-messages.v1`, received at a time."""
+        share, choice, chance = self._keyword_share, self._random.choice, self._random.random
+        fields = {
+            "message_sid": "",
+            **self._common(),
+            "from": "",
+            "to": self._sender.address,
+            "body": "",
+            "num_media": 0,
+            "received_at": to_text(at_ms),
+        }
+        records = []
+        for _ in range(count):
+            fields["from"] = recipient = self._recipient()
+            fields["message_sid"] = self._sid()
+            fields["body"] = choice(KEYWORDS) if chance() < share else choice(self._bodies)
+            records.append((recipient.encode(), orjson.dumps(fields)))
+        return records
+
+    def sends(self, count: int, at_ms: int) -> list[tuple[bytes, bytes]]:
+        """Keys and values for `outbound-messages.v1`, created at a time."""
+        fields = {
+            "message_sid": "",
+            **self._common(),
+            "from": self._sender.address,
+            "to": "",
+            "body": "Your appointment is tomorrow at 10:00. Reply STOP to opt out.",
+            "created_at": to_text(at_ms),
+        }
+        records = []
+        for _ in range(count):
+            fields["to"] = recipient = self._recipient()
+            fields["message_sid"] = self._sid()
+            records.append((recipient.encode(), orjson.dumps(fields)))
+        return records
+
+    def _common(self) -> dict[str, str | None]:
+        return {
+            "account_sid": self._sender.account_sid,
+            "messaging_service_sid": self._sender.service_sid,
+        }
+
+    def _recipient(self) -> str:
+        # 555 numbers: nobody's.
+        return f"+1555{int(self._random.random() * self._recipients):07d}"
+
+    def _sid(self) -> str:
+        self._count += 1
+        return f"SM{self._run}{self._count:016x}"
+
+    def _body(self) -> str:
+        if self._random.random() < _NEAR_MISS_SHARE:
+            return self._random.choice(_NEAR_MISSES)
+        shares: Sequence[float] = [share for share, _ in _WORDS]
+        words = self._random.choices([text for _, text in _WORDS], shares)[0].split()
+        wanted = self._random.choice(_LENGTHS)
+        body = ""
+        while len(body) < wanted:
+            body += self._random.choice(words) + " "
+        return body.strip()
+
+
+class TollFreeNetwork:
+    """The network behind a US toll-free number: its own block and its own replies (R20)."""
+
+    def __init__(self) -> None:
+        self.replies = 0
+        self._blocked: set[str] = set()
+
+    def hears(self, recipient: str, body: str) -> None:
+        """A recipient in the US or Canada texts the number."""
+        word = body.strip().lower()
+        if word == "stop":
+            self._blocked.add(recipient)
+        elif word in ("start", "unstop"):
+            self._blocked.discard(recipient)
+        else:
+            return
+        self.replies += 1
+
+    def refuses(self, recipient: str) -> bool:
+        """Whether a send to the recipient ends here."""
+        return recipient in self._blocked

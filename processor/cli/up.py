@@ -1,0 +1,177 @@
+"""`optout up`: everything on one machine, with a conversation that shows what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import click
+import orjson
+
+from processor import config
+from processor.cli.common import run
+from processor.config import Settings
+from processor.errors import BrokerUnavailable
+from processor.kafka import topic_admin
+from processor.kafka.client import Outgoing, reader, writer
+from processor.wire.json_values import to_text
+from processor.wire.topics import Topics
+
+_ACCOUNT = "AC00000000000000000000000000000001"
+_SENDER = "+15005550006"
+_ANSWER_S = 60.0
+_QUIET_S = 1.0  # after which nothing more is expected of a message that matches nothing
+
+
+@click.command("up")
+@click.option("--demo/--no-demo", default=True, show_default=True, help="Show a conversation.")
+def command(demo: bool) -> None:
+    """Create the topics, run a worker, show STOP, 21610 and START, and stay up until Ctrl-C.
+
+    Example: optout up
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        run(_up(config.load(), demo=demo))
+
+
+async def _up(settings: Settings, *, demo: bool) -> None:
+    click.echo(f"Kafka {settings.kafka_bootstrap}, topics {settings.topic_prefix}*")
+    while True:
+        try:
+            created = await topic_admin.create(settings)
+            break
+        except BrokerUnavailable as error:
+            click.echo(f"waiting: {error}", err=True)
+            await asyncio.sleep(1)
+    click.echo(f"{len(created)} topics created, the others were there")
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with _worker() as process:
+        ended = asyncio.create_task(process.wait())
+        stopped = asyncio.create_task(stop.wait())
+        shown = asyncio.create_task(_conversation(settings) if demo else asyncio.sleep(0))
+        await asyncio.wait((ended, stopped, shown), return_when=asyncio.FIRST_COMPLETED)
+        if shown.done() and not stop.is_set():
+            shown.result()
+            click.echo("\nUp; Ctrl-C stops. In another terminal:")
+            click.echo(f"  export OPTOUT_KAFKA_BOOTSTRAP={settings.kafka_bootstrap}")
+            if "@" not in settings.redis_url:  # a password is not for the screen
+                click.echo(f"  export OPTOUT_REDIS_URL={settings.redis_url}")
+            click.echo(f"  {sys.argv[0]} simulate --rate 2000 --seconds 5")
+            click.echo(f"  {sys.argv[0]} blocks list")
+            await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+        shown.cancel()
+    if ended.done() and not stop.is_set():
+        click.echo(f"the worker ended with exit code {process.returncode}", err=True)
+        sys.exit(1)
+
+
+@asynccontextmanager
+async def _worker() -> AsyncIterator[asyncio.subprocess.Process]:
+    # Its own session: Ctrl-C reaches us, and we let it finish what it has in hand.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "processor", "worker", "--quiet", start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 30)
+        except TimeoutError:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _conversation(settings: Settings) -> None:
+    """One recipient's day, through the real topics."""
+    topics = Topics.under(settings.topic_prefix)
+    recipient = f"+1555{uuid.uuid4().int % 10**7:07d}"
+    back = [topics.reply_sends, topics.block_changes, topics.opt_out_notifications]
+    back += [topics.allowed_sends, topics.message_statuses]
+    async with writer(settings) as out, reader(settings, back, at_end=True) as consumer:
+        talk = _Talk(topics, recipient, out, consumer)
+        await talk.send("Your parcel is on its way")
+        await talk.say("Stop please")
+        await talk.say("STOP")
+        await talk.send("Rate your parcel")
+        await talk.say("HELP")
+        await talk.say("START")
+        await talk.send("Welcome back")
+
+
+class _Talk:
+    def __init__(self, topics: Topics, recipient: str, out: Any, consumer: Any) -> None:
+        self._topics = topics
+        self._recipient = recipient
+        self._out = out
+        self._consumer = consumer
+
+    async def say(self, body: str) -> None:
+        """The recipient texts us."""
+        sid, fields = self._message(body)
+        fields |= {"from": self._recipient, "to": _SENDER, "received_at": fields.pop("at")}
+        matches = body in ("STOP", "START", "HELP")
+        click.echo(f"\n{self._recipient} texts {body!r}")
+        heard = await self._give(self._topics.inbound_messages, sid, fields, wait=matches)
+        if not heard:
+            click.echo("    no keyword: the application's business")
+        for topic, value in heard:
+            if topic == self._topics.block_changes:
+                click.echo(
+                    f"    {'blocked' if value['blocked'] else 'unblocked'} ({value['scope']})"
+                )
+            elif topic == self._topics.reply_sends:
+                click.echo(f"    reply: {value['body']}")
+            else:
+                click.echo(
+                    f"    OptOutType event: {value['kind']}, keyword {value['keyword']!r}, "
+                    f"reply sent: {value['reply_sent']}"
+                )
+
+    async def send(self, body: str) -> None:
+        """The application sends to the recipient."""
+        sid, fields = self._message(body)
+        fields |= {"from": _SENDER, "to": self._recipient, "created_at": fields.pop("at")}
+        click.echo(f"\nthe application sends {body!r}")
+        heard = await self._give(self._topics.outbound_messages, sid, fields, wait=True)
+        for topic, value in heard:
+            if topic == self._topics.allowed_sends:
+                click.echo("    allowed")
+            else:
+                click.echo(f"    failed: {value['error_code']} {value['error_message']}")
+
+    def _message(self, body: str) -> tuple[str, dict[str, Any]]:
+        sid = f"SM{uuid.uuid4().hex}"
+        at = to_text(time.time_ns() // 1_000_000)
+        return sid, {"message_sid": sid, "account_sid": _ACCOUNT, "body": body, "at": at}
+
+    async def _give(
+        self, topic: str, sid: str, fields: dict[str, Any], *, wait: bool
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Write one record, and hear everything it caused: its batch is committed as one."""
+        await self._out.send_all([Outgoing(topic, self._recipient.encode(), orjson.dumps(fields))])
+        heard: list[tuple[str, dict[str, Any]]] = []
+        deadline = time.monotonic() + (_ANSWER_S if wait else _QUIET_S)
+        while time.monotonic() < deadline:
+            found = await self._consumer.getmany(timeout_ms=200)
+            for tp, records in found.items():
+                for record in records:
+                    value = orjson.loads(record.value)
+                    cause = value.get("cause", {}).get("id")
+                    if sid in (value.get("message_sid"), value.get("in_reply_to"), cause):
+                        heard.append((tp.topic, value))
+            if heard and not found:
+                break
+        if wait and not heard:
+            raise BrokerUnavailable(f"no worker answered within {_ANSWER_S:.0f} s")
+        return sorted(heard, key=lambda pair: "change" not in pair[0])

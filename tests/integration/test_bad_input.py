@@ -1,0 +1,103 @@
+"""Records that cannot be handled: set aside with a reason, and brought back when mended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from processor.config import Settings
+from processor.core.partitions import partition_of
+from processor.kafka.client import Outgoing
+from processor.wire import dead_letters
+from tests.builders import RECIPIENT
+from tests.installation import Installation, running
+from tests.integration.conftest import Command
+from tests.integration.test_flow import a_send, a_text
+
+KEY = RECIPIENT.encode()
+WRONG: dict[str, tuple[Any, str]] = {
+    "not JSON": (b"STOP", "not JSON: expected value at line 1 column 1"),
+    "not an object": (b"[1]", "not a JSON object"),
+    "a wrong type": (a_text("M1", "stop", num_media="1"), "num_media: Input should be a valid int"),
+    "a missing field": ({"message_sid": "M1"}, "account_sid: missing"),
+    "no address": (a_text("M1", "stop", **{"from": "anna"}), "from: is not an address: an E.164"),
+    "a long body": (a_text("M1", "x" * 100_000), "body: String should have at most 4096"),
+    "another version": (
+        a_text("M1", "stop", schema_version=2),
+        "schema_version: unknown version; this topic is version 1",
+    ),
+    "a huge record": (b" " * 600_000, "600000 bytes; at most 524288 can be passed on"),
+}
+
+
+async def test_each_wrong_record_is_set_aside_with_its_reason_and_the_stream_goes_on(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    values = [
+        value if isinstance(value, bytes) else orjson.dumps(value) for value, _ in WRONG.values()
+    ]
+    async with running(settings):
+        await at.write_raw(*(Outgoing(at.topics.inbound_messages, KEY, value) for value in values))
+        await at.texts(a_text("M9", "stop"))
+        await at.wait_for(at.topics.reply_sends, 1)
+    letters = await at.records(at.topics.dead_letters)
+    assert [letter.value for letter in letters] == values
+    for letter, (_, reason) in zip(letters, WRONG.values(), strict=True):
+        assert letter.key == KEY
+        assert reason in (dead_letters.said(letter.headers, "exception.message") or "")
+        assert dead_letters.said(letter.headers, "topic") == at.topics.inbound_messages
+        assert dead_letters.said(letter.headers, "stage") == "match_inbound"
+
+
+async def test_a_record_in_a_wrong_place_is_set_aside(settings: Settings) -> None:
+    at = Installation(settings)
+    inbound, outbound = at.topics.inbound_messages, at.topics.outbound_messages
+    text, send = orjson.dumps(a_text("M1", "stop")), orjson.dumps(a_send("S1"))
+    other = next(
+        f"+1555000{one:04d}".encode()
+        for one in range(100)
+        if partition_of(f"+1555000{one:04d}".encode(), 4) != partition_of(KEY, 4)
+    )
+    async with running(settings):
+        await at.write_raw(Outgoing(inbound, other, text), Outgoing(outbound, other, send))
+        await at.wait_for_letters(2)
+    for letter in await at.records(at.topics.dead_letters):
+        assert dead_letters.said(letter.headers, "exception.message") == (
+            "the key is not the recipient's bare E.164 number"
+        )
+    assert await at.records(at.topics.allowed_sends) == []
+
+
+async def test_a_mended_letter_comes_back_and_a_second_redrive_sends_nothing(
+    settings: Settings, optout: Command
+) -> None:
+    at = Installation(settings)
+    async with running(settings):
+        await at.write_raw(
+            Outgoing(
+                at.topics.inbound_messages,
+                b"anna",
+                orjson.dumps(a_text("M1", "stop", **{"from": "anna"})),
+                [("traceparent", b"00-1-2-01")],
+            )
+        )
+        await at.wait_for_letters(1)
+        listed = await optout("dead-letters", "list", "--json")
+        line = orjson.loads(listed.stdout)
+        assert line["reason"].startswith("from: is not an address")
+        assert (line["redrives"], line["key"]) == (0, "anna")
+        line["value"] = line["value"].replace("anna", RECIPIENT)
+        sent = await optout("dead-letters", "redrive", "-", given=orjson.dumps(line).decode())
+        assert sent.stdout == "1 sent back\n"
+        [reply] = await at.wait_for(at.topics.reply_sends, 1)
+        assert reply["in_reply_to"] == "M1"
+        # Sent as it was, it is refused again, and says how often it was sent back.
+        sent = await optout("dead-letters", "redrive", "--all")
+        assert sent.stdout == "1 sent back\n"
+        await at.wait_for_letters(2)
+        listed = await optout("dead-letters", "list", "--json")
+        again = [orjson.loads(line) for line in listed.stdout.splitlines()]
+    assert sorted(one["redrives"] for one in again) == [0, 1]
+    assert again[-1]["headers"]["traceparent"] == "00-1-2-01"

@@ -1,0 +1,60 @@
+"""The block list as files, and one recipient's history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+
+from processor.config import Settings
+from tests.builders import ACCOUNT, RECIPIENT
+from tests.installation import Installation, running
+from tests.integration.conftest import Command
+from tests.integration.test_flow import a_text
+
+
+async def test_a_file_is_imported_once_its_bad_rows_named_and_exported_again(
+    settings: Settings, optout: Command, tmp_path: Path
+) -> None:
+    at = Installation(settings)
+    rows = tmp_path / "blocked.csv"
+    rows.write_text(
+        "recipient,reason\n+15550000001,by letter\nanna,\nwhatsapp:+15550000002,\n+15550000003,\n"
+    )
+    out = tmp_path / "out.csv"
+    async with running(settings):
+        first = await optout("blocks", "import", str(rows), "--account-sid", ACCOUNT, code=1)
+        assert f"{rows}:3: recipient: is not an E.164 number" in first.stderr
+        assert "3 rows sent as commands, 1 bad rows left out" in first.stderr
+        await at.wait_for(at.topics.block_changes, 3)
+        await optout("blocks", "import", str(rows), "--account-sid", ACCOUNT, code=1)
+        await at.texts(a_text("M1", "help"))
+        await at.wait_for(at.topics.reply_sends, 1)
+        assert len(await at.values(at.topics.block_changes)) == 3
+        await optout("blocks", "export", str(out))
+        again = await optout("blocks", "import", str(out))
+        assert "3 rows sent as commands, 0 bad" in again.stderr
+        jsonl = await optout("blocks", "export", "-", "--format", "jsonl")
+    header, *lines = out.read_text().splitlines()
+    assert header.startswith("recipient,channel_group,account_sid,scope")
+    assert sorted(line.split(",")[:4] for line in lines) == [
+        ["+15550000001", "sms", ACCOUNT, "account"],
+        ["+15550000002", "whatsapp", ACCOUNT, "account"],
+        ["+15550000003", "sms", ACCOUNT, "account"],
+    ]
+    exported = {orjson.loads(line)["recipient"] for line in jsonl.stdout.splitlines()}
+    assert exported == {"+15550000001", "+15550000002", "+15550000003"}
+
+
+async def test_r29_the_history_tells_every_change_and_its_cause(
+    settings: Settings, optout: Command
+) -> None:
+    at = Installation(settings)
+    async with running(settings):
+        await at.texts(a_text("M1", "Quit"), a_text("M2", "start"))
+        await at.wait_for(at.topics.block_changes, 2)
+        await optout("blocks", "block", RECIPIENT, "--account-sid", ACCOUNT, "--reason", "by phone")
+        told = (await optout("blocks", "history", RECIPIENT)).stdout.splitlines()
+    assert [line.split()[1] for line in told] == ["blocked", "unblocked", "blocked"]
+    assert told[0].endswith("account  keyword 'quit' (M1)")
+    assert "operator 'by phone' (CC" in told[2]

@@ -1,0 +1,165 @@
+"""The worker as a process: how it is started, what it says, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy.local import stack
+from processor.config import Settings
+from tests.installation import DEADLINE_S, Installation, until
+from tests.integration.test_flow import a_send, a_text
+
+OPTOUT = (sys.executable, "-m", "processor", "worker")
+FAUST = (sys.executable, "-m", "faust", "-A", "processor.app", "worker", "-l", "info")
+
+
+class Process:
+    """A started worker, and what it said so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.said = ""
+
+    async def read(self) -> None:
+        """Read what it says until it ends."""
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
+            self.said += line.decode()
+
+    async def says(self, words: str) -> None:
+        """Wait until it has said something."""
+
+        async def has_said() -> bool:
+            return words in self.said
+
+        await until(has_said, f"{words!r} in {self.said}")
+
+    async def ends(self, signum: int | None = None) -> int:
+        """Its exit code, perhaps after a signal."""
+        if signum is not None:
+            self.process.send_signal(signum)
+        return await asyncio.wait_for(self.process.wait(), DEADLINE_S)
+
+
+@asynccontextmanager
+async def started(command: tuple[str, ...], **environment: str) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=os.environ | environment,
+    )
+    worker = Process(process)
+    reading = asyncio.create_task(worker.read())
+    try:
+        yield worker
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        await reading
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return {
+        "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
+        "OPTOUT_PARTITIONS": str(settings.partitions),
+    }
+
+
+@pytest.mark.parametrize("command", [OPTOUT, FAUST], ids=["optout worker", "faust worker"])
+async def test_sigterm_ends_a_worker_with_everything_committed(
+    settings: Settings, command: tuple[str, ...]
+) -> None:
+    at = Installation(settings)
+    async with started(command, **environment(settings)) as worker:
+        await at.texts(a_text("M1", "stop"))
+        await at.wait_for(at.topics.reply_sends, 1)
+        await at.sends(a_send("S1"), a_send("S2"))
+        await at.wait_for(at.topics.message_statuses, 2)
+        await at.texts(a_text("M2", "no keyword"))
+        assert await worker.ends(signal.SIGTERM) == 0
+    assert "Traceback" not in worker.said
+    assert await at.lag("gate") == 0
+    for personal in ("5557654321", "no keyword", "appointment"):
+        assert personal not in worker.said
+
+
+async def test_two_workers_on_one_host_find_ports_of_their_own(settings: Settings) -> None:
+    async with started(OPTOUT, **environment(settings)) as first:
+        await first.says("lane.taken")
+        async with started(OPTOUT, **environment(settings)) as second:
+            await second.says("lane.taken")
+            assert await second.ends(signal.SIGTERM) == 0
+        assert await first.ends(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("command", [OPTOUT, FAUST], ids=["optout worker", "faust worker"])
+async def test_wrong_settings_are_all_named_at_once(command: tuple[str, ...]) -> None:
+    wrong = {
+        "OPTOUT_PARTITIONS": "many",
+        "OPTOUT_REDIS_URL": "localhost",
+        "OPTOUT_ROLES": "match,gatekeeper",
+        "OPTOUT_BLOCK_SCOPE": "world",
+    }
+    async with started(command, **wrong) as worker:
+        assert await worker.ends() == 2
+    assert [line.partition(":")[0] for line in worker.said.splitlines()] == [
+        "OPTOUT_REDIS_URL",
+        "OPTOUT_PARTITIONS",
+        "OPTOUT_ROLES",
+        "OPTOUT_BLOCK_SCOPE",
+    ]
+
+
+async def test_without_a_broker_it_waits_and_says_for_what_and_where(servers: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    async with started(OPTOUT, OPTOUT_KAFKA_BOOTSTRAP=f"127.0.0.1:{port}") as worker:
+        await worker.says(f"Kafka at 127.0.0.1:{port}")
+        assert await worker.ends(signal.SIGTERM) in (0, -signal.SIGTERM)
+    assert "Traceback" not in worker.said
+
+
+async def test_without_a_redis_it_waits_and_goes_on_when_there_is_one(
+    settings: Settings, tmp_path: Path
+) -> None:
+    at = Installation(settings)
+    with stack.valkey(tmp_path) as server:
+        server.kill()
+        mine = environment(settings) | {"OPTOUT_REDIS_URL": f"redis://{server.address}/0"}
+        async with started(OPTOUT, **mine) as worker:
+            await worker.says("Redis: ConnectionError")
+            await at.texts(a_text("M1", "stop"))
+            await asyncio.to_thread(server.start)
+            await at.wait_for(at.topics.reply_sends, 1)
+            assert await worker.ends(signal.SIGTERM) == 0
+    assert "Traceback" not in worker.said
+
+
+async def test_a_redis_that_evicts_is_refused(settings: Settings, tmp_path: Path) -> None:
+    with stack.valkey(tmp_path) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as told:
+            told.sendall(b"CONFIG SET maxmemory-policy allkeys-lru\r\n")
+            assert told.recv(16) == b"+OK\r\n"
+        mine = environment(settings) | {"OPTOUT_REDIS_URL": f"redis://{server.address}/0"}
+        async with started(OPTOUT, **mine) as worker:
+            assert await worker.ends() == 2
+    assert "CONFIG SET maxmemory-policy noeviction" in worker.said
+
+
+async def test_another_partition_count_than_the_topics_is_refused(settings: Settings) -> None:
+    mine = environment(settings) | {"OPTOUT_PARTITIONS": "6"}
+    async with started(OPTOUT, **mine) as worker:
+        assert await worker.ends() == 2
+    assert "4 partitions where 6 are expected" in worker.said

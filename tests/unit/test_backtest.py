@@ -1,0 +1,77 @@
+"""`optout backtest`: what a draft would read otherwise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from processor.cli import main
+from tests.builders import ACCOUNT, LONG_CODE, SERVICE, inbound_record
+
+
+def a_file(path: Path, **opt_out: Any) -> str:
+    service = {
+        "sid": SERVICE,
+        "account_sid": ACCOUNT,
+        "friendly_name": "Clinic",
+        "senders": [{"address": LONG_CODE}],
+        "opt_out": {"enabled": True, **opt_out},
+    }
+    path.write_text(yaml.safe_dump(service))
+    return str(path)
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> str:
+    path = tmp_path / "recorded.jsonl"
+    bodies = ["quit", "Stop!", "baja", "hello", "stop"]
+    lines = [
+        json.dumps(inbound_record(body, message_sid=f"SM{n}")) for n, body in enumerate(bodies)
+    ]
+    path.write_text("\n".join([*lines, "no message"]))
+    return str(path)
+
+
+def test_a_lost_stop_is_counted_shown_and_ends_with_1(tmp_path: Path, recorded: str) -> None:
+    baja = {"es": {"STOP": {"keywords": ["baja"], "reply": "Adiós. START."}}}
+    short = {"STOP": {"keywords": ["stop"], "reply": "Bye. START."}}
+    draft = a_file(tmp_path / "draft.yaml", match="exact", standard=short, languages=baja)
+    active = a_file(tmp_path / "active.yaml")
+    run = CliRunner().invoke(
+        main, ["backtest", "--json", "--services", draft, "--against", active, recorded]
+    )
+    assert run.exit_code == 1
+    found = json.loads(run.stdout)
+    assert (found["messages"], found["unreadable"], found["stops_lost"]) == (5, 1, 2)
+    assert [
+        (
+            change["active"],
+            change["draft"],
+            change["count"],
+            change["countries"],
+            change["examples"],
+        )
+        for change in found["changes"]
+    ] == [
+        (["STOP", "quit", None], None, 1, {"US": 1}, ["quit"]),
+        (["STOP", "stop", None], None, 1, {"US": 1}, ["Stop!"]),
+        (None, ["STOP", "baja", "es"], 1, {"US": 1}, ["baja"]),
+    ]
+
+
+def test_nothing_changes_against_itself(tmp_path: Path, recorded: str) -> None:
+    active = a_file(tmp_path / "active.yaml")
+    run = CliRunner().invoke(
+        main, ["backtest", "--services", active, "--against", active, recorded]
+    )
+    assert run.exit_code == 0
+    assert run.stdout.splitlines() == [
+        "5 messages: 3 STOP under the draft",
+        "1 lines are no inbound message",
+        "nothing would change",
+    ]

@@ -1,0 +1,216 @@
+"""The benchmark: every lane in turn, several times, on one broker; then memory and latency."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from aiokafka.errors import KafkaError
+from redis.exceptions import RedisError
+
+from processor import config
+from processor.config import Settings
+from processor.errors import ConfigError, RetryableError
+from tests.bench import block_list, installations, load, report
+from tests.bench.installations import INPUTS, OUTPUTS, Input, Installations
+from tests.bench.jobs import ROLES, Broken, Job, Role, live, measure
+from tests.bench.latency import RATES, latency
+from tests.bench.stages import source_of
+
+_FEWER_FOR_FAUST = 20
+_WARM_UP = 0  # the number of the run before the first
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    messages: int
+    repeats: int
+    blocked: int
+    latency_s: float  # 0: not at all
+
+
+@click.command()
+@click.option(
+    "--messages",
+    type=click.IntRange(10_000),
+    default=1_000_000,
+    show_default=True,
+    help="A run of a lane; Faust's agent gets a twentieth.",
+)
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--blocked",
+    type=click.IntRange(1_000, 10_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="Recipients on the block list.",
+)
+@click.option("--latency/--no-latency", "with_latency", default=True, show_default=True)
+@click.option("--quick", is_flag=True, help="A small run, to see that it works.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write figures here.")
+@click.option("--profile", type=click.Choice(ROLES), help="Only profile one run of this lane.")
+def main(
+    messages: int,
+    repeats: int,
+    blocked: int,
+    with_latency: bool,
+    quick: bool,
+    json_file: Path | None,
+    profile: Role | None,
+) -> None:
+    """Measure throughput, memory and latency on this machine.
+
+    Ends with 1 only where something broke; a goal that is not met is a figure like any other.
+    """
+    plan = Plan(messages, repeats, blocked, 10.0 if with_latency else 0.0)
+    if quick:
+        plan = Plan(min(messages, 100_000), 1, min(blocked, 50_000), 4.0 if with_latency else 0.0)
+    try:
+        figures = asyncio.run(_run(config.load(), plan, profile))
+    except (Broken, ConfigError, RetryableError, KafkaError, RedisError) as error:
+        print(f"broken: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(1)
+    if not profile:
+        print(report.text(figures))
+    if json_file:
+        json_file.write_bytes(figures.as_json())
+
+
+async def _run(settings: Settings, plan: Plan, profile: Role | None) -> report.Figures:
+    logging.basicConfig(level=logging.WARNING)
+    figures = report.Figures(await report.versions(settings), plan.blocked, plan.messages)
+    async with installations.installations(settings) as made:
+        bench = _Bench(plan, figures, made)
+        if profile:
+            await bench.prepare((profile,), repeats=1, rates=())
+            await bench.measure(profile, 1, profile=True)
+            return figures
+        rates = RATES if plan.latency_s else ()
+        await bench.prepare(ROLES, repeats=plan.repeats, rates=rates)
+        await bench.measure("passthrough", _WARM_UP, counted=False)
+        for number in range(1, plan.repeats + 1):
+            for role in ROLES:
+                await bench.measure(role, number)
+        for rate in rates:
+            await bench.latency(rate)
+    return figures
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What a lane reads, and what it must make of it."""
+
+    prefix: str  # of the installation that holds it
+    records: int
+    expected: load.Counts
+
+
+class _Bench:
+    """Every lane against its load, each run in a process, group and installation of its own."""
+
+    def __init__(self, plan: Plan, figures: report.Figures, made: Installations) -> None:
+        self._plan = plan
+        self._figures = figures
+        self._made = made
+        self._loads: dict[Role, _Load] = {}
+        self._places: dict[tuple[Role, int], Settings] = {}  # by repeat, or rate for latency
+
+    async def prepare(self, roles: Sequence[Role], *, repeats: int, rates: Sequence[int]) -> None:
+        """Make all topics, and write what the lanes will read."""
+        _say("making topics")
+        inputs = {name: await self._made.add(name, INPUTS[name]) for name in _inputs_of(roles)}
+        for role in roles:
+            for number in range(1, repeats + 1):
+                self._places[role, number] = await self._made.add(f"{role}{number}", OUTPUTS[role])
+        if "passthrough" in roles:
+            self._places["passthrough", _WARM_UP] = await self._made.add(
+                "warm-up", OUTPUTS["passthrough"]
+            )
+        for rate in rates:
+            topics = ("inbound_messages", *OUTPUTS["match"])
+            self._places["match", rate] = await self._made.add(f"latency{rate}", topics)
+        await self._made.wait_ready()
+        for name, settings in inputs.items():
+            await self._fill(name, settings)
+
+    async def _fill(self, name: Input, settings: Settings) -> None:
+        plan, prefix = self._plan, settings.topic_prefix
+        match name:
+            case "inbound":
+                _say(f"writing {plan.messages:,} inbound messages")
+                expected = await load.write_inbound(settings, plan.messages)
+                self._loads["match"] = _Load(prefix, plan.messages, expected)
+                passed = {"allowed_sends": plan.messages}
+                self._loads["passthrough"] = _Load(prefix, plan.messages, passed)
+            case "few_inbound":
+                count = plan.messages // _FEWER_FOR_FAUST
+                expected = await load.write_inbound(settings, count)
+                del expected["dead_letters"]  # it knows none
+                self._loads["faust"] = _Load(prefix, count, expected)
+            case "outbound":
+                _say(f"blocking {plan.blocked:,} recipients")
+                self._figures.memory = await block_list.fill(settings, plan.blocked)
+                _say(f"writing {plan.messages:,} sends")
+                expected = await load.write_sends(settings, plan.messages, blocked=plan.blocked)
+                self._loads["gate"] = _Load(prefix, plan.messages, expected)
+
+    async def measure(
+        self, role: Role, number: int, *, profile: bool = False, counted: bool = True
+    ) -> None:
+        """One run, then its outputs checked; the first on a new broker is slow and not counted.
+
+        Raises:
+            Broken: where they do not add up.
+        """
+        _say(f"run {number}: {role}")
+        given, place = self._loads[role], self._places[role, number]
+        job = Job(role, place.topic_prefix, given.prefix, given.records, profile)
+        measured = await measure(job)
+        _say(f"  {measured.per_second:,.0f} a second in {measured.batches:,} batches")
+        problems = await installations.problems(place, given.expected)
+        group = f"{place.topic_prefix}{role}"
+        read = await installations.committed(place, group, source_of(job))
+        if read != given.records:
+            problems.append(f"{read:,} records committed where {given.records:,} were read")
+        if problems:
+            raise Broken(f"{role}: {'; '.join(problems)}")
+        if counted:
+            self._figures.runs.setdefault(role, []).append(measured)
+
+    async def latency(self, rate: int) -> None:
+        """Replies of a match lane at one load."""
+        _say(f"latency at {rate:,} messages a second")
+        place = self._places["match", rate]
+        async with live(Job("match", place.topic_prefix, place.topic_prefix, records=0)):
+            found = await latency(place, rate, self._plan.latency_s)
+        _say(f"  p50 {found.p50_ms:.0f} ms, p99 {found.p99_ms:.0f} ms")
+        self._figures.latencies.append(found)
+
+
+def _inputs_of(roles: Sequence[Role]) -> list[Input]:
+    names: dict[Role, Input] = {
+        "passthrough": "inbound",
+        "match": "inbound",
+        "gate": "outbound",
+        "faust": "few_inbound",
+    }
+    return list(dict.fromkeys(names[role] for role in roles))
+
+
+_BEGAN = time.monotonic()
+
+
+def _say(line: str) -> None:
+    print(f"{time.monotonic() - _BEGAN:6.1f} s  {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

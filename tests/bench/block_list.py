@@ -1,0 +1,110 @@
+"""A served block list of many recipients in Redis, and what it weighs there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from processor.app import block_list_store
+from processor.config import Settings
+from processor.core.blocks import Block, Mark
+from processor.core.messages import Scope
+from processor.core.partitions import partitions_of
+from processor.kafka.block_list_topic import BlockListTopic
+from processor.stores.redis_client import RedisClient
+from processor.wire import blocks as wire_blocks
+from processor.wire.topics import Topics
+from tests.builders import ACCOUNT
+
+_EVERY = 50  # one in so many of the recipients that are sent to is blocked: 2 %
+_MOST_RECIPIENTS = 10_000_000  # as many as the traffic can have
+_SINCE_MS = 1_767_225_600_000
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of Redis for each blocked recipient."""
+
+    used: float  # by the growth of used_memory
+    hashes: float  # by MEMORY USAGE of the partitions' hashes
+
+
+def recipients_of(blocked: int) -> int:
+    """How many recipients to send to, so that one in fifty is blocked."""
+    return min(blocked * _EVERY, _MOST_RECIPIENTS)
+
+
+def is_blocked(key: bytes) -> bool:
+    """Whether a recipient of the traffic, +1555 and seven digits, is on the list."""
+    return int(key[5:]) % _EVERY == 0
+
+
+def _numbers(blocked: int) -> Iterator[str]:
+    in_traffic = recipients_of(blocked) // _EVERY
+    for index in range(in_traffic):
+        yield f"+1555{index * _EVERY:07d}"
+    for index in range(blocked - in_traffic):
+        yield f"+1556{index:07d}"
+
+
+async def fill(settings: Settings, blocked: int) -> Memory:
+    """Build the list by the way a rebuild takes, and weigh it."""
+    client = RedisClient(settings.redis_url, timeout_s=60)
+    store = block_list_store(settings, client)
+    topic = BlockListTopic(settings, Topics.under(settings.topic_prefix).block_list)
+    partitions = range(settings.partitions)
+    try:
+        epochs = [(await store.claim(partition, at_least=0)).epoch for partition in partitions]
+        for partition in partitions:
+            await store.begin_rebuild(partition, epochs[partition])
+        before = await _used_memory(client)
+        numbers, count = _numbers(blocked), 0
+        while chunk := list(islice(numbers, _CHUNK)):
+            parts: dict[int, dict[str, bytes | None]] = {}
+            places = partitions_of([number.encode() for number in chunk], settings.partitions)
+            for number, place in zip(chunk, places, strict=True):
+                parts.setdefault(place, {})[number] = _packed(count, epochs[place])
+                count += 1
+            for partition, entries in parts.items():
+                await store.add_rebuilt(partition, epochs[partition], entries)
+        ready = await topic.id()
+        for partition in partitions:
+            await store.finish_rebuild(
+                partition,
+                epochs[partition],
+                mark=Mark(epochs[partition], 2),
+                ready=ready,
+                partitions=settings.partitions,
+            )
+        after = await _used_memory(client)
+        hashes = [
+            await client.redis.memory_usage(
+                f"{settings.topic_prefix}{{{partition}}}:recipients", samples=0
+            )
+            for partition in partitions
+        ]
+    finally:
+        await store.close()
+    return Memory(used=(after - before) / blocked, hashes=sum(hashes) / blocked)
+
+
+def _packed(index: int, epoch: int) -> bytes:
+    """One account block, as long as a real one."""
+    block = Block(
+        account_sid=ACCOUNT,
+        scope=Scope.ACCOUNT,
+        target="",
+        carrier=False,
+        since_ms=_SINCE_MS + index,
+        change_id=f"SM{index:032x}.account",
+        mark=Mark(epoch, index % 10_000),
+    )
+    return wire_blocks.pack((block,))
+
+
+async def _used_memory(client: RedisClient) -> int:
+    answer: dict[str, Any] = await client.redis.info("memory")
+    return int(answer["used_memory"])

@@ -1,0 +1,152 @@
+"""Installations that live for one benchmark: made before it, looked into, and removed after it."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from processor.config import Settings
+from processor.errors import ConfigError
+from processor.kafka import topic_admin
+from processor.kafka.client import reader
+from processor.kafka.protocol import CreateTopics
+from processor.stores.redis_client import RedisClient
+from processor.wire.topics import Topics
+from tests.bench.jobs import Role
+
+PARTITIONS = 12
+_CHUNK = 10_000
+
+# What each needs: fewer topics than an installation has, as a broker is slow while it makes them.
+Input = Literal["inbound", "outbound", "few_inbound"]
+INPUTS: Mapping[Input, tuple[str, ...]] = {
+    "inbound": ("inbound_messages",),
+    "outbound": ("outbound_messages", "block_list"),
+    "few_inbound": ("inbound_messages",),
+}
+OUTPUTS: Mapping[Role, tuple[str, ...]] = {
+    "passthrough": ("allowed_sends",),
+    "match": (
+        *("consent_commands", "messaging_services", "block_list", "block_changes"),
+        *("reply_sends", "opt_out_notifications", "dead_letters"),
+    ),
+    "gate": ("messaging_services", "allowed_sends", "message_statuses", "dead_letters"),
+    "faust": ("block_changes", "reply_sends", "opt_out_notifications"),
+}
+
+
+class Installations:
+    """All of one benchmark, by name; the names of their topics and keys begin alike."""
+
+    def __init__(self, settings: Settings, admin: Any) -> None:
+        self._settings = settings
+        self._admin = admin
+        self._prefix = f"bench-{uuid.uuid4().hex[:8]}-"
+        self._topics: dict[str, int] = {}  # full name to partitions
+
+    async def add(self, name: str, topics: tuple[str, ...]) -> Settings:
+        """Create topics, by their names in ``Topics``, under a prefix of their own."""
+        made = self._settings.model_copy(
+            update={
+                "topic_prefix": f"{self._prefix}{name}.",
+                "partitions": PARTITIONS,
+                "instance_id": None,
+            }
+        )
+        under = Topics.under(made.topic_prefix)
+        wanted = {getattr(under, topic) for topic in topics}
+        plans = [plan for plan in topic_admin.plans(made) if plan.name in wanted]
+        answer = await self._admin._send_to_controller(
+            CreateTopics([(plan.name, plan.partitions, plan.config) for plan in plans])
+        )
+        if problems := [str(error) for error in answer.topic_errors if error[1]]:
+            raise ConfigError(problems)
+        self._topics |= {plan.name: plan.partitions for plan in plans}
+        return made
+
+    async def wait_ready(self) -> None:
+        """Wait until every partition answers; that is seconds after its creation."""
+        consumer = AIOKafkaConsumer(**self._settings.kafka())
+        await consumer.start()
+        logger = logging.getLogger("aiokafka")
+        level = logger.level
+        try:
+            logger.setLevel(logging.CRITICAL)  # it asks again by itself
+            await consumer.end_offsets(
+                [
+                    TopicPartition(name, number)
+                    for name, count in self._topics.items()
+                    for number in range(count)
+                ]
+            )
+        finally:
+            logger.setLevel(level)
+            await consumer.stop()
+
+    async def remove(self) -> None:
+        """Remove all topics and Redis keys."""
+        client = RedisClient(self._settings.redis_url, timeout_s=60)
+        try:
+            if self._topics:
+                await self._admin.delete_topics(list(self._topics))
+            keys = [key async for key in client.redis.scan_iter(f"{self._prefix}*", _CHUNK)]
+            for start in range(0, len(keys), _CHUNK):
+                await client.redis.unlink(*keys[start : start + _CHUNK])
+        finally:
+            await client.close()
+
+
+@asynccontextmanager
+async def installations(settings: Settings) -> AsyncIterator[Installations]:
+    """A place to make installations in; all are gone afterwards."""
+    admin = AIOKafkaAdminClient(**settings.kafka())
+    try:
+        await admin.start()
+        made = Installations(settings, admin)
+        try:
+            yield made
+        finally:
+            await made.remove()
+    finally:
+        await admin.close()
+
+
+async def problems(settings: Settings, expected: Mapping[str, int]) -> list[str]:
+    """Where the outputs are not what they must be; ``expected`` is records by topic."""
+    topics = Topics.under(settings.topic_prefix)
+    found = {name: await _count(settings, getattr(topics, name)) for name in expected}
+    return [
+        f"{name}: {found[name]:,} records where {wanted:,} are expected"
+        for name, wanted in expected.items()
+        if found[name] != wanted
+    ]
+
+
+async def _count(settings: Settings, topic: str) -> int:
+    """How many committed records a topic holds now."""
+    found = 0
+    async with reader(settings, [topic], at_end=False) as consumer:
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+        while open_ends := [tp for tp, end in ends.items() if await consumer.position(tp) < end]:
+            batches = await consumer.getmany(*open_ends, timeout_ms=200)
+            found += sum(map(len, batches.values()))
+    return found
+
+
+async def committed(settings: Settings, group: str, topic: str) -> int:
+    """How many records of a topic a group has committed, all partitions together."""
+    admin = AIOKafkaAdminClient(**settings.kafka())
+    try:
+        await admin.start()
+        offsets = await admin.list_consumer_group_offsets(
+            group, partitions=[TopicPartition(topic, number) for number in range(PARTITIONS)]
+        )
+    finally:
+        await admin.close()
+    return sum(max(0, offset.offset) for offset in offsets.values())

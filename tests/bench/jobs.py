@@ -1,0 +1,104 @@
+"""One process is one worker: what it is asked to do, what it answers, and how it is started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import orjson
+
+Role = Literal["passthrough", "match", "gate", "faust"]
+ROLES: tuple[Role, ...] = ("passthrough", "match", "gate", "faust")
+READY = b"ready\n"
+_READY_S = 60.0
+_MEASURED_S = 600.0
+
+
+class Broken(Exception):
+    """A worker ended badly, or its outputs do not add up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one worker does."""
+
+    role: Role
+    prefix: str  # of its own installation: group, outputs, and the block list that match writes
+    source_prefix: str  # of the one that holds the load, and the block list that a gate reads
+    records: int  # how many there are to read; 0: work until SIGTERM
+    profile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one worker says of its run, start-up left out."""
+
+    records: int
+    seconds: float  # from the first record read to the last batch committed
+    cpu_seconds: float  # of the process, meanwhile
+    batches: int
+    peak_rss_mb: float
+
+    @property
+    def per_second(self) -> float:
+        """Records a second."""
+        return self.records / self.seconds
+
+
+async def measure(job: Job) -> Measured:
+    """Run a worker to its end.
+
+    Raises:
+        Broken: it failed, or took longer than ten minutes.
+    """
+    async with _process(job) as process:
+        try:
+            answer, _ = await asyncio.wait_for(process.communicate(), _MEASURED_S)
+        except TimeoutError:
+            raise Broken(f"{job.role}: not done after {_MEASURED_S:.0f} s") from None
+    if process.returncode != 0:
+        raise Broken(f"{job.role}: the worker ended with {process.returncode}")
+    *report, measured = answer.decode().splitlines()
+    if job.profile:
+        print("\n".join(report).removeprefix(READY.decode()))
+    return Measured(**orjson.loads(measured))
+
+
+@asynccontextmanager
+async def live(job: Job) -> AsyncIterator[None]:
+    """A worker that is running on every partition, until the block ends.
+
+    Raises:
+        Broken: it was not there within a minute.
+    """
+    async with _process(job) as process:
+        assert process.stdout is not None
+        try:
+            line = await asyncio.wait_for(process.stdout.readline(), _READY_S)
+        except TimeoutError:
+            line = b""
+        if line != READY:
+            raise Broken(f"{job.role}: not ready within {_READY_S:.0f} s")
+        yield
+
+
+@asynccontextmanager
+async def _process(job: Job) -> AsyncIterator[Process]:
+    command = (sys.executable, "-m", "tests.bench.worker", orjson.dumps(asdict(job)).decode())
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 30)
+        except TimeoutError:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,181 @@
+"""The figures of a run as a table, with what they were measured on, and the goals."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import orjson
+
+from processor.config import Settings
+from processor.stores.redis_client import RedisClient
+from tests.bench import faust_agent
+from tests.bench.block_list import Memory
+from tests.bench.installations import PARTITIONS
+from tests.bench.jobs import Measured, Role
+from tests.bench.latency import KEYWORD_SHARE, Latency
+
+_PACKAGES = ("aiokafka", "faust-streaming", "redis", "pydantic", "orjson")
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What one lane should reach, as a share of another on the same machine."""
+
+    role: Role
+    of: Role
+    at_least: float
+
+
+GOALS = (
+    Goal("match", "passthrough", 0.60),
+    Goal("gate", "passthrough", 0.60),
+    Goal("match", "faust", 15),
+)
+BYTES_AT_MOST = 200
+
+
+@dataclass(slots=True)
+class Figures:
+    """Everything measured in one run."""
+
+    versions: Mapping[str, str]
+    blocked: int
+    messages: int
+    runs: dict[Role, list[Measured]] = field(default_factory=dict)  # repeat by repeat
+    memory: Memory | None = None
+    latencies: list[Latency] = field(default_factory=list)
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    load_before: float = field(default_factory=lambda: os.getloadavg()[0])
+
+    def as_json(self) -> bytes:
+        """All of it, for programs."""
+        whole = {
+            "command": _command(),
+            "date": self.began,
+            "machine": _machine(),
+            **asdict(self),
+            "goals": [
+                {"what": what, "value": value, "met": met} for what, value, met in _goals(self)
+            ],
+        }
+        return orjson.dumps(whole, option=orjson.OPT_INDENT_2)
+
+
+async def versions(settings: Settings) -> dict[str, str]:
+    """Of everything that has a part in the figures."""
+    client = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
+    try:
+        server = await client.redis.info("server")
+    finally:
+        await client.close()
+    found = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    found["faust-streaming"] += " (Cython)" if faust_agent.fast_build() else " (no Cython)"
+    name = server.get("server_name", "redis")
+    return found | {f"{name} server": str(server.get(f"{name}_version", server["redis_version"]))}
+
+
+def text(figures: Figures) -> str:
+    """The table that people read."""
+    return "\n".join(_lines(figures))
+
+
+def _lines(figures: Figures) -> Iterator[str]:
+    machine = _machine()
+    yield f"command   {_command()}"
+    yield f"machine   {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']:.0f} GB"
+    yield f"versions  {', '.join(f'{name} {number}' for name, number in figures.versions.items())}"
+    yield f"date      {figures.began:%Y-%m-%d %H:%M} UTC, load before it {figures.load_before:.1f}"
+    yield f"setting   one broker beside it, {PARTITIONS} partitions, one process a lane"
+    yield ""
+    yield (
+        f"{'lane':<14}{'messages':>10}{'a second':>11}{'min .. max':>20}{'CPU':>7}"
+        f"{'us each':>9}{'RSS':>9}"
+    )
+    for role, runs in figures.runs.items():
+        speeds = [run.per_second for run in runs]
+        cpu = median(run.cpu_seconds / run.seconds for run in runs)
+        cpu_us = median(1e6 * run.cpu_seconds / run.records for run in runs)
+        yield (
+            f"{role:<14}{runs[0].records:>10,}{median(speeds):>11,.0f}"
+            f"{f'{min(speeds):,.0f} .. {max(speeds):,.0f}':>20}{cpu:>7.0%}{cpu_us:>9.1f}"
+            f"{max(run.peak_rss_mb for run in runs):>6.0f} MB"
+        )
+    if figures.memory:
+        memory = figures.memory
+        yield ""
+        yield (
+            f"a blocked recipient of {figures.blocked:,} in Redis: {memory.used:.0f} bytes by "
+            f"used_memory, {memory.hashes:.0f} by MEMORY USAGE"
+        )
+    if figures.latencies:
+        yield ""
+        yield f"hand-over to visible reply, {KEYWORD_SHARE:.0%} keywords, ms"
+        yield f"{'messages a second':<20}{'replies':>8}{'p50':>8}{'p99':>8}{'worst':>8}"
+        for one in figures.latencies:
+            yield (
+                f"{f'{one.rate:,} (was {one.sent_rate:,})':<20}{one.replies:>8,}"
+                f"{one.p50_ms:>8.0f}{one.p99_ms:>8.0f}{one.worst_ms:>8.0f}"
+            )
+    yield ""
+    for what, value, met in _goals(figures):
+        yield f"{'met' if met else 'NOT MET':<8} {what}: {value}"
+
+
+def _goals(figures: Figures) -> Iterator[tuple[str, str, bool]]:
+    for goal in GOALS:
+        ours, theirs = figures.runs.get(goal.role), figures.runs.get(goal.of)
+        if ours and theirs:
+            ratio, low, high = _ratio(ours, theirs)
+            yield (
+                f"{goal.role} / {goal.of} at least {goal.at_least:g}",
+                f"{ratio:.2f} ({low:.2f} .. {high:.2f})",
+                ratio >= goal.at_least,
+            )
+    if figures.memory:
+        size = figures.memory.used
+        yield (
+            f"bytes a blocked recipient at most {BYTES_AT_MOST}",
+            f"{size:.0f}",
+            size <= BYTES_AT_MOST,
+        )
+
+
+def _ratio(ours: Sequence[Measured], theirs: Sequence[Measured]) -> tuple[float, float, float]:
+    """Of the medians; then the least and the greatest of the repeats, each with its neighbour."""
+    pairs = [one.per_second / other.per_second for one, other in zip(ours, theirs, strict=True)]
+    whole = median(run.per_second for run in ours) / median(run.per_second for run in theirs)
+    return whole, min(pairs), max(pairs)
+
+
+def _command() -> str:
+    return " ".join(["python -m tests.bench", *sys.argv[1:]])
+
+
+def _machine() -> dict[str, Any]:
+    names = [
+        line.partition(":")[2].strip()
+        for line in _read("/proc/cpuinfo").splitlines()
+        if line.startswith("model name")
+    ]
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cpu": names[0] if names else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": pages * size / 2**30,
+    }
+
+
+def _read(name: str) -> str:
+    try:
+        return Path(name).read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,123 @@
+"""One process under measurement: `python -m tests.bench.worker JOB`, a JSON line back."""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import logging
+import pstats
+import resource
+import signal
+import sys
+import time
+
+import orjson
+
+from processor import config
+from processor.app import Runtime, settle_memory
+from processor.config import Settings
+from processor.kafka.lanes import Lanes
+from tests.bench import faust_agent
+from tests.bench.installations import PARTITIONS
+from tests.bench.jobs import READY, Job, Measured
+from tests.bench.stages import Start, lanes, source_of
+
+_POLL_S = 0.01
+_TOP = 25
+
+
+def main() -> None:
+    """Do the job of the command line and print what was measured as the last line."""
+    logging.basicConfig(level=logging.WARNING)
+    job = Job(**orjson.loads(sys.argv[1]))
+    profiler = cProfile.Profile()
+    if job.profile:
+        profiler.enable()
+    measured = asyncio.run(_faust(job) if job.role == "faust" else _lanes(job))
+    profiler.disable()
+    if job.profile:
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(_TOP)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(orjson.dumps(measured) + b"\n")
+
+
+def _settings(job: Job) -> Settings:
+    return config.load().model_copy(
+        update={
+            "topic_prefix": job.prefix,
+            "partitions": PARTITIONS,
+            "instance_id": None,
+            "roles": (),  # the lanes are made here
+        }
+    )
+
+
+async def _lanes(job: Job) -> Measured:
+    runtime, start = Runtime(_settings(job)), Start()
+    running = lanes(runtime, job, start)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
+    following = asyncio.create_task(_follow(runtime, job))
+    watching = asyncio.create_task(_watch(running, job, start))
+    await running.run()
+    measured = await watching if job.records else _measured(start, 0, 0.0, 0.0)
+    for task in (following, watching):
+        task.cancel()
+    await asyncio.gather(following, watching, return_exceptions=True)
+    await runtime.store.close()
+    return measured
+
+
+async def _follow(runtime: Runtime, job: Job) -> None:
+    if job.role != "passthrough":  # which has no configuration
+        await runtime.services.follow()
+
+
+async def _watch(running: Lanes, job: Job, start: Start) -> Measured:
+    """Say when all partitions are taken; stop the lanes when all is read and committed."""
+    await start.given.wait()
+    if job.role != "passthrough":  # bare: as Python comes, without what the worker does to it
+        settle_memory()
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
+    while not _done(running, job, start):
+        await asyncio.sleep(_POLL_S)
+    cpu_ended = time.process_time()
+    ended = max(state.progressed_at for state in running.states())
+    running.stop()
+    return _measured(start, job.records, ended, cpu_ended)
+
+
+def _done(running: Lanes, job: Job, start: Start) -> bool:
+    states, source = running.states(), source_of(job)
+    read = sum(
+        offset
+        for state in states
+        for tp, offset in state.next_offsets.items()
+        if tp.topic == source
+    )
+    # A batch counts as read before it is committed, and as progress afterwards.
+    return (
+        bool(job.records)
+        and read == job.records
+        and all(
+            state.progressed_at > start.processed_at.get(state.partition, 0) for state in states
+        )
+    )
+
+
+def _measured(start: Start, records: int, ended: float, cpu_ended: float) -> Measured:
+    return Measured(
+        records=records,
+        seconds=ended - start.began,
+        cpu_seconds=cpu_ended - start.cpu_began,
+        batches=start.batches,
+        peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+
+
+async def _faust(job: Job) -> Measured:
+    return await faust_agent.run(_settings(job), source_of(job), job.records)
+
+
+if __name__ == "__main__":
+    main()

@@ -16,9 +16,8 @@ from processor import config
 from processor.app import block_list_store
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
-from processor.core.blocks import Block, Blocks, place_for
+from processor.core.blocks import Block, Blocks
 from processor.core.messages import (
-    ChannelGroup,
     ConsentCommand,
     Scope,
     bare_number,
@@ -27,7 +26,7 @@ from processor.core.messages import (
 )
 from processor.core.partitions import partition_of
 from processor.kafka.block_list_topic import BlockListTopic
-from processor.kafka.client import Outgoing, writer
+from processor.kafka.client import Outgoing, group_view, writer
 from processor.stores.block_list import BlockListStore
 from processor.stores.redis_client import RedisClient
 from processor.wire import blocks as wire_blocks
@@ -186,25 +185,17 @@ def _change(
 
 
 async def _give(settings: Settings, command: ConsentCommand) -> bool:
-    """Send a command and wait until the list is as it says."""
-    topic = Topics.under(settings.topic_prefix).consent_commands
-    key = command.recipient.encode()
-    async with writer(settings) as out:
-        await out.send_all([Outgoing(topic, key, consent_commands.write(command))])
-    place = place_for(
-        command.scope,
-        account_sid=command.account_sid,
-        service_sid=command.service_sid,
-        sender=command.sender,
+    """Send a command and wait until a worker has carried it out, history and all."""
+    topics = Topics.under(settings.topic_prefix)
+    record = Outgoing(
+        topics.consent_commands, command.recipient.encode(), consent_commands.write(command)
     )
-    entry = list_key(command.recipient, ChannelGroup(command.channel_group))
-    partition = partition_of(key, settings.partitions)
+    async with writer(settings) as out:
+        written = await (await out.send(record))
     deadline = time.monotonic() + _WAIT_S
-    async with open_store(settings) as store:
+    async with group_view(settings, f"{settings.topic_prefix}match") as match:
         while time.monotonic() < deadline:
-            found = await store.read(partition, [entry], [command.command_id])
-            places = [block.place for block in wire_blocks.unpack(found.values[0])]
-            if command.command_id in found.seen and (place in places) == command.blocked:
+            if (await match.committed(written.topic_partition) or 0) > written.offset:
                 return True
             await asyncio.sleep(0.05)
     return False

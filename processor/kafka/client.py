@@ -76,19 +76,21 @@ async def reader(
     *,
     at_end: bool,
     partitions: Iterable[int] | None = None,
+    isolation: str = "read_committed",
 ) -> AsyncIterator[Any]:
-    """A consumer of every partition of topics, in no group, that sees committed records only.
+    """A consumer of every partition of topics, in no group.
 
     Args:
         settings: of the installation.
         topics: full names.
         at_end: start behind what is there now, instead of at the beginning.
         partitions: which, all of them if None.
+        isolation: ``read_uncommitted`` to see what is not committed, too.
     """
     consumer = AIOKafkaConsumer(
         **settings.kafka(),
         enable_auto_commit=False,
-        isolation_level="read_committed",
+        isolation_level=isolation,
         fetch_max_wait_ms=100,
     )
     try:
@@ -121,14 +123,20 @@ async def read_whole(
 ) -> AsyncIterator[Any]:
     """Every record of a topic up to its end now, each partition in order.
 
+    The *uncommitted* end: what was committed a moment ago may still lie behind the last stable
+    offset. A transaction that is open now is waited for.
+
     Args:
         settings: of the installation.
         topic: full name.
         partitions: which, all of them if None.
         since_ms: only records written from this time on, UTC.
     """
-    async with reader(settings, [topic], at_end=False, partitions=partitions) as consumer:
+    async with reader(
+        settings, [topic], at_end=True, partitions=partitions, isolation="read_uncommitted"
+    ) as consumer:
         ends = await consumer.end_offsets(list(consumer.assignment()))
+    async with reader(settings, [topic], at_end=False, partitions=partitions) as consumer:
         if since_ms is not None:
             found = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
             for tp, first in found.items():
@@ -141,18 +149,31 @@ async def read_whole(
                         yield record
 
 
+@asynccontextmanager
+async def group_view(settings: Settings, group: str) -> AsyncIterator[Any]:
+    """A consumer that asks what a group committed, without joining it.
+
+    Raises:
+        BrokerUnavailable: where the broker does not answer.
+    """
+    consumer = AIOKafkaConsumer(**settings.kafka(), group_id=group, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        yield consumer
+    except KafkaError as error:
+        raise _unavailable(settings, error) from error
+    finally:
+        await consumer.stop()
+
+
 async def group_lag(settings: Settings, group: str, topics: Sequence[str]) -> int:
     """How many records of topics a group has not committed yet."""
     async with reader(settings, topics, at_end=False) as consumer:
         sources = list(consumer.assignment())
         ends = await consumer.end_offsets(sources)
         begins = await consumer.beginning_offsets(sources)
-        view = AIOKafkaConsumer(**settings.kafka(), group_id=group, enable_auto_commit=False)
-        try:
-            await view.start()
-            done = {tp: await view.committed(tp) for tp in sources}
-        finally:
-            await view.stop()
+    async with group_view(settings, group) as view:
+        done = {tp: await view.committed(tp) for tp in sources}
     return sum(ends[tp] - (begins[tp] if done[tp] is None else done[tp]) for tp in sources)
 
 
@@ -169,18 +190,19 @@ async def redrive_all(settings: Settings, topic: str, back: Any) -> int:
     """
     group = f"{settings.topic_prefix}redrive"
     count = 0
-    async with reader(settings, [topic], at_end=False) as consumer:
+    async with (
+        reader(settings, [topic], at_end=False) as consumer,
+        group_view(settings, group) as view,
+    ):
         producer = AIOKafkaProducer(
             **settings.kafka(), transactional_id=group, max_request_size=1 << 22
         )
-        group_view = AIOKafkaConsumer(**settings.kafka(), group_id=group, enable_auto_commit=False)
         try:
             await producer.start()
-            await group_view.start()
             send = Writer(producer, settings.partitions)
             ends = await consumer.end_offsets(list(consumer.assignment()))
             for tp, end in ends.items():
-                if (done := await group_view.committed(tp)) is not None:
+                if (done := await view.committed(tp)) is not None:
                     consumer.seek(tp, done)
                 while await consumer.position(tp) < end:
                     found = await consumer.getmany(tp, timeout_ms=200, max_records=500)
@@ -192,7 +214,6 @@ async def redrive_all(settings: Settings, topic: str, back: Any) -> int:
                         await send.send_all(back(record) for record in records)
                     count += len(records)
         finally:
-            await group_view.stop()
             await producer.stop()
     return count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,34 @@ import yaml
 from processor.errors import ConfigError
 from processor.wire.service_documents import Applied, apply
 from schemas.messaging_service import MessagingService
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML in which `no`, `yes`, `on` and `12345` are the words they look like.
+
+    YAML 1.1 would make Norway, an opt-in keyword and a short code into false, true and a number.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping whose keys stand once: of two, the first would be lost without a word."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"{key.value!r} stands twice", problem_mark=key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"(?:true|false)\Z", "tf"),
+    ("null", r"(?:null|~|)\Z", ["n", "~", ""]),
+    ("merge", r"<<\Z", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
 def read_documents(file: IO[bytes]) -> Mapping[str, MessagingService]:
@@ -32,7 +61,7 @@ def load(file: IO[bytes]) -> list[Any]:
         ConfigError: where it is no list of documents.
     """
     try:
-        given = yaml.safe_load(file)
+        given = yaml.load(file, Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError([f"{file.name}: not YAML: {error}"]) from None
     if isinstance(given, dict):

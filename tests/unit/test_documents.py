@@ -1,0 +1,47 @@
+"""`services.yaml` as YAML: words stay words, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from processor.cli.documents import load
+from processor.errors import ConfigError
+
+
+def loaded(text: str) -> object:
+    file = io.BytesIO(text.encode())
+    file.name = "services.yaml"
+    return load(file)
+
+
+def test_words_and_numbers_are_what_they_look_like() -> None:
+    assert loaded("{no: [yes, on, 12345, +15551234567, 1.10, 2026-11-02, truely]}") == [
+        {"no": ["yes", "on", "12345", "+15551234567", "1.10", "2026-11-02", "truely"]}
+    ]
+
+
+def test_true_false_and_nothing_are_themselves() -> None:
+    assert loaded("[true, false, null, ~, ]") == [True, False, None, None]
+
+
+def test_a_part_can_be_written_once_and_used_twice() -> None:
+    assert loaded("- &one {a: x}\n- {<<: *one, b: y}\n") == [{"a": "x"}, {"a": "x", "b": "y"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("- {es: 1, pt: 2, es: 3}", "'es' stands twice"),
+        ("- {es: 1, 'es': 3}", "'es' stands twice"),
+        ("- [", "not YAML"),
+        ("[]", "must be a list of services, one document each"),
+        ("word", "must be a list of services, one document each"),
+    ],
+)
+def test_what_is_no_list_of_documents_is_refused_with_its_place(text: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        loaded(text)
+    assert str(refused.value).startswith("services.yaml: ")
+    assert problem in str(refused.value)

@@ -30,6 +30,7 @@ _TEXTS = {  # besides `language`: each key's pattern, and that in words
     "direction": ("ltr|rtl", "ltr or rtl"),
     "status": ("unreviewed|reviewed .+", "unreviewed, or reviewed by whom and when"),
 }
+_MACROS = {"no": "nb"}  # a tag that stands for several languages: the one of them the guide has
 _KINDS = {kind.lower(): kind for kind in OptOutType}
 # Language, script, region, variants; nobody names a keyword set by the rest of BCP 47.
 _TAG = re.compile(
@@ -75,14 +76,17 @@ def tag_of(given: str) -> str | None:
     Any tag of a language among the 41 will do: `es-MX` is itself, whatever its case. None where it
     is no such tag and no such name.
     """
-    for language in languages().values():
-        if language.name.casefold() == given.casefold():
-            return language.tag
+    for known in languages().values():
+        if known.name.casefold() == given.casefold():
+            return known.tag
     parts = _TAG.fullmatch(given)
-    if parts is None or parts[1].lower() not in languages():
+    if parts is None:
+        return None
+    language = _MACROS.get(parts[1].lower(), parts[1].lower())
+    if language not in languages():
         return None
     script, region = (parts[2] or "").title(), (parts[3] or "").upper()
-    return "-".join(filter(None, (parts[1].lower(), script, region))) + parts[4].lower()
+    return "-".join(filter(None, (language, script, region))) + parts[4].lower()
 
 
 def language_of(tag: str) -> Language:

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 
 from processor.core.messages import OptOutType, SenderType
 from processor.core.normalise import exact
-from processor.core.policy import KeywordSet, KeywordSets, MatchMode, OptOutConfig, standard_sets
+from processor.core.policy import (
+    RESERVED,
+    KeywordSet,
+    KeywordSets,
+    MatchMode,
+    OptOutConfig,
+    standard_sets,
+)
 from processor.core.services import PoolSender
 
 _COME_BACK = frozenset({"start", "unstop"})  # the only words that undo a toll-free network's block
@@ -26,6 +33,7 @@ def warnings_of(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> list[str]
         pool: the service's senders.
     """
     return [
+        *_reserved(config),
         *_replies(config, pool),
         *_short_codes(config, pool),
         *_toll_free(config, pool),
@@ -50,6 +58,12 @@ def _given(config: OptOutConfig) -> Iterator[tuple[str, OptOutType, KeywordSet]]
         for kind, keyword_set in kinds.items():
             if place != "standard" or kind in config.standard:
                 yield f"{place}.{kind}", kind, keyword_set
+
+
+def _reserved(config: OptOutConfig) -> Iterator[str]:
+    for kind, keyword_set in config.standard.items():
+        if missing := set(RESERVED[kind]) - _keys(keyword_set):
+            yield f"standard.{kind}.keywords: without {_listed(missing)}, always a keyword, too"
 
 
 def _replies(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[str]:

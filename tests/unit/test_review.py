@@ -20,7 +20,7 @@ def replying(reply: str) -> OptOutConfig:
     return OptOutConfig(standard={STOP: KeywordSet(("stop",), reply)})
 
 
-def test_default_words_and_replies_need_no_look() -> None:
+def test_r11_default_words_and_replies_need_no_look() -> None:
     assert warnings_of(OptOutConfig(), POOL) == []
 
 
@@ -34,18 +34,18 @@ def test_default_words_and_replies_need_no_look() -> None:
         ("You get no more.", "does not say how to come back"),
     ],
 )
-def test_a_reply_that_needs_a_look_is_named(reply: str, what: str) -> None:
+def test_r11_a_reply_that_needs_a_look_is_named(reply: str, what: str) -> None:
     [warning] = warnings_of(replying(reply), POOL)
     assert warning.startswith("standard.STOP.reply: ")
     assert what in warning
 
 
 @pytest.mark.parametrize("reply", [GOOD, f"{GOOD} From {LONG_CODE}.", f"{GOOD} 24/7"])
-def test_a_good_reply_needs_no_look(reply: str) -> None:
+def test_r11_a_good_reply_needs_no_look(reply: str) -> None:
     assert warnings_of(replying(reply), POOL) == []
 
 
-def test_a_short_codes_registration_is_held_against_what_is_configured() -> None:
+def test_r11_a_short_codes_registration_is_held_against_what_is_configured() -> None:
     registered = {STOP: KeywordSet(("stop", "quit"), GOOD)}
     pool = (PoolSender(SHORT_CODE, SenderType.SHORT_CODE, registered),)
     config = OptOutConfig(standard={STOP: KeywordSet(("stop", "end"), "Bye. START returns.")})
@@ -56,7 +56,7 @@ def test_a_short_codes_registration_is_held_against_what_is_configured() -> None
     ]
 
 
-def test_r20_a_toll_free_number_never_shows_our_stop_reply_and_knows_only_start() -> None:
+def test_r11_r20_a_toll_free_number_never_shows_our_stop_reply_and_knows_only_start() -> None:
     pool = (PoolSender(TOLL_FREE, SenderType.TOLL_FREE),)
     config = replying("You get no more. Reply YES to come back.")
     assert warnings_of(config, pool) == [
@@ -67,13 +67,21 @@ def test_r20_a_toll_free_number_never_shows_our_stop_reply_and_knows_only_start(
     ]
 
 
-def test_a_country_override_without_the_usual_kinds_is_named() -> None:
+def test_r11_a_country_override_without_the_usual_kinds_is_named() -> None:
     fr = {STOP: KeywordSet(("arret",), "Fini. START pour revenir.")}
     config = OptOutConfig(countries={"CA": CountryOverride({"fr": fr})})
     assert warnings_of(config, POOL) == ["countries.CA: no `stop` of its own, no START, no HELP"]
 
 
-def test_an_accented_keyword_wants_its_twin_where_the_match_is_exact() -> None:
+def test_r7_r11_a_reserved_word_that_a_list_leaves_out_is_named() -> None:
+    sets = {START: KeywordSet(("start", "volver"), GOOD), HELP: KeywordSet(("info",), GOOD)}
+    assert warnings_of(OptOutConfig(standard=sets), POOL) == [
+        "standard.START.keywords: without unstop, always a keyword, too",
+        "standard.HELP.keywords: without help, always a keyword, too",
+    ]
+
+
+def test_r11_an_accented_keyword_wants_its_twin_where_the_match_is_exact() -> None:
     sets = {
         STOP: KeywordSet(("parár",), "Bien. VOLVÉR."),
         START: KeywordSet(("volvér",), "Bien. BAJA."),

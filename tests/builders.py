@@ -142,15 +142,13 @@ def a_config(**changes: Any) -> OptOutConfig:
 
 def a_service(*senders: str, **changes: Any) -> Service:
     """A service with these senders in its pool and AOO enabled; one long code if none is named."""
-    config = a_config()
     service = Service(
         sid=SERVICE,
         account_sid=ACCOUNT,
         senders=tuple(
             PoolSender(address, sender_type_of(address)) for address in senders or (LONG_CODE,)
         ),
-        draft=config,
-        active=config,
+        active=a_config(),
         version=3,
     )
     return replace(service, **changes)

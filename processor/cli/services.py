@@ -20,7 +20,7 @@ from processor.core.differences import differences
 from processor.core.policy import OptOutConfig
 from processor.core.review import warnings_of
 from processor.errors import ConfigError
-from processor.kafka.services_topic import ServicesTopic, publish
+from processor.kafka.services_topic import publish, stored
 from processor.keywords.load import language_of, languages, tag_of
 from processor.keywords.load import starter as language_starter
 from processor.wire.service_documents import disabled, enabled, read_document
@@ -241,9 +241,7 @@ def enable(sid: str) -> None:
 
 
 def _stored(settings: Settings) -> Mapping[str, MessagingService]:
-    topic = ServicesTopic(settings, Topics.under(settings.topic_prefix).messaging_services)
-    run(topic.load())
-    return topic.documents
+    return run(stored(settings, Topics.under(settings.topic_prefix).messaging_services))
 
 
 def _one(stored: Mapping[str, MessagingService], sid: str) -> MessagingService:

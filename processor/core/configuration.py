@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from processor.core.messages import OptOutType
 from processor.core.normalise import exact
@@ -15,7 +15,6 @@ from processor.core.policy import (
     standard_sets,
     tolerant_forms,
 )
-from processor.core.services import Service
 
 MAX_KEYWORDS = 20
 
@@ -55,17 +54,42 @@ def problems_of(config: OptOutConfig) -> list[str]:
     return problems
 
 
-def pool_problems(services: Sequence[Service]) -> list[str]:
+class Address(Protocol):
+    """A sender in a pool."""
+
+    @property
+    def address(self) -> str:
+        """As it stands in events."""
+
+
+class Pool(Protocol):
+    """What is asked of a service, stored or compiled, about its pool."""
+
+    @property
+    def sid(self) -> str:
+        """Of the service."""
+
+    @property
+    def account_sid(self) -> str:
+        """Whose it is."""
+
+    @property
+    def senders(self) -> Sequence[Address]:
+        """Its senders."""
+
+
+def pool_problems(services: Iterable[Pool]) -> list[str]:
     """Senders that stand in two services of an account, or twice in one (R1)."""
-    owners: dict[tuple[str, str], str] = {}
+    owners: dict[tuple[str, str], tuple[str, int]] = {}
     problems = []
     for service in services:
         for index, sender in enumerate(service.senders):
-            other = owners.setdefault((service.account_sid, sender.address), service.sid)
+            mine = (service.sid, index)
+            other, first = owners.setdefault((service.account_sid, sender.address), mine)
             place = f"{service.sid}: senders.{index}.address"
             if other != service.sid:
                 problems.append(f"{place}: is in service {other} already; a sender is in one only")
-            elif any(sender.address == earlier.address for earlier in service.senders[:index]):
+            elif first != index:
                 problems.append(f"{place}: stands twice in this pool")
     return problems
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
+from weakref import WeakValueDictionary
 
 from processor.core.messages import OptOutType, SenderType
 from processor.core.normalise import ALIASES, core_of, ends_of, exact, tolerant
@@ -86,62 +87,90 @@ class Match:
     reply: str
 
 
-_Sets = tuple[tuple[OptOutType, KeywordSet], ...]
+_Kinds = tuple[tuple[OptOutType, tuple[str, ...]], ...]  # the keywords of each kind
+_Languages = tuple[tuple[str | None, _Kinds], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
-    """Keyword sets that are looked up together; equal ones are compiled once and shared."""
+class _Entry:
+    kind: OptOutType
+    keyword: str
+    key: str
+    language: str | None
 
-    exact: Mapping[str, Match]
-    tolerant: Mapping[str, Match]
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class _Layer:
+    """Keywords that are looked up together, by their forms."""
+
+    exact: Mapping[str, _Entry]
+    tolerant: Mapping[str, _Entry]
     cores: frozenset[str]  # of its forms that are ASCII
     ends: frozenset[str]  # of all its forms
 
 
+class _Lookup:
+    """The keywords of a configuration without its replies, which alone differ in most of them."""
+
+    def __init__(
+        self,
+        standard: _Kinds,
+        languages: _Languages,
+        countries: tuple[tuple[str, bool, _Languages], ...],
+    ) -> None:
+        # Standard and the languages are two layers, as the second is often many services'.
+        base = [(None, _layer(((None, standard),)))]
+        if languages:
+            base.append((None, _layer(languages)))
+        self._base: tuple[tuple[str | None, _Layer], ...] = tuple(base)
+        self._of_country = {
+            country: ((country, _layer(own)), *(self._base if fallback else _RESERVED_ONLY))
+            for country, fallback, own in countries
+        }
+        layers = {id(layer): layer for _, layer in base}
+        layers |= {id(own): own for (_, own), *_ in self._of_country.values()}
+        self.cores = frozenset[str]().union(*(layer.cores for layer in layers.values()))
+        self.ends = frozenset[str]().union(*(layer.ends for layer in layers.values()))
+
+    def find(
+        self, body: str, country: str | None, mode: MatchMode
+    ) -> tuple[_Entry, MatchMode, str | None] | None:
+        """The entry a body is, how it was found, and in which country's layer."""
+        layers = self._of_country.get(country or "", self._base)
+        key = exact(body)
+        for where, layer in layers:
+            if entry := layer.exact.get(key):
+                return entry, MatchMode.EXACT, where
+        if mode is MatchMode.EXACT:
+            return None
+        key = tolerant(body)
+        for where, layer in layers:
+            if entry := layer.tolerant.get(key):
+                return entry, MatchMode.TOLERANT, where
+        return None
+
+
 class Policy:
-    """A configuration compiled for matching: each part when first used, then asked for ever."""
+    """A configuration compiled for matching, when first asked; equal keywords are shared."""
 
     def __init__(self, config: OptOutConfig) -> None:
         self.config = config
-        self._of_country: dict[str | None, tuple[_Layer, ...]] = {}
 
     @cached_property
-    def _base(self) -> tuple[_Layer, ...]:
-        """Standard, then the language sets: two layers, as the second is often many services'."""
-        languages = tuple((tag, _frozen(kinds)) for tag, kinds in self.config.languages.items())
-        standard = _layer(None, ((None, _frozen(standard_sets(self.config))),))
-        return (standard, _layer(None, languages)) if languages else (standard,)
-
-    @cached_property
-    def _reserved(self) -> _Layer:
-        standard = standard_sets(self.config)
-        reserved = tuple(
-            (kind, KeywordSet(words, standard[kind].reply)) for kind, words in RESERVED.items()
+    def _lookup(self) -> _Lookup:
+        config = self.config
+        key = (
+            _kinds_of(standard_sets(config)),
+            _languages_of(config.languages),
+            tuple(
+                (country, override.country_fallback, _languages_of(override.languages))
+                for country, override in config.countries.items()
+            ),
         )
-        return _layer(None, ((None, reserved),))
-
-    def _layers(self, country: str | None) -> tuple[_Layer, ...]:
-        layers = self._of_country.get(country)
-        if layers is None:
-            override = self.config.countries.get(country or "")
-            if override is None:
-                return self._base
-            own = _override_layer(country, override)
-            layers = (own, *(self._base if override.country_fallback else (self._reserved,)))
-            self._of_country[country] = layers
-        return layers
-
-    @cached_property
-    def _sieves(self) -> tuple[tuple[frozenset[str], ...], tuple[frozenset[str], ...]]:
-        """Cores and ends of all layers; those of all countries as one."""
-        own = [_override_layer(*item) for item in self.config.countries.items()]
-        cores = [layer.cores for layer in self._base]
-        ends = [layer.ends for layer in self._base]
-        if own:
-            cores.append(frozenset[str]().union(*(layer.cores for layer in own)))
-            ends.append(frozenset[str]().union(*(layer.ends for layer in own)))
-        return tuple(cores), tuple(ends)
+        found = _lookups.get(key)
+        if found is None:
+            found = _lookups[key] = _Lookup(*key)
+        return found
 
     @property
     def asks_country(self) -> bool:
@@ -150,12 +179,8 @@ class Policy:
 
     def may_match(self, body: str) -> bool:
         """Whether ``match`` could find anything: False is certain, and cheap."""
-        cores, ends = self._sieves
-        sieve, sign = (cores, core_of(body)) if body.isascii() else (ends, ends_of(body))
-        for signs in sieve:  # noqa: SIM110 - asked for every message, twice as fast as any()
-            if sign in signs:
-                return True
-        return False
+        lookup = self._lookup
+        return core_of(body) in lookup.cores if body.isascii() else ends_of(body) in lookup.ends
 
     def match(self, body: str, country: str | None) -> Match | None:
         """Find the keyword a whole body is, in the recipient's country (R14, R16).
@@ -164,18 +189,19 @@ class Policy:
             body: the text as received.
             country: ISO 3166-1 alpha-2, or None where it is not known.
         """
-        layers = self._layers(country)
-        key = exact(body)
-        for layer in layers:
-            if found := layer.exact.get(key):
-                return found
-        if self.config.match is MatchMode.EXACT:
+        found = self._lookup.find(body, country, self.config.match)
+        if found is None:
             return None
-        key = tolerant(body)
-        for layer in layers:
-            if found := layer.tolerant.get(key):
-                return found
-        return None
+        entry, tier, where = found
+        reply = self._sets_of(where, entry.language)[entry.kind].reply
+        return Match(entry.kind, entry.keyword, entry.key, tier, entry.language, where, reply)
+
+    def _sets_of(self, country: str | None, language: str | None) -> KeywordSets:
+        if language is None:
+            return {**STANDARD, **self.config.standard}
+        if country is None:
+            return self.config.languages[language]
+        return self.config.countries[country].languages[language]
 
 
 def standard_sets(config: OptOutConfig) -> KeywordSets:
@@ -196,34 +222,41 @@ def tolerant_forms(keyword: str) -> tuple[str, ...]:
     return (form, *ALIASES.get(form, ())) if form else ()
 
 
-def _frozen(kinds: KeywordSets) -> _Sets:
-    return tuple(kinds.items())
+def _kinds_of(sets: KeywordSets) -> _Kinds:
+    return tuple((kind, given.keywords) for kind, given in sets.items())
 
 
-def _override_layer(country: str | None, override: CountryOverride) -> _Layer:
-    return _layer(country, tuple((tag, _frozen(sets)) for tag, sets in override.languages.items()))
+def _languages_of(languages: Mapping[str, KeywordSets]) -> _Languages:
+    return tuple((tag, _kinds_of(sets)) for tag, sets in languages.items())
 
 
-@lru_cache(maxsize=65_536)
-def _layer(country: str | None, sets: tuple[tuple[str | None, _Sets], ...]) -> _Layer:
-    exact_forms: dict[str, Match] = {}
-    loose_forms: dict[str, Match] = {}
-    for language, kinds in sets:
-        for kind, keyword_set in kinds:
-            for keyword in keyword_set.keywords:
-                key = exact(keyword)
-                found = Match(
-                    kind, keyword, key, MatchMode.EXACT, language, country, keyword_set.reply
-                )
-                exact_forms.setdefault(key, found)
-                if kind is OptOutType.START:
-                    continue  # a consent is never guessed
-                loose = replace(found, tier=MatchMode.TOLERANT)
-                for form in tolerant_forms(keyword):
-                    loose_forms.setdefault(form, loose)
+# What is compiled lives as long as a configuration that uses it.
+_lookups: WeakValueDictionary[object, _Lookup] = WeakValueDictionary()
+_layers: WeakValueDictionary[_Languages, _Layer] = WeakValueDictionary()
+
+
+def _layer(languages: _Languages) -> _Layer:
+    found = _layers.get(languages)
+    if found is None:
+        found = _layers[languages] = _compiled(languages)
+    return found
+
+
+def _compiled(languages: _Languages) -> _Layer:
+    exact_forms: dict[str, _Entry] = {}
+    loose_forms: dict[str, _Entry] = {}
+    for language, kinds in languages:
+        for kind, keywords in kinds:
+            for keyword in keywords:
+                entry = _Entry(kind, keyword, exact(keyword), language)
+                exact_forms.setdefault(entry.key, entry)
+                if kind is not OptOutType.START:  # a consent is never guessed
+                    for form in tolerant_forms(keyword):
+                        loose_forms.setdefault(form, entry)
     forms = (*exact_forms, *loose_forms)
     cores = frozenset(core_of(form) for form in forms if form.isascii())
     return _Layer(exact_forms, loose_forms, cores, frozenset(map(ends_of, forms)))
 
 
+_RESERVED_ONLY = ((None, _layer(((None, tuple(RESERVED.items())),))),)
 DEFAULT_POLICY = Policy(OptOutConfig())

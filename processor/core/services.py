@@ -21,12 +21,11 @@ class PoolSender:
 
 @dataclass(frozen=True)
 class Service:
-    """A messaging service: its pool, its draft and, once enabled, its active configuration."""
+    """A messaging service: its pool and, once enabled, its active configuration."""
 
     sid: str
     account_sid: str
     senders: tuple[PoolSender, ...]
-    draft: OptOutConfig
     active: OptOutConfig | None  # None: AOO is not enabled, default handling answers (R3)
     version: int
 
@@ -59,10 +58,6 @@ class Directory:
             for sender in service.senders
         }
         self._handlings: dict[tuple[str, str | None, str], Handling] = {}
-
-    def with_service(self, sid: str, service: Service | None) -> Directory:
-        """A directory in which one service is as given, or gone where ``service`` is None."""
-        return self.with_services({sid: service})
 
     def with_services(self, changed: Mapping[str, Service | None]) -> Directory:
         """A directory in which the services named are as given, or gone where None."""

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from processor.core.configuration import pool_problems, problems_of
+from processor.core.normalise import exact
+from processor.core.policy import RESERVED
 from processor.keywords.load import tag_of
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reason
-from processor.wire.services import config_of, service_of
+from processor.wire.services import config_of
 from schemas.messaging_service import MessagingService, ServiceDocument
 
 
@@ -101,35 +103,30 @@ def apply(
     Applying the same document again changes nothing.
     """
     changed: dict[str, MessagingService] = {}
-    sids: list[str] = []
+    sids: dict[str, None] = {}
     problems: list[str] = []
+    named = {(model.account_sid, model.friendly_name): sid for sid, model in stored.items()}
     for index, given in enumerate(documents):
         document, wrong = read_document(given)
         name = given.get("friendly_name") if isinstance(given, dict) else None
         place = f"service {index + 1}" + (f" ({name})" if name else "")
         if document:
             wrong = [f"opt_out.{problem}" for problem in problems_of(config_of(document.opt_out))]
-            sid = document.sid or _sid_of(document, stored) or new_sid()
+            known = named.get((document.account_sid, document.friendly_name))
+            sid = document.sid or known or new_sid()
+            named[document.account_sid, document.friendly_name] = sid
             before = stored.get(sid)
             wrong += _refusals(document, before)
             if sid in sids:
-                wrong.append(f"sid: {sid} is described twice")
-            sids.append(sid)
+                wrong.append(f"sid: {sid} is described twice; services of one name need one each")
+            sids[sid] = None
             after = _merged(document, sid, before, now)
             if after is not before:
                 changed[sid] = after
         problems += [f"{place}: {problem}" for problem in wrong]
     every = {**stored, **changed}
-    problems += pool_problems([service_of(model) for model in every.values()])
-    return Applied({} if problems else changed, sids, problems)
-
-
-def _sid_of(document: ServiceDocument, stored: Mapping[str, MessagingService]) -> str | None:
-    for sid, model in stored.items():
-        same = (model.account_sid, model.friendly_name)
-        if same == (document.account_sid, document.friendly_name):
-            return sid
-    return None
+    problems += pool_problems(every.values())
+    return Applied({} if problems else changed, list(sids), problems)
 
 
 def _refusals(document: ServiceDocument, before: MessagingService | None) -> list[str]:
@@ -142,6 +139,14 @@ def _refusals(document: ServiceDocument, before: MessagingService | None) -> lis
         refused.append(
             "opt_out.enabled: Advanced Opt-Out is enabled, and only an operator may disable it"
         )
+    had, has = config_of(before.opt_out).standard, config_of(document.opt_out).standard
+    for kind in had.keys() & has.keys():
+        kept = {exact(keyword) for keyword in has[kind].keywords}
+        refused += [
+            f"opt_out.standard.{kind}.keywords: {word!r} was removed; it always is a keyword"
+            for word in RESERVED[kind]
+            if word not in kept and word in map(exact, had[kind].keywords)
+        ]
     return refused
 
 

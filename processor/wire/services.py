@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
+
+import msgspec
 
 from processor.core.messages import OptOutType, SenderType, sender_type_of
 from processor.core.policy import (
@@ -38,12 +41,15 @@ def config_of(model: OptOut) -> OptOutConfig:
 
 def service_of(model: MessagingService) -> Service:
     """The core value of a stored service."""
+    return _service(model, config_of(model.active) if model.active else None)
+
+
+def _service(model: MessagingService, active: OptOutConfig | None) -> Service:
     return Service(
         sid=model.sid,
         account_sid=model.account_sid,
         senders=pool_of(model),
-        draft=config_of(model.opt_out),
-        active=config_of(model.active) if model.active else None,
+        active=active,
         version=model.version,
     )
 
@@ -70,9 +76,63 @@ def write_stored(model: MessagingService) -> bytes:
     return model.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
+def read_service(value: bytes) -> Service:
+    """The core value of a value of `messaging-services.v1`; raises pydantic's ``ValidationError``.
+
+    Thousands of services say much the same in each language and country: what is byte for byte the
+    same is read once, and is one object in memory.
+    """
+    try:
+        return _read_in_parts(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return service_of(read_stored(value))  # which says what is wrong, and where
+
+
+_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_NOTHING = msgspec.Raw(b"{}")
+
+
+def _read_in_parts(value: bytes) -> Service:
+    top = _parts(value)
+    draft, active = top.pop("opt_out", _NOTHING), top.pop("active", msgspec.Raw(b"null"))
+    model = MessagingService.model_validate_json(msgspec.json.encode(top))
+    in_force = None if bytes(active) == b"null" else _config_in_parts(active)
+    if bytes(draft) != bytes(active):
+        _config_in_parts(draft)  # a record is good or bad as a whole
+    return _service(model, in_force)
+
+
+def _config_in_parts(raw: msgspec.Raw) -> OptOutConfig:
+    rest = _parts(raw)
+    standard = rest.pop("standard", _NOTHING)
+    languages = _parts(rest.pop("languages", _NOTHING))
+    countries = _parts(rest.pop("countries", _NOTHING))
+    return replace(
+        config_of(OptOut.model_validate_json(msgspec.json.encode(rest))),
+        standard=_part(_object("standard", standard)).standard,
+        languages={
+            tag: _part(_object("languages", _object(tag, kinds))).languages[tag]
+            for tag, kinds in languages.items()
+        },
+        countries={
+            country: _part(_object("countries", _object(country, override))).countries[country]
+            for country, override in countries.items()
+        },
+    )
+
+
+def _object(key: str, value: msgspec.Raw | bytes) -> bytes:
+    return b"{%b:%b}" % (msgspec.json.encode(key), bytes(value))
+
+
+@lru_cache(maxsize=65_536)
+def _part(value: bytes) -> OptOutConfig:
+    return config_of(OptOut.model_validate_json(value))
+
+
 def _sets(kinds: KeywordSetModels) -> KeywordSets:
     return {
-        OptOutType(kind): _keyword_set(tuple(model.keywords), model.reply)
+        OptOutType(kind): _keyword_set(_keywords(tuple(model.keywords)), model.reply)
         for kind, model in kinds.items()
     }
 
@@ -81,3 +141,8 @@ def _sets(kinds: KeywordSetModels) -> KeywordSets:
 def _keyword_set(keywords: tuple[str, ...], reply: str) -> KeywordSet:
     """Equal ones are the same one: thousands of services have few different ones."""
     return KeywordSet(keywords, reply)
+
+
+@lru_cache(maxsize=65_536)
+def _keywords(keywords: tuple[str, ...]) -> tuple[str, ...]:
+    return keywords

@@ -112,7 +112,7 @@ def test_r4_the_active_configuration_answers_for_every_sender(sender: str) -> No
 
 def test_r12_a_handling_carries_the_version_of_its_service() -> None:
     before = Directory([a_service(version=8)])
-    after = before.with_service(SERVICE, a_service(version=9))
+    after = before.with_services({SERVICE: a_service(version=9)})
     versions = [
         directory.handling(ACCOUNT, None, LONG_CODE).config_version for directory in (before, after)
     ]
@@ -131,5 +131,7 @@ def test_a_directory_is_replaced_and_never_altered() -> None:
 
 
 def test_a_sender_that_leaves_the_pool_is_handled_by_default() -> None:
-    directory = Directory([a_service(LONG_CODE)]).with_service(SERVICE, a_service(OTHER_LONG_CODE))
+    directory = Directory([a_service(LONG_CODE)]).with_services(
+        {SERVICE: a_service(OTHER_LONG_CODE)}
+    )
     assert directory.handling(ACCOUNT, None, LONG_CODE) == default_handling()

@@ -193,3 +193,12 @@ def test_the_sieve_passes_what_has_a_keywords_core_or_its_ends(body: str, may_ma
 def test_the_sieve_knows_the_words_of_every_country() -> None:
     assert Policy(a_config()).may_match("alto")
     assert Policy(a_config(languages={"fr": sets("fr", stop="arrêt")})).may_match("ARRET.")
+
+
+def test_configurations_that_differ_in_replies_share_what_is_compiled() -> None:
+    one, other = Policy(a_config()), Policy(a_config(standard=sets("other", stop="stop, end")))
+    same = Policy(a_config(languages={"es": sets("ours", stop="baja", start="alta", help="ayuda")}))
+    assert who(same, "baja") == ("baja", "ours STOP")
+    assert who(one, "baja") == ("baja", "es STOP")
+    assert same._lookup is one._lookup
+    assert other._lookup is not one._lookup

@@ -8,12 +8,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from processor.core.messages import SenderType
 from processor.core.policy import CountryOverride, MatchMode, OptOutConfig
 from processor.core.services import PoolSender, Service
+from processor.wire.json_values import reason
 from processor.wire.service_documents import Applied, apply, disabled, enabled, read_document
-from processor.wire.services import config_of, read_stored, service_of, write_stored
+from processor.wire.services import (
+    config_of,
+    read_service,
+    read_stored,
+    service_of,
+    write_stored,
+)
 from schemas.messaging_service import MessagingService, OptOut
 from tests.builders import (
     ACCOUNT,
@@ -54,7 +62,7 @@ def stored(*documents: dict[str, Any]) -> Mapping[str, MessagingService]:
 
 def test_r5_aoo_starts_disabled_and_the_draft_is_kept() -> None:
     (model,) = stored(a_document(opt_out={"languages": {"es": BAJA}})).values()
-    draft = OptOutConfig(languages={"es": sets("es", stop="baja")})
+    assert config_of(model.opt_out) == OptOutConfig(languages={"es": sets("es", stop="baja")})
     assert service_of(model) == Service(
         sid=SERVICE,
         account_sid=ACCOUNT,
@@ -62,7 +70,6 @@ def test_r5_aoo_starts_disabled_and_the_draft_is_kept() -> None:
             PoolSender(LONG_CODE, SenderType.LONG_CODE),
             PoolSender(SHORT_CODE, SenderType.SHORT_CODE),
         ),
-        draft=draft,
         active=None,
         version=1,
     )
@@ -72,7 +79,7 @@ def test_r5_enabling_makes_the_draft_active_in_one_step() -> None:
     (before,) = stored(a_document(opt_out={"languages": {"es": BAJA}})).values()
     after = enabled(before, now=LATER)
     assert (after.active, after.opt_out.enabled, after.version) == (after.opt_out, True, 2)
-    assert service_of(after).active == service_of(before).draft
+    assert service_of(after).active == config_of(before.opt_out)
 
 
 def test_r5_a_save_of_a_draft_has_no_effect_and_counts() -> None:
@@ -127,6 +134,77 @@ def test_r10_problems_of_every_document_are_returned_at_once_and_nothing_is_appl
             " digits, rcs: and an agent, or a name of up to 11 characters",
         ],
     )
+
+
+ACTIVE = a_document(
+    opt_out={
+        "enabled": True,
+        "standard": {"STOP": {"keywords": ["stop", "end"], "reply": "standard STOP"}},
+        "languages": {"es": BAJA},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("opt_out", "problem"),
+    [
+        (
+            {"languages": {"es": BAJA, "pt": BAJA}},
+            "opt_out.languages.pt.STOP.keywords: 'baja' is 'baja' of languages.es.STOP; a keyword"
+            " has one meaning",
+        ),
+        (
+            {"standard": {"STOP": {"keywords": ["end"], "reply": "standard STOP"}}},
+            "opt_out.standard.STOP.keywords: 'stop' was removed; it always is a keyword",
+        ),
+        (
+            {"languages": {"es": {"STOP": {"keywords": [], "reply": "es STOP"}}}},
+            "opt_out.languages.es.STOP.keywords: empty; leave STOP out to have the usual words",
+        ),
+        (
+            {"languages": {"Klingon": BAJA}},
+            "opt_out.languages.Klingon: unknown language; say one of the 41 by tag (es) or name"
+            " (Spanish)",
+        ),
+        (
+            {"countries": {"XX": {"languages": {"es": BAJA}}}},
+            "opt_out.countries.XX: unknown country; ISO 3166 has two capital letters for each",
+        ),
+        (
+            {"languages": {"es": {"STOP": {"keywords": ["baja"], "reply": "x" * 321}}}},
+            "opt_out.languages.es.STOP.reply: String should have at most 320 characters",
+        ),
+        (
+            {
+                "match": "exact",
+                "languages": {"es": {"STOP": {"keywords": ["no mas"], "reply": "es STOP"}}},
+            },
+            "opt_out.languages.es.STOP.keywords: 'no mas' has white space within; match: exact"
+            " allows none",
+        ),
+    ],
+)
+def test_r7_r9_r10_a_bad_save_is_refused_with_its_place_and_what_is_active_stays(
+    opt_out: dict[str, Any], problem: str
+) -> None:
+    applied = laid_over(stored(ACTIVE), a_document(opt_out={"enabled": True, **opt_out}))
+    assert applied.changed == {}
+    assert applied.problems == [f"service 1 (Clinic reminders): {problem}"]
+
+
+def test_r7_a_reserved_word_that_never_was_in_the_list_is_added_not_asked_for() -> None:
+    halt = {"standard": {"STOP": {"keywords": ["halt"], "reply": "standard STOP"}}}
+    [model] = stored(a_document(opt_out=halt)).values()
+    assert laid_over({SERVICE: model}, a_document(opt_out=halt)) == Applied({}, [SERVICE], [])
+
+
+def test_two_services_of_one_name_need_a_sid_each() -> None:
+    nameless = {name: value for name, value in a_document().items() if name != "sid"}
+    applied = laid_over({}, nameless, nameless)
+    assert applied.problems == [
+        f"service 2 (Clinic reminders): sid: {OTHER_SERVICE} is described twice; services of one"
+        " name need one each"
+    ]
 
 
 def test_a_service_of_another_account_is_not_touched() -> None:
@@ -222,6 +300,70 @@ def test_a_stored_service_is_read_as_it_was_written() -> None:
     ).values()
     assert read_stored(write_stored(model)) == model
     assert json.loads(write_stored(model))["version"] == 1
+
+
+def as_stored(**changes: Any) -> bytes:
+    model = {**a_document(), "version": 1, "updated_at": "2026-11-02T12:00:00.000Z"}
+    return json.dumps(model | changes).encode()
+
+
+RULES = {
+    "match": "exact",
+    "repeat_reply": "always",
+    "help_when_blocked": ["rcs"],
+    "standard": {"STOP": {"keywords": " stop,end,, ", "reply": "standard STOP"}},
+    "languages": {"es": BAJA, "pt": {}},
+    "countries": {"MX": {"country_fallback": False, "languages": {"es": BAJA}}},
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"active": None, "opt_out": RULES},
+        {"active": RULES, "opt_out": RULES},
+        {"active": RULES, "opt_out": {}, "unknown": {"es": 1}},
+        {"senders": [{"address": SHORT_CODE, "registered": BAJA}], "active": {"unknown": 1}},
+    ],
+)
+def test_a_service_read_in_parts_is_the_one_read_whole(changes: dict[str, Any]) -> None:
+    value = as_stored(**changes)
+    assert read_service(value) == service_of(read_stored(value))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"active": []},
+        {"active": {"languages": None}},
+        {"opt_out": {"languages": {"es": {"STOP": {"keywords": "x"}}}}, "active": RULES},
+        {"active": {"languages": {'es":{}},"x': BAJA}}},
+        {"active": {"languages": {"es": {"STOP": {"keywords": ["x" * 35], "reply": "y"}}}}},
+        {"active": {"countries": {"mx": {"languages": {"es": BAJA}}}}},
+        {"version": 0},
+    ],
+)
+def test_a_service_refused_whole_is_refused_in_parts_for_the_same_reason(
+    changes: dict[str, Any],
+) -> None:
+    with pytest.raises(ValidationError) as whole:
+        read_stored(as_stored(**changes))
+    with pytest.raises(ValidationError) as parts:
+        read_service(as_stored(**changes))
+    assert reason(parts.value) == reason(whole.value)
+
+
+def test_services_that_say_the_same_share_it() -> None:
+    one, other = (
+        read_service(as_stored(sid=sid, active=RULES | {"repeat_reply": reply})).active
+        for sid, reply in ((SERVICE, "once"), (OTHER_SERVICE, "always"))
+    )
+    assert one is not None
+    assert other is not None
+    assert one.standard is other.standard
+    assert one.languages["es"] is other.languages["es"]
+    assert one.countries["MX"] is other.countries["MX"]
 
 
 def test_a_language_may_be_said_by_its_english_name() -> None:

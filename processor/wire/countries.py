@@ -5,22 +5,36 @@ from __future__ import annotations
 from functools import lru_cache
 
 import phonenumbers
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
 COUNTRIES: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
 """Every country that has numbers."""
 
+_NORTH_AMERICA = "1"
+_NO_COUNTRY = "001"
+_REGIONS = {str(code): regions for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
 
-@lru_cache(maxsize=65_536)
+
 def country_of(number: str) -> str | None:
     """ISO 3166-1 alpha-2 of a bare E.164 number, None where the plan knows none."""
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
+    for digits in (1, 2, 3):  # no calling code begins another one
+        code = number[1 : 1 + digits]
+        if regions := _REGIONS.get(code):
+            break
+    else:
         return None
-    return phonenumbers.region_code_for_number(parsed) or _shared_plan(parsed)
+    if len(regions) == 1:
+        return None if regions[0] == _NO_COUNTRY else regions[0]
+    if code == _NORTH_AMERICA:
+        # The area code alone decides; a subscriber's number may be too new for the plan's details.
+        return _shared(number[:5] + "2345678")
+    return _shared(number)
 
 
-def _shared_plan(parsed: phonenumbers.PhoneNumber) -> str | None:
-    # A number too new for the plan's details (test numbers, +1555...) still has its country code.
-    region = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
-    return None if region in ("ZZ", "001") else region
+@lru_cache(maxsize=65_536)
+def _shared(number: str) -> str | None:
+    """The country of a number whose calling code several have; their first for one too new."""
+    parsed = phonenumbers.parse(number)
+    return phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(
+        parsed.country_code or 0
+    )

@@ -107,16 +107,19 @@ def core_of(ascii_text: str) -> str:
 
 
 def ends_of(text: str) -> str:
-    """The letters any form of a text begins and ends with, bare of marks; "" where it has none.
+    """The two letters any form of a text begins with and the one it ends with, bare of marks.
 
     Two texts with equal exact or tolerant forms have equal ends: the sieve for texts that are not
-    ASCII, whose forms cost much more.
+    ASCII, whose forms cost much more. A text without letters has none: "".
     """
+    first = ""
     for character in text:
-        if letters := _letters(character):
-            last = next(filter(None, map(_letters, reversed(text))))
-            return letters[0] + last[-1]
-    return ""
+        first += _letters(character)
+        if len(first) > 1:
+            break
+    if not first:
+        return ""
+    return first[:2] + next(filter(None, map(_letters, reversed(text))))[-1]
 
 
 @lru_cache(maxsize=65_536)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from processor.core.messages import InboundMessage
-from processor.wire.json_values import KNOWN_LIMIT, quick_decoder, to_ms
+from processor.wire.json_values import is_number, quick_decoder, remember, to_ms
 from schemas.common import MAX_BODY_CHARACTERS
 from schemas.inbound_message import InboundMessage as Model
 
 _decode = quick_decoder(Model)
-_is_number = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
-# Account, service, sender and country of messages that the model took: few have most messages.
-_known: set[tuple[str, str | None, str, str | None]] = set()
+_accounts: set[str] = set()
+_services: set[str | None] = set()
+_senders: set[str] = set()  # that are no numbers
+_countries: set[str | None] = set()
 
 
 def read(value: bytes) -> Model:
@@ -31,11 +30,14 @@ def read(value: bytes) -> Model:
         return _read_slowly(value)
     sid = quick.message_sid
     if (
-        (quick.account_sid, quick.messaging_service_sid, quick.to, quick.from_country) in _known
+        quick.account_sid in _accounts
+        and quick.messaging_service_sid in _services
+        and (is_number(quick.to) or quick.to in _senders)
+        and quick.from_country in _countries
         and sid.isalnum()
         and sid.isascii()
         and len(sid) <= 64
-        and _is_number(quick.from_)
+        and is_number(quick.from_)
         and len(quick.body) <= MAX_BODY_CHARACTERS
         and 1970 < quick.received_at.year < 9998
         and 0 <= quick.num_media <= 100
@@ -46,9 +48,10 @@ def read(value: bytes) -> Model:
 
 def _read_slowly(value: bytes) -> Model:
     model = Model.model_validate_json(value)
-    if len(_known) >= KNOWN_LIMIT:
-        _known.clear()
-    _known.add((model.account_sid, model.messaging_service_sid, model.to, model.from_country))
+    remember(_accounts, model.account_sid)
+    remember(_services, model.messaging_service_sid)
+    remember(_senders, model.to)
+    remember(_countries, model.from_country)
     return model
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from pydantic import AwareDatetime, BaseModel, ValidationError
@@ -12,9 +13,11 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from processor.errors import RecordError
 from schemas.common import PATTERNS
 
+_T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_VALUE_BYTES = 512 * 1024  # what fits every topic's limit together with headers we add
-KNOWN_LIMIT = 100_000  # combinations a reader remembers, then begins anew
+is_number = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
+_KNOWN_LIMIT = 100_000
 
 
 def quick_decoder(model: type[BaseModel]) -> Callable[[bytes], Any]:
@@ -36,6 +39,16 @@ def quick_decoder(model: type[BaseModel]) -> Callable[[bytes], Any]:
         fields.append((name, kind, msgspec.field(default=default, name=info.alias)))
     made = msgspec.defstruct(model.__name__, fields, kw_only=True, gc=False)
     return msgspec.json.Decoder(made).decode
+
+
+def remember(known: set[_T], value: _T) -> None:
+    """Have a quick reader know a field's value that a model took: few values are in most records.
+
+    A set for each field, as few of their combinations are: thousands of services are one account's.
+    """
+    if len(known) >= _KNOWN_LIMIT:
+        known.clear()
+    known.add(value)
 
 
 def refuse_size(value: bytes | None) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from processor.core.messages import OutboundSend
-from processor.wire.json_values import KNOWN_LIMIT, quick_decoder
+from processor.wire.json_values import is_number, quick_decoder, remember
 from schemas.common import MAX_BODY_CHARACTERS
 from schemas.outbound_message import OutboundMessage as Model
 
 _decode = quick_decoder(Model)
-_is_number = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
-# Account, service, sender and callback of sends that the model took: few have most sends.
-_known: set[tuple[str, str | None, str | None, str | None]] = set()
+_accounts: set[str] = set()
+_services: set[str | None] = set()
+_senders: set[str | None] = set()  # that are no numbers
+_callbacks: set[str | None] = set()
 
 
 def read(value: bytes) -> Model:
@@ -31,13 +30,15 @@ def read(value: bytes) -> Model:
         return _read_slowly(value)
     sid = quick.message_sid
     if (
-        (quick.account_sid, quick.messaging_service_sid, quick.from_, quick.status_callback)
-        in _known
+        quick.account_sid in _accounts
+        and quick.messaging_service_sid in _services
+        and (is_number(quick.from_ or "") or quick.from_ in _senders)
+        and quick.status_callback in _callbacks
         and quick.media_urls is None
         and sid.isalnum()
         and sid.isascii()
         and len(sid) <= 64
-        and _is_number(quick.to)
+        and is_number(quick.to)
         and len(quick.body) <= MAX_BODY_CHARACTERS
         and 1970 < quick.created_at.year < 9998
     ):
@@ -47,9 +48,10 @@ def read(value: bytes) -> Model:
 
 def _read_slowly(value: bytes) -> Model:
     model = Model.model_validate_json(value)
-    if len(_known) >= KNOWN_LIMIT:
-        _known.clear()
-    _known.add((model.account_sid, model.messaging_service_sid, model.from_, model.status_callback))
+    remember(_accounts, model.account_sid)
+    remember(_services, model.messaging_service_sid)
+    remember(_senders, model.from_)
+    remember(_callbacks, model.status_callback)
     return model
 
 

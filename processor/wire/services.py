@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -104,21 +105,31 @@ def _read_in_parts(value: bytes) -> Service:
 
 def _config_in_parts(raw: msgspec.Raw) -> OptOutConfig:
     rest = _parts(raw)
-    standard = rest.pop("standard", _NOTHING)
-    languages = _parts(rest.pop("languages", _NOTHING))
-    countries = _parts(rest.pop("countries", _NOTHING))
+    standard, languages, countries = (
+        bytes(rest.pop(name, _NOTHING)) for name in ("standard", "languages", "countries")
+    )
     return replace(
         config_of(OptOut.model_validate_json(msgspec.json.encode(rest))),
         standard=_part(_object("standard", standard)).standard,
-        languages={
-            tag: _part(_object("languages", _object(tag, kinds))).languages[tag]
-            for tag, kinds in languages.items()
-        },
-        countries={
-            country: _part(_object("countries", _object(country, override))).countries[country]
-            for country, override in countries.items()
-        },
+        languages=_languages(languages),
+        countries=_countries(countries),
     )
+
+
+@lru_cache(maxsize=1_024)  # each may be half a megabyte
+def _languages(value: bytes) -> Mapping[str, KeywordSets]:
+    return {
+        tag: _part(_object("languages", _object(tag, kinds))).languages[tag]
+        for tag, kinds in _parts(value).items()
+    }
+
+
+@lru_cache(maxsize=1_024)
+def _countries(value: bytes) -> Mapping[str, CountryOverride]:
+    return {
+        country: _part(_object("countries", _object(country, override))).countries[country]
+        for country, override in _parts(value).items()
+    }
 
 
 def _object(key: str, value: msgspec.Raw | bytes) -> bytes:

@@ -174,11 +174,15 @@ class _Hosted(Service):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         runtime = self._runtime
-        settle_memory()
         self.add_future(runtime.services.follow())
+        self.add_future(self._settle())
         self.add_future(runtime.watch())
         # Not futures of the service: it would cancel them before they have finished their batch.
         self._running = [asyncio.create_task(lanes.run()) for lanes in runtime.lanes.values()]
+
+    async def _settle(self) -> None:
+        await self._runtime.services.wait_loaded()
+        settle_memory()
 
     async def on_stop(self) -> None:
         for lanes in self._runtime.lanes.values():

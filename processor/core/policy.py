@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from processor.core.messages import OptOutType, SenderType
@@ -87,8 +88,21 @@ class Match:
     reply: str
 
 
-_Kinds = tuple[tuple[OptOutType, tuple[str, ...]], ...]  # the keywords of each kind
-_Languages = tuple[tuple[str | None, _Kinds], ...]
+_T = TypeVar("_T")
+
+
+class _Shape(Generic[_T]):
+    """Keywords without replies; equal ones are the same one, so that comparing costs nothing."""
+
+    __slots__ = ("__weakref__", "value")
+
+    def __init__(self, value: _T) -> None:
+        self.value = value
+
+
+_Kinds = _Shape[tuple[tuple[OptOutType, tuple[str, ...]], ...]]  # the keywords of each kind
+_Languages = _Shape[tuple[tuple[str | None, _Kinds], ...]]
+_Countries = _Shape[tuple[tuple[str, bool, _Languages], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +123,26 @@ class _Layer:
     ends: frozenset[str]  # of all its forms
 
 
+_Layers = tuple[tuple[str | None, _Layer], ...]  # in their order, each with its country
+
+
 class _Lookup:
     """The keywords of a configuration without its replies, which alone differ in most of them."""
 
     def __init__(
         self,
-        standard: _Kinds,
+        standard: _Languages,
         languages: _Languages,
-        countries: tuple[tuple[str, bool, _Languages], ...],
+        countries: _Countries,
     ) -> None:
         # Standard and the languages are two layers, as the second is often many services'.
-        base = [(None, _layer(((None, standard),)))]
-        if languages:
-            base.append((None, _layer(languages)))
-        self._base: tuple[tuple[str | None, _Layer], ...] = tuple(base)
+        base = (standard, languages) if languages.value else (standard,)
+        self._base: _Layers = tuple((None, _layer(each)) for each in base)
         self._of_country = {
             country: ((country, _layer(own)), *(self._base if fallback else _RESERVED_ONLY))
-            for country, fallback, own in countries
+            for country, fallback, own in countries.value
         }
-        layers = {id(layer): layer for _, layer in base}
+        layers = {id(layer): layer for _, layer in self._base}
         layers |= {id(own): own for (_, own), *_ in self._of_country.values()}
         self.cores = frozenset[str]().union(*(layer.cores for layer in layers.values()))
         self.ends = frozenset[str]().union(*(layer.ends for layer in layers.values()))
@@ -153,19 +168,24 @@ class _Lookup:
 class Policy:
     """A configuration compiled for matching, when first asked; equal keywords are shared."""
 
+    __slots__ = ("_compiled", "config")
+
     def __init__(self, config: OptOutConfig) -> None:
         self.config = config
+        self._compiled: _Lookup | None = None
 
-    @cached_property
+    @property
     def _lookup(self) -> _Lookup:
+        if self._compiled is None:
+            self._compiled = self._compile()
+        return self._compiled
+
+    def _compile(self) -> _Lookup:
         config = self.config
         key = (
-            _kinds_of(standard_sets(config)),
+            _standard_of(config),
             _languages_of(config.languages),
-            tuple(
-                (country, override.country_fallback, _languages_of(override.languages))
-                for country, override in config.countries.items()
-            ),
+            _countries_of(config.countries),
         )
         found = _lookups.get(key)
         if found is None:
@@ -179,7 +199,7 @@ class Policy:
 
     def may_match(self, body: str) -> bool:
         """Whether ``match`` could find anything: False is certain, and cheap."""
-        lookup = self._lookup
+        lookup = self._compiled or self._lookup
         return core_of(body) in lookup.cores if body.isascii() else ends_of(body) in lookup.ends
 
     def match(self, body: str, country: str | None) -> Match | None:
@@ -206,13 +226,17 @@ class Policy:
 
 def standard_sets(config: OptOutConfig) -> KeywordSets:
     """The standard layer whole: what is not given is R3's, reserved words are added (R7)."""
-    whole = {}
-    for kind, default in STANDARD.items():
-        given = config.standard.get(kind, default)
-        have = {exact(keyword) for keyword in given.keywords}
-        missing = tuple(word for word in RESERVED[kind] if word not in have)
-        whole[kind] = KeywordSet(missing + given.keywords, given.reply)
-    return whole
+    given = {**STANDARD, **config.standard}
+    return {
+        kind: KeywordSet(_with_reserved(kind, one.keywords), one.reply)
+        for kind, one in given.items()
+    }
+
+
+@lru_cache(maxsize=65_536)
+def _with_reserved(kind: OptOutType, keywords: tuple[str, ...]) -> tuple[str, ...]:
+    have = {exact(keyword) for keyword in keywords}
+    return tuple(word for word in RESERVED[kind] if word not in have) + keywords
 
 
 def tolerant_forms(keyword: str) -> tuple[str, ...]:
@@ -222,17 +246,58 @@ def tolerant_forms(keyword: str) -> tuple[str, ...]:
     return (form, *ALIASES.get(form, ())) if form else ()
 
 
-def _kinds_of(sets: KeywordSets) -> _Kinds:
+# What is compiled lives as long as a configuration that uses it.
+_shapes: WeakValueDictionary[Any, _Shape[Any]] = WeakValueDictionary()
+_layers: WeakValueDictionary[_Languages, _Layer] = WeakValueDictionary()
+_lookups: WeakValueDictionary[object, _Lookup] = WeakValueDictionary()
+# By the id of what has the shape, which is nothing else's while it is held here.
+_known: dict[int, tuple[object, _Shape[Any]]] = {}
+_KNOWN_LIMIT = 65_536
+
+
+def _shape_of(given: object, make: Callable[[], _T]) -> _Shape[_T]:
+    """The shape of a part of a configuration, which is never altered and may be many services'."""
+    known = _known.get(id(given))
+    if known is None:
+        if len(_known) >= _KNOWN_LIMIT:
+            _known.clear()
+        known = _known[id(given)] = given, _same(make())
+    return known[1]
+
+
+def _same(value: _T) -> _Shape[_T]:
+    shape = _shapes.get(value)
+    if shape is None:
+        shape = _shapes[value] = _Shape(value)
+    return shape
+
+
+def _keywords(sets: KeywordSets) -> tuple[tuple[OptOutType, tuple[str, ...]], ...]:
     return tuple((kind, given.keywords) for kind, given in sets.items())
 
 
+def _kinds_of(sets: KeywordSets) -> _Kinds:
+    return _shape_of(sets, lambda: _keywords(sets))
+
+
 def _languages_of(languages: Mapping[str, KeywordSets]) -> _Languages:
-    return tuple((tag, _kinds_of(sets)) for tag, sets in languages.items())
+    return _shape_of(
+        languages, lambda: tuple((tag, _kinds_of(sets)) for tag, sets in languages.items())
+    )
 
 
-# What is compiled lives as long as a configuration that uses it.
-_lookups: WeakValueDictionary[object, _Lookup] = WeakValueDictionary()
-_layers: WeakValueDictionary[_Languages, _Layer] = WeakValueDictionary()
+def _countries_of(countries: Mapping[str, CountryOverride]) -> _Countries:
+    return _shape_of(
+        countries,
+        lambda: tuple(
+            (country, override.country_fallback, _languages_of(override.languages))
+            for country, override in countries.items()
+        ),
+    )
+
+
+def _standard_of(config: OptOutConfig) -> _Languages:
+    return _shape_of(config.standard, lambda: ((None, _same(_keywords(standard_sets(config)))),))
 
 
 def _layer(languages: _Languages) -> _Layer:
@@ -245,8 +310,8 @@ def _layer(languages: _Languages) -> _Layer:
 def _compiled(languages: _Languages) -> _Layer:
     exact_forms: dict[str, _Entry] = {}
     loose_forms: dict[str, _Entry] = {}
-    for language, kinds in languages:
-        for kind, keywords in kinds:
+    for language, kinds in languages.value:
+        for kind, keywords in kinds.value:
             for keyword in keywords:
                 entry = _Entry(kind, keyword, exact(keyword), language)
                 exact_forms.setdefault(entry.key, entry)
@@ -258,5 +323,5 @@ def _compiled(languages: _Languages) -> _Layer:
     return _Layer(exact_forms, loose_forms, cores, frozenset(map(ends_of, forms)))
 
 
-_RESERVED_ONLY = ((None, _layer(((None, tuple(RESERVED.items())),))),)
+_RESERVED_ONLY: _Layers = ((None, _layer(_Shape(((None, _Shape(tuple(RESERVED.items()))),)))),)
 DEFAULT_POLICY = Policy(OptOutConfig())

@@ -46,6 +46,9 @@ class Handling:
     config_version: int | None  # None where no service is known (R12)
 
 
+_KEPT = 100_000  # handlings: senders nobody knows must not fill the memory
+
+
 class Directory:
     """Every service by its sid and by the senders of its pool; replaced whole, never altered."""
 
@@ -57,7 +60,9 @@ class Directory:
             for service in self.services.values()
             for sender in service.senders
         }
-        self._handlings: dict[tuple[str, str | None, str], Handling] = {}
+        # In two steps, as few have all the messages: what is asked most stays near the processor.
+        self._handlings: dict[tuple[str, str | None], dict[str, Handling]] = {}
+        self._kept = 0
 
     def with_services(self, changed: Mapping[str, Service | None]) -> Directory:
         """A directory in which the services named are as given, or gone where None."""
@@ -81,12 +86,15 @@ class Directory:
 
     def handling(self, account_sid: str, named: str | None, sender: str) -> Handling:
         """How a message to ``sender`` is handled; kept, as few senders get most messages."""
-        key = (account_sid, named, sender)
-        handling = self._handlings.get(key)
+        of_senders = self._handlings.get((account_sid, named))
+        handling = of_senders.get(sender) if of_senders is not None else None
         if handling is None:
-            if len(self._handlings) >= 100_000:  # senders nobody knows must not fill the memory
+            if self._kept >= _KEPT:
                 self._handlings.clear()
-            handling = self._handlings[key] = self._find_handling(*key)
+                self._kept = 0
+            handling = self._find_handling(account_sid, named, sender)
+            self._handlings.setdefault((account_sid, named), {})[sender] = handling
+            self._kept += 1
         return handling
 
     def _find_handling(self, account_sid: str, named: str | None, sender: str) -> Handling:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from processor import config
 from processor.config import Settings
 from processor.errors import ConfigError, RetryableError
-from tests.bench import block_list, installations, load, report
+from tests.bench import block_list, installations, load, report, services
 from tests.bench.installations import INPUTS, OUTPUTS, Input, Installations
 from tests.bench.jobs import ROLES, Broken, Job, Role, live, measure
 from tests.bench.latency import RATES, latency
@@ -34,7 +34,9 @@ class Plan:
     messages: int
     repeats: int
     blocked: int
+    services: int
     latency_s: float  # 0: not at all
+    roles: Sequence[Role]
 
 
 @click.command()
@@ -53,26 +55,50 @@ class Plan:
     show_default=True,
     help="Recipients on the block list.",
 )
+@click.option(
+    "--services",
+    type=click.IntRange(100, 1_000_000),
+    default=10_000,
+    show_default=True,
+    help="Each of 41 languages and 50 countries; 86 KB in its topic.",
+)
 @click.option("--latency/--no-latency", "with_latency", default=True, show_default=True)
 @click.option("--quick", is_flag=True, help="A small run, to see that it works.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write figures here.")
+@click.option(
+    "--lane",
+    "roles",
+    type=click.Choice(ROLES),
+    multiple=True,
+    default=ROLES,
+    help="Only this one; may be given several times. Default: all.",
+)
 @click.option("--profile", type=click.Choice(ROLES), help="Only profile one run of this lane.")
 def main(
     messages: int,
     repeats: int,
     blocked: int,
+    services: int,
     with_latency: bool,
     quick: bool,
     json_file: Path | None,
+    roles: tuple[Role, ...],
     profile: Role | None,
 ) -> None:
     """Measure throughput, memory and latency on this machine.
 
     Ends with 1 only where something broke; a goal that is not met is a figure like any other.
     """
-    plan = Plan(messages, repeats, blocked, 10.0 if with_latency else 0.0)
+    plan = Plan(messages, repeats, blocked, services, 10.0 if with_latency else 0.0, roles)
     if quick:
-        plan = Plan(min(messages, 100_000), 1, min(blocked, 50_000), 4.0 if with_latency else 0.0)
+        plan = Plan(
+            messages=min(messages, 100_000),
+            repeats=1,
+            blocked=min(blocked, 50_000),
+            services=min(services, 500),
+            latency_s=4.0 if with_latency else 0.0,
+            roles=roles,
+        )
     try:
         figures = asyncio.run(_run(config.load(), plan, profile))
     except (Broken, ConfigError, RetryableError, KafkaError, RedisError) as error:
@@ -86,7 +112,9 @@ def main(
 
 async def _run(settings: Settings, plan: Plan, profile: Role | None) -> report.Figures:
     logging.basicConfig(level=logging.WARNING)
-    figures = report.Figures(await report.versions(settings), plan.blocked, plan.messages)
+    figures = report.Figures(
+        await report.versions(settings), plan.blocked, plan.messages, plan.services
+    )
     async with installations.installations(settings) as made:
         bench = _Bench(plan, figures, made)
         if profile:
@@ -94,10 +122,10 @@ async def _run(settings: Settings, plan: Plan, profile: Role | None) -> report.F
             await bench.measure(profile, 1, profile=True)
             return figures
         rates = RATES if plan.latency_s else ()
-        await bench.prepare(ROLES, repeats=plan.repeats, rates=rates)
-        await bench.measure("passthrough", _WARM_UP, counted=False)
+        await bench.prepare(plan.roles, repeats=plan.repeats, rates=rates)
+        await bench.measure(plan.roles[0], _WARM_UP, counted=False)
         for number in range(1, plan.repeats + 1):
-            for role in ROLES:
+            for role in plan.roles:
                 await bench.measure(role, number)
         for rate in rates:
             await bench.latency(rate)
@@ -130,12 +158,9 @@ class _Bench:
         for role in roles:
             for number in range(1, repeats + 1):
                 self._places[role, number] = await self._made.add(f"{role}{number}", OUTPUTS[role])
-        if "passthrough" in roles:
-            self._places["passthrough", _WARM_UP] = await self._made.add(
-                "warm-up", OUTPUTS["passthrough"]
-            )
+        self._places[roles[0], _WARM_UP] = await self._made.add("warm-up", OUTPUTS[roles[0]])
         for rate in rates:
-            topics = ("inbound_messages", *OUTPUTS["match"])
+            topics = ("messaging_services", "inbound_messages", *OUTPUTS["match"])
             self._places["match", rate] = await self._made.add(f"latency{rate}", topics)
         await self._made.wait_ready()
         for name, settings in inputs.items():
@@ -155,6 +180,11 @@ class _Bench:
                 expected = await load.write_inbound(settings, count)
                 del expected["dead_letters"]  # it knows none
                 self._loads["faust"] = _Load(prefix, count, expected)
+            case "one_service" | "many_services":
+                some = services.one() if name == "one_service" else services.many(plan.services)
+                _say(f"writing {len(some):,} services and {plan.messages:,} messages to them")
+                expected = await services.fill(settings, some, plan.messages)
+                self._loads[name] = _Load(prefix, plan.messages, expected)
             case "outbound":
                 _say(f"blocking {plan.blocked:,} recipients")
                 self._figures.memory = await block_list.fill(settings, plan.blocked)
@@ -200,6 +230,8 @@ def _inputs_of(roles: Sequence[Role]) -> list[Input]:
         "passthrough": "inbound",
         "match": "inbound",
         "gate": "outbound",
+        "one_service": "one_service",
+        "many_services": "many_services",
         "faust": "few_inbound",
     }
     return list(dict.fromkeys(names[role] for role in roles))

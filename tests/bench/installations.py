@@ -24,19 +24,24 @@ PARTITIONS = 12
 _CHUNK = 10_000
 
 # What each needs: fewer topics than an installation has, as a broker is slow while it makes them.
-Input = Literal["inbound", "outbound", "few_inbound"]
+Input = Literal["inbound", "outbound", "few_inbound", "one_service", "many_services"]
 INPUTS: Mapping[Input, tuple[str, ...]] = {
-    "inbound": ("inbound_messages",),
-    "outbound": ("outbound_messages", "block_list"),
+    "inbound": ("messaging_services", "inbound_messages"),
+    "outbound": ("messaging_services", "outbound_messages", "block_list"),
     "few_inbound": ("inbound_messages",),
+    "one_service": ("messaging_services", "inbound_messages"),
+    "many_services": ("messaging_services", "inbound_messages"),
 }
+_MATCH = (
+    *("consent_commands", "block_list", "block_changes"),
+    *("reply_sends", "opt_out_notifications", "dead_letters"),
+)
 OUTPUTS: Mapping[Role, tuple[str, ...]] = {
     "passthrough": ("allowed_sends",),
-    "match": (
-        *("consent_commands", "messaging_services", "block_list", "block_changes"),
-        *("reply_sends", "opt_out_notifications", "dead_letters"),
-    ),
-    "gate": ("messaging_services", "allowed_sends", "message_statuses", "dead_letters"),
+    "match": _MATCH,
+    "one_service": _MATCH,
+    "many_services": _MATCH,
+    "gate": ("allowed_sends", "message_statuses", "dead_letters"),
     "faust": ("block_changes", "reply_sends", "opt_out_notifications"),
 }
 

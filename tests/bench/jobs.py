@@ -9,12 +9,12 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import orjson
 
-Role = Literal["passthrough", "match", "gate", "faust"]
-ROLES: tuple[Role, ...] = ("passthrough", "match", "gate", "faust")
+Role = Literal["passthrough", "match", "gate", "one_service", "many_services", "faust"]
+ROLES: tuple[Role, ...] = get_args(Role)  # the services' two are match lanes
 READY = b"ready\n"
 _READY_S = 60.0
 _MEASURED_S = 600.0
@@ -30,7 +30,7 @@ class Job:
 
     role: Role
     prefix: str  # of its own installation: group, outputs, and the block list that match writes
-    source_prefix: str  # of the one that holds the load, and the block list that a gate reads
+    source_prefix: str  # of the one that holds load, services, and the block list a gate reads
     records: int  # how many there are to read; 0: work until SIGTERM
     profile: bool = False
 
@@ -44,6 +44,8 @@ class Measured:
     cpu_seconds: float  # of the process, meanwhile
     batches: int
     peak_rss_mb: float
+    services_s: float = 0.0  # until the configuration was loaded
+    services_rss_mb: float = 0.0  # what the process grew by meanwhile
 
     @property
     def per_second(self) -> float:

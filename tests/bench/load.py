@@ -27,7 +27,7 @@ SENDER = Sender(ACCOUNT, None, LONG_CODE)  # in no service: default handling ans
 SEED = 20
 KEYWORD_SHARE = 0.02
 _RECIPIENTS = 1_000_000
-_AT_MS = 1_767_225_600_000
+AT_MS = 1_767_225_600_000
 _CHUNK = 5_000
 
 Counts = dict[str, int]  # topic, without prefix and version, to records
@@ -43,8 +43,8 @@ async def write_inbound(settings: Settings, count: int) -> Counts:
     made = traffic(keyword_share=KEYWORD_SHARE)
     hits: list[Hit] = []
     async with bulk_writer(settings, Topics.under(settings.topic_prefix).inbound_messages) as out:
-        for size in _chunks(count):
-            records = made.inbound(size, _AT_MS)
+        for size in chunks(count):
+            records = made.inbound(size, AT_MS)
             await out.send(records)
             hits += hits_of(value for _, value in records)
     return expected(hits)
@@ -55,8 +55,8 @@ async def write_sends(settings: Settings, count: int, *, blocked: int) -> Counts
     made = traffic(keyword_share=0, recipients=recipients_of(blocked))
     refused = 0
     async with bulk_writer(settings, Topics.under(settings.topic_prefix).outbound_messages) as out:
-        for size in _chunks(count):
-            records = made.sends(size, _AT_MS)
+        for size in chunks(count):
+            records = made.sends(size, AT_MS)
             await out.send(records)
             refused += sum(is_blocked(key) for key, _ in records)
     return {"allowed_sends": count - refused, "message_statuses": refused, "dead_letters": 0}
@@ -90,7 +90,7 @@ def _matches(body: str) -> bool:
     return DEFAULT_POLICY.match(body, None) is not None
 
 
-def _chunks(count: int) -> Iterator[int]:
+def chunks(count: int) -> Iterator[int]:
     while count > 0:
         yield min(count, _CHUNK)
         count -= _CHUNK

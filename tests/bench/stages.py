@@ -55,6 +55,8 @@ class Start:
         self.began = 0.0  # monotonic seconds; the first record read
         self.cpu_began = 0.0
         self.batches = 0
+        self.services_s = 0.0
+        self.services_rss_mb = 0.0
         self.processed_at: dict[int, float] = {}  # partition to when its last batch was processed
         self._taken: set[int] = set()
 
@@ -117,7 +119,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
             def make(partition: int) -> Stage:
                 return Passthrough(topics.allowed_sends)
 
-        case "match":
+        case "match" | "one_service" | "many_services":
             sources.append(topics.consent_commands)
 
             def make(partition: int) -> Stage:

@@ -6,7 +6,6 @@ import asyncio
 import cProfile
 import logging
 import pstats
-import resource
 import signal
 import sys
 import time
@@ -17,6 +16,8 @@ from processor import config
 from processor.app import Runtime, settle_memory
 from processor.config import Settings
 from processor.kafka.lanes import Lanes
+from processor.kafka.services_topic import ServicesTopic
+from processor.wire.topics import Topics
 from tests.bench import faust_agent
 from tests.bench.installations import PARTITIONS
 from tests.bench.jobs import READY, Job, Measured
@@ -24,19 +25,17 @@ from tests.bench.stages import Start, lanes, source_of
 
 _POLL_S = 0.01
 _TOP = 25
+_PROFILER = cProfile.Profile()
 
 
 def main() -> None:
     """Do the job of the command line and print what was measured as the last line."""
     logging.basicConfig(level=logging.WARNING)
     job = Job(**orjson.loads(sys.argv[1]))
-    profiler = cProfile.Profile()
-    if job.profile:
-        profiler.enable()
     measured = asyncio.run(_faust(job) if job.role == "faust" else _lanes(job))
-    profiler.disable()
+    _PROFILER.disable()
     if job.profile:
-        pstats.Stats(profiler).sort_stats("tottime").print_stats(_TOP)
+        pstats.Stats(_PROFILER).sort_stats("tottime").print_stats(_TOP)
     sys.stdout.flush()
     sys.stdout.buffer.write(orjson.dumps(measured) + b"\n")
 
@@ -54,9 +53,19 @@ def _settings(job: Job) -> Settings:
 
 async def _lanes(job: Job) -> Measured:
     runtime, start = Runtime(_settings(job)), Start()
+    runtime.services = ServicesTopic(
+        runtime.settings, Topics.under(job.source_prefix).messaging_services
+    )
     running = lanes(runtime, job, start)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
     following = asyncio.create_task(_follow(runtime, job))
+    if job.role in ("one_service", "many_services"):  # apart from what the lanes take to begin
+        began, before = time.monotonic(), _memory_mb("VmRSS")
+        await runtime.services.wait_loaded()
+        start.services_s, start.services_rss_mb = (
+            time.monotonic() - began,
+            _memory_mb("VmRSS") - before,
+        )
     watching = asyncio.create_task(_watch(running, job, start))
     await running.run()
     measured = await watching if job.records else _measured(start, 0, 0.0, 0.0)
@@ -79,6 +88,8 @@ async def _watch(running: Lanes, job: Job, start: Start) -> Measured:
         settle_memory()
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
+    if job.profile:
+        _PROFILER.enable()
     while not _done(running, job, start):
         await asyncio.sleep(_POLL_S)
     cpu_ended = time.process_time()
@@ -111,8 +122,16 @@ def _measured(start: Start, records: int, ended: float, cpu_ended: float) -> Mea
         seconds=ended - start.began,
         cpu_seconds=cpu_ended - start.cpu_began,
         batches=start.batches,
-        peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        services_s=start.services_s,
+        services_rss_mb=start.services_rss_mb,
+        peak_rss_mb=_memory_mb("VmHWM"),  # ru_maxrss would be the parent's, where that had more
     )
+
+
+def _memory_mb(name: str) -> float:
+    with open("/proc/self/status", encoding="ascii") as status:
+        [line] = [line for line in status if line.startswith(f"{name}:")]
+    return int(line.split()[1]) / 1024
 
 
 async def _faust(job: Job) -> Measured:

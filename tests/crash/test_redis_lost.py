@@ -43,7 +43,7 @@ def restarted_empty(server: stack.Server) -> None:
 
 
 @pytest.mark.parametrize("fault", [emptied, restarted_empty])
-async def test_redis_that_forgets_under_load_leaks_nothing(
+async def test_r25_redis_that_forgets_under_load_leaks_nothing(
     settings: Settings, tmp_path: Path, fault: Fault
 ) -> None:
     chance = random.Random(fault.__name__)

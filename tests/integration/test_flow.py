@@ -189,7 +189,7 @@ async def test_r29_a_command_changes_the_list_and_is_in_the_history(settings: Se
     assert await at.values(at.topics.reply_sends) == []
 
 
-async def test_the_gate_waits_while_no_list_is_whole(settings: Settings) -> None:
+async def test_r25_the_gate_waits_while_no_list_is_whole(settings: Settings) -> None:
     at = Installation(settings)
     gate = settings.model_copy(update={"roles": ("gate",)})
     match = settings.model_copy(update={"roles": ("match",)})

@@ -35,11 +35,9 @@ def test_r15_the_numbering_plan_tells_the_country(number: str, country: str | No
 
 def test_r15_every_country_has_its_own_numbers() -> None:
     numbers = {
-        country: phonenumbers.format_number(
-            phonenumbers.example_number(country), phonenumbers.PhoneNumberFormat.E164
-        )
+        country: phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
         for country in COUNTRIES
-        if phonenumbers.example_number(country)
+        if (example := phonenumbers.example_number(country))
     }
     assert len(numbers) > 240
     assert {country: country_of(number) for country, number in numbers.items()} == {

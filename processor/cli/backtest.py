@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, Any
@@ -23,11 +22,15 @@ from processor.kafka.client import read_whole
 from processor.stages.match_inbound import hit_of
 from processor.wire import inbound_messages
 from processor.wire.countries import country_of
-from processor.wire.json_values import to_ms
+from processor.wire.json_values import reason, to_ms
+from processor.wire.service_documents import enabled
 from processor.wire.services import service_of
 from processor.wire.topics import Topics
+from schemas.messaging_service import MessagingService
 
 _EXAMPLES = 3  # of each change
+_TOLD = 10_000  # messages between two words of progress
+_NAMED = 10  # lines that are no message; the rest are counted
 
 
 @dataclass(slots=True)
@@ -53,12 +56,14 @@ class Backtest:
     matched: Counter[str] = field(default_factory=Counter)  # by kind, under the draft
     changes: dict[tuple[Reading, Reading], Change] = field(default_factory=dict)
 
-    def add(self, value: bytes) -> None:
-        """Read one recorded message under both."""
+    def add(self, place: str, value: bytes) -> None:
+        """Read one recorded message under both; one that is none is named and left out."""
         try:
             read = inbound_messages.read(value)
-        except ValidationError:
+        except ValidationError as error:
             self.unreadable += 1
+            if self.unreadable <= _NAMED:
+                click.echo(f"{place}: {reason(error)}", err=True)
             return
         self.messages += 1
         before, after = (hit_of(read, directory) for directory in (self.active, self.draft))
@@ -105,18 +110,21 @@ def command(
 ) -> None:
     """Send RECORDED messages (JSON lines) or the inbound topic through two configurations.
 
-    Prints what the draft would match anew, no longer, or as something else. Exit 1 where a STOP
-    would be lost.
+    Prints what the draft would match anew, no longer, or as something else. The draft's services
+    are taken as enabled, those of --against as they are. Exit 1 where a STOP would be lost.
 
     Example: optout backtest --services draft.yaml --against active.yaml recorded.jsonl
     """
     if not recorded and not topic:
         raise click.UsageError("name recorded messages, or say --topic")
-    test = Backtest(_directory(draft), _directory(active) if active else Directory())
+    drafts = (_enabled(model) for model in read_documents(draft).values())
+    actives = read_documents(active).values() if active else ()
+    test = Backtest(Directory(map(service_of, drafts)), Directory(map(service_of, actives)))
     for file in recorded:
-        with progress(_lines(file), file.name) as lines:
-            for line in lines:
-                test.add(line)
+        with progress(enumerate(file, 1), file.name) as lines:
+            for number, line in lines:
+                if line.strip():
+                    test.add(f"{file.name}:{number}", line)
     if topic:
         run(_from_topic(config.load(), since, test))
     if as_json:
@@ -126,20 +134,17 @@ def command(
     sys.exit(1 if test.stops_lost else 0)
 
 
-def _directory(file: IO[bytes]) -> Directory:
-    return Directory(service_of(model) for model in read_documents(file).values())
-
-
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    return (line for line in file if line.strip())
+def _enabled(model: MessagingService) -> MessagingService:
+    return enabled(model, now=model.updated_at)
 
 
 async def _from_topic(settings: Settings, since: datetime | None, test: Backtest) -> None:
     since_ms = to_ms(since.replace(tzinfo=UTC)) if since else None
     topic = Topics.under(settings.topic_prefix).inbound_messages
     async for record in read_whole(settings, topic, since_ms=since_ms):
-        if record.value is not None:
-            test.add(record.value)
+        test.add(f"{topic}[{record.partition}]@{record.offset}", record.value or b"")
+        if test.messages % _TOLD == 0 and sys.stderr.isatty():
+            click.echo(f"\r{test.messages:,} messages read", nl=False, err=True)
 
 
 def _as_json(test: Backtest) -> dict[str, Any]:

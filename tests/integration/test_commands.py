@@ -132,6 +132,23 @@ async def test_blocks_are_given_looked_at_rebuilt_and_verified(
     assert [one["blocked"] for one in await at.values(at.topics.block_changes)] == [True, False]
 
 
+async def test_a_draft_is_tested_on_the_inbound_topic(
+    settings: Settings, optout: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "draft.yaml"
+    opt_out = {"standard": {"STOP": {"keywords": ["stop"], "reply": "Out. START returns."}}}
+    service = {"account_sid": ACCOUNT, "friendly_name": "Clinic", "opt_out": opt_out}
+    file.write_text(yaml.safe_dump(service | {"senders": [{"address": "+15551234567"}]}))
+    await Installation(settings).texts(
+        a_text("M1", "quit"), a_text("M2", "stop"), a_text("M3", "see you")
+    )
+    backtest = ("backtest", "--json", "--services", str(file), "--topic")
+    found = orjson.loads((await optout(*backtest, "--since", "2026-01-01", code=1)).stdout)
+    assert (found["messages"], found["matched"], found["stops_lost"]) == (3, {"STOP": 1}, 1)
+    later = orjson.loads((await optout(*backtest, "--since", "2999-01-01")).stdout)
+    assert later["messages"] == 0
+
+
 async def test_the_simulated_carrier_hears_back_for_everything_it_sent(
     settings: Settings, optout: Command
 ) -> None:

@@ -147,6 +147,36 @@ async def test_a_change_of_configuration_takes_effect_without_a_restart(
     assert (after["config_version"], after["messaging_service_sid"]) == (1, "MGclinic")
 
 
+async def test_r21_rcs_shares_the_list_of_sms_and_whatsapp_has_its_own(settings: Settings) -> None:
+    at = Installation(settings)
+    on = {"whatsapp": f"whatsapp:{RECIPIENT}", "rcs": f"rcs:{RECIPIENT}"}
+    whatsapp, rcs = f"whatsapp:{LONG_CODE}", "rcs:clinic_agent"
+    senders = [{"address": LONG_CODE}, {"address": whatsapp}, {"address": rcs}]
+    await configure(settings, CLINIC | {"senders": senders})
+    sends = {
+        "sms": a_send("SMS"),
+        "rcs": a_send("RCS", **{"from": rcs, "to": on["rcs"]}),
+        "whatsapp": a_send("WA", **{"from": whatsapp, "to": on["whatsapp"]}),
+    }
+    async with running(settings):
+        await at.texts(a_text("M1", "halt", **{"from": on["whatsapp"], "to": whatsapp}))
+        await at.wait_for(at.topics.reply_sends, 1)
+        await at.sends(*sends.values())
+        failed = await at.wait_for(at.topics.message_statuses, 1)
+        allowed = await at.wait_for(at.topics.allowed_sends, 2)
+        assert set(by_sid(failed)) == {"WA"}
+        assert set(by_sid(allowed)) == {"SMS", "RCS"}
+        await at.texts(a_text("M2", "halt", **{"from": on["rcs"], "to": rcs}))
+        replies = await at.wait_for(at.topics.reply_sends, 2)
+        await at.sends(sends["sms"] | {"message_sid": "SMS2"}, sends["rcs"])
+        failed = await at.wait_for(at.topics.message_statuses, 3)
+    assert set(by_sid(failed)) == {"WA", "SMS2", "RCS"}
+    assert [(reply["from"], reply["to"]) for reply in replies] == [
+        (whatsapp, on["whatsapp"]),
+        (rcs, on["rcs"]),
+    ]
+
+
 async def test_r22_a_message_delivered_twice_has_one_effect(settings: Settings) -> None:
     at = Installation(settings)
     async with running(settings):

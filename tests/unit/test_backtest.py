@@ -20,7 +20,7 @@ def a_file(path: Path, **opt_out: Any) -> str:
         "account_sid": ACCOUNT,
         "friendly_name": "Clinic",
         "senders": [{"address": LONG_CODE}],
-        "opt_out": {"enabled": True, **opt_out},
+        "opt_out": opt_out,
     }
     path.write_text(yaml.safe_dump(service))
     return str(path)
@@ -41,7 +41,7 @@ def test_a_lost_stop_is_counted_shown_and_ends_with_1(tmp_path: Path, recorded: 
     baja = {"es": {"STOP": {"keywords": ["baja"], "reply": "Adiós. START."}}}
     short = {"STOP": {"keywords": ["stop"], "reply": "Bye. START."}}
     draft = a_file(tmp_path / "draft.yaml", match="exact", standard=short, languages=baja)
-    active = a_file(tmp_path / "active.yaml")
+    active = a_file(tmp_path / "active.yaml", enabled=True)
     run = CliRunner().invoke(
         main, ["backtest", "--json", "--services", draft, "--against", active, recorded]
     )
@@ -65,11 +65,12 @@ def test_a_lost_stop_is_counted_shown_and_ends_with_1(tmp_path: Path, recorded: 
 
 
 def test_nothing_changes_against_itself(tmp_path: Path, recorded: str) -> None:
-    active = a_file(tmp_path / "active.yaml")
+    active = a_file(tmp_path / "active.yaml", enabled=True)
     run = CliRunner().invoke(
         main, ["backtest", "--services", active, "--against", active, recorded]
     )
     assert run.exit_code == 0
+    assert run.stderr == f"{recorded}:6: not JSON: expected ident at line 1 column 2\n"
     assert run.stdout.splitlines() == [
         "5 messages: 3 STOP under the draft",
         "1 lines are no inbound message",

@@ -12,7 +12,7 @@ import click
 from pydantic import ValidationError
 
 from processor import config
-from processor.cli.common import as_json, print_json, progress, run
+from processor.cli.common import as_json, lines_of, print_json, run
 from processor.cli.documents import read_documents
 from processor.config import Settings
 from processor.core.fold import Hit
@@ -121,8 +121,8 @@ def command(
     actives = read_documents(active).values() if active else ()
     test = Backtest(Directory(map(service_of, drafts)), Directory(map(service_of, actives)))
     for file in recorded:
-        with progress(enumerate(file, 1), file.name) as lines:
-            for number, line in lines:
+        with lines_of(file, file.name) as lines:
+            for number, line in enumerate(lines, 1):
                 if line.strip():
                     test.add(f"{file.name}:{number}", line)
     if topic:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from processor import config
 from processor.cli.blocks import Recipient, block_line, open_store
-from processor.cli.common import as_json, print_json, progress, run
+from processor.cli.common import as_json, lines_of, print_json, progress, run
 from processor.config import Settings
 from processor.core.messages import bare_number
 from processor.core.partitions import partition_of
@@ -147,9 +147,10 @@ def import_(file: IO[bytes], file_format: str | None, account_sid: str | None, s
     """
     settings = config.load()
     as_csv = (file_format or Path(file.name).suffix.lstrip(".")) == "csv"
-    rows = _csv_rows(file) if as_csv else _json_rows(file)
     defaults = {"account_sid": account_sid, "scope": settings.block_scope.value, "source": source}
-    good, bad = run(_import(settings, file.name, rows, defaults))
+    with lines_of(file, "importing") as lines:
+        rows = _csv_rows(file.name, lines) if as_csv else _json_rows(lines)
+        good, bad = run(_import(settings, file.name, rows, defaults))
     click.echo(f"{good:,} rows sent as commands, {bad:,} bad rows left out", err=True)
     sys.exit(1 if bad else 0)
 
@@ -164,20 +165,19 @@ async def _import(
     batch: list[tuple[bytes, bytes]] = []
     topic = Topics.under(settings.topic_prefix).consent_commands
     async with bulk_writer(settings, topic) as out:
-        with progress(rows, "importing") as bar:
-            for number, row in bar:
-                try:
-                    batch.append(_command(row, defaults))
-                    good += 1
-                except ValidationError as error:
-                    click.echo(f"{name}:{number}: {reason(error)}", err=True)
-                    bad += 1
-                except ValueError as error:
-                    click.echo(f"{name}:{number}: {error}", err=True)
-                    bad += 1
-                if len(batch) >= _BATCH:
-                    await out.send(batch)
-                    batch = []
+        for number, row in rows:
+            try:
+                batch.append(_command(row, defaults))
+                good += 1
+            except ValidationError as error:
+                click.echo(f"{name}:{number}: {reason(error)}", err=True)
+                bad += 1
+            except ValueError as error:
+                click.echo(f"{name}:{number}: {error}", err=True)
+                bad += 1
+            if len(batch) >= _BATCH:
+                await out.send(batch)
+                batch = []
         await out.send(batch)
     return good, bad
 
@@ -213,8 +213,8 @@ def _command(row: Any, defaults: dict[str, str | None]) -> tuple[bytes, bytes]:
     return command.recipient.encode(), value
 
 
-def _json_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(file, 1):
+def _json_rows(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 yield number, orjson.loads(line)
@@ -222,9 +222,9 @@ def _json_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
                 yield number, None
 
 
-def _csv_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
-    rows = csv.DictReader(codecs.iterdecode(file, "utf-8-sig", errors="replace"))
+def _csv_rows(name: str, lines: Iterator[bytes]) -> Iterator[tuple[int, Any]]:
+    rows = csv.DictReader(codecs.iterdecode(lines, "utf-8-sig", errors="replace"))
     if "recipient" not in (rows.fieldnames or ()):
-        raise click.UsageError(f"{file.name}: the first line must name a column `recipient`")
+        raise click.UsageError(f"{name}: the first line must name a column `recipient`")
     for row in rows:
         yield rows.line_num, row

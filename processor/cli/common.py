@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine, Iterable, Iterator
-from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager, contextmanager
+from typing import IO, Any, TypeVar
 
 import click
 import orjson
 
 _T = TypeVar("_T")
+_TOLD_BYTES = 1 << 17  # between two words of progress
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines for programs.")
 
@@ -24,6 +26,33 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
 def progress(work: Iterable[_T], label: str) -> AbstractContextManager[Iterator[_T]]:
     """A progress bar over work, where a terminal is there to see it."""
     return click.progressbar(work, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+
+
+@contextmanager
+def lines_of(file: IO[bytes], label: str) -> Iterator[Iterator[bytes]]:
+    """The lines of a file, with a progress bar by its size where a terminal is there to see it."""
+    with click.progressbar(
+        length=_size(file), label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+
+        def lines() -> Iterator[bytes]:
+            read = 0
+            for line in file:
+                read += len(line)
+                if read > _TOLD_BYTES:
+                    bar.update(read)
+                    read = 0
+                yield line
+            bar.update(read)
+
+        yield lines()
+
+
+def _size(file: IO[bytes]) -> int:
+    try:
+        return os.fstat(file.fileno()).st_size  # 0 of a pipe
+    except OSError:  # no file of the system's
+        return 0
 
 
 def print_json(value: Any) -> None:

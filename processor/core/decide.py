@@ -25,7 +25,6 @@ from processor.core.messages import (
     bare_number,
     channel_group_of,
 )
-from processor.core.normalise import exact
 from processor.core.policy import Match, OptOutConfig
 from processor.core.services import Handling
 
@@ -113,7 +112,7 @@ class _Conversation:
             sender=self.message.sender,
         )
         wanted = [ours]
-        network = self._network_answers and toll_free.network_blocks(self.match, self._body_key)
+        network = self._network_answers and toll_free.network_blocks(self.match, self.message.body)
         if network:
             wanted.append(self._carrier_place)
         have = {block.place for block in self.blocks}
@@ -130,7 +129,7 @@ class _Conversation:
         stopping = [block.place for block in self.blocks if self._stops(block)]
         if self.match.key == _YES and self._config.yes_only_when_blocked and not stopping:
             return Decision(self.blocks)  # an ordinary message (R19)
-        if self._carrier_place in stopping and not toll_free.network_unblocks(self._body_key):
+        if self._carrier_place in stopping and not toll_free.network_unblocks(self.message.body):
             return self._decision([], ReplySent.NONE, effective=False)
         changes = [self._change(place, blocked=False) for place in stopping]
         return self._decision(changes, self._ours)
@@ -144,10 +143,6 @@ class _Conversation:
     @property
     def _config(self) -> OptOutConfig:
         return self.handling.policy.config if self.handling.policy else OptOutConfig()
-
-    @property
-    def _body_key(self) -> str:
-        return exact(self.message.body)
 
     @property
     def _network_answers(self) -> bool:

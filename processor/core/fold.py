@@ -55,8 +55,8 @@ def list_key_of(item: Item) -> str:
 
 
 def id_of(item: Item) -> str:
-    """What recognises an item that is delivered twice (R22)."""
-    return item.message.message_sid if isinstance(item, Hit) else item.command_id
+    """What recognises an item that is delivered twice (R22); a command is never a message."""
+    return item.message.message_sid if isinstance(item, Hit) else f"command:{item.command_id}"
 
 
 def fold(

@@ -15,11 +15,16 @@ def network_answers(sender_type: SenderType, recipient_country: str | None) -> b
     return sender_type is SenderType.TOLL_FREE and recipient_country in _NETWORK_COUNTRIES
 
 
-def network_blocks(match: Match, body_key: str) -> bool:
+def network_blocks(match: Match, body: str) -> bool:
     """Whether the network itself acts on a body as STOP: it knows the bare word only."""
-    return body_key == _NETWORK_STOP and match.key == _NETWORK_STOP
+    return _bare(body) == _NETWORK_STOP and match.key == _NETWORK_STOP
 
 
-def network_unblocks(body_key: str) -> bool:
+def network_unblocks(body: str) -> bool:
     """Whether the network lifts its own block on this body."""
-    return body_key in _NETWORK_START
+    return _bare(body) in _NETWORK_START
+
+
+def _bare(body: str) -> str:
+    # Not as keywords are compared: the network is not known to read `ＳＴＯＰ` as `stop`.
+    return body.strip().lower()

@@ -62,7 +62,7 @@ def test_r22_a_redelivered_message_has_no_effect_in_a_later_batch() -> None:
 def test_r22_a_redelivered_command_has_no_effect() -> None:
     block, lift = a_command(), a_command(command_id="CC2", blocked=False)
     result = folded(block, lift, block)
-    assert (result.changed, result.handled) == ({}, (COMMAND, "CC2"))
+    assert (result.changed, result.handled) == ({}, (id_of(block), id_of(lift)))
     assert result.decisions[2] == ()
 
 
@@ -126,8 +126,8 @@ def test_recipients_and_channel_groups_do_not_meet() -> None:
         (a_hit("STOP"), RECIPIENT, MESSAGE),
         (a_hit("STOP", recipient=f"rcs:{RECIPIENT}"), RECIPIENT, MESSAGE),
         (a_hit("STOP", recipient=WHATSAPP_RECIPIENT), WHATSAPP_RECIPIENT, MESSAGE),
-        (a_command(), RECIPIENT, COMMAND),
-        (a_command(channel_group=ChannelGroup.WHATSAPP), WHATSAPP_RECIPIENT, COMMAND),
+        (a_command(), RECIPIENT, f"command:{COMMAND}"),
+        (a_command(channel_group=ChannelGroup.WHATSAPP), WHATSAPP_RECIPIENT, f"command:{COMMAND}"),
     ],
 )
 def test_an_item_has_one_entry_and_one_id(item: Item, key: str, id_: str) -> None:

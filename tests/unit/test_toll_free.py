@@ -173,6 +173,7 @@ def test_r20_the_network_knows_the_bare_word_in_any_case(body: str) -> None:
         "s\u200btop",
         "STÓP",
         "ЅТОР",
+        "ＳＴＯＰ",
         "end",
         "stop all",
         "baja",

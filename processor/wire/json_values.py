@@ -65,9 +65,12 @@ def refuse_size(value: bytes | None) -> None:
 
 def reason(error: ValidationError) -> str:
     """Why a value was refused, field by field, without the value itself."""
-    return "; ".join(
-        _problem(problem) for problem in error.errors(include_url=False, include_input=False)
-    )
+    return "; ".join(reasons(error))
+
+
+def reasons(error: ValidationError) -> list[str]:
+    """Every reason, as ``field: what``."""
+    return [_problem(each) for each in error.errors(include_url=False, include_input=False)]
 
 
 def _problem(problem: Any) -> str:

@@ -13,7 +13,7 @@ from processor.core.normalise import exact
 from processor.core.policy import RESERVED
 from processor.keywords.load import tag_of
 from processor.wire.countries import COUNTRIES
-from processor.wire.json_values import reason
+from processor.wire.json_values import reasons
 from processor.wire.services import config_of
 from schemas.messaging_service import MessagingService, ServiceDocument
 
@@ -29,7 +29,7 @@ def read_document(given: Any) -> tuple[ServiceDocument | None, list[str]]:
     try:
         document = ServiceDocument.model_validate(given, extra="forbid")
     except ValidationError as error:
-        return None, problems + [_in_words(problem) for problem in reason(error).split("; ")]
+        return None, problems + [_in_words(problem) for problem in reasons(error)]
     problems += [
         f"opt_out.countries.{country}: unknown country; ISO 3166 has two capital letters for each"
         for country in document.opt_out.countries

@@ -48,7 +48,7 @@ class Settings(BaseSettings):
 
     web_port: Annotated[int, Field(ge=1, le=65535)] = 6066  # /livez, /readyz; else the next free
     watchdog_s: Annotated[float, Field(gt=0)] = 60.0
-    batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = 20.0  # least time between commits
+    batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = 10.0  # least time between commits
     batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20  # a partition, a fetch
 

@@ -11,10 +11,10 @@ from typing import Any
 from processor.core.blocks import NO_MARK, Blocks, Mark
 from processor.core.gate import Refused, judge
 from processor.core.messages import bare_number, channel_group_of, list_key
-from processor.errors import RecordError, StoreUnavailable
+from processor.errors import StoreUnavailable
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.services_topic import ServicesTopic
-from processor.stages.records import Puts, all_placed, read_all, refuse_place, to_dead_letters
+from processor.stages.records import Puts, placed, read_all, to_dead_letters
 from processor.stores.block_list import BlockListStore, Snapshot
 from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
@@ -80,7 +80,8 @@ class GateOutbound:
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
-        records, sends = self._read(records, out)
+        judged = self._read(records, out)
+        sends = [send for _, send in judged]
         # An address without a prefix is its list key: so are nearly all.
         keys = [
             to if to[0] == "+" else list_key(to, channel_group_of(to))
@@ -91,7 +92,7 @@ class GateOutbound:
         self._judged = _Judged(keys, sends, refused, found.meta.mark)
         mark = (wire_blocks.MARK_HEADER, str(found.meta.mark).encode())
         allowed, put, only_mark = self._topics.allowed_sends, out.put, [mark]
-        for index, record in enumerate(records):
+        for index, (record, _) in enumerate(judged):
             headers = [*record.headers, mark] if record.headers else only_mark
             if index not in refused:
                 put(allowed, record.key, record.value, headers)
@@ -100,27 +101,16 @@ class GateOutbound:
             value = message_statuses.write_refusal(sends[index], block, self._clock_ms())
             put(self._topics.message_statuses, record.key, value, headers)
 
-    def _read(
-        self, records: Sequence[Any], out: Puts
-    ) -> tuple[Sequence[Any], list[OutboundMessage]]:
+    def _read(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, OutboundMessage]]:
         """The records that can be judged, and the send of each."""
 
         def refuse(record: Any, why: str) -> None:
             to_dead_letters(out, self._topics.dead_letters, record, stage=STAGE, why=why)
 
         read = {self._topics.outbound_messages: outbound_messages.read}
-        good, sends = read_all(records, read, refuse)
-        numbers = [to if to[0] == "+" else bare_number(to) for to in [send.to for send in sends]]
-        if not good or all_placed(good, numbers, self._partitions):
-            return good, sends
-        placed = []
-        for record, send, number in zip(good, sends, numbers, strict=True):
-            try:
-                refuse_place(record, number, self._partitions)
-                placed.append((record, send))
-            except RecordError as error:
-                refuse(record, str(error))
-        return [record for record, _ in placed], [send for _, send in placed]
+        good = read_all(records, read, refuse)
+        numbers = [to if to[0] == "+" else bare_number(to) for to in [send.to for _, send in good]]
+        return placed(good, numbers, self._partitions, refuse)
 
     def _refusals(
         self, sends: Sequence[OutboundMessage], values: Sequence[bytes | None]

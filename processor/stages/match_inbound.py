@@ -16,10 +16,10 @@ from processor.core.events import BlockChange, Event, OptOutNotification, ReplyS
 from processor.core.fold import Folded, Hit, Item, fold, id_of, list_key_of
 from processor.core.messages import ConsentCommand, Scope, SenderType, bare_number
 from processor.core.services import Directory, Handling
-from processor.errors import ListLost, RecordError
+from processor.errors import ListLost
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.services_topic import ServicesTopic
-from processor.stages.records import Puts, Read, read_all, refuse_place, to_dead_letters
+from processor.stages.records import Puts, Read, placed, read_all, to_dead_letters
 from processor.stores.block_list import BatchWrite, BlockListStore, Meta
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands, events, inbound_messages
@@ -174,26 +174,21 @@ class MatchInbound:
             # Whether another owner took it or Redis lost it, the next claim tells.
             raise ListLost("the block list in Redis is not as this lane left it")
 
-    def _classify(self, records: Sequence[Any], out: Puts) -> list[tuple[Any, Item]]:
+    def _classify(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, Item]]:
         """The records that come to something, in their order."""
 
         def refuse(record: Any, why: str) -> None:
             to_dead_letters(out, self._topics.dead_letters, record, stage=STAGE, why=why)
 
         directory = self._services.directory  # one configuration for the whole batch
-        good, held = read_all(records, self._read, refuse)
-        hits: list[tuple[Any, Item]] = []
-        for record, one in zip(good, held, strict=True):
+        hits = []
+        for record, one in read_all(records, self._read, refuse):
             item = one if isinstance(one, ConsentCommand) else hit_of(one, directory)
-            if item is None:
-                continue
-            # Where a message stands matters only if it comes to something.
-            try:
-                refuse_place(record, bare_number(list_key_of(item)), self._partitions)
+            if item is not None:
                 hits.append((record, item))
-            except RecordError as error:
-                refuse(record, str(error))
-        return hits
+        # Where a message stands matters only if it comes to something.
+        recipients = [bare_number(list_key_of(item)) for _, item in hits]
+        return placed(hits, recipients, self._partitions, refuse)
 
     def _emit(self, folded: Folded, mark: Mark, out: Puts) -> None:
         for event in folded.events:

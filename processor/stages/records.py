@@ -36,56 +36,62 @@ Read = Mapping[str, Callable[[bytes], _T]]
 Refuse = Callable[[Any, str], None]
 
 
-def read_all(records: Sequence[Any], read: Read[_T], refuse: Refuse) -> tuple[list[Any], list[_T]]:
-    """Read every record by its topic's reader; what cannot be read is refused with the reason.
+def read_all(records: Sequence[Any], read: Read[_T], refuse: Refuse) -> list[tuple[Any, _T]]:
+    """The records that their topics' readers can read, and what each held.
 
-    Returns:
-        The records that could be read, and what each held.
+    The others are refused with the reason.
     """
     values = [record.value for record in records]
     topics = {record.topic for record in records}
     if len(topics) == 1 and None not in values and max(map(len, values)) <= MAX_VALUE_BYTES:
         try:
-            return list(records), list(map(read[topics.pop()], values))
+            return list(zip(records, map(read[topics.pop()], values), strict=True))
         except ValidationError:
             pass  # some are wrong: now one by one
-    good, held = [], []
+    good = []
     for record in records:
         try:
             refuse_size(record.value)
-            held.append(read[record.topic](record.value))
-            good.append(record)
+            good.append((record, read[record.topic](record.value)))
         except ValidationError as error:
             refuse(record, reason(error))
         except RecordError as error:
             refuse(record, str(error))
-    return good, held
+    return good
 
 
-def all_placed(records: Sequence[Any], recipients: Sequence[str], partitions: int) -> bool:
-    """Whether every record's key is its recipient's number, and belongs where the record stands."""
-    keys = [record.key for record in records]
-    return (
+def placed(
+    read: Sequence[tuple[Any, _T]], recipients: Sequence[str], partitions: int, refuse: Refuse
+) -> Sequence[tuple[Any, _T]]:
+    """The records that stand where their recipients' others do, and what each held.
+
+    Args:
+        read: records of one partition, and what each held.
+        recipients: bare E.164 number of each.
+        partitions: of the topic.
+        refuse: called with each of the others, the reason and the remedy.
+    """
+    keys = [record.key for record, _ in read]
+    if not read or (
         None not in keys
         and b"\n".join(keys) == "\n".join(recipients).encode()
-        and all_in(keys, records[0].partition, partitions)
-    )
-
-
-def refuse_place(record: Any, recipient: str, partitions: int) -> None:
-    """Refuse a record that stands where its recipient's others do not.
-
-    Raises:
-        RecordError: with the reason and the remedy.
-    """
-    if record.key != recipient.encode():
-        raise RecordError("the key is not the recipient's bare E.164 number")
-    place = partition_of(record.key, partitions)
-    if record.partition != place:
-        raise RecordError(
-            f"in partition {record.partition}, the key belongs in {place}: the producer must "
-            "partition by murmur2 (librdkafka: partitioner=murmur2_random)"
-        )
+        and all_in(keys, read[0][0].partition, partitions)
+    ):
+        return read
+    good = []
+    for pair, recipient in zip(read, recipients, strict=True):
+        record = pair[0]
+        if record.key != recipient.encode():
+            refuse(record, "the key is not the recipient's bare E.164 number")
+        elif record.partition != (place := partition_of(record.key, partitions)):
+            refuse(
+                record,
+                f"in partition {record.partition}, the key belongs in {place}: the producer must "
+                "partition by murmur2 (librdkafka: partitioner=murmur2_random)",
+            )
+        else:
+            good.append(pair)
+    return good
 
 
 def to_dead_letters(out: Puts, topic: str, record: Any, *, stage: str, why: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -23,8 +24,8 @@ _KNOWN_LIMIT = 100_000
 def quick_decoder(model: type[BaseModel]) -> Callable[[bytes], Any]:
     """A decoder of a model's JSON into an object with the model's attributes, in a third the time.
 
-    Made from the model's own fields. It knows their types, but not their patterns and bounds: who
-    uses it checks those, and leaves what it is not sure of to the model.
+    Made from the model's own fields. It knows their types, longest length and numbers' bounds, but
+    not their patterns: who uses it checks those, and leaves what it is not sure of to the model.
 
     Raises (the decoder):
         msgspec.MsgspecError, ValueError, RecursionError: where the value is not of these types; the
@@ -32,9 +33,14 @@ def quick_decoder(model: type[BaseModel]) -> Callable[[bytes], Any]:
     """
     fields: list[tuple[str, Any, Any]] = []
     for name, info in model.model_fields.items():
-        kind = info.annotation
+        kind: Any = info.annotation
         if kind is AwareDatetime:
             kind = Annotated[datetime, msgspec.Meta(tz=True)]
+        for bound in info.metadata:
+            if kind is str and getattr(bound, "max_length", None):
+                kind = Annotated[str, msgspec.Meta(max_length=bound.max_length)]
+            elif info.annotation is int:
+                kind = Annotated[kind, msgspec.Meta(**dataclasses.asdict(bound))]
         default = msgspec.NODEFAULT if info.is_required() else info.default
         fields.append((name, kind, msgspec.field(default=default, name=info.alias)))
     made = msgspec.defstruct(model.__name__, fields, kw_only=True, gc=False)

@@ -6,7 +6,6 @@ import msgspec
 
 from processor.core.messages import OutboundSend
 from processor.wire.json_values import is_number, quick_decoder, remember
-from schemas.common import MAX_BODY_CHARACTERS
 from schemas.outbound_message import OutboundMessage as Model
 
 _decode = quick_decoder(Model)
@@ -39,7 +38,6 @@ def read(value: bytes) -> Model:
         and sid.isascii()
         and len(sid) <= 64
         and is_number(quick.to)
-        and len(quick.body) <= MAX_BODY_CHARACTERS
         and 1970 < quick.created_at.year < 9998
     ):
         return quick  # type: ignore[no-any-return]

@@ -89,14 +89,14 @@ def main(
 
     Ends with 1 only where something broke; a goal that is not met is a figure like any other.
     """
-    plan = Plan(messages, repeats, blocked, services, 10.0 if with_latency else 0.0, roles)
+    plan = Plan(messages, repeats, blocked, services, 20.0 if with_latency else 0.0, roles)
     if quick:
         plan = Plan(
             messages=min(messages, 100_000),
             repeats=1,
             blocked=min(blocked, 50_000),
             services=min(services, 500),
-            latency_s=4.0 if with_latency else 0.0,
+            latency_s=12.0 if with_latency else 0.0,
             roles=roles,
         )
     try:

@@ -14,6 +14,7 @@ from processor.core.events import (
     OptOutNotification,
     ReplySend,
     ReplySent,
+    WebhookDelivery,
     change_id_of,
     reply_sid_of,
 )
@@ -68,6 +69,18 @@ def decide(
             return conversation.start()
         case OptOutType.HELP:
             return conversation.help()
+
+
+def ordinary(message: InboundMessage, handling: Handling) -> tuple[Event, ...]:
+    """What a message that is no keyword comes to: its application is told (R28)."""
+    return _delivery(message, handling, None)
+
+
+def _delivery(
+    message: InboundMessage, handling: Handling, kind: OptOutType | None
+) -> tuple[Event, ...]:
+    url = handling.inbound_request_url
+    return (WebhookDelivery(message, handling.service_sid, url, kind),) if url else ()
 
 
 def decide_command(command: ConsentCommand, blocks: Blocks, *, mark: Mark) -> Decision:
@@ -128,7 +141,7 @@ class _Conversation:
     def start(self) -> Decision:
         stopping = [block.place for block in self.blocks if self._stops(block)]
         if self.match.key == _YES and self._config.yes_only_when_blocked and not stopping:
-            return Decision(self.blocks)  # an ordinary message (R19)
+            return Decision(self.blocks, ordinary(self.message, self.handling))  # (R19)
         if self._carrier_place in stopping and not toll_free.network_unblocks(self.message.body):
             return self._decision([], ReplySent.NONE, effective=False)
         changes = [self._change(place, blocked=False) for place in stopping]
@@ -207,6 +220,7 @@ class _Conversation:
                 config_version=handling.config_version,
             )
         )
+        events += _delivery(message, handling, match.kind if handling.aoo_enabled else None)
         return Decision(blocks, tuple(events))
 
 

@@ -71,7 +71,17 @@ class OptOutNotification:
     config_version: int | None
 
 
-Event = BlockChange | ReplySend | OptOutNotification
+@dataclass(frozen=True, slots=True)
+class WebhookDelivery:
+    """The request that tells a service's application of an inbound message (R28)."""
+
+    message: InboundMessage
+    service_sid: str | None
+    url: str
+    opt_out_type: OptOutType | None  # of a match where AOO is enabled
+
+
+Event = BlockChange | ReplySend | OptOutNotification | WebhookDelivery
 
 
 def change_id_of(cause_id: str, place: Place) -> str:

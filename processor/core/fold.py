@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from processor.core.blocks import Blocks, Mark
-from processor.core.decide import decide, decide_command
+from processor.core.decide import decide, decide_command, ordinary
 from processor.core.events import Event
 from processor.core.messages import (
     ConsentCommand,
@@ -29,7 +29,15 @@ class Hit:
     country: str | None
 
 
-Item = Hit | ConsentCommand
+@dataclass(frozen=True, slots=True)
+class Ordinary:
+    """An inbound message that is no keyword, of a service whose application wants to know."""
+
+    message: InboundMessage
+    handling: Handling
+
+
+Item = Hit | ConsentCommand  # what can change the block list
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +54,12 @@ class Folded:
         return tuple(event for decision in self.decisions for event in decision)
 
 
-def list_key_of(item: Item) -> str:
+def list_key_of(item: Item | Ordinary) -> str:
     """Whose block list entry an item reads and may change."""
-    if isinstance(item, Hit):
-        recipient = item.message.recipient
-        return list_key(recipient, channel_group_of(recipient))
-    return list_key(item.recipient, item.channel_group)
+    if isinstance(item, ConsentCommand):
+        return list_key(item.recipient, item.channel_group)
+    recipient = item.message.recipient
+    return list_key(recipient, channel_group_of(recipient))
 
 
 def id_of(item: Item) -> str:
@@ -60,7 +68,7 @@ def id_of(item: Item) -> str:
 
 
 def fold(
-    items: Sequence[Item],
+    items: Sequence[Item | Ordinary],
     blocks: Mapping[str, Blocks],
     seen: Set[str],
     *,
@@ -70,7 +78,7 @@ def fold(
     """Apply items in order; one whose id was handled before has no effect (R22, R23).
 
     Args:
-        items: hits and commands in the order of their topics.
+        items: in the order of their topics.
         blocks: list key to blocks as stored; a key that is missing has none.
         seen: ids of items handled before this batch.
         scope: of new blocks.
@@ -80,6 +88,9 @@ def fold(
     handled: dict[str, None] = {}
     decisions: list[tuple[Event, ...]] = []
     for item in items:
+        if isinstance(item, Ordinary):
+            decisions.append(ordinary(item.message, item.handling))
+            continue
         if id_of(item) in seen or id_of(item) in handled:
             decisions.append(())
             continue

@@ -28,6 +28,7 @@ class Service:
     senders: tuple[PoolSender, ...]
     active: OptOutConfig | None  # None: AOO is not enabled, default handling answers (R3)
     version: int
+    inbound_request_url: str | None = None  # whom to tell of every inbound message (R28)
 
     @cached_property
     def policy(self) -> Policy | None:
@@ -44,6 +45,7 @@ class Handling:
     policy: Policy | None  # None: nothing matches, the application does it (R3)
     aoo_enabled: bool
     config_version: int | None  # None where no service is known (R12)
+    inbound_request_url: str | None = None
 
 
 _KEPT = 100_000  # handlings: senders nobody knows must not fill the memory
@@ -63,6 +65,7 @@ class Directory:
         # In two steps, as few have all the messages: what is asked most stays near the processor.
         self._handlings: dict[tuple[str, str | None], dict[str, Handling]] = {}
         self._kept = 0
+        self.has_webhooks = any(service.inbound_request_url for service in self.services.values())
 
     def with_services(self, changed: Mapping[str, Service | None]) -> Directory:
         """A directory in which the services named are as given, or gone where None."""
@@ -102,9 +105,9 @@ class Directory:
         pooled = self._pool.get((account_sid, sender))
         sender_type = pooled[1].type if pooled else sender_type_of(sender)
         sid = named or (service.sid if service else None)
-        version = service.version if service else None
+        version, url = (service.version, service.inbound_request_url) if service else (None, None)
         if service and service.policy:
-            return Handling(sid, sender_type, service.policy, True, version)
+            return Handling(sid, sender_type, service.policy, True, version, url)
         # Short codes and WhatsApp have no default handling: there the application does it (R3).
         silent = sender_type in (SenderType.SHORT_CODE, SenderType.WHATSAPP)
-        return Handling(sid, sender_type, None if silent else DEFAULT_POLICY, False, version)
+        return Handling(sid, sender_type, None if silent else DEFAULT_POLICY, False, version, url)

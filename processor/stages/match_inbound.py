@@ -12,8 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from processor.core.blocks import NO_MARK, Mark
-from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend
-from processor.core.fold import Folded, Hit, Item, fold, id_of, list_key_of
+from processor.core.events import (
+    BlockChange,
+    Event,
+    OptOutNotification,
+    ReplySend,
+    WebhookDelivery,
+)
+from processor.core.fold import Folded, Hit, Item, Ordinary, fold, id_of, list_key_of
 from processor.core.messages import ConsentCommand, Scope, SenderType, bare_number
 from processor.core.services import Directory, Handling
 from processor.errors import ListLost
@@ -126,12 +132,16 @@ class MatchInbound:
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Classify, fold, write Redis, then put out the events; see ``Stage``."""
-        hits = self._classify(records, out)
-        if not hits:
+        read = self._classify(records, out)
+        if not read:
             return
-        items = [item for _, item in hits]
-        keys = list(dict.fromkeys(list_key_of(item) for item in items))
-        ids = list(dict.fromkeys(id_of(item) for item in items))
+        items = [item for _, item in read]
+        lasting = [item for item in items if not isinstance(item, Ordinary)]
+        if not lasting:
+            self._emit(fold(items, {}, frozenset(), scope=self._scope, mark=self._mark), out)
+            return
+        keys = list(dict.fromkeys(list_key_of(item) for item in lasting))
+        ids = list(dict.fromkeys(id_of(item) for item in lasting))
         found = await self._store.read(self._partition, keys, ids)
         self._trust(found.meta)
         before = dict(zip(keys, found.values, strict=True))
@@ -144,15 +154,25 @@ class MatchInbound:
             scope=self._scope,
             mark=mark,
         )
-        if not folded.handled:
-            return
+        if folded.handled:
+            await self._write(read, folded, before, mark)
+        self._emit(folded, out)
+
+    async def _write(
+        self,
+        read: Sequence[tuple[Any, Item | Ordinary]],
+        folded: Folded,
+        before: Mapping[str, bytes | None],
+        mark: Mark,
+    ) -> None:
         after = {
             key: wire_blocks.pack(blocks) if blocks else None
             for key, blocks in folded.changed.items()
         }
         first_offsets: dict[str, int] = {}
-        for record, _ in hits:
-            first_offsets.setdefault(record.topic, record.offset)
+        for record, item in read:
+            if not isinstance(item, Ordinary):
+                first_offsets.setdefault(record.topic, record.offset)
         await self._store.write(
             self._partition,
             BatchWrite(
@@ -167,33 +187,38 @@ class MatchInbound:
         )
         self._mark = mark
         self._at_step("written")
-        self._emit(folded, mark, out)
 
     def _trust(self, meta: Meta) -> None:
         if (meta.epoch, meta.mark, meta.ready) != (self._epoch, self._mark, self._topic_id):
             # Whether another owner took it or Redis lost it, the next claim tells.
             raise ListLost("the block list in Redis is not as this lane left it")
 
-    def _classify(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, Item]]:
+    def _classify(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, Item | Ordinary]]:
         """The records that come to something, in their order."""
 
         def refuse(record: Any, why: str) -> None:
             to_dead_letters(out, self._topics.dead_letters, record, stage=STAGE, why=why)
 
         directory = self._services.directory  # one configuration for the whole batch
-        hits = []
+        items: list[tuple[Any, Item | Ordinary]] = []
         for record, one in read_all(records, self._read, refuse):
-            item = one if isinstance(one, ConsentCommand) else hit_of(one, directory)
+            item: Item | Ordinary | None
+            if isinstance(one, ConsentCommand):
+                item = one
+            else:
+                item = hit_of(one, directory)
+                if item is None and directory.has_webhooks:
+                    item = _ordinary(one, directory)
             if item is not None:
-                hits.append((record, item))
+                items.append((record, item))
         # Where a message stands matters only if it comes to something.
-        recipients = [bare_number(list_key_of(item)) for _, item in hits]
-        return placed(hits, recipients, self._partitions, refuse)
+        recipients = [bare_number(list_key_of(item)) for _, item in items]
+        return placed(items, recipients, self._partitions, refuse)
 
-    def _emit(self, folded: Folded, mark: Mark, out: Puts) -> None:
+    def _emit(self, folded: Folded, out: Puts) -> None:
         for event in folded.events:
             out.put(*self._record(event))
-        header = [(wire_blocks.MARK_HEADER, str(mark).encode())]
+        header = [(wire_blocks.MARK_HEADER, str(self._mark).encode())]
         for key, blocks in folded.changed.items():
             out.put(
                 self._topics.block_list, key.encode(), wire_blocks.write_entry(key, blocks), header
@@ -219,6 +244,12 @@ class MatchInbound:
                     bare_number(event.message.recipient).encode(),
                     events.write_notification(event),
                 )
+            case WebhookDelivery():
+                return (
+                    self._topics.webhook_deliveries,
+                    bare_number(event.message.recipient).encode(),
+                    events.write_delivery(event),
+                )
 
     async def last_look(self) -> bool:
         """Nothing to look at: this stage is the one that writes; see ``Stage``."""
@@ -240,6 +271,14 @@ def hit_of(read: InboundMessage, directory: Directory) -> Hit | None:
     if match is None:
         return None
     return Hit(inbound_messages.message_of(read), match, handling, country)
+
+
+def _ordinary(read: InboundMessage, directory: Directory) -> Ordinary | None:
+    """A message that matches nothing, where an application wants to know of it (R28)."""
+    handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
+    if handling.inbound_request_url is None:
+        return None
+    return Ordinary(inbound_messages.message_of(read), handling)
 
 
 def _country(recipient: str, handling: Handling) -> str | None:

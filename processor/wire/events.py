@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 
-from processor.core.events import BlockChange, OptOutNotification, ReplySend
+from processor.core.events import BlockChange, OptOutNotification, ReplySend, WebhookDelivery
 from processor.core.messages import InboundMessage
+from processor.core.segments import segments_of
 from processor.wire.blocks import scope_fields
 from processor.wire.json_values import to_text
 
@@ -89,3 +90,37 @@ def _inbound_fields(message: InboundMessage) -> dict[str, Any]:
         "num_media": message.num_media,
         "received_at": to_text(message.received_at_ms),
     }
+
+
+def write_delivery(delivery: WebhookDelivery) -> bytes:
+    """The value of `webhook-deliveries.v1`: a POST of Twilio's form parameters."""
+    message = delivery.message
+    optional = {
+        "MessagingServiceSid": delivery.service_sid,
+        "FromCountry": message.from_country,
+        "OptOutType": delivery.opt_out_type,
+    }
+    return orjson.dumps(
+        {
+            "delivery_id": f"{message.message_sid}.inbound",
+            "account_sid": message.account_sid,
+            "messaging_service_sid": delivery.service_sid,
+            "message_sid": message.message_sid,
+            "url": delivery.url,
+            "method": "POST",
+            "parameters": {
+                "ApiVersion": "2010-04-01",
+                "MessageSid": message.message_sid,
+                "SmsSid": message.message_sid,
+                "SmsMessageSid": message.message_sid,
+                "SmsStatus": "received",
+                "AccountSid": message.account_sid,
+                "From": message.recipient,
+                "To": message.sender,
+                "Body": message.body,
+                "NumMedia": str(message.num_media),
+                "NumSegments": str(segments_of(message.body).segments),
+                **{name: value for name, value in optional.items() if value is not None},
+            },
+        }
+    )

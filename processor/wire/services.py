@@ -52,6 +52,7 @@ def _service(model: MessagingService, active: OptOutConfig | None) -> Service:
         senders=pool_of(model),
         active=active,
         version=model.version,
+        inbound_request_url=model.inbound_request_url,
     )
 
 

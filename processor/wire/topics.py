@@ -16,6 +16,7 @@ class Topics:
     block_changes: str
     block_list: str
     opt_out_notifications: str
+    webhook_deliveries: str
     allowed_sends: str
     message_statuses: str
     messaging_services: str

@@ -18,7 +18,7 @@ import faust
 
 from processor.config import Settings
 from processor.core.blocks import Mark
-from processor.core.events import BlockChange, OptOutNotification, ReplySend
+from processor.core.events import BlockChange, OptOutNotification, ReplySend, WebhookDelivery
 from processor.core.fold import Hit, fold, list_key_of
 from processor.core.services import Directory
 from processor.stages.match_inbound import hit_of
@@ -152,6 +152,8 @@ class _Matcher:
                 case OptOutNotification():
                     value = events.write_notification(event)
                     await self._notifications.send(key=number, value=value)
+                case WebhookDelivery():
+                    raise AssertionError("no service of the benchmark has a webhook")
 
     async def close(self) -> None:
         await self._client.close()

@@ -190,6 +190,26 @@ async def test_r22_a_message_delivered_twice_has_one_effect(settings: Settings) 
     assert len(await at.values(at.topics.block_changes)) == 2
 
 
+async def test_r28_an_application_is_to_be_told_of_every_message(settings: Settings) -> None:
+    at = Installation(settings)
+    await configure(settings, CLINIC | {"inbound_request_url": "https://example.com/inbound"})
+    async with running(settings):
+        await at.texts(a_text("M1", "hello"), a_text("M2", "Halt"), a_text("M3", "thanks"))
+        await at.texts(a_text("M4", "hi", to="+15550000000"), a_text("M2", "Halt"))
+        await at.wait_for(at.topics.webhook_deliveries, 3)
+        await at.texts(a_text("M5", "bye"))
+        told = await at.wait_for(at.topics.webhook_deliveries, 4)
+    assert [(one["message_sid"], one["parameters"].get("OptOutType")) for one in told] == [
+        ("M1", None),
+        ("M2", "STOP"),
+        ("M3", None),
+        ("M5", None),
+    ]
+    assert [record.key for record in await at.records(at.topics.webhook_deliveries)] == [
+        RECIPIENT.encode()
+    ] * 4
+
+
 async def test_r29_a_command_changes_the_list_and_is_in_the_history(settings: Settings) -> None:
     at = Installation(settings)
     command = {

@@ -14,11 +14,16 @@ from pydantic import ValidationError
 
 import schemas
 from processor.core.decide import decide_command
-from processor.core.events import BlockChange, Event, ReplySend
+from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend
 from processor.core.messages import Scope, SenderType
 from processor.wire import consent_commands, outbound_messages
 from processor.wire.blocks import write_entry
-from processor.wire.events import write_block_change, write_notification, write_reply
+from processor.wire.events import (
+    write_block_change,
+    write_delivery,
+    write_notification,
+    write_reply,
+)
 from processor.wire.json_values import reason
 from processor.wire.message_statuses import write_refusal
 from processor.wire.services import read_stored, write_stored
@@ -144,6 +149,7 @@ def emitted() -> list[Event]:
         decided("alto", country="MX", from_country="MX"),
         decided("STOP", handling=default_handling(), from_country=None),
         decided("HELP", recipient=WHATSAPP_RECIPIENT, sender=WHATSAPP_SENDER),
+        decided("STOP", handling=a_handling(inbound_request_url="https://example.com/inbound")),
         stopped,
         decided("yes", stopped.blocks, handling=toll_free, sender=TOLL_FREE),
         decide_command(a_command(), (), mark=MARK),
@@ -158,12 +164,15 @@ def test_every_event_is_written_as_its_topic_says() -> None:
             assert_valid("block-changes.v1", write_block_change(event))
         elif isinstance(event, ReplySend):
             assert_valid("reply-sends.v1", write_reply(event))
-        else:
+        elif isinstance(event, OptOutNotification):
             assert_valid("opt-out-notifications.v1", write_notification(event))
+        else:
+            assert_valid("webhook-deliveries.v1", write_delivery(event))
     assert {type(event).__name__ for event in emitted()} == {
         "BlockChange",
         "ReplySend",
         "OptOutNotification",
+        "WebhookDelivery",
     }
 
 

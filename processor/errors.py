@@ -31,5 +31,9 @@ class ListLost(RetryableError):
     """The served block list is not the one last written: emptied, rolled back or re-created."""
 
 
+class TooManyRefused(RetryableError):
+    """A flood of records that cannot be read: they stay where they are until somebody looked."""
+
+
 class Fenced(RetryableError):
     """Another process owns the partition: leave the group before trying again."""

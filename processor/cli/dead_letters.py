@@ -54,7 +54,14 @@ def list_(as_json: bool) -> None:
 @group.command("redrive")
 @click.argument("file", type=click.File("rb"), required=False)
 @click.option("--all", "everything", is_flag=True, help="Send all that were not sent back yet.")
-def redrive(file: IO[bytes] | None, everything: bool) -> None:
+@click.option(
+    "--most",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="With --all: leave a letter that was sent back that often already.",
+)
+def redrive(file: IO[bytes] | None, everything: bool, most: int) -> None:
     """Send dead letters back to the topic they were read from.
 
     FILE (- for standard input) holds lines of `dead-letters list --json`, mended; the key is made
@@ -68,7 +75,19 @@ def redrive(file: IO[bytes] | None, everything: bool) -> None:
     settings = config.load()
     if file is None:
         topic = Topics.under(settings.topic_prefix).dead_letters
-        count = run(redrive_all(settings, topic, lambda record: _back(_line(record))))
+        left = 0
+
+        def back(record: Any) -> Outgoing | None:
+            nonlocal left
+            line = _line(record)
+            if line["redrives"] < most:
+                return _back(line)
+            left += 1
+            return None
+
+        count = run(redrive_all(settings, topic, back))
+        if left:
+            click.echo(f"{left} left: sent back {most} times already", err=True)
     else:
         name = getattr(file, "name", "-")
         records = [_parsed(name, number, line) for number, line in enumerate(file, 1)]

@@ -183,7 +183,7 @@ async def redrive_all(settings: Settings, topic: str, back: Any) -> int:
     Args:
         settings: of the installation.
         topic: the dead letters' full name.
-        back: makes an ``Outgoing`` of a record.
+        back: makes an ``Outgoing`` of a record, or None to leave it where it is.
 
     Returns:
         How many were sent.
@@ -211,8 +211,9 @@ async def redrive_all(settings: Settings, topic: str, back: Any) -> int:
                     async with producer.transaction():
                         offsets = {tp: OffsetAndMetadata(records[-1].offset + 1, "")}
                         await producer.send_offsets_to_transaction(offsets, group)
-                        await send.send_all(back(record) for record in records)
-                    count += len(records)
+                        sent = [one for one in map(back, records) if one is not None]
+                        await send.send_all(sent)
+                    count += len(sent)
         finally:
             await producer.stop()
     return count

@@ -21,6 +21,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, Fenced, RetryableError
+from processor.kafka.flood import Flood
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Output:
         self._partition = partition
         self._open: dict[str, Any] = {}
         self._full: list[tuple[str, Any]] = []
+        self.refused = 0  # records that were put aside as dead letters
 
     def __bool__(self) -> bool:
         """Whether there is anything to send."""
@@ -139,6 +141,7 @@ class Lane:
         self._sources = list(sources)
         self._stage = stage
         self._at_step = at_step
+        self._flood = Flood(settings.dead_letter_limit)
         self._stop = asyncio.Event()
         self._producer: Any = None
         self._in_transaction = False
@@ -274,11 +277,13 @@ class Lane:
             out = Output(self._producer, self.partition)
             self._at_step("process")
             await self._unless_stopped(self._stage.process(records, out))
+            self._flood.check(len(records), out.refused)
             self._next.update(ends)
             self._uncommitted.update(ends)
             # A batch that puts out nothing needs no transaction: its offset goes with a later one.
             if not out or await self._commit(out):
                 break
+        self._flood.add(len(records), out.refused)
         self._progressed_at = time.monotonic()
 
     async def _commit(self, out: Output | None) -> bool:

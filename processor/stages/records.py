@@ -21,6 +21,8 @@ _T = TypeVar("_T")
 class Puts(Protocol):
     """Where a stage puts what it emits."""
 
+    refused: int  # records put aside so far
+
     def put(
         self,
         topic: str,
@@ -105,6 +107,7 @@ def to_dead_letters(out: Puts, topic: str, record: Any, *, stage: str, why: str)
         reason=why,
     )
     out.put(topic, record.key, record.value, headers)
+    out.refused += 1
     logger.warning(
         "record.refused",
         extra={"topic": record.topic, "partition": record.partition, "offset": record.offset},

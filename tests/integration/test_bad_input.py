@@ -11,7 +11,7 @@ from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing
 from processor.wire import dead_letters
 from tests.builders import RECIPIENT
-from tests.installation import Installation, running
+from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
 from tests.integration.test_flow import a_send, a_text
 
@@ -99,5 +99,29 @@ async def test_a_mended_letter_comes_back_and_a_second_redrive_sends_nothing(
         await at.wait_for_letters(2)
         listed = await optout("dead-letters", "list", "--json")
         again = [orjson.loads(line) for line in listed.stdout.splitlines()]
+        # A letter that only goes round in circles stays where it is.
+        left = await optout("dead-letters", "redrive", "--all", "--most", "1")
+        assert (left.stdout, left.stderr) == (
+            "0 sent back\n",
+            "1 left: sent back 1 times already\n",
+        )
     assert sorted(one["redrives"] for one in again) == [0, 1]
     assert again[-1]["headers"]["traceparent"] == "00-1-2-01"
+
+
+async def test_a_flood_stays_on_its_topic_until_somebody_lets_it_go(settings: Settings) -> None:
+    at = Installation(settings)
+    limited = settings.model_copy(update={"dead_letter_limit": 20})
+    async with running(limited) as runtime:
+        bad = Outgoing(at.topics.inbound_messages, KEY, b"no message")
+        await at.write_raw(*[bad] * 30)
+
+        async def stopped() -> bool:
+            return any("more than half of the last 20" in why for why in runtime.unready())
+
+        await until(stopped, "lane that stops")
+        assert await at.records(at.topics.dead_letters) == []
+    async with running(settings):
+        await at.wait_for_letters(30)
+        await at.texts(a_text("M1", "stop"))
+        await at.wait_for(at.topics.reply_sends, 1)

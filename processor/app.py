@@ -91,6 +91,7 @@ class Runtime:
                 block_list=self.block_list,
                 services=self.services,
                 clock_ms=lambda: time.time_ns() // 1_000_000,
+                max_staleness_s=self.settings.gate_max_staleness_s,
             )
 
         return Lanes(
@@ -160,7 +161,11 @@ def settle_memory() -> None:
 def block_list_store(settings: Settings, redis: RedisClient) -> RedisBlockList:
     """The served block list of an installation."""
     return RedisBlockList(
-        redis, prefix=settings.topic_prefix, seen_ms=round(settings.dedupe_hours * _HOUR_MS)
+        redis,
+        prefix=settings.topic_prefix,
+        seen_ms=round(settings.dedupe_hours * _HOUR_MS),
+        min_replicas=settings.redis_min_replicas,
+        wait_ms=round(500 * settings.redis_timeout_s),  # to hear that it was in vain, in time
     )
 
 

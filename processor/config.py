@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     ] = "redis://127.0.0.1:6379/0"
     redis_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
 
+    redis_min_replicas: Annotated[int, Field(ge=0, le=10)] = 0  # that have a STOP before its reply
+    gate_max_staleness_s: Annotated[float, Field(ge=2)] | None = None  # the owner beats each second
+
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = "optout."
     partitions: Annotated[int, Field(ge=1, le=1000)] = 12
     roles: Annotated[tuple[Role, ...], NoDecode] = ROLES

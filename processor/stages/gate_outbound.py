@@ -50,6 +50,7 @@ class GateOutbound:
         block_list: BlockListTopic,
         services: ServicesTopic,
         clock_ms: Callable[[], int],
+        max_staleness_s: float | None = None,
     ) -> None:
         self._partition = partition
         self._partitions = partitions
@@ -58,6 +59,7 @@ class GateOutbound:
         self._block_list = block_list
         self._services = services
         self._clock_ms = clock_ms
+        self._max_staleness_s = max_staleness_s
         self._mark = NO_MARK  # the highest seen: the list can only go on from there
         self._topic_id = ""
         self._trusted_connection = 0
@@ -175,6 +177,10 @@ class GateOutbound:
             return f"the block list was built for {meta.partitions} partitions"
         if meta.mark < self._mark:
             return "Redis lost writes; the owner of the list rebuilds it"
+        limit_s, unheard_ms = self._max_staleness_s, meta.unheard_ms
+        if limit_s is not None and (unheard_ms is None or unheard_ms > 1000 * limit_s):
+            # Perhaps a master that was cut off: what the owner writes goes to another one.
+            return f"the owner of the block list was not heard for {limit_s:g} s"
         return None
 
     async def idle(self) -> None:

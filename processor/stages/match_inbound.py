@@ -256,8 +256,8 @@ class MatchInbound:
         return True
 
     async def idle(self) -> None:
-        """See that Redis still holds what this lane wrote; see ``Stage``."""
-        self._trust((await self._store.read(self._partition, ())).meta)
+        """Say that the owner is there, and see that Redis holds what it wrote; see ``Stage``."""
+        self._trust(await self._store.beat(self._partition, self._epoch))
 
 
 def hit_of(read: InboundMessage, directory: Directory) -> Hit | None:

@@ -21,6 +21,7 @@ class Meta:
     mark: Mark  # of the last write
     ready: str | None  # the id of the block-list topic it was built from; None: not whole
     partitions: int | None  # how many there were when it was built
+    unheard_ms: int | None = None  # since its owner last wrote or said that it is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,10 @@ class BlockListStore(Protocol):
         Raises:
             ListLost: the stored mark is not the one expected, or the list is not whole.
         """
+        ...
+
+    async def beat(self, partition: int, epoch: int) -> Meta:
+        """Say that the owner is there; what the list says of itself."""
         ...
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:

@@ -19,6 +19,7 @@ class _Partition:
     recipients: dict[str, bytes] = field(default_factory=dict)
     rebuilt: dict[str, bytes] = field(default_factory=dict)
     undo: BatchWrite | None = None
+    beat_ms: int | None = None
     seen: dict[str, int] = field(default_factory=dict)  # id to the time it is forgotten, ms
 
     def own(self, epoch: int) -> None:
@@ -47,7 +48,12 @@ class MemoryBlockList:
         """See ``BlockListStore``."""
         at = self._at(partition)
         at.epoch = max(at.epoch or 0, self._clock_ms(), at_least) + 1
-        return Meta(at.epoch, at.mark, at.ready, at.partitions)
+        at.beat_ms = self._clock_ms()
+        return self._meta(at)
+
+    def _meta(self, at: _Partition) -> Meta:
+        unheard_ms = None if at.beat_ms is None else self._clock_ms() - at.beat_ms
+        return Meta(at.epoch or 0, at.mark, at.ready, at.partitions, unheard_ms)
 
     async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> Mark | None:
         """See ``BlockListStore``."""
@@ -68,7 +74,7 @@ class MemoryBlockList:
         at = self._at(partition)
         now = self._clock_ms()
         return Snapshot(
-            meta=Meta(at.epoch or 0, at.mark, at.ready, at.partitions),
+            meta=self._meta(at),
             values=[at.recipients.get(key) for key in keys],
             seen=frozenset(one for one in ids if at.seen.get(one, 0) > now),
             connection=1,
@@ -89,6 +95,14 @@ class MemoryBlockList:
             at.seen[one] = self._clock_ms() + self._seen_ms
         at.undo = batch
         at.mark = batch.mark
+        at.beat_ms = self._clock_ms()
+
+    async def beat(self, partition: int, epoch: int) -> Meta:
+        """See ``BlockListStore``."""
+        at = self._at(partition)
+        at.own(epoch)
+        at.beat_ms = self._clock_ms()
+        return self._meta(at)
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:
         """See ``BlockListStore``."""

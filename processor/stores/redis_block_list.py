@@ -7,6 +7,7 @@ from hashlib import sha1
 from typing import Any
 
 import orjson
+from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
 from processor.core.blocks import NO_MARK, Mark
@@ -21,6 +22,7 @@ _SHA = {
         scripts.CLAIM,
         scripts.READ,
         scripts.WRITE,
+        scripts.BEAT,
         scripts.UNDO,
         scripts.BEGIN_REBUILD,
         scripts.ADD_REBUILT,
@@ -36,12 +38,24 @@ class RedisBlockList:
         client: connected lazily, shared by all partitions.
         prefix: of every key, so that two installations may share a server.
         seen_ms: how long a handled id is remembered (R22).
+        min_replicas: how many replicas must have a batch before it is emitted.
+        wait_ms: how long they are waited for.
     """
 
-    def __init__(self, client: RedisClient, *, prefix: str, seen_ms: int) -> None:
+    def __init__(
+        self,
+        client: RedisClient,
+        *,
+        prefix: str,
+        seen_ms: int,
+        min_replicas: int = 0,
+        wait_ms: int = 1_000,
+    ) -> None:
         self._client = client
         self._prefix = prefix
         self._seen_ms = seen_ms
+        self._min_replicas = min_replicas
+        self._wait_ms = wait_ms
 
     def _key(self, partition: int, name: str) -> str:
         return f"{self._prefix}{{{partition}}}:{name}"
@@ -56,12 +70,36 @@ class RedisBlockList:
         except NoScriptError:
             return await _answer(redis.eval(script, len(keys), *keys, *args))
 
-    async def _own(self, script: str, keys: Sequence[str], epoch: int, *args: Any) -> None:
-        answer = await self._run(script, keys, epoch, *args)
-        if answer == b"FENCED":
-            raise Fenced("a later owner took the partition")
-        if answer == b"LOST":
-            raise ListLost("Redis lost what was last written to it")
+    async def _own(self, script: str, keys: Sequence[str], epoch: int, *args: Any) -> Any:
+        return _owned(await self._run(script, keys, epoch, *args))
+
+    async def _own_replicated(
+        self, script: str, keys: Sequence[str], epoch: int, *args: Any
+    ) -> None:
+        """As ``_own``, and wait until enough replicas have it.
+
+        Raises:
+            StoreUnavailable: they do not; what was written is undone by the next claim.
+        """
+        if not self._min_replicas:
+            await self._own(script, keys, epoch, *args)
+            return
+        redis = self._client.redis
+        # WAIT counts the writes of its own connection: both go down one, together. A Cluster asks
+        # for the node, as WAIT has no key that tells it.
+        node = {}
+        if isinstance(redis, RedisCluster):
+            await redis.initialize()
+            node = {"target_nodes": redis.get_node_from_key(keys[0])}
+        pipeline = redis.pipeline(**({} if node else {"transaction": False}))
+        pipeline.execute_command("EVAL", script, len(keys), *keys, epoch, *args, **node)
+        pipeline.execute_command("WAIT", self._min_replicas, self._wait_ms, **node)
+        answer, replicas = await _answer(pipeline.execute())
+        _owned(answer)
+        if int(replicas) < self._min_replicas:
+            raise StoreUnavailable(
+                f"Redis: {int(replicas)} of {self._min_replicas} replicas have the last write"
+            )
 
     async def claim(self, partition: int, *, at_least: int) -> Meta:
         """See ``BlockListStore``."""
@@ -119,7 +157,7 @@ class RedisBlockList:
             self._key(partition, "undo"),
             *self._seen_keys(partition, batch.handled),
         ]
-        await self._own(
+        await self._own_replicated(
             scripts.WRITE,
             keys,
             batch.epoch,
@@ -129,6 +167,10 @@ class RedisBlockList:
             orjson.dumps(undo),
             *_put(batch.after),
         )
+
+    async def beat(self, partition: int, epoch: int) -> Meta:
+        """See ``BlockListStore``."""
+        return _meta(await self._own(scripts.BEAT, [self._key(partition, "meta")], epoch))
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:
         """See ``BlockListStore``."""
@@ -177,13 +219,22 @@ async def _answer(asked: Awaitable[Any]) -> Any:
         raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}") from error
 
 
-def _meta(answer: Sequence[bytes | None]) -> Meta:
-    epoch, mark, ready, partitions = answer
+def _owned(answer: Any) -> Any:
+    if answer == b"FENCED":
+        raise Fenced("a later owner took the partition")
+    if answer == b"LOST":
+        raise ListLost("Redis lost what was last written to it")
+    return answer
+
+
+def _meta(answer: Sequence[Any]) -> Meta:
+    epoch, mark, ready, partitions, unheard_ms = answer
     return Meta(
         epoch=int(epoch) if epoch else 0,
         mark=Mark.parse(mark.decode()) if mark else NO_MARK,
         ready=ready.decode() if ready else None,
         partitions=int(partitions) if partitions else None,
+        unheard_ms=unheard_ms,
     )
 
 

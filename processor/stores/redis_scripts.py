@@ -29,20 +29,42 @@ local function put(hash, first)
 end
 """
 
-# ARGV: at_least. Answers epoch, mark, ready, partitions.
-CLAIM = """#!lua
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+# What the list says of itself: epoch, mark, ready, partitions, ms since its owner was heard.
+_META = """
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function meta()
+  local found = redis.call('HMGET', KEYS[1], 'epoch', 'mark', 'ready', 'partitions', 'beat')
+  if found[5] then found[5] = now_ms() - tonumber(found[5]) end
+  return found
+end
+local function beat()
+  redis.call('HSET', KEYS[1], 'beat', string.format('%.0f', now_ms()))
+end
+"""
+
+# ARGV: at_least. Answers meta.
+CLAIM = (
+    "#!lua\n"
+    + _META
+    + """
+local now = now_ms()
 local stored = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0')
 local epoch = string.format('%.0f', math.max(stored, now, tonumber(ARGV[1])) + 1)
 redis.call('HSET', KEYS[1], 'epoch', epoch)
-return redis.call('HMGET', KEYS[1], 'epoch', 'mark', 'ready', 'partitions')
+beat()
+return meta()
 """
+)
 
 # KEYS: meta, recipients, seen... ARGV: list keys, one a line. Answers meta, then the indexes and
 # values of the keys found (of thousands asked for few are), then seen.
-READ = """#!lua flags=allow-oom
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'mark', 'ready', 'partitions')
+READ = (
+    "#!lua flags=allow-oom\n"
+    + _META
+    + """
 local keys, found = {}, {}
 for key in string.gmatch(ARGV[1], '[^\\n]+') do keys[#keys + 1] = key end
 for i = 1, #keys, 4000 do
@@ -56,27 +78,43 @@ for i = 1, #keys, 4000 do
 end
 local seen = {}
 for i = 3, #KEYS do seen[i - 2] = redis.call('EXISTS', KEYS[i]) end
-return {meta, found, seen}
+return {meta(), found, seen}
 """
+)
 
 # KEYS: meta, recipients, undo, seen... ARGV: epoch, expected mark, mark, seen ms, undo record,
 # then what `put` takes.
 WRITE = (
     "#!lua\n"
+    + _META
     + _OWN
     + _PUT
     + """
 local refused = own(ARGV[1])
 if refused then return refused end
-local meta = redis.call('HMGET', KEYS[1], 'mark', 'ready')
-if not meta[2] then return 'LOST' end
-if meta[1] == ARGV[3] then return 'OK' end
-if meta[1] ~= ARGV[2] then return 'LOST' end
+local last = redis.call('HMGET', KEYS[1], 'mark', 'ready')
+if not last[2] then return 'LOST' end
+if last[1] == ARGV[3] then return 'OK' end
+if last[1] ~= ARGV[2] then return 'LOST' end
 put(KEYS[2], 6)
 for i = 4, #KEYS do redis.call('SET', KEYS[i], '', 'PX', ARGV[4]) end
 redis.call('SET', KEYS[3], ARGV[5])
 redis.call('HSET', KEYS[1], 'mark', ARGV[3])
+beat()
 return 'OK'
+"""
+)
+
+# KEYS: meta. ARGV: epoch. Answers meta.
+BEAT = (
+    "#!lua\n"
+    + _META
+    + _OWN
+    + """
+local refused = own(ARGV[1])
+if refused then return refused end
+beat()
+return meta()
 """
 )
 

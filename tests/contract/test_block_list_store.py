@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
+from deploy.local import stack
 from processor.config import Settings
 from processor.core.blocks import Mark
-from processor.errors import Fenced, ListLost
+from processor.errors import Fenced, ListLost, StoreUnavailable
 from processor.stores.block_list import BatchWrite, BlockListStore
 from processor.stores.memory import MemoryBlockList
 from processor.stores.redis_block_list import RedisBlockList
 from processor.stores.redis_client import RedisClient
 from tests.contract.redis_topologies import cluster, sentinel, tls
+from tests.installation import until
 
 P = 3
 ANN, BOB = "+15550000001", "whatsapp:+15550000002"
@@ -38,11 +42,12 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[BlockListStore]
 
 
 @asynccontextmanager
-async def redis_store(url: str) -> AsyncIterator[RedisBlockList]:
+async def redis_store(url: str, **options: int) -> AsyncIterator[RedisBlockList]:
     client = RedisClient(url, timeout_s=5)
+    prefix = f"t{uuid.uuid4().hex[:12]}."
     try:
         await client.check()
-        yield RedisBlockList(client, prefix=f"t{uuid.uuid4().hex[:12]}.", seen_ms=60_000)
+        yield RedisBlockList(client, prefix=prefix, seen_ms=60_000, **options)
     finally:
         await client.close()
 
@@ -157,6 +162,59 @@ async def test_a_batch_is_undone_unless_it_was_committed(
         assert mark is None
         assert list(found.values) == [b"[1]", None]
         assert found.seen == {"SM1", "SM2"}
+
+
+async def test_an_owner_is_heard_when_it_claims_writes_and_beats(store: BlockListStore) -> None:
+    assert (await store.read(P, [])).meta.unheard_ms is None
+    epoch = await whole(store, {BOB: b"[2]"})
+    for heard in (
+        store.write(P, a_batch(epoch)),
+        store.beat(P, epoch),
+        store.claim(P, at_least=0),
+    ):
+        await asyncio.sleep(0.1)
+        before = (await store.read(P, [])).meta.unheard_ms
+        await heard
+        after = (await store.read(P, [])).meta.unheard_ms
+        assert before is not None
+        assert after is not None
+        assert after < before
+    with pytest.raises(Fenced):
+        await store.beat(P, epoch)
+
+
+@pytest.mark.parametrize("topology", ["single", "cluster"])
+async def test_a_batch_that_no_replica_has_is_not_written(topology: str, tmp_path: Path) -> None:
+    async with AsyncExitStack() as running:
+        if topology == "cluster":
+            url = await running.enter_async_context(cluster(tmp_path))
+        else:
+            server = running.enter_context(stack.valkey(tmp_path))
+            url = f"redis://{server.address}/0"
+        made = redis_store(url, min_replicas=1, wait_ms=100)
+        store = await running.enter_async_context(made)
+        epoch = await whole(store, {BOB: b"[2]"})
+        with pytest.raises(StoreUnavailable, match="0 of 1 replicas have the last write"):
+            await store.write(P, a_batch(epoch))
+
+
+async def test_a_batch_is_written_once_a_replica_has_it(tmp_path: Path) -> None:
+    (tmp_path / "replica").mkdir()
+    with stack.valkey(tmp_path) as master, stack.valkey(tmp_path / "replica") as follower:
+        replica = Redis(host="127.0.0.1", port=follower.port)
+        await replica.replicaof("127.0.0.1", master.port)
+        async with redis_store(f"redis://{master.address}/0", min_replicas=1) as store:
+
+            async def follows() -> bool:
+                return bool((await replica.info("replication"))["master_link_status"] == "up")
+
+            await until(follows, "replica")
+            epoch = await whole(store, {BOB: b"[2]"})
+            await store.write(P, a_batch(epoch))
+            assert await replica.hget(store._key(P, "recipients"), ANN) == b"[1]"
+            with pytest.raises(Fenced):
+                await store.write(P, replace(a_batch(epoch), epoch=1))
+        await replica.aclose()
 
 
 async def test_a_rebuilt_list_takes_the_place_of_the_old(store: BlockListStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -254,6 +255,28 @@ async def test_r25_the_gate_waits_while_no_list_is_whole(settings: Settings) -> 
         assert runtime.unready() != []
         async with running(match):
             await at.wait_for(at.topics.allowed_sends, 1)
+
+
+async def test_r25_the_gate_waits_where_the_lists_owner_was_not_heard(settings: Settings) -> None:
+    at = Installation(settings)
+    gate = settings.model_copy(update={"roles": ("gate",), "gate_max_staleness_s": 2.0})
+    match = settings.model_copy(update={"roles": ("match",)})
+    async with running(gate) as runtime:
+        async with running(match):
+            await at.sends(a_send("S1"))
+            await at.wait_for(at.topics.allowed_sends, 1)
+            await asyncio.sleep(2.5)  # an idle owner is heard, too
+            await at.sends(a_send("S2"))
+            await at.wait_for(at.topics.allowed_sends, 2)
+        await asyncio.sleep(2.5)
+        await at.sends(a_send("S3"))
+
+        async def waits() -> bool:
+            return any("not heard for 2 s" in why for why in runtime.unready())
+
+        await until(waits, "gate that waits")
+        async with running(match):
+            await at.wait_for(at.topics.allowed_sends, 3)
 
 
 async def test_a_second_worker_takes_its_share_and_nothing_is_lost_or_doubled(

@@ -128,6 +128,8 @@ class Runtime:
         while True:
             await asyncio.sleep(_WATCH_S)
             for role, lanes in self.lanes.items():
+                if lanes.unfit:
+                    os._exit(2)  # started anew, it says what to do
                 for state in await lanes.stuck(self.settings.watchdog_s):
                     logger.error("worker.stuck", extra={"role": role, "partition": state.partition})
                     os._exit(1)
@@ -139,6 +141,7 @@ class Runtime:
     def unready(self) -> list[str]:
         """Why this worker is not ready; empty where it is."""
         reasons = [f"{role}: no member" for role, lanes in self.lanes.items() if not lanes.joined]
+        reasons += [f"{role}: {lanes.unfit}" for role, lanes in self.lanes.items() if lanes.unfit]
         return reasons + [
             f"{role} {state.partition}: {state.doing}"
             for role, states in self.states().items()

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _REBALANCE_MS = 30_000
 _IDLE_MS = 24 * 3_600_000  # lanes may wait long for Redis; the watchdog is our own
 _LET_GO_S = 20.0
+_METADATA_MS = 30_000  # until a topic that was given more partitions is noticed
 _LAG_S = 10.0
 _REJOIN_S = (0.5, 10.0)
 
@@ -57,6 +58,7 @@ class Lanes:
         self._consumer: Any = None
         self._caught_up_at: dict[int, float] = {}  # partition to monotonic seconds
         self.joined = False
+        self.unfit: str | None = None  # why no lane may work, until the process is started anew
 
     async def stuck(self, after_s: float) -> list[LaneState]:
         """Lanes that run, have records to read, and have finished no batch for this long."""
@@ -121,6 +123,7 @@ class Lanes:
             rebalance_timeout_ms=_REBALANCE_MS,
             max_poll_interval_ms=_IDLE_MS,
             max_partition_fetch_bytes=self._settings.fetch_bytes,
+            metadata_max_age_ms=_METADATA_MS,
         )
         consumer.subscribe(self._topics, listener=_Listener(self, consumer))
         try:
@@ -149,7 +152,16 @@ class Lanes:
             await asyncio.gather(*(task for _, task in lanes), return_exceptions=True)
 
     def take(self, consumer: Any, assigned: Iterable[TopicPartition]) -> None:
-        """Start a lane for every partition that is new."""
+        """Start a lane for every partition, unless recipients are spread by another number."""
+        for topic in self._topics:
+            count = len(consumer.partitions_for_topic(topic) or ())
+            if count != self._settings.partitions:
+                self.unfit = (
+                    f"{topic}: {count} partitions where {self._settings.partitions} are expected; "
+                    "records of one recipient may stand in two of them"
+                )
+                logger.error("group.unfit", extra={"group": self._group, "why": self.unfit})
+                return
         by_partition: dict[int, list[TopicPartition]] = {}
         for tp in sorted(assigned):
             by_partition.setdefault(tp.partition, []).append(tp)

@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from deploy.local import stack
 from processor.config import Settings
-from tests.installation import DEADLINE_S, Installation, until
+from tests.installation import DEADLINE_S, Installation, running, until
 from tests.integration.test_flow import a_send, a_text
 
 OPTOUT = (sys.executable, "-m", "processor", "worker")
@@ -163,3 +164,33 @@ async def test_another_partition_count_than_the_topics_is_refused(settings: Sett
     async with started(OPTOUT, **mine) as worker:
         assert await worker.ends() == 2
     assert "4 partitions where 6 are expected" in worker.said
+
+
+async def test_topics_that_are_given_more_partitions_stop_match_and_gate(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    async with running(settings) as runtime:
+        await at.sends(a_send("S1"))
+        await at.wait_for(at.topics.allowed_sends, 1)
+        admin = AIOKafkaAdminClient(**settings.kafka())
+        await admin.start()
+        await admin.create_partitions(
+            {
+                topic: NewPartitions(settings.partitions + 2)
+                for topic in (at.topics.inbound_messages, at.topics.outbound_messages)
+            }
+        )
+        await admin.close()
+
+        async def stopped() -> bool:
+            for lanes in runtime.lanes.values():
+                if lanes._consumer:
+                    await lanes._consumer._client.force_metadata_update()
+            return all(lanes.unfit and not lanes.states() for lanes in runtime.lanes.values())
+
+        await until(stopped, "worker that stops")
+        for why in runtime.unready():
+            assert "6 partitions where 4 are expected" in why
+        await at.sends(a_send("S2"))
+    assert len(await at.values(at.topics.allowed_sends)) == 1

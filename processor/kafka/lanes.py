@@ -51,7 +51,7 @@ class Lanes:
         self._group = group
         self._topics = list(topics)
         self._stage = stage
-        self._at_step = at_step
+        self.at_step = at_step
         self._stop = asyncio.Event()
         self._rejoin = asyncio.Event()
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
@@ -172,7 +172,7 @@ class Lanes:
                 consumer=consumer,
                 sources=sources,
                 stage=self._stage(partition),
-                at_step=self._at_step,
+                at_step=self.at_step,
             )
             task = asyncio.get_running_loop().create_task(
                 lane.run(), name=f"{self._group}-{partition}"
@@ -194,7 +194,9 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._lanes.at_step("revoked")
         await self._lanes.let_go()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._lanes.at_step("assigned")
         self._lanes.take(self._consumer, assigned)

@@ -113,6 +113,7 @@ class MatchInbound:
             }
             await self._store.add_rebuilt(self._partition, self._epoch, entries)
             count += len(batch)
+        self._at_step("rebuilding")
         self._mark = Mark(self._epoch, 2)
         await self._store.finish_rebuild(
             self._partition,
@@ -121,6 +122,7 @@ class MatchInbound:
             ready=self._topic_id,
             partitions=self._partitions,
         )
+        self._at_step("rebuilt")
         logger.info(
             "list.rebuilt",
             extra={

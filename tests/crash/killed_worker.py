@@ -1,4 +1,4 @@
-"""A worker that kills itself at a step of the lane protocol: `… killed_worker STEP`.
+"""A worker that signals itself at a step of the lane protocol: `… killed_worker STEP SIGNAL`.
 
 The environment says which installation it is of, as for `optout worker`.
 """
@@ -14,12 +14,15 @@ from processor import config
 from processor.app import Runtime
 
 
-async def main(fatal_step: str) -> None:
-    """Run the lanes until one of them comes to the step."""
+async def main(fatal_step: str, sign: signal.Signals) -> None:
+    """Run the lanes; the first that comes to the step has the process signalled, once."""
+    given = False
 
     def at_step(step: str) -> None:
-        if step == fatal_step:
-            os.kill(os.getpid(), signal.SIGKILL)
+        nonlocal given
+        if step == fatal_step and not given:
+            given = True
+            os.kill(os.getpid(), sign)
 
     runtime = Runtime(config.load(), at_step)
     await runtime.wait_for_servers()
@@ -29,4 +32,4 @@ async def main(fatal_step: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1], signal.Signals[sys.argv[2]]))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import pytest
@@ -45,6 +47,8 @@ KILLS: dict[str, Sequence[str]] = {
     "after the write, and again after the undo": ["written", "process"],
     "after emit, and again after the write": ["commit", "written", "emit"],
     "while taking the partition": ["claim", "producer", "committed", "recover"],
+    "while joining, and while rebuilding": ["assigned", "rebuilding", "rebuilt"],
+    "while letting go": ["revoked"],
 }
 
 
@@ -57,11 +61,13 @@ class Expected(NamedTuple):
     blocked_by: str | None
 
 
-def sequential_model(stop_words: set[str], stop_reply: str | None = None) -> Expected:
+def sequential_model(
+    stop_words: set[str], stop_reply: str | None = None, *, bodies: Sequence[str] = BODIES
+) -> Expected:
     """One recipient's history, one message after another: no batch, no crash."""
     changes, replies, notifications = [], [], []
     blocked_by = None
-    for number, body in enumerate(BODIES):
+    for number, body in enumerate(bodies):
         sid, word = f"M{number}", body.lower().strip("!")
         if word in stop_words:
             if blocked_by is None:
@@ -82,24 +88,33 @@ def sequential_model(stop_words: set[str], stop_reply: str | None = None) -> Exp
     return Expected(changes, replies, notifications, blocked_by)
 
 
-async def killed(settings: Settings, step: str) -> None:
-    """Run a worker until it has killed itself at a step."""
+@asynccontextmanager
+async def worker(settings: Settings, step: str, sign: str = "SIGKILL") -> AsyncIterator[Process]:
+    """A match worker that sends itself a signal when it first comes to a step."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.crash.killed_worker", step),
+        *("-m", "tests.crash.killed_worker", step, sign),
         env=os.environ
         | {
             "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
             "OPTOUT_PARTITIONS": str(settings.partitions),
             "OPTOUT_SESSION_TIMEOUT_S": str(settings.session_timeout_s),
+            "OPTOUT_REDIS_URL": settings.redis_url,
             "OPTOUT_ROLES": "match",
         },
     )
     try:
-        assert await asyncio.wait_for(process.wait(), 60) == -9
+        yield process
     finally:
         if process.returncode is None:
             process.kill()
+            await process.wait()
+
+
+async def killed(settings: Settings, step: str) -> None:
+    """Run a worker until it has killed itself at a step."""
+    async with worker(settings, step) as process:
+        assert await asyncio.wait_for(process.wait(), 60) == -9
 
 
 async def outcome(at: Installation) -> Expected:

@@ -1,0 +1,71 @@
+"""A frozen worker wakes after another took its partitions: it is refused, nothing doubles."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from deploy.local import stack
+from processor.config import Settings
+from tests.crash.test_killed_between_write_and_commit import (
+    BODIES,
+    MESSAGES,
+    assert_equal,
+    outcome,
+    sequential_model,
+    worker,
+)
+from tests.installation import Installation, running, until
+from tests.integration.test_flow import a_text
+
+pytestmark = pytest.mark.crash
+
+LATER = [a_text(f"M{number}", body) for number, body in enumerate(BODIES, len(BODIES))]
+FROZEN = {
+    "between its epoch and its producer's start": "producer",
+    "after the Redis write": "written",
+    "after emit, before commit": "commit",
+    "while rebuilding": "rebuilding",
+}
+
+
+@pytest.mark.parametrize("emptied", [False, True], ids=["Redis kept", "Redis emptied meanwhile"])
+@pytest.mark.parametrize("step", FROZEN.values(), ids=FROZEN)
+async def test_a_zombie_that_wakes_writes_nothing(
+    settings: Settings, tmp_path: Path, step: str, emptied: bool
+) -> None:
+    with stack.valkey(tmp_path) as server:
+        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
+        at = Installation(mine)
+        await at.texts(*MESSAGES)
+        async with worker(mine, step, "SIGSTOP") as zombie:
+            await until(lambda: frozen(zombie.pid), "frozen worker")
+            async with running(mine.model_copy(update={"roles": ("match",)})):
+                await until(lambda: through(at), "second worker without a lag")
+                if emptied:
+                    redis = Redis.from_url(mine.redis_url)
+                    await redis.flushall()
+                    await redis.aclose()
+                zombie.send_signal(signal.SIGCONT)
+                await at.texts(*LATER)
+                await until(lambda: through(at), "two workers without a lag")
+            # What is left is the woken one's, which must have found its place.
+            await at.texts(a_text(f"M{2 * len(BODIES)}", "stop"))
+            await until(lambda: through(at), "woken worker without a lag")
+            assert zombie.returncode is None
+        assert_equal(
+            await outcome(at), sequential_model({"stop"}, bodies=[*BODIES, *BODIES, "stop"])
+        )
+
+
+async def frozen(pid: int) -> bool:
+    status = await asyncio.to_thread(Path(f"/proc/{pid}/stat").read_text)
+    return status.rpartition(")")[2].split()[0] == "T"
+
+
+async def through(at: Installation) -> bool:
+    return await at.lag("match") == 0

@@ -271,16 +271,27 @@ def _credentials(settings: Settings) -> Any:
     return faust.SSLCredentials(tls) if tls else None
 
 
+_claims: list[socket.socket] = []  # held as long as the process lives
+
+
 def _free_port(wanted: int) -> int:
-    """The wanted port, or the next one nobody has: workers share a host."""
+    """The wanted port, or the next one nobody has: workers share a host.
+
+    The web server binds it only later: the UDP port of that number, which no worker uses, keeps
+    others that start at this moment off it.
+    """
     for port in range(wanted, min(wanted + 100, 65_536)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            claim.bind(("", port))
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("", port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
     raise ConfigError([f"OPTOUT_WEB_PORT: {wanted} and the hundred after it are taken"])
 
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -194,3 +194,16 @@ async def test_topics_that_are_given_more_partitions_stop_match_and_gate(
             assert "6 partitions where 4 are expected" in why
         await at.sends(a_send("S2"))
     assert len(await at.values(at.topics.allowed_sends)) == 1
+
+
+async def test_workers_that_start_together_share_a_host(settings: Settings) -> None:
+    at = Installation(settings)
+    async with AsyncExitStack() as running_workers:
+        workers = [
+            await running_workers.enter_async_context(started(OPTOUT, **environment(settings)))
+            for _ in range(3)
+        ]
+        await asyncio.gather(*(worker.says("lane.taken") for worker in workers))
+        await at.sends(a_send("S1"))
+        await at.wait_for(at.topics.allowed_sends, 1)
+        assert [await worker.ends(signal.SIGTERM) for worker in workers] == [0, 0, 0]

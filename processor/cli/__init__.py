@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from processor.cli import (
+    audit,
     backtest,
     block_files,
     blocks,
@@ -52,6 +53,7 @@ for command in (block_files.history, block_files.export, block_files.import_):
     blocks.group.add_command(command)
 
 for command in (
+    audit.command,
     backtest.command,
     blocks.group,
     dead_letters.group,

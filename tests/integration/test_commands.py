@@ -153,7 +153,12 @@ async def test_the_simulated_carrier_hears_back_for_everything_it_sent(
     settings: Settings, optout: Command
 ) -> None:
     options = ("--rate", "400", "--seconds", "2", "--keywords", "0.3", "--recipients", "50")
-    async with running(settings):
+    async with running(settings) as runtime:
+
+        async def ready() -> bool:
+            return runtime.unready() == []
+
+        await until(ready, "worker that is ready")
         result = orjson.loads((await optout("simulate", *options, "--seed", "7", "--json")).stdout)
     assert result["inbound"] == result["sends"] == 800
     assert result["sends_allowed"] + result["sends_failed"] == 800

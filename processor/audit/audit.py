@@ -1,0 +1,191 @@
+"""Reading an installation for the checker, one partition at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+import orjson
+from aiokafka import TopicPartition
+from redis.exceptions import RedisError
+
+from processor.audit import records
+from processor.audit.history import Pools, check, check_redis
+from processor.audit.records import Block, Partition, packed_blocks
+from processor.audit.report import Findings, Report
+from processor.config import Settings
+from processor.errors import StoreUnavailable
+from processor.kafka.client import group_view, read_whole, reader
+from processor.stores.redis_client import RedisClient
+
+_SOURCES = {records.INBOUND: "match", records.COMMANDS: "match", records.OUTBOUND: "gate"}
+_OUTPUTS = (
+    records.ALLOWED,
+    records.STATUSES,
+    records.NOTIFICATIONS,
+    records.REPLIES,
+    records.CHANGES,
+    records.LIST,
+)
+# Needed from their beginning, whatever the range: a state is the sum of all changes.
+_WHOLE = (records.CHANGES, records.LIST, records.COMMANDS, records.LETTERS)
+_MARGIN_MS = 3_600_000  # what a record in the range refers to may have been written before it
+_LOOKS = 3  # at Redis, which is a moment ahead of the topic
+
+
+async def audit(
+    settings: Settings,
+    *,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+    with_redis: bool = True,
+    skew_ms: int = 1_000,
+    partitions: Iterable[int] | None = None,
+) -> Report:
+    """Hold all that an installation's topics and Redis say against each other.
+
+    Args:
+        settings: of the installation.
+        since_ms: check only records written from this time on, UTC; None: from the beginning.
+        until_ms: and only up to this one.
+        with_redis: whether Redis is read, too.
+        skew_ms: by how much the clocks of those who write sends may be ahead of the broker's.
+        partitions: which; all of them if None.
+
+    Raises:
+        BrokerUnavailable: where Kafka does not answer.
+        StoreUnavailable: where Redis does not.
+    """
+    findings = Findings()
+    pools = await _pools(settings)
+    for number in range(settings.partitions) if partitions is None else partitions:
+        partition = await _read(settings, number, since_ms, until_ms, findings)
+        check(partition, pools, findings, skew_ms=skew_ms)
+        if with_redis:
+            await _hold_redis(settings, partition, findings)
+    return Report(dict(findings.counts), tuple(findings.violations))
+
+
+async def _read(
+    settings: Settings,
+    number: int,
+    since_ms: int | None,
+    until_ms: int | None,
+    findings: Findings,
+) -> Partition:
+    prefix = settings.topic_prefix
+    # First what is committed, then the ends, then the records: what they refer to lies behind them.
+    committed = {
+        topic: await _committed(settings, f"{prefix}{role}", TopicPartition(prefix + topic, number))
+        for topic, role in _SOURCES.items()
+    }
+    partition = Partition(
+        number,
+        committed=committed,
+        settled=await _ends(settings, number, _OUTPUTS),
+        since_ms=since_ms,
+        until_ms=until_ms,
+    )
+    # Verdicts before changes: whatever mark they carry, the changes up to it are then there.
+    for topic in (records.LETTERS, *_OUTPUTS, *_SOURCES):
+        from_ms = None if since_ms is None or topic in _WHOLE else since_ms - _MARGIN_MS
+        first = True
+        async for record in _records(settings, topic, number, from_ms):
+            if (
+                first
+                and record.offset > 0
+                and topic != records.LIST
+                and not await _is_first(settings, topic, number)
+            ):
+                partition.first_ms[topic] = record.timestamp
+            first = False
+            findings.counts[topic] += 1
+            records.add(partition, topic, record)
+    partition.letters = {
+        (topic.removeprefix(prefix), offset) for topic, offset in partition.letters
+    }
+    return partition
+
+
+async def _is_first(settings: Settings, topic: str, number: int) -> bool:
+    """Whether nothing of a topic was deleted yet."""
+    tp = TopicPartition(settings.topic_prefix + topic, number)
+    async with reader(settings, [tp.topic], at_end=False, partitions=[number]) as consumer:
+        return bool((await consumer.beginning_offsets([tp]))[tp] == 0)
+
+
+def _records(
+    settings: Settings, topic: str, number: int, from_ms: int | None
+) -> AsyncIterator[Any]:
+    name = settings.topic_prefix + topic
+    return read_whole(settings, name, partitions=[number], since_ms=from_ms)
+
+
+async def _committed(settings: Settings, group: str, tp: TopicPartition) -> int:
+    async with group_view(settings, group) as view:
+        return await view.committed(tp) or 0
+
+
+async def _ends(settings: Settings, number: int, topics: Sequence[str]) -> dict[str, int]:
+    """The ends of topics, with what is not committed yet: reading waits for it."""
+    names = {settings.topic_prefix + topic: topic for topic in topics}
+    async with reader(
+        settings, list(names), at_end=True, partitions=[number], isolation="read_uncommitted"
+    ) as consumer:
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+    return {names[tp.topic]: end for tp, end in ends.items()}
+
+
+async def _pools(settings: Settings) -> Pools:
+    """Every sender's service, as the configuration is now."""
+    found: dict[str, Any] = {}
+    topic = settings.topic_prefix + records.SERVICES
+    async for record in read_whole(settings, topic, partitions=[0]):
+        found[record.key.decode()] = orjson.loads(record.value) if record.value else None
+    return {
+        (service["account_sid"], sender["address"]): sid
+        for sid, service in found.items()
+        if service
+        for sender in service.get("senders", ())
+    }
+
+
+async def _hold_redis(settings: Settings, partition: Partition, findings: Findings) -> None:
+    """Look again where something differs: a batch may be written that is not committed yet."""
+    client = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
+    try:
+        for look in range(_LOOKS):
+            last = look == _LOOKS - 1
+            tried = Findings()
+            served = await _served(client, settings, partition.number)
+            again = partition if look == 0 else await _listed(settings, partition)
+            check_redis(again, served, tried)
+            if not tried.violations or last:
+                findings.counts.update(tried.counts)
+                findings.violations += tried.violations
+                return
+    finally:
+        await client.close()
+
+
+async def _listed(settings: Settings, partition: Partition) -> Partition:
+    """The list as it is now; what changed while it was read is left alone."""
+    again = Partition(
+        partition.number, settled=await _ends(settings, partition.number, [records.LIST])
+    )
+    async for record in _records(settings, records.LIST, partition.number, None):
+        records.add(again, records.LIST, record)
+    return again
+
+
+async def _served(
+    client: RedisClient, settings: Settings, number: int
+) -> dict[str, tuple[Block, ...]]:
+    name = f"{settings.topic_prefix}{{{number}}}:recipients"
+    try:
+        return {
+            key.decode(): packed_blocks(value)
+            async for key, value in client.redis.hscan_iter(name, count=1_000)
+        }
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}") from error

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import StoreUnavailable
-from processor.stores.block_list import BlockListStore, Snapshot
+from processor.stores.block_list import BlockListStore, Meta, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class TrustedList:
         self._store = store
         self._truth = truth
         self._max_staleness_s = max_staleness_s
-        self._mark = NO_MARK  # the highest seen: the list can only go on from there
+        self.mark = NO_MARK  # the highest seen: the list can only go on from there
         self._topic_id = ""
         self._trusted_connection = 0
         self.waits_for: str | None = None  # why it cannot be trusted now
@@ -71,31 +71,50 @@ class TrustedList:
         """
         wait_s = _WAIT_S[0]
         while True:
-            known = self._mark  # others may look meanwhile, and see later ones
+            known = self.mark  # others may look meanwhile, and see later ones
             try:
                 found = await self._store.read(self._partition, keys)
-                if found.connection != self._trusted_connection:
-                    # Perhaps another server than before: it must hold all that was committed.
-                    last = await self._truth.last_mark(self._partition)
-                    self._mark = max(self._mark, last)
-                    self._trusted_connection = found.connection
-                    continue
-                why = await self._distrust(found, known)
             except StoreUnavailable as error:
-                why = str(error)
+                why: str | None = str(error)
+            else:
+                if self.accepts(found, known):
+                    return found
+                if await self._learned(found):
+                    continue
+                why = self._unfit(found.meta, known)
             self.waits_for = why
-            if why is None:
-                self._mark = max(self._mark, found.meta.mark)
-                return found
             if wait_s == _WAIT_S[0]:
                 logger.warning("list.distrusted", extra={"partition": self._partition, "why": why})
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _WAIT_S[1])
 
-    async def _distrust(self, found: Snapshot, known: Mark) -> str | None:
-        meta = found.meta
-        if meta.ready not in (None, self._topic_id):
-            self._topic_id = await self._truth.id()  # created anew since?
+    def accepts(self, found: Snapshot, known: Mark) -> bool:
+        """Whether a look can be trusted by what is known so far; if so, it is known from here on.
+
+        Args:
+            found: the look.
+            known: ``mark`` as it was before the look.
+        """
+        if found.connection != self._trusted_connection or self._unfit(found.meta, known):
+            return False
+        self.mark = max(self.mark, found.meta.mark)
+        self.waits_for = None
+        return True
+
+    async def _learned(self, found: Snapshot) -> bool:
+        """Ask the durable truth about what is new; whether there was anything."""
+        if found.connection != self._trusted_connection:
+            # Perhaps another server than before: the next look must hold all that was committed.
+            last = await self._truth.last_mark(self._partition)
+            self.mark = max(self.mark, last)
+            self._trusted_connection = found.connection
+            return True
+        if found.meta.ready in (None, self._topic_id):
+            return False
+        before, self._topic_id = self._topic_id, await self._truth.id()  # created anew since?
+        return before != self._topic_id
+
+    def _unfit(self, meta: Meta, known: Mark) -> str | None:
         if meta.ready != self._topic_id:
             return "the block list is not whole; its owner rebuilds it"
         if meta.partitions != self._partitions:

@@ -20,14 +20,15 @@ test: .venv/made  ## every test, with a broker and a Redis beside them
 bench: .venv/made  ## throughput and latency on this machine
 	$(STACK) $(BIN)/python -m tests.bench $(ARGS)
 
-lint: .venv/made  ## format, style, types, and which way imports run
+lint: .venv/made  ## format, style, types, which way imports run, what a change would break
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/local/stack.py
 	$(BIN)/lint-imports
+	$(BIN)/optout schemas check
 
-schemas: .venv/made  ## write schemas/json anew from the models
+schemas: .venv/made  ## write schemas/json and schemas/asyncapi.yaml anew from the models
 	$(BIN)/optout schemas export $(ARGS)
 
 lock:  ## write deploy/requirements.lock anew from pyproject.toml; ARGS=--upgrade for newer packages
@@ -38,7 +39,7 @@ lock:  ## write deploy/requirements.lock anew from pyproject.toml; ARGS=--upgrad
 	    --output-file deploy/requirements.lock $(ARGS) pyproject.toml
 
 clean:  ## remove what was made or fetched
-	rm -rf .venv .cache build *.egg-info .hypothesis .*_cache
+	rm -rf .venv .cache build tests/clients/*/node_modules *.egg-info .hypothesis .*_cache
 	find processor schemas tests deploy -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/made: deploy/requirements.lock pyproject.toml

@@ -30,6 +30,7 @@ from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
 from processor.stores.redis_block_list import RedisBlockList
 from processor.stores.redis_client import RedisClient
+from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Runtime:
         self.store = block_list_store(settings, self.redis)
         self.services = ServicesTopic(settings, self.topics.messaging_services)
         self.block_list = BlockListTopic(settings, self.topics.block_list)
+        self.cloud_events = CloudEvents(settings.source())
         self._at_step = at_step
         makers = {"match": self._match_lanes, "gate": self._gate_lanes}
         self.lanes: dict[str, Lanes] = {role: makers[role]() for role in settings.roles}
@@ -70,6 +72,7 @@ class Runtime:
                 store=self.store,
                 block_list=self.block_list,
                 services=self.services,
+                cloud_events=self.cloud_events,
                 at_step=self._at_step,
             )
 
@@ -90,6 +93,7 @@ class Runtime:
                 store=self.store,
                 block_list=self.block_list,
                 services=self.services,
+                cloud_events=self.cloud_events,
                 clock_ms=lambda: time.time_ns() // 1_000_000,
                 max_staleness_s=self.settings.gate_max_staleness_s,
             )

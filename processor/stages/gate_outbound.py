@@ -15,6 +15,7 @@ from processor.stores.block_list import BlockListStore
 from processor.stores.trusted_list import ListTruth, TrustedList
 from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
+from processor.wire.cloud_events import CloudEvents, without_attributes
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
@@ -43,12 +44,14 @@ class GateOutbound:
         store: BlockListStore,
         block_list: ListTruth,
         services: ServicesTopic,
+        cloud_events: CloudEvents,
         clock_ms: Callable[[], int],
         max_staleness_s: float | None = None,
     ) -> None:
         self._partitions = partitions
         self._topics = topics
         self._services = services
+        self._cloud_events = cloud_events
         self._clock_ms = clock_ms
         self._list = TrustedList(
             partition,
@@ -87,12 +90,14 @@ class GateOutbound:
         mark = (wire_blocks.MARK_HEADER, str(found.meta.mark).encode())
         allowed, put, only_mark = self._topics.allowed_sends, out.put, [mark]
         for index, (record, _) in enumerate(judged):
-            headers = [*record.headers, mark] if record.headers else only_mark
             if index not in refused:
+                headers = [*record.headers, mark] if record.headers else only_mark
                 put(allowed, record.key, record.value, headers)
                 continue
-            block = refused[index].block
-            value = message_statuses.write_refusal(sends[index], block, self._clock_ms())
+            send, at_ms = sends[index], self._clock_ms()
+            value = message_statuses.write_refusal(send, refused[index].block, at_ms)
+            event = self._cloud_events.of_refusal(send, at_ms)
+            headers = [*without_attributes(record.headers), mark, *event]
             put(self._topics.message_statuses, record.key, value, headers)
 
     def _read(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, OutboundMessage]]:

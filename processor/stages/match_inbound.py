@@ -29,6 +29,7 @@ from processor.stages.records import Puts, Read, placed, read_all, to_dead_lette
 from processor.stores.block_list import BatchWrite, BlockListStore, Meta
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands, events, inbound_messages
+from processor.wire.cloud_events import CloudEvents
 from processor.wire.countries import country_of
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
@@ -51,6 +52,7 @@ class MatchInbound:
         store: BlockListStore,
         block_list: BlockListTopic,
         services: ServicesTopic,
+        cloud_events: CloudEvents,
         at_step: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._partition = partition
@@ -60,6 +62,7 @@ class MatchInbound:
         self._store = store
         self._block_list = block_list
         self._services = services
+        self._cloud_events = cloud_events
         self._at_step = at_step
         self._read: Read[InboundMessage | ConsentCommand] = {
             topics.inbound_messages: inbound_messages.read,
@@ -219,7 +222,7 @@ class MatchInbound:
 
     def _emit(self, folded: Folded, out: Puts) -> None:
         for event in folded.events:
-            out.put(*self._record(event))
+            out.put(*self._record(event), self._cloud_events.of(event))
         header = [(wire_blocks.MARK_HEADER, str(self._mark).encode())]
         for key, blocks in folded.changed.items():
             out.put(

@@ -131,6 +131,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     store=runtime.store,
                     block_list=runtime.block_list,
                     services=runtime.services,
+                    cloud_events=runtime.cloud_events,
                 )
 
         case "gate":
@@ -146,6 +147,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     store=store,
                     block_list=block_list,
                     services=runtime.services,
+                    cloud_events=runtime.cloud_events,
                     clock_ms=lambda: time.time_ns() // 1_000_000,
                 )
 

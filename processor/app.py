@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,21 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.block_list_topic import BlockListTopic
+from processor.kafka.counts_topic import CountsTopic
 from processor.kafka.lane import LaneState
 from processor.kafka.lanes import Lanes
 from processor.kafka.services_topic import ServicesTopic
+from processor.metrics import (
+    CONTENT_TYPE,
+    GateMetrics,
+    LaneLook,
+    LaneMetrics,
+    MatchMetrics,
+    Metrics,
+)
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
+from processor.stores.measured import MeasuredBlockList
 from processor.stores.redis_block_list import RedisBlockList
 from processor.stores.redis_client import RedisClient
 from processor.wire.topics import Topics
@@ -37,6 +47,7 @@ logger = logging.getLogger(__name__)
 _HOUR_MS = 3_600_000
 _RETRY_S = 1.0
 _WATCH_S = 5.0
+_COUNTS_S = 2.0
 
 
 class Runtime:
@@ -54,22 +65,30 @@ class Runtime:
         self.topics = Topics.under(settings.topic_prefix)
         self.redis = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
         self.store = block_list_store(settings, self.redis)
-        self.services = ServicesTopic(settings, self.topics.messaging_services)
+        self.metrics = Metrics(self._looks, lambda: len(self.services.directory.services))
+        self.services = ServicesTopic(settings, self.topics.messaging_services, self.metrics)
+        self.counts = CountsTopic(settings, self.topics.opt_out_counts, self.metrics)
         self.block_list = BlockListTopic(settings, self.topics.block_list)
         self._at_step = at_step
+        self._redis_unfit: str | None = None  # as last looked at
         makers = {"match": self._match_lanes, "gate": self._gate_lanes}
         self.lanes: dict[str, Lanes] = {role: makers[role]() for role in settings.roles}
 
     def _match_lanes(self) -> Lanes:
+        metrics = MatchMetrics(self.metrics)
+        store = MeasuredBlockList(self.store, self.metrics, "match")
+
         def stage(partition: int) -> MatchInbound:
             return MatchInbound(
                 partition,
                 partitions=self.settings.partitions,
                 topics=self.topics,
                 scope=self.settings.block_scope,
-                store=self.store,
+                store=store,
                 block_list=self.block_list,
                 services=self.services,
+                counts=self.counts,
+                metrics=metrics,
                 at_step=self._at_step,
             )
 
@@ -78,19 +97,24 @@ class Runtime:
             group=f"{self.settings.topic_prefix}match",
             topics=[self.topics.inbound_messages, self.topics.consent_commands],
             stage=stage,
+            metrics=LaneMetrics(self.metrics, "match"),
             at_step=self._at_step,
         )
 
     def _gate_lanes(self) -> Lanes:
+        metrics = GateMetrics(self.metrics)
+        store = MeasuredBlockList(self.store, self.metrics, "gate")
+
         def stage(partition: int) -> GateOutbound:
             return GateOutbound(
                 partition,
                 partitions=self.settings.partitions,
                 topics=self.topics,
-                store=self.store,
+                store=store,
                 block_list=self.block_list,
                 services=self.services,
                 clock_ms=lambda: time.time_ns() // 1_000_000,
+                metrics=metrics,
                 max_staleness_s=self.settings.gate_max_staleness_s,
             )
 
@@ -99,6 +123,7 @@ class Runtime:
             group=f"{self.settings.topic_prefix}gate",
             topics=[self.topics.outbound_messages],
             stage=stage,
+            metrics=LaneMetrics(self.metrics, "gate"),
         )
 
     async def wait_for_servers(self) -> None:
@@ -124,9 +149,14 @@ class Runtime:
             await asyncio.sleep(_RETRY_S)
 
     async def watch(self) -> None:
-        """End the process where a lane is stuck: an orchestrator starts a new one."""
+        """Look at Kafka and Redis; end the process where a lane is stuck: a new one is started."""
         while True:
             await asyncio.sleep(_WATCH_S)
+            try:
+                await self.redis.check()
+                self._redis_unfit = None
+            except (ConfigError, StoreUnavailable) as error:
+                self._redis_unfit = str(error)
             for role, lanes in self.lanes.items():
                 if lanes.unfit:
                     os._exit(2)  # started anew, it says what to do
@@ -140,7 +170,12 @@ class Runtime:
 
     def unready(self) -> list[str]:
         """Why this worker is not ready; empty where it is."""
-        reasons = [f"{role}: no member" for role, lanes in self.lanes.items() if not lanes.joined]
+        reasons = [self._redis_unfit] if self._redis_unfit else []
+        for role, lanes in self.lanes.items():
+            if not lanes.joined:
+                reasons.append(f"{role}: no member")
+            elif lanes.unheard:
+                reasons.append(f"{role}: Kafka does not answer")
         reasons += [f"{role}: {lanes.unfit}" for role, lanes in self.lanes.items() if lanes.unfit]
         return reasons + [
             f"{role} {state.partition}: {state.doing}"
@@ -148,6 +183,12 @@ class Runtime:
             for state in states
             if state.doing != "running"
         ]
+
+    def _looks(self) -> Iterable[LaneLook]:
+        for role, lanes in self.lanes.items():
+            for state in lanes.states():
+                works = state.doing == "running"
+                yield LaneLook(role, state.partition, works, lanes.lags.get(state.partition))
 
 
 def settle_memory() -> None:
@@ -187,6 +228,7 @@ class _Hosted(Service):  # type: ignore[misc]
         self.add_future(runtime.watch())
         # Not futures of the service: it would cancel them before they have finished their batch.
         self._running = [asyncio.create_task(lanes.run()) for lanes in runtime.lanes.values()]
+        self._counting = asyncio.create_task(runtime.counts.run())
 
     async def _settle(self) -> None:
         await self._runtime.services.wait_loaded()
@@ -197,6 +239,8 @@ class _Hosted(Service):  # type: ignore[misc]
             lanes.stop()
         if self._running:
             await asyncio.wait(self._running, timeout=25)
+        self._runtime.counts.stop()
+        await asyncio.wait([self._counting], timeout=_COUNTS_S)
         await self._runtime.store.close()
 
 
@@ -243,11 +287,11 @@ def create_app(settings: Settings) -> OptOutApp:
         datadir=Path(tempfile.gettempdir()) / f"{settings.topic_prefix}worker",
     )
     app.runtime = Runtime(settings)
-    _health_pages(app)
+    _pages(app)
     return app
 
 
-def _health_pages(app: OptOutApp) -> None:
+def _pages(app: OptOutApp) -> None:
     @app.page("/livez")  # type: ignore[untyped-decorator]
     async def livez(view: Any, request: Any) -> Any:
         return view.json({"alive": True})
@@ -256,6 +300,11 @@ def _health_pages(app: OptOutApp) -> None:
     async def readyz(view: Any, request: Any) -> Any:
         reasons = app.runtime.unready()
         return view.json({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+
+    @app.page("/metrics")  # type: ignore[untyped-decorator]
+    async def metrics(view: Any, request: Any) -> Any:
+        headers = {"Content-Type": CONTENT_TYPE}
+        return view.bytes(app.runtime.metrics.text(), headers=headers)
 
 
 def _credentials(settings: Settings) -> Any:

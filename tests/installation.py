@@ -28,12 +28,15 @@ async def running(
     await runtime.wait_for_servers()
     following = asyncio.create_task(runtime.services.follow())
     lanes = [asyncio.create_task(lanes.run()) for lanes in runtime.lanes.values()]
+    counting = asyncio.create_task(runtime.counts.run())
     try:
         yield runtime
     finally:
         for one in runtime.lanes.values():
             one.stop()
         await asyncio.gather(*lanes)
+        runtime.counts.stop()
+        await counting
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await runtime.store.close()

@@ -10,11 +10,13 @@ from processor.core.blocks import Blocks, Mark
 from processor.core.gate import Refused, judge
 from processor.core.messages import bare_number, channel_group_of, list_key
 from processor.kafka.services_topic import ServicesTopic
+from processor.metrics import GateMetrics
 from processor.stages.records import Puts, placed, read_all, to_dead_letters
 from processor.stores.block_list import BlockListStore
 from processor.stores.trusted_list import ListTruth, TrustedList
 from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
+from processor.wire.headers import passed_on
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
@@ -44,29 +46,35 @@ class GateOutbound:
         block_list: ListTruth,
         services: ServicesTopic,
         clock_ms: Callable[[], int],
+        metrics: GateMetrics,
         max_staleness_s: float | None = None,
     ) -> None:
         self._partitions = partitions
         self._topics = topics
         self._services = services
         self._clock_ms = clock_ms
+        self._metrics = metrics
         self._list = TrustedList(
             partition,
             partitions=partitions,
             store=store,
             truth=block_list,
             max_staleness_s=max_staleness_s,
+            waited=metrics.waited,
         )
+        self._loading = False
         self._judged: _Judged | None = None
 
     @property
     def waits_for(self) -> str | None:
         """Why no send can be judged now; see ``Stage``."""
-        return self._list.waits_for
+        return "the configuration is being read" if self._loading else self._list.waits_for
 
     async def claim(self) -> None:
         """Nothing to take, the gate only reads; see ``Stage``."""
+        self._loading = True
         await self._services.wait_loaded()
+        self._loading = False
 
     async def recover(self, committed: Mapping[str, int]) -> None:
         """Learn which list to trust; see ``Stage``."""
@@ -87,12 +95,13 @@ class GateOutbound:
         mark = (wire_blocks.MARK_HEADER, str(found.meta.mark).encode())
         allowed, put, only_mark = self._topics.allowed_sends, out.put, [mark]
         for index, (record, _) in enumerate(judged):
-            headers = [*record.headers, mark] if record.headers else only_mark
             if index not in refused:
+                headers = [*record.headers, mark] if record.headers else only_mark
                 put(allowed, record.key, record.value, headers)
                 continue
             block = refused[index].block
             value = message_statuses.write_refusal(sends[index], block, self._clock_ms())
+            headers = [*(passed_on(record.headers) or ()), mark] if record.headers else only_mark
             put(self._topics.message_statuses, record.key, value, headers)
 
     def _read(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, OutboundMessage]]:
@@ -134,6 +143,12 @@ class GateOutbound:
             return True
         again = await self._list.look(judged.keys)
         return self._refusals(judged.sends, again.values) == judged.refused
+
+    def committed(self) -> None:
+        """Count the verdicts; see ``Stage``."""
+        if judged := self._judged:
+            refused = len(judged.refused)
+            self._metrics.judged(allowed=len(judged.sends) - refused, refused=refused)
 
     async def idle(self) -> None:
         """Nothing to do between sends; see ``Stage``."""

@@ -1,0 +1,15 @@
+"""Which headers of a record go on to the records it causes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Headers = Sequence[tuple[str, bytes]]
+TRACEPARENT = "traceparent"
+# These speak of the record itself, not of where it comes from: what it causes has its own.
+_ITS_OWN = ("ce_", "content-type", "mark", "__connect.", "optout.")
+
+
+def passed_on(given: Headers) -> list[tuple[str, bytes]] | None:
+    """Trace context and whatever else a producer added; None where there is nothing."""
+    return [one for one in given if not one[0].startswith(_ITS_OWN)] or None

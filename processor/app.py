@@ -35,6 +35,7 @@ from processor.metrics import (
     MatchMetrics,
     Metrics,
 )
+from processor.stages import opt_out_rates
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
 from processor.stores.measured import MeasuredBlockList
@@ -72,7 +73,9 @@ class Runtime:
         self._at_step = at_step
         self._redis_unfit: str | None = None  # as last looked at
         makers = {"match": self._match_lanes, "gate": self._gate_lanes}
-        self.lanes: dict[str, Lanes] = {role: makers[role]() for role in settings.roles}
+        self.lanes: dict[str, Lanes] = {
+            role: makers[role]() for role in settings.roles if role in makers
+        }
 
     def _match_lanes(self) -> Lanes:
         metrics = MatchMetrics(self.metrics)
@@ -249,11 +252,6 @@ class OptOutApp(faust.App):  # type: ignore[misc]
 
     runtime: Runtime
 
-    class BootStrategy(faust.app.BootStrategy):  # type: ignore[misc]
-        """No agent yet: Faust needs no consumer or producer of its own."""
-
-        enable_kafka = False
-
     async def on_first_start(self) -> None:
         """Faust itself would die without a broker."""
         try:
@@ -263,17 +261,14 @@ class OptOutApp(faust.App):  # type: ignore[misc]
                 logger.error("worker.unfit", extra={"why": problem})
             os._exit(2)
         await super().on_first_start()
-
-    async def on_started_init_extra_services(self) -> None:
-        """Start the lanes once Faust is up."""
-        await super().on_started_init_extra_services()
-        await self.add_runtime_dependency(_Hosted(self.runtime, loop=self.loop, beacon=self.beacon))
+        # The last child starts last and stops first; it does not wait for an agent's tables.
+        self.add_dependency(_Hosted(self.runtime, loop=self.loop, beacon=self.beacon))
 
 
 def create_app(settings: Settings) -> OptOutApp:
     """Build the worker of these settings."""
     app = OptOutApp(
-        f"{settings.topic_prefix}worker",
+        f"{settings.topic_prefix}rates",  # the agent's group
         broker=[f"kafka://{host}" for host in settings.kafka_bootstrap.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",
@@ -281,12 +276,18 @@ def create_app(settings: Settings) -> OptOutApp:
         table_standby_replicas=0,
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.instance_id,
         worker_redirect_stdouts=False,
         logging_config=logs.CONFIG,
         web_port=_free_port(settings.web_port),
         datadir=Path(tempfile.gettempdir()) / f"{settings.topic_prefix}worker",
     )
     app.runtime = Runtime(settings)
+    # Faust needs a consumer and a producer of its own only for an agent.
+    app.boot_strategy.enable_kafka = "rates" in settings.roles
+    if app.boot_strategy.enable_kafka:
+        opt_out_rates.add_to(app, app.runtime.topics.opt_out_counts, settings.partitions)
     _pages(app)
     return app
 

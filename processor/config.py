@@ -11,8 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from processor.core.messages import Scope
 from processor.errors import ConfigError
 
-Role = Literal["match", "gate"]
-ROLES: tuple[Role, ...] = ("match", "gate")
+Role = Literal["match", "gate", "rates"]
+ROLES: tuple[Role, ...] = ("match", "gate", "rates")
 
 
 class Settings(BaseSettings):

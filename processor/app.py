@@ -38,6 +38,7 @@ from processor.metrics import (
 from processor.stages import opt_out_rates
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
+from processor.stages.tracing import Traces
 from processor.stores.measured import MeasuredBlockList
 from processor.stores.redis_block_list import RedisBlockList
 from processor.stores.redis_client import RedisClient
@@ -57,12 +58,20 @@ class Runtime:
     Args:
         settings: checked.
         at_step: see ``Lane``; for crash tests.
+        provider: of OpenTelemetry's tracers, None for no spans.
+
+    Raises:
+        ConfigError: what a setting needs is not installed.
     """
 
     def __init__(
-        self, settings: Settings, at_step: Callable[[str], None] = lambda step: None
+        self,
+        settings: Settings,
+        at_step: Callable[[str], None] = lambda step: None,
+        provider: Any = None,
     ) -> None:
         self.settings = settings
+        self.provider = provider
         self.topics = Topics.under(settings.topic_prefix)
         self.redis = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
         self.store = block_list_store(settings, self.redis)
@@ -77,7 +86,15 @@ class Runtime:
             role: makers[role]() for role in settings.roles if role in makers
         }
 
+    def _traces(self, group: str) -> Traces:
+        if self.provider is None:
+            return Traces()
+        from processor.stages.spans import Spans
+
+        return Spans(self.provider.get_tracer("optout"), group)
+
     def _match_lanes(self) -> Lanes:
+        group = f"{self.settings.topic_prefix}match"
         metrics = MatchMetrics(self.metrics)
         store = MeasuredBlockList(self.store, self.metrics, "match")
 
@@ -92,12 +109,13 @@ class Runtime:
                 services=self.services,
                 counts=self.counts,
                 metrics=metrics,
+                traces=self._traces(group),
                 at_step=self._at_step,
             )
 
         return Lanes(
             self.settings,
-            group=f"{self.settings.topic_prefix}match",
+            group=group,
             topics=[self.topics.inbound_messages, self.topics.consent_commands],
             stage=stage,
             metrics=LaneMetrics(self.metrics, "match"),
@@ -105,6 +123,7 @@ class Runtime:
         )
 
     def _gate_lanes(self) -> Lanes:
+        group = f"{self.settings.topic_prefix}gate"
         metrics = GateMetrics(self.metrics)
         store = MeasuredBlockList(self.store, self.metrics, "gate")
 
@@ -118,12 +137,13 @@ class Runtime:
                 services=self.services,
                 clock_ms=lambda: time.time_ns() // 1_000_000,
                 metrics=metrics,
+                traces=self._traces(group),
                 max_staleness_s=self.settings.gate_max_staleness_s,
             )
 
         return Lanes(
             self.settings,
-            group=f"{self.settings.topic_prefix}gate",
+            group=group,
             topics=[self.topics.outbound_messages],
             stage=stage,
             metrics=LaneMetrics(self.metrics, "gate"),
@@ -194,6 +214,26 @@ class Runtime:
                 yield LaneLook(role, state.partition, works, lanes.lags.get(state.partition))
 
 
+def tracer_provider(settings: Settings) -> Any:
+    """OpenTelemetry's provider of tracers, None where none is wanted.
+
+    Raises:
+        ConfigError: one is asked for, and OpenTelemetry is not installed.
+    """
+    endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ
+    if not (endpoint if settings.tracing is None else settings.tracing):
+        return None
+    try:
+        from processor.stages import spans
+    except ImportError:
+        problem = "OPTOUT_TRACING: needs OpenTelemetry: pip install 'optout[tracing]'"
+        if settings.tracing:
+            raise ConfigError([problem]) from None
+        logger.warning("tracing.off", extra={"why": problem})
+        return None
+    return spans.provider()
+
+
 def settle_memory() -> None:
     """Have the garbage collector look less often, and not at what is there to stay.
 
@@ -245,6 +285,8 @@ class _Hosted(Service):  # type: ignore[misc]
         self._runtime.counts.stop()
         await asyncio.wait([self._counting], timeout=_COUNTS_S)
         await self._runtime.store.close()
+        if self._runtime.provider is not None:
+            await asyncio.to_thread(self._runtime.provider.shutdown)  # with what is not sent yet
 
 
 class OptOutApp(faust.App):  # type: ignore[misc]
@@ -283,7 +325,7 @@ def create_app(settings: Settings) -> OptOutApp:
         web_port=_free_port(settings.web_port),
         datadir=Path(tempfile.gettempdir()) / f"{settings.topic_prefix}worker",
     )
-    app.runtime = Runtime(settings)
+    app.runtime = Runtime(settings, provider=tracer_provider(settings))
     # Faust needs a consumer and a producer of its own only for an agent.
     app.boot_strategy.enable_kafka = "rates" in settings.roles
     if app.boot_strategy.enable_kafka:

@@ -12,11 +12,11 @@ from processor.core.messages import bare_number, channel_group_of, list_key
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import GateMetrics
 from processor.stages.records import Puts, placed, read_all, to_dead_letters
+from processor.stages.tracing import Traces
 from processor.stores.block_list import BlockListStore
 from processor.stores.trusted_list import ListTruth, TrustedList
 from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
-from processor.wire.headers import passed_on
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
@@ -47,6 +47,7 @@ class GateOutbound:
         services: ServicesTopic,
         clock_ms: Callable[[], int],
         metrics: GateMetrics,
+        traces: Traces,
         max_staleness_s: float | None = None,
     ) -> None:
         self._partitions = partitions
@@ -54,6 +55,7 @@ class GateOutbound:
         self._services = services
         self._clock_ms = clock_ms
         self._metrics = metrics
+        self._traces = traces
         self._list = TrustedList(
             partition,
             partitions=partitions,
@@ -82,6 +84,7 @@ class GateOutbound:
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
+        self._traces.begin()
         judged = self._read(records, out)
         sends = [send for _, send in judged]
         # An address without a prefix is its list key: so are nearly all.
@@ -95,13 +98,17 @@ class GateOutbound:
         mark = (wire_blocks.MARK_HEADER, str(found.meta.mark).encode())
         allowed, put, only_mark = self._topics.allowed_sends, out.put, [mark]
         for index, (record, _) in enumerate(judged):
+            caused = None
+            if record.headers:
+                verdict = "refused" if index in refused else "allowed"
+                caused = self._traces.headers(record, verdict=verdict)
             if index not in refused:
                 headers = [*record.headers, mark] if record.headers else only_mark
                 put(allowed, record.key, record.value, headers)
                 continue
             block = refused[index].block
             value = message_statuses.write_refusal(sends[index], block, self._clock_ms())
-            headers = [*(passed_on(record.headers) or ()), mark] if record.headers else only_mark
+            headers = [*caused, mark] if caused else only_mark
             put(self._topics.message_statuses, record.key, value, headers)
 
     def _read(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, OutboundMessage]]:
@@ -146,6 +153,7 @@ class GateOutbound:
 
     def committed(self) -> None:
         """Count the verdicts; see ``Stage``."""
+        self._traces.committed()
         if judged := self._judged:
             refused = len(judged.refused)
             self._metrics.judged(allowed=len(judged.sends) - refused, refused=refused)

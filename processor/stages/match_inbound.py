@@ -29,11 +29,11 @@ from processor.kafka.counts_topic import CountsTopic
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import MatchMetrics
 from processor.stages.records import Puts, Read, placed, read_all, to_dead_letters
+from processor.stages.tracing import Traces
 from processor.stores.block_list import BatchWrite, BlockListStore, Meta
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands, events, inbound_messages
 from processor.wire.countries import country_of
-from processor.wire.headers import passed_on
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
 
@@ -57,6 +57,7 @@ class MatchInbound:
         services: ServicesTopic,
         counts: CountsTopic,
         metrics: MatchMetrics,
+        traces: Traces,
         at_step: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._partition = partition
@@ -68,6 +69,7 @@ class MatchInbound:
         self._services = services
         self._counts = counts
         self._metrics = metrics
+        self._traces = traces
         self._at_step = at_step
         self._read: Read[InboundMessage | ConsentCommand] = {
             topics.inbound_messages: inbound_messages.read,
@@ -153,6 +155,7 @@ class MatchInbound:
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Classify, fold, write Redis, then put out the events; see ``Stage``."""
         self._matched = ()
+        self._traces.begin()
         read = self._classify(records, out)
         if not read:
             return
@@ -245,9 +248,12 @@ class MatchInbound:
 
     def _emit(self, read: Sequence[tuple[Any, Item | Ordinary]], folded: Folded, out: Puts) -> None:
         matched = []
-        for (record, _), events_ in zip(read, folded.decisions, strict=True):
-            headers = passed_on(record.headers) if record.headers else None
-            for event in events_:
+        for (record, item), decision in zip(read, folded.decisions, strict=True):
+            headers = None
+            if record.headers:
+                said = {"opt_out_type": item.match.kind} if isinstance(item, Hit) else {}
+                headers = self._traces.headers(record, **said)
+            for event in decision:
                 out.put(*self._record(event), headers)
                 if isinstance(event, OptOutNotification):
                     matched.append(event)
@@ -291,6 +297,7 @@ class MatchInbound:
 
     def committed(self) -> None:
         """Count what matched, for metrics and `opt-out-counts`; see ``Stage``."""
+        self._traces.committed()
         if self._matched:
             self._metrics.matched(
                 Counter((one.match.kind, one.match.tier) for one in self._matched)

@@ -15,6 +15,7 @@ from processor.kafka.lanes import Lanes
 from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
+from processor.stages.tracing import Traces
 from processor.stores.measured import MeasuredBlockList
 from processor.wire.topics import Topics
 from tests.bench.installations import PARTITIONS
@@ -139,6 +140,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     services=runtime.services,
                     counts=runtime.counts,
                     metrics=MatchMetrics(runtime.metrics),
+                    traces=Traces(),
                 )
 
         case "gate":
@@ -156,6 +158,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     services=runtime.services,
                     clock_ms=lambda: time.time_ns() // 1_000_000,
                     metrics=GateMetrics(runtime.metrics),
+                    traces=Traces(),
                 )
 
         case "faust":

@@ -22,6 +22,7 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, Fenced, RetryableError
 from processor.kafka.flood import Flood
+from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,10 @@ class Stage(Protocol):
 
     async def last_look(self) -> bool:
         """Before the commit: False where what was put out no longer holds, to process again."""
+        ...
+
+    def committed(self) -> None:
+        """What the last ``process`` put out is committed, or it put out nothing."""
         ...
 
     async def idle(self) -> None:
@@ -121,6 +126,7 @@ class Lane:
         consumer: the group's started aiokafka consumer.
         sources: this partition of each source topic.
         stage: what is done with the records.
+        metrics: of its role.
         at_step: called with the name of each step as it is reached; crash tests kill there.
     """
 
@@ -132,6 +138,7 @@ class Lane:
         consumer: Any,
         sources: Sequence[TopicPartition],
         stage: Stage,
+        metrics: LaneMetrics,
         at_step: Callable[[str], None] = lambda step: None,
     ) -> None:
         self.partition: int = sources[0].partition
@@ -140,6 +147,7 @@ class Lane:
         self._consumer = consumer
         self._sources = list(sources)
         self._stage = stage
+        self._metrics = metrics
         self._at_step = at_step
         self._flood = Flood(settings.dead_letter_limit)
         self._stop = asyncio.Event()
@@ -175,9 +183,11 @@ class Lane:
                 await self._work()
             except _Stopped:
                 pass
-            except Fenced:
+            except Fenced as error:
+                self._metrics.failed(error)
                 raise
             except Exception as error:
+                self._metrics.failed(error)
                 expected = isinstance(error, RetryableError)
                 self._doing = str(error) if expected else type(error).__name__
                 logger.warning(
@@ -195,7 +205,7 @@ class Lane:
 
     async def _take(self) -> None:
         self._doing = "taking"
-        self._next, self._uncommitted = {}, set()
+        self._uncommitted = set()  # and how far it had come stays, for the lag to be told
         self._at_step("claim")
         await self._unless_stopped(self._stage.claim())
         self._at_step("producer")
@@ -276,19 +286,23 @@ class Lane:
         while True:
             out = Output(self._producer, self.partition)
             self._at_step("process")
-            await self._unless_stopped(self._stage.process(records, out))
+            with self._metrics.process.time():
+                await self._unless_stopped(self._stage.process(records, out))
             self._flood.check(len(records), out.refused)
             self._next.update(ends)
             self._uncommitted.update(ends)
             # A batch that puts out nothing needs no transaction: its offset goes with a later one.
             if not out or await self._commit(out):
                 break
+        self._stage.committed()
         self._flood.add(len(records), out.refused)
+        self._metrics.batch(len(records), out.refused)
         self._progressed_at = time.monotonic()
 
     async def _commit(self, out: Output | None) -> bool:
         """Steps 3 to 5: outputs and offsets in one transaction; False where it must be redone."""
-        return await self._kafka(self._transaction(out), _COMMIT_S)
+        with self._metrics.transaction.time():
+            return await self._kafka(self._transaction(out), _COMMIT_S)
 
     async def _transaction(self, out: Output | None) -> bool:
         producer = self._producer
@@ -300,14 +314,18 @@ class Lane:
         await producer.send_offsets_to_transaction(offsets, self._group)
         if out:
             self._at_step("emit")
-            await out.send()
+            with self._metrics.emit.time():
+                await out.send()
             self._at_step("last_look")
-            if not await self._stage.last_look():
+            with self._metrics.last_look.time():
+                holds = await self._stage.last_look()
+            if not holds:
                 await producer.abort_transaction()
                 self._in_transaction = False
                 return False
         self._at_step("commit")
-        await producer.commit_transaction()
+        with self._metrics.commit.time():
+            await producer.commit_transaction()
         self._in_transaction = False
         self._at_step("committed_batch")
         self._uncommitted = set()

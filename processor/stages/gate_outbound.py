@@ -10,12 +10,14 @@ from processor.core.blocks import Blocks, Mark
 from processor.core.gate import Refused, judge
 from processor.core.messages import bare_number, channel_group_of, list_key
 from processor.kafka.services_topic import ServicesTopic
+from processor.metrics import GateMetrics
 from processor.stages.records import Puts, placed, read_all, to_dead_letters
+from processor.stages.tracing import Traces
 from processor.stores.block_list import BlockListStore
 from processor.stores.trusted_list import ListTruth, TrustedList
 from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
-from processor.wire.cloud_events import CloudEvents, without_attributes
+from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
@@ -46,6 +48,8 @@ class GateOutbound:
         services: ServicesTopic,
         cloud_events: CloudEvents,
         clock_ms: Callable[[], int],
+        metrics: GateMetrics,
+        traces: Traces,
         max_staleness_s: float | None = None,
     ) -> None:
         self._partitions = partitions
@@ -53,23 +57,29 @@ class GateOutbound:
         self._services = services
         self._cloud_events = cloud_events
         self._clock_ms = clock_ms
+        self._metrics = metrics
+        self._traces = traces
         self._list = TrustedList(
             partition,
             partitions=partitions,
             store=store,
             truth=block_list,
             max_staleness_s=max_staleness_s,
+            waited=metrics.waited,
         )
+        self._loading = False
         self._judged: _Judged | None = None
 
     @property
     def waits_for(self) -> str | None:
         """Why no send can be judged now; see ``Stage``."""
-        return self._list.waits_for
+        return "the configuration is being read" if self._loading else self._list.waits_for
 
     async def claim(self) -> None:
         """Nothing to take, the gate only reads; see ``Stage``."""
+        self._loading = True
         await self._services.wait_loaded()
+        self._loading = False
 
     async def recover(self, committed: Mapping[str, int]) -> None:
         """Learn which list to trust; see ``Stage``."""
@@ -77,6 +87,7 @@ class GateOutbound:
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
+        self._traces.begin()
         judged = self._read(records, out)
         sends = [send for _, send in judged]
         # An address without a prefix is its list key: so are nearly all.
@@ -90,14 +101,18 @@ class GateOutbound:
         mark = (wire_blocks.MARK_HEADER, str(found.meta.mark).encode())
         allowed, put, only_mark = self._topics.allowed_sends, out.put, [mark]
         for index, (record, _) in enumerate(judged):
+            caused = None
+            if record.headers:
+                verdict = "refused" if index in refused else "allowed"
+                caused = self._traces.headers(record, verdict=verdict)
             if index not in refused:
                 headers = [*record.headers, mark] if record.headers else only_mark
                 put(allowed, record.key, record.value, headers)
                 continue
             send, at_ms = sends[index], self._clock_ms()
             value = message_statuses.write_refusal(send, refused[index].block, at_ms)
-            event = self._cloud_events.of_refusal(send, at_ms)
-            headers = [*without_attributes(record.headers), mark, *event]
+            own = [mark, *self._cloud_events.of_refusal(send, at_ms)]
+            headers = [*caused, *own] if caused else own
             put(self._topics.message_statuses, record.key, value, headers)
 
     def _read(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, OutboundMessage]]:
@@ -139,6 +154,13 @@ class GateOutbound:
             return True
         again = await self._list.look(judged.keys)
         return self._refusals(judged.sends, again.values) == judged.refused
+
+    def committed(self) -> None:
+        """Count the verdicts; see ``Stage``."""
+        self._traces.committed()
+        if judged := self._judged:
+            refused = len(judged.refused)
+            self._metrics.judged(allowed=len(judged.sends) - refused, refused=refused)
 
     async def idle(self) -> None:
         """Nothing to do between sends; see ``Stage``."""

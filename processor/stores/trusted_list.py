@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import StoreUnavailable
@@ -28,6 +29,13 @@ class ListTruth(Protocol):
         ...
 
 
+class Distrust(NamedTuple):
+    """Why the list cannot be trusted now."""
+
+    reason: str  # one of a few words, to count by
+    why: str
+
+
 class TrustedList:
     """One partition of the block list, as one reader has seen it so far.
 
@@ -37,6 +45,7 @@ class TrustedList:
         store: the served list.
         truth: its durable truth.
         max_staleness_s: wait also where the list's owner was not heard for so long; None: never.
+        waited: told of each wait: why, in a word, and how many seconds.
     """
 
     def __init__(
@@ -47,12 +56,14 @@ class TrustedList:
         store: BlockListStore,
         truth: ListTruth,
         max_staleness_s: float | None = None,
+        waited: Callable[[str, float], None] = lambda reason, seconds: None,
     ) -> None:
         self._partition = partition
         self._partitions = partitions
         self._store = store
         self._truth = truth
         self._max_staleness_s = max_staleness_s
+        self._waited = waited
         self.mark = NO_MARK  # the highest seen: the list can only go on from there
         self._topic_id = ""
         self._trusted_connection = 0
@@ -71,21 +82,26 @@ class TrustedList:
         """
         wait_s = _WAIT_S[0]
         while True:
+            began = time.monotonic()
             known = self.mark  # others may look meanwhile, and see later ones
             try:
                 found = await self._store.read(self._partition, keys)
             except StoreUnavailable as error:
-                why: str | None = str(error)
+                distrust: Distrust | None = Distrust("redis", str(error))
             else:
                 if self.accepts(found, known):
                     return found
                 if await self._learned(found):
                     continue
-                why = self._unfit(found.meta, known)
+                distrust = self._unfit(found.meta, known)
+            if distrust is None:
+                continue  # another look made it fit
+            reason, why = distrust
             self.waits_for = why
             if wait_s == _WAIT_S[0]:
                 logger.warning("list.distrusted", extra={"partition": self._partition, "why": why})
             await asyncio.sleep(wait_s)
+            self._waited(reason, time.monotonic() - began)
             wait_s = min(2 * wait_s, _WAIT_S[1])
 
     def accepts(self, found: Snapshot, known: Mark) -> bool:
@@ -114,15 +130,19 @@ class TrustedList:
         before, self._topic_id = self._topic_id, await self._truth.id()  # created anew since?
         return before != self._topic_id
 
-    def _unfit(self, meta: Meta, known: Mark) -> str | None:
+    def _unfit(self, meta: Meta, known: Mark) -> Distrust | None:
         if meta.ready != self._topic_id:
-            return "the block list is not whole; its owner rebuilds it"
+            return Distrust("not_whole", "the block list is not whole; its owner rebuilds it")
         if meta.partitions != self._partitions:
-            return f"the block list was built for {meta.partitions} partitions"
+            return Distrust(
+                "partitions", f"the block list was built for {meta.partitions} partitions"
+            )
         if meta.mark < known:
-            return "Redis lost writes; the owner of the list rebuilds it"
+            return Distrust("lost_writes", "Redis lost writes; the owner of the list rebuilds it")
         limit_s, unheard_ms = self._max_staleness_s, meta.unheard_ms
         if limit_s is not None and (unheard_ms is None or unheard_ms > 1000 * limit_s):
             # Perhaps a master that was cut off: what the owner writes goes to another one.
-            return f"the owner of the block list was not heard for {limit_s:g} s"
+            return Distrust(
+                "unheard", f"the owner of the block list was not heard for {limit_s:g} s"
+            )
         return None

@@ -54,11 +54,12 @@ def _settings(job: Job) -> Settings:
 async def _lanes(job: Job) -> Measured:
     runtime, start = Runtime(_settings(job)), Start()
     runtime.services = ServicesTopic(
-        runtime.settings, Topics.under(job.source_prefix).messaging_services
+        runtime.settings, Topics.under(job.source_prefix).messaging_services, runtime.metrics
     )
     running = lanes(runtime, job, start)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
     following = asyncio.create_task(_follow(runtime, job))
+    counting = asyncio.create_task(runtime.counts.run())
     if job.role in ("one_service", "many_services"):  # apart from what the lanes take to begin
         began, before = time.monotonic(), memory_mb("VmRSS")
         await runtime.services.wait_loaded()
@@ -69,9 +70,10 @@ async def _lanes(job: Job) -> Measured:
     watching = asyncio.create_task(_watch(running, job, start))
     await running.run()
     measured = await watching if job.records else _measured(start, 0, 0.0, 0.0)
+    runtime.counts.stop()
     for task in (following, watching):
         task.cancel()
-    await asyncio.gather(following, watching, return_exceptions=True)
+    await asyncio.gather(following, watching, counting, return_exceptions=True)
     await runtime.store.close()
     return measured
 

@@ -14,8 +14,9 @@ from processor.config import Settings
 from processor.core.decide import decide_command
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend, WebhookDelivery
 from processor.wire import outbound_messages
-from processor.wire.cloud_events import CloudEvents, Headers, without_attributes
+from processor.wire.cloud_events import CloudEvents, Headers
 from processor.wire.events import write_delivery
+from processor.wire.headers import passed_on
 from schemas.cloud_events import TYPES, header_schema
 from tests.builders import (
     MARK,
@@ -127,8 +128,10 @@ def test_a_deliverys_id_is_the_one_in_its_value() -> None:
 
 
 def test_what_made_the_send_an_event_is_not_passed_on_to_its_refusal() -> None:
-    given = [("ce_id", b"1"), ("traceparent", b"00-1"), ("content-type", b"text/plain")]
-    assert without_attributes(given) == [("traceparent", b"00-1")]
+    own = [("ce_id", b"1"), ("content-type", b"text/plain"), ("mark", b"1-1")]
+    others = [("traceparent", b"00-1"), ("marketing", b"spring")]
+    assert passed_on([*own, *others]) == others
+    assert passed_on(own) is None
 
 
 @pytest.mark.parametrize(

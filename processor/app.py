@@ -23,8 +23,8 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.block_list_topic import BlockListTopic
-from processor.kafka.lane import LaneState
 from processor.kafka.lanes import Lanes
+from processor.kafka.partition_lane import LaneState
 from processor.kafka.services_topic import ServicesTopic
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound

@@ -121,4 +121,5 @@ class Directory:
             return Handling(sid, sender_type, service.policy, True, version, webhook)
         # Short codes and WhatsApp have no default handling: there the application does it (R3).
         silent = sender_type in (SenderType.SHORT_CODE, SenderType.WHATSAPP)
-        return Handling(sid, sender_type, None if silent else DEFAULT_POLICY, False, version, webhook)
+        policy = None if silent else DEFAULT_POLICY
+        return Handling(sid, sender_type, policy, False, version, webhook)

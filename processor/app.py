@@ -24,8 +24,8 @@ from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
-from processor.kafka.lane import LaneState
 from processor.kafka.lanes import Lanes
+from processor.kafka.partition_lane import LaneState
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import (
     CONTENT_TYPE,

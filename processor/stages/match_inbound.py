@@ -330,7 +330,7 @@ def hit_of(read: InboundMessage, directory: Directory) -> Hit | None:
 def _ordinary(read: InboundMessage, directory: Directory) -> Ordinary | None:
     """A message that matches nothing, where an application wants to know of it (R28)."""
     handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
-    if handling.inbound_request_url is None:
+    if handling.webhook is None:
         return None
     return Ordinary(inbound_messages.message_of(read), handling)
 

@@ -6,10 +6,10 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak lint schemas lock clean
+.PHONY: help run test bench soak lint schemas manifests lock clean
 
 help:  ## list these
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until Ctrl-C
 	$(STACK) $(BIN)/optout up $(ARGS)
@@ -28,11 +28,15 @@ lint: .venv/made  ## format, style, types, which way imports run, what a change 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/local/stack.py
+	$(BIN)/mypy deploy/strimzi/manifests.py
 	$(BIN)/lint-imports
 	$(BIN)/optout schemas check
 
 schemas: .venv/made  ## write schemas/json and schemas/asyncapi.yaml anew from the models
 	$(BIN)/optout schemas export $(ARGS)
+
+manifests: .venv/made  ## write deploy/strimzi anew from schemas/topics.toml and the settings
+	$(BIN)/python deploy/strimzi/manifests.py $(ARGS)
 
 lock:  ## write deploy/*.lock anew from pyproject.toml; ARGS=--upgrade for newer packages
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \

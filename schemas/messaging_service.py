@@ -21,6 +21,7 @@ MAX_KEYWORD_CHARACTERS = 34
 MAX_KEYWORDS = 20  # besides the reserved ones
 MAX_REPLY_CHARACTERS = 320
 
+HttpMethod = Literal["GET", "POST"]
 PoolSenderType = Literal["long_code", "toll_free", "short_code", "whatsapp", "rcs", "alphanumeric"]
 Keyword = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_KEYWORD_CHARACTERS)
@@ -93,6 +94,22 @@ class ServiceDocument(Part):
     friendly_name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     senders: list[PoolSender] = Field(default_factory=list)
     inbound_request_url: Url | None = None
+    inbound_method: HttpMethod = "POST"
+    fallback_url: Url | None = None
+    fallback_method: HttpMethod = "POST"
+    status_callback: Url | None = None
+    use_inbound_webhook_on_number: bool = False
+    sticky_sender: bool = Field(default=True, description="This and what follows is only kept.")
+    mms_converter: bool = True
+    smart_encoding: bool = True
+    scan_message_content: Literal["inherit", "enable", "disable"] = "inherit"
+    fallback_to_long_code: bool = True
+    area_code_geomatch: bool = True
+    synchronous_validation: bool = False
+    validity_period: Annotated[int, Field(ge=1, le=36_000)] = 36_000
+    usecase: Literal[
+        "notifications", "marketing", "verification", "discussion", "poll", "undeclared"
+    ] = "undeclared"
     opt_out: OptOut = Field(default_factory=OptOut)
 
 
@@ -104,4 +121,5 @@ class MessagingService(Record, ServiceDocument):
         default=None, description="In force; None until Advanced Opt-Out is enabled."
     )
     version: int = Field(ge=1, description="One up with every save.")
+    created_at: Time | None = Field(default=None, description="None in records older than it.")
     updated_at: Time

@@ -20,6 +20,9 @@ class Topics:
     allowed_sends: str
     message_statuses: str
     messaging_services: str
+    accounts: str
+    numbers: str
+    configuration_changes: str
     dead_letters: str
 
     @classmethod

@@ -136,16 +136,16 @@ def load() -> Settings:
     Raises:
         ConfigError: with every problem, each naming its variable.
     """
+    problems: list[str] = []
     try:
         settings = Settings()
     except ValidationError as error:
-        raise ConfigError(
-            [
-                f"OPTOUT_{str(problem['loc'][0]).upper()}: {problem['msg']}"
-                for problem in error.errors(include_url=False, include_input=False)
-            ]
-        ) from None
-    problems = list(_contradictions(settings))
+        wrong = error.errors(include_url=False, include_input=False)
+        problems = [f"OPTOUT_{str(one['loc'][0]).upper()}: {one['msg']}" for one in wrong]
+        # The others are looked at as if these had been left out.
+        fields = {str(one["loc"][0]) for one in wrong}
+        settings = Settings(**{name: Settings.model_fields[name].default for name in fields})
+    problems += _contradictions(settings)
     if problems:
         raise ConfigError(problems)
     return settings

@@ -47,7 +47,9 @@ class KeywordSet(Part):
     """The keywords and the reply of an opt-out type."""
 
     keywords: Annotated[list[Keyword], BeforeValidator(_as_keywords)]
-    reply: Annotated[str, StringConstraints(min_length=1, max_length=MAX_REPLY_CHARACTERS)]
+    reply: Annotated[
+        str, StringConstraints(min_length=1, max_length=MAX_REPLY_CHARACTERS, pattern=r"\S")
+    ]
 
 
 KeywordSets = dict[OptOutType, KeywordSet]

@@ -59,7 +59,8 @@ def list_(as_json: bool) -> None:
     type=click.IntRange(1),
     default=5,
     show_default=True,
-    help="With --all: leave a letter that was sent back that often already.",
+    help="With --all: leave a letter that was sent back that often already; --all does not come"
+    " back to it, a FILE does.",
 )
 def redrive(file: IO[bytes] | None, everything: bool, most: int) -> None:
     """Send dead letters back to the topic they were read from.
@@ -87,7 +88,10 @@ def redrive(file: IO[bytes] | None, everything: bool, most: int) -> None:
 
         count = run(redrive_all(settings, topic, back))
         if left:
-            click.echo(f"{left} left: sent back {most} times already", err=True)
+            click.echo(
+                f"{left} left: sent back {most} times already; mend them, and redrive the FILE",
+                err=True,
+            )
     else:
         name = getattr(file, "name", "-")
         records = [_parsed(name, number, line) for number, line in enumerate(file, 1)]

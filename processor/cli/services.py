@@ -184,7 +184,10 @@ def disable(sid: str, operator_token: str | None) -> None:
     given = operator_token or click.prompt("operator token", hide_input=True, err=True)
     if not hmac.compare_digest(given.encode(), settings.operator_token.get_secret_value().encode()):
         raise ConfigError(["--operator-token: is not the operator's; only an operator may disable"])
-    _one(_stored(settings), sid)
+    model = _one(_stored(settings), sid)
+    if model.active is None:
+        click.echo(f"{sid} is not enabled")
+        return
     click.echo(_line(_change(settings, sid, disabled)))
 
 

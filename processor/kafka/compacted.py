@@ -111,7 +111,8 @@ class CompactedTopic(Generic[_T]):
     def _values_of(self, records: Iterable[Any]) -> dict[str, _T | None]:
         values: dict[str, _T | None] = {}
         for record in records:
-            key = record.key.decode()
+            # A key that is no text is nobody's of ours; its value is refused like any other.
+            key = (record.key or b"").decode(errors="backslashreplace")
             try:
                 values[key] = None if record.value is None else self._read_value(record.value)
             except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -103,15 +104,17 @@ def _read(value: bytes) -> StoredService:
 
 
 async def stored(settings: Settings, topic: str) -> dict[str, MessagingService]:
-    """Every service as it is stored now, by its sid.
+    """Every service as it is stored now, by its sid; the last good record of each.
 
     Raises:
         BrokerUnavailable: where the broker does not answer.
     """
     models: dict[str, MessagingService] = {}
     async for record in read_whole(settings, topic, partitions=[0]):
-        sid = record.key.decode()
-        models.pop(sid, None)
-        if record.value is not None:
+        sid = (record.key or b"").decode(errors="backslashreplace")
+        if record.value is None:
+            models.pop(sid, None)
+            continue
+        with suppress(ValidationError):  # a worker's log names it
             models[sid] = read_stored(record.value)
     return models

@@ -1,0 +1,41 @@
+"""Settings that cannot be right: every problem at once, and no password in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from processor import config
+from processor.errors import ConfigError
+from processor.stores.redis_client import RedisClient
+
+
+def test_what_contradicts_is_named_beside_what_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPTOUT_PARTITIONS", "many")
+    monkeypatch.setenv("OPTOUT_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("OPTOUT_KAFKA_CAFILE", "missing.pem")
+    with pytest.raises(ConfigError) as refused:
+        config.load()
+    assert [problem.partition(":")[0] for problem in refused.value.problems] == [
+        "OPTOUT_PARTITIONS",
+        "OPTOUT_KAFKA_USERNAME",
+        "OPTOUT_KAFKA_PASSWORD",
+        "OPTOUT_KAFKA_CAFILE, _CERTFILE, _KEYFILE",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cret@host:port/0",
+        "redis://:s3cret:port:xx",
+        "redis+cluster://:s3cret@host:port",
+        "redis+sentinel://:s3cret@host:port/main",
+        "redis+sentinel://:s3cret@host:26379/main/zero",
+    ],
+)
+def test_a_redis_url_that_is_no_address_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="OPTOUT_REDIS_URL: is no address") as refused:
+        RedisClient(url, timeout_s=1)
+    assert "s3cret" not in str(refused.value)

@@ -49,15 +49,21 @@ async def create_accounts(settings: Settings, *sids: str, token: str = TOKEN) ->
 class Api:
     """A served API, asked as one account."""
 
-    def __init__(self, base: str, backend: Backend, user: str, password: str) -> None:
+    def __init__(self, base: str, backend: Backend | None, user: str, password: str) -> None:
         self.base = base
-        self.backend = backend
+        self._backend = backend
         self.user = user
         self.password = password
 
     def as_(self, user: str, password: str = TOKEN) -> Api:
         """The same API, asked by somebody else."""
-        return Api(self.base, self.backend, user, password)
+        return Api(self.base, self._backend, user, password)
+
+    @property
+    def backend(self) -> Backend:
+        """What it stands on, where it is served in this process."""
+        assert self._backend is not None
+        return self._backend
 
     async def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request; ``data`` is its form."""

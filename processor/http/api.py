@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from processor.config import Settings
 from processor.http import (
     accounts,
+    channels,
+    consents,
     errors,
     health,
     messages,
@@ -29,7 +31,9 @@ _ROUTERS = (
     nothing.router,
     accounts.router,
     numbers.router,
+    channels.router,
     messages.router,
+    consents.router,
 )
 
 

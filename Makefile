@@ -6,10 +6,10 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint schemas lock clean
+.PHONY: help run test bench bench-api lint schemas lock clean
 
 help:  ## list these
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until Ctrl-C
 	$(STACK) $(BIN)/optout up $(ARGS)
@@ -19,6 +19,9 @@ test: .venv/made  ## every test, with a broker and a Redis beside them
 
 bench: .venv/made  ## throughput and latency on this machine
 	$(STACK) $(BIN)/python -m tests.bench $(ARGS)
+
+bench-api: .venv/made  ## requests a second of the API, and how long each call takes
+	$(STACK) $(BIN)/python -m tests.bench.api $(ARGS)
 
 lint: .venv/made  ## format, style, types, and which way imports run
 	$(BIN)/ruff format --check .

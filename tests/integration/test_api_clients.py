@@ -20,7 +20,7 @@ from tests.integration.test_flow import a_text
 
 CLIENTS = Path(__file__).parents[1] / "clients"
 CACHE = Path(__file__).parents[2] / ".cache" / "clients"
-BUILD_S = 300.0
+BUILD_S = 900.0
 
 
 def needs(tool: str) -> pytest.MarkDecorator:

@@ -1,5 +1,7 @@
 // One recipient's day by Twilio's own client for Go. The test on the other side texts STOP and START
 // when this prints so, and answers with a line.
+//
+// twilio.RestClient would do; only these two of its many packages are built here.
 package main
 
 import (
@@ -11,7 +13,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/twilio/twilio-go"
 	"github.com/twilio/twilio-go/client"
 	api "github.com/twilio/twilio-go/rest/api/v2010"
 	messaging "github.com/twilio/twilio-go/rest/messaging/v1"
@@ -25,7 +26,7 @@ func (r rewrite) RoundTrip(request *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(request)
 }
 
-func pointedAt(base string) *twilio.RestClient {
+func pointedAt(base string) *client.RequestHandler {
 	to, err := url.Parse(base)
 	check(err)
 	account := os.Getenv("ACCOUNT_SID")
@@ -34,7 +35,7 @@ func pointedAt(base string) *twilio.RestClient {
 		HTTPClient:  &http.Client{Transport: rewrite{to}},
 	}
 	own.SetAccountSid(account)
-	return twilio.NewRestClientWithParams(twilio.ClientParams{Client: own})
+	return client.NewRequestHandler(own)
 }
 
 func check(err error) {
@@ -58,25 +59,26 @@ func ask(word string) {
 }
 
 func main() {
-	to := pointedAt(os.Getenv("OPTOUT_API"))
+	handler := pointedAt(os.Getenv("OPTOUT_API"))
+	apiV2010, messagingV1 := api.NewApiService(handler), messaging.NewApiService(handler)
 	sender, recipient := os.Getenv("SENDER"), os.Getenv("RECIPIENT")
 
-	number, err := to.Api.CreateIncomingPhoneNumber(
+	number, err := apiV2010.CreateIncomingPhoneNumber(
 		(&api.CreateIncomingPhoneNumberParams{}).SetPhoneNumber(sender))
 	check(err)
-	service, err := to.MessagingV1.CreateService(
+	service, err := messagingV1.CreateService(
 		(&messaging.CreateServiceParams{}).SetFriendlyName("From Go"))
 	check(err)
-	pooled, err := to.MessagingV1.CreatePhoneNumber(*service.Sid,
+	pooled, err := messagingV1.CreatePhoneNumber(*service.Sid,
 		(&messaging.CreatePhoneNumberParams{}).SetPhoneNumberSid(*number.Sid))
 	check(err)
 	want(*pooled.PhoneNumber == sender, "the number is not in the pool")
-	listed, err := to.MessagingV1.ListService(&messaging.ListServiceParams{})
+	listed, err := messagingV1.ListService(&messaging.ListServiceParams{})
 	check(err)
 	want(len(listed) == 1, "not one service is listed")
 
 	send := func() string {
-		message, err := to.Api.CreateMessage((&api.CreateMessageParams{}).SetTo(recipient).
+		message, err := apiV2010.CreateMessage((&api.CreateMessageParams{}).SetTo(recipient).
 			SetMessagingServiceSid(*service.Sid).SetBody("Your appointment is tomorrow."))
 		check(err)
 		want(*message.Status == "accepted", "not accepted")
@@ -84,7 +86,7 @@ func main() {
 	}
 	becomes := func(sid string, status string) *api.ApiV2010Message {
 		for tries := 0; tries < 600; tries++ {
-			message, err := to.Api.FetchMessage(sid, &api.FetchMessageParams{})
+			message, err := apiV2010.FetchMessage(sid, &api.FetchMessageParams{})
 			check(err)
 			if *message.Status == status {
 				return message
@@ -102,11 +104,11 @@ func main() {
 	allowed := send()
 	ask("SENT")
 	becomes(allowed, "sent")
-	messages, err := to.Api.ListMessage((&api.ListMessageParams{}).SetTo(recipient))
+	messages, err := apiV2010.ListMessage((&api.ListMessageParams{}).SetTo(recipient))
 	check(err)
 	want(len(messages) == 2, "not two messages are listed")
-	check(to.MessagingV1.DeleteService(*service.Sid))
-	_, err = to.MessagingV1.FetchService(*service.Sid)
+	check(messagingV1.DeleteService(*service.Sid))
+	_, err = messagingV1.FetchService(*service.Sid)
 	var gone *client.TwilioRestError
 	want(errors.As(err, &gone) && gone.Code == 20404 && gone.Status == 404, "still there")
 	fmt.Println("OK")

@@ -16,8 +16,10 @@ router = APIRouter(tags=["2010-04-01 accounts"])
 PATH = "/2010-04-01/Accounts/{account_sid}"
 
 
-async def _account(request: Request, caller: CallerIs, account_sid: str) -> str:
-    if not caller.may_see(account_sid):
+async def _account(request: Request, backend: BackendIs, caller: CallerIs, account_sid: str) -> str:
+    stored = backend.configuration
+    known = stored.accounts.get(account_sid) or any(stored.services.of_account(account_sid))
+    if not known or not caller.may_see(account_sid):
         raise not_found(request)
     return account_sid
 

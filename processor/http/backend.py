@@ -46,6 +46,10 @@ class Backend:
         self._writer: Writer | None = None
         self._unfit = ""
 
+    def ended(self) -> str:
+        """Why this process will never serve again, empty where it may: start another one."""
+        return self._unfit
+
     def unready(self) -> list[str]:
         """Why requests cannot be served now; empty where they can."""
         if self._unfit:
@@ -84,11 +88,15 @@ class Backend:
                 logger.error("api.unfit", extra={"why": problem})
             self._unfit = "; ".join(error.problems)
             return
-        async with AsyncExitStack() as stack:
-            self._writer = await self._connect(stack)
-            async with asyncio.TaskGroup() as group:
-                for work in self._works():
-                    group.create_task(work)
+        try:
+            async with AsyncExitStack() as stack:
+                self._writer = await self._connect(stack)
+                async with asyncio.TaskGroup() as group:
+                    for work in self._works():
+                        group.create_task(work)
+        except Exception:
+            logger.exception("api.broken")
+            self._unfit = "something it stands on has ended; its log says what"
 
     def _works(self) -> list[Coroutine[Any, Any, None]]:
         """What runs as long as the process does."""

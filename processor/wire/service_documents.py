@@ -25,7 +25,7 @@ def read_document(given: Any) -> tuple[ServiceDocument | None, list[str]]:
     somebody's spelling mistake.
     """
     problems: list[str] = []
-    given = _with_tags(given, problems)
+    given = _with_numbers(_with_tags(given, problems))
     try:
         document = ServiceDocument.model_validate(given, extra="forbid")
     except ValidationError as error:
@@ -36,6 +36,14 @@ def read_document(given: Any) -> tuple[ServiceDocument | None, list[str]]:
         if country not in COUNTRIES
     ]
     return (None if problems else document), problems
+
+
+def _with_numbers(given: Any) -> Any:
+    """The document with its one number as such: in our YAML `12345` is a short code, a text."""
+    period = given.get("validity_period") if isinstance(given, dict) else None
+    if isinstance(period, str) and period.isascii() and period.isdigit():
+        return {**given, "validity_period": int(period)}
+    return given
 
 
 def _with_tags(given: Any, problems: list[str]) -> Any:

@@ -84,8 +84,8 @@ async def _run(settings: Settings, requests: int, connections: int) -> None:
     click.echo(f"setting   one process, {connections} connections, load and broker beside it\n")
     click.echo(f"{'call':<18}{'a second':>10}{'p50 ms':>9}{'p99 ms':>9}")
     async with _served(settings) as base:
-        login = aiohttp.BasicAuth(_ACCOUNT, token)
-        async with aiohttp.ClientSession(base, auth=login) as session:
+        login = {"Authorization": aiohttp.encode_basic_auth(_ACCOUNT, token)}
+        async with aiohttp.ClientSession(base, headers=login) as session:
             first = await _first(session)
             for name, call in (await _calls(session)).items():
                 few = requests // 10 if name == "update service" else requests

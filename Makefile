@@ -6,10 +6,11 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak lint schemas manifests lock clean
+.PHONY: help run test bench bench-api soak lint schemas manifests lock clean
 
 help:  ## list these
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s
+", $$1, $$2 }' Makefile
 
 run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until Ctrl-C
 	$(STACK) $(BIN)/optout up $(ARGS)
@@ -19,6 +20,9 @@ test: .venv/made  ## every test, with a broker and a Redis beside them
 
 bench: .venv/made  ## throughput and latency on this machine
 	$(STACK) $(BIN)/python -m tests.bench $(ARGS)
+
+bench-api: .venv/made  ## requests a second of the API, and how long each call takes
+	$(STACK) $(BIN)/python -m tests.bench.api $(ARGS)
 
 soak: .venv/made  ## ten minutes at the highest rate, then a back-log of five million
 	$(STACK) $(BIN)/python -m tests.bench.soak $(ARGS)

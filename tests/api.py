@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -18,9 +19,10 @@ from processor.config import Settings
 from processor.http.api import create_api
 from processor.http.backend import Backend
 from processor.kafka.configuration import configuration
-from processor.wire.configuration import edit_of_account
-from tests.builders import ACCOUNT
-from tests.installation import until
+from processor.wire.configuration import Edit, edit_of_account, edit_of_service
+from processor.wire.service_documents import enabled
+from tests.builders import ACCOUNT, LONG_CODE, NOW
+from tests.installation import Installation, until
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 OPERATOR_TOKEN = "the operator's own"
@@ -47,15 +49,21 @@ async def create_accounts(settings: Settings, *sids: str, token: str = TOKEN) ->
 class Api:
     """A served API, asked as one account."""
 
-    def __init__(self, base: str, backend: Backend, user: str, password: str) -> None:
+    def __init__(self, base: str, backend: Backend | None, user: str, password: str) -> None:
         self.base = base
-        self.backend = backend
+        self._backend = backend
         self.user = user
         self.password = password
 
     def as_(self, user: str, password: str = TOKEN) -> Api:
         """The same API, asked by somebody else."""
-        return Api(self.base, self.backend, user, password)
+        return Api(self.base, self._backend, user, password)
+
+    @property
+    def backend(self) -> Backend:
+        """What it stands on, where it is served in this process."""
+        assert self._backend is not None
+        return self._backend
 
     async def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request; ``data`` is its form."""
@@ -96,3 +104,23 @@ async def serving(
 async def blocking(call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
     """What Twilio's client does, in a thread: it waits for its answers."""
     return await asyncio.to_thread(call, *arguments, **named)
+
+
+async def enable(settings: Settings, sid: str) -> None:
+    """Enable Advanced Opt-Out of a service, as `optout services enable` does."""
+    async with configuration(settings) as stored:
+
+        def decide() -> list[Edit]:
+            service = stored.services.get(sid)
+            assert service is not None
+            before = service.whole()
+            return [edit_of_service(before, enabled(before, now=datetime.now(UTC)))]
+
+        await stored.update(decide, actor="test")
+
+
+async def carrier_says(at: Installation, send: dict[str, Any], status: str) -> None:
+    """The carrier says what became of a send."""
+    kept = ("message_sid", "account_sid", "messaging_service_sid", "to")
+    told = {name: send[name] for name in kept} | {"from": LONG_CODE, "status": status, "at": NOW}
+    await at.write(at.topics.message_statuses, told)

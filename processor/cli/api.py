@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
 import click
 
 from processor import config, logs
@@ -30,6 +33,8 @@ def command(quiet: bool) -> None:
     port = free_port(settings.api_port, "OPTOUT_API_PORT")
     host = "127.0.0.1" if settings.api_host == "0.0.0.0" else settings.api_host
     click.echo(f"API at http://{host}:{port}")
+    # uvicorn drains, then gives itself the signal again: that would end us with 143.
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
     uvicorn.run(
         create_api(settings),
         host=settings.api_host,

@@ -28,7 +28,7 @@ from processor.wire.configuration import Edit, edit_of_service
 from processor.wire.service_documents import disabled, enabled, read_document
 from processor.wire.services import config_of, pool_of
 from processor.wire.topics import Topics
-from schemas.messaging_service import MessagingService
+from schemas.messaging_service import MessagingService, ServiceDocument
 
 
 @click.group("services")
@@ -217,10 +217,15 @@ def show(sid: str, as_json: bool) -> None:
     if as_json:
         print_json(_document(model))
         return
+    usual = {
+        name
+        for name, field in ServiceDocument.model_fields.items()
+        if getattr(model, name) == field.default
+    }
     document = {
         key: value
         for key, value in _document(model).items()
-        if key not in ("active", "version", "updated_at", "schema_version")
+        if key in ServiceDocument.model_fields and key not in usual
     }
     state = "enabled" if model.active else "not enabled"
     click.echo(

@@ -9,11 +9,32 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from processor.config import Settings
-from processor.http import errors, health, services
+from processor.http import (
+    accounts,
+    channels,
+    consents,
+    errors,
+    health,
+    messages,
+    nothing,
+    numbers,
+    senders,
+    services,
+)
 from processor.http.backend import Backend
 from processor.http.limits import SizeLimit
 
-_ROUTERS = (health.router, services.router)
+_ROUTERS = (
+    health.router,
+    services.router,
+    senders.router,
+    nothing.router,
+    accounts.router,
+    numbers.router,
+    channels.router,
+    messages.router,
+    consents.router,
+)
 
 
 def create_api(settings: Settings) -> FastAPI:

@@ -12,12 +12,14 @@ from fastapi import Depends, Header, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from processor.config import Settings
+from processor.errors import BrokerUnavailable
 from processor.http.errors import ApiError, too_many, unauthenticated
 from processor.http.limits import RateLimit
 from processor.kafka.accounts_topic import AccountsView
 from processor.wire.credentials import hash_secret, is_secret
 
 OPERATOR = "operator"
+_ACCOUNT = r"^[A-Za-z0-9_.:-]{1,64}$"
 _KEPT = 10_000
 _AT_ONCE = 2  # each costs a core some 40 ms
 _MOST_WAITING = 100
@@ -120,12 +122,15 @@ async def _caller(
     request: Request,
     given: Annotated[HTTPBasicCredentials | None, Depends(_basic)],
     x_optout_account: Annotated[
-        str | None, Header(description="The account that the operator acts for.")
+        str | None, Header(pattern=_ACCOUNT, description="The account that the operator acts for.")
     ] = None,
 ) -> Caller:
     if given is None:
         raise unauthenticated()
-    credentials: Credentials = request.app.state.backend.credentials
+    backend = request.app.state.backend
+    if not backend.configuration.loaded:
+        raise BrokerUnavailable("the accounts are not read yet")
+    credentials: Credentials = backend.credentials
     return await credentials.caller(given.username, given.password, x_optout_account)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any
 
@@ -16,12 +16,17 @@ from processor.errors import BrokerUnavailable, ConfigError
 from processor.http.auth import Credentials
 from processor.kafka.client import Outgoing, Writer, writer
 from processor.kafka.configuration import Configuration
+from processor.kafka.statuses_topic import follow_statuses
+from processor.stores.messages import Messages
 from processor.stores.redis_client import RedisClient
+from processor.wire.json_values import to_ms
 from processor.wire.topics import Topics
+from schemas.message_status import MessageStatus
 
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+_DAY_MS = 86_400_000
 
 
 class Backend:
@@ -33,8 +38,17 @@ class Backend:
         self.redis = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
         self.configuration = Configuration(settings)
         self.credentials = Credentials(settings, self.configuration.accounts)
+        self.messages = Messages(
+            self.redis,
+            prefix=settings.topic_prefix,
+            keep_ms=round(settings.message_days * _DAY_MS),
+        )
         self._writer: Writer | None = None
         self._unfit = ""
+
+    def ended(self) -> str:
+        """Why this process will never serve again, empty where it may: start another one."""
+        return self._unfit
 
     def unready(self) -> list[str]:
         """Why requests cannot be served now; empty where they can."""
@@ -74,15 +88,28 @@ class Backend:
                 logger.error("api.unfit", extra={"why": problem})
             self._unfit = "; ".join(error.problems)
             return
-        async with AsyncExitStack() as stack:
-            self._writer = await self._connect(stack)
-            async with asyncio.TaskGroup() as group:
-                for work in self._works():
-                    group.create_task(work)
+        try:
+            async with AsyncExitStack() as stack:
+                self._writer = await self._connect(stack)
+                async with asyncio.TaskGroup() as group:
+                    for work in self._works():
+                        group.create_task(work)
+        except Exception:
+            logger.exception("api.broken")
+            self._unfit = "something it stands on has ended; its log says what"
 
     def _works(self) -> list[Coroutine[Any, Any, None]]:
         """What runs as long as the process does."""
-        return [self.configuration.follow()]
+        statuses = follow_statuses(
+            self.settings,
+            self.topics.message_statuses,
+            group=f"{self.settings.topic_prefix}api",
+            take=self._advance,
+        )
+        return [self.configuration.follow(), statuses]
+
+    async def _advance(self, statuses: Sequence[MessageStatus]) -> None:
+        await self.messages.advance([(one.message_sid, _fields_of(one)) for one in statuses])
 
     async def _connect(self, stack: AsyncExitStack) -> Writer:
         while True:
@@ -93,6 +120,20 @@ class Backend:
             except BrokerUnavailable as error:
                 logger.warning("api.waits", extra={"for_": str(error)})
                 await asyncio.sleep(_RETRY_S)
+
+
+def _fields_of(status: MessageStatus) -> dict[str, str | int]:
+    """What a status tells of a message, by the names it is kept under."""
+    at_ms = to_ms(status.at)
+    fields = {
+        "status": status.status,
+        "error_code": status.error_code,
+        "error_message": status.error_message,
+        "sender": status.from_,
+        "updated_at_ms": at_ms,
+        "sent_at_ms": at_ms if status.status == "sent" else None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 async def _backend(request: Request) -> Backend:

@@ -12,9 +12,11 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/livez")
-async def livez() -> dict[str, Any]:
-    """The process is there."""
-    return {"alive": True}
+async def livez(backend: BackendIs, response: Response) -> dict[str, Any]:
+    """The process is there; 503 where only another one would help."""
+    ended = backend.ended()
+    response.status_code = 503 if ended else 200
+    return {"alive": not ended}
 
 
 @router.get("/readyz")

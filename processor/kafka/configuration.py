@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -31,10 +32,10 @@ from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
 
-_TRIES = 8
+_DEADLINE_S = 30.0
 _PAUSE_S = 0.1
 _LOAD_S = 60.0
-_TIMEOUT_S = 15.0  # of a try; its outcome is then unknown, which the next one settles
+_TIMEOUT_S = 10.0  # of a try; its outcome is then unknown, which the next one settles
 
 
 class _View(Protocol):
@@ -103,7 +104,8 @@ class Configuration:
         async with self._one_at_a_time:
             tried: Sequence[Edit] = ()
             failure = ""
-            for _ in range(_TRIES):
+            deadline = time.monotonic() + _DEADLINE_S
+            while time.monotonic() < deadline:
                 try:
                     async with asyncio.timeout(_TIMEOUT_S):
                         await self._take_over()

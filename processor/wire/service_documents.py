@@ -26,7 +26,7 @@ def read_document(given: Any) -> tuple[ServiceDocument | None, list[str]]:
     somebody's spelling mistake.
     """
     problems: list[str] = []
-    given = _with_tags(given, problems)
+    given = _with_numbers(_with_tags(given, problems))
     problems += _unknown_countries(given)
     try:
         document = ServiceDocument.model_validate(given, extra="forbid")
@@ -59,6 +59,14 @@ def _problems_within(given: Any) -> list[str]:
     except (ValidationError, KeyError, TypeError):
         return []
     return [f"opt_out.{problem}" for problem in problems_of(config)]
+
+
+def _with_numbers(given: Any) -> Any:
+    """The document with its one number as such: in our YAML `12345` is a short code, a text."""
+    period = given.get("validity_period") if isinstance(given, dict) else None
+    if isinstance(period, str) and period.isascii() and period.isdigit():
+        return {**given, "validity_period": int(period)}
+    return given
 
 
 def _with_tags(given: Any, problems: list[str]) -> Any:

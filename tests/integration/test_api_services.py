@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from twilio.base.exceptions import TwilioRestException
@@ -124,6 +125,14 @@ async def test_wrong_parameters_have_twilios_codes(settings: Settings) -> None:
         assert refused.status_code == 415
         large = {"FriendlyName": "x" * (settings.api_max_bytes + 1)}
         assert (await api.ask("POST", "/v1/Services", data=large)).status_code == 413
+
+        async def in_chunks() -> AsyncIterator[bytes]:
+            for _ in range(settings.api_max_bytes // 1_000 + 1):
+                yield b"x" * 1_000
+
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        refused = await api.ask("POST", "/v1/Services", content=in_chunks(), headers=kind)
+        assert refused.status_code == 413
 
 
 async def test_no_account_sees_anothers_service_and_the_operator_sees_all(

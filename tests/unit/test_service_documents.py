@@ -325,6 +325,22 @@ def test_a_stored_service_is_read_as_it_was_written() -> None:
     assert json.loads(write_stored(model))["version"] == 1
 
 
+def test_what_twilio_calls_a_services_settings_is_kept_and_a_number_is_one() -> None:
+    document = a_document(
+        status_callback="https://example.com/status", validity_period="600", usecase="marketing"
+    )
+    (model,) = stored(document).values()
+    assert (model.status_callback, model.validity_period, model.usecase) == (
+        *("https://example.com/status", 600),
+        "marketing",
+    )
+    assert model.created_at == model.updated_at
+    (before,) = stored(document).values()
+    poll = document | {"usecase": "poll"}
+    later = laid_over({before.sid: before}, poll, now=LATER).changed[before.sid]
+    assert (later.created_at, later.updated_at) == (NOW, LATER)
+
+
 def as_stored(**changes: Any) -> bytes:
     model = {**a_document(), "version": 1, "updated_at": "2026-11-02T12:00:00.000Z"}
     return json.dumps(model | changes).encode()

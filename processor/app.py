@@ -224,14 +224,14 @@ def tracer_provider(settings: Settings) -> Any:
     if not (endpoint if settings.tracing is None else settings.tracing):
         return None
     try:
-        from processor.stages import spans
+        from processor.stages.spans import provider
     except ImportError:
         problem = "OPTOUT_TRACING: needs OpenTelemetry: pip install 'optout[tracing]'"
         if settings.tracing:
             raise ConfigError([problem]) from None
         logger.warning("tracing.off", extra={"why": problem})
         return None
-    return spans.provider()
+    return provider()
 
 
 def settle_memory() -> None:

@@ -6,10 +6,10 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak lint schemas lock clean
+.PHONY: help run test bench soak lint schemas manifests lock clean
 
 help:  ## list these
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until Ctrl-C
 	$(STACK) $(BIN)/optout up $(ARGS)
@@ -23,25 +23,34 @@ bench: .venv/made  ## throughput and latency on this machine
 soak: .venv/made  ## ten minutes at the highest rate, then a back-log of five million
 	$(STACK) $(BIN)/python -m tests.bench.soak $(ARGS)
 
-lint: .venv/made  ## format, style, types, and which way imports run
+lint: .venv/made  ## format, style, types, which way imports run, what a change would break
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/local/stack.py
+	$(BIN)/mypy deploy/strimzi/manifests.py
 	$(BIN)/lint-imports
+	$(BIN)/optout schemas check
 
-schemas: .venv/made  ## write schemas/json anew from the models
+schemas: .venv/made  ## write schemas/json and schemas/asyncapi.yaml anew from the models
 	$(BIN)/optout schemas export $(ARGS)
 
-lock:  ## write deploy/requirements.lock anew from pyproject.toml; ARGS=--upgrade for newer packages
+manifests: .venv/made  ## write deploy/strimzi anew from schemas/topics.toml and the settings
+	$(BIN)/python deploy/strimzi/manifests.py $(ARGS)
+
+lock:  ## write deploy/*.lock anew from pyproject.toml; ARGS=--upgrade for newer packages
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \
 	&& "$$tools/bin/pip" install --quiet uv \
 	&& "$$tools/bin/uv" pip compile --quiet --extra dev --universal --python-version 3.11 \
 	    --generate-hashes --custom-compile-command "make lock" \
-	    --output-file deploy/requirements.lock $(ARGS) pyproject.toml
+	    --output-file deploy/requirements.lock $(ARGS) pyproject.toml \
+	&& echo 'setuptools>=80  # builds the package, then goes' \
+	| "$$tools/bin/uv" pip compile --quiet --extra tracing --universal --python-version 3.11 \
+	    --generate-hashes --custom-compile-command "make lock" --constraints deploy/requirements.lock \
+	    --output-file deploy/image.lock pyproject.toml -
 
 clean:  ## remove what was made or fetched
-	rm -rf .venv .cache build *.egg-info .hypothesis .*_cache
+	rm -rf .venv .cache build tests/clients/*/node_modules *.egg-info .hypothesis .*_cache
 	find processor schemas tests deploy -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/made: deploy/requirements.lock pyproject.toml

@@ -24,8 +24,8 @@ from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
-from processor.kafka.lane import LaneState
 from processor.kafka.lanes import Lanes
+from processor.kafka.partition_lane import LaneState
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import (
     CONTENT_TYPE,
@@ -42,6 +42,7 @@ from processor.stages.tracing import Traces
 from processor.stores.measured import MeasuredBlockList
 from processor.stores.redis_block_list import RedisBlockList
 from processor.stores.redis_client import RedisClient
+from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Runtime:
         self.services = ServicesTopic(settings, self.topics.messaging_services, self.metrics)
         self.counts = CountsTopic(settings, self.topics.opt_out_counts, self.metrics)
         self.block_list = BlockListTopic(settings, self.topics.block_list)
+        self.cloud_events = CloudEvents(settings.source())
         self._at_step = at_step
         self._redis_unfit: str | None = None  # as last looked at
         makers = {"match": self._match_lanes, "gate": self._gate_lanes}
@@ -107,6 +109,7 @@ class Runtime:
                 store=store,
                 block_list=self.block_list,
                 services=self.services,
+                cloud_events=self.cloud_events,
                 counts=self.counts,
                 metrics=metrics,
                 traces=self._traces(group),
@@ -135,6 +138,7 @@ class Runtime:
                 store=store,
                 block_list=self.block_list,
                 services=self.services,
+                cloud_events=self.cloud_events,
                 clock_ms=lambda: time.time_ns() // 1_000_000,
                 metrics=metrics,
                 traces=self._traces(group),

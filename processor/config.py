@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     gate_max_staleness_s: Annotated[float, Field(ge=2)] | None = None  # the owner beats each second
 
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = "optout."
+    event_source: Annotated[str, Field(pattern=r"^[A-Za-z][!-~]{0,254}$")] | None = None  # a URI
     partitions: Annotated[int, Field(ge=1, le=1000)] = 12
     roles: Annotated[tuple[Role, ...], NoDecode] = ROLES
     instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
@@ -70,6 +71,10 @@ class Settings(BaseSettings):
     @classmethod
     def _scope(cls, given: Any) -> Any:
         return given.strip().lower() if isinstance(given, str) else given
+
+    def source(self) -> str:
+        """Whom emitted events say they are from, as a URI."""
+        return self.event_source or f"urn:optout:{self.topic_prefix.rstrip('._-') or 'default'}"
 
     def kafka(self) -> dict[str, Any]:
         """The keyword arguments that every Kafka client takes."""

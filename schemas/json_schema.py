@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from schemas import MODELS
 
@@ -43,7 +44,11 @@ def _files() -> dict[str, str]:
     return {f"{topic}.json": _text_of(topic) for topic in sorted(MODELS)}
 
 
-def _text_of(topic: str) -> str:
+def schema_of(topic: str) -> dict[str, Any]:
+    """The JSON Schema of a topic's values."""
     schema = MODELS[topic].model_json_schema(by_alias=True)
-    whole = {"$schema": DIALECT, "$id": f"urn:optout:{topic}", **schema}
-    return json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return {"$schema": DIALECT, "$id": f"urn:optout:{topic}", **schema}
+
+
+def _text_of(topic: str) -> str:
+    return json.dumps(schema_of(topic), indent=2, sort_keys=True, ensure_ascii=False) + "\n"

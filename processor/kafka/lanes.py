@@ -15,7 +15,8 @@ from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.errors import Fenced
-from processor.kafka.lane import Lane, LaneState, Stage
+from processor.kafka.lane import Lane
+from processor.kafka.partition_lane import LaneState, PartitionLane, Waits
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Lanes:
         topics: the source topics; their partitions of one number belong to one lane.
         stage: makes the stage of a partition.
         metrics: of the role.
+        lane: makes the lane of a stage; exactly once unless told otherwise.
         at_step: see ``Lane``.
     """
 
@@ -46,8 +48,9 @@ class Lanes:
         *,
         group: str,
         topics: Sequence[str],
-        stage: Callable[[int], Stage],
+        stage: Callable[[int], Waits],
         metrics: LaneMetrics,
+        lane: Callable[..., PartitionLane[Any]] = Lane,
         at_step: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._settings = settings
@@ -55,10 +58,11 @@ class Lanes:
         self._topics = list(topics)
         self._stage = stage
         self._metrics = metrics
+        self._lane = lane
         self.at_step = at_step
         self._stop = asyncio.Event()
         self._rejoin = asyncio.Event()
-        self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
+        self._lanes: dict[int, tuple[PartitionLane[Any], asyncio.Task[None]]] = {}
         self._consumer: Any = None
         self._caught_up_at: dict[int, float] = {}  # partition to monotonic seconds
         self.joined = False
@@ -182,7 +186,7 @@ class Lanes:
         for tp in sorted(assigned):
             by_partition.setdefault(tp.partition, []).append(tp)
         for partition, sources in by_partition.items():
-            lane = Lane(
+            lane = self._lane(
                 self._settings,
                 group=self._group,
                 consumer=consumer,

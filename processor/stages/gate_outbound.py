@@ -17,6 +17,7 @@ from processor.stores.block_list import BlockListStore
 from processor.stores.trusted_list import ListTruth, TrustedList
 from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
+from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
@@ -45,6 +46,7 @@ class GateOutbound:
         store: BlockListStore,
         block_list: ListTruth,
         services: ServicesTopic,
+        cloud_events: CloudEvents,
         clock_ms: Callable[[], int],
         metrics: GateMetrics,
         traces: Traces,
@@ -53,6 +55,7 @@ class GateOutbound:
         self._partitions = partitions
         self._topics = topics
         self._services = services
+        self._cloud_events = cloud_events
         self._clock_ms = clock_ms
         self._metrics = metrics
         self._traces = traces
@@ -106,9 +109,10 @@ class GateOutbound:
                 headers = [*record.headers, mark] if record.headers else only_mark
                 put(allowed, record.key, record.value, headers)
                 continue
-            block = refused[index].block
-            value = message_statuses.write_refusal(sends[index], block, self._clock_ms())
-            headers = [*caused, mark] if caused else only_mark
+            send, at_ms = sends[index], self._clock_ms()
+            value = message_statuses.write_refusal(send, refused[index].block, at_ms)
+            own = [mark, *self._cloud_events.of_refusal(send, at_ms)]
+            headers = [*caused, *own] if caused else own
             put(self._topics.message_statuses, record.key, value, headers)
 
     def _read(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, OutboundMessage]]:

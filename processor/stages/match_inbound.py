@@ -33,6 +33,7 @@ from processor.stages.tracing import Traces
 from processor.stores.block_list import BatchWrite, BlockListStore, Meta
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands, events, inbound_messages
+from processor.wire.cloud_events import CloudEvents
 from processor.wire.countries import country_of
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
@@ -55,6 +56,7 @@ class MatchInbound:
         store: BlockListStore,
         block_list: BlockListTopic,
         services: ServicesTopic,
+        cloud_events: CloudEvents,
         counts: CountsTopic,
         metrics: MatchMetrics,
         traces: Traces,
@@ -67,6 +69,7 @@ class MatchInbound:
         self._store = store
         self._block_list = block_list
         self._services = services
+        self._cloud_events = cloud_events
         self._counts = counts
         self._metrics = metrics
         self._traces = traces
@@ -249,11 +252,13 @@ class MatchInbound:
     def _emit(self, read: Sequence[tuple[Any, Item | Ordinary]], folded: Folded, out: Puts) -> None:
         matched = []
         for (record, item), decision in zip(read, folded.decisions, strict=True):
-            headers = None
+            caused = None
             if record.headers:
                 said = {"opt_out_type": item.match.kind} if isinstance(item, Hit) else {}
-                headers = self._traces.headers(record, **said)
+                caused = self._traces.headers(record, **said)
             for event in decision:
+                own = self._cloud_events.of(event)
+                headers = [*caused, *own] if caused else own
                 out.put(*self._record(event), headers)
                 if isinstance(event, OptOutNotification):
                     matched.append(event)
@@ -325,7 +330,7 @@ def hit_of(read: InboundMessage, directory: Directory) -> Hit | None:
 def _ordinary(read: InboundMessage, directory: Directory) -> Ordinary | None:
     """A message that matches nothing, where an application wants to know of it (R28)."""
     handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
-    if handling.inbound_request_url is None:
+    if handling.webhook is None:
         return None
     return Ordinary(inbound_messages.message_of(read), handling)
 

@@ -7,9 +7,14 @@ from collections.abc import Sequence
 Headers = Sequence[tuple[str, bytes]]
 TRACEPARENT = "traceparent"
 # These speak of the record itself, not of where it comes from: what it causes has its own.
-_ITS_OWN = ("ce_", "content-type", "mark", "__connect.", "optout.")
+_ITS_OWN = frozenset(("content-type", "mark"))
+_ITS_OWN_PREFIXES = ("ce_", "__connect.", "optout.")
 
 
 def passed_on(given: Headers) -> list[tuple[str, bytes]] | None:
     """Trace context and whatever else a producer added; None where there is nothing."""
-    return [one for one in given if not one[0].startswith(_ITS_OWN)] or None
+    return [
+        (name, value)
+        for name, value in given
+        if name not in _ITS_OWN and not name.startswith(_ITS_OWN_PREFIXES)
+    ] or None

@@ -1,0 +1,45 @@
+"""CloudEvents 1.0 attributes, in binary mode: the headers of what the processor tells others.
+
+`TYPES` says which topics carry them, and has a past-tense name for each thing that happened.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+SPEC_VERSION = "1.0"
+CONTENT_TYPE = "application/json"
+PREFIX = "io.optout."
+
+KEYWORD_MATCHED = f"{PREFIX}keyword.matched.v1"
+RECIPIENT_BLOCKED = f"{PREFIX}recipient.blocked.v1"
+RECIPIENT_UNBLOCKED = f"{PREFIX}recipient.unblocked.v1"
+REPLY_REQUESTED = f"{PREFIX}reply.requested.v1"
+SEND_REFUSED = f"{PREFIX}send.refused.v1"
+WEBHOOK_REQUESTED = f"{PREFIX}webhook.requested.v1"
+
+TYPES = {
+    "opt-out-notifications.v1": (KEYWORD_MATCHED,),
+    "block-changes.v1": (RECIPIENT_BLOCKED, RECIPIENT_UNBLOCKED),
+    "reply-sends.v1": (REPLY_REQUESTED,),
+    "message-statuses.v1": (SEND_REFUSED,),  # the gate's; carriers write as they like
+    "webhook-deliveries.v1": (WEBHOOK_REQUESTED,),
+}
+"""The ``ce_type`` a topic's records may have."""
+
+
+def header_schema(topic: str) -> dict[str, Any]:
+    """The JSON Schema of a topic's headers, each value being its UTF-8 bytes."""
+    described: dict[str, dict[str, Any]] = {
+        "ce_specversion": {"const": SPEC_VERSION},
+        "ce_type": {"enum": list(TYPES[topic])},
+        "ce_source": {"format": "uri-reference", "description": "The installation."},
+        "ce_id": {"description": "The same at every replay; with ce_source, unique."},
+        "ce_time": {"format": "date-time", "description": "When it happened, in UTC."},
+        "content-type": {"const": CONTENT_TYPE},
+    }
+    return {
+        "type": "object",
+        "required": list(described),
+        "properties": {name: {"type": "string", **about} for name, about in described.items()},
+    }

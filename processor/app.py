@@ -51,6 +51,7 @@ _HOUR_MS = 3_600_000
 _RETRY_S = 1.0
 _WATCH_S = 5.0
 _COUNTS_S = 2.0
+_FAUST_STOP_S = 5.0
 
 
 class Runtime:
@@ -297,6 +298,7 @@ class OptOutApp(faust.App):  # type: ignore[misc]
     """A Faust app that waits for its servers before it starts, and hosts the lanes."""
 
     runtime: Runtime
+    _hosted: _Hosted | None = None
 
     async def on_first_start(self) -> None:
         """Faust itself would die without a broker."""
@@ -307,8 +309,17 @@ class OptOutApp(faust.App):  # type: ignore[misc]
                 logger.error("worker.unfit", extra={"why": problem})
             os._exit(2)
         await super().on_first_start()
-        # The last child starts last and stops first; it does not wait for an agent's tables.
-        self.add_dependency(_Hosted(self.runtime, loop=self.loop, beacon=self.beacon))
+        # A child does not wait for an agent's tables.
+        self._hosted = _Hosted(self.runtime, loop=self.loop, beacon=self.beacon)
+        self.add_dependency(self._hosted)
+
+    async def on_stop(self) -> None:
+        """Stop the lanes first: Faust's own clients wait without limit where no broker answers."""
+        if self._hosted:
+            await self._hosted.stop()
+        code = 1 if self.crashed else 0
+        asyncio.get_running_loop().call_later(_FAUST_STOP_S, os._exit, code)
+        await super().on_stop()
 
 
 def create_app(settings: Settings) -> OptOutApp:

@@ -50,11 +50,9 @@ async def test_headers_of_a_message_go_on_to_all_it_causes_but_not_those_that_de
         await at.wait_for(at.topics.webhook_deliveries, 2)
     for topic in caused_by(at):
         first, second = await at.records(topic)
-        assert list(first.headers[:2]) == given[:2], topic
-        own = dict(first.headers[2:])
-        assert own["ce_id"] != b"M1"
-        assert own["content-type"] == b"application/json"
-        assert {name for name, _ in second.headers} == set(own)
+        own = len(second.headers)  # those that make it an event
+        assert list(first.headers[:-own]) == given[:2], topic
+        assert ("ce_id", b"M1") not in first.headers
 
 
 def by_topic(spans: InMemorySpanExporter) -> dict[str, ReadableSpan]:

@@ -224,9 +224,8 @@ def test_what_this_version_breaks_is_named_by_topic(tmp_path: Path) -> None:
     was["properties"]["urgent"] = {"type": "boolean"}
     file.write_text(json.dumps(was))
     topics = kept / "topics.toml"
-    topics.write_text(
-        topics.read_text().replace('["dead-letters.v1"]', '["gone.v1"]').replace("= 1\n", "= 2\n")
-    )
+    altered = topics.read_text().replace('["dead-letters.v1"]', '["gone.v1"]')
+    topics.write_text(altered.replace("partitions = 1\n", "partitions = 2\n", 1))
     assert released.broken(kept) == [
         "reply-sends.v1: urgent: breaks readers: field removed",
         "messaging-services.v1: breaks readers and writers: partitions 2 is now 1",

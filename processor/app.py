@@ -247,6 +247,7 @@ class _Hosted(Service):  # type: ignore[misc]
         super().__init__(**kwargs)
         self._runtime = runtime
         self._running: list[asyncio.Task[None]] = []
+        self._counting: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
         runtime = self._runtime
@@ -267,7 +268,8 @@ class _Hosted(Service):  # type: ignore[misc]
         if self._running:
             await asyncio.wait(self._running, timeout=25)
         self._runtime.counts.stop()
-        await asyncio.wait([self._counting], timeout=_COUNTS_S)
+        if self._counting:
+            await asyncio.wait([self._counting], timeout=_COUNTS_S)
         await self._runtime.store.close()
         if self._runtime.provider is not None:
             await asyncio.to_thread(self._runtime.provider.shutdown)  # with what is not sent yet

@@ -48,6 +48,7 @@ logger = logging.getLogger(__name__)
 _HOUR_MS = 3_600_000
 _WATCH_S = 5.0
 _COUNTS_S = 2.0
+_FAUST_STOP_S = 5.0
 
 
 class Runtime:
@@ -207,14 +208,14 @@ def tracer_provider(settings: Settings) -> Any:
     if not (endpoint if settings.tracing is None else settings.tracing):
         return None
     try:
-        from processor.stages import spans
+        from processor.stages.spans import provider
     except ImportError:
         problem = "OPTOUT_TRACING: needs OpenTelemetry: pip install 'optout[tracing]'"
         if settings.tracing:
             raise ConfigError([problem]) from None
         logger.warning("tracing.off", extra={"why": problem})
         return None
-    return spans.provider()
+    return provider()
 
 
 def settle_memory() -> None:
@@ -246,6 +247,7 @@ class _Hosted(Service):  # type: ignore[misc]
         super().__init__(**kwargs)
         self._runtime = runtime
         self._running: list[asyncio.Task[None]] = []
+        self._counting: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
         runtime = self._runtime
@@ -266,7 +268,8 @@ class _Hosted(Service):  # type: ignore[misc]
         if self._running:
             await asyncio.wait(self._running, timeout=25)
         self._runtime.counts.stop()
-        await asyncio.wait([self._counting], timeout=_COUNTS_S)
+        if self._counting:
+            await asyncio.wait([self._counting], timeout=_COUNTS_S)
         await self._runtime.store.close()
         if self._runtime.provider is not None:
             await asyncio.to_thread(self._runtime.provider.shutdown)  # with what is not sent yet
@@ -276,6 +279,7 @@ class OptOutApp(faust.App):  # type: ignore[misc]
     """A Faust app that waits for its servers before it starts, and hosts the lanes."""
 
     runtime: Runtime
+    _hosted: _Hosted | None = None
 
     async def on_first_start(self) -> None:
         """Faust itself would die without a broker."""
@@ -286,8 +290,17 @@ class OptOutApp(faust.App):  # type: ignore[misc]
                 logger.error("worker.unfit", extra={"why": problem})
             os._exit(2)
         await super().on_first_start()
-        # The last child starts last and stops first; it does not wait for an agent's tables.
-        self.add_dependency(_Hosted(self.runtime, loop=self.loop, beacon=self.beacon))
+        # A child does not wait for an agent's tables.
+        self._hosted = _Hosted(self.runtime, loop=self.loop, beacon=self.beacon)
+        self.add_dependency(self._hosted)
+
+    async def on_stop(self) -> None:
+        """Stop the lanes first: Faust's own clients wait without limit where no broker answers."""
+        if self._hosted:
+            await self._hosted.stop()
+        code = 1 if self.crashed else 0
+        asyncio.get_running_loop().call_later(_FAUST_STOP_S, os._exit, code)
+        await super().on_stop()
 
 
 def create_app(settings: Settings) -> OptOutApp:

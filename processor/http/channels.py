@@ -18,8 +18,7 @@ from processor.http.numbers import a_number, given_up, record
 from processor.http.owned import numbers_of
 from processor.http.paging import PageIs, envelope, slice_of
 from processor.wire.configuration import Edit, edit_of_number
-from schemas.common import SenderAddress
-from schemas.messaging_service import HttpMethod
+from schemas.common import HttpMethod, SenderAddress
 from schemas.number import Number
 
 router = APIRouter(tags=["messaging.v2 channel senders"])

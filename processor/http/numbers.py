@@ -20,8 +20,8 @@ from processor.http.services import changed
 from processor.http.views import time_2010
 from processor.kafka.configuration import Configuration
 from processor.wire.configuration import Edit, edit_of_number, edit_of_service
+from schemas.common import HttpMethod
 from schemas.common import Number as Address
-from schemas.messaging_service import HttpMethod
 from schemas.number import Number
 
 router = APIRouter(tags=["2010-04-01 numbers"])

@@ -260,6 +260,11 @@ async def test_r25_the_gate_waits_while_no_list_is_whole(settings: Settings) -> 
         assert runtime.unready() != []
         async with running(match):
             await at.wait_for(at.topics.allowed_sends, 1)
+        waited_s = runtime.metrics.registry.get_sample_value(
+            "optout_gate_waiting_seconds_total", {"reason": "not_whole"}
+        )
+        assert waited_s is not None
+        assert waited_s > 0
 
 
 async def test_r25_the_gate_waits_where_the_lists_owner_was_not_heard(settings: Settings) -> None:

@@ -9,8 +9,7 @@ STACK := $(BIN)/python deploy/local/stack.py --
 .PHONY: help run test bench bench-api soak lint schemas manifests lock clean
 
 help:  ## list these
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s
-", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until Ctrl-C
 	$(STACK) $(BIN)/optout up $(ARGS)

@@ -186,7 +186,8 @@ async def test_a_record_that_is_no_service_of_ours_stops_nobody(
     await configure(settings, good)
     producer = AIOKafkaProducer(**settings.kafka())
     async with producer:
-        for key, value in ((b"\xff\xfe", b"{}"), (None, b"{}"), (b"MGgood", b"[]")):
+        # One without a key the broker itself refuses: the topic is compacted.
+        for key, value in ((b"\xff\xfe", b"{}"), (b"MGgood", b"[]")):
             await producer.send_and_wait(at.topics.messaging_services, value, key=key)
     assert "Good" in (await optout("services", "list")).stdout
     async with running(settings) as runtime:

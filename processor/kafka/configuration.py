@@ -13,7 +13,7 @@ import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -145,7 +145,7 @@ class Configuration:
             for kind, end in (await self._ends()).items():
                 await self._views[kind].topic.wait_until(end)
         except BaseException:
-            await producer.stop()
+            await _stop(producer)
             raise
         self._producer = producer
 
@@ -175,7 +175,7 @@ class Configuration:
                 fates.append(await self._send(self._changes, key, change))
                 fates.append(await self._send(topic, key, edit.value))
                 behind[edit.kind] = len(fates) - 1
-            written = [await fate for fate in fates]
+            written = await asyncio.gather(*fates)
         for kind, last in behind.items():
             await self._views[kind].topic.wait_until(written[last].offset + 1)
 
@@ -185,12 +185,22 @@ class Configuration:
     async def _let_go(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            with suppress(KafkaError, AssertionError, TimeoutError):
-                await asyncio.wait_for(producer.stop(), _TIMEOUT_S)
+            await _stop(producer)
 
     async def close(self) -> None:
         """Let go of the connection that writes."""
         await self._let_go()
+
+
+async def _stop(producer: Any) -> None:
+    """Let go of a producer, one that was fenced too: its connections are closed in any case."""
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await producer.stop()
+    except (KafkaError, AssertionError, TimeoutError) as error:
+        logger.warning("configuration.stop", extra={"error": type(error).__name__})
+    finally:
+        await producer.client.close()
 
 
 @asynccontextmanager

@@ -168,9 +168,9 @@ class Messages:
         if rank is not None:
             start = rank + 1 if after else max(0, rank - size)
         found: list[StoredMessage] = []
-        at = start
+        at, chunk = start, min(_CHUNK, size + 1)
         while len(found) <= size:
-            sids = await _answer(self._client.redis.zrevrange(name, at, at + _CHUNK - 1))
+            sids = await _answer(self._client.redis.zrevrange(name, at, at + chunk - 1))
             if not sids:
                 break
             at += len(sids)

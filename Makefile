@@ -6,7 +6,7 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint schemas manifests lock clean
+.PHONY: help run test bench soak lint schemas manifests lock clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ test: .venv/made  ## every test, with a broker and a Redis beside them
 
 bench: .venv/made  ## throughput and latency on this machine
 	$(STACK) $(BIN)/python -m tests.bench $(ARGS)
+
+soak: .venv/made  ## ten minutes at the highest rate, then a back-log of five million
+	$(STACK) $(BIN)/python -m tests.bench.soak $(ARGS)
 
 lint: .venv/made  ## format, style, types, which way imports run, what a change would break
 	$(BIN)/ruff format --check .

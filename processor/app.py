@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,23 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.block_list_topic import BlockListTopic
-from processor.kafka.lane import LaneState
+from processor.kafka.counts_topic import CountsTopic
 from processor.kafka.lanes import Lanes
+from processor.kafka.partition_lane import LaneState
 from processor.kafka.services_topic import ServicesTopic
+from processor.metrics import (
+    CONTENT_TYPE,
+    GateMetrics,
+    LaneLook,
+    LaneMetrics,
+    MatchMetrics,
+    Metrics,
+)
+from processor.stages import opt_out_rates
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
+from processor.stages.tracing import Traces
+from processor.stores.measured import MeasuredBlockList
 from processor.stores.redis_block_list import RedisBlockList
 from processor.stores.redis_client import RedisClient
 from processor.wire.cloud_events import CloudEvents
@@ -38,6 +50,7 @@ logger = logging.getLogger(__name__)
 _HOUR_MS = 3_600_000
 _RETRY_S = 1.0
 _WATCH_S = 5.0
+_COUNTS_S = 2.0
 
 
 class Runtime:
@@ -46,63 +59,98 @@ class Runtime:
     Args:
         settings: checked.
         at_step: see ``Lane``; for crash tests.
+        provider: of OpenTelemetry's tracers, None for no spans.
+
+    Raises:
+        ConfigError: what a setting needs is not installed.
     """
 
     def __init__(
-        self, settings: Settings, at_step: Callable[[str], None] = lambda step: None
+        self,
+        settings: Settings,
+        at_step: Callable[[str], None] = lambda step: None,
+        provider: Any = None,
     ) -> None:
         self.settings = settings
+        self.provider = provider
         self.topics = Topics.under(settings.topic_prefix)
         self.redis = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
         self.store = block_list_store(settings, self.redis)
-        self.services = ServicesTopic(settings, self.topics.messaging_services)
+        self.metrics = Metrics(self._looks, lambda: len(self.services.directory.services))
+        self.services = ServicesTopic(settings, self.topics.messaging_services, self.metrics)
+        self.counts = CountsTopic(settings, self.topics.opt_out_counts, self.metrics)
         self.block_list = BlockListTopic(settings, self.topics.block_list)
         self.cloud_events = CloudEvents(settings.source())
         self._at_step = at_step
+        self._redis_unfit: str | None = None  # as last looked at
         makers = {"match": self._match_lanes, "gate": self._gate_lanes}
-        self.lanes: dict[str, Lanes] = {role: makers[role]() for role in settings.roles}
+        self.lanes: dict[str, Lanes] = {
+            role: makers[role]() for role in settings.roles if role in makers
+        }
+
+    def _traces(self, group: str) -> Traces:
+        if self.provider is None:
+            return Traces()
+        from processor.stages.spans import Spans
+
+        return Spans(self.provider.get_tracer("optout"), group)
 
     def _match_lanes(self) -> Lanes:
+        group = f"{self.settings.topic_prefix}match"
+        metrics = MatchMetrics(self.metrics)
+        store = MeasuredBlockList(self.store, self.metrics, "match")
+
         def stage(partition: int) -> MatchInbound:
             return MatchInbound(
                 partition,
                 partitions=self.settings.partitions,
                 topics=self.topics,
                 scope=self.settings.block_scope,
-                store=self.store,
+                store=store,
                 block_list=self.block_list,
                 services=self.services,
                 cloud_events=self.cloud_events,
+                counts=self.counts,
+                metrics=metrics,
+                traces=self._traces(group),
                 at_step=self._at_step,
             )
 
         return Lanes(
             self.settings,
-            group=f"{self.settings.topic_prefix}match",
+            group=group,
             topics=[self.topics.inbound_messages, self.topics.consent_commands],
             stage=stage,
+            metrics=LaneMetrics(self.metrics, "match"),
             at_step=self._at_step,
         )
 
     def _gate_lanes(self) -> Lanes:
+        group = f"{self.settings.topic_prefix}gate"
+        metrics = GateMetrics(self.metrics)
+        store = MeasuredBlockList(self.store, self.metrics, "gate")
+
         def stage(partition: int) -> GateOutbound:
             return GateOutbound(
                 partition,
                 partitions=self.settings.partitions,
                 topics=self.topics,
-                store=self.store,
+                store=store,
                 block_list=self.block_list,
                 services=self.services,
                 cloud_events=self.cloud_events,
                 clock_ms=lambda: time.time_ns() // 1_000_000,
+                metrics=metrics,
+                traces=self._traces(group),
                 max_staleness_s=self.settings.gate_max_staleness_s,
             )
 
         return Lanes(
             self.settings,
-            group=f"{self.settings.topic_prefix}gate",
+            group=group,
             topics=[self.topics.outbound_messages],
             stage=stage,
+            metrics=LaneMetrics(self.metrics, "gate"),
         )
 
     async def wait_for_servers(self) -> None:
@@ -128,9 +176,14 @@ class Runtime:
             await asyncio.sleep(_RETRY_S)
 
     async def watch(self) -> None:
-        """End the process where a lane is stuck: an orchestrator starts a new one."""
+        """Look at Kafka and Redis; end the process where a lane is stuck: a new one is started."""
         while True:
             await asyncio.sleep(_WATCH_S)
+            try:
+                await self.redis.check()
+                self._redis_unfit = None
+            except (ConfigError, StoreUnavailable) as error:
+                self._redis_unfit = str(error)
             for role, lanes in self.lanes.items():
                 if lanes.unfit:
                     os._exit(2)  # started anew, it says what to do
@@ -144,7 +197,12 @@ class Runtime:
 
     def unready(self) -> list[str]:
         """Why this worker is not ready; empty where it is."""
-        reasons = [f"{role}: no member" for role, lanes in self.lanes.items() if not lanes.joined]
+        reasons = [self._redis_unfit] if self._redis_unfit else []
+        for role, lanes in self.lanes.items():
+            if not lanes.joined:
+                reasons.append(f"{role}: no member")
+            elif lanes.unheard:
+                reasons.append(f"{role}: Kafka does not answer")
         reasons += [f"{role}: {lanes.unfit}" for role, lanes in self.lanes.items() if lanes.unfit]
         return reasons + [
             f"{role} {state.partition}: {state.doing}"
@@ -152,6 +210,32 @@ class Runtime:
             for state in states
             if state.doing != "running"
         ]
+
+    def _looks(self) -> Iterable[LaneLook]:
+        for role, lanes in self.lanes.items():
+            for state in lanes.states():
+                works = state.doing == "running"
+                yield LaneLook(role, state.partition, works, lanes.lags.get(state.partition))
+
+
+def tracer_provider(settings: Settings) -> Any:
+    """OpenTelemetry's provider of tracers, None where none is wanted.
+
+    Raises:
+        ConfigError: one is asked for, and OpenTelemetry is not installed.
+    """
+    endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ
+    if not (endpoint if settings.tracing is None else settings.tracing):
+        return None
+    try:
+        from processor.stages import spans
+    except ImportError:
+        problem = "OPTOUT_TRACING: needs OpenTelemetry: pip install 'optout[tracing]'"
+        if settings.tracing:
+            raise ConfigError([problem]) from None
+        logger.warning("tracing.off", extra={"why": problem})
+        return None
+    return spans.provider()
 
 
 def settle_memory() -> None:
@@ -191,6 +275,7 @@ class _Hosted(Service):  # type: ignore[misc]
         self.add_future(runtime.watch())
         # Not futures of the service: it would cancel them before they have finished their batch.
         self._running = [asyncio.create_task(lanes.run()) for lanes in runtime.lanes.values()]
+        self._counting = asyncio.create_task(runtime.counts.run())
 
     async def _settle(self) -> None:
         await self._runtime.services.wait_loaded()
@@ -201,18 +286,17 @@ class _Hosted(Service):  # type: ignore[misc]
             lanes.stop()
         if self._running:
             await asyncio.wait(self._running, timeout=25)
+        self._runtime.counts.stop()
+        await asyncio.wait([self._counting], timeout=_COUNTS_S)
         await self._runtime.store.close()
+        if self._runtime.provider is not None:
+            await asyncio.to_thread(self._runtime.provider.shutdown)  # with what is not sent yet
 
 
 class OptOutApp(faust.App):  # type: ignore[misc]
     """A Faust app that waits for its servers before it starts, and hosts the lanes."""
 
     runtime: Runtime
-
-    class BootStrategy(faust.app.BootStrategy):  # type: ignore[misc]
-        """No agent yet: Faust needs no consumer or producer of its own."""
-
-        enable_kafka = False
 
     async def on_first_start(self) -> None:
         """Faust itself would die without a broker."""
@@ -223,17 +307,14 @@ class OptOutApp(faust.App):  # type: ignore[misc]
                 logger.error("worker.unfit", extra={"why": problem})
             os._exit(2)
         await super().on_first_start()
-
-    async def on_started_init_extra_services(self) -> None:
-        """Start the lanes once Faust is up."""
-        await super().on_started_init_extra_services()
-        await self.add_runtime_dependency(_Hosted(self.runtime, loop=self.loop, beacon=self.beacon))
+        # The last child starts last and stops first; it does not wait for an agent's tables.
+        self.add_dependency(_Hosted(self.runtime, loop=self.loop, beacon=self.beacon))
 
 
 def create_app(settings: Settings) -> OptOutApp:
     """Build the worker of these settings."""
     app = OptOutApp(
-        f"{settings.topic_prefix}worker",
+        f"{settings.topic_prefix}rates",  # the agent's group
         broker=[f"kafka://{host}" for host in settings.kafka_bootstrap.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",
@@ -241,17 +322,23 @@ def create_app(settings: Settings) -> OptOutApp:
         table_standby_replicas=0,
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.instance_id,
         worker_redirect_stdouts=False,
         logging_config=logs.CONFIG,
         web_port=_free_port(settings.web_port),
         datadir=Path(tempfile.gettempdir()) / f"{settings.topic_prefix}worker",
     )
-    app.runtime = Runtime(settings)
-    _health_pages(app)
+    app.runtime = Runtime(settings, provider=tracer_provider(settings))
+    # Faust needs a consumer and a producer of its own only for an agent.
+    app.boot_strategy.enable_kafka = "rates" in settings.roles
+    if app.boot_strategy.enable_kafka:
+        opt_out_rates.add_to(app, app.runtime.topics.opt_out_counts, settings.partitions)
+    _pages(app)
     return app
 
 
-def _health_pages(app: OptOutApp) -> None:
+def _pages(app: OptOutApp) -> None:
     @app.page("/livez")  # type: ignore[untyped-decorator]
     async def livez(view: Any, request: Any) -> Any:
         return view.json({"alive": True})
@@ -260,6 +347,11 @@ def _health_pages(app: OptOutApp) -> None:
     async def readyz(view: Any, request: Any) -> Any:
         reasons = app.runtime.unready()
         return view.json({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+
+    @app.page("/metrics")  # type: ignore[untyped-decorator]
+    async def metrics(view: Any, request: Any) -> Any:
+        headers = {"Content-Type": CONTENT_TYPE}
+        return view.bytes(app.runtime.metrics.text(), headers=headers)
 
 
 def _credentials(settings: Settings) -> Any:

@@ -11,8 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from processor.core.messages import Scope
 from processor.errors import ConfigError
 
-Role = Literal["match", "gate"]
-ROLES: tuple[Role, ...] = ("match", "gate")
+Role = Literal["match", "gate", "rates"]
+ROLES: tuple[Role, ...] = ("match", "gate", "rates")
 
 
 class Settings(BaseSettings):
@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     operator_token: SecretStr | None = None  # who may disable Advanced Opt-Out (R5)
 
     web_port: Annotated[int, Field(ge=1, le=65535)] = 6066  # /livez, /readyz; else the next free
+    tracing: bool | None = None  # spans; unset: where OTEL_EXPORTER_OTLP_ENDPOINT is set
     watchdog_s: Annotated[float, Field(gt=0)] = 60.0
     batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = 10.0  # least time between commits
     batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000

@@ -17,6 +17,9 @@ Sid = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 ChangeId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,80}$")]
 """The id of a block change: its cause's id, then the place it changed."""
 
+DeliveryId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,96}$")]
+"""The id of a webhook delivery: the message's id, then what is told of it."""
+
 Number = Annotated[str, StringConstraints(pattern=rf"^{_E164}$")]
 """A bare E.164 number."""
 
@@ -48,6 +51,7 @@ def _pattern_of(annotated: object) -> str:
     return str(get_args(annotated)[1].pattern)
 
 
+HttpMethod = Literal["GET", "POST"]
 OptOutType = Literal["STOP", "START", "HELP"]
 Scope = Literal["account", "service", "sender"]
 ChannelGroup = Literal["sms", "whatsapp"]
@@ -70,6 +74,7 @@ class Record(BaseModel):
 PATTERNS = {
     _pattern_of(Sid): "an id: 1 to 64 letters, digits and _ . : -",
     _pattern_of(ChangeId): "a change id",
+    _pattern_of(DeliveryId): "a delivery's id",
     _pattern_of(Number): "an E.164 number such as +15551234567",
     _pattern_of(RecipientAddress): "an address: an E.164 number such as +15551234567, with "
     "whatsapp: or rcs: before it on those channels",

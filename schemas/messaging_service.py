@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from schemas.common import (
     CountryCode,
+    HttpMethod,
     LanguageTag,
     OptOutType,
     Record,
@@ -93,6 +94,14 @@ class ServiceDocument(Part):
     friendly_name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     senders: list[PoolSender] = Field(default_factory=list)
     inbound_request_url: Url | None = None
+    inbound_method: HttpMethod = "POST"
+    fallback_url: Url | None = Field(
+        default=None, description="Asked where the inbound request failed."
+    )
+    fallback_method: HttpMethod = "POST"
+    status_callback: Url | None = Field(
+        default=None, description="Of sends that name none of their own."
+    )
     opt_out: OptOut = Field(default_factory=OptOut)
 
 

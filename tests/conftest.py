@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Generator
 
+import hypothesis  # noqa: F401 - its plugin's own late import crashes Python 3.11's parser
 import pytest
 
 from processor.config import Settings

@@ -21,19 +21,24 @@ DEADLINE_S = 60.0
 
 @asynccontextmanager
 async def running(
-    settings: Settings, at_step: Callable[[str], None] = lambda step: None
+    settings: Settings,
+    at_step: Callable[[str], None] = lambda step: None,
+    provider: Any = None,
 ) -> AsyncIterator[Runtime]:
     """A worker in this process, stopped as SIGTERM would stop it."""
-    runtime = Runtime(settings, at_step)
+    runtime = Runtime(settings, at_step, provider)
     await runtime.wait_for_servers()
     following = asyncio.create_task(runtime.services.follow())
     lanes = [asyncio.create_task(lanes.run()) for lanes in runtime.lanes.values()]
+    counting = asyncio.create_task(runtime.counts.run())
     try:
         yield runtime
     finally:
         for one in runtime.lanes.values():
             one.stop()
         await asyncio.gather(*lanes)
+        runtime.counts.stop()
+        await counting
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await runtime.store.close()

@@ -79,8 +79,8 @@ def ordinary(message: InboundMessage, handling: Handling) -> tuple[Event, ...]:
 def _delivery(
     message: InboundMessage, handling: Handling, kind: OptOutType | None
 ) -> tuple[Event, ...]:
-    url = handling.inbound_request_url
-    return (WebhookDelivery(message, handling.service_sid, url, kind),) if url else ()
+    webhook = handling.webhook
+    return (WebhookDelivery(message, handling.service_sid, webhook, kind),) if webhook else ()
 
 
 def decide_command(command: ConsentCommand, blocks: Blocks, *, mark: Mark) -> Decision:

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from processor.core.blocks import Mark, Place
 from processor.core.messages import ChannelGroup, InboundMessage, OptOutType
 from processor.core.policy import Match
+from processor.core.services import Webhook
 
 
 class ReplySent(StrEnum):
@@ -77,7 +78,7 @@ class WebhookDelivery:
 
     message: InboundMessage
     service_sid: str | None
-    url: str
+    webhook: Webhook
     opt_out_type: OptOutType | None  # of a match where AOO is enabled
 
 

@@ -19,6 +19,16 @@ class PoolSender:
     registered: KeywordSets | None = None  # what a short code's registration promises (R11)
 
 
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Whom to tell of a service's inbound messages (R28)."""
+
+    url: str
+    method: str = "POST"
+    fallback_url: str | None = None  # asked where ``url`` failed
+    fallback_method: str = "POST"
+
+
 @dataclass(frozen=True)
 class Service:
     """A messaging service: its pool and, once enabled, its active configuration."""
@@ -28,7 +38,8 @@ class Service:
     senders: tuple[PoolSender, ...]
     active: OptOutConfig | None  # None: AOO is not enabled, default handling answers (R3)
     version: int
-    inbound_request_url: str | None = None  # whom to tell of every inbound message (R28)
+    webhook: Webhook | None = None
+    status_callback: str | None = None  # of sends that name none of their own
 
     @cached_property
     def policy(self) -> Policy | None:
@@ -45,7 +56,7 @@ class Handling:
     policy: Policy | None  # None: nothing matches, the application does it (R3)
     aoo_enabled: bool
     config_version: int | None  # None where no service is known (R12)
-    inbound_request_url: str | None = None
+    webhook: Webhook | None = None
 
 
 _KEPT = 100_000  # handlings: senders nobody knows must not fill the memory
@@ -65,7 +76,7 @@ class Directory:
         # In two steps, as few have all the messages: what is asked most stays near the processor.
         self._handlings: dict[tuple[str, str | None], dict[str, Handling]] = {}
         self._kept = 0
-        self.has_webhooks = any(service.inbound_request_url for service in self.services.values())
+        self.has_webhooks = any(service.webhook for service in self.services.values())
 
     def with_services(self, changed: Mapping[str, Service | None]) -> Directory:
         """A directory in which the services named are as given, or gone where None."""
@@ -105,9 +116,10 @@ class Directory:
         pooled = self._pool.get((account_sid, sender))
         sender_type = pooled[1].type if pooled else sender_type_of(sender)
         sid = named or (service.sid if service else None)
-        version, url = (service.version, service.inbound_request_url) if service else (None, None)
+        version, webhook = (service.version, service.webhook) if service else (None, None)
         if service and service.policy:
-            return Handling(sid, sender_type, service.policy, True, version, url)
+            return Handling(sid, sender_type, service.policy, True, version, webhook)
         # Short codes and WhatsApp have no default handling: there the application does it (R3).
         silent = sender_type in (SenderType.SHORT_CODE, SenderType.WHATSAPP)
-        return Handling(sid, sender_type, None if silent else DEFAULT_POLICY, False, version, url)
+        policy = None if silent else DEFAULT_POLICY
+        return Handling(sid, sender_type, policy, False, version, webhook)

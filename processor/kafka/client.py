@@ -174,7 +174,8 @@ async def group_lag(settings: Settings, group: str, topics: Sequence[str]) -> in
         begins = await consumer.beginning_offsets(sources)
     async with group_view(settings, group) as view:
         done = {tp: await view.committed(tp) for tp in sources}
-    return sum(ends[tp] - (begins[tp] if done[tp] is None else done[tp]) for tp in sources)
+    # The group may be ahead of the ends asked for a moment before.
+    return sum(max(0, ends[tp] - (done[tp] or begins[tp])) for tp in sources)
 
 
 async def redrive_all(settings: Settings, topic: str, back: Any) -> int:

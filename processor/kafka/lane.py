@@ -10,40 +10,30 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from heapq import merge
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
-from processor.errors import BrokerUnavailable, Fenced, RetryableError
-from processor.kafka.flood import Flood
+from processor.kafka.partition_lane import START_S, PartitionLane, Waits
+from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
-_T = TypeVar("_T")
-_START_S = 30.0  # to take a partition's producer over, a predecessor's open transaction included
 _COMMIT_S = 15.0  # below the broker's own time-out of a transaction
 _TRANSACTION_TIMEOUT_MS = 20_000
 _POLL_MS = 500
-_BACKOFF_S = (0.05, 5.0)  # first, longest
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
 
 Headers = list[tuple[str, bytes]]  # a list: aiokafka's record builder takes nothing else
 
 
-class Stage(Protocol):
+class Stage(Waits, Protocol):
     """What a lane does with the records of its partition; the lane does all the rest."""
-
-    @property
-    def waits_for(self) -> str | None:
-        """What it waits for in the middle of its work, None where it works."""
-        ...
 
     async def claim(self) -> None:
         """Step 1a: from here on no older owner can write what this stage writes."""
@@ -59,6 +49,10 @@ class Stage(Protocol):
 
     async def last_look(self) -> bool:
         """Before the commit: False where what was put out no longer holds, to process again."""
+        ...
+
+    def committed(self) -> None:
+        """What the last ``process`` put out is committed, or it put out nothing."""
         ...
 
     async def idle(self) -> None:
@@ -102,18 +96,8 @@ class Output:
         await asyncio.gather(*fates)
 
 
-@dataclass(frozen=True, slots=True)
-class LaneState:
-    """How a lane is, for health and the watchdog."""
-
-    partition: int
-    doing: str  # "taking", "running", or what it waits for
-    progressed_at: float  # when it last finished a batch, monotonic seconds
-    next_offsets: Mapping[TopicPartition, int]  # the first not processed yet, by source
-
-
-class Lane:
-    """Owns one partition from its assignment to its revocation.
+class Lane(PartitionLane[Stage]):
+    """Exactly once: outputs and offsets in one transaction of the partition's own producer.
 
     Args:
         settings: of the clients.
@@ -121,6 +105,7 @@ class Lane:
         consumer: the group's started aiokafka consumer.
         sources: this partition of each source topic.
         stage: what is done with the records.
+        metrics: of its role.
         at_step: called with the name of each step as it is reached; crash tests kill there.
     """
 
@@ -132,70 +117,29 @@ class Lane:
         consumer: Any,
         sources: Sequence[TopicPartition],
         stage: Stage,
+        metrics: LaneMetrics,
         at_step: Callable[[str], None] = lambda step: None,
     ) -> None:
-        self.partition: int = sources[0].partition
-        self._settings = settings
-        self._group = group
-        self._consumer = consumer
-        self._sources = list(sources)
-        self._stage = stage
-        self._at_step = at_step
-        self._flood = Flood(settings.dead_letter_limit)
-        self._stop = asyncio.Event()
-        self._producer: Any = None
+        super().__init__(
+            settings,
+            group=group,
+            consumer=consumer,
+            sources=sources,
+            stage=stage,
+            metrics=metrics,
+            at_step=at_step,
+        )
         self._in_transaction = False
         self._next: dict[TopicPartition, int] = {}  # the first offset not processed yet
         self._uncommitted: set[TopicPartition] = set()
         self._committed_at = 0.0
-        self._doing = "taking"
-        self._progressed_at = time.monotonic()
 
-    @property
-    def state(self) -> LaneState:
-        """A look from outside."""
-        doing = self._stage.waits_for or self._doing
-        return LaneState(self.partition, doing, self._progressed_at, self._next)
-
-    def stop(self) -> None:
-        """Ask the lane to finish the batch in hand and end."""
-        self._stop.set()
-
-    async def run(self) -> None:
-        """Take the partition and work until stopped, again from the first step at any failure.
-
-        Raises:
-            Fenced: another process owns the partition; leave the group before trying again.
-        """
-        wait_s = _BACKOFF_S[0]
-        while not self._stop.is_set():
-            began = time.monotonic()
-            try:
-                await self._take()
-                await self._work()
-            except _Stopped:
-                pass
-            except Fenced:
-                raise
-            except Exception as error:
-                expected = isinstance(error, RetryableError)
-                self._doing = str(error) if expected else type(error).__name__
-                logger.warning(
-                    "lane.failed",
-                    extra={"group": self._group, "partition": self.partition, "why": self._doing},
-                    exc_info=None if expected else error,
-                )
-                if time.monotonic() - began > 2 * _BACKOFF_S[1]:
-                    wait_s = _BACKOFF_S[0]
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), wait_s)
-                wait_s = min(2 * wait_s, _BACKOFF_S[1])
-            finally:
-                await self._let_go()
+    def _next_offsets(self) -> Mapping[TopicPartition, int]:
+        return self._next
 
     async def _take(self) -> None:
         self._doing = "taking"
-        self._next, self._uncommitted = {}, set()
+        self._uncommitted = set()  # and how far it had come stays, for the lag to be told
         self._at_step("claim")
         await self._unless_stopped(self._stage.claim())
         self._at_step("producer")
@@ -210,36 +154,15 @@ class Lane:
         )
         self._producer = producer
         # Not given up for a stop: an initialisation cut off half-way helps nobody.
-        await self._kafka(producer.start(), _START_S)
+        await self._kafka(producer.start(), START_S)
         self._at_step("committed")
-        committed = {
-            tp: await self._unless_stopped(self._kafka(self._consumer.committed(tp), _START_S))
-            for tp in self._sources
-        }
-        first = {
-            tp: await self._unless_stopped(self._first_offset(tp)) if offset is None else offset
-            for tp, offset in committed.items()
-        }
+        first = {tp: offset.offset for tp, offset in (await self._read_committed()).items()}
         self._at_step("recover")
         await self._unless_stopped(
             self._stage.recover({tp.topic: offset for tp, offset in first.items()})
         )
-        # What was handed out before this point is dropped here, and read again.
-        for tp, offset in first.items():
-            self._consumer.seek(tp, offset)
+        self._seek(first)
         self._next = first
-        logger.info(
-            "lane.taken",
-            extra={
-                "group": self._group,
-                "partition": self.partition,
-                "offsets": ",".join(map(str, first.values())),
-            },
-        )
-
-    async def _first_offset(self, tp: TopicPartition) -> int:
-        # Never committed: from the beginning, where the group must not lose what waits for it.
-        return int((await self._consumer.beginning_offsets([tp]))[tp])
 
     async def _work(self) -> None:
         self._doing = "running"
@@ -276,19 +199,23 @@ class Lane:
         while True:
             out = Output(self._producer, self.partition)
             self._at_step("process")
-            await self._unless_stopped(self._stage.process(records, out))
+            with self._metrics.process.time():
+                await self._unless_stopped(self._stage.process(records, out))
             self._flood.check(len(records), out.refused)
             self._next.update(ends)
             self._uncommitted.update(ends)
             # A batch that puts out nothing needs no transaction: its offset goes with a later one.
             if not out or await self._commit(out):
                 break
+        self._stage.committed()
         self._flood.add(len(records), out.refused)
+        self._metrics.batch(len(records), out.refused)
         self._progressed_at = time.monotonic()
 
     async def _commit(self, out: Output | None) -> bool:
         """Steps 3 to 5: outputs and offsets in one transaction; False where it must be redone."""
-        return await self._kafka(self._transaction(out), _COMMIT_S)
+        with self._metrics.transaction.time():
+            return await self._kafka(self._transaction(out), _COMMIT_S)
 
     async def _transaction(self, out: Output | None) -> bool:
         producer = self._producer
@@ -300,14 +227,18 @@ class Lane:
         await producer.send_offsets_to_transaction(offsets, self._group)
         if out:
             self._at_step("emit")
-            await out.send()
+            with self._metrics.emit.time():
+                await out.send()
             self._at_step("last_look")
-            if not await self._stage.last_look():
+            with self._metrics.last_look.time():
+                holds = await self._stage.last_look()
+            if not holds:
                 await producer.abort_transaction()
                 self._in_transaction = False
                 return False
         self._at_step("commit")
-        await producer.commit_transaction()
+        with self._metrics.commit.time():
+            await producer.commit_transaction()
         self._in_transaction = False
         self._at_step("committed_batch")
         self._uncommitted = set()
@@ -331,39 +262,3 @@ class Lane:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(_COMMIT_S):
                     await producer.stop()
-
-    async def _kafka(self, waiting: Awaitable[_T], timeout_s: float) -> _T:
-        """Await Kafka with a deadline, in our own errors; past it the outcome is unknown."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await waiting
-        except ProducerFenced as error:
-            raise Fenced("another process took the partition's transactional id") from error
-        except AssertionError as error:
-            # aiokafka's producer after it was fenced: its state is final.
-            raise Fenced("the producer was fenced before") from error
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
-
-    async def _unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Await work, or give it up as soon as the lane is asked to stop.
-
-        ``getmany`` waits as long as a rebalance runs, which waits for us; Redis may not answer.
-        """
-        task = asyncio.ensure_future(work)
-        stopped = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise _Stopped
-        finally:
-            stopped.cancel()
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await task
-
-
-class _Stopped(Exception):
-    """The lane was asked to stop while it waited."""

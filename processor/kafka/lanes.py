@@ -15,7 +15,9 @@ from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.errors import Fenced
-from processor.kafka.lane import Lane, LaneState, Stage
+from processor.kafka.lane import Lane
+from processor.kafka.partition_lane import LaneState, PartitionLane, Waits
+from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,8 @@ class Lanes:
         group: the consumer group.
         topics: the source topics; their partitions of one number belong to one lane.
         stage: makes the stage of a partition.
+        metrics: of the role.
+        lane: makes the lane of a stage; exactly once unless told otherwise.
         at_step: see ``Lane``.
     """
 
@@ -44,30 +48,46 @@ class Lanes:
         *,
         group: str,
         topics: Sequence[str],
-        stage: Callable[[int], Stage],
+        stage: Callable[[int], Waits],
+        metrics: LaneMetrics,
+        lane: Callable[..., PartitionLane[Any]] = Lane,
         at_step: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._settings = settings
         self._group = group
         self._topics = list(topics)
         self._stage = stage
+        self._metrics = metrics
+        self._lane = lane
         self.at_step = at_step
         self._stop = asyncio.Event()
         self._rejoin = asyncio.Event()
-        self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
+        self._lanes: dict[int, tuple[PartitionLane[Any], asyncio.Task[None]]] = {}
         self._consumer: Any = None
         self._caught_up_at: dict[int, float] = {}  # partition to monotonic seconds
         self.joined = False
+        self.unheard = False  # Kafka did not answer the last time it was asked
+        self.lags: dict[int, int] = {}  # partition to records not handled, as last looked at
         self.unfit: str | None = None  # why no lane may work, until the process is started anew
 
     async def stuck(self, after_s: float) -> list[LaneState]:
         """Lanes that run, have records to read, and have finished no batch for this long."""
-        states = [state for state in self.states() if state.doing == "running"]
+        states = [state for state in self.states() if state.next_offsets]
         sources = [tp for state in states for tp in state.next_offsets]
         try:
             ends = await asyncio.wait_for(self._consumer.end_offsets(sources), _LAG_S)
         except (KafkaError, TimeoutError, AttributeError):
-            return []  # no broker to ask, or no member: nobody can make progress
+            # No broker to ask, or no member: nobody can make progress.
+            self.unheard, self.lags = self.joined, {}
+            return []
+        self.unheard = False
+        self.lags = {
+            state.partition: sum(
+                max(0, ends[tp] - offset) for tp, offset in state.next_offsets.items()
+            )
+            for state in states
+        }
+        states = [state for state in states if state.doing == "running"]
         now = time.monotonic()
         for state in states:
             if all(offset >= ends[tp] for tp, offset in state.next_offsets.items()):
@@ -166,12 +186,13 @@ class Lanes:
         for tp in sorted(assigned):
             by_partition.setdefault(tp.partition, []).append(tp)
         for partition, sources in by_partition.items():
-            lane = Lane(
+            lane = self._lane(
                 self._settings,
                 group=self._group,
                 consumer=consumer,
                 sources=sources,
                 stage=self._stage(partition),
+                metrics=self._metrics,
                 at_step=self.at_step,
             )
             task = asyncio.get_running_loop().create_task(

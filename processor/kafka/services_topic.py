@@ -15,6 +15,7 @@ from processor.config import Settings
 from processor.core.services import Directory, Service
 from processor.errors import BrokerUnavailable
 from processor.kafka.client import read_whole
+from processor.metrics import Metrics
 from processor.wire.json_values import reason
 from processor.wire.services import read_service, read_stored, write_stored
 from schemas.messaging_service import MessagingService
@@ -28,8 +29,9 @@ class ServicesTopic:
     ``directory`` is replaced whole at each change: who took it for a batch keeps what it took.
     """
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str, metrics: Metrics) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._tp = TopicPartition(topic, 0)
         self._loaded = asyncio.Event()
         self.directory = Directory()
@@ -64,29 +66,30 @@ class ServicesTopic:
             changed: dict[str, Service | None] = {}
             while True:
                 found = await reader.getmany(self._tp, timeout_ms=500)
-                changed |= _services_of(found.get(self._tp, ()))
+                changed |= self._services_of(found.get(self._tp, ()))
                 if await reader.position(self._tp) >= end:
                     # At the start all at once: a directory is made whole each time.
                     if changed:
                         self.directory = self.directory.with_services(changed)
                         logger.info("services.changed", extra={"services": len(changed)})
+                        self._metrics.services_changed.inc(len(changed))
                         changed = {}
                     self._loaded.set()
         finally:
             await reader.stop()
 
-
-def _services_of(records: Iterable[Any]) -> dict[str, Service | None]:
-    """The services that records name; None for one that is gone."""
-    services: dict[str, Service | None] = {}
-    for record in records:
-        sid = record.key.decode()
-        try:
-            services[sid] = None if record.value is None else read_service(record.value)
-        except ValidationError as error:
-            # The writer refuses these; should one get in, the last good one stays in force.
-            logger.error("services.refused", extra={"service": sid, "reason": reason(error)})
-    return services
+    def _services_of(self, records: Iterable[Any]) -> dict[str, Service | None]:
+        """The services that records name; None for one that is gone."""
+        services: dict[str, Service | None] = {}
+        for record in records:
+            sid = record.key.decode()
+            try:
+                services[sid] = None if record.value is None else read_service(record.value)
+            except ValidationError as error:
+                # The writer refuses these; should one get in, the last good one stays in force.
+                logger.error("services.refused", extra={"service": sid, "reason": reason(error)})
+                self._metrics.services_refused.inc()
+        return services
 
 
 async def stored(settings: Settings, topic: str) -> dict[str, MessagingService]:

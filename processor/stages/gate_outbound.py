@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from processor.core.blocks import NO_MARK, Blocks, Mark
+from processor.core.blocks import Blocks, Mark
 from processor.core.gate import Refused, judge
 from processor.core.messages import bare_number, channel_group_of, list_key
-from processor.errors import StoreUnavailable
-from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.services_topic import ServicesTopic
+from processor.metrics import GateMetrics
 from processor.stages.records import Puts, placed, read_all, to_dead_letters
-from processor.stores.block_list import BlockListStore, Snapshot
+from processor.stages.tracing import Traces
+from processor.stores.block_list import BlockListStore
+from processor.stores.trusted_list import ListTruth, TrustedList
 from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
-from processor.wire.cloud_events import CloudEvents, without_attributes
+from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
-logger = logging.getLogger(__name__)
-
 STAGE = "gate_outbound"
-_WAIT_S = (0.02, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,43 +44,50 @@ class GateOutbound:
         partitions: int,
         topics: Topics,
         store: BlockListStore,
-        block_list: BlockListTopic,
+        block_list: ListTruth,
         services: ServicesTopic,
         cloud_events: CloudEvents,
         clock_ms: Callable[[], int],
+        metrics: GateMetrics,
+        traces: Traces,
         max_staleness_s: float | None = None,
     ) -> None:
-        self._partition = partition
         self._partitions = partitions
         self._topics = topics
-        self._store = store
-        self._block_list = block_list
         self._services = services
         self._cloud_events = cloud_events
         self._clock_ms = clock_ms
-        self._max_staleness_s = max_staleness_s
-        self._mark = NO_MARK  # the highest seen: the list can only go on from there
-        self._topic_id = ""
-        self._trusted_connection = 0
+        self._metrics = metrics
+        self._traces = traces
+        self._list = TrustedList(
+            partition,
+            partitions=partitions,
+            store=store,
+            truth=block_list,
+            max_staleness_s=max_staleness_s,
+            waited=metrics.waited,
+        )
+        self._loading = False
         self._judged: _Judged | None = None
-        self._waits_for: str | None = None
 
     @property
     def waits_for(self) -> str | None:
         """Why no send can be judged now; see ``Stage``."""
-        return self._waits_for
+        return "the configuration is being read" if self._loading else self._list.waits_for
 
     async def claim(self) -> None:
         """Nothing to take, the gate only reads; see ``Stage``."""
+        self._loading = True
         await self._services.wait_loaded()
+        self._loading = False
 
     async def recover(self, committed: Mapping[str, int]) -> None:
         """Learn which list to trust; see ``Stage``."""
-        self._topic_id = await self._block_list.id()
-        self._trusted_connection = 0
+        await self._list.learn()
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
+        self._traces.begin()
         judged = self._read(records, out)
         sends = [send for _, send in judged]
         # An address without a prefix is its list key: so are nearly all.
@@ -92,20 +95,24 @@ class GateOutbound:
             to if to[0] == "+" else list_key(to, channel_group_of(to))
             for to in [send.to for send in sends]
         ]
-        found = await self._look(keys)
+        found = await self._list.look(keys)
         refused = self._refusals(sends, found.values)
         self._judged = _Judged(keys, sends, refused, found.meta.mark)
         mark = (wire_blocks.MARK_HEADER, str(found.meta.mark).encode())
         allowed, put, only_mark = self._topics.allowed_sends, out.put, [mark]
         for index, (record, _) in enumerate(judged):
+            caused = None
+            if record.headers:
+                verdict = "refused" if index in refused else "allowed"
+                caused = self._traces.headers(record, verdict=verdict)
             if index not in refused:
                 headers = [*record.headers, mark] if record.headers else only_mark
                 put(allowed, record.key, record.value, headers)
                 continue
             send, at_ms = sends[index], self._clock_ms()
             value = message_statuses.write_refusal(send, refused[index].block, at_ms)
-            event = self._cloud_events.of_refusal(send, at_ms)
-            headers = [*without_attributes(record.headers), mark, *event]
+            own = [mark, *self._cloud_events.of_refusal(send, at_ms)]
+            headers = [*caused, *own] if caused else own
             put(self._topics.message_statuses, record.key, value, headers)
 
     def _read(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, OutboundMessage]]:
@@ -142,51 +149,18 @@ class GateOutbound:
         judged = self._judged
         if judged is None:
             return True
-        now = await self._look(())
+        now = await self._list.look(())
         if now.meta.mark == judged.mark:
             return True
-        again = await self._look(judged.keys)
+        again = await self._list.look(judged.keys)
         return self._refusals(judged.sends, again.values) == judged.refused
 
-    async def _look(self, keys: Sequence[str]) -> Snapshot:
-        """Read the list, waiting as long as it cannot be trusted: no send is judged by less."""
-        wait_s = _WAIT_S[0]
-        while True:
-            try:
-                found = await self._store.read(self._partition, keys)
-                if found.connection != self._trusted_connection:
-                    # Perhaps another server than before: it must hold all that was committed.
-                    last = await self._block_list.last_mark(self._partition)
-                    self._mark = max(self._mark, last)
-                    self._trusted_connection = found.connection
-                    continue
-                why = await self._distrust(found)
-            except StoreUnavailable as error:
-                why = str(error)
-            self._waits_for = why
-            if why is None:
-                self._mark = found.meta.mark
-                return found
-            if wait_s == _WAIT_S[0]:
-                logger.warning("gate.waits", extra={"partition": self._partition, "why": why})
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, _WAIT_S[1])
-
-    async def _distrust(self, found: Snapshot) -> str | None:
-        meta = found.meta
-        if meta.ready not in (None, self._topic_id):
-            self._topic_id = await self._block_list.id()  # created anew since?
-        if meta.ready != self._topic_id:
-            return "the block list is not whole; its owner rebuilds it"
-        if meta.partitions != self._partitions:
-            return f"the block list was built for {meta.partitions} partitions"
-        if meta.mark < self._mark:
-            return "Redis lost writes; the owner of the list rebuilds it"
-        limit_s, unheard_ms = self._max_staleness_s, meta.unheard_ms
-        if limit_s is not None and (unheard_ms is None or unheard_ms > 1000 * limit_s):
-            # Perhaps a master that was cut off: what the owner writes goes to another one.
-            return f"the owner of the block list was not heard for {limit_s:g} s"
-        return None
+    def committed(self) -> None:
+        """Count the verdicts; see ``Stage``."""
+        self._traces.committed()
+        if judged := self._judged:
+            refused = len(judged.refused)
+            self._metrics.judged(allowed=len(judged.sends) - refused, refused=refused)
 
     async def idle(self) -> None:
         """Nothing to do between sends; see ``Stage``."""

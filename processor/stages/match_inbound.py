@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,12 +21,15 @@ from processor.core.events import (
     WebhookDelivery,
 )
 from processor.core.fold import Folded, Hit, Item, Ordinary, fold, id_of, list_key_of
-from processor.core.messages import ConsentCommand, Scope, SenderType, bare_number
+from processor.core.messages import ConsentCommand, OptOutType, Scope, SenderType, bare_number
 from processor.core.services import Directory, Handling
 from processor.errors import ListLost
 from processor.kafka.block_list_topic import BlockListTopic
+from processor.kafka.counts_topic import CountsTopic
 from processor.kafka.services_topic import ServicesTopic
+from processor.metrics import MatchMetrics
 from processor.stages.records import Puts, Read, placed, read_all, to_dead_letters
+from processor.stages.tracing import Traces
 from processor.stores.block_list import BatchWrite, BlockListStore, Meta
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands, events, inbound_messages
@@ -53,6 +57,9 @@ class MatchInbound:
         block_list: BlockListTopic,
         services: ServicesTopic,
         cloud_events: CloudEvents,
+        counts: CountsTopic,
+        metrics: MatchMetrics,
+        traces: Traces,
         at_step: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._partition = partition
@@ -63,6 +70,9 @@ class MatchInbound:
         self._block_list = block_list
         self._services = services
         self._cloud_events = cloud_events
+        self._counts = counts
+        self._metrics = metrics
+        self._traces = traces
         self._at_step = at_step
         self._read: Read[InboundMessage | ConsentCommand] = {
             topics.inbound_messages: inbound_messages.read,
@@ -73,15 +83,19 @@ class MatchInbound:
         self._counter = 0
         self._topic_id = ""
         self._whole = False
+        self._waits_for: str | None = None
+        self._matched: Sequence[OptOutNotification] = ()  # of the last batch
 
     @property
     def waits_for(self) -> str | None:
-        """It fails rather than waits; see ``Stage``."""
-        return None
+        """The configuration, or a rebuild; at all else it fails; see ``Stage``."""
+        return self._waits_for
 
     async def claim(self) -> None:
         """Take the block list's partition with a new epoch; see ``Stage``."""
+        self._waits_for = "the configuration is being read"
         await self._services.wait_loaded()
+        self._waits_for = None
         last = await self._block_list.last_mark(self._partition)
         meta = await self._store.claim(
             self._partition, at_least=max(self._epoch, last.epoch, self._mark.epoch)
@@ -102,9 +116,15 @@ class MatchInbound:
         # Undone even where the list is rebuilt: the ids that batch handled must be forgotten.
         if undone := await self._store.undo(self._partition, self._epoch, committed):
             self._mark = undone
+            self._metrics.undone.inc()
             logger.info("batch.undone", extra={"partition": self._partition})
         if not self._whole:
-            await self._rebuild()
+            self._waits_for = "the block list is being rebuilt"
+            try:
+                with self._metrics.rebuild.time():
+                    await self._rebuild()
+            finally:
+                self._waits_for = None
 
     async def _rebuild(self) -> None:
         began, count = time.monotonic(), 0
@@ -137,13 +157,16 @@ class MatchInbound:
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Classify, fold, write Redis, then put out the events; see ``Stage``."""
+        self._matched = ()
+        self._traces.begin()
         read = self._classify(records, out)
         if not read:
             return
         items = [item for _, item in read]
         lasting = [item for item in items if not isinstance(item, Ordinary)]
         if not lasting:
-            self._emit(fold(items, {}, frozenset(), scope=self._scope, mark=self._mark), out)
+            folded = fold(items, {}, frozenset(), scope=self._scope, mark=self._mark)
+            self._emit(read, folded, out)
             return
         keys = list(dict.fromkeys(list_key_of(item) for item in lasting))
         ids = list(dict.fromkeys(id_of(item) for item in lasting))
@@ -161,7 +184,7 @@ class MatchInbound:
         )
         if folded.handled:
             await self._write(read, folded, before, mark)
-        self._emit(folded, out)
+        self._emit(read, folded, out)
 
     async def _write(
         self,
@@ -192,6 +215,12 @@ class MatchInbound:
         )
         self._mark = mark
         self._at_step("written")
+        now_s = time.time()
+        self._metrics.effective(
+            now_s - record.timestamp / 1000
+            for (record, item), decision in zip(read, folded.decisions, strict=True)
+            if decision and isinstance(item, Hit) and item.match.kind is OptOutType.STOP
+        )
 
     def _trust(self, meta: Meta) -> None:
         if (meta.epoch, meta.mark, meta.ready) != (self._epoch, self._mark, self._topic_id):
@@ -220,9 +249,20 @@ class MatchInbound:
         recipients = [bare_number(list_key_of(item)) for _, item in items]
         return placed(items, recipients, self._partitions, refuse)
 
-    def _emit(self, folded: Folded, out: Puts) -> None:
-        for event in folded.events:
-            out.put(*self._record(event), self._cloud_events.of(event))
+    def _emit(self, read: Sequence[tuple[Any, Item | Ordinary]], folded: Folded, out: Puts) -> None:
+        matched = []
+        for (record, item), decision in zip(read, folded.decisions, strict=True):
+            caused = None
+            if record.headers:
+                said = {"opt_out_type": item.match.kind} if isinstance(item, Hit) else {}
+                caused = self._traces.headers(record, **said)
+            for event in decision:
+                own = self._cloud_events.of(event)
+                headers = [*caused, *own] if caused else own
+                out.put(*self._record(event), headers)
+                if isinstance(event, OptOutNotification):
+                    matched.append(event)
+        self._matched = matched
         header = [(wire_blocks.MARK_HEADER, str(self._mark).encode())]
         for key, blocks in folded.changed.items():
             out.put(
@@ -260,6 +300,15 @@ class MatchInbound:
         """Nothing to look at: this stage is the one that writes; see ``Stage``."""
         return True
 
+    def committed(self) -> None:
+        """Count what matched, for metrics and `opt-out-counts`; see ``Stage``."""
+        self._traces.committed()
+        if self._matched:
+            self._metrics.matched(
+                Counter((one.match.kind, one.match.tier) for one in self._matched)
+            )
+            self._counts.add(self._matched)
+
     async def idle(self) -> None:
         """Say that the owner is there, and see that Redis holds what it wrote; see ``Stage``."""
         self._trust(await self._store.beat(self._partition, self._epoch))
@@ -281,7 +330,7 @@ def hit_of(read: InboundMessage, directory: Directory) -> Hit | None:
 def _ordinary(read: InboundMessage, directory: Directory) -> Ordinary | None:
     """A message that matches nothing, where an application wants to know of it (R28)."""
     handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
-    if handling.inbound_request_url is None:
+    if handling.webhook is None:
         return None
     return Ordinary(inbound_messages.message_of(read), handling)
 

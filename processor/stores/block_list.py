@@ -79,6 +79,10 @@ class BlockListStore(Protocol):
         """Look at recipients and handled ids, and at the list itself, in one atomic trip."""
         ...
 
+    async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
+        """Look at recipients of several partitions in one trip; each look is atomic by itself."""
+        ...
+
     async def write(self, partition: int, batch: BatchWrite) -> None:
         """Write a batch; writing the same one twice alters nothing.
 

@@ -80,6 +80,10 @@ class MemoryBlockList:
             connection=1,
         )
 
+    async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
+        """See ``BlockListStore``."""
+        return {partition: await self.read(partition, asked) for partition, asked in keys.items()}
+
     async def write(self, partition: int, batch: BatchWrite) -> None:
         """See ``BlockListStore``."""
         at = self._at(partition)

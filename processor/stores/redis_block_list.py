@@ -128,9 +128,36 @@ class RedisBlockList:
 
     async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
         """See ``BlockListStore``."""
+        names = self._read_keys(partition, ids)
+        answer = await self._run(scripts.READ, names, "\n".join(keys))
+        return self._snapshot(answer, keys, ids)
+
+    async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
+        """See ``BlockListStore``."""
+        redis = self._client.redis
+        single = {} if isinstance(redis, RedisCluster) else {"transaction": False}
+        pipeline = redis.pipeline(**single)
+        for partition, asked in keys.items():
+            names = self._read_keys(partition)
+            pipeline.evalsha(_SHA[scripts.READ], len(names), *names, "\n".join(asked))
+        try:
+            answers = await _answer(pipeline.execute())
+        except NoScriptError:
+            # Once a server: one by one they put the script there.
+            return {
+                partition: await self.read(partition, asked) for partition, asked in keys.items()
+            }
+        return {
+            partition: self._snapshot(answer, asked)
+            for (partition, asked), answer in zip(keys.items(), answers, strict=True)
+        }
+
+    def _read_keys(self, partition: int, ids: Sequence[str] = ()) -> list[str]:
         names = [self._key(partition, "meta"), self._key(partition, "recipients")]
-        names += self._seen_keys(partition, ids)
-        meta, found, seen = await self._run(scripts.READ, names, "\n".join(keys))
+        return names + self._seen_keys(partition, ids)
+
+    def _snapshot(self, answer: Any, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
+        meta, found, seen = answer
         values: list[bytes | None] = [None] * len(keys)
         for at in range(0, len(found), 2):
             values[found[at]] = found[at + 1]

@@ -59,8 +59,3 @@ class CloudEvents:
             ("ce_id", id_.encode()),
             ("ce_time", to_text(at_ms).encode()),
         ]
-
-
-def without_attributes(given: Headers) -> Headers:
-    """A record's headers less those that make it an event: what is made of it is another one."""
-    return [(key, value) for key, value in given if key[:3] != "ce_" and key != "content-type"]

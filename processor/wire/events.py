@@ -93,8 +93,8 @@ def _inbound_fields(message: InboundMessage) -> dict[str, Any]:
 
 
 def write_delivery(delivery: WebhookDelivery) -> bytes:
-    """The value of `webhook-deliveries.v1`: a POST of Twilio's form parameters."""
-    message = delivery.message
+    """The value of `webhook-deliveries.v1`: Twilio's parameters of an inbound message."""
+    message, webhook = delivery.message, delivery.webhook
     optional = {
         "MessagingServiceSid": delivery.service_sid,
         "FromCountry": message.from_country,
@@ -106,8 +106,10 @@ def write_delivery(delivery: WebhookDelivery) -> bytes:
             "account_sid": message.account_sid,
             "messaging_service_sid": delivery.service_sid,
             "message_sid": message.message_sid,
-            "url": delivery.url,
-            "method": "POST",
+            "url": webhook.url,
+            "method": webhook.method,
+            "fallback_url": webhook.fallback_url,
+            "fallback_method": webhook.fallback_method,
             "parameters": {
                 "ApiVersion": "2010-04-01",
                 "MessageSid": message.message_sid,

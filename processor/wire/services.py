@@ -16,7 +16,7 @@ from processor.core.policy import (
     MatchMode,
     OptOutConfig,
 )
-from processor.core.services import PoolSender, Service
+from processor.core.services import PoolSender, Service, Webhook
 from schemas.messaging_service import KeywordSets as KeywordSetModels
 from schemas.messaging_service import MessagingService, OptOut, ServiceDocument
 
@@ -52,7 +52,19 @@ def _service(model: MessagingService, active: OptOutConfig | None) -> Service:
         senders=pool_of(model),
         active=active,
         version=model.version,
-        inbound_request_url=model.inbound_request_url,
+        webhook=_webhook(model),
+        status_callback=model.status_callback,
+    )
+
+
+def _webhook(model: ServiceDocument) -> Webhook | None:
+    if model.inbound_request_url is None:
+        return None
+    return Webhook(
+        model.inbound_request_url,
+        model.inbound_method,
+        model.fallback_url,
+        model.fallback_method,
     )
 
 

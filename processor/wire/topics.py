@@ -19,6 +19,7 @@ class Topics:
     webhook_deliveries: str
     allowed_sends: str
     message_statuses: str
+    opt_out_counts: str
     messaging_services: str
     dead_letters: str
 

@@ -34,7 +34,7 @@ INPUTS: Mapping[Input, tuple[str, ...]] = {
 }
 _MATCH = (
     *("consent_commands", "block_list", "block_changes"),
-    *("reply_sends", "opt_out_notifications", "dead_letters"),
+    *("reply_sends", "opt_out_notifications", "opt_out_counts", "dead_letters"),
 )
 OUTPUTS: Mapping[Role, tuple[str, ...]] = {
     "passthrough": ("allowed_sends",),

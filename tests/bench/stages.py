@@ -12,8 +12,11 @@ from processor.app import Runtime, block_list_store
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.lane import Output, Stage
 from processor.kafka.lanes import Lanes
+from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
+from processor.stages.tracing import Traces
+from processor.stores.measured import MeasuredBlockList
 from processor.wire.topics import Topics
 from tests.bench.installations import PARTITIONS
 from tests.bench.jobs import Job
@@ -42,6 +45,9 @@ class Passthrough:
     async def last_look(self) -> bool:
         """See ``Stage``."""
         return True
+
+    def committed(self) -> None:
+        """See ``Stage``."""
 
     async def idle(self) -> None:
         """See ``Stage``."""
@@ -84,6 +90,7 @@ class Held:
         self.claim = stage.claim
         self.last_look = stage.last_look
         self.idle = stage.idle
+        self.committed = stage.committed
 
     @property
     def waits_for(self) -> str | None:
@@ -128,10 +135,13 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     partitions=settings.partitions,
                     topics=replace(topics, inbound_messages=source),
                     scope=settings.block_scope,
-                    store=runtime.store,
+                    store=MeasuredBlockList(runtime.store, runtime.metrics, "match"),
                     block_list=runtime.block_list,
                     services=runtime.services,
                     cloud_events=runtime.cloud_events,
+                    counts=runtime.counts,
+                    metrics=MatchMetrics(runtime.metrics),
+                    traces=Traces(),
                 )
 
         case "gate":
@@ -144,11 +154,13 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     partition,
                     partitions=settings.partitions,
                     topics=replace(topics, outbound_messages=source),
-                    store=store,
+                    store=MeasuredBlockList(store, runtime.metrics, "gate"),
                     block_list=block_list,
                     services=runtime.services,
                     cloud_events=runtime.cloud_events,
                     clock_ms=lambda: time.time_ns() // 1_000_000,
+                    metrics=GateMetrics(runtime.metrics),
+                    traces=Traces(),
                 )
 
         case "faust":
@@ -158,4 +170,5 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
         group=f"{settings.topic_prefix}{job.role}",
         topics=sources,
         stage=lambda partition: Held(partition, make(partition), start),
+        metrics=LaneMetrics(runtime.metrics, job.role),
     )

@@ -54,24 +54,26 @@ def _settings(job: Job) -> Settings:
 async def _lanes(job: Job) -> Measured:
     runtime, start = Runtime(_settings(job)), Start()
     runtime.services = ServicesTopic(
-        runtime.settings, Topics.under(job.source_prefix).messaging_services
+        runtime.settings, Topics.under(job.source_prefix).messaging_services, runtime.metrics
     )
     running = lanes(runtime, job, start)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
     following = asyncio.create_task(_follow(runtime, job))
+    counting = asyncio.create_task(runtime.counts.run())
     if job.role in ("one_service", "many_services"):  # apart from what the lanes take to begin
-        began, before = time.monotonic(), _memory_mb("VmRSS")
+        began, before = time.monotonic(), memory_mb("VmRSS")
         await runtime.services.wait_loaded()
         start.services_s, start.services_rss_mb = (
             time.monotonic() - began,
-            _memory_mb("VmRSS") - before,
+            memory_mb("VmRSS") - before,
         )
     watching = asyncio.create_task(_watch(running, job, start))
     await running.run()
     measured = await watching if job.records else _measured(start, 0, 0.0, 0.0)
+    runtime.counts.stop()
     for task in (following, watching):
         task.cancel()
-    await asyncio.gather(following, watching, return_exceptions=True)
+    await asyncio.gather(following, watching, counting, return_exceptions=True)
     await runtime.store.close()
     return measured
 
@@ -124,12 +126,13 @@ def _measured(start: Start, records: int, ended: float, cpu_ended: float) -> Mea
         batches=start.batches,
         services_s=start.services_s,
         services_rss_mb=start.services_rss_mb,
-        peak_rss_mb=_memory_mb("VmHWM"),  # ru_maxrss would be the parent's, where that had more
+        peak_rss_mb=memory_mb("VmHWM"),  # ru_maxrss would be the parent's, where that had more
     )
 
 
-def _memory_mb(name: str) -> float:
-    with open("/proc/self/status", encoding="ascii") as status:
+def memory_mb(name: str, pid: int | str = "self") -> float:
+    """A line of a process's status."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
         [line] = [line for line in status if line.startswith(f"{name}:")]
     return int(line.split()[1]) / 1024
 

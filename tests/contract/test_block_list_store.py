@@ -282,3 +282,10 @@ async def test_every_kind_of_redis_keeps_every_partition(topology: str, tmp_path
             assert (list(found.values), found.seen) == ([None, b"[2]"], frozenset())
             assert found.connection > 0
             assert dict([entry async for entry in store.entries(partition)]) == {BOB: b"[2]"}
+
+
+async def test_several_partitions_are_read_in_one_trip(store: BlockListStore) -> None:
+    epoch = await whole(store, {ANN: b"[1]"})
+    found = await store.read_many({P: [BOB, ANN], P + 1: [ANN]})
+    assert [list(found[place].values) for place in (P, P + 1)] == [[None, b"[1]"], [None]]
+    assert (found[P].meta.mark, found[P + 1].meta.ready) == (Mark(epoch, 2), None)

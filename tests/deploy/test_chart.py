@@ -35,7 +35,8 @@ LEAST = (
     "podDisruptionBudget.enabled=false",
     "serviceAccount.create=false",
     "workers.gate.enabled=false",
-    'workers.match.roles=["match","gate"]',
+    "workers.rates.enabled=false",
+    'workers.match.roles=["match","gate","rates"]',
 )
 HPA = ('autoscaling.kind="hpa"',)
 WAYS = [(), EVERYTHING, LEAST, HPA]
@@ -172,8 +173,7 @@ def test_the_workers_have_every_role_once(manifests: list[Manifest]) -> None:
         if env["name"] == "OPTOUT_ROLES"
         for role in env["value"].split(",")
     ]
-    assert sorted(given) == ["gate", "match"]
-    assert set(given) <= set(ROLES)
+    assert sorted(given) == sorted(ROLES)
 
 
 def test_what_selects_pods_finds_some(manifests: list[Manifest]) -> None:
@@ -232,8 +232,13 @@ def test_who_is_scaled_has_no_number_of_its_own_and_others_have(render: Render) 
         found = of_kind(render(*values), "Deployment")
         return {name: one["spec"].get("replicas") for name, one in found.items()}
 
-    fixed = {"here-optout-match": 2, "here-optout-gate": 2, "here-optout-api": 2}
-    scaled = {"here-optout-match": None, "here-optout-gate": None, "here-optout-api": 2}
+    fixed = {
+        "here-optout-match": 2,
+        "here-optout-gate": 2,
+        "here-optout-rates": 1,
+        "here-optout-api": 2,
+    }
+    scaled = {**fixed, "here-optout-match": None, "here-optout-gate": None}
     assert (numbers(), numbers(*HPA), numbers(*EVERYTHING)) == (fixed, scaled, scaled)
     assert numbers("settings.PARTITIONS=1")["here-optout-gate"] == 1
 
@@ -285,8 +290,8 @@ def test_a_wrong_value_is_refused_by_its_name(helm: str, value: str, said: str) 
 
 
 def test_a_role_without_lag_is_not_scaled_by_it(helm: str) -> None:
-    done = template(helm, ['autoscaling.kind="keda"', 'workers.gate.roles=["rates"]'])
-    assert "workers.gate: the role rates has no lag to be scaled by" in done.stderr
+    done = template(helm, ['autoscaling.kind="keda"', 'workers.gate.roles=["letters"]'])
+    assert "workers.gate: the role letters has no lag to be scaled by" in done.stderr
 
 
 def test_the_chart_is_the_packages_version() -> None:

@@ -13,9 +13,11 @@ import pytest
 from processor.config import Settings
 from processor.core.decide import decide_command
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend, WebhookDelivery
+from processor.core.services import Webhook
 from processor.wire import outbound_messages
-from processor.wire.cloud_events import CloudEvents, Headers, without_attributes
+from processor.wire.cloud_events import CloudEvents, Headers
 from processor.wire.events import write_delivery
+from processor.wire.headers import passed_on
 from schemas.cloud_events import TYPES, header_schema
 from tests.builders import (
     MARK,
@@ -40,7 +42,7 @@ TOPIC_OF = {
 
 
 def emitted() -> list[Event]:
-    told = a_handling(inbound_request_url="https://example.com/inbound")
+    told = a_handling(webhook=Webhook("https://example.com/inbound"))
     decisions = [
         decided("STOP", handling=told),
         decided("START", (the_block(),)),
@@ -95,7 +97,7 @@ def test_every_described_topic_is_one_that_is_emitted_to() -> None:
 
 
 def test_no_two_things_that_happened_share_an_id() -> None:
-    told = a_handling(inbound_request_url="https://example.com/inbound")
+    told = a_handling(webhook=Webhook("https://example.com/inbound"))
     ids = [headers(event)["ce_id"] for event in decided("STOP", handling=told).events]
     assert len(set(ids)) == len(ids) == 4
 
@@ -127,8 +129,10 @@ def test_a_deliverys_id_is_the_one_in_its_value() -> None:
 
 
 def test_what_made_the_send_an_event_is_not_passed_on_to_its_refusal() -> None:
-    given = [("ce_id", b"1"), ("traceparent", b"00-1"), ("content-type", b"text/plain")]
-    assert without_attributes(given) == [("traceparent", b"00-1")]
+    own = [("ce_id", b"1"), ("content-type", b"text/plain"), ("mark", b"1-1")]
+    others = [("traceparent", b"00-1"), ("marketing", b"spring")]
+    assert passed_on([*own, *others]) == others
+    assert passed_on(own) is None
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import schemas
 from processor.core.decide import decide_command
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend
 from processor.core.messages import Scope, SenderType
+from processor.core.services import Webhook
 from processor.wire import consent_commands, outbound_messages
 from processor.wire.blocks import write_entry
 from processor.wire.events import (
@@ -149,7 +150,7 @@ def emitted() -> list[Event]:
         decided("alto", country="MX", from_country="MX"),
         decided("STOP", handling=default_handling(), from_country=None),
         decided("HELP", recipient=WHATSAPP_RECIPIENT, sender=WHATSAPP_SENDER),
-        decided("STOP", handling=a_handling(inbound_request_url="https://example.com/inbound")),
+        decided("STOP", handling=a_handling(webhook=Webhook("https://example.com/inbound"))),
         stopped,
         decided("yes", stopped.blocks, handling=toll_free, sender=TOLL_FREE),
         decide_command(a_command(), (), mark=MARK),

@@ -10,7 +10,7 @@ from processor.core.decide import ordinary
 from processor.core.events import Event, WebhookDelivery
 from processor.core.fold import Item, Ordinary, fold
 from processor.core.messages import OptOutType, Scope
-from processor.core.services import Directory
+from processor.core.services import Directory, Webhook
 from processor.wire.events import write_delivery
 from tests.builders import (
     LONG_CODE,
@@ -27,7 +27,8 @@ from tests.builders import (
 )
 
 URL = "https://example.com/inbound"
-TOLD = a_handling(inbound_request_url=URL)
+WEBHOOK = Webhook(URL, "GET", "https://example.com/fallback")
+TOLD = a_handling(webhook=WEBHOOK)
 
 
 def deliveries(events: tuple[Event, ...]) -> list[WebhookDelivery]:
@@ -37,24 +38,24 @@ def deliveries(events: tuple[Event, ...]) -> list[WebhookDelivery]:
 @pytest.mark.parametrize("kind", OptOutType)
 def test_r28_a_match_is_told_with_its_type(kind: OptOutType) -> None:
     [told] = deliveries(decided(kind.value, handling=TOLD).events)
-    assert told == WebhookDelivery(an_inbound(kind.value), SERVICE, URL, kind)
+    assert told == WebhookDelivery(an_inbound(kind.value), SERVICE, WEBHOOK, kind)
 
 
 def test_r28_the_type_is_told_only_where_aoo_is_enabled() -> None:
-    handling = default_handling(service_sid=SERVICE, inbound_request_url=URL)
+    handling = default_handling(service_sid=SERVICE, webhook=WEBHOOK)
     [told] = deliveries(decided("STOP", handling=handling).events)
     assert told.opt_out_type is None
 
 
 def test_r28_an_ordinary_message_is_told_without_a_type() -> None:
     message = an_inbound("see you")
-    assert ordinary(message, TOLD) == (WebhookDelivery(message, SERVICE, URL, None),)
+    assert ordinary(message, TOLD) == (WebhookDelivery(message, SERVICE, WEBHOOK, None),)
 
 
 def test_r19_r28_a_yes_that_is_an_ordinary_message_is_told_as_one() -> None:
-    handling = a_handling(a_config(yes_only_when_blocked=True), inbound_request_url=URL)
+    handling = a_handling(a_config(yes_only_when_blocked=True), webhook=WEBHOOK)
     [told] = decided("YES", handling=handling).events
-    assert told == WebhookDelivery(an_inbound("YES"), SERVICE, URL, None)
+    assert told == WebhookDelivery(an_inbound("YES"), SERVICE, WEBHOOK, None)
 
 
 def test_r28_without_an_address_nobody_is_told() -> None:
@@ -82,8 +83,8 @@ def test_r23_r28_messages_are_told_in_their_order() -> None:
 
 
 def test_r28_the_address_is_the_services() -> None:
-    directory = Directory([a_service(LONG_CODE, inbound_request_url=URL)])
-    assert directory.handling(a_service().account_sid, None, LONG_CODE).inbound_request_url == URL
+    directory = Directory([a_service(LONG_CODE, webhook=WEBHOOK)])
+    assert directory.handling(a_service().account_sid, None, LONG_CODE).webhook == WEBHOOK
     assert directory.has_webhooks
     assert not Directory([a_service(LONG_CODE)]).has_webhooks
 
@@ -108,3 +109,8 @@ def test_r28_a_delivery_has_twilios_parameters() -> None:
         "OptOutType": "STOP",
     }
     assert (delivery["delivery_id"], delivery["url"]) == (f"{MESSAGE}.inbound", URL)
+    assert (delivery["method"], delivery["fallback_url"], delivery["fallback_method"]) == (
+        "GET",
+        WEBHOOK.fallback_url,
+        "POST",
+    )

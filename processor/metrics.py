@@ -1,0 +1,262 @@
+"""What is counted and timed, under the prefix ``optout_``; no label names a person or a message.
+
+Labels are bounded: roles, partitions, steps and kinds. Counts by service are a topic of their own
+(`opt-out-counts`), as services are many. Stages and lanes tell of batches, never of messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from processor.core.messages import OptOutType
+from processor.core.policy import MatchMode
+from processor.errors import RetryableError, StoreUnavailable
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_REBUILD_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900)
+_RECORDS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
+_FAILURES = (*(kind.__name__ for kind in RetryableError.__subclasses__()), "Unexpected")
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLook:
+    """How a lane is at the moment it is asked."""
+
+    role: str
+    partition: int
+    works: bool  # False while it is taken, waits or fails
+    lag: int | None  # records not committed; None where that is not known
+
+
+class Metrics:
+    """Every metric of a process, in a registry of its own.
+
+    Args:
+        lanes: asked for every lane whenever the metrics are read.
+        services: asked for how many services are known.
+    """
+
+    def __init__(
+        self,
+        lanes: Callable[[], Iterable[LaneLook]] = lambda: (),
+        services: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(_Looked(lanes, services))
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry, buckets=_SECONDS)
+        Info("optout_build", "This process.", registry=self.registry).info(
+            {"version": version("optout")}
+        )
+        # Of every lane.
+        self.messages = counter(
+            "optout_messages", "Records that were read, handled and committed.", ["role"]
+        )
+        self.batch_records = histogram(
+            "optout_batch_records", "Records of a batch.", ["role"], buckets=_RECORDS
+        )
+        self.step_seconds = histogram(
+            "optout_step_seconds", "A batch in each step of its lane.", ["role", "step"]
+        )
+        self.transaction_seconds = histogram(
+            "optout_transaction_seconds", "A transaction, its commit included.", ["role"]
+        )
+        self.dead_letters = counter("optout_dead_letters", "Records that were refused.", ["role"])
+        self.lane_failures = counter(
+            "optout_lane_failures",
+            "Lanes that gave up a batch and took their partition anew, by the error.",
+            ["role", "reason"],
+        )
+        self.redis_seconds = histogram(
+            "optout_redis_seconds", "A round trip to Redis.", ["role", "operation"]
+        )
+        self.redis_errors = counter(
+            "optout_redis_errors", "Round trips that Redis did not answer.", ["role", "operation"]
+        )
+        # Of match.
+        self.matches = counter("optout_matches", "Messages that are keywords.", ["kind", "tier"])
+        self.stop_effective_seconds = histogram(
+            "optout_stop_effective_seconds",
+            "From the append of an opt-out to the write that put its block in force.",
+        )
+        self.rebuild_seconds = histogram(
+            "optout_list_rebuild_seconds",
+            "Rebuilding a partition of the block list.",
+            buckets=_REBUILD_SECONDS,
+        )
+        self.undone = counter(
+            "optout_batches_undone", "Batches whose owner died before it committed them."
+        )
+        self.counts_lost = counter(
+            "optout_counts_lost", "Records of opt-out-counts that could not be written."
+        )
+        # Of the gate.
+        self.verdicts = counter("optout_verdicts", "Sends that were judged.", ["verdict"])
+        self.gate_waiting_seconds = counter(
+            "optout_gate_waiting_seconds",
+            "Time in which a partition's sends waited for a list to be judged by.",
+            ["reason"],
+        )
+        # Of the configuration.
+        self.services_changed = counter("optout_services_changed", "Services that were followed.")
+        self.services_refused = counter(
+            "optout_services_refused", "Services whose record could not be read."
+        )
+        # Of webhooks.
+        self.webhook_requests = counter(
+            "optout_webhook_requests", "Requests to applications, by what came of them.", ["result"]
+        )
+        self.webhook_request_seconds = histogram(
+            "optout_webhook_request_seconds", "A request to an application."
+        )
+        # What has not happened yet is 0, not absent: an alert sees the first time.
+        for kind in OptOutType:
+            for tier in MatchMode:
+                self.matches.labels(kind, tier)
+        for verdict in ("allowed", "refused"):
+            self.verdicts.labels(verdict)
+        for reason in ("redis", "not_whole", "partitions", "lost_writes", "unheard"):
+            self.gate_waiting_seconds.labels(reason)
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class LaneMetrics:
+    """What the lanes of a role tell; the labels are bound once."""
+
+    def __init__(self, metrics: Metrics, role: str) -> None:
+        self._messages = metrics.messages.labels(role)
+        self._dead_letters = metrics.dead_letters.labels(role)
+        self._batch_records = metrics.batch_records.labels(role)
+        self._failures = {
+            reason: metrics.lane_failures.labels(role, reason) for reason in _FAILURES
+        }
+        self.process, self.emit, self.last_look, self.commit = (
+            metrics.step_seconds.labels(role, step)
+            for step in ("process", "emit", "last_look", "commit")
+        )
+        self.transaction = metrics.transaction_seconds.labels(role)
+
+    def batch(self, records: int, refused: int) -> None:
+        """A batch is done, and committed if it put out anything."""
+        self._messages.inc(records)
+        self._batch_records.observe(records)
+        if refused:
+            self._dead_letters.inc(refused)
+
+    def failed(self, error: Exception) -> None:
+        """A lane starts again from its first step, or leaves the group."""
+        self._failures.get(type(error).__name__, self._failures["Unexpected"]).inc()
+
+
+class StoreMetrics:
+    """What the block list's user tells of its round trips."""
+
+    def __init__(self, metrics: Metrics, role: str, operations: Sequence[str]) -> None:
+        self._seconds = {name: metrics.redis_seconds.labels(role, name) for name in operations}
+        self._errors = {name: metrics.redis_errors.labels(role, name) for name in operations}
+
+    def asked(self, operation: str, seconds: float, error: BaseException | None) -> None:
+        """A round trip, and what it ended in."""
+        self._seconds[operation].observe(seconds)
+        if isinstance(error, StoreUnavailable):
+            self._errors[operation].inc()
+
+
+class MatchMetrics:
+    """What the match stage tells."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._matches = {
+            (kind, tier): metrics.matches.labels(kind, tier)
+            for kind in OptOutType
+            for tier in MatchMode
+        }
+        self._effective = metrics.stop_effective_seconds
+        self.rebuild = metrics.rebuild_seconds
+        self.undone = metrics.undone
+
+    def matched(self, counts: Mapping[tuple[OptOutType, MatchMode], int]) -> None:
+        """Messages of a committed batch that are keywords."""
+        for which, count in counts.items():
+            self._matches[which].inc(count)
+
+    def effective(self, delays_s: Iterable[float]) -> None:
+        """Opt-outs whose blocks are in force now."""
+        for delay_s in delays_s:
+            self._effective.observe(max(0.0, delay_s))
+
+
+class GateMetrics:
+    """What the gate tells."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._allowed = metrics.verdicts.labels("allowed")
+        self._refused = metrics.verdicts.labels("refused")
+        self._waiting = metrics.gate_waiting_seconds
+
+    def judged(self, *, allowed: int, refused: int) -> None:
+        """The verdicts of a committed batch."""
+        self._allowed.inc(allowed)
+        self._refused.inc(refused)
+
+    def waited(self, reason: str, seconds: float) -> None:
+        """No send could be judged; ``reason`` is one of a few words."""
+        self._waiting.labels(reason).inc(seconds)
+
+
+class _Looked(Collector):
+    """What is not counted but looked at, when the metrics are read."""
+
+    def __init__(
+        self, lanes: Callable[[], Iterable[LaneLook]], services: Callable[[], int]
+    ) -> None:
+        self._lanes = lanes
+        self._services = services
+
+    def describe(self) -> Iterable[Metric]:
+        """Their names, without a look."""
+        return self._families()
+
+    def _families(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
+        labels = ["role", "partition"]
+        return (
+            GaugeMetricFamily("optout_lane_works", "1 where a lane works.", labels=labels),
+            GaugeMetricFamily("optout_lag_records", "Records not yet handled.", labels=labels),
+            GaugeMetricFamily("optout_services", "Services that are known."),
+        )
+
+    def collect(self) -> Iterable[Metric]:
+        """How everything is now."""
+        works, lag, services = families = self._families()
+        for lane in self._lanes():
+            place = [lane.role, str(lane.partition)]
+            works.add_metric(place, float(lane.works))
+            if lane.lag is not None:
+                lag.add_metric(place, lane.lag)
+        services.add_metric([], self._services())
+        return families

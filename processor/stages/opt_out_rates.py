@@ -1,0 +1,137 @@
+"""Opt-outs and opt-ins by hour and by minute: a Faust agent folds `opt-out-counts` into windows.
+
+Statistics, which Faust's guarantees suffice for: what it does after a crash or a rebalance may
+count a second again. A worker answers for the partitions it has; a single one has them all.
+
+Faust would expire windows by itself, but keeps a note of every write until then and forgets those
+it recovered: windows without an expiry are swept here instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import faust
+import orjson
+from pydantic import ValidationError
+
+from schemas.opt_out_count import OptOutCount
+
+logger = logging.getLogger(__name__)
+
+_SWEEP_S = 60.0
+_KEPT = 500_000  # windows of a table in memory: a few hundred bytes each
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A table of windows."""
+
+    name: str
+    size_s: int
+    kept_s: int
+
+
+_HOURS = _Kind("hours", 3_600, 24 * 3_600)
+_MINUTES = _Kind("minutes", 60, 3_600)
+
+
+class _Windows:
+    """Counts of one window size, by account, service, kind and language."""
+
+    def __init__(self, app: faust.App, kind: _Kind, partitions: int) -> None:
+        self._kind = kind
+        self._table = app.Table(
+            kind.name,
+            default=int,
+            partitions=partitions,
+            key_type=str,
+            value_type=int,
+            help=f"opt-outs and opt-ins by {kind.size_s} s",
+            extra_topic_configs={
+                "cleanup.policy": "compact,delete",
+                "retention.ms": 1000 * (kind.kept_s + 2 * kind.size_s),
+                "segment.ms": 1000 * kind.kept_s,
+            },
+        )
+        self._table.changelog_topic.replicas = -1  # the broker's default; Faust's is one
+        self._windows = self._table.tumbling(kind.size_s)
+
+    def add(self, key: str, count: int) -> None:
+        """Count, in the window of the record that is being folded."""
+        if len(self._table.data) < _KEPT:
+            self._windows[key] += count
+
+    def sweep(self, now_s: float) -> None:
+        """Forget windows that ended too long ago; the topic's retention does the same there."""
+        data = self._table.data
+        for each in [each for each in data if each[1][1] < now_s - self._kind.kept_s]:
+            data.pop(each)
+        if len(data) >= _KEPT:
+            logger.warning("rates.full", extra={"table": self._kind.name, "windows": len(data)})
+
+    def found(self, now_s: float, service: str | None) -> Iterator[dict[str, Any]]:
+        """Every window that is not too old, of one service or of all."""
+        for (key, (start, end)), count in self._table.data.items():
+            if end < now_s - self._kind.kept_s:
+                continue
+            account, sid, kind, language = orjson.loads(key)
+            if service in (None, sid):
+                yield {
+                    "start": datetime.fromtimestamp(start, UTC).isoformat().replace("+00:00", "Z"),
+                    "account_sid": account,
+                    "messaging_service_sid": sid,
+                    "kind": kind,
+                    "language": language,
+                    "count": count,
+                }
+
+
+def add_to(app: faust.App, topic: str, partitions: int) -> None:
+    """Give an app the agent, its tables and the page ``/opt-out-rates``.
+
+    The page takes ``?service=<sid>``.
+
+    Args:
+        app: the worker's, with its Kafka clients enabled.
+        topic: full name of `opt-out-counts`.
+        partitions: of that topic, and of the tables'.
+    """
+    tables = [_Windows(app, kind, partitions) for kind in (_HOURS, _MINUTES)]
+    counts = app.topic(topic, value_type=bytes, value_serializer="raw", key_serializer="raw")
+
+    # One at a time: with more, Faust commits what it has not folded.
+    @app.agent(counts, concurrency=1)  # type: ignore[untyped-decorator]
+    async def opt_out_rates(values: Any) -> None:
+        async for value in values:
+            # An agent that raises loses its record and more.
+            try:
+                one = OptOutCount.model_validate_json(value)
+            except ValidationError:
+                logger.warning("rates.unreadable")
+                continue
+            # Whole records, in windows of the time they were written at: no clock to trust.
+            key = orjson.dumps(
+                [one.account_sid, one.messaging_service_sid, one.kind, one.language]
+            ).decode()
+            for table in tables:
+                table.add(key, one.count)
+
+    @app.timer(_SWEEP_S)  # type: ignore[untyped-decorator]
+    async def sweep() -> None:
+        for table in tables:
+            table.sweep(time.time())
+
+    @app.page("/opt-out-rates")  # type: ignore[untyped-decorator]
+    async def rates(view: Any, request: Any) -> Any:
+        now_s, service = time.time(), request.query.get("service")
+        hours, minutes = (
+            sorted(table.found(now_s, service), key=lambda one: str(one["start"]))
+            for table in tables
+        )
+        return view.json({"hours": hours, "minutes": minutes})

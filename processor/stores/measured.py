@@ -1,0 +1,95 @@
+"""A block list whose round trips are counted and timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from typing import TypeVar
+
+from processor.core.blocks import Mark
+from processor.metrics import Metrics, StoreMetrics
+from processor.stores.block_list import BatchWrite, BlockListStore, Meta, Snapshot
+
+_T = TypeVar("_T")
+_OPERATIONS = ("claim", "undo", "read", "write", "beat", "rebuild")
+
+
+class MeasuredBlockList:
+    """Passes everything on to a store; see ``BlockListStore``.
+
+    Args:
+        store: that does it.
+        metrics: of the process.
+        role: who uses it.
+    """
+
+    def __init__(self, store: BlockListStore, metrics: Metrics, role: str) -> None:
+        self._store = store
+        self._metrics = StoreMetrics(metrics, role, _OPERATIONS)
+
+    async def _measured(self, operation: str, asked: Awaitable[_T]) -> _T:
+        began, failed = time.perf_counter(), None
+        try:
+            return await asked
+        except Exception as error:
+            failed = error
+            raise
+        finally:
+            self._metrics.asked(operation, time.perf_counter() - began, failed)
+
+    async def claim(self, partition: int, *, at_least: int) -> Meta:
+        """See ``BlockListStore``."""
+        return await self._measured("claim", self._store.claim(partition, at_least=at_least))
+
+    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> Mark | None:
+        """See ``BlockListStore``."""
+        return await self._measured("undo", self._store.undo(partition, epoch, committed))
+
+    async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
+        """See ``BlockListStore``."""
+        return await self._measured("read", self._store.read(partition, keys, ids))
+
+    async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
+        """See ``BlockListStore``."""
+        return await self._measured("read", self._store.read_many(keys))
+
+    async def write(self, partition: int, batch: BatchWrite) -> None:
+        """See ``BlockListStore``."""
+        await self._measured("write", self._store.write(partition, batch))
+
+    async def beat(self, partition: int, epoch: int) -> Meta:
+        """See ``BlockListStore``."""
+        return await self._measured("beat", self._store.beat(partition, epoch))
+
+    async def begin_rebuild(self, partition: int, epoch: int) -> None:
+        """See ``BlockListStore``."""
+        await self._measured("rebuild", self._store.begin_rebuild(partition, epoch))
+
+    async def add_rebuilt(
+        self, partition: int, epoch: int, entries: Mapping[str, bytes | None]
+    ) -> None:
+        """See ``BlockListStore``."""
+        await self._measured("rebuild", self._store.add_rebuilt(partition, epoch, entries))
+
+    async def finish_rebuild(
+        self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
+    ) -> None:
+        """See ``BlockListStore``."""
+        await self._measured(
+            "rebuild",
+            self._store.finish_rebuild(
+                partition, epoch, mark=mark, ready=ready, partitions=partitions
+            ),
+        )
+
+    async def declare_lost(self, partition: int) -> None:
+        """See ``BlockListStore``."""
+        await self._store.declare_lost(partition)
+
+    def entries(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
+        """See ``BlockListStore``."""
+        return self._store.entries(partition)
+
+    async def close(self) -> None:
+        """See ``BlockListStore``."""
+        await self._store.close()

@@ -1,0 +1,148 @@
+"""Reading a partition's served block list only where it can be trusted (R25)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from processor.core.blocks import NO_MARK, Mark
+from processor.errors import StoreUnavailable
+from processor.stores.block_list import BlockListStore, Meta, Snapshot
+
+logger = logging.getLogger(__name__)
+
+_WAIT_S = (0.02, 1.0)
+
+
+class ListTruth(Protocol):
+    """What the durable truth of the list says of itself; ``BrokerUnavailable`` where it cannot."""
+
+    async def id(self) -> str:
+        """The topic's id; a list built from another one is lost."""
+        ...
+
+    async def last_mark(self, partition: int) -> Mark:
+        """The mark of the last committed record of a partition."""
+        ...
+
+
+class Distrust(NamedTuple):
+    """Why the list cannot be trusted now."""
+
+    reason: str  # one of a few words, to count by
+    why: str
+
+
+class TrustedList:
+    """One partition of the block list, as one reader has seen it so far.
+
+    Args:
+        partition: which.
+        partitions: how many the topics have.
+        store: the served list.
+        truth: its durable truth.
+        max_staleness_s: wait also where the list's owner was not heard for so long; None: never.
+        waited: told of each wait: why, in a word, and how many seconds.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        *,
+        partitions: int,
+        store: BlockListStore,
+        truth: ListTruth,
+        max_staleness_s: float | None = None,
+        waited: Callable[[str, float], None] = lambda reason, seconds: None,
+    ) -> None:
+        self._partition = partition
+        self._partitions = partitions
+        self._store = store
+        self._truth = truth
+        self._max_staleness_s = max_staleness_s
+        self._waited = waited
+        self.mark = NO_MARK  # the highest seen: the list can only go on from there
+        self._topic_id = ""
+        self._trusted_connection = 0
+        self.waits_for: str | None = None  # why it cannot be trusted now
+
+    async def learn(self) -> None:
+        """Learn anew which list to trust."""
+        self._topic_id = await self._truth.id()
+        self._trusted_connection = 0
+
+    async def look(self, keys: Sequence[str]) -> Snapshot:
+        """Look at recipients, waiting as long as the list cannot be trusted: nobody judges by less.
+
+        Args:
+            keys: list keys of this partition.
+        """
+        wait_s = _WAIT_S[0]
+        while True:
+            began = time.monotonic()
+            known = self.mark  # others may look meanwhile, and see later ones
+            try:
+                found = await self._store.read(self._partition, keys)
+            except StoreUnavailable as error:
+                distrust: Distrust | None = Distrust("redis", str(error))
+            else:
+                if self.accepts(found, known):
+                    return found
+                if await self._learned(found):
+                    continue
+                distrust = self._unfit(found.meta, known)
+            if distrust is None:
+                continue  # another look made it fit
+            reason, why = distrust
+            self.waits_for = why
+            if wait_s == _WAIT_S[0]:
+                logger.warning("list.distrusted", extra={"partition": self._partition, "why": why})
+            await asyncio.sleep(wait_s)
+            self._waited(reason, time.monotonic() - began)
+            wait_s = min(2 * wait_s, _WAIT_S[1])
+
+    def accepts(self, found: Snapshot, known: Mark) -> bool:
+        """Whether a look can be trusted by what is known so far; if so, it is known from here on.
+
+        Args:
+            found: the look.
+            known: ``mark`` as it was before the look.
+        """
+        if found.connection != self._trusted_connection or self._unfit(found.meta, known):
+            return False
+        self.mark = max(self.mark, found.meta.mark)
+        self.waits_for = None
+        return True
+
+    async def _learned(self, found: Snapshot) -> bool:
+        """Ask the durable truth about what is new; whether there was anything."""
+        if found.connection != self._trusted_connection:
+            # Perhaps another server than before: the next look must hold all that was committed.
+            last = await self._truth.last_mark(self._partition)
+            self.mark = max(self.mark, last)
+            self._trusted_connection = found.connection
+            return True
+        if found.meta.ready in (None, self._topic_id):
+            return False
+        before, self._topic_id = self._topic_id, await self._truth.id()  # created anew since?
+        return before != self._topic_id
+
+    def _unfit(self, meta: Meta, known: Mark) -> Distrust | None:
+        if meta.ready != self._topic_id:
+            return Distrust("not_whole", "the block list is not whole; its owner rebuilds it")
+        if meta.partitions != self._partitions:
+            return Distrust(
+                "partitions", f"the block list was built for {meta.partitions} partitions"
+            )
+        if meta.mark < known:
+            return Distrust("lost_writes", "Redis lost writes; the owner of the list rebuilds it")
+        limit_s, unheard_ms = self._max_staleness_s, meta.unheard_ms
+        if limit_s is not None and (unheard_ms is None or unheard_ms > 1000 * limit_s):
+            # Perhaps a master that was cut off: what the owner writes goes to another one.
+            return Distrust(
+                "unheard", f"the owner of the block list was not heard for {limit_s:g} s"
+            )
+        return None

@@ -1,0 +1,58 @@
+"""The chart of opt-outs: a Faust agent folds what match counts, in a real worker."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from typing import Any
+
+import httpx
+
+from processor.config import Settings
+from processor.kafka.client import Outgoing
+from tests.installation import Installation, until
+from tests.integration.test_flow import CLINIC, a_text, configure
+from tests.integration.test_metrics import a_port
+from tests.integration.test_worker_process import OPTOUT, environment, started
+
+
+def counted(answer: dict[str, Any], size: str) -> Counter[tuple[str | None, str]]:
+    """The counts of all windows of a size, by service and kind."""
+    total: Counter[tuple[str | None, str]] = Counter()
+    for one in answer[size]:
+        total[one["messaging_service_sid"], one["kind"]] += one["count"]
+    return total
+
+
+async def test_the_last_day_by_hour_and_minute_outlives_a_restart(settings: Settings) -> None:
+    at, port = Installation(settings), a_port()
+    await configure(settings, CLINIC)
+    mine = environment(settings) | {"OPTOUT_WEB_PORT": str(port)}
+    expected = Counter({("MGclinic", "STOP"): 2, ("MGclinic", "START"): 1, (None, "HELP"): 1})
+
+    async def answers(client: httpx.AsyncClient, wanted: Counter[tuple[str | None, str]]) -> None:
+        async def right() -> bool:
+            try:
+                answer = (await client.get("/opt-out-rates")).json()
+            except httpx.HTTPError:
+                return False
+            return counted(answer, "hours") == counted(answer, "minutes") == wanted
+
+        await until(right, f"{wanted}")
+
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as web:
+        async with started(OPTOUT, **mine) as worker:
+            await worker.says("lane.taken")
+            await at.texts(a_text("M1", "stop"), a_text("M2", "halt"), a_text("M3", "start"))
+            await at.texts(a_text("M4", "help", to="+15550000000"))
+            # What is no count is passed over, and what stands behind it is folded.
+            await at.write_raw(Outgoing(at.topics.opt_out_counts, b"MGclinic", b"{}"))
+            await answers(web, expected)
+            of_one = (await web.get("/opt-out-rates", params={"service": "MGclinic"})).json()
+            assert counted(of_one, "hours") == expected - Counter({(None, "HELP"): 1})
+            assert await worker.ends(signal.SIGTERM) == 0
+        assert "Traceback" not in worker.said
+        async with started(OPTOUT, **mine) as worker:
+            await answers(web, expected)
+            await at.texts(a_text("M5", "help"))
+            await answers(web, expected + Counter({("MGclinic", "HELP"): 1}))

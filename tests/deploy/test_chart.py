@@ -21,6 +21,7 @@ EVERYTHING = (
     'autoscaling.keda.authenticationRef="kafka"',
     'autoscaling.keda.metadata={"sasl":"scram_sha512","tls":"enable"}',
     "serviceMonitor.enabled=true",
+    "workers.webhooks.enabled=true",
     'existingSecret="optout-secrets"',
     'tlsSecret="kafka-ca"',
     'pod={"labels":{"team":"a"},"annotations":{"b":"c"},"nodeSelector":{"d":"e"},'
@@ -165,10 +166,11 @@ def test_numbers_are_written_as_they_are(render: Render) -> None:
     }
 
 
-def test_the_workers_have_every_role_once(manifests: list[Manifest]) -> None:
+@pytest.mark.parametrize("way", [(), LEAST, HPA])
+def test_the_workers_have_every_role_once(render: Render, way: tuple[str, ...]) -> None:
     given = [
         role
-        for container in containers(manifests)
+        for container in containers(render(*way))
         for env in container.get("env", ())
         if env["name"] == "OPTOUT_ROLES"
         for role in env["value"].split(",")
@@ -214,7 +216,7 @@ def test_keda_scales_by_lag_up_to_a_replica_a_partition(
         *EVERYTHING, f"settings.PARTITIONS={partitions}", f"autoscaling.maxReplicas={most}"
     )
     scaled = of_kind(manifests, "ScaledObject")
-    assert set(scaled) == {"here-optout-match", "here-optout-gate"}
+    assert set(scaled) == {"here-optout-match", "here-optout-gate", "here-optout-webhooks"}
     topics = tomllib.loads((ROOT / "schemas" / "topics.toml").read_text("utf-8"))
     for name, one in scaled.items():
         role = name.rpartition("-")[2]
@@ -239,7 +241,8 @@ def test_who_is_scaled_has_no_number_of_its_own_and_others_have(render: Render) 
         "here-optout-api": 2,
     }
     scaled = {**fixed, "here-optout-match": None, "here-optout-gate": None}
-    assert (numbers(), numbers(*HPA), numbers(*EVERYTHING)) == (fixed, scaled, scaled)
+    told = {**scaled, "here-optout-webhooks": None}
+    assert (numbers(), numbers(*HPA), numbers(*EVERYTHING)) == (fixed, scaled, told)
     assert numbers("settings.PARTITIONS=1")["here-optout-gate"] == 1
 
 
@@ -264,6 +267,26 @@ def test_only_what_is_needed_may_be_reached(render: Render) -> None:
     # A rule with nobody in it would let all in.
     assert "ingress" not in closed["here-optout"]["spec"]
     assert closed["here-optout-api"]["spec"]["ingress"][0]["from"] == [{"podSelector": {}}]
+
+
+def test_only_webhooks_may_reach_the_world_and_nothing_private_in_it(render: Render) -> None:
+    policies = of_kind(render("workers.webhooks.enabled=true"), "NetworkPolicy")
+    spec = policies["here-optout-webhooks"]["spec"]
+    assert spec["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker-webhooks"
+    [rule] = spec["egress"]
+    assert rule["ports"] == [{"port": 80}, {"port": 443}]
+    excepted = [network for peer in rule["to"] for network in peer["ipBlock"]["except"]]
+    assert {"10.0.0.0/8", "169.254.0.0/16", "fc00::/7"} <= set(excepted)
+    to_all = [
+        name
+        for name, one in policies.items()
+        if any(
+            "ipBlock" in peer
+            for rule in one["spec"].get("egress", ())
+            for peer in rule.get("to", ())
+        )
+    ]
+    assert to_all == ["here-optout-webhooks"]
 
 
 @pytest.mark.parametrize(

@@ -27,13 +27,16 @@ SCHEMA: dict[str, Any] = {
         "at": {"type": "string", "format": "date-time"},
         "blocks": {"type": "array", "items": {"$ref": "#/$defs/Block"}},
         "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "named": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Inner"}},
+        "either": {"oneOf": [{"$ref": "#/$defs/Inner"}, {"type": "string"}]},
     },
     "$defs": {
+        "Inner": {"type": "object", "properties": {"size": {"type": "integer"}}},
         "Block": {
             "type": "object",
             "required": ["scope"],
             "properties": {"scope": {"type": "string"}, "inner": {"$ref": "#/$defs/Block"}},
-        }
+        },
     },
 }
 
@@ -170,6 +173,17 @@ def test_a_new_optional_field_and_other_words_break_nobody(change: Change) -> No
             ],
         ),
         (
+            lambda made: made["$defs"]["Inner"].update(required=["size"]),
+            [
+                "either.size: breaks writers: required, and not always written",
+                "named.*.size: breaks writers: required, and not always written",
+            ],
+        ),
+        (
+            lambda made: field(made, "either")["oneOf"].append({"type": "boolean"}),
+            ["either: breaks readers: boolean is not read"],
+        ),
+        (
             lambda made: field(made, "blocks").update(uniqueItems=True),
             ["blocks: breaks writers: uniqueItems changed"],
         ),
@@ -177,6 +191,12 @@ def test_a_new_optional_field_and_other_words_break_nobody(change: Change) -> No
 )
 def test_what_others_would_stumble_over_is_named(change: Change, problems: list[str]) -> None:
     assert changed(change) == problems
+
+
+def test_a_closed_schema_reads_no_new_field() -> None:
+    closed = {"type": "object", "properties": {}, "additionalProperties": False}
+    wider = {**closed, "properties": {"new": {"type": "string"}}}
+    assert [str(each) for each in breaks(closed, wider)] == ["new: breaks readers: not read"]
 
 
 @pytest.mark.parametrize("topic", MODELS)

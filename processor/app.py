@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import socket
 import sys
 import tempfile
 import time
@@ -18,10 +17,9 @@ import faust
 import faust.app
 from mode import Service
 
-from processor import config, logs
+from processor import config, logs, servers
 from processor.config import Settings
-from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
-from processor.kafka import topic_admin
+from processor.errors import ConfigError, StoreUnavailable
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
 from processor.kafka.lanes import Lanes
@@ -48,7 +46,6 @@ from processor.wire.topics import Topics
 logger = logging.getLogger(__name__)
 
 _HOUR_MS = 3_600_000
-_RETRY_S = 1.0
 _WATCH_S = 5.0
 _COUNTS_S = 2.0
 
@@ -154,26 +151,8 @@ class Runtime:
         )
 
     async def wait_for_servers(self) -> None:
-        """Wait until Kafka, its topics and Redis are there, saying for what and where.
-
-        Raises:
-            ConfigError: where they are there and unfit.
-        """
-        said = ""
-        while True:
-            try:
-                await self.redis.check()
-                problems = await topic_admin.check(self.settings)
-                if problems and not all(": missing; " in problem for problem in problems):
-                    raise ConfigError(problems)
-            except (BrokerUnavailable, StoreUnavailable) as error:
-                problems = [f"{error} (Kafka {self.settings.kafka_bootstrap}, Redis as set)"]
-            if not problems:
-                return
-            if problems[0] != said:
-                said = problems[0]
-                logger.warning("worker.waits", extra={"for_": said})
-            await asyncio.sleep(_RETRY_S)
+        """See ``servers``."""
+        await servers.wait_for_servers(self.settings, self.redis, who="worker")
 
     async def watch(self) -> None:
         """Look at Kafka and Redis; end the process where a lane is stuck: a new one is started."""
@@ -326,7 +305,7 @@ def create_app(settings: Settings) -> OptOutApp:
         consumer_group_instance_id=settings.instance_id,
         worker_redirect_stdouts=False,
         logging_config=logs.CONFIG,
-        web_port=_free_port(settings.web_port),
+        web_port=servers.free_port(settings.web_port, "OPTOUT_WEB_PORT"),
         datadir=Path(tempfile.gettempdir()) / f"{settings.topic_prefix}worker",
     )
     app.runtime = Runtime(settings, provider=tracer_provider(settings))
@@ -365,30 +344,6 @@ def _credentials(settings: Settings) -> Any:
             ssl_context=tls,
         )
     return faust.SSLCredentials(tls) if tls else None
-
-
-_claims: list[socket.socket] = []  # held as long as the process lives
-
-
-def _free_port(wanted: int) -> int:
-    """The wanted port, or the next one nobody has: workers share a host.
-
-    The web server binds it only later: the UDP port of that number, which no worker uses, keeps
-    others that start at this moment off it.
-    """
-    for port in range(wanted, min(wanted + 100, 65_536)):
-        claim = socket.socket(type=socket.SOCK_DGRAM)
-        try:
-            claim.bind(("", port))
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("", port))
-        except OSError:
-            claim.close()
-            continue
-        _claims.append(claim)
-        return port
-    raise ConfigError([f"OPTOUT_WEB_PORT: {wanted} and the hundred after it are taken"])
 
 
 def __getattr__(name: str) -> Any:

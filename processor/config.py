@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from base64 import b64decode
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -13,6 +14,7 @@ from processor.errors import ConfigError
 
 Role = Literal["match", "gate", "rates"]
 ROLES: tuple[Role, ...] = ("match", "gate", "rates")
+_KEY_BYTES = 32
 
 
 class Settings(BaseSettings):
@@ -49,6 +51,14 @@ class Settings(BaseSettings):
     dedupe_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 24.0
 
     operator_token: SecretStr | None = None  # who may disable Advanced Opt-Out (R5)
+    secret_key: SecretStr | None = None  # 32 bytes in hex or base64; seals accounts' tokens
+
+    api_host: str = "0.0.0.0"
+    api_port: Annotated[int, Field(ge=1, le=65535)] = 8080  # else the next free one
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+$")] | None = None  # in links
+    api_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 20  # of a request
+    api_rate: Annotated[float, Field(ge=0)] = 1_000.0  # requests a second of an account; 0: any
+    message_days: Annotated[float, Field(ge=0, le=400)] = 1.0  # kept in Redis; 0: none
 
     web_port: Annotated[int, Field(ge=1, le=65535)] = 6066  # /livez, /readyz; else the next free
     tracing: bool | None = None  # spans; unset: where OTEL_EXPORTER_OTLP_ENDPOINT is set
@@ -58,6 +68,13 @@ class Settings(BaseSettings):
     fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20  # a partition, a fetch
 
     dead_letter_limit: Annotated[int, Field(ge=0)] = 1_000  # records a lane looks back on; 0: none
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_a_key(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and _key_of(given.get_secret_value()) is None:
+            raise ValueError("must be 32 bytes in hex or base64; `openssl rand -hex 32` makes one")
+        return given
 
     @field_validator("roles", mode="before")
     @classmethod
@@ -75,6 +92,10 @@ class Settings(BaseSettings):
     def source(self) -> str:
         """Whom emitted events say they are from, as a URI."""
         return self.event_source or f"urn:optout:{self.topic_prefix.rstrip('._-') or 'default'}"
+
+    def sealing_key(self) -> bytes | None:
+        """The key that accounts' tokens are sealed with, None where there is none."""
+        return _key_of(self.secret_key.get_secret_value()) if self.secret_key else None
 
     def kafka(self) -> dict[str, Any]:
         """The keyword arguments that every Kafka client takes."""
@@ -95,6 +116,18 @@ class Settings(BaseSettings):
         if self.kafka_certfile:
             context.load_cert_chain(self.kafka_certfile, self.kafka_keyfile)
         return context
+
+
+def _key_of(text: str) -> bytes | None:
+    """The 32 bytes that a text stands for."""
+    for decode in (bytes.fromhex, lambda given: b64decode(given, validate=True)):
+        try:
+            key = decode(text)
+        except ValueError:
+            continue
+        if len(key) == _KEY_BYTES:
+            return key
+    return None
 
 
 def load() -> Settings:

@@ -13,6 +13,7 @@ import orjson
 from processor.app import Runtime
 from processor.config import Settings
 from processor.kafka.client import Outgoing, group_lag, read_whole, writer
+from processor.kafka.topic_admin import plans
 from processor.wire.topics import Topics
 from schemas import MODELS
 
@@ -50,6 +51,7 @@ class Installation:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.topics = Topics.under(settings.topic_prefix)
+        self._partitions = {plan.name: plan.partitions for plan in plans(settings)}
 
     async def write(self, topic: str, *values: dict[str, Any]) -> None:
         """Write records, keyed as they should be."""
@@ -71,7 +73,8 @@ class Installation:
 
     async def records(self, topic: str) -> list[Any]:
         """Every committed record of a topic now."""
-        return [record async for record in read_whole(self.settings, topic)]
+        partitions = range(self._partitions[topic])
+        return [record async for record in read_whole(self.settings, topic, partitions=partitions)]
 
     async def values(self, topic: str) -> list[dict[str, Any]]:
         """Every committed value of a topic now, each checked against its schema."""

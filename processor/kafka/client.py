@@ -45,9 +45,16 @@ class Writer:
         )
 
     async def send_all(self, records: Iterable[Outgoing]) -> None:
-        """Write records and wait until all are written."""
-        for fate in [await self.send(record) for record in records]:
-            await fate
+        """Write records and wait until all are written.
+
+        Raises:
+            BrokerUnavailable: where the broker does not take one; the others may be written.
+        """
+        try:
+            for fate in [await self.send(record) for record in records]:
+                await fate
+        except KafkaError as error:
+            raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
 
 
 @asynccontextmanager

@@ -162,12 +162,20 @@ def _merged(
     }
     if before is not None:
         same = MessagingService.model_validate(
-            {**fields, "version": before.version, "updated_at": before.updated_at}
+            {
+                **fields,
+                "version": before.version,
+                "created_at": before.created_at,
+                "updated_at": before.updated_at,
+            }
         )
         if same == before:
             return before
     version = before.version + 1 if before else 1
-    return MessagingService.model_validate({**fields, "version": version, "updated_at": now})
+    created_at = before.created_at if before else now
+    return MessagingService.model_validate(
+        {**fields, "version": version, "created_at": created_at, "updated_at": now}
+    )
 
 
 def enabled(model: MessagingService, *, now: datetime) -> MessagingService:

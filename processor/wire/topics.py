@@ -21,6 +21,9 @@ class Topics:
     message_statuses: str
     opt_out_counts: str
     messaging_services: str
+    accounts: str
+    numbers: str
+    configuration_changes: str
     dead_letters: str
 
     @classmethod

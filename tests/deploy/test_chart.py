@@ -45,7 +45,6 @@ OWN_KINDS: dict[str, type[BaseModel]] = {
     "ScaledObject": ScaledObject,
     "ServiceMonitor": ServiceMonitor,
 }
-THE_APIS = {"api_port"}
 
 
 @pytest.fixture(params=WAYS, ids=["default", "everything", "least", "hpa"])
@@ -152,7 +151,7 @@ def test_every_setting_is_one_of_the_processors(manifests: list[Manifest]) -> No
     given = {name for one in of_kind(manifests, "ConfigMap").values() for name in one["data"]}
     given |= {env["name"] for each in containers(manifests) for env in each.get("env", ())}
     names = {name.removeprefix("OPTOUT_").lower() for name in given if name.startswith("OPTOUT_")}
-    assert names <= {*Settings.model_fields, *THE_APIS}
+    assert names <= set(Settings.model_fields)
 
 
 def test_numbers_are_written_as_they_are(render: Render) -> None:

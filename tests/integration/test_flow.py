@@ -12,7 +12,8 @@ import orjson
 from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing
-from processor.kafka.services_topic import publish
+from processor.kafka.configuration import configuration
+from processor.wire.configuration import edit_of_service
 from processor.wire.service_documents import apply
 from tests.builders import ACCOUNT, LONG_CODE, NOW, RECIPIENT
 from tests.installation import Installation, by_sid, running, until
@@ -56,8 +57,11 @@ def a_send(sid: str, **changes: Any) -> dict[str, Any]:
 async def configure(settings: Settings, *documents: dict[str, Any]) -> None:
     applied = apply(documents, {}, now=datetime.now(UTC), new_sid=lambda: f"MG{uuid.uuid4().hex}")
     assert not applied.problems
-    topic = Installation(settings).topics.messaging_services
-    await publish(settings, topic, applied.changed)
+    async with configuration(settings) as stored:
+        await stored.update(
+            lambda: [edit_of_service(None, service) for service in applied.changed.values()],
+            actor="test",
+        )
 
 
 async def test_stop_blocks_the_next_send_until_start(settings: Settings) -> None:

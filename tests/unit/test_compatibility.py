@@ -245,7 +245,9 @@ def test_what_this_version_breaks_is_named_by_topic(tmp_path: Path) -> None:
     file.write_text(json.dumps(was))
     topics = kept / "topics.toml"
     topics.write_text(
-        topics.read_text().replace('["dead-letters.v1"]', '["gone.v1"]').replace("= 1\n", "= 2\n")
+        topics.read_text()
+        .replace('["dead-letters.v1"]', '["gone.v1"]')
+        .replace('sid"\npartitions = 1\n', 'sid"\npartitions = 2\n', 1)
     )
     assert released.broken(kept) == [
         "reply-sends.v1: urgent: breaks readers: field removed",

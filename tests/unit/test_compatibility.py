@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from processor.cli import main
 from schemas import MODELS, released
 from schemas.compatibility import breaks
 from schemas.json_schema import schema_of
@@ -254,3 +256,26 @@ def test_what_this_version_breaks_is_named_by_topic(tmp_path: Path) -> None:
         "messaging-services.v1: breaks readers and writers: partitions 2 is now 1",
         "gone.v1: breaks readers and writers: the topic is gone",
     ]
+
+
+def test_the_command_says_what_breaks_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert CliRunner().invoke(main, ["schemas", "check"]).exit_code == 0
+    kept = released.keep("1.0.0", tmp_path)
+    file = kept / "block-list.v1.json"
+    file.write_text(file.read_text().replace('"boolean"', '"string"'))
+    monkeypatch.setattr(released, "latest", lambda: kept)
+    result = CliRunner().invoke(main, ["schemas", "check"])
+    assert result.exit_code == 1
+    assert (
+        "block-list.v1: blocks.*.carrier: breaks writers: type string is not boolean "
+        "(released in 1.0.0; make it optional, or a new version of the topic)"
+    ) in result.output
+
+
+def test_the_command_keeps_no_version_twice_and_none_without_a_number() -> None:
+    again = CliRunner().invoke(main, ["schemas", "release", released.latest().name])
+    assert (again.exit_code, "that does not change" in again.output) == (1, True)
+    odd = CliRunner().invoke(main, ["schemas", "release", "next"])
+    assert (odd.exit_code, "three numbers" in odd.output) == (2, True)

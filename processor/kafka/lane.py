@@ -173,8 +173,11 @@ class Lane(PartitionLane[Stage]):
             early_s = self._committed_at + self._settings.batch_wait_ms / 1000 - time.monotonic()
             if early_s > 0:
                 await self._unless_stopped(asyncio.sleep(early_s))
-            if found := await self._unless_stopped(self._next_records()):
-                await self._batch(found)
+            found, ends = await self._unless_stopped(self._next_records())
+            if found:
+                await self._batch(found, ends)
+            else:
+                self._move_to(ends)
             now = time.monotonic()
             if self._uncommitted and now - self._committed_at >= 1:
                 await self._commit(None)
@@ -184,26 +187,38 @@ class Lane(PartitionLane[Stage]):
         if self._uncommitted:
             await self._commit(None)
 
-    async def _next_records(self) -> Mapping[TopicPartition, list[Any]]:
+    async def _next_records(
+        self,
+    ) -> tuple[Mapping[TopicPartition, list[Any]], Mapping[TopicPartition, int]]:
+        """What there is to process, and for each source that moved on the offset behind it.
+
+        It moves on without a record, too: past the marks of the transactions of who writes it.
+        """
         found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
             *self._sources, timeout_ms=_POLL_MS, max_records=self._settings.batch_records
         )
-        return {tp: records for tp, records in found.items() if records}
+        positions = {tp: await self._consumer.position(tp) for tp in self._sources}
+        ends = {tp: end for tp, end in positions.items() if end != self._next[tp]}
+        return {tp: records for tp, records in found.items() if records}, ends
 
-    async def _batch(self, found: Mapping[TopicPartition, list[Any]]) -> None:
+    def _move_to(self, ends: Mapping[TopicPartition, int]) -> None:
+        self._next.update(ends)
+        self._uncommitted.update(ends)
+
+    async def _batch(
+        self, found: Mapping[TopicPartition, list[Any]], ends: Mapping[TopicPartition, int]
+    ) -> None:
         records = next(iter(found.values()))
         if len(found) > 1:
             # Sources take their places by arrival; each keeps its own order.
             records = list(merge(*found.values(), key=lambda record: record.timestamp))
-        ends = {tp: records[-1].offset + 1 for tp, records in found.items()}
         while True:
             out = Output(self._producer, self.partition)
             self._at_step("process")
             with self._metrics.process.time():
                 await self._unless_stopped(self._stage.process(records, out))
             self._flood.check(len(records), out.refused)
-            self._next.update(ends)
-            self._uncommitted.update(ends)
+            self._move_to(ends)
             # A batch that puts out nothing needs no transaction: its offset goes with a later one.
             if not out or await self._commit(out):
                 break

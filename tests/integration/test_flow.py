@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from aiokafka import AIOKafkaProducer
 
 from processor.config import Settings
 from processor.core.partitions import partition_of
@@ -314,3 +315,27 @@ async def test_a_second_worker_takes_its_share_and_nothing_is_lost_or_doubled(
         }
         await at.wait_for(at.topics.opt_out_notifications, len(expected))
     assert set(by_sid(await at.values(at.topics.opt_out_notifications))) == expected
+
+
+async def test_what_a_producer_writes_in_transactions_leaves_no_lag_and_no_lane_seems_stuck(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    key = RECIPIENT.encode()
+    producer = AIOKafkaProducer(**settings.kafka(), transactional_id=f"{settings.topic_prefix}mo")
+    async with running(settings) as runtime, producer:
+        for sid in ("M1", "M2"):
+            async with producer.transaction():
+                await producer.send_and_wait(
+                    at.topics.inbound_messages,
+                    orjson.dumps(a_text(sid, "help")),
+                    key=key,
+                    partition=partition_of(key, settings.partitions),
+                )
+        await at.wait_for(at.topics.reply_sends, 2)
+
+        async def through() -> bool:
+            return await at.lag("match") == 0
+
+        await until(through, "match without a lag")
+        assert await runtime.lanes["match"].stuck(0) == []

@@ -38,7 +38,7 @@ lint: .venv/made  ## format, style, types, which way imports run, what a change 
 schemas: .venv/made  ## write schemas/json and schemas/asyncapi.yaml anew from the models
 	$(BIN)/optout schemas export $(ARGS)
 
-manifests: .venv/made  ## write deploy/strimzi anew from schemas/topics.toml and the settings
+manifests: .venv/made  ## write deploy/strimzi anew from topics.toml, acls.toml and the settings
 	$(BIN)/python deploy/strimzi/manifests.py $(ARGS)
 
 lock:  ## write deploy/*.lock anew from pyproject.toml; ARGS=--upgrade for newer packages

@@ -1,16 +1,18 @@
-"""Writes Strimzi's KafkaTopic manifests: what `optout topics create` would make.
+"""Writes Strimzi's manifests: the topics of `optout topics create`, a user for each role.
 
     python deploy/strimzi/manifests.py [--cluster NAME] [FOLDER]
 
-Prefix, partitions and the rest are those of the ``OPTOUT_`` settings. FOLDER is this one, where the
-files of an installation with default settings are kept; a test makes them again and compares.
+Users have the rights of `deploy/acls.toml` and no others. Prefix, partitions and the rest are those
+of the ``OPTOUT_`` settings. FOLDER is this one, where the files of an installation with default
+settings are kept; a test makes them again and compares.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from processor.kafka import topic_admin
 
 API_VERSION = "kafka.strimzi.io/v1"
 CLUSTER = "kafka"
+ACLS = Path(__file__).parents[1] / "acls.toml"
+_RESOURCES = {"topics": "topic", "groups": "group", "transactional_ids": "transactionalId"}
 
 Manifest = dict[str, Any]
 
@@ -41,14 +45,49 @@ def topics(settings: Settings, cluster: str) -> Iterator[Manifest]:
         }
 
 
+def users(settings: Settings, cluster: str, roles: Mapping[str, Any]) -> Iterator[Manifest]:
+    """A KafkaUser for every role, with the password in a Secret of its name."""
+    for role, rights in roles.items():
+        yield {
+            "apiVersion": API_VERSION,
+            "kind": "KafkaUser",
+            "metadata": {
+                "name": name_of(settings.topic_prefix + role),
+                "labels": labels(cluster),
+                "annotations": {"optout/about": rights["about"]},
+            },
+            "spec": {
+                "authentication": {"type": "scram-sha-512"},
+                "authorization": {
+                    "type": "simple",
+                    "acls": [
+                        {
+                            "resource": {"type": kind, **named(settings.topic_prefix + name)},
+                            "operations": list(operations),
+                        }
+                        for table, kind in _RESOURCES.items()
+                        for name, operations in rights.get(table, {}).items()
+                    ],
+                },
+            },
+        }
+
+
+def named(name: str) -> dict[str, str]:
+    """A resource's name as Kafka takes it: one that ends in * is a prefix, * alone is every one."""
+    if name.endswith("*") and name != "*":
+        return {"name": name.removesuffix("*"), "patternType": "prefix"}
+    return {"name": name, "patternType": "literal"}
+
+
 def labels(cluster: str) -> dict[str, str]:
     """What tells Strimzi whose a resource is."""
     return {"strimzi.io/cluster": cluster, "app.kubernetes.io/part-of": "optout"}
 
 
-def name_of(topic: str) -> str:
-    """A Kubernetes name: a topic's may have capitals and underscores."""
-    return re.sub(r"[^a-z0-9.-]", "-", topic.lower()).strip(".-")
+def name_of(name: str) -> str:
+    """A Kubernetes name: Kafka's may have capitals and underscores."""
+    return re.sub(r"[^a-z0-9.-]", "-", name.lower()).strip(".-")
 
 
 def number(value: str) -> int | float | str:
@@ -63,7 +102,11 @@ def number(value: str) -> int | float | str:
 
 def texts(settings: Settings, cluster: str = CLUSTER) -> dict[str, str]:
     """Every file, by its name."""
-    return {"topics.yaml": _yaml(topics(settings, cluster))}
+    roles = tomllib.loads(ACLS.read_text("utf-8"))["kafka"]
+    return {
+        "topics.yaml": _yaml(topics(settings, cluster)),
+        "users.yaml": _yaml(users(settings, cluster, roles)),
+    }
 
 
 def _yaml(manifests: Iterator[Manifest]) -> str:

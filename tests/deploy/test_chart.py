@@ -21,6 +21,7 @@ EVERYTHING = (
     'autoscaling.keda.authenticationRef="kafka"',
     'autoscaling.keda.metadata={"sasl":"scram_sha512","tls":"enable"}',
     "serviceMonitor.enabled=true",
+    "workers.webhooks.enabled=true",
     'existingSecret="optout-secrets"',
     'tlsSecret="kafka-ca"',
     'pod={"labels":{"team":"a"},"annotations":{"b":"c"},"nodeSelector":{"d":"e"},'
@@ -35,7 +36,8 @@ LEAST = (
     "podDisruptionBudget.enabled=false",
     "serviceAccount.create=false",
     "workers.gate.enabled=false",
-    'workers.match.roles=["match","gate"]',
+    "workers.rates.enabled=false",
+    'workers.match.roles=["match","gate","rates"]',
 )
 HPA = ('autoscaling.kind="hpa"',)
 WAYS = [(), EVERYTHING, LEAST, HPA]
@@ -43,7 +45,6 @@ OWN_KINDS: dict[str, type[BaseModel]] = {
     "ScaledObject": ScaledObject,
     "ServiceMonitor": ServiceMonitor,
 }
-THE_APIS = {"api_port"}
 
 
 @pytest.fixture(params=WAYS, ids=["default", "everything", "least", "hpa"])
@@ -150,7 +151,7 @@ def test_every_setting_is_one_of_the_processors(manifests: list[Manifest]) -> No
     given = {name for one in of_kind(manifests, "ConfigMap").values() for name in one["data"]}
     given |= {env["name"] for each in containers(manifests) for env in each.get("env", ())}
     names = {name.removeprefix("OPTOUT_").lower() for name in given if name.startswith("OPTOUT_")}
-    assert names <= {*Settings.model_fields, *THE_APIS}
+    assert names <= set(Settings.model_fields)
 
 
 def test_numbers_are_written_as_they_are(render: Render) -> None:
@@ -164,16 +165,16 @@ def test_numbers_are_written_as_they_are(render: Render) -> None:
     }
 
 
-def test_the_workers_have_every_role_once(manifests: list[Manifest]) -> None:
+@pytest.mark.parametrize("way", [(), LEAST, HPA])
+def test_the_workers_have_every_role_once(render: Render, way: tuple[str, ...]) -> None:
     given = [
         role
-        for container in containers(manifests)
+        for container in containers(render(*way))
         for env in container.get("env", ())
         if env["name"] == "OPTOUT_ROLES"
         for role in env["value"].split(",")
     ]
-    assert sorted(given) == ["gate", "match"]
-    assert set(given) <= set(ROLES)
+    assert sorted(given) == sorted(ROLES)
 
 
 def test_what_selects_pods_finds_some(manifests: list[Manifest]) -> None:
@@ -214,7 +215,7 @@ def test_keda_scales_by_lag_up_to_a_replica_a_partition(
         *EVERYTHING, f"settings.PARTITIONS={partitions}", f"autoscaling.maxReplicas={most}"
     )
     scaled = of_kind(manifests, "ScaledObject")
-    assert set(scaled) == {"here-optout-match", "here-optout-gate"}
+    assert set(scaled) == {"here-optout-match", "here-optout-gate", "here-optout-webhooks"}
     topics = tomllib.loads((ROOT / "schemas" / "topics.toml").read_text("utf-8"))
     for name, one in scaled.items():
         role = name.rpartition("-")[2]
@@ -232,9 +233,15 @@ def test_who_is_scaled_has_no_number_of_its_own_and_others_have(render: Render) 
         found = of_kind(render(*values), "Deployment")
         return {name: one["spec"].get("replicas") for name, one in found.items()}
 
-    fixed = {"here-optout-match": 2, "here-optout-gate": 2, "here-optout-api": 2}
-    scaled = {"here-optout-match": None, "here-optout-gate": None, "here-optout-api": 2}
-    assert (numbers(), numbers(*HPA), numbers(*EVERYTHING)) == (fixed, scaled, scaled)
+    fixed = {
+        "here-optout-match": 2,
+        "here-optout-gate": 2,
+        "here-optout-rates": 1,
+        "here-optout-api": 2,
+    }
+    scaled = {**fixed, "here-optout-match": None, "here-optout-gate": None}
+    told = {**scaled, "here-optout-webhooks": None}
+    assert (numbers(), numbers(*HPA), numbers(*EVERYTHING)) == (fixed, scaled, told)
     assert numbers("settings.PARTITIONS=1")["here-optout-gate"] == 1
 
 
@@ -261,6 +268,26 @@ def test_only_what_is_needed_may_be_reached(render: Render) -> None:
     assert closed["here-optout-api"]["spec"]["ingress"][0]["from"] == [{"podSelector": {}}]
 
 
+def test_only_webhooks_may_reach_the_world_and_nothing_private_in_it(render: Render) -> None:
+    policies = of_kind(render("workers.webhooks.enabled=true"), "NetworkPolicy")
+    spec = policies["here-optout-webhooks"]["spec"]
+    assert spec["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker-webhooks"
+    [rule] = spec["egress"]
+    assert rule["ports"] == [{"port": 80}, {"port": 443}]
+    excepted = [network for peer in rule["to"] for network in peer["ipBlock"]["except"]]
+    assert {"10.0.0.0/8", "169.254.0.0/16", "fc00::/7"} <= set(excepted)
+    to_all = [
+        name
+        for name, one in policies.items()
+        if any(
+            "ipBlock" in peer
+            for rule in one["spec"].get("egress", ())
+            for peer in rule.get("to", ())
+        )
+    ]
+    assert to_all == ["here-optout-webhooks"]
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -285,8 +312,8 @@ def test_a_wrong_value_is_refused_by_its_name(helm: str, value: str, said: str) 
 
 
 def test_a_role_without_lag_is_not_scaled_by_it(helm: str) -> None:
-    done = template(helm, ['autoscaling.kind="keda"', 'workers.gate.roles=["rates"]'])
-    assert "workers.gate: the role rates has no lag to be scaled by" in done.stderr
+    done = template(helm, ['autoscaling.kind="keda"', 'workers.gate.roles=["letters"]'])
+    assert "workers.gate: the role letters has no lag to be scaled by" in done.stderr
 
 
 def test_the_chart_is_the_packages_version() -> None:

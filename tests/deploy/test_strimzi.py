@@ -1,9 +1,10 @@
-"""Strimzi's manifests are what `optout topics create` would make."""
+"""Strimzi's manifests: the topics of `optout topics create`, users with the rights of acls.toml."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from types import ModuleType
 from typing import Any
 
@@ -56,3 +57,46 @@ def test_they_are_of_the_version_and_the_cluster_that_strimzi_looks_for(made: Mo
         for one in yaml.safe_load_all(text):
             assert one["apiVersion"] == "kafka.strimzi.io/v1"
             assert one["metadata"]["labels"]["strimzi.io/cluster"] == "main"
+
+
+def test_a_user_has_its_roles_rights_and_no_others(made: ModuleType) -> None:
+    roles = {
+        "match": {
+            "about": "reads and writes",
+            "topics": {"*": ["Describe"], "block-list.v1": ["Read", "Write"]},
+            "groups": {"match": ["Read"]},
+            "transactional_ids": {"match-*": ["Write"]},
+        }
+    }
+    [user] = made.users(ODD, "kafka", roles)
+    assert (user["kind"], user["metadata"]["name"]) == ("KafkaUser", "eu-optout-match")
+    assert user["spec"]["authentication"] == {"type": "scram-sha-512"}
+    assert [
+        (*one["resource"].values(), *one["operations"])
+        for one in user["spec"]["authorization"]["acls"]
+    ] == [
+        ("topic", "EU_optout-", "prefix", "Describe"),
+        ("topic", "EU_optout-block-list.v1", "literal", "Read", "Write"),
+        ("group", "EU_optout-match", "literal", "Read"),
+        ("transactionalId", "EU_optout-match-", "prefix", "Write"),
+    ]
+
+
+def test_without_a_prefix_all_is_kafkas_star(made: ModuleType) -> None:
+    assert made.named("*") == {"name": "*", "patternType": "literal"}
+
+
+def test_every_role_is_a_user_and_names_what_there_is(made: ModuleType) -> None:
+    settings = Settings(topic_prefix="optout.", partitions=12)
+    roles = tomllib.loads(made.ACLS.read_text("utf-8"))["kafka"]
+    topics = {plan.name for plan in plans(settings)}
+    users = list(made.users(settings, "kafka", roles))
+    assert [user["metadata"]["name"] for user in users] == [f"optout.{role}" for role in roles]
+    for user in users:
+        for acl in user["spec"]["authorization"]["acls"]:
+            resource = acl["resource"]
+            assert resource["type"] in ("topic", "group", "transactionalId")
+            assert resource["name"].startswith("optout.")
+            if (resource["type"], resource["patternType"]) == ("topic", "literal"):
+                assert resource["name"] in topics
+            assert set(acl["operations"]) <= {"Read", "Write", "Create", "Describe"}

@@ -99,6 +99,7 @@ class Runtime:
             group=f"{self.settings.topic_prefix}gate",
             topics=[self.topics.outbound_messages],
             stage=stage,
+            at_step=self._at_step,
         )
 
     async def wait_for_servers(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from processor.errors import BrokerUnavailable
 from processor.kafka.protocol import topic_id
 from processor.wire.blocks import MARK_HEADER
 
+_CONNECT_S = 1.0
 _FIRST_LOOK = 64  # offsets back from the end for the last record; transaction markers are between
 
 
@@ -33,18 +35,12 @@ class BlockListTopic:
     async def last_mark(self, partition: int) -> Mark:
         """The mark of the last committed record, ``NO_MARK`` where there is none."""
         async with self._reader(partition, "read_committed") as (reader, tp):
-            first = (await reader.beginning_offsets([tp]))[tp]
-            end = (await reader.end_offsets([tp]))[tp]
-            back = _FIRST_LOOK
-            while True:
-                start = max(first, end - back)
-                reader.seek(tp, start)
-                last = NO_MARK
-                async for record in _records(reader, tp, end):
-                    last = max(last, mark_of(record.headers))
-                if last is not NO_MARK or start == first:
-                    return last
-                back *= 16
+            return await _last_mark(reader, tp)
+
+    async def id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
+        """What ``id`` and ``last_mark`` say, by one connection."""
+        async with self._reader(partition, "read_committed") as (reader, tp):
+            return await topic_id(reader._client, self._topic), await _last_mark(reader, tp)
 
     async def entries(self, partition: int) -> AsyncIterator[list[tuple[str, bytes | None]]]:
         """Everything in a partition, oldest first, in batches of key and value.
@@ -73,14 +69,32 @@ class BlockListTopic:
             fetch_max_wait_ms=50,  # at the end there is nothing to wait for
         )
         tp = TopicPartition(self._topic, partition)
+        starting = asyncio.ensure_future(reader.start())
         try:
-            await reader.start()
+            await asyncio.shield(starting)
             reader.assign([tp])
             yield reader, tp
         except KafkaError as error:
             raise BrokerUnavailable(f"Kafka: {type(error).__name__} on {self._topic}") from error
         finally:
+            # Given up while it connects, aiokafka would leave that connection open.
+            await asyncio.wait([starting], timeout=_CONNECT_S)
             await reader.stop()
+
+
+async def _last_mark(reader: Any, tp: TopicPartition) -> Mark:
+    first = (await reader.beginning_offsets([tp]))[tp]
+    end = (await reader.end_offsets([tp]))[tp]
+    back = _FIRST_LOOK
+    while True:
+        start = max(first, end - back)
+        reader.seek(tp, start)
+        last = NO_MARK
+        async for record in _records(reader, tp, end):
+            last = max(last, mark_of(record.headers))
+        if last is not NO_MARK or start == first:
+            return last
+        back *= 16
 
 
 async def _records(reader: Any, tp: TopicPartition, end: int) -> AsyncIterator[Any]:

@@ -216,10 +216,7 @@ class Lane:
             tp: await self._unless_stopped(self._kafka(self._consumer.committed(tp), _START_S))
             for tp in self._sources
         }
-        first = {
-            tp: await self._unless_stopped(self._first_offset(tp)) if offset is None else offset
-            for tp, offset in committed.items()
-        }
+        first = await self._unless_stopped(self._kafka(self._first_offsets(committed), _START_S))
         self._at_step("recover")
         await self._unless_stopped(
             self._stage.recover({tp.topic: offset for tp, offset in first.items()})
@@ -237,9 +234,13 @@ class Lane:
             },
         )
 
-    async def _first_offset(self, tp: TopicPartition) -> int:
+    async def _first_offsets(
+        self, committed: Mapping[TopicPartition, int | None]
+    ) -> dict[TopicPartition, int]:
         # Never committed: from the beginning, where the group must not lose what waits for it.
-        return int((await self._consumer.beginning_offsets([tp]))[tp])
+        fresh = [tp for tp, offset in committed.items() if offset is None]
+        begins = await self._consumer.beginning_offsets(fresh) if fresh else {}
+        return {tp: begins[tp] if done is None else done for tp, done in committed.items()}
 
     async def _work(self) -> None:
         self._doing = "running"
@@ -302,7 +303,7 @@ class Lane:
             self._at_step("emit")
             await out.send()
             self._at_step("last_look")
-            if not await self._stage.last_look():
+            if not await self._unless_stopped(self._stage.last_look()):
                 await producer.abort_transaction()
                 self._in_transaction = False
                 return False

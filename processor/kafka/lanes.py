@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 _REBALANCE_MS = 30_000
 _IDLE_MS = 24 * 3_600_000  # lanes may wait long for Redis; the watchdog is our own
 _LET_GO_S = 20.0
+_HEARTBEAT_MS = 250  # at most: it is how members hear of a rebalance, which waits for the last
+_FETCH_WAIT_MS = 100  # what a lane asks while it is taken stands in line behind a fetch
 _METADATA_MS = 30_000  # until a topic that was given more partitions is noticed
 _LAG_S = 10.0
 _REJOIN_S = (0.5, 10.0)
@@ -119,10 +121,11 @@ class Lanes:
             # Round robin would part p of one source from p of another.
             partition_assignment_strategy=(RangePartitionAssignor,),
             session_timeout_ms=round(1000 * self._settings.session_timeout_s),
-            heartbeat_interval_ms=round(100 * self._settings.session_timeout_s),
+            heartbeat_interval_ms=min(_HEARTBEAT_MS, round(100 * self._settings.session_timeout_s)),
             rebalance_timeout_ms=_REBALANCE_MS,
             max_poll_interval_ms=_IDLE_MS,
             max_partition_fetch_bytes=self._settings.fetch_bytes,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
             metadata_max_age_ms=_METADATA_MS,
         )
         consumer.subscribe(self._topics, listener=_Listener(self, consumer))
@@ -143,6 +146,8 @@ class Lanes:
     async def let_go(self) -> None:
         """End every lane: finish and commit what is in hand, abort what cannot finish."""
         lanes, self._lanes = list(self._lanes.values()), {}
+        if lanes:
+            self.at_step("letting_go")
         for lane, _ in lanes:
             lane.stop()
         if lanes:

@@ -63,7 +63,8 @@ class ServicesTopic:
             end = (await reader.end_offsets([self._tp]))[self._tp]
             changed: dict[str, Service | None] = {}
             while True:
-                found = await reader.getmany(self._tp, timeout_ms=500)
+                wait_ms = 500 if self._loaded.is_set() else 50  # lanes wait for the first look
+                found = await reader.getmany(self._tp, timeout_ms=wait_ms)
                 changed |= _services_of(found.get(self._tp, ()))
                 if await reader.position(self._tp) >= end:
                     # At the start all at once: a directory is made whole each time.

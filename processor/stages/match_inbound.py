@@ -79,7 +79,7 @@ class MatchInbound:
     async def claim(self) -> None:
         """Take the block list's partition with a new epoch; see ``Stage``."""
         await self._services.wait_loaded()
-        last = await self._block_list.last_mark(self._partition)
+        self._topic_id, last = await self._block_list.id_and_last_mark(self._partition)
         meta = await self._store.claim(
             self._partition, at_least=max(self._epoch, last.epoch, self._mark.epoch)
         )
@@ -91,7 +91,6 @@ class MatchInbound:
         self._epoch = meta.epoch
         self._counter = 2  # undo takes the first mark, a rebuild the second
         self._mark = meta.mark
-        self._topic_id = await self._block_list.id()
         self._whole = meta.ready == self._topic_id and meta.mark >= last
 
     async def recover(self, committed: Mapping[str, int]) -> None:

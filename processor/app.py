@@ -141,7 +141,11 @@ class Runtime:
 
     def unready(self) -> list[str]:
         """Why this worker is not ready; empty where it is."""
-        reasons = [f"{role}: no member" for role, lanes in self.lanes.items() if not lanes.joined]
+        reasons = [
+            f"{role}: {lanes.failed or 'no member'}"
+            for role, lanes in self.lanes.items()
+            if not lanes.joined
+        ]
         reasons += [f"{role}: {lanes.unfit}" for role, lanes in self.lanes.items() if lanes.unfit]
         return reasons + [
             f"{role} {state.partition}: {state.doing}"

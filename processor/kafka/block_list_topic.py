@@ -13,10 +13,11 @@ from aiokafka.errors import KafkaError
 from processor.config import Settings
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import BrokerUnavailable
+from processor.kafka.failures import in_words
 from processor.kafka.protocol import topic_id
 from processor.wire.blocks import MARK_HEADER
 
-_CONNECT_S = 1.0
+_CONNECT_S = 5.0
 _FIRST_LOOK = 64  # offsets back from the end for the last record; transaction markers are between
 
 
@@ -75,7 +76,7 @@ class BlockListTopic:
             reader.assign([tp])
             yield reader, tp
         except KafkaError as error:
-            raise BrokerUnavailable(f"Kafka: {type(error).__name__} on {self._topic}") from error
+            raise BrokerUnavailable(f"{in_words(error)} ({self._topic})") from error
         finally:
             # Given up while it connects, aiokafka would leave that connection open.
             await asyncio.wait([starting], timeout=_CONNECT_S)

@@ -21,6 +21,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, Fenced, RetryableError
+from processor.kafka.failures import in_words
 from processor.kafka.flood import Flood
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ _BACKOFF_S = (0.05, 5.0)  # first, longest
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
 
-Headers = list[tuple[str, bytes]]  # a list: aiokafka's record builder takes nothing else
+Headers = list[tuple[str, bytes | None]]  # a list: aiokafka's record builder takes nothing else
 
 
 class Stage(Protocol):
@@ -96,10 +97,18 @@ class Output:
     async def send(self) -> None:
         """Send everything, and await the fate of every batch: a failed one fails no commit."""
         fates = []
-        for topic, builder in (*self._full, *self._open.items()):
-            builder.close()
-            fates.append(await self._producer.send_batch(builder, topic, partition=self._partition))
-        await asyncio.gather(*fates)
+        try:
+            for topic, builder in (*self._full, *self._open.items()):
+                builder.close()
+                fate = await self._producer.send_batch(builder, topic, partition=self._partition)
+                fates.append(fate)
+            await asyncio.gather(*fates)
+        except KafkaError:
+            # What failed the transaction is what it ended with; a batch may only have followed.
+            ended = self._producer._txn_manager._transaction_waiter
+            if ended.done():
+                ended.result()
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +272,12 @@ class Lane:
             await self._commit(None)
 
     async def _next_records(self) -> Mapping[TopicPartition, list[Any]]:
-        found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
-            *self._sources, timeout_ms=_POLL_MS, max_records=self._settings.batch_records
-        )
+        try:
+            found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
+                *self._sources, timeout_ms=_POLL_MS, max_records=self._settings.batch_records
+            )
+        except KafkaError as error:
+            raise BrokerUnavailable(in_words(error)) from error
         return {tp: records for tp, records in found.items() if records}
 
     async def _batch(self, found: Mapping[TopicPartition, list[Any]]) -> None:
@@ -344,7 +356,7 @@ class Lane:
             # aiokafka's producer after it was fenced: its state is final.
             raise Fenced("the producer was fenced before") from error
         except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
+            raise BrokerUnavailable(in_words(error)) from error
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Await work, or give it up as soon as the lane is asked to stop.

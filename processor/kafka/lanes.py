@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.errors import Fenced
+from processor.kafka.failures import in_words
 from processor.kafka.lane import Lane, LaneState, Stage
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Lanes:
         self._consumer: Any = None
         self._caught_up_at: dict[int, float] = {}  # partition to monotonic seconds
         self.joined = False
+        self.failed: str | None = None  # why it is no member, where it tried
         self.unfit: str | None = None  # why no lane may work, until the process is started anew
 
     async def stuck(self, after_s: float) -> list[LaneState]:
@@ -96,9 +98,8 @@ class Lanes:
             try:
                 await self._be_member()
             except Exception as error:
-                logger.warning(
-                    "group.failed", extra={"group": self._group, "why": type(error).__name__}
-                )
+                self.failed = in_words(error)
+                logger.warning("group.failed", extra={"group": self._group, "why": self.failed})
             if time.monotonic() - began > 60:
                 wait_s = _REJOIN_S[0]
             with contextlib.suppress(TimeoutError):
@@ -131,7 +132,7 @@ class Lanes:
         consumer.subscribe(self._topics, listener=_Listener(self, consumer))
         try:
             await consumer.start()
-            self._consumer, self.joined = consumer, True
+            self._consumer, self.joined, self.failed = consumer, True, None
             waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self._rejoin)]
             try:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

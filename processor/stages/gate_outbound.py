@@ -14,7 +14,7 @@ from processor.core.messages import bare_number, channel_group_of, list_key
 from processor.errors import StoreUnavailable
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.services_topic import ServicesTopic
-from processor.stages.records import Puts, placed, read_all, to_dead_letters
+from processor.stages.records import Headers, Puts, placed, read_all, to_dead_letters
 from processor.stores.block_list import BlockListStore, Snapshot
 from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
@@ -93,9 +93,10 @@ class GateOutbound:
         refused = self._refusals(sends, found.values)
         self._judged = _Judged(keys, sends, refused, found.meta.mark)
         mark = (wire_blocks.MARK_HEADER, str(found.meta.mark).encode())
-        allowed, put, only_mark = self._topics.allowed_sends, out.put, [mark]
+        allowed, put = self._topics.allowed_sends, out.put
+        only_mark: Headers = [mark]
         for index, (record, _) in enumerate(judged):
-            headers = [*record.headers, mark] if record.headers else only_mark
+            headers: Headers = [*record.headers, mark] if record.headers else only_mark
             if index not in refused:
                 put(allowed, record.key, record.value, headers)
                 continue

@@ -25,7 +25,7 @@ from processor.core.services import Directory, Handling
 from processor.errors import ListLost
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.services_topic import ServicesTopic
-from processor.stages.records import Puts, Read, placed, read_all, to_dead_letters
+from processor.stages.records import Headers, Puts, Read, placed, read_all, to_dead_letters
 from processor.stores.block_list import BatchWrite, BlockListStore, Meta
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands, events, inbound_messages
@@ -219,7 +219,7 @@ class MatchInbound:
     def _emit(self, folded: Folded, out: Puts) -> None:
         for event in folded.events:
             out.put(*self._record(event))
-        header = [(wire_blocks.MARK_HEADER, str(self._mark).encode())]
+        header: Headers = [(wire_blocks.MARK_HEADER, str(self._mark).encode())]
         for key, blocks in folded.changed.items():
             out.put(
                 self._topics.block_list, key.encode(), wire_blocks.write_entry(key, blocks), header

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -17,6 +17,7 @@ from processor.kafka.failures import in_words
 from processor.kafka.protocol import topic_id
 from processor.wire.blocks import MARK_HEADER
 
+_T = TypeVar("_T")
 _CONNECT_S = 5.0
 _FIRST_LOOK = 64  # offsets back from the end for the last record; transaction markers are between
 
@@ -30,16 +31,21 @@ class BlockListTopic:
 
     async def id(self) -> str:
         """The topic's id: another one under the same name means that the list is lost."""
-        async with self._reader(0, "read_committed") as (reader, _):
-            return await topic_id(reader._client, self._topic)
+        return await _to_its_end(self._id())
 
     async def last_mark(self, partition: int) -> Mark:
         """The mark of the last committed record, ``NO_MARK`` where there is none."""
-        async with self._reader(partition, "read_committed") as (reader, tp):
-            return await _last_mark(reader, tp)
+        return (await self.id_and_last_mark(partition))[1]
 
     async def id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
         """What ``id`` and ``last_mark`` say, by one connection."""
+        return await _to_its_end(self._id_and_last_mark(partition))
+
+    async def _id(self) -> str:
+        async with self._reader(0, "read_committed") as (reader, _):
+            return await topic_id(reader._client, self._topic)
+
+    async def _id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
         async with self._reader(partition, "read_committed") as (reader, tp):
             return await topic_id(reader._client, self._topic), await _last_mark(reader, tp)
 
@@ -70,17 +76,26 @@ class BlockListTopic:
             fetch_max_wait_ms=50,  # at the end there is nothing to wait for
         )
         tp = TopicPartition(self._topic, partition)
-        starting = asyncio.ensure_future(reader.start())
         try:
-            await asyncio.shield(starting)
+            await _to_its_end(reader.start())
             reader.assign([tp])
             yield reader, tp
         except KafkaError as error:
             raise BrokerUnavailable(f"{in_words(error)} ({self._topic})") from error
         finally:
-            # Given up while it connects, aiokafka would leave that connection open.
-            await asyncio.wait([starting], timeout=_CONNECT_S)
             await reader.stop()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
+    """Await short work; given up, it still ends: aiokafka leaves a half-made connection open."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_CONNECT_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 async def _last_mark(reader: Any, tp: TopicPartition) -> Mark:

@@ -2,11 +2,12 @@
 
 PYTHON ?= python3
 ARGS ?=
+EXAMPLES ?= 5000
 BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-api soak lint schemas manifests lock clean
+.PHONY: help run test fuzz bench bench-api soak lint schemas manifests lock clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +17,9 @@ run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until C
 
 test: .venv/made  ## every test, with a broker and a Redis beside them
 	$(STACK) $(BIN)/python -m pytest $(ARGS)
+
+fuzz: .venv/made  ## search for input that breaks readers and rules; EXAMPLES=50000 a test for hours
+	OPTOUT_HYPOTHESIS=$(EXAMPLES) $(BIN)/python -m pytest tests/property $(ARGS)
 
 bench: .venv/made  ## throughput and latency on this machine
 	$(STACK) $(BIN)/python -m tests.bench $(ARGS)

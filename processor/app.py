@@ -149,6 +149,7 @@ class Runtime:
             topics=[self.topics.outbound_messages],
             stage=stage,
             metrics=LaneMetrics(self.metrics, "gate"),
+            at_step=self._at_step,
         )
 
     async def wait_for_servers(self) -> None:
@@ -180,7 +181,7 @@ class Runtime:
         reasons = [self._redis_unfit] if self._redis_unfit else []
         for role, lanes in self.lanes.items():
             if not lanes.joined:
-                reasons.append(f"{role}: no member")
+                reasons.append(f"{role}: {lanes.failed or 'no member'}")
             elif lanes.unheard:
                 reasons.append(f"{role}: Kafka does not answer")
         reasons += [f"{role}: {lanes.unfit}" for role, lanes in self.lanes.items() if lanes.unfit]

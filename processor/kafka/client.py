@@ -22,9 +22,9 @@ class Outgoing:
     """A record to write; its key decides the partition."""
 
     topic: str
-    key: bytes
-    value: bytes
-    headers: Sequence[tuple[str, bytes]] = ()
+    key: bytes | None  # None only of a record that came so, and is sent back
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class Writer:
@@ -40,7 +40,7 @@ class Writer:
             record.topic,
             record.value,
             key=record.key,
-            partition=partition_of(record.key, self._partitions),
+            partition=partition_of(record.key or b"", self._partitions),
             headers=list(record.headers),
         )
 

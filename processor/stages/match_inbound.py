@@ -28,7 +28,7 @@ from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import MatchMetrics
-from processor.stages.records import Puts, Read, placed, read_all, to_dead_letters
+from processor.stages.records import Headers, Puts, Read, placed, read_all, to_dead_letters
 from processor.stages.tracing import Traces
 from processor.stores.block_list import BatchWrite, BlockListStore, Meta
 from processor.wire import blocks as wire_blocks
@@ -96,7 +96,7 @@ class MatchInbound:
         self._waits_for = "the configuration is being read"
         await self._services.wait_loaded()
         self._waits_for = None
-        last = await self._block_list.last_mark(self._partition)
+        self._topic_id, last = await self._block_list.id_and_last_mark(self._partition)
         meta = await self._store.claim(
             self._partition, at_least=max(self._epoch, last.epoch, self._mark.epoch)
         )
@@ -108,7 +108,6 @@ class MatchInbound:
         self._epoch = meta.epoch
         self._counter = 2  # undo takes the first mark, a rebuild the second
         self._mark = meta.mark
-        self._topic_id = await self._block_list.id()
         self._whole = meta.ready == self._topic_id and meta.mark >= last
 
     async def recover(self, committed: Mapping[str, int]) -> None:
@@ -263,7 +262,7 @@ class MatchInbound:
                 if isinstance(event, OptOutNotification):
                     matched.append(event)
         self._matched = matched
-        header = [(wire_blocks.MARK_HEADER, str(self._mark).encode())]
+        header: Headers = [(wire_blocks.MARK_HEADER, str(self._mark).encode())]
         for key, blocks in folded.changed.items():
             out.put(
                 self._topics.block_list, key.encode(), wire_blocks.write_entry(key, blocks), header

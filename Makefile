@@ -6,7 +6,7 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint schemas lock clean
+.PHONY: help run test chaos bench lint schemas lock clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,9 @@ run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until C
 
 test: .venv/made  ## every test, with a broker and a Redis beside them
 	$(STACK) $(BIN)/python -m pytest $(ARGS)
+
+chaos: .venv/made  ## faults under load, then every event checked; ARGS="--seconds 600 --seed 7"
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: .venv/made  ## throughput and latency on this machine
 	$(STACK) $(BIN)/python -m tests.bench $(ARGS)

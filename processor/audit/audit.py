@@ -10,7 +10,8 @@ from aiokafka import TopicPartition
 from redis.exceptions import RedisError
 
 from processor.audit import records
-from processor.audit.history import Pools, check, check_redis
+from processor.audit.check import check, check_redis
+from processor.audit.history import Pools
 from processor.audit.records import Block, Partition, packed_blocks
 from processor.audit.report import Findings, Report
 from processor.config import Settings
@@ -49,7 +50,7 @@ async def audit(
         since_ms: check only records written from this time on, UTC; None: from the beginning.
         until_ms: and only up to this one.
         with_redis: whether Redis is read, too.
-        skew_ms: by how much the clocks of those who write sends may be ahead of the broker's.
+        skew_ms: by how much the clocks of those who write records may differ.
         partitions: which; all of them if None.
 
     Raises:
@@ -58,9 +59,10 @@ async def audit(
     """
     findings = Findings()
     pools = await _pools(settings)
+    dedupe_ms = 3_600_000 * settings.dedupe_hours
     for number in range(settings.partitions) if partitions is None else partitions:
         partition = await _read(settings, number, since_ms, until_ms, findings)
-        check(partition, pools, findings, skew_ms=skew_ms)
+        check(partition, pools, findings, skew_ms=skew_ms, dedupe_ms=dedupe_ms)
         if with_redis:
             await _hold_redis(settings, partition, findings)
     return Report(dict(findings.counts), tuple(findings.violations))

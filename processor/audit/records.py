@@ -24,6 +24,8 @@ SERVICES = "messaging-services.v1"
 _LETTER_HEADER = "__connect.errors."
 _SCOPES = {"a": "account", "m": "service", "s": "sender", "c": "sender"}  # in Redis
 
+_RESERVED = frozenset({"stop", "start", "unstop", "help"})
+
 Headers = Iterable[tuple[str, bytes]]
 
 
@@ -70,7 +72,7 @@ class Message(Record):
     """An inbound message."""
 
     said: int  # hash of account, addresses and body
-    is_stop: bool  # bare `stop` to a number: every configuration matches it (R7)
+    is_reserved: bool  # a bare word, to a number, that every configuration matches (R7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,7 @@ class Partition:
     commands: list[Command] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    notified: set[str] = field(default_factory=set)  # ids of messages that have a notification
     replies: list[Reply] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
@@ -269,7 +272,7 @@ def _message(record: Any, fields: Mapping[str, Any]) -> Message:
         record.timestamp,
         _key(fields["from"]),
         _said(fields),
-        fields["to"].startswith("+") and fields["body"].strip().lower() == "stop",
+        fields["to"].startswith(("+", "rcs:")) and fields["body"].strip().lower() in _RESERVED,
     )
 
 
@@ -410,13 +413,17 @@ def _add(partition: Partition, topic: str, record: Any) -> None:
         return
     fields = fields_of(record.value)
     if topic == INBOUND:
-        partition.messages.append(_message(record, fields))
+        message = _message(record, fields)
+        # Notifications are read before: a message that has none, and needs none, is left out.
+        if message.is_reserved or message.id in partition.notified:
+            partition.messages.append(message)
     elif topic == OUTBOUND:
         partition.sends.append(_send(record, fields))
     elif topic == COMMANDS:
         partition.commands.append(_command(record, fields))
     elif topic == NOTIFICATIONS:
         partition.notifications.append(_notification(record, fields))
+        partition.notified.add(fields["message_sid"])
     elif topic == REPLIES:
         partition.replies.append(_reply(record, fields))
     elif topic == ALLOWED:

@@ -16,6 +16,7 @@ from tests.chaos.plan import make_plan
 from tests.chaos.run import Options, Outcome, run
 
 _SHOWN = 20
+_STALLS = 8
 
 
 def main() -> int:
@@ -54,11 +55,11 @@ def main() -> int:
         directory = told.keep or Path(scratch)
         directory.mkdir(parents=True, exist_ok=True)
         outcome = asyncio.run(run(options, directory, say))
-    print("\n".join(summary(outcome)))
+    print("\n".join(summary(outcome, began)))
     return 1 if outcome.violations else 0
 
 
-def summary(outcome: Outcome) -> list[str]:
+def summary(outcome: Outcome, began: float) -> list[str]:
     """What a run found, line by line."""
     suffered, counts, took_s = outcome.suffered, outcome.counts, outcome.took_s
     lines = [f"seed {outcome.options.seed}, {took_s:.0f} s", "faults survived:"]
@@ -80,6 +81,13 @@ def summary(outcome: Outcome) -> list[str]:
     lines += [f"  {what}" for what in outcome.ended_by_themselves]
     lines += [f"longest stall of a partition: {outcome.longest_stall_s:.1f} s"]
     lines += [f"outside of broker and Redis outages: {outcome.longest_stall_outside_s:.1f} s"]
+    outages = suffered.outages
+    worst = sorted(outcome.stalls, key=lambda stall: -stall.outside(outages))[:_STALLS]
+    lines += [
+        f"  {stall.what} in partition {stall.partition}, {stall.began - began:.1f} to "
+        f"{stall.ended - began:.1f} s, {stall.outside(outages):.1f} s of it outside"
+        for stall in worst
+    ]
     return lines
 
 

@@ -23,6 +23,7 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.block_list_topic import BlockListTopic
+from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.lane import LaneState
 from processor.kafka.lanes import Lanes
 from processor.kafka.services_topic import ServicesTopic
@@ -56,6 +57,11 @@ class Runtime:
         self.store = block_list_store(settings, self.redis)
         self.services = ServicesTopic(settings, self.topics.messaging_services)
         self.block_list = BlockListTopic(settings, self.topics.block_list)
+        self.handled = HandledTopics(
+            settings,
+            notifications=self.topics.opt_out_notifications,
+            commands=self.topics.consent_commands,
+        )
         self._at_step = at_step
         makers = {"match": self._match_lanes, "gate": self._gate_lanes}
         self.lanes: dict[str, Lanes] = {role: makers[role]() for role in settings.roles}
@@ -70,6 +76,7 @@ class Runtime:
                 store=self.store,
                 block_list=self.block_list,
                 services=self.services,
+                handled=self.handled,
                 at_step=self._at_step,
             )
 

@@ -24,6 +24,7 @@ from processor.core.messages import ConsentCommand, Scope, SenderType, bare_numb
 from processor.core.services import Directory, Handling
 from processor.errors import ListLost
 from processor.kafka.block_list_topic import BlockListTopic
+from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.services_topic import ServicesTopic
 from processor.stages.records import Puts, Read, placed, read_all, to_dead_letters
 from processor.stores.block_list import BatchWrite, BlockListStore, Meta
@@ -51,6 +52,7 @@ class MatchInbound:
         store: BlockListStore,
         block_list: BlockListTopic,
         services: ServicesTopic,
+        handled: HandledTopics,
         at_step: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._partition = partition
@@ -60,6 +62,7 @@ class MatchInbound:
         self._store = store
         self._block_list = block_list
         self._services = services
+        self._handled = handled
         self._at_step = at_step
         self._read: Read[InboundMessage | ConsentCommand] = {
             topics.inbound_messages: inbound_messages.read,
@@ -90,9 +93,12 @@ class MatchInbound:
             )
         self._epoch = meta.epoch
         self._counter = 2  # undo takes the first mark, a rebuild the second
-        self._mark = meta.mark
         self._topic_id = await self._block_list.id()
-        self._whole = meta.ready == self._topic_id and meta.mark >= last
+        known = max(
+            last, self._mark
+        )  # a batch may have changed no entry, and noted ids all the same
+        self._whole = meta.ready == self._topic_id and meta.mark >= known
+        self._mark = meta.mark
 
     async def recover(self, committed: Mapping[str, int]) -> None:
         """Undo what the last owner did not commit, rebuild what is not whole; see ``Stage``."""
@@ -101,9 +107,9 @@ class MatchInbound:
             self._mark = undone
             logger.info("batch.undone", extra={"partition": self._partition})
         if not self._whole:
-            await self._rebuild()
+            await self._rebuild(committed)
 
-    async def _rebuild(self) -> None:
+    async def _rebuild(self, committed: Mapping[str, int]) -> None:
         began, count = time.monotonic(), 0
         await self._store.begin_rebuild(self._partition, self._epoch)
         async for batch in self._block_list.entries(self._partition):
@@ -113,6 +119,7 @@ class MatchInbound:
             }
             await self._store.add_rebuilt(self._partition, self._epoch, entries)
             count += len(batch)
+        remembered = await self._remember(committed)
         self._at_step("rebuilding")
         self._mark = Mark(self._epoch, 2)
         await self._store.finish_rebuild(
@@ -128,9 +135,18 @@ class MatchInbound:
             extra={
                 "partition": self._partition,
                 "records": count,
+                "ids": remembered,
                 "took_ms": round(1000 * (time.monotonic() - began)),
             },
         )
+
+    async def _remember(self, committed: Mapping[str, int]) -> int:
+        """Learn anew what was handled: a START delivered again must not lift a later STOP (R22)."""
+        count = 0
+        async for left_ms in self._handled.recent(self._partition, committed):
+            await self._store.remember(self._partition, self._epoch, left_ms)
+            count += len(left_ms)
+        return count
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Classify, fold, write Redis, then put out the events; see ``Stage``."""

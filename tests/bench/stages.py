@@ -131,6 +131,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     store=runtime.store,
                     block_list=runtime.block_list,
                     services=runtime.services,
+                    handled=runtime.handled,
                 )
 
         case "gate":

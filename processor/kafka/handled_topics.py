@@ -51,18 +51,18 @@ class HandledTopics:
     async def _since(
         self, partition: int, since_ms: int, committed: Mapping[str, int]
     ) -> AsyncIterator[tuple[str, int]]:
-        settings, places = self._settings, [partition]
         async for record in read_whole(
-            settings, self._notifications, partitions=places, since_ms=since_ms
+            self._settings,
+            self._notifications,
+            self._commands,
+            partitions=[partition],
+            since_ms=since_ms,
         ):
-            yield orjson.loads(record.value)["message_sid"], record.timestamp
-        async for record in read_whole(
-            settings, self._commands, partitions=places, since_ms=since_ms
-        ):
-            if record.offset >= committed.get(self._commands, 0):
-                continue
-            # What went to the dead letters was not handled: it may come again, mended.
-            with suppress(ValidationError):
-                command = consent_commands.read(record.value or b"")
-                if record.key == command.recipient.encode():
-                    yield command_id(command.command_id), record.timestamp
+            if record.topic == self._notifications:
+                yield orjson.loads(record.value)["message_sid"], record.timestamp
+            elif record.offset < committed.get(self._commands, 0):
+                # What went to the dead letters was not handled: it may come again, mended.
+                with suppress(ValidationError):
+                    command = consent_commands.read(record.value or b"")
+                    if record.key == command.recipient.encode():
+                        yield command_id(command.command_id), record.timestamp

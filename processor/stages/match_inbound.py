@@ -94,9 +94,8 @@ class MatchInbound:
         self._epoch = meta.epoch
         self._counter = 2  # undo takes the first mark, a rebuild the second
         self._topic_id = await self._block_list.id()
-        known = max(
-            last, self._mark
-        )  # a batch may have changed no entry, and noted ids all the same
+        # Ours, too: a batch that changed no entry left no record there, and noted ids all the same.
+        known = max(last, self._mark)
         self._whole = meta.ready == self._topic_id and meta.mark >= known
         self._mark = meta.mark
 

@@ -30,7 +30,7 @@ _START_S = 30.0  # to take a partition's producer over, a predecessor's open tra
 _COMMIT_S = 15.0  # below the broker's own time-out of a transaction
 _TRANSACTION_TIMEOUT_MS = 20_000
 _POLL_MS = 500
-_BACKOFF_S = (0.05, 5.0)  # first, longest
+_BACKOFF_S = (0.05, 2.0)  # first, longest
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
 

@@ -70,13 +70,13 @@ def summary(outcome: Outcome, began: float) -> list[str]:
     lines += [f"  {count:>9,}  {name.replace('_', ' ')}" for name, count in sorted(counts.items())]
     lines += [f"  {outcome.compared:>9,}  events compared with the model"]
     lines += [f"  {outcome.written:>9,}  records written; {outcome.unknown} perhaps"]
+    lines += [f"  {outcome.redelivered:>9,}  of them delivered again"]
     lines += [f"  {outcome.written / took_s:>9,.0f}  records a second"]
     found = Counter({kind: len(ones) for kind, ones in outcome.violations.items()})
     lines += ["violations:"]
     for kind in ("leak", "lost", "duplicated", "reordered", "contradictory", "differs", "model"):
         lines += [f"  {found[kind]:>6}  {kind}"]
         lines += [f"          {what}" for what in outcome.violations.get(kind, ())[:_SHOWN]]
-    lines += [f"redeliveries handled again, as Redis had forgotten them: {outcome.excused}"]
     lines += [f"workers that ended by themselves: {len(outcome.ended_by_themselves)}"]
     lines += [f"  {what}" for what in outcome.ended_by_themselves]
     lines += [f"longest stall of a partition: {outcome.longest_stall_s:.1f} s"]

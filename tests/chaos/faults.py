@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos.clock import Clock, libfaketime
 from tests.chaos.fleet import Fleet
-from tests.chaos.plan import FORGETFUL, OUTAGES, Fault
+from tests.chaos.plan import OUTAGES, Fault
 from tests.chaos.servers import SLOTS, Servers
 
 _FEWEST = 2
@@ -26,7 +26,6 @@ class Suffered:
     by_kind: Counter[str] = field(default_factory=Counter)
     not_done: Counter[str] = field(default_factory=Counter)
     outages: list[tuple[float, float]] = field(default_factory=list)
-    forgetful: list[tuple[float, float]] = field(default_factory=list)
 
 
 class Faults:
@@ -73,8 +72,6 @@ class Faults:
         self.suffered.by_kind[fault.kind] += 1
         if fault.kind in OUTAGES:
             self.suffered.outages.append(span)
-        if fault.kind in FORGETFUL:
-            self.suffered.forgetful.append(span)
 
     async def _do(self, fault: Fault) -> None:
         servers, hold_s = self._servers, fault.hold_s

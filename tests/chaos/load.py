@@ -43,7 +43,7 @@ class Load:
         self._out: Writer | None = None
         self.watch = Watch(settings, self._send_at_once)
         self.written: dict[str, Written] = {}
-        self.redelivered: list[tuple[frozenset[str], float, float]] = []  # ids, first, last time
+        self.redelivered = 0
         self.unknown = 0  # records that may have been written, or not
 
     def stop(self) -> None:
@@ -82,14 +82,13 @@ class Load:
 
     async def _redeliver(self) -> None:
         """A carrier delivers a STOP again, after the recipient came back (R22)."""
-        began = time.monotonic()
         stop, start = self._traffic.conversation("STOP", "START")
         await self._write(stop)
         await self._write(start)
         await asyncio.sleep(self._random.uniform(*_REDELIVERED_AFTER_S))
         if self._out:
             await self._write(stop, again=True)
-        self.redelivered.append((frozenset((stop.id, start.id)), began, time.monotonic()))
+            self.redelivered += 1
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -64,13 +64,11 @@ def tell(messages: Sequence[Mapping[str, Any]]) -> Story:
     return story
 
 
-async def deviations(
-    settings: Settings, written: Mapping[str, Written]
-) -> tuple[Sequence[tuple[str, frozenset[str]]], int]:
+async def deviations(settings: Settings, written: Mapping[str, Written]) -> tuple[list[str], int]:
     """What did not come of what was written as it must have.
 
     Returns:
-        Each deviation with the ids it is about, and how many events were compared.
+        Each deviation, and how many events were compared.
     """
     topics = Topics.under(settings.topic_prefix)
     texts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
@@ -92,12 +90,12 @@ async def deviations(
         for topic in (topics.allowed_sends, topics.message_statuses)
         for fields in await _values(settings, topic)
     }
-    wrong: list[tuple[str, frozenset[str]]] = []
+    wrong: list[str] = []
     for one in written.values():
         if one.record.topic == topics.outbound_messages and one.id not in judged:
-            wrong.append((f"send {one.id} has no verdict", frozenset((one.id,))))
+            wrong.append(f"send {one.id} has no verdict")
         if one.record.topic == topics.inbound_messages and one.id not in there:
-            wrong.append((f"message {one.id} was written and is gone", frozenset((one.id,))))
+            wrong.append(f"message {one.id} was written and is gone")
     compared = 0
     for recipient in texts.keys() | found.keys():
         told, seen = tell(texts[recipient]), found[recipient]
@@ -117,12 +115,9 @@ async def _values(settings: Settings, topic: str) -> list[dict[str, Any]]:
     return [orjson.loads(record.value) async for record in read_whole(settings, topic)]
 
 
-def _difference(
-    name: str, must: Sequence[tuple[Any, ...]], was: Sequence[tuple[Any, ...]]
-) -> tuple[str, frozenset[str]]:
+def _difference(name: str, must: Sequence[tuple[Any, ...]], was: Sequence[tuple[Any, ...]]) -> str:
     at = next(
         (index for index, pair in enumerate(zip(must, was, strict=False)) if pair[0] != pair[1]),
         min(len(must), len(was)),
     )
-    ids = frozenset(one[0] for one in (*must, *was))
-    return f"{name} of one recipient, at {at}: {must[at:][:3]} became {was[at:][:3]}", ids
+    return f"{name} of one recipient, at {at}: {must[at:][:3]} became {was[at:][:3]}"

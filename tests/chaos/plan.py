@@ -22,14 +22,6 @@ SERVER_FAULTS = (
     "clock of a worker stepped",
     "clock of Redis stepped",
 )
-FORGETFUL = frozenset(
-    {
-        "Redis emptied",
-        "Redis restarted empty",
-        "replica promoted, last writes missing",
-        "Redis restarted from an old snapshot",
-    }
-)
 # Nothing can be judged or answered meanwhile, whatever a worker does.
 OUTAGES = frozenset(
     {

@@ -27,7 +27,6 @@ from tests.chaos.watch import Stall
 from tests.installation import Installation, until
 
 _WARM_UP_S = 3.0
-_REMEMBERED_S = 60.0  # a Redis that forgets so long after a redelivery has nothing to do with it
 _LONGEST_S = 8.0  # of a fault, in a run of every kind once
 
 
@@ -53,12 +52,12 @@ class Outcome:
     took_s: float
     suffered: Suffered
     written: int
-    unknown: int
+    unknown: int  # whether they were written
+    redelivered: int
     seen: Mapping[str, int]  # records by topic, while it ran
     counts: Mapping[str, int]  # of the audit
     compared: int
     violations: Mapping[str, Sequence[str]]  # kind to each
-    excused: int  # of redeliveries across a Redis that forgot
     ended_by_themselves: Sequence[str]
     stalls: Sequence[Stall]
 
@@ -121,47 +120,23 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
         )
         report = await audit(settings, skew_ms=skew_ms)
         wrong, compared = await deviations(settings, load.written)
-    violations: dict[str, list[str]] = {}
-    excused = 0
-    found = [
-        *((one.kind, f"{one.where}: {one.what}", _ids_in(one.where)) for one in report.violations),
-        *(("model", what, ids) for what, ids in wrong),
-    ]
-    forgotten = _forgotten(load, faults.suffered)
-    for kind, what, ids in found:
-        if ids & forgotten:
-            excused += 1
-        else:
-            violations.setdefault(kind, []).append(what)
+    violations: dict[str, list[str]] = {"model": wrong} if wrong else {}
+    for one in report.violations:
+        violations.setdefault(one.kind, []).append(f"{one.where}: {one.what}")
     return Outcome(
         options,
         took_s,
         faults.suffered,
         len(load.written),
         load.unknown,
+        load.redelivered,
         Counter(load.watch.seen),
         report.counts,
         compared,
         violations,
-        excused,
         fleet.ended_by_themselves,
         load.watch.stalls,
     )
-
-
-def _ids_in(where: str) -> frozenset[str]:
-    """The ids in the place of a violation; a change's is its cause's and the place it changed."""
-    return frozenset(word.partition(".")[0] for word in where.replace(",", " ").split())
-
-
-def _forgotten(load: Load, suffered: Suffered) -> set[str]:
-    """Ids that were delivered again when Redis had forgotten them: R22 does not reach so far."""
-    return {
-        one
-        for ids, first, last in load.redelivered
-        if any(first < end and begin < last + _REMEMBERED_S for begin, end in suffered.forgetful)
-        for one in ids
-    }
 
 
 async def _answered(load: Load) -> bool:

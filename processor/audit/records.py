@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from sys import intern
 from typing import Any, NamedTuple
 
 import orjson
@@ -219,6 +221,7 @@ def fields_of(value: bytes | None) -> Mapping[str, Any]:
     return fields
 
 
+@lru_cache(4_096)  # many records share one, and then its memory
 def mark_of(text: str) -> Mark:
     """A mark from its text, `epoch-counter`."""
     epoch, _, counter = text.partition("-")
@@ -257,7 +260,10 @@ def _place(fields: Mapping[str, Any]) -> Place:
         "sender": fields.get("sender"),
     }[fields["scope"]]
     return Place(
-        fields["account_sid"], fields["scope"], target or "", bool(fields.get("carrier", False))
+        intern(fields["account_sid"]),
+        intern(fields["scope"]),
+        intern(target or ""),
+        bool(fields.get("carrier", False)),
     )
 
 
@@ -304,10 +310,10 @@ def _notification(record: Any, fields: Mapping[str, Any]) -> Notification:
         record.offset,
         record.timestamp,
         _key(fields["from"]),
-        fields["account_sid"],
-        fields["messaging_service_sid"],
-        fields["to"],
-        fields["kind"],
+        intern(fields["account_sid"]),
+        _shared(fields["messaging_service_sid"]),
+        intern(fields["to"]),
+        intern(fields["kind"]),
         fields["effective"],
         fields["reply_sent"],
         _said(fields),
@@ -341,15 +347,20 @@ def _change(record: Any, fields: Mapping[str, Any]) -> Change:
     )
 
 
+def _shared(text: str | None) -> str | None:
+    """The same text, in memory once: millions of records name few accounts and senders."""
+    return None if text is None else intern(text)
+
+
 def _verdict(record: Any, fields: Mapping[str, Any], refused_by: Named | None = None) -> Verdict:
     return Verdict(
         fields["message_sid"],
         record.offset,
         record.timestamp,
         _key(fields["to"]),
-        fields["account_sid"],
-        fields.get("messaging_service_sid"),
-        fields.get("from"),
+        intern(fields["account_sid"]),
+        _shared(fields.get("messaging_service_sid")),
+        _shared(fields.get("from")),
         None if refused_by else hash(record.value),
         _header_mark(record.headers, "mark"),
         _header_mark(record.headers, "after-mark"),

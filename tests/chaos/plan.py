@@ -22,7 +22,8 @@ SERVER_FAULTS = (
     "clock of a worker stepped",
     "clock of Redis stepped",
 )
-# Nothing can be judged or answered meanwhile, whatever a worker does.
+# Nothing can be judged or answered meanwhile, whatever a worker does; that is cut off from Redis
+# alone stays a member and keeps its partitions.
 OUTAGES = frozenset(
     {
         "Redis restarted empty",
@@ -31,6 +32,7 @@ OUTAGES = frozenset(
         "replica promoted, last writes missing",
         "Redis restarted from an old snapshot",
         "broker killed",
+        "cut from Redis",
     }
 )
 
@@ -56,8 +58,8 @@ def make_plan(seed: int, *, longest_s: float, seconds: float | None) -> Sequence
     """
     chance = random.Random(f"plan {seed}")
     return [
-        *_track(chance, "workers", WORKER_FAULTS, 8.0, (1.0, 4.0), seconds),
-        *_track(chance, "servers", SERVER_FAULTS, longest_s, (2.0, 6.0), seconds),
+        *_track(chance, "workers", WORKER_FAULTS, 8.0, seconds),
+        *_track(chance, "servers", SERVER_FAULTS, longest_s, seconds),
     ]
 
 
@@ -66,7 +68,6 @@ def _track(
     track: Track,
     kinds: Sequence[str],
     longest_s: float,
-    gap_s: tuple[float, float],
     seconds: float | None,
 ) -> list[Fault]:
     plan: list[Fault] = []
@@ -74,7 +75,10 @@ def _track(
     while not plan or (seconds is not None and planned_s < seconds):
         # Every kind before any comes again.
         for kind in chance.sample(kinds, len(kinds)):
-            after_s, hold_s = chance.uniform(*gap_s), chance.uniform(0.2, 1) * longest_s
+            after_s, hold_s = (
+                chance.uniform(0.2, 0.6) * longest_s,
+                chance.uniform(0.2, 1) * longest_s,
+            )
             plan.append(Fault(track, kind, round(after_s, 1), round(hold_s, 1), chance.random()))
             planned_s += after_s + hold_s
     return plan

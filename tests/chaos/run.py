@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,14 @@ from processor.audit import audit
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka import topic_admin
+from processor.wire.topics import Topics
 from tests.chaos.clock import libfaketime
 from tests.chaos.faults import STEPS_S, Faults, Suffered
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import Load
 from tests.chaos.model import deviations
 from tests.chaos.plan import make_plan
-from tests.chaos.servers import servers
+from tests.chaos.servers import Servers, servers
 from tests.chaos.traffic import Traffic
 from tests.chaos.watch import Stall
 from tests.installation import Installation, until
@@ -54,7 +54,6 @@ class Outcome:
     written: int
     unknown: int  # whether they were written
     redelivered: int
-    seen: Mapping[str, int]  # records by topic, while it ran
     counts: Mapping[str, int]  # of the audit
     compared: int
     violations: Mapping[str, Sequence[str]]  # kind to each
@@ -76,20 +75,11 @@ class Outcome:
 async def run(options: Options, directory: Path, say: Callable[[str], None]) -> Outcome:
     """Bring servers and workers up, write, harm, let all drain, and check."""
     async with servers(directory) as made:
-        settings = Settings(
-            kafka_bootstrap=made.broker.address,
-            redis_url=f"redis://{made.master.server.address}/0",
-            redis_timeout_s=2,
-            redis_min_replicas=options.min_replicas,
-            topic_prefix="chaos.",
-            partitions=options.partitions,
-            session_timeout_s=3,
-        )
+        settings = _settings(options, made)
         await topic_admin.create(settings)
-        at = Installation(settings)
         fleet = Fleet(made.slots, settings, directory)
         faults = Faults(made, fleet, session_timeout_s=settings.session_timeout_s, say=say)
-        traffic = Traffic(options.seed, at.topics)
+        traffic = Traffic(options.seed, Topics.under(settings.topic_prefix))
         load = Load(settings, traffic, rate=options.rate, seed=options.seed)
         began = time.monotonic()
         async with _beside(load.watch.follow()):
@@ -97,28 +87,14 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
                 for _ in range(options.workers):
                     await fleet.start()
                 async with _beside(fleet.keep()):
-                    plan = make_plan(
-                        options.seed, longest_s=options.longest_s, seconds=options.seconds
-                    )
-                    writing = asyncio.create_task(load.run())
-                    await until(lambda: _answered(load), "first answers")
-                    async with _beside(_progress(load, say)):
-                        await asyncio.sleep(_WARM_UP_S)
-                        await faults.run(plan, options.seconds)
-                        say("no more faults; waiting until all is answered")
-                        load.stop()
-                        await writing
-                        await until(lambda: _through(at), "workers without a lag", options.drain_s)
-                        took_s = time.monotonic() - began
+                    await _under_faults(options, Installation(settings), load, faults, say)
+                    took_s = time.monotonic() - began
             finally:
                 await fleet.stop()
         say("checking")
-        # What a worker with a stepped clock writes has a wrong time.
+        # Redis may be another one now; and what a worker with a stepped clock wrote has its time.
         skew_ms = 1000 * (1 + max(map(abs, STEPS_S)) if libfaketime() else 1)
-        settings = settings.model_copy(
-            update={"redis_url": f"redis://{made.master.server.address}/0"}
-        )
-        report = await audit(settings, skew_ms=skew_ms)
+        report = await audit(_settings(options, made), skew_ms=skew_ms)
         wrong, compared = await deviations(settings, load.written)
     violations: dict[str, list[str]] = {"model": wrong} if wrong else {}
     for one in report.violations:
@@ -130,13 +106,45 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
         len(load.written),
         load.unknown,
         load.redelivered,
-        Counter(load.watch.seen),
         report.counts,
         compared,
         violations,
         fleet.ended_by_themselves,
         load.watch.stalls,
     )
+
+
+def _settings(options: Options, made: Servers) -> Settings:
+    """Of the installation, by ways that are never cut."""
+    return Settings(
+        kafka_bootstrap=made.broker.address,
+        redis_url=f"redis://{made.master.server.address}/0",
+        redis_timeout_s=2,
+        redis_min_replicas=options.min_replicas,
+        topic_prefix="chaos.",
+        partitions=options.partitions,
+        session_timeout_s=3,
+    )
+
+
+async def _under_faults(
+    options: Options,
+    at: Installation,
+    load: Load,
+    faults: Faults,
+    say: Callable[[str], None],
+) -> None:
+    """Write all the while; then wait until everything written was worked through."""
+    plan = make_plan(options.seed, longest_s=options.longest_s, seconds=options.seconds)
+    writing = asyncio.create_task(load.run())
+    await until(lambda: _answered(load), "first answers")
+    async with _beside(_progress(load, say)):
+        await asyncio.sleep(_WARM_UP_S)
+        await faults.run(plan, options.seconds)
+        say("no more faults; waiting until all is answered")
+        load.stop()
+        await writing
+        await until(lambda: _through(at), "workers without a lag", options.drain_s)
 
 
 async def _answered(load: Load) -> bool:

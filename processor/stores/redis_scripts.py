@@ -175,8 +175,8 @@ return 'OK'
 """
 )
 
-# KEYS: meta, recipients, rebuilt, undo. ARGV: epoch, mark, ready, partitions, steps of the rebuild: a
-# failover meanwhile may have kept the epoch and lost some of what was put since.
+# KEYS: meta, recipients, rebuilt, undo. ARGV: epoch, mark, ready, partitions, steps of the rebuild:
+# a failover meanwhile may have kept the epoch and lost some of what was put since.
 FINISH_REBUILD = (
     "#!lua\n"
     + _OWN

@@ -7,7 +7,7 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz bench bench-api soak lint schemas manifests lock clean
+.PHONY: help run test fuzz chaos bench bench-api soak lint schemas manifests lock clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ test: .venv/made  ## every test, with a broker and a Redis beside them
 
 fuzz: .venv/made  ## search for input that breaks readers and rules; EXAMPLES=50000 a test for hours
 	OPTOUT_HYPOTHESIS=$(EXAMPLES) $(BIN)/python -m pytest tests/property $(ARGS)
+
+chaos: .venv/made  ## faults under load, then every event checked; ARGS="--seconds 600 --seed 7"
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: .venv/made  ## throughput and latency on this machine
 	$(STACK) $(BIN)/python -m tests.bench $(ARGS)

@@ -22,6 +22,7 @@ from processor.config import Settings
 from processor.errors import ConfigError, StoreUnavailable
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
+from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.lanes import Lanes
 from processor.kafka.partition_lane import LaneState
 from processor.kafka.services_topic import ServicesTopic
@@ -79,6 +80,11 @@ class Runtime:
         self.counts = CountsTopic(settings, self.topics.opt_out_counts, self.metrics)
         self.block_list = BlockListTopic(settings, self.topics.block_list)
         self.cloud_events = CloudEvents(settings.source())
+        self.handled = HandledTopics(
+            settings,
+            notifications=self.topics.opt_out_notifications,
+            commands=self.topics.consent_commands,
+        )
         self._at_step = at_step
         self._redis_unfit: str | None = None  # as last looked at
         makers = {"match": self._match_lanes, "gate": self._gate_lanes}
@@ -111,6 +117,7 @@ class Runtime:
                 counts=self.counts,
                 metrics=metrics,
                 traces=self._traces(group),
+                handled=self.handled,
                 at_step=self._at_step,
             )
 

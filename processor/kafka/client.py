@@ -123,27 +123,26 @@ async def reader(
 
 async def read_whole(
     settings: Settings,
-    topic: str,
-    *,
+    *topics: str,
     partitions: Iterable[int] | None = None,
     since_ms: int | None = None,
 ) -> AsyncIterator[Any]:
-    """Every record of a topic up to its end now, each partition in order.
+    """Every record of topics up to their end now, each partition in order.
 
     The *uncommitted* end: what was committed a moment ago may still lie behind the last stable
     offset. A transaction that is open now is waited for.
 
     Args:
         settings: of the installation.
-        topic: full name.
+        topics: full names.
         partitions: which, all of them if None.
         since_ms: only records written from this time on, UTC.
     """
     async with reader(
-        settings, [topic], at_end=True, partitions=partitions, isolation="read_uncommitted"
+        settings, topics, at_end=True, partitions=partitions, isolation="read_uncommitted"
     ) as consumer:
         ends = await consumer.end_offsets(list(consumer.assignment()))
-    async with reader(settings, [topic], at_end=False, partitions=partitions) as consumer:
+    async with reader(settings, topics, at_end=False, partitions=partitions) as consumer:
         if since_ms is not None:
             found = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
             for tp, first in found.items():

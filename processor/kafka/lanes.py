@@ -149,7 +149,8 @@ class Lanes:
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             metadata_max_age_ms=_METADATA_MS,
         )
-        consumer.subscribe(self._topics, listener=_Listener(self, consumer))
+        listener = _Listener(self, consumer)
+        consumer.subscribe(self._topics, listener=listener)
         try:
             await consumer.start()
             self._consumer, self.joined, self.failed = consumer, True, None
@@ -161,6 +162,7 @@ class Lanes:
                     wait.cancel()
         finally:
             self._consumer, self.joined = None, False
+            listener.closed = True
             await self.let_go()
             await consumer.stop()
 
@@ -219,6 +221,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, lanes: Lanes, consumer: Any) -> None:
         self._lanes = lanes
         self._consumer = consumer
+        self.closed = False
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         self._lanes.at_step("revoked")
@@ -226,4 +229,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._lanes.at_step("assigned")
-        self._lanes.take(self._consumer, assigned)
+        # A rebalance may end while we leave: lanes of a consumer that is gone would work nothing,
+        # and fence those that do.
+        if not self.closed:
+            self._lanes.take(self._consumer, assigned)

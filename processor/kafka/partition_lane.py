@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 START_S = 30.0  # to take a partition's producer over, a predecessor's open transaction included
-_BACKOFF_S = (0.05, 5.0)  # first, longest
+_BACKOFF_S = (0.05, 2.0)  # first, longest
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from processor.core.services import Directory, Handling
 from processor.errors import ListLost
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
+from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import MatchMetrics
 from processor.stages.records import Headers, Puts, Read, placed, read_all, to_dead_letters
@@ -60,6 +61,7 @@ class MatchInbound:
         counts: CountsTopic,
         metrics: MatchMetrics,
         traces: Traces,
+        handled: HandledTopics,
         at_step: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._partition = partition
@@ -73,6 +75,7 @@ class MatchInbound:
         self._counts = counts
         self._metrics = metrics
         self._traces = traces
+        self._handled = handled
         self._at_step = at_step
         self._read: Read[InboundMessage | ConsentCommand] = {
             topics.inbound_messages: inbound_messages.read,
@@ -107,8 +110,10 @@ class MatchInbound:
             )
         self._epoch = meta.epoch
         self._counter = 2  # undo takes the first mark, a rebuild the second
+        # Ours, too: a batch that changed no entry left no record there, and noted ids all the same.
+        known = max(last, self._mark)
+        self._whole = meta.ready == self._topic_id and meta.mark >= known
         self._mark = meta.mark
-        self._whole = meta.ready == self._topic_id and meta.mark >= last
 
     async def recover(self, committed: Mapping[str, int]) -> None:
         """Undo what the last owner did not commit, rebuild what is not whole; see ``Stage``."""
@@ -121,11 +126,11 @@ class MatchInbound:
             self._waits_for = "the block list is being rebuilt"
             try:
                 with self._metrics.rebuild.time():
-                    await self._rebuild()
+                    await self._rebuild(committed)
             finally:
                 self._waits_for = None
 
-    async def _rebuild(self) -> None:
+    async def _rebuild(self, committed: Mapping[str, int]) -> None:
         began, count = time.monotonic(), 0
         await self._store.begin_rebuild(self._partition, self._epoch)
         async for batch in self._block_list.entries(self._partition):
@@ -135,6 +140,7 @@ class MatchInbound:
             }
             await self._store.add_rebuilt(self._partition, self._epoch, entries)
             count += len(batch)
+        remembered = await self._remember(committed)
         self._at_step("rebuilding")
         self._mark = Mark(self._epoch, 2)
         await self._store.finish_rebuild(
@@ -150,9 +156,18 @@ class MatchInbound:
             extra={
                 "partition": self._partition,
                 "records": count,
+                "ids": remembered,
                 "took_ms": round(1000 * (time.monotonic() - began)),
             },
         )
+
+    async def _remember(self, committed: Mapping[str, int]) -> int:
+        """Learn anew what was handled: a START delivered again must not lift a later STOP (R22)."""
+        count = 0
+        async for left_ms in self._handled.recent(self._partition, committed):
+            await self._store.remember(self._partition, self._epoch, left_ms)
+            count += len(left_ms)
+        return count
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Classify, fold, write Redis, then put out the events; see ``Stage``."""

@@ -41,22 +41,35 @@ class BlockListTopic:
         """What ``id`` and ``last_mark`` say, by one connection."""
         return await _to_its_end(self._id_and_last_mark(partition))
 
+    async def settled_mark(self, partition: int) -> Mark:
+        """As ``last_mark``, with all that was committed before: once no older owner can commit."""
+        return await _to_its_end(self._settled_mark(partition))
+
+    async def _settled_mark(self, partition: int) -> Mark:
+        end = await self._uncommitted_end(partition)
+        async with self._reader(partition, "read_committed") as (reader, tp):
+            return await _last_mark(reader, tp, end)
+
+    async def _uncommitted_end(self, partition: int) -> int:
+        # The last stable offset may lag behind the last commit for a moment.
+        async with self._reader(partition, "read_uncommitted") as (reader, tp):
+            return int((await reader.end_offsets([tp]))[tp])
+
     async def _id(self) -> str:
         async with self._reader(0, "read_committed") as (reader, _):
             return await topic_id(reader._client, self._topic)
 
     async def _id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
         async with self._reader(partition, "read_committed") as (reader, tp):
-            return await topic_id(reader._client, self._topic), await _last_mark(reader, tp)
+            end = (await reader.end_offsets([tp]))[tp]
+            return await topic_id(reader._client, self._topic), await _last_mark(reader, tp, end)
 
     async def entries(self, partition: int) -> AsyncIterator[list[tuple[str, bytes | None]]]:
         """Everything in a partition, oldest first, in batches of key and value.
 
-        Up to the *uncommitted* end: the last stable offset may still lag behind our own last commit
-        for a moment, and only the partition's one owner has transactions on it.
+        Up to the *uncommitted* end: only the partition's one owner has transactions on it.
         """
-        async with self._reader(partition, "read_uncommitted") as (reader, tp):
-            end = (await reader.end_offsets([tp]))[tp]
+        end = await self._uncommitted_end(partition)
         async with self._reader(partition, "read_committed") as (reader, tp):
             await reader.seek_to_beginning(tp)
             while await reader.position(tp) < end:
@@ -98,9 +111,8 @@ async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
         raise
 
 
-async def _last_mark(reader: Any, tp: TopicPartition) -> Mark:
+async def _last_mark(reader: Any, tp: TopicPartition, end: int) -> Mark:
     first = (await reader.beginning_offsets([tp]))[tp]
-    end = (await reader.end_offsets([tp]))[tp]
     back = _FIRST_LOOK
     while True:
         start = max(first, end - back)

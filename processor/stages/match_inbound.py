@@ -85,7 +85,8 @@ class MatchInbound:
         self._mark = NO_MARK  # of the last write; the stored one must be it
         self._counter = 0
         self._topic_id = ""
-        self._whole = False
+        self._known = NO_MARK  # what the list must have reached to be whole
+        self._ready = False
         self._waits_for: str | None = None
         self._matched: Sequence[OptOutNotification] = ()  # of the last batch
 
@@ -111,18 +112,21 @@ class MatchInbound:
         self._epoch = meta.epoch
         self._counter = 2  # undo takes the first mark, a rebuild the second
         # Ours, too: a batch that changed no entry left no record there, and noted ids all the same.
-        known = max(last, self._mark)
-        self._whole = meta.ready == self._topic_id and meta.mark >= known
+        self._known = max(self._known, last, self._mark)
+        self._ready = meta.ready == self._topic_id
         self._mark = meta.mark
 
     async def recover(self, committed: Mapping[str, int]) -> None:
         """Undo what the last owner did not commit, rebuild what is not whole; see ``Stage``."""
+        # Only now can no older owner commit: Redis must hold what it did until now.
+        last = await self._block_list.settled_mark(self._partition)
+        whole = self._ready and self._mark >= max(last, self._known)
         # Undone even where the list is rebuilt: the ids that batch handled must be forgotten.
         if undone := await self._store.undo(self._partition, self._epoch, committed):
             self._mark = undone
             self._metrics.undone.inc()
             logger.info("batch.undone", extra={"partition": self._partition})
-        if not self._whole:
+        if not whole:
             self._waits_for = "the block list is being rebuilt"
             try:
                 with self._metrics.rebuild.time():

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,18 @@ from mode import Service
 
 from processor import config, logs
 from processor.config import Settings
+from processor.core.circuit import CircuitRules
+from processor.core.retries import RetryRules
+from processor.endpoints.client import Client, Limits
+from processor.endpoints.endpoint import Endpoints, Rules
 from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.block_list_topic import BlockListTopic
+from processor.kafka.delivery_lane import DeliveryLane
 from processor.kafka.lanes import Lanes
 from processor.kafka.partition_lane import LaneState
 from processor.kafka.services_topic import ServicesTopic
+from processor.stages.deliver_webhooks import DeliverWebhooks, NoTokens, Tokens
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
 from processor.stores.redis_block_list import RedisBlockList
@@ -45,10 +52,14 @@ class Runtime:
     Args:
         settings: checked.
         at_step: see ``Lane``; for crash tests.
+        tokens: that webhooks are signed with.
     """
 
     def __init__(
-        self, settings: Settings, at_step: Callable[[str], None] = lambda step: None
+        self,
+        settings: Settings,
+        at_step: Callable[[str], None] = lambda step: None,
+        tokens: Tokens | None = None,
     ) -> None:
         self.settings = settings
         self.topics = Topics.under(settings.topic_prefix)
@@ -57,7 +68,17 @@ class Runtime:
         self.services = ServicesTopic(settings, self.topics.messaging_services)
         self.block_list = BlockListTopic(settings, self.topics.block_list)
         self._at_step = at_step
-        makers = {"match": self._match_lanes, "gate": self._gate_lanes}
+        self.tokens = tokens or NoTokens()
+        self.webhook_counts: Counter[str] = Counter()  # see ``DeliverWebhooks``
+        self._client = Client(
+            settings.webhook_allow_networks,
+            Limits(settings.webhook_connect_s, settings.webhook_timeout_s),
+        )
+        makers = {
+            "match": self._match_lanes,
+            "gate": self._gate_lanes,
+            "webhooks": self._webhook_lanes,
+        }
         self.lanes: dict[str, Lanes] = {role: makers[role]() for role in settings.roles}
 
     def _match_lanes(self) -> Lanes:
@@ -100,6 +121,36 @@ class Runtime:
             topics=[self.topics.outbound_messages],
             stage=stage,
         )
+
+    def _webhook_lanes(self) -> Lanes:
+        settings, topics, counts = self.settings, self.topics, self.webhook_counts
+        circuit = CircuitRules(settings.webhook_circuit_failures, settings.webhook_circuit_s)
+        stage = DeliverWebhooks(
+            topics=topics,
+            services=self.services,
+            tokens=self.tokens,
+            client=self._client,
+            endpoints=Endpoints(Rules(settings.webhook_concurrency, circuit), counts),
+            rules=RetryRules(
+                settings.webhook_attempts,
+                settings.webhook_first_delay_s,
+                settings.webhook_longest_delay_s,
+            ),
+            counts=counts,
+        )
+        return Lanes(
+            settings,
+            group=f"{settings.topic_prefix}webhooks",
+            topics=[topics.webhook_deliveries, topics.webhook_retries, topics.message_statuses],
+            stage=lambda partition: stage,
+            lane=DeliveryLane,
+            at_step=self._at_step,
+        )
+
+    async def close(self) -> None:
+        """Drop the connections, once no lane runs."""
+        await self._client.close()
+        await self.store.close()
 
     async def wait_for_servers(self) -> None:
         """Wait until Kafka, its topics and Redis are there, saying for what and where.
@@ -197,7 +248,7 @@ class _Hosted(Service):  # type: ignore[misc]
             lanes.stop()
         if self._running:
             await asyncio.wait(self._running, timeout=25)
-        await self._runtime.store.close()
+        await self._runtime.close()
 
 
 class OptOutApp(faust.App):  # type: ignore[misc]

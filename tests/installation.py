@@ -13,6 +13,7 @@ import orjson
 from processor.app import Runtime
 from processor.config import Settings
 from processor.kafka.client import Outgoing, group_lag, read_whole, writer
+from processor.stages.deliver_webhooks import Tokens
 from processor.wire.topics import Topics
 from schemas import MODELS
 
@@ -21,10 +22,12 @@ DEADLINE_S = 60.0
 
 @asynccontextmanager
 async def running(
-    settings: Settings, at_step: Callable[[str], None] = lambda step: None
+    settings: Settings,
+    at_step: Callable[[str], None] = lambda step: None,
+    tokens: Tokens | None = None,
 ) -> AsyncIterator[Runtime]:
     """A worker in this process, stopped as SIGTERM would stop it."""
-    runtime = Runtime(settings, at_step)
+    runtime = Runtime(settings, at_step, tokens)
     await runtime.wait_for_servers()
     following = asyncio.create_task(runtime.services.follow())
     lanes = [asyncio.create_task(lanes.run()) for lanes in runtime.lanes.values()]
@@ -36,7 +39,7 @@ async def running(
         await asyncio.gather(*lanes)
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        await runtime.store.close()
+        await runtime.close()
 
 
 class Installation:
@@ -86,6 +89,11 @@ class Installation:
         sources = {
             "match": [self.topics.inbound_messages, self.topics.consent_commands],
             "gate": [self.topics.outbound_messages],
+            "webhooks": [
+                self.topics.webhook_deliveries,
+                self.topics.webhook_retries,
+                self.topics.message_statuses,
+            ],
         }[role]
         return await group_lag(self.settings, f"{self.settings.topic_prefix}{role}", sources)
 

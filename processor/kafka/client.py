@@ -19,11 +19,11 @@ from processor.errors import BrokerUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to write; its key decides the partition."""
+    """A record to write; its key, where it has one, decides the partition."""
 
     topic: str
-    key: bytes
-    value: bytes
+    key: bytes | None
+    value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
 
 
@@ -40,7 +40,7 @@ class Writer:
             record.topic,
             record.value,
             key=record.key,
-            partition=partition_of(record.key, self._partitions),
+            partition=(None if record.key is None else partition_of(record.key, self._partitions)),
             headers=list(record.headers),
         )
 

@@ -128,6 +128,8 @@ def _failure(error: Exception) -> Failure:
     match error:
         case aiohttp.ClientConnectorError(os_error=_NotPublic()):
             return Failure(Why.REFUSED, _CONNECT, _NOT_PUBLIC)
+        case aiohttp.InvalidURL():
+            return Failure(Why.REFUSED, _HOST, "the host is neither a name nor a whole address")
         case aiohttp.ClientConnectorDNSError():
             return Failure(Why.CONNECT, _HOST, "the host's name does not resolve")
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():

@@ -176,6 +176,8 @@ class Delivery:
             )
             if not isinstance(again, Failure):
                 return again
+            if again.why is Why.ANSWER:
+                told = again
         return self._after(told)
 
     async def _told(

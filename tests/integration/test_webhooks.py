@@ -141,6 +141,21 @@ async def test_failures_are_tried_again_then_the_fallback_then_put_aside_and_com
     assert len(await at.records(at.topics.dead_letters)) == 1
 
 
+async def test_a_fallback_that_was_told_is_enough_whatever_it_answered(settings: Settings) -> None:
+    at = Installation(allowing(settings, "match", "webhooks"))
+    async with application() as app:
+        app.answers |= {"/inbound": twiml("<oops"), "/fallback": twiml("<oops")}
+        service = a_service(app, fallback_url=app.url("/fallback"))
+        await configure(settings, service)
+        async with running(at.settings):
+            await at.texts(a_text("M1", "hello"))
+            [fallback] = await told_at(app, "/fallback", 1)
+            await all_done(at)
+    assert fallback.fields["ErrorCode"] == "12100"
+    assert [one.path for one in app.told] == ["/inbound", "/fallback"]
+    assert await at.records(at.topics.webhook_retries) == []
+
+
 async def test_a_hanging_endpoint_holds_nobody_else_up(settings: Settings) -> None:
     at = Installation(allowing(settings, webhook_timeout_s=25.0, webhook_concurrency=2))
     hanging = Hanging()

@@ -45,6 +45,7 @@ class Endpoint:
         self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._waiting: dict[object, float] = {}  # since when, the longest first
         self._circuit = Circuit()
+        self._hangs = False  # too much waited, and nothing was answered since
 
     @property
     def idle(self) -> bool:
@@ -59,7 +60,12 @@ class Endpoint:
 
     async def wait_for_room(self) -> None:
         """Wait where many wait and none waits long: that is over soon, and keeps their order."""
-        while len(self._waiting) >= _QUEUE and not self._slow() and self._lets_through():
+        while (
+            len(self._waiting) >= _QUEUE
+            and not self._hangs
+            and not self._slow()
+            and self._lets_through()
+        ):
             await asyncio.sleep(_POLL_S)
 
     async def run(
@@ -73,7 +79,10 @@ class Endpoint:
         """
         if not self._lets_through():
             return _CIRCUIT_OPEN
+        if self._hangs and self._places.locked():
+            return _SLOW
         if len(self._waiting) >= _QUEUE and self._slow():
+            self._hangs = True
             return _SLOW
         lock = self._lines.setdefault(line, asyncio.Lock())
         place = object()
@@ -85,6 +94,7 @@ class Endpoint:
                         await turn.enter_async_context(lock)
                         await turn.enter_async_context(self._places)
                 except TimeoutError:
+                    self._hangs = True
                     return _SLOW
                 del self._waiting[place]
                 return await self._ask(ask) if self._lets_through() else _CIRCUIT_OPEN
@@ -106,6 +116,7 @@ class Endpoint:
                 logger.warning("circuit.opened", extra={"host": self._host})
         else:
             self._circuit = self._circuit.succeeded()
+            self._hangs = False
         return outcome
 
     def _lets_through(self) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 from twilio.request_validator import RequestValidator
 
 from processor.config import Settings
+from processor.core.partitions import partition_of
+from processor.kafka.client import Outgoing
 from processor.wire.dead_letters import said
 from tests.application import (
     TOKEN,
@@ -180,6 +183,59 @@ async def test_a_hanging_endpoint_holds_nobody_else_up(settings: Settings) -> No
 
                 await until(every_one, "300 messages told, some of them from the retries")
     assert [one.message_sid for one in told] == [f"S{number}" for number in range(300)]
+
+
+async def test_the_watchdog_sees_what_hangs_and_not_what_waits_for_its_time(
+    settings: Settings,
+) -> None:
+    at = Installation(allowing(settings, "match", "webhooks", webhook_timeout_s=25.0))
+    hanging = Hanging()
+    async with application() as app:
+        app.answers["/inbound"] = hanging
+        await configure(settings, a_service(app))
+        async with running(at.settings) as runtime:
+            lanes = runtime.lanes["webhooks"]
+            later = {
+                "delivery_id": "M0.inbound",
+                "account_sid": ACCOUNT,
+                "message_sid": "M0",
+                "url": app.url("/later"),
+                "parameters": {"To": RECIPIENT},
+                "attempt": 2,
+                "not_before": "2199-01-01T00:00:00.000Z",
+            }
+            await at.write_raw(
+                Outgoing(at.topics.webhook_retries, RECIPIENT.encode(), orjson.dumps(later))
+            )
+
+            async def held() -> bool:
+                ends = {
+                    tp.topic: offset
+                    for state in lanes.states()
+                    for tp, offset in state.next_offsets.items()
+                    if tp.partition == partition_of(RECIPIENT.encode(), settings.partitions)
+                }
+                return ends.get(at.topics.webhook_retries) == 1
+
+            await until(held, "retry that waits for its time")
+            assert await lanes.stuck(0.0) == []
+
+            async def ready() -> bool:
+                return runtime.unready() == []
+
+            await until(ready, "readiness")
+            await at.texts(a_text("M1", "hi"))
+            await told_at(app, "/inbound", 1)
+            [state] = await lanes.stuck(0.0)
+            assert state.partition == partition_of(RECIPIENT.encode(), settings.partitions)
+            hanging.released.set()
+
+            async def free() -> bool:
+                return await lanes.stuck(0.0) == []
+
+            await until(free, "lane that is not stuck")
+        assert app.at("/later") == []
+    assert await at.lag("webhooks") == 1  # what is held is not committed
 
 
 async def test_an_endpoint_that_is_down_is_left_alone_and_told_once_it_is_back(

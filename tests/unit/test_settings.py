@@ -20,7 +20,7 @@ def test_networks_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_is_no_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPTOUT_WEBHOOK_ALLOW_NETWORKS", "10.1.0.1/16")
-    with pytest.raises(ConfigError, match="OPTOUT_WEBHOOK_ALLOW_NETWORKS: .*has host bits set"):
+    with pytest.raises(ConfigError, match=r"OPTOUT_WEBHOOK_ALLOW_NETWORKS: .*has host bits set"):
         config.load()
 
 
@@ -28,7 +28,7 @@ def test_a_watchdog_may_not_bite_where_an_application_is_slow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPTOUT_WATCHDOG_S", "30")
-    with pytest.raises(ConfigError, match="OPTOUT_WATCHDOG_S: must be above 30"):
+    with pytest.raises(ConfigError, match=r"OPTOUT_WATCHDOG_S: must be above 30"):
         config.load()
     monkeypatch.setenv("OPTOUT_ROLES", "match,gate")
     assert config.load().watchdog_s == 30

@@ -19,7 +19,7 @@ from processor.errors import BrokerUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to write; its key decides the partition."""
+    """A record to write; its key, where it has one, decides the partition."""
 
     topic: str
     key: bytes | None  # None only of a record that came so, and is sent back

@@ -45,9 +45,7 @@ async def main(fatal_step: str, sign: signal.Signals) -> None:
     tell_of_commits(at_step)
     runtime = Runtime(config.load(), at_step)
     await runtime.wait_for_servers()
-    await asyncio.gather(
-        runtime.services.follow(), *(lanes.run() for lanes in runtime.lanes.values())
-    )
+    await asyncio.gather(runtime.follow(), *(lanes.run() for lanes in runtime.lanes.values()))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ _SHA = {
         scripts.UNDO,
         scripts.BEGIN_REBUILD,
         scripts.ADD_REBUILT,
+        scripts.REMEMBER,
         scripts.FINISH_REBUILD,
     )
 }
@@ -210,6 +211,11 @@ class RedisBlockList:
         """See ``BlockListStore``."""
         keys = [self._key(partition, "meta"), self._key(partition, "rebuilt")]
         await self._own(scripts.ADD_REBUILT, keys, epoch, *_put(entries))
+
+    async def remember(self, partition: int, epoch: int, left_ms: Mapping[str, int]) -> None:
+        """See ``BlockListStore``."""
+        keys = [self._key(partition, "meta"), *self._seen_keys(partition, left_ms)]
+        await self._own(scripts.REMEMBER, keys, epoch, *left_ms.values())
 
     async def finish_rebuild(
         self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int

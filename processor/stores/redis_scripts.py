@@ -160,6 +160,18 @@ return 'OK'
 """
 )
 
+# KEYS: meta, seen... ARGV: epoch, then the ms that each is remembered.
+REMEMBER = (
+    "#!lua\n"
+    + _OWN
+    + """
+local refused = own(ARGV[1])
+if refused then return refused end
+for i = 2, #KEYS do redis.call('SET', KEYS[i], '', 'PX', ARGV[i]) end
+return 'OK'
+"""
+)
+
 # KEYS: meta, recipients, rebuilt, undo. ARGV: epoch, mark, ready, partitions.
 FINISH_REBUILD = (
     "#!lua\n"

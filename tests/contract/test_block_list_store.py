@@ -99,6 +99,16 @@ async def test_a_batch_is_read_back_with_its_mark_and_its_ids(store: BlockListSt
     assert (found.meta.ready, found.meta.partitions) == ("topic", 12)
 
 
+async def test_ids_are_remembered_as_long_as_told(store: BlockListStore) -> None:
+    epoch = (await store.claim(P, at_least=0)).epoch
+    await store.remember(P, epoch, {"SM1": 60_000, "SM2": 1})
+
+    async def one_is_left() -> bool:
+        return (await store.read(P, [], ["SM1", "SM2", "SM3"])).seen == {"SM1"}
+
+    await until(one_is_left, "id that is forgotten")
+
+
 async def test_writing_a_batch_twice_alters_nothing(store: BlockListStore) -> None:
     epoch = await whole(store, {BOB: b"[2]"})
     await store.write(P, a_batch(epoch))
@@ -124,6 +134,7 @@ async def test_an_older_owner_cannot_write(store: BlockListStore) -> None:
     for rebuild in (
         store.begin_rebuild(P, old),
         store.add_rebuilt(P, old, {ANN: b"[1]"}),
+        store.remember(P, old, {"SM1": 1_000}),
         store.finish_rebuild(P, old, mark=Mark(old, 2), ready="topic", partitions=12),
     ):
         with pytest.raises(Fenced):

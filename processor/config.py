@@ -97,14 +97,14 @@ class Settings(BaseSettings):
         return context
 
 
-def load() -> Settings:
-    """Read the environment.
+def load(**given: Any) -> Settings:
+    """Read the environment; what is given stands before it.
 
     Raises:
         ConfigError: with every problem, each naming its variable.
     """
     try:
-        settings = Settings()
+        settings = Settings(**given)
     except ValidationError as error:
         raise ConfigError(
             [

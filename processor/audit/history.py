@@ -176,6 +176,7 @@ def _changes(partition: Partition, histories: Mapping[str, History], findings: F
         last = max(last, change.mark)
         if (
             change.cause not in causes
+            and not change.moved
             and partition.has_beginning(NOTIFICATIONS)
             and partition.is_checked(CHANGES, change.offset, change.at_ms)
         ):

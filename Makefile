@@ -6,7 +6,7 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak lint schemas lock clean
+.PHONY: help run test bench soak capacity rolling lint schemas lock clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,12 @@ bench: .venv/made  ## throughput and latency on this machine
 
 soak: .venv/made  ## ten minutes at the highest rate, then a back-log of five million
 	$(STACK) $(BIN)/python -m tests.bench.soak $(ARGS)
+
+capacity: .venv/made  ## what deploy/capacity.md reckons with, measured on this machine
+	$(BIN)/python -m tests.bench.capacity $(ARGS)
+
+rolling: .venv/made  ## restart workers one by one under load, with and without static membership
+	$(BIN)/python -m tests.crash.rolling $(ARGS)
 
 lint: .venv/made  ## format, style, types, which way imports run, what a change would break
 	$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ meanwhile, becomes visible at once. Servers of its own, as bytes and CPU of the 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import time
@@ -14,7 +15,7 @@ import uuid
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -35,6 +36,7 @@ from tests.bench.load import KEYWORD_SHARE, chunks, traffic
 from tests.bench.worker import memory_mb
 from tests.contract.redis_topologies import cluster
 
+WORKER = (sys.executable, "-m", "processor", "worker")
 _START_S = 180.0
 _DRAIN_S = 600.0
 _LOOK_S = 0.25
@@ -69,6 +71,7 @@ class Measured:
     written_bytes: float  # by the lanes, each message read
     rss_mb: float  # of the greatest process
     redis_bytes: float | None  # each blocked number
+    load: float  # of the machine in the minute before its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,8 @@ def main(messages: int, blocked: tuple[int, ...], quick: bool, json_file: Path |
     cases = [
         *(Case(processes=count) for count in (1, 2, 4)),
         *(Case(partitions=count) for count in (1, 48)),
-        *(Case(blocked=count, roles=("gate",)) for count in blocked),
         Case(in_cluster=True),
+        *(Case(blocked=count, roles=("gate",)) for count in blocked),
     ]
     with TemporaryDirectory() as directory, ExitStack() as servers:
         home = Path(directory)
@@ -117,6 +120,7 @@ def main(messages: int, blocked: tuple[int, ...], quick: bool, json_file: Path |
 async def _run(
     given: _Servers, cases: Sequence[Case], messages: int, home: Path
 ) -> Sequence[Measured]:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it asks again by itself
     print(f"load before it {os.getloadavg()[0]:.1f}, {await report.versions(given.settings)}")
     found: list[Measured] = []
     for case in cases:
@@ -124,34 +128,22 @@ async def _run(
             servers = given
             if case.in_cluster:
                 url = await running.enter_async_context(cluster(home))
-                servers = _Servers(
-                    _with(given.settings, redis_url=url), given.data, given.broker, None
-                )
+                mine = given.settings.model_copy(update={"redis_url": url})
+                servers = replace(given, settings=mine, redis=None)
             found += await _case(servers, case, messages, home)
-            print(f"  load {os.getloadavg()[0]:.1f}", file=sys.stderr)
     return found
 
 
-def _with(settings: Settings, **update: object) -> Settings:
-    return settings.model_copy(update=update)
-
-
 async def _case(servers: _Servers, case: Case, messages: int, home: Path) -> Sequence[Measured]:
-    settings = _with(
-        servers.settings,
-        topic_prefix=f"capacity-{uuid.uuid4().hex[:8]}.",
-        partitions=case.partitions,
+    settings = servers.settings.model_copy(
+        update={"topic_prefix": f"capacity-{uuid.uuid4().hex[:8]}.", "partitions": case.partitions}
     )
     await topic_admin.create(settings)
     redis_bytes = (await block_list.fill(settings, case.blocked)).used if case.blocked else None
     return [
-        await _measure(_with_settings(servers, settings), case, role, messages, home, redis_bytes)
+        await _measure(replace(servers, settings=settings), case, role, messages, home, redis_bytes)
         for role in case.roles
     ]
-
-
-def _with_settings(servers: _Servers, settings: Settings) -> _Servers:
-    return _Servers(settings, servers.data, servers.broker, servers.redis)
 
 
 async def _measure(
@@ -185,6 +177,7 @@ async def _measure(
         written_bytes=written / messages,
         rss_mb=rss_mb,
         redis_bytes=redis_bytes,
+        load=os.getloadavg()[0],
     )
     print(f"{measured}", file=sys.stderr, flush=True)
     return measured
@@ -240,7 +233,7 @@ async def _workers(
         workers: list[Process] = []
         for log in logs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "processor", "worker"),
+                *stack.tied_to_this_process("KILL", WORKER),
                 env=environment,
                 stdout=DEVNULL,
                 stderr=running.enter_context(log.open("wb")),
@@ -318,9 +311,9 @@ def _bytes(data: Path, topics: str) -> int:
 def _table(figures: Sequence[Measured]) -> Iterator[str]:
     yield (
         "| role | processes | partitions | blocked | Redis | a second | worker us | broker us "
-        "| Redis us | bytes read | bytes written | RSS MB | Redis bytes a number |"
+        "| Redis us | bytes read | bytes written | RSS MB | Redis bytes a number | load |"
     )
-    yield "|" + "---|" * 13
+    yield "|" + "---|" * 14
     for one in figures:
         case = one.case
         cells = [
@@ -337,6 +330,7 @@ def _table(figures: Sequence[Measured]) -> Iterator[str]:
             f"{one.written_bytes:.0f}",
             f"{one.rss_mb:.0f}",
             "" if one.redis_bytes is None else f"{one.redis_bytes:.0f}",
+            f"{one.load:.0f}",
         ]
         yield f"| {' | '.join(map(str, cells))} |"
 

@@ -15,7 +15,7 @@ import time
 import uuid
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +34,7 @@ from processor.wire.topics import Topics
 from tests.builders import ACCOUNT, LONG_CODE
 from tests.installation import Installation, until
 
+WORKER = (sys.executable, "-m", "processor", "worker")
 WORKERS = 3
 _TICK_S = 0.05
 _DEADLINE_S = 120.0
@@ -71,7 +72,7 @@ class _Worker:
         before = self.takes()
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "processor", "worker"),
+                *stack.tied_to_this_process("KILL", WORKER),
                 env=self._environment,
                 stdout=DEVNULL,
                 stderr=log,
@@ -189,16 +190,20 @@ def main(rate: int, partitions: int, session: float) -> None:
 
 async def _both(rate: int, partitions: int, session: float) -> int:
     objections = 0
-    with TemporaryDirectory() as directory, stack.kafka(Path(directory)) as broker:
+    with TemporaryDirectory() as directory, ExitStack() as servers:
+        home = Path(directory)
+        broker = servers.enter_context(stack.kafka(home))  # its log tells the rebalances
+        redis = servers.enter_context(stack.valkey(home))
         for static in (False, True):
             settings = config.load(
                 kafka_bootstrap=broker.address,
+                redis_url=f"redis://{redis.address}/0",
                 topic_prefix=f"rolling-{uuid.uuid4().hex[:8]}.",
                 partitions=partitions,
                 session_timeout_s=session,
             )
             await topic_admin.create(settings)
-            rolled = await roll(settings, Path(directory), static=static, rate=rate)
+            rolled = await roll(settings, home, static=static, rate=rate)
             _print(rolled, static, _rebalances(broker.log, settings.topic_prefix))
             objections += len(rolled.report.violations)
     return 1 if objections else 0

@@ -2,14 +2,15 @@
 
 PYTHON ?= python3
 ARGS ?=
+EXAMPLES ?= 5000
 BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench soak capacity rolling lint schemas lock clean
+.PHONY: help run test fuzz chaos bench bench-api soak capacity rolling lint schemas manifests lock clean
 
 help:  ## list these
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until Ctrl-C
 	$(STACK) $(BIN)/optout up $(ARGS)
@@ -17,8 +18,17 @@ run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until C
 test: .venv/made  ## every test, with a broker and a Redis beside them
 	$(STACK) $(BIN)/python -m pytest $(ARGS)
 
+fuzz: .venv/made  ## search for input that breaks readers and rules; EXAMPLES=50000 a test for hours
+	OPTOUT_HYPOTHESIS=$(EXAMPLES) $(BIN)/python -m pytest tests/property $(ARGS)
+
+chaos: .venv/made  ## faults under load, then every event checked; ARGS="--seconds 600 --seed 7"
+	$(BIN)/python -m tests.chaos $(ARGS)
+
 bench: .venv/made  ## throughput and latency on this machine
 	$(STACK) $(BIN)/python -m tests.bench $(ARGS)
+
+bench-api: .venv/made  ## requests a second of the API, and how long each call takes
+	$(STACK) $(BIN)/python -m tests.bench.api $(ARGS)
 
 soak: .venv/made  ## ten minutes at the highest rate, then a back-log of five million
 	$(STACK) $(BIN)/python -m tests.bench.soak $(ARGS)
@@ -34,11 +44,15 @@ lint: .venv/made  ## format, style, types, which way imports run, what a change 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/local/stack.py
+	$(BIN)/mypy deploy/strimzi/manifests.py
 	$(BIN)/lint-imports
 	$(BIN)/optout schemas check
 
 schemas: .venv/made  ## write schemas/json and schemas/asyncapi.yaml anew from the models
 	$(BIN)/optout schemas export $(ARGS)
+
+manifests: .venv/made  ## write deploy/strimzi anew from topics.toml, acls.toml and the settings
+	$(BIN)/python deploy/strimzi/manifests.py $(ARGS)
 
 lock:  ## write deploy/*.lock anew from pyproject.toml; ARGS=--upgrade for newer packages
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \

@@ -6,10 +6,10 @@ import asyncio
 import gc
 import logging
 import os
-import socket
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,18 @@ import faust
 import faust.app
 from mode import Service
 
-from processor import config, logs
+from processor import config, logs, servers
 from processor.config import Settings
-from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
-from processor.kafka import topic_admin
+from processor.core.circuit import CircuitRules
+from processor.core.retries import RetryRules
+from processor.endpoints.client import Client, Limits
+from processor.endpoints.endpoint import Endpoints, Rules
+from processor.errors import ConfigError, StoreUnavailable
+from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
+from processor.kafka.delivery_lane import DeliveryLane
+from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.lanes import Lanes
 from processor.kafka.partition_lane import LaneState
 from processor.kafka.services_topic import ServicesTopic
@@ -36,6 +42,7 @@ from processor.metrics import (
     Metrics,
 )
 from processor.stages import opt_out_rates
+from processor.stages.deliver_webhooks import DeliverWebhooks, Tokens
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
 from processor.stages.tracing import Traces
@@ -48,9 +55,9 @@ from processor.wire.topics import Topics
 logger = logging.getLogger(__name__)
 
 _HOUR_MS = 3_600_000
-_RETRY_S = 1.0
 _WATCH_S = 5.0
 _COUNTS_S = 2.0
+_FAUST_STOP_S = 5.0
 
 
 class Runtime:
@@ -60,6 +67,7 @@ class Runtime:
         settings: checked.
         at_step: see ``Lane``; for crash tests.
         provider: of OpenTelemetry's tracers, None for no spans.
+        tokens: that webhooks are signed with, the accounts' own if None.
 
     Raises:
         ConfigError: what a setting needs is not installed.
@@ -70,6 +78,7 @@ class Runtime:
         settings: Settings,
         at_step: Callable[[str], None] = lambda step: None,
         provider: Any = None,
+        tokens: Tokens | None = None,
     ) -> None:
         self.settings = settings
         self.provider = provider
@@ -81,12 +90,36 @@ class Runtime:
         self.counts = CountsTopic(settings, self.topics.opt_out_counts, self.metrics)
         self.block_list = BlockListTopic(settings, self.topics.block_list)
         self.cloud_events = CloudEvents(settings.source())
+        self.handled = HandledTopics(
+            settings,
+            notifications=self.topics.opt_out_notifications,
+            commands=self.topics.consent_commands,
+        )
         self._at_step = at_step
+        self.accounts = AccountsView(settings, self.topics.accounts)
+        self.tokens: Tokens = tokens or self.accounts
+        self.webhook_counts: Counter[str] = Counter()  # see ``DeliverWebhooks``
+        self.metrics.webhook_results = self.webhook_counts
+        self._client = Client(
+            settings.webhook_allow_networks,
+            Limits(settings.webhook_connect_s, settings.webhook_timeout_s),
+        )
         self._redis_unfit: str | None = None  # as last looked at
-        makers = {"match": self._match_lanes, "gate": self._gate_lanes}
+        makers = {
+            "match": self._match_lanes,
+            "gate": self._gate_lanes,
+            "webhooks": self._webhook_lanes,
+        }
         self.lanes: dict[str, Lanes] = {
             role: makers[role]() for role in settings.roles if role in makers
         }
+
+    async def follow(self) -> None:
+        """Follow the configuration for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.services.follow())
+            if "webhooks" in self.lanes:
+                group.create_task(self.accounts.topic.follow())
 
     def _traces(self, group: str) -> Traces:
         if self.provider is None:
@@ -113,6 +146,7 @@ class Runtime:
                 counts=self.counts,
                 metrics=metrics,
                 traces=self._traces(group),
+                handled=self.handled,
                 at_step=self._at_step,
             )
 
@@ -151,29 +185,43 @@ class Runtime:
             topics=[self.topics.outbound_messages],
             stage=stage,
             metrics=LaneMetrics(self.metrics, "gate"),
+            at_step=self._at_step,
         )
 
-    async def wait_for_servers(self) -> None:
-        """Wait until Kafka, its topics and Redis are there, saying for what and where.
+    def _webhook_lanes(self) -> Lanes:
+        settings, topics, counts = self.settings, self.topics, self.webhook_counts
+        circuit = CircuitRules(settings.webhook_circuit_failures, settings.webhook_circuit_s)
+        stage = DeliverWebhooks(
+            topics=topics,
+            services=self.services,
+            tokens=self.tokens,
+            client=self._client,
+            endpoints=Endpoints(Rules(settings.webhook_concurrency, circuit), counts),
+            rules=RetryRules(
+                settings.webhook_attempts,
+                settings.webhook_first_delay_s,
+                settings.webhook_longest_delay_s,
+            ),
+            counts=counts,
+        )
+        return Lanes(
+            settings,
+            group=f"{settings.topic_prefix}webhooks",
+            topics=[topics.webhook_deliveries, topics.webhook_retries, topics.message_statuses],
+            stage=lambda partition: stage,
+            lane=DeliveryLane,
+            metrics=LaneMetrics(self.metrics, "webhooks"),
+            at_step=self._at_step,
+        )
 
-        Raises:
-            ConfigError: where they are there and unfit.
-        """
-        said = ""
-        while True:
-            try:
-                await self.redis.check()
-                problems = await topic_admin.check(self.settings)
-                if problems and not all(": missing; " in problem for problem in problems):
-                    raise ConfigError(problems)
-            except (BrokerUnavailable, StoreUnavailable) as error:
-                problems = [f"{error} (Kafka {self.settings.kafka_bootstrap}, Redis as set)"]
-            if not problems:
-                return
-            if problems[0] != said:
-                said = problems[0]
-                logger.warning("worker.waits", extra={"for_": said})
-            await asyncio.sleep(_RETRY_S)
+    async def close(self) -> None:
+        """Drop the connections, once no lane runs."""
+        await self._client.close()
+        await self.store.close()
+
+    async def wait_for_servers(self) -> None:
+        """See ``servers``."""
+        await servers.wait_for_servers(self.settings, self.redis, who="worker")
 
     async def watch(self) -> None:
         """Look at Kafka and Redis; end the process where a lane is stuck: a new one is started."""
@@ -200,7 +248,7 @@ class Runtime:
         reasons = [self._redis_unfit] if self._redis_unfit else []
         for role, lanes in self.lanes.items():
             if not lanes.joined:
-                reasons.append(f"{role}: no member")
+                reasons.append(f"{role}: {lanes.failed or 'no member'}")
             elif lanes.unheard:
                 reasons.append(f"{role}: Kafka does not answer")
         reasons += [f"{role}: {lanes.unfit}" for role, lanes in self.lanes.items() if lanes.unfit]
@@ -228,14 +276,14 @@ def tracer_provider(settings: Settings) -> Any:
     if not (endpoint if settings.tracing is None else settings.tracing):
         return None
     try:
-        from processor.stages import spans
+        from processor.stages.spans import provider
     except ImportError:
         problem = "OPTOUT_TRACING: needs OpenTelemetry: pip install 'optout[tracing]'"
         if settings.tracing:
             raise ConfigError([problem]) from None
         logger.warning("tracing.off", extra={"why": problem})
         return None
-    return spans.provider()
+    return provider()
 
 
 def settle_memory() -> None:
@@ -267,10 +315,11 @@ class _Hosted(Service):  # type: ignore[misc]
         super().__init__(**kwargs)
         self._runtime = runtime
         self._running: list[asyncio.Task[None]] = []
+        self._counting: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
         runtime = self._runtime
-        self.add_future(runtime.services.follow())
+        self.add_future(runtime.follow())
         self.add_future(self._settle())
         self.add_future(runtime.watch())
         # Not futures of the service: it would cancel them before they have finished their batch.
@@ -287,8 +336,9 @@ class _Hosted(Service):  # type: ignore[misc]
         if self._running:
             await asyncio.wait(self._running, timeout=25)
         self._runtime.counts.stop()
-        await asyncio.wait([self._counting], timeout=_COUNTS_S)
-        await self._runtime.store.close()
+        if self._counting:
+            await asyncio.wait([self._counting], timeout=_COUNTS_S)
+        await self._runtime.close()
         if self._runtime.provider is not None:
             await asyncio.to_thread(self._runtime.provider.shutdown)  # with what is not sent yet
 
@@ -297,6 +347,7 @@ class OptOutApp(faust.App):  # type: ignore[misc]
     """A Faust app that waits for its servers before it starts, and hosts the lanes."""
 
     runtime: Runtime
+    _hosted: _Hosted | None = None
 
     async def on_first_start(self) -> None:
         """Faust itself would die without a broker."""
@@ -307,8 +358,17 @@ class OptOutApp(faust.App):  # type: ignore[misc]
                 logger.error("worker.unfit", extra={"why": problem})
             os._exit(2)
         await super().on_first_start()
-        # The last child starts last and stops first; it does not wait for an agent's tables.
-        self.add_dependency(_Hosted(self.runtime, loop=self.loop, beacon=self.beacon))
+        # A child does not wait for an agent's tables.
+        self._hosted = _Hosted(self.runtime, loop=self.loop, beacon=self.beacon)
+        self.add_dependency(self._hosted)
+
+    async def on_stop(self) -> None:
+        """Stop the lanes first: Faust's own clients wait without limit where no broker answers."""
+        if self._hosted:
+            await self._hosted.stop()
+        code = 1 if self.crashed else 0
+        asyncio.get_running_loop().call_later(_FAUST_STOP_S, os._exit, code)
+        await super().on_stop()
 
 
 def create_app(settings: Settings) -> OptOutApp:
@@ -326,7 +386,7 @@ def create_app(settings: Settings) -> OptOutApp:
         consumer_group_instance_id=settings.instance_id,
         worker_redirect_stdouts=False,
         logging_config=logs.CONFIG,
-        web_port=_free_port(settings.web_port),
+        web_port=servers.free_port(settings.web_port, "OPTOUT_WEB_PORT"),
         datadir=Path(tempfile.gettempdir()) / f"{settings.topic_prefix}worker",
     )
     app.runtime = Runtime(settings, provider=tracer_provider(settings))
@@ -365,30 +425,6 @@ def _credentials(settings: Settings) -> Any:
             ssl_context=tls,
         )
     return faust.SSLCredentials(tls) if tls else None
-
-
-_claims: list[socket.socket] = []  # held as long as the process lives
-
-
-def _free_port(wanted: int) -> int:
-    """The wanted port, or the next one nobody has: workers share a host.
-
-    The web server binds it only later: the UDP port of that number, which no worker uses, keeps
-    others that start at this moment off it.
-    """
-    for port in range(wanted, min(wanted + 100, 65_536)):
-        claim = socket.socket(type=socket.SOCK_DGRAM)
-        try:
-            claim.bind(("", port))
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("", port))
-        except OSError:
-            claim.close()
-            continue
-        _claims.append(claim)
-        return port
-    raise ConfigError([f"OPTOUT_WEB_PORT: {wanted} and the hundred after it are taken"])
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from processor.core.messages import OptOutType
@@ -62,7 +62,8 @@ class Metrics:
         services: Callable[[], int] = lambda: 0,
     ) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_Looked(lanes, services))
+        self.webhook_results: Mapping[str, int] = {}  # what became of requests, to how often
+        self.registry.register(_Looked(lanes, services, lambda: self.webhook_results))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         counter = partial(Counter, registry=self.registry)
@@ -125,9 +126,6 @@ class Metrics:
             "optout_services_refused", "Services whose record could not be read."
         )
         # Of webhooks.
-        self.webhook_requests = counter(
-            "optout_webhook_requests", "Requests to applications, by what came of them.", ["result"]
-        )
         self.webhook_request_seconds = histogram(
             "optout_webhook_request_seconds", "A request to an application."
         )
@@ -233,30 +231,41 @@ class _Looked(Collector):
     """What is not counted but looked at, when the metrics are read."""
 
     def __init__(
-        self, lanes: Callable[[], Iterable[LaneLook]], services: Callable[[], int]
+        self,
+        lanes: Callable[[], Iterable[LaneLook]],
+        services: Callable[[], int],
+        webhook_results: Callable[[], Mapping[str, int]],
     ) -> None:
         self._lanes = lanes
         self._services = services
+        self._webhook_results = webhook_results
 
     def describe(self) -> Iterable[Metric]:
         """Their names, without a look."""
         return self._families()
 
-    def _families(self) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
-        labels = ["role", "partition"]
+    def _families(
+        self,
+    ) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, CounterMetricFamily]:
+        place = ["role", "partition"]
         return (
-            GaugeMetricFamily("optout_lane_works", "1 where a lane works.", labels=labels),
-            GaugeMetricFamily("optout_lag_records", "Records not yet handled.", labels=labels),
+            GaugeMetricFamily("optout_lane_works", "1 where a lane works.", labels=place),
+            GaugeMetricFamily("optout_lag_records", "Records not yet handled.", labels=place),
             GaugeMetricFamily("optout_services", "Services that are known."),
+            CounterMetricFamily(
+                "optout_webhook_results", "What became of webhooks.", labels=["result"]
+            ),
         )
 
     def collect(self) -> Iterable[Metric]:
         """How everything is now."""
-        works, lag, services = families = self._families()
+        works, lag, services, results = families = self._families()
         for lane in self._lanes():
             place = [lane.role, str(lane.partition)]
             works.add_metric(place, float(lane.works))
             if lane.lag is not None:
                 lag.add_metric(place, lane.lag)
         services.add_metric([], self._services())
+        for result, count in self._webhook_results().items():
+            results.add_metric([result], count)
         return families

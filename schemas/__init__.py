@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from schemas.account import Account
 from schemas.block_change import BlockChange
 from schemas.block_list_entry import BlockListEntry
+from schemas.configuration_change import ConfigurationChange
 from schemas.consent_command import ConsentCommand
 from schemas.inbound_message import InboundMessage
 from schemas.message_status import MessageStatus
 from schemas.messaging_service import MessagingService
+from schemas.number import Number
 from schemas.opt_out_count import OptOutCount
 from schemas.opt_out_notification import OptOutNotification
 from schemas.outbound_message import OutboundMessage
@@ -33,6 +36,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "message-statuses.v1": MessageStatus,
     "opt-out-counts.v1": OptOutCount,
     "messaging-services.v1": MessagingService,
+    "accounts.v1": Account,
+    "numbers.v1": Number,
+    "configuration-changes.v1": ConfigurationChange,
 }
 """The model of each topic's values; ``dead-letters.v1`` has none, it keeps records untouched."""
 

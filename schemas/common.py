@@ -84,5 +84,6 @@ PATTERNS = {
     _pattern_of(LanguageTag): "a BCP 47 language tag such as es or pt-BR",
     _pattern_of(Url): "an http or https address",
     _pattern_of(Mark): "a mark: two numbers with - between",
+    r"\S": "a text: it has white space only",
 }
 """What each pattern asks for, in words for whoever wrote the record."""

@@ -5,7 +5,7 @@ Pure, on JSON Schema as pydantic makes it. What is not known to be safe is said 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,8 @@ Whom = Literal["readers", "writers"]
 _SAYS_NOTHING = {"title", "description", "default", "examples", "$defs", "$schema", "$id"}
 _AT_LEAST = ("minLength", "minimum", "minItems", "minProperties")
 _AT_MOST = ("maxLength", "maximum", "maxItems", "maxProperties")
-_LOOKED_INTO = {"$ref", "anyOf", "type", "enum", "const", "required", "properties", "items"}
+_ALTERNATIVES = ("anyOf", "oneOf")
+_LOOKED_INTO = {"$ref", "type", "enum", "const", "required", "properties", "items"}
 _OPEN_FIELDS = ("additionalProperties", "propertyNames")
 
 
@@ -62,8 +63,9 @@ def _fields(schema: Schema) -> set[str]:
         for name, field in node.get("properties", {}).items():
             found.add(_join(place, name))
             walk(field, _join(place, name), seen)
-        for each in node.get("anyOf", ()):
-            walk(each, place, seen)
+        for each in _alternatives(node):
+            if each is not node:
+                walk(each, place, seen)
         for name in ("items", "additionalProperties"):
             walk(node.get(name), _join(place, "*"), seen)
         for each in node.get("patternProperties", {}).values():
@@ -100,7 +102,7 @@ class _Reading:
     def _resolved_node(
         self, place: str, written: Schema, read: Schema
     ) -> Iterator[tuple[str, str]]:
-        if "anyOf" in written or "anyOf" in read:
+        if any(name in each for name in _ALTERNATIVES for each in (written, read)):
             yield from self._alternatives(place, written, read)
             return
         yield from ((place, why) for why in _value(written, read))
@@ -110,8 +112,8 @@ class _Reading:
 
     def _alternatives(self, place: str, written: Schema, read: Schema) -> Iterator[tuple[str, str]]:
         """Each alternative that is written must be one that is read."""
-        taken = [_resolved(each, self._read) for each in read.get("anyOf", (read,))]
-        for each in written.get("anyOf", (written,)):
+        taken = [_resolved(each, self._read) for each in _alternatives(read)]
+        for each in _alternatives(written):
             one = _resolved(each, self._written)
             tried = [list(self._node(place, one, other)) for other in taken]
             if all(tried):
@@ -126,6 +128,10 @@ class _Reading:
         wrote, reads = written.get("properties", {}), read.get("properties", {})
         for name in sorted(set(read.get("required", ())) - set(written.get("required", ()))):
             yield _join(place, name), "required, and not always written"
+        if read.get("additionalProperties") is False:
+            yield from (
+                (_join(place, name), "not read") for name in sorted(set(wrote) - set(reads))
+            )
         for name in sorted(set(wrote) & set(reads)):
             yield from self._node(_join(place, name), wrote[name], reads[name])
         for name in _OPEN_FIELDS:
@@ -137,7 +143,7 @@ class _Reading:
             yield from self._node(_join(place, "*"), patterns[0][pattern], patterns[1][pattern])
 
     def _open(self, place: str, name: str, written: Any, read: Any) -> Iterator[tuple[str, str]]:
-        if read in (None, True) or read == written:
+        if read in (None, True) or read is written:
             return
         if isinstance(written, Mapping) and isinstance(read, Mapping):
             yield from self._node(_join(place, "*"), written, read)
@@ -165,8 +171,12 @@ def _value(written: Schema, read: Schema) -> Iterator[str]:
             yield f"{name} {written.get(name, 'open')} is written, {read[name]} read"
     looked = {*_LOOKED_INTO, *_OPEN_FIELDS, "patternProperties", *_AT_LEAST, *_AT_MOST}
     for name in sorted(set(read) - looked - _SAYS_NOTHING):
-        if read[name] != written.get(name):
+        if read[name] != written.get(name) or "$ref" in str(read[name]):
             yield f"{name} changed"
+
+
+def _alternatives(schema: Schema) -> Sequence[Schema]:
+    return next((schema[name] for name in _ALTERNATIVES if name in schema), (schema,))
 
 
 def _types(schema: Schema) -> set[str]:

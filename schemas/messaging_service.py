@@ -47,7 +47,9 @@ class KeywordSet(Part):
     """The keywords and the reply of an opt-out type."""
 
     keywords: Annotated[list[Keyword], BeforeValidator(_as_keywords)]
-    reply: Annotated[str, StringConstraints(min_length=1, max_length=MAX_REPLY_CHARACTERS)]
+    reply: Annotated[
+        str, StringConstraints(min_length=1, max_length=MAX_REPLY_CHARACTERS, pattern=r"\S")
+    ]
 
 
 KeywordSets = dict[OptOutType, KeywordSet]
@@ -102,6 +104,18 @@ class ServiceDocument(Part):
     status_callback: Url | None = Field(
         default=None, description="Of sends that name none of their own."
     )
+    use_inbound_webhook_on_number: bool = False
+    sticky_sender: bool = Field(default=True, description="This and what follows is only kept.")
+    mms_converter: bool = True
+    smart_encoding: bool = True
+    scan_message_content: Literal["inherit", "enable", "disable"] = "inherit"
+    fallback_to_long_code: bool = True
+    area_code_geomatch: bool = True
+    synchronous_validation: bool = False
+    validity_period: Annotated[int, Field(ge=1, le=36_000)] = 36_000
+    usecase: Literal[
+        "notifications", "marketing", "verification", "discussion", "poll", "undeclared"
+    ] = "undeclared"
     opt_out: OptOut = Field(default_factory=OptOut)
 
 
@@ -113,4 +127,5 @@ class MessagingService(Record, ServiceDocument):
         default=None, description="In force; None until Advanced Opt-Out is enabled."
     )
     version: int = Field(ge=1, description="One up with every save.")
+    created_at: Time | None = Field(default=None, description="None in records older than it.")
     updated_at: Time

@@ -13,6 +13,8 @@ import orjson
 from processor.app import Runtime
 from processor.config import Settings
 from processor.kafka.client import Outgoing, group_lag, read_whole, writer
+from processor.kafka.topic_admin import plans
+from processor.stages.deliver_webhooks import Tokens
 from processor.wire.topics import Topics
 from schemas import MODELS
 
@@ -24,11 +26,12 @@ async def running(
     settings: Settings,
     at_step: Callable[[str], None] = lambda step: None,
     provider: Any = None,
+    tokens: Tokens | None = None,
 ) -> AsyncIterator[Runtime]:
     """A worker in this process, stopped as SIGTERM would stop it."""
-    runtime = Runtime(settings, at_step, provider)
+    runtime = Runtime(settings, at_step, provider, tokens)
     await runtime.wait_for_servers()
-    following = asyncio.create_task(runtime.services.follow())
+    following = asyncio.create_task(runtime.follow())
     lanes = [asyncio.create_task(lanes.run()) for lanes in runtime.lanes.values()]
     counting = asyncio.create_task(runtime.counts.run())
     try:
@@ -41,7 +44,7 @@ async def running(
         await counting
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        await runtime.store.close()
+        await runtime.close()
 
 
 class Installation:
@@ -50,6 +53,7 @@ class Installation:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.topics = Topics.under(settings.topic_prefix)
+        self._partitions = {plan.name: plan.partitions for plan in plans(settings)}
 
     async def write(self, topic: str, *values: dict[str, Any]) -> None:
         """Write records, keyed as they should be."""
@@ -71,7 +75,8 @@ class Installation:
 
     async def records(self, topic: str) -> list[Any]:
         """Every committed record of a topic now."""
-        return [record async for record in read_whole(self.settings, topic)]
+        partitions = range(self._partitions[topic])
+        return [record async for record in read_whole(self.settings, topic, partitions=partitions)]
 
     async def values(self, topic: str) -> list[dict[str, Any]]:
         """Every committed value of a topic now, each checked against its schema."""
@@ -91,6 +96,11 @@ class Installation:
         sources = {
             "match": [self.topics.inbound_messages, self.topics.consent_commands],
             "gate": [self.topics.outbound_messages],
+            "webhooks": [
+                self.topics.webhook_deliveries,
+                self.topics.webhook_retries,
+                self.topics.message_statuses,
+            ],
         }[role]
         return await group_lag(self.settings, f"{self.settings.topic_prefix}{role}", sources)
 

@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from processor.cli import (
+    accounts,
+    api,
     audit,
     backtest,
     block_files,
@@ -53,6 +55,8 @@ for command in (block_files.history, block_files.export, block_files.import_):
     blocks.group.add_command(command)
 
 for command in (
+    accounts.group,
+    api.command,
     audit.command,
     backtest.command,
     blocks.group,

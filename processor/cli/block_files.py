@@ -140,8 +140,9 @@ def export(file: Path, file_format: str | None) -> None:
 def import_(file: IO[bytes], file_format: str | None, account_sid: str | None, source: str) -> None:
     """Block (or unblock, by a column `blocked`) every recipient of FILE, as CSV or JSON lines.
 
-    A bad row is named and left out, the good ones go on as commands; exit 1 then. Importing a file
-    again changes nothing.
+    A row is one line. A bad one is named and left out, the good ones go on as commands; exit 1
+    then. Importing a file again changes nothing, even where a START lifted a block meanwhile: what
+    was carried out within OPTOUT_DEDUPE_HOURS is known; another `reason` makes a row a new one.
 
     Example: optout blocks import blocked.csv --account-sid AC1
     """
@@ -184,6 +185,8 @@ async def _import(
 
 def _command(row: Any, defaults: dict[str, str | None]) -> tuple[bytes, bytes]:
     """A row as a command: its key and its value."""
+    if isinstance(row, csv.Error):
+        raise ValueError(f"not CSV: {row}")
     if not isinstance(row, dict):
         raise ValueError("not an object with fields")
     if row.get("carrier") in (True, "True", "true"):
@@ -223,8 +226,24 @@ def _json_rows(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
 
 
 def _csv_rows(name: str, lines: Iterator[bytes]) -> Iterator[tuple[int, Any]]:
-    rows = csv.DictReader(codecs.iterdecode(lines, "utf-8-sig", errors="replace"))
-    if "recipient" not in (rows.fieldnames or ()):
+    """Every line's fields by its column, or what is wrong with the line."""
+    text = codecs.iterdecode(lines, "utf-8-sig", errors="replace")
+    header = _fields(next(text, ""))
+    columns = [] if isinstance(header, csv.Error) else [one.strip().lower() for one in header]
+    if "recipient" not in columns:
         raise click.UsageError(f"{name}: the first line must name a column `recipient`")
-    for row in rows:
-        yield rows.line_num, row
+    for number, line in enumerate(text, 2):
+        if line.strip():
+            fields = _fields(line)
+            if isinstance(fields, csv.Error):
+                yield number, fields
+            else:
+                yield number, dict(zip(columns, fields, strict=False))
+
+
+def _fields(line: str) -> list[str] | csv.Error:
+    # Line by line: an open quote must not swallow the rows behind it.
+    try:
+        return next(csv.reader([line.rstrip("\r\n")], strict=True), [])
+    except csv.Error as error:
+        return error

@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import click
+from pydantic import TypeAdapter, ValidationError
 
 from processor import config
 from processor.app import block_list_store
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
-from processor.core.blocks import Block, Blocks
+from processor.core.blocks import Block, Blocks, place_for
 from processor.core.messages import (
     ConsentCommand,
     Scope,
@@ -25,16 +26,19 @@ from processor.core.messages import (
     list_key,
 )
 from processor.core.partitions import partition_of
+from processor.errors import ConfigError
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import Outgoing, group_view, writer
 from processor.stores.block_list import BlockListStore
 from processor.stores.redis_client import RedisClient
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands
-from processor.wire.json_values import to_text
+from processor.wire.json_values import reasons, to_text
 from processor.wire.topics import Topics
+from schemas.common import RecipientAddress
 
 _WAIT_S = 10.0
+_ADDRESS: TypeAdapter[str] = TypeAdapter(RecipientAddress)
 
 
 class Recipient(click.ParamType):
@@ -44,10 +48,10 @@ class Recipient(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         """See ``click.ParamType``."""
-        number = bare_number(value)
-        if not (number.startswith("+") and number[1:].isdigit() and 7 <= len(number) - 1 <= 15):
+        try:
+            return _ADDRESS.validate_python(value)
+        except ValidationError:
             self.fail("an E.164 number such as +15551234567, whatsapp: before it if need be")
-        return str(value)
 
 
 @click.group("blocks")
@@ -65,16 +69,7 @@ def get(recipient: str, as_json: bool) -> None:
     """
     settings = config.load()
     key = list_key(recipient, channel_group_of(recipient))
-
-    async def work() -> Blocks:
-        async with open_store(settings) as store:
-            partition = partition_of(bare_number(key).encode(), settings.partitions)
-            found = await store.read(partition, [key])
-            if found.meta.ready is None:
-                click.echo("the block list is not whole; its owner rebuilds it", err=True)
-            return wire_blocks.unpack(found.values[0])
-
-    blocks = run(work())
+    blocks = run(_blocks_on(settings, recipient))
     for block in blocks:
         _print(key, block, as_json)
     if not blocks:
@@ -173,23 +168,55 @@ def _change(
         reason=reason,
         at_ms=time.time_ns() // 1_000_000,
     )
-    if run(_give(settings, command)):
-        click.echo(f"{recipient} is {'blocked' if blocked else 'not blocked'} ({wanted})")
-    else:
+    try:
+        value = consent_commands.checked(command)
+    except ValidationError as error:
+        raise ConfigError(reasons(error)) from None
+    if not run(_give(settings, command, value)):
         click.echo(
             f"command {command.command_id} is in the topic, but no worker carried it out within "
             f"{_WAIT_S:.0f} s; one will",
             err=True,
         )
         sys.exit(1)
+    _say_outcome(recipient, command, run(_blocks_on(settings, recipient)))
 
 
-async def _give(settings: Settings, command: ConsentCommand) -> bool:
+def _say_outcome(recipient: str, command: ConsentCommand, blocks: Blocks) -> None:
+    """Say what is so now, which is more than what the command asked for."""
+    place = place_for(
+        command.scope,
+        account_sid=command.account_sid,
+        service_sid=command.service_sid,
+        sender=command.sender,
+    )
+    is_blocked = place in {block.place for block in blocks}
+    if is_blocked is not command.blocked:
+        click.echo(f"{recipient}: somebody changed it meanwhile; look at its history", err=True)
+        sys.exit(1)
+    if is_blocked:
+        click.echo(f"{recipient} is blocked ({command.scope})")
+        return
+    others = [block for block in blocks if block.account_sid == command.account_sid]
+    click.echo(f"{recipient} is not blocked ({command.scope})" + (", but still by:" * bool(others)))
+    for block in others:
+        _print(recipient, block, as_json=False)
+
+
+async def _blocks_on(settings: Settings, recipient: str) -> Blocks:
+    key = list_key(recipient, channel_group_of(recipient))
+    async with open_store(settings) as store:
+        partition = partition_of(bare_number(key).encode(), settings.partitions)
+        found = await store.read(partition, [key])
+    if found.meta.ready is None:
+        click.echo("the block list is not whole; its owner rebuilds it", err=True)
+    return wire_blocks.unpack(found.values[0])
+
+
+async def _give(settings: Settings, command: ConsentCommand, value: bytes) -> bool:
     """Send a command and wait until a worker has carried it out, history and all."""
     topics = Topics.under(settings.topic_prefix)
-    record = Outgoing(
-        topics.consent_commands, command.recipient.encode(), consent_commands.write(command)
-    )
+    record = Outgoing(topics.consent_commands, command.recipient.encode(), value)
     async with writer(settings) as out:
         written = await (await out.send(record))
     deadline = time.monotonic() + _WAIT_S
@@ -202,13 +229,17 @@ async def _give(settings: Settings, command: ConsentCommand) -> bool:
 
 
 @group.command("rebuild")
-@click.option("--partition", type=int, help="Only this one.")
+@click.option("--partition", type=click.IntRange(0), help="Only this one.")
 def rebuild(partition: int | None) -> None:
-    """Have the list in Redis built anew from its topic; gates wait meanwhile.
+    """Have the list in Redis built anew from its topic by its owners; gates wait meanwhile.
+
+    Waits until it is; where no worker is there to do it, until one is.
 
     Example: optout blocks rebuild
     """
     settings = config.load()
+    if partition is not None and partition >= settings.partitions:
+        raise click.UsageError(f"--partition: there are {settings.partitions}, from 0 on")
     partitions = range(settings.partitions) if partition is None else [partition]
 
     async def work() -> None:
@@ -217,11 +248,19 @@ def rebuild(partition: int | None) -> None:
                 await store.declare_lost(one)
             with progress(partitions, "rebuilding") as bar:
                 for one in bar:
-                    while (await store.read(one, ())).meta.ready is None:
-                        await asyncio.sleep(0.1)
+                    await _wait_rebuilt(store, one)
 
     run(work())
     click.echo(f"{len(partitions)} partitions rebuilt")
+
+
+async def _wait_rebuilt(store: BlockListStore, partition: int) -> None:
+    told_at = time.monotonic() + _WAIT_S
+    while (await store.read(partition, ())).meta.ready is None:
+        if time.monotonic() > told_at:
+            told_at += 6 * _WAIT_S
+            click.echo(f"partition {partition}: waits for a worker to rebuild it", err=True)
+        await asyncio.sleep(0.1)
 
 
 @group.command("verify")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def release(version: str) -> None:
 
     Example: optout schemas release 0.2.0
     """
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        raise click.BadParameter("three numbers, such as 0.2.0", param_hint="VERSION")
     try:
         click.echo(released.keep(version))
     except FileExistsError:

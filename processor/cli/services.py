@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hmac
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import IO
+from typing import IO, Protocol
 
 import click
 import orjson
@@ -20,13 +20,15 @@ from processor.core.differences import differences
 from processor.core.policy import OptOutConfig
 from processor.core.review import warnings_of
 from processor.errors import ConfigError
-from processor.kafka.services_topic import publish, stored
+from processor.kafka.configuration import configuration
+from processor.kafka.services_topic import stored
 from processor.keywords.load import language_of, languages, tag_of
 from processor.keywords.load import starter as language_starter
+from processor.wire.configuration import Edit, edit_of_service
 from processor.wire.service_documents import disabled, enabled, read_document
 from processor.wire.services import config_of, pool_of
 from processor.wire.topics import Topics
-from schemas.messaging_service import MessagingService
+from schemas.messaging_service import MessagingService, ServiceDocument
 
 
 @click.group("services")
@@ -46,17 +48,22 @@ def apply(files: tuple[IO[bytes], ...], as_json: bool) -> None:
     Example: optout services apply services.yaml
     """
     settings = config.load()
-    stored = dict(_stored(settings))
-    changed: dict[str, MessagingService] = {}
+    documents = [(file, load(file)) for file in files]
+    stored: dict[str, MessagingService] = {}
     sids: list[str] = []
-    for file in files:
-        applied = lay_over(load(file), stored)
-        refuse(file, applied)
-        stored.update(applied.changed)
-        changed.update(applied.changed)
-        sids += applied.sids
-    if changed:
-        run(publish(settings, Topics.under(settings.topic_prefix).messaging_services, changed))
+
+    def decide(now: Mapping[str, MessagingService]) -> dict[str, MessagingService]:
+        stored.clear()
+        sids.clear()
+        stored.update(now)
+        for file, given in documents:
+            applied = lay_over(given, stored)
+            refuse(file, applied)
+            stored.update(applied.changed)
+            sids.extend(applied.sids)
+        return stored
+
+    changed = {edit.sid for edit in run(_update(settings, decide))}
     for sid in sids:
         line = {
             "sid": sid,
@@ -178,10 +185,10 @@ def disable(sid: str, operator_token: str | None) -> None:
     if not hmac.compare_digest(given.encode(), settings.operator_token.get_secret_value().encode()):
         raise ConfigError(["--operator-token: is not the operator's; only an operator may disable"])
     model = _one(_stored(settings), sid)
-    after = disabled(model, now=datetime.now(UTC))
-    topic = Topics.under(settings.topic_prefix).messaging_services
-    run(publish(settings, topic, {sid: after}))
-    click.echo(_line(after))
+    if model.active is None:
+        click.echo(f"{sid} is not enabled")
+        return
+    click.echo(_line(_change(settings, sid, disabled)))
 
 
 @group.command("list")
@@ -210,10 +217,15 @@ def show(sid: str, as_json: bool) -> None:
     if as_json:
         print_json(_document(model))
         return
+    usual = {
+        name
+        for name, field in ServiceDocument.model_fields.items()
+        if getattr(model, name) == field.default
+    }
     document = {
         key: value
         for key, value in _document(model).items()
-        if key not in ("active", "version", "updated_at", "schema_version")
+        if key in ServiceDocument.model_fields and key not in usual
     }
     state = "enabled" if model.active else "not enabled"
     click.echo(
@@ -234,10 +246,42 @@ def enable(sid: str) -> None:
     if model.active is not None:
         click.echo(f"{sid} is enabled already; each valid save takes effect")
         return
-    after = enabled(model, now=datetime.now(UTC))
-    topic = Topics.under(settings.topic_prefix).messaging_services
-    run(publish(settings, topic, {sid: after}))
-    click.echo(_line(after))
+    click.echo(_line(_change(settings, sid, enabled)))
+
+
+class _Step(Protocol):
+    """Puts a service into force, or takes it out."""
+
+    def __call__(self, model: MessagingService, *, now: datetime) -> MessagingService: ...
+
+
+def _change(settings: Settings, sid: str, step: _Step) -> MessagingService:
+    made: list[MessagingService] = []
+
+    def decide(now: Mapping[str, MessagingService]) -> dict[str, MessagingService]:
+        made[:] = [step(_one(now, sid), now=datetime.now(UTC))]
+        return {sid: made[0]}
+
+    run(_update(settings, decide))
+    return made[0]
+
+
+async def _update(
+    settings: Settings,
+    decide: Callable[[Mapping[str, MessagingService]], Mapping[str, MessagingService]],
+) -> Sequence[Edit]:
+    """Store what is decided from the services as they are, nobody else writing meanwhile."""
+    async with configuration(settings) as stored:
+
+        def edits() -> list[Edit]:
+            before = stored.services.all()
+            return [
+                edit_of_service(before.get(sid), after)
+                for sid, after in decide(before).items()
+                if after != before.get(sid)
+            ]
+
+        return await stored.update(edits, actor="cli")
 
 
 def _stored(settings: Settings) -> Mapping[str, MessagingService]:

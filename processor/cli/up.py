@@ -9,19 +9,25 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import click
 import orjson
+from pydantic import SecretStr
 
 from processor import config
+from processor.cli import secret_key
+from processor.cli.accounts import new_account
 from processor.cli.common import run
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing, reader, writer
+from processor.kafka.configuration import configuration
+from processor.wire.configuration import edit_of_account
+from processor.wire.credentials import new_token
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
 
@@ -34,7 +40,7 @@ _QUIET_S = 1.0  # after which nothing more is expected of a message that matches
 @click.command("up")
 @click.option("--demo/--no-demo", default=True, show_default=True, help="Show a conversation.")
 def command(demo: bool) -> None:
-    """Create the topics, run a worker, show STOP, 21610 and START, and stay up until Ctrl-C.
+    """Create the topics, run a worker and the API, show STOP, 21610 and START, until Ctrl-C.
 
     Example: optout up
     """
@@ -55,31 +61,74 @@ async def _up(settings: Settings, *, demo: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with _worker() as process:
-        ended = asyncio.create_task(process.wait())
+    settings, environment = _with_secret_key(settings)
+    async with _process(environment, "worker") as worker, _process(environment, "api") as api:
+        ended = asyncio.create_task(worker.wait())
         stopped = asyncio.create_task(stop.wait())
-        shown = asyncio.create_task(_conversation(settings) if demo else asyncio.sleep(0))
+        shown = asyncio.create_task(_show(settings, api, demo=demo))
         await asyncio.wait((ended, stopped, shown), return_when=asyncio.FIRST_COMPLETED)
         if shown.done() and not stop.is_set():
             shown.result()
-            click.echo("\nUp; Ctrl-C stops. In another terminal:")
-            click.echo(f"  export OPTOUT_KAFKA_BOOTSTRAP={settings.kafka_bootstrap}")
-            if "@" not in settings.redis_url:  # a password is not for the screen
-                click.echo(f"  export OPTOUT_REDIS_URL={settings.redis_url}")
-            click.echo(f"  {sys.argv[0]} simulate --rate 2000 --seconds 5")
-            click.echo(f"  {sys.argv[0]} blocks list")
             await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
         shown.cancel()
     if ended.done() and not stop.is_set():
-        click.echo(f"the worker ended with exit code {process.returncode}", err=True)
+        click.echo(f"the worker ended with exit code {worker.returncode}", err=True)
         sys.exit(1)
 
 
+def _with_secret_key(settings: Settings) -> tuple[Settings, dict[str, str]]:
+    """The settings and environment of what runs here, with a key of this machine if none is set."""
+    environment = {"OPTOUT_API_HOST": "127.0.0.1", **os.environ}
+    if settings.secret_key is None:
+        key = secret_key.of_this_machine()
+        environment["OPTOUT_SECRET_KEY"] = key
+        settings = settings.model_copy(update={"secret_key": SecretStr(key)})
+    return settings, environment
+
+
+async def _show(settings: Settings, api: asyncio.subprocess.Process, *, demo: bool) -> None:
+    """The conversation, if wanted, then what one may do next."""
+    if demo:
+        await _conversation(settings)
+    assert api.stdout is not None
+    address = (await api.stdout.readline()).decode().strip()
+    click.echo(f"\nUp; Ctrl-C stops. {address or 'The API has ended.'}")
+    if demo and address:
+        token = await _token(settings)
+        user = f"{_ACCOUNT}:{token}" if token else _ACCOUNT
+        url = f"{address.split()[-1]}/v1/Services"
+        click.echo(f"  curl -u {user} {url} --data-urlencode 'FriendlyName=Clinic'")
+    click.echo("In another terminal:")
+    click.echo(f"  export OPTOUT_KAFKA_BOOTSTRAP={settings.kafka_bootstrap}")
+    if "@" not in settings.redis_url:  # a password is not for the screen
+        click.echo(f"  export OPTOUT_REDIS_URL={settings.redis_url}")
+    if "OPTOUT_SECRET_KEY" not in os.environ:
+        click.echo(f"  export OPTOUT_SECRET_KEY=$(cat {secret_key.FILE})")
+    click.echo(f"  {sys.argv[0]} simulate --rate 2000 --seconds 5")
+    click.echo(f"  {sys.argv[0]} blocks list")
+
+
+async def _token(settings: Settings) -> str | None:
+    """The demo account's token: made the first time, None where another key sealed it."""
+    account = new_account(settings, _ACCOUNT, new_token(), "Demo")
+    async with configuration(settings) as stored:
+        await stored.update(
+            lambda: [] if stored.accounts.get(_ACCOUNT) else [edit_of_account(None, account)],
+            actor="cli",
+        )
+        return stored.accounts.token_of(_ACCOUNT)
+
+
 @asynccontextmanager
-async def _worker() -> AsyncIterator[asyncio.subprocess.Process]:
+async def _process(
+    environment: Mapping[str, str], name: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     # Its own session: Ctrl-C reaches us, and we let it finish what it has in hand.
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "processor", "worker", "--quiet", start_new_session=True
+        *(sys.executable, "-m", "processor", name, "--quiet"),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE if name == "api" else None,
+        start_new_session=True,
     )
     try:
         yield process

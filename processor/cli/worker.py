@@ -11,7 +11,7 @@ import click
 @click.option("--quiet", is_flag=True, help="Log warnings only, and no banner.")
 @click.argument("faust_options", nargs=-1, type=click.UNPROCESSED)
 def command(quiet: bool, faust_options: tuple[str, ...]) -> None:
-    """Run the match and gate lanes until SIGTERM, which finishes what is in hand.
+    """Run the lanes and the rates agent until SIGTERM, which finishes what is in hand.
 
     The same as `faust -A processor.app worker`; its options are taken too. Any number of workers
     may run, on one host or many: they share the partitions.

@@ -44,13 +44,13 @@ def problems_of(config: OptOutConfig) -> list[str]:
     ]
     problems += _clashes(base)
     for country, override in config.countries.items():
-        problems += _clashes(
-            [
-                entry
-                for tag, kinds in override.languages.items()
-                for entry in _entries(f"countries.{country}.languages.{tag}", tag, kinds)
-            ]
-        )
+        entries = [
+            entry
+            for tag, kinds in override.languages.items()
+            for entry in _entries(f"countries.{country}.languages.{tag}", tag, kinds)
+        ]
+        problems += _clashes(entries)
+        problems += _turned(entries)
     return problems
 
 
@@ -124,6 +124,21 @@ def _list_problems(
             yield f"{place}.keywords: {keyword!r} has nothing to match"
         elif mode is MatchMode.EXACT and len(exact(keyword).split()) > 1:
             yield f"{place}.keywords: {keyword!r} has white space within; match: exact allows none"
+
+
+def _turned(entries: Iterable[_Entry]) -> Iterator[str]:
+    """Reserved words under another kind: a country's entry wins, and `stop` must stay STOP (R7)."""
+    reserved = {word: kind for kind, words in RESERVED.items() for word in words}
+    for entry in entries:
+        forms = {exact(entry.keyword)}
+        if entry.kind is not OptOutType.START:
+            forms |= set(tolerant_forms(entry.keyword))
+        for word in sorted(forms & reserved.keys()):
+            if reserved[word] is not entry.kind:
+                yield (
+                    f"{entry.place}.keywords: {entry.keyword!r} always is a keyword of "
+                    f"{reserved[word]}"
+                )
 
 
 def _clashes(entries: Iterable[_Entry]) -> list[str]:

@@ -22,7 +22,6 @@ _COME_BACK = frozenset({"start", "unstop"})  # the only words that undo a toll-f
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _PHONE = re.compile(r"(?<![\w+])\+?\d[\d\s().-]{6,}\d(?!\w)")
 _PLACEHOLDER = re.compile(r"\{\{?\s*\w+\s*\}?\}|<\w+>|\[\w+\]|%\w+%|\$\{?\w+\}?")
-_WORD = re.compile(r"[^\W_]+")
 
 
 def warnings_of(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> list[str]:
@@ -161,7 +160,13 @@ def _keys(keyword_set: KeywordSet) -> set[str]:
 
 
 def _told(reply: str) -> set[str]:
-    return {exact(word) for word in _WORD.findall(reply)}
+    letters = (one if _is_of_a_word(one) else " " for one in reply)
+    return {exact(word) for word in "".join(letters).split()}
+
+
+def _is_of_a_word(character: str) -> bool:
+    # Marks are the vowels of Hindi, Bengali and Tamil.
+    return character.isalnum() or unicodedata.category(character).startswith("M")
 
 
 def _digits(text: str) -> str:

@@ -56,8 +56,8 @@ class CountsTopic:
                     while not self._stop.is_set():
                         await self._second()
                         await self._write(out)
-            except BrokerUnavailable as error:
-                logger.warning("counts.not_written", extra={"why": str(error)})
+            except (BrokerUnavailable, OSError) as error:
+                logger.warning("counts.not_written", extra={"why": type(error).__name__})
                 await self._second()
 
     async def _second(self) -> None:

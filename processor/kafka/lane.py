@@ -15,9 +15,12 @@ from heapq import merge
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
+from processor.errors import BrokerUnavailable
+from processor.kafka.failures import in_words
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
 from processor.metrics import LaneMetrics
 
@@ -29,7 +32,7 @@ _POLL_MS = 500
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
 
-Headers = list[tuple[str, bytes]]  # a list: aiokafka's record builder takes nothing else
+Headers = list[tuple[str, bytes | None]]  # a list: aiokafka's record builder takes nothing else
 
 
 class Stage(Waits, Protocol):
@@ -90,10 +93,18 @@ class Output:
     async def send(self) -> None:
         """Send everything, and await the fate of every batch: a failed one fails no commit."""
         fates = []
-        for topic, builder in (*self._full, *self._open.items()):
-            builder.close()
-            fates.append(await self._producer.send_batch(builder, topic, partition=self._partition))
-        await asyncio.gather(*fates)
+        try:
+            for topic, builder in (*self._full, *self._open.items()):
+                builder.close()
+                fate = await self._producer.send_batch(builder, topic, partition=self._partition)
+                fates.append(fate)
+            await asyncio.gather(*fates)
+        except KafkaError:
+            # What failed the transaction is what it ended with; a batch may only have followed.
+            ended = self._producer._txn_manager._transaction_waiter
+            if ended.done():
+                ended.result()
+            raise
 
 
 class Lane(PartitionLane[Stage]):
@@ -173,8 +184,11 @@ class Lane(PartitionLane[Stage]):
             early_s = self._committed_at + self._settings.batch_wait_ms / 1000 - time.monotonic()
             if early_s > 0:
                 await self._unless_stopped(asyncio.sleep(early_s))
-            if found := await self._unless_stopped(self._next_records()):
-                await self._batch(found)
+            found, ends = await self._unless_stopped(self._next_records())
+            if found:
+                await self._batch(found, ends)
+            else:
+                self._move_to(ends)
             now = time.monotonic()
             if self._uncommitted and now - self._committed_at >= 1:
                 await self._commit(None)
@@ -184,26 +198,41 @@ class Lane(PartitionLane[Stage]):
         if self._uncommitted:
             await self._commit(None)
 
-    async def _next_records(self) -> Mapping[TopicPartition, list[Any]]:
-        found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
-            *self._sources, timeout_ms=_POLL_MS, max_records=self._settings.batch_records
-        )
-        return {tp: records for tp, records in found.items() if records}
+    async def _next_records(
+        self,
+    ) -> tuple[Mapping[TopicPartition, list[Any]], Mapping[TopicPartition, int]]:
+        """What there is to process, and for each source that moved on the offset behind it.
 
-    async def _batch(self, found: Mapping[TopicPartition, list[Any]]) -> None:
+        It moves on without a record, too: past the marks of the transactions of who writes it.
+        """
+        try:
+            found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
+                *self._sources, timeout_ms=_POLL_MS, max_records=self._settings.batch_records
+            )
+            positions = {tp: await self._consumer.position(tp) for tp in self._sources}
+        except KafkaError as error:
+            raise BrokerUnavailable(in_words(error)) from error
+        ends = {tp: end for tp, end in positions.items() if end != self._next[tp]}
+        return {tp: records for tp, records in found.items() if records}, ends
+
+    def _move_to(self, ends: Mapping[TopicPartition, int]) -> None:
+        self._next.update(ends)
+        self._uncommitted.update(ends)
+
+    async def _batch(
+        self, found: Mapping[TopicPartition, list[Any]], ends: Mapping[TopicPartition, int]
+    ) -> None:
         records = next(iter(found.values()))
         if len(found) > 1:
             # Sources take their places by arrival; each keeps its own order.
             records = list(merge(*found.values(), key=lambda record: record.timestamp))
-        ends = {tp: records[-1].offset + 1 for tp, records in found.items()}
         while True:
             out = Output(self._producer, self.partition)
             self._at_step("process")
             with self._metrics.process.time():
                 await self._unless_stopped(self._stage.process(records, out))
             self._flood.check(len(records), out.refused)
-            self._next.update(ends)
-            self._uncommitted.update(ends)
+            self._move_to(ends)
             # A batch that puts out nothing needs no transaction: its offset goes with a later one.
             if not out or await self._commit(out):
                 break
@@ -231,7 +260,7 @@ class Lane(PartitionLane[Stage]):
                 await out.send()
             self._at_step("last_look")
             with self._metrics.last_look.time():
-                holds = await self._stage.last_look()
+                holds = await self._unless_stopped(self._stage.last_look())
             if not holds:
                 await producer.abort_transaction()
                 self._in_transaction = False

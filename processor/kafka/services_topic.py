@@ -1,26 +1,20 @@
-"""The configuration, followed live: `messaging-services.v1` read from its start and then on."""
+"""The services, followed live: compiled for the lanes, and as they are stored."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from processor.config import Settings
 from processor.core.services import Directory, Service
-from processor.errors import BrokerUnavailable
 from processor.kafka.client import read_whole
+from processor.kafka.compacted import CompactedTopic
 from processor.metrics import Metrics
-from processor.wire.json_values import reason
-from processor.wire.services import read_service, read_stored, write_stored
+from processor.wire.services import read_head, read_service, read_stored
 from schemas.messaging_service import MessagingService
-
-logger = logging.getLogger(__name__)
 
 
 class ServicesTopic:
@@ -30,106 +24,97 @@ class ServicesTopic:
     """
 
     def __init__(self, settings: Settings, topic: str, metrics: Metrics) -> None:
-        self._settings = settings
         self._metrics = metrics
-        self._tp = TopicPartition(topic, 0)
-        self._loaded = asyncio.Event()
+        self._topic = CompactedTopic(settings, topic, "services", read=self._read, take=self._take)
         self.directory = Directory()
+        self.wait_loaded = self._topic.wait_loaded
+        self.follow = self._topic.follow
 
-    async def wait_loaded(self) -> None:
-        """Wait until everything that was there at the start has been read."""
-        await self._loaded.wait()
-
-    async def follow(self) -> None:
-        """Read for ever; a broken connection is made anew, with what is known kept meanwhile."""
-        while True:
-            try:
-                await self._read()
-            except KafkaError as error:
-                logger.warning("services.unreadable", extra={"error": type(error).__name__})
-                await asyncio.sleep(1)
-
-    async def _read(self) -> None:
-        reader = AIOKafkaConsumer(
-            **self._settings.kafka(),
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            # A change must be in force within a second.
-            fetch_max_wait_ms=200,
-            max_partition_fetch_bytes=self._settings.fetch_bytes,
-        )
+    def _read(self, value: bytes) -> Service:
         try:
-            await reader.start()
-            reader.assign([self._tp])
-            await reader.seek_to_beginning(self._tp)
-            end = (await reader.end_offsets([self._tp]))[self._tp]
-            changed: dict[str, Service | None] = {}
-            while True:
-                found = await reader.getmany(self._tp, timeout_ms=500)
-                changed |= self._services_of(found.get(self._tp, ()))
-                if await reader.position(self._tp) >= end:
-                    # At the start all at once: a directory is made whole each time.
-                    if changed:
-                        self.directory = self.directory.with_services(changed)
-                        logger.info("services.changed", extra={"services": len(changed)})
-                        self._metrics.services_changed.inc(len(changed))
-                        changed = {}
-                    self._loaded.set()
-        finally:
-            await reader.stop()
+            return read_service(value)
+        except ValidationError:
+            self._metrics.services_refused.inc()
+            raise
 
-    def _services_of(self, records: Iterable[Any]) -> dict[str, Service | None]:
-        """The services that records name; None for one that is gone."""
-        services: dict[str, Service | None] = {}
-        for record in records:
-            sid = record.key.decode()
-            try:
-                services[sid] = None if record.value is None else read_service(record.value)
-            except ValidationError as error:
-                # The writer refuses these; should one get in, the last good one stays in force.
-                logger.error("services.refused", extra={"service": sid, "reason": reason(error)})
-                self._metrics.services_refused.inc()
-        return services
+    def _take(self, changed: Mapping[str, Service | None]) -> None:
+        self.directory = self.directory.with_services(changed)
+        self._metrics.services_changed.inc(len(changed))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredService:
+    """A service as stored; its opt-out configuration, most of it, is read when asked for."""
+
+    head: MessagingService  # without opt_out and active
+    value: bytes
+
+    def whole(self) -> MessagingService:
+        """All of it."""
+        return read_stored(self.value)
+
+
+class StoredServices:
+    """Every service as it is stored, by its sid, its account, and the senders of its pool."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self.topic = CompactedTopic(settings, topic, "services", read=_read, take=self._take)
+        self._services: dict[str, StoredService] = {}
+        self._of_account: dict[str, dict[str, StoredService]] = {}
+        self._pool: dict[tuple[str, str], str] = {}
+
+    def value_of(self, sid: str) -> bytes | None:
+        """What the topic holds for a sid."""
+        found = self._services.get(sid)
+        return found.value if found else None
+
+    def get(self, sid: str) -> StoredService | None:
+        """A service, whoever it belongs to."""
+        return self._services.get(sid)
+
+    def of_account(self, account_sid: str) -> Iterable[StoredService]:
+        """The services of an account, in no order."""
+        return self._of_account.get(account_sid, {}).values()
+
+    def all(self) -> Mapping[str, MessagingService]:
+        """Every service whole, by its sid."""
+        return {sid: stored.whole() for sid, stored in self._services.items()}
+
+    def holder_of(self, account_sid: str, address: str) -> StoredService | None:
+        """The service whose pool holds a sender of an account (R1)."""
+        return self._services.get(self._pool.get((account_sid, address), ""))
+
+    def _take(self, changed: Mapping[str, StoredService | None]) -> None:
+        for sid, stored in changed.items():
+            if before := self._services.pop(sid, None):
+                account = before.head.account_sid
+                self._of_account[account].pop(sid, None)
+                for sender in before.head.senders:
+                    if self._pool.get((account, sender.address)) == sid:
+                        del self._pool[account, sender.address]
+            if stored:
+                account = stored.head.account_sid
+                self._services[sid] = stored
+                self._of_account.setdefault(account, {})[sid] = stored
+                self._pool |= {(account, one.address): sid for one in stored.head.senders}
+
+
+def _read(value: bytes) -> StoredService:
+    return StoredService(read_head(value), value)
 
 
 async def stored(settings: Settings, topic: str) -> dict[str, MessagingService]:
-    """Every service as it is stored now, by its sid.
+    """Every service as it is stored now, by its sid; the last good record of each.
 
     Raises:
         BrokerUnavailable: where the broker does not answer.
     """
     models: dict[str, MessagingService] = {}
     async for record in read_whole(settings, topic, partitions=[0]):
-        sid = record.key.decode()
-        models.pop(sid, None)
-        if record.value is not None:
+        sid = (record.key or b"").decode(errors="backslashreplace")
+        if record.value is None:
+            models.pop(sid, None)
+            continue
+        with suppress(ValidationError):  # a worker's log names it
             models[sid] = read_stored(record.value)
     return models
-
-
-async def publish(settings: Settings, topic: str, changed: Mapping[str, MessagingService]) -> None:
-    """Write services to the compacted topic, all or none of them.
-
-    Raises:
-        BrokerUnavailable: where the broker does not take them.
-    """
-    producer = AIOKafkaProducer(
-        **settings.kafka(),
-        transactional_id=f"{settings.topic_prefix}services",
-        max_batch_size=1 << 19,
-        max_request_size=1 << 21,
-    )
-    try:
-        await producer.start()
-        async with producer.transaction():
-            for fate in [
-                await producer.send(topic, write_stored(model), key=sid.encode())
-                for sid, model in changed.items()
-            ]:
-                await fate
-    except KafkaError as error:
-        raise BrokerUnavailable(
-            f"Kafka at {settings.kafka_bootstrap}: {type(error).__name__}"
-        ) from error
-    finally:
-        await producer.stop()

@@ -115,7 +115,7 @@ def add_to(app: faust.App, topic: str, partitions: int) -> None:
             except ValidationError:
                 logger.warning("rates.unreadable")
                 continue
-            # Whole records, in windows of the time they were written at: no clock to trust.
+            # Faust finds the window by the time the record was written at.
             key = orjson.dumps(
                 [one.account_sid, one.messaging_service_sid, one.kind, one.language]
             ).decode()

@@ -39,14 +39,22 @@ class RedisClient:
             "retry": Retry(NoBackoff(), 1),
         }
         self._watchers: list[Any] = []
+        try:
+            self.redis: Any = self._made(url)
+        except ValueError:
+            # What urllib and redis-py say repeats the URL, and with it the password.
+            raise ConfigError(
+                ["OPTOUT_REDIS_URL: is no address: scheme://user:password@host:port/database"]
+            ) from None
+
+    def _made(self, url: str) -> Any:
         parts = urlsplit(url)
         kind = parts.scheme.partition("+")[2]
         if kind == "cluster":
-            self.redis: Any = self._cluster(parts)
-        elif kind == "sentinel":
-            self.redis = self._sentinel(parts)
-        else:
-            self.redis = Redis.from_url(url, redis_connect_func=self._connected, **self._options)
+            return self._cluster(parts)
+        if kind == "sentinel":
+            return self._sentinel(parts)
+        return Redis.from_url(url, redis_connect_func=self._connected, **self._options)
 
     async def _connected(self, connection: Any) -> None:
         # redis-py packs in C on its other connections; on these in Python, at a microsecond a key.

@@ -44,3 +44,10 @@ def write(command: ConsentCommand) -> bytes:
             "at": to_text(command.at_ms),
         }
     )
+
+
+def checked(command: ConsentCommand) -> bytes:
+    """The value of a command that a lane will take; raises pydantic's ``ValidationError``."""
+    value = write(command)
+    read(value)
+    return value

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -102,6 +103,7 @@ def to_ms(time: datetime) -> int:
     return round(time.timestamp() * 1000)
 
 
+@lru_cache(maxsize=1024)  # what comes of one message says one time, in values and headers
 def to_text(at_ms: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
     time = _EPOCH + timedelta(milliseconds=at_ms)  # exact, where a float of seconds is not

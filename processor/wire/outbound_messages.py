@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
+import orjson
 
 from processor.core.messages import OutboundSend
-from processor.wire.json_values import is_number, quick_decoder, remember
+from processor.wire.json_values import is_number, quick_decoder, remember, to_text
 from schemas.outbound_message import OutboundMessage as Model
 
 _decode = quick_decoder(Model)
@@ -51,6 +54,34 @@ def _read_slowly(value: bytes) -> Model:
     remember(_senders, model.from_)
     remember(_callbacks, model.status_callback)
     return model
+
+
+def write(
+    *,
+    message_sid: str,
+    account_sid: str,
+    service_sid: str | None,
+    sender: str | None,
+    to: str,
+    body: str,
+    media_urls: Sequence[str],
+    status_callback: str | None,
+    created_at_ms: int,
+) -> bytes:
+    """The value of a send, as an application wants it."""
+    return orjson.dumps(
+        {
+            "message_sid": message_sid,
+            "account_sid": account_sid,
+            "messaging_service_sid": service_sid,
+            "from": sender,
+            "to": to,
+            "body": body,
+            "media_urls": list(media_urls) or None,
+            "status_callback": status_callback,
+            "created_at": to_text(created_at_ms),
+        }
+    )
 
 
 def send_of(read: Model, service_sid: str | None) -> OutboundSend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from processor.keywords.load import tag_of
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reasons
 from processor.wire.services import config_of
-from schemas.messaging_service import MessagingService, ServiceDocument
+from schemas.messaging_service import MessagingService, OptOut, ServiceDocument
 
 
 def read_document(given: Any) -> tuple[ServiceDocument | None, list[str]]:
@@ -25,17 +26,47 @@ def read_document(given: Any) -> tuple[ServiceDocument | None, list[str]]:
     somebody's spelling mistake.
     """
     problems: list[str] = []
-    given = _with_tags(given, problems)
+    given = _with_numbers(_with_tags(given, problems))
+    problems += _unknown_countries(given)
     try:
         document = ServiceDocument.model_validate(given, extra="forbid")
     except ValidationError as error:
-        return None, problems + [_in_words(problem) for problem in reasons(error)]
-    problems += [
+        problems += [
+            _in_words(problem) for problem in reasons(error) if not _COUNTRY_KEY.match(problem)
+        ]
+        # What is whole of it is looked at all the same: every problem at once (R10).
+        return None, problems + _problems_within(given)
+    return (None if problems else document), problems
+
+
+_COUNTRY_KEY = re.compile(r"opt_out\.countries\.[^.]*\.\[key\]:")  # said in our own words
+
+
+def _unknown_countries(given: Any) -> list[str]:
+    opt_out = given.get("opt_out") if isinstance(given, dict) else None
+    countries = opt_out.get("countries") if isinstance(opt_out, dict) else None
+    return [
         f"opt_out.countries.{country}: unknown country; ISO 3166 has two capital letters for each"
-        for country in document.opt_out.countries
+        for country in (countries if isinstance(countries, dict) else ())
         if country not in COUNTRIES
     ]
-    return (None if problems else document), problems
+
+
+def _problems_within(given: Any) -> list[str]:
+    """What is wrong with the opt-out configuration of a document that is not whole."""
+    try:
+        config = config_of(OptOut.model_validate(given["opt_out"]))
+    except (ValidationError, KeyError, TypeError):
+        return []
+    return [f"opt_out.{problem}" for problem in problems_of(config)]
+
+
+def _with_numbers(given: Any) -> Any:
+    """The document with its one number as such: in our YAML `12345` is a short code, a text."""
+    period = given.get("validity_period") if isinstance(given, dict) else None
+    if isinstance(period, str) and period.isascii() and period.isdigit():
+        return {**given, "validity_period": int(period)}
+    return given
 
 
 def _with_tags(given: Any, problems: list[str]) -> Any:
@@ -79,7 +110,9 @@ def _tags(languages: Any, place: str, problems: list[str]) -> Any:
 
 
 def _in_words(problem: str) -> str:
-    return problem.replace("Extra inputs are not permitted", "unknown field")
+    return problem.replace("Extra inputs are not permitted", "unknown field").replace(
+        "not a JSON object", "not a service: a mapping of fields"
+    )
 
 
 class Applied(NamedTuple):
@@ -162,12 +195,20 @@ def _merged(
     }
     if before is not None:
         same = MessagingService.model_validate(
-            {**fields, "version": before.version, "updated_at": before.updated_at}
+            {
+                **fields,
+                "version": before.version,
+                "created_at": before.created_at,
+                "updated_at": before.updated_at,
+            }
         )
         if same == before:
             return before
     version = before.version + 1 if before else 1
-    return MessagingService.model_validate({**fields, "version": version, "updated_at": now})
+    created_at = before.created_at if before else now
+    return MessagingService.model_validate(
+        {**fields, "version": version, "created_at": created_at, "updated_at": now}
+    )
 
 
 def enabled(model: MessagingService, *, now: datetime) -> MessagingService:

@@ -85,6 +85,17 @@ def read_stored(value: bytes) -> MessagingService:
     return MessagingService.model_validate_json(value)
 
 
+def read_head(value: bytes) -> MessagingService:
+    """A value of `messaging-services.v1` without its opt-out configuration, which is most of it."""
+    try:
+        top = _parts(value)
+        top.pop("opt_out", None)
+        top.pop("active", None)
+        return MessagingService.model_validate_json(msgspec.json.encode(top))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return read_stored(value)  # which says what is wrong, and where
+
+
 def write_stored(model: MessagingService) -> bytes:
     """The value of `messaging-services.v1`."""
     return model.model_dump_json(by_alias=True, exclude_none=True).encode()

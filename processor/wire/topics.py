@@ -17,10 +17,14 @@ class Topics:
     block_list: str
     opt_out_notifications: str
     webhook_deliveries: str
+    webhook_retries: str
     allowed_sends: str
     message_statuses: str
     opt_out_counts: str
     messaging_services: str
+    accounts: str
+    numbers: str
+    configuration_changes: str
     dead_letters: str
 
     @classmethod

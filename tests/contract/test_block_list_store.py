@@ -99,6 +99,23 @@ async def test_a_batch_is_read_back_with_its_mark_and_its_ids(store: BlockListSt
     assert (found.meta.ready, found.meta.partitions) == ("topic", 12)
 
 
+async def test_a_rebuild_of_which_redis_lost_a_part_does_not_make_a_list_whole(
+    servers: None,
+) -> None:
+    async with redis_store(Settings().redis_url) as store:
+        epoch = (await store.claim(P, at_least=0)).epoch
+        await store.begin_rebuild(P, epoch)
+        redis, keys = store._client.redis, [store._key(P, "meta"), store._key(P, "rebuilt")]
+        before = await redis.dump(keys[0])
+        await store.add_rebuilt(P, epoch, {ANN: b"[1]"})
+        # A failover brings back what was there before.
+        await redis.delete(*keys)
+        await redis.restore(keys[0], 0, before)
+        with pytest.raises(ListLost):
+            await store.finish_rebuild(P, epoch, mark=Mark(epoch, 2), ready="t", partitions=12)
+        assert (await store.read(P, [ANN])).meta.ready is None
+
+
 async def test_ids_are_remembered_as_long_as_told(store: BlockListStore) -> None:
     epoch = (await store.claim(P, at_least=0)).epoch
     await store.remember(P, epoch, {"SM1": 60_000, "SM2": 1})

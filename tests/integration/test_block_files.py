@@ -19,13 +19,21 @@ async def test_a_file_is_imported_once_its_bad_rows_named_and_exported_again(
     at = Installation(settings)
     rows = tmp_path / "blocked.csv"
     rows.write_text(
-        "recipient,reason\n+15550000001,by letter\nanna,\nwhatsapp:+15550000002,\n+15550000003,\n"
+        "Recipient,reason\n+15550000001,by letter\nanna,\nwhatsapp:+15550000002,\n"
+        f'+15550000008,"never closed\n+15550000009,{"x" * 200_000}\n+15550000009,a\rb\n'
+        "+15550000003,\n"
     )
     out = tmp_path / "out.csv"
     async with running(settings):
         first = await optout("blocks", "import", str(rows), "--account-sid", ACCOUNT, code=1)
         assert f"{rows}:3: recipient: is not an E.164 number" in first.stderr
-        assert "3 rows sent as commands, 1 bad rows left out" in first.stderr
+        for line, why in (
+            (5, "unexpected end of data"),
+            (6, "field larger than field limit (131072)"),
+            (7, "new-line character seen in unquoted field"),
+        ):
+            assert f"{rows}:{line}: not CSV: {why}" in first.stderr
+        assert "3 rows sent as commands, 4 bad rows left out" in first.stderr
         await at.wait_for(at.topics.block_changes, 3)
         await optout("blocks", "import", str(rows), "--account-sid", ACCOUNT, code=1)
         await at.texts(a_text("M1", "help"))

@@ -7,12 +7,13 @@ from pathlib import Path
 import orjson
 import pytest
 import yaml
+from aiokafka import AIOKafkaProducer
 
 from processor.config import Settings
-from tests.builders import ACCOUNT, RECIPIENT
+from tests.builders import ACCOUNT, RECIPIENT, TOLL_FREE
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
-from tests.integration.test_flow import a_send, a_text
+from tests.integration.test_flow import a_send, a_text, configure
 
 EXAMPLE = "schemas/examples/services.yaml"
 SID = "MG00000000000000000000000000000001"
@@ -130,6 +131,70 @@ async def test_blocks_are_given_looked_at_rebuilt_and_verified(
         await optout("blocks", "unblock", RECIPIENT, "--account-sid", ACCOUNT)
         assert (await optout("blocks", "list")).stdout == ""
     assert [one["blocked"] for one in await at.values(at.topics.block_changes)] == [True, False]
+
+
+async def test_unblocking_says_what_still_keeps_the_recipient_away(
+    settings: Settings, optout: Command
+) -> None:
+    at = Installation(settings)
+    given = (RECIPIENT, "--account-sid", ACCOUNT)
+    async with running(settings):
+        await at.texts(a_text("M1", "stop", to=TOLL_FREE))
+        await at.wait_for(at.topics.block_changes, 2)
+        said = (await optout("blocks", "unblock", *given)).stdout.splitlines()
+    assert said[0] == f"{RECIPIENT} is not blocked (account), but still by:"
+    assert f"sender {TOLL_FREE} (by the toll-free network)" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (("--account-sid", "A B"), "account_sid: is not an id"),
+        (("--account-sid", ACCOUNT, "--source", ""), "source: String should have at least 1"),
+        (("--account-sid", ACCOUNT, "--reason", "x" * 501), "reason: String should have at most"),
+        (
+            ("--account-sid", ACCOUNT, "--scope", "sender", "--sender", "@"),
+            "sender: is not a sender",
+        ),
+    ],
+)
+async def test_a_command_that_no_lane_would_take_is_refused_at_once(
+    settings: Settings, optout: Command, wrong: tuple[str, ...], why: str
+) -> None:
+    assert why in (await optout("blocks", "block", RECIPIENT, *wrong, code=2)).stderr
+    assert await Installation(settings).records(f"{settings.topic_prefix}consent-commands.v1") == []
+
+
+@pytest.mark.parametrize("recipient", ["+0123456789", "foo:+15550001111", "+١٥٥٥٠٠٠١١١١"])
+async def test_what_is_no_recipient_is_refused(
+    settings: Settings, optout: Command, recipient: str
+) -> None:
+    refused = await optout("blocks", "block", recipient, "--account-sid", ACCOUNT, code=2)
+    assert "an E.164 number such as +15551234567" in refused.stderr
+
+
+async def test_a_partition_that_is_not_there_cannot_be_rebuilt(optout: Command) -> None:
+    refused = await optout("blocks", "rebuild", "--partition", "99", code=2)
+    assert "there are 4, from 0 on" in refused.stderr
+
+
+async def test_a_record_that_is_no_service_of_ours_stops_nobody(
+    settings: Settings, optout: Command
+) -> None:
+    at = Installation(settings)
+    good = {"account_sid": ACCOUNT, "friendly_name": "Good", "sid": "MGgood"}
+    await configure(settings, good)
+    producer = AIOKafkaProducer(**settings.kafka())
+    async with producer:
+        # One without a key the broker itself refuses: the topic is compacted.
+        for key, value in ((b"\xff\xfe", b"{}"), (b"MGgood", b"[]")):
+            await producer.send_and_wait(at.topics.messaging_services, value, key=key)
+    assert "Good" in (await optout("services", "list")).stdout
+    async with running(settings) as runtime:
+        await runtime.services.wait_loaded()
+        assert runtime.services.directory.services["MGgood"].version == 1
+        await at.texts(a_text("M1", "help"))
+        await at.wait_for(at.topics.reply_sends, 1)
 
 
 async def test_a_draft_is_tested_on_the_inbound_topic(

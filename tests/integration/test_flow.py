@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from aiokafka import AIOKafkaProducer
 
 from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing
-from processor.kafka.services_topic import publish
+from processor.kafka.configuration import configuration
+from processor.wire.configuration import edit_of_service
 from processor.wire.service_documents import apply
 from tests.builders import ACCOUNT, LONG_CODE, NOW, RECIPIENT
 from tests.installation import Installation, by_sid, running, until
@@ -56,8 +58,11 @@ def a_send(sid: str, **changes: Any) -> dict[str, Any]:
 async def configure(settings: Settings, *documents: dict[str, Any]) -> None:
     applied = apply(documents, {}, now=datetime.now(UTC), new_sid=lambda: f"MG{uuid.uuid4().hex}")
     assert not applied.problems
-    topic = Installation(settings).topics.messaging_services
-    await publish(settings, topic, applied.changed)
+    async with configuration(settings) as stored:
+        await stored.update(
+            lambda: [edit_of_service(None, service) for service in applied.changed.values()],
+            actor="test",
+        )
 
 
 async def test_stop_blocks_the_next_send_until_start(settings: Settings) -> None:
@@ -255,6 +260,11 @@ async def test_r25_the_gate_waits_while_no_list_is_whole(settings: Settings) -> 
         assert runtime.unready() != []
         async with running(match):
             await at.wait_for(at.topics.allowed_sends, 1)
+        waited_s = runtime.metrics.registry.get_sample_value(
+            "optout_gate_waiting_seconds_total", {"reason": "not_whole"}
+        )
+        assert waited_s is not None
+        assert waited_s > 0
 
 
 async def test_r25_the_gate_waits_where_the_lists_owner_was_not_heard(settings: Settings) -> None:
@@ -310,3 +320,27 @@ async def test_a_second_worker_takes_its_share_and_nothing_is_lost_or_doubled(
         }
         await at.wait_for(at.topics.opt_out_notifications, len(expected))
     assert set(by_sid(await at.values(at.topics.opt_out_notifications))) == expected
+
+
+async def test_what_a_producer_writes_in_transactions_leaves_no_lag_and_no_lane_seems_stuck(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    key = RECIPIENT.encode()
+    producer = AIOKafkaProducer(**settings.kafka(), transactional_id=f"{settings.topic_prefix}mo")
+    async with running(settings) as runtime, producer:
+        for sid in ("M1", "M2"):
+            async with producer.transaction():
+                await producer.send_and_wait(
+                    at.topics.inbound_messages,
+                    orjson.dumps(a_text(sid, "help")),
+                    key=key,
+                    partition=partition_of(key, settings.partitions),
+                )
+        await at.wait_for(at.topics.reply_sends, 2)
+
+        async def through() -> bool:
+            return await at.lag("match") == 0
+
+        await until(through, "match without a lag")
+        assert await runtime.lanes["match"].stuck(0) == []

@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from deploy.local import stack
 from processor.config import Settings
+from processor.kafka import topic_admin
 from tests.installation import DEADLINE_S, Installation, running, until
 from tests.integration.test_flow import a_send, a_text
 
@@ -146,6 +147,18 @@ async def test_without_a_redis_it_waits_and_goes_on_when_there_is_one(
             await at.wait_for(at.topics.reply_sends, 1)
             assert await worker.ends(signal.SIGTERM) == 0
     assert "Traceback" not in worker.said
+
+
+async def test_a_worker_whose_broker_is_gone_ends_when_it_is_told_to(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with stack.kafka(tmp_path) as server:
+        mine = environment(settings) | {"OPTOUT_KAFKA_BOOTSTRAP": server.address}
+        await topic_admin.create(settings.model_copy(update={"kafka_bootstrap": server.address}))
+        async with started(OPTOUT, **mine) as worker:
+            await worker.says("lane.taken")
+            server.kill()
+            assert await worker.ends(signal.SIGTERM) == 0
 
 
 async def test_a_redis_that_evicts_is_refused(settings: Settings, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ WARNING = 1  # and 0 is an error, as Spectral counts
 
 @pytest.fixture(scope="module")
 def parsed() -> Any:
+    if not shutil.which("npm"):
+        pytest.skip("npm is not here; on Debian: sudo apt-get install -y npm")
     if not (PARSER / "node_modules").exists():
         install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         subprocess.run(install, cwd=PARSER, check=True, capture_output=True)

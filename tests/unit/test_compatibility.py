@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from processor.cli import main
 from schemas import MODELS, released
 from schemas.compatibility import breaks
 from schemas.json_schema import schema_of
@@ -27,13 +29,16 @@ SCHEMA: dict[str, Any] = {
         "at": {"type": "string", "format": "date-time"},
         "blocks": {"type": "array", "items": {"$ref": "#/$defs/Block"}},
         "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "named": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Inner"}},
+        "either": {"oneOf": [{"$ref": "#/$defs/Inner"}, {"type": "string"}]},
     },
     "$defs": {
+        "Inner": {"type": "object", "properties": {"size": {"type": "integer"}}},
         "Block": {
             "type": "object",
             "required": ["scope"],
             "properties": {"scope": {"type": "string"}, "inner": {"$ref": "#/$defs/Block"}},
-        }
+        },
     },
 }
 
@@ -170,6 +175,17 @@ def test_a_new_optional_field_and_other_words_break_nobody(change: Change) -> No
             ],
         ),
         (
+            lambda made: made["$defs"]["Inner"].update(required=["size"]),
+            [
+                "either.size: breaks writers: required, and not always written",
+                "named.*.size: breaks writers: required, and not always written",
+            ],
+        ),
+        (
+            lambda made: field(made, "either")["oneOf"].append({"type": "boolean"}),
+            ["either: breaks readers: boolean is not read"],
+        ),
+        (
             lambda made: field(made, "blocks").update(uniqueItems=True),
             ["blocks: breaks writers: uniqueItems changed"],
         ),
@@ -177,6 +193,12 @@ def test_a_new_optional_field_and_other_words_break_nobody(change: Change) -> No
 )
 def test_what_others_would_stumble_over_is_named(change: Change, problems: list[str]) -> None:
     assert changed(change) == problems
+
+
+def test_a_closed_schema_reads_no_new_field() -> None:
+    closed = {"type": "object", "properties": {}, "additionalProperties": False}
+    wider = {**closed, "properties": {"new": {"type": "string"}}}
+    assert [str(each) for each in breaks(closed, wider)] == ["new: breaks readers: not read"]
 
 
 @pytest.mark.parametrize("topic", MODELS)
@@ -225,10 +247,35 @@ def test_what_this_version_breaks_is_named_by_topic(tmp_path: Path) -> None:
     file.write_text(json.dumps(was))
     topics = kept / "topics.toml"
     topics.write_text(
-        topics.read_text().replace('["dead-letters.v1"]', '["gone.v1"]').replace("= 1\n", "= 2\n")
+        topics.read_text()
+        .replace('["dead-letters.v1"]', '["gone.v1"]')
+        .replace('sid"\npartitions = 1\n', 'sid"\npartitions = 2\n', 1)
     )
     assert released.broken(kept) == [
         "reply-sends.v1: urgent: breaks readers: field removed",
         "messaging-services.v1: breaks readers and writers: partitions 2 is now 1",
         "gone.v1: breaks readers and writers: the topic is gone",
     ]
+
+
+def test_the_command_says_what_breaks_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert CliRunner().invoke(main, ["schemas", "check"]).exit_code == 0
+    kept = released.keep("1.0.0", tmp_path)
+    file = kept / "block-list.v1.json"
+    file.write_text(file.read_text().replace('"boolean"', '"string"'))
+    monkeypatch.setattr(released, "latest", lambda: kept)
+    result = CliRunner().invoke(main, ["schemas", "check"])
+    assert result.exit_code == 1
+    assert (
+        "block-list.v1: blocks.*.carrier: breaks writers: type string is not boolean "
+        "(released in 1.0.0; make it optional, or a new version of the topic)"
+    ) in result.output
+
+
+def test_the_command_keeps_no_version_twice_and_none_without_a_number() -> None:
+    again = CliRunner().invoke(main, ["schemas", "release", released.latest().name])
+    assert (again.exit_code, "that does not change" in again.output) == (1, True)
+    odd = CliRunner().invoke(main, ["schemas", "release", "next"])
+    assert (odd.exit_code, "three numbers" in odd.output) == (2, True)

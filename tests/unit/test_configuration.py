@@ -8,7 +8,13 @@ import pytest
 
 from processor.core.configuration import pool_problems, problems_of
 from processor.core.messages import OptOutType
-from processor.core.policy import CountryOverride, KeywordSet, MatchMode, OptOutConfig
+from processor.core.policy import (
+    CountryOverride,
+    KeywordSet,
+    KeywordSets,
+    MatchMode,
+    OptOutConfig,
+)
 from tests.builders import (
     LONG_CODE,
     OTHER_ACCOUNT,
@@ -45,7 +51,7 @@ def many(count: int) -> str:
                 "BR": CountryOverride({"pt": sets(help="fin")}),
             }
         ),
-        OptOutConfig(countries={"MX": CountryOverride({"es": sets(help="stop, end")})}),
+        OptOutConfig(countries={"MX": CountryOverride({"es": sets(help="end", stop="stop")})}),
     ],
 )
 def test_r9_one_meaning_a_keyword_is_right(config: OptOutConfig) -> None:
@@ -168,3 +174,18 @@ def test_r1_a_sender_stands_once_in_a_pool() -> None:
 def test_r1_accounts_do_not_see_each_others_pools() -> None:
     other = a_service(LONG_CODE, sid=OTHER_SERVICE, account_sid=OTHER_ACCOUNT)
     assert pool_problems([a_service(LONG_CODE), other]) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (sets(help="stop"), "HELP.keywords: 'stop' always is a keyword of STOP"),
+        (sets(help="ＳＴＯＰ"), "HELP.keywords: 'ＳＴＯＰ' always is a keyword of STOP"),
+        (sets(help="“stóp”"), "HELP.keywords: '“stóp”' always is a keyword of STOP"),
+        (sets(start="help"), "START.keywords: 'help' always is a keyword of HELP"),
+        (sets(stop="unstop"), "STOP.keywords: 'unstop' always is a keyword of START"),
+    ],
+)
+def test_r7_a_country_cannot_turn_a_reserved_word(given: KeywordSets, said: str) -> None:
+    config = OptOutConfig(countries={"MX": CountryOverride({"es": given})})
+    assert problems_of(config) == [f"countries.MX.languages.es.{said}"]

@@ -9,6 +9,7 @@ from processor.core.messages import OptOutType, SenderType
 from processor.core.policy import CountryOverride, KeywordSet, MatchMode, OptOutConfig
 from processor.core.review import warnings_of
 from processor.core.services import PoolSender
+from processor.keywords.load import language_of, languages
 from tests.builders import LONG_CODE, SHORT_CODE, TOLL_FREE
 
 STOP, START, HELP = OptOutType.STOP, OptOutType.START, OptOutType.HELP
@@ -38,6 +39,12 @@ def test_r11_a_reply_that_needs_a_look_is_named(reply: str, what: str) -> None:
     [warning] = warnings_of(replying(reply), POOL)
     assert warning.startswith("standard.STOP.reply: ")
     assert what in warning
+
+
+@pytest.mark.parametrize("tag", languages())
+def test_r11_every_starter_packs_way_back_is_seen_in_any_script(tag: str) -> None:
+    config = OptOutConfig(languages={tag: language_of(tag).pack})
+    assert [one for one in warnings_of(config, POOL) if "come back" in one] == []
 
 
 @pytest.mark.parametrize("reply", [GOOD, f"{GOOD} From {LONG_CODE}.", f"{GOOD} 24/7"])

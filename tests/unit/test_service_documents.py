@@ -254,6 +254,10 @@ def test_r8_keywords_come_as_a_list_or_comma_separated(given: object, keywords: 
             "opt_out.standard.STOP.keywords.0: String should have at most 34 characters",
         ),
         (
+            {"opt_out": {"standard": {"STOP": {"keywords": "x", "reply": " \n"}}}},
+            "opt_out.standard.STOP.reply: is not a text: it has white space only",
+        ),
+        (
             {"opt_out": {"standard": {"STOP": {"keywords": "x", "reply": "y" * 321}}}},
             "opt_out.standard.STOP.reply: String should have at most 320 characters",
         ),
@@ -263,6 +267,25 @@ def test_r10_a_document_is_refused_with_the_place_of_each_problem(
     changes: dict[str, Any], problem: str
 ) -> None:
     assert read_document(a_document(**changes)) == (None, [problem])
+
+
+def test_r10_one_problem_hides_no_other() -> None:
+    opt_out = {
+        "languages": {"es": BAJA, "pt": BAJA},
+        "countries": {one: {"languages": {"es": BAJA}} for one in ("XX", "mx", "Mexico", "MX")},
+    }
+    _, problems = read_document(a_document(account_sid=5, opt_out=opt_out))
+    unknown = "unknown country; ISO 3166 has two capital letters for each"
+    assert problems == [
+        *(f"opt_out.countries.{country}: {unknown}" for country in ("XX", "mx", "Mexico")),
+        "account_sid: Input should be a valid string",
+    ]
+    del opt_out["countries"]
+    _, problems = read_document(a_document(account_sid=5, opt_out=opt_out))
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        "account_sid",
+        "opt_out.languages.pt.STOP.keywords",
+    ]
 
 
 def test_a_configuration_is_read_whole() -> None:
@@ -300,6 +323,22 @@ def test_a_stored_service_is_read_as_it_was_written() -> None:
     ).values()
     assert read_stored(write_stored(model)) == model
     assert json.loads(write_stored(model))["version"] == 1
+
+
+def test_what_twilio_calls_a_services_settings_is_kept_and_a_number_is_one() -> None:
+    document = a_document(
+        status_callback="https://example.com/status", validity_period="600", usecase="marketing"
+    )
+    (model,) = stored(document).values()
+    assert (model.status_callback, model.validity_period, model.usecase) == (
+        *("https://example.com/status", 600),
+        "marketing",
+    )
+    assert model.created_at == model.updated_at
+    (before,) = stored(document).values()
+    poll = document | {"usecase": "poll"}
+    later = laid_over({before.sid: before}, poll, now=LATER).changed[before.sid]
+    assert (later.created_at, later.updated_at) == (NOW, LATER)
 
 
 def as_stored(**changes: Any) -> bytes:

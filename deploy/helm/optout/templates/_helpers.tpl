@@ -165,4 +165,5 @@ annotations:
 match: [inbound-messages.v1, consent-commands.v1]
 gate: [outbound-messages.v1]
 webhooks: [webhook-deliveries.v1]
+rates: [opt-out-counts.v1]
 {{- end }}

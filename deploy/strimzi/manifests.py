@@ -1,0 +1,130 @@
+"""Writes Strimzi's manifests: the topics of `optout topics create`, a user for each role.
+
+    python deploy/strimzi/manifests.py [--cluster NAME] [FOLDER]
+
+Users have the rights of `deploy/acls.toml` and no others. Prefix, partitions and the rest are those
+of the ``OPTOUT_`` settings. FOLDER is this one, where the files of an installation with default
+settings are kept; a test makes them again and compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from processor import config
+from processor.config import Settings
+from processor.kafka import topic_admin
+
+API_VERSION = "kafka.strimzi.io/v1"
+CLUSTER = "kafka"
+ACLS = Path(__file__).parents[1] / "acls.toml"
+_RESOURCES = {"topics": "topic", "groups": "group", "transactional_ids": "transactionalId"}
+
+Manifest = dict[str, Any]
+
+
+def topics(settings: Settings, cluster: str) -> Iterator[Manifest]:
+    """A KafkaTopic for every topic; replication is the broker's default."""
+    for plan in topic_admin.plans(settings):
+        yield {
+            "apiVersion": API_VERSION,
+            "kind": "KafkaTopic",
+            "metadata": {"name": name_of(plan.name), "labels": labels(cluster)},
+            "spec": {
+                "topicName": plan.name,
+                "partitions": plan.partitions,
+                "config": {key: number(value) for key, value in plan.config.items()},
+            },
+        }
+
+
+def users(settings: Settings, cluster: str, roles: Mapping[str, Any]) -> Iterator[Manifest]:
+    """A KafkaUser for every role, with the password in a Secret of its name."""
+    for role, rights in roles.items():
+        yield {
+            "apiVersion": API_VERSION,
+            "kind": "KafkaUser",
+            "metadata": {
+                "name": name_of(settings.topic_prefix + role),
+                "labels": labels(cluster),
+                "annotations": {"optout/about": rights["about"]},
+            },
+            "spec": {
+                "authentication": {"type": "scram-sha-512"},
+                "authorization": {
+                    "type": "simple",
+                    "acls": [
+                        {
+                            "resource": {"type": kind, **named(settings.topic_prefix + name)},
+                            "operations": list(operations),
+                        }
+                        for table, kind in _RESOURCES.items()
+                        for name, operations in rights.get(table, {}).items()
+                    ],
+                },
+            },
+        }
+
+
+def named(name: str) -> dict[str, str]:
+    """A resource's name as Kafka takes it: one that ends in * is a prefix, * alone is every one."""
+    if name.endswith("*") and name != "*":
+        return {"name": name.removesuffix("*"), "patternType": "prefix"}
+    return {"name": name, "patternType": "literal"}
+
+
+def labels(cluster: str) -> dict[str, str]:
+    """What tells Strimzi whose a resource is."""
+    return {"strimzi.io/cluster": cluster, "app.kubernetes.io/part-of": "optout"}
+
+
+def name_of(name: str) -> str:
+    """A Kubernetes name: Kafka's may have capitals and underscores."""
+    return re.sub(r"[^a-z0-9.-]", "-", name.lower()).strip(".-")
+
+
+def number(value: str) -> int | float | str:
+    """A topic's setting, as its YAML should show it."""
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def texts(settings: Settings, cluster: str = CLUSTER) -> dict[str, str]:
+    """Every file, by its name."""
+    roles = tomllib.loads(ACLS.read_text("utf-8"))["kafka"]
+    return {
+        "topics.yaml": _yaml(topics(settings, cluster)),
+        "users.yaml": _yaml(users(settings, cluster, roles)),
+    }
+
+
+def _yaml(manifests: Iterator[Manifest]) -> str:
+    head = "# Made by deploy/strimzi/manifests.py; `make manifests` writes it anew.\n"
+    return head + yaml.safe_dump_all(manifests, sort_keys=False, explicit_start=True, width=100)
+
+
+def main() -> None:
+    """Write the files."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--cluster", default=CLUSTER, help="of the Kafka resource")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts(config.load(), given.cluster).items():
+        (given.folder / name).write_text(text, encoding="utf-8")
+        print(given.folder / name)
+
+
+if __name__ == "__main__":
+    main()

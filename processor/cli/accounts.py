@@ -1,0 +1,191 @@
+"""`optout accounts`: who may use the API."""
+
+from __future__ import annotations
+
+import re
+import sys
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from processor import config
+from processor.cli.common import as_json, print_json, run
+from processor.config import Settings
+from processor.errors import ConfigError
+from processor.kafka.configuration import Configuration, configuration
+from processor.wire.configuration import Edit, edit_of_account
+from processor.wire.credentials import hash_secret, new_token, seal
+from schemas.account import Account, ApiKey
+
+_ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+
+
+@click.group("accounts")
+def group() -> None:
+    """Create accounts, give them new tokens and API keys, list them."""
+
+
+@group.command("create")
+@click.option("--sid", help="AC and 32 hexadecimal digits; made if absent.")
+@click.option("--token", help="What its programs log in with; made if absent.")
+@click.option("--friendly-name", default="Account", show_default=True)
+@as_json
+def create(sid: str | None, token: str | None, friendly_name: str, as_json: bool) -> None:
+    """Create an account; its sid and token are printed once and cannot be shown again.
+
+    Example: optout accounts create --friendly-name Clinic
+    """
+    settings = config.load()
+    sid, token = sid or f"AC{uuid.uuid4().hex}", token or new_token()
+    if not _ACCOUNT_SID.fullmatch(sid):
+        raise ConfigError([f"--sid: {sid} is not AC and 32 hexadecimal digits"])
+    if not 16 <= len(token) <= 128:
+        raise ConfigError(["--token: must have 16 to 128 characters"])
+    account = new_account(settings, sid, token, friendly_name)
+
+    def decide(stored: Configuration) -> list[Edit]:
+        if stored.accounts.get(sid):
+            raise ConfigError([f"--sid: {sid} exists; `optout accounts rotate` makes a new token"])
+        return [edit_of_account(None, account)]
+
+    _update(settings, decide)
+    _print(as_json, sid=sid, token=token)
+
+
+@group.command("list")
+@as_json
+def list_(as_json: bool) -> None:
+    """List the accounts; tokens cannot be shown.
+
+    Example: optout accounts list
+    """
+
+    async def work() -> list[Account]:
+        async with configuration(config.load()) as stored:
+            return stored.accounts.all()
+
+    for account in run(work()):
+        line = {
+            "sid": account.sid,
+            "friendly_name": account.friendly_name,
+            "status": account.status,
+            "api_keys": [key.sid for key in account.api_keys],
+        }
+        if as_json:
+            print_json(line)
+        else:
+            keys = f"  {len(account.api_keys)} API keys" if account.api_keys else ""
+            click.echo(f"{account.sid}  {account.status:<9}  {account.friendly_name}{keys}")
+
+
+@group.command("rotate")
+@click.argument("sid")
+@as_json
+def rotate(sid: str, as_json: bool) -> None:
+    """Give an account a new token, printed once; the old one is refused from then on.
+
+    Webhooks are signed with the new one at the same moment; API keys stay as they are.
+
+    Example: optout accounts rotate AC0123456789abcdef0123456789abcdef
+    """
+    settings, token = config.load(), new_token()
+    hashed, sealed = hash_secret(token), seal(token, _sealing_key(settings), about=sid)
+
+    def decide(stored: Configuration) -> list[Edit]:
+        return [_changed(stored, sid, token_hash=hashed, sealed_token=sealed)]
+
+    _update(settings, decide)
+    _print(as_json, sid=sid, token=token)
+
+
+@group.command("key")
+@click.argument("sid")
+@click.option("--friendly-name", default="key", show_default=True)
+@click.option("--remove", metavar="SK…", help="Take this key away instead.")
+@as_json
+def key(sid: str, friendly_name: str, remove: str | None, as_json: bool) -> None:
+    """Give an account an API key, printed once: a credential that can be taken away alone.
+
+    Example: optout accounts key AC0123456789abcdef0123456789abcdef --friendly-name nightly
+    """
+    settings, secret = config.load(), new_token()
+    made = ApiKey(
+        sid=f"SK{uuid.uuid4().hex}",
+        friendly_name=friendly_name,
+        secret_hash=hash_secret(secret),
+        created_at=datetime.now(UTC),
+    )
+
+    def decide(stored: Configuration) -> list[Edit]:
+        keys = _one(stored, sid).api_keys
+        left = [one for one in keys if one.sid != remove] if remove else [*keys, made]
+        if remove and len(left) == len(keys):
+            raise ConfigError([f"--remove: {sid} has no key {remove}"])
+        return [_changed(stored, sid, api_keys=left)]
+
+    _update(settings, decide)
+    if remove is None:
+        _print(as_json, sid=made.sid, secret=secret)
+
+
+def new_account(settings: Settings, sid: str, token: str, friendly_name: str) -> Account:
+    """An account as it is stored.
+
+    Raises:
+        ConfigError: where there is no key to seal its token with.
+    """
+    now = datetime.now(UTC)
+    return Account(
+        sid=sid,
+        friendly_name=friendly_name,
+        token_hash=hash_secret(token),
+        sealed_token=seal(token, _sealing_key(settings), about=sid),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _sealing_key(settings: Settings) -> bytes:
+    key = settings.sealing_key()
+    if key is None:
+        raise ConfigError(
+            [
+                "OPTOUT_SECRET_KEY: not set; tokens are sealed with it, as webhooks are signed with"
+                " them. Make one with `openssl rand -hex 32`, and give it to every process"
+            ]
+        )
+    return key
+
+
+def _update(settings: Settings, decide: Callable[[Configuration], list[Edit]]) -> None:
+    async def work() -> None:
+        async with configuration(settings) as stored:
+            await stored.update(lambda: decide(stored), actor="cli")
+
+    run(work())
+
+
+def _one(stored: Configuration, sid: str) -> Account:
+    account = stored.accounts.get(sid)
+    if account is None:
+        click.echo(f"no account {sid}; `optout accounts list` shows those there are", err=True)
+        sys.exit(1)
+    return account
+
+
+def _changed(stored: Configuration, sid: str, **fields: Any) -> Edit:
+    before = _one(stored, sid)
+    after = before.model_copy(update={**fields, "updated_at": datetime.now(UTC)})
+    return edit_of_account(before, after)
+
+
+def _print(as_json: bool, **fields: str) -> None:
+    if as_json:
+        print_json(fields)
+        return
+    for name, value in fields.items():
+        click.echo(f"{name:<7}{value}")
+    click.echo("Keep it: it cannot be shown again.", err=True)

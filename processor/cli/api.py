@@ -1,0 +1,47 @@
+"""`optout api`: the HTTP API, a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import click
+
+from processor import config, logs
+from processor.servers import free_port
+
+
+@click.command("api")
+@click.option("--quiet", is_flag=True, help="Log warnings only.")
+def command(quiet: bool) -> None:
+    """Serve the API until SIGTERM, which finishes the requests in hand.
+
+    Any number may run; each listens on OPTOUT_API_PORT or the next free port.
+
+    Example: OPTOUT_API_PORT=9000 optout api
+    """
+    # Only this command needs them.
+    import uvicorn
+
+    from processor.http.api import create_api
+
+    if quiet:
+        logs.CONFIG["root"]["level"] = "WARNING"
+        logs.CONFIG["loggers"]["aiokafka"]["level"] = "CRITICAL"
+    logs.set_up()
+    settings = config.load()
+    port = free_port(settings.api_port, "OPTOUT_API_PORT")
+    host = "127.0.0.1" if settings.api_host == "0.0.0.0" else settings.api_host
+    click.echo(f"API at http://{host}:{port}")
+    # uvicorn drains, then gives itself the signal again: that would end us with 143.
+    signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
+    uvicorn.run(
+        create_api(settings),
+        host=settings.api_host,
+        port=port,
+        log_config=None,
+        access_log=False,  # addresses of recipients stand in queries
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=25,
+    )

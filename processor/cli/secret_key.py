@@ -1,0 +1,25 @@
+"""The key of this machine, for those who try it out and have set none."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+FILE = (
+    Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    / "optout"
+    / "secret-key"
+)
+"""Outside the checkout and the servers' data, so that both can go and come back."""
+
+
+def of_this_machine() -> str:
+    """The key in ``FILE``, made the first time; only its owner can read it."""
+    if not FILE.exists():
+        FILE.parent.mkdir(parents=True, exist_ok=True)
+        new = FILE.with_name(f"{FILE.name}.{os.getpid()}")
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_hex(32))
+        new.rename(FILE)
+    return FILE.read_text().strip()

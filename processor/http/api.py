@@ -1,0 +1,61 @@
+"""The application: every resource on one listener, whatever host it is asked as."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from processor.config import Settings
+from processor.http import (
+    accounts,
+    channels,
+    consents,
+    errors,
+    health,
+    messages,
+    nothing,
+    numbers,
+    senders,
+    services,
+)
+from processor.http.backend import Backend
+from processor.http.limits import SizeLimit
+
+_ROUTERS = (
+    health.router,
+    services.router,
+    senders.router,
+    nothing.router,
+    accounts.router,
+    numbers.router,
+    channels.router,
+    messages.router,
+    consents.router,
+)
+
+
+def create_api(settings: Settings) -> FastAPI:
+    """Build the API of an installation; it connects when it is started."""
+    backend = Backend(settings)
+
+    @asynccontextmanager
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
+        async with backend.running():
+            yield
+
+    api = FastAPI(
+        title="optout",
+        version=version("optout"),
+        description="Messaging services with keyword opt-out, as Twilio's helper libraries ask.",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    api.state.backend = backend
+    api.add_middleware(SizeLimit, max_bytes=settings.api_max_bytes)
+    errors.install(api)
+    for router in _ROUTERS:
+        api.include_router(router)
+    return api

@@ -1,0 +1,145 @@
+"""What every request stands on: the configuration, the topics, Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from processor import servers
+from processor.config import Settings
+from processor.errors import BrokerUnavailable, ConfigError
+from processor.http.auth import Credentials
+from processor.kafka.client import Outgoing, Writer, writer
+from processor.kafka.configuration import Configuration
+from processor.kafka.statuses_topic import follow_statuses
+from processor.stores.messages import Messages
+from processor.stores.redis_client import RedisClient
+from processor.wire.json_values import to_ms
+from processor.wire.topics import Topics
+from schemas.message_status import MessageStatus
+
+logger = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+_DAY_MS = 86_400_000
+
+
+class Backend:
+    """Built once a process; ``running`` keeps it alive."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.topics = Topics.under(settings.topic_prefix)
+        self.redis = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
+        self.configuration = Configuration(settings)
+        self.credentials = Credentials(settings, self.configuration.accounts)
+        self.messages = Messages(
+            self.redis,
+            prefix=settings.topic_prefix,
+            keep_ms=round(settings.message_days * _DAY_MS),
+        )
+        self._writer: Writer | None = None
+        self._unfit = ""
+
+    def ended(self) -> str:
+        """Why this process will never serve again, empty where it may: start another one."""
+        return self._unfit
+
+    def unready(self) -> list[str]:
+        """Why requests cannot be served now; empty where they can."""
+        if self._unfit:
+            return [self._unfit]
+        if self._writer is None:
+            return ["waits for Kafka and Redis"]
+        return [] if self.configuration.loaded else ["reads the configuration"]
+
+    async def send(self, *records: Outgoing) -> None:
+        """Write records to the partition of their key, and wait until they are written.
+
+        Raises:
+            BrokerUnavailable: where the broker does not take them.
+        """
+        if self._writer is None:
+            raise BrokerUnavailable("not connected yet")
+        await self._writer.send_all(records)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Connect, as soon as there is something to connect to, and let go at the end."""
+        working = asyncio.create_task(self._work())
+        try:
+            yield
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            await self.configuration.close()
+            await self.redis.close()
+
+    async def _work(self) -> None:
+        try:
+            await servers.wait_for_servers(self.settings, self.redis, who="api")
+        except ConfigError as error:
+            for problem in error.problems:
+                logger.error("api.unfit", extra={"why": problem})
+            self._unfit = "; ".join(error.problems)
+            return
+        try:
+            async with AsyncExitStack() as stack:
+                self._writer = await self._connect(stack)
+                async with asyncio.TaskGroup() as group:
+                    for work in self._works():
+                        group.create_task(work)
+        except Exception:
+            logger.exception("api.broken")
+            self._unfit = "something it stands on has ended; its log says what"
+
+    def _works(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs as long as the process does."""
+        statuses = follow_statuses(
+            self.settings,
+            self.topics.message_statuses,
+            group=f"{self.settings.topic_prefix}api",
+            take=self._advance,
+        )
+        return [self.configuration.follow(), statuses]
+
+    async def _advance(self, statuses: Sequence[MessageStatus]) -> None:
+        await self.messages.advance([(one.message_sid, _fields_of(one)) for one in statuses])
+
+    async def _connect(self, stack: AsyncExitStack) -> Writer:
+        while True:
+            try:
+                return await stack.enter_async_context(
+                    writer(self.settings, linger_ms=0, enable_idempotence=True)
+                )
+            except BrokerUnavailable as error:
+                logger.warning("api.waits", extra={"for_": str(error)})
+                await asyncio.sleep(_RETRY_S)
+
+
+def _fields_of(status: MessageStatus) -> dict[str, str | int]:
+    """What a status tells of a message, by the names it is kept under."""
+    at_ms = to_ms(status.at)
+    fields = {
+        "status": status.status,
+        "error_code": status.error_code,
+        "error_message": status.error_message,
+        "sender": status.from_,
+        "updated_at_ms": at_ms,
+        "sent_at_ms": at_ms if status.status == "sent" else None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+async def _backend(request: Request) -> Backend:
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+BackendIs = Annotated[Backend, Depends(_backend)]
+"""A parameter of every route that needs one."""

@@ -1,0 +1,165 @@
+"""messaging.v2 Channels/Senders: WhatsApp and RCS senders, so that services can use them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from processor.core.messages import SenderType, sender_type_of
+from processor.http.auth import Caller, CallerIs
+from processor.http.backend import Backend, BackendIs
+from processor.http.errors import not_found, wrong_parameter
+from processor.http.forms import OptionalUrl
+from processor.http.links import url_of
+from processor.http.numbers import a_number, given_up, record
+from processor.http.owned import numbers_of
+from processor.http.paging import PageIs, envelope, slice_of
+from processor.wire.configuration import Edit, edit_of_number
+from schemas.common import HttpMethod, SenderAddress
+from schemas.number import Number
+
+router = APIRouter(tags=["messaging.v2 channel senders"])
+
+_CHANNELS = {SenderType.WHATSAPP: "whatsapp", SenderType.RCS: "rcs"}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+class Webhook(_Part):
+    """Whom to tell of messages to the sender."""
+
+    callback_url: OptionalUrl = None
+    callback_method: HttpMethod = "POST"
+    fallback_url: OptionalUrl = None
+    fallback_method: HttpMethod = "POST"
+    status_callback_url: OptionalUrl = None
+    status_callback_method: HttpMethod = "POST"
+
+
+class ChannelSenderUpdate(_Part):
+    """What may be changed of a sender; its profile is the network's, and not kept here."""
+
+    friendly_name: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    webhook: Webhook | None = None
+
+    def given(self) -> dict[str, Any]:
+        """What was given, by the names of the stored record."""
+        fields: dict[str, Any] = {}
+        if self.friendly_name:
+            fields["friendly_name"] = self.friendly_name
+        if self.webhook:
+            fields |= {
+                "sms_url": self.webhook.callback_url,
+                "sms_method": self.webhook.callback_method,
+                "sms_fallback_url": self.webhook.fallback_url,
+                "sms_fallback_method": self.webhook.fallback_method,
+                "status_callback": self.webhook.status_callback_url,
+            }
+        return fields
+
+
+class ChannelSenderCreate(ChannelSenderUpdate):
+    """A new sender: ``whatsapp:`` and a number, or ``rcs:`` and an agent."""
+
+    sender_id: SenderAddress
+
+
+@router.post("/v2/Channels/Senders", status_code=201)
+async def create(
+    request: Request, backend: BackendIs, caller: CallerIs, given: ChannelSenderCreate
+) -> dict[str, Any]:
+    """Record a channel sender, so that services can use it."""
+    if sender_type_of(given.sender_id) not in _CHANNELS:
+        raise wrong_parameter("sender_id: must begin with whatsapp: or rcs:")
+    number = a_number(caller.account, given.sender_id, **given.given())
+    return _render(request, await record(backend, number, actor=caller.actor))
+
+
+@router.get("/v2/Channels/Senders")
+async def list_(
+    request: Request,
+    backend: BackendIs,
+    caller: CallerIs,
+    page: PageIs,
+    channel: Annotated[str | None, Query(alias="Channel")] = None,
+) -> dict[str, Any]:
+    """List the channel senders, the newest first."""
+    numbers = [
+        number
+        for number in numbers_of(backend.configuration, caller.account).values()
+        if (name := _CHANNELS.get(SenderType(number.type))) and channel in (None, name)
+    ]
+    numbers.sort(key=lambda number: (number.created_at, number.sid), reverse=True)
+    found = slice_of(numbers, page, lambda number: number.sid)
+    return envelope(request, page, "senders", found, lambda one: _render(request, one))
+
+
+@router.get("/v2/Channels/Senders/{sid}")
+async def fetch(request: Request, backend: BackendIs, caller: CallerIs, sid: str) -> dict[str, Any]:
+    """Fetch a channel sender."""
+    return _render(request, _find(request, backend, caller, sid))
+
+
+@router.post("/v2/Channels/Senders/{sid}", status_code=202)
+async def update(
+    request: Request,
+    backend: BackendIs,
+    caller: CallerIs,
+    sid: str,
+    given: ChannelSenderUpdate,
+) -> dict[str, Any]:
+    """Change a channel sender."""
+
+    def decide() -> list[Edit]:
+        before = _find(request, backend, caller, sid)
+        after = before.model_copy(update={**given.given(), "updated_at": datetime.now(UTC)})
+        return [edit_of_number(before, after)]
+
+    await backend.configuration.update(decide, actor=caller.actor)
+    return _render(request, _find(request, backend, caller, sid))
+
+
+@router.delete("/v2/Channels/Senders/{sid}", status_code=204)
+async def delete(request: Request, backend: BackendIs, caller: CallerIs, sid: str) -> Response:
+    """Give a channel sender up; it leaves its service, too."""
+
+    def decide() -> list[Edit]:
+        return given_up(backend.configuration, _find(request, backend, caller, sid))
+
+    await backend.configuration.update(decide, actor=caller.actor)
+    return Response(status_code=204)
+
+
+def _find(request: Request, backend: Backend, caller: Caller, sid: str) -> Number:
+    number = numbers_of(backend.configuration, caller.account).get(sid)
+    if number is None or SenderType(number.type) not in _CHANNELS:
+        raise not_found(request)
+    return number
+
+
+def _render(request: Request, number: Number) -> dict[str, Any]:
+    return {
+        "sid": number.sid,
+        "status": "ONLINE",
+        "sender_id": number.address,
+        "friendly_name": number.friendly_name,
+        "configuration": None,
+        "webhook": {
+            "callback_url": number.sms_url,
+            "callback_method": number.sms_method,
+            "fallback_url": number.sms_fallback_url,
+            "fallback_method": number.sms_fallback_method,
+            "status_callback_url": number.status_callback,
+            "status_callback_method": "POST",
+        },
+        "profile": None,
+        "properties": None,
+        "offline_reasons": None,
+        "compliance": None,
+        "url": url_of(request, f"/v2/Channels/Senders/{number.sid}"),
+    }

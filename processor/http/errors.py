@@ -1,0 +1,131 @@
+"""What a request is refused with: Twilio's error body, always JSON."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from processor.errors import ConfigError, RetryableError
+
+logger = logging.getLogger(__name__)
+
+_MORE_INFO = "https://www.twilio.com/docs/errors/"
+
+
+class ApiError(Exception):
+    """A request cannot be met.
+
+    Args:
+        status: of HTTP.
+        code: Twilio's.
+        message: for whoever made the request; it repeats no number and no text.
+        detail: more, where Twilio has more.
+        headers: beside the usual ones.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: int,
+        message: str,
+        *,
+        detail: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.detail = detail
+        self.headers = headers
+
+
+def not_found(request: Request) -> ApiError:
+    """What was asked for is not there, or another account's."""
+    return ApiError(404, 20404, f"The requested resource {request.url.path} was not found")
+
+
+def wrong_parameter(message: str, code: int = 20001) -> ApiError:
+    """A parameter is missing or wrong."""
+    return ApiError(400, code, message)
+
+
+def conflict(code: int, message: str) -> ApiError:
+    """What was asked for contradicts what is there."""
+    return ApiError(409, code, message)
+
+
+def unauthenticated() -> ApiError:
+    """Nobody we know."""
+    return ApiError(
+        401,
+        20003,
+        "Authentication Error - invalid username",
+        detail="Your AccountSid or AuthToken was incorrect.",
+        headers={"WWW-Authenticate": 'Basic realm="Twilio API"'},
+    )
+
+
+def too_many(after_s: int = 1) -> ApiError:
+    """Too many requests."""
+    return ApiError(429, 20429, "Too Many Requests", headers={"Retry-After": str(after_s)})
+
+
+def respond(error: ApiError) -> JSONResponse:
+    """The answer that says so."""
+    body: dict[str, Any] = {
+        "code": error.code,
+        "message": error.message,
+        "more_info": f"{_MORE_INFO}{error.code}",
+        "status": error.status,
+    }
+    if error.detail:
+        body["detail"] = error.detail
+    return JSONResponse(body, error.status, error.headers)
+
+
+def install(api: FastAPI) -> None:
+    """Have everything that goes wrong answered in this form."""
+
+    @api.exception_handler(ApiError)
+    async def refused(request: Request, error: ApiError) -> JSONResponse:
+        return respond(error)
+
+    @api.exception_handler(HTTPException)
+    async def by_the_router(request: Request, error: HTTPException) -> JSONResponse:
+        match error.status_code:
+            case 401:
+                return respond(unauthenticated())
+            case 404:
+                return respond(not_found(request))
+            case 405:
+                refusal = ApiError(
+                    405, 20004, "Method not allowed", headers=dict(error.headers or {})
+                )
+                return respond(refusal)
+            case status:
+                return respond(ApiError(status, 20001, str(error.detail)))
+
+    @api.exception_handler(RequestValidationError)
+    async def not_understood(request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = [f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors()]
+        return respond(wrong_parameter("; ".join(problems)))
+
+    @api.exception_handler(ConfigError)
+    async def refused_by_the_rules(request: Request, error: ConfigError) -> JSONResponse:
+        return respond(wrong_parameter("; ".join(error.problems)))
+
+    @api.exception_handler(RetryableError)
+    async def cannot_now(request: Request, error: RetryableError) -> JSONResponse:
+        logger.warning("api.cannot", extra={"why": str(error)})
+        refusal = ApiError(503, 20503, "Service unavailable", headers={"Retry-After": "1"})
+        return respond(refusal)
+
+    @api.exception_handler(Exception)
+    async def our_fault(request: Request, error: Exception) -> JSONResponse:
+        return respond(ApiError(500, 20500, "Internal server error"))

@@ -1,0 +1,93 @@
+"""Parameters as Twilio's clients post them: a form, words for booleans, lists as repeated keys."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, TypeVar, get_origin
+from urllib.parse import parse_qs
+
+from fastapi import Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from processor.http.errors import ApiError, wrong_parameter
+from processor.wire.json_values import reasons
+from schemas.common import Url
+
+_FORM = "application/x-www-form-urlencoded"
+_MAX_FIELDS = 1_000
+
+OptionalUrl = Annotated[Url | None, BeforeValidator(lambda given: given or None)]
+"""An address; an empty one takes away what was set."""
+
+
+class Form(BaseModel):
+    """The parameters of a request; those nobody knows are ignored, as Twilio does.
+
+    ``model_fields_set`` tells those that were given.
+    """
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+_F = TypeVar("_F", bound=Form)
+
+
+def form_of(
+    model: type[_F], *, codes: Mapping[str, int] | None = None
+) -> Callable[[Request], Awaitable[_F]]:
+    """A dependency that reads a form.
+
+    Args:
+        model: its fields have Twilio's names as aliases.
+        codes: Twilio's error code where a parameter is wrong; 20001 if not named.
+    """
+    lists = {
+        field.alias or name
+        for name, field in model.model_fields.items()
+        if get_origin(field.annotation) is list
+    }
+
+    async def read(request: Request) -> _F:
+        given = await _parameters(request)
+        values: dict[str, Any] = {
+            name: found if name in lists else found[-1] for name, found in given.items()
+        }
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            raise _refusal(error, codes or {}) from None
+
+    return read
+
+
+def documented(model: type[Form]) -> dict[str, Any]:
+    """What the OpenAPI page says of a route that reads a form: its ``openapi_extra``."""
+    schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"content": {_FORM: {"schema": schema}}}}
+
+
+async def _parameters(request: Request) -> dict[str, list[str]]:
+    body = await request.body()
+    if not body:
+        return {}
+    kind = request.headers.get("content-type", _FORM).partition(";")[0].strip().lower()
+    if kind != _FORM:
+        raise ApiError(415, 20001, f"The body must be {_FORM}")
+    try:
+        return parse_qs(
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+        )
+    except ValueError:
+        raise wrong_parameter("The body cannot be read as a form in UTF-8") from None
+
+
+def _refusal(error: ValidationError, codes: Mapping[str, int]) -> ApiError:
+    problems = error.errors(include_url=False, include_input=False)
+    first = str(problems[0]["loc"][0]) if problems[0]["loc"] else ""
+    missing = [str(one["loc"][0]) for one in problems if one["type"] == "missing"]
+    if missing:
+        return wrong_parameter(
+            f"Missing required parameter {missing[0]} in the post body",
+            codes.get(missing[0], 20001),
+        )
+    return wrong_parameter("; ".join(reasons(error)), codes.get(first, 20001))

@@ -1,0 +1,299 @@
+"""2010-04-01 Messages: sends, which the gate judges, and what became of them."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
+
+from processor.core.messages import SenderType, bare_number, channel_group_of, sender_type_of
+from processor.core.segments import segments_of
+from processor.http.accounts import PATH, AccountIs
+from processor.http.backend import Backend, BackendIs
+from processor.http.errors import not_found, wrong_parameter
+from processor.http.forms import Form, OptionalUrl, documented, form_of
+from processor.http.owned import owns
+from processor.http.paging import PageIs, Slice, envelope_2010, neighbours
+from processor.http.views import time_2010
+from processor.kafka.client import Outgoing
+from processor.stores.messages import StoredMessage
+from processor.wire import outbound_messages
+from schemas.common import RecipientAddress, SenderAddress, Url
+from schemas.messaging_service import MessagingService
+
+router = APIRouter(tags=["2010-04-01 messages"])
+
+MAX_BODY = 1_600
+_MESSAGES = PATH + "/Messages"
+_SERVICE_SID = re.compile(r"MG[0-9a-fA-F]{32}")
+_CODES = {
+    "To": 21211,
+    "From": 21606,
+    "StatusCallback": 21609,
+    "Body": 21617,
+    "MediaUrl": 21620,
+}
+
+
+class MessageCreate(Form):
+    """A message to be sent."""
+
+    to: RecipientAddress | None = Field(default=None, alias="To")
+    sender: SenderAddress | None = Field(default=None, alias="From")
+    service_sid: str | None = Field(default=None, alias="MessagingServiceSid")
+    body: str = Field(default="", alias="Body", max_length=MAX_BODY)
+    media_urls: list[Url] = Field(default_factory=list, alias="MediaUrl", max_length=10)
+    status_callback: OptionalUrl = Field(default=None, alias="StatusCallback")
+    send_at: str | None = Field(default=None, alias="SendAt", description="Not supported.")
+    content_sid: str | None = Field(default=None, alias="ContentSid", description="Not supported.")
+
+
+class MessageUpdate(Form):
+    """What may be changed of a message: its text may be taken away."""
+
+    body: str | None = Field(default=None, alias="Body")
+    status: str | None = Field(default=None, alias="Status")
+
+
+@router.post(_MESSAGES + ".json", status_code=201, openapi_extra=documented(MessageCreate))
+async def create(
+    request: Request,
+    backend: BackendIs,
+    account_sid: AccountIs,
+    form: Annotated[MessageCreate, Depends(form_of(MessageCreate, codes=_CODES))],
+) -> dict[str, Any]:
+    """Send a message; a recipient who opted out makes it ``failed`` with 21610 later (R24)."""
+    service = _sendable(backend, account_sid, form)
+    assert form.to is not None
+    message = _accepted(account_sid, form)
+    value = outbound_messages.write(
+        message_sid=message.sid,
+        account_sid=account_sid,
+        service_sid=form.service_sid,
+        sender=form.sender,
+        to=form.to,
+        body=form.body,
+        media_urls=form.media_urls,
+        status_callback=form.status_callback or (service.status_callback if service else None),
+        created_at_ms=message.created_at_ms,
+    )
+    # Kept first, so that no status finds it missing.
+    await backend.messages.add(message)
+    try:
+        await backend.send(
+            Outgoing(backend.topics.outbound_messages, bare_number(form.to).encode(), value)
+        )
+    except Exception:
+        await backend.messages.remove(message)
+        raise
+    return render(message)
+
+
+@router.get(_MESSAGES + ".json")
+async def list_(
+    request: Request,
+    backend: BackendIs,
+    account_sid: AccountIs,
+    page: PageIs,
+    to: Annotated[str | None, Query(alias="To")] = None,
+    sender: Annotated[str | None, Query(alias="From")] = None,
+    sent_on: Annotated[str | None, Query(alias="DateSent")] = None,
+    sent_before: Annotated[str | None, Query(alias="DateSent<")] = None,
+    sent_after: Annotated[str | None, Query(alias="DateSent>")] = None,
+) -> dict[str, Any]:
+    """List the messages that are still kept, the newest first."""
+    found = await backend.messages.find(
+        account_sid,
+        to=_address(to),
+        sender=_address(sender),
+        wanted=_sent(sent_on, sent_before, sent_after),
+        size=page.size,
+        start=page.number * page.size,
+        after=page.after,
+        before=page.before,
+    )
+    slice_: Slice[StoredMessage] = neighbours(
+        found.messages, lambda message: message.sid, more=found.more, less=found.less
+    )
+    return envelope_2010(request, page, "messages", slice_, render)
+
+
+@router.get(_MESSAGES + "/{sid}.json")
+async def fetch(
+    request: Request, backend: BackendIs, account_sid: AccountIs, sid: str
+) -> dict[str, Any]:
+    """Fetch a message, with its status as it is now."""
+    return render(await _find(request, backend, account_sid, sid))
+
+
+@router.post(_MESSAGES + "/{sid}.json", openapi_extra=documented(MessageUpdate))
+async def update(
+    request: Request,
+    backend: BackendIs,
+    account_sid: AccountIs,
+    sid: str,
+    form: Annotated[MessageUpdate, Depends(form_of(MessageUpdate))],
+) -> dict[str, Any]:
+    """Take a message's text away, by an empty ``Body``; nothing is scheduled, so none canceled."""
+    message = await _find(request, backend, account_sid, sid)
+    if form.status is not None or form.body != "":
+        raise wrong_parameter("Only an empty Body is supported: messages are not scheduled here")
+    await backend.messages.redact(message)
+    return render(await _find(request, backend, account_sid, sid))
+
+
+@router.delete(_MESSAGES + "/{sid}.json", status_code=204)
+async def delete(
+    request: Request, backend: BackendIs, account_sid: AccountIs, sid: str
+) -> Response:
+    """Forget a message; it is sent all the same."""
+    await backend.messages.remove(await _find(request, backend, account_sid, sid))
+    return Response(status_code=204)
+
+
+@router.get(_MESSAGES + "/{sid}/Media.json")
+async def media(
+    request: Request, backend: BackendIs, account_sid: AccountIs, sid: str, page: PageIs
+) -> dict[str, Any]:
+    """List a message's media: none is kept here."""
+    await _find(request, backend, account_sid, sid)
+    return envelope_2010(request, page, "media_list", Slice((), None, None), dict)
+
+
+def _sendable(backend: Backend, account_sid: str, form: MessageCreate) -> MessagingService | None:
+    """The service a message names, once everything is as it must be.
+
+    Raises:
+        ApiError: with Twilio's code for what is wrong first.
+    """
+    if not form.to:
+        raise wrong_parameter("A 'To' phone number is required.", 21604)
+    if not form.sender and not form.service_sid:
+        raise wrong_parameter("A 'From' phone number or MessagingServiceSid is required.", 21603)
+    if form.send_at is not None or form.content_sid is not None:
+        raise wrong_parameter("SendAt and ContentSid are not supported here")
+    if not form.body and not form.media_urls:
+        raise wrong_parameter("Message body is required.", 21602)
+    service = _service(backend, account_sid, form.service_sid) if form.service_sid else None
+    if service and not service.senders:
+        raise wrong_parameter("The Messaging Service contains no phone numbers.", 21704)
+    if form.sender:
+        if not _may_send(backend, account_sid, form.sender, service):
+            raise wrong_parameter("The 'From' number is not a sender of this account.", 21606)
+        if form.sender == form.to:
+            raise wrong_parameter("'To' and 'From' number cannot be the same.", 21266)
+        if channel_group_of(form.sender) is not channel_group_of(form.to):
+            raise wrong_parameter("'From' and 'To' are not of the same channel.", 21910)
+    return service
+
+
+def _may_send(
+    backend: Backend, account_sid: str, sender: str, service: MessagingService | None
+) -> bool:
+    if service:
+        return sender in {one.address for one in service.senders}
+    # A name belongs to nobody; every other sender is somebody's.
+    named = sender_type_of(sender) is SenderType.ALPHANUMERIC
+    return named or owns(backend.configuration, account_sid, sender)
+
+
+def _service(backend: Backend, account_sid: str, sid: str) -> MessagingService:
+    if not _SERVICE_SID.fullmatch(sid):
+        raise wrong_parameter("The Messaging Service Sid is invalid.", 21705)
+    stored = backend.configuration.services.get(sid)
+    if stored is None or stored.head.account_sid != account_sid:
+        raise wrong_parameter("The Messaging Service does not exist.", 21701)
+    return stored.head
+
+
+def _accepted(account_sid: str, form: MessageCreate) -> StoredMessage:
+    now_ms = time.time_ns() // 1_000_000
+    return StoredMessage(
+        sid=f"{'MM' if form.media_urls else 'SM'}{uuid.uuid4().hex}",
+        account_sid=account_sid,
+        service_sid=form.service_sid,
+        sender=form.sender,
+        to=form.to or "",
+        body=form.body,
+        num_media=len(form.media_urls),
+        num_segments=0 if form.service_sid else segments_of(form.body).segments,
+        status="accepted" if form.service_sid else "queued",
+        error_code=None,
+        error_message=None,
+        created_at_ms=now_ms,
+        updated_at_ms=now_ms,
+        sent_at_ms=None,
+    )
+
+
+async def _find(request: Request, backend: Backend, account_sid: str, sid: str) -> StoredMessage:
+    message = await backend.messages.get(sid)
+    if message is None or message.account_sid != account_sid:
+        raise not_found(request)
+    return message
+
+
+def _address(given: str | None) -> str | None:
+    """An address in a query, where an unescaped + reads as a space."""
+    return given.replace(" ", "+") if given else None
+
+
+def _sent(on: str | None, before: str | None, after: str | None) -> Callable[[StoredMessage], bool]:
+    """Which messages were sent then; those not sent yet count by their creation."""
+    day = _instant(on).date() if on else None
+    until, since = (_instant(given) if given else None for given in (before, after))
+
+    def wanted(message: StoredMessage) -> bool:
+        at = _time(message.sent_at_ms or message.created_at_ms)
+        return (
+            (day is None or at.date() == day)
+            and (until is None or at <= until)
+            and (since is None or at >= since)
+        )
+
+    return wanted
+
+
+def _instant(given: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        raise wrong_parameter("DateSent: must be a date such as 2026-11-02") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _time(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def render(message: StoredMessage) -> dict[str, Any]:
+    """A message as Twilio writes it."""
+    uri = f"{_MESSAGES}/{message.sid}".format(account_sid=message.account_sid)
+    return {
+        "sid": message.sid,
+        "account_sid": message.account_sid,
+        "messaging_service_sid": message.service_sid,
+        "from": message.sender,
+        "to": message.to,
+        "body": message.body,
+        "status": message.status,
+        "direction": "outbound-api",
+        "num_segments": str(message.num_segments),
+        "num_media": str(message.num_media),
+        "error_code": message.error_code,
+        "error_message": message.error_message,
+        "price": None,
+        "price_unit": "USD",
+        "date_created": time_2010(_time(message.created_at_ms)),
+        "date_updated": time_2010(_time(message.updated_at_ms)),
+        "date_sent": time_2010(_time(message.sent_at_ms)) if message.sent_at_ms else None,
+        "api_version": "2010-04-01",
+        "subresource_uris": {"media": f"{uri}/Media.json"},
+        "uri": f"{uri}.json",
+    }

@@ -1,0 +1,44 @@
+"""Parts of a service that have no meaning here answer as Twilio does where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from processor.http.auth import CallerIs
+from processor.http.backend import BackendIs
+from processor.http.paging import PageIs, Slice, envelope
+from processor.http.services import find
+
+router = APIRouter(tags=["messaging.v1 services"])
+
+_SERVICE = "/v1/Services/{service_sid}"
+_EMPTY: Slice[Any] = Slice((), None, None)
+
+
+@router.get(_SERVICE + "/DestinationAlphaSenders")
+async def destination_alpha_senders(
+    request: Request, backend: BackendIs, caller: CallerIs, service_sid: str, page: PageIs
+) -> dict[str, Any]:
+    """Alpha senders by destination country: there are none."""
+    find(request, backend, caller, service_sid)
+    return envelope(request, page, "destination_alpha_senders", _EMPTY, dict)
+
+
+@router.get(_SERVICE + "/Compliance/Usa2p")
+async def us_app_to_person(
+    request: Request, backend: BackendIs, caller: CallerIs, service_sid: str, page: PageIs
+) -> dict[str, Any]:
+    """Campaigns registered for US A2P 10DLC: there are none."""
+    find(request, backend, caller, service_sid)
+    return envelope(request, page, "compliance", _EMPTY, dict)
+
+
+@router.get(_SERVICE + "/Compliance/Usa2p/Usecases")
+async def us_app_to_person_usecases(
+    request: Request, backend: BackendIs, caller: CallerIs, service_sid: str
+) -> dict[str, Any]:
+    """Use cases for such campaigns: there are none."""
+    find(request, backend, caller, service_sid)
+    return {"us_app_to_person_usecases": []}

@@ -1,0 +1,318 @@
+"""2010-04-01 IncomingPhoneNumbers and SMS/ShortCodes: the numbers that services may use."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field, StringConstraints
+
+from processor.core.messages import SenderType, sender_type_of
+from processor.http.accounts import PATH, AccountIs
+from processor.http.auth import CallerIs
+from processor.http.backend import Backend, BackendIs
+from processor.http.errors import not_found, wrong_parameter
+from processor.http.forms import Form, OptionalUrl, documented, form_of
+from processor.http.owned import country_at, numbers_of, sid_of
+from processor.http.paging import PageIs, envelope_2010, slice_of
+from processor.http.services import changed
+from processor.http.views import time_2010
+from processor.kafka.configuration import Configuration
+from processor.wire.configuration import Edit, edit_of_number, edit_of_service
+from schemas.common import HttpMethod
+from schemas.common import Number as Address
+from schemas.number import Number
+
+router = APIRouter(tags=["2010-04-01 numbers"])
+
+_NUMBERS = PATH + "/IncomingPhoneNumbers"
+_SHORT_CODES = PATH + "/SMS/ShortCodes"
+_PHONE = (SenderType.LONG_CODE, SenderType.TOLL_FREE)
+_NO_VOICE = (
+    *("address_sid", "bundle_sid", "identity_sid", "sms_application_sid", "trunk_sid"),
+    *("voice_application_sid", "voice_fallback_url", "voice_url", "emergency_address_sid"),
+)
+_CODES = {"PhoneNumber": 21421, "ShortCode": 21421, "StatusCallback": 21609}
+
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class NumberUpdate(Form):
+    """What may be changed of a number."""
+
+    friendly_name: _Name = Field(default="", alias="FriendlyName")
+    sms_url: OptionalUrl = Field(default=None, alias="SmsUrl")
+    sms_method: HttpMethod = Field(default="POST", alias="SmsMethod")
+    sms_fallback_url: OptionalUrl = Field(default=None, alias="SmsFallbackUrl")
+    sms_fallback_method: HttpMethod = Field(default="POST", alias="SmsFallbackMethod")
+    status_callback: OptionalUrl = Field(default=None, alias="StatusCallback")
+
+    def given(self) -> dict[str, Any]:
+        """What was given, by the names of the stored record."""
+        return self.model_dump(exclude_unset=True, exclude={"address"})
+
+
+class PhoneNumberCreate(NumberUpdate):
+    """A number that the account owns already: nothing is bought."""
+
+    address: Address = Field(alias="PhoneNumber")
+
+
+class ShortCodeCreate(NumberUpdate):
+    """A short code of the account; not in Twilio's API, which knows those it leased."""
+
+    address: Annotated[str, StringConstraints(pattern=r"^[0-9]{3,8}$")] = Field(alias="ShortCode")
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = Field(
+        default="US", alias="IsoCountry"
+    )
+
+
+@router.post(_NUMBERS + ".json", status_code=201, openapi_extra=documented(PhoneNumberCreate))
+async def create(
+    backend: BackendIs,
+    caller: CallerIs,
+    account_sid: AccountIs,
+    form: Annotated[PhoneNumberCreate, Depends(form_of(PhoneNumberCreate, codes=_CODES))],
+) -> dict[str, Any]:
+    """Record a phone number, so that services can use it."""
+    number = a_number(account_sid, form.address, **form.given())
+    return render(await record(backend, number, actor=caller.actor))
+
+
+@router.get(_NUMBERS + ".json")
+async def list_(
+    request: Request,
+    backend: BackendIs,
+    account_sid: AccountIs,
+    page: PageIs,
+    phone_number: Annotated[str, Query(alias="PhoneNumber")] = "",
+    friendly_name: Annotated[str | None, Query(alias="FriendlyName")] = None,
+) -> dict[str, Any]:
+    """List the phone numbers; ``PhoneNumber`` may be a part of one."""
+    part = phone_number.strip("*").replace(" ", "+")  # an unescaped + reads as a space
+    numbers = [
+        number
+        for number in _of_type(backend, account_sid, *_PHONE)
+        if part in number.address and friendly_name in (None, number.friendly_name)
+    ]
+    found = slice_of(numbers, page, lambda number: number.sid)
+    return envelope_2010(request, page, "incoming_phone_numbers", found, render)
+
+
+@router.get(_NUMBERS + "/{sid}.json")
+async def fetch(
+    request: Request, backend: BackendIs, account_sid: AccountIs, sid: str
+) -> dict[str, Any]:
+    """Fetch a phone number."""
+    return render(_find(request, backend, account_sid, sid, *_PHONE))
+
+
+@router.post(_NUMBERS + "/{sid}.json", openapi_extra=documented(NumberUpdate))
+async def update(
+    request: Request,
+    backend: BackendIs,
+    caller: CallerIs,
+    account_sid: AccountIs,
+    sid: str,
+    form: Annotated[NumberUpdate, Depends(form_of(NumberUpdate, codes=_CODES))],
+) -> dict[str, Any]:
+    """Change a phone number; what is not given stays."""
+    change = _change(request, backend, account_sid, sid, form, *_PHONE)
+    await backend.configuration.update(change, actor=caller.actor)
+    return render(_find(request, backend, account_sid, sid, *_PHONE))
+
+
+@router.delete(_NUMBERS + "/{sid}.json", status_code=204)
+async def delete(
+    request: Request, backend: BackendIs, caller: CallerIs, account_sid: AccountIs, sid: str
+) -> Response:
+    """Give a phone number up; it leaves its service, too."""
+
+    def decide() -> list[Edit]:
+        number = _find(request, backend, account_sid, sid, *_PHONE)
+        return given_up(backend.configuration, number)
+
+    await backend.configuration.update(decide, actor=caller.actor)
+    return Response(status_code=204)
+
+
+@router.post(_SHORT_CODES + ".json", status_code=201, openapi_extra=documented(ShortCodeCreate))
+async def create_short_code(
+    backend: BackendIs,
+    caller: CallerIs,
+    account_sid: AccountIs,
+    form: Annotated[ShortCodeCreate, Depends(form_of(ShortCodeCreate, codes=_CODES))],
+) -> dict[str, Any]:
+    """Record a short code, so that services can use it."""
+    number = a_number(account_sid, form.address, **{"country": "US", **form.given()})
+    return render_short_code(await record(backend, number, actor=caller.actor))
+
+
+@router.get(_SHORT_CODES + ".json")
+async def list_short_codes(
+    request: Request,
+    backend: BackendIs,
+    account_sid: AccountIs,
+    page: PageIs,
+    short_code: Annotated[str, Query(alias="ShortCode")] = "",
+    friendly_name: Annotated[str | None, Query(alias="FriendlyName")] = None,
+) -> dict[str, Any]:
+    """List the short codes; ``ShortCode`` may be a part of one."""
+    numbers = [
+        number
+        for number in _of_type(backend, account_sid, SenderType.SHORT_CODE)
+        if short_code.strip("*") in number.address and friendly_name in (None, number.friendly_name)
+    ]
+    found = slice_of(numbers, page, lambda number: number.sid)
+    return envelope_2010(request, page, "short_codes", found, render_short_code)
+
+
+@router.get(_SHORT_CODES + "/{sid}.json")
+async def fetch_short_code(
+    request: Request, backend: BackendIs, account_sid: AccountIs, sid: str
+) -> dict[str, Any]:
+    """Fetch a short code."""
+    return render_short_code(_find(request, backend, account_sid, sid, SenderType.SHORT_CODE))
+
+
+@router.post(_SHORT_CODES + "/{sid}.json", openapi_extra=documented(NumberUpdate))
+async def update_short_code(
+    request: Request,
+    backend: BackendIs,
+    caller: CallerIs,
+    account_sid: AccountIs,
+    sid: str,
+    form: Annotated[NumberUpdate, Depends(form_of(NumberUpdate, codes=_CODES))],
+) -> dict[str, Any]:
+    """Change a short code; what is not given stays."""
+    change = _change(request, backend, account_sid, sid, form, SenderType.SHORT_CODE)
+    await backend.configuration.update(change, actor=caller.actor)
+    return render_short_code(_find(request, backend, account_sid, sid, SenderType.SHORT_CODE))
+
+
+def a_number(account_sid: str, address: str, **fields: Any) -> Number:
+    """A sender to be recorded, with what its address tells of it."""
+    now, sender_type = datetime.now(UTC), sender_type_of(address)
+    known = {
+        "sid": sid_of(account_sid, address, sender_type),
+        "account_sid": account_sid,
+        "address": address,
+        "type": sender_type.value,
+        "country": country_at(address),
+        "friendly_name": address,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return Number(**{**known, **fields})
+
+
+async def record(backend: Backend, number: Number, *, actor: str) -> Number:
+    """Store a new number.
+
+    Raises:
+        ApiError: 21422, where it is recorded already, for this account or another.
+    """
+    stored = backend.configuration
+
+    def decide() -> list[Edit]:
+        if stored.numbers.at(number.address):
+            raise wrong_parameter("The number is not available: it is recorded already", 21422)
+        return [edit_of_number(None, number)]
+
+    await stored.update(decide, actor=actor)
+    return number
+
+
+def given_up(stored: Configuration, number: Number) -> list[Edit]:
+    """What taking a number away changes: its record, and the pool it is in."""
+    edits = []
+    if recorded := stored.numbers.get(number.sid):
+        edits.append(edit_of_number(recorded, None))
+    if holder := stored.services.holder_of(number.account_sid, number.address):
+        before = holder.whole()
+        left = [one for one in before.senders if one.address != number.address]
+        edits.append(edit_of_service(before, changed(before, senders=left)))
+    return edits
+
+
+def _of_type(backend: Backend, account_sid: str, *types: SenderType) -> list[Number]:
+    numbers = numbers_of(backend.configuration, account_sid).values()
+    found = [number for number in numbers if number.type in types]
+    return sorted(found, key=lambda number: (number.created_at, number.sid), reverse=True)
+
+
+def _find(
+    request: Request, backend: Backend, account_sid: str, sid: str, *types: SenderType
+) -> Number:
+    number = numbers_of(backend.configuration, account_sid).get(sid)
+    if number is None or number.type not in types:
+        raise not_found(request)
+    return number
+
+
+def _change(
+    request: Request,
+    backend: Backend,
+    account_sid: str,
+    sid: str,
+    form: NumberUpdate,
+    *types: SenderType,
+) -> Any:
+    def decide() -> list[Edit]:
+        before = _find(request, backend, account_sid, sid, *types)
+        after = before.model_copy(update={**form.given(), "updated_at": datetime.now(UTC)})
+        return [edit_of_number(before, after)]
+
+    return decide
+
+
+def render(number: Number) -> dict[str, Any]:
+    """A phone number as Twilio writes it; what only voice needs is null."""
+    return {
+        "sid": number.sid,
+        "account_sid": number.account_sid,
+        "phone_number": number.address,
+        "friendly_name": number.friendly_name,
+        "sms_url": number.sms_url or "",
+        "sms_method": number.sms_method,
+        "sms_fallback_url": number.sms_fallback_url or "",
+        "sms_fallback_method": number.sms_fallback_method,
+        "status_callback": number.status_callback or "",
+        "status_callback_method": "POST",
+        "date_created": time_2010(number.created_at),
+        "date_updated": time_2010(number.updated_at),
+        "capabilities": {"voice": False, "sms": True, "mms": True, "fax": False},
+        "address_requirements": "none",
+        "beta": False,
+        "origin": "hosted",
+        "voice_receive_mode": "voice",
+        "voice_caller_id_lookup": False,
+        "voice_method": "POST",
+        "voice_fallback_method": "POST",
+        "emergency_status": "Inactive",
+        "emergency_address_status": "unregistered",
+        "status": "in-use",
+        "type": "toll-free" if number.type == "toll_free" else "local",
+        "api_version": "2010-04-01",
+        "uri": f"{_NUMBERS}/{number.sid}.json".format(account_sid=number.account_sid),
+        **dict.fromkeys(_NO_VOICE),
+    }
+
+
+def render_short_code(number: Number) -> dict[str, Any]:
+    """A short code as Twilio writes it."""
+    return {
+        "sid": number.sid,
+        "account_sid": number.account_sid,
+        "short_code": number.address,
+        "friendly_name": number.friendly_name,
+        "sms_url": number.sms_url,
+        "sms_method": number.sms_method,
+        "sms_fallback_url": number.sms_fallback_url,
+        "sms_fallback_method": number.sms_fallback_method,
+        "date_created": time_2010(number.created_at),
+        "date_updated": time_2010(number.updated_at),
+        "api_version": "2010-04-01",
+        "uri": f"{_SHORT_CODES}/{number.sid}.json".format(account_sid=number.account_sid),
+    }

@@ -1,0 +1,16 @@
+"""Values as Twilio's APIs write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+
+def time_v1(at: datetime) -> str:
+    """A time as v1 writes it: ``2015-07-30T20:12:31Z``, no fraction."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def time_2010(at: datetime | None) -> str | None:
+    """A time as 2010-04-01 writes it: RFC 2822, ``Thu, 30 Jul 2015 20:12:31 +0000``."""
+    return format_datetime(at.astimezone(UTC)) if at else None

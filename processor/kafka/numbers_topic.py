@@ -1,0 +1,49 @@
+"""The numbers that accounts own, followed live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from processor.config import Settings
+from processor.kafka.compacted import CompactedTopic
+from processor.wire.configuration import write_number
+from schemas.number import Number
+
+
+class NumbersView:
+    """Every number by its sid, its address and its account."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self.topic = CompactedTopic(
+            settings, topic, "numbers", read=Number.model_validate_json, take=self._take
+        )
+        self._numbers: dict[str, Number] = {}
+        self._of_account: dict[str, dict[str, Number]] = {}
+        self._sids: dict[str, str] = {}
+
+    def value_of(self, sid: str) -> bytes | None:
+        """What the topic holds for a sid."""
+        found = self._numbers.get(sid)
+        return write_number(found) if found else None
+
+    def get(self, sid: str) -> Number | None:
+        """A number, whoever it belongs to."""
+        return self._numbers.get(sid)
+
+    def at(self, address: str) -> Number | None:
+        """The number with an address, whoever it belongs to."""
+        return self._numbers.get(self._sids.get(address, ""))
+
+    def of_account(self, account_sid: str) -> Iterable[Number]:
+        """The numbers of an account, in no order."""
+        return self._of_account.get(account_sid, {}).values()
+
+    def _take(self, changed: Mapping[str, Number | None]) -> None:
+        for sid, number in changed.items():
+            if before := self._numbers.pop(sid, None):
+                self._of_account[before.account_sid].pop(sid, None)
+                self._sids.pop(before.address, None)
+            if number:
+                self._numbers[sid] = number
+                self._of_account.setdefault(number.account_sid, {})[sid] = number
+                self._sids[number.address] = sid

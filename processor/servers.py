@@ -1,0 +1,66 @@
+"""What every process does first: wait for Kafka and Redis, and find a port."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+
+from processor.config import Settings
+from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
+from processor.kafka import topic_admin
+from processor.stores.redis_client import RedisClient
+
+logger = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+
+
+async def wait_for_servers(settings: Settings, redis: RedisClient, *, who: str) -> None:
+    """Wait until Kafka, its topics and Redis are there, saying for what and where.
+
+    Raises:
+        ConfigError: where they are there and unfit.
+    """
+    said = ""
+    while True:
+        try:
+            await redis.check()
+            problems = await topic_admin.check(settings)
+            if problems and not all(": missing; " in problem for problem in problems):
+                raise ConfigError(problems)
+        except (BrokerUnavailable, StoreUnavailable) as error:
+            problems = [f"{error} (Kafka {settings.kafka_bootstrap}, Redis as set)"]
+        if not problems:
+            return
+        if problems[0] != said:
+            said = problems[0]
+            logger.warning(f"{who}.waits", extra={"for_": said})
+        await asyncio.sleep(_RETRY_S)
+
+
+_claims: list[socket.socket] = []  # held as long as the process lives
+
+
+def free_port(wanted: int, setting: str) -> int:
+    """The wanted port, or the next one nobody has: processes share a host.
+
+    The web server binds it only later: the UDP port of that number, which none of them uses, keeps
+    others that start at this moment off it.
+
+    Raises:
+        ConfigError: where a hundred are taken.
+    """
+    for port in range(wanted, min(wanted + 100, 65_536)):
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            claim.bind(("", port))
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("", port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
+    raise ConfigError([f"{setting}: {wanted} and the hundred after it are taken"])

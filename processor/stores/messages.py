@@ -1,0 +1,240 @@
+"""The messages created through the API, kept in Redis for a time.
+
+A view, not the truth: what is lost here was sent all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from processor.errors import StoreUnavailable
+from processor.stores.redis_client import RedisClient
+
+RANKS = {
+    "accepted": 0,
+    "queued": 1,
+    "sending": 2,
+    "sent": 3,
+    "failed": 4,
+    "undelivered": 4,
+    "delivered": 4,
+    "read": 5,
+}
+"""How far a message is; it only goes on, so that statuses may come twice and out of order."""
+
+_CHUNK = 200
+_ADVANCE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if tonumber(ARGV[1]) <= tonumber(redis.call('HGET', KEYS[1], 'rank')) then return 0 end
+redis.call('HSET', KEYS[1], 'rank', unpack(ARGV))
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message as it is known now."""
+
+    sid: str
+    account_sid: str
+    service_sid: str | None
+    sender: str | None
+    to: str
+    body: str
+    num_media: int
+    num_segments: int
+    status: str
+    error_code: int | None
+    error_message: str | None
+    created_at_ms: int
+    updated_at_ms: int
+    sent_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of messages, and whether there are more on either side."""
+
+    messages: Sequence[StoredMessage]
+    more: bool
+    less: bool
+
+
+class Messages:
+    """Keeps each message in a hash, and its sid in lists by account, recipient and sender.
+
+    Every method raises ``StoreUnavailable`` where the server cannot be asked.
+
+    Args:
+        client: shared.
+        prefix: of every key.
+        keep_ms: how long a message is kept; 0: not at all.
+    """
+
+    def __init__(self, client: RedisClient, *, prefix: str, keep_ms: int) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._keep_ms = keep_ms
+
+    def _key(self, sid: str) -> str:
+        return f"{self._prefix}message:{sid}"
+
+    def _list(self, account_sid: str, *, to: str | None = None, sender: str | None = None) -> str:
+        part = f":to:{to}" if to else f":from:{sender}" if sender else ""
+        return f"{self._prefix}messages:{account_sid}{part}"
+
+    async def add(self, message: StoredMessage) -> None:
+        """Keep a new message."""
+        if not self._keep_ms:
+            return
+        every = self._list(message.account_sid)
+        lists = [every, self._list(message.account_sid, to=message.to)]
+        if message.sender:
+            lists.append(self._list(message.account_sid, sender=message.sender))
+        pipeline = self._client.redis.pipeline(transaction=False)
+        pipeline.hset(self._key(message.sid), mapping=_fields(message))
+        pipeline.pexpire(self._key(message.sid), self._keep_ms)
+        for name in lists:
+            pipeline.zadd(name, {message.sid: message.created_at_ms})
+            pipeline.pexpire(name, self._keep_ms)
+        pipeline.zremrangebyscore(every, "-inf", message.created_at_ms - self._keep_ms)
+        await _answer(pipeline.execute())
+
+    async def get(self, sid: str) -> StoredMessage | None:
+        """A message, whoever it belongs to."""
+        fields = await _answer(self._client.redis.hgetall(self._key(sid)))
+        return _message(sid, fields) if fields else None
+
+    async def remove(self, message: StoredMessage) -> None:
+        """Forget a message."""
+        pipeline = self._client.redis.pipeline(transaction=False)
+        pipeline.delete(self._key(message.sid))
+        for name in (
+            self._list(message.account_sid),
+            self._list(message.account_sid, to=message.to),
+            self._list(message.account_sid, sender=message.sender),
+        ):
+            pipeline.zrem(name, message.sid)
+        await _answer(pipeline.execute())
+
+    async def redact(self, message: StoredMessage) -> None:
+        """Forget a message's text."""
+        await _answer(self._client.redis.hset(self._key(message.sid), "body", ""))
+
+    async def advance(self, statuses: Iterable[tuple[str, Mapping[str, str | int]]]) -> None:
+        """Set fields of messages that are not as far yet; those not kept are passed over.
+
+        Args:
+            statuses: in their order, a message's sid, and its ``status`` with what goes with it.
+        """
+        pipeline = self._client.redis.pipeline(transaction=False)
+        for sid, fields in statuses:
+            pairs = [part for pair in fields.items() for part in pair]
+            rank = RANKS[str(fields["status"])]
+            pipeline.execute_command("EVAL", _ADVANCE, 1, self._key(sid), rank, *pairs)
+        await _answer(pipeline.execute())
+
+    async def find(
+        self,
+        account_sid: str,
+        *,
+        to: str | None,
+        sender: str | None,
+        wanted: Callable[[StoredMessage], bool],
+        size: int,
+        start: int = 0,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Found:
+        """Messages of an account, the newest first.
+
+        Args:
+            account_sid: whose.
+            to: only to this recipient.
+            sender: only from this sender.
+            wanted: only those.
+            size: how many at most.
+            start: how many to pass over, where no sid says where to begin.
+            after: the sid behind which to begin.
+            before: the sid before which to end.
+        """
+        name = self._list(account_sid, to=to, sender=None if to else sender)
+        place = after or before
+        rank = await _answer(self._client.redis.zrevrank(name, place)) if place else None
+        if rank is not None:
+            start = rank + 1 if after else max(0, rank - size)
+        found: list[StoredMessage] = []
+        at, chunk = start, min(_CHUNK, size + 1)
+        while len(found) <= size:
+            sids = await _answer(self._client.redis.zrevrange(name, at, at + chunk - 1))
+            if not sids:
+                break
+            at += len(sids)
+            found += [
+                message
+                for message in await self._read([sid.decode() for sid in sids])
+                if wanted(message) and sender in (None, message.sender)
+            ]
+        return Found(found[:size], more=len(found) > size, less=start > 0)
+
+    async def _read(self, sids: Sequence[str]) -> list[StoredMessage]:
+        pipeline = self._client.redis.pipeline(transaction=False)
+        for sid in sids:
+            pipeline.hgetall(self._key(sid))
+        answers = await _answer(pipeline.execute())
+        return [_message(sid, fields) for sid, fields in zip(sids, answers, strict=True) if fields]
+
+
+def _fields(message: StoredMessage) -> dict[str, str | int]:
+    fields: dict[str, Any] = {
+        "account_sid": message.account_sid,
+        "service_sid": message.service_sid,
+        "sender": message.sender,
+        "to": message.to,
+        "body": message.body,
+        "num_media": message.num_media,
+        "num_segments": message.num_segments,
+        "status": message.status,
+        "rank": RANKS[message.status],
+        "error_code": message.error_code,
+        "error_message": message.error_message,
+        "created_at_ms": message.created_at_ms,
+        "updated_at_ms": message.updated_at_ms,
+        "sent_at_ms": message.sent_at_ms,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _message(sid: str, fields: Mapping[bytes, bytes]) -> StoredMessage:
+    text = {name.decode(): value.decode() for name, value in fields.items()}
+
+    def number(name: str) -> int | None:
+        return int(text[name]) if name in text else None
+
+    return StoredMessage(
+        sid=sid,
+        account_sid=text["account_sid"],
+        service_sid=text.get("service_sid"),
+        sender=text.get("sender"),
+        to=text["to"],
+        body=text["body"],
+        num_media=int(text["num_media"]),
+        num_segments=int(text["num_segments"]),
+        status=text["status"],
+        error_code=number("error_code"),
+        error_message=text.get("error_message"),
+        created_at_ms=int(text["created_at_ms"]),
+        updated_at_ms=int(text["updated_at_ms"]),
+        sent_at_ms=number("sent_at_ms"),
+    )
+
+
+async def _answer(asked: Awaitable[Any]) -> Any:
+    try:
+        return await asked
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}") from error

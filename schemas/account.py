@@ -1,0 +1,39 @@
+"""accounts.v1 (compacted): who may use the API, and with which credentials."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from schemas.common import Record, Sid, Time
+
+FriendlyName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+SecretHash = Annotated[str, StringConstraints(pattern=r"^scrypt\$[0-9]+\$[0-9]+\$[0-9]+\$.+\$.+$")]
+"""``scrypt$<log2 n>$<r>$<p>$<salt>$<hash>``, salt and hash in base64."""
+
+
+class ApiKey(BaseModel):
+    """A second credential of an account, which can be taken away alone."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
+
+    sid: Sid
+    friendly_name: FriendlyName
+    secret_hash: SecretHash
+    created_at: Time
+
+
+class Account(Record):
+    """An account; its token is kept hashed to know it again, and sealed to sign webhooks with."""
+
+    sid: Sid
+    friendly_name: FriendlyName
+    status: Literal["active", "suspended"] = "active"
+    token_hash: SecretHash
+    sealed_token: str = Field(
+        description="AES-256-GCM under OPTOUT_SECRET_KEY, in base64: webhooks are signed with it."
+    )
+    api_keys: list[ApiKey] = Field(default_factory=list)
+    created_at: Time
+    updated_at: Time

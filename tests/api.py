@@ -1,0 +1,126 @@
+"""The API under test: served on a port of its own, and asked as its users ask."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import httpx
+import uvicorn
+from pydantic import SecretStr
+from twilio.rest import Client
+
+from processor.cli.accounts import new_account
+from processor.config import Settings
+from processor.http.api import create_api
+from processor.http.backend import Backend
+from processor.kafka.configuration import configuration
+from processor.wire.configuration import Edit, edit_of_account, edit_of_service
+from processor.wire.service_documents import enabled
+from tests.builders import ACCOUNT, LONG_CODE, NOW
+from tests.installation import Installation, until
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+OPERATOR_TOKEN = "the operator's own"
+KEY = "aa" * 32
+
+_T = TypeVar("_T")
+
+
+def with_secrets(settings: Settings, **changes: Any) -> Settings:
+    """The settings of an installation that has accounts and an operator."""
+    secrets = {"secret_key": SecretStr(KEY), "operator_token": SecretStr(OPERATOR_TOKEN)}
+    return settings.model_copy(update=secrets | changes)
+
+
+async def create_accounts(settings: Settings, *sids: str, token: str = TOKEN) -> None:
+    """Create accounts, all with one token."""
+    accounts = [new_account(settings, sid, token, "An account") for sid in sids]
+    async with configuration(settings) as stored:
+        await stored.update(
+            lambda: [edit_of_account(None, account) for account in accounts], actor="test"
+        )
+
+
+class Api:
+    """A served API, asked as one account."""
+
+    def __init__(self, base: str, backend: Backend | None, user: str, password: str) -> None:
+        self.base = base
+        self._backend = backend
+        self.user = user
+        self.password = password
+
+    def as_(self, user: str, password: str = TOKEN) -> Api:
+        """The same API, asked by somebody else."""
+        return Api(self.base, self._backend, user, password)
+
+    @property
+    def backend(self) -> Backend:
+        """What it stands on, where it is served in this process."""
+        assert self._backend is not None
+        return self._backend
+
+    async def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request; ``data`` is its form."""
+        async with httpx.AsyncClient(auth=(self.user, self.password)) as client:
+            return await client.request(method, f"{self.base}{path}", timeout=60, **options)
+
+    def twilio(self, account_sid: str = ACCOUNT) -> Client:
+        """Twilio's own client, pointed here as the README says."""
+        client = Client(self.user, self.password, account_sid)
+        for domain in (client.api, client.messaging, client.accounts):
+            domain.base_url = self.base
+        return client
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, *, user: str = ACCOUNT, password: str = TOKEN
+) -> AsyncIterator[Api]:
+    """The API on a free port, ready, stopped as SIGTERM would stop it."""
+    api = create_api(settings)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(api, log_config=None, access_log=False))
+        serving = asyncio.create_task(server.serve([listening]))
+        backend: Backend = api.state.backend
+        try:
+
+            async def ready() -> bool:
+                return backend.unready() == []
+
+            await until(ready, "API that is ready")
+            port = listening.getsockname()[1]
+            yield Api(f"http://127.0.0.1:{port}", backend, user, password)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def blocking(call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
+    """What Twilio's client does, in a thread: it waits for its answers."""
+    return await asyncio.to_thread(call, *arguments, **named)
+
+
+async def enable(settings: Settings, sid: str) -> None:
+    """Enable Advanced Opt-Out of a service, as `optout services enable` does."""
+    async with configuration(settings) as stored:
+
+        def decide() -> list[Edit]:
+            service = stored.services.get(sid)
+            assert service is not None
+            before = service.whole()
+            return [edit_of_service(before, enabled(before, now=datetime.now(UTC)))]
+
+        await stored.update(decide, actor="test")
+
+
+async def carrier_says(at: Installation, send: dict[str, Any], status: str) -> None:
+    """The carrier says what became of a send."""
+    kept = ("message_sid", "account_sid", "messaging_service_sid", "to")
+    told = {name: send[name] for name in kept} | {"from": LONG_CODE, "status": status, "at": NOW}
+    await at.write(at.topics.message_statuses, told)

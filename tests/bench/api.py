@@ -1,0 +1,216 @@
+"""How many requests a second one API process answers, and how long each takes.
+
+    make bench-api
+
+The load comes from this process, over connections that stay open, each sending its next request
+when the last one was answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+
+import aiohttp
+import click
+from pydantic import SecretStr
+
+from processor import config
+from processor.cli.accounts import new_account
+from processor.config import Settings
+from processor.errors import ConfigError, RetryableError
+from processor.kafka import topic_admin
+from processor.kafka.configuration import configuration
+from processor.wire.configuration import edit_of_account
+from processor.wire.credentials import new_token
+from tests.bench import report
+
+_READY_S = 60.0
+_WARM_UP = 200
+_ACCOUNT = f"AC{0:032x}"
+_SENDER, _RECIPIENT = "+15005550006", "+15005550009"
+_KEY = "00" * 32
+
+Call = Callable[[], Awaitable[aiohttp.ClientResponse]]
+
+
+class Broken(Exception):
+    """The API did not answer as it must."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one call came to."""
+
+    name: str
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float  # of the API's process, each
+
+
+@click.command()
+@click.option("--requests", type=click.IntRange(1_000), default=5_000, show_default=True)
+@click.option("--connections", type=click.IntRange(1, 200), default=8, show_default=True)
+def main(requests: int, connections: int) -> None:
+    """Measure each call of the API on this machine."""
+    try:
+        asyncio.run(_run(config.load(), requests, connections))
+    except (Broken, ConfigError, RetryableError) as error:
+        print(f"broken: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+async def _run(settings: Settings, requests: int, connections: int) -> None:
+    settings = settings.model_copy(
+        update={
+            "topic_prefix": f"bench-{uuid.uuid4().hex[:8]}.",
+            "secret_key": SecretStr(_KEY),
+        }
+    )
+    await topic_admin.create(settings)
+    token = new_token()
+    account = new_account(settings, _ACCOUNT, token, "Bench")
+    async with configuration(settings) as stored:
+        await stored.update(lambda: [edit_of_account(None, account)], actor="bench")
+    for name, value in (await report.versions(settings)).items():
+        click.echo(f"{name:<9} {value}")
+    click.echo(f"setting   one process, {connections} connections, load and broker beside it\n")
+    click.echo(f"{'call':<18}{'a second':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU us each':>13}")
+    async with _served(settings) as (base, pid):
+        login = {"Authorization": aiohttp.encode_basic_auth(_ACCOUNT, token)}
+        async with aiohttp.ClientSession(base, headers=login) as session:
+            first = await _first(session)
+            for name, call in (await _calls(session)).items():
+                few = requests // 10 if name == "update service" else requests
+                figure = await _measure(name, call, few, connections, pid)
+                click.echo(
+                    f"{figure.name:<18}{figure.per_second:>10,.0f}"
+                    f"{figure.p50_ms:>9.1f}{figure.p99_ms:>9.1f}{figure.cpu_us:>13,.0f}"
+                )
+    click.echo(f"\na credential's first request (its slow hash): {first:.0f} ms")
+
+
+@asynccontextmanager
+async def _served(settings: Settings) -> AsyncIterator[tuple[str, int]]:
+    environment = os.environ | {
+        "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
+        "OPTOUT_API_RATE": "0",
+        "OPTOUT_API_HOST": "127.0.0.1",
+        "OPTOUT_SECRET_KEY": _KEY,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "processor", "api", "--quiet"),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        base = (await process.stdout.readline()).decode().split()[-1]
+        async with aiohttp.ClientSession(base) as session, asyncio.timeout(_READY_S):
+            while not await _is_ready(session):
+                await asyncio.sleep(0.1)
+        yield base, process.pid
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _is_ready(session: aiohttp.ClientSession) -> bool:
+    try:
+        async with session.get("/readyz") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+async def _first(session: aiohttp.ClientSession) -> float:
+    began = time.perf_counter()
+    await _answered(await session.get("/v1/Services"))
+    return 1000 * (time.perf_counter() - began)
+
+
+async def _calls(session: aiohttp.ClientSession) -> dict[str, Call]:
+    base = f"/2010-04-01/Accounts/{_ACCOUNT}"
+    number = await _made(session, f"{base}/IncomingPhoneNumbers.json", {"PhoneNumber": _SENDER})
+    service = await _made(session, "/v1/Services", {"FriendlyName": "Bench"})
+    path = f"/v1/Services/{service}"
+    await _made(session, f"{path}/PhoneNumbers", {"PhoneNumberSid": number})
+    for index in range(49):
+        await _made(session, "/v1/Services", {"FriendlyName": f"Other {index}"})
+    form = {"To": _RECIPIENT, "MessagingServiceSid": service, "Body": "Your parcel is here."}
+    message = await _made(session, f"{base}/Messages.json", form)
+    names = iter(range(1 << 30))
+    return {
+        "livez": lambda: session.get("/livez"),
+        "fetch service": lambda: session.get(path),
+        "list 50 services": lambda: session.get("/v1/Services"),
+        "update service": lambda: session.post(path, data={"FriendlyName": f"B {next(names)}"}),
+        "create message": lambda: session.post(f"{base}/Messages.json", data=form),
+        "fetch message": lambda: session.get(f"{base}/Messages/{message}.json"),
+        "list 50 messages": lambda: session.get(f"{base}/Messages.json"),
+    }
+
+
+async def _made(session: aiohttp.ClientSession, path: str, form: dict[str, str]) -> str:
+    async with session.post(path, data=form) as answer:
+        if answer.status != 201:
+            raise Broken(f"{path}: {answer.status}")
+        return str((await answer.json())["sid"])
+
+
+async def _answered(answer: aiohttp.ClientResponse) -> None:
+    async with answer:
+        await answer.read()
+        if answer.status >= 300:
+            raise Broken(f"{answer.method} {answer.url.path}: {answer.status}")
+
+
+async def _measure(name: str, call: Call, requests: int, connections: int, pid: int) -> Figure:
+    took: list[float] = []
+    left = 0
+
+    async def connection() -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            began = time.perf_counter()
+            await _answered(await call())
+            took.append(time.perf_counter() - began)
+
+    async def all_connections() -> float:
+        began = time.perf_counter()
+        await asyncio.gather(*(connection() for _ in range(connections)))
+        return time.perf_counter() - began
+
+    left = _WARM_UP
+    await all_connections()
+    took.clear()
+    left, cpu = requests, _cpu_seconds(pid)
+    seconds = await all_connections()
+    hundredths = quantiles(took, n=100)
+    return Figure(
+        name,
+        per_second=requests / seconds,
+        p50_ms=1000 * hundredths[49],
+        p99_ms=1000 * hundredths[98],
+        cpu_us=1e6 * (_cpu_seconds(pid) - cpu) / requests,
+    )
+
+
+def _cpu_seconds(pid: int) -> float:
+    """What a process has used so far, as Linux counts it."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    main()

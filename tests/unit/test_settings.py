@@ -1,0 +1,67 @@
+"""Settings that cannot be right: every problem at once, and no password in it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from processor import config
+from processor.errors import ConfigError
+from processor.stores.redis_client import RedisClient
+
+
+def test_what_contradicts_is_named_beside_what_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPTOUT_PARTITIONS", "many")
+    monkeypatch.setenv("OPTOUT_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("OPTOUT_KAFKA_CAFILE", "missing.pem")
+    with pytest.raises(ConfigError) as refused:
+        config.load()
+    assert [problem.partition(":")[0] for problem in refused.value.problems] == [
+        "OPTOUT_PARTITIONS",
+        "OPTOUT_KAFKA_USERNAME",
+        "OPTOUT_KAFKA_PASSWORD",
+        "OPTOUT_KAFKA_CAFILE, _CERTFILE, _KEYFILE",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cret@host:port/0",
+        "redis://:s3cret:port:xx",
+        "redis+cluster://:s3cret@host:port",
+        "redis+sentinel://:s3cret@host:port/main",
+        "redis+sentinel://:s3cret@host:26379/main/zero",
+    ],
+)
+def test_a_redis_url_that_is_no_address_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="OPTOUT_REDIS_URL: is no address") as refused:
+        RedisClient(url, timeout_s=1)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_networks_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTOUT_WEBHOOK_ALLOW_NETWORKS", "10.1.0.0/16, fd00::/8")
+    assert config.load().webhook_allow_networks == (
+        ip_network("10.1.0.0/16"),
+        ip_network("fd00::/8"),
+    )
+
+
+def test_what_is_no_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTOUT_WEBHOOK_ALLOW_NETWORKS", "10.1.0.1/16")
+    with pytest.raises(ConfigError, match=r"OPTOUT_WEBHOOK_ALLOW_NETWORKS: .*has host bits set"):
+        config.load()
+
+
+def test_a_watchdog_may_not_bite_where_an_application_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPTOUT_WATCHDOG_S", "30")
+    with pytest.raises(ConfigError, match=r"OPTOUT_WATCHDOG_S: must be above 30"):
+        config.load()
+    monkeypatch.setenv("OPTOUT_ROLES", "match,gate")
+    assert config.load().watchdog_s == 30

@@ -7,7 +7,7 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz chaos bench bench-api soak lint schemas manifests lock clean
+.PHONY: help run test fuzz chaos bench bench-api soak capacity rolling lint schemas manifests lock clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,12 @@ bench-api: .venv/made  ## requests a second of the API, and how long each call t
 
 soak: .venv/made  ## ten minutes at the highest rate, then a back-log of five million
 	$(STACK) $(BIN)/python -m tests.bench.soak $(ARGS)
+
+capacity: .venv/made  ## what deploy/capacity.md reckons with, measured on this machine
+	$(BIN)/python -m tests.bench.capacity $(ARGS)
+
+rolling: .venv/made  ## restart workers one by one under load, with and without static membership
+	$(BIN)/python -m tests.crash.rolling $(ARGS)
 
 lint: .venv/made  ## format, style, types, which way imports run, what a change would break
 	$(BIN)/ruff format --check .

@@ -81,6 +81,11 @@ class Settings(BaseSettings):
 
     dead_letter_limit: Annotated[int, Field(ge=0)] = 1_000  # records a lane looks back on; 0: none
 
+    @field_validator("secret_key", "operator_token", mode="before")
+    @classmethod
+    def _no_secret(cls, given: Any) -> Any:
+        return given or None  # empty, as Compose writes what is not set, is no secret
+
     @field_validator("secret_key")
     @classmethod
     def _is_a_key(cls, given: SecretStr | None) -> SecretStr | None:

@@ -15,6 +15,7 @@ from processor.http import (
     consents,
     errors,
     health,
+    measured,
     messages,
     nothing,
     numbers,
@@ -23,9 +24,11 @@ from processor.http import (
 )
 from processor.http.backend import Backend
 from processor.http.limits import SizeLimit
+from processor.http.measured import Measured
 
 _ROUTERS = (
     health.router,
+    measured.router,
     services.router,
     senders.router,
     nothing.router,
@@ -55,6 +58,7 @@ def create_api(settings: Settings) -> FastAPI:
     )
     api.state.backend = backend
     api.add_middleware(SizeLimit, max_bytes=settings.api_max_bytes)
+    api.add_middleware(Measured, metrics=backend.metrics)
     errors.install(api)
     for router in _ROUTERS:
         api.include_router(router)

@@ -17,6 +17,7 @@ from processor.http.auth import Credentials
 from processor.kafka.client import Outgoing, Writer, writer
 from processor.kafka.configuration import Configuration
 from processor.kafka.statuses_topic import follow_statuses
+from processor.metrics import Metrics
 from processor.stores.messages import Messages
 from processor.stores.redis_client import RedisClient
 from processor.wire.json_values import to_ms
@@ -35,6 +36,7 @@ class Backend:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.topics = Topics.under(settings.topic_prefix)
+        self.metrics = Metrics()
         self.redis = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
         self.configuration = Configuration(settings)
         self.credentials = Credentials(settings, self.configuration.accounts)

@@ -22,6 +22,7 @@ from processor.http import (
     services,
 )
 from processor.http.backend import Backend
+from processor.http.console import routes as console
 from processor.http.limits import SizeLimit
 
 _ROUTERS = (
@@ -58,4 +59,5 @@ def create_api(settings: Settings) -> FastAPI:
     errors.install(api)
     for router in _ROUTERS:
         api.include_router(router)
+    console.add_to(api, backend)
     return api

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright
 
+from deploy.local import stack
 from tests.api import TOKEN
 from tests.builders import ACCOUNT
 
@@ -24,12 +23,9 @@ _WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 def chromium() -> str:
     """Where the browser is; as root on Debian it is installed where it is missing."""
-    if not shutil.which("chromium") and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "-q", "update"], check=True)
-        install = ["apt-get", "-q", "-y", "install", "--no-install-recommends", "chromium"]
-        subprocess.run(install, check=True)
+    stack.need("chromium", lambda: shutil.which("chromium") is not None, "chromium")
     found = shutil.which("chromium")
-    assert found, "chromium is missing; on Debian: sudo apt-get install -y chromium"
+    assert found
     return found
 
 

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import httpx
 from playwright.async_api import expect
 
 from processor.config import Settings
-from processor.kafka.configuration import configuration
-from processor.wire.configuration import edit_of_service
 from schemas.messaging_service import MessagingService
-from tests.api import OPERATOR_TOKEN, Api, create_accounts, serving, with_secrets
+from tests.api import OPERATOR_TOKEN, Api, create_accounts, serving
 from tests.builders import ACCOUNT, LONG_CODE, SERVICE, SHORT_CODE
 from tests.console.browser import browsing, open_page, sign_in, violations
+from tests.console.services import with_a_service
 
 _AT = f"/console/services/{SERVICE}"
-_REGISTERED = {"HELP": {"keywords": ["help"], "reply": "Clinic alerts. Reply STOP to end."}}
 _WRONG = "stop-it-now, this keyword is much too long to be one"
-
-
-async def _with_a_service(settings: Settings) -> Settings:
-    settings = with_secrets(settings)
-    await create_accounts(settings, ACCOUNT)
-    service = MessagingService.model_validate(
-        {
-            "sid": SERVICE,
-            "account_sid": ACCOUNT,
-            "friendly_name": "Clinic",
-            "senders": [
-                {"address": LONG_CODE},
-                {"address": SHORT_CODE, "registered": _REGISTERED},
-            ],
-            "version": 1,
-            "updated_at": datetime.now(UTC),
-        }
-    )
-    async with configuration(settings) as stored:
-        await stored.update(lambda: [edit_of_service(None, service)], actor="test")
-    return settings
 
 
 def _stored(api: Api) -> MessagingService:
@@ -50,7 +25,7 @@ def _stored(api: Api) -> MessagingService:
 async def test_keywords_are_edited_and_enabled_and_nothing_typed_is_lost(
     settings: Settings,
 ) -> None:
-    settings = await _with_a_service(settings)
+    settings = await with_a_service(settings)
     async with serving(settings) as api, browsing() as browser:
         page = await open_page(browser, api.base)
         await sign_in(page)
@@ -84,7 +59,7 @@ async def test_keywords_are_edited_and_enabled_and_nothing_typed_is_lost(
 
 
 async def test_without_javascript_a_language_is_added_and_enabled(settings: Settings) -> None:
-    settings = await _with_a_service(settings)
+    settings = await with_a_service(settings)
     async with serving(settings) as api, browsing() as browser:
         page = await open_page(browser, api.base, java_script_enabled=False)
         await sign_in(page)
@@ -104,8 +79,31 @@ async def test_without_javascript_a_language_is_added_and_enabled(settings: Sett
         assert _stored(api).active is not None
 
 
+async def test_a_message_is_tried_under_the_draft_and_what_is_in_force(settings: Settings) -> None:
+    settings = await with_a_service(settings)
+    async with serving(settings) as api, browsing() as browser:
+        page = await open_page(browser, api.base)
+        await sign_in(page)
+        await page.goto(f"{_AT}/edit/countries.FR.languages.fr?pack=1")
+        await page.get_by_role("button", name="Save").click()
+        await page.get_by_role("link", name="Try it").click()
+        await page.get_by_label("Recipient's country").select_option("FR")
+        await page.get_by_label("Body").fill("ARRET")
+        await page.get_by_role("button", name="Try").click()
+        outcomes = page.locator(".pair dl")
+        await expect(outcomes.nth(0)).to_contain_text("Country FR, language fr")
+        await expect(outcomes.nth(0)).to_contain_text("Thenblocked")
+        await expect(outcomes.nth(1)).to_contain_text("no keyword")
+        assert await violations(page) == []
+        await page.get_by_label("Body").fill("START")
+        await page.get_by_label("blocked already").check()
+        await page.get_by_role("button", name="Try").click()
+        await expect(outcomes.nth(1)).to_contain_text("Default handling")
+        await expect(outcomes.nth(1)).to_contain_text("Thennot blocked")
+
+
 async def test_who_saves_second_is_told_and_keeps_what_was_typed(settings: Settings) -> None:
-    settings = await _with_a_service(settings)
+    settings = await with_a_service(settings)
     async with serving(settings) as api, browsing() as browser:
         first = await open_page(browser, api.base)
         await sign_in(first)
@@ -126,7 +124,7 @@ async def test_who_saves_second_is_told_and_keeps_what_was_typed(settings: Setti
 
 
 async def test_what_is_not_ones_own_is_refused(settings: Settings) -> None:
-    settings = await _with_a_service(settings)
+    settings = await with_a_service(settings)
     await create_accounts(settings, "AC_other")
     async with serving(settings) as api, browsing() as browser:
         page = await open_page(browser, api.base)
@@ -136,19 +134,19 @@ async def test_what_is_not_ones_own_is_refused(settings: Settings) -> None:
         assert cookie["httpOnly"]
         assert cookie["sameSite"] == "Strict"
         value = {"optout_session": cookie["value"]}
-        async with httpx.AsyncClient(base_url=api.base, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=api.base, timeout=60, cookies=value) as client:
             forged = {"csrf": "", "version": "1"}
-            refused = await client.post(f"{_AT}/enable", data=forged, cookies=value)
+            refused = await client.post(f"{_AT}/enable", data=forged)
             assert refused.status_code == 403
             assert "default-src 'self'" in refused.headers["content-security-policy"]
-            stranger = await client.get(_AT)
-            assert stranger.headers["location"].startswith("/console/sign-in")
             elsewhere = await client.post("/console/sign-in", data={"user": ACCOUNT})
             assert elsewhere.status_code == 403
+            client.cookies.clear()
+            stranger = await client.get(_AT)
+            assert stranger.headers["location"].startswith("/console/sign-in")
         assert _stored(api).active is None
         csrf = await page.locator("input[name=csrf]").first.input_value()
-        mine = {"csrf": csrf, "version": "1"}
-        answer = await page.request.post(f"{_AT}/disable", form=mine)
+        answer = await page.request.post(f"{_AT}/disable", form={"csrf": csrf, "version": "1"})
         assert (answer.status, "Only an operator" in await answer.text()) == (403, True)
         other = await open_page(browser, api.base)
         await sign_in(other, "AC_other")
@@ -165,7 +163,7 @@ async def test_what_is_not_ones_own_is_refused(settings: Settings) -> None:
 async def test_every_page_is_accessible_in_light_and_dark_and_on_a_phone(
     settings: Settings,
 ) -> None:
-    settings = await _with_a_service(settings)
+    settings = await with_a_service(settings)
     async with serving(settings) as api, browsing() as browser:
         page = await open_page(browser, api.base)
         found: list[str] = []
@@ -195,7 +193,7 @@ async def test_every_page_is_accessible_in_light_and_dark_and_on_a_phone(
 
 
 async def test_the_keyboard_alone_saves(settings: Settings) -> None:
-    settings = await _with_a_service(settings)
+    settings = await with_a_service(settings)
     async with serving(settings) as api, browsing() as browser:
         page = await open_page(browser, api.base)
         await sign_in(page)

@@ -111,7 +111,8 @@ class Sessions:
         credential = self._credential(session)
         if credential is None or session.until_s < self._clock_s():
             raise SignedOut
-        if not hmac.compare_digest(self._signature(payload, credential), signature):
+        ours = self._signature(payload, credential)
+        if not hmac.compare_digest(ours.encode(), signature.encode()):
             raise SignedOut
         return session
 

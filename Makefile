@@ -2,11 +2,12 @@
 
 PYTHON ?= python3
 ARGS ?=
+EXAMPLES ?= 5000
 BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-api soak lint schemas manifests screenshots lock clean
+.PHONY: help run test fuzz chaos bench bench-api soak capacity rolling lint schemas manifests screenshots lock clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +18,12 @@ run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until C
 test: .venv/made  ## every test, with a broker and a Redis beside them
 	$(STACK) $(BIN)/python -m pytest $(ARGS)
 
+fuzz: .venv/made  ## search for input that breaks readers and rules; EXAMPLES=50000 a test for hours
+	OPTOUT_HYPOTHESIS=$(EXAMPLES) $(BIN)/python -m pytest tests/property $(ARGS)
+
+chaos: .venv/made  ## faults under load, then every event checked; ARGS="--seconds 600 --seed 7"
+	$(BIN)/python -m tests.chaos $(ARGS)
+
 bench: .venv/made  ## throughput and latency on this machine
 	$(STACK) $(BIN)/python -m tests.bench $(ARGS)
 
@@ -25,6 +32,12 @@ bench-api: .venv/made  ## requests a second of the API, and how long each call t
 
 soak: .venv/made  ## ten minutes at the highest rate, then a back-log of five million
 	$(STACK) $(BIN)/python -m tests.bench.soak $(ARGS)
+
+capacity: .venv/made  ## what deploy/capacity.md reckons with, measured on this machine
+	$(BIN)/python -m tests.bench.capacity $(ARGS)
+
+rolling: .venv/made  ## restart workers one by one under load, with and without static membership
+	$(BIN)/python -m tests.crash.rolling $(ARGS)
 
 lint: .venv/made  ## format, style, types, which way imports run, what a change would break
 	$(BIN)/ruff format --check .

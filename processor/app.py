@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,16 @@ from mode import Service
 
 from processor import config, logs, servers
 from processor.config import Settings
+from processor.core.circuit import CircuitRules
+from processor.core.retries import RetryRules
+from processor.endpoints.client import Client, Limits
+from processor.endpoints.endpoint import Endpoints, Rules
 from processor.errors import ConfigError, StoreUnavailable
+from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
+from processor.kafka.delivery_lane import DeliveryLane
+from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.lanes import Lanes
 from processor.kafka.partition_lane import LaneState
 from processor.kafka.services_topic import ServicesTopic
@@ -34,6 +42,7 @@ from processor.metrics import (
     Metrics,
 )
 from processor.stages import opt_out_rates
+from processor.stages.deliver_webhooks import DeliverWebhooks, Tokens
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
 from processor.stages.tracing import Traces
@@ -58,6 +67,7 @@ class Runtime:
         settings: checked.
         at_step: see ``Lane``; for crash tests.
         provider: of OpenTelemetry's tracers, None for no spans.
+        tokens: that webhooks are signed with, the accounts' own if None.
 
     Raises:
         ConfigError: what a setting needs is not installed.
@@ -68,6 +78,7 @@ class Runtime:
         settings: Settings,
         at_step: Callable[[str], None] = lambda step: None,
         provider: Any = None,
+        tokens: Tokens | None = None,
     ) -> None:
         self.settings = settings
         self.provider = provider
@@ -79,12 +90,36 @@ class Runtime:
         self.counts = CountsTopic(settings, self.topics.opt_out_counts, self.metrics)
         self.block_list = BlockListTopic(settings, self.topics.block_list)
         self.cloud_events = CloudEvents(settings.source())
+        self.handled = HandledTopics(
+            settings,
+            notifications=self.topics.opt_out_notifications,
+            commands=self.topics.consent_commands,
+        )
         self._at_step = at_step
+        self.accounts = AccountsView(settings, self.topics.accounts)
+        self.tokens: Tokens = tokens or self.accounts
+        self.webhook_counts: Counter[str] = Counter()  # see ``DeliverWebhooks``
+        self.metrics.webhook_results = self.webhook_counts
+        self._client = Client(
+            settings.webhook_allow_networks,
+            Limits(settings.webhook_connect_s, settings.webhook_timeout_s),
+        )
         self._redis_unfit: str | None = None  # as last looked at
-        makers = {"match": self._match_lanes, "gate": self._gate_lanes}
+        makers = {
+            "match": self._match_lanes,
+            "gate": self._gate_lanes,
+            "webhooks": self._webhook_lanes,
+        }
         self.lanes: dict[str, Lanes] = {
             role: makers[role]() for role in settings.roles if role in makers
         }
+
+    async def follow(self) -> None:
+        """Follow the configuration for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.services.follow())
+            if "webhooks" in self.lanes:
+                group.create_task(self.accounts.topic.follow())
 
     def _traces(self, group: str) -> Traces:
         if self.provider is None:
@@ -111,6 +146,7 @@ class Runtime:
                 counts=self.counts,
                 metrics=metrics,
                 traces=self._traces(group),
+                handled=self.handled,
                 at_step=self._at_step,
             )
 
@@ -149,7 +185,40 @@ class Runtime:
             topics=[self.topics.outbound_messages],
             stage=stage,
             metrics=LaneMetrics(self.metrics, "gate"),
+            at_step=self._at_step,
         )
+
+    def _webhook_lanes(self) -> Lanes:
+        settings, topics, counts = self.settings, self.topics, self.webhook_counts
+        circuit = CircuitRules(settings.webhook_circuit_failures, settings.webhook_circuit_s)
+        stage = DeliverWebhooks(
+            topics=topics,
+            services=self.services,
+            tokens=self.tokens,
+            client=self._client,
+            endpoints=Endpoints(Rules(settings.webhook_concurrency, circuit), counts),
+            rules=RetryRules(
+                settings.webhook_attempts,
+                settings.webhook_first_delay_s,
+                settings.webhook_longest_delay_s,
+            ),
+            counts=counts,
+            request_seconds=self.metrics.webhook_request_seconds,
+        )
+        return Lanes(
+            settings,
+            group=f"{settings.topic_prefix}webhooks",
+            topics=[topics.webhook_deliveries, topics.webhook_retries, topics.message_statuses],
+            stage=lambda partition: stage,
+            lane=DeliveryLane,
+            metrics=LaneMetrics(self.metrics, "webhooks"),
+            at_step=self._at_step,
+        )
+
+    async def close(self) -> None:
+        """Drop the connections, once no lane runs."""
+        await self._client.close()
+        await self.store.close()
 
     async def wait_for_servers(self) -> None:
         """See ``servers``."""
@@ -180,7 +249,7 @@ class Runtime:
         reasons = [self._redis_unfit] if self._redis_unfit else []
         for role, lanes in self.lanes.items():
             if not lanes.joined:
-                reasons.append(f"{role}: no member")
+                reasons.append(f"{role}: {lanes.failed or 'no member'}")
             elif lanes.unheard:
                 reasons.append(f"{role}: Kafka does not answer")
         reasons += [f"{role}: {lanes.unfit}" for role, lanes in self.lanes.items() if lanes.unfit]
@@ -251,7 +320,7 @@ class _Hosted(Service):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         runtime = self._runtime
-        self.add_future(runtime.services.follow())
+        self.add_future(runtime.follow())
         self.add_future(self._settle())
         self.add_future(runtime.watch())
         # Not futures of the service: it would cancel them before they have finished their batch.
@@ -270,7 +339,7 @@ class _Hosted(Service):  # type: ignore[misc]
         self._runtime.counts.stop()
         if self._counting:
             await asyncio.wait([self._counting], timeout=_COUNTS_S)
-        await self._runtime.store.close()
+        await self._runtime.close()
         if self._runtime.provider is not None:
             await asyncio.to_thread(self._runtime.provider.shutdown)  # with what is not sent yet
 

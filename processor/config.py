@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ssl
 from base64 import b64decode
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from processor.core.addresses import Network
 from processor.core.messages import Scope
 from processor.errors import ConfigError
 
-Role = Literal["match", "gate", "rates"]
-ROLES: tuple[Role, ...] = ("match", "gate", "rates")
+Role = Literal["match", "gate", "webhooks", "rates"]
+ROLES: tuple[Role, ...] = ("match", "gate", "webhooks", "rates")
 _KEY_BYTES = 32
 
 
@@ -50,6 +52,16 @@ class Settings(BaseSettings):
     block_scope: Scope = Scope.ACCOUNT
     dedupe_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 24.0
 
+    webhook_attempts: Annotated[int, Field(ge=1, le=100)] = 15
+    webhook_first_delay_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  # twice as long each time
+    webhook_longest_delay_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
+    webhook_connect_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    webhook_timeout_s: Annotated[float, Field(gt=0, le=60)] = 15.0  # of a whole request
+    webhook_concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16  # requests to one endpoint
+    webhook_circuit_failures: Annotated[int, Field(ge=1)] = 10  # in a row, until it is left alone
+    webhook_circuit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # for how long
+    webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # though not public
+
     operator_token: SecretStr | None = None  # who may disable Advanced Opt-Out (R5)
     secret_key: SecretStr | None = None  # 32 bytes in hex or base64; seals accounts' tokens
 
@@ -83,6 +95,13 @@ class Settings(BaseSettings):
             return given
         names = tuple(name.strip() for name in given.split(",") if name.strip())
         return ROLES if names == ("all",) else names
+
+    @field_validator("webhook_allow_networks", mode="before")
+    @classmethod
+    def _networks(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        return tuple(ip_network(one.strip()) for one in given.split(",") if one.strip())
 
     @field_validator("block_scope", mode="before")
     @classmethod
@@ -130,21 +149,22 @@ def _key_of(text: str) -> bytes | None:
     return None
 
 
-def load() -> Settings:
-    """Read the environment.
+def load(**given: Any) -> Settings:
+    """Read the environment; what is given stands before it.
 
     Raises:
         ConfigError: with every problem, each naming its variable.
     """
     problems: list[str] = []
     try:
-        settings = Settings()
+        settings = Settings(**given)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
         problems = [f"OPTOUT_{str(one['loc'][0]).upper()}: {one['msg']}" for one in wrong]
         # The others are looked at as if these had been left out.
         fields = {str(one["loc"][0]) for one in wrong}
-        settings = Settings(**{name: Settings.model_fields[name].default for name in fields})
+        usual = {name: Settings.model_fields[name].default for name in fields}
+        settings = Settings(**(given | usual))
     problems += _contradictions(settings)
     if problems:
         raise ConfigError(problems)
@@ -159,6 +179,12 @@ def _contradictions(settings: Settings) -> list[str]:
             for name in ("username", "password")
             if getattr(settings, f"kafka_{name}") is None
         ]
+    longest_s = 2 * settings.webhook_timeout_s  # the application, then its fallback
+    if "webhooks" in settings.roles and settings.watchdog_s <= longest_s:
+        problems.append(
+            f"OPTOUT_WATCHDOG_S: must be above {longest_s:g}, twice OPTOUT_WEBHOOK_TIMEOUT_S,"
+            " or a slow application ends the worker"
+        )
     if not settings.roles:
         problems.append(f"OPTOUT_ROLES: empty; name some of {', '.join(ROLES)}, or all")
     if settings.kafka_security_protocol in ("SSL", "SASL_SSL"):

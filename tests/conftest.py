@@ -37,6 +37,11 @@ def servers() -> None:
 @pytest.fixture
 async def settings(servers: None) -> Settings:
     """An installation of its own, its topics made: nothing is shared with another test."""
-    made = Settings(topic_prefix=f"t{uuid.uuid4().hex[:12]}.", partitions=4, session_timeout_s=2)
+    made = Settings(
+        topic_prefix=f"t{uuid.uuid4().hex[:12]}.",
+        partitions=4,
+        session_timeout_s=2,
+        roles=("match", "gate"),  # webhooks ask applications out there
+    )
     await topic_admin.create(made)
     return made

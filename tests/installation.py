@@ -14,6 +14,7 @@ from processor.app import Runtime
 from processor.config import Settings
 from processor.kafka.client import Outgoing, group_lag, read_whole, writer
 from processor.kafka.topic_admin import plans
+from processor.stages.deliver_webhooks import Tokens
 from processor.wire.topics import Topics
 from schemas import MODELS
 
@@ -25,11 +26,12 @@ async def running(
     settings: Settings,
     at_step: Callable[[str], None] = lambda step: None,
     provider: Any = None,
+    tokens: Tokens | None = None,
 ) -> AsyncIterator[Runtime]:
     """A worker in this process, stopped as SIGTERM would stop it."""
-    runtime = Runtime(settings, at_step, provider)
+    runtime = Runtime(settings, at_step, provider, tokens)
     await runtime.wait_for_servers()
-    following = asyncio.create_task(runtime.services.follow())
+    following = asyncio.create_task(runtime.follow())
     lanes = [asyncio.create_task(lanes.run()) for lanes in runtime.lanes.values()]
     counting = asyncio.create_task(runtime.counts.run())
     try:
@@ -42,7 +44,7 @@ async def running(
         await counting
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        await runtime.store.close()
+        await runtime.close()
 
 
 class Installation:
@@ -94,6 +96,11 @@ class Installation:
         sources = {
             "match": [self.topics.inbound_messages, self.topics.consent_commands],
             "gate": [self.topics.outbound_messages],
+            "webhooks": [
+                self.topics.webhook_deliveries,
+                self.topics.webhook_retries,
+                self.topics.message_statuses,
+            ],
         }[role]
         return await group_lag(self.settings, f"{self.settings.topic_prefix}{role}", sources)
 

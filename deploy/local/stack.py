@@ -103,13 +103,17 @@ class Server:
 
 
 @contextmanager
-def kafka(directory: Path) -> Iterator[Server]:
-    """Run a Kafka broker with its data, and its log, kafka.log, in ``directory``."""
+def kafka(directory: Path, more_properties: str = "") -> Iterator[Server]:
+    """Run a Kafka broker with its data, and its log, kafka.log, in ``directory``.
+
+    Of a property that stands twice, what ``more_properties`` says counts; ``{port}``,
+    ``{controller_port}`` and ``{data}`` are filled in there, too.
+    """
     data, properties = directory / "kafka", directory / "kafka.properties"
     log4j = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
     java = ["java", "-Xmx1g", log4j, "-cp", f"{kafka_jars()}/*"]
     with free_port(9092) as port, free_port(9093) as controller_port:
-        template = (HERE / "kafka.properties").read_text()
+        template = (HERE / "kafka.properties").read_text() + more_properties
         properties.write_text(
             template.format(port=port, controller_port=controller_port, data=data.resolve())
         )

@@ -3,7 +3,7 @@
 It shares no code with the decisions it checks: it imports nothing of `core`, `wire` and `stages`.
 """
 
-from processor.audit.audit import audit
+from processor.audit.audit import STEPS, audit
 from processor.audit.report import Report, Violation
 
-__all__ = ["Report", "Violation", "audit"]
+__all__ = ["STEPS", "Report", "Violation", "audit"]

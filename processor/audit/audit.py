@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -10,7 +10,8 @@ from aiokafka import TopicPartition
 from redis.exceptions import RedisError
 
 from processor.audit import records
-from processor.audit.history import Pools, check, check_redis
+from processor.audit.check import check, check_redis
+from processor.audit.history import Pools
 from processor.audit.records import Block, Partition, packed_blocks
 from processor.audit.report import Findings, Report
 from processor.config import Settings
@@ -27,6 +28,8 @@ _OUTPUTS = (
     records.CHANGES,
     records.LIST,
 )
+_READ = (records.LETTERS, *_OUTPUTS, *_SOURCES)
+STEPS = len(_READ) + 1
 # Needed from their beginning, whatever the range: a state is the sum of all changes.
 _WHOLE = (records.CHANGES, records.LIST, records.COMMANDS, records.LETTERS)
 _MARGIN_MS = 3_600_000  # what a record in the range refers to may have been written before it
@@ -41,6 +44,7 @@ async def audit(
     with_redis: bool = True,
     skew_ms: int = 1_000,
     partitions: Iterable[int] | None = None,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Report:
     """Hold all that an installation's topics and Redis say against each other.
 
@@ -49,8 +53,9 @@ async def audit(
         since_ms: check only records written from this time on, UTC; None: from the beginning.
         until_ms: and only up to this one.
         with_redis: whether Redis is read, too.
-        skew_ms: by how much the clocks of those who write sends may be ahead of the broker's.
+        skew_ms: by how much the clocks of those who write records may differ.
         partitions: which; all of them if None.
+        on_step: called as the work goes on, ``STEPS`` times a partition.
 
     Raises:
         BrokerUnavailable: where Kafka does not answer.
@@ -58,11 +63,13 @@ async def audit(
     """
     findings = Findings()
     pools = await _pools(settings)
+    dedupe_ms = 3_600_000 * settings.dedupe_hours
     for number in range(settings.partitions) if partitions is None else partitions:
-        partition = await _read(settings, number, since_ms, until_ms, findings)
-        check(partition, pools, findings, skew_ms=skew_ms)
+        partition = await _read(settings, number, since_ms, until_ms, findings, on_step)
+        check(partition, pools, findings, skew_ms=skew_ms, dedupe_ms=dedupe_ms)
         if with_redis:
             await _hold_redis(settings, partition, findings)
+        on_step()
     return Report(dict(findings.counts), tuple(findings.violations))
 
 
@@ -72,6 +79,7 @@ async def _read(
     since_ms: int | None,
     until_ms: int | None,
     findings: Findings,
+    on_step: Callable[[], None],
 ) -> Partition:
     prefix = settings.topic_prefix
     # First what is committed, then the ends, then the records: what they refer to lies behind them.
@@ -87,7 +95,7 @@ async def _read(
         until_ms=until_ms,
     )
     # Verdicts before changes: whatever mark they carry, the changes up to it are then there.
-    for topic in (records.LETTERS, *_OUTPUTS, *_SOURCES):
+    for topic in _READ:
         from_ms = None if since_ms is None or topic in _WHOLE else since_ms - _MARGIN_MS
         first = True
         async for record in _records(settings, topic, number, from_ms):
@@ -101,6 +109,7 @@ async def _read(
             first = False
             findings.counts[topic] += 1
             records.add(partition, topic, record)
+        on_step()
     partition.letters = {
         (topic.removeprefix(prefix), offset) for topic, offset in partition.letters
     }

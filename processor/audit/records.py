@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from sys import intern
 from typing import Any, NamedTuple
 
 import orjson
@@ -22,7 +24,10 @@ LETTERS = "dead-letters.v1"
 SERVICES = "messaging-services.v1"
 
 _LETTER_HEADER = "__connect.errors."
+_MOVED_HEADER = "moved-from"
 _SCOPES = {"a": "account", "m": "service", "s": "sender", "c": "sender"}  # in Redis
+
+_RESERVED = frozenset({"stop", "start", "unstop", "help"})
 
 Headers = Iterable[tuple[str, bytes]]
 
@@ -70,7 +75,7 @@ class Message(Record):
     """An inbound message."""
 
     said: int  # hash of account, addresses and body
-    is_stop: bool  # bare `stop` to a number: every configuration matches it (R7)
+    is_reserved: bool  # a bare word, to a number, that every configuration matches (R7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,7 @@ class Change(Record):
     mark: Mark
     cause: str
     kind: str | None  # of the cause; None for a command
+    moved: bool  # copied from other topics, where its cause is
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,7 @@ class Partition:
     commands: list[Command] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    notified: set[str] = field(default_factory=set)  # ids of messages that have a notification
     replies: list[Reply] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
@@ -216,6 +223,7 @@ def fields_of(value: bytes | None) -> Mapping[str, Any]:
     return fields
 
 
+@lru_cache(4_096)  # many records share one, and then its memory
 def mark_of(text: str) -> Mark:
     """A mark from its text, `epoch-counter`."""
     epoch, _, counter = text.partition("-")
@@ -254,7 +262,10 @@ def _place(fields: Mapping[str, Any]) -> Place:
         "sender": fields.get("sender"),
     }[fields["scope"]]
     return Place(
-        fields["account_sid"], fields["scope"], target or "", bool(fields.get("carrier", False))
+        intern(fields["account_sid"]),
+        intern(fields["scope"]),
+        intern(target or ""),
+        bool(fields.get("carrier", False)),
     )
 
 
@@ -269,7 +280,7 @@ def _message(record: Any, fields: Mapping[str, Any]) -> Message:
         record.timestamp,
         _key(fields["from"]),
         _said(fields),
-        fields["to"].startswith("+") and fields["body"].strip().lower() == "stop",
+        fields["to"].startswith(("+", "rcs:")) and fields["body"].strip().lower() in _RESERVED,
     )
 
 
@@ -301,10 +312,10 @@ def _notification(record: Any, fields: Mapping[str, Any]) -> Notification:
         record.offset,
         record.timestamp,
         _key(fields["from"]),
-        fields["account_sid"],
-        fields["messaging_service_sid"],
-        fields["to"],
-        fields["kind"],
+        intern(fields["account_sid"]),
+        _shared(fields["messaging_service_sid"]),
+        intern(fields["to"]),
+        intern(fields["kind"]),
         fields["effective"],
         fields["reply_sent"],
         _said(fields),
@@ -335,7 +346,13 @@ def _change(record: Any, fields: Mapping[str, Any]) -> Change:
         mark_of(fields["mark"]),
         fields["cause"]["id"],
         fields["cause"]["kind"],
+        _header(record.headers, _MOVED_HEADER) is not None,
     )
+
+
+def _shared(text: str | None) -> str | None:
+    """The same text, in memory once: millions of records name few accounts and senders."""
+    return None if text is None else intern(text)
 
 
 def _verdict(record: Any, fields: Mapping[str, Any], refused_by: Named | None = None) -> Verdict:
@@ -344,9 +361,9 @@ def _verdict(record: Any, fields: Mapping[str, Any], refused_by: Named | None = 
         record.offset,
         record.timestamp,
         _key(fields["to"]),
-        fields["account_sid"],
-        fields.get("messaging_service_sid"),
-        fields.get("from"),
+        intern(fields["account_sid"]),
+        _shared(fields.get("messaging_service_sid")),
+        _shared(fields.get("from")),
         None if refused_by else hash(record.value),
         _header_mark(record.headers, "mark"),
         _header_mark(record.headers, "after-mark"),
@@ -410,13 +427,17 @@ def _add(partition: Partition, topic: str, record: Any) -> None:
         return
     fields = fields_of(record.value)
     if topic == INBOUND:
-        partition.messages.append(_message(record, fields))
+        message = _message(record, fields)
+        # Notifications are read before: a message that has none, and needs none, is left out.
+        if message.is_reserved or message.id in partition.notified:
+            partition.messages.append(message)
     elif topic == OUTBOUND:
         partition.sends.append(_send(record, fields))
     elif topic == COMMANDS:
         partition.commands.append(_command(record, fields))
     elif topic == NOTIFICATIONS:
         partition.notifications.append(_notification(record, fields))
+        partition.notified.add(fields["message_sid"])
     elif topic == REPLIES:
         partition.replies.append(_reply(record, fields))
     elif topic == ALLOWED:

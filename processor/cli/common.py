@@ -28,12 +28,17 @@ def progress(work: Iterable[_T], label: str) -> AbstractContextManager[Iterator[
     return click.progressbar(work, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
+def progress_bar(length: int, label: str) -> AbstractContextManager[Any]:
+    """A progress bar of so many steps, where a terminal is there to see it."""
+    return click.progressbar(
+        length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+    )
+
+
 @contextmanager
 def lines_of(file: IO[bytes], label: str) -> Iterator[Iterator[bytes]]:
     """The lines of a file, with a progress bar by its size where a terminal is there to see it."""
-    with click.progressbar(
-        length=_size(file), label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as bar:
+    with progress_bar(_size(file), label) as bar:
 
         def lines() -> Iterator[bytes]:
             read = 0

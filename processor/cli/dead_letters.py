@@ -80,9 +80,9 @@ def redrive(file: IO[bytes] | None, everything: bool, most: int) -> None:
 
         def back(record: Any) -> Outgoing | None:
             nonlocal left
-            line = _line(record)
+            line = letter_of(record)
             if line["redrives"] < most:
-                return _back(line)
+                return sent_back(line)
             left += 1
             return None
 
@@ -107,58 +107,78 @@ async def _send(settings: Settings, records: list[Outgoing]) -> None:
 
 async def _letters(settings: Settings) -> AsyncIterator[dict[str, Any]]:
     async for record in read_whole(settings, Topics.under(settings.topic_prefix).dead_letters):
-        yield _line(record)
+        yield letter_of(record)
 
 
-def _line(record: Any) -> dict[str, Any]:
+def letter_of(record: Any) -> dict[str, Any]:
+    """A dead letter as a line that can be mended and sent back."""
     headers = own_headers(record.headers)
-    line = {
+    return {
         "id": f"{record.partition}:{record.offset}",
         "topic": said(record.headers, "topic"),
-        "partition": int(said(record.headers, "partition") or -1),
-        "offset": int(said(record.headers, "offset") or -1),
+        "partition": _number(said(record.headers, "partition"), -1),
+        "offset": _number(said(record.headers, "offset"), -1),
         "reason": said(record.headers, "exception.message"),
-        "redrives": int(dict(headers).get(CYCLES, b"0")),
-        "headers": {key: value.decode("latin-1") for key, value in headers if key != CYCLES},
-        "key": None if record.key is None else record.key.decode(errors="replace"),
+        "redrives": max(_number((dict(headers).get(CYCLES) or b"").decode("latin-1"), 0), 0),
+        "headers": [
+            [name, None if value is None else value.decode("latin-1")]
+            for name, value in headers
+            if name != CYCLES
+        ],
+        **_bytes_as_text("key", record.key),
+        **_bytes_as_text("value", record.value),
     }
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    """What a header says; whoever wrote the record may have written it."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else otherwise
+
+
+def _bytes_as_text(name: str, value: bytes | None) -> dict[str, Any]:
     try:
-        line["value"] = None if record.value is None else record.value.decode()
+        return {name: None if value is None else value.decode()}
     except UnicodeDecodeError:
-        line["value_base64"] = base64.b64encode(record.value).decode()
-    return line
+        return {f"{name}_base64": base64.b64encode(value or b"").decode()}
+
+
+def _text_as_bytes(name: str, line: Mapping[str, Any]) -> bytes | None:
+    value = line.get(name)
+    if isinstance(value, (dict, list)):  # mended as JSON instead of as text
+        return orjson.dumps(value)
+    if isinstance(value, str):
+        return value.encode()
+    encoded = line.get(f"{name}_base64")
+    return None if encoded is None else base64.b64decode(encoded)
 
 
 def _parsed(name: str, number: int, text: bytes) -> Outgoing:
     try:
-        return _back(orjson.loads(text))
+        return sent_back(orjson.loads(text))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             [f"{name}:{number}: no line of `dead-letters list --json` ({type(error).__name__})"]
         ) from None
 
 
-def _back(line: Mapping[str, Any]) -> Outgoing:
-    value = line.get("value")
-    if isinstance(value, (dict, list)):  # mended as JSON instead of as text
-        data = orjson.dumps(value)
-    elif isinstance(value, str):
-        data = value.encode()
-    else:
-        data = base64.b64decode(line.get("value_base64", ""))
-    headers = [(key, text.encode("latin-1")) for key, text in line["headers"].items()]
+def sent_back(line: Mapping[str, Any]) -> Outgoing:
+    """The record that a line comes to, for the topic it was read from."""
+    value = _text_as_bytes("value", line)
+    headers = [
+        (name, None if text is None else text.encode("latin-1")) for name, text in line["headers"]
+    ]
     return Outgoing(
         topic=line["topic"],
-        key=_key(data) or (line["key"] or "").encode(),
-        value=data,
+        key=_key(value) or _text_as_bytes("key", line),
+        value=value,
         headers=[*headers, (CYCLES, str(line["redrives"] + 1).encode())],
     )
 
 
-def _key(value: bytes) -> bytes | None:
+def _key(value: bytes | None) -> bytes | None:
     """The key a record should have: its recipient's bare number, whatever kind it is."""
     try:
-        fields = orjson.loads(value)
+        fields = orjson.loads(value or b"")
     except orjson.JSONDecodeError:
         return None
     if not isinstance(fields, dict):

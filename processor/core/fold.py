@@ -64,7 +64,12 @@ def list_key_of(item: Item | Ordinary) -> str:
 
 def id_of(item: Item) -> str:
     """What recognises an item that is delivered twice (R22); a command is never a message."""
-    return item.message.message_sid if isinstance(item, Hit) else f"command:{item.command_id}"
+    return item.message.message_sid if isinstance(item, Hit) else command_id(item.command_id)
+
+
+def command_id(given: str) -> str:
+    """A command's id beside those of messages."""
+    return f"command:{given}"
 
 
 def fold(

@@ -40,6 +40,10 @@ class AccountsView:
         """Every account, by its sid."""
         return [self._accounts[sid] for sid in sorted(self._accounts)]
 
+    async def wait_loaded(self) -> None:
+        """Wait until everything that was there at the start has been read."""
+        await self.topic.wait_loaded()
+
     def token_of(self, account_sid: str) -> str | None:
         """The token that an account's webhooks are signed with.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -12,9 +13,12 @@ from aiokafka.errors import KafkaError
 from processor.config import Settings
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import BrokerUnavailable
+from processor.kafka.failures import in_words
 from processor.kafka.protocol import topic_id
 from processor.wire.blocks import MARK_HEADER
 
+_T = TypeVar("_T")
+_CONNECT_S = 5.0
 _FIRST_LOOK = 64  # offsets back from the end for the last record; transaction markers are between
 
 
@@ -27,33 +31,45 @@ class BlockListTopic:
 
     async def id(self) -> str:
         """The topic's id: another one under the same name means that the list is lost."""
-        async with self._reader(0, "read_committed") as (reader, _):
-            return await topic_id(reader._client, self._topic)
+        return await _to_its_end(self._id())
 
     async def last_mark(self, partition: int) -> Mark:
         """The mark of the last committed record, ``NO_MARK`` where there is none."""
+        return (await self.id_and_last_mark(partition))[1]
+
+    async def id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
+        """What ``id`` and ``last_mark`` say, by one connection."""
+        return await _to_its_end(self._id_and_last_mark(partition))
+
+    async def settled_mark(self, partition: int) -> Mark:
+        """As ``last_mark``, with all that was committed before: once no older owner can commit."""
+        return await _to_its_end(self._settled_mark(partition))
+
+    async def _settled_mark(self, partition: int) -> Mark:
+        end = await self._uncommitted_end(partition)
         async with self._reader(partition, "read_committed") as (reader, tp):
-            first = (await reader.beginning_offsets([tp]))[tp]
+            return await _last_mark(reader, tp, end)
+
+    async def _uncommitted_end(self, partition: int) -> int:
+        # The last stable offset may lag behind the last commit for a moment.
+        async with self._reader(partition, "read_uncommitted") as (reader, tp):
+            return int((await reader.end_offsets([tp]))[tp])
+
+    async def _id(self) -> str:
+        async with self._reader(0, "read_committed") as (reader, _):
+            return await topic_id(reader._client, self._topic)
+
+    async def _id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
+        async with self._reader(partition, "read_committed") as (reader, tp):
             end = (await reader.end_offsets([tp]))[tp]
-            back = _FIRST_LOOK
-            while True:
-                start = max(first, end - back)
-                reader.seek(tp, start)
-                last = NO_MARK
-                async for record in _records(reader, tp, end):
-                    last = max(last, mark_of(record.headers))
-                if last is not NO_MARK or start == first:
-                    return last
-                back *= 16
+            return await topic_id(reader._client, self._topic), await _last_mark(reader, tp, end)
 
     async def entries(self, partition: int) -> AsyncIterator[list[tuple[str, bytes | None]]]:
         """Everything in a partition, oldest first, in batches of key and value.
 
-        Up to the *uncommitted* end: the last stable offset may still lag behind our own last commit
-        for a moment, and only the partition's one owner has transactions on it.
+        Up to the *uncommitted* end: only the partition's one owner has transactions on it.
         """
-        async with self._reader(partition, "read_uncommitted") as (reader, tp):
-            end = (await reader.end_offsets([tp]))[tp]
+        end = await self._uncommitted_end(partition)
         async with self._reader(partition, "read_committed") as (reader, tp):
             await reader.seek_to_beginning(tp)
             while await reader.position(tp) < end:
@@ -74,13 +90,39 @@ class BlockListTopic:
         )
         tp = TopicPartition(self._topic, partition)
         try:
-            await reader.start()
+            await _to_its_end(reader.start())
             reader.assign([tp])
             yield reader, tp
         except KafkaError as error:
-            raise BrokerUnavailable(f"Kafka: {type(error).__name__} on {self._topic}") from error
+            raise BrokerUnavailable(f"{in_words(error)} ({self._topic})") from error
         finally:
             await reader.stop()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
+    """Await short work; given up, it still ends: aiokafka leaves a half-made connection open."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_CONNECT_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
+async def _last_mark(reader: Any, tp: TopicPartition, end: int) -> Mark:
+    first = (await reader.beginning_offsets([tp]))[tp]
+    back = _FIRST_LOOK
+    while True:
+        start = max(first, end - back)
+        reader.seek(tp, start)
+        last = NO_MARK
+        async for record in _records(reader, tp, end):
+            last = max(last, mark_of(record.headers))
+        if last is not NO_MARK or start == first:
+            return last
+        back *= 16
 
 
 async def _records(reader: Any, tp: TopicPartition, end: int) -> AsyncIterator[Any]:

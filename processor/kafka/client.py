@@ -19,12 +19,12 @@ from processor.errors import BrokerUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to write; its key decides the partition."""
+    """A record to write; its key, where it has one, decides the partition."""
 
     topic: str
-    key: bytes
-    value: bytes
-    headers: Sequence[tuple[str, bytes]] = ()
+    key: bytes | None  # None only of a record that came so, and is sent back
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class Writer:
@@ -40,7 +40,7 @@ class Writer:
             record.topic,
             record.value,
             key=record.key,
-            partition=partition_of(record.key, self._partitions),
+            partition=partition_of(record.key or b"", self._partitions),
             headers=list(record.headers),
         )
 
@@ -123,27 +123,26 @@ async def reader(
 
 async def read_whole(
     settings: Settings,
-    topic: str,
-    *,
+    *topics: str,
     partitions: Iterable[int] | None = None,
     since_ms: int | None = None,
 ) -> AsyncIterator[Any]:
-    """Every record of a topic up to its end now, each partition in order.
+    """Every record of topics up to their end now, each partition in order.
 
     The *uncommitted* end: what was committed a moment ago may still lie behind the last stable
     offset. A transaction that is open now is waited for.
 
     Args:
         settings: of the installation.
-        topic: full name.
+        topics: full names.
         partitions: which, all of them if None.
         since_ms: only records written from this time on, UTC.
     """
     async with reader(
-        settings, [topic], at_end=True, partitions=partitions, isolation="read_uncommitted"
+        settings, topics, at_end=True, partitions=partitions, isolation="read_uncommitted"
     ) as consumer:
         ends = await consumer.end_offsets(list(consumer.assignment()))
-    async with reader(settings, [topic], at_end=False, partitions=partitions) as consumer:
+    async with reader(settings, topics, at_end=False, partitions=partitions) as consumer:
         if since_ms is not None:
             found = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
             for tp, first in found.items():

@@ -88,7 +88,8 @@ class CompactedTopic(Generic[_T]):
             end = (await reader.end_offsets([self._tp]))[self._tp]
             changed: dict[str, _T | None] = {}
             while True:
-                found = await reader.getmany(self._tp, timeout_ms=100)
+                wait_ms = 100 if self._loaded.is_set() else 50  # lanes wait for the first look
+                found = await reader.getmany(self._tp, timeout_ms=wait_ms)
                 changed |= self._values_of(found.get(self._tp, ()))
                 position = await reader.position(self._tp)
                 if position >= end:

@@ -15,9 +15,12 @@ from heapq import merge
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
+from processor.errors import BrokerUnavailable
+from processor.kafka.failures import in_words
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
 from processor.metrics import LaneMetrics
 
@@ -29,7 +32,7 @@ _POLL_MS = 500
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
 
-Headers = list[tuple[str, bytes]]  # a list: aiokafka's record builder takes nothing else
+Headers = list[tuple[str, bytes | None]]  # a list: aiokafka's record builder takes nothing else
 
 
 class Stage(Waits, Protocol):
@@ -90,10 +93,18 @@ class Output:
     async def send(self) -> None:
         """Send everything, and await the fate of every batch: a failed one fails no commit."""
         fates = []
-        for topic, builder in (*self._full, *self._open.items()):
-            builder.close()
-            fates.append(await self._producer.send_batch(builder, topic, partition=self._partition))
-        await asyncio.gather(*fates)
+        try:
+            for topic, builder in (*self._full, *self._open.items()):
+                builder.close()
+                fate = await self._producer.send_batch(builder, topic, partition=self._partition)
+                fates.append(fate)
+            await asyncio.gather(*fates)
+        except KafkaError:
+            # What failed the transaction is what it ended with; a batch may only have followed.
+            ended = self._producer._txn_manager._transaction_waiter
+            if ended.done():
+                ended.result()
+            raise
 
 
 class Lane(PartitionLane[Stage]):
@@ -194,10 +205,13 @@ class Lane(PartitionLane[Stage]):
 
         It moves on without a record, too: past the marks of the transactions of who writes it.
         """
-        found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
-            *self._sources, timeout_ms=_POLL_MS, max_records=self._settings.batch_records
-        )
-        positions = {tp: await self._consumer.position(tp) for tp in self._sources}
+        try:
+            found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
+                *self._sources, timeout_ms=_POLL_MS, max_records=self._settings.batch_records
+            )
+            positions = {tp: await self._consumer.position(tp) for tp in self._sources}
+        except KafkaError as error:
+            raise BrokerUnavailable(in_words(error)) from error
         ends = {tp: end for tp, end in positions.items() if end != self._next[tp]}
         return {tp: records for tp, records in found.items() if records}, ends
 
@@ -246,7 +260,7 @@ class Lane(PartitionLane[Stage]):
                 await out.send()
             self._at_step("last_look")
             with self._metrics.last_look.time():
-                holds = await self._stage.last_look()
+                holds = await self._unless_stopped(self._stage.last_look())
             if not holds:
                 await producer.abort_transaction()
                 self._in_transaction = False

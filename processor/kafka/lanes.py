@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.errors import Fenced
+from processor.kafka.failures import in_words
 from processor.kafka.lane import Lane
 from processor.kafka.partition_lane import LaneState, PartitionLane, Waits
 from processor.metrics import LaneMetrics
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 _REBALANCE_MS = 30_000
 _IDLE_MS = 24 * 3_600_000  # lanes may wait long for Redis; the watchdog is our own
 _LET_GO_S = 20.0
+_HEARTBEAT_MS = 250  # at most: it is how members hear of a rebalance, which waits for the last
+_FETCH_WAIT_MS = 100  # what a lane asks while it is taken stands in line behind a fetch
 _METADATA_MS = 30_000  # until a topic that was given more partitions is noticed
 _LAG_S = 10.0
 _REJOIN_S = (0.5, 10.0)
@@ -68,6 +71,7 @@ class Lanes:
         self.joined = False
         self.unheard = False  # Kafka did not answer the last time it was asked
         self.lags: dict[int, int] = {}  # partition to records not handled, as last looked at
+        self.failed: str | None = None  # why it is no member, where it tried
         self.unfit: str | None = None  # why no lane may work, until the process is started anew
 
     async def stuck(self, after_s: float) -> list[LaneState]:
@@ -114,9 +118,8 @@ class Lanes:
             try:
                 await self._be_member()
             except Exception as error:
-                logger.warning(
-                    "group.failed", extra={"group": self._group, "why": type(error).__name__}
-                )
+                self.failed = in_words(error)
+                logger.warning("group.failed", extra={"group": self._group, "why": self.failed})
             if time.monotonic() - began > 60:
                 wait_s = _REJOIN_S[0]
             with contextlib.suppress(TimeoutError):
@@ -139,16 +142,18 @@ class Lanes:
             # Round robin would part p of one source from p of another.
             partition_assignment_strategy=(RangePartitionAssignor,),
             session_timeout_ms=round(1000 * self._settings.session_timeout_s),
-            heartbeat_interval_ms=round(100 * self._settings.session_timeout_s),
+            heartbeat_interval_ms=min(_HEARTBEAT_MS, round(100 * self._settings.session_timeout_s)),
             rebalance_timeout_ms=_REBALANCE_MS,
             max_poll_interval_ms=_IDLE_MS,
             max_partition_fetch_bytes=self._settings.fetch_bytes,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
             metadata_max_age_ms=_METADATA_MS,
         )
-        consumer.subscribe(self._topics, listener=_Listener(self, consumer))
+        listener = _Listener(self, consumer)
+        consumer.subscribe(self._topics, listener=listener)
         try:
             await consumer.start()
-            self._consumer, self.joined = consumer, True
+            self._consumer, self.joined, self.failed = consumer, True, None
             waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self._rejoin)]
             try:
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -157,12 +162,15 @@ class Lanes:
                     wait.cancel()
         finally:
             self._consumer, self.joined = None, False
+            listener.closed = True
             await self.let_go()
             await consumer.stop()
 
     async def let_go(self) -> None:
         """End every lane: finish and commit what is in hand, abort what cannot finish."""
         lanes, self._lanes = list(self._lanes.values()), {}
+        if lanes:
+            self.at_step("letting_go")
         for lane, _ in lanes:
             lane.stop()
         if lanes:
@@ -213,6 +221,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(self, lanes: Lanes, consumer: Any) -> None:
         self._lanes = lanes
         self._consumer = consumer
+        self.closed = False
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         self._lanes.at_step("revoked")
@@ -220,4 +229,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._lanes.at_step("assigned")
-        self._lanes.take(self._consumer, assigned)
+        # A rebalance may end while we leave: lanes of a consumer that is gone would work nothing,
+        # and fence those that do.
+        if not self.closed:
+            self._lanes.take(self._consumer, assigned)

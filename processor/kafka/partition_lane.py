@@ -17,6 +17,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, Fenced, RetryableError
+from processor.kafka.failures import in_words
 from processor.kafka.flood import Flood
 from processor.metrics import LaneMetrics
 
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 START_S = 30.0  # to take a partition's producer over, a predecessor's open transaction included
-_BACKOFF_S = (0.05, 5.0)  # first, longest
+_BACKOFF_S = (0.05, 2.0)  # first, longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ class PartitionLane(ABC, Generic[S]):
             # aiokafka's producer after it was fenced: its state is final.
             raise Fenced("the producer was fenced before") from error
         except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
+            raise BrokerUnavailable(in_words(error)) from error
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Await work, or give it up as soon as the lane is asked to stop.

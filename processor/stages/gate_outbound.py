@@ -11,7 +11,7 @@ from processor.core.gate import Refused, judge
 from processor.core.messages import bare_number, channel_group_of, list_key
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import GateMetrics
-from processor.stages.records import Puts, placed, read_all, to_dead_letters
+from processor.stages.records import Headers, Puts, placed, read_all, to_dead_letters
 from processor.stages.tracing import Traces
 from processor.stores.block_list import BlockListStore
 from processor.stores.trusted_list import ListTruth, TrustedList
@@ -99,7 +99,8 @@ class GateOutbound:
         refused = self._refusals(sends, found.values)
         self._judged = _Judged(keys, sends, refused, found.meta.mark)
         mark = (wire_blocks.MARK_HEADER, str(found.meta.mark).encode())
-        allowed, put, only_mark = self._topics.allowed_sends, out.put, [mark]
+        allowed, put = self._topics.allowed_sends, out.put
+        only_mark: Headers = [mark]
         for index, (record, _) in enumerate(judged):
             caused = None
             if record.headers:

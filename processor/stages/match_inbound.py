@@ -26,9 +26,10 @@ from processor.core.services import Directory, Handling
 from processor.errors import ListLost
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
+from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import MatchMetrics
-from processor.stages.records import Puts, Read, placed, read_all, to_dead_letters
+from processor.stages.records import Headers, Puts, Read, placed, read_all, to_dead_letters
 from processor.stages.tracing import Traces
 from processor.stores.block_list import BatchWrite, BlockListStore, Meta
 from processor.wire import blocks as wire_blocks
@@ -60,6 +61,7 @@ class MatchInbound:
         counts: CountsTopic,
         metrics: MatchMetrics,
         traces: Traces,
+        handled: HandledTopics,
         at_step: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._partition = partition
@@ -73,6 +75,7 @@ class MatchInbound:
         self._counts = counts
         self._metrics = metrics
         self._traces = traces
+        self._handled = handled
         self._at_step = at_step
         self._read: Read[InboundMessage | ConsentCommand] = {
             topics.inbound_messages: inbound_messages.read,
@@ -82,7 +85,8 @@ class MatchInbound:
         self._mark = NO_MARK  # of the last write; the stored one must be it
         self._counter = 0
         self._topic_id = ""
-        self._whole = False
+        self._known = NO_MARK  # what the list must have reached to be whole
+        self._ready = False
         self._waits_for: str | None = None
         self._matched: Sequence[OptOutNotification] = ()  # of the last batch
 
@@ -96,37 +100,41 @@ class MatchInbound:
         self._waits_for = "the configuration is being read"
         await self._services.wait_loaded()
         self._waits_for = None
-        last = await self._block_list.last_mark(self._partition)
+        self._topic_id, last = await self._block_list.id_and_last_mark(self._partition)
         meta = await self._store.claim(
             self._partition, at_least=max(self._epoch, last.epoch, self._mark.epoch)
         )
         if meta.partitions not in (None, self._partitions):
             raise ListLost(
                 f"the block list was built for {meta.partitions} partitions, the topics have "
-                f"{self._partitions}: another count spreads recipients anew; move to new topics"
+                f"{self._partitions}: another count spreads recipients anew: `optout topics move`"
             )
         self._epoch = meta.epoch
         self._counter = 2  # undo takes the first mark, a rebuild the second
+        # Ours, too: a batch that changed no entry left no record there, and noted ids all the same.
+        self._known = max(self._known, last, self._mark)
+        self._ready = meta.ready == self._topic_id
         self._mark = meta.mark
-        self._topic_id = await self._block_list.id()
-        self._whole = meta.ready == self._topic_id and meta.mark >= last
 
     async def recover(self, committed: Mapping[str, int]) -> None:
         """Undo what the last owner did not commit, rebuild what is not whole; see ``Stage``."""
+        # Only now can no older owner commit: Redis must hold what it did until now.
+        last = await self._block_list.settled_mark(self._partition)
+        whole = self._ready and self._mark >= max(last, self._known)
         # Undone even where the list is rebuilt: the ids that batch handled must be forgotten.
         if undone := await self._store.undo(self._partition, self._epoch, committed):
             self._mark = undone
             self._metrics.undone.inc()
             logger.info("batch.undone", extra={"partition": self._partition})
-        if not self._whole:
+        if not whole:
             self._waits_for = "the block list is being rebuilt"
             try:
                 with self._metrics.rebuild.time():
-                    await self._rebuild()
+                    await self._rebuild(committed)
             finally:
                 self._waits_for = None
 
-    async def _rebuild(self) -> None:
+    async def _rebuild(self, committed: Mapping[str, int]) -> None:
         began, count = time.monotonic(), 0
         await self._store.begin_rebuild(self._partition, self._epoch)
         async for batch in self._block_list.entries(self._partition):
@@ -136,6 +144,7 @@ class MatchInbound:
             }
             await self._store.add_rebuilt(self._partition, self._epoch, entries)
             count += len(batch)
+        remembered = await self._remember(committed)
         self._at_step("rebuilding")
         self._mark = Mark(self._epoch, 2)
         await self._store.finish_rebuild(
@@ -151,9 +160,18 @@ class MatchInbound:
             extra={
                 "partition": self._partition,
                 "records": count,
+                "ids": remembered,
                 "took_ms": round(1000 * (time.monotonic() - began)),
             },
         )
+
+    async def _remember(self, committed: Mapping[str, int]) -> int:
+        """Learn anew what was handled: a START delivered again must not lift a later STOP (R22)."""
+        count = 0
+        async for left_ms in self._handled.recent(self._partition, committed):
+            await self._store.remember(self._partition, self._epoch, left_ms)
+            count += len(left_ms)
+        return count
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Classify, fold, write Redis, then put out the events; see ``Stage``."""
@@ -263,7 +281,7 @@ class MatchInbound:
                 if isinstance(event, OptOutNotification):
                     matched.append(event)
         self._matched = matched
-        header = [(wire_blocks.MARK_HEADER, str(self._mark).encode())]
+        header: Headers = [(wire_blocks.MARK_HEADER, str(self._mark).encode())]
         for key, blocks in folded.changed.items():
             out.put(
                 self._topics.block_list, key.encode(), wire_blocks.write_entry(key, blocks), header

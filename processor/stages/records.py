@@ -16,6 +16,7 @@ from processor.wire.json_values import MAX_VALUE_BYTES, reason, refuse_size
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+Headers = list[tuple[str, bytes | None]]
 
 
 class Puts(Protocol):
@@ -28,7 +29,7 @@ class Puts(Protocol):
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: list[tuple[str, bytes]] | None = None,
+        headers: Headers | None = None,
     ) -> None:
         """Add a record to this lane's partition of a topic."""
         ...

@@ -56,12 +56,12 @@ class Spans(Traces):
         """See ``Traces``."""
         self._open, self._began_ns = [], time.time_ns()
 
-    def headers(self, record: Any, **said: str) -> list[tuple[str, bytes]] | None:
+    def headers(self, record: Any, **said: str) -> list[tuple[str, bytes | None]] | None:
         """As ``Traces`` does, with the span as the parent of what comes next."""
         passed = super().headers(record, **said)
         if passed is None or all(name != TRACEPARENT for name, _ in passed):
             return passed
-        given = {name: value.decode(errors="replace") for name, value in passed}
+        given = {name: (value or b"").decode(errors="replace") for name, value in passed}
         context = _PROPAGATOR.extract(given)
         if not get_current_span(context).get_span_context().trace_flags.sampled:
             return passed

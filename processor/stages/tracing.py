@@ -13,7 +13,7 @@ class Traces:
     def begin(self) -> None:
         """A batch begins; what an earlier one did not commit is forgotten."""
 
-    def headers(self, record: Any, **said: str) -> list[tuple[str, bytes]] | None:
+    def headers(self, record: Any, **said: str) -> list[tuple[str, bytes | None]] | None:
         """The headers of what a record causes, None for none.
 
         Args:

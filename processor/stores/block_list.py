@@ -105,6 +105,10 @@ class BlockListStore(Protocol):
         """Put entries into the new list, in the order of the topic; None takes one off."""
         ...
 
+    async def remember(self, partition: int, epoch: int, left_ms: Mapping[str, int]) -> None:
+        """Take ids for handled, each for the ms given, more than 0 (R22)."""
+        ...
+
     async def finish_rebuild(
         self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
     ) -> None:

@@ -71,6 +71,10 @@ class MeasuredBlockList:
         """See ``BlockListStore``."""
         await self._measured("rebuild", self._store.add_rebuilt(partition, epoch, entries))
 
+    async def remember(self, partition: int, epoch: int, left_ms: Mapping[str, int]) -> None:
+        """See ``BlockListStore``."""
+        await self._measured("rebuild", self._store.remember(partition, epoch, left_ms))
+
     async def finish_rebuild(
         self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
     ) -> None:

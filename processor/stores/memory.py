@@ -123,6 +123,13 @@ class MemoryBlockList:
         at.own(epoch)
         _put(at.rebuilt, entries)
 
+    async def remember(self, partition: int, epoch: int, left_ms: Mapping[str, int]) -> None:
+        """See ``BlockListStore``."""
+        at = self._at(partition)
+        at.own(epoch)
+        for one, ms in left_ms.items():
+            at.seen[one] = self._clock_ms() + ms
+
     async def finish_rebuild(
         self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
     ) -> None:

@@ -26,6 +26,7 @@ _SHA = {
         scripts.UNDO,
         scripts.BEGIN_REBUILD,
         scripts.ADD_REBUILT,
+        scripts.REMEMBER,
         scripts.FINISH_REBUILD,
     )
 }
@@ -56,6 +57,7 @@ class RedisBlockList:
         self._seen_ms = seen_ms
         self._min_replicas = min_replicas
         self._wait_ms = wait_ms
+        self._rebuilt: dict[int, int] = {}  # partition to the steps of its rebuild so far
 
     def _key(self, partition: int, name: str) -> str:
         return f"{self._prefix}{{{partition}}}:{name}"
@@ -203,6 +205,7 @@ class RedisBlockList:
         """See ``BlockListStore``."""
         keys = [self._key(partition, "meta"), self._key(partition, "rebuilt")]
         await self._own(scripts.BEGIN_REBUILD, keys, epoch)
+        self._rebuilt[partition] = 0
 
     async def add_rebuilt(
         self, partition: int, epoch: int, entries: Mapping[str, bytes | None]
@@ -210,13 +213,21 @@ class RedisBlockList:
         """See ``BlockListStore``."""
         keys = [self._key(partition, "meta"), self._key(partition, "rebuilt")]
         await self._own(scripts.ADD_REBUILT, keys, epoch, *_put(entries))
+        self._rebuilt[partition] = self._rebuilt.get(partition, 0) + 1
+
+    async def remember(self, partition: int, epoch: int, left_ms: Mapping[str, int]) -> None:
+        """See ``BlockListStore``."""
+        keys = [self._key(partition, "meta"), *self._seen_keys(partition, left_ms)]
+        await self._own(scripts.REMEMBER, keys, epoch, *left_ms.values())
+        self._rebuilt[partition] = self._rebuilt.get(partition, 0) + 1
 
     async def finish_rebuild(
         self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
     ) -> None:
         """See ``BlockListStore``."""
         keys = [self._key(partition, name) for name in ("meta", "recipients", "rebuilt", "undo")]
-        await self._own(scripts.FINISH_REBUILD, keys, epoch, str(mark), ready, partitions)
+        steps = self._rebuilt.pop(partition, 0)
+        await self._own(scripts.FINISH_REBUILD, keys, epoch, str(mark), ready, partitions, steps)
 
     async def declare_lost(self, partition: int) -> None:
         """See ``BlockListStore``."""

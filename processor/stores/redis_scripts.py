@@ -142,6 +142,7 @@ BEGIN_REBUILD = (
 local refused = own(ARGV[1])
 if refused then return refused end
 redis.call('HDEL', KEYS[1], 'ready')
+redis.call('HSET', KEYS[1], 'rebuilt', 0)
 redis.call('DEL', KEYS[2])
 return 'OK'
 """
@@ -156,17 +157,34 @@ ADD_REBUILT = (
 local refused = own(ARGV[1])
 if refused then return refused end
 put(KEYS[2], 2)
+redis.call('HINCRBY', KEYS[1], 'rebuilt', 1)
 return 'OK'
 """
 )
 
-# KEYS: meta, recipients, rebuilt, undo. ARGV: epoch, mark, ready, partitions.
+# KEYS: meta, seen... ARGV: epoch, then the ms that each is remembered.
+REMEMBER = (
+    "#!lua\n"
+    + _OWN
+    + """
+local refused = own(ARGV[1])
+if refused then return refused end
+for i = 2, #KEYS do redis.call('SET', KEYS[i], '', 'PX', ARGV[i]) end
+redis.call('HINCRBY', KEYS[1], 'rebuilt', 1)
+return 'OK'
+"""
+)
+
+# KEYS: meta, recipients, rebuilt, undo. ARGV: epoch, mark, ready, partitions, steps of the rebuild:
+# a failover meanwhile may have kept the epoch and lost some of what was put since.
 FINISH_REBUILD = (
     "#!lua\n"
     + _OWN
     + """
 local refused = own(ARGV[1])
 if refused then return refused end
+if redis.call('HGET', KEYS[1], 'rebuilt') ~= ARGV[5] then return 'LOST' end
+redis.call('HDEL', KEYS[1], 'rebuilt')
 if redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('RENAME', KEYS[3], KEYS[2])
 else

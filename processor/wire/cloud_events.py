@@ -10,7 +10,7 @@ from processor.wire.json_values import to_text
 from schemas import cloud_events as names
 from schemas.outbound_message import OutboundMessage
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 _TYPES = tuple(kind for kinds in names.TYPES.values() for kind in kinds)
 
 
@@ -33,7 +33,7 @@ class CloudEvents:
             for kind in _TYPES
         }
 
-    def of(self, event: Event) -> list[tuple[str, bytes]]:
+    def of(self, event: Event) -> list[tuple[str, bytes | None]]:
         """The headers of what match emits; a replay of its cause makes the same again."""
         match event:
             case BlockChange():
@@ -49,11 +49,11 @@ class CloudEvents:
                 assert_never(event)
         return self._headers(kind, id_, event.message.received_at_ms)
 
-    def of_refusal(self, send: OutboundMessage, at_ms: int) -> list[tuple[str, bytes]]:
+    def of_refusal(self, send: OutboundMessage, at_ms: int) -> list[tuple[str, bytes | None]]:
         """The headers of a refused send's status."""
         return self._headers(names.SEND_REFUSED, f"{send.message_sid}.refused", at_ms)
 
-    def _headers(self, kind: str, id_: str, at_ms: int) -> list[tuple[str, bytes]]:
+    def _headers(self, kind: str, id_: str, at_ms: int) -> list[tuple[str, bytes | None]]:
         return [
             *self._constant[kind],
             ("ce_id", id_.encode()),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 PREFIX = "__connect.errors."
 CYCLES = "optout.redrives"  # how often a record was sent back already
 
 
 def headers(
     given: Headers, *, topic: str, partition: int, offset: int, stage: str, reason: str
-) -> list[tuple[str, bytes]]:
+) -> list[tuple[str, bytes | None]]:
     """The record's own headers, then where it was read, by which stage, and why it was refused."""
     said = {
         "topic": topic,
@@ -28,10 +28,10 @@ def headers(
 
 def said(given: Headers, name: str) -> str | None:
     """What the last header of a name says, None where there is none."""
-    found = [value for key, value in given if key == PREFIX + name]
+    found = [value for key, value in given if key == PREFIX + name and value is not None]
     return found[-1].decode(errors="replace") if found else None
 
 
-def own_headers(given: Headers) -> list[tuple[str, bytes]]:
+def own_headers(given: Headers) -> list[tuple[str, bytes | None]]:
     """The headers a record came with, to send it back as it was."""
     return [(key, value) for key, value in given if not key.startswith(PREFIX)]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 TRACEPARENT = "traceparent"
 # These speak of the record itself, not of where it comes from: what it causes has its own.
 _ITS_OWN = frozenset(("content-type", "mark"))
 _ITS_OWN_PREFIXES = ("ce_", "__connect.", "optout.")
 
 
-def passed_on(given: Headers) -> list[tuple[str, bytes]] | None:
+def passed_on(given: Headers) -> list[tuple[str, bytes | None]] | None:
     """Trace context and whatever else a producer added; None where there is nothing."""
     return [
         (name, value)

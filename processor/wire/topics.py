@@ -17,6 +17,7 @@ class Topics:
     block_list: str
     opt_out_notifications: str
     webhook_deliveries: str
+    webhook_retries: str
     allowed_sends: str
     message_statuses: str
     opt_out_counts: str

@@ -142,6 +142,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     counts=runtime.counts,
                     metrics=MatchMetrics(runtime.metrics),
                     traces=Traces(),
+                    handled=runtime.handled,
                 )
 
         case "gate":

@@ -74,7 +74,7 @@ async def _lanes(job: Job) -> Measured:
     for task in (following, watching):
         task.cancel()
     await asyncio.gather(following, watching, counting, return_exceptions=True)
-    await runtime.store.close()
+    await runtime.close()
     return measured
 
 

@@ -99,6 +99,33 @@ async def test_a_batch_is_read_back_with_its_mark_and_its_ids(store: BlockListSt
     assert (found.meta.ready, found.meta.partitions) == ("topic", 12)
 
 
+async def test_a_rebuild_of_which_redis_lost_a_part_does_not_make_a_list_whole(
+    servers: None,
+) -> None:
+    async with redis_store(Settings().redis_url) as store:
+        epoch = (await store.claim(P, at_least=0)).epoch
+        await store.begin_rebuild(P, epoch)
+        redis, keys = store._client.redis, [store._key(P, "meta"), store._key(P, "rebuilt")]
+        before = await redis.dump(keys[0])
+        await store.add_rebuilt(P, epoch, {ANN: b"[1]"})
+        # A failover brings back what was there before.
+        await redis.delete(*keys)
+        await redis.restore(keys[0], 0, before)
+        with pytest.raises(ListLost):
+            await store.finish_rebuild(P, epoch, mark=Mark(epoch, 2), ready="t", partitions=12)
+        assert (await store.read(P, [ANN])).meta.ready is None
+
+
+async def test_ids_are_remembered_as_long_as_told(store: BlockListStore) -> None:
+    epoch = (await store.claim(P, at_least=0)).epoch
+    await store.remember(P, epoch, {"SM1": 60_000, "SM2": 1})
+
+    async def one_is_left() -> bool:
+        return (await store.read(P, [], ["SM1", "SM2", "SM3"])).seen == {"SM1"}
+
+    await until(one_is_left, "id that is forgotten")
+
+
 async def test_writing_a_batch_twice_alters_nothing(store: BlockListStore) -> None:
     epoch = await whole(store, {BOB: b"[2]"})
     await store.write(P, a_batch(epoch))
@@ -124,6 +151,7 @@ async def test_an_older_owner_cannot_write(store: BlockListStore) -> None:
     for rebuild in (
         store.begin_rebuild(P, old),
         store.add_rebuilt(P, old, {ANN: b"[1]"}),
+        store.remember(P, old, {"SM1": 1_000}),
         store.finish_rebuild(P, old, mark=Mark(old, 2), ready="topic", partitions=12),
     ):
         with pytest.raises(Fenced):

@@ -9,9 +9,27 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.transaction import EndTxnRequest
 
 from processor import config
 from processor.app import Runtime
+
+
+def tell_of_commits(at_step: Callable[[str], None]) -> None:
+    """A step of its own: the broker was told to commit, and has not answered."""
+    sent = AIOKafkaConnection.send
+
+    def send(self: Any, request: Any, expect_response: bool = True) -> Any:
+        answer = sent(self, request, expect_response)
+        if isinstance(request, EndTxnRequest):
+            at_step("committing")
+        return answer
+
+    AIOKafkaConnection.send = send
 
 
 async def main(fatal_step: str, sign: signal.Signals) -> None:
@@ -24,11 +42,10 @@ async def main(fatal_step: str, sign: signal.Signals) -> None:
             given = True
             os.kill(os.getpid(), sign)
 
+    tell_of_commits(at_step)
     runtime = Runtime(config.load(), at_step)
     await runtime.wait_for_servers()
-    await asyncio.gather(
-        runtime.services.follow(), *(lanes.run() for lanes in runtime.lanes.values())
-    )
+    await asyncio.gather(runtime.follow(), *(lanes.run() for lanes in runtime.lanes.values()))
 
 
 if __name__ == "__main__":

@@ -8,14 +8,17 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from redis.asyncio import Redis
 
+from deploy.local import stack
 from processor.cli.blocks import differences
-from processor.config import Settings
-from tests.builders import ACCOUNT, LONG_CODE
-from tests.installation import Installation, running, until
+from processor.config import Role, Settings
+from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
+from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_text, configure
 
 pytestmark = pytest.mark.crash
@@ -39,7 +42,10 @@ MESSAGES = [a_text(f"M{number}", body) for number, body in enumerate(BODIES)]
 KILLS: dict[str, Sequence[str]] = {
     "after the Redis write": ["written"],
     "with the transaction begun": ["emit"],
-    "after emit, before commit": ["commit"],
+    "before the transaction": ["begin"],
+    "after emit": ["last_look"],
+    "before the commit": ["commit"],
+    "with the commit sent and not answered": ["committing"],
     "after the commit": ["committed_batch"],
     "before the batch": ["process"],
     "twice after the Redis write": ["written", "written"],
@@ -48,7 +54,7 @@ KILLS: dict[str, Sequence[str]] = {
     "after emit, and again after the write": ["commit", "written", "emit"],
     "while taking the partition": ["claim", "producer", "committed", "recover"],
     "while joining, and while rebuilding": ["assigned", "rebuilding", "rebuilt"],
-    "while letting go": ["revoked"],
+    "while joining again": ["revoked"],
 }
 
 
@@ -89,8 +95,10 @@ def sequential_model(
 
 
 @asynccontextmanager
-async def worker(settings: Settings, step: str, sign: str = "SIGKILL") -> AsyncIterator[Process]:
-    """A match worker that sends itself a signal when it first comes to a step."""
+async def worker(
+    settings: Settings, step: str, sign: str = "SIGKILL", *, role: Role = "match"
+) -> AsyncIterator[Process]:
+    """A worker that sends itself a signal when it first comes to a step."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "tests.crash.killed_worker", step, sign),
@@ -100,7 +108,7 @@ async def worker(settings: Settings, step: str, sign: str = "SIGKILL") -> AsyncI
             "OPTOUT_PARTITIONS": str(settings.partitions),
             "OPTOUT_SESSION_TIMEOUT_S": str(settings.session_timeout_s),
             "OPTOUT_REDIS_URL": settings.redis_url,
-            "OPTOUT_ROLES": "match",
+            "OPTOUT_ROLES": role,
         },
     )
     try:
@@ -111,9 +119,9 @@ async def worker(settings: Settings, step: str, sign: str = "SIGKILL") -> AsyncI
             await process.wait()
 
 
-async def killed(settings: Settings, step: str) -> None:
+async def killed(settings: Settings, step: str, *, role: Role = "match") -> None:
     """Run a worker until it has killed itself at a step."""
-    async with worker(settings, step) as process:
+    async with worker(settings, step, role=role) as process:
         assert await asyncio.wait_for(process.wait(), 60) == -9
 
 
@@ -159,6 +167,48 @@ async def test_a_killed_worker_loses_nothing_and_doubles_nothing(
     assert_equal(await outcome(at), expected)
 
 
+LATER = [a_text(f"M{number}", body) for number, body in enumerate(BODIES, len(BODIES))]
+
+
+async def test_a_worker_killed_while_it_lets_go_loses_nothing_and_doubles_nothing(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    await at.texts(*MESSAGES)
+    async with worker(settings, "letting_go") as first:
+        await until(lambda: through(at), "worker without a lag")
+        await at.texts(*LATER)
+        await finish(at)  # by another, for which the first lets go
+        assert await asyncio.wait_for(first.wait(), 60) == -9
+    assert_equal(await outcome(at), sequential_model({"stop"}, bodies=[*BODIES, *BODIES]))
+
+
+@pytest.mark.parametrize(
+    "steps", [["rebuilding"], ["rebuilt", "rebuilding"], ["written", "rebuilt"]]
+)
+async def test_a_list_whose_rebuild_was_cut_off_is_whole_in_the_end(
+    settings: Settings, tmp_path: Path, steps: Sequence[str]
+) -> None:
+    others = [a_text(f"O{one}", "stop", **{"from": f"+1555000{one:04d}"}) for one in range(50)]
+    with stack.valkey(tmp_path) as server:
+        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
+        at = Installation(mine)
+        await at.texts(*others)
+        await finish(at)
+        await at.texts(*MESSAGES)
+        for step in steps:
+            async with Redis.from_url(mine.redis_url) as redis:
+                await redis.flushall()
+            await killed(mine, step)
+        await finish(at)
+        partitions = range(mine.partitions)
+        assert [await differences(mine, one) for one in partitions] == [set()] * len(partitions)
+        changes = by_sid(await at.values(at.topics.block_changes), "change_id")
+        mended = [change for change in changes.values() if change["recipient"] == RECIPIENT]
+        assert len(changes) == len(others) + len(mended)
+        assert len(mended) == len(sequential_model({"stop"}).changes)
+
+
 @pytest.mark.parametrize("step", ["written", "commit"])
 async def test_a_configuration_changed_before_the_replay_decides_it(
     settings: Settings, step: str
@@ -201,8 +251,9 @@ def a_service(*stop_words: str, reply: str) -> dict[str, Any]:
 async def finish(at: Installation) -> None:
     """A worker that lives takes over, until nothing is left to read."""
     async with running(at.settings.model_copy(update={"roles": ("match",)})):
+        await until(lambda: through(at), "worker without a lag")
 
-        async def through() -> bool:
-            return await at.lag("match") == 0
 
-        await until(through, "worker without a lag")
+async def through(at: Installation) -> bool:
+    """Whether nothing is left to match."""
+    return await at.lag("match") == 0

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ from deploy.local import stack
 from processor.cli.blocks import differences
 from processor.config import Settings
 from processor.core.blocks import Mark
+from processor.kafka.block_list_topic import mark_of
+from processor.kafka.client import Outgoing
+from tests.builders import ACCOUNT, NOW, RECIPIENT
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_send, a_text
 
@@ -82,6 +86,81 @@ async def test_r25_redis_that_forgets_under_load_leaks_nothing(
             assert found == [set()] * mine.partitions
         assert_no_effect_twice(await at.values(at.topics.block_changes))
         assert_marks_grow(await at.records(at.topics.allowed_sends))
+
+
+@pytest.mark.parametrize("fault", [emptied, restarted_empty])
+async def test_r22_what_is_delivered_again_has_no_effect_though_redis_forgot_it(
+    settings: Settings, tmp_path: Path, fault: Fault
+) -> None:
+    start, stop = a_text("M1", "start"), a_text("M2", "stop")
+    command = {
+        "command_id": "M1",
+        "account_sid": ACCOUNT,
+        "scope": "account",
+        "recipient": RECIPIENT,
+        "channel_group": "sms",
+        "blocked": False,
+        "source": "operator",
+        "at": NOW,
+    }
+    with stack.valkey(tmp_path) as server:
+        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
+        at = Installation(mine)
+        async with running(mine):
+            await at.write(at.topics.consent_commands, command)
+            await at.texts(start, stop)
+            await at.wait_for(at.topics.opt_out_notifications, 2)
+            await until(lambda: through(at), "worker without a lag")
+        await asyncio.to_thread(fault, server)
+        async with running(mine):
+            # Given again, they would lift the block.
+            await at.write(at.topics.consent_commands, command)
+            await at.texts(start, stop, a_text("M3", "help"))
+            await at.wait_for(at.topics.opt_out_notifications, 3)
+            await until(lambda: through(at), "worker without a lag")
+            await at.sends(a_send("S1"))
+            await at.wait_for(at.topics.message_statuses, 1)
+        said = [one["message_sid"] for one in await at.values(at.topics.opt_out_notifications)]
+        assert said == ["M1", "M2", "M3"]
+        assert len(await at.values(at.topics.block_changes)) == 1
+
+
+async def test_what_an_older_owner_commits_while_its_partition_is_taken_is_not_missed(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    async with running(settings):
+        await at.texts(a_text("M1", "stop"))
+        await at.wait_for(at.topics.reply_sends, 1)
+        await at.texts(a_text("M2", "start"))
+        await at.wait_for(at.topics.reply_sends, 2)
+    # As if a batch later there was another STOP, which a Redis that failed over has lost.
+    blocked, last = await at.records(at.topics.block_list)
+    lifted = mark_of(last.headers)
+    late = Outgoing(
+        at.topics.block_list,
+        blocked.key,
+        blocked.value,
+        [("mark", str(Mark(lifted.epoch, lifted.counter + 1)).encode())],
+    )
+    steps: list[str] = []
+
+    def at_step(step: str) -> None:
+        steps.append(step)
+        if (step, steps.count(step)) == ("producer", settings.partitions):
+            # Every epoch is taken, and no older producer fenced yet.
+            commit = Thread(target=lambda: asyncio.run(at.write_raw(late)))
+            commit.start()
+            commit.join()
+
+    async with running(settings, at_step):
+        await at.sends(a_send("S1"))
+        await at.wait_for(at.topics.message_statuses, 1)
+    assert await at.values(at.topics.allowed_sends) == []
+
+
+async def through(at: Installation) -> bool:
+    return await at.lag("match") == 0
 
 
 async def verdicts(at: Installation, count: int) -> tuple[list[Any], list[Any]]:

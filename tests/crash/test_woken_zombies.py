@@ -13,10 +13,12 @@ from deploy.local import stack
 from processor.config import Settings
 from tests.crash.test_killed_between_write_and_commit import (
     BODIES,
+    LATER,
     MESSAGES,
     assert_equal,
     outcome,
     sequential_model,
+    through,
     worker,
 )
 from tests.installation import Installation, running, until
@@ -24,7 +26,6 @@ from tests.integration.test_flow import a_text
 
 pytestmark = pytest.mark.crash
 
-LATER = [a_text(f"M{number}", body) for number, body in enumerate(BODIES, len(BODIES))]
 FROZEN = {
     "between its epoch and its producer's start": "producer",
     "after the Redis write": "written",
@@ -65,7 +66,3 @@ async def test_a_zombie_that_wakes_writes_nothing(
 async def frozen(pid: int) -> bool:
     status = await asyncio.to_thread(Path(f"/proc/{pid}/stat").read_text)
     return status.rpartition(")")[2].split()[0] == "T"
-
-
-async def through(at: Installation) -> bool:
-    return await at.lag("match") == 0

@@ -7,12 +7,13 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka import TopicPartition
 from redis.asyncio import Redis
 
 from processor.audit import audit
 from processor.config import Settings
 from processor.core.partitions import partition_of
-from processor.kafka.client import Outgoing
+from processor.kafka.client import Outgoing, group_view
 from tests.builders import ACCOUNT, RECIPIENT
 from tests.installation import Installation, running
 from tests.integration.conftest import Command
@@ -117,6 +118,49 @@ async def judged_too_early(at: Installation, redis: Redis) -> None:
     )
 
 
+STRANGER = "+15550000009"  # never blocked
+
+
+async def altered(at: Installation, redis: Redis) -> None:
+    send, sent = (a_send("S6", to=STRANGER, body=body) for body in ("Hello", "Hell"))
+    mark = ("mark", (await last_change(at))["mark"].encode())
+    key = STRANGER.encode()
+    await at.write_raw(
+        Outgoing(at.topics.outbound_messages, key, orjson.dumps(send)),
+        Outgoing(at.topics.allowed_sends, key, orjson.dumps(sent), [mark]),
+    )
+
+
+async def failed_without_a_block(at: Installation, redis: Redis) -> None:
+    [record] = [
+        one
+        for one in await at.records(at.topics.message_statuses)
+        if orjson.loads(one.value)["message_sid"] == "S5"
+    ]
+    status = orjson.loads(record.value) | {"message_sid": "S6", "to": STRANGER}
+    await at.write(at.topics.outbound_messages, a_send("S6", to=STRANGER))
+    await at.write_raw(
+        Outgoing(record.topic, STRANGER.encode(), orjson.dumps(status), record.headers)
+    )
+
+
+async def passed_by(at: Installation, role: str, topic: str, fields: dict[str, Any]) -> None:
+    """Written, and committed by the group without anything coming of it."""
+    await at.write(topic, fields)
+    tp = TopicPartition(topic, partition_of(KEY, at.settings.partitions))
+    async with group_view(at.settings, f"{at.settings.topic_prefix}{role}") as group:
+        group.assign([tp])
+        await group.commit({tp: (await group.end_offsets([tp]))[tp]})
+
+
+async def no_word_on_a_help(at: Installation, redis: Redis) -> None:
+    await passed_by(at, "match", at.topics.inbound_messages, a_text("M8", "help"))
+
+
+async def no_word_on_a_send(at: Installation, redis: Redis) -> None:
+    await passed_by(at, "gate", at.topics.outbound_messages, a_send("S6"))
+
+
 async def replied_to_nobody(at: Installation, redis: Redis) -> None:
     reply = (await at.values(at.topics.reply_sends))[0] | {"in_reply_to": "M7"}
     await at.write(at.topics.reply_sends, reply)
@@ -133,10 +177,14 @@ async def changed_without_a_cause(at: Installation, redis: Redis) -> None:
     [
         (forgotten, {"differs"}),
         (notified_twice, {"duplicated", "reordered"}),
-        (replied_twice, {"duplicated"}),
+        (replied_twice, {"duplicated", "reordered"}),
         (allowed_twice, {"duplicated"}),
         (leaked, {"leak"}),
         (judged_too_early, {"leak"}),
+        (altered, {"contradictory"}),
+        (failed_without_a_block, {"contradictory"}),
+        (no_word_on_a_help, {"lost"}),
+        (no_word_on_a_send, {"lost"}),
         (replied_to_nobody, {"contradictory"}),
         (changed_without_a_cause, {"contradictory", "differs"}),
     ],

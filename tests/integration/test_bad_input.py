@@ -106,7 +106,7 @@ async def test_a_mended_letter_comes_back_and_a_second_redrive_sends_nothing(
             "1 left: sent back 1 times already\n",
         )
     assert sorted(one["redrives"] for one in again) == [0, 1]
-    assert again[-1]["headers"]["traceparent"] == "00-1-2-01"
+    assert again[-1]["headers"] == [["traceparent", "00-1-2-01"]]
 
 
 async def test_a_flood_stays_on_its_topic_until_somebody_lets_it_go(settings: Settings) -> None:

@@ -1,4 +1,7 @@
-"""How long hypothesis looks: OPTOUT_HYPOTHESIS=long for a search, else the same examples always."""
+"""How long hypothesis looks: the same examples always, or a search.
+
+OPTOUT_HYPOTHESIS=long tries 2,000 new ones a test, OPTOUT_HYPOTHESIS=50000 that many.
+"""
 
 import os
 
@@ -15,4 +18,7 @@ settings.register_profile(
 settings.register_profile(
     "long", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile(os.environ.get("OPTOUT_HYPOTHESIS", "ci"))
+wanted = os.environ.get("OPTOUT_HYPOTHESIS", "ci")
+if wanted.isdigit():
+    settings.register_profile(wanted, settings.get_profile("long"), max_examples=int(wanted))
+settings.load_profile(wanted)

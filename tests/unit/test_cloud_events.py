@@ -56,7 +56,7 @@ def headers(event: Event) -> dict[str, str]:
 
 
 def as_text(given: Headers) -> dict[str, str]:
-    found = {name: value.decode() for name, value in given}
+    found = {name: value.decode() for name, value in given if value is not None}
     assert len(found) == len(given), "a header stands twice"
     return found
 

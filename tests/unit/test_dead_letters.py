@@ -160,7 +160,7 @@ def test_a_tombstone_and_a_value_too_large_to_pass_on_are_refused() -> None:
 GIVEN = [("traceparent", b"00-1"), ("source", b"carrier")]
 
 
-def a_dead_letter(given: list[tuple[str, bytes]], why: str) -> list[tuple[str, bytes]]:
+def a_dead_letter(given: dead_letters.Headers, why: str) -> dead_letters.Headers:
     return dead_letters.headers(
         given, topic="inbound", partition=3, offset=99, stage="match_inbound", reason=why
     )

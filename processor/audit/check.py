@@ -1,0 +1,103 @@
+"""Holds one partition's records, and what Redis serves, against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from processor.audit.gate_checks import check_sends, check_verdicts
+from processor.audit.history import NO_HISTORY, History, Pools, histories_of
+from processor.audit.match_checks import (
+    check_changes,
+    check_effects,
+    check_matches,
+    check_replies,
+)
+from processor.audit.records import (
+    CHANGES,
+    LIST,
+    NOTIFICATIONS,
+    REPLIES,
+    Block,
+    Partition,
+    Record,
+)
+from processor.audit.report import Findings
+
+
+def check(
+    partition: Partition, pools: Pools, findings: Findings, *, skew_ms: int, dedupe_ms: float
+) -> None:
+    """Hold a partition's records against each other.
+
+    Args:
+        partition: with all records read.
+        pools: of the services as they are now.
+        findings: where violations and counts go.
+        skew_ms: by how much the clocks of those who write records may differ.
+        dedupe_ms: how long a message that is delivered again has no effect (R22).
+    """
+    histories = histories_of(partition)
+    _unreadable(partition, findings)
+    _twice(partition, findings, dedupe_ms)
+    check_matches(partition, findings)
+    check_replies(partition, findings)
+    check_changes(partition, histories, findings)
+    check_effects(partition, histories, pools, findings)
+    _list(partition, histories, findings)
+    check_sends(partition, findings)
+    check_verdicts(partition, histories, pools, findings, skew_ms=skew_ms)
+
+
+def check_redis(
+    partition: Partition, served: Mapping[str, Sequence[Block]], findings: Findings
+) -> None:
+    """Hold what Redis serves against the compacted topic; recipients written meanwhile are left."""
+    for key in served.keys() | partition.entries.keys():
+        if key in partition.touched:
+            continue
+        findings.counts["redis_entries_checked"] += 1
+        offset, blocks = partition.entries.get(key, (-1, ()))
+        if set(served.get(key, ())) != set(blocks):
+            ids = sorted({block.change_id for block in (*blocks, *served.get(key, ()))})
+            where = f"{LIST}[{partition.number}]@{offset} {', '.join(ids)}"
+            findings.add("differs", where, "Redis serves other blocks than block-list holds")
+
+
+def _unreadable(partition: Partition, findings: Findings) -> None:
+    for topic, offset, at_ms in partition.unreadable:
+        bad_input = (topic, offset) in partition.letters
+        ours = topic in partition.settled
+        if ours and not bad_input and partition.is_checked(topic, offset, at_ms):
+            where = f"{topic}[{partition.number}]@{offset}"
+            findings.add("contradictory", where, "is no value of its topic")
+
+
+def _twice(partition: Partition, findings: Findings, dedupe_ms: float) -> None:
+    topics: tuple[tuple[str, str, Sequence[Record]], ...] = (
+        (NOTIFICATIONS, "a notification", partition.notifications),
+        (REPLIES, "a reply", partition.replies),
+        (CHANGES, "a change", partition.changes),
+    )
+    for topic, what, records in topics:
+        seen: dict[str, int] = {}
+        for record in records:
+            if record.id in seen and record.at_ms - seen[record.id] < dedupe_ms:
+                findings.add("duplicated", partition.where(topic, record), f"has {what} already")
+            seen[record.id] = record.at_ms
+            findings.counts["events_checked"] += 1
+
+
+def _list(partition: Partition, histories: Mapping[str, History], findings: Findings) -> None:
+    if CHANGES in partition.first_ms:
+        return
+    for key in histories.keys() | partition.entries.keys():
+        if key in partition.touched:
+            continue
+        findings.counts["entries_checked"] += 1
+        state = histories.get(key, NO_HISTORY).states[-1]
+        offset, blocks = partition.entries.get(key, (-1, ()))
+        wanted = {Block(place, one.since_ms, one.id, one.mark) for place, one in state.items()}
+        if wanted != set(blocks):
+            ids = sorted({block.change_id for block in (*blocks, *wanted)})
+            where = f"{LIST}[{partition.number}]@{offset} {', '.join(ids)}"
+            findings.add("differs", where, "the entry is not what block-changes comes to")

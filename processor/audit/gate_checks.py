@@ -1,0 +1,168 @@
+"""What must come of sends: one verdict each, right by the marks; anything else may be a leak."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+from processor.audit.history import (
+    NO_HISTORY,
+    History,
+    Pools,
+    State,
+    covers,
+    service_of,
+    stops,
+)
+from processor.audit.records import (
+    ALLOWED,
+    CHANGES,
+    OUTBOUND,
+    STATUSES,
+    Mark,
+    Partition,
+    Send,
+    Verdict,
+)
+from processor.audit.report import Findings
+
+
+def check_sends(partition: Partition, findings: Findings) -> None:
+    """Every send that was passed by has one verdict, in the order of the sends, and unaltered."""
+    verdicts = Counter(one.id for one in partition.verdicts)
+    sends: dict[str, list[Send]] = defaultdict(list)
+    for send in partition.sends:
+        if (OUTBOUND, send.offset) in partition.letters:
+            continue
+        sends[send.id].append(send)
+        if not partition.is_checked(OUTBOUND, send.offset, send.at_ms):
+            continue
+        if send.offset >= partition.committed.get(OUTBOUND, 0):
+            findings.counts["sends_not_judged_yet"] += 1
+        elif not all(partition.has_all_after(topic, send.at_ms) for topic in (ALLOWED, STATUSES)):
+            findings.counts["not_checked"] += 1
+        elif len(sends[send.id]) > verdicts[send.id]:
+            findings.add("lost", partition.where(OUTBOUND, send), "no verdict on this send")
+    last = {ALLOWED: -1, STATUSES: -1}
+    judged: Counter[str] = Counter()
+    for verdict in partition.verdicts:
+        where, number = partition.where(verdict.topic, verdict), judged[verdict.id]
+        judged[verdict.id] += 1
+        its = sends.get(verdict.id, [])
+        if number >= len(its):
+            if its:
+                findings.add("duplicated", where, "has a verdict already")
+            elif partition.has_beginning(OUTBOUND):
+                findings.add("contradictory", where, "no send has this sid")
+            continue
+        if verdict.value is not None and verdict.value not in {send.value for send in its}:
+            findings.add("contradictory", where, "is not the send, byte for byte")
+        offset = its[number].offset
+        # Two sends of one sid may be judged in two topics: which is whose cannot be told.
+        if offset < last[verdict.topic] and len(its) == 1:
+            findings.add("reordered", where, "stands behind that of a later send")
+        last[verdict.topic] = max(last[verdict.topic], offset)
+
+
+def check_verdicts(
+    partition: Partition,
+    histories: Mapping[str, History],
+    pools: Pools,
+    findings: Findings,
+    *,
+    skew_ms: int,
+) -> None:
+    """Each verdict is what the history comes to at the mark it carries, which is recent enough."""
+    written = {send.id: send.at_ms for send in partition.sends}
+    caused = _Caused(partition)
+    for one in partition.verdicts:
+        if not partition.is_checked(one.topic, one.offset, one.at_ms):
+            continue
+        where = partition.where(one.topic, one)
+        if one.mark is None:
+            findings.add("contradictory", where, "carries no mark")
+            continue
+        if CHANGES in partition.first_ms:
+            findings.counts["not_checked"] += 1
+            continue
+        findings.counts["verdicts_checked"] += 1
+        history = histories.get(one.key, NO_HISTORY)
+        states = list(caused.states_at(one.mark, history, one.at_ms + skew_ms))
+        if not any(_is_right(one, state, pools) for state in states):
+            if one.refused_by is None:
+                findings.add("leak", where, "was allowed at a mark at which a block stood")
+            else:
+                what = "names a block that did not stand at its mark"
+                findings.add("contradictory", where, what)
+        if one.refused_by is None:
+            _late(one, where, history, pools, written.get(one.id), findings, skew_ms)
+
+
+class _Caused:
+    """Which states a mark can mean."""
+
+    def __init__(self, partition: Partition) -> None:
+        self._committed = sorted({change.mark for change in partition.changes})
+        self._asked_ms = {one.id: one.at_ms for one in (*partition.messages, *partition.commands)}
+
+    def states_at(self, mark: Mark, history: History, by_ms: int) -> Iterable[State]:
+        """The state as of a mark; where its batch may have died, those it may have been ahead.
+
+        A batch that died uncommitted was repeated, under a later epoch, perhaps in other batches:
+        it was ahead by some of the changes that follow, as far as what asked for them was there.
+
+        Args:
+            mark: of a verdict.
+            history: of the verdict's recipient.
+            by_ms: when the verdict was given, at the latest.
+        """
+        count = history.until(mark)
+        yield history.states[count]
+        place = bisect_right(self._committed, mark)
+        if place and self._committed[place - 1] == mark:
+            return  # committed
+        if place < len(self._committed) and self._committed[place].epoch == mark.epoch:
+            return  # its batch changed nothing and lived: one that dies ends its epoch
+        for change, state in zip(history.changes[count:], history.states[count + 1 :], strict=True):
+            if self._asked_ms.get(change.cause, by_ms) > by_ms:
+                return
+            yield state
+
+
+def _is_right(one: Verdict, state: State, pools: Pools) -> bool:
+    service = service_of(one, pools)
+    if one.refused_by is None:
+        return not stops(state, one.account, service, one.sender)
+    return any(
+        (change.id, place.scope) == (one.refused_by.change_id, one.refused_by.scope)
+        and covers(place, one.account, service, one.sender)
+        for place, change in state.items()
+    )
+
+
+def _late(
+    one: Verdict,
+    where: str,
+    history: History,
+    pools: Pools,
+    written_ms: int | None,
+    findings: Findings,
+    skew_ms: int,
+) -> None:
+    """A send that came after a confirmation was visible must be judged at or past it (R25)."""
+    assert one.mark is not None
+    if one.after is not None:
+        if one.mark < one.after:
+            findings.add("leak", where, "was judged before a confirmation its writer had seen")
+        return
+    if written_ms is None:
+        return
+    for change in history.changes[history.until(one.mark) :]:
+        if (
+            change.blocked
+            and change.at_ms + skew_ms < written_ms
+            and covers(change.place, one.account, service_of(one, pools), one.sender)
+        ):
+            findings.add("leak", where, f"was judged before {change.id}, which is older")
+            return

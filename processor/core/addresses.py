@@ -1,0 +1,84 @@
+"""Where requests may go: public addresses only, unless an installation allows others.
+
+An application's URL is a customer's word; nobody may reach inside the network with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
+from urllib.parse import urlsplit
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_NAT64 = IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+_COMPATIBLE = IPv6Network("::/96")
+_PORTS = (80, 443)  # and those nobody needs to be root for: not mail's, not a shell's
+
+
+def url_problem(url: str) -> str | None:
+    """Why no request may be made to a URL, whatever its host resolves to; None where one may.
+
+    The reason repeats nothing of the URL, which may hold a password.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "the URL has no proper host and port"
+    if parts.scheme not in ("http", "https"):
+        return "the URL is neither http nor https"
+    if not host:
+        return "the URL names no host"
+    if not host.isascii():
+        return "the host is not ASCII; write it as xn--…"
+    if port is not None and port not in _PORTS and port < 1024:
+        return "the port is neither 80 nor 443 nor from 1024 on"
+    return None
+
+
+def is_reachable(address: str, allowed: Sequence[Network]) -> bool:
+    """Whether a connection may be made to an address, as a socket would be given it.
+
+    Args:
+        address: IPv4 or IPv6, a zone perhaps behind it.
+        allowed: networks that are not public and allowed nevertheless.
+    """
+    found = list(_meant(ip_address(address.partition("%")[0])))
+    return all(_is_public(one) for one in found) or any(_is_in(one, allowed) for one in found)
+
+
+def _meant(address: Address) -> Iterable[Address]:
+    """The address, or the IPv4 one that it is a way to write or to reach."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped:
+            return (address.ipv4_mapped,)
+        if address.sixtofour:
+            return (address.sixtofour,)
+        if address.teredo:
+            return address.teredo
+        if address in _NAT64 or (address in _COMPATIBLE and int(address) > 0xFFFF):
+            return (IPv4Address(int(address) & 0xFFFFFFFF),)
+    return (address,)
+
+
+def _is_public(address: Address) -> bool:
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not address.is_reserved
+        and not (isinstance(address, IPv6Address) and address.is_site_local)
+        and address not in _LOCAL_NAT64
+    )
+
+
+def _is_in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)

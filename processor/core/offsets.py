@@ -1,0 +1,88 @@
+"""Which records of a partition are done, where they are not done in their order.
+
+A group commits one offset, and what may be done again begins there. Which of the later ones are
+done already is written beside it, so that a restart does not repeat them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+_MOST_CHARACTERS = 4_000  # a broker takes 4,096 (offset.metadata.max.bytes)
+
+
+class Offsets:
+    """The records of one partition that are in hand.
+
+    Args:
+        committed: the first offset that is not known to be done.
+        note: what ``note`` said when that was committed.
+    """
+
+    def __init__(self, committed: int, note: str = "") -> None:
+        self.position = committed  # of what is read next
+        self._open: OrderedDict[int, None] = OrderedDict()
+        self._done_before = list(_done_runs(committed, note))
+        self.changed = False  # since it was committed last
+
+    def __len__(self) -> int:
+        """How many are in hand."""
+        return len(self._open)
+
+    @property
+    def committed(self) -> int:
+        """The lowest offset that is not done."""
+        return next(iter(self._open), self.position)
+
+    def begin(self, offset: int) -> bool:
+        """Take a record in hand, in their order; False where it was done before a restart."""
+        self.advance(offset + 1)
+        while self._done_before and self._done_before[0].stop <= offset:
+            self._done_before.pop(0)
+        if self._done_before and offset in self._done_before[0]:
+            return False
+        self._open[offset] = None
+        return True
+
+    def finish(self, offset: int) -> None:
+        """A record is done."""
+        del self._open[offset]
+        self.changed = True
+
+    def advance(self, position: int) -> None:
+        """Everything below was read, and what was no record is none of ours."""
+        if position > self.position:
+            self.position = position
+            self.changed = True
+
+    def note(self) -> str:
+        """The lengths of the runs from the committed offset on: in hand, done, in hand, done.
+
+        As far as there is room: what it does not tell of is done again.
+        """
+        said = ""
+        for in_hand, done in self._runs():
+            more = f"{said}{',' if said else ''}{in_hand},{done}"
+            if len(more) > _MOST_CHARACTERS:
+                break
+            said = more
+        return said
+
+    def _runs(self) -> Iterator[tuple[int, int]]:
+        first = following = self.committed
+        for offset in self._open:
+            if offset > following:
+                yield following - first, offset - following
+                first = offset
+            following = offset + 1
+        if self._open and self.position > following:
+            yield following - first, self.position - following
+
+
+def _done_runs(committed: int, note: str) -> Iterator[range]:
+    numbers = [int(text) for text in note.split(",")] if note else []
+    at = committed
+    for in_hand, done in zip(numbers[::2], numbers[1::2], strict=True):
+        yield range(at + in_hand, at + in_hand + done)
+        at += in_hand + done

@@ -1,0 +1,61 @@
+"""A request to an application as it goes out: address, form, and the headers that vouch for it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+from processor.core.retries import Overrides, overrides_of
+from processor.core.signature import sign, signed_url
+
+_FORM = "application/x-www-form-urlencoded; charset=utf-8"
+_AS_IT_IS = "".join(map(chr, range(0x21, 0x7F)))  # what is ASCII is sent as it was configured
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What goes over the wire."""
+
+    method: str
+    url: str  # ASCII, with the query; neither userinfo nor fragment
+    headers: Mapping[str, str]
+    body: bytes | None
+    overrides: Overrides
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A 2xx answer."""
+
+    content_type: str | None
+    body: bytes | None  # None: more than anybody would read
+
+
+def request_of(
+    url: str, method: str, fields: Mapping[str, str], *, token: str | None, repeat_token: str
+) -> Request:
+    """Make a request of Twilio's parameters.
+
+    Args:
+        url: as configured, perhaps with ``user:password@`` and ``#fragment``.
+        method: GET has the fields in the query, POST in a form.
+        fields: name to value.
+        token: the account's, that signs; None: unsigned.
+        repeat_token: the same whenever the same is told again.
+    """
+    address, form = signed_url(url), urlencode(fields)
+    body = None
+    headers = {"I-Twilio-Idempotency-Token": repeat_token}
+    if method == "GET":
+        address, fields = f"{address}{'&' if urlsplit(address).query else '?'}{form}", {}
+    else:
+        body = form.encode()
+        headers["Content-Type"] = _FORM
+    if token is not None:
+        headers["X-Twilio-Signature"] = sign(token, address, fields)
+    userinfo, at, _ = urlsplit(url).netloc.rpartition("@")
+    if at:
+        headers["Authorization"] = "Basic " + base64.b64encode(unquote(userinfo).encode()).decode()
+    return Request(method, quote(address, safe=_AS_IT_IS), headers, body, overrides_of(url))

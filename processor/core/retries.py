@@ -1,0 +1,102 @@
+"""What follows a request that failed: another try, the fallback, or the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import parse_qsl, urlsplit
+
+_MOST_RETRIES = 5
+
+
+class Why(StrEnum):
+    """Why a request failed, named as Twilio's retry policies name it where it does."""
+
+    CONNECT = "ct"
+    READ = "rt"
+    CLIENT = "4xx"
+    SERVER = "5xx"
+    REDIRECT = "redirect"
+    REFUSED = "refused"  # by ourselves: no retry changes it
+    BUSY = "busy"  # the endpoint is slow, or its circuit is open: nothing was asked
+    ANSWER = "answer"  # it was told; what it answered cannot be used
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request that came to nothing."""
+
+    why: Why
+    code: int  # Twilio's error code
+    reason: str  # without anything of the URL
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """How often and when an installation tries again."""
+
+    attempts: int
+    first_delay_s: float
+    longest_delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a URL's fragment says of its own requests: ``#ct=2000&rt=5000&rc=3&rp=5xx``."""
+
+    connect_s: float | None = None
+    read_s: float | None = None
+    retries: int | None = None
+    policy: frozenset[str] | None = None
+
+
+def overrides_of(url: str) -> Overrides:
+    """The overrides in a URL; what is no such thing, or out of range, is passed over."""
+    given = dict(parse_qsl(urlsplit(url).fragment))
+
+    def number(name: str, most: int) -> int | None:
+        text = given.get(name, "")
+        value = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
+        return value if value is not None and value <= most else None
+
+    connect_ms, read_ms = number("ct", 10_000), number("rt", 15_000)
+    policy = frozenset(given["rp"].split(",")) if "rp" in given else None
+    return Overrides(
+        connect_s=connect_ms / 1000 if connect_ms else None,
+        read_s=read_ms / 1000 if read_ms else None,
+        retries=number("rc", _MOST_RETRIES),
+        policy=policy,
+    )
+
+
+def attempts_of(rules: RetryRules, overrides: Overrides) -> int:
+    """How often a request is tried in all."""
+    return rules.attempts if overrides.retries is None else 1 + overrides.retries
+
+
+def may_retry(failure: Failure, attempt: int, rules: RetryRules, overrides: Overrides) -> bool:
+    """Whether another try follows the attempt that failed, the first of which is 1."""
+    if failure.why in (Why.REFUSED, Why.ANSWER) or attempt >= attempts_of(rules, overrides):
+        return False
+    policy = overrides.policy
+    return failure.why is Why.BUSY or policy is None or not policy.isdisjoint({"all", failure.why})
+
+
+def asks_fallback(failure: Failure, attempt: int, rules: RetryRules, overrides: Overrides) -> bool:
+    """Whether the fallback is asked now: once the request was tried again, or will not be.
+
+    A second host is there to help while there is somebody to be helped, not after hours.
+    """
+    return attempt >= 2 or not may_retry(failure, attempt, rules, overrides)
+
+
+def delay_s(attempt: int, rules: RetryRules, jitter: float) -> float:
+    """How long to wait after an attempt that failed: twice as long each time, half of it by chance.
+
+    Args:
+        attempt: that failed, from 1 on.
+        rules: of the installation.
+        jitter: from 0 up to 1.
+    """
+    longest = min(rules.longest_delay_s, rules.first_delay_s * 2.0 ** min(attempt - 1, 60))
+    return longest * (0.5 + jitter / 2)

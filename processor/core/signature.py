@@ -1,0 +1,40 @@
+"""How a request proves who sent it: Twilio's ``X-Twilio-Signature``, and what repeats share."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Mapping
+from hashlib import blake2b, sha1, sha256
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
+
+
+def signed_url(url: str) -> str:
+    """The address that is signed: as configured, without ``user:password@`` and ``#fragment``."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+
+
+def with_body_hash(url: str, body: bytes) -> str:
+    """The address of a request whose body is no form, such as JSON: it names the body's hash."""
+    url = signed_url(url)
+    return f"{url}{'&' if urlsplit(url).query else '?'}bodySHA256={sha256(body).hexdigest()}"
+
+
+def sign(token: str, url: str, fields: Mapping[str, str]) -> str:
+    """The signature of a request.
+
+    Args:
+        token: the account's auth token.
+        url: with the query as it is sent.
+        fields: of the form that is posted; none of a GET.
+    """
+    said = signed_url(url) + "".join(name + fields[name] for name in sorted(fields))
+    return base64.b64encode(hmac.digest(token.encode(), said.encode(), sha1)).decode()
+
+
+def idempotency_token(account_sid: str, delivery_id: str) -> str:
+    """What tells an application that a request repeats one: the same at every try."""
+    said = f"{account_sid}:{delivery_id}".encode()
+    return str(UUID(bytes=blake2b(said, digest_size=16).digest()))

@@ -1,0 +1,1 @@
+"""Applications outside: who is asked when, and how a request is made."""

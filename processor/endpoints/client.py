@@ -1,0 +1,148 @@
+"""One request to an application: public addresses only, no redirect, every phase with a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from processor.core.addresses import Network, is_reachable
+from processor.core.requests import Answered, Request
+from processor.core.retries import Failure, Why
+
+MOST_BYTES = 64 * 1024  # of an answer
+_HEADERS = {"User-Agent": "optout", "Accept": "*/*", "Accept-Encoding": "identity"}
+_HTTP, _CONNECT, _PROTOCOL, _HOST, _TLS = 11200, 11205, 11206, 11210, 11220
+_NOT_PUBLIC = "the address is not public, and OPTOUT_WEBHOOK_ALLOW_NETWORKS does not allow it"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a request may take, unless its URL says less or more."""
+
+    connect_s: float
+    total_s: float  # and until each next byte
+
+
+class _NotPublic(OSError):
+    """A socket was asked for, to where none may go."""
+
+
+class Client:
+    """Makes requests and says what came of each, never raising.
+
+    The address is checked as a socket is made for it, after the name was resolved: whatever a
+    name says the next moment, no connection goes where none may.
+
+    Args:
+        allowed: networks that may be reached though they are not public.
+        limits: of requests.
+    """
+
+    def __init__(self, allowed: Sequence[Network], limits: Limits) -> None:
+        self._allowed = allowed
+        self._limits = limits
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(self, request: Request) -> Answered | Failure:
+        """Make a request; one whose kept connection the other side had closed is made anew."""
+        try:
+            try:
+                return await self._ask(request)
+            except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+                return await self._ask(request)
+        except Exception as error:
+            return _failure(error)
+
+    async def close(self) -> None:
+        """Drop every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _ask(self, request: Request) -> Answered | Failure:
+        if self._session is None:
+            self._session = self._connect()
+        async with self._session.request(
+            request.method,
+            URL(request.url, encoded=True),
+            data=request.body,
+            headers=request.headers,
+            allow_redirects=False,
+            timeout=self._timeout(request),
+        ) as response:
+            if 200 <= response.status < 300:
+                body = await _read(response)
+                return Answered(response.headers.get("Content-Type"), body)
+            return _refusal(response.status)
+
+    def _connect(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, socket_factory=self._socket),
+            cookie_jar=aiohttp.DummyCookieJar(),  # what one customer sets is no other's
+            headers=_HEADERS,
+            auto_decompress=False,
+        )
+
+    def _socket(self, address: Any) -> socket.socket:
+        family, kind, protocol, _, where = address
+        if not is_reachable(where[0], self._allowed):
+            raise _NotPublic(_NOT_PUBLIC)
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        return made
+
+    def _timeout(self, request: Request) -> aiohttp.ClientTimeout:
+        limits, overrides = self._limits, request.overrides
+        return aiohttp.ClientTimeout(
+            total=limits.total_s,
+            sock_connect=overrides.connect_s or limits.connect_s,
+            sock_read=overrides.read_s or limits.total_s,
+        )
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    body = b""
+    while chunk := await response.content.read(MOST_BYTES + 1 - len(body)):
+        body += chunk
+        if len(body) > MOST_BYTES:
+            response.close()
+            return None
+    return body
+
+
+def _refusal(status: int) -> Failure:
+    if 300 <= status < 400:
+        return Failure(Why.REDIRECT, _HTTP, f"answered {status}; a redirect is not followed")
+    why = Why.SERVER if status >= 500 else Why.CLIENT
+    return Failure(why, _HTTP, f"answered {status}")
+
+
+def _failure(error: Exception) -> Failure:
+    """What an exception means; its words may hold the URL and are not repeated."""
+    match error:
+        case aiohttp.ClientConnectorError(os_error=_NotPublic()):
+            return Failure(Why.REFUSED, _CONNECT, _NOT_PUBLIC)
+        case aiohttp.InvalidURL():
+            return Failure(Why.REFUSED, _HOST, "the host is neither a name nor a whole address")
+        case aiohttp.ClientConnectorDNSError():
+            return Failure(Why.CONNECT, _HOST, "the host's name does not resolve")
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+            return Failure(Why.CONNECT, _TLS, "TLS: no certificate that can be trusted")
+        case aiohttp.ConnectionTimeoutError():
+            return Failure(Why.CONNECT, _CONNECT, "no connection in time")
+        case aiohttp.ClientConnectorError():
+            return Failure(Why.CONNECT, _CONNECT, "no connection")
+        case asyncio.TimeoutError():
+            return Failure(Why.READ, _HTTP, "no answer in time")
+        case aiohttp.ServerDisconnectedError() | OSError() | aiohttp.ClientPayloadError():
+            return Failure(Why.READ, _HTTP, "the connection was broken")
+        case aiohttp.ClientResponseError():
+            return Failure(Why.READ, _PROTOCOL, "what was answered is not HTTP")
+        case _:
+            return Failure(Why.READ, _HTTP, f"the request failed: {type(error).__name__}")

@@ -1,0 +1,300 @@
+"""Webhooks: applications are told of messages and statuses, and what they answer is sent (R28)."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from prometheus_client import Histogram
+from pydantic import ValidationError
+
+from processor.core.addresses import url_problem
+from processor.core.messages import bare_number
+from processor.core.requests import Answered, request_of
+from processor.core.retries import (
+    Failure,
+    RetryRules,
+    Why,
+    asks_fallback,
+    delay_s,
+    may_retry,
+    overrides_of,
+)
+from processor.core.signature import idempotency_token, signed_url
+from processor.endpoints.client import Client
+from processor.endpoints.endpoint import Endpoint, Endpoints
+from processor.errors import RecordError
+from processor.kafka.client import Outgoing
+from processor.kafka.services_topic import ServicesTopic
+from processor.wire import dead_letters, twiml, webhook_deliveries
+from processor.wire.headers import passed_on
+from processor.wire.json_values import reason, refuse_size, to_ms
+from processor.wire.topics import Topics
+from schemas.webhook_delivery import WebhookDelivery
+
+logger = logging.getLogger(__name__)
+
+STAGE = "deliver_webhooks"
+_BAD_SENDER, _BAD_MESSAGE, _TOO_LARGE = 14102, 12200, 11750
+
+
+class Tokens(Protocol):
+    """The accounts' auth tokens, with which requests are signed."""
+
+    async def wait_loaded(self) -> None:
+        """Wait until they are known."""
+        ...
+
+    def token_of(self, account_sid: str) -> str | None:
+        """The token; None where the account has none, or is not known."""
+        ...
+
+
+class NoTokens:
+    """No account has a token: nothing is signed."""
+
+    async def wait_loaded(self) -> None:
+        """Nothing to wait for."""
+
+    def token_of(self, account_sid: str) -> str | None:
+        """None."""
+        return None
+
+
+@dataclass
+class DeliverWebhooks:
+    """What the records of every partition ask for; see ``DeliveryStage``.
+
+    ``counts`` says how often each thing happened: ``delivered``, ``failed.<why>``, ``retried``,
+    ``dead_lettered``, ``refused``, ``circuit_opened``, ``answers``, ``answers_after_opt_out_type``,
+    ``answer_problems.<code>``.
+    """
+
+    topics: Topics
+    services: ServicesTopic
+    tokens: Tokens
+    client: Client
+    endpoints: Endpoints
+    rules: RetryRules
+    counts: Counter[str]
+    request_seconds: Histogram
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    jitter: Callable[[], float] = random.random
+    _said: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def waits_for(self) -> str | None:
+        """Nothing: what is slow is put off."""
+        return None
+
+    async def begin(self) -> None:
+        """The services say whom to tell, the accounts how to sign; see ``DeliveryStage``."""
+        await self.services.wait_loaded()
+        await self.tokens.wait_loaded()
+
+    def work_of(self, record: Any) -> Delivery | Outgoing | None:
+        """The delivery that a record asks for; see ``DeliveryStage``."""
+        try:
+            refuse_size(record.value)
+            delivery = self._delivery_of(record)
+        except (ValidationError, RecordError) as error:
+            self.counts["refused"] += 1
+            why = reason(error) if isinstance(error, ValidationError) else str(error)
+            return self.dead_letter(record, record.value, why)
+        return Delivery(self, record, delivery) if delivery else None
+
+    def _delivery_of(self, record: Any) -> WebhookDelivery | None:
+        if record.topic != self.topics.message_statuses:
+            return webhook_deliveries.read(record.value)
+        status = webhook_deliveries.read_status(record.value)
+        url = status.status_callback
+        if url is None:
+            service = self.services.directory.service_of(
+                status.account_sid, status.messaging_service_sid, status.from_
+            )
+            url = service.status_callback if service else None
+        return None if url is None else webhook_deliveries.callback_of(status, url)
+
+    def dead_letter(self, record: Any, value: bytes | None, why: str) -> Outgoing:
+        """A record put aside, with the reason; sent back, it begins anew."""
+        # A status was read by others too: only what it asks for is sent back.
+        own = value == record.value or record.topic != self.topics.message_statuses
+        headers = dead_letters.headers(
+            record.headers,
+            topic=record.topic if own else self.topics.webhook_retries,
+            partition=record.partition,
+            offset=record.offset,
+            stage=STAGE,
+            reason=why,
+        )
+        logger.warning(
+            "record.refused",
+            extra={"topic": record.topic, "partition": record.partition, "offset": record.offset},
+        )
+        return Outgoing(self.topics.dead_letters, record.key, value, headers)
+
+    def token_of(self, account_sid: str) -> str | None:
+        """The account's token, with a word where it has none."""
+        token = self.tokens.token_of(account_sid)
+        if token is None:
+            self.say_once("webhooks.unsigned", account_sid)
+        return token
+
+    def say_once(self, event: str, account_sid: str) -> None:
+        """Warn of what is so with every delivery of an account."""
+        if (event, account_sid) not in self._said:
+            self._said.add((event, account_sid))
+            logger.warning(event, extra={"account": account_sid})
+
+
+class Delivery:
+    """One record's work: the request, perhaps the fallback, and what follows from both."""
+
+    def __init__(self, stage: DeliverWebhooks, record: Any, delivery: WebhookDelivery) -> None:
+        self._stage = stage
+        self._record = record
+        self._delivery = delivery
+        self._overrides = overrides_of(delivery.url)
+        self.due_ms = to_ms(delivery.not_before) if delivery.not_before else 0
+        self.begun = False
+
+    @property
+    def _endpoint(self) -> Endpoint:
+        return self._stage.endpoints.of(self._delivery.account_sid, self._delivery.url)
+
+    async def wait_for_room(self) -> None:
+        """See ``Work``."""
+        if url_problem(self._delivery.url) is None:
+            await self._endpoint.wait_for_room()
+
+    async def do(self) -> Sequence[Outgoing]:
+        """Tell the application; see ``Work``."""
+        delivery, stage = self._delivery, self._stage
+        told = await self._told(delivery.url, delivery.method, delivery.parameters)
+        if not isinstance(told, Failure):
+            return told
+        if delivery.fallback_url and asks_fallback(
+            told, delivery.attempt, stage.rules, self._overrides
+        ):
+            error = {"ErrorCode": str(told.code), "ErrorUrl": signed_url(delivery.url)}
+            again = await self._told(
+                delivery.fallback_url, delivery.fallback_method, delivery.parameters | error
+            )
+            if not isinstance(again, Failure):
+                return again
+            if again.why is Why.ANSWER:
+                told = again
+        return self._after(told)
+
+    async def _told(
+        self, url: str, method: str, fields: dict[str, str]
+    ) -> Sequence[Outgoing] | Failure:
+        try:
+            told = await self._tell(url, method, fields)
+        except Exception as error:
+            # One application's odd answer must not hold up everybody's.
+            told = Failure(Why.READ, 11200, f"the request failed: {type(error).__name__}")
+        if isinstance(told, Failure):
+            self._stage.counts[f"failed.{told.why}"] += 1
+        return told
+
+    async def _tell(
+        self, url: str, method: str, fields: dict[str, str]
+    ) -> Sequence[Outgoing] | Failure:
+        outcome = await self._ask(url, method, fields)
+        counts = self._stage.counts
+        if isinstance(outcome, Failure):
+            return outcome
+        if not webhook_deliveries.is_inbound(self._delivery):
+            counts["delivered"] += 1
+            return ()
+        if outcome.body is None:
+            answer = twiml.Answer(problems=(_TOO_LARGE,))
+        else:
+            answer = twiml.read(outcome.content_type, outcome.body)
+        for code in answer.problems:
+            self._problem(code)
+        if answer.unusable or outcome.body is None:
+            return Failure(Why.ANSWER, answer.problems[0], "the answer cannot be used")
+        counts["delivered"] += 1
+        return self._sends(answer, url)
+
+    async def _ask(self, url: str, method: str, fields: dict[str, str]) -> Answered | Failure:
+        problem = url_problem(url)
+        if problem is not None:
+            return Failure(Why.REFUSED, 11200, problem)
+        stage, delivery = self._stage, self._delivery
+
+        async def ask() -> Answered | Failure:
+            self.begun = True
+            request = request_of(
+                url,
+                method,
+                fields,
+                token=stage.token_of(delivery.account_sid),
+                repeat_token=idempotency_token(delivery.account_sid, delivery.delivery_id),
+            )
+            with stage.request_seconds.time():
+                return await stage.client.ask(request)
+
+        line = (self._record.key or b"").decode(errors="replace")
+        return await stage.endpoints.of(delivery.account_sid, url).run(line, ask)
+
+    def _after(self, failure: Failure) -> Sequence[Outgoing]:
+        """Another try, or the end."""
+        stage, delivery, record = self._stage, self._delivery, self._record
+        if failure.why is Why.ANSWER:
+            return ()  # it was told
+        if may_retry(failure, delivery.attempt, stage.rules, self._overrides):
+            wait_s = max(
+                delay_s(delivery.attempt, stage.rules, stage.jitter()), self._endpoint.pause_s
+            )
+            again = {
+                "attempt": delivery.attempt + 1,
+                "not_before": stage.clock() + timedelta(seconds=wait_s),
+            }
+            value = webhook_deliveries.write(delivery.model_copy(update=again))
+            stage.counts["retried"] += 1
+            return [Outgoing(stage.topics.webhook_retries, record.key, value, record.headers)]
+        anew = delivery.model_copy(update={"attempt": 1, "not_before": None})
+        stage.counts["dead_lettered"] += 1
+        why = f"{failure.code}: {failure.reason}; attempt {delivery.attempt}"
+        return [stage.dead_letter(record, webhook_deliveries.write(anew), why)]
+
+    def _sends(self, answer: twiml.Answer, url: str) -> Sequence[Outgoing]:
+        """The answer's messages, for the gate to judge like any send."""
+        stage, delivery = self._stage, self._delivery
+        sends = []
+        for index, message in enumerate(answer.messages):
+            directory = stage.services.directory
+            if message.sender is not None and not directory.service_of(
+                delivery.account_sid, None, message.sender
+            ):
+                self._problem(_BAD_SENDER)  # of another account, for all we know
+                continue
+            try:
+                send = webhook_deliveries.send_of(
+                    message, delivery, index=index, url=url, at=stage.clock()
+                )
+            except ValueError:
+                self._problem(_BAD_MESSAGE)
+                continue
+            value = webhook_deliveries.write_send(send)
+            key = bare_number(send.to).encode()
+            headers = passed_on(self._record.headers) or ()
+            sends.append(Outgoing(stage.topics.outbound_messages, key, value, headers))
+        stage.counts["answers"] += len(sends)
+        if sends and "OptOutType" in delivery.parameters:
+            # The recipient got our confirmation; a second answer is what the guide advises against.
+            stage.counts["answers_after_opt_out_type"] += len(sends)
+            stage.say_once("webhooks.answer_after_opt_out_type", delivery.account_sid)
+        return sends
+
+    def _problem(self, code: int) -> None:
+        self._stage.counts[f"answer_problems.{code}"] += 1
+        self._stage.say_once(f"webhooks.answer_problem_{code}", self._delivery.account_sid)

@@ -1,0 +1,135 @@
+"""An application of a customer: a real server that notes what it is told, and answers as asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from processor.config import Settings
+
+TOKEN = "12345"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A request as it came."""
+
+    method: str
+    url: str
+    path: str
+    fields: dict[str, str]
+    headers: dict[str, str]
+
+    @property
+    def message_sid(self) -> str:
+        return self.fields["MessageSid"]
+
+
+Answer = Callable[[Told], Awaitable[web.Response]]
+
+
+async def nothing(told: Told) -> web.Response:
+    return web.Response()
+
+
+@dataclass
+class Application:
+    """Answers each path by its own function, other paths with nothing."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+    port: int = 0
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def at(self, path: str) -> list[Told]:
+        return [one for one in self.told if one.path == path]
+
+    async def handle(self, request: web.Request) -> web.Response:
+        fields = await request.post() if request.method == "POST" else request.query
+        told = Told(
+            request.method,
+            str(request.url),
+            request.path,
+            {name: str(value) for name, value in fields.items()},
+            dict(request.headers),
+        )
+        self.told.append(told)
+        return await self.answers.get(request.path, nothing)(told)
+
+
+@asynccontextmanager
+async def application() -> AsyncIterator[Application]:
+    """A server on a port of its own."""
+    made = Application()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", made.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        made.port = runner.addresses[0][1]
+        yield made
+    finally:
+        await runner.cleanup()
+
+
+def status(code: int) -> Answer:
+    """Answers with a status, and a page."""
+
+    async def answer(told: Told) -> web.Response:
+        return web.Response(status=code, text="sorry", headers={"Location": "/elsewhere"})
+
+    return answer
+
+
+def twiml(text: str) -> Answer:
+    """Answers with TwiML."""
+
+    async def answer(told: Told) -> web.Response:
+        return web.Response(text=text, content_type="text/xml")
+
+    return answer
+
+
+class Hanging:
+    """Answers nothing until it is released."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+        self.hangs = 0
+
+    async def __call__(self, told: Told) -> web.Response:
+        self.hangs += 1
+        await self.released.wait()
+        return web.Response()
+
+
+class OneToken:
+    """Every account has the same token."""
+
+    async def wait_loaded(self) -> None:
+        """It is known from the start."""
+
+    def token_of(self, account_sid: str) -> str | None:
+        return TOKEN
+
+
+def allowing(settings: Settings, *roles: str, **changes: object) -> Settings:
+    """An installation whose webhooks may go to this machine, and are tried again soon."""
+    return Settings.model_validate(
+        settings.model_dump()
+        | {
+            "roles": roles or ("match", "gate", "webhooks"),
+            "webhook_allow_networks": "127.0.0.0/8",
+            "webhook_first_delay_s": 0.05,
+            "webhook_longest_delay_s": 0.2,
+        }
+        | changes
+    )

@@ -1,0 +1,105 @@
+"""The workers: real processes, each in a slot with its own way to the servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.local import stack
+from processor.config import Settings
+from tests.chaos.servers import Slot
+
+_ENDS_S = 60.0  # a worker that was asked to end
+
+
+class Fleet:
+    """Starts workers and brings back those that end.
+
+    Args:
+        slots: where workers can be.
+        settings: of the installation; each worker has its own addresses of the servers.
+        logs: directory of what workers say.
+    """
+
+    def __init__(self, slots: Sequence[Slot], settings: Settings, logs: Path) -> None:
+        self._slots = slots
+        self._settings = settings
+        self._logs = logs
+        self._running: dict[int, asyncio.subprocess.Process] = {}
+        self.ended_by_themselves: list[str] = []
+
+    def running(self, chance: float) -> Slot:
+        """One of the slots that have a worker."""
+        numbers = sorted(self._running)
+        return self._slots[numbers[int(chance * len(numbers))]]
+
+    @property
+    def count(self) -> int:
+        """How many workers there are."""
+        return len(self._running)
+
+    async def start(self) -> None:
+        """Start a worker in the first free slot."""
+        slot = next(slot for slot in self._slots if slot.number not in self._running)
+        command = [*slot.clock.command, sys.executable, "-m", "processor", "worker"]
+        with (self._logs / f"worker{slot.number}.log").open("ab") as log:
+            self._running[slot.number] = await asyncio.create_subprocess_exec(
+                *stack.tied_to_this_process("KILL", command),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | self._environment(slot),
+            )
+
+    def _environment(self, slot: Slot) -> dict[str, str]:
+        settings = self._settings
+        return {
+            "OPTOUT_KAFKA_BOOTSTRAP": f"127.0.0.1:{slot.kafka.port}",
+            "OPTOUT_REDIS_URL": f"redis://127.0.0.1:{slot.redis.port}/0",
+            "OPTOUT_REDIS_TIMEOUT_S": str(settings.redis_timeout_s),
+            "OPTOUT_REDIS_MIN_REPLICAS": str(settings.redis_min_replicas),
+            "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
+            "OPTOUT_PARTITIONS": str(settings.partitions),
+            "OPTOUT_SESSION_TIMEOUT_S": str(settings.session_timeout_s),
+        }
+
+    async def end(self, slot: Slot, sign: signal.Signals) -> None:
+        """Have a worker end, and wait until it has."""
+        process = self._running.pop(slot.number)
+        if process.returncode is None:
+            process.send_signal(sign)
+        try:
+            await asyncio.wait_for(process.wait(), _ENDS_S)
+        except TimeoutError:
+            self.ended_by_themselves.append(f"slot {slot.number}: deaf to {sign.name}, killed")
+            process.kill()
+            await process.wait()
+            return
+        if sign == signal.SIGTERM and process.returncode not in (0, -signal.SIGTERM):
+            self.ended_by_themselves.append(f"slot {slot.number}: SIGTERM: {process.returncode}")
+
+    def send(self, slot: Slot, sign: signal.Signals) -> None:
+        """Freeze a worker, or wake it."""
+        process = self._running.get(slot.number)
+        if process and process.returncode is None:
+            process.send_signal(sign)
+
+    async def keep(self) -> None:
+        """Start those anew that ended by themselves, as an orchestrator would."""
+        while True:
+            await asyncio.sleep(0.5)
+            for number, process in list(self._running.items()):
+                if process.returncode is not None:
+                    self.ended_by_themselves.append(f"slot {number}: {process.returncode}")
+                    del self._running[number]
+                    await self.start()
+
+    async def stop(self) -> None:
+        """End all in good order."""
+        await asyncio.gather(
+            *(self.end(self._slots[number], signal.SIGTERM) for number in list(self._running))
+        )

@@ -1,0 +1,115 @@
+"""Constant load: recipients who text, an application that sends, operators who command."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Coroutine
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from processor.config import Settings
+from processor.kafka.client import Writer, writer
+from tests.chaos.traffic import Traffic, Written
+from tests.chaos.watch import Watch
+
+_TICK_S = 0.05
+_COMMANDS = 0.02  # for each inbound message
+_REDELIVERIES = 0.01
+_REDELIVERED_AFTER_S = (0.0, 15.0)
+_AT_ONCE = 0.5  # of the blocks that become visible are met with a send at once
+_BEHIND_S = 2.0  # of load that an outage kept back and that is made up for
+
+
+class Load:
+    """Writes at a constant rate until stopped.
+
+    Args:
+        settings: of the installation, with an address of the broker that is never cut.
+        traffic: what is written.
+        rate: inbound messages a second, and sends.
+        seed: of what else is random.
+    """
+
+    def __init__(self, settings: Settings, traffic: Traffic, *, rate: int, seed: int) -> None:
+        self._settings = settings
+        self._traffic = traffic
+        self._rate = rate
+        self._random = random.Random(f"load {seed}")
+        self._stop = asyncio.Event()
+        self._open: set[asyncio.Task[None]] = set()
+        self._out: Writer | None = None
+        self.watch = Watch(settings, self._send_at_once)
+        self.written: dict[str, Written] = {}
+        self.redelivered = 0
+        self.unknown = 0  # records that may have been written, or not
+
+    def stop(self) -> None:
+        """Write no more."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Write until stopped, and until all that was handed over is written."""
+        async with writer(
+            self._settings, enable_idempotence=True, request_timeout_ms=120_000
+        ) as out:
+            self._out = out
+            done, last = 0.0, time.monotonic()
+            while not self._stop.is_set():
+                await asyncio.sleep(_TICK_S)
+                now = time.monotonic()
+                done, last = done + self._rate * min(now - last, _BEHIND_S), now
+                for _ in range(int(done)):
+                    await self._round()
+                done -= int(done)
+            self._out = None
+            while self._open:
+                await asyncio.wait(self._open)
+
+    async def _round(self) -> None:
+        await self._write(self._traffic.text())
+        await self._write(self._traffic.send(self.watch.marks))
+        if self._random.random() < _COMMANDS:
+            await self._write(self._traffic.command())
+        if self._random.random() < _REDELIVERIES:
+            self._start(self._redeliver())
+
+    def _send_at_once(self, recipient: str) -> None:
+        if self._out and self._random.random() < _AT_ONCE:
+            self._start(self._write(self._traffic.send(self.watch.marks, recipient)))
+
+    async def _redeliver(self) -> None:
+        """A carrier delivers a STOP again, after the recipient came back (R22)."""
+        stop, start = self._traffic.conversation("STOP", "START")
+        await self._write(stop)
+        await self._write(start)
+        await asyncio.sleep(self._random.uniform(*_REDELIVERED_AFTER_S))
+        if self._out:
+            await self._write(stop, again=True)
+            self.redelivered += 1
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _write(self, one: Written, *, again: bool = False) -> None:
+        assert self._out
+        try:
+            fate = await self._out.send(one.record)
+        except KafkaError:
+            self.unknown += 1
+            return
+        self._start(self._settle(fate, one, again))
+
+    async def _settle(self, fate: Awaitable[Any], one: Written, again: bool) -> None:
+        try:
+            await fate
+        except KafkaError:
+            self.unknown += 1
+            return
+        if not again:
+            self.written[one.id] = one
+            self.watch.written(one)

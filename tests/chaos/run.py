@@ -1,0 +1,176 @@
+"""One chaos run, from the first server to the last check."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from processor.audit import audit
+from processor.config import Settings
+from processor.errors import BrokerUnavailable
+from processor.kafka import topic_admin
+from processor.wire.topics import Topics
+from tests.chaos.clock import libfaketime
+from tests.chaos.faults import STEPS_S, Faults, Suffered
+from tests.chaos.fleet import Fleet
+from tests.chaos.load import Load
+from tests.chaos.model import deviations
+from tests.chaos.plan import make_plan
+from tests.chaos.servers import Servers, servers
+from tests.chaos.traffic import Traffic
+from tests.chaos.watch import Stall
+from tests.installation import Installation, until
+
+_WARM_UP_S = 3.0
+_LONGEST_S = 8.0  # of a fault, in a run of every kind once
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is told."""
+
+    seed: int
+    seconds: float | None  # None: every kind of fault once
+    rate: int = 200
+    workers: int = 2
+    partitions: int = 6
+    min_replicas: int = 0
+    longest_s: float = _LONGEST_S
+    drain_s: float = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run found."""
+
+    options: Options
+    took_s: float
+    suffered: Suffered
+    written: int
+    unknown: int  # whether they were written
+    redelivered: int
+    counts: Mapping[str, int]  # of the audit
+    compared: int
+    violations: Mapping[str, Sequence[str]]  # kind to each
+    ended_by_themselves: Sequence[str]
+    stalls: Sequence[Stall]
+
+    @property
+    def longest_stall_s(self) -> float:
+        """No verdict or no reply in a partition, though there was work."""
+        return max((stall.ended - stall.began for stall in self.stalls), default=0)
+
+    @property
+    def longest_stall_outside_s(self) -> float:
+        """The same, times not counted in which the broker or Redis was down."""
+        outages = self.suffered.outages
+        return max((stall.outside(outages) for stall in self.stalls), default=0)
+
+
+async def run(options: Options, directory: Path, say: Callable[[str], None]) -> Outcome:
+    """Bring servers and workers up, write, harm, let all drain, and check."""
+    async with servers(directory) as made:
+        settings = _settings(options, made)
+        await topic_admin.create(settings)
+        fleet = Fleet(made.slots, settings, directory)
+        faults = Faults(made, fleet, session_timeout_s=settings.session_timeout_s, say=say)
+        traffic = Traffic(options.seed, Topics.under(settings.topic_prefix))
+        load = Load(settings, traffic, rate=options.rate, seed=options.seed)
+        began = time.monotonic()
+        async with _beside(load.watch.follow()):
+            try:
+                for _ in range(options.workers):
+                    await fleet.start()
+                async with _beside(fleet.keep()):
+                    await _under_faults(options, Installation(settings), load, faults, say)
+                    took_s = time.monotonic() - began
+            finally:
+                await fleet.stop()
+        say("checking")
+        # Redis may be another one now; and what a worker with a stepped clock wrote has its time.
+        skew_ms = 1000 * (1 + max(map(abs, STEPS_S)) if libfaketime() else 1)
+        report = await audit(_settings(options, made), skew_ms=skew_ms)
+        wrong, compared = await deviations(settings, load.written)
+    violations: dict[str, list[str]] = {"model": wrong} if wrong else {}
+    for one in report.violations:
+        violations.setdefault(one.kind, []).append(f"{one.where}: {one.what}")
+    return Outcome(
+        options,
+        took_s,
+        faults.suffered,
+        len(load.written),
+        load.unknown,
+        load.redelivered,
+        report.counts,
+        compared,
+        violations,
+        fleet.ended_by_themselves,
+        load.watch.stalls,
+    )
+
+
+def _settings(options: Options, made: Servers) -> Settings:
+    """Of the installation, by ways that are never cut."""
+    return Settings(
+        kafka_bootstrap=made.broker.address,
+        redis_url=f"redis://{made.master.server.address}/0",
+        redis_timeout_s=2,
+        redis_min_replicas=options.min_replicas,
+        topic_prefix="chaos.",
+        partitions=options.partitions,
+        session_timeout_s=3,
+    )
+
+
+async def _under_faults(
+    options: Options,
+    at: Installation,
+    load: Load,
+    faults: Faults,
+    say: Callable[[str], None],
+) -> None:
+    """Write all the while; then wait until everything written was worked through."""
+    plan = make_plan(options.seed, longest_s=options.longest_s, seconds=options.seconds)
+    writing = asyncio.create_task(load.run())
+    await until(lambda: _answered(load), "first answers")
+    async with _beside(_progress(load, say)):
+        await asyncio.sleep(_WARM_UP_S)
+        await faults.run(plan, options.seconds)
+        say("no more faults; waiting until all is answered")
+        load.stop()
+        await writing
+        await until(lambda: _through(at), "workers without a lag", options.drain_s)
+
+
+async def _answered(load: Load) -> bool:
+    return bool(load.watch.seen)
+
+
+async def _through(at: Installation) -> bool:
+    with contextlib.suppress(BrokerUnavailable):
+        return await at.lag("match") + await at.lag("gate") == 0
+    return False
+
+
+async def _progress(load: Load, say: Callable[[str], None]) -> None:
+    while True:
+        await asyncio.sleep(10)
+        seen = sum(load.watch.seen.values())
+        say(f"{len(load.written):,} written, {seen:,} put out, {load.watch.waiting:,} waiting")
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Work that goes on until the block ends."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

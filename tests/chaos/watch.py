@@ -1,0 +1,143 @@
+"""Follows what comes of the load while it runs: what is answered, and how long nothing was."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from processor.config import Settings
+from processor.core.partitions import partition_of
+from processor.errors import BrokerUnavailable
+from processor.kafka.client import reader
+from processor.wire.topics import Topics
+from tests.chaos.traffic import Written
+
+_NOTED_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A time in which a partition had work that was written, and none of it was answered."""
+
+    what: str  # "verdict" or "reply"
+    partition: int
+    began: float  # monotonic seconds
+    ended: float
+
+    def outside(self, outages: Sequence[tuple[float, float]]) -> float:
+        """How many of its seconds lie in no outage."""
+        left, at = self.ended - self.began, self.began
+        for begin, end in sorted(outages):
+            begin, end = max(begin, at), min(end, self.ended)
+            if end > begin:
+                left -= end - begin
+                at = end
+        return left
+
+
+class Waiting:
+    """What one partition still has to answer, of one kind."""
+
+    def __init__(self, what: str, partition: int) -> None:
+        self._what, self._partition = what, partition
+        self._written: dict[str, float] = {}
+        self._early: set[str] = set()  # answered before the broker said that it was written
+        self._progressed_at = 0.0
+        self.stalls: list[Stall] = []
+
+    def __len__(self) -> int:
+        """How much."""
+        return len(self._written)
+
+    def add(self, one: str) -> None:
+        """It was written."""
+        if one in self._early:
+            self._early.discard(one)
+        else:
+            self._written[one] = time.monotonic()
+
+    def done(self, one: str) -> None:
+        """It was answered."""
+        now = time.monotonic()
+        if self._written:
+            began = max(self._progressed_at, next(iter(self._written.values())))
+            if now - began > _NOTED_S:
+                self.stalls.append(Stall(self._what, self._partition, began, now))
+        self._progressed_at = now
+        if self._written.pop(one, None) is None:
+            self._early.add(one)
+
+
+class Watch:
+    """Reads what the workers put out.
+
+    Args:
+        settings: of the installation, with an address of the broker that is never cut.
+        confirmed: called with a recipient whenever a block of theirs has become visible.
+    """
+
+    def __init__(self, settings: Settings, confirmed: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._topics = Topics.under(settings.topic_prefix)
+        self._confirmed = confirmed
+        partitions = range(settings.partitions)
+        self._replies = [Waiting("reply", partition) for partition in partitions]
+        self._verdicts = [Waiting("verdict", partition) for partition in partitions]
+        self.marks: dict[str, bytes] = {}  # recipient to the mark of the last change seen
+        self.seen: Counter[str] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """How many keywords and sends are not answered yet."""
+        return sum(map(len, (*self._replies, *self._verdicts)))
+
+    @property
+    def stalls(self) -> list[Stall]:
+        """Those longer than a second."""
+        return [stall for one in (*self._replies, *self._verdicts) for stall in one.stalls]
+
+    def written(self, one: Written) -> None:
+        """Expect an answer to what was written."""
+        partition = partition_of(one.record.key or b"", self._settings.partitions)
+        if one.record.topic == self._topics.outbound_messages:
+            self._verdicts[partition].add(one.id)
+        elif one.kind:
+            self._replies[partition].add(one.id)
+
+    async def follow(self) -> None:
+        """Read until cancelled, through every outage."""
+        topics = self._topics
+        put_out = [
+            topics.opt_out_notifications,
+            topics.allowed_sends,
+            topics.message_statuses,
+            topics.block_changes,
+        ]
+        async with reader(self._settings, put_out, at_end=True) as consumer:
+            while True:
+                try:
+                    found = await consumer.getmany(timeout_ms=200)
+                except BrokerUnavailable:
+                    await asyncio.sleep(0.1)
+                    continue
+                for tp, records in found.items():
+                    self.seen[tp.topic] += len(records)
+                    for record in records:
+                        self._take(record)
+
+    def _take(self, record: Any) -> None:
+        fields, topics = orjson.loads(record.value), self._topics
+        if record.topic == topics.block_changes:
+            self.marks[fields["recipient"]] = fields["mark"].encode()
+            if fields["blocked"]:
+                self._confirmed(fields["recipient"])
+        elif record.topic == topics.opt_out_notifications:
+            self._replies[record.partition].done(fields["message_sid"])
+        else:
+            self._verdicts[record.partition].done(fields["message_sid"])

@@ -1,0 +1,201 @@
+"""Redis goes on without its last writes: it is told by the marks, and mended from `block-list`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from redis.asyncio import Redis
+
+from deploy.local import stack
+from processor.app import Runtime
+from processor.cli.blocks import differences
+from processor.config import Role, Settings
+from processor.kafka import topic_admin
+from tests.crash.switch import Switch, switch
+from tests.installation import Installation, by_sid, running, until
+from tests.integration.test_flow import a_send, a_text
+
+pytestmark = pytest.mark.crash
+
+EARLY = [f"+1555000{number:04d}" for number in range(30)]
+LATE = [f"+1555001{number:04d}" for number in range(30)]  # the writes that are lost
+OTHERS = [f"+1555002{number:04d}" for number in range(30)]
+
+
+class Pair(NamedTuple):
+    """A master, its replica, and the two wires that can be cut."""
+
+    settings: Settings
+    replica: stack.Server
+    clients: Switch
+    replication: Switch
+
+    async def follows(self) -> bool:
+        """Whether the replica has all that the master has."""
+        async with (
+            Redis(port=self.replica.port) as replica,
+            Redis(port=self.replication.target or 0) as master,
+        ):
+            mine, its = await replica.info("replication"), await master.info("replication")
+        up = mine["master_link_status"] == "up"
+        return bool(up and mine["slave_repl_offset"] == its["master_repl_offset"])
+
+    async def fail_over(self) -> None:
+        """The master is gone; the replica takes its place."""
+        self.clients.lead_to(self.replica.port)  # still a replica: it must not be judged by
+        async with Redis(port=self.replica.port) as replica:
+            await replica.replicaof("NO", "ONE")
+
+
+@pytest.fixture
+async def pair(settings: Settings, tmp_path: Path) -> AsyncIterator[Pair]:
+    (tmp_path / "replica").mkdir()
+    with stack.valkey(tmp_path) as master, stack.valkey(tmp_path / "replica") as replica:
+        async with switch(master.port) as clients, switch(master.port) as replication:
+            async with Redis(port=replica.port) as told:
+                await told.replicaof("127.0.0.1", replication.port)
+                await told.config_set("repl-timeout", 5)
+            made = Pair(
+                settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{clients.port}/0"}),
+                replica,
+                clients,
+                replication,
+            )
+            await until(made.follows, "replica")
+            yield made
+
+
+def only(settings: Settings, role: Role) -> Settings:
+    return settings.model_copy(update={"roles": (role,)})
+
+
+async def stop(at: Installation, people: list[str], confirmed: int) -> None:
+    """Have people text STOP, and their confirmations visible."""
+    await at.texts(*(a_text(f"M{one[1:]}", "stop", **{"from": one}) for one in people))
+    await at.wait_for(at.topics.reply_sends, confirmed)
+
+
+async def assert_no_leak(at: Installation, name: str, blocked: list[str]) -> None:
+    """Send to everybody: the blocked fail, the others get it; Redis is what the topic says."""
+    people = EARLY + LATE + OTHERS
+    await at.sends(*(a_send(f"{name}{one[1:]}", to=one) for one in people))
+    await until(lambda: judged(at), "gate without a lag")
+    mine = [
+        [value for value in await at.values(topic) if value["message_sid"].startswith(name)]
+        for topic in (at.topics.allowed_sends, at.topics.message_statuses)
+    ]
+    assert len(by_sid([*mine[0], *mine[1]])) == len(people)
+    assert {one["to"] for one in mine[1]} == set(blocked)
+    partitions = range(at.settings.partitions)
+    assert [await differences(at.settings, one) for one in partitions] == [set()] * len(partitions)
+
+
+async def judged(at: Installation) -> bool:
+    return await at.lag("gate") == 0
+
+
+async def test_r25_a_failover_that_lost_writes_is_mended(pair: Pair) -> None:
+    at = Installation(pair.settings)
+    async with running(pair.settings):
+        await stop(at, EARLY, len(EARLY))
+        await until(pair.follows, "replica")
+        pair.replication.lead_to(None)
+        await stop(at, LATE, len(EARLY + LATE))
+        await pair.fail_over()
+        await assert_no_leak(at, "S", EARLY + LATE)
+
+
+async def test_r25_a_gate_that_starts_during_such_a_failover_leaks_nothing(pair: Pair) -> None:
+    at = Installation(pair.settings)
+    async with running(only(pair.settings, "match")):
+        await stop(at, EARLY, len(EARLY))
+        await until(pair.follows, "replica")
+        pair.replication.lead_to(None)
+        await stop(at, LATE, len(EARLY + LATE))
+    await pair.fail_over()
+    await at.sends(*(a_send(f"W{one[1:]}", to=one) for one in LATE))
+    async with running(only(pair.settings, "gate")) as gate:
+        # It has no memory of a mark, and nobody mends the list.
+        await until(lambda: waits(gate), "gate that waits")
+        assert await at.values(at.topics.allowed_sends) == []
+        async with running(only(pair.settings, "match")):
+            await assert_no_leak(at, "S", EARLY + LATE)
+    allowed = await at.values(at.topics.allowed_sends)
+    assert {send["to"] for send in allowed} == set(OTHERS)
+
+
+async def waits(gate: Runtime) -> bool:
+    """Whether every lane that was given a send waits for the list."""
+    found = [state.doing for state in gate.states()["gate"]]
+    return len(found) == 4 and all("lost writes" in doing for doing in found)
+
+
+async def test_r25_an_old_snapshot_is_mended(settings: Settings, tmp_path: Path) -> None:
+    with stack.valkey(tmp_path) as server:
+        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
+        at = Installation(mine)
+        async with running(mine):
+            await stop(at, EARLY, len(EARLY))
+            async with Redis(port=server.port) as redis:
+                await redis.save()
+            await stop(at, LATE, len(EARLY + LATE))
+            server.kill()
+            server.start()
+            async with Redis(port=server.port) as redis:
+                assert await redis.dbsize() > 0
+            await assert_no_leak(at, "S", EARLY + LATE)
+
+
+async def test_r25_a_stop_is_not_confirmed_until_a_replica_has_it(pair: Pair) -> None:
+    careful = pair.settings.model_copy(update={"redis_min_replicas": 1, "redis_timeout_s": 1.0})
+    at = Installation(careful)
+    master = pair.replication.target
+    async with running(careful) as worker:
+        await stop(at, EARLY, len(EARLY))
+        pair.replication.lead_to(None)
+        await at.texts(*(a_text(f"M{one[1:]}", "stop", **{"from": one}) for one in LATE))
+
+        async def says_so() -> bool:
+            return any("0 of 1 replicas" in why for why in worker.unready())
+
+        await until(says_so, "worker that says what it waits for")
+        assert len(await at.values(at.topics.reply_sends)) == len(EARLY)
+        pair.replication.lead_to(master)
+        await at.wait_for(at.topics.reply_sends, len(EARLY + LATE))
+    # What is confirmed is on the replica: nothing is left to be mended.
+    pair.replication.lead_to(None)
+    await pair.fail_over()
+    async with running(only(pair.settings, "gate")):
+        await assert_no_leak(at, "S", EARLY + LATE)
+
+
+async def test_a_topic_created_anew_over_old_redis_data_is_a_lost_list(settings: Settings) -> None:
+    at = Installation(settings)
+    async with running(only(settings, "match")):
+        await stop(at, EARLY, len(EARLY))
+    admin = AIOKafkaAdminClient(**settings.kafka())
+    await admin.start()
+    await admin.delete_topics([at.topics.block_list])
+    await admin.close()
+
+    async def created() -> bool:
+        return at.topics.block_list in await topic_admin.create(settings)
+
+    await until(created, "topic of the same name")
+    await at.sends(*(a_send(f"W{one[1:]}", to=one) for one in OTHERS))
+    async with running(only(settings, "gate")) as gate:
+
+        async def waits_for_the_owner() -> bool:
+            found = [state.doing for state in gate.states()["gate"]]
+            return len(found) == 4 and all("not whole" in doing for doing in found)
+
+        await until(waits_for_the_owner, "gate that waits")
+        assert await at.values(at.topics.allowed_sends) == []
+        async with running(only(settings, "match")):
+            await until(lambda: judged(at), "gate without a lag")
+            await stop(at, LATE, len(EARLY + LATE))
+            await assert_no_leak(at, "S", LATE)  # the topic is the truth: it knows of no others

@@ -1,0 +1,112 @@
+"""A gate dies, or freezes, at a step of the lane: each send has its one right verdict."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+import pytest
+
+from processor.config import Settings
+from processor.core.blocks import Mark
+from tests.crash.test_killed_between_write_and_commit import killed, worker
+from tests.crash.test_woken_zombies import frozen
+from tests.installation import Installation, by_sid, running, until
+from tests.integration.test_flow import a_send, a_text
+
+pytestmark = pytest.mark.crash
+
+BLOCKED = [f"+1555000{number:04d}" for number in range(20)]
+OTHERS = [f"+1555001{number:04d}" for number in range(20)]
+KILLS: dict[str, Sequence[str]] = {
+    "before the batch": ["process"],
+    "before the transaction": ["begin"],
+    "with the offsets sent": ["emit"],
+    "after emit, before the last look": ["last_look"],
+    "after the last look, before the commit": ["commit"],
+    "with the commit sent and not answered": ["committing"],
+    "after the commit": ["committed_batch"],
+    "twice between emit and commit": ["last_look", "commit"],
+    "while taking the partition": ["assigned", "claim", "producer", "committed", "recover"],
+}
+
+
+async def blocked(at: Installation) -> None:
+    """Have all of ``BLOCKED`` on the list, their confirmations visible."""
+    async with running(at.settings.model_copy(update={"roles": ("match",)})):
+        await at.texts(*(a_text(f"M{one[1:]}", "stop", **{"from": one}) for one in BLOCKED))
+        await at.wait_for(at.topics.reply_sends, len(BLOCKED))
+
+
+async def judged(at: Installation) -> None:
+    """Have a gate that lives take over, until nothing is left to judge."""
+    async with running(at.settings.model_copy(update={"roles": ("gate",)})):
+        await until(lambda: through(at), "gate without a lag")
+
+
+async def through(at: Installation) -> bool:
+    return await at.lag("gate") == 0
+
+
+@pytest.mark.parametrize("steps", KILLS.values(), ids=KILLS)
+async def test_a_killed_gate_judges_each_send_once(
+    settings: Settings, steps: Sequence[str]
+) -> None:
+    at = Installation(settings)
+    await blocked(at)
+    await at.sends(*(a_send(f"S{one[1:]}", to=one) for one in BLOCKED + OTHERS))
+    for step in steps:
+        await killed(settings, step, role="gate")
+    await judged(at)
+    allowed = by_sid(await at.values(at.topics.allowed_sends))
+    failed = by_sid(await at.values(at.topics.message_statuses))
+    assert {send["to"] for send in allowed.values()} == set(OTHERS)
+    assert {status["to"] for status in failed.values()} == set(BLOCKED)
+    assert (len(allowed), len(failed)) == (len(OTHERS), len(BLOCKED))
+
+
+async def test_r25_a_stop_confirmed_while_the_gate_sleeps_before_its_last_look_is_seen(
+    settings: Settings,
+) -> None:
+    patient = settings.model_copy(update={"session_timeout_s": 60.0})  # it owns its lane all along
+    at = Installation(patient)
+    async with running(patient.model_copy(update={"roles": ("match",)})):
+        await at.sends(a_send("S1"))
+        async with worker(patient, "last_look", "SIGSTOP", role="gate") as gate:
+            await until(lambda: frozen(gate.pid), "frozen gate")
+            await at.texts(a_text("M1", "stop"))
+            await at.wait_for(at.topics.reply_sends, 1)
+            gate.send_signal(signal.SIGCONT)
+            [failed] = await at.wait_for(at.topics.message_statuses, 1)
+            assert failed["message_sid"] == "S1"
+            assert await at.values(at.topics.allowed_sends) == []
+
+
+@pytest.mark.parametrize("step", ["producer", "process", "last_look", "commit"])
+async def test_a_zombie_gate_that_wakes_lets_nothing_through(settings: Settings, step: str) -> None:
+    at = Installation(settings)
+    await at.sends(a_send("S1"))
+    async with (
+        running(settings.model_copy(update={"roles": ("match",)})),
+        worker(settings, step, "SIGSTOP", role="gate") as zombie,
+    ):
+        await until(lambda: frozen(zombie.pid), "frozen gate")
+        await at.texts(a_text("M1", "stop"))
+        await at.wait_for(at.topics.reply_sends, 1)
+        async with running(settings.model_copy(update={"roles": ("gate",)})):
+            [failed] = await at.wait_for(at.topics.message_statuses, 1)
+            zombie.send_signal(signal.SIGCONT)
+            await at.sends(a_send("S2"))
+            await at.wait_for(at.topics.message_statuses, 2)
+        # What is left is the woken one's, which must have found its place.
+        await at.sends(a_send("S3"))
+        await at.wait_for(at.topics.message_statuses, 3)
+        assert zombie.returncode is None
+    assert failed["message_sid"] == "S1"
+    assert await at.values(at.topics.allowed_sends) == []
+    marks = [
+        Mark.parse(dict(record.headers)["mark"].decode())
+        for record in await at.records(at.topics.message_statuses)
+    ]
+    assert len(marks) == 3
+    assert marks == sorted(marks)

@@ -1,0 +1,115 @@
+"""A rebalance where nobody died waits for nothing that is not sure to come.
+
+Every deadline of the lanes is put off far behind the test's: what ends here ends by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from deploy.local import stack
+from processor.app import Runtime
+from processor.config import Role, Settings
+from processor.kafka import lane, lanes
+from tests.installation import Installation, by_sid, running, until
+from tests.integration.test_flow import a_send, a_text
+
+pytestmark = pytest.mark.crash
+
+PEOPLE = [f"+1555000{number:04d}" for number in range(20)]
+LONG_S = 120.0
+REDIS_S = 60.0  # the longest that can be set
+DEADLINE_S = 40.0  # less than that
+
+
+@pytest.fixture(autouse=True)
+def _no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "_COMMIT_S", LONG_S)
+    monkeypatch.setattr(lanes, "_LET_GO_S", LONG_S)
+
+
+async def shared(*runtimes: Runtime) -> None:
+    """Wait until each worker has some of every group's partitions, and each partition one owner."""
+
+    async def is_shared() -> bool:
+        for role in runtimes[0].lanes:
+            owned = [[state.partition for state in one.states()[role]] for one in runtimes]
+            partitions = list(range(runtimes[0].settings.partitions))
+            if not all(owned) or sorted(chain(*owned)) != partitions:
+                return False
+        return True
+
+    await until(is_shared, "shared partitions", DEADLINE_S)
+
+
+async def ready(*runtimes: Runtime) -> None:
+    async def is_ready() -> bool:
+        return not any(one.unready() for one in runtimes)
+
+    await until(is_ready, "ready worker")
+
+
+async def test_a_rebalance_does_not_wait_for_records(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "_POLL_MS", 1000 * round(LONG_S))
+    at = Installation(settings)
+    async with running(settings) as first:
+        await ready(first)
+        async with running(settings) as second:
+            await shared(first, second)
+            await at.texts(a_text("M1", "stop"))
+            await at.wait_for(at.topics.reply_sends, 1)
+        await shared(first)
+
+
+@pytest.mark.parametrize(("role", "step"), [("match", "process"), ("gate", "last_look")])
+async def test_a_rebalance_does_not_wait_for_redis(
+    settings: Settings, tmp_path: Path, role: Role, step: str
+) -> None:
+    armed, paused = asyncio.Event(), asyncio.Event()
+
+    def pause(reached: str) -> None:
+        if armed.is_set() and reached == step:
+            server.process.send_signal(signal.SIGSTOP)
+            paused.set()
+
+    with stack.valkey(tmp_path) as server:
+        given = {"redis_url": f"redis://{server.address}/0", "redis_timeout_s": REDIS_S}
+        mine = settings.model_copy(update={**given, "roles": (role,)})
+        others = mine.model_copy(update={"roles": tuple({"match", "gate"} - {role})})
+        at = Installation(mine)
+        texts = [a_text(f"M{one[1:]}", "stop", **{"from": one}) for one in PEOPLE]
+        async with running(others), running(mine, pause) as first:
+            try:
+                async with asyncio.timeout(DEADLINE_S):
+                    async with running(mine) as second:
+                        await shared(first, second)
+                        await ready(first, second)
+                        armed.set()
+                        await at.texts(*texts)
+                        await at.sends(*(a_send(f"S{one[1:]}", to=one) for one in PEOPLE))
+                        await paused.wait()
+                    # The second has left while nothing answers, and the first let go and took all.
+                    await shared(first)
+            finally:
+                armed.clear()
+                server.process.send_signal(signal.SIGCONT)
+            await at.wait_for(at.topics.reply_sends, len(PEOPLE))
+            await at.sends(*(a_send(f"T{one[1:]}", to=one) for one in PEOPLE))
+            await at.wait_for(at.topics.message_statuses, len(PEOPLE))
+
+            async def judged() -> bool:
+                return await at.lag("gate") == 0
+
+            await until(judged, "gate without a lag")
+        verdicts = [
+            *await at.values(at.topics.allowed_sends),
+            *await at.values(at.topics.message_statuses),
+        ]
+        assert len(by_sid(verdicts)) == 2 * len(PEOPLE)

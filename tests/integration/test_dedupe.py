@@ -1,0 +1,71 @@
+"""R22: what was handled is not handled again, whoever reads it; and epochs only grow."""
+
+from __future__ import annotations
+
+import time
+
+from redis.asyncio import Redis
+
+from processor.app import Runtime
+from processor.config import Settings
+from processor.core.blocks import Mark
+from tests.builders import RECIPIENT, command_record
+from tests.installation import Installation, by_sid, running, until
+from tests.integration.test_flow import a_send, a_text
+
+DAY_MS = 24 * 3_600_000
+
+
+async def through(at: Installation) -> bool:
+    return await at.lag("match") == 0
+
+
+async def test_r22_another_worker_knows_what_the_last_one_handled(settings: Settings) -> None:
+    at = Installation(settings)
+    only = settings.model_copy(update={"roles": ("match",)})
+    start, stop = a_text("M1", "start"), a_text("M2", "stop")
+    command = command_record(command_id="C1", recipient="+15550000001")
+    for _ in range(3):  # each time another worker
+        async with running(only):
+            await at.texts(start, stop, start)
+            await at.write(at.topics.consent_commands, command)
+            await until(lambda: through(at), "worker without a lag")
+            # And two workers that share the partitions, one of which goes.
+            async with running(only):
+                await at.texts(start)
+                await until(lambda: through(at), "workers without a lag")
+    notifications = by_sid(await at.values(at.topics.opt_out_notifications))
+    assert set(notifications) == {"M1", "M2"}
+    changes = await at.values(at.topics.block_changes)
+    assert sorted(change["cause"]["id"] for change in changes) == ["C1", "M2"]
+    async with running(settings):
+        await at.sends(a_send("S1"))
+        [failed] = await at.wait_for(at.topics.message_statuses, 1)
+    assert failed["block"]["change_id"] == "M2.account"
+
+
+async def test_an_epoch_is_greater_than_the_last_even_by_a_clock_that_went_back(
+    settings: Settings,
+) -> None:
+    """Seen from Redis, a clock of a day ahead went back when its data were lost."""
+    at = Installation(settings)
+    runtime = Runtime(settings)
+    ahead_ms = time.time_ns() // 1_000_000 + DAY_MS
+    for partition in range(settings.partitions):
+        await runtime.store.claim(partition, at_least=ahead_ms)
+    await runtime.store.close()
+    for number, body in enumerate(["stop", "start", "stop"]):
+        async with running(settings):
+            await at.texts(a_text(f"M{number}", body))
+            await at.wait_for(at.topics.reply_sends, number + 1)
+        async with Redis.from_url(settings.redis_url) as redis:
+            lost = [key async for key in redis.scan_iter(f"{settings.topic_prefix}*")]
+            assert lost
+            await redis.delete(*lost)
+    marks = [Mark.parse(one["mark"]) for one in await at.values(at.topics.block_changes)]
+    assert marks == sorted(marks)
+    assert len({mark.epoch for mark in marks}) == 3
+    assert marks[0].epoch > ahead_ms
+    async with running(settings):
+        await at.sends(a_send("S1", to=RECIPIENT))
+        await at.wait_for(at.topics.message_statuses, 1)

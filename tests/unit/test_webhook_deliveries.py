@@ -1,0 +1,173 @@
+"""Topic values of the webhooks lane, and what a stage makes of one record."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from processor.core.circuit import CircuitRules
+from processor.core.retries import RetryRules
+from processor.core.services import Directory
+from processor.endpoints.client import Client, Limits
+from processor.endpoints.endpoint import Endpoints, Rules
+from processor.kafka.client import Outgoing
+from processor.metrics import Metrics
+from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoTokens
+from processor.wire import webhook_deliveries
+from processor.wire.topics import Topics
+from processor.wire.twiml import Message
+from schemas import MODELS
+from tests.builders import ACCOUNT, LONG_CODE, MESSAGE, RECIPIENT, SERVICE, a_service
+
+TOPICS = Topics.under("")
+URL = "https://user:secret@example.com/inbound/x?y=1"
+AT = datetime(2026, 11, 2, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def a_delivery(**changes: Any) -> bytes:
+    fields = {
+        "delivery_id": f"{MESSAGE}.inbound",
+        "account_sid": ACCOUNT,
+        "messaging_service_sid": SERVICE,
+        "message_sid": MESSAGE,
+        "url": URL,
+        "parameters": {"From": RECIPIENT, "To": LONG_CODE, "SmsStatus": "received"},
+    }
+    return json.dumps(fields | changes).encode()
+
+
+def a_status(**changes: Any) -> bytes:
+    fields = {
+        "message_sid": MESSAGE,
+        "account_sid": ACCOUNT,
+        "from": LONG_CODE,
+        "to": RECIPIENT,
+        "status": "undelivered",
+        "error_code": 30003,
+        "at": "2026-11-02T12:00:00.000Z",
+    }
+    return json.dumps(fields | changes).encode()
+
+
+def a_record(topic: str, value: bytes | None) -> Any:
+    return SimpleNamespace(
+        topic=topic, partition=0, offset=7, key=RECIPIENT.encode(), value=value, headers=()
+    )
+
+
+def a_stage(directory: Directory | None = None) -> DeliverWebhooks:
+    counts: Counter[str] = Counter()
+    services: Any = SimpleNamespace(directory=directory or Directory())
+    return DeliverWebhooks(
+        topics=TOPICS,
+        services=services,
+        tokens=NoTokens(),
+        client=Client((), Limits(1, 1)),
+        endpoints=Endpoints(Rules(1, CircuitRules(1, 1)), counts),
+        rules=RetryRules(3, 1, 10),
+        counts=counts,
+        request_seconds=Metrics().webhook_request_seconds,
+        clock=lambda: AT,
+        jitter=lambda: 0.0,
+    )
+
+
+def test_a_delivery_is_read_as_it_was_written() -> None:
+    delivery = webhook_deliveries.read(a_delivery(not_before="2026-11-02T12:00:00.123Z"))
+    written = webhook_deliveries.write(delivery)
+    assert webhook_deliveries.read(written) == delivery
+    assert json.loads(written)["not_before"] == "2026-11-02T12:00:00.123Z"
+
+
+def test_an_answers_send_has_the_same_sid_whenever_it_is_repeated() -> None:
+    delivery = webhook_deliveries.read(a_delivery())
+    answer = Message("Hi", ("/a.png",), status_callback="/status")
+    sends = [
+        webhook_deliveries.send_of(answer, delivery, index=index, url=URL, at=AT)
+        for index in (0, 0, 1)
+    ]
+    assert sends[0] == sends[1]
+    assert sends[0].message_sid != sends[2].message_sid
+    value = webhook_deliveries.write_send(sends[0])
+    MODELS["outbound-messages.v1"].model_validate_json(value)
+    assert json.loads(value) == {
+        "message_sid": sends[0].message_sid,
+        "account_sid": ACCOUNT,
+        "messaging_service_sid": SERVICE,
+        "from": LONG_CODE,
+        "to": RECIPIENT,
+        "body": "Hi",
+        "media_urls": ["https://example.com/a.png"],
+        "status_callback": "https://user:secret@example.com/status",
+        "created_at": "2026-11-02T12:00:00.123Z",
+    }
+
+
+def test_a_status_is_told_where_its_send_or_its_service_says() -> None:
+    directory = Directory([a_service(LONG_CODE, status_callback="https://example.com/all")])
+    stage = a_stage(directory)
+
+    def url_of(value: bytes) -> str | None:
+        work = stage.work_of(a_record(TOPICS.message_statuses, value))
+        return work._delivery.url if isinstance(work, Delivery) else None
+
+    assert url_of(a_status(status_callback="https://example.com/one")) == "https://example.com/one"
+    assert url_of(a_status()) == "https://example.com/all"
+    assert url_of(a_status(account_sid="ACother")) is None
+
+
+@pytest.mark.parametrize("topic", [TOPICS.webhook_deliveries, TOPICS.message_statuses])
+@pytest.mark.parametrize("value", [None, b"{", b"{}", b"x" * 600_000])
+def test_a_record_nobody_can_read_is_put_aside_untouched(topic: str, value: bytes | None) -> None:
+    stage = a_stage()
+    letter = stage.work_of(a_record(topic, value))
+    assert isinstance(letter, Outgoing)
+    assert (letter.topic, letter.value) == (TOPICS.dead_letters, value)
+    assert dict(letter.headers)["__connect.errors.topic"] == topic.encode()
+    assert stage.counts == {"refused": 1}
+
+
+async def one_failure(topic: str, value: bytes) -> Outgoing:
+    """What follows a delivery to an address that is refused, or a host that is not there."""
+    stage = a_stage()
+    work = stage.work_of(a_record(topic, value))
+    assert isinstance(work, Delivery)
+    [outgoing] = await work.do()
+    await stage.client.close()
+    return outgoing
+
+
+async def test_a_failure_comes_back_later_with_its_next_attempt() -> None:
+    url = "http://nobody.invalid/"
+    again = await one_failure(TOPICS.webhook_retries, a_delivery(url=url, attempt=2))
+    assert (again.topic, again.key) == (TOPICS.webhook_retries, RECIPIENT.encode())
+    assert again.value is not None
+    fields = json.loads(again.value)
+    assert fields["attempt"] == 3
+    assert fields["not_before"] > "2026-11-02T12:00:01"
+
+
+async def test_a_dead_letter_begins_anew_when_it_is_sent_back() -> None:
+    url = "http://nobody.invalid/"
+    letter = await one_failure(TOPICS.webhook_retries, a_delivery(url=url, attempt=3))
+    assert letter.topic == TOPICS.dead_letters
+    assert letter.value is not None
+    assert webhook_deliveries.read(letter.value) == webhook_deliveries.read(a_delivery(url=url))
+    said = {name: (text or b"").decode() for name, text in letter.headers}
+    assert said["__connect.errors.topic"] == TOPICS.webhook_retries
+    assert said["__connect.errors.exception.message"].endswith("attempt 3")
+
+
+async def test_a_status_is_sent_back_as_what_it_asked_for() -> None:
+    value = a_status(status_callback="http://127.0.0.1:9/secret")
+    letter = await one_failure(TOPICS.message_statuses, value)
+    said = {name: (text or b"").decode() for name, text in letter.headers}
+    assert said["__connect.errors.topic"] == TOPICS.webhook_retries
+    assert "secret" not in said["__connect.errors.exception.message"]
+    assert letter.value is not None
+    assert webhook_deliveries.read(letter.value).parameters["ErrorCode"] == "30003"

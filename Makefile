@@ -7,10 +7,10 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz chaos bench bench-api soak capacity rolling lint schemas manifests lock clean
+.PHONY: help run test fuzz chaos bench bench-api soak capacity rolling lint schemas manifests screenshots lock clean
 
 help:  ## list these
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until Ctrl-C
 	$(STACK) $(BIN)/optout up $(ARGS)
@@ -53,6 +53,9 @@ schemas: .venv/made  ## write schemas/json and schemas/asyncapi.yaml anew from t
 
 manifests: .venv/made  ## write deploy/strimzi anew from topics.toml, acls.toml and the settings
 	$(BIN)/python deploy/strimzi/manifests.py $(ARGS)
+
+screenshots: .venv/made  ## take the README's pictures of the console anew
+	$(STACK) $(BIN)/python -m tests.console.screenshots
 
 lock:  ## write deploy/*.lock anew from pyproject.toml; ARGS=--upgrade for newer packages
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \

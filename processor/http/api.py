@@ -23,6 +23,7 @@ from processor.http import (
     services,
 )
 from processor.http.backend import Backend
+from processor.http.console import routes as console
 from processor.http.limits import SizeLimit
 from processor.http.measured import Measured
 
@@ -62,4 +63,5 @@ def create_api(settings: Settings) -> FastAPI:
     errors.install(api)
     for router in _ROUTERS:
         api.include_router(router)
+    console.add_to(api, backend)
     return api

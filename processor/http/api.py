@@ -18,6 +18,7 @@ from processor.http import (
     messages,
     nothing,
     numbers,
+    opt_outs,
     senders,
     services,
 )
@@ -34,6 +35,7 @@ _ROUTERS = (
     channels.router,
     messages.router,
     consents.router,
+    opt_outs.router,
 )
 
 

@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from processor.config import Settings
 from processor.http import (
     accounts,
+    blocks,
+    changes,
     channels,
     consents,
     errors,
@@ -35,6 +37,8 @@ _ROUTERS = (
     channels.router,
     messages.router,
     consents.router,
+    blocks.router,
+    changes.router,
     opt_outs.router,
 )
 

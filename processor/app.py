@@ -47,14 +47,13 @@ from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.measured import MeasuredBlockList
-from processor.stores.redis_block_list import RedisBlockList
+from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import RedisClient
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
 
-_HOUR_MS = 3_600_000
 _WATCH_S = 5.0
 _COUNTS_S = 2.0
 _FAUST_STOP_S = 5.0
@@ -296,17 +295,6 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-
-
-def block_list_store(settings: Settings, redis: RedisClient) -> RedisBlockList:
-    """The served block list of an installation."""
-    return RedisBlockList(
-        redis,
-        prefix=settings.topic_prefix,
-        seen_ms=round(settings.dedupe_hours * _HOUR_MS),
-        min_replicas=settings.redis_min_replicas,
-        wait_ms=round(500 * settings.redis_timeout_s),  # to hear that it was in vain, in time
-    )
 
 
 class _Hosted(Service):  # type: ignore[misc]

@@ -14,7 +14,6 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from processor import config
-from processor.app import block_list_store
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
 from processor.core.blocks import Block, Blocks, place_for
@@ -30,6 +29,7 @@ from processor.errors import ConfigError
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import Outgoing, group_view, writer
 from processor.stores.block_list import BlockListStore
+from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import RedisClient
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands

@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from processor.config import Settings
 from processor.http import (
     accounts,
+    blocks,
+    changes,
     channels,
     consents,
     errors,
@@ -19,6 +21,7 @@ from processor.http import (
     messages,
     nothing,
     numbers,
+    opt_outs,
     senders,
     services,
 )
@@ -38,6 +41,9 @@ _ROUTERS = (
     channels.router,
     messages.router,
     consents.router,
+    blocks.router,
+    changes.router,
+    opt_outs.router,
 )
 
 

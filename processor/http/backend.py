@@ -14,12 +14,15 @@ from processor import servers
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.http.auth import Credentials
+from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import Outgoing, Writer, writer
 from processor.kafka.configuration import Configuration
 from processor.kafka.statuses_topic import follow_statuses
 from processor.metrics import Metrics
 from processor.stores.messages import Messages
+from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import RedisClient
+from processor.stores.whole_list import WholeList
 from processor.wire.json_values import to_ms
 from processor.wire.topics import Topics
 from schemas.message_status import MessageStatus
@@ -45,6 +48,14 @@ class Backend:
             prefix=settings.topic_prefix,
             keep_ms=round(settings.message_days * _DAY_MS),
         )
+        self.block_list_store = block_list_store(settings, self.redis)
+        self.block_list = WholeList(
+            partitions=settings.partitions,
+            store=self.block_list_store,
+            truth=BlockListTopic(settings, self.topics.block_list),
+            max_staleness_s=settings.gate_max_staleness_s,
+        )
+        self.few_readers = asyncio.Semaphore(2)  # a history is read from its beginning: it costs
         self._writer: Writer | None = None
         self._unfit = ""
 
@@ -92,7 +103,9 @@ class Backend:
             return
         try:
             async with AsyncExitStack() as stack:
-                self._writer = await self._connect(stack)
+                connected = await self._connect(stack)
+                await self._learn()
+                self._writer = connected
                 async with asyncio.TaskGroup() as group:
                     for work in self._works():
                         group.create_task(work)
@@ -112,6 +125,16 @@ class Backend:
 
     async def _advance(self, statuses: Sequence[MessageStatus]) -> None:
         await self.messages.advance([(one.message_sid, _fields_of(one)) for one in statuses])
+
+    async def _learn(self) -> None:
+        """Learn which block list to trust."""
+        while True:
+            try:
+                await self.block_list.learn()
+                return
+            except BrokerUnavailable as error:
+                logger.warning("api.waits", extra={"for_": str(error)})
+                await asyncio.sleep(_RETRY_S)
 
     async def _connect(self, stack: AsyncExitStack) -> Writer:
         while True:

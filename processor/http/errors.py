@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -25,6 +26,7 @@ class ApiError(Exception):
         code: Twilio's.
         message: for whoever made the request; it repeats no number and no text.
         detail: more, where Twilio has more.
+        problems: every one, where there are several.
         headers: beside the usual ones.
     """
 
@@ -35,6 +37,7 @@ class ApiError(Exception):
         message: str,
         *,
         detail: str | None = None,
+        problems: Sequence[str] = (),
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
@@ -42,6 +45,7 @@ class ApiError(Exception):
         self.code = code
         self.message = message
         self.detail = detail
+        self.problems = problems
         self.headers = headers
 
 
@@ -86,6 +90,8 @@ def respond(error: ApiError) -> JSONResponse:
     }
     if error.detail:
         body["detail"] = error.detail
+    if error.problems:  # an object: Twilio's client for Go reads no list here
+        body["details"] = {"problems": list(error.problems)}
     return JSONResponse(body, error.status, error.headers)
 
 
@@ -118,7 +124,8 @@ def install(api: FastAPI) -> None:
 
     @api.exception_handler(ConfigError)
     async def refused_by_the_rules(request: Request, error: ConfigError) -> JSONResponse:
-        return respond(wrong_parameter("; ".join(error.problems)))
+        problems = error.problems
+        return respond(ApiError(400, 20001, "; ".join(problems), problems=problems))
 
     @api.exception_handler(RetryableError)
     async def cannot_now(request: Request, error: RetryableError) -> JSONResponse:

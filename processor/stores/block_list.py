@@ -123,6 +123,15 @@ class BlockListStore(Protocol):
         """Every entry of a partition, in no order; for people and checks, not for lanes."""
         ...
 
+    async def scan(
+        self, partition: int, cursor: int, *, about: int
+    ) -> tuple[int, list[tuple[str, bytes]]]:
+        """Some entries of a partition from a cursor on, 0 at first; the next cursor, 0 at the end.
+
+        What is there all the while is found, perhaps twice; ``about`` so many at a time.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of the connections."""
         ...

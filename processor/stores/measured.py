@@ -94,6 +94,12 @@ class MeasuredBlockList:
         """See ``BlockListStore``."""
         return self._store.entries(partition)
 
+    async def scan(
+        self, partition: int, cursor: int, *, about: int
+    ) -> tuple[int, list[tuple[str, bytes]]]:
+        """See ``BlockListStore``."""
+        return await self._store.scan(partition, cursor, about=about)
+
     async def close(self) -> None:
         """See ``BlockListStore``."""
         await self._store.close()

@@ -148,6 +148,14 @@ class MemoryBlockList:
         for key, value in list(self._at(partition).recipients.items()):
             yield key, value
 
+    async def scan(
+        self, partition: int, cursor: int, *, about: int
+    ) -> tuple[int, list[tuple[str, bytes]]]:
+        """See ``BlockListStore``."""
+        entries = sorted(self._at(partition).recipients.items())
+        after = cursor + about
+        return (after if after < len(entries) else 0), entries[cursor:after]
+
     async def close(self) -> None:
         """See ``BlockListStore``."""
 

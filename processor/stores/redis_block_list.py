@@ -10,12 +10,14 @@ import orjson
 from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
+from processor.config import Settings
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import Fenced, ListLost, StoreUnavailable
 from processor.stores import redis_scripts as scripts
 from processor.stores.block_list import BatchWrite, Meta, Snapshot, uncommitted
 from processor.stores.redis_client import RedisClient
 
+_HOUR_MS = 3_600_000
 _SHA = {
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
     for script in (
@@ -235,13 +237,21 @@ class RedisBlockList:
 
     async def entries(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
         """See ``BlockListStore``."""
-        cursor, name = 0, self._key(partition, "recipients")
+        cursor = 0
         while True:
-            cursor, found = await _answer(self._client.redis.hscan(name, cursor, count=1000))
-            for key, value in found.items():
-                yield key.decode(), value
+            cursor, found = await self.scan(partition, cursor, about=1000)
+            for entry in found:
+                yield entry
             if cursor == 0:
                 return
+
+    async def scan(
+        self, partition: int, cursor: int, *, about: int
+    ) -> tuple[int, list[tuple[str, bytes]]]:
+        """See ``BlockListStore``."""
+        name = self._key(partition, "recipients")
+        after, found = await _answer(self._client.redis.hscan(name, cursor, count=about))
+        return int(after), [(key.decode(), value) for key, value in found.items()]
 
     async def close(self) -> None:
         """See ``BlockListStore``."""
@@ -280,3 +290,14 @@ def _put(entries: Mapping[str, bytes | None]) -> list[Any]:
     pairs = [part for key, value in entries.items() if value is not None for part in (key, value)]
     gone = [key for key, value in entries.items() if value is None]
     return [len(pairs) // 2, *pairs, *gone]
+
+
+def block_list_store(settings: Settings, redis: RedisClient) -> RedisBlockList:
+    """The served block list of an installation."""
+    return RedisBlockList(
+        redis,
+        prefix=settings.topic_prefix,
+        seen_ms=round(settings.dedupe_hours * _HOUR_MS),
+        min_replicas=settings.redis_min_replicas,
+        wait_ms=round(500 * settings.redis_timeout_s),  # to hear that it was in vain, in time
+    )

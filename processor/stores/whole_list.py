@@ -68,6 +68,11 @@ class WholeList:
         reasons = [one.waits_for for one in self._lists]
         return sorted({reason for reason in reasons if reason})
 
+    @property
+    def waiting(self) -> int:
+        """How many trips are under way or wait for a list that can be trusted."""
+        return len(self._trips)
+
     async def look(self, keys: Sequence[str]) -> list[Found]:
         """Look up list keys, in their order; waits as long as the list cannot be trusted."""
         loop = asyncio.get_running_loop()

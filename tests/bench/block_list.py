@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from processor.app import block_list_store
 from processor.config import Settings
 from processor.core.blocks import Block, Mark
 from processor.core.messages import Scope
 from processor.core.partitions import partitions_of
 from processor.kafka.block_list_topic import BlockListTopic
+from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import RedisClient
 from processor.wire import blocks as wire_blocks
 from processor.wire.topics import Topics

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from processor.app import Runtime, block_list_store
+from processor.app import Runtime
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.lane import Output, Stage
 from processor.kafka.lanes import Lanes
@@ -17,6 +17,7 @@ from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.measured import MeasuredBlockList
+from processor.stores.redis_block_list import block_list_store
 from processor.wire.topics import Topics
 from tests.bench.installations import PARTITIONS
 from tests.bench.jobs import Job

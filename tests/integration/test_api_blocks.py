@@ -1,0 +1,136 @@
+"""The block list by the API: block, check, look, list, unblock, and who did what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from processor.config import Settings
+from processor.core.messages import Scope
+from tests.api import OPERATOR_TOKEN, Api, create_accounts, serving, with_secrets
+from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, RECIPIENT
+from tests.installation import running
+
+ELSE = "+15550001111"
+
+
+async def post(api: Api, what: str, **given: Any) -> Any:
+    return await api.ask("POST", f"/v1/OptOuts/{what}", json=given)
+
+
+async def verdicts(api: Api, *recipients: str, **given: Any) -> list[bool]:
+    answer = await post(api, "Check", recipients=list(recipients), **given)
+    assert answer.status_code == 200, answer.text
+    return [one["allowed"] for one in answer.json()["results"]]
+
+
+async def test_a_block_is_in_force_when_it_is_answered_and_is_lifted_again(
+    settings: Settings,
+) -> None:
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT)
+    async with running(settings), serving(settings) as api:
+        assert await verdicts(api, RECIPIENT, ELSE) == [True, True]
+        blocked = await post(api, "Block", recipient=RECIPIENT, reason="asked by phone")
+        assert (blocked.status_code, blocked.json()["in_force"]) == (200, True)
+        assert await verdicts(api, RECIPIENT, ELSE) == [False, True]
+        refused = (await post(api, "Check", recipients=[RECIPIENT])).json()["results"][0]
+        assert (refused["error_code"], refused["block"]["scope"]) == (21610, "account")
+        (one,) = (await api.ask("GET", f"/v1/OptOuts/Blocks/{RECIPIENT}")).json()["blocks"]
+        assert one["change_id"] == f"{blocked.json()['command_id']}.account"
+        lifted = await post(api, "Unblock", recipient=RECIPIENT, reason="asked in the shop")
+        assert (lifted.status_code, lifted.json()["blocked"]) == (200, False)
+        assert await verdicts(api, RECIPIENT) == [True]
+        past = (await api.ask("GET", f"/v1/OptOuts/Blocks/{RECIPIENT}/History")).json()["changes"]
+        assert [(one["blocked"], one["cause"]["source"]) for one in past] == [
+            (False, "api"),
+            (True, "api"),
+        ]
+        assert past[0]["cause"]["reason"] == f"asked in the shop (by {ACCOUNT})"
+
+
+async def test_a_block_of_a_sender_stops_that_sender_only(settings: Settings) -> None:
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT)
+    async with running(settings), serving(settings) as api:
+        given = {"scope": "sender", "sender": LONG_CODE, "reason": "asked"}
+        assert (await post(api, "Block", recipient=RECIPIENT, **given)).status_code == 200
+        assert await verdicts(api, RECIPIENT, **{"from": LONG_CODE}) == [False]
+        assert await verdicts(api, RECIPIENT, **{"from": ELSE}) == [True]
+        wrong = await post(api, "Block", recipient=RECIPIENT, scope="service", reason="asked")
+        assert (wrong.status_code, wrong.json()["code"]) == (400, 20001)
+
+
+async def test_every_block_is_listed_page_by_page_and_by_filter(settings: Settings) -> None:
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
+    numbers = {f"+1555000{number}" for number in range(2000, 2012)}
+    async with running(settings), serving(settings) as api:
+        for number in numbers:
+            assert (await post(api, "Block", recipient=number, reason="a")).status_code == 200
+        given = {"scope": Scope.SENDER, "sender": LONG_CODE, "reason": "a"}
+        assert (await post(api, "Block", recipient=ELSE, **given)).status_code == 200
+        found, path = [], "/v1/OptOuts/Blocks?PageSize=1"
+        while path:
+            page = (await api.ask("GET", path)).json()
+            found += [one["recipient"] for one in page["blocks"]]
+            path = (page["meta"]["next_page_url"] or "").removeprefix(api.base)
+        assert set(found) == numbers | {ELSE}
+        only = await api.ask("GET", "/v1/OptOuts/Blocks?PageSize=1000&scope=sender")
+        assert [one["recipient"] for one in only.json()["blocks"]] == [ELSE]
+        other = await api.as_(OTHER_ACCOUNT).ask("GET", "/v1/OptOuts/Blocks?PageSize=1000")
+        assert other.json()["blocks"] == []
+
+
+async def test_no_account_sees_anothers_blocks_or_history(settings: Settings) -> None:
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
+    async with running(settings), serving(settings) as api:
+        assert (await post(api, "Block", recipient=RECIPIENT, reason="a")).status_code == 200
+        made = await api.ask("POST", "/v1/Services", data={"FriendlyName": "Clinic"})
+        other = api.as_(OTHER_ACCOUNT)
+        assert await verdicts(other, RECIPIENT) == [True]
+        one = (await other.ask("GET", f"/v1/OptOuts/Blocks/{RECIPIENT}")).json()
+        assert (one["blocked"], one["blocks"]) == (False, [])
+        past = await other.ask("GET", f"/v1/OptOuts/Blocks/{RECIPIENT}/History")
+        assert past.json()["changes"] == []
+        lifted = await post(other, "Unblock", recipient=RECIPIENT, reason="a")
+        assert (lifted.status_code, await verdicts(api, RECIPIENT)) == (200, [False])
+        theirs = {"scope": "service", "service_sid": made.json()["sid"], "reason": "a"}
+        assert (await post(other, "Block", recipient=ELSE, **theirs)).status_code == 400
+        changes = (await other.ask("GET", "/v1/ConfigurationChanges")).json()["changes"]
+        assert {change["account_sid"] for change in changes} == {OTHER_ACCOUNT}
+        mine = (await api.ask("GET", "/v1/ConfigurationChanges")).json()["changes"]
+        assert [(change["what"], change["kind"]) for change in mine] == [
+            ("created", "service"),
+            ("created", "account"),
+        ]
+        operator = api.as_("operator", OPERATOR_TOKEN)
+        acting = {"X-Optout-Account": ACCOUNT}
+        seen = await operator.ask("GET", f"/v1/OptOuts/Blocks/{RECIPIENT}", headers=acting)
+        assert seen.json()["blocked"] is True
+        assert (await operator.ask("GET", "/v1/OptOuts/Blocks")).status_code == 400
+
+
+async def test_a_list_that_cannot_be_trusted_answers_nothing(settings: Settings) -> None:
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT)
+    async with serving(settings) as api:  # no worker has built the list
+        for answer in (
+            await post(api, "Check", recipients=[RECIPIENT]),
+            await api.ask("GET", f"/v1/OptOuts/Blocks/{RECIPIENT}"),
+            await api.ask("GET", "/v1/OptOuts/Blocks"),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (503, 20503)
+            assert "not whole" in answer.json()["detail"]
+        stored = await post(api, "Block", recipient=RECIPIENT, reason="asked")
+        assert (stored.status_code, stored.json()["in_force"]) == (202, False)
+
+
+async def test_a_check_of_too_many_or_of_no_number_is_refused(settings: Settings) -> None:
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT)
+    async with serving(settings) as api:
+        for recipients in ([], [RECIPIENT] * 1001, ["nobody"]):
+            refused = await post(api, "Check", recipients=recipients)
+            assert (refused.status_code, refused.json()["code"]) == (400, 20001)
+            assert "nobody" not in refused.text

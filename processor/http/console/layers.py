@@ -11,26 +11,17 @@ from processor.core.messages import OptOutType
 from processor.core.normalise import exact
 from processor.core.policy import RESERVED, STANDARD, KeywordSets, OptOutConfig, standard_sets
 from processor.keywords.load import Language, language_of, starter, tag_of
+from processor.wire import opt_outs
 from processor.wire.countries import COUNTRIES
 from schemas.messaging_service import MAX_REPLY_CHARACTERS
 
 TITLES = {OptOutType.STOP: "Opt-out", OptOutType.START: "Opt-in", OptOutType.HELP: "Help"}
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A place that has keyword sets: standard, a language, or a language in a country."""
+class Layer(opt_outs.Layer):
+    """A place that has keyword sets, as pages show it."""
 
-    language: str | None = None
-    country: str | None = None
-
-    @property
-    def place(self) -> str:
-        """Its name in problems and addresses."""
-        if self.language is None:
-            return "standard"
-        within = f"countries.{self.country}." if self.country else ""
-        return f"{within}languages.{self.language}"
+    __slots__ = ()
 
     @property
     def title(self) -> str:
@@ -58,7 +49,7 @@ class Layer:
 def layer_at(place: str) -> Layer | None:
     """The layer of a name, None where it is none."""
     if place == "standard":
-        return Layer()
+        return Layer(None, None)
     found = re.fullmatch(r"(?:countries\.([A-Z]{2})\.)?languages\.([A-Za-z0-9-]+)", place)
     if found is None:
         return None

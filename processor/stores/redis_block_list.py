@@ -221,11 +221,6 @@ class RedisBlockList:
         await self._own(scripts.REMEMBER, keys, epoch, *left_ms.values())
         self._rebuilt[partition] = self._rebuilt.get(partition, 0) + 1
 
-    async def remember(self, partition: int, epoch: int, left_ms: Mapping[str, int]) -> None:
-        """See ``BlockListStore``."""
-        keys = [self._key(partition, "meta"), *self._seen_keys(partition, left_ms)]
-        await self._own(scripts.REMEMBER, keys, epoch, *left_ms.values())
-
     async def finish_rebuild(
         self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
     ) -> None:

@@ -118,7 +118,7 @@ class Change(Record):
     mark: Mark
     cause: str
     kind: str | None  # of the cause; None for a command
-    moved: bool  # copied from other topics, where its cause is
+    moved: bool = False  # copied from other topics, where its cause is
 
 
 @dataclass(frozen=True, slots=True)

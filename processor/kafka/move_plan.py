@@ -123,7 +123,8 @@ async def _members(plan: Plan) -> list[str]:
         found = await topic_admin.members(plan.source, groups)
         if not any(found.values()) or time.monotonic() > deadline:
             return [
-                f"{group}: {count} members; stop workers and API of {plan.source.topic_prefix} first"
+                f"{group}: {count} members; stop workers and API of "
+                f"{plan.source.topic_prefix} first"
                 for group, count in found.items()
                 if count
             ]

@@ -118,7 +118,7 @@ class Change(Record):
     mark: Mark
     cause: str
     kind: str | None  # of the cause; None for a command
-    moved: bool  # copied from other topics, where its cause is
+    moved: bool = False  # copied from other topics, where its cause is
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,5 +447,7 @@ def _add(partition: Partition, topic: str, record: Any) -> None:
     elif topic == CHANGES:
         change = _change(record, fields)
         partition.changes.append(change)
+        if change.moved:
+            partition.notified.add(change.cause)  # before, in the topics it came from
         if not settled:
             partition.touched.add(change.key)

@@ -13,7 +13,7 @@ from typing import Any
 from processor.config import Settings
 from processor.errors import ConfigError
 from processor.kafka import topic_admin
-from processor.kafka.moving import Part, begin, by_mark, by_time, ends_of
+from processor.kafka.moving import Part, begin, by_mark, by_time, ends_of, has_more
 
 HISTORY = "block-changes.v1"
 LIST = "block-list.v1"
@@ -29,6 +29,7 @@ class Plan:
     target: Settings
     whole: Sequence[Part]
     pending: Sequence[Part]
+    shared: Sequence[Part]  # what others read too, and which so must be read to its end before
     spread: Mapping[str, int]  # new topic, without prefix, to its partitions
 
     @property
@@ -57,28 +58,31 @@ def plan(source: Settings, target: Settings) -> Plan:
         for name, topic in topics.items()
         if "cleanup" in topic or topic["retention_days"] >= _PROOF_DAYS
     ]
-    read = {
-        role: [
-            name
+
+    def lanes_of(role: str, names: Sequence[str]) -> list[Part]:
+        return [
+            Part(
+                topics=names,
+                partitions=[partition],
+                order=by_time,
+                group=f"{source.topic_prefix}{role}",
+                # The lane's own: a worker that starts meanwhile ends the move, or is ended by it.
+                transactional_id=f"{source.topic_prefix}{role}-{partition}",
+            )
+            for partition in range(source.partitions if names else 0)
+        ]
+
+    pending, shared = [], []
+    for role in _LANES:
+        read = {
+            name: set(topic["readers"])
             for name, topic in topics.items()
             if role in topic["readers"] and "cleanup" not in topic
-        ]
-        for role in _LANES
-    }
-    pending = [
-        Part(
-            topics=names,
-            partitions=[partition],
-            order=by_time,
-            group=f"{source.topic_prefix}{role}",
-            # The lane's own: a worker that starts meanwhile stops the move, or is stopped by it.
-            transactional_id=f"{source.topic_prefix}{role}-{partition}",
-        )
-        for role, names in read.items()
-        for partition in range(source.partitions)
-    ]
+        }
+        pending += lanes_of(role, [name for name, readers in read.items() if readers == {role}])
+        shared += lanes_of(role, [name for name, readers in read.items() if readers != {role}])
     spread = {name: counted(topic, target) for name, topic in topics.items()}
-    return Plan(source, target, whole, pending, spread)
+    return Plan(source, target, whole, pending, shared, spread)
 
 
 async def refuse(plan: Plan) -> bool:
@@ -98,7 +102,7 @@ async def refuse(plan: Plan) -> bool:
     there = await topic_admin.check(target)
     if counted := [problem for problem in there if ": missing; " not in problem]:
         raise ConfigError(counted)
-    problems = await _uncommitted(plan)
+    problems = await _uncommitted(plan) + await _unread(plan)
     begun = False
     if not there:
         ran = await topic_admin.committed(target, [f"{target.topic_prefix}{one}" for one in _LANES])
@@ -114,11 +118,13 @@ async def refuse(plan: Plan) -> bool:
 async def _members(plan: Plan) -> list[str]:
     """The groups that have members; a static one is missed only after its session's time-out."""
     deadline = time.monotonic() + plan.source.session_timeout_s + 1
+    groups = [*plan.groups, f"{plan.source.topic_prefix}api"]  # which writes what moves whole
     while True:
-        found = await topic_admin.members(plan.source, plan.groups)
+        found = await topic_admin.members(plan.source, groups)
         if not any(found.values()) or time.monotonic() > deadline:
             return [
-                f"{group}: {count} members; stop the workers of {plan.source.topic_prefix} first"
+                f"{group}: {count} members; stop workers and API of "
+                f"{plan.source.topic_prefix} first"
                 for group, count in found.items()
                 if count
             ]
@@ -141,6 +147,22 @@ async def _uncommitted(plan: Plan) -> list[str]:
                 )
                 break
     return problems
+
+
+async def _unread(plan: Plan) -> list[str]:
+    """Topics that others read too do not move: ours must have read them, where it ever did."""
+    known = await topic_admin.committed(plan.source, plan.groups)
+    behind = {
+        topic: part.group
+        for part in plan.shared
+        for topic in part.topics
+        if part.group in known and await has_more(plan.source, part)
+    }
+    return [
+        f"{plan.source.topic_prefix}{topic}: not read to its end, and does not move; start workers "
+        f"with OPTOUT_ROLES={group.removeprefix(plan.source.topic_prefix)} until it is"
+        for topic, group in behind.items()
+    ]
 
 
 async def _foreign(plan: Plan) -> list[str]:

@@ -6,11 +6,10 @@ that broke off is gone on with, and nothing is written twice.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
 from typing import Any
 
 import orjson
@@ -24,16 +23,13 @@ from processor.core.partitions import partitions_of
 from processor.errors import BrokerUnavailable, Fenced
 from processor.kafka.block_list_topic import mark_of
 from processor.kafka.client import group_view, reader
+from processor.kafka.merged import Merged, Offsets, Order
 
 MOVED_FROM = "moved-from"  # topic[partition]@offset: where a record of the history stood before
 _AT_ONCE = 5_000
-_FETCHED = 2_000
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
 _TRANSACTION_TIMEOUT_MS = 60_000
-
-Order = Callable[[Any], Any]
-Offsets = dict[TopicPartition, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +92,13 @@ def _reading(
     return reader(settings, topics, at_end=False, partitions=part.partitions, isolation=isolation)
 
 
+async def has_more(settings: Settings, part: Part) -> bool:
+    """Whether a part has a record its group has not read; the marks of transactions are none."""
+    positions, ends = await begin(settings, part), await ends_of(settings, part)
+    async with _reading(settings, part) as consumer:
+        return bool(await Merged(consumer, positions, ends, part.order).take(1))
+
+
 async def settle(settings: Settings, transactional_id: str) -> None:
     """Abort what a producer left open, and keep it from going on, should it still live."""
     producer = _producer(settings, transactional_id)
@@ -146,7 +149,7 @@ async def copy(
         await commit(positions, ())  # from here on the target is known to be of this move
         ends = await ends_of(source, part)
         async with _reading(source, part) as consumer:
-            merged = _Merged(consumer, positions, ends, part.order)
+            merged = Merged(consumer, positions, ends, part.order)
             while records := await merged.take(_AT_ONCE):
                 done = merged.done()
                 await commit(done, records)
@@ -215,52 +218,3 @@ async def _write(
         await send(place)
     for fate in fates:
         await fate
-
-
-class _Merged:
-    """Partitions read as one stream, the least of their next records first."""
-
-    def __init__(self, consumer: Any, first: Offsets, ends: Offsets, order: Order) -> None:
-        self._consumer = consumer
-        self._sources = list(first)
-        self._ends = ends
-        self._order = order
-        self._next = dict(first)  # the first not taken yet
-        self._queues: list[deque[Any]] = [deque() for _ in first]
-        self._heads: list[tuple[Any, int]] | None = None  # of queues that have any
-        for tp, offset in first.items():
-            consumer.seek(tp, offset)
-
-    def done(self) -> Offsets:
-        """Up to where everything was taken."""
-        return {
-            tp: self._next[tp] if queue else max(self._next[tp], self._ends[tp])
-            for tp, queue in zip(self._sources, self._queues, strict=True)
-        }
-
-    async def take(self, most: int) -> list[Any]:
-        """The next records, none at the end."""
-        if self._heads is None:
-            self._heads = [
-                (self._order(queue[0]), index)
-                for index, queue in enumerate(self._queues)
-                if await self._fill(index)
-            ]
-            heapify(self._heads)
-        taken: list[Any] = []
-        while self._heads and len(taken) < most:
-            _, index = heappop(self._heads)
-            record = self._queues[index].popleft()
-            self._next[self._sources[index]] = record.offset + 1
-            taken.append(record)
-            if await self._fill(index):
-                heappush(self._heads, (self._order(self._queues[index][0]), index))
-        return taken
-
-    async def _fill(self, index: int) -> bool:
-        """Whether a partition has a next record, which is then there."""
-        queue, tp = self._queues[index], self._sources[index]
-        while not queue and await self._consumer.position(tp) < self._ends[tp]:
-            found = await self._consumer.getmany(tp, timeout_ms=200, max_records=_FETCHED)
-            queue.extend(one for one in found.get(tp, ()) if one.offset < self._ends[tp])
-        return bool(queue)

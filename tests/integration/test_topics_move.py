@@ -188,8 +188,8 @@ async def test_a_move_is_refused_while_workers_run_and_where_others_are(
         await old.texts(a_text("M1", "stop"))
         await old.wait_for(old.topics.reply_sends, 1)
         said = (await optout(*the_move(new), code=2)).output
-        assert f"{settings.topic_prefix}gate: 1 members; stop the workers" in said
-        assert f"{settings.topic_prefix}match: 1 members; stop the workers" in said
+        assert f"{settings.topic_prefix}gate: 1 members; stop workers and API" in said
+        assert f"{settings.topic_prefix}match: 1 members; stop workers and API" in said
     assert "is where the topics are now" in (await optout(*the_move(old), code=2)).output
     await topic_admin.create(new.settings)
     for record in await old.records(old.topics.block_changes):

@@ -7,10 +7,10 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz chaos bench bench-api soak lint schemas manifests lock clean
+.PHONY: help run test fuzz chaos bench bench-api soak capacity rolling lint schemas manifests screenshots lock clean
 
 help:  ## list these
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until Ctrl-C
 	$(STACK) $(BIN)/optout up $(ARGS)
@@ -33,6 +33,12 @@ bench-api: .venv/made  ## requests a second of the API, and how long each call t
 soak: .venv/made  ## ten minutes at the highest rate, then a back-log of five million
 	$(STACK) $(BIN)/python -m tests.bench.soak $(ARGS)
 
+capacity: .venv/made  ## what deploy/capacity.md reckons with, measured on this machine
+	$(BIN)/python -m tests.bench.capacity $(ARGS)
+
+rolling: .venv/made  ## restart workers one by one under load, with and without static membership
+	$(BIN)/python -m tests.crash.rolling $(ARGS)
+
 lint: .venv/made  ## format, style, types, which way imports run, what a change would break
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -47,6 +53,9 @@ schemas: .venv/made  ## write schemas/json and schemas/asyncapi.yaml anew from t
 
 manifests: .venv/made  ## write deploy/strimzi anew from topics.toml, acls.toml and the settings
 	$(BIN)/python deploy/strimzi/manifests.py $(ARGS)
+
+screenshots: .venv/made  ## take the README's pictures of the console anew
+	$(STACK) $(BIN)/python -m tests.console.screenshots
 
 lock:  ## write deploy/*.lock anew from pyproject.toml; ARGS=--upgrade for newer packages
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \

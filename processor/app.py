@@ -202,6 +202,7 @@ class Runtime:
                 settings.webhook_longest_delay_s,
             ),
             counts=counts,
+            request_seconds=self.metrics.webhook_request_seconds,
         )
         return Lanes(
             settings,

@@ -81,6 +81,11 @@ class Settings(BaseSettings):
 
     dead_letter_limit: Annotated[int, Field(ge=0)] = 1_000  # records a lane looks back on; 0: none
 
+    @field_validator("secret_key", "operator_token", mode="before")
+    @classmethod
+    def _no_secret(cls, given: Any) -> Any:
+        return given or None  # empty, as Compose writes what is not set, is no secret
+
     @field_validator("secret_key")
     @classmethod
     def _is_a_key(cls, given: SecretStr | None) -> SecretStr | None:
@@ -149,21 +154,22 @@ def _key_of(text: str) -> bytes | None:
     return None
 
 
-def load() -> Settings:
-    """Read the environment.
+def load(**given: Any) -> Settings:
+    """Read the environment; what is given stands before it.
 
     Raises:
         ConfigError: with every problem, each naming its variable.
     """
     problems: list[str] = []
     try:
-        settings = Settings()
+        settings = Settings(**given)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
         problems = [f"OPTOUT_{str(one['loc'][0]).upper()}: {one['msg']}" for one in wrong]
         # The others are looked at as if these had been left out.
         fields = {str(one["loc"][0]) for one in wrong}
-        settings = Settings(**{name: Settings.model_fields[name].default for name in fields})
+        usual = {name: Settings.model_fields[name].default for name in fields}
+        settings = Settings(**(given | usual))
     problems += _contradictions(settings)
     if problems:
         raise ConfigError(problems)

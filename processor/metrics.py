@@ -129,6 +129,12 @@ class Metrics:
         self.webhook_request_seconds = histogram(
             "optout_webhook_request_seconds", "A request to an application."
         )
+        # Of the API.
+        self.api_request_seconds = histogram(
+            "optout_api_request_seconds",
+            "A request to the API, by the route that served it.",
+            ["method", "route", "status"],
+        )
         # What has not happened yet is 0, not absent: an alert sees the first time.
         for kind in OptOutType:
             for tier in MatchMode:

@@ -104,7 +104,7 @@ def check_changes(
         elif change.kind is not None and change.cause in matches:
             asked = _asks(matches[change.cause], change)
         else:
-            asked = not partition.has_beginning(NOTIFICATIONS)
+            asked = change.moved or not partition.has_beginning(NOTIFICATIONS)
         if not asked:
             findings.add("contradictory", where, "neither a match nor a command asked for it")
     if CHANGES in partition.first_ms:

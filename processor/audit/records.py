@@ -24,6 +24,7 @@ LETTERS = "dead-letters.v1"
 SERVICES = "messaging-services.v1"
 
 _LETTER_HEADER = "__connect.errors."
+_MOVED_HEADER = "moved-from"
 _SCOPES = {"a": "account", "m": "service", "s": "sender", "c": "sender"}  # in Redis
 
 _RESERVED = frozenset({"stop", "start", "unstop", "help"})
@@ -117,6 +118,7 @@ class Change(Record):
     mark: Mark
     cause: str
     kind: str | None  # of the cause; None for a command
+    moved: bool  # copied from other topics, where its cause is
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +346,7 @@ def _change(record: Any, fields: Mapping[str, Any]) -> Change:
         mark_of(fields["mark"]),
         fields["cause"]["id"],
         fields["cause"]["kind"],
+        _header(record.headers, _MOVED_HEADER) is not None,
     )
 
 

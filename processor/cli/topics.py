@@ -1,4 +1,4 @@
-"""`optout topics`: make the topics, and see that they are as they should be."""
+"""`optout topics`: make the topics, see that they are as they should be, move to others."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import sys
 import click
 
 from processor import config
+from processor.cli import topics_move
 from processor.cli.common import as_json, print_json, run
 from processor.kafka import topic_admin
 
 
 @click.group("topics")
 def group() -> None:
-    """Create the topics in Kafka, or check those that exist."""
+    """Create the topics in Kafka, check those that exist, or move to others."""
+
+
+group.add_command(topics_move.move)
 
 
 @group.command("create")

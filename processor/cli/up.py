@@ -97,6 +97,9 @@ async def _show(settings: Settings, api: asyncio.subprocess.Process, *, demo: bo
         token = await _token(settings)
         user = f"{_ACCOUNT}:{token}" if token else _ACCOUNT
         url = f"{address.split()[-1]}/v1/Services"
+        if token:
+            console = f"{address.split()[-1]}/console"
+            click.echo(f"Console at {console}; sign in as {_ACCOUNT} with {token}")
         click.echo(f"  curl -u {user} {url} --data-urlencode 'FriendlyName=Clinic'")
     click.echo("In another terminal:")
     click.echo(f"  export OPTOUT_KAFKA_BOOTSTRAP={settings.kafka_bootstrap}")

@@ -18,6 +18,7 @@ from processor.http import (
     consents,
     errors,
     health,
+    measured,
     messages,
     nothing,
     numbers,
@@ -26,10 +27,13 @@ from processor.http import (
     services,
 )
 from processor.http.backend import Backend
+from processor.http.console import routes as console
 from processor.http.limits import SizeLimit
+from processor.http.measured import Measured
 
 _ROUTERS = (
     health.router,
+    measured.router,
     services.router,
     senders.router,
     nothing.router,
@@ -63,7 +67,9 @@ def create_api(settings: Settings) -> FastAPI:
     )
     api.state.backend = backend
     api.add_middleware(SizeLimit, max_bytes=settings.api_max_bytes)
+    api.add_middleware(Measured, metrics=backend.metrics)
     errors.install(api)
     for router in _ROUTERS:
         api.include_router(router)
+    console.add_to(api, backend)
     return api

@@ -18,6 +18,7 @@ from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import Outgoing, Writer, writer
 from processor.kafka.configuration import Configuration
 from processor.kafka.statuses_topic import follow_statuses
+from processor.metrics import Metrics
 from processor.stores.messages import Messages
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import RedisClient
@@ -38,6 +39,7 @@ class Backend:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.topics = Topics.under(settings.topic_prefix)
+        self.metrics = Metrics()
         self.redis = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
         self.configuration = Configuration(settings)
         self.credentials = Credentials(settings, self.configuration.accounts)

@@ -184,6 +184,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
                 await self._start(tp, record.offset, work)
         self._flood.add(len(records), refused)
         if records:
+            self._metrics.batch(len(records), refused)
             self._progressed_at = time.monotonic()
 
     async def _start_due(self) -> None:

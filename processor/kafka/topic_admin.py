@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -117,9 +117,38 @@ async def check(settings: Settings) -> list[str]:
     ]
     problems += [
         f"{plan.name}: {counts[plan.name]} partitions where {plan.partitions} are expected; set "
-        "OPTOUT_PARTITIONS to what all topics have, or move to new topics (another "
-        "OPTOUT_TOPIC_PREFIX): recipients are spread by this number"
+        "OPTOUT_PARTITIONS to what all topics have; another number goes by `optout topics "
+        "move` (deploy/upgrade.md): recipients are spread by it"
         for plan in planned
         if counts[plan.name] != plan.partitions
     ]
     return problems
+
+
+async def members(settings: Settings, groups: Sequence[str]) -> dict[str, int]:
+    """How many members each group has now.
+
+    Raises:
+        BrokerUnavailable: where the broker does not answer.
+    """
+    found = {}
+    async with _admin(settings) as admin:
+        for group in groups:  # one by one: aiokafka 0.14 misreads an answer about several
+            [answer] = await admin.describe_consumer_groups([group])
+            _, _, _, _, _, present, *_ = answer.groups[0]
+            found[group] = len(present)
+    return found
+
+
+async def committed(settings: Settings, groups: Sequence[str]) -> dict[str, dict[Any, int]]:
+    """The offsets that groups have committed, by partition; without groups that have none.
+
+    Raises:
+        BrokerUnavailable: where the broker does not answer.
+    """
+    found = {}
+    async with _admin(settings) as admin:
+        for group in groups:
+            offsets = await admin.list_consumer_group_offsets(group)
+            found[group] = {tp: one.offset for tp, one in offsets.items() if one.offset >= 0}
+    return {group: offsets for group, offsets in found.items() if offsets}

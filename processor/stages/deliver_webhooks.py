@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from prometheus_client import Histogram
 from pydantic import ValidationError
 
 from processor.core.addresses import url_problem
@@ -31,6 +32,7 @@ from processor.errors import RecordError
 from processor.kafka.client import Outgoing
 from processor.kafka.services_topic import ServicesTopic
 from processor.wire import dead_letters, twiml, webhook_deliveries
+from processor.wire.headers import passed_on
 from processor.wire.json_values import reason, refuse_size, to_ms
 from processor.wire.topics import Topics
 from schemas.webhook_delivery import WebhookDelivery
@@ -80,6 +82,7 @@ class DeliverWebhooks:
     endpoints: Endpoints
     rules: RetryRules
     counts: Counter[str]
+    request_seconds: Histogram
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     jitter: Callable[[], float] = random.random
     _said: set[tuple[str, str]] = field(default_factory=set)
@@ -236,7 +239,8 @@ class Delivery:
                 token=stage.token_of(delivery.account_sid),
                 repeat_token=idempotency_token(delivery.account_sid, delivery.delivery_id),
             )
-            return await stage.client.ask(request)
+            with stage.request_seconds.time():
+                return await stage.client.ask(request)
 
         line = (self._record.key or b"").decode(errors="replace")
         return await stage.endpoints.of(delivery.account_sid, url).run(line, ask)
@@ -282,7 +286,8 @@ class Delivery:
                 continue
             value = webhook_deliveries.write_send(send)
             key = bare_number(send.to).encode()
-            sends.append(Outgoing(stage.topics.outbound_messages, key, value, self._record.headers))
+            headers = passed_on(self._record.headers) or ()
+            sends.append(Outgoing(stage.topics.outbound_messages, key, value, headers))
         stage.counts["answers"] += len(sends)
         if sends and "OptOutType" in delivery.parameters:
             # The recipient got our confirmation; a second answer is what the guide advises against.

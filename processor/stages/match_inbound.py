@@ -107,7 +107,7 @@ class MatchInbound:
         if meta.partitions not in (None, self._partitions):
             raise ListLost(
                 f"the block list was built for {meta.partitions} partitions, the topics have "
-                f"{self._partitions}: another count spreads recipients anew; move to new topics"
+                f"{self._partitions}: another count spreads recipients anew: `optout topics move`"
             )
         self._epoch = meta.epoch
         self._counter = 2  # undo takes the first mark, a rebuild the second

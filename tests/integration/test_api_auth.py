@@ -143,3 +143,17 @@ async def test_each_process_has_a_port_of_its_own_and_ends_on_sigterm(
         assert [await process.ends(signal.SIGTERM) for process in (one, other)] == [0, 0]
     for process in (one, other):
         assert "Traceback" not in process.said
+
+
+async def test_requests_are_counted_by_route_and_never_by_what_was_asked_for(
+    settings: Settings,
+) -> None:
+    async with serving(with_secrets(settings)) as api:
+        await api.ask("GET", "/v1/Services/MG00000000000000000000000000000001")
+        await api.ask("GET", "/nowhere/+15550000001")
+        said = (await api.ask("GET", "/metrics")).text
+    found = 'optout_api_request_seconds_count{method="GET",route="/v1/Services/{sid}",status="4xx"}'
+    assert f"{found} 1.0" in said
+    nobodys = 'optout_api_request_seconds_count{method="none",route="none",status="4xx"}'
+    assert f"{nobodys} 1.0" in said
+    assert "+15550000001" not in said

@@ -58,6 +58,7 @@ def a_change(number: int, blocked: bool, mark: Mark) -> Change:
         mark=mark,
         cause=f"M{number}",
         kind="STOP" if blocked else "START",
+        moved=False,
     )
 
 

@@ -38,7 +38,7 @@ def test_a_key_is_given_in_hex_or_base64(given: str) -> None:
     assert Settings(secret_key=SecretStr(given)).sealing_key() == b"\xab" * 32
 
 
-@pytest.mark.parametrize("given", ["", "ab" * 31, "not a key"])
+@pytest.mark.parametrize("given", ["ab" * 31, "not a key"])
 def test_a_key_that_is_none_is_refused_and_not_repeated(given: str) -> None:
     with pytest.raises(ValidationError) as refused:
         Settings(secret_key=SecretStr(given))

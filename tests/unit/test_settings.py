@@ -65,3 +65,9 @@ def test_a_watchdog_may_not_bite_where_an_application_is_slow(
         config.load()
     monkeypatch.setenv("OPTOUT_ROLES", "match,gate")
     assert config.load().watchdog_s == 30
+
+
+def test_an_empty_secret_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTOUT_SECRET_KEY", "")
+    monkeypatch.setenv("OPTOUT_OPERATOR_TOKEN", "")
+    assert (config.load().secret_key, config.load().operator_token) == (None, None)

@@ -16,6 +16,7 @@ from processor.core.services import Directory
 from processor.endpoints.client import Client, Limits
 from processor.endpoints.endpoint import Endpoints, Rules
 from processor.kafka.client import Outgoing
+from processor.metrics import Metrics
 from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoTokens
 from processor.wire import webhook_deliveries
 from processor.wire.topics import Topics
@@ -70,6 +71,7 @@ def a_stage(directory: Directory | None = None) -> DeliverWebhooks:
         endpoints=Endpoints(Rules(1, CircuitRules(1, 1)), counts),
         rules=RetryRules(3, 1, 10),
         counts=counts,
+        request_seconds=Metrics().webhook_request_seconds,
         clock=lambda: AT,
         jitter=lambda: 0.0,
     )

@@ -1,0 +1,251 @@
+"""Changing a layer of the draft, and putting it in force: nothing typed is ever lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from processor.core.review import warnings_of
+from processor.core.segments import segments_of
+from processor.errors import ConfigError
+from processor.http.backend import Backend, BackendIs
+from processor.http.console.layers import (
+    Field,
+    Layer,
+    fields_of,
+    layer_at,
+    of_no_field,
+    starter_fields,
+    typed_fields,
+    typed_sets,
+    with_layer,
+)
+from processor.http.console.pages import Page, go, page
+from processor.http.console.services import not_in_force
+from processor.http.console.sessions import PATH, Session, SessionIs
+from processor.http.errors import ApiError, not_found, wrong_parameter
+from processor.http.services import find
+from processor.keywords.load import tag_of
+from processor.wire.configuration import Edit, edit_of_service
+from processor.wire.service_documents import apply, disabled, enabled
+from processor.wire.services import config_of, pool_of
+from schemas.messaging_service import MessagingService, ServiceDocument
+
+router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
+
+_Change = Callable[[MessagingService], MessagingService]
+
+
+class SavedMeanwhile(Exception):
+    """Somebody else changed the service after this form was shown."""
+
+
+@router.get("/services/{sid}/new")
+async def new(
+    request: Request, backend: BackendIs, session: SessionIs, sid: str, language: str
+) -> Response:
+    """On to the form of a language that is not there yet."""
+    find(request, backend, session.caller, sid)
+    tag, country = tag_of(language), request.query_params.get("country", "")
+    layer = layer_at((f"countries.{country}." if country else "") + f"languages.{tag}")
+    if layer is None:
+        raise wrong_parameter("Choose a language, and a country that is in the list.")
+    pack = "?pack=1" if "pack" in request.query_params else ""
+    return go(f"/services/{sid}/edit/{layer.place}{pack}")
+
+
+@router.get("/services/{sid}/edit/{place}")
+async def edit(
+    request: Request, backend: BackendIs, session: SessionIs, sid: str, place: str
+) -> Response:
+    """The form of a layer; with `pack`, the language's starter pack in it."""
+    service, layer = find(request, backend, session.caller, sid).whole(), _layer(request, place)
+    sets = layer.sets(config_of(service.opt_out))
+    offered = "pack" in request.query_params and not sets
+    fields = starter_fields(layer) if offered else fields_of(layer, sets)
+    return _form(
+        request,
+        service,
+        layer,
+        fields,
+        new=not sets,
+        pack=offered,
+        fallback=_fallback(service, layer),
+    )
+
+
+@router.post("/services/{sid}/edit/{place}")
+async def save(
+    request: Request, backend: BackendIs, session: SessionIs, sid: str, place: str
+) -> Response:
+    """Save a layer whole, or show it again as it was typed with what is wrong beside it."""
+    layer, form = _layer(request, place), await request.form()
+    remove = "remove" in form
+    sets = {} if remove else typed_sets(layer, form)
+    fallback = "fallback" in form
+    problems: list[str] = []
+    if not sets and not remove and layer.language is not None:
+        problems = ["Fill in keywords and reply of one pair at least, or remove the language."]
+    try:
+        if not problems:
+            await _update(
+                request,
+                backend,
+                session,
+                sid,
+                form,
+                lambda before: _with_opt_out(
+                    before,
+                    with_layer(before.opt_out.model_dump(), layer, sets, fallback=fallback),
+                ),
+            )
+            return go(f"/services/{sid}", "removed" if remove else "saved")
+    except ConfigError as error:
+        problems = error.problems
+    except SavedMeanwhile:
+        pass  # said below, beside what was typed
+    service = find(request, backend, session.caller, sid).whole()
+    theirs = fields_of(layer, layer.sets(config_of(service.opt_out)))
+    return _form(
+        request,
+        service,
+        layer,
+        typed_fields(layer, form, problems),
+        status=422 if problems else 409,
+        problems=of_no_field(layer, problems),
+        theirs=() if problems else theirs,
+        fallback=fallback,
+    )
+
+
+@router.get("/services/{sid}/enable")
+async def confirm(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+    """Say what enabling will change, and for which senders."""
+    return _confirmation(request, find(request, backend, session.caller, sid).whole())
+
+
+@router.post("/services/{sid}/enable")
+async def enable(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+    """Put the draft in force."""
+
+    def step(before: MessagingService) -> MessagingService:
+        return before if before.active else enabled(before, now=datetime.now(UTC))
+
+    try:
+        await _update(request, backend, session, sid, await request.form(), step)
+    except SavedMeanwhile:
+        service = find(request, backend, session.caller, sid).whole()
+        return _confirmation(request, service, status=409)
+    return go(f"/services/{sid}", "enabled")
+
+
+@router.post("/services/{sid}/disable")
+async def disable(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+    """Back to default handling; the operator's alone (R5)."""
+    if not session.caller.operator:
+        raise ApiError(403, 20003, "Only an operator may disable Advanced Opt-Out.")
+
+    def step(before: MessagingService) -> MessagingService:
+        return disabled(before, now=datetime.now(UTC)) if before.active else before
+
+    try:
+        await _update(request, backend, session, sid, await request.form(), step)
+    except SavedMeanwhile:
+        raise ApiError(
+            409, 20409, "Somebody saved the service meanwhile. Look at it, then disable it."
+        ) from None
+    return go(f"/services/{sid}", "disabled")
+
+
+@router.post("/count")
+async def count(request: Request, session: SessionIs, field: str) -> Response:
+    """What a reply costs, while it is typed."""
+    reply = str((await request.form()).get(field, ""))
+    return page(request, "count", segments=segments_of(reply), characters=len(reply))
+
+
+async def _update(
+    request: Request,
+    backend: Backend,
+    session: Session,
+    sid: str,
+    form: Mapping[str, Any],
+    change: _Change,
+) -> None:
+    """Change a service that is still as the form showed it.
+
+    Raises:
+        SavedMeanwhile: where it is not.
+    """
+
+    def decide() -> list[Edit]:
+        before = find(request, backend, session.caller, sid).whole()
+        if str(before.version) != form.get("version"):
+            raise SavedMeanwhile
+        after = change(before)
+        return [edit_of_service(before, after)] if after != before else []
+
+    await backend.configuration.update(decide, actor=session.actor)
+
+
+def _with_opt_out(before: MessagingService, opt_out: Mapping[str, Any]) -> MessagingService:
+    """The service with another configuration, by the rules of a document.
+
+    Raises:
+        ConfigError: with every problem, each with its place in the configuration.
+    """
+    fields = set(ServiceDocument.model_fields)
+    document = before.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
+    document |= {"opt_out": opt_out}
+    now = datetime.now(UTC)
+    applied = apply([document], {before.sid: before}, now=now, new_sid=lambda: before.sid)
+    if applied.problems:
+        prefix = f"service 1 ({before.friendly_name}): "
+        problems = [one.removeprefix(prefix).removeprefix("opt_out.") for one in applied.problems]
+        raise ConfigError(problems)
+    return applied.changed.get(before.sid, before)
+
+
+def _layer(request: Request, place: str) -> Layer:
+    layer = layer_at(place)
+    if layer is None:
+        raise not_found(request)
+    return layer
+
+
+def _fallback(service: MessagingService, layer: Layer) -> bool:
+    override = service.opt_out.countries.get(layer.country or "")
+    return override.country_fallback if override else True
+
+
+def _form(
+    request: Request,
+    service: MessagingService,
+    layer: Layer,
+    fields: Sequence[Field],
+    *,
+    status: int = 200,
+    **values: Any,
+) -> Response:
+    shown = {"new": False, "pack": False, "problems": (), "theirs": (), **values}
+    return page(
+        request, "edit", status=status, service=service, layer=layer, fields=fields, **shown
+    )
+
+
+def _confirmation(request: Request, service: MessagingService, status: int = 200) -> Response:
+    warnings = warnings_of(config_of(service.opt_out), pool_of(service))
+    return page(
+        request,
+        "enable",
+        status=status,
+        service=service,
+        pool=pool_of(service),
+        differences=not_in_force(service),
+        short_codes=[one for one in warnings if "registered for short code" in one],
+        warnings=[one for one in warnings if "registered for short code" not in one],
+        meanwhile=status == 409,
+    )

@@ -1,0 +1,189 @@
+"""The layers of a configuration as forms: what is typed becomes keyword sets, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from processor.core.messages import OptOutType
+from processor.core.normalise import exact
+from processor.core.policy import RESERVED, STANDARD, KeywordSets, OptOutConfig, standard_sets
+from processor.keywords.load import Language, language_of, starter, tag_of
+from processor.wire.countries import COUNTRIES
+from schemas.messaging_service import MAX_REPLY_CHARACTERS
+
+TITLES = {OptOutType.STOP: "Opt-out", OptOutType.START: "Opt-in", OptOutType.HELP: "Help"}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A place that has keyword sets: standard, a language, or a language in a country."""
+
+    language: str | None = None
+    country: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Its name in problems and addresses."""
+        if self.language is None:
+            return "standard"
+        within = f"countries.{self.country}." if self.country else ""
+        return f"{within}languages.{self.language}"
+
+    @property
+    def title(self) -> str:
+        """Its name on pages."""
+        if self.language is None:
+            return "Standard keywords"
+        name = f"{language_of(self.language).name} ({self.language})"
+        return f"{self.country}: {name}" if self.country else name
+
+    @property
+    def spoken(self) -> Language | None:
+        """The language that its texts are in; None where that may be any."""
+        return language_of(self.language) if self.language else None
+
+    def sets(self, config: OptOutConfig) -> KeywordSets:
+        """What a configuration has in this place."""
+        if self.language is None:
+            return standard_sets(config)
+        if self.country is None:
+            return config.languages.get(self.language, {})
+        override = config.countries.get(self.country)
+        return override.languages.get(self.language, {}) if override else {}
+
+
+def layer_at(place: str) -> Layer | None:
+    """The layer of a name, None where it is none."""
+    if place == "standard":
+        return Layer()
+    found = re.fullmatch(r"(?:countries\.([A-Z]{2})\.)?languages\.([A-Za-z0-9-]+)", place)
+    if found is None:
+        return None
+    country, given = found.groups()
+    tag = tag_of(given)
+    if tag is None or (country and country not in COUNTRIES):
+        return None
+    return Layer(tag, country)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One pair of a form: keywords and reply of a kind, as typed, with their problems."""
+
+    kind: OptOutType
+    keywords: str  # comma-separated, without the reserved words
+    reply: str
+    reserved: Sequence[str] = ()
+    keyword_problems: Sequence[str] = ()
+    reply_problems: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """What the kind is called on pages."""
+        return TITLES[self.kind]
+
+    @property
+    def room(self) -> int:
+        """How many characters a reply may have."""
+        return MAX_REPLY_CHARACTERS
+
+
+def fields_of(layer: Layer, sets: KeywordSets) -> list[Field]:
+    """The fields that show keyword sets."""
+    return [
+        Field(
+            kind,
+            ", ".join(_free(layer, kind, sets[kind].keywords)) if kind in sets else "",
+            sets[kind].reply if kind in sets else "",
+            _reserved(layer, kind),
+        )
+        for kind in OptOutType
+    ]
+
+
+def starter_fields(layer: Layer) -> list[Field]:
+    """The fields with a language's starter pack in them, for a person to review."""
+    pack = starter(layer.language) if layer.language else {}
+    return [
+        Field(kind, ", ".join(pack[kind]["keywords"]), pack[kind]["reply"]) for kind in OptOutType
+    ]
+
+
+def typed_fields(layer: Layer, form: Mapping[str, Any], problems: Sequence[str]) -> list[Field]:
+    """The fields as they were typed, each with what is wrong with it."""
+    return [
+        Field(
+            kind,
+            str(form.get(f"{kind}.keywords", "")),
+            str(form.get(f"{kind}.reply", "")),
+            _reserved(layer, kind),
+            _of_place(problems, f"{layer.place}.{kind}.keywords"),
+            _of_place(problems, f"{layer.place}.{kind}.reply"),
+        )
+        for kind in OptOutType
+    ]
+
+
+def typed_sets(layer: Layer, form: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword sets of a document that a form asks for; pairs left empty are left out."""
+    sets: dict[str, Any] = {}
+    for field in typed_fields(layer, form, ()):
+        words = [word.strip() for word in re.split(r"[,\n،、，]", field.keywords) if word.strip()]
+        reply = field.reply.replace("\r\n", "\n").strip()
+        if layer.language is not None and not words and not reply:
+            continue
+        have = {exact(word) for word in words}
+        words = [word for word in field.reserved if word not in have] + words
+        usual = STANDARD[field.kind]
+        if layer.language is None and (tuple(words), reply) == (_whole(field.kind), usual.reply):
+            continue
+        sets[field.kind.value] = {"keywords": words, "reply": reply}
+    return sets
+
+
+def with_layer(
+    opt_out: Mapping[str, Any], layer: Layer, sets: Mapping[str, Any], *, fallback: bool = True
+) -> dict[str, Any]:
+    """A document's configuration with one layer replaced; without it where it has no sets."""
+    if layer.language is None:
+        return {**opt_out, "standard": sets}
+    if layer.country is None:
+        languages = _with(opt_out["languages"], layer.language, sets)
+        return {**opt_out, "languages": languages}
+    override = opt_out["countries"].get(layer.country, {"languages": {}})
+    languages = _with(override["languages"], layer.language, sets)
+    country = {"country_fallback": fallback, "languages": languages} if languages else None
+    return {**opt_out, "countries": _with(opt_out["countries"], layer.country, country)}
+
+
+def of_no_field(layer: Layer, problems: Sequence[str]) -> list[str]:
+    """Problems that belong to no field of this layer's form."""
+    places = tuple(
+        f"{layer.place}.{kind}.{part}" for kind in OptOutType for part in ("keywords", "reply")
+    )
+    return [problem for problem in problems if not problem.startswith(places)]
+
+
+def _with(entries: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    return {**entries, key: value} if value else {k: v for k, v in entries.items() if k != key}
+
+
+def _reserved(layer: Layer, kind: OptOutType) -> Sequence[str]:
+    return RESERVED[kind] if layer.language is None else ()
+
+
+def _free(layer: Layer, kind: OptOutType, keywords: Sequence[str]) -> list[str]:
+    locked = _reserved(layer, kind)
+    return [word for word in keywords if exact(word) not in locked]
+
+
+def _whole(kind: OptOutType) -> tuple[str, ...]:
+    free = [word for word in STANDARD[kind].keywords if word not in RESERVED[kind]]
+    return (*RESERVED[kind], *free)
+
+
+def _of_place(problems: Sequence[str], place: str) -> list[str]:
+    return [problem.partition(": ")[2] for problem in problems if problem.startswith(place)]

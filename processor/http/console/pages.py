@@ -1,0 +1,99 @@
+"""How a page is made, and what is said where one cannot be: HTML, headers that keep it ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from processor.core.segments import segments_of
+from processor.errors import ConfigError, RetryableError
+from processor.http.console.sessions import PATH, SignedOut
+from processor.http.errors import ApiError
+from processor.keywords.load import language_of
+
+STATIC = Path(__file__).parent / "static"
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self';"
+        " object-src 'none'"
+    ),
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_environment = Environment(
+    loader=PackageLoader("processor.http.console"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+)
+_environment.globals |= {"path": PATH, "segments_of": segments_of, "language_of": language_of}
+
+
+def page(request: Request, name: str, /, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page from its template.
+
+    Args:
+        request: whose session the page is for.
+        name: of the template, without `.html`.
+        status: of HTTP.
+        values: that the template uses.
+    """
+    session = getattr(request.state, "session", None)
+    shown = {"session": session, "said": request.query_params.get("said", ""), **values}
+    return HTMLResponse(_environment.get_template(f"{name}.html").render(shown), status)
+
+
+def go(path: str, said: str = "") -> RedirectResponse:
+    """On to a page after a form was taken; it begins with what was done.
+
+    Args:
+        path: below the console's.
+        said: the name of a sentence in `said.html`.
+    """
+    return RedirectResponse(PATH + path + (f"?said={said}" if said else ""), 303)
+
+
+class Page(APIRoute):
+    """A route whose errors are pages."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See FastAPI."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                response = await handler(request)
+            except SignedOut:
+                response = _to_sign_in(request)
+            except ApiError as error:
+                response = _refusal(request, error.status, error.message)
+            except ConfigError as error:
+                response = _refusal(request, 400, "; ".join(error.problems))
+            except RetryableError:
+                response = _refusal(
+                    request, 503, "Kafka or Redis does not answer. Try again in a moment."
+                )
+            response.headers.update(_HEADERS)
+            return response
+
+        return handle
+
+
+def _to_sign_in(request: Request) -> Response:
+    after = request.url.path if request.method == "GET" else PATH
+    return RedirectResponse(f"{PATH}/sign-in?after={quote(after)}", 303)
+
+
+def _refusal(request: Request, status: int, why: str) -> Response:
+    return page(request, "refusal", status=status, why=why)

@@ -1,0 +1,72 @@
+"""Signing in, with what the API takes, and out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from processor.errors import BrokerUnavailable
+from processor.http.backend import BackendIs
+from processor.http.console import sessions
+from processor.http.console.pages import Page, go, page
+from processor.http.console.sessions import COOKIE, PATH, SessionIs, Sessions
+from processor.http.errors import ApiError
+
+router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
+
+
+@router.get("/sign-in")
+async def form(request: Request, after: str = "") -> Response:
+    """Ask for user and token."""
+    return _form(request, after=after)
+
+
+@router.post("/sign-in")
+async def sign_in(
+    request: Request,
+    backend: BackendIs,
+    csrf: Annotated[str, Form()] = "",
+    user: Annotated[str, Form()] = "",
+    token: Annotated[str, Form()] = "",
+    after: Annotated[str, Form()] = "",
+) -> Response:
+    """Open a session."""
+    sessions.check_before(request, csrf)
+    if not backend.configuration.loaded:
+        raise BrokerUnavailable("the accounts are not read yet")
+    try:
+        caller = await backend.credentials.caller(user.strip(), token.strip(), None)
+    except ApiError as error:
+        if error.status != 401:
+            raise
+        return _form(request, after=after, user=user, problem="User or token is not right.")
+    known: Sessions = request.app.state.sessions
+    # Only to a page of ours: a path, and none that a browser takes for another host.
+    response = RedirectResponse(after if after.startswith(f"{PATH}/") else PATH, 303)
+    sessions.keep(response, request, known.open(caller))
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(session: SessionIs) -> Response:
+    """Forget the session."""
+    response = go("/sign-in", "signed-out")
+    response.delete_cookie(COOKIE, path=PATH)
+    return response
+
+
+def _form(request: Request, *, after: str, user: str = "", problem: str = "") -> Response:
+    csrf = sessions.before_sign_in(request)
+    response = page(
+        request,
+        "sign_in",
+        status=401 if problem else 200,
+        csrf=csrf,
+        after=after,
+        user=user,
+        problem=problem,
+    )
+    sessions.keep_before(response, request, csrf)
+    return response

@@ -1,0 +1,266 @@
+"""Copy records to other topics, spread by another partition count, exactly once.
+
+How far the copy is are the offsets of a group, committed in the transaction that copies: a copy
+that broke off is gone on with, and nothing is written twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.structs import OffsetAndMetadata
+
+from processor.config import Settings
+from processor.core.blocks import NO_MARK, Mark
+from processor.core.partitions import partitions_of
+from processor.errors import BrokerUnavailable, Fenced
+from processor.kafka.block_list_topic import mark_of
+from processor.kafka.client import group_view, reader
+
+MOVED_FROM = "moved-from"  # topic[partition]@offset: where a record of the history stood before
+_AT_ONCE = 5_000
+_FETCHED = 2_000
+_MAX_BATCH_BYTES = 1 << 19
+_MAX_REQUEST_BYTES = 1 << 22
+_TRANSACTION_TIMEOUT_MS = 60_000
+
+Order = Callable[[Any], Any]
+Offsets = dict[TopicPartition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Partitions of the source that are copied together, in one order, by one producer."""
+
+    topics: Sequence[str]  # without the prefix
+    partitions: Sequence[int]
+    order: Order  # of records of different partitions; each keeps its own
+    group: str  # whose offsets say how far it is
+    transactional_id: str
+    says_where: bool = False  # whether each copy says where it stood
+
+    def sources(self, settings: Settings) -> list[TopicPartition]:
+        """The partitions by their full names."""
+        return [
+            TopicPartition(settings.topic_prefix + topic, partition)
+            for topic in self.topics
+            for partition in self.partitions
+        ]
+
+
+def by_time(record: Any) -> int:
+    """The order of arrival."""
+    return int(record.timestamp)
+
+
+def by_mark(record: Any) -> Mark:
+    """The order in which the block list was written: marks grow in the new partitions, too."""
+    if (mark := mark_of(record.headers)) is not NO_MARK:
+        return mark
+    return Mark.parse(orjson.loads(record.value)["mark"]) if record.value else NO_MARK
+
+
+async def begin(settings: Settings, part: Part) -> Offsets:
+    """Where a part goes on: the group's offsets, the beginning where it has none.
+
+    Raises:
+        BrokerUnavailable: where the broker does not answer.
+    """
+    sources = part.sources(settings)
+    async with group_view(settings, part.group) as view:
+        committed = {tp: await view.committed(tp) for tp in sources}
+    async with _reading(settings, part) as consumer:
+        first = await consumer.beginning_offsets(sources)
+    return {tp: max(first[tp], committed[tp] or 0) for tp in sources}
+
+
+async def ends_of(settings: Settings, part: Part) -> Offsets:
+    """Where a part ends now, with what is not committed."""
+    async with _reading(settings, part, isolation="read_uncommitted") as consumer:
+        ends: Offsets = await consumer.end_offsets(part.sources(settings))
+    return ends
+
+
+def _reading(
+    settings: Settings, part: Part, isolation: str = "read_committed"
+) -> AbstractAsyncContextManager[Any]:
+    topics = [settings.topic_prefix + topic for topic in part.topics]
+    return reader(settings, topics, at_end=False, partitions=part.partitions, isolation=isolation)
+
+
+async def settle(settings: Settings, transactional_id: str) -> None:
+    """Abort what a producer left open, and keep it from going on, should it still live."""
+    producer = _producer(settings, transactional_id)
+    try:
+        await producer.start()
+    except KafkaError as error:
+        raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
+    finally:
+        await producer.stop()
+
+
+async def copy(
+    source: Settings,
+    target: Settings,
+    part: Part,
+    *,
+    spread: Mapping[str, int],
+    told: Callable[[int], None] = lambda passed: None,
+) -> Counter[str]:
+    """Copy a part from where its group is up to its end now.
+
+    Args:
+        source: prefix and count of the topics read.
+        target: those of the topics written, on the same brokers.
+        part: what.
+        spread: partitions of each new topic, by its name without prefix.
+        told: called with the number of offsets passed.
+
+    Returns:
+        Records copied, by topic.
+
+    Raises:
+        Fenced: a worker of the source took a partition, or another move is running.
+        BrokerUnavailable: what is copied so far is committed; do it again for the rest.
+    """
+    producer = _producer(source, part.transactional_id)
+    copied: Counter[str] = Counter()
+
+    async def commit(offsets: Offsets, records: Sequence[Any]) -> None:
+        noted = {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+        async with producer.transaction():
+            await producer.send_offsets_to_transaction(noted, part.group)
+            await _write(producer, source, target, part, records, spread)
+
+    try:
+        await producer.start()
+        positions = await begin(source, part)
+        await commit(positions, ())  # from here on the target is known to be of this move
+        ends = await ends_of(source, part)
+        async with _reading(source, part) as consumer:
+            merged = _Merged(consumer, positions, ends, part.order)
+            while records := await merged.take(_AT_ONCE):
+                done = merged.done()
+                await commit(done, records)
+                copied.update(record.topic.removeprefix(source.topic_prefix) for record in records)
+                told(sum(done.values()) - sum(positions.values()))
+                positions = done
+            await commit(merged.done(), ())
+            told(sum(merged.done().values()) - sum(positions.values()))
+            return copied
+    except (ProducerFenced, AssertionError) as error:
+        raise Fenced(
+            f"{part.transactional_id}: a worker of {source.topic_prefix} or another move took over"
+        ) from error
+    except KafkaError as error:
+        raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
+    finally:
+        await producer.stop()
+
+
+def _producer(settings: Settings, transactional_id: str) -> Any:
+    return AIOKafkaProducer(
+        **settings.kafka(),
+        transactional_id=transactional_id,
+        transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS,
+        retry_backoff_ms=5,
+        linger_ms=0,
+        max_batch_size=_MAX_BATCH_BYTES,
+        max_request_size=_MAX_REQUEST_BYTES,
+    )
+
+
+async def _write(
+    producer: Any,
+    source: Settings,
+    target: Settings,
+    part: Part,
+    records: Sequence[Any],
+    spread: Mapping[str, int],
+) -> None:
+    """Write records with their own times, and await the fate of each batch."""
+    builders: dict[tuple[str, int], Any] = {}
+    fates = []
+
+    async def send(place: tuple[str, int]) -> None:
+        builder = builders.pop(place)
+        builder.close()
+        fates.append(await producer.send_batch(builder, place[0], partition=place[1]))
+
+    keys = [(record.key or b"").rpartition(b":")[2] for record in records]
+    all_places = {count: partitions_of(keys, count) for count in set(spread.values())}
+    for index, record in enumerate(records):
+        name = record.topic.removeprefix(source.topic_prefix)
+        place = (target.topic_prefix + name, all_places[spread[name]][index])
+        headers = list(record.headers)
+        if part.says_where:
+            where = f"{record.topic}[{record.partition}]@{record.offset}"
+            headers.append((MOVED_FROM, where.encode()))
+        fields = {"timestamp": record.timestamp, "key": record.key, "value": record.value}
+        builder = builders.get(place)
+        if builder is None or builder.append(**fields, headers=headers) is None:
+            if builder is not None:
+                await send(place)
+            builder = builders[place] = producer.create_batch()
+            builder.append(**fields, headers=headers)
+    for place in list(builders):
+        await send(place)
+    for fate in fates:
+        await fate
+
+
+class _Merged:
+    """Partitions read as one stream, the least of their next records first."""
+
+    def __init__(self, consumer: Any, first: Offsets, ends: Offsets, order: Order) -> None:
+        self._consumer = consumer
+        self._sources = list(first)
+        self._ends = ends
+        self._order = order
+        self._next = dict(first)  # the first not taken yet
+        self._queues: list[deque[Any]] = [deque() for _ in first]
+        self._heads: list[tuple[Any, int]] | None = None  # of queues that have any
+        for tp, offset in first.items():
+            consumer.seek(tp, offset)
+
+    def done(self) -> Offsets:
+        """Up to where everything was taken."""
+        return {
+            tp: self._next[tp] if queue else max(self._next[tp], self._ends[tp])
+            for tp, queue in zip(self._sources, self._queues, strict=True)
+        }
+
+    async def take(self, most: int) -> list[Any]:
+        """The next records, none at the end."""
+        if self._heads is None:
+            self._heads = [
+                (self._order(queue[0]), index)
+                for index, queue in enumerate(self._queues)
+                if await self._fill(index)
+            ]
+            heapify(self._heads)
+        taken: list[Any] = []
+        while self._heads and len(taken) < most:
+            _, index = heappop(self._heads)
+            record = self._queues[index].popleft()
+            self._next[self._sources[index]] = record.offset + 1
+            taken.append(record)
+            if await self._fill(index):
+                heappush(self._heads, (self._order(self._queues[index][0]), index))
+        return taken
+
+    async def _fill(self, index: int) -> bool:
+        """Whether a partition has a next record, which is then there."""
+        queue, tp = self._queues[index], self._sources[index]
+        while not queue and await self._consumer.position(tp) < self._ends[tp]:
+            found = await self._consumer.getmany(tp, timeout_ms=200, max_records=_FETCHED)
+            queue.extend(one for one in found.get(tp, ()) if one.offset < self._ends[tp])
+        return bool(queue)

@@ -1,0 +1,36 @@
+"""What the console shows in tests and pictures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from processor.config import Settings
+from processor.kafka.configuration import configuration
+from processor.wire.configuration import edit_of_service
+from schemas.messaging_service import MessagingService
+from tests.api import create_accounts, with_secrets
+from tests.builders import ACCOUNT, LONG_CODE, SERVICE, SHORT_CODE
+
+_REGISTERED = {"HELP": {"keywords": ["help"], "reply": "Clinic alerts. Reply STOP to end."}}
+
+
+async def with_a_service(settings: Settings) -> Settings:
+    """The settings of an installation that has an account with one service."""
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT)
+    service = MessagingService.model_validate(
+        {
+            "sid": SERVICE,
+            "account_sid": ACCOUNT,
+            "friendly_name": "Clinic",
+            "senders": [
+                {"address": LONG_CODE},
+                {"address": SHORT_CODE, "registered": _REGISTERED},
+            ],
+            "version": 1,
+            "updated_at": datetime.now(UTC),
+        }
+    )
+    async with configuration(settings) as stored:
+        await stored.update(lambda: [edit_of_service(None, service)], actor="test")
+    return settings

@@ -1,0 +1,209 @@
+"""Another partition count: everything goes over to new topics, each record once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from processor.audit import audit
+from processor.config import Settings
+from processor.core.partitions import partition_of
+from processor.kafka import moving, topic_admin
+from processor.kafka.client import Outgoing
+from processor.kafka.services_topic import stored
+from tests.builders import ACCOUNT
+from tests.installation import Installation, by_sid, running, until
+from tests.integration.conftest import Command
+from tests.integration.test_flow import CLINIC, a_send, a_text, configure
+
+BLOCKED = [f"+1555000{number:04d}" for number in range(30)]
+OTHERS = [f"+1555001{number:04d}" for number in range(30)]
+WHATSAPP = f"whatsapp:{OTHERS[0]}"
+PARTITIONS = 7
+
+
+def a_command(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "command_id": f"C{number}",
+        "account_sid": ACCOUNT,
+        "scope": "account",
+        "recipient": OTHERS[1],
+        "channel_group": "whatsapp",
+        "blocked": True,
+        "source": "operator",
+        "at": "2026-11-02T12:00:00.000Z",
+    } | changes
+
+
+async def an_installation_at_work(at: Installation) -> None:
+    """Blocks of both channel groups, one lifted, a command; then what nobody has read yet."""
+    await configure(at.settings, CLINIC)
+    async with running(at.settings) as runtime:
+        await runtime.services.wait_loaded()
+        await at.texts(*(a_text(f"STOP{one[1:]}", "stop", **{"from": one}) for one in BLOCKED))
+        await at.texts(a_text("LIFTED", "stop", **{"from": OTHERS[2]}))
+        await at.wait_for(at.topics.block_changes, len(BLOCKED) + 1)
+        await at.texts(a_text("START", "start", **{"from": OTHERS[2]}))
+        # Blocked again: the START, if it came twice, would let messages through.
+        await at.wait_for(at.topics.block_changes, len(BLOCKED) + 2)
+        await at.texts(a_text("AGAIN", "stop", **{"from": OTHERS[2]}))
+        await at.write(at.topics.consent_commands, a_command(1))
+        await at.wait_for(at.topics.block_changes, len(BLOCKED) + 4)
+        await at.sends(a_send("S0"))
+        await at.wait_for(at.topics.allowed_sends, 1)
+
+        async def all_read() -> bool:
+            return await at.lag("match") + await at.lag("gate") == 0
+
+        await until(all_read, "commit of everything")
+    await at.texts(
+        *(a_text(f"HELP{one[1:]}", "help", **{"from": one}) for one in OTHERS),
+        *(a_text(f"LATE{one[1:]}", "stop", **{"from": one}) for one in OTHERS[10:20]),
+        *(a_text(f"BACK{one[1:]}", "start", **{"from": one}) for one in OTHERS[15:20]),
+    )
+    await at.write(at.topics.consent_commands, a_command(2, recipient=OTHERS[3]))
+    await at.sends(*(a_send(f"P{one[1:]}", to=one) for one in BLOCKED))
+
+
+def moved_to(settings: Settings, prefix: str = "to.") -> Installation:
+    update = {"topic_prefix": prefix + settings.topic_prefix, "partitions": PARTITIONS}
+    return Installation(settings.model_copy(update=update))
+
+
+def the_move(at: Installation) -> tuple[str, ...]:
+    to = at.settings
+    return ("topics", "move", "--to-prefix", to.topic_prefix, "--partitions", str(to.partitions))
+
+
+async def test_seven_partitions_go_on_where_four_stopped(
+    settings: Settings, optout: Command
+) -> None:
+    old, new = Installation(settings), moved_to(settings)
+    await an_installation_at_work(old)
+    moved = orjson.loads((await optout(*the_move(new), "--json")).stdout)
+    assert moved["equal"]
+    assert moved["blocked"] == len(BLOCKED) + 2
+    assert moved["remembered"] == len(BLOCKED) + 4
+    assert moved["copied"]["inbound-messages.v1"] == 45
+    assert await stored(new.settings, new.topics.messaging_services) == await stored(
+        settings, old.topics.messaging_services
+    )
+    for topic in (new.topics.block_changes, new.topics.inbound_messages):
+        for record in await new.records(topic):
+            assert record.partition == partition_of(record.key, PARTITIONS)
+    assert await old.lag("match") + await old.lag("gate") == 0
+    async with running(new.settings):
+        failed = await new.wait_for(new.topics.message_statuses, len(BLOCKED))
+        assert {status["to"] for status in failed} == set(BLOCKED)
+        await new.texts(
+            a_text("START", "start", **{"from": OTHERS[2]}),  # delivered again, across the move
+            a_text("LIFT", "start", **{"from": BLOCKED[0]}),
+        )
+        await new.wait_for(new.topics.reply_sends, 30 + 15 - 10 + 5)
+        before = len(await old.values(old.topics.block_changes))
+
+        async def lifted() -> bool:
+            changes = await new.values(new.topics.block_changes)
+            return len(changes) == before + 1 + 10 + 5 + 1
+
+        await until(lifted, "changes of what was pending")
+        await new.sends(*(a_send(f"N{one[1:]}", to=one) for one in (OTHERS[2], *BLOCKED)))
+        await new.wait_for(new.topics.message_statuses, 2 * len(BLOCKED))
+        allowed = await new.wait_for(new.topics.allowed_sends, 1)
+        assert [send["to"] for send in allowed] == [BLOCKED[0]]
+    assert (await audit(new.settings)).violations == ()
+    by_sid(await new.values(new.topics.block_changes), "change_id")
+
+
+async def test_a_move_that_broke_off_goes_on_without_doubling(
+    settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = Installation(settings), moved_to(settings)
+    await an_installation_at_work(old)
+    write, left = moving._write, iter(range(BREAKS * WRITES))
+
+    async def breaks(*arguments: Any) -> None:
+        await write(*arguments)
+        if next(left, 1) % WRITES == 0:  # between what is written and its commit
+            raise ConnectionResetError
+
+    monkeypatch.setattr(moving, "_AT_ONCE", 5)
+    monkeypatch.setattr(moving, "_write", breaks)
+    for _ in range(BREAKS):
+        result = await optout(*the_move(new), code=1)
+        assert isinstance(result.exception, ConnectionResetError)
+    await optout(*the_move(new))
+    for whole in ("block_changes", "block_list"):
+        kept = await old.records(getattr(old.topics, whole))
+        found = await new.records(getattr(new.topics, whole))
+        assert orders(found) == orders(kept)
+    for name, count in (("inbound_messages", 45), ("outbound_messages", 30)):
+        sent = orders(await old.records(getattr(old.topics, name)))
+        found = await new.records(getattr(new.topics, name))
+        assert len(found) == count
+        # Each recipient's last ones, in their order.
+        for recipient, values in orders(found).items():
+            assert sent[recipient][-len(values) :] == values
+
+
+BREAKS, WRITES = 6, 5
+
+
+def orders(records: list[Any]) -> dict[bytes, list[bytes]]:
+    """Each recipient's values, in their order."""
+    found: dict[bytes, list[bytes]] = {}
+    for record in records:
+        found.setdefault(record.key, []).append(record.value)
+    return found
+
+
+async def test_what_producers_wrote_too_late_is_brought_by_another_move(
+    settings: Settings, optout: Command
+) -> None:
+    old, new = Installation(settings), moved_to(settings)
+    await an_installation_at_work(old)
+    await optout(*the_move(new))
+    async with running(new.settings):
+        await new.wait_for(new.topics.message_statuses, len(BLOCKED))
+        await old.texts(a_text("STRAY", "stop", **{"from": OTHERS[5]}))
+        said = (await optout(*the_move(new))).stdout
+        assert "1  inbound-messages.v1" in said
+        assert "workers ran already" in said
+
+        async def blocked() -> bool:
+            changes = await new.values(new.topics.block_changes)
+            return any(one["cause"]["id"] == "STRAY" for one in changes)
+
+        await until(blocked, "block of a late STOP")
+    assert (await audit(new.settings)).violations == ()
+
+
+async def test_a_move_is_refused_while_workers_run_and_where_others_are(
+    settings: Settings, optout: Command
+) -> None:
+    old, new = Installation(settings), moved_to(settings)
+    async with running(old.settings):
+        await old.texts(a_text("M1", "stop"))
+        await old.wait_for(old.topics.reply_sends, 1)
+        said = (await optout(*the_move(new), code=2)).output
+        assert f"{settings.topic_prefix}gate: 1 members; stop the workers" in said
+        assert f"{settings.topic_prefix}match: 1 members; stop the workers" in said
+    assert "is where the topics are now" in (await optout(*the_move(old), code=2)).output
+    await topic_admin.create(new.settings)
+    for record in await old.records(old.topics.block_changes):
+        await new.write_raw(Outgoing(new.topics.block_changes, record.key, record.value))
+    said = (await optout(*the_move(new), code=2)).output
+    assert f"{new.topics.block_changes}: is not empty; name a new prefix" in said
+    new.settings = new.settings.model_copy(update={"partitions": 5})
+    assert "7 partitions where 5 are expected" in (await optout(*the_move(new), code=2)).output
+
+
+async def test_offsets_that_kafka_forgot_are_no_reason_to_do_all_again(
+    settings: Settings, optout: Command
+) -> None:
+    old, new = Installation(settings), moved_to(settings)
+    await old.sends(a_send("S1"))
+    said = (await optout(*the_move(new), code=2)).output
+    assert f"{settings.topic_prefix}gate: has committed nothing" in said

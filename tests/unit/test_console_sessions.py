@@ -1,0 +1,65 @@
+"""What a session's cookie is good for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from pydantic import SecretStr
+
+from processor.config import Settings
+from processor.http.auth import OPERATOR, Caller
+from processor.http.console.sessions import TIMEOUT_S, Sessions, SignedOut
+from processor.kafka.accounts_topic import AccountsView
+from tests.api import KEY
+from tests.builders import ACCOUNT
+
+
+class _Accounts:
+    def __init__(self) -> None:
+        self.one = SimpleNamespace(sid=ACCOUNT, status="active", token_hash="a", api_keys=())
+
+    def get(self, sid: str) -> Any:
+        return self.one if sid == ACCOUNT else None
+
+
+def _sessions(accounts: _Accounts, now_s: float = 0.0, key: str = KEY) -> Sessions:
+    settings = Settings(secret_key=SecretStr(key), operator_token=SecretStr("the operator's"))
+    return Sessions(settings, cast(AccountsView, accounts), lambda: now_s)
+
+
+def test_any_process_knows_a_session_until_it_is_over() -> None:
+    accounts = _Accounts()
+    cookie = _sessions(accounts).open(Caller(ACCOUNT, ACCOUNT))
+    assert _sessions(accounts, TIMEOUT_S).read(cookie).caller == Caller(ACCOUNT, ACCOUNT)
+    with pytest.raises(SignedOut):
+        _sessions(accounts, TIMEOUT_S + 1).read(cookie)
+
+
+def test_a_new_token_or_a_closed_account_ends_a_session() -> None:
+    for name, value in (("token_hash", "b"), ("status", "closed")):
+        accounts = _Accounts()
+        cookie = _sessions(accounts).open(Caller(ACCOUNT, ACCOUNT))
+        setattr(accounts.one, name, value)
+        with pytest.raises(SignedOut):
+            _sessions(accounts).read(cookie)
+
+
+def test_a_cookie_that_is_not_signed_by_us_is_nobodys() -> None:
+    accounts = _Accounts()
+    cookie = _sessions(accounts).open(Caller(None, OPERATOR, operator=True))
+    payload, _, signature = cookie.partition(".")
+    theirs = _sessions(accounts, key="bb" * 32).open(Caller(None, OPERATOR, operator=True))
+    for given in (
+        "",
+        "x",
+        payload,
+        f"{payload}.{signature[:-1]}",
+        f"é.{signature}",
+        f"{payload}.é",
+        theirs,
+    ):
+        with pytest.raises(SignedOut):
+            _sessions(accounts).read(given)
+    assert _sessions(accounts).read(cookie).caller.operator

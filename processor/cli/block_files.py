@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import sys
-import time
-from collections.abc import Iterable, Iterator
-from hashlib import blake2b
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,44 +13,18 @@ import orjson
 from pydantic import ValidationError
 
 from processor import config
-from processor.cli.blocks import Recipient, block_line, open_store
+from processor.cli.blocks import Recipient, open_store
 from processor.cli.common import as_json, lines_of, print_json, progress, run
 from processor.config import Settings
 from processor.core.messages import bare_number
 from processor.core.partitions import partition_of
 from processor.kafka.client import bulk_writer, read_whole
 from processor.wire import blocks as wire_blocks
-from processor.wire import consent_commands
-from processor.wire.json_values import reason, to_text
+from processor.wire.block_rows import COLUMNS, command_of, csv_rows, json_rows
+from processor.wire.json_values import reason
 from processor.wire.topics import Topics
 
 _BATCH = 5_000
-_COLUMNS = (
-    "recipient",
-    "channel_group",
-    "account_sid",
-    "scope",
-    "messaging_service_sid",
-    "sender",
-    "carrier",
-    "since",
-    "change_id",
-    "mark",
-)
-# What a row of an import may say, by the command's fields; the rest of an export's columns is told
-# by the list itself.
-_ROW = (
-    "recipient",
-    "channel_group",
-    "account_sid",
-    "scope",
-    "messaging_service_sid",
-    "sender",
-    "blocked",
-    "source",
-    "reason",
-    "at",
-)
 _formats = click.option(
     "--format",
     "file_format",
@@ -113,16 +84,16 @@ def export(file: Path, file_format: str | None) -> None:
     async def work(out: IO[str]) -> int:
         count = 0
         if as_csv:
-            csv.DictWriter(out, _COLUMNS).writeheader()
+            csv.DictWriter(out, COLUMNS).writeheader()
         async with open_store(settings) as store:
             with progress(range(settings.partitions), "exporting") as bar:
                 for partition in bar:
                     async for key, value in store.entries(partition):
                         for block in wire_blocks.unpack(value):
-                            line = block_line(key, block)
+                            line = wire_blocks.line_of(key, block)
                             count += 1
                             if as_csv:
-                                csv.DictWriter(out, _COLUMNS).writerow(line)
+                                csv.DictWriter(out, COLUMNS).writerow(line)
                             else:
                                 out.write(orjson.dumps(line).decode() + "\n")
         return count
@@ -150,7 +121,7 @@ def import_(file: IO[bytes], file_format: str | None, account_sid: str | None, s
     as_csv = (file_format or Path(file.name).suffix.lstrip(".")) == "csv"
     defaults = {"account_sid": account_sid, "scope": settings.block_scope.value, "source": source}
     with lines_of(file, "importing") as lines:
-        rows = _csv_rows(file.name, lines) if as_csv else _json_rows(lines)
+        rows = csv_rows(lines, name=file.name) if as_csv else json_rows(lines)
         good, bad = run(_import(settings, file.name, rows, defaults))
     click.echo(f"{good:,} rows sent as commands, {bad:,} bad rows left out", err=True)
     sys.exit(1 if bad else 0)
@@ -168,7 +139,7 @@ async def _import(
     async with bulk_writer(settings, topic) as out:
         for number, row in rows:
             try:
-                batch.append(_command(row, defaults))
+                batch.append(command_of(row, defaults))
                 good += 1
             except ValidationError as error:
                 click.echo(f"{name}:{number}: {reason(error)}", err=True)
@@ -181,69 +152,3 @@ async def _import(
                 batch = []
         await out.send(batch)
     return good, bad
-
-
-def _command(row: Any, defaults: dict[str, str | None]) -> tuple[bytes, bytes]:
-    """A row as a command: its key and its value."""
-    if isinstance(row, csv.Error):
-        raise ValueError(f"not CSV: {row}")
-    if not isinstance(row, dict):
-        raise ValueError("not an object with fields")
-    if row.get("carrier") in (True, "True", "true"):
-        raise ValueError(
-            "carrier: a toll-free network's block is the network's, not to be imported"
-        )
-    given = {name: row[name] for name in _ROW if row.get(name) not in (None, "")}
-    number = str(given.get("recipient", ""))
-    if "channel_group" not in given and number.startswith("whatsapp:"):
-        given["channel_group"] = "whatsapp"
-    fields = {
-        **{name: value for name, value in defaults.items() if value is not None},
-        "blocked": True,
-        **given,
-        "recipient": bare_number(number),
-    }
-    if isinstance(fields["blocked"], str):
-        fields["blocked"] = {"true": True, "false": False}.get(
-            fields["blocked"].lower(), fields["blocked"]
-        )
-    # The same row is the same command: a worker that carried it out remembers it.
-    said = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-    fields["command_id"] = "CI" + blake2b(said, digest_size=16).hexdigest()
-    fields.setdefault("at", row.get("since") or to_text(time.time_ns() // 1_000_000))
-    value = orjson.dumps(fields)
-    command = consent_commands.read(value)
-    return command.recipient.encode(), value
-
-
-def _json_rows(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                yield number, orjson.loads(line)
-            except orjson.JSONDecodeError:
-                yield number, None
-
-
-def _csv_rows(name: str, lines: Iterator[bytes]) -> Iterator[tuple[int, Any]]:
-    """Every line's fields by its column, or what is wrong with the line."""
-    text = codecs.iterdecode(lines, "utf-8-sig", errors="replace")
-    header = _fields(next(text, ""))
-    columns = [] if isinstance(header, csv.Error) else [one.strip().lower() for one in header]
-    if "recipient" not in columns:
-        raise click.UsageError(f"{name}: the first line must name a column `recipient`")
-    for number, line in enumerate(text, 2):
-        if line.strip():
-            fields = _fields(line)
-            if isinstance(fields, csv.Error):
-                yield number, fields
-            else:
-                yield number, dict(zip(columns, fields, strict=False))
-
-
-def _fields(line: str) -> list[str] | csv.Error:
-    # Line by line: an open quote must not swallow the rows behind it.
-    try:
-        return next(csv.reader([line.rstrip("\r\n")], strict=True), [])
-    except csv.Error as error:
-        return error

@@ -324,23 +324,9 @@ async def open_store(settings: Settings) -> AsyncIterator[BlockListStore]:
         await store.close()
 
 
-def block_line(key: str, block: Block) -> dict[str, Any]:
-    """A block as commands print and write it."""
-    return {
-        "recipient": bare_number(key),
-        "channel_group": channel_group_of(key),
-        "account_sid": block.account_sid,
-        **wire_blocks.scope_fields(block.scope, block.target),
-        "carrier": block.carrier,
-        "since": to_text(block.since_ms),
-        "change_id": block.change_id,
-        "mark": str(block.mark),
-    }
-
-
 def _print(key: str, block: Block, as_json: bool) -> None:
     if as_json:
-        print_json(block_line(key, block))
+        print_json(wire_blocks.line_of(key, block))
         return
     target = f" {block.target}" if block.target else ""
     carrier = " (by the toll-free network)" if block.carrier else ""

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from processor.config import Settings
 from processor.http import (
     accounts,
+    block_files,
     blocks,
     changes,
     channels,
@@ -42,6 +43,7 @@ _ROUTERS = (
     messages.router,
     consents.router,
     blocks.router,
+    block_files.router,
     changes.router,
     opt_outs.router,
 )

@@ -34,7 +34,7 @@ from processor.kafka.histories import newest
 from processor.stores.whole_list import Found
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands
-from processor.wire.json_values import to_ms, to_text
+from processor.wire.json_values import to_ms
 from schemas.common import RecipientAddress, SenderAddress, Sid
 
 router = APIRouter(prefix="/v1/OptOuts", tags=["block list"])
@@ -100,7 +100,7 @@ def _verdict(send: OutboundSend, found: Found) -> dict[str, Any]:
         "recipient": send.recipient,
         "allowed": refused is None,
         "error_code": gate.ERROR_CODE if refused else None,
-        "block": _rendered(send.recipient, refused) if refused else None,
+        "block": wire_blocks.line_of(send.recipient, refused) if refused else None,
         "mark": str(found.mark),
     }
 
@@ -135,10 +135,10 @@ async def list_(
     for _ in range(_SCANS):
         if partition >= backend.settings.partitions or len(found) >= page_size:
             break
-        await _refuse_partial(backend, partition)
+        await refuse_partial(backend, partition)
         cursor, entries = await backend.block_list_store.scan(partition, cursor, about=page_size)
         found += [
-            _rendered(key, block)
+            wire_blocks.line_of(key, block)
             for key, value in entries
             for block in wire_blocks.unpack(value)
             if wanted(block)
@@ -157,7 +157,8 @@ async def list_(
     }
 
 
-async def _refuse_partial(backend: Backend, partition: int) -> None:
+async def refuse_partial(backend: Backend, partition: int) -> None:
+    """Refuse to answer from a partition whose list is not whole."""
     if (await backend.block_list_store.read(partition, ())).meta.ready is None:
         raise _cannot(["the block list is not whole; its owner rebuilds it"])
 
@@ -311,19 +312,6 @@ def _of(account_sid: str, recipient: str, found: Found) -> dict[str, Any]:
     return {
         "recipient": recipient,
         "blocked": bool(mine),
-        "blocks": [_rendered(recipient, one) for one in mine],
+        "blocks": [wire_blocks.line_of(recipient, one) for one in mine],
         "mark": str(found.mark),
-    }
-
-
-def _rendered(key: str, one: Block) -> dict[str, Any]:
-    return {
-        "recipient": bare_number(key),
-        "channel_group": channel_group_of(key),
-        "account_sid": one.account_sid,
-        **wire_blocks.scope_fields(one.scope, one.target),
-        "carrier": one.carrier,
-        "since": to_text(one.since_ms),
-        "change_id": one.change_id,
-        "mark": str(one.mark),
     }

@@ -99,3 +99,17 @@ def read_entry(value: bytes) -> Blocks:
         )
         for block in entry.blocks
     )
+
+
+def line_of(list_key: str, block: Block) -> dict[str, Any]:
+    """A block as commands, the API and files write it."""
+    return {
+        "recipient": bare_number(list_key),
+        "channel_group": channel_group_of(list_key),
+        "account_sid": block.account_sid,
+        **scope_fields(block.scope, block.target),
+        "carrier": block.carrier,
+        "since": to_text(block.since_ms),
+        "change_id": block.change_id,
+        "mark": str(block.mark),
+    }

@@ -8,7 +8,7 @@ from processor.config import Settings
 from processor.core.messages import Scope
 from tests.api import OPERATOR_TOKEN, Api, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, RECIPIENT
-from tests.installation import running
+from tests.installation import running, until
 
 ELSE = "+15550001111"
 
@@ -134,3 +134,34 @@ async def test_a_check_of_too_many_or_of_no_number_is_refused(settings: Settings
             refused = await post(api, "Check", recipients=recipients)
             assert (refused.status_code, refused.json()["code"]) == (400, 20001)
             assert "nobody" not in refused.text
+
+
+async def test_an_import_keeps_its_good_rows_names_the_bad_and_is_exported_again(
+    settings: Settings,
+) -> None:
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
+    rows = f"recipient,account_sid\n{RECIPIENT},\nanna,\n{ELSE},{OTHER_ACCOUNT}\n"
+    async with running(settings), serving(settings) as api:
+        for _ in range(2):
+            took = await api.ask(
+                "POST",
+                "/v1/OptOuts/Import",
+                content=rows,
+                headers={"Content-Type": "text/csv"},
+            )
+            assert (took.status_code, took.json()["accepted"]) == (202, 1)
+            assert [one["row"] for one in took.json()["errors"]] == [3, 4]
+            assert "anna" not in took.text
+
+        async def blocked() -> bool:
+            return await verdicts(api, RECIPIENT) == [False]
+
+        await until(blocked, "block")
+        assert await verdicts(api, ELSE) == [True]
+        out = (await api.ask("GET", "/v1/OptOuts/Export?Format=csv")).text.splitlines()
+        assert [line.split(",")[0] for line in out] == ["recipient", RECIPIENT]
+        other = await api.as_(OTHER_ACCOUNT).ask("GET", "/v1/OptOuts/Export")
+        assert (other.status_code, other.text) == (200, "")
+        past = (await api.ask("GET", f"/v1/OptOuts/Blocks/{RECIPIENT}/History")).json()["changes"]
+        assert len(past) == 1

@@ -1,0 +1,107 @@
+"""No account sees or changes anything of another: every route there is, asked by the wrong one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from processor.config import Settings
+from processor.http.api import create_api
+from tests.api import Api, create_accounts, serving, with_secrets
+from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT
+from tests.installation import running
+
+MARKER = "Only its owner reads this"
+PUBLIC = {"/livez", "/readyz"}
+NUMBER = "+15005550006"
+# What a request must carry to get past the check of its parameters; others take a form.
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/OptOuts/Check": {"recipients": [RECIPIENT]},
+    "/v1/OptOuts/Block": {"recipient": "+15550009999", "reason": "a"},
+    "/v1/OptOuts/Unblock": {"recipient": RECIPIENT, "reason": "a"},
+    "/v3/OptOuts/{sid}/Try": {"body": "stop"},
+}
+
+
+def routes() -> list[tuple[str, str]]:
+    """Every method and path that asks who one is; the console's pages have sessions instead."""
+    paths = create_api(Settings()).openapi()["paths"]
+    return [(verb.upper(), path) for path in paths if path not in PUBLIC for verb in paths[path]]
+
+
+async def what_is_there(api: Api) -> dict[str, dict[str, str]]:
+    """Things of the first account, by what stands before them in a path."""
+
+    async def made(path: str, **form: str) -> str:
+        answer = await api.ask("POST", path, data=form)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["sid"])
+
+    mine = f"/2010-04-01/Accounts/{ACCOUNT}"
+    service = await made("/v1/Services", FriendlyName=MARKER)
+    number = await made(f"{mine}/IncomingPhoneNumbers.json", PhoneNumber=NUMBER)
+    await made(f"/v1/Services/{service}/PhoneNumbers", PhoneNumberSid=number)
+    message = await made(
+        f"{mine}/Messages.json", To=RECIPIENT, Body=MARKER, MessagingServiceSid=service
+    )
+    reason = {"recipient": RECIPIENT, "reason": MARKER}
+    assert (await api.ask("POST", "/v1/OptOuts/Block", json=reason)).status_code == 200
+    numbers = ("PhoneNumbers", "ShortCodes", "AlphaSenders", "ChannelSenders", "Senders")
+    return {
+        "sid": {
+            "Services": service,
+            "OptOuts": f"OO{service[2:]}",
+            "Messages": message,
+            **dict.fromkeys((*numbers, "IncomingPhoneNumbers"), number),
+        },
+        "account_sid": {"Accounts": ACCOUNT},
+        "service_sid": {"Services": service},
+        "recipient": {"Blocks": RECIPIENT},
+        "message_type": {"MessageTypes": "ALL"},
+        "language": {"Languages": "ALL", "StarterPacks": "es"},
+        "keyword_type": {"KeywordTypes": "STOP.ALL"},
+    }
+
+
+def filled(path: str, things: dict[str, dict[str, str]]) -> str:
+    """A path with things of the first account in it; one nobody knows of fails: name it above."""
+    return re.sub(r"([^/]+)/\{(\w+)\}", lambda m: f"{m[1]}/{things[m[2]][m[1]]}", path)
+
+
+async def state_of(api: Api) -> list[Any]:
+    """All of the first account's that others might have changed."""
+    paths = (
+        *("/v1/Services", "/v3/OptOuts", f"/v1/OptOuts/Blocks/{RECIPIENT}"),
+        f"/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json",
+        "/v1/ConfigurationChanges",
+    )
+    answers = [(await api.ask("GET", path)).json() for path in paths]
+    answers[2].pop("mark")  # grows with every write to the partition, whoever's
+    return answers
+
+
+async def test_every_route_keeps_accounts_apart_and_knows_who_asks(settings: Settings) -> None:
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
+    async with running(settings), serving(settings) as api:
+        things = await what_is_there(api)
+        before = await state_of(api)
+        assert before[2]["blocked"] is True
+        other, nobody = api.as_(OTHER_ACCOUNT), api.as_(ACCOUNT, "not its token")
+        asked = routes()
+        assert len(asked) > 60
+        for method, path in asked:
+            given: dict[str, Any] = {}
+            if path in BODIES or (path.startswith("/v3") and method in ("POST", "PUT")):
+                given = {"json": BODIES.get(path, {})}
+            elif method == "POST":
+                given = {"data": {"FriendlyName": "Taken", "ProfileName": "Taken"}}
+            place = filled(path, things)
+            refused = await nobody.ask(method, place, **given)
+            assert refused.status_code == 401, (method, path)
+            answer = await other.ask(method, place, **given)
+            assert answer.status_code < 500, (method, path)
+            assert MARKER not in answer.text, (method, path)
+            if {"{sid}", "{account_sid}", "{service_sid}"} & set(path.replace(".", "/").split("/")):
+                assert answer.status_code in (400, 401, 403, 404, 405, 415), (method, path)
+        assert await state_of(api) == before

@@ -12,7 +12,7 @@ from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT
 from tests.installation import running
 
 MARKER = "Only its owner reads this"
-PUBLIC = {"/livez", "/readyz"}
+PUBLIC = {"/livez", "/readyz", "/metrics"}
 NUMBER = "+15005550006"
 # What a request must carry to get past the check of its parameters; others take a form.
 BODIES: dict[str, dict[str, Any]] = {

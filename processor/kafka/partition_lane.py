@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 START_S = 30.0  # to take a partition's producer over, a predecessor's open transaction included
 _BACKOFF_S = (0.05, 2.0)  # first, longest
+_TOLD_AGAIN_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,19 @@ S = TypeVar("S", bound=Waits)
 
 class Stopped(Exception):
     """The lane was asked to stop while it waited."""
+
+
+async def given_up(task: asyncio.Future[Any]) -> None:
+    """End a task that is not needed any more, whatever it comes to.
+
+    Told again until it hears: ``wait_for`` of Python 3.11, which redis-py sends by, loses a cancel
+    that comes just as its work ends; the task would then wait for Redis as if nobody had asked.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=_TOLD_AGAIN_S)
+    if not task.cancelled():
+        task.exception()  # seen, or asyncio logs it
 
 
 class PartitionLane(ABC, Generic[S]):
@@ -207,7 +221,4 @@ class PartitionLane(ABC, Generic[S]):
             raise Stopped
         finally:
             stopped.cancel()
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await task
+            await given_up(task)

@@ -19,6 +19,7 @@ from tests.crash.test_killed_between_write_and_commit import (
     outcome,
     sequential_model,
     through,
+    whole,
     worker,
 )
 from tests.installation import Installation, running, until
@@ -57,6 +58,7 @@ async def test_a_zombie_that_wakes_writes_nothing(
             # What is left is the woken one's, which must have found its place.
             await at.texts(a_text(f"M{2 * len(BODIES)}", "stop"))
             await until(lambda: through(at), "woken worker without a lag")
+            await until(lambda: whole(at), "whole block list")
             assert zombie.returncode is None
         assert_equal(
             await outcome(at), sequential_model({"stop"}, bodies=[*BODIES, *BODIES, "stop"])

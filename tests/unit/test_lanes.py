@@ -1,12 +1,17 @@
-"""Who may start lanes."""
+"""Who may start lanes, and how what they wait for is given up."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
+import pytest
 from aiokafka import TopicPartition
 
 from processor.config import Settings
 from processor.kafka.lane import Stage
 from processor.kafka.lanes import Lanes, _Listener
+from processor.kafka.partition_lane import given_up
 from processor.metrics import LaneMetrics, Metrics
 
 METRICS = LaneMetrics(Metrics(), "match")
@@ -22,3 +27,30 @@ async def test_a_member_that_leaves_starts_no_lane_though_a_rebalance_ends_meanw
     listener.closed = True
     await listener.on_partitions_assigned([TopicPartition("t", 0)])
     assert lanes.states() == []
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3])
+async def test_what_loses_a_cancel_is_told_again(lost: int) -> None:
+    async def waits_for_ever() -> None:
+        for _ in range(lost):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(waits_for_ever())
+    await asyncio.sleep(0)
+    await given_up(task)
+    assert task.cancelled()
+
+
+async def test_what_fails_while_it_is_given_up_fails_nobody() -> None:
+    async def fails() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError
+
+    task = asyncio.ensure_future(fails())
+    await asyncio.sleep(0)
+    await given_up(task)
+    assert isinstance(task.exception(), ValueError)

@@ -18,6 +18,7 @@ from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.http.api import create_api
 from processor.http.backend import Backend
+from processor.http.serving import Server
 from processor.kafka.configuration import configuration
 from processor.wire.configuration import Edit, edit_of_account, edit_of_service
 from processor.wire.service_documents import enabled
@@ -85,9 +86,9 @@ async def serving(
     """The API on a free port, ready, stopped as SIGTERM would stop it."""
     api = create_api(settings)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(api, log_config=None, access_log=False))
-        serving = asyncio.create_task(server.serve([listening]))
         backend: Backend = api.state.backend
+        server = Server(uvicorn.Config(api, log_config=None, access_log=False), backend)
+        serving = asyncio.create_task(server.serve([listening]))
         try:
 
             async def ready() -> bool:

@@ -47,7 +47,7 @@ class Hourly:
         self.left_out = 0  # matches for which there was no room
 
     def add(self, counted: Counted, now_ms: int) -> None:
-        """Count matches, where their hour is in the window; one an hour ahead is a clock's fault."""
+        """Count matches whose hour is in the window, or next: clocks differ."""
         hour, now = hour_of(counted.at_ms), hour_of(now_ms)
         if not now - KEPT_HOURS < hour <= now + 1:
             return

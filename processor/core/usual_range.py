@@ -1,11 +1,10 @@
 """Where a service's opt-outs an hour leave their usual range: an alarm from its own past alone.
 
-The range is the median of the hours before, and eight times their spread to either side. The spread
-is the larger of two: what chance does to a steady rate (Poisson: the root of the rate, which is up to
-one more than its median), and what this service's hours do (the median absolute deviation, which a
-few wild hours do not move). Chance alone leaves it less than once in ten million hours. Where three
-days or more are known, the same hour of the earlier days has a range too, and what either calls
-usual is: a campaign each day at ten is no alarm.
+The range is the median of the hours before, and eight times their spread to either side. The
+spread is the larger of two: what chance does to a steady rate (Poisson: the root of the rate, which
+is up to one more than its median), and what this service's hours do (the median absolute deviation,
+which a few wild hours do not move). Where three days or more are known, the same hour of the
+earlier days has a range too, and what either calls usual is: a campaign each day at ten is no alarm.
 
 Few messages raise none: above, it takes ten opt-outs; below, a median that chance does not bring to
 nothing. A day must be known, and an hour that still runs cannot be too quiet yet.

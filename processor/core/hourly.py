@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from processor.core.messages import OptOutType
@@ -21,7 +22,8 @@ class Series(NamedTuple):
     language: str | None  # None: a standard keyword
 
 
-class Counted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Counted:
     """So many matches of a series at a time."""
 
     series: Series

@@ -4,7 +4,7 @@ The range is the median of the hours before, and eight times their spread to eit
 spread is the larger of two: what chance does to a steady rate (Poisson: the root of the rate, which
 is up to one more than its median), and what this service's hours do (the median absolute deviation,
 which a few wild hours do not move). Where three days or more are known, the same hour of the
-earlier days has a range too, and what either calls usual is: a campaign each day at ten is no alarm.
+earlier days has a range too, and what either calls usual is: a campaign each day at ten is none.
 
 Few messages raise none: above, it takes ten opt-outs; below, a median that chance does not bring to
 nothing. A day must be known, and an hour that still runs cannot be too quiet yet.

@@ -1,4 +1,4 @@
-"""Notifications, block changes and the gate's refusals as the console shows them: without bodies."""
+"""Notifications, block changes and refusals as the console shows them: without bodies."""
 
 from __future__ import annotations
 

@@ -81,11 +81,11 @@ class Api:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, *, user: str = ACCOUNT, password: str = TOKEN
+    settings: Settings, *, user: str = ACCOUNT, password: str = TOKEN, port: int = 0
 ) -> AsyncIterator[Api]:
-    """The API on a free port, ready, stopped as SIGTERM would stop it."""
+    """The API on a port, a free one if 0, ready, stopped as SIGTERM would stop it."""
     api = create_api(settings)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", port)) as listening:
         backend: Backend = api.state.backend
         server = Server(uvicorn.Config(api, log_config=None, access_log=False), backend)
         serving = asyncio.create_task(server.serve([listening]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -31,11 +31,23 @@ _WINDOW_MS = KEPT_HOURS * 3_600_000
 
 
 class CountsHistory:
-    """Follows the counts while it runs; what is known is kept over a broken connection."""
+    """Follows the counts while it runs; what is known is kept over a broken connection.
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    Args:
+        settings: of the installation.
+        topic: full name.
+        clock_ms: since 1970.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._settings = settings
         self._topic = topic
+        self.clock_ms = clock_ms
         self._next: dict[Any, int] = {}  # partition to the offset that is folded next
         self.hourly = Hourly()
         self.loaded = False  # whether everything that was there at the start is folded
@@ -53,7 +65,7 @@ class CountsHistory:
         async with reader(self._settings, [self._topic], at_end=False) as consumer:
             partitions = sorted(consumer.assignment())
             ends = await consumer.end_offsets(partitions)
-            since_ms = max(0, time.time_ns() // 1_000_000 - _WINDOW_MS)
+            since_ms = max(0, self.clock_ms() - _WINDOW_MS)
             found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
             for tp in partitions:
                 first = found[tp].offset if found[tp] else ends[tp]
@@ -69,7 +81,7 @@ class CountsHistory:
                 await asyncio.sleep(0)
 
     def _fold(self, records: Iterable[Any]) -> None:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = self.clock_ms()
         for record in records:
             try:
                 self.hourly.add(read(record.value or b""), now_ms)

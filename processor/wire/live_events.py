@@ -13,7 +13,7 @@ from processor.core.live import LiveEvent, What, masked
 def of_notification(value: bytes, at_ms: int) -> LiveEvent:
     """A match."""
     told = orjson.loads(value)
-    place = ", ".join(filter(None, (told["language"] or "standard", told["country"])))
+    place = ", ".join(filter(None, (told.get("language") or "standard", told.get("country"))))
     effect = "" if told["effective"] else ", no effect"
     text = f"{told['kind']} by “{told['keyword']}” ({place}), reply: {told['reply_sent']}{effect}"
     return _event("match", told, told["from"], at_ms, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from processor.config import Settings
 from processor.kafka.configuration import configuration
@@ -14,8 +14,9 @@ from tests.builders import ACCOUNT, LONG_CODE, SERVICE, SHORT_CODE
 _REGISTERED = {"HELP": {"keywords": ["help"], "reply": "Clinic alerts. Reply STOP to end."}}
 
 
-async def with_a_service(settings: Settings) -> Settings:
+async def with_a_service(settings: Settings, *, created_hours_ago: int = 0) -> Settings:
     """The settings of an installation that has an account with one service."""
+    now = datetime.now(UTC)
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT)
     service = MessagingService.model_validate(
@@ -28,7 +29,8 @@ async def with_a_service(settings: Settings) -> Settings:
                 {"address": SHORT_CODE, "registered": _REGISTERED},
             ],
             "version": 1,
-            "updated_at": datetime.now(UTC),
+            "created_at": now - timedelta(hours=created_hours_ago),
+            "updated_at": now,
         }
     )
     async with configuration(settings) as stored:

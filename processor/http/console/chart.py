@@ -1,4 +1,4 @@
-"""Where the parts of the chart stand: opt-outs upwards, opt-ins downwards, an hour beside another."""
+"""Where the parts of the chart stand: opt-outs go up, opt-ins down, hours stand side by side."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ async def live(request: Request, backend: BackendIs, session: SessionIs) -> Resp
 
 @router.get("/live/events", response_class=EventSourceResponse)
 async def events(request: Request, backend: BackendIs) -> AsyncIterator[ServerSentEvent]:
-    """The stream; what cannot be is said in it too, as a browser does not tell scripts of errors."""
+    """The stream; a refusal is an event too: browsers do not tell scripts of a status."""
     sessions: Sessions = request.app.state.sessions
     cookie = request.cookies.get(COOKIE, "")
     yield ServerSentEvent(comment="", retry=_RETRY_MS)

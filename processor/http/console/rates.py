@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -36,7 +35,7 @@ async def rates(
     days: str = "",
 ) -> Response:
     """The chart, of what the form asks for."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = backend.counts.clock_ms()
     services = visible(backend, session.caller)
     chosen = next((one for one in services if one.sid == service), None)
     if service not in ("", _NO_SERVICE) and chosen is None:
@@ -45,17 +44,12 @@ async def rates(
     of_service = [one for one in mine if service in ("", one[1].service_sid or _NO_SERVICE)]
     shown = [one for one in of_service if language in ("", one[1].language or _STANDARD)]
     length = int(days) if days in map(str, _DAYS) else _DAYS[0]
+    loaded = backend.counts.loaded
     # A range of several services together, or of a part of one, would say nothing of any.
     ranged = chosen is not None and not language
-    hours = hours_of(
-        shown,
-        DAY_HOURS * length,
-        now_ms,
-        known_from=first_known(chosen, now_ms)
-        if ranged and chosen and backend.counts.loaded
-        else None,
-    )
-    alarms = figures_of(backend.counts.hourly, services, now_ms) if backend.counts.loaded else {}
+    known_from = first_known(chosen, now_ms) if chosen and ranged and loaded else None
+    hours = hours_of(shown, DAY_HOURS * length, now_ms, known_from=known_from)
+    alarms = figures_of(backend.counts.hourly, services, now_ms) if loaded else {}
     return page(
         request,
         "rates",
@@ -70,7 +64,7 @@ async def rates(
         totals=_totals(shown, hour_of(now_ms) - DAY_HOURS * length),
         names={one.sid: one.friendly_name for one in services},
         alarms=[(one, alarms[one.sid].latest) for one in services if one.sid in alarms],
-        loaded=backend.counts.loaded,
+        loaded=loaded,
         left_out=backend.counts.hourly.left_out,
     )
 

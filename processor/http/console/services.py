@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from fastapi import APIRouter, Request, Response
 
 from processor.core.differences import differences
@@ -29,7 +27,7 @@ router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 async def list_(request: Request, backend: BackendIs, session: SessionIs) -> Response:
     """Every service that one may see, with its state."""
     services = visible(backend, session.caller)
-    figures = figures_of(backend.counts.hourly, services, time.time_ns() // 1_000_000)
+    figures = figures_of(backend.counts.hourly, services, backend.counts.clock_ms())
     return page(
         request, "services", services=services, figures=figures, counted=backend.counts.loaded
     )

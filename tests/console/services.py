@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from processor.config import Settings
 from processor.kafka.configuration import configuration
 from processor.wire.configuration import edit_of_service
+from processor.wire.json_values import to_text
 from schemas.messaging_service import MessagingService
 from tests.api import create_accounts, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, SERVICE, SHORT_CODE
@@ -36,3 +38,16 @@ async def with_a_service(settings: Settings, *, created_hours_ago: int = 0) -> S
     async with configuration(settings) as stored:
         await stored.update(lambda: [edit_of_service(None, service)], actor="test")
     return settings
+
+
+def a_count(now_ms: int, hours_ago: int, count: int, **changes: Any) -> dict[str, Any]:
+    """A record of `opt-out-counts`: opt-outs of the service by its standard keywords."""
+    fields = {
+        "account_sid": ACCOUNT,
+        "messaging_service_sid": SERVICE,
+        "kind": "STOP",
+        "count": count,
+        "second": to_text(now_ms - hours_ago * 3_600_000),
+        "to": SERVICE,  # what the tests' writer takes for its key
+    }
+    return fields | changes

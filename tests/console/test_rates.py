@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from playwright.async_api import expect
 
 from processor.config import Settings
 from processor.core.hourly import KEPT_HOURS
-from processor.wire.json_values import to_text
 from tests.api import Api, create_accounts, serving
-from tests.builders import ACCOUNT, SERVICE
+from tests.builders import SERVICE
 from tests.console.browser import browsing, open_page, sign_in, violations
-from tests.console.services import with_a_service
+from tests.console.services import a_count, with_a_service
 from tests.installation import Installation, until
 
-_HOUR_MS = 3_600_000
-
-
 _NOW_MS = time.time_ns() // 1_000_000  # of every page: no hour may end between two looks
-
-
-def _counted(hours_ago: int, count: int, **changes: Any) -> dict[str, Any]:
-    fields = {
-        "account_sid": ACCOUNT,
-        "messaging_service_sid": SERVICE,
-        "kind": "STOP",
-        "count": count,
-        "second": to_text(_NOW_MS - hours_ago * _HOUR_MS),
-        "to": SERVICE,
-    }
-    return fields | changes
 
 
 async def _read(api: Api) -> None:
@@ -44,12 +27,15 @@ async def _read(api: Api) -> None:
 
 async def _with_a_week(settings: Settings) -> Settings:
     """A steady week of a service that is as old, then a jump within the hour."""
-    week = [_counted(hours, 4) for hours in range(1, KEPT_HOURS)]
-    spanish = [_counted(1, 2, language="es"), _counted(1, 3, kind="START", language="es")]
+    week = [a_count(_NOW_MS, hours, 4) for hours in range(1, KEPT_HOURS)]
+    spanish = [
+        a_count(_NOW_MS, 1, 2, language="es"),
+        a_count(_NOW_MS, 1, 3, kind="START", language="es"),
+    ]
     settings = await with_a_service(settings, created_hours_ago=KEPT_HOURS)
     at = Installation(settings)
-    theirs = _counted(0, 500, account_sid="AC_other", messaging_service_sid=None)
-    await at.write(at.topics.opt_out_counts, *week, *spanish, _counted(0, 90), theirs)
+    theirs = a_count(_NOW_MS, 0, 500, account_sid="AC_other", messaging_service_sid=None)
+    await at.write(at.topics.opt_out_counts, *week, *spanish, a_count(_NOW_MS, 0, 90), theirs)
     return settings
 
 
@@ -88,8 +74,8 @@ async def test_without_javascript_service_language_and_days_are_chosen(settings:
         await expect(page.locator("svg .usual")).to_have_count(0)
         await expect(page.locator("svg desc")).to_contain_text("184 opt-outs, 3 opt-ins")
         await page.get_by_label("Service", exact=True).select_option("Clinic")
-        await page.get_by_label("Language").select_option("Spanish")
-        await page.get_by_label("Days").select_option("7")
+        await page.get_by_label("Language", exact=True).select_option("Spanish")
+        await page.get_by_label("Days", exact=True).select_option("7")
         await page.get_by_role("button", name="Show").click()
         await expect(hours).to_have_count(KEPT_HOURS)
         await expect(page.locator("svg desc")).to_contain_text("2 opt-outs, 3 opt-ins")

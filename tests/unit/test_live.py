@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_a_change_and_a_refusal_are_told_without_the_number() -> None:
         messaging_service_sid=SERVICE,
         to=RECIPIENT,
         body="Your parcel",
-        created_at=NOW,
+        created_at=datetime.fromisoformat(NOW),
     )
     refusal = of_status(write_refusal(send, a_block(), NOW_MS), NOW_MS)
     told = "Failed with 21610: blocked for the account"

@@ -1,10 +1,10 @@
 """Where a service's opt-outs an hour leave their usual range: an alarm from its own past alone.
 
-The range is the median of the hours before, and eight times their spread to either side. The
-spread is the larger of two: what chance does to a steady rate (Poisson: the root of the rate, which
-is up to one more than its median), and what this service's hours do (the median absolute deviation,
-which a few wild hours do not move). Where three days or more are known, the same hour of the
-earlier days has a range too, and what either calls usual is: a campaign each day at ten is none.
+The range is the median of the hours before, and to either side the larger of two reaches: eight
+times what chance does to a steady rate (Poisson: the root of the rate, which is up to one more than
+its median), and five times what this service's hours do (the median absolute deviation, which a few
+wild hours do not move). Where three days or more are known, the same hour of the earlier days has a
+range too, and what either calls usual is: a campaign each day at ten is no alarm.
 
 Few messages raise none: above, it takes ten opt-outs; below, a median that chance does not bring to
 nothing. A day must be known, and an hour that still runs cannot be too quiet yet.
@@ -20,7 +20,8 @@ from typing import Literal, NamedTuple
 LEAST = 10  # opt-outs an hour that may raise an alarm
 LEAST_HOURS = 24
 LEAST_DAYS = 3
-_TIMES = 8.0
+_BY_CHANCE = 8.0
+_BY_ITSELF = 5.0
 _NORMAL = 1.4826  # a normal distribution's deviation over its median absolute deviation
 
 
@@ -63,5 +64,5 @@ def usual(counts: Mapping[int, int], hour: int, first_hour: int) -> Usual | None
 def _range(counts: Sequence[int]) -> Usual:
     middle = median(counts)
     deviation = median(abs(count - middle) for count in counts)
-    reach = _TIMES * max(_NORMAL * deviation, sqrt(middle + 1))
+    reach = max(_BY_CHANCE * sqrt(middle + 1), _BY_ITSELF * _NORMAL * deviation)
     return Usual(max(0.0, middle - reach), max(LEAST - 1.0, middle + reach))

@@ -78,3 +78,10 @@ def test_a_new_service_has_no_usual_range(hours: int) -> None:
 
 def test_the_range_is_eight_roots_of_a_steady_rate_to_either_side() -> None:
     assert usual(dict.fromkeys(range(48), 99), 48, 0) == Usual(19.0, 179.0)
+
+
+def test_a_service_with_busy_days_and_quiet_nights_has_a_wider_one() -> None:
+    counts = {hour: 2 if hour % 2 else 98 for hour in range(48)}
+    found = usual(counts, 48, 0)
+    assert found is not None
+    assert (found.least, round(found.most)) == (0.0, round(50 + 5 * 1.4826 * 48))

@@ -15,6 +15,7 @@ from processor.kafka.client import group_view, reader
 _BACK = 20  # offsets of a partition before its end, for what is shown at first
 _MOST_BEHIND = 10_000  # of a partition: a reader that is slower passes records over
 _AT_ONCE = 500
+_PAUSE_S = 0.02  # between two batches: 25,000 records a second leave the process time for requests
 _LOOK_S = 2.0
 
 
@@ -51,6 +52,7 @@ async def tail(
         while wanted():
             if found := await _some(consumer):
                 take(found)
+                await asyncio.sleep(_PAUSE_S)
             await _keep_up(consumer, passed)
 
 

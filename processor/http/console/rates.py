@@ -41,7 +41,12 @@ async def rates(
     if service not in ("", _NO_SERVICE) and chosen is None:
         find(request, backend, session.caller, service)  # says that it is not there
     mine = list(_figures(backend, session))
-    of_service = [one for one in mine if service in ("", one[1].service_sid or _NO_SERVICE)]
+    of_service = [
+        one
+        for one in mine
+        if service in ("", one[1].service_sid or _NO_SERVICE)
+        and (chosen is None or one[1].account_sid == chosen.account_sid)
+    ]
     shown = [one for one in of_service if language in ("", one[1].language or _STANDARD)]
     length = int(days) if days in map(str, _DAYS) else _DAYS[0]
     loaded = backend.counts.loaded

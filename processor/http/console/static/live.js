@@ -25,6 +25,7 @@ function later(does, ms) {
 
 function close() {
   clearTimeout(timer);
+  timer = 0;
   source?.close();
   source = null;
 }
@@ -74,7 +75,6 @@ pause.addEventListener("click", () => {
   pause.textContent = paused ? "Resume" : "Pause";
   if (paused) {
     close();
-    timer = 0;
     say("Paused.");
   } else {
     open();

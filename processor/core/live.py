@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, get_args
 
 What = Literal["match", "change", "refusal"]
 _MINUTE_S = 60
@@ -24,24 +25,22 @@ class LastMinute:
     """How many events of a kind an account had in the last sixty seconds."""
 
     def __init__(self) -> None:
-        self._seconds: dict[int, Counter[tuple[str, What]]] = {}
+        self._seconds: dict[int, Counter[tuple[str | None, What]]] = {}  # None: all accounts
 
     def add(self, event: LiveEvent, now_s: float) -> None:
         """Count an event, unless it is older."""
         self._forget(now_s)
         second = event.at_ms // 1_000
         if second > now_s - _MINUTE_S:
-            self._seconds.setdefault(second, Counter())[event.account_sid, event.what] += 1
+            counts = self._seconds.setdefault(second, Counter())
+            counts.update([(event.account_sid, event.what), (None, event.what)])
 
-    def counts(self, account_sid: str | None, now_s: float) -> Counter[What]:
+    def counts(self, account_sid: str | None, now_s: float) -> Mapping[What, int]:
         """The counts of an account, of all together if None."""
         self._forget(now_s)
-        found: Counter[What] = Counter()
-        for counts in self._seconds.values():
-            for (account, what), count in counts.items():
-                if account_sid in (None, account):
-                    found[what] += count
-        return found
+        seconds = self._seconds.values()
+        whats: tuple[What, ...] = get_args(What)
+        return {what: sum(each[account_sid, what] for each in seconds) for what in whats}
 
     def _forget(self, now_s: float) -> None:
         for second in [each for each in self._seconds if each <= now_s - _MINUTE_S]:

@@ -41,10 +41,10 @@ def test_the_last_minute_is_counted_for_an_account_and_for_all() -> None:
         _event(what="refusal"),
     ):
         minute.add(event, _NOW_S)
-    assert minute.counts(ACCOUNT, _NOW_S) == {"match": 2, "refusal": 1}
-    assert minute.counts(None, _NOW_S) == {"match": 3, "refusal": 1}
-    assert minute.counts(ACCOUNT, _NOW_S + 1) == {"match": 1, "refusal": 1}
-    assert minute.counts(None, _NOW_S + 60) == {}
+    assert minute.counts(ACCOUNT, _NOW_S) == {"match": 2, "change": 0, "refusal": 1}
+    assert minute.counts(None, _NOW_S) == {"match": 3, "change": 0, "refusal": 1}
+    assert minute.counts(ACCOUNT, _NOW_S + 1) == {"match": 1, "change": 0, "refusal": 1}
+    assert minute.counts(None, _NOW_S + 60) == {"match": 0, "change": 0, "refusal": 0}
 
 
 @pytest.mark.parametrize(

@@ -88,5 +88,5 @@ def _figures(backend: Backend, account_sid: str | None) -> dict[str, Any]:
     return {
         "last_minute": backend.live.last_minute(account_sid),
         "paces": backend.live.paces if whole else {},
-        "passed": backend.live.passed if whole else 0,
+        "passed": backend.live.passed,
     }

@@ -140,6 +140,9 @@ class Live:
     def close(self) -> None:
         """End every stream, and begin no other: the process is about to end."""
         self._over = True
+        self._end_all()
+
+    def _end_all(self) -> None:
         for viewer in self._viewers:
             viewer.end()
 
@@ -156,6 +159,7 @@ class Live:
                 logger.warning("live.unreadable", extra={"errors": names})
                 await asyncio.sleep(_RETRY_S)
             self._ready.clear()
+            self._end_all()  # what is read anew begins with what they have been shown
             if not self._wanted():
                 self._asked.clear()
 
@@ -192,7 +196,7 @@ class Live:
         now_s = time.time()
         for record in records:
             # Others may write to these topics; what they write wrong is not shown.
-            with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError):
+            with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
                 event = self._readers[record.topic](record.value or b"", record.timestamp)
                 if event is not None:
                     self._show(event, now_s)

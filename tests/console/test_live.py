@@ -9,6 +9,7 @@ from playwright.async_api import Page, expect
 
 from processor.config import Settings
 from processor.http.live import Live, TooManyViewers
+from processor.kafka.client import Outgoing
 from processor.wire.topics import Topics
 from tests.api import OPERATOR_TOKEN, create_accounts, serving
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
@@ -31,6 +32,13 @@ async def test_events_appear_without_a_reload_to_their_account_and_the_operator(
     settings = await with_a_service(settings)
     await create_accounts(settings, _OTHER)
     at = Installation(settings)
+    await at.write_raw(
+        *(
+            Outgoing(topic, b"+15550000000", value)
+            for topic in (at.topics.opt_out_notifications, at.topics.message_statuses)
+            for value in (b"no JSON", b'["21610"]', b'{"error_code": 21610}', None)
+        )
+    )
     async with running(settings), serving(settings) as api, browsing() as browser:
         mine, other, operator = [await open_page(browser, api.base) for _ in range(3)]
         await sign_in(mine)

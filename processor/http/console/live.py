@@ -44,10 +44,12 @@ async def events(request: Request, backend: BackendIs) -> AsyncIterator[ServerSe
     sessions: Sessions = request.app.state.sessions
     cookie = request.cookies.get(COOKIE, "")
     yield ServerSentEvent(comment="", retry=_RETRY_MS)
-    if not backend.configuration.loaded or not await backend.live.look():
+    if not backend.configuration.loaded:
         return
     try:
         session = sessions.read(cookie)
+        if not await backend.live.look():
+            return
         with backend.live.watching(session.caller.account_sid, session.csrf) as viewer:
             yield _sent(backend, "begin", backend.live.recent(viewer.account_sid))
             until_s = time.monotonic() + _STREAM_S

@@ -31,7 +31,9 @@ from processor.http.console import routes as console
 from processor.http.limits import SizeLimit
 from processor.http.measured import Measured
 
-_ROUTERS = (
+_ROUTERS = (  # tried in this order: what is asked with every send first
+    blocks.router,
+    messages.router,
     health.router,
     measured.router,
     services.router,
@@ -40,9 +42,7 @@ _ROUTERS = (
     accounts.router,
     numbers.router,
     channels.router,
-    messages.router,
     consents.router,
-    blocks.router,
     block_files.router,
     changes.router,
     opt_outs.router,

@@ -66,7 +66,11 @@ def create_api(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     api.state.backend = backend
-    api.add_middleware(SizeLimit, max_bytes=settings.api_max_bytes)
+    api.add_middleware(
+        SizeLimit,
+        max_bytes=settings.api_max_bytes,
+        by_path={block_files.IMPORT: settings.api_import_max_bytes},
+    )
     api.add_middleware(Measured, metrics=backend.metrics)
     errors.install(api)
     for router in _ROUTERS:

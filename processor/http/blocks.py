@@ -14,7 +14,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from processor.core import gate
 from processor.core.blocks import Block, Blocks, place_for
+from processor.core.events import change_id_of
 from processor.core.messages import (
+    ChannelGroup,
     ConsentCommand,
     OutboundSend,
     Scope,
@@ -23,7 +25,7 @@ from processor.core.messages import (
     list_key,
 )
 from processor.core.partitions import partition_of
-from processor.errors import StoreUnavailable
+from processor.errors import RetryableError, StoreUnavailable
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.changes import Limit, Since
@@ -42,6 +44,7 @@ router = APIRouter(prefix="/v1/OptOuts", tags=["block list"])
 
 MOST_CHECKED = 1_000
 _LOOK_S = 2.0  # a list that cannot be trusted by then: 503
+_HINT_S = 0.5  # the gate judges all the same
 _IN_FORCE_S = 5.0
 _POLL_S = 0.01
 _MOST_WAITING = 200  # looks at a list that cannot be trusted outlive their requests
@@ -81,10 +84,7 @@ class Change(_Given):
 async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     """Whether sends would go out now, as the gate judges, for senders that do not use Kafka."""
     account = caller.account
-    service_sid = given.service_sid
-    if service_sid is None and given.sender:
-        holder = backend.configuration.services.holder_of(account, given.sender)
-        service_sid = holder.head.sid if holder else None
+    service_sid = given.service_sid or _holder_of(backend, account, given.sender)
     looked = await _look(backend, [_key(one) for one in given.recipients])
     results = [
         _verdict(OutboundSend("", account, service_sid, given.sender, recipient), found)
@@ -92,6 +92,24 @@ async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     ]
     # Written here: it is asked before every send, and is what its model says.
     return Response(orjson.dumps({"results": results}), media_type="application/json")
+
+
+def _holder_of(backend: Backend, account_sid: str, sender: str | None) -> str | None:
+    """The service whose pool holds a sender (R1)."""
+    holder = backend.configuration.services.holder_of(account_sid, sender) if sender else None
+    return holder.head.sid if holder else None
+
+
+async def is_refused(backend: Backend, account_sid: str, sender: str, recipient: str) -> bool:
+    """Whether the gate would refuse a send now; False where the list cannot be trusted."""
+    send = OutboundSend(
+        "", account_sid, _holder_of(backend, account_sid, sender), sender, recipient
+    )
+    try:
+        (found,) = await _look(backend, [_key(recipient)], within_s=_HINT_S)
+    except (ApiError, RetryableError):
+        return False  # the gate waits, and judges
+    return isinstance(gate.judge(send, wire_blocks.unpack(found.value)), gate.Refused)
 
 
 def _verdict(send: OutboundSend, found: Found) -> dict[str, Any]:
@@ -115,20 +133,32 @@ async def list_(
     service_sid: Annotated[Sid | None, Query(description="Only of this service.")] = None,
     sender: Annotated[SenderAddress | None, Query(description="Only of this sender.")] = None,
     since: Annotated[AwareDatetime | None, Query(description="Blocked from then on.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Blocked before then.")] = None,
+    channel_group: Annotated[ChannelGroup | None, Query(description="Only of these.")] = None,
+    carrier: Annotated[bool | None, Query(description="Only the toll-free network's own.")] = None,
+    cause: Annotated[Sid | None, Query(description="Only of this message or command.")] = None,
     page_size: Annotated[int, Query(alias="PageSize", ge=1, le=MAX_PAGE)] = 50,
     page_token: Annotated[str, Query(alias="PageToken", pattern=r"^\d{1,4}-\d{1,20}$")] = "0-0",
 ) -> dict[str, Any]:
-    """List blocks, in no order; a page holds about so many, and perhaps one of the last again."""
+    """List blocks, in no order; a page holds about so many, and perhaps one of the last again.
+
+    What kind of cause a block has (a keyword, the API, an import) is told by the recipient's history.
+    """
     account = caller.account
     since_ms = to_ms(since) if since else 0
+    until_ms = to_ms(until) if until else None
 
-    def wanted(block: Block) -> bool:
+    def wanted(key: str, block: Block) -> bool:
         return (
             block.account_sid == account
             and scope in (None, block.scope)
             and (service_sid is None or block.place[1:3] == (Scope.SERVICE, service_sid))
             and (sender is None or block.place[1:3] == (Scope.SENDER, sender))
             and block.since_ms >= since_ms
+            and (until_ms is None or block.since_ms < until_ms)
+            and channel_group in (None, channel_group_of(key))
+            and carrier in (None, block.carrier)
+            and (cause is None or block.change_id == change_id_of(cause, block.place))
         )
 
     partition, cursor = map(int, page_token.split("-"))
@@ -142,7 +172,7 @@ async def list_(
             wire_blocks.line_of(key, block)
             for key, value in entries
             for block in wire_blocks.unpack(value)
-            if wanted(block)
+            if wanted(key, block)
         ]
         partition += cursor == 0
     more = partition < backend.settings.partitions
@@ -283,11 +313,11 @@ async def _in_force(backend: Backend, command: ConsentCommand) -> Found | None:
         return None
 
 
-async def _look(backend: Backend, keys: Sequence[str]) -> list[Found]:
+async def _look(backend: Backend, keys: Sequence[str], *, within_s: float = _LOOK_S) -> list[Found]:
     if backend.block_list.waiting > _MOST_WAITING:
         raise _cannot(backend.block_list.waits_for)
     try:
-        async with asyncio.timeout(_LOOK_S):
+        async with asyncio.timeout(within_s):
             return await backend.block_list.look(keys)
     except TimeoutError:
         raise _cannot(backend.block_list.waits_for) from None

@@ -78,6 +78,17 @@ async def test_every_block_is_listed_page_by_page_and_by_filter(settings: Settin
         assert set(found) == numbers | {ELSE}
         only = await api.ask("GET", "/v1/OptOuts/Blocks?PageSize=1000&scope=sender")
         assert [one["recipient"] for one in only.json()["blocks"]] == [ELSE]
+        (cause,) = [one["change_id"].partition(".")[0] for one in only.json()["blocks"]]
+        for query, expected in (
+            (f"cause={cause}", {ELSE}),
+            ("carrier=true", set()),
+            ("carrier=false&channel_group=sms", numbers | {ELSE}),
+            ("channel_group=whatsapp", set()),
+            ("until=2026-01-01T00:00:00Z", set()),
+            ("since=2026-01-01T00:00:00Z&until=2999-01-01T00:00:00Z", numbers | {ELSE}),
+        ):
+            some = await api.ask("GET", f"/v1/OptOuts/Blocks?PageSize=1000&{query}")
+            assert {one["recipient"] for one in some.json()["blocks"]} == expected, query
         other = await api.as_(OTHER_ACCOUNT).ask("GET", "/v1/OptOuts/Blocks?PageSize=1000")
         assert other.json()["blocks"] == []
 

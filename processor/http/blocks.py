@@ -142,7 +142,7 @@ async def list_(
 ) -> dict[str, Any]:
     """List blocks, in no order; a page holds about so many, and perhaps one of the last again.
 
-    What kind of cause a block has (a keyword, the API, an import) is told by the recipient's history.
+    What kind of cause a block has (a keyword, the API, a file) the recipient's history tells.
     """
     account = caller.account
     since_ms = to_ms(since) if since else 0

@@ -321,7 +321,7 @@ async def test_several_partitions_are_read_in_one_trip(store: BlockListStore) ->
 
 async def test_a_scan_in_steps_finds_what_is_there_all_the_while(store: BlockListStore) -> None:
     entries: dict[str, bytes | None] = {
-        f"+1555{number:07d}": str(number).encode() for number in range(2_000)
+        f"+1556{number:07d}": str(number).encode() for number in range(2_000)
     }
     epoch = await whole(store, entries)
     cursor, first = await store.scan(P, 0, about=100)

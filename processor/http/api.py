@@ -30,6 +30,7 @@ from processor.http.backend import Backend
 from processor.http.console import routes as console
 from processor.http.limits import SizeLimit
 from processor.http.measured import Measured
+from processor.http.refusals import document_refusals
 
 _ROUTERS = (  # tried in this order: what is asked with every send first
     blocks.router,
@@ -76,4 +77,5 @@ def create_api(settings: Settings) -> FastAPI:
     for router in _ROUTERS:
         api.include_router(router)
     console.add_to(api, backend)
+    document_refusals(api)
     return api

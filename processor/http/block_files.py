@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
 from processor.core.blocks import Block
+from processor.http import block_views
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import refuse_partial
@@ -63,7 +64,12 @@ def _line(key: str, block: Block, kind: str) -> bytes:
     return out.getvalue().encode()
 
 
-@router.post(IMPORT, status_code=202, openapi_extra={"requestBody": {"content": _BODIES}})
+@router.post(
+    IMPORT,
+    status_code=202,
+    response_model=block_views.Imported,
+    openapi_extra={"requestBody": {"content": _BODIES}},
+)
 async def import_(request: Request, backend: BackendIs, caller: CallerIs) -> dict[str, Any]:
     """Block (or unblock, by a field `blocked`) every row of a CSV or JSON lines body.
 

@@ -26,6 +26,7 @@ from processor.core.messages import (
 )
 from processor.core.partitions import partition_of
 from processor.errors import RetryableError, StoreUnavailable
+from processor.http import block_views
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.changes import Limit, Since
@@ -80,7 +81,7 @@ class Change(_Given):
     )
 
 
-@router.post("/Check")
+@router.post("/Check", response_model=block_views.Checked)
 async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     """Whether sends would go out now, as the gate judges, for senders that do not use Kafka."""
     account = caller.account
@@ -124,7 +125,7 @@ def _verdict(send: OutboundSend, found: Found) -> dict[str, Any]:
     }
 
 
-@router.get("/Blocks")
+@router.get("/Blocks", response_model=block_views.Page)
 async def list_(
     request: Request,
     backend: BackendIs,
@@ -194,14 +195,14 @@ async def refuse_partial(backend: Backend, partition: int) -> None:
         raise _cannot(["the block list is not whole; its owner rebuilds it"])
 
 
-@router.get("/Blocks/{recipient}")
+@router.get("/Blocks/{recipient}", response_model=block_views.Recipient)
 async def get(backend: BackendIs, caller: CallerIs, recipient: _Recipient) -> dict[str, Any]:
     """Every block of the account on one recipient, of any scope."""
     (found,) = await _look(backend, [_key(recipient)])
     return _of(caller.account, recipient, found)
 
 
-@router.get("/Blocks/{recipient}/History")
+@router.get("/Blocks/{recipient}/History", response_model=block_views.History)
 async def history(
     backend: BackendIs,
     caller: CallerIs,
@@ -232,13 +233,20 @@ async def history(
     return {"recipient": recipient, "changes": found}
 
 
-_CARRIED_OUT: dict[int | str, dict[str, Any]] = {
-    200: {"description": "It is in force."},
-    202: {"description": "It is stored, and will be; no worker carried it out yet."},
+_CHANGE: dict[str, Any] = {
+    "response_model": block_views.Changed,
+    "response_model_exclude_unset": True,
+    "responses": {
+        200: {"description": "It is in force."},
+        202: {
+            "description": "It is stored, and will be; no worker carried it out yet.",
+            "model": block_views.Changed,
+        },
+    },
 }
 
 
-@router.post("/Block", responses=_CARRIED_OUT)
+@router.post("/Block", **_CHANGE)
 async def block(
     response: Response, backend: BackendIs, caller: CallerIs, given: Change
 ) -> dict[str, Any]:
@@ -246,7 +254,7 @@ async def block(
     return await _change(response, backend, caller, given, blocked=True)
 
 
-@router.post("/Unblock", responses=_CARRIED_OUT)
+@router.post("/Unblock", **_CHANGE)
 async def unblock(
     response: Response, backend: BackendIs, caller: CallerIs, given: Change
 ) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from processor.kafka.configuration import configuration
 from processor.wire.configuration import Edit, edit_of_account, edit_of_service
 from processor.wire.service_documents import enabled
 from tests.builders import ACCOUNT, LONG_CODE, NOW
-from tests.installation import Installation, until
+from tests.installation import Installation, running, until
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 OPERATOR_TOKEN = "the operator's own"
@@ -100,6 +100,20 @@ async def serving(
         finally:
             server.should_exit = True
             await serving
+
+
+@asynccontextmanager
+async def all_running(settings: Settings) -> AsyncIterator[Api]:
+    """A worker and the API, once every part of the block list can be trusted."""
+    async with running(settings), serving(settings) as api:
+        numbers = [f"+1555{number:07}" for number in range(20 * settings.partitions)]
+
+        async def is_whole() -> bool:
+            answer = await api.ask("POST", "/v1/OptOuts/Check", json={"recipients": numbers})
+            return answer.status_code == 200
+
+        await until(is_whole, "block list that is whole")
+        yield api
 
 
 async def blocking(call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:

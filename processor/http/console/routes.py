@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
 
 from processor.http.backend import Backend
 from processor.http.console import editing, services, sign_in, trying
-from processor.http.console.pages import STATIC
+from processor.http.console.pages import Static
 from processor.http.console.sessions import PATH, Sessions
 
 
@@ -16,4 +15,8 @@ def add_to(api: FastAPI, backend: Backend) -> None:
     api.state.sessions = Sessions(backend.settings, backend.configuration.accounts)
     for router in (sign_in.router, services.router, editing.router, trying.router):
         api.include_router(router)
-    api.mount(f"{PATH}/static", StaticFiles(directory=STATIC), name="console-static")
+    api.mount(
+        f"{PATH}/static",
+        Static(packages=[("processor.http.console", "static")]),
+        name="console-static",
+    )

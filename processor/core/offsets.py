@@ -69,6 +69,11 @@ class Offsets:
             said = more
         return said
 
+    @property
+    def is_noted(self) -> bool:
+        """Whether the note has room for all of it."""
+        return self.note().count(",") + 1 >= 2 * sum(1 for _ in self._runs())
+
     def _runs(self) -> Iterator[tuple[int, int]]:
         first = following = self.committed
         for offset in self._open:

@@ -35,6 +35,10 @@ class Offsets:
         """The lowest offset that is not done."""
         return next(iter(self._open), self.position)
 
+    def __contains__(self, offset: int) -> bool:
+        """Whether it is in hand."""
+        return offset in self._open
+
     def begin(self, offset: int) -> bool:
         """Take a record in hand, in their order; False where it was done before a restart."""
         self.advance(offset + 1)

@@ -94,7 +94,7 @@ async def redrive(settings: Settings, chosen: Choice, *, most: int | None = MOST
                 while await consumer.position(tp) < end:
                     found = await consumer.getmany(tp, timeout_ms=200, max_records=500)
                     records = [one for one in found.get(tp, ()) if one.offset < end]
-                    back, aside = _taken(records, offsets, chosen, most)
+                    back, aside = taken(records, offsets, chosen, most)
                     if not back and not aside:
                         continue
                     if not offsets.is_noted:
@@ -109,23 +109,30 @@ async def redrive(settings: Settings, chosen: Choice, *, most: int | None = MOST
     return Redriven(sent, left)
 
 
-def _taken(
+def taken(
     records: Sequence[Any], offsets: Offsets, chosen: Choice, most: int | None
 ) -> tuple[list[Outgoing], int]:
     """What to send back of records, and how many to put aside; both are done then."""
     back: list[Outgoing] = []
     aside = 0
     for record in records:
-        if not offsets.begin(record.offset):
+        # Ends of transactions between two letters that stay are no reason for a run of their own.
+        stayed = offsets.position - 1 in offsets
+        gap = [one for one in range(offsets.position, record.offset) if stayed]
+        gap = [one for one in gap if offsets.begin(one)]
+        is_new = offsets.begin(record.offset)
+        line = letter_of(record) if is_new else {}
+        if is_new and not chosen(line):
             continue
-        line = letter_of(record)
-        if not chosen(line):
+        for one in gap:
+            offsets.finish(one)
+        if not is_new:
             continue
+        offsets.finish(record.offset)
         if most is None or line["redrives"] < most:
             back.append(sent_back(line))
         else:
             aside += 1
-        offsets.finish(record.offset)
     return back, aside
 
 

@@ -169,6 +169,41 @@ async def test_a_recipient_is_looked_up_blocked_and_unblocked_and_their_history_
     assert RECIPIENT not in said
 
 
+async def test_a_long_history_has_pages(settings: Settings, browser: Browser) -> None:
+    settings = await with_a_service(settings)
+    at = Installation(settings)
+    async with running(settings), serving(settings) as api:
+        words = ["STOP", "START"] * 15
+        texts = [
+            inbound_record(message_sid=f"SM{number}.", body=word, from_=RECIPIENT)
+            for number, word in enumerate(words)
+        ]
+        await at.texts(*texts)
+        await at.wait_for(at.topics.block_changes, 30)
+        page = await open_page(browser, api.base, java_script_enabled=False)
+        await sign_in(page)
+        await _look_up(page, RECIPIENT)
+        rows = page.get_by_role("region", name="History").locator("tbody tr")
+        await expect(rows).to_have_count(25)
+        await expect(rows.first).to_contain_text("SM29.")
+        await page.get_by_role("link", name="Older").click()
+        await expect(rows).to_have_count(5)
+        await expect(rows.last).to_contain_text("SM0.")
+        await page.get_by_role("link", name="Newer").click()
+        await expect(rows).to_have_count(25)
+
+
+async def test_a_list_that_cannot_be_trusted_is_not_shown(
+    settings: Settings, browser: Browser
+) -> None:
+    settings = await with_a_service(settings)
+    async with serving(settings) as api:  # no worker has built the list
+        page = await open_page(browser, api.base)
+        await sign_in(page)
+        await _look_up(page, RECIPIENT)
+        await expect(page.locator("main")).to_contain_text("cannot be trusted now")
+
+
 async def test_a_dead_letter_is_sent_back_once_and_by_an_operator_only(
     settings: Settings, browser: Browser
 ) -> None:

@@ -11,9 +11,10 @@ from playwright.async_api import Page
 from processor.config import load
 from processor.kafka import topic_admin
 from tests.api import serving
-from tests.builders import SERVICE
+from tests.builders import RECIPIENT, SERVICE, inbound_record
 from tests.console.browser import browsing, open_page, sign_in
 from tests.console.services import with_a_service
+from tests.installation import Installation, running
 
 _FOLDER = Path(__file__).parents[2] / "deploy" / "screenshots"
 _AT = f"/console/services/{SERVICE}"
@@ -26,7 +27,7 @@ async def _take() -> None:
     )
     await topic_admin.create(settings)
     settings = await with_a_service(settings)
-    async with serving(settings) as api, browsing() as browser:
+    async with running(settings), serving(settings) as api, browsing() as browser:
         page = await open_page(browser, api.base, viewport={"width": 1000, "height": 780})
         await sign_in(page)
         for place in ("languages.es", "countries.FR.languages.fr"):
@@ -37,9 +38,25 @@ async def _take() -> None:
         await _shoot(page, f"{_AT}/edit/standard", "edit")
         await _shoot(page, f"{_AT}/enable", "enable")
         await _shoot(page, f"{_AT}/try?sender=&country=FR&body=arr%C3%AAt", "try")
+        await _shoot(page, f"{_AT}/senders", "senders")
+        await _shoot_a_recipient(page, Installation(settings))
         await page.emulate_media(color_scheme="dark")
         await page.set_viewport_size({"width": 390, "height": 780})
         await _shoot(page, _AT, "phone-dark")
+
+
+async def _shoot_a_recipient(page: Page, at: Installation) -> None:
+    texts = [
+        inbound_record(message_sid=f"SM{number}", body=body, from_=RECIPIENT)
+        for number, body in enumerate(("STOP", "START", "Stop!"))
+    ]
+    await at.texts(*texts)
+    await at.wait_for(at.topics.block_changes, len(texts))
+    await page.goto("/console/recipients")
+    await page.get_by_label("Number").fill(RECIPIENT)
+    await page.get_by_role("button", name="Look up").click()
+    await page.get_by_role("region", name="History").wait_for()
+    await page.screenshot(path=_FOLDER / "recipient.png", full_page=True)
 
 
 async def _shoot(page: Page, path: str, name: str) -> None:

@@ -120,7 +120,7 @@ async def test_a_recipient_is_looked_up_blocked_and_unblocked_and_their_history_
     at = Installation(settings)
     caplog.set_level(logging.DEBUG, logger="processor")
     async with running(settings), serving(settings) as api:
-        await at.texts(inbound_record(message_sid="SM1", body="STOP", from_=RECIPIENT))
+        await at.texts(inbound_record(message_sid="SM.1", body="STOP", from_=RECIPIENT))
         await at.wait_for(at.topics.block_changes, 1)
         page = await open_page(browser, api.base, java_script_enabled=False)
         await sign_in(page)
@@ -130,7 +130,7 @@ async def test_a_recipient_is_looked_up_blocked_and_unblocked_and_their_history_
         assert RECIPIENT.lstrip("+") not in page.url
         blocks = page.get_by_role("region", name="Blocks in force")
         await expect(blocks).to_contain_text("the whole account")
-        await expect(blocks).to_contain_text("SM1")
+        await expect(blocks).to_contain_text("SM.1")
         history = page.get_by_role("region", name="History")
         await expect(history).to_contain_text("texted “stop”")
         await page.get_by_role("link", name="Unblock… the whole account").click()

@@ -6,8 +6,9 @@ Neither keys nor values are shown: a reason names the field and never what stood
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Mapping
+import heapq
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -42,14 +43,16 @@ async def list_(request: Request, backend: BackendIs) -> Response:
     chosen = _choice(wanted)
     groups: Counter[tuple[str, str, str]] = Counter()
     waiting: Counter[tuple[str, str, str]] = Counter()
-    newest: deque[tuple[Line, bool]] = deque(maxlen=_NEWEST)
-    for line, is_done in await _all(backend):
+    newest: list[tuple[str, str, Line, bool]] = []  # a heap, the oldest first
+    async for line, is_done in _all(backend):
         if not chosen(line):
             continue
         group = (line["stage"] or "", line["topic"] or "", line["reason"] or "")
         groups[group] += 1
         waiting[group] += not is_done
-        newest.append((line, is_done))
+        heapq.heappush(newest, (line["at"], line["id"], line, is_done))
+        if len(newest) > _NEWEST:
+            heapq.heappop(newest)
     return page(
         request,
         "dead_letters",
@@ -58,7 +61,7 @@ async def list_(request: Request, backend: BackendIs) -> Response:
         all_groups=len(groups),
         waiting=waiting.total(),
         count=groups.total(),
-        newest=sorted(newest, key=lambda one: one[0]["at"], reverse=True),
+        newest=[(line, is_done) for *_, line, is_done in sorted(newest, reverse=True)],
     )
 
 
@@ -67,9 +70,12 @@ async def confirm(request: Request, backend: BackendIs, session: SessionIs) -> R
     """Say what will be sent back, and where."""
     wanted = _wanted(request.query_params)
     chosen = _choice(wanted)
-    found = [line for line, is_done in await _all(backend) if chosen(line) and not is_done]
-    topics = Counter(line["topic"] for line in found)
-    until = max((line["at"] for line in found), default="")
+    topics: Counter[str] = Counter()
+    until = ""
+    async for line, is_done in _all(backend):
+        if chosen(line) and not is_done:
+            topics[line["topic"]] += 1
+            until = max(until, line["at"])
     return page(request, "redrive", wanted=wanted, topics=sorted(topics.items()), until=until)
 
 
@@ -91,13 +97,12 @@ async def send_back(request: Request, backend: BackendIs, session: SessionIs) ->
     return go("/dead-letters", "redriven")
 
 
-async def _all(backend: Backend) -> list[tuple[Line, bool]]:
+async def _all(backend: Backend) -> AsyncIterator[tuple[Line, bool]]:
+    """What is shown of every letter, and whether it was sent back."""
     try:
         async with backend.few_readers, asyncio.timeout(_DEADLINE_S):
-            return [
-                ({name: line[name] for name in _SHOWN}, is_done)
-                async for line, is_done in letters(backend.settings)
-            ]
+            async for line, is_done in letters(backend.settings):
+                yield {name: line[name] for name in _SHOWN}, is_done
     except TimeoutError:
         raise BrokerUnavailable("Kafka: the dead letters were not read in time") from None
 

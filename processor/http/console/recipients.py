@@ -206,7 +206,7 @@ def _row(backend: Backend, block: Block) -> dict[str, Any]:
         "target": block.target,
         "carrier": block.carrier,
         "since": to_text(block.since_ms),
-        "cause": block.change_id.partition(".")[0],
+        "cause": block.change_id.rpartition(".")[0],
     }
 
 

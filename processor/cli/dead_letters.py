@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncIterator, Mapping
-from typing import IO, Any
+from typing import IO
 
 import click
 import orjson
@@ -12,11 +10,9 @@ import orjson
 from processor import config
 from processor.cli.common import as_json, print_json, run
 from processor.config import Settings
-from processor.core.messages import bare_number
 from processor.errors import ConfigError
-from processor.kafka.client import Outgoing, read_whole, redrive_all, writer
-from processor.wire.dead_letters import CYCLES, own_headers, said
-from processor.wire.topics import Topics
+from processor.kafka import dead_letters
+from processor.kafka.client import Outgoing, writer
 
 
 @click.group("dead-letters")
@@ -37,7 +33,7 @@ def list_(as_json: bool) -> None:
 
     async def work() -> int:
         count = 0
-        async for line in _letters(settings):
+        async for line, _ in dead_letters.letters(settings):
             count += 1
             if as_json:
                 print_json(line)
@@ -57,7 +53,7 @@ def list_(as_json: bool) -> None:
 @click.option(
     "--most",
     type=click.IntRange(1),
-    default=5,
+    default=dead_letters.MOST,
     show_default=True,
     help="With --all: leave a letter that was sent back that often already; --all does not come"
     " back to it, a FILE does.",
@@ -75,18 +71,7 @@ def redrive(file: IO[bytes] | None, everything: bool, most: int) -> None:
         raise click.UsageError("name a FILE, or say --all")
     settings = config.load()
     if file is None:
-        topic = Topics.under(settings.topic_prefix).dead_letters
-        left = 0
-
-        def back(record: Any) -> Outgoing | None:
-            nonlocal left
-            line = letter_of(record)
-            if line["redrives"] < most:
-                return sent_back(line)
-            left += 1
-            return None
-
-        count = run(redrive_all(settings, topic, back))
+        count, left = run(dead_letters.redrive(settings, lambda line: True, most=most))
         if left:
             click.echo(
                 f"{left} left: sent back {most} times already; mend them, and redrive the FILE",
@@ -105,84 +90,10 @@ async def _send(settings: Settings, records: list[Outgoing]) -> None:
         await out.send_all(records)
 
 
-async def _letters(settings: Settings) -> AsyncIterator[dict[str, Any]]:
-    async for record in read_whole(settings, Topics.under(settings.topic_prefix).dead_letters):
-        yield letter_of(record)
-
-
-def letter_of(record: Any) -> dict[str, Any]:
-    """A dead letter as a line that can be mended and sent back."""
-    headers = own_headers(record.headers)
-    return {
-        "id": f"{record.partition}:{record.offset}",
-        "topic": said(record.headers, "topic"),
-        "partition": _number(said(record.headers, "partition"), -1),
-        "offset": _number(said(record.headers, "offset"), -1),
-        "reason": said(record.headers, "exception.message"),
-        "redrives": max(_number((dict(headers).get(CYCLES) or b"").decode("latin-1"), 0), 0),
-        "headers": [
-            [name, None if value is None else value.decode("latin-1")]
-            for name, value in headers
-            if name != CYCLES
-        ],
-        **_bytes_as_text("key", record.key),
-        **_bytes_as_text("value", record.value),
-    }
-
-
-def _number(text: str | None, otherwise: int) -> int:
-    """What a header says; whoever wrote the record may have written it."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else otherwise
-
-
-def _bytes_as_text(name: str, value: bytes | None) -> dict[str, Any]:
-    try:
-        return {name: None if value is None else value.decode()}
-    except UnicodeDecodeError:
-        return {f"{name}_base64": base64.b64encode(value or b"").decode()}
-
-
-def _text_as_bytes(name: str, line: Mapping[str, Any]) -> bytes | None:
-    value = line.get(name)
-    if isinstance(value, (dict, list)):  # mended as JSON instead of as text
-        return orjson.dumps(value)
-    if isinstance(value, str):
-        return value.encode()
-    encoded = line.get(f"{name}_base64")
-    return None if encoded is None else base64.b64decode(encoded)
-
-
 def _parsed(name: str, number: int, text: bytes) -> Outgoing:
     try:
-        return sent_back(orjson.loads(text))
+        return dead_letters.sent_back(orjson.loads(text))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             [f"{name}:{number}: no line of `dead-letters list --json` ({type(error).__name__})"]
         ) from None
-
-
-def sent_back(line: Mapping[str, Any]) -> Outgoing:
-    """The record that a line comes to, for the topic it was read from."""
-    value = _text_as_bytes("value", line)
-    headers = [
-        (name, None if text is None else text.encode("latin-1")) for name, text in line["headers"]
-    ]
-    return Outgoing(
-        topic=line["topic"],
-        key=_key(value) or _text_as_bytes("key", line),
-        value=value,
-        headers=[*headers, (CYCLES, str(line["redrives"] + 1).encode())],
-    )
-
-
-def _key(value: bytes | None) -> bytes | None:
-    """The key a record should have: its recipient's bare number, whatever kind it is."""
-    try:
-        fields = orjson.loads(value or b"")
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(fields, dict):
-        return None
-    name = "from" if "received_at" in fields else "to"
-    recipient = fields.get("recipient", fields.get(name))
-    return bare_number(recipient).encode() if isinstance(recipient, str) else None

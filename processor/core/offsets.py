@@ -35,6 +35,10 @@ class Offsets:
         """The lowest offset that is not done."""
         return next(iter(self._open), self.position)
 
+    def __contains__(self, offset: int) -> bool:
+        """Whether it is in hand."""
+        return offset in self._open
+
     def begin(self, offset: int) -> bool:
         """Take a record in hand, in their order; False where it was done before a restart."""
         self.advance(offset + 1)
@@ -68,6 +72,11 @@ class Offsets:
                 break
             said = more
         return said
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether the note has room for all of it."""
+        return self.note().count(",") + 1 >= 2 * sum(1 for _ in self._runs())
 
     def _runs(self) -> Iterator[tuple[int, int]]:
         first = following = self.committed

@@ -243,8 +243,11 @@ async def try_(
         num_media=0,
         received_at_ms=0,
     )
+    scope = backend.settings.block_scope
     return {
-        name: opt_outs.try_out(service, message, blocked=given.blocked, draft=draft)._asdict()
+        name: opt_outs.try_out(
+            service, message, blocked=given.blocked, draft=draft, scope=scope
+        )._asdict()
         for name, draft in (("draft", True), ("active", False))
     }
 

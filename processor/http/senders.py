@@ -118,9 +118,8 @@ def _routes(kind: Kind) -> None:
 
         def decide() -> list[Edit]:
             before = find(request, backend, caller, service_sid).whole()
-            _refuse_second(backend, before, number)
             sender = PoolSender(address=number.address, type=number.type, country=number.country)
-            after = changed(before, senders=[*before.senders, sender])
+            after = with_sender(backend, before, sender)
             return [edit_of_service(before, after)]
 
         await backend.configuration.update(decide, actor=caller.actor)
@@ -161,8 +160,7 @@ def _routes(kind: Kind) -> None:
             number = _in(backend, before, kind).get(sid)
             if number is None:
                 raise not_found(request)
-            left = [one for one in before.senders if one.address != number.address]
-            return [edit_of_service(before, changed(before, senders=left))]
+            return [edit_of_service(before, without_sender(before, number.address))]
 
         await backend.configuration.update(decide, actor=caller.actor)
         return Response(status_code=204)
@@ -184,8 +182,18 @@ def _to_add(
     return number
 
 
-def _refuse_second(backend: Backend, service: MessagingService, number: Number) -> None:
-    holder = backend.configuration.services.holder_of(service.account_sid, number.address)
+def with_sender(
+    backend: Backend, service: MessagingService, sender: PoolSender
+) -> MessagingService:
+    """The service with one more sender in its pool.
+
+    Raises:
+        ApiError: where it is in a pool already, another account's, or one too many.
+    """
+    recorded = backend.configuration.numbers.at(sender.address)
+    if recorded and recorded.account_sid != service.account_sid:
+        raise wrong_parameter("The number is not available: it is recorded already", 21422)
+    holder = backend.configuration.services.holder_of(service.account_sid, sender.address)
     if holder and holder.head.sid == service.sid:
         raise conflict(21710, "Phone Number or Short Code is already in the Messaging Service.")
     if holder:
@@ -194,6 +202,12 @@ def _refuse_second(backend: Backend, service: MessagingService, number: Number) 
         )
     if len(service.senders) >= MAX_POOL:
         raise ApiError(412, 21714, f"The Messaging Service has {MAX_POOL} senders, the most")
+    return changed(service, senders=[*service.senders, sender])
+
+
+def without_sender(service: MessagingService, address: str) -> MessagingService:
+    """The service with one sender less in its pool."""
+    return changed(service, senders=[one for one in service.senders if one.address != address])
 
 
 def _in(backend: Backend, service: MessagingService, kind: Kind) -> dict[str, Number]:

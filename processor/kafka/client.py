@@ -10,7 +10,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.core.partitions import partition_of, partitions_of
@@ -172,6 +171,15 @@ async def group_view(settings: Settings, group: str) -> AsyncIterator[Any]:
         await consumer.stop()
 
 
+async def committed_of(view: Any, sources: Sequence[Any]) -> dict[Any, Any]:
+    """What a group committed, with what was noted beside it; nothing of what it never did.
+
+    ``committed()`` of the consumer asks the same and drops what was noted.
+    """
+    found = await view._coordinator.fetch_committed_offsets(list(sources))
+    return {tp: one for tp, one in found.items() if one.offset >= 0}
+
+
 async def group_lag(settings: Settings, group: str, topics: Sequence[str]) -> int:
     """How many records of topics a group has not committed yet."""
     async with reader(settings, topics, at_end=False) as consumer:
@@ -182,48 +190,6 @@ async def group_lag(settings: Settings, group: str, topics: Sequence[str]) -> in
         done = {tp: await view.committed(tp) for tp in sources}
     # The group may be ahead of the ends asked for a moment before.
     return sum(max(0, ends[tp] - (done[tp] or begins[tp])) for tp in sources)
-
-
-async def redrive_all(settings: Settings, topic: str, back: Any) -> int:
-    """Send every dead letter that was not sent back yet where it came from, each exactly once.
-
-    Args:
-        settings: of the installation.
-        topic: the dead letters' full name.
-        back: makes an ``Outgoing`` of a record, or None to leave it where it is.
-
-    Returns:
-        How many were sent.
-    """
-    group = f"{settings.topic_prefix}redrive"
-    count = 0
-    async with (
-        reader(settings, [topic], at_end=False) as consumer,
-        group_view(settings, group) as view,
-    ):
-        producer = AIOKafkaProducer(
-            **settings.kafka(), transactional_id=group, max_request_size=1 << 22
-        )
-        try:
-            await producer.start()
-            send = Writer(producer, settings.partitions)
-            ends = await consumer.end_offsets(list(consumer.assignment()))
-            for tp, end in ends.items():
-                if (done := await view.committed(tp)) is not None:
-                    consumer.seek(tp, done)
-                while await consumer.position(tp) < end:
-                    found = await consumer.getmany(tp, timeout_ms=200, max_records=500)
-                    if not (records := found.get(tp)):
-                        continue
-                    async with producer.transaction():
-                        offsets = {tp: OffsetAndMetadata(records[-1].offset + 1, "")}
-                        await producer.send_offsets_to_transaction(offsets, group)
-                        sent = [one for one in map(back, records) if one is not None]
-                        await send.send_all(sent)
-                    count += len(sent)
-        finally:
-            await producer.stop()
-    return count
 
 
 def _unavailable(settings: Settings, error: Exception) -> BrokerUnavailable:

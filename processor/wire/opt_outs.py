@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from processor.core.blocks import NO_MARK, Block, Blocks, place_for
 from processor.core.decide import decide
 from processor.core.differences import differences
-from processor.core.events import ReplySend
+from processor.core.events import OptOutNotification, ReplySend, ReplySent
 from processor.core.messages import InboundMessage, OptOutType, Scope, bare_number
 from processor.core.policy import STANDARD, KeywordSet, OptOutConfig, Policy, standard_sets
 from processor.core.review import warnings_of
-from processor.core.services import Directory, Service
+from processor.core.services import Directory, Handling, Service
 from processor.errors import ConfigError
 from processor.keywords.load import languages, tag_of
 from processor.wire.countries import COUNTRIES, country_of
@@ -101,9 +101,14 @@ def layers(opt_out: OptOut) -> Iterator[tuple[Layer, Mapping[OptOutType, Keyword
             yield Layer(tag, country), kinds
 
 
+def kinds_at(opt_out: OptOut, layer: Layer) -> Mapping[OptOutType, KeywordSet] | None:
+    """The keyword sets of a layer, None where it is not there."""
+    return dict(layers(opt_out)).get(layer)
+
+
 def sets_at(opt_out: OptOut, layer: Layer) -> dict[str, Any] | None:
     """The keyword sets of a layer as a document writes them, None where it is not there."""
-    found = dict(layers(opt_out)).get(layer)
+    found = kinds_at(opt_out, layer)
     return None if found is None else {kind.value: _written(one) for kind, one in found.items()}
 
 
@@ -111,14 +116,25 @@ def _written(one: KeywordSet) -> dict[str, Any]:
     return {"keywords": list(one.keywords), "reply": one.reply}
 
 
-def with_sets(opt_out: OptOut, layer: Layer, sets: Mapping[str, Any]) -> dict[str, Any]:
-    """The document of a configuration with one layer replaced; without it where it has no sets."""
+def with_sets(
+    opt_out: OptOut, layer: Layer, sets: Mapping[str, Any], *, fallback: bool | None = None
+) -> dict[str, Any]:
+    """The document of a configuration with one layer replaced; without it where it has no sets.
+
+    Args:
+        opt_out: the configuration.
+        layer: which.
+        sets: its keyword sets, as a document writes them.
+        fallback: whether the layer's country tries the other layers, too; None leaves it.
+    """
     document = opt_out.model_dump(mode="json")
     if layer.language is None:
         return {**document, "standard": sets}
     if layer.country is None:
         return {**document, "languages": _with(document["languages"], layer.language, sets)}
     override = document["countries"].get(layer.country, {"languages": {}})
+    if fallback is not None:
+        override = {**override, "country_fallback": fallback}
     found = _with(override["languages"], layer.language, sets)
     country = {**override, "languages": found} if found else {}
     return {**document, "countries": _with(document["countries"], layer.country, country)}
@@ -171,56 +187,61 @@ def not_in_force(service: MessagingService) -> list[str]:
 class Trial(NamedTuple):
     """What would become of a message, and why."""
 
-    kind: OptOutType | None  # None: no keyword, an ordinary message
+    kind: OptOutType | None  # None: an ordinary message, the application's
     layer: str | None  # where the keyword stands, such as countries.MX.languages.es
     keyword: str | None
     match: str | None  # exact or tolerant
     reply: str | None  # None: none would be sent
+    reply_sent: ReplySent  # who answers
     blocked: bool  # afterwards
     aoo_enabled: bool  # False: default handling answers
 
 
 def try_out(
-    service: MessagingService, message: InboundMessage, *, blocked: bool, draft: bool
+    service: MessagingService, message: InboundMessage, *, blocked: bool, draft: bool, scope: Scope
 ) -> Trial:
     """Try a message against a service's draft, or against what is in force, by the lanes' rules.
 
     Args:
         service: whose keywords these are.
         message: as it would arrive.
-        blocked: whether its recipient is on the account's list before.
+        blocked: whether its recipient is on the list before.
         draft: as if the draft were in force.
+        scope: of blocks, a setting.
     """
     core: Service = service_of(
         service.model_copy(update={"active": service.opt_out}) if draft else service
     )
     handling = Directory([core]).handling(service.account_sid, service.sid, message.sender)
-    blocks = _blocked(message) if blocked else ()
     country = message.from_country or country_of(bare_number(message.recipient))
     policy: Policy | None = handling.policy
     match = policy.match(message.body, country) if policy else None
     if match is None:
-        return Trial(None, None, None, None, None, blocked, handling.aoo_enabled)
-    decision = decide(
-        message, match, handling, blocks, country=country, scope=Scope.ACCOUNT, mark=NO_MARK
-    )
+        return Trial(None, None, None, None, None, ReplySent.NONE, blocked, handling.aoo_enabled)
+    blocks = _blocked(message, handling, scope) if blocked else ()
+    decision = decide(message, match, handling, blocks, country=country, scope=scope, mark=NO_MARK)
     reply = next((one.body for one in decision.events if isinstance(one, ReplySend)), None)
-    layer = Layer(match.language, match.country)
+    told = next((one for one in decision.events if isinstance(one, OptOutNotification)), None)
     return Trial(
-        match.kind,
-        layer.place,
+        match.kind if told else None,  # YES of somebody who is not blocked may be ordinary (R19)
+        Layer(match.language, match.country).place,
         match.keyword,
         match.tier.value,
         reply,
+        told.reply_sent if told else ReplySent.NONE,
         bool(decision.blocks),
         handling.aoo_enabled,
     )
 
 
-def _blocked(message: InboundMessage) -> Blocks:
-    place = place_for(Scope.ACCOUNT, account_sid=message.account_sid, service_sid=None, sender=None)
-    block = Block(*place[:3], place.carrier, message.received_at_ms, "trial", NO_MARK)
-    return (block,)
+def _blocked(message: InboundMessage, handling: Handling, scope: Scope) -> Blocks:
+    place = place_for(
+        scope,
+        account_sid=message.account_sid,
+        service_sid=handling.service_sid,
+        sender=message.sender,
+    )
+    return (Block(*place, since_ms=message.received_at_ms, change_id="trial", mark=NO_MARK),)
 
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {

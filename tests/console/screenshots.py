@@ -17,7 +17,7 @@ from processor.core.hourly import KEPT_HOURS
 from processor.kafka import topic_admin
 from processor.wire.topics import Topics
 from tests.api import serving
-from tests.builders import OTHER_RECIPIENT, SERVICE
+from tests.builders import OTHER_RECIPIENT, RECIPIENT, SERVICE, inbound_record
 from tests.console.browser import browsing, open_page, sign_in
 from tests.console.services import a_count, with_a_service
 from tests.installation import Installation, running
@@ -50,6 +50,8 @@ async def _take() -> None:
         await _shoot(page, f"{_AT}/edit/standard", "edit")
         await _shoot(page, f"{_AT}/enable", "enable")
         await _shoot(page, f"{_AT}/try?sender=&country=FR&body=arr%C3%AAt", "try")
+        await _shoot(page, f"{_AT}/senders", "senders")
+        await _shoot_a_recipient(page, Installation(settings))
         await _shoot(page, f"/console/rates?service={SERVICE}&days=2", "rates")
         await page.goto("/console/live")
         await _happen(Installation(settings))
@@ -76,6 +78,20 @@ async def _happen(at: Installation) -> None:
     await at.wait_for(at.topics.block_changes, changes + 1)
     await at.sends(a_send("S1"))
     await at.wait_for(at.topics.message_statuses, 1)
+
+
+async def _shoot_a_recipient(page: Page, at: Installation) -> None:
+    texts = [
+        inbound_record(message_sid=f"SM{number}", body=body, from_=RECIPIENT)
+        for number, body in enumerate(("STOP", "START", "Stop!"))
+    ]
+    await at.texts(*texts)
+    await at.wait_for(at.topics.block_changes, len(texts))
+    await page.goto("/console/recipients")
+    await page.get_by_label("Number").fill(RECIPIENT)
+    await page.get_by_role("button", name="Look up").click()
+    await page.get_by_role("region", name="History").wait_for()
+    await page.screenshot(path=_FOLDER / "recipient.png", full_page=True)
 
 
 async def _shoot(page: Page, path: str, name: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import httpx
-from playwright.async_api import expect
+import pytest
+from playwright.async_api import Browser, expect
 
 from processor.config import Settings
 from schemas.messaging_service import MessagingService
 from tests.api import OPERATOR_TOKEN, Api, create_accounts, serving
 from tests.builders import ACCOUNT, LONG_CODE, SERVICE, SHORT_CODE
-from tests.console.browser import browsing, open_page, sign_in, violations
+from tests.console.browser import open_page, sign_in, violations
 from tests.console.services import with_a_service
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _AT = f"/console/services/{SERVICE}"
 _WRONG = "stop-it-now, this keyword is much too long to be one"
@@ -23,10 +26,10 @@ def _stored(api: Api) -> MessagingService:
 
 
 async def test_keywords_are_edited_and_enabled_and_nothing_typed_is_lost(
-    settings: Settings,
+    settings: Settings, browser: Browser
 ) -> None:
     settings = await with_a_service(settings)
-    async with serving(settings) as api, browsing() as browser:
+    async with serving(settings) as api:
         page = await open_page(browser, api.base)
         await sign_in(page)
         await page.get_by_role("link", name="Clinic").click()
@@ -58,9 +61,11 @@ async def test_keywords_are_edited_and_enabled_and_nothing_typed_is_lost(
         assert _stored(api).active == _stored(api).opt_out
 
 
-async def test_without_javascript_a_language_is_added_and_enabled(settings: Settings) -> None:
+async def test_without_javascript_a_language_is_added_and_enabled(
+    settings: Settings, browser: Browser
+) -> None:
     settings = await with_a_service(settings)
-    async with serving(settings) as api, browsing() as browser:
+    async with serving(settings) as api:
         page = await open_page(browser, api.base, java_script_enabled=False)
         await sign_in(page)
         await page.goto(_AT)
@@ -79,9 +84,11 @@ async def test_without_javascript_a_language_is_added_and_enabled(settings: Sett
         assert _stored(api).active is not None
 
 
-async def test_a_message_is_tried_under_the_draft_and_what_is_in_force(settings: Settings) -> None:
+async def test_a_message_is_tried_under_the_draft_and_what_is_in_force(
+    settings: Settings, browser: Browser
+) -> None:
     settings = await with_a_service(settings)
-    async with serving(settings) as api, browsing() as browser:
+    async with serving(settings) as api:
         page = await open_page(browser, api.base)
         await sign_in(page)
         await page.goto(f"{_AT}/edit/countries.FR.languages.fr?pack=1")
@@ -91,7 +98,7 @@ async def test_a_message_is_tried_under_the_draft_and_what_is_in_force(settings:
         await page.get_by_label("Body").fill("ARRET")
         await page.get_by_role("button", name="Try").click()
         outcomes = page.locator(".pair dl")
-        await expect(outcomes.nth(0)).to_contain_text("Country FR, language fr")
+        await expect(outcomes.nth(0)).to_contain_text("FR: French (fr)")
         await expect(outcomes.nth(0)).to_contain_text("Thenblocked")
         await expect(outcomes.nth(1)).to_contain_text("no keyword")
         assert await violations(page) == []
@@ -102,9 +109,11 @@ async def test_a_message_is_tried_under_the_draft_and_what_is_in_force(settings:
         await expect(outcomes.nth(1)).to_contain_text("Thennot blocked")
 
 
-async def test_who_saves_second_is_told_and_keeps_what_was_typed(settings: Settings) -> None:
+async def test_who_saves_second_is_told_and_keeps_what_was_typed(
+    settings: Settings, browser: Browser
+) -> None:
     settings = await with_a_service(settings)
-    async with serving(settings) as api, browsing() as browser:
+    async with serving(settings) as api:
         first = await open_page(browser, api.base)
         await sign_in(first)
         second = await first.context.new_page()
@@ -123,10 +132,10 @@ async def test_who_saves_second_is_told_and_keeps_what_was_typed(settings: Setti
         assert "tschuess" in _stored(api).opt_out.standard["STOP"].keywords
 
 
-async def test_what_is_not_ones_own_is_refused(settings: Settings) -> None:
+async def test_what_is_not_ones_own_is_refused(settings: Settings, browser: Browser) -> None:
     settings = await with_a_service(settings)
     await create_accounts(settings, "AC_other")
-    async with serving(settings) as api, browsing() as browser:
+    async with serving(settings) as api:
         page = await open_page(browser, api.base)
         await sign_in(page)
         cookies = {one["name"]: one for one in await page.context.cookies()}
@@ -142,6 +151,9 @@ async def test_what_is_not_ones_own_is_refused(settings: Settings) -> None:
             elsewhere = await client.post("/console/sign-in", data={"user": ACCOUNT})
             assert elsewhere.status_code == 403
             client.cookies.clear()
+            style = await client.get("/console/static/console.css")
+            assert "default-src 'self'" in style.headers["content-security-policy"]
+            assert style.headers["x-content-type-options"] == "nosniff"
             stranger = await client.get(_AT)
             assert stranger.headers["location"].startswith("/console/sign-in")
         assert _stored(api).active is None
@@ -161,10 +173,10 @@ async def test_what_is_not_ones_own_is_refused(settings: Settings) -> None:
 
 
 async def test_every_page_is_accessible_in_light_and_dark_and_on_a_phone(
-    settings: Settings,
+    settings: Settings, browser: Browser
 ) -> None:
     settings = await with_a_service(settings)
-    async with serving(settings) as api, browsing() as browser:
+    async with serving(settings) as api:
         page = await open_page(browser, api.base)
         found: list[str] = []
 
@@ -192,9 +204,9 @@ async def test_every_page_is_accessible_in_light_and_dark_and_on_a_phone(
         assert found == []
 
 
-async def test_the_keyboard_alone_saves(settings: Settings) -> None:
+async def test_the_keyboard_alone_saves(settings: Settings, browser: Browser) -> None:
     settings = await with_a_service(settings)
-    async with serving(settings) as api, browsing() as browser:
+    async with serving(settings) as api:
         page = await open_page(browser, api.base)
         await sign_in(page)
         await page.goto(f"{_AT}/edit/standard")

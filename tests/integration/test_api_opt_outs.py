@@ -41,6 +41,7 @@ async def test_a_draft_is_written_held_against_what_answers_and_enabled(settings
             "keyword": "baja",
             "match": "tolerant",
             "reply": "Listo.",
+            "reply_sent": "aoo",
             "blocked": True,
             "aoo_enabled": True,
         }

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from processor.audit import records as audited
-from processor.cli.dead_letters import letter_of, sent_back
 from processor.core.normalise import exact, tolerant
+from processor.kafka.dead_letters import letter_of, sent_back
 from processor.wire import consent_commands, dead_letters, inbound_messages, outbound_messages
 from processor.wire.json_values import reason
 from processor.wire.service_documents import read_document
@@ -133,7 +133,9 @@ def test_a_letter_goes_back_as_the_record_came(
     put_aside = dead_letters.headers(
         given, topic="inbound", partition=3, offset=7, stage="match_inbound", reason="why"
     )
-    letter = SimpleNamespace(partition=0, offset=1, key=key, value=value, headers=put_aside)
+    letter = SimpleNamespace(
+        partition=0, offset=1, timestamp=0, key=key, value=value, headers=put_aside
+    )
     line = orjson.loads(orjson.dumps(letter_of(letter)))  # a person has it as text
     back = sent_back(line)
     assert (back.topic, back.value) == ("inbound", value)

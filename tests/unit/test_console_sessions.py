@@ -13,7 +13,7 @@ from processor.http.auth import OPERATOR, Caller
 from processor.http.console.sessions import TIMEOUT_S, Sessions, SignedOut
 from processor.kafka.accounts_topic import AccountsView
 from tests.api import KEY
-from tests.builders import ACCOUNT
+from tests.builders import ACCOUNT, RECIPIENT
 
 
 class _Accounts:
@@ -63,3 +63,11 @@ def test_a_cookie_that_is_not_signed_by_us_is_nobodys() -> None:
         with pytest.raises(SignedOut):
             _sessions(accounts).read(given)
     assert _sessions(accounts).read(cookie).caller.operator
+
+
+def test_a_sealed_address_opens_in_any_process_and_about_its_account_only() -> None:
+    sealed = _sessions(_Accounts()).seal(RECIPIENT, about=ACCOUNT)
+    assert RECIPIENT not in sealed
+    assert _sessions(_Accounts()).unseal(sealed, about=ACCOUNT) == RECIPIENT
+    assert _sessions(_Accounts()).unseal(sealed, about="AC_other") is None
+    assert _sessions(_Accounts(), key="bb" * 32).unseal(sealed, about=ACCOUNT) is None

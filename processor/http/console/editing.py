@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from processor.core.review import warnings_of
 from processor.core.segments import segments_of
 from processor.errors import ConfigError
-from processor.http.backend import Backend, BackendIs
+from processor.http.backend import BackendIs
 from processor.http.console.layers import (
     Field,
     Layer,
@@ -21,26 +20,25 @@ from processor.http.console.layers import (
     starter_fields,
     typed_fields,
     typed_sets,
-    with_layer,
 )
 from processor.http.console.pages import Page, go, page
-from processor.http.console.services import not_in_force
-from processor.http.console.sessions import PATH, Session, SessionIs
+from processor.http.console.saving import SavedMeanwhile, update
+from processor.http.console.sessions import PATH, SessionIs
 from processor.http.errors import ApiError, not_found, wrong_parameter
 from processor.http.services import find
 from processor.keywords.load import tag_of
-from processor.wire.configuration import Edit, edit_of_service
-from processor.wire.service_documents import apply, disabled, enabled
-from processor.wire.services import config_of, pool_of
-from schemas.messaging_service import MessagingService, ServiceDocument
+from processor.wire.opt_outs import (
+    kinds_at,
+    not_in_force,
+    warnings_about,
+    with_draft,
+    with_sets,
+)
+from processor.wire.service_documents import disabled, enabled
+from processor.wire.services import pool_of
+from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
-
-_Change = Callable[[MessagingService], MessagingService]
-
-
-class SavedMeanwhile(Exception):
-    """Somebody else changed the service after this form was shown."""
 
 
 @router.get("/services/{sid}/new")
@@ -63,7 +61,7 @@ async def edit(
 ) -> Response:
     """The form of a layer; with `pack`, the language's starter pack in it."""
     service, layer = find(request, backend, session.caller, sid).whole(), _layer(request, place)
-    sets = layer.sets(config_of(service.opt_out))
+    sets = kinds_at(service.opt_out, layer) or {}
     offered = "pack" in request.query_params and not sets
     fields = starter_fields(layer) if offered else fields_of(layer, sets)
     return _form(
@@ -91,15 +89,16 @@ async def save(
         problems = ["Fill in keywords and reply of one pair at least, or remove the language."]
     try:
         if not problems:
-            await _update(
+            await update(
                 request,
                 backend,
                 session,
                 sid,
                 form,
-                lambda before: _with_opt_out(
+                lambda before: with_draft(
                     before,
-                    with_layer(before.opt_out.model_dump(), layer, sets, fallback=fallback),
+                    with_sets(before.opt_out, layer, sets, fallback=fallback),
+                    now=datetime.now(UTC),
                 ),
             )
             return go(f"/services/{sid}", "removed" if remove else "saved")
@@ -108,7 +107,7 @@ async def save(
     except SavedMeanwhile:
         pass  # said below, beside what was typed
     service = find(request, backend, session.caller, sid).whole()
-    theirs = fields_of(layer, layer.sets(config_of(service.opt_out)))
+    theirs = fields_of(layer, kinds_at(service.opt_out, layer) or {})
     return _form(
         request,
         service,
@@ -135,7 +134,7 @@ async def enable(request: Request, backend: BackendIs, session: SessionIs, sid: 
         return before if before.active else enabled(before, now=datetime.now(UTC))
 
     try:
-        await _update(request, backend, session, sid, await request.form(), step)
+        await update(request, backend, session, sid, await request.form(), step)
     except SavedMeanwhile:
         service = find(request, backend, session.caller, sid).whole()
         return _confirmation(request, service, status=409)
@@ -152,7 +151,7 @@ async def disable(request: Request, backend: BackendIs, session: SessionIs, sid:
         return disabled(before, now=datetime.now(UTC)) if before.active else before
 
     try:
-        await _update(request, backend, session, sid, await request.form(), step)
+        await update(request, backend, session, sid, await request.form(), step)
     except SavedMeanwhile:
         raise ApiError(
             409, 20409, "Somebody saved the service meanwhile. Look at it, then disable it."
@@ -165,48 +164,6 @@ async def count(request: Request, session: SessionIs, field: str) -> Response:
     """What a reply costs, while it is typed."""
     reply = str((await request.form()).get(field, ""))
     return page(request, "count", segments=segments_of(reply), characters=len(reply))
-
-
-async def _update(
-    request: Request,
-    backend: Backend,
-    session: Session,
-    sid: str,
-    form: Mapping[str, Any],
-    change: _Change,
-) -> None:
-    """Change a service that is still as the form showed it.
-
-    Raises:
-        SavedMeanwhile: where it is not.
-    """
-
-    def decide() -> list[Edit]:
-        before = find(request, backend, session.caller, sid).whole()
-        if str(before.version) != form.get("version"):
-            raise SavedMeanwhile
-        after = change(before)
-        return [edit_of_service(before, after)] if after != before else []
-
-    await backend.configuration.update(decide, actor=session.actor)
-
-
-def _with_opt_out(before: MessagingService, opt_out: Mapping[str, Any]) -> MessagingService:
-    """The service with another configuration, by the rules of a document.
-
-    Raises:
-        ConfigError: with every problem, each with its place in the configuration.
-    """
-    fields = set(ServiceDocument.model_fields)
-    document = before.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
-    document |= {"opt_out": opt_out}
-    now = datetime.now(UTC)
-    applied = apply([document], {before.sid: before}, now=now, new_sid=lambda: before.sid)
-    if applied.problems:
-        prefix = f"service 1 ({before.friendly_name}): "
-        problems = [one.removeprefix(prefix).removeprefix("opt_out.") for one in applied.problems]
-        raise ConfigError(problems)
-    return applied.changed.get(before.sid, before)
 
 
 def _layer(request: Request, place: str) -> Layer:
@@ -237,7 +194,7 @@ def _form(
 
 
 def _confirmation(request: Request, service: MessagingService, status: int = 200) -> Response:
-    warnings = warnings_of(config_of(service.opt_out), pool_of(service))
+    warnings = warnings_about(service)
     return page(
         request,
         "enable",

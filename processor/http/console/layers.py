@@ -9,7 +9,7 @@ from typing import Any
 
 from processor.core.messages import OptOutType
 from processor.core.normalise import exact
-from processor.core.policy import RESERVED, STANDARD, KeywordSets, OptOutConfig, standard_sets
+from processor.core.policy import RESERVED, STANDARD, KeywordSets
 from processor.keywords.load import Language, language_of, starter, tag_of
 from processor.wire import opt_outs
 from processor.wire.countries import COUNTRIES
@@ -35,15 +35,6 @@ class Layer(opt_outs.Layer):
     def spoken(self) -> Language | None:
         """The language that its texts are in; None where that may be any."""
         return language_of(self.language) if self.language else None
-
-    def sets(self, config: OptOutConfig) -> KeywordSets:
-        """What a configuration has in this place."""
-        if self.language is None:
-            return standard_sets(config)
-        if self.country is None:
-            return config.languages.get(self.language, {})
-        override = config.countries.get(self.country)
-        return override.languages.get(self.language, {}) if override else {}
 
 
 def layer_at(place: str) -> Layer | None:
@@ -135,31 +126,12 @@ def typed_sets(layer: Layer, form: Mapping[str, Any]) -> dict[str, Any]:
     return sets
 
 
-def with_layer(
-    opt_out: Mapping[str, Any], layer: Layer, sets: Mapping[str, Any], *, fallback: bool = True
-) -> dict[str, Any]:
-    """A document's configuration with one layer replaced; without it where it has no sets."""
-    if layer.language is None:
-        return {**opt_out, "standard": sets}
-    if layer.country is None:
-        languages = _with(opt_out["languages"], layer.language, sets)
-        return {**opt_out, "languages": languages}
-    override = opt_out["countries"].get(layer.country, {"languages": {}})
-    languages = _with(override["languages"], layer.language, sets)
-    country = {"country_fallback": fallback, "languages": languages} if languages else None
-    return {**opt_out, "countries": _with(opt_out["countries"], layer.country, country)}
-
-
 def of_no_field(layer: Layer, problems: Sequence[str]) -> list[str]:
     """Problems that belong to no field of this layer's form."""
     places = tuple(
         f"{layer.place}.{kind}.{part}" for kind in OptOutType for part in ("keywords", "reply")
     )
     return [problem for problem in problems if not problem.startswith(places)]
-
-
-def _with(entries: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    return {**entries, key: value} if value else {k: v for k, v in entries.items() if k != key}
 
 
 def _reserved(layer: Layer, kind: OptOutType) -> Sequence[str]:

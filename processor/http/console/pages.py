@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
 
 from processor.core.segments import segments_of
 from processor.errors import ConfigError, RetryableError
@@ -21,7 +21,6 @@ from processor.http.console.sessions import PATH, SignedOut
 from processor.http.errors import ApiError
 from processor.keywords.load import language_of
 
-STATIC = Path(__file__).parent / "static"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self';"
@@ -30,7 +29,6 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
 }
 _environment = Environment(
     loader=PackageLoader("processor.http.console"),
@@ -103,10 +101,20 @@ class Page(APIRoute):
                 response = _refusal(
                     request, 503, "Kafka or Redis does not answer. Try again in a moment."
                 )
-            response.headers.update(_HEADERS)
+            response.headers.update({**_HEADERS, "Cache-Control": "no-store"})
             return response
 
         return handle
+
+
+class Static(StaticFiles):
+    """Style and script with the headers of pages; a browser asks whether they changed."""
+
+    def file_response(self, *given: Any, **named: Any) -> Response:
+        """See Starlette."""
+        response = super().file_response(*given, **named)
+        response.headers.update({**_HEADERS, "Cache-Control": "no-cache"})
+        return response
 
 
 def _to_sign_in(request: Request) -> Response:

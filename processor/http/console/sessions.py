@@ -24,6 +24,7 @@ from processor.http.auth import Caller
 from processor.http.errors import ApiError
 from processor.http.links import url_of
 from processor.kafka.accounts_topic import AccountsView
+from processor.wire.credentials import seal, unseal
 
 COOKIE = "optout_session"
 PATH = "/console"
@@ -78,6 +79,7 @@ class Sessions:
         self._key = (
             hmac.digest(sealing, b"console", "sha256") if sealing else secrets.token_bytes(32)
         )
+        self._sealing = hmac.digest(self._key, b"addresses", "sha256")
         token = settings.operator_token
         self._operator = token.get_secret_value() if token else None
         self._accounts = accounts
@@ -115,6 +117,18 @@ class Sessions:
         if not hmac.compare_digest(ours.encode(), signature.encode()):
             raise SignedOut
         return session
+
+    def seal(self, text: str, *, about: str) -> str:
+        """Encrypt what an address of a page must not tell; it opens about the same account only."""
+        return seal(text, self._sealing, about=about)
+
+    def unseal(self, sealed: str, *, about: str) -> str | None:
+        """What was sealed, None where it was not sealed here about this account.
+
+        Raises:
+            ValueError: where it is nothing that is sealed.
+        """
+        return unseal(sealed, self._sealing, about=about)
 
     def _signature(self, payload: str, credential: str) -> str:
         return hmac.new(self._key, f"{payload}.{credential}".encode(), "sha256").hexdigest()

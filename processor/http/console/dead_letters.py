@@ -1,0 +1,118 @@
+"""Dead letters, the operator's alone: what was refused and why, sent back after a confirmation.
+
+Neither keys nor values are shown: a reason names the field and never what stood in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from processor.errors import BrokerUnavailable
+from processor.http.backend import Backend, BackendIs
+from processor.http.console.pages import Page, go, page
+from processor.http.console.sessions import PATH, SessionIs
+from processor.http.errors import ApiError
+from processor.kafka.dead_letters import Choice, Line, letters, redrive
+
+
+async def _operator(session: SessionIs) -> None:
+    if not session.caller.operator:
+        raise ApiError(403, 20003, "Only an operator may see dead letters.")
+
+
+router = APIRouter(
+    prefix=PATH, route_class=Page, include_in_schema=False, dependencies=[Depends(_operator)]
+)
+
+_NAMES = ("stage", "topic", "reason", "id")
+_NEWEST = 200
+_MOST_GROUPS = 50
+_DEADLINE_S = 20.0
+
+
+@router.get("/dead-letters")
+async def list_(request: Request, backend: BackendIs) -> Response:
+    """Dead letters by reason, and the newest one by one."""
+    wanted = _wanted(request.query_params)
+    chosen = _choice(wanted)
+    groups: Counter[tuple[str, str, str]] = Counter()
+    waiting: Counter[tuple[str, str, str]] = Counter()
+    newest: list[tuple[str, str, Line, bool]] = []  # a heap, the oldest first
+    async for line, is_done in _all(backend):
+        if not chosen(line):
+            continue
+        group = (line["stage"] or "", line["topic"] or "", line["reason"] or "")
+        groups[group] += 1
+        waiting[group] += not is_done
+        heapq.heappush(newest, (line["at"], line["id"], line, is_done))
+        if len(newest) > _NEWEST:
+            heapq.heappop(newest)
+    return page(
+        request,
+        "dead_letters",
+        wanted=wanted,
+        groups=[(*one, count, waiting[one]) for one, count in groups.most_common(_MOST_GROUPS)],
+        all_groups=len(groups),
+        waiting=waiting.total(),
+        count=groups.total(),
+        newest=[(line, is_done) for *_, line, is_done in sorted(newest, reverse=True)],
+    )
+
+
+@router.get("/dead-letters/redrive")
+async def confirm(request: Request, backend: BackendIs, session: SessionIs) -> Response:
+    """Say what will be sent back, and where."""
+    wanted = _wanted(request.query_params)
+    chosen = _choice(wanted)
+    topics: Counter[str] = Counter()
+    until = ""
+    async for line, is_done in _all(backend):
+        if chosen(line) and not is_done:
+            topics[line["topic"]] += 1
+            until = max(until, line["at"])
+    return page(request, "redrive", wanted=wanted, topics=sorted(topics.items()), until=until)
+
+
+@router.post("/dead-letters/redrive")
+async def send_back(request: Request, backend: BackendIs, session: SessionIs) -> Response:
+    """Send back what was confirmed, each letter once, whoever else sends some."""
+    form = await request.form()
+    wanted, until = _wanted(form), str(form.get("until", ""))
+    matches = _choice(wanted)
+
+    def chosen(line: Line) -> bool:
+        return matches(line) and line["at"] <= until  # what comes later was not confirmed
+
+    async with backend.few_readers:
+        if "id" in wanted:  # named by a person: however often it was sent back already
+            await redrive(backend.settings, chosen, most=None)
+        else:
+            await redrive(backend.settings, chosen)
+    return go("/dead-letters", "redriven")
+
+
+async def _all(backend: Backend) -> AsyncIterator[tuple[Line, bool]]:
+    """What is shown of every letter, and whether it was sent back."""
+    try:
+        async with backend.few_readers, asyncio.timeout(_DEADLINE_S):
+            async for line, is_done in letters(backend.settings):
+                yield {name: line[name] for name in _SHOWN}, is_done
+    except TimeoutError:
+        raise BrokerUnavailable("Kafka: the dead letters were not read in time") from None
+
+
+_SHOWN = ("id", "at", "stage", "topic", "partition", "offset", "reason", "redrives")
+
+
+def _wanted(given: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(given[name]) for name in _NAMES if given.get(name)}
+
+
+def _choice(wanted: Mapping[str, str]) -> Choice:
+    return lambda line: all(line[name] == value for name, value in wanted.items())

@@ -1,0 +1,251 @@
+"""Recipients: whether one is blocked, since when and why; block and unblock after a confirmation.
+
+A number is typed into a form and stands in no address that a log may keep: there it is sealed.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import TypeAdapter, ValidationError
+
+from processor.core.blocks import Block
+from processor.core.messages import ChannelGroup, Scope, bare_number, list_key
+from processor.errors import RetryableError
+from processor.http.auth import Caller
+from processor.http.backend import Backend, BackendIs
+from processor.http.console.pages import Page, go, page
+from processor.http.console.sessions import PATH, Session, SessionIs, Sessions
+from processor.http.errors import ApiError, not_found
+from processor.http.recipients import Change, carry_out, changes_of, command_of, look, place_of
+from processor.wire import blocks as wire_blocks
+from processor.wire.json_values import reasons, to_text
+from schemas.common import RecipientAddress
+
+router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
+
+_PAGE = 25
+_MOST = 1_000  # changes of one recipient that are shown
+_address = TypeAdapter(RecipientAddress).validate_python
+
+
+@router.get("/recipients")
+async def form(request: Request, session: SessionIs) -> Response:
+    """Ask for a number."""
+    return page(request, "recipients", number="", account="", problems={})
+
+
+@router.post("/recipients")
+async def find_one(request: Request, backend: BackendIs, session: SessionIs) -> Response:
+    """On to the page of a number, whose address does not tell it."""
+    given = await request.form()
+    number, account = str(given.get("number", "")).strip(), str(given.get("account", "")).strip()
+    problems = {}
+    try:
+        _address(number)
+    except ValidationError as error:
+        problems["number"] = reasons(error)[0].removeprefix(": ")
+    account_sid = session.caller.account_sid or account
+    if backend.configuration.accounts.get(account_sid) is None:
+        problems["account"] = "There is no such account."
+    if problems:
+        shown = {"number": number, "account": account, "problems": problems}
+        return page(request, "recipients", status=422, **shown)
+    return go(f"/recipients/{account_sid}/{_sealed(request, account_sid, bare_number(number))}")
+
+
+@router.get("/recipients/{account_sid}/{sealed}")
+async def show(
+    request: Request, backend: BackendIs, session: SessionIs, account_sid: str, sealed: str
+) -> Response:
+    """Who may not write to a recipient, and how that came about."""
+    number = _number(request, session, account_sid, sealed)
+    return await _show(request, backend, account_sid, sealed, number)
+
+
+@router.get("/recipients/{account_sid}/{sealed}/change")
+async def confirm(
+    request: Request, backend: BackendIs, session: SessionIs, account_sid: str, sealed: str
+) -> Response:
+    """Say what blocking or unblocking will do."""
+    number = _number(request, session, account_sid, sealed)
+    given = request.query_params
+    try:
+        return await _confirmation(request, backend, session, account_sid, sealed, number, given)
+    except ApiError as error:
+        if error.status != 400:
+            raise
+        return await _show(request, backend, account_sid, sealed, number, error.message)
+
+
+@router.post("/recipients/{account_sid}/{sealed}/change")
+async def change(
+    request: Request, backend: BackendIs, session: SessionIs, account_sid: str, sealed: str
+) -> Response:
+    """Block or unblock, and come back once it is in force."""
+    number = _number(request, session, account_sid, sealed)
+    given: Mapping[str, Any] = await request.form()
+    reason = str(given.get("reason", "")).strip()
+    if not 1 <= len(reason) <= 400:
+        return await _confirmation(
+            request, backend, session, account_sid, sealed, number, given, status=422
+        )
+    command = _command(backend, session, account_sid, number, given, reason)
+    found = await carry_out(backend, command)
+    said = ("blocked" if command.blocked else "unblocked") if found else "stored"
+    return go(f"/recipients/{account_sid}/{sealed}", said)
+
+
+def _command(
+    backend: Backend,
+    session: Session,
+    account_sid: str,
+    number: str,
+    given: Mapping[str, Any],
+    reason: str,
+) -> Any:
+    caller = Caller(account_sid, session.actor, operator=session.caller.operator)
+    whatsapp = given.get("channel") == ChannelGroup.WHATSAPP
+    scope = given.get("scope") or backend.settings.block_scope
+    try:
+        wanted = Change.model_validate(
+            {
+                "recipient": f"whatsapp:{number}" if whatsapp else number,
+                "scope": scope,
+                "service_sid": (given.get("service_sid") or None) if scope == "service" else None,
+                "sender": (given.get("sender") or None) if scope == "sender" else None,
+                "reason": reason,
+            }
+        )
+    except ValidationError as error:
+        raise ApiError(400, 20001, "; ".join(reasons(error))) from None
+    blocked = given.get("blocked") == "1"
+    return command_of(backend, caller, wanted, blocked=blocked, source="console")
+
+
+async def _confirmation(
+    request: Request,
+    backend: Backend,
+    session: Session,
+    account_sid: str,
+    sealed: str,
+    number: str,
+    given: Mapping[str, Any],
+    status: int = 200,
+) -> Response:
+    command = _command(backend, session, account_sid, number, given, "not given yet")
+    place = place_of(command)
+    (found,) = await look(backend, [list_key(number, command.channel_group)])
+    blocks = [one for one in wire_blocks.unpack(found.value) if one.account_sid == account_sid]
+    return page(
+        request,
+        "change_block",
+        status=status,
+        number=number,
+        at=f"{PATH}/recipients/{account_sid}/{sealed}",
+        command=command,
+        whom=_whom(backend, command.scope, place.target),
+        same=(place in {one.place for one in blocks}) is command.blocked,
+        others=[_row(backend, one) for one in blocks if one.place != place],
+        reason=given.get("reason", ""),
+        problem="Say why, in 1 to 400 characters." if status == 422 else "",
+    )
+
+
+async def _show(
+    request: Request,
+    backend: Backend,
+    account_sid: str,
+    sealed: str,
+    number: str,
+    problem: str = "",
+) -> Response:
+    groups = list(ChannelGroup)
+    looked = await look(backend, [list_key(number, group) for group in groups])
+    blocks = [
+        {**_row(backend, one), "channel": group}
+        for group, found in zip(groups, looked, strict=True)
+        for one in wire_blocks.unpack(found.value)
+        if one.account_sid == account_sid
+    ]
+    asked = request.query_params.get("page", "0")
+    first = _PAGE * (int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 4 else 0)
+    changes: list[dict[str, Any]] | None
+    try:
+        changes = await changes_of(
+            backend, account_sid, number, *groups, limit=min(first + _PAGE + 1, _MOST)
+        )
+    except RetryableError:
+        changes = None  # said on the page; who is blocked is known all the same
+    services = backend.configuration.services.of_account(account_sid)
+    return page(
+        request,
+        "recipient",
+        status=422 if problem else 200,
+        number=number,
+        account_sid=account_sid,
+        at=f"{PATH}/recipients/{account_sid}/{sealed}",
+        blocks=blocks,
+        changes=None if changes is None else [_told(backend, one) for one in changes[first:]],
+        first=first,
+        size=_PAGE,
+        services=sorted(services, key=lambda one: one.head.friendly_name.casefold()),
+        scope=backend.settings.block_scope,
+        given=request.query_params,
+        problem=problem,
+    )
+
+
+def _row(backend: Backend, block: Block) -> dict[str, Any]:
+    return {
+        "whom": _whom(backend, block.scope, block.target),
+        "scope": block.scope,
+        "target": block.target,
+        "carrier": block.carrier,
+        "since": to_text(block.since_ms),
+        "cause": block.change_id.rpartition(".")[0],
+    }
+
+
+def _told(backend: Backend, change: dict[str, Any]) -> dict[str, Any]:
+    """A change of the history, as its row shows it."""
+    target = change.get("messaging_service_sid") or change.get("sender") or ""
+    return {**change, "whom": _whom(backend, Scope(change["scope"]), target)}
+
+
+def _whom(backend: Backend, scope: Scope, target: str) -> str:
+    """Who may not write, in words."""
+    match scope:
+        case Scope.ACCOUNT:
+            return "the whole account"
+        case Scope.SERVICE:
+            stored = backend.configuration.services.get(target)
+            return f"service {stored.head.friendly_name if stored else target}"
+        case Scope.SENDER:
+            return f"sender {target}"
+
+
+def _sealed(request: Request, account_sid: str, number: str) -> str:
+    sessions: Sessions = request.app.state.sessions
+    sealed = sessions.seal(number, about=account_sid)
+    return base64.urlsafe_b64encode(base64.b64decode(sealed)).decode()
+
+
+def _number(request: Request, session: Session, account_sid: str, sealed: str) -> str:
+    """The number of a page.
+
+    Raises:
+        ApiError: 404, where it is another account's, or none.
+    """
+    sessions: Sessions = request.app.state.sessions
+    try:
+        raw = base64.b64encode(base64.urlsafe_b64decode(sealed)).decode()
+        number = sessions.unseal(raw, about=account_sid)
+    except ValueError:
+        number = None
+    if number is None or not session.caller.may_see(account_sid):
+        raise not_found(request)
+    return number

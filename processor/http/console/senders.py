@@ -1,0 +1,128 @@
+"""The senders of a service: its pool, one more, one less."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+
+from processor.core.messages import SenderType
+from processor.http.backend import Backend, BackendIs
+from processor.http.console.pages import Page, go, page
+from processor.http.console.saving import SavedMeanwhile, update
+from processor.http.console.sessions import PATH, SessionIs
+from processor.http.errors import ApiError, not_found
+from processor.http.owned import in_pool
+from processor.http.senders import with_sender, without_sender
+from processor.http.services import find
+from processor.wire.countries import COUNTRIES
+from processor.wire.json_values import reasons
+from schemas.messaging_service import MessagingService, PoolSender
+
+router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
+
+
+@router.get("/services/{sid}/senders")
+async def list_(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+    """The pool, and a form for one more."""
+    service = find(request, backend, session.caller, sid).whole()
+    return _pool(request, backend, service, {})
+
+
+@router.post("/services/{sid}/senders")
+async def add(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+    """Put a sender into the pool, or say beside the field why not."""
+    form = await request.form()
+    problem, status = "", 422
+    try:
+        sender = PoolSender(
+            address=str(form.get("address", "")).strip(),
+            type=form.get("type") or None,  # type: ignore[arg-type]  # checked by the model
+            country=form.get("country") or None,  # type: ignore[arg-type]
+        )
+        await update(
+            request,
+            backend,
+            session,
+            sid,
+            form,
+            lambda before: with_sender(backend, before, sender),
+        )
+        return go(f"/services/{sid}/senders", "added")
+    except ValidationError as error:
+        problem = "; ".join(reasons(error))
+    except ApiError as error:
+        if error.status == 404:
+            raise
+        problem = error.message
+    except SavedMeanwhile:
+        status = 409
+    service = find(request, backend, session.caller, sid).whole()
+    return _pool(request, backend, service, form, problem=problem, status=status)
+
+
+@router.get("/services/{sid}/senders/{number_sid}/remove")
+async def confirm(
+    request: Request, backend: BackendIs, session: SessionIs, sid: str, number_sid: str
+) -> Response:
+    """Say what taking a sender out of the pool will do."""
+    service = find(request, backend, session.caller, sid).whole()
+    return _confirmation(request, backend, service, number_sid)
+
+
+@router.post("/services/{sid}/senders/{number_sid}/remove")
+async def remove(
+    request: Request, backend: BackendIs, session: SessionIs, sid: str, number_sid: str
+) -> Response:
+    """Take a sender out of the pool; it stays the account's."""
+
+    def without(before: MessagingService) -> MessagingService:
+        return without_sender(before, _address(request, backend, before, number_sid))
+
+    try:
+        await update(request, backend, session, sid, await request.form(), without)
+    except SavedMeanwhile:
+        service = find(request, backend, session.caller, sid).whole()
+        return _confirmation(request, backend, service, number_sid, status=409)
+    return go(f"/services/{sid}/senders", "removed")
+
+
+def _address(request: Request, backend: Backend, service: MessagingService, sid: str) -> str:
+    numbers = [in_pool(backend.configuration, service, one) for one in service.senders]
+    for number in numbers:
+        if number.sid == sid:
+            return number.address
+    raise not_found(request)
+
+
+def _pool(
+    request: Request,
+    backend: Backend,
+    service: MessagingService,
+    typed: Mapping[str, Any],
+    *,
+    problem: str = "",
+    status: int = 200,
+) -> Response:
+    return page(
+        request,
+        "senders",
+        status=status,
+        service=service,
+        numbers=[in_pool(backend.configuration, service, one) for one in service.senders],
+        typed=typed,
+        problem=problem,
+        meanwhile=status == 409,
+        types=list(SenderType),
+        countries=sorted(COUNTRIES),
+    )
+
+
+def _confirmation(
+    request: Request, backend: Backend, service: MessagingService, sid: str, status: int = 200
+) -> Response:
+    address = _address(request, backend, service, sid)
+    shown = {"service": service, "address": address, "sid": sid, "meanwhile": status == 409}
+    return page(request, "remove_sender", status=status, **shown)

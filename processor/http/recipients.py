@@ -1,0 +1,179 @@
+"""One recipient of an account: who may not write to them, how that changed, and changing it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from processor.core.blocks import Place, place_for
+from processor.core.messages import (
+    ChannelGroup,
+    ConsentCommand,
+    Scope,
+    bare_number,
+    channel_group_of,
+    list_key,
+)
+from processor.core.partitions import partition_of
+from processor.errors import StoreUnavailable
+from processor.http.auth import Caller
+from processor.http.backend import Backend
+from processor.http.errors import ApiError, wrong_parameter
+from processor.kafka.client import Outgoing
+from processor.kafka.histories import newest
+from processor.stores.whole_list import Found
+from processor.wire import blocks as wire_blocks
+from processor.wire import consent_commands
+from schemas.common import RecipientAddress, SenderAddress, Sid
+
+_LOOK_S = 2.0  # a list that cannot be trusted by then: 503
+_IN_FORCE_S = 5.0
+_POLL_S = 0.01
+_MOST_WAITING = 200  # looks at a list that cannot be trusted outlive their requests
+
+
+class Given(BaseModel):
+    """What a request says, all of it known."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Change(Given):
+    """Whom to block or unblock, where, and why."""
+
+    recipient: RecipientAddress = Field(examples=["+15551234567"])
+    scope: Scope | None = Field(default=None, description="Default: OPTOUT_BLOCK_SCOPE.")
+    service_sid: Sid | None = Field(default=None, description="For scope service.")
+    sender: SenderAddress | None = Field(default=None, description="For scope sender.")
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=400)] = Field(
+        examples=["asked by phone"]
+    )
+
+
+def key_of(recipient: str) -> str:
+    """The name of a recipient's entry on the list."""
+    return list_key(recipient, channel_group_of(recipient))
+
+
+async def look(backend: Backend, keys: Sequence[str], *, within_s: float = _LOOK_S) -> list[Found]:
+    """What the list has under keys, as far as it can be trusted.
+
+    Raises:
+        ApiError: 503, where it cannot.
+    """
+    if backend.block_list.waiting > _MOST_WAITING:
+        raise cannot(backend.block_list.waits_for)
+    try:
+        async with asyncio.timeout(within_s):
+            return await backend.block_list.look(keys)
+    except TimeoutError:
+        raise cannot(backend.block_list.waits_for) from None
+
+
+async def changes_of(
+    backend: Backend,
+    account_sid: str,
+    recipient: str,
+    *groups: ChannelGroup,
+    limit: int,
+    since_ms: int | None = None,
+) -> list[dict[str, Any]]:
+    """How an account's blocks on one recipient changed and why, the newest first.
+
+    Raises:
+        BrokerUnavailable: where it takes too long.
+    """
+    key = bare_number(recipient).encode()
+
+    def keep(found: bytes | None, change: dict[str, Any]) -> bool:
+        return (
+            found == key
+            and change["account_sid"] == account_sid
+            and change["channel_group"] in groups
+        )
+
+    async with backend.few_readers:
+        return await newest(
+            backend.settings,
+            backend.topics.block_changes,
+            partition_of(key, backend.settings.partitions),
+            keep=keep,
+            limit=limit,
+            since_ms=since_ms,
+        )
+
+
+def command_of(
+    backend: Backend, caller: Caller, given: Change, *, blocked: bool, source: str
+) -> ConsentCommand:
+    """The command that a request comes to.
+
+    Raises:
+        ApiError: 400, where its scope names nothing of the account's.
+    """
+    scope = given.scope or backend.settings.block_scope
+    if scope is Scope.SERVICE and given.service_sid is None:
+        raise wrong_parameter("service_sid: scope service needs it")
+    if scope is Scope.SENDER and given.sender is None:
+        raise wrong_parameter("sender: scope sender needs it")
+    if given.service_sid is not None:
+        stored = backend.configuration.services.get(given.service_sid)
+        if stored is None or stored.head.account_sid != caller.account:
+            raise wrong_parameter("service_sid: no service of this account")
+    return ConsentCommand(
+        command_id=f"CC{uuid.uuid4().hex}",
+        account_sid=caller.account,
+        scope=scope,
+        service_sid=given.service_sid,
+        sender=given.sender,
+        recipient=bare_number(given.recipient),
+        channel_group=channel_group_of(given.recipient),
+        blocked=blocked,
+        source=source,
+        reason=f"{given.reason} (by {caller.actor})",
+        at_ms=time.time_ns() // 1_000_000,
+    )
+
+
+def place_of(command: ConsentCommand) -> Place:
+    """Where on the list a command asks for a block, or for none."""
+    return place_for(
+        command.scope,
+        account_sid=command.account_sid,
+        service_sid=command.service_sid,
+        sender=command.sender,
+    )
+
+
+async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:
+    """Give a command; what is on the list once it is as asked, None where that takes too long."""
+    key = command.recipient.encode()
+    value = consent_commands.checked(command)
+    await backend.send(Outgoing(backend.topics.consent_commands, key, value))
+    listed = list_key(command.recipient, command.channel_group)
+    try:
+        async with asyncio.timeout(_IN_FORCE_S):
+            while True:
+                (found,) = await backend.block_list.look([listed])
+                places = {one.place for one in wire_blocks.unpack(found.value)}
+                if (place_of(command) in places) is command.blocked:
+                    return found
+                await asyncio.sleep(_POLL_S)
+    except (TimeoutError, StoreUnavailable):
+        return None
+
+
+def cannot(why: Sequence[str]) -> ApiError:
+    """The list cannot be trusted now."""
+    return ApiError(
+        503,
+        20503,
+        "The block list cannot be trusted now: nobody may be written to",
+        detail="; ".join(why) or "it took too long",
+        headers={"Retry-After": "1"},
+    )

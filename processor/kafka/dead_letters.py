@@ -1,0 +1,214 @@
+"""Dead letters: read with their reasons, and sent back where they came from, each once.
+
+Which were sent back is what the group `redrive` committed: the lowest that was not, and a note of
+the later ones that were. One transaction sends letters and commits that.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from processor.config import Settings
+from processor.core.messages import bare_number
+from processor.core.offsets import Offsets
+from processor.errors import ConfigError
+from processor.kafka.client import (
+    Outgoing,
+    Writer,
+    committed_of,
+    group_view,
+    read_whole,
+    reader,
+)
+from processor.wire.dead_letters import CYCLES, own_headers, said
+from processor.wire.json_values import to_text
+from processor.wire.topics import Topics
+
+MOST = 5  # redrives after which a letter that nobody named stays where it is
+
+Line = dict[str, Any]
+Choice = Callable[[Line], bool]
+
+
+class Redriven(NamedTuple):
+    """What a redrive came to."""
+
+    sent: int
+    left: int  # sent back too often already
+
+
+async def letters(settings: Settings) -> AsyncIterator[tuple[Line, bool]]:
+    """Every dead letter, and whether it was sent back; each partition in order."""
+    topic = Topics.under(settings.topic_prefix).dead_letters
+    sources = [TopicPartition(topic, one) for one in range(settings.partitions)]
+    async with group_view(settings, _group(settings)) as view:
+        done = {
+            tp.partition: Offsets(one.offset, one.metadata)
+            for tp, one in (await committed_of(view, sources)).items()
+        }
+    async for record in read_whole(settings, topic):
+        offsets = done.get(record.partition) or done.setdefault(record.partition, Offsets(0))
+        is_done = record.offset < offsets.committed or not offsets.begin(record.offset)
+        yield letter_of(record), is_done
+
+
+async def redrive(settings: Settings, chosen: Choice, *, most: int | None = MOST) -> Redriven:
+    """Send the chosen dead letters that were not sent back yet, each exactly once.
+
+    Args:
+        settings: of the installation.
+        chosen: whether a letter is; the others stay for another time.
+        most: put a letter that was sent back that often aside for good; None: send it all the same.
+
+    Raises:
+        ConfigError: where what stays is strewn so much that what went could not be noted.
+    """
+    group, sent, left = _group(settings), 0, 0
+    topic = Topics.under(settings.topic_prefix).dead_letters
+    async with (
+        reader(settings, [topic], at_end=False) as consumer,
+        group_view(settings, group) as view,
+    ):
+        producer = AIOKafkaProducer(
+            **settings.kafka(), transactional_id=group, max_request_size=1 << 22
+        )
+        try:
+            await producer.start()  # from here nobody else can: what is committed now stays
+            out = Writer(producer, settings.partitions)
+            sources = list(consumer.assignment())
+            ends, begins = (
+                await consumer.end_offsets(sources),
+                await consumer.beginning_offsets(sources),
+            )
+            known = await committed_of(view, sources)
+            for tp, end in ends.items():
+                one = known.get(tp) or OffsetAndMetadata(begins[tp], "")
+                offsets = Offsets(one.offset, one.metadata)
+                consumer.seek(tp, offsets.committed)
+                while await consumer.position(tp) < end:
+                    found = await consumer.getmany(tp, timeout_ms=200, max_records=500)
+                    records = [one for one in found.get(tp, ()) if one.offset < end]
+                    back, aside = taken(records, offsets, chosen, most)
+                    if not back and not aside:
+                        continue
+                    if not offsets.is_noted:
+                        raise ConfigError([f"{tp.topic}[{tp.partition}]: {_STREWN}"])
+                    async with producer.transaction():
+                        noted = OffsetAndMetadata(offsets.committed, offsets.note())
+                        await producer.send_offsets_to_transaction({tp: noted}, group)
+                        await out.send_all(back)
+                    sent, left = sent + len(back), left + aside
+        finally:
+            await producer.stop()
+    return Redriven(sent, left)
+
+
+def taken(
+    records: Sequence[Any], offsets: Offsets, chosen: Choice, most: int | None
+) -> tuple[list[Outgoing], int]:
+    """What to send back of records, and how many to put aside; both are done then."""
+    back: list[Outgoing] = []
+    aside = 0
+    for record in records:
+        # Ends of transactions between two letters that stay are no reason for a run of their own.
+        stayed = offsets.position - 1 in offsets
+        gap = [one for one in range(offsets.position, record.offset) if stayed]
+        gap = [one for one in gap if offsets.begin(one)]
+        is_new = offsets.begin(record.offset)
+        line = letter_of(record) if is_new else {}
+        if is_new and not chosen(line):
+            continue
+        for one in gap:
+            offsets.finish(one)
+        if not is_new:
+            continue
+        offsets.finish(record.offset)
+        if most is None or line["redrives"] < most:
+            back.append(sent_back(line))
+        else:
+            aside += 1
+    return back, aside
+
+
+_STREWN = "too many letters that stay lie between those to be sent; send all, or mended ones"
+
+
+def _group(settings: Settings) -> str:
+    return f"{settings.topic_prefix}redrive"
+
+
+def letter_of(record: Any) -> dict[str, Any]:
+    """A dead letter as a line that can be mended and sent back."""
+    headers = own_headers(record.headers)
+    return {
+        "id": f"{record.partition}:{record.offset}",
+        "topic": said(record.headers, "topic"),
+        "partition": _number(said(record.headers, "partition"), -1),
+        "offset": _number(said(record.headers, "offset"), -1),
+        "stage": said(record.headers, "stage"),
+        "reason": said(record.headers, "exception.message"),
+        "at": to_text(record.timestamp),
+        "redrives": max(_number((dict(headers).get(CYCLES) or b"").decode("latin-1"), 0), 0),
+        "headers": [
+            [name, None if value is None else value.decode("latin-1")]
+            for name, value in headers
+            if name != CYCLES
+        ],
+        **_bytes_as_text("key", record.key),
+        **_bytes_as_text("value", record.value),
+    }
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    """What a header says; whoever wrote the record may have written it."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else otherwise
+
+
+def _bytes_as_text(name: str, value: bytes | None) -> dict[str, Any]:
+    try:
+        return {name: None if value is None else value.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": base64.b64encode(value or b"").decode()}
+
+
+def _text_as_bytes(name: str, line: Mapping[str, Any]) -> bytes | None:
+    value = line.get(name)
+    if isinstance(value, (dict, list)):  # mended as JSON instead of as text
+        return orjson.dumps(value)
+    if isinstance(value, str):
+        return value.encode()
+    encoded = line.get(f"{name}_base64")
+    return None if encoded is None else base64.b64decode(encoded)
+
+
+def sent_back(line: Mapping[str, Any]) -> Outgoing:
+    """The record that a line comes to, for the topic it was read from."""
+    value = _text_as_bytes("value", line)
+    headers = [
+        (name, None if text is None else text.encode("latin-1")) for name, text in line["headers"]
+    ]
+    return Outgoing(
+        topic=line["topic"],
+        key=_key(value) or _text_as_bytes("key", line),
+        value=value,
+        headers=[*headers, (CYCLES, str(line["redrives"] + 1).encode())],
+    )
+
+
+def _key(value: bytes | None) -> bytes | None:
+    """The key a record should have: its recipient's bare number, whatever kind it is."""
+    try:
+        fields = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(fields, dict):
+        return None
+    name = "from" if "received_at" in fields else "to"
+    recipient = fields.get("recipient", fields.get(name))
+    return bare_number(recipient).encode() if isinstance(recipient, str) else None

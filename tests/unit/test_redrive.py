@@ -1,0 +1,59 @@
+"""Which dead letters go back, and how that is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from processor.core.offsets import Offsets
+from processor.kafka.dead_letters import Line, taken
+from processor.wire import dead_letters
+
+
+def letter(offset: int, reason: str = "why", redrives: int = 0) -> Any:
+    given = [(dead_letters.CYCLES, str(redrives).encode())]
+    headers = dead_letters.headers(
+        given, topic="inbound", partition=0, offset=1, stage="match_inbound", reason=reason
+    )
+    return SimpleNamespace(
+        partition=0, offset=offset, timestamp=0, key=b"k", value=b"null", headers=headers
+    )
+
+
+def sent(offsets: Offsets, records: Iterable[Any], **wanted: Any) -> int:
+    def chosen(line: Line) -> bool:
+        return all(line[name] == value for name, value in wanted.items())
+
+    back, _ = taken(list(records), offsets, chosen, most=5)
+    return len(back)
+
+
+def test_a_letter_that_was_chosen_is_not_sent_again_and_the_others_are() -> None:
+    letters = [letter(offset, "odd" if offset % 4 == 0 else "even") for offset in range(0, 40, 2)]
+    first = Offsets(0)
+    assert sent(first, letters, reason="odd") == 10
+    again = Offsets(first.committed, first.note())
+    assert sent(again, [one for one in letters if one.offset >= first.committed]) == 10
+    assert again.committed == 39
+    assert again.note() == ""
+
+
+def test_letters_that_stay_take_one_run_of_the_note_whatever_lies_between_them() -> None:
+    letters = [letter(offset) for offset in range(0, 10_000, 2)]
+    offsets = Offsets(0)
+    assert sent(offsets, letters, id="0:9998") == 1
+    assert (offsets.committed, offsets.note(), offsets.is_noted) == (0, "9997,2", True)
+
+
+def test_a_note_without_room_for_all_says_so() -> None:
+    letters = [letter(offset, str(offset % 2)) for offset in range(10_000)]
+    offsets = Offsets(0)
+    assert sent(offsets, letters, reason="1") == 5_000
+    assert not offsets.is_noted
+
+
+def test_a_letter_that_went_round_too_often_is_put_aside() -> None:
+    offsets = Offsets(0)
+    back, aside = taken([letter(0, redrives=5), letter(1)], offsets, lambda line: True, most=5)
+    assert (len(back), aside, offsets.committed) == (1, 1, 2)

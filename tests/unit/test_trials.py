@@ -1,0 +1,52 @@
+"""Trying a message against a draft and against what is in force."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from processor.core.events import ReplySent
+from processor.core.messages import Scope
+from processor.wire.opt_outs import Trial, try_out
+from schemas.messaging_service import MessagingService
+from tests.builders import ACCOUNT, LONG_CODE, NOW, SERVICE, TOLL_FREE, an_inbound
+
+
+def tried(
+    body: str,
+    *,
+    sender: str = LONG_CODE,
+    scope: Scope = Scope.ACCOUNT,
+    blocked: bool = False,
+    **opt_out: Any,
+) -> Trial:
+    stored = {
+        "sid": SERVICE,
+        "account_sid": ACCOUNT,
+        "friendly_name": "Clinic",
+        "senders": [{"address": sender}],
+        "opt_out": opt_out,
+        "version": 1,
+        "updated_at": NOW,
+    }
+    service = MessagingService.model_validate_json(json.dumps(stored))
+    message = an_inbound(body, sender=sender, service_sid=SERVICE)
+    return try_out(service, message, blocked=blocked, draft=True, scope=scope)
+
+
+def test_yes_of_somebody_not_blocked_is_ordinary_where_the_draft_says_so() -> None:
+    assert tried("YES", yes_only_when_blocked=True).kind is None
+    assert tried("YES", yes_only_when_blocked=True).keyword == "yes"
+    assert tried("YES", yes_only_when_blocked=True, blocked=True).kind == "START"
+
+
+def test_the_toll_free_network_answers_its_own_stop() -> None:
+    trial = tried("STOP", sender=TOLL_FREE)
+    assert (trial.reply, trial.reply_sent, trial.blocked) == (None, ReplySent.CARRIER, True)
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_a_block_of_any_scope_is_lifted(scope: Scope) -> None:
+    assert tried("START", scope=scope, blocked=True).blocked is False

@@ -203,6 +203,7 @@ class Runtime:
             ),
             counts=counts,
             request_seconds=self.metrics.webhook_request_seconds,
+            traces=self._traces(f"{settings.topic_prefix}webhooks"),
         )
         return Lanes(
             settings,

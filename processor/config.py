@@ -69,7 +69,9 @@ class Settings(BaseSettings):
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8080  # else the next free one
     public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+$")] | None = None  # in links
     api_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 20  # of a request
+    api_import_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 30  # of a block list sent in
     api_rate: Annotated[float, Field(ge=0)] = 1_000.0  # requests a second of an account; 0: any
+    api_refuse_blocked: bool = True  # sends without a service, at once, as Twilio does
     message_days: Annotated[float, Field(ge=0, le=400)] = 1.0  # kept in Redis; 0: none
 
     web_port: Annotated[int, Field(ge=1, le=65535)] = 6066  # /livez, /readyz; else the next free

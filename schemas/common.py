@@ -47,7 +47,8 @@ Mark = Annotated[str, StringConstraints(pattern=r"^[0-9]+-[0-9]+$")]
 """Which write to the partition's block list: the owner's epoch in ms, then a counter."""
 
 
-def _pattern_of(annotated: object) -> str:
+def pattern_of(annotated: object) -> str:
+    """The pattern of one of the types above that has one."""
     return str(get_args(annotated)[1].pattern)
 
 
@@ -72,18 +73,18 @@ class Record(BaseModel):
 
 
 PATTERNS = {
-    _pattern_of(Sid): "an id: 1 to 64 letters, digits and _ . : -",
-    _pattern_of(ChangeId): "a change id",
-    _pattern_of(DeliveryId): "a delivery's id",
-    _pattern_of(Number): "an E.164 number such as +15551234567",
-    _pattern_of(RecipientAddress): "an address: an E.164 number such as +15551234567, with "
+    pattern_of(Sid): "an id: 1 to 64 letters, digits and _ . : -",
+    pattern_of(ChangeId): "a change id",
+    pattern_of(DeliveryId): "a delivery's id",
+    pattern_of(Number): "an E.164 number such as +15551234567",
+    pattern_of(RecipientAddress): "an address: an E.164 number such as +15551234567, with "
     "whatsapp: or rcs: before it on those channels",
-    _pattern_of(SenderAddress): "a sender: an E.164 number, a short code of 3 to 8 digits, rcs: "
+    pattern_of(SenderAddress): "a sender: an E.164 number, a short code of 3 to 8 digits, rcs: "
     "and an agent, or a name of up to 11 characters",
-    _pattern_of(CountryCode): "an ISO 3166 country of two capital letters",
-    _pattern_of(LanguageTag): "a BCP 47 language tag such as es or pt-BR",
-    _pattern_of(Url): "an http or https address",
-    _pattern_of(Mark): "a mark: two numbers with - between",
+    pattern_of(CountryCode): "an ISO 3166 country of two capital letters",
+    pattern_of(LanguageTag): "a BCP 47 language tag such as es or pt-BR",
+    pattern_of(Url): "an http or https address",
+    pattern_of(Mark): "a mark: two numbers with - between",
     r"\S": "a text: it has white space only",
 }
 """What each pattern asks for, in words for whoever wrote the record."""

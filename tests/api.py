@@ -18,11 +18,12 @@ from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.http.api import create_api
 from processor.http.backend import Backend
+from processor.http.serving import Server
 from processor.kafka.configuration import configuration
 from processor.wire.configuration import Edit, edit_of_account, edit_of_service
 from processor.wire.service_documents import enabled
 from tests.builders import ACCOUNT, LONG_CODE, NOW
-from tests.installation import Installation, until
+from tests.installation import Installation, running, until
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 OPERATOR_TOKEN = "the operator's own"
@@ -80,14 +81,14 @@ class Api:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, *, user: str = ACCOUNT, password: str = TOKEN
+    settings: Settings, *, user: str = ACCOUNT, password: str = TOKEN, port: int = 0
 ) -> AsyncIterator[Api]:
-    """The API on a free port, ready, stopped as SIGTERM would stop it."""
+    """The API on a port, a free one if 0, ready, stopped as SIGTERM would stop it."""
     api = create_api(settings)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(api, log_config=None, access_log=False))
-        serving = asyncio.create_task(server.serve([listening]))
+    with socket.create_server(("127.0.0.1", port)) as listening:
         backend: Backend = api.state.backend
+        server = Server(uvicorn.Config(api, log_config=None, access_log=False), backend)
+        serving = asyncio.create_task(server.serve([listening]))
         try:
 
             async def ready() -> bool:
@@ -99,6 +100,20 @@ async def serving(
         finally:
             server.should_exit = True
             await serving
+
+
+@asynccontextmanager
+async def all_running(settings: Settings) -> AsyncIterator[Api]:
+    """A worker and the API, once every part of the block list can be trusted."""
+    async with running(settings), serving(settings) as api:
+        numbers = [f"+1555{number:07}" for number in range(20 * settings.partitions)]
+
+        async def is_whole() -> bool:
+            answer = await api.ask("POST", "/v1/OptOuts/Check", json={"recipients": numbers})
+            return answer.status_code == 200
+
+        await until(is_whole, "block list that is whole")
+        yield api
 
 
 async def blocking(call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:

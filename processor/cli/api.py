@@ -24,6 +24,7 @@ def command(quiet: bool) -> None:
     import uvicorn
 
     from processor.http.api import create_api
+    from processor.http.serving import Server
 
     if quiet:
         logs.CONFIG["root"]["level"] = "WARNING"
@@ -35,8 +36,9 @@ def command(quiet: bool) -> None:
     click.echo(f"API at http://{host}:{port}")
     # uvicorn drains, then gives itself the signal again: that would end us with 143.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
-    uvicorn.run(
-        create_api(settings),
+    api = create_api(settings)
+    web = uvicorn.Config(
+        api,
         host=settings.api_host,
         port=port,
         log_config=None,
@@ -45,3 +47,4 @@ def command(quiet: bool) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=25,
     )
+    Server(web, api.state.backend).run()

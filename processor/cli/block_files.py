@@ -20,7 +20,7 @@ from processor.core.messages import bare_number
 from processor.core.partitions import partition_of
 from processor.kafka.client import bulk_writer, read_whole
 from processor.wire import blocks as wire_blocks
-from processor.wire.block_rows import COLUMNS, command_of, csv_rows, json_rows
+from processor.wire.block_rows import COLUMNS, Rows, command_of
 from processor.wire.json_values import reason
 from processor.wire.topics import Topics
 
@@ -121,7 +121,7 @@ def import_(file: IO[bytes], file_format: str | None, account_sid: str | None, s
     as_csv = (file_format or Path(file.name).suffix.lstrip(".")) == "csv"
     defaults = {"account_sid": account_sid, "scope": settings.block_scope.value, "source": source}
     with lines_of(file, "importing") as lines:
-        rows = csv_rows(lines, name=file.name) if as_csv else json_rows(lines)
+        rows = Rows(as_csv=as_csv, name=file.name).of(lines)
         good, bad = run(_import(settings, file.name, rows, defaults))
     click.echo(f"{good:,} rows sent as commands, {bad:,} bad rows left out", err=True)
     sys.exit(1 if bad else 0)

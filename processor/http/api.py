@@ -30,8 +30,11 @@ from processor.http.backend import Backend
 from processor.http.console import routes as console
 from processor.http.limits import SizeLimit
 from processor.http.measured import Measured
+from processor.http.refusals import document_refusals
 
-_ROUTERS = (
+_ROUTERS = (  # tried in this order: what is asked with every send first
+    blocks.router,
+    messages.router,
     health.router,
     measured.router,
     services.router,
@@ -40,9 +43,7 @@ _ROUTERS = (
     accounts.router,
     numbers.router,
     channels.router,
-    messages.router,
     consents.router,
-    blocks.router,
     block_files.router,
     changes.router,
     opt_outs.router,
@@ -66,10 +67,15 @@ def create_api(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     api.state.backend = backend
-    api.add_middleware(SizeLimit, max_bytes=settings.api_max_bytes)
+    api.add_middleware(
+        SizeLimit,
+        max_bytes=settings.api_max_bytes,
+        by_path={block_files.IMPORT: settings.api_import_max_bytes},
+    )
     api.add_middleware(Measured, metrics=backend.metrics)
     errors.install(api)
     for router in _ROUTERS:
         api.include_router(router)
     console.add_to(api, backend)
+    document_refusals(api)
     return api

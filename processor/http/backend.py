@@ -14,9 +14,11 @@ from processor import servers
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.http.auth import Credentials
+from processor.http.live import Live
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import Outgoing, Writer, writer
 from processor.kafka.configuration import Configuration
+from processor.kafka.counts_history import CountsHistory
 from processor.kafka.statuses_topic import follow_statuses
 from processor.metrics import Metrics
 from processor.stores.messages import Messages
@@ -55,6 +57,8 @@ class Backend:
             truth=BlockListTopic(settings, self.topics.block_list),
             max_staleness_s=settings.gate_max_staleness_s,
         )
+        self.counts = CountsHistory(settings, self.topics.opt_out_counts)
+        self.live = Live(settings, self.topics)
         self.few_readers = asyncio.Semaphore(2)  # a history is read from its beginning: it costs
         self._writer: Writer | None = None
         self._unfit = ""
@@ -121,7 +125,7 @@ class Backend:
             group=f"{self.settings.topic_prefix}api",
             take=self._advance,
         )
-        return [self.configuration.follow(), statuses]
+        return [self.configuration.follow(), statuses, self.counts.follow(), self.live.follow()]
 
     async def _advance(self, statuses: Sequence[MessageStatus]) -> None:
         await self.messages.advance([(one.message_sid, _fields_of(one)) for one in statuses])

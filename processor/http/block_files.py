@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -14,24 +14,26 @@ from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
 from processor.core.blocks import Block
-from processor.http.auth import CallerIs
+from processor.http import block_views
+from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import refuse_partial
 from processor.http.errors import ApiError
 from processor.kafka.client import Outgoing
 from processor.wire import blocks as wire_blocks
-from processor.wire.block_rows import COLUMNS, command_of, csv_rows, json_rows
+from processor.wire.block_rows import COLUMNS, LONGEST_LINE, Rows, command_of
 from processor.wire.json_values import reason
 
-router = APIRouter(prefix="/v1/OptOuts", tags=["block list"])
+router = APIRouter(tags=["block list"])
 
+IMPORT = "/v1/OptOuts/Import"
 _TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
-_BATCH = 500
+_SLICE = 200  # rows at a time: others wait some ms for them
 _MOST_NAMED = 1_000  # bad rows; the others are counted
 _BODIES = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _TYPES.values()}
 
 
-@router.get("/Export", response_class=StreamingResponse)
+@router.get("/v1/OptOuts/Export", response_class=StreamingResponse)
 async def export(
     backend: BackendIs,
     caller: CallerIs,
@@ -62,42 +64,73 @@ def _line(key: str, block: Block, kind: str) -> bytes:
     return out.getvalue().encode()
 
 
-@router.post("/Import", status_code=202, openapi_extra={"requestBody": {"content": _BODIES}})
+@router.post(
+    IMPORT,
+    status_code=202,
+    response_model=block_views.Imported,
+    openapi_extra={"requestBody": {"content": _BODIES}},
+)
 async def import_(request: Request, backend: BackendIs, caller: CallerIs) -> dict[str, Any]:
     """Block (or unblock, by a field `blocked`) every row of a CSV or JSON lines body.
 
-    Good rows are stored as commands, bad ones named by their number and left out. The same row
-    again changes nothing within OPTOUT_DEDUPE_HOURS.
+    It is read line by line, up to OPTOUT_API_IMPORT_MAX_BYTES. Good rows are stored as commands as
+    they come, bad ones named by their number and left out. The same row again changes nothing
+    within OPTOUT_DEDUPE_HOURS: after an error, or a body that broke off, send all of it again.
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in _TYPES.values():
         raise ApiError(415, 20001, f"The body must be one of {', '.join(_TYPES.values())}")
-    account = caller.account
-    defaults: dict[str, str | None] = {
-        "account_sid": account,
-        "scope": backend.settings.block_scope.value,
-        "source": "api",
-        "reason": f"imported by {caller.actor}",
-    }
-    lines = (await request.body()).splitlines(keepends=True)
-    rows = csv_rows(iter(lines), name="body") if given == _TYPES["csv"] else json_rows(lines)
-    good, bad, errors, batch = 0, 0, [], []
-    for number, row in rows:
-        try:
-            if isinstance(row, dict) and row.get("account_sid") not in (None, "", account):
-                raise ValueError("account_sid: is another account's")
-            key, value = command_of(row, defaults)
-        except ValueError as error:
-            bad += 1
-            why = reason(error) if isinstance(error, ValidationError) else str(error)
-            if bad <= _MOST_NAMED:
-                errors.append({"row": number, "error": why})
-            continue
-        good += 1
-        batch.append(Outgoing(backend.topics.consent_commands, key, value))
-        if len(batch) >= _BATCH:
-            await backend.send(*batch)
-            batch = []
-            await asyncio.sleep(0)  # others are served meanwhile
-    await backend.send(*batch)
-    return {"accepted": good, "refused": bad, "errors": errors}
+    rows = Rows(as_csv=given == _TYPES["csv"], name="body")
+    taken = _Import(backend, caller)
+    async for lines in _lines_of(request.stream()):
+        for at in range(0, len(lines), _SLICE):
+            await taken.take(rows.of(lines[at : at + _SLICE]))
+    return {"accepted": taken.good, "refused": taken.bad, "errors": taken.errors}
+
+
+async def _lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """The lines of a body as they come; of one that is too long, enough to tell."""
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        rest = rest[: LONGEST_LINE + 1]
+        yield lines
+    if rest:
+        yield [rest]
+
+
+class _Import:
+    """What became of the rows so far."""
+
+    def __init__(self, backend: Backend, caller: Caller) -> None:
+        self._backend = backend
+        self._account = caller.account
+        self._defaults: dict[str, str | None] = {
+            "account_sid": caller.account,
+            "scope": backend.settings.block_scope.value,
+            "source": "api",
+            "reason": f"imported by {caller.actor}",
+        }
+        self.good = self.bad = 0
+        self.errors: list[dict[str, Any]] = []
+
+    async def take(self, rows: Iterable[tuple[int, Any]]) -> None:
+        """Store the good ones of some rows, and wait until they are."""
+        records = []
+        for number, row in rows:
+            try:
+                records.append(self._record(row))
+            except ValueError as error:
+                self.bad += 1
+                why = reason(error) if isinstance(error, ValidationError) else str(error)
+                if self.bad <= _MOST_NAMED:
+                    self.errors.append({"row": number, "error": why})
+        await self._backend.send(*records)
+        self.good += len(records)
+        await asyncio.sleep(0)  # others are served meanwhile
+
+    def _record(self, row: Any) -> Outgoing:
+        if isinstance(row, dict) and row.get("account_sid") not in (None, "", self._account):
+            raise ValueError("account_sid: is another account's")
+        key, value = command_of(row, self._defaults)
+        return Outgoing(self._backend.topics.consent_commands, key, value)

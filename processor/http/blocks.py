@@ -8,12 +8,15 @@ import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from processor.core import gate
 from processor.core.blocks import Block, Blocks, place_for
+from processor.core.events import change_id_of
 from processor.core.messages import (
+    ChannelGroup,
     ConsentCommand,
     OutboundSend,
     Scope,
@@ -22,7 +25,8 @@ from processor.core.messages import (
     list_key,
 )
 from processor.core.partitions import partition_of
-from processor.errors import StoreUnavailable
+from processor.errors import RetryableError, StoreUnavailable
+from processor.http import block_views
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.changes import Limit, Since
@@ -41,6 +45,7 @@ router = APIRouter(prefix="/v1/OptOuts", tags=["block list"])
 
 MOST_CHECKED = 1_000
 _LOOK_S = 2.0  # a list that cannot be trusted by then: 503
+_HINT_S = 0.5  # the gate judges all the same
 _IN_FORCE_S = 5.0
 _POLL_S = 0.01
 _MOST_WAITING = 200  # looks at a list that cannot be trusted outlive their requests
@@ -76,21 +81,36 @@ class Change(_Given):
     )
 
 
-@router.post("/Check")
-async def check(backend: BackendIs, caller: CallerIs, given: Check) -> dict[str, Any]:
+@router.post("/Check", response_model=block_views.Checked)
+async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     """Whether sends would go out now, as the gate judges, for senders that do not use Kafka."""
     account = caller.account
-    service_sid = given.service_sid
-    if service_sid is None and given.sender:
-        holder = backend.configuration.services.holder_of(account, given.sender)
-        service_sid = holder.head.sid if holder else None
+    service_sid = given.service_sid or _holder_of(backend, account, given.sender)
     looked = await _look(backend, [_key(one) for one in given.recipients])
-    return {
-        "results": [
-            _verdict(OutboundSend("", account, service_sid, given.sender, recipient), found)
-            for recipient, found in zip(given.recipients, looked, strict=True)
-        ]
-    }
+    results = [
+        _verdict(OutboundSend("", account, service_sid, given.sender, recipient), found)
+        for recipient, found in zip(given.recipients, looked, strict=True)
+    ]
+    # Written here: it is asked before every send, and is what its model says.
+    return Response(orjson.dumps({"results": results}), media_type="application/json")
+
+
+def _holder_of(backend: Backend, account_sid: str, sender: str | None) -> str | None:
+    """The service whose pool holds a sender (R1)."""
+    holder = backend.configuration.services.holder_of(account_sid, sender) if sender else None
+    return holder.head.sid if holder else None
+
+
+async def is_refused(backend: Backend, account_sid: str, sender: str, recipient: str) -> bool:
+    """Whether the gate would refuse a send now; False where the list cannot be trusted."""
+    send = OutboundSend(
+        "", account_sid, _holder_of(backend, account_sid, sender), sender, recipient
+    )
+    try:
+        (found,) = await _look(backend, [_key(recipient)], within_s=_HINT_S)
+    except (ApiError, RetryableError):
+        return False  # the gate waits, and judges
+    return isinstance(gate.judge(send, wire_blocks.unpack(found.value)), gate.Refused)
 
 
 def _verdict(send: OutboundSend, found: Found) -> dict[str, Any]:
@@ -105,7 +125,7 @@ def _verdict(send: OutboundSend, found: Found) -> dict[str, Any]:
     }
 
 
-@router.get("/Blocks")
+@router.get("/Blocks", response_model=block_views.Page)
 async def list_(
     request: Request,
     backend: BackendIs,
@@ -114,20 +134,32 @@ async def list_(
     service_sid: Annotated[Sid | None, Query(description="Only of this service.")] = None,
     sender: Annotated[SenderAddress | None, Query(description="Only of this sender.")] = None,
     since: Annotated[AwareDatetime | None, Query(description="Blocked from then on.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Blocked before then.")] = None,
+    channel_group: Annotated[ChannelGroup | None, Query(description="Only of these.")] = None,
+    carrier: Annotated[bool | None, Query(description="Only the toll-free network's own.")] = None,
+    cause: Annotated[Sid | None, Query(description="Only of this message or command.")] = None,
     page_size: Annotated[int, Query(alias="PageSize", ge=1, le=MAX_PAGE)] = 50,
     page_token: Annotated[str, Query(alias="PageToken", pattern=r"^\d{1,4}-\d{1,20}$")] = "0-0",
 ) -> dict[str, Any]:
-    """List blocks, in no order; a page holds about so many, and perhaps one of the last again."""
+    """List blocks, in no order; a page holds about so many, and perhaps one of the last again.
+
+    What kind of cause a block has (a keyword, the API, a file) the recipient's history tells.
+    """
     account = caller.account
     since_ms = to_ms(since) if since else 0
+    until_ms = to_ms(until) if until else None
 
-    def wanted(block: Block) -> bool:
+    def wanted(key: str, block: Block) -> bool:
         return (
             block.account_sid == account
             and scope in (None, block.scope)
             and (service_sid is None or block.place[1:3] == (Scope.SERVICE, service_sid))
             and (sender is None or block.place[1:3] == (Scope.SENDER, sender))
             and block.since_ms >= since_ms
+            and (until_ms is None or block.since_ms < until_ms)
+            and channel_group in (None, channel_group_of(key))
+            and carrier in (None, block.carrier)
+            and (cause is None or block.change_id == change_id_of(cause, block.place))
         )
 
     partition, cursor = map(int, page_token.split("-"))
@@ -141,7 +173,7 @@ async def list_(
             wire_blocks.line_of(key, block)
             for key, value in entries
             for block in wire_blocks.unpack(value)
-            if wanted(block)
+            if wanted(key, block)
         ]
         partition += cursor == 0
     more = partition < backend.settings.partitions
@@ -163,14 +195,14 @@ async def refuse_partial(backend: Backend, partition: int) -> None:
         raise _cannot(["the block list is not whole; its owner rebuilds it"])
 
 
-@router.get("/Blocks/{recipient}")
+@router.get("/Blocks/{recipient}", response_model=block_views.Recipient)
 async def get(backend: BackendIs, caller: CallerIs, recipient: _Recipient) -> dict[str, Any]:
     """Every block of the account on one recipient, of any scope."""
     (found,) = await _look(backend, [_key(recipient)])
     return _of(caller.account, recipient, found)
 
 
-@router.get("/Blocks/{recipient}/History")
+@router.get("/Blocks/{recipient}/History", response_model=block_views.History)
 async def history(
     backend: BackendIs,
     caller: CallerIs,
@@ -201,13 +233,20 @@ async def history(
     return {"recipient": recipient, "changes": found}
 
 
-_CARRIED_OUT: dict[int | str, dict[str, Any]] = {
-    200: {"description": "It is in force."},
-    202: {"description": "It is stored, and will be; no worker carried it out yet."},
+_CHANGE: dict[str, Any] = {
+    "response_model": block_views.Changed,
+    "response_model_exclude_unset": True,
+    "responses": {
+        200: {"description": "It is in force."},
+        202: {
+            "description": "It is stored, and will be; no worker carried it out yet.",
+            "model": block_views.Changed,
+        },
+    },
 }
 
 
-@router.post("/Block", responses=_CARRIED_OUT)
+@router.post("/Block", **_CHANGE)
 async def block(
     response: Response, backend: BackendIs, caller: CallerIs, given: Change
 ) -> dict[str, Any]:
@@ -215,7 +254,7 @@ async def block(
     return await _change(response, backend, caller, given, blocked=True)
 
 
-@router.post("/Unblock", responses=_CARRIED_OUT)
+@router.post("/Unblock", **_CHANGE)
 async def unblock(
     response: Response, backend: BackendIs, caller: CallerIs, given: Change
 ) -> dict[str, Any]:
@@ -282,11 +321,11 @@ async def _in_force(backend: Backend, command: ConsentCommand) -> Found | None:
         return None
 
 
-async def _look(backend: Backend, keys: Sequence[str]) -> list[Found]:
+async def _look(backend: Backend, keys: Sequence[str], *, within_s: float = _LOOK_S) -> list[Found]:
     if backend.block_list.waiting > _MOST_WAITING:
         raise _cannot(backend.block_list.waits_for)
     try:
-        async with asyncio.timeout(_LOOK_S):
+        async with asyncio.timeout(within_s):
             return await backend.block_list.look(keys)
     except TimeoutError:
         raise _cannot(backend.block_list.waits_for) from None

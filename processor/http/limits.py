@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -51,20 +51,23 @@ class SizeLimit:
     Args:
         app: what comes next.
         max_bytes: of a body.
+        by_path: where it may be larger, as it is not read at once.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, by_path: Mapping[str, int]) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._by_path = by_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = self._by_path.get(scope["path"], self._max_bytes)
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self._max_bytes:
-            await respond(self._refusal())(scope, receive, send)
+        if not length.isdigit() or int(length) > most:
+            await respond(_too_large(most))(scope, receive, send)
             return
         read = 0
 
@@ -72,11 +75,12 @@ class SizeLimit:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._max_bytes:
-                raise self._refusal()
+            if read > most:
+                raise _too_large(most)
             return message
 
         await self._app(scope, counted, send)
 
-    def _refusal(self) -> ApiError:
-        return ApiError(413, 20001, f"The request is larger than {self._max_bytes} bytes")
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(413, 20001, f"The request is larger than {most} bytes")

@@ -12,10 +12,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
+from processor.core import gate
 from processor.core.messages import SenderType, bare_number, channel_group_of, sender_type_of
 from processor.core.segments import segments_of
 from processor.http.accounts import PATH, AccountIs
 from processor.http.backend import Backend, BackendIs
+from processor.http.blocks import is_refused
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import Form, OptionalUrl, documented, form_of
 from processor.http.owned import owns
@@ -68,9 +70,19 @@ async def create(
     account_sid: AccountIs,
     form: Annotated[MessageCreate, Depends(form_of(MessageCreate, codes=_CODES))],
 ) -> dict[str, Any]:
-    """Send a message; a recipient who opted out makes it ``failed`` with 21610 later (R24)."""
+    """Send a message; one to a recipient who opted out becomes ``failed`` with 21610 (R24).
+
+    Without a service it is refused with 21610 at once, unless OPTOUT_API_REFUSE_BLOCKED is false.
+    """
     service = _sendable(backend, account_sid, form)
     assert form.to is not None
+    if (
+        service is None
+        and form.sender
+        and backend.settings.api_refuse_blocked
+        and await is_refused(backend, account_sid, form.sender, form.to)
+    ):
+        raise wrong_parameter(gate.ERROR_MESSAGE, gate.ERROR_CODE)
     message = _accepted(account_sid, form)
     value = outbound_messages.write(
         message_sid=message.sid,

@@ -205,7 +205,7 @@ async def enable(
     return _whole(response, await at.change(change))
 
 
-@router.post("/{sid}/Disable")
+@router.post("/{sid}/Disable", responses={403: {"description": "Not the operator (20403)."}})
 async def disable(
     request: Request,
     response: Response,

@@ -96,7 +96,16 @@ def _routes(kind: Kind) -> None:
     model: type[Form] = create_model(f"{kind.path}Create", __base__=Form, given=field)
     read = form_of(model, codes={} if alpha else {kind.parameter: 21421})
 
-    @router.post(path, status_code=201, openapi_extra=documented(model), name=f"add {kind.path}")
+    @router.post(
+        path,
+        status_code=201,
+        responses={
+            409: {"description": "It is in this service (21710), or in another (21712)."},
+            412: {"description": "The service has as many senders as it may (21714)."},
+        },
+        openapi_extra=documented(model),
+        name=f"add {kind.path}",
+    )
     async def create(
         request: Request,
         backend: BackendIs,

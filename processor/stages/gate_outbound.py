@@ -122,7 +122,7 @@ class GateOutbound:
         def refuse(record: Any, why: str) -> None:
             to_dead_letters(out, self._topics.dead_letters, record, stage=STAGE, why=why)
 
-        read = {self._topics.outbound_messages: outbound_messages.read}
+        read = {self._topics.outbound_messages: outbound_messages.read_all}
         good = read_all(records, read, refuse)
         numbers = [to if to[0] == "+" else bare_number(to) for to in [send.to for _, send in good]]
         return placed(good, numbers, self._partitions, refuse)

@@ -78,8 +78,8 @@ class MatchInbound:
         self._handled = handled
         self._at_step = at_step
         self._read: Read[InboundMessage | ConsentCommand] = {
-            topics.inbound_messages: inbound_messages.read,
-            topics.consent_commands: consent_commands.read,
+            topics.inbound_messages: inbound_messages.read_all,
+            topics.consent_commands: consent_commands.read_all,
         }
         self._epoch = 0
         self._mark = NO_MARK  # of the last write; the stored one must be it
@@ -252,6 +252,7 @@ class MatchInbound:
             to_dead_letters(out, self._topics.dead_letters, record, stage=STAGE, why=why)
 
         directory = self._services.directory  # one configuration for the whole batch
+        ordinary = directory.has_webhooks
         items: list[tuple[Any, Item | Ordinary]] = []
         for record, one in read_all(records, self._read, refuse):
             item: Item | Ordinary | None
@@ -259,7 +260,7 @@ class MatchInbound:
                 item = one
             else:
                 item = hit_of(one, directory)
-                if item is None and directory.has_webhooks:
+                if item is None and ordinary:
                     item = _ordinary(one, directory)
             if item is not None:
                 items.append((record, item))

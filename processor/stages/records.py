@@ -35,7 +35,7 @@ class Puts(Protocol):
         ...
 
 
-Read = Mapping[str, Callable[[bytes], _T]]
+Read = Mapping[str, Callable[[Sequence[bytes]], Sequence[_T]]]  # by topic
 Refuse = Callable[[Any, str], None]
 
 
@@ -48,14 +48,14 @@ def read_all(records: Sequence[Any], read: Read[_T], refuse: Refuse) -> list[tup
     topics = {record.topic for record in records}
     if len(topics) == 1 and None not in values and max(map(len, values)) <= MAX_VALUE_BYTES:
         try:
-            return list(zip(records, map(read[topics.pop()], values), strict=True))
+            return list(zip(records, read[topics.pop()](values), strict=True))
         except ValidationError:
             pass  # some are wrong: now one by one
     good = []
     for record in records:
         try:
             refuse_size(record.value)
-            good.append((record, read[record.topic](record.value)))
+            good.append((record, read[record.topic]([record.value])[0]))
         except ValidationError as error:
             refuse(record, reason(error))
         except RecordError as error:

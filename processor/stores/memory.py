@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import Fenced, ListLost
@@ -152,12 +153,17 @@ class MemoryBlockList:
         self, partition: int, cursor: int, *, about: int
     ) -> tuple[int, list[tuple[str, bytes]]]:
         """See ``BlockListStore``."""
-        entries = sorted(self._at(partition).recipients.items())
-        after = cursor + about
-        return (after if after < len(entries) else 0), entries[cursor:after]
+        # By a place of its own for each key: what goes meanwhile moves no other.
+        entries = sorted(self._at(partition).recipients.items(), key=lambda one: _place(one[0]))
+        left = [one for one in entries if _place(one[0]) >= cursor]
+        return (_place(left[about][0]) if len(left) > about else 0), left[:about]
 
     async def close(self) -> None:
         """See ``BlockListStore``."""
+
+
+def _place(key: str) -> int:
+    return int.from_bytes(blake2b(key.encode(), digest_size=7).digest()) + 1
 
 
 def _put(into: dict[str, bytes], entries: Mapping[str, bytes | None]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from processor.core.blocks import Mark
 from processor.core.messages import bare_number
-from processor.core.partitions import partition_of
+from processor.core.partitions import partitions_of
 from processor.errors import StoreUnavailable
 from processor.stores.block_list import BlockListStore, Snapshot
 from processor.stores.trusted_list import ListTruth, TrustedList
@@ -53,8 +53,8 @@ class WholeList:
             )
             for partition in range(partitions)
         ]
-        self._asked: dict[str, asyncio.Future[Found]] = {}
-        self._trips: set[asyncio.Task[None]] = set()
+        self._next = _Trip()
+        self._works: set[asyncio.Task[None]] = set()
         self._under_way = False
 
     async def learn(self) -> None:
@@ -71,68 +71,76 @@ class WholeList:
     @property
     def waiting(self) -> int:
         """How many trips are under way or wait for a list that can be trusted."""
-        return len(self._trips)
+        return len(self._works)
 
     async def look(self, keys: Sequence[str]) -> list[Found]:
         """Look up list keys, in their order; waits as long as the list cannot be trusted."""
-        loop = asyncio.get_running_loop()
-        fates = []
-        for key in keys:
-            fate = self._asked.get(key)
-            if fate is None:
-                fate = self._asked[key] = loop.create_future()
-            fates.append(fate)
+        places = partitions_of([bare_number(key).encode() for key in keys], len(self._lists))
+        trip = self._next
+        for place, key in zip(places, keys, strict=True):
+            trip.asked[place][key] = None
         if not self._under_way:
             self._under_way = True
-            self._start(self._trips_until_done())
-        # Shielded: who gives up waiting must not take the answer from others who asked the same.
-        return await asyncio.gather(*map(asyncio.shield, fates))
+            self._start(self._trips())
+        await trip.back.wait()
+        for place in trip.waits.keys() & set(places):
+            # Shielded: who gives up waiting must not take the answer from others of the same trip.
+            await asyncio.shield(trip.waits[place])
+        return [trip.found[key] for key in keys]
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._trips.add(task)
-        task.add_done_callback(self._trips.discard)
+        self._works.add(task)
+        task.add_done_callback(self._ended)
+        return task
 
-    async def _trips_until_done(self) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._works.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at here, as whoever waited for it may have given up
+
+    async def _trips(self) -> None:
         """One trip at a time: what is asked for meanwhile gathers for the next."""
         try:
-            while self._asked:
-                asked, self._asked = self._asked, {}
-                await self._trip(asked)
+            while self._next.asked:
+                trip, self._next = self._next, _Trip()
+                try:
+                    await self._make(trip)
+                finally:
+                    trip.back.set()
         finally:
             self._under_way = False
 
-    async def _trip(self, asked: Mapping[str, asyncio.Future[Found]]) -> None:
-        keys: dict[int, list[str]] = defaultdict(list)
-        for key in asked:
-            place = partition_of(bare_number(key).encode(), len(self._lists))
-            keys[place].append(key)
-        known = {place: self._lists[place].mark for place in keys}
+    async def _make(self, trip: _Trip) -> None:
+        known = {place: self._lists[place].mark for place in trip.asked}
+        keys = {place: list(asked) for place, asked in trip.asked.items()}
         try:
             found = await self._store.read_many(keys)
         except StoreUnavailable:
             found = {}
-        for place, wanted in keys.items():
-            fates = [asked[key] for key in wanted]
+        for place, asked in keys.items():
             snapshot = found.get(place)
             if snapshot and self._lists[place].accepts(snapshot, known[place]):
-                _settle(fates, snapshot)
+                trip.learn(asked, snapshot)
             else:
                 # Waits by itself: the others are not held up by a partition that is rebuilt.
-                self._start(self._wait(self._lists[place], wanted, fates))
+                trip.waits[place] = self._start(self._wait(self._lists[place], asked, trip))
 
-    async def _wait(
-        self, one: TrustedList, keys: Sequence[str], fates: Sequence[asyncio.Future[Found]]
-    ) -> None:
-        try:
-            _settle(fates, await one.look(keys))
-        except Exception as error:
-            for fate in fates:
-                if not fate.done():
-                    fate.set_exception(error)
+    async def _wait(self, one: TrustedList, keys: Sequence[str], trip: _Trip) -> None:
+        trip.learn(keys, await one.look(keys))
 
 
-def _settle(fates: Sequence[asyncio.Future[Found]], snapshot: Snapshot) -> None:
-    for fate, value in zip(fates, snapshot.values, strict=True):
-        if not fate.done():
-            fate.set_result(Found(value, snapshot.meta.mark))
+class _Trip:
+    """What is asked for at one moment, and what is found."""
+
+    def __init__(self) -> None:
+        self.asked: dict[int, dict[str, None]] = defaultdict(dict)  # keys by partition, once each
+        self.found: dict[str, Found] = {}
+        self.waits: dict[int, asyncio.Task[None]] = {}  # for partitions not to be trusted yet
+        self.back = asyncio.Event()
+
+    def learn(self, keys: Sequence[str], snapshot: Snapshot) -> None:
+        """Keep what a look at keys came to."""
+        mark = snapshot.meta.mark
+        for key, value in zip(keys, snapshot.values, strict=True):
+            self.found[key] = Found(value, mark)

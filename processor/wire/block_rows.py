@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import time
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,9 @@ from processor.core.messages import bare_number
 from processor.errors import ConfigError
 from processor.wire import consent_commands
 from processor.wire.json_values import to_text
+
+LONGEST_LINE = 65_536  # bytes; a longer one is a bad row
+_TOO_LONG = ValueError(f"longer than {LONGEST_LINE:,} bytes")
 
 COLUMNS = (
     "recipient",
@@ -54,8 +56,8 @@ def command_of(row: Any, defaults: dict[str, str | None]) -> tuple[bytes, bytes]
     Raises:
         ValueError: with what is wrong; pydantic's ``ValidationError`` where it is a field.
     """
-    if isinstance(row, csv.Error):
-        raise ValueError(f"not CSV: {row}")
+    if isinstance(row, ValueError):
+        raise row
     if not isinstance(row, dict):
         raise ValueError("not an object with fields")
     if row.get("carrier") in (True, "True", "true"):
@@ -85,39 +87,61 @@ def command_of(row: Any, defaults: dict[str, str | None]) -> tuple[bytes, bytes]
     return command.recipient.encode(), value
 
 
-def json_rows(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
-    """Every line of JSON lines with its number; None where it is no JSON."""
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                yield number, orjson.loads(line)
-            except orjson.JSONDecodeError:
-                yield number, None
+class Rows:
+    """Reads an import line by line, whatever part of it is there yet.
 
-
-def csv_rows(lines: Iterator[bytes], *, name: str) -> Iterator[tuple[int, Any]]:
-    """Every line's fields by its column, or what is wrong with the line.
-
-    Raises:
-        ConfigError: where the first line names no column `recipient`.
+    Args:
+        as_csv: CSV, whose first line names the columns; else JSON lines.
+        name: of the import, for the error that refuses it.
     """
-    text = codecs.iterdecode(lines, "utf-8-sig", errors="replace")
-    header = _fields(next(text, ""))
-    columns = [] if isinstance(header, csv.Error) else [one.strip().lower() for one in header]
-    if "recipient" not in columns:
-        raise ConfigError([f"{name}: the first line must name a column `recipient`"])
-    for number, line in enumerate(text, 2):
-        if line.strip():
-            fields = _fields(line)
-            if isinstance(fields, csv.Error):
-                yield number, fields
-            else:
-                yield number, dict(zip(columns, fields, strict=False))
+
+    def __init__(self, *, as_csv: bool, name: str) -> None:
+        self._read = self._csv if as_csv else _json
+        self._name = name
+        self._number = 0
+        self._columns: list[str] = []
+        self._names_columns = as_csv
+
+    def of(self, lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
+        """What each of the next lines says, with its number; an error where it cannot be read.
+
+        Raises:
+            ConfigError: where the first line of CSV names no column `recipient`.
+        """
+        for line in lines:
+            self._number += 1
+            if self._names_columns:
+                self._columns, self._names_columns = self._header(line), False
+            elif line.strip():
+                yield self._number, _TOO_LONG if len(line) > LONGEST_LINE else self._read(line)
+
+    def _header(self, line: bytes) -> list[str]:
+        fields = _fields(line.decode("utf-8-sig", errors="replace"))
+        columns = fields if isinstance(fields, list) else []
+        named = [one.strip().lower() for one in columns]
+        if "recipient" not in named or len(line) > LONGEST_LINE:
+            raise ConfigError([f"{self._name}: the first line must name a column `recipient`"])
+        return named
+
+    def _csv(self, line: bytes) -> dict[str, str] | ValueError:
+        fields = _fields(line.decode(errors="replace"))
+        return (
+            fields
+            if isinstance(fields, ValueError)
+            else dict(zip(self._columns, fields, strict=False))
+        )
 
 
-def _fields(line: str) -> list[str] | csv.Error:
+def _json(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return ValueError("not JSON")
+
+
+def _fields(line: str) -> list[str] | ValueError:
     # Line by line: an open quote must not swallow the rows behind it.
     try:
         return next(csv.reader([line.rstrip("\r\n")], strict=True), [])
     except csv.Error as error:
-        return error
+        return ValueError(f"not CSV: {error}")

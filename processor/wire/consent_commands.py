@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
 
 from processor.core.messages import ChannelGroup, ConsentCommand, Scope
@@ -25,6 +27,11 @@ def read(value: bytes) -> ConsentCommand:
         reason=model.reason,
         at_ms=to_ms(model.at),
     )
+
+
+def read_all(values: Sequence[bytes]) -> list[ConsentCommand]:
+    """As ``read`` of each."""
+    return list(map(read, values))
 
 
 def write(command: ConsentCommand) -> bytes:

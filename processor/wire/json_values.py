@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
@@ -13,12 +13,19 @@ import msgspec
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from processor.errors import RecordError
-from schemas.common import PATTERNS
+from schemas.common import PATTERNS, RecipientAddress, Sid, pattern_of
 
 _T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_VALUE_BYTES = 512 * 1024  # what fits every topic's limit together with headers we add
 is_number = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
+is_address, is_sid = (
+    re.compile(pattern_of(one)[1:-1]).fullmatch for one in (RecipientAddress, Sid)
+)
+_are_addresses, _are_sids = (
+    re.compile(rf"(?:{pattern_of(one)[1:-1]}\n)*+").fullmatch for one in (RecipientAddress, Sid)
+)
+NOT_QUICK = (msgspec.MsgspecError, ValueError, RecursionError)  # a quick decoder's refusals
 _KNOWN_LIMIT = 100_000
 
 
@@ -29,8 +36,7 @@ def quick_decoder(model: type[BaseModel]) -> Callable[[bytes], Any]:
     not their patterns: who uses it checks those, and leaves what it is not sure of to the model.
 
     Raises (the decoder):
-        msgspec.MsgspecError, ValueError, RecursionError: where the value is not of these types; the
-            model may still take it.
+        NOT_QUICK: where the value is not of these types; the model may still take it.
     """
     fields: list[tuple[str, Any, Any]] = []
     for name, info in model.model_fields.items():
@@ -46,6 +52,36 @@ def quick_decoder(model: type[BaseModel]) -> Callable[[bytes], Any]:
         fields.append((name, kind, msgspec.field(default=default, name=info.alias)))
     made = msgspec.defstruct(model.__name__, fields, kw_only=True, gc=False)
     return msgspec.json.Decoder(made).decode
+
+
+def quick_read(decode: Callable[[bytes], _T], values: Sequence[bytes]) -> list[_T] | None:
+    """What a quick decoder makes of all values, None where it refuses one."""
+    try:
+        for value in values:
+            if not value.isascii():
+                value.decode()
+        return [decode(value) for value in values]
+    except NOT_QUICK:
+        return None
+
+
+def are_sids(texts: Sequence[str]) -> bool:
+    """Whether every text is a ``Sid``."""
+    joined = "".join(texts)
+    if joined.isascii() and joined.isalnum():  # most are, and this is much cheaper
+        lengths = set(map(len, texts))
+        return min(lengths) > 0 and max(lengths) <= 64
+    return _are_all(_are_sids, texts)
+
+
+def are_addresses(texts: Sequence[str]) -> bool:
+    """Whether every text is a ``RecipientAddress``."""
+    return _are_all(_are_addresses, texts)
+
+
+def _are_all(matches: Callable[[str], object], texts: Sequence[str]) -> bool:
+    lines = "\n".join(texts) + "\n"
+    return matches(lines) is not None and lines.count("\n") == len(texts)
 
 
 def remember(known: set[_T], value: _T) -> None:

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
 import orjson
 
+from processor.core import hourly
 from processor.core.events import OptOutNotification
 from processor.core.messages import OptOutType
-from processor.wire.json_values import to_text
+from processor.wire.json_values import quick_decoder, to_ms, to_text
+from schemas.opt_out_count import OptOutCount
+
+_quick = quick_decoder(OptOutCount)
+
+
+def read(value: bytes) -> hourly.Counted:
+    """A record, for the figures by the hour; its country is of no use there.
+
+    Raises:
+        pydantic.ValidationError: where it is no count.
+    """
+    try:
+        one = _quick(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        one = OptOutCount.model_validate_json(value)
+    series = hourly.Series(
+        one.account_sid, one.messaging_service_sid, OptOutType(one.kind), one.language
+    )
+    return hourly.Counted(series, one.count, to_ms(one.second))
 
 
 class Counted(NamedTuple):

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 import orjson
 
 from processor.core.messages import OutboundSend
-from processor.wire.json_values import is_number, quick_decoder, remember, to_text
+from processor.wire.json_values import (
+    NOT_QUICK,
+    are_addresses,
+    are_sids,
+    is_address,
+    is_number,
+    is_sid,
+    quick_decoder,
+    quick_read,
+    remember,
+    to_text,
+)
 from schemas.outbound_message import OutboundMessage as Model
 
 _decode = quick_decoder(Model)
@@ -27,24 +37,43 @@ def read(value: bytes) -> Model:
     try:
         if not value.isascii():
             value.decode()  # fields it does not know are passed over as they are
-        quick = _decode(value)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        quick: Model = _decode(value)
+    except NOT_QUICK:
         return _read_slowly(value)
-    sid = quick.message_sid
     if (
         quick.account_sid in _accounts
         and quick.messaging_service_sid in _services
-        and (is_number(quick.from_ or "") or quick.from_ in _senders)
+        and (quick.from_ in _senders or is_number(quick.from_ or ""))
         and quick.status_callback in _callbacks
         and quick.media_urls is None
-        and sid.isalnum()
-        and sid.isascii()
-        and len(sid) <= 64
-        and is_number(quick.to)
+        and is_sid(quick.message_sid)
+        and is_address(quick.to)
         and 1970 < quick.created_at.year < 9998
     ):
-        return quick  # type: ignore[no-any-return]
+        return quick
     return _read_slowly(value)
+
+
+def read_all(values: Sequence[bytes]) -> list[Model]:
+    """As ``read`` of each, in half the time.
+
+    Raises:
+        pydantic.ValidationError: where the model refuses one.
+    """
+    quick = quick_read(_decode, values)
+    if (
+        quick is not None
+        and _accounts.issuperset([one.account_sid for one in quick])
+        and _services.issuperset([one.messaging_service_sid for one in quick])
+        and all(one in _senders or is_number(one or "") for one in {one.from_ for one in quick})
+        and _callbacks.issuperset([one.status_callback for one in quick])
+        and not any(one.media_urls is not None for one in quick)
+        and are_sids([one.message_sid for one in quick])
+        and are_addresses([one.to for one in quick])
+        and all(1970 < year < 9998 for year in {one.created_at.year for one in quick})
+    ):
+        return quick
+    return list(map(read, values))
 
 
 def _read_slowly(value: bytes) -> Model:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
+from collections.abc import Iterator
+from math import pi, sin
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Page
 
 from processor.config import load
+from processor.core.hourly import KEPT_HOURS
 from processor.kafka import topic_admin
+from processor.wire.topics import Topics
 from tests.api import serving
-from tests.builders import SERVICE
+from tests.builders import OTHER_RECIPIENT, SERVICE
 from tests.console.browser import browsing, open_page, sign_in
-from tests.console.services import with_a_service
+from tests.console.services import a_count, with_a_service
+from tests.installation import Installation, running
+from tests.integration.test_flow import a_send, a_text
 
 _FOLDER = Path(__file__).parents[2] / "deploy" / "screenshots"
 _AT = f"/console/services/{SERVICE}"
@@ -22,11 +30,16 @@ _AT = f"/console/services/{SERVICE}"
 async def _take() -> None:
     _FOLDER.mkdir(exist_ok=True)
     settings = load().model_copy(
-        update={"topic_prefix": f"shots{uuid.uuid4().hex[:8]}.", "partitions": 1}
+        update={
+            "topic_prefix": f"shots{uuid.uuid4().hex[:8]}.",
+            "partitions": 1,
+            "roles": ("match", "gate"),
+        }
     )
     await topic_admin.create(settings)
-    settings = await with_a_service(settings)
-    async with serving(settings) as api, browsing() as browser:
+    settings = await with_a_service(settings, created_hours_ago=KEPT_HOURS)
+    await Installation(settings).write(Topics.under(settings.topic_prefix).opt_out_counts, *_week())
+    async with running(settings), serving(settings) as api, browsing() as browser:
         page = await open_page(browser, api.base, viewport={"width": 1000, "height": 780})
         await sign_in(page)
         for place in ("languages.es", "countries.FR.languages.fr"):
@@ -37,9 +50,32 @@ async def _take() -> None:
         await _shoot(page, f"{_AT}/edit/standard", "edit")
         await _shoot(page, f"{_AT}/enable", "enable")
         await _shoot(page, f"{_AT}/try?sender=&country=FR&body=arr%C3%AAt", "try")
+        await _shoot(page, f"/console/rates?service={SERVICE}&days=2", "rates")
+        await page.goto("/console/live")
+        await _happen(Installation(settings))
+        await page.get_by_text("Failed with 21610").first.wait_for()
+        await page.screenshot(path=_FOLDER / "live.png")
         await page.emulate_media(color_scheme="dark")
         await page.set_viewport_size({"width": 390, "height": 780})
         await _shoot(page, _AT, "phone-dark")
+
+
+def _week() -> Iterator[dict[str, Any]]:
+    """A week with nights, and a campaign that people did not like."""
+    now_ms = time.time_ns() // 1_000_000
+    for hours_ago in range(1, KEPT_HOURS):
+        day = sin(pi * (hours_ago % 24) / 24)
+        yield a_count(now_ms, hours_ago, 130 if hours_ago == 5 else 3 + round(30 * day))
+        yield a_count(now_ms, hours_ago, 1 + round(6 * day), kind="START", language="es")
+
+
+async def _happen(at: Installation) -> None:
+    """A recipient opts out, is written to, and comes back; another asks for help."""
+    changes = len(await at.records(at.topics.block_changes))
+    await at.texts(a_text("M1", "stop"), a_text("M2", "ayuda", **{"from": OTHER_RECIPIENT}))
+    await at.wait_for(at.topics.block_changes, changes + 1)
+    await at.sends(a_send("S1"))
+    await at.wait_for(at.topics.message_statuses, 1)
 
 
 async def _shoot(page: Page, path: str, name: str) -> None:

@@ -317,3 +317,23 @@ async def test_several_partitions_are_read_in_one_trip(store: BlockListStore) ->
     found = await store.read_many({P: [BOB, ANN], P + 1: [ANN]})
     assert [list(found[place].values) for place in (P, P + 1)] == [[None, b"[1]"], [None]]
     assert (found[P].meta.mark, found[P + 1].meta.ready) == (Mark(epoch, 2), None)
+
+
+async def test_a_scan_in_steps_finds_what_is_there_all_the_while(store: BlockListStore) -> None:
+    entries: dict[str, bytes | None] = {
+        f"+1556{number:07d}": str(number).encode() for number in range(2_000)
+    }
+    epoch = await whole(store, entries)
+    cursor, first = await store.scan(P, 0, about=100)
+    gone = [key for key, _ in first][:50]
+    before = {key: entries.pop(key) for key in gone}
+    after = {**dict.fromkeys(gone), ANN: b"[1]"}
+    await store.write(P, replace(a_batch(epoch), after=after, before={**before, ANN: None}))
+    found, steps = dict(first), 1
+    while cursor:
+        cursor, some = await store.scan(P, cursor, about=100)
+        found |= dict(some)
+        steps += 1
+    assert steps > 2
+    assert {key: found.get(key) for key in entries} == entries
+    assert await store.scan(P + 1, 0, about=100) == (0, [])

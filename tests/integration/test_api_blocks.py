@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from processor.config import Settings
 from processor.core.messages import Scope
-from tests.api import OPERATOR_TOKEN, Api, create_accounts, serving, with_secrets
+from tests.api import OPERATOR_TOKEN, Api, all_running, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, RECIPIENT
-from tests.installation import running, until
+from tests.installation import until
 
 ELSE = "+15550001111"
 
@@ -28,7 +29,7 @@ async def test_a_block_is_in_force_when_it_is_answered_and_is_lifted_again(
 ) -> None:
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT)
-    async with running(settings), serving(settings) as api:
+    async with all_running(settings) as api:
         assert await verdicts(api, RECIPIENT, ELSE) == [True, True]
         blocked = await post(api, "Block", recipient=RECIPIENT, reason="asked by phone")
         assert (blocked.status_code, blocked.json()["in_force"]) == (200, True)
@@ -51,7 +52,7 @@ async def test_a_block_is_in_force_when_it_is_answered_and_is_lifted_again(
 async def test_a_block_of_a_sender_stops_that_sender_only(settings: Settings) -> None:
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT)
-    async with running(settings), serving(settings) as api:
+    async with all_running(settings) as api:
         given = {"scope": "sender", "sender": LONG_CODE, "reason": "asked"}
         assert (await post(api, "Block", recipient=RECIPIENT, **given)).status_code == 200
         assert await verdicts(api, RECIPIENT, **{"from": LONG_CODE}) == [False]
@@ -64,7 +65,7 @@ async def test_every_block_is_listed_page_by_page_and_by_filter(settings: Settin
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
     numbers = {f"+1555000{number}" for number in range(2000, 2012)}
-    async with running(settings), serving(settings) as api:
+    async with all_running(settings) as api:
         for number in numbers:
             assert (await post(api, "Block", recipient=number, reason="a")).status_code == 200
         given = {"scope": Scope.SENDER, "sender": LONG_CODE, "reason": "a"}
@@ -77,6 +78,17 @@ async def test_every_block_is_listed_page_by_page_and_by_filter(settings: Settin
         assert set(found) == numbers | {ELSE}
         only = await api.ask("GET", "/v1/OptOuts/Blocks?PageSize=1000&scope=sender")
         assert [one["recipient"] for one in only.json()["blocks"]] == [ELSE]
+        (cause,) = [one["change_id"].partition(".")[0] for one in only.json()["blocks"]]
+        for query, expected in (
+            (f"cause={cause}", {ELSE}),
+            ("carrier=true", set()),
+            ("carrier=false&channel_group=sms", numbers | {ELSE}),
+            ("channel_group=whatsapp", set()),
+            ("until=2026-01-01T00:00:00Z", set()),
+            ("since=2026-01-01T00:00:00Z&until=2999-01-01T00:00:00Z", numbers | {ELSE}),
+        ):
+            some = await api.ask("GET", f"/v1/OptOuts/Blocks?PageSize=1000&{query}")
+            assert {one["recipient"] for one in some.json()["blocks"]} == expected, query
         other = await api.as_(OTHER_ACCOUNT).ask("GET", "/v1/OptOuts/Blocks?PageSize=1000")
         assert other.json()["blocks"] == []
 
@@ -84,7 +96,7 @@ async def test_every_block_is_listed_page_by_page_and_by_filter(settings: Settin
 async def test_no_account_sees_anothers_blocks_or_history(settings: Settings) -> None:
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
-    async with running(settings), serving(settings) as api:
+    async with all_running(settings) as api:
         assert (await post(api, "Block", recipient=RECIPIENT, reason="a")).status_code == 200
         made = await api.ask("POST", "/v1/Services", data={"FriendlyName": "Clinic"})
         other = api.as_(OTHER_ACCOUNT)
@@ -142,7 +154,7 @@ async def test_an_import_keeps_its_good_rows_names_the_bad_and_is_exported_again
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
     rows = f"recipient,account_sid\n{RECIPIENT},\nanna,\n{ELSE},{OTHER_ACCOUNT}\n"
-    async with running(settings), serving(settings) as api:
+    async with all_running(settings) as api:
         for _ in range(2):
             took = await api.ask(
                 "POST",
@@ -165,3 +177,44 @@ async def test_an_import_keeps_its_good_rows_names_the_bad_and_is_exported_again
         assert (other.status_code, other.text) == (200, "")
         past = (await api.ask("GET", f"/v1/OptOuts/Blocks/{RECIPIENT}/History")).json()["changes"]
         assert len(past) == 1
+
+
+async def test_a_long_import_is_read_as_it_comes_and_may_be_larger_than_other_requests(
+    settings: Settings,
+) -> None:
+    settings = with_secrets(settings, api_max_bytes=8_192, api_import_max_bytes=400_000)
+    await create_accounts(settings, ACCOUNT)
+    numbers = [f"+1555{number:07}" for number in range(3_000)]
+
+    async def body() -> AsyncIterator[bytes]:
+        for number in numbers:
+            yield f'{{"recipient":"{number[:6]}'.encode()
+            yield f'{number[6:]}"}}\n'.encode()
+        yield b'{"recipient":"' + b"5" * 100_000
+        yield b"5" * 100_000 + b'"}\nnot JSON\n\n{"recipient":"' + ELSE.encode() + b'"}'
+
+    kind = {"Content-Type": "application/x-ndjson"}
+    async with all_running(settings) as api:
+        took = await api.ask("POST", "/v1/OptOuts/Import", content=body(), headers=kind)
+        assert took.json() == {
+            "accepted": 3_001,
+            "refused": 2,
+            "errors": [
+                {"row": 3_001, "error": "longer than 65,536 bytes"},
+                {"row": 3_002, "error": "not JSON"},
+            ],
+        }
+
+        async def all_blocked() -> bool:
+            asked = (numbers[:100], numbers[-100:], [ELSE])
+            return not any([any(await verdicts(api, *some)) for some in asked])
+
+        await until(all_blocked, "blocks")
+        for larger in (b"\n" * 400_001, aiter_of(b"\n" * 300_000, b"\n" * 300_000)):
+            refused = await api.ask("POST", "/v1/OptOuts/Import", content=larger, headers=kind)
+            assert (refused.status_code, "400000" in refused.text) == (413, True)
+
+
+async def aiter_of(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk

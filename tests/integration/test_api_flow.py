@@ -8,6 +8,7 @@ from twilio.base.exceptions import TwilioRestException
 from processor.config import Settings
 from tests.api import (
     Api,
+    all_running,
     blocking,
     carrier_says,
     create_accounts,
@@ -163,6 +164,31 @@ async def test_a_wrong_message_has_twilios_code(settings: Settings) -> None:
             assert RECIPIENT not in refused.text
     at = Installation(settings)
     assert await at.records(at.topics.outbound_messages) == []
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_bare_from_to_a_blocked_recipient_is_refused_on_the_call(
+    settings: Settings, at_once: bool
+) -> None:
+    settings = with_secrets(settings, api_refuse_blocked=at_once)
+    await create_accounts(settings, ACCOUNT)
+    at = Installation(settings)
+    async with all_running(settings) as api:
+        await with_a_number(api)
+        why = {"recipient": RECIPIENT, "reason": "asked"}
+        assert (await api.ask("POST", "/v1/OptOuts/Block", json=why)).status_code == 200
+        given = {"to": RECIPIENT, "from_": LONG_CODE, "body": "Hello"}
+        messages = api.twilio().messages
+        if at_once:
+            with pytest.raises(TwilioRestException) as refused:
+                await blocking(messages.create, **given)
+            assert (refused.value.status, refused.value.code) == (400, 21610)
+            assert await at.records(at.topics.outbound_messages) == []
+            assert await blocking(messages.list) == []
+        else:
+            assert (await blocking(messages.create, **given)).status == "queued"
+            [failed] = await at.wait_for(at.topics.message_statuses, 1)
+            assert failed["error_code"] == 21610
 
 
 async def test_a_services_status_callback_stands_where_a_message_has_none(

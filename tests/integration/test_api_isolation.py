@@ -7,9 +7,8 @@ from typing import Any
 
 from processor.config import Settings
 from processor.http.api import create_api
-from tests.api import Api, create_accounts, serving, with_secrets
+from tests.api import Api, all_running, create_accounts, with_secrets
 from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT
-from tests.installation import running
 
 MARKER = "Only its owner reads this"
 PUBLIC = {"/livez", "/readyz", "/metrics"}
@@ -83,7 +82,7 @@ async def state_of(api: Api) -> list[Any]:
 async def test_every_route_keeps_accounts_apart_and_knows_who_asks(settings: Settings) -> None:
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
-    async with running(settings), serving(settings) as api:
+    async with all_running(settings) as api:
         things = await what_is_there(api)
         before = await state_of(api)
         assert before[2]["blocked"] is True

@@ -28,11 +28,11 @@ async def test_a_file_is_imported_once_its_bad_rows_named_and_exported_again(
         first = await optout("blocks", "import", str(rows), "--account-sid", ACCOUNT, code=1)
         assert f"{rows}:3: recipient: is not an E.164 number" in first.stderr
         for line, why in (
-            (5, "unexpected end of data"),
-            (6, "field larger than field limit (131072)"),
-            (7, "new-line character seen in unquoted field"),
+            (5, "not CSV: unexpected end of data"),
+            (6, "longer than 65,536 bytes"),
+            (7, "not CSV: new-line character seen in unquoted field"),
         ):
-            assert f"{rows}:{line}: not CSV: {why}" in first.stderr
+            assert f"{rows}:{line}: {why}" in first.stderr
         assert "3 rows sent as commands, 4 bad rows left out" in first.stderr
         await at.wait_for(at.topics.block_changes, 3)
         await optout("blocks", "import", str(rows), "--account-sid", ACCOUNT, code=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,13 +24,31 @@ from tests.builders import inbound_record, outbound_record
 from tests.strategies import block_lists, broken, list_keys, marks, mutated
 
 Read = Callable[[bytes], Any]
+
+
+def among_others(read_all: Callable[[Sequence[bytes]], Sequence[Any]], record: Any) -> Read:
+    """Reads a value in the midst of good ones."""
+    good = json.dumps({**record, "media_urls": None}).encode()
+    return lambda value: read_all([good, value, good])[1]
+
+
 READERS = pytest.mark.parametrize(
     ("read", "model", "record"),
     [
         (inbound_messages.read, InboundMessage, inbound_record()),
         (outbound_messages.read, OutboundMessage, outbound_record()),
+        (
+            among_others(inbound_messages.read_all, inbound_record()),
+            InboundMessage,
+            inbound_record(),
+        ),
+        (
+            among_others(outbound_messages.read_all, outbound_record()),
+            OutboundMessage,
+            outbound_record(),
+        ),
     ],
-    ids=["inbound", "outbound"],
+    ids=["inbound", "outbound", "inbound among others", "outbound among others"],
 )
 
 

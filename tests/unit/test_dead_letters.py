@@ -124,6 +124,16 @@ def test_a_command_is_refused_field_by_field(changes: dict[str, Any], why: str) 
     assert refused(consent_commands.read, command_record(**changes)).startswith(why)
 
 
+def test_two_texts_in_one_field_are_not_read_as_two_records_fields() -> None:
+    good = json.dumps(inbound_record()).encode()
+    inbound_messages.read(good)
+    for name in ("from_", "message_sid"):
+        two = inbound_record()[name.rstrip("_")] + "\n" + inbound_record()[name.rstrip("_")]
+        wrong = json.dumps(inbound_record(**{name: two})).encode()
+        with pytest.raises(ValidationError):
+            inbound_messages.read_all([good, wrong])
+
+
 READERS = [inbound_messages.read, outbound_messages.read, consent_commands.read]
 
 

@@ -46,8 +46,9 @@ class Counting(MemoryBlockList):
 
     async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
         self.trips += 1
-        await asyncio.sleep(0)
-        return await super().read_many(keys)
+        found = await super().read_many(keys)
+        await asyncio.sleep(0)  # the way back
+        return found
 
 
 async def a_list(truth: Truth) -> tuple[WholeList, Counting]:
@@ -86,6 +87,21 @@ async def test_those_who_ask_at_once_share_a_trip() -> None:
     answers = await asyncio.gather(*(blocked(asked, NUMBERS[at:]) for at in range(20)))
     assert answers == [[one for one in BLOCKED if one in NUMBERS[at:]] for at in range(20)]
     assert store.trips <= 2
+
+
+async def test_who_asks_while_a_trip_is_under_way_is_not_answered_from_it() -> None:
+    asked, store = await a_list(Truth())
+    await blocked(asked, NUMBERS)
+    store.trips = 0
+    early = asyncio.create_task(blocked(asked, NUMBERS[1:2]))
+    while not store.trips:
+        await asyncio.sleep(0)
+    place = partition_of(NUMBERS[1].encode(), PARTITIONS)
+    await rebuild(store, place)
+    later = asyncio.create_task(asked.look(NUMBERS[1:2]))
+    assert await early == []
+    (found,) = await later
+    assert found.mark == (await store.read(place, ())).meta.mark
 
 
 async def test_a_part_that_is_not_whole_is_waited_for_and_holds_up_no_other() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from processor.core.segments import segments_of
@@ -37,7 +39,24 @@ _environment = Environment(
     lstrip_blocks=True,
     undefined=StrictUndefined,
 )
-_environment.globals |= {"path": PATH, "segments_of": segments_of, "language_of": language_of}
+
+
+def _clock(at_ms: int) -> Markup:
+    at = datetime.fromtimestamp(at_ms / 1_000, UTC)
+    return Markup('<time datetime="{}">{:%H:%M:%S}</time>').format(at.isoformat(), at)
+
+
+_environment.globals |= {
+    "path": PATH,
+    "segments_of": segments_of,
+    "language_of": language_of,
+    "clock": _clock,
+}
+
+
+def render(name: str, /, **values: Any) -> str:
+    """A part of a page from its template."""
+    return _environment.get_template(f"{name}.html").render(values)
 
 
 def page(request: Request, name: str, /, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -51,7 +70,7 @@ def page(request: Request, name: str, /, *, status: int = 200, **values: Any) ->
     """
     session = getattr(request.state, "session", None)
     shown = {"session": session, "said": request.query_params.get("said", ""), **values}
-    return HTMLResponse(_environment.get_template(f"{name}.html").render(shown), status)
+    return HTMLResponse(render(name, **shown), status)
 
 
 def go(path: str, said: str = "") -> RedirectResponse:

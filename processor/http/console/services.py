@@ -9,6 +9,7 @@ from processor.core.policy import OptOutConfig
 from processor.core.review import warnings_of
 from processor.http.auth import Caller
 from processor.http.backend import Backend, BackendIs
+from processor.http.console.figures import figures_of
 from processor.http.console.layers import Layer, fields_of
 from processor.http.console.pages import Page, page
 from processor.http.console.sessions import PATH, SessionIs
@@ -25,7 +26,11 @@ router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 @router.get("/")
 async def list_(request: Request, backend: BackendIs, session: SessionIs) -> Response:
     """Every service that one may see, with its state."""
-    return page(request, "services", services=_visible(backend, session.caller))
+    services = visible(backend, session.caller)
+    figures = figures_of(backend.counts.hourly, services, backend.counts.clock_ms())
+    return page(
+        request, "services", services=services, figures=figures, counted=backend.counts.loaded
+    )
 
 
 @router.get("/services/{sid}")
@@ -61,7 +66,8 @@ def _section(layer: Layer, config: OptOutConfig) -> tuple[Layer, list[object]]:
     return layer, list(fields_of(layer, layer.sets(config)))
 
 
-def _visible(backend: Backend, caller: Caller) -> list[MessagingService]:
+def visible(backend: Backend, caller: Caller) -> list[MessagingService]:
+    """Every service that one may see, by name."""
     stored = backend.configuration.services
     if caller.account_sid is None:
         services = list(stored.all().values())

@@ -50,8 +50,9 @@ async def sign_in(
 
 
 @router.post("/sign-out")
-async def sign_out(session: SessionIs) -> Response:
-    """Forget the session."""
+async def sign_out(backend: BackendIs, session: SessionIs) -> Response:
+    """Forget the session, and end what it looks on at here; elsewhere that ends by itself."""
+    backend.live.end_session(session.csrf)
     response = go("/sign-in", "signed-out")
     response.delete_cookie(COOKIE, path=PATH)
     return response

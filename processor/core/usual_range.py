@@ -1,0 +1,68 @@
+"""Where a service's opt-outs an hour leave their usual range: an alarm from its own past alone.
+
+The range is the median of the hours before, and to either side the larger of two reaches: eight
+times what chance does to a steady rate (Poisson: the root of the rate, which is up to one more than
+its median), and five times what this service's hours do (the median absolute deviation, which a few
+wild hours do not move). Where three days or more are known, the same hour of the earlier days has a
+range too, and what either calls usual is: a campaign each day at ten is no alarm.
+
+Few messages raise none: above, it takes ten opt-outs; below, a median that chance does not bring to
+nothing. A day must be known, and an hour that still runs cannot be too quiet yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from statistics import median
+from typing import Literal, NamedTuple
+
+LEAST = 10  # opt-outs an hour that may raise an alarm
+LEAST_HOURS = 24
+LEAST_DAYS = 3
+_BY_CHANCE = 8.0
+_BY_ITSELF = 5.0
+_NORMAL = 1.4826  # a normal distribution's deviation over its median absolute deviation
+
+
+class Usual(NamedTuple):
+    """Opt-outs an hour that are nothing unusual."""
+
+    least: float
+    most: float
+
+    def alarm(self, count: int, *, over: bool) -> Literal["above", "below"] | None:
+        """What a count is, outside the range.
+
+        Args:
+            count: of an hour.
+            over: whether the hour is, so that no more can come.
+        """
+        if count > self.most:
+            return "above"
+        return "below" if over and count < self.least else None
+
+
+def usual(counts: Mapping[int, int], hour: int, first_hour: int) -> Usual | None:
+    """The usual range of an hour, None where too little is known.
+
+    Args:
+        counts: opt-outs by hour since 1970; an hour that is not there had none.
+        hour: which; it and later ones are not looked at.
+        first_hour: from which on the service was there and its hours are known.
+    """
+    if hour - first_hour < LEAST_HOURS:
+        return None
+    found = _range([counts.get(each, 0) for each in range(first_hour, hour)])
+    days = [counts.get(each, 0) for each in range(hour - 24, first_hour - 1, -24)]
+    if len(days) >= LEAST_DAYS:
+        daily = _range(days)
+        found = Usual(min(found.least, daily.least), max(found.most, daily.most))
+    return found
+
+
+def _range(counts: Sequence[int]) -> Usual:
+    middle = median(counts)
+    deviation = median(abs(count - middle) for count in counts)
+    reach = max(_BY_CHANCE * sqrt(middle + 1), _BY_ITSELF * _NORMAL * deviation)
+    return Usual(max(0.0, middle - reach), max(LEAST - 1.0, middle + reach))

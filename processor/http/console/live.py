@@ -1,0 +1,94 @@
+"""Live: matches, list changes, refusals, pace and lag as they happen, by server-sent events.
+
+Each stream ends after a minute and the browser opens the next one: so it ends with the session even
+where another process signed it out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from processor.core.live import LiveEvent
+from processor.http.backend import Backend, BackendIs
+from processor.http.console.pages import Page, page, render
+from processor.http.console.sessions import COOKIE, PATH, SessionIs, Sessions, SignedOut
+from processor.http.live import KEPT, TooManyViewers, Viewer
+
+router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
+
+_STREAM_S = 60.0
+_BEAT_S = 1.0
+_PAUSE_S = 0.25  # least time between two pushes
+_RETRY_MS = 1_000
+
+
+@router.get("/live")
+async def live(request: Request, backend: BackendIs, session: SessionIs) -> Response:
+    """What there is now; a script keeps it up to date."""
+    ready = await backend.live.look()
+    account = session.caller.account_sid
+    events = backend.live.recent(account)
+    shown = _figures(backend, account) | _rows(backend, events)
+    return page(request, "live", ready=ready, kept=KEPT, **shown)
+
+
+@router.get("/live/events", response_class=EventSourceResponse)
+async def events(request: Request, backend: BackendIs) -> AsyncIterator[ServerSentEvent]:
+    """The stream; a refusal is an event too: browsers do not tell scripts of a status."""
+    sessions: Sessions = request.app.state.sessions
+    cookie = request.cookies.get(COOKIE, "")
+    yield ServerSentEvent(comment="", retry=_RETRY_MS)
+    if not backend.configuration.loaded:
+        return
+    try:
+        session = sessions.read(cookie)
+        if not await backend.live.look():
+            return
+        with backend.live.watching(session.caller.account_sid, session.csrf) as viewer:
+            yield _sent(backend, "begin", backend.live.recent(viewer.account_sid))
+            until_s = time.monotonic() + _STREAM_S
+            while time.monotonic() < until_s and not viewer.ended:
+                async for each in _news(backend, viewer):
+                    yield each
+                sessions.read(cookie)  # raises once it is over
+    except SignedOut:
+        yield ServerSentEvent(event="ended", raw_data="signed out")
+    except TooManyViewers:
+        yield ServerSentEvent(event="full", raw_data="too many")
+
+
+async def _news(backend: Backend, viewer: Viewer) -> AsyncIterator[ServerSentEvent]:
+    await asyncio.sleep(_PAUSE_S)
+    if (found := await viewer.news(_BEAT_S)) and not viewer.ended:
+        yield _sent(backend, "rows", found)
+    figures = _figures(backend, viewer.account_sid)
+    yield ServerSentEvent(event="figures", raw_data=render("live_figures", **figures))
+
+
+def _sent(backend: Backend, event: str, events: Sequence[LiveEvent]) -> ServerSentEvent:
+    rows = render("live_rows", **_rows(backend, events))
+    return ServerSentEvent(event=event, raw_data=rows)
+
+
+def _rows(backend: Backend, events: Sequence[LiveEvent]) -> dict[str, Any]:
+    found = {
+        one.service_sid: backend.configuration.services.get(one.service_sid or "") for one in events
+    }
+    names = {sid: one.head.friendly_name for sid, one in found.items() if one}
+    return {"events": events, "names": names}
+
+
+def _figures(backend: Backend, account_sid: str | None) -> dict[str, Any]:
+    """Pace and lag are the whole installation's: the operator's to see."""
+    whole = account_sid is None
+    return {
+        "last_minute": backend.live.last_minute(account_sid),
+        "paces": backend.live.paces if whole else {},
+        "passed": backend.live.passed,
+    }

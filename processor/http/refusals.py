@@ -1,0 +1,75 @@
+"""What the OpenAPI document says of refusals: which an operation may answer, and their body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+
+_JSON = "application/json"
+_WHY = {
+    "400": "A parameter is missing or wrong; `details.problems` has each where there are several.",
+    "401": "No credentials, or nobody's (20003); an account that is not active (20005).",
+    "404": "Not there, or another account's (20404).",
+    "412": "It has another version than `If-Match` says (20412).",
+    "413": "Too large.",
+    "415": "The body is of another kind.",
+    "429": "Too many requests of this account (20429): after `Retry-After` again.",
+    "503": "Kafka, Redis, or the block list cannot be trusted now (20503): not done, or unknown.",
+}
+
+
+class Error(BaseModel):
+    """Why a request is refused, as Twilio writes it."""
+
+    code: int = Field(description="Twilio's.", examples=[20404])
+    message: str
+    more_info: str
+    status: int = Field(description="Of HTTP.")
+    detail: str | None = None
+    details: dict[str, list[str]] | None = None
+
+
+def document_refusals(api: FastAPI) -> None:
+    """Have the document tell of each operation what it may be refused with."""
+    made = api.openapi
+
+    def openapi() -> dict[str, Any]:
+        if api.openapi_schema:
+            return api.openapi_schema
+        document = made()
+        schemas = document["components"]["schemas"]
+        for unused in ("HTTPValidationError", "ValidationError"):  # ours is 400
+            schemas.pop(unused, None)
+        schemas["Error"] = Error.model_json_schema()
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                _complete(path, operation)
+        return document
+
+    api.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(path: str, operation: dict[str, Any]) -> None:
+    answers = operation["responses"]
+    answers.pop("422", None)
+    for status in _refusals(path, operation):
+        answers.setdefault(status, {"description": _WHY[status]})
+    for status, answer in answers.items():
+        if status >= "400":
+            answer["content"] = {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
+
+
+def _refusals(path: str, operation: dict[str, Any]) -> list[str]:
+    if "security" not in operation:
+        return []
+    named = {one["name"].lower() for one in operation.get("parameters", ())}
+    refusals = ["400", "401", "429", "503"]
+    if "{" in path:
+        refusals.append("404")
+    if "if-match" in named:
+        refusals.append("412")
+    if "requestBody" in operation:
+        refusals += ["413", "415"]
+    return refusals

@@ -1,0 +1,90 @@
+"""The last seven days of `opt-out-counts`, folded by the hour in this process.
+
+Not the tables of the role rates: those are shared out among workers whose pages nobody knows the
+addresses of, and hold a day. The topic is small (a record a second for each series that had a
+match) and has thirty days.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from processor.config import Settings
+from processor.core.hourly import KEPT_HOURS, Hourly
+from processor.errors import BrokerUnavailable
+from processor.kafka.client import reader
+from processor.wire.json_values import reason
+from processor.wire.opt_out_counts import read
+
+logger = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+_AT_ONCE = 2_000  # records between two looks at what else there is to do
+_WINDOW_MS = KEPT_HOURS * 3_600_000
+
+
+class CountsHistory:
+    """Follows the counts while it runs; what is known is kept over a broken connection.
+
+    Args:
+        settings: of the installation.
+        topic: full name.
+        clock_ms: since 1970.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self.clock_ms = clock_ms
+        self._next: dict[Any, int] = {}  # partition to the offset that is folded next
+        self.hourly = Hourly()
+        self.loaded = False  # whether everything that was there at the start is folded
+
+    async def follow(self) -> None:
+        """Read for ever."""
+        while True:
+            try:
+                await self._read()
+            except (KafkaError, BrokerUnavailable) as error:
+                logger.warning("counts.unreadable", extra={"error": type(error).__name__})
+                await asyncio.sleep(_RETRY_S)
+
+    async def _read(self) -> None:
+        async with reader(self._settings, [self._topic], at_end=False) as consumer:
+            partitions = sorted(consumer.assignment())
+            ends = await consumer.end_offsets(partitions)
+            since_ms = max(0, self.clock_ms() - _WINDOW_MS)
+            found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
+            for tp in partitions:
+                first = found[tp].offset if found[tp] else ends[tp]
+                self._next[tp] = self._next.get(tp, first)
+                consumer.seek(tp, self._next[tp])
+            while True:
+                if all(self._next[tp] >= ends[tp] for tp in partitions):
+                    self.loaded = True
+                batches = await consumer.getmany(timeout_ms=500, max_records=_AT_ONCE)
+                for tp, records in batches.items():
+                    self._fold(records)
+                    self._next[tp] = records[-1].offset + 1
+                await asyncio.sleep(0)
+
+    def _fold(self, records: Iterable[Any]) -> None:
+        now_ms = self.clock_ms()
+        for record in records:
+            try:
+                self.hourly.add(read(record.value or b""), now_ms)
+            except ValidationError as error:
+                place = {"partition": record.partition, "offset": record.offset}
+                logger.warning("counts.refused", extra={**place, "reason": reason(error)})

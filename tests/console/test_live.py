@@ -1,0 +1,156 @@
+"""Live in a real browser: events of a real flow without a reload, each account only its own."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+from playwright.async_api import Page, expect
+
+from processor.config import Settings
+from processor.http.live import Live, TooManyViewers
+from processor.kafka.client import Outgoing
+from processor.wire.topics import Topics
+from tests.api import OPERATOR_TOKEN, create_accounts, serving
+from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
+from tests.console.browser import browsing, open_page, sign_in, violations
+from tests.console.services import with_a_service
+from tests.installation import Installation, running, until
+from tests.integration.test_flow import a_send, a_text
+
+_OTHER = "AC_other"
+
+
+async def _watch(page: Page) -> None:
+    await page.get_by_role("link", name="Live").click()
+    await expect(page.locator("#live-state")).to_have_text("Live.")
+
+
+async def test_events_appear_without_a_reload_to_their_account_and_the_operator(
+    settings: Settings,
+) -> None:
+    settings = await with_a_service(settings)
+    await create_accounts(settings, _OTHER)
+    at = Installation(settings)
+    await at.write_raw(
+        *(
+            Outgoing(topic, b"+15550000000", value)
+            for topic in (at.topics.opt_out_notifications, at.topics.message_statuses)
+            for value in (b"no JSON", b'["21610"]', b'{"error_code": 21610}', None)
+        )
+    )
+    async with running(settings), serving(settings) as api, browsing() as browser:
+        mine, other, operator = [await open_page(browser, api.base) for _ in range(3)]
+        await sign_in(mine)
+        await sign_in(other, _OTHER)
+        await sign_in(operator, "operator", OPERATOR_TOKEN)
+        for page in (mine, other, operator):
+            await _watch(page)
+        await mine.evaluate("window.loadedOnce = true")
+        await at.texts(a_text("M1", "stop"))
+        for page in (mine, operator):
+            rows = page.locator("#live-rows tr")
+            await expect(rows.filter(has_text="STOP by “stop”")).to_contain_text("Clinic")
+            await expect(rows.filter(has_text="Blocked for the account")).to_have_count(1)
+        await at.sends(a_send("S1"))
+        refused = mine.locator("#live-rows tr").first
+        await expect(refused).to_contain_text("Failed with 21610: blocked for the account")
+        await expect(refused).to_contain_text(f"…{RECIPIENT[-2:]}")
+        figures = mine.locator("#live-figures")
+        await expect(figures).to_contain_text("Matches in the last minute1")
+        assert await mine.evaluate("window.loadedOnce")
+        for number in (RECIPIENT, LONG_CODE):
+            assert number not in await mine.content()
+        # The installation's figures are nobody's but the operator's.
+        await expect(operator.locator("#live-figures")).to_contain_text("Lag of match0")
+        await expect(operator.locator("#live-figures")).to_contain_text("Lag of gate0")
+        assert "Lag" not in await figures.inner_text()
+        # What came since is known to have reached the others: it is not on its way to this one.
+        await at.texts(a_text("M2", "help", account_sid=_OTHER, to="+15550000000"))
+        others = other.locator("#live-rows tr")
+        await expect(others).to_have_count(1)
+        await expect(others).to_contain_text("HELP by “help”")
+        await expect(other.locator("#live-figures")).to_contain_text("Matches in the last minute1")
+        assert "HELP" not in await mine.locator("#live-rows").inner_text()
+        for scheme, width in (("light", 1100), ("dark", 1100), ("light", 360)):
+            await mine.set_viewport_size({"width": width, "height": 800})
+            assert await mine.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            await mine.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            assert await violations(mine) == []
+
+
+async def test_a_stream_can_be_paused_and_ends_with_its_session(settings: Settings) -> None:
+    settings = await with_a_service(settings)
+    at = Installation(settings)
+    async with running(settings), serving(settings) as api, browsing() as browser:
+        page = await open_page(browser, api.base)
+        await sign_in(page)
+        await _watch(page)
+        state, rows = page.locator("#live-state"), page.locator("#live-rows tr")
+        await expect(state).to_have_attribute("role", "status")
+        await page.get_by_role("button", name="Pause").press("Enter")
+        await expect(state).to_have_text("Paused.")
+        beside = await page.context.new_page()
+        await beside.goto("/console")
+        await _watch(beside)
+        await at.texts(a_text("M1", "stop"))
+        await expect(beside.locator("#live-rows tr")).to_have_count(2)
+        await expect(rows).to_have_count(0)
+        await page.get_by_role("button", name="Resume").press("Enter")
+        await expect(state).to_have_text("Live.")
+        await expect(rows).to_have_count(2)
+        await beside.get_by_role("button", name="Sign out").click()
+        await expect(state).to_have_text("You are signed out. Sign in")
+        await page.get_by_role("link", name="Sign in").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_a_server_that_ends_is_missed_and_found_again(settings: Settings) -> None:
+    settings = await with_a_service(settings)
+    async with browsing() as browser:
+        async with serving(settings) as api:
+            page = await open_page(browser, api.base)
+            await sign_in(page)
+            await _watch(page)
+        # Its streams ended, or it would not have.
+        await expect(page.locator("#live-state")).to_have_text("Connection lost. Trying again.")
+        async with serving(settings, port=int(api.base.rpartition(":")[2])):
+            await expect(page.locator("#live-state")).to_have_text("Live.", timeout=60_000)
+
+
+async def test_without_javascript_there_is_what_was_known_and_a_link_to_load_it_anew(
+    settings: Settings,
+) -> None:
+    settings = await with_a_service(settings)
+    at = Installation(settings)
+    async with running(settings), serving(settings) as api, browsing() as browser:
+        page = await open_page(browser, api.base, java_script_enabled=False)
+        await sign_in(page)
+        await page.get_by_role("link", name="Live").click()
+        await expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+        await at.texts(a_text("M1", "stop"))
+        await at.wait_for(at.topics.opt_out_notifications, 1)
+        rows = page.locator("#live-rows tr")
+
+        async def shown() -> bool:
+            await page.get_by_role("link", name="Refresh").click()
+            return await rows.filter(has_text="STOP by “stop”").count() == 1
+
+        await until(shown, "row after a reload")
+        await expect(rows.filter(has_text="STOP")).to_contain_text("Clinic")
+
+
+async def test_only_so_many_may_look_on(settings: Settings) -> None:
+    live = Live(settings, Topics.under(settings.topic_prefix))
+    with ExitStack() as stack:
+        for number in range(200):
+            stack.enter_context(live.watching(f"AC{number // 20}", "session"))
+        with pytest.raises(TooManyViewers):
+            stack.enter_context(live.watching("AC_next", "session"))
+    with ExitStack() as stack:
+        viewers = [stack.enter_context(live.watching(ACCOUNT, "session")) for _ in range(20)]
+        with pytest.raises(TooManyViewers):
+            stack.enter_context(live.watching(ACCOUNT, "session"))
+        stack.enter_context(live.watching(_OTHER, "theirs"))
+        live.end_session("session")
+        assert all(viewer.ended for viewer in viewers)

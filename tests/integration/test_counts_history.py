@@ -1,0 +1,78 @@
+"""The console's figures by the hour, folded from what a real lane counts on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from processor.config import Settings
+from processor.core.hourly import KEPT_HOURS, Series
+from processor.core.messages import OptOutType
+from processor.kafka.client import Outgoing
+from processor.kafka.counts_history import CountsHistory
+from processor.wire.json_values import to_text
+from tests.builders import ACCOUNT, SERVICE
+from tests.installation import Installation, running, until
+from tests.integration.test_flow import CLINIC, a_text, configure
+
+_DAY_MS = 86_400_000
+
+
+@asynccontextmanager
+async def followed(at: Installation) -> AsyncIterator[CountsHistory]:
+    """The history, being read."""
+    history = CountsHistory(at.settings, at.topics.opt_out_counts)
+    following = asyncio.create_task(history.follow())
+
+    async def loaded() -> bool:
+        return history.loaded
+
+    try:
+        await until(loaded, "history that is read")
+        yield history
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def _by_series(history: CountsHistory) -> dict[tuple[str | None, str], int]:
+    found: dict[tuple[str | None, str], int] = {}
+    for _, series, count in history.hourly.found(0):
+        key = (series.service_sid, series.kind.value)
+        found[key] = found.get(key, 0) + count
+    return found
+
+
+async def test_what_match_counts_is_folded_before_and_after_the_start(settings: Settings) -> None:
+    at = Installation(settings)
+    await configure(settings, CLINIC)
+    async with running(settings):
+        await at.texts(a_text("M1", "stop"), a_text("M2", "halt"))
+        await at.wait_for(at.topics.opt_out_counts, 1)
+        async with followed(at) as history:
+            await at.texts(a_text("M3", "start"), a_text("M4", "help", to="+15550000000"))
+            expected = {("MGclinic", "STOP"): 2, ("MGclinic", "START"): 1, (None, "HELP"): 1}
+
+            async def folded() -> bool:
+                return _by_series(history) == expected
+
+            await until(folded, f"{expected}")
+
+
+async def test_a_record_that_is_no_count_or_too_old_is_passed_over(settings: Settings) -> None:
+    at, now_ms = Installation(settings), time.time_ns() // 1_000_000
+
+    def counted(count: int, second_ms: int) -> dict[str, object]:
+        series = {"account_sid": ACCOUNT, "messaging_service_sid": SERVICE, "kind": "STOP"}
+        return {**series, "language": "es", "count": count, "second": to_text(second_ms)}
+
+    topic, key = at.topics.opt_out_counts, SERVICE.encode()
+    await at.write_raw(Outgoing(topic, key, b"{}"), Outgoing(topic, key, None))
+    for count, second_ms in ((7, now_ms - KEPT_HOURS // 24 * _DAY_MS), (2, now_ms)):
+        await at.write(topic, counted(count, second_ms) | {"to": SERVICE})
+    async with followed(at) as history:
+        [(_, series, count)] = history.hourly.found(0)
+    assert series == Series(ACCOUNT, SERVICE, OptOutType.STOP, "es")
+    assert count == 2

@@ -203,6 +203,7 @@ class Runtime:
             ),
             counts=counts,
             request_seconds=self.metrics.webhook_request_seconds,
+            traces=self._traces(f"{settings.topic_prefix}webhooks"),
         )
         return Lanes(
             settings,
@@ -367,6 +368,7 @@ def create_app(settings: Settings) -> OptOutApp:
         broker=[f"kafka://{host}" for host in settings.kafka_bootstrap.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",
+        Topic=opt_out_rates.MadeTopic,
         topic_disable_leader=True,
         table_standby_replicas=0,
         broker_session_timeout=10.0,

@@ -62,9 +62,7 @@ async def _up(settings: Settings, *, demo: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings, environment = _with_secret_key(settings)
-    # Without the rates: while their changelogs are being made, their agent crashes and starts anew.
-    lanes = {"OPTOUT_ROLES": "match,gate,webhooks", **environment}
-    async with _process(lanes, "worker") as worker, _process(environment, "api") as api:
+    async with _process(environment, "worker") as worker, _process(environment, "api") as api:
         ended = asyncio.create_task(worker.wait())
         stopped = asyncio.create_task(stop.wait())
         shown = asyncio.create_task(_show(settings, api, demo=demo))

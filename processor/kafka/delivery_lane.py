@@ -73,14 +73,7 @@ class DeliveryStage(Waits, Protocol):
 class DeliveryLane(PartitionLane[DeliveryStage]):
     """Works one partition at least once.
 
-    Args:
-        settings: of the clients.
-        group: the consumer group.
-        consumer: the group's started aiokafka consumer.
-        sources: this partition of each source topic.
-        stage: what the records ask for.
-        metrics: of the role.
-        at_step: called with the name of each step as it is reached; crash tests kill there.
+    Its arguments are those of ``PartitionLane``.
     """
 
     def __init__(

@@ -110,14 +110,7 @@ class Output:
 class Lane(PartitionLane[Stage]):
     """Exactly once: outputs and offsets in one transaction of the partition's own producer.
 
-    Args:
-        settings: of the clients.
-        group: the consumer group; with the partition it makes the transactional id.
-        consumer: the group's started aiokafka consumer.
-        sources: this partition of each source topic.
-        stage: what is done with the records.
-        metrics: of its role.
-        at_step: called with the name of each step as it is reached; crash tests kill there.
+    Its arguments are those of ``PartitionLane``.
     """
 
     def __init__(

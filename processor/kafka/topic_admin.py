@@ -1,4 +1,4 @@
-"""Create the topics of `schemas/topics.toml`, and check those that exist."""
+"""Create the topics of `schemas/topics.toml` and the rates agent's, and check those that exist."""
 
 from __future__ import annotations
 
@@ -17,13 +17,22 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.protocol import CreateTopics
 
-_DAY_MS = 86_400_000
+_MINUTE_MS = 60_000
+_HOUR_MS = 60 * _MINUTE_MS
+_DAY_MS = 24 * _HOUR_MS
 # Compacted soon, and tombstones kept longer than any worker is away: a rebuild reads the whole log.
 _COMPACTED = {
     "cleanup.policy": "compact",
     "segment.ms": "3600000",
     "min.cleanable.dirty.ratio": "0.1",
     "delete.retention.ms": str(7 * _DAY_MS),
+}
+# What Faust keeps the tables of `stages/opt_out_rates.py` in, under names of its making: retention
+# (as long as they keep a window, and two windows) and age of a segment. Faust would make them while
+# its agent already reads, and break off over partitions that are not there yet.
+_CHANGELOGS_MS = {
+    "rates-hours-changelog": (26 * _HOUR_MS, 24 * _HOUR_MS),
+    "rates-minutes-changelog": (62 * _MINUTE_MS, _HOUR_MS),
 }
 
 
@@ -39,7 +48,15 @@ class TopicPlan:
 def plans(settings: Settings) -> list[TopicPlan]:
     """Every topic, under the installation's prefix."""
     described = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
-    return [_plan(settings, name, topic) for name, topic in described.items()]
+    made = [_plan(settings, name, topic) for name, topic in described.items()]
+    for name, (retention_ms, segment_ms) in _CHANGELOGS_MS.items():
+        config = {
+            "cleanup.policy": "compact,delete",
+            "retention.ms": str(retention_ms),
+            "segment.ms": str(segment_ms),
+        }
+        made.append(TopicPlan(settings.topic_prefix + name, settings.partitions, config))
+    return made
 
 
 def _plan(settings: Settings, name: str, topic: Mapping[str, Any]) -> TopicPlan:

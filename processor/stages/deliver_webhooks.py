@@ -6,7 +6,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -31,6 +31,7 @@ from processor.endpoints.endpoint import Endpoint, Endpoints
 from processor.errors import RecordError
 from processor.kafka.client import Outgoing
 from processor.kafka.services_topic import ServicesTopic
+from processor.stages.tracing import Traces
 from processor.wire import dead_letters, twiml, webhook_deliveries
 from processor.wire.headers import passed_on
 from processor.wire.json_values import reason, refuse_size, to_ms
@@ -83,6 +84,7 @@ class DeliverWebhooks:
     rules: RetryRules
     counts: Counter[str]
     request_seconds: Histogram
+    traces: Traces = field(default_factory=Traces)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     jitter: Callable[[], float] = random.random
     _said: set[tuple[str, str]] = field(default_factory=set)
@@ -239,8 +241,9 @@ class Delivery:
                 token=stage.token_of(delivery.account_sid),
                 repeat_token=idempotency_token(delivery.account_sid, delivery.delivery_id),
             )
-            with stage.request_seconds.time():
-                return await stage.client.ask(request)
+            with stage.request_seconds.time(), stage.traces.request(self._record) as headers:
+                traced = replace(request, headers={**request.headers, **headers})
+                return await stage.client.ask(traced)
 
         line = (self._record.key or b"").decode(errors="replace")
         return await stage.endpoints.of(delivery.account_sid, url).run(line, ask)

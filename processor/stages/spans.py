@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -90,6 +92,22 @@ class Spans(Traces):
             *((name, value) for name, value in passed if name not in mine),
             *((name, value.encode()) for name, value in mine.items()),
         ]
+
+    @contextmanager
+    def request(self, record: Any) -> Iterator[Mapping[str, str]]:
+        """As ``Traces`` does, with a span that lasts as long as the request."""
+        given = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+        context = _PROPAGATOR.extract(given)
+        if not get_current_span(context).get_span_context().trace_flags.sampled:
+            yield {}
+            return
+        span = self._tracer.start_span("webhook", context, SpanKind.CLIENT)
+        mine: dict[str, str] = {}
+        _PROPAGATOR.inject(mine, set_span_in_context(span))
+        try:
+            yield mine
+        finally:
+            span.end()
 
     def committed(self) -> None:
         """See ``Traces``."""

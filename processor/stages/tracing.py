@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from processor.wire.headers import passed_on
@@ -21,6 +23,11 @@ class Traces:
             said: what was decided on it, as attributes of the span, under ``optout.``.
         """
         return passed_on(record.headers) if record.headers else None
+
+    @contextmanager
+    def request(self, record: Any) -> Iterator[Mapping[str, str]]:
+        """While an application is asked: the headers that tell it of the trace."""
+        yield {}
 
     def committed(self) -> None:
         """The batch is committed."""

@@ -257,6 +257,17 @@ def test_the_topics_job_needs_nothing_that_comes_after_it(render: Render) -> Non
     assert {env["name"]: env["value"] for env in container["env"]} == config["data"]
 
 
+def test_the_api_and_the_webhooks_have_the_secret_key_of_the_existing_secret(
+    render: Render,
+) -> None:
+    deployments = of_kind(render('existingSecret="optout-secrets"'), "Deployment")
+    for name in ("api", "webhooks"):
+        [container] = deployments[f"here-optout-{name}"]["spec"]["template"]["spec"]["containers"]
+        assert {"secretRef": {"name": "optout-secrets"}} in container["envFrom"]
+        # What is written out in the pod would go before the Secret's.
+        assert "OPTOUT_SECRET_KEY" not in {env["name"] for env in container.get("env", ())}
+
+
 def test_only_what_is_needed_may_be_reached(render: Render) -> None:
     policies = of_kind(render(*EVERYTHING), "NetworkPolicy")
     all_pods = policies["here-optout"]["spec"]

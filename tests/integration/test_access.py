@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tomllib
 import uuid
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -19,22 +21,28 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from click.testing import CliRunner, Result
 from pydantic import SecretStr
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from deploy.local import stack
 from processor.cli import main
 from processor.config import Settings
 from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing
-from tests.builders import OTHER_RECIPIENT, RECIPIENT
+from tests.api import blocking, carrier_says, create_accounts, serving, with_secrets
+from tests.application import OneToken, allowing, application, status, twiml
+from tests.builders import ACCOUNT, LONG_CODE, OTHER_RECIPIENT, RECIPIENT
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import CLINIC, a_send, a_text
+from tests.integration.test_flow import CLINIC, a_send, a_text, configure
+from tests.integration.test_metrics import a_port
+from tests.integration.test_webhooks import a_service
+from tests.integration.test_worker_process import OPTOUT, started
 
 RIGHTS = tomllib.loads(Path("deploy/acls.toml").read_text())
 KINDS = {"topics": 2, "groups": 3, "transactional_ids": 5}  # as the protocol numbers them
 LITERAL, PREFIXED = 3, 4
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8}
 ALLOW = 3
-USERS = [f"user{number}" for number in range(16)]
+USERS = [f"user{number}" for number in range(32)]
 
 # A broker that knows users; whoever comes without a name, on the other port, may do everything.
 SECURED = """
@@ -123,6 +131,16 @@ class Secured:
         )
 
 
+def as_environment(settings: Settings) -> dict[str, str]:
+    return {
+        f"OPTOUT_{name.upper()}": str(
+            value.get_secret_value() if isinstance(value, SecretStr) else value
+        )
+        for name, value in settings.model_dump().items()
+        if value != Settings.model_fields[name].default
+    }
+
+
 _free_users: Iterator[str] = iter(USERS)
 
 
@@ -183,6 +201,69 @@ async def test_match_and_gate_work_with_the_rights_listed(secured: Secured) -> N
         await at.wait_for(at.topics.message_statuses, 2)
 
 
+async def test_webhooks_work_with_the_rights_listed(secured: Secured) -> None:
+    at = Installation(secured.open)
+    mine = await secured.user(rights_of("webhooks"), redis="webhooks")
+    match = secured.open.model_copy(update={"roles": ("match",)})
+    async with application() as app:
+        await configure(secured.open, a_service(app))
+        app.answers["/inbound"] = twiml("<Response><Message>Hello</Message></Response>")
+        async with running(match), running(allowing(mine, "webhooks"), tokens=OneToken()):
+            await at.texts(a_text("M1", "hello"))
+            await at.wait_for(at.topics.outbound_messages, 1)  # the answer
+            app.answers["/inbound"] = status(500)
+            await at.texts(a_text("M2", "hello"))
+            await at.wait_for(at.topics.webhook_retries, 1)
+            key = RECIPIENT.encode()
+            await at.write_raw(Outgoing(at.topics.webhook_deliveries, key, b"bad"))
+            await at.wait_for_letters(1)
+
+
+async def test_rates_work_with_the_rights_listed(secured: Secured) -> None:
+    at, port = Installation(secured.open), a_port()
+    mine = await secured.user(rights_of("rates"), redis="rates")
+    wanted = as_environment(mine) | {"OPTOUT_ROLES": "rates", "OPTOUT_WEB_PORT": str(port)}
+    async with running(secured.open), started(OPTOUT, **wanted) as worker:
+        await at.texts(a_text("M1", "stop"))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as web:
+
+            async def counted() -> bool:
+                with contextlib.suppress(httpx.HTTPError):
+                    return bool((await web.get("/opt-out-rates")).json()["hours"])
+                return False
+
+            await until(counted, f"rates: {worker.said}")
+        assert "Traceback" not in worker.said
+
+
+async def test_the_api_works_with_the_rights_listed(secured: Secured) -> None:
+    at, open_to_all = Installation(secured.open), with_secrets(secured.open)
+    await create_accounts(open_to_all, ACCOUNT)
+    mine = with_secrets(await secured.user(rights_of("api"), redis="api"))
+    async with running(secured.open), serving(mine) as api:
+        client = api.twilio()
+        await blocking(client.incoming_phone_numbers.create, phone_number=LONG_CODE)
+        await blocking(client.messaging.v1.services.create, friendly_name="Clinic")
+        made = await blocking(client.messages.create, to=RECIPIENT, from_=LONG_CODE, body="Hello")
+        [allowed] = await at.wait_for(at.topics.allowed_sends, 1)
+        await carrier_says(at, allowed, "sent")
+
+        async def sent() -> bool:
+            return bool((await blocking(client.messages(made.sid).fetch)).status == "sent")
+
+        await until(sent, "message that was sent")
+        asked = {"recipient": RECIPIENT, "reason": "asked"}
+        blocked = await api.ask("POST", "/v1/OptOuts/Block", json=asked)
+        assert blocked.status_code == 200, blocked.text
+        assert len(await blocking(client.messages.list, to=RECIPIENT)) == 1
+        await blocking(client.messages(made.sid).update, body="")
+        assert await blocking(client.messages(made.sid).delete)
+        for path in (f"Blocks/{RECIPIENT}/History", "Export?Format=csv"):
+            assert (await api.ask("GET", f"/v1/OptOuts/{path}")).status_code == 200
+        checked = await api.ask("POST", "/v1/OptOuts/Check", json={"recipients": [RECIPIENT]})
+        assert checked.status_code == 200, checked.text
+
+
 WITHOUT = [
     ("match", Right("topics", "reply-sends.v1", "Write"), "TopicAuthorizationFailedError"),
     ("match", Right("topics", "inbound-messages.v1", "Read"), "TopicAuthorizationFailedError"),
@@ -225,10 +306,8 @@ async def test_the_command_line_works_with_the_rights_listed(
 ) -> None:
     at = Installation(secured.open)
     mine = await secured.user(rights_of("operator"), redis="operator")
-    for name, value in mine.model_dump().items():
-        if value != Settings.model_fields[name].default:
-            value = value.get_secret_value() if isinstance(value, SecretStr) else value
-            monkeypatch.setenv(f"OPTOUT_{name.upper()}", str(value))
+    for name, value in as_environment(mine).items():
+        monkeypatch.setenv(name, value)
     services = tmp_path / "services.yaml"
     services.write_bytes(orjson.dumps(CLINIC))
 
@@ -257,13 +336,24 @@ async def test_the_command_line_works_with_the_rights_listed(
 async def test_only_the_gate_can_allow_a_send(secured: Secured) -> None:
     at = Installation(secured.open)
     await at.write_raw(Outgoing(at.topics.allowed_sends, b"+15557654321", b"{}"))
-    for role in ("application", "carrier", "match", "operator"):
+    for role in ("application", "carrier", "match", "operator", "webhooks", "rates", "api"):
         mine = await secured.user(rights_of(role))
         producer = AIOKafkaProducer(**mine.kafka())
         await producer.start()
         with pytest.raises(TopicAuthorizationFailedError):
             await producer.send_and_wait(at.topics.allowed_sends, b"{}", key=b"+15557654321")
         await producer.stop()
+
+
+async def test_only_who_must_writes_to_redis_and_nobody_past_the_prefix(secured: Secured) -> None:
+    list_of_0 = f"{secured.open.topic_prefix}{{0}}:recipients"
+    refused = [("gate", list_of_0), ("webhooks", list_of_0), ("rates", list_of_0)]
+    refused += [(role, "another:{0}:recipients") for role in ("match", "operator", "api")]
+    for role, key in refused:
+        mine = await secured.user([], redis=role)
+        async with Redis.from_url(mine.redis_url) as redis:
+            with pytest.raises(NoPermissionError):
+                await redis.hdel(key, RECIPIENT)
 
 
 async def test_applications_and_carriers_work_with_the_rights_listed(secured: Secured) -> None:

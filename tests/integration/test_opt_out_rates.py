@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processor.config import Settings
 from processor.kafka.client import Outgoing
+from processor.kafka.topic_admin import plans
 from tests.installation import Installation, until
 from tests.integration.test_flow import CLINIC, a_text, configure
 from tests.integration.test_metrics import a_port
 from tests.integration.test_worker_process import OPTOUT, environment, started
+
+
+@asynccontextmanager
+async def admin_of(settings: Settings) -> AsyncIterator[Any]:
+    admin = AIOKafkaAdminClient(**settings.kafka())
+    await admin.start()
+    yield admin
+    await admin.close()
 
 
 def counted(answer: dict[str, Any], size: str) -> Counter[tuple[str | None, str]]:
@@ -25,6 +37,7 @@ def counted(answer: dict[str, Any], size: str) -> Counter[tuple[str | None, str]
 
 
 async def test_the_last_day_by_hour_and_minute_outlives_a_restart(settings: Settings) -> None:
+    # All roles and an installation just made, as `optout up` starts it.
     at, port = Installation(settings), a_port()
     await configure(settings, CLINIC)
     mine = environment(settings) | {"OPTOUT_WEB_PORT": str(port)}
@@ -56,3 +69,18 @@ async def test_the_last_day_by_hour_and_minute_outlives_a_restart(settings: Sett
             await answers(web, expected)
             await at.texts(a_text("M5", "help"))
             await answers(web, expected + Counter({("MGclinic", "HELP"): 1}))
+
+
+async def test_without_the_tables_topics_a_worker_waits_and_says_for_what(
+    settings: Settings,
+) -> None:
+    [minutes] = [plan for plan in plans(settings) if plan.name.endswith("rates-minutes-changelog")]
+    async with admin_of(settings) as admin:
+        await admin.delete_topics([minutes.name])
+    async with started(OPTOUT, **environment(settings), OPTOUT_ROLES="rates") as worker:
+        await worker.says(f"{minutes.name}: missing; create it with `optout topics create`")
+        async with admin_of(settings) as admin:
+            await admin.create_topics([NewTopic(minutes.name, 1, 1)])
+        assert await worker.ends() == 2
+    assert f"{minutes.name}: 1 partitions where 4 are expected" in worker.said
+    assert "Traceback" not in worker.said

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from processor.config import Settings
 from processor.kafka.client import Outgoing
+from tests.application import OneToken, allowing, application
 from tests.builders import RECIPIENT
 from tests.installation import Installation, running, until
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
@@ -105,6 +106,27 @@ async def test_a_sampled_message_has_a_span_that_is_the_parent_of_what_it_causes
 def id_of(span: ReadableSpan) -> str:
     assert span.context is not None
     return f"{span.context.span_id:016x}"
+
+
+async def test_a_request_to_an_application_has_a_span_and_tells_of_it(settings: Settings) -> None:
+    at, spans, provider = Installation(allowing(settings)), InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    async with application() as app:
+        await configure(settings, CLINIC | {"inbound_request_url": app.url("/inbound")})
+        async with running(at.settings, provider=provider, tokens=OneToken()):
+            inbound = at.topics.inbound_messages
+            for sid, header in (("M1", SAMPLED), ("M2", NOT_SAMPLED), ("M3", b"a\r\nb: c")):
+                await at.write_raw(record(inbound, a_text(sid, "hello"), ("traceparent", header)))
+
+            async def told() -> bool:
+                return len(app.told) == 3 and len(spans.get_finished_spans()) == 2
+
+            await until(told, "three requests, and the spans of the first")
+    matched, asked = (by_topic(spans)[name] for name in (f"process {inbound}", "webhook"))
+    assert asked.parent is not None
+    assert f"{asked.parent.span_id:016x}" == id_of(matched)
+    heads = {one.message_sid: one.headers.get("traceparent") for one in app.told}
+    assert heads == {"M1": f"00-{TRACE}-{id_of(asked)}-01", "M2": None, "M3": None}
 
 
 async def test_a_worker_sends_its_spans_to_the_collector_it_is_told_of(settings: Settings) -> None:

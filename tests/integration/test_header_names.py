@@ -1,0 +1,111 @@
+"""A header whose name is not UTF-8, between good records of one batch: everything is read, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from redis.asyncio import Redis
+
+from processor.config import Settings
+from processor.core.partitions import partition_of
+from tests.builders import RECIPIENT
+from tests.installation import Installation, running
+from tests.integration.test_flow import CLINIC, a_send, a_text, configure
+
+_READ_AS = "caf\ufffd"
+
+
+class Latin(str):
+    """A name that is written in Latin-1."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return super().encode("latin-1", errors)
+
+
+async def write_at_once(
+    settings: Settings,
+    topic: str,
+    values: Sequence[bytes],
+    *,
+    partition: int,
+    key: bytes,
+) -> None:
+    """Records in one batch, the second with the header; aiokafka's faster builder refuses it."""
+    producer = AIOKafkaProducer(**settings.kafka())
+    await producer.start()
+    batch = producer.create_batch()
+    batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 1 << 16)
+    for number, value in enumerate(values):
+        headers = [(Latin("caf\u00e9"), b"1"), ("traceparent", b"2")] if number == 1 else []
+        batch.append(key=key, value=value, timestamp=None, headers=headers)
+    batch.close()
+    await (await producer.send_batch(batch, topic, partition=partition))
+    await producer.stop()
+
+
+async def test_a_stop_with_such_a_header_is_kept_and_so_are_its_neighbours(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    key = RECIPIENT.encode()
+    place: dict[str, Any] = {"partition": partition_of(key, settings.partitions), "key": key}
+    texts = [("M1", "start"), ("M2", "stop"), ("M3", "help")]
+    written = [orjson.dumps(a_text(*text)) for text in texts]
+    await write_at_once(settings, at.topics.inbound_messages, written, **place)
+    async with running(settings):
+        seen = await at.wait_for(at.topics.opt_out_notifications, 3)
+        assert [(one["message_sid"], one["kind"]) for one in seen] == [
+            ("M1", "START"),
+            ("M2", "STOP"),
+            ("M3", "HELP"),
+        ]
+        sends = [orjson.dumps(a_send(sid)) for sid in ("S1", "S2", "S3")]
+        await write_at_once(settings, at.topics.outbound_messages, sends, **place)
+        refused = await at.wait_for(at.topics.message_statuses, 3)
+        assert [one["message_sid"] for one in refused] == ["S1", "S2", "S3"]
+        # One that cannot be read for another reason becomes a dead letter as ever.
+        bad = [orjson.dumps(a_text("M4", "start")), b"bad"]
+        await write_at_once(settings, at.topics.inbound_messages, bad, **place)
+        await at.wait_for_letters(1)
+        await at.wait_for(at.topics.opt_out_notifications, 4)
+    assert await at.lag("match") == await at.lag("gate") == 0
+    [letter] = await at.records(at.topics.dead_letters)
+    assert (letter.key, letter.value) == (key, b"bad")
+    headers = dict(letter.headers)
+    assert (headers[_READ_AS], headers["traceparent"]) == (b"1", b"2")
+
+
+async def test_compacted_topics_are_followed_and_the_list_rebuilt_past_such_a_header(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    await configure(settings, CLINIC)
+    async with running(settings):
+        await at.texts(a_text("M1", "stop"))
+        await at.wait_for(at.topics.reply_sends, 1)
+    [stored] = await at.records(at.topics.messaging_services)
+    [listed] = await at.records(at.topics.block_list)
+    for topic, record in (
+        (at.topics.messaging_services, stored),
+        (at.topics.block_list, listed),
+    ):
+        await write_at_once(
+            settings,
+            topic,
+            [record.value] * 3,
+            partition=record.partition,
+            key=record.key,
+        )
+    # 1 is the end of match's transaction; what is read once more would go back to before it.
+    assert [one.offset for one in await at.records(at.topics.block_list)] == [0, 2, 3, 4]
+    async with running(settings) as runtime:
+        async with Redis.from_url(settings.redis_url) as redis:
+            async for name in redis.scan_iter(f"{settings.topic_prefix}*"):
+                await redis.delete(name)
+        await at.sends(a_send("S1"))
+        await at.wait_for(at.topics.message_statuses, 1)
+        assert runtime.services.directory.services

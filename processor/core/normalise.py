@@ -14,7 +14,7 @@ ALIASES = {
     for joined, first, second in (("optout", "opt", "out"), ("stopall", "stop", "all"))
 }
 # What either form may take off the ends of an ASCII text; see `core_of`.
-ASCII_OUTSIDE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f.!,\"'`"
+_ASCII_OUTSIDE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f.!,\"'`"
 
 # Unicode's format characters (category Cf), and the selector that makes a sign an emoji.
 _FORMAT = (
@@ -103,7 +103,7 @@ def core_of(ascii_text: str) -> str:
     Two ASCII texts with equal exact or tolerant forms have equal cores; most messages are told
     apart by this alone.
     """
-    return ascii_text.strip(ASCII_OUTSIDE).lower()
+    return ascii_text.strip(_ASCII_OUTSIDE).lower()
 
 
 def ends_of(text: str) -> str:

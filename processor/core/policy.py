@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from processor.core.messages import OptOutType, SenderType
-from processor.core.normalise import ALIASES, ASCII_OUTSIDE, core_of, ends_of, exact, tolerant
+from processor.core.normalise import ALIASES, core_of, ends_of, exact, tolerant
 
 
 class MatchMode(StrEnum):
@@ -200,9 +200,7 @@ class Policy:
     def may_match(self, body: str) -> bool:
         """Whether ``match`` could find anything: False is certain, and cheap."""
         lookup = self._compiled or self._lookup
-        if body.isascii():
-            return body.strip(ASCII_OUTSIDE).lower() in lookup.cores  # ``core_of``, without a call
-        return ends_of(body) in lookup.ends
+        return core_of(body) in lookup.cores if body.isascii() else ends_of(body) in lookup.ends
 
     def match(self, body: str, country: str | None) -> Match | None:
         """Find the keyword a whole body is, in the recipient's country (R14, R16).

@@ -17,6 +17,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, Fenced, RetryableError
+from processor.kafka.client import committed_of
 from processor.kafka.failures import in_words
 from processor.kafka.flood import Flood
 from processor.metrics import LaneMetrics
@@ -171,10 +172,9 @@ class PartitionLane(ABC, Generic[S]):
 
         Never committed: from the beginning, where the group must not lose what waits for it.
         """
-        # ``committed()`` of the consumer asks the same and drops what was noted.
-        asked = self._consumer._coordinator.fetch_committed_offsets(self._sources)
+        asked = committed_of(self._consumer, self._sources)
         found = await self._unless_stopped(self._kafka(asked, START_S))
-        new = [tp for tp in self._sources if tp not in found or found[tp].offset < 0]
+        new = [tp for tp in self._sources if tp not in found]
         first = await self._unless_stopped(self._consumer.beginning_offsets(new)) if new else {}
         return {
             tp: OffsetAndMetadata(first[tp], "") if tp in first else found[tp]

@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 START_S = 30.0  # to take a partition's producer over, a predecessor's open transaction included
 _BACKOFF_S = (0.05, 2.0)  # first, longest
-_TOLD_AGAIN_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +56,9 @@ class Stopped(Exception):
 
 
 async def given_up(task: asyncio.Future[Any]) -> None:
-    """End a task that is not needed any more, whatever it comes to.
-
-    Told again until it hears: ``wait_for`` of Python 3.11, which redis-py sends by, loses a cancel
-    that comes just as its work ends; the task would then wait for Redis as if nobody had asked.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait((task,), timeout=_TOLD_AGAIN_S)
+    """End a task that is not needed any more, whatever it comes to."""
+    task.cancel()
+    await asyncio.wait((task,))
     if not task.cancelled():
         task.exception()  # seen, or asyncio logs it
 

@@ -337,3 +337,23 @@ async def test_a_scan_in_steps_finds_what_is_there_all_the_while(store: BlockLis
     assert steps > 2
     assert {key: found.get(key) for key in entries} == entries
     assert await store.scan(P + 1, 0, about=100) == (0, [])
+
+
+async def test_a_cancel_that_comes_as_a_command_is_sent_is_heard(servers: None) -> None:
+    client = RedisClient(Settings().redis_url, timeout_s=5)
+    try:
+        await client.redis.ping()
+        (connection,) = client.redis.connection_pool._available_connections
+        send = connection._send_packed_command
+
+        async def told_meanwhile(command: object) -> None:
+            await send(command)
+            asyncio.get_running_loop().call_soon(task.cancel)
+
+        connection._send_packed_command = told_meanwhile
+        task = asyncio.ensure_future(client.redis.ping())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await client.redis.ping()
+    finally:
+        await client.close()

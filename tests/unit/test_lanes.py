@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -30,20 +29,6 @@ async def test_a_member_that_leaves_starts_no_lane_though_a_rebalance_ends_meanw
     listener.closed = True
     await listener.on_partitions_assigned([TopicPartition("t", 0)])
     assert lanes.states() == []
-
-
-@pytest.mark.parametrize("lost", [0, 1, 3])
-async def test_what_loses_a_cancel_is_told_again(lost: int) -> None:
-    async def waits_for_ever() -> None:
-        for _ in range(lost):
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.Event().wait()
-        await asyncio.Event().wait()
-
-    task = asyncio.ensure_future(waits_for_ever())
-    await asyncio.sleep(0)
-    await given_up(task)
-    assert task.cancelled()
 
 
 async def test_what_fails_while_it_is_given_up_fails_nobody() -> None:

@@ -56,7 +56,8 @@ logger = logging.getLogger(__name__)
 
 _WATCH_S = 5.0
 _COUNTS_S = 2.0
-_FAUST_STOP_S = 5.0
+_FAUST_STOP_S = 5.0  # Faust's own clients, once no lane runs
+_STOP_S = 45.0  # all of it; orchestrators kill after 60
 
 
 class Runtime:
@@ -354,10 +355,11 @@ class OptOutApp(faust.App):  # type: ignore[misc]
 
     async def on_stop(self) -> None:
         """Stop the lanes first: Faust's own clients wait without limit where no broker answers."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(_STOP_S, os._exit, 1)  # whatever still holds it up
         if self._hosted:
             await self._hosted.stop()
-        code = 1 if self.crashed else 0
-        asyncio.get_running_loop().call_later(_FAUST_STOP_S, os._exit, code)
+        loop.call_later(_FAUST_STOP_S, os._exit, 1 if self.crashed else 0)
         await super().on_stop()
 
 

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
 from processor.core.blocks import Block
-from processor.http import block_views
+from processor.http.answers.blocks import BadRow, Imported
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import refuse_partial
@@ -67,10 +67,9 @@ def _line(key: str, block: Block, kind: str) -> bytes:
 @router.post(
     IMPORT,
     status_code=202,
-    response_model=block_views.Imported,
     openapi_extra={"requestBody": {"content": _BODIES}},
 )
-async def import_(request: Request, backend: BackendIs, caller: CallerIs) -> dict[str, Any]:
+async def import_(request: Request, backend: BackendIs, caller: CallerIs) -> Imported:
     """Block (or unblock, by a field `blocked`) every row of a CSV or JSON lines body.
 
     It is read line by line, up to OPTOUT_API_IMPORT_MAX_BYTES. Good rows are stored as commands as
@@ -112,7 +111,7 @@ class _Import:
             "reason": f"imported by {caller.actor}",
         }
         self.good = self.bad = 0
-        self.errors: list[dict[str, Any]] = []
+        self.errors: list[BadRow] = []
 
     async def take(self, rows: Iterable[tuple[int, Any]]) -> None:
         """Store the good ones of some rows, and wait until they are."""

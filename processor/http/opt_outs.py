@@ -6,18 +6,38 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from processor.core.messages import InboundMessage
-from processor.core.policy import RESERVED
+from processor.core.messages import InboundMessage, OptOutType
+from processor.core.policy import RESERVED, STANDARD, KeywordSet
 from processor.errors import ConfigError
+from processor.http.answers.opt_outs import (
+    AllKeywords,
+    AllReplies,
+    Configuration,
+    Configurations,
+    DefaultSet,
+    Diff,
+    KeywordsAndReply,
+    KeywordSets,
+    KnownLanguages,
+    MessageTypes,
+    Place,
+    StarterPack,
+    Trial,
+    Trials,
+    Validated,
+    head_of,
+    trial_of,
+    whole_of,
+)
+from processor.http.answers.services import created_at
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import ApiError, not_found
-from processor.http.paging import PageIs, envelope, slice_of
-from processor.http.services import created_at, find
-from processor.http.views import time_v1
+from processor.http.paging import PageIs, meta_of, slice_of
+from processor.http.services import find
 from processor.keywords.load import language_of, languages, starter, tag_of
 from processor.wire import opt_outs
 from processor.wire.configuration import Edit, edit_of_service
@@ -44,6 +64,9 @@ _Sets = Annotated[
         examples=[{"STOP": {"keywords": ["baja"], "reply": "Listo. Responda ALTA para volver."}}],
     ),
 ]
+_Sid = Annotated[str, Path(description="OO and the digits of its service's sid.")]
+_Language = Annotated[str, Path(description="A tag or a name; `ALL`: none.", examples=["es"])]
+_MessageType = Annotated[str, Path(description="`ALL` or a country.", examples=["MX"])]
 _IfMatch = Annotated[
     str | None, Header(description="The version (ETag) it must still have; else 412.")
 ]
@@ -75,22 +98,22 @@ class Try(BaseModel):
 
 
 @router.get("/DefaultKeywordsMessages")
-async def defaults(caller: CallerIs) -> dict[str, Any]:
+async def defaults(caller: CallerIs) -> dict[OptOutType, DefaultSet]:
     """The keywords and messages that every configuration begins with."""
     return {
         kind: {
             "keywords": [
-                {"keyword": word.upper(), "reserved": word in RESERVED[kind]}  # type: ignore[index]
-                for word in one["keywords"]
+                {"keyword": word.upper(), "reserved": word in RESERVED[kind]}
+                for word in one.keywords
             ],
-            "message": one["reply"],
+            "message": one.reply,
         }
-        for kind, one in opt_outs.DEFAULTS.items()
+        for kind, one in STANDARD.items()
     }
 
 
 @router.get("/Configurations/Languages")
-async def known_languages(caller: CallerIs) -> dict[str, Any]:
+async def known_languages(caller: CallerIs) -> KnownLanguages:
     """The languages that keyword types may name."""
     return {
         "languages": [
@@ -107,13 +130,13 @@ async def known_languages(caller: CallerIs) -> dict[str, Any]:
 
 
 @router.get("/Configurations/MessageTypes")
-async def known_message_types(caller: CallerIs) -> dict[str, Any]:
+async def known_message_types(caller: CallerIs) -> MessageTypes:
     """Where keywords may hold: everywhere, or in a country."""
     return {"message_types": [EVERYWHERE, *sorted(COUNTRIES)]}
 
 
 @router.get("/StarterPacks/{language}")
-async def starter_pack(request: Request, caller: CallerIs, language: str) -> dict[str, Any]:
+async def starter_pack(request: Request, caller: CallerIs, language: _Language) -> StarterPack:
     """Keyword sets to begin a language with, for a speaker of it to review."""
     tag = tag_of(language)
     if tag is None:
@@ -133,18 +156,21 @@ async def starter_pack(request: Request, caller: CallerIs, language: str) -> dic
 @router.get("")
 async def list_(
     request: Request, backend: BackendIs, caller: CallerIs, page: PageIs
-) -> dict[str, Any]:
+) -> Configurations:
     """List the configurations, the newest first."""
     stored = backend.configuration.services.of_account(caller.account)
     heads = sorted((one.head for one in stored), key=lambda one: (created_at(one), one.sid))
     found = slice_of(heads[::-1], page, lambda service: service.sid)
-    return envelope(request, page, "opt_outs", found, _head)
+    return {
+        "meta": meta_of(request, page, "opt_outs", found),
+        "opt_outs": [head_of(service) for service in found.items],
+    }
 
 
 @router.get("/{sid}")
 async def fetch(
-    request: Request, response: Response, backend: BackendIs, caller: CallerIs, sid: str
-) -> dict[str, Any]:
+    request: Request, response: Response, backend: BackendIs, caller: CallerIs, sid: _Sid
+) -> Configuration:
     """Read a configuration whole: its draft, and what is in force."""
     return _whole(response, _stored(request, backend, caller, sid))
 
@@ -155,10 +181,10 @@ async def replace(
     response: Response,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
+    sid: _Sid,
     document: _Document,
     if_match: _IfMatch = None,
-) -> dict[str, Any]:
+) -> Configuration:
     """Replace the draft; where Advanced Opt-Out is enabled, it is in force at once."""
     at = _At(request, backend, caller, sid, if_match)
     return _whole(response, await at.save(lambda service: document))
@@ -166,8 +192,8 @@ async def replace(
 
 @router.post("/{sid}/Validate")
 async def validate(
-    request: Request, backend: BackendIs, caller: CallerIs, sid: str, document: _Document
-) -> dict[str, Any]:
+    request: Request, backend: BackendIs, caller: CallerIs, sid: _Sid, document: _Document
+) -> Validated:
     """Say what is wrong with a draft (errors, which refuse it) and what to look at (warnings)."""
     service = _stored(request, backend, caller, sid)
     try:
@@ -179,8 +205,8 @@ async def validate(
 
 @router.get("/{sid}/Diff")
 async def diff(
-    request: Request, response: Response, backend: BackendIs, caller: CallerIs, sid: str
-) -> dict[str, Any]:
+    request: Request, response: Response, backend: BackendIs, caller: CallerIs, sid: _Sid
+) -> Diff:
     """How the draft differs from what is in force, or from default handling."""
     service = _stored(request, backend, caller, sid)
     response.headers["ETag"] = _etag(service)
@@ -193,9 +219,9 @@ async def enable(
     response: Response,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
+    sid: _Sid,
     if_match: _IfMatch = None,
-) -> dict[str, Any]:
+) -> Configuration:
     """Put the draft in force; only an operator can undo it."""
 
     def change(service: MessagingService) -> MessagingService:
@@ -211,9 +237,9 @@ async def disable(
     response: Response,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
+    sid: _Sid,
     if_match: _IfMatch = None,
-) -> dict[str, Any]:
+) -> Configuration:
     """Back to default handling; the operator's alone."""
     if not caller.operator:
         raise ApiError(403, 20403, "Only an operator may disable Advanced Opt-Out")
@@ -227,8 +253,8 @@ async def disable(
 
 @router.post("/{sid}/Try")
 async def try_(
-    request: Request, backend: BackendIs, caller: CallerIs, sid: str, given: Try
-) -> dict[str, Any]:
+    request: Request, backend: BackendIs, caller: CallerIs, sid: _Sid, given: Try
+) -> Trials:
     """What would become of a message under the draft and under what is in force, and why."""
     service = _stored(request, backend, caller, sid)
     senders = [one.address for one in service.senders]
@@ -244,12 +270,13 @@ async def try_(
         received_at_ms=0,
     )
     scope = backend.settings.block_scope
-    return {
-        name: opt_outs.try_out(
-            service, message, blocked=given.blocked, draft=draft, scope=scope
-        )._asdict()
-        for name, draft in (("draft", True), ("active", False))
-    }
+
+    def tried(*, draft: bool) -> Trial:
+        return trial_of(
+            opt_outs.try_out(service, message, blocked=given.blocked, draft=draft, scope=scope)
+        )
+
+    return {"draft": tried(draft=True), "active": tried(draft=False)}
 
 
 # Layers and pairs
@@ -261,9 +288,9 @@ async def keywords(
     response: Response,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
+    sid: _Sid,
     message_type: Annotated[str | None, Query(description="Only of this one.")] = None,
-) -> dict[str, Any]:
+) -> AllKeywords:
     """The keywords of the draft by keyword type and message type."""
     pairs = _pairs(response, _stored(request, backend, caller, sid), message_type)
     return {"config": [{**pair, "keywords": list(one.keywords)} for pair, one in pairs]}
@@ -275,9 +302,9 @@ async def messages(
     response: Response,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
+    sid: _Sid,
     message_type: Annotated[str | None, Query(description="Only of this one.")] = None,
-) -> dict[str, Any]:
+) -> AllReplies:
     """The messages (replies) of the draft by keyword type and message type."""
     pairs = _pairs(response, _stored(request, backend, caller, sid), message_type)
     return {"config": [{**pair, "message": one.reply} for pair, one in pairs]}
@@ -285,8 +312,8 @@ async def messages(
 
 @router.get("/{sid}/MessageTypes")
 async def message_types(
-    request: Request, response: Response, backend: BackendIs, caller: CallerIs, sid: str
-) -> dict[str, Any]:
+    request: Request, response: Response, backend: BackendIs, caller: CallerIs, sid: _Sid
+) -> MessageTypes:
     """Where the draft has keyword sets: everywhere, and the countries it overrides."""
     service = _stored(request, backend, caller, sid)
     response.headers["ETag"] = _etag(service)
@@ -299,10 +326,10 @@ async def read_layer(
     response: Response,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
-    message_type: str,
-    language: str,
-) -> dict[str, Any]:
+    sid: _Sid,
+    message_type: _MessageType,
+    language: _Language,
+) -> KeywordSets:
     """Read a layer: `ALL` and `ALL` is the standard one, `ALL` and `es`, `MX` and `es`."""
     service = _stored(request, backend, caller, sid)
     response.headers["ETag"] = _etag(service)
@@ -315,12 +342,12 @@ async def replace_layer(
     response: Response,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
-    message_type: str,
-    language: str,
+    sid: _Sid,
+    message_type: _MessageType,
+    language: _Language,
     sets: _Sets,
     if_match: _IfMatch = None,
-) -> dict[str, Any]:
+) -> KeywordSets:
     """Replace a layer of the draft."""
     layer = layer_of(language, message_type)
     at = _At(request, backend, caller, sid, if_match)
@@ -334,9 +361,9 @@ async def delete_layer(
     request: Request,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
-    message_type: str,
-    language: str,
+    sid: _Sid,
+    message_type: _MessageType,
+    language: _Language,
     if_match: _IfMatch = None,
 ) -> Response:
     """Take a language out of the draft; of the standard layer, what was changed of it."""
@@ -355,8 +382,8 @@ async def delete_country(
     request: Request,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
-    message_type: str,
+    sid: _Sid,
+    message_type: _MessageType,
     if_match: _IfMatch = None,
 ) -> Response:
     """Take a country's override out of the draft."""
@@ -376,12 +403,12 @@ async def replace_pair(
     response: Response,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
-    message_type: str,
-    keyword_type: str,
+    sid: _Sid,
+    message_type: _MessageType,
+    keyword_type: Annotated[str, Path(examples=["STOP.SPANISH"], description="Type, language.")],
     pair: Pair,
     if_match: _IfMatch = None,
-) -> dict[str, Any]:
+) -> KeywordsAndReply:
     """Write the keywords or the message of one keyword type, such as `STOP.SPANISH`."""
     kind, language = opt_outs.keyword_type_of(keyword_type)
     layer = layer_of(language, message_type)
@@ -395,8 +422,12 @@ async def replace_pair(
     after = await _At(request, backend, caller, sid, if_match).save(changed)
     response.headers["ETag"] = _etag(after)
     one = (opt_outs.sets_at(after.opt_out, layer) or {})[kind]
-    named = {"keyword_type": f"{kind}.{layer.language_name}", "message_type": message_type}
-    return {**named, "keywords": one["keywords"], "message": one["reply"]}
+    return {
+        "keyword_type": f"{kind}.{layer.language_name}",
+        "message_type": message_type,
+        "keywords": one["keywords"],
+        "message": one["reply"],
+    }
 
 
 class _At:
@@ -440,14 +471,16 @@ def _stored(request: Request, backend: Backend, caller: Caller, sid: str) -> Mes
     return find(request, backend, caller, f"MG{sid[2:]}").whole()
 
 
-def _sets_at(request: Request, service: MessagingService, layer: Layer) -> dict[str, Any]:
+def _sets_at(request: Request, service: MessagingService, layer: Layer) -> KeywordSets:
     sets = opt_outs.sets_at(service.opt_out, layer)
     if sets is None:
         raise not_found(request)
     return sets
 
 
-def _pairs(response: Response, service: MessagingService, message_type: str | None) -> list[Any]:
+def _pairs(
+    response: Response, service: MessagingService, message_type: str | None
+) -> list[tuple[Place, KeywordSet]]:
     response.headers["ETag"] = _etag(service)
     return [
         (
@@ -474,23 +507,6 @@ def _fits(if_match: str | None, service: MessagingService) -> bool:
     return _etag(service) in (tag.strip() for tag in if_match.split(","))
 
 
-def _head(service: MessagingService) -> dict[str, Any]:
-    return {
-        "opt_out_sid": f"OO{service.sid[2:]}",
-        "account_sid": service.account_sid,
-        "service_sid": service.sid,
-        "friendly_name": service.friendly_name,
-        "date_created": time_v1(created_at(service)),
-        "date_updated": time_v1(service.updated_at),
-        "version": service.version,
-    }
-
-
-def _whole(response: Response, service: MessagingService) -> dict[str, Any]:
+def _whole(response: Response, service: MessagingService) -> Configuration:
     response.headers["ETag"] = _etag(service)
-    return {
-        **_head(service),
-        "enabled": service.active is not None,
-        "draft": service.opt_out.model_dump(mode="json"),
-        "active": service.active.model_dump(mode="json") if service.active else None,
-    }
+    return whole_of(service)

@@ -110,7 +110,8 @@ class Credentials:
 
 
 _basic = HTTPBasic(
-    auto_error=False, description="Account sid and token, or API key sid and secret."
+    auto_error=False,
+    description="Account sid and token, API key sid and secret, or `operator` and their token.",
 )
 
 

@@ -30,14 +30,28 @@ IMPORT = "/v1/OptOuts/Import"
 _TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _SLICE = 200  # rows at a time: others wait some ms for them
 _MOST_NAMED = 1_000  # bad rows; the others are counted
-_BODIES = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _TYPES.values()}
+_AS_TEXT: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in _TYPES.values()}
+_EXAMPLES = {
+    "csv": "recipient,scope,sender\r\n+15551234567,sender,+15005550006\r\n",
+    "jsonl": '{"recipient": "+15551234567", "blocked": false}\n',
+}
+_BODIES = {
+    _TYPES[kind]: {**_AS_TEXT[_TYPES[kind]], "example": one} for kind, one in _EXAMPLES.items()
+}
 
 
-@router.get("/v1/OptOuts/Export", response_class=StreamingResponse)
+@router.get(
+    "/v1/OptOuts/Export",
+    response_class=StreamingResponse,
+    responses={200: {"content": _AS_TEXT, "description": "The file, as it is read."}},
+)
 async def export(
     backend: BackendIs,
     caller: CallerIs,
-    kind: Annotated[Literal["csv", "jsonl"], Query(alias="Format")] = "jsonl",
+    kind: Annotated[
+        Literal["csv", "jsonl"],
+        Query(alias="Format", description="Comma-separated, or JSON lines."),
+    ] = "jsonl",
 ) -> StreamingResponse:
     """Every block of the account, as Import takes it."""
     for partition in range(backend.settings.partitions):
@@ -67,7 +81,7 @@ def _line(key: str, block: Block, kind: str) -> bytes:
 @router.post(
     IMPORT,
     status_code=202,
-    openapi_extra={"requestBody": {"content": _BODIES}},
+    openapi_extra={"requestBody": {"content": _BODIES, "required": True}},
 )
 async def import_(request: Request, backend: BackendIs, caller: CallerIs) -> Imported:
     """Block (or unblock, by a field `blocked`) every row of a CSV or JSON lines body.

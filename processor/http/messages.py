@@ -152,7 +152,7 @@ async def fetch(request: Request, backend: BackendIs, account_sid: AccountIs, si
     return message_of(await _find(request, backend, account_sid, sid))
 
 
-@router.post(_MESSAGES + "/{sid}.json", openapi_extra=documented(MessageUpdate))
+@router.post(_MESSAGES + "/{sid}.json", openapi_extra=documented(MessageUpdate, change=True))
 async def update(
     request: Request,
     backend: BackendIs,

@@ -116,7 +116,7 @@ async def fetch(
     return phone_number_of(_find(request, backend, account_sid, sid, *_PHONE))
 
 
-@router.post(_NUMBERS + "/{sid}.json", openapi_extra=documented(NumberUpdate))
+@router.post(_NUMBERS + "/{sid}.json", openapi_extra=documented(NumberUpdate, change=True))
 async def update(
     request: Request,
     backend: BackendIs,
@@ -187,7 +187,7 @@ async def fetch_short_code(
     return short_code_of(_find(request, backend, account_sid, sid, SenderType.SHORT_CODE))
 
 
-@router.post(_SHORT_CODES + "/{sid}.json", openapi_extra=documented(NumberUpdate))
+@router.post(_SHORT_CODES + "/{sid}.json", openapi_extra=documented(NumberUpdate, change=True))
 async def update_short_code(
     request: Request,
     backend: BackendIs,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from processor.core.messages import InboundMessage, OptOutType
 from processor.core.policy import RESERVED, STANDARD, KeywordSet
 from processor.errors import ConfigError
+from processor.http.answers.documented import Documented
 from processor.http.answers.opt_outs import (
     AllKeywords,
     AllReplies,
@@ -46,12 +47,14 @@ from processor.wire.opt_outs import EVERYWHERE, Layer, layer_of
 from processor.wire.service_documents import disabled, enabled
 from schemas.common import Body as MessageBody
 from schemas.common import CountryCode, RecipientAddress, SenderAddress
-from schemas.messaging_service import MessagingService
+from schemas.messaging_service import KeywordSets as KeywordSetsDocument
+from schemas.messaging_service import MessagingService, OptOut
 
 router = APIRouter(prefix="/v3/OptOuts", tags=["opt-out configurations"])
 
 _Document = Annotated[
     dict[str, Any],
+    Documented(OptOut),
     Body(
         description="A configuration as `opt_out` of services.yaml.",
         examples=[{"standard": {"STOP": {"keywords": ["stop", "end"], "reply": "You are out."}}}],
@@ -59,6 +62,7 @@ _Document = Annotated[
 ]
 _Sets = Annotated[
     dict[str, Any],
+    Documented(KeywordSetsDocument),
     Body(
         description="Keyword sets by opt-out type.",
         examples=[{"STOP": {"keywords": ["baja"], "reply": "Listo. Responda ALTA para volver."}}],

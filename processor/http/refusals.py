@@ -44,6 +44,7 @@ def document_refusals(api: FastAPI) -> None:
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
+    operation["summary"] = operation["summary"].strip()  # of a name such as list_
     answers = operation["responses"]
     answers.pop("422", None)
     for status in _refusals(path, operation):

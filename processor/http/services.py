@@ -101,7 +101,7 @@ async def fetch(request: Request, backend: BackendIs, caller: CallerIs, sid: Ser
     return service_of(request, find(request, backend, caller, sid).head)
 
 
-@router.post("/v1/Services/{sid}", openapi_extra=documented(ServiceUpdate))
+@router.post("/v1/Services/{sid}", openapi_extra=documented(ServiceUpdate, change=True))
 async def update(
     request: Request,
     backend: BackendIs,

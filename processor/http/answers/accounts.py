@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from processor.http.answers.stored import StoredConfigurationChange
+from processor.http.answers.documented import StoredConfigurationChange
 from processor.http.views import time_2010
 from schemas.account import Account as StoredAccount
 

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from processor.core import gate
 from processor.core.blocks import Blocks
 from processor.core.messages import OutboundSend
-from processor.http.answers.stored import StoredBlockChange
+from processor.http.answers.documented import StoredBlockChange
 from processor.stores.whole_list import Found
 from processor.wire import blocks as wire_blocks
 from processor.wire.blocks import BlockLine

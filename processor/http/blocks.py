@@ -24,7 +24,6 @@ from processor.http.answers.blocks import (
     Checked,
     History,
     RecipientBlocks,
-    Verdict,
     blocks_on,
     verdict_of,
 )
@@ -75,11 +74,12 @@ async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     account = caller.account
     service_sid = given.service_sid or _holder_of(backend, account, given.sender)
     looked = await look(backend, [key_of(one) for one in given.recipients])
-    results: list[Verdict] = [
-        verdict_of(OutboundSend("", account, service_sid, given.sender, recipient), found)
-        for recipient, found in zip(given.recipients, looked, strict=True)
-    ]
-    checked: Checked = {"results": results}
+    checked: Checked = {
+        "results": [
+            verdict_of(OutboundSend("", account, service_sid, given.sender, recipient), found)
+            for recipient, found in zip(given.recipients, looked, strict=True)
+        ]
+    }
     # Written here, not checked again: it is asked before every send.
     return Response(orjson.dumps(checked), media_type="application/json")
 
@@ -208,24 +208,22 @@ async def history(
     return {"recipient": recipient, "changes": found}
 
 
-_CHANGE: dict[str, Any] = {
-    "responses": {
-        200: {"description": "It is in force."},
-        202: {
-            "description": "It is stored, and will be; no worker carried it out yet.",
-            "model": Changed,
-        },
+_CHANGE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "It is in force."},
+    202: {
+        "description": "It is stored, and will be; no worker carried it out yet.",
+        "model": Changed,
     },
 }
 
 
-@router.post("/Block", **_CHANGE)
+@router.post("/Block", responses=_CHANGE)
 async def block(response: Response, backend: BackendIs, caller: CallerIs, given: Change) -> Changed:
     """Put a recipient on the block list, and wait until every gate refuses it."""
     return await _change(response, backend, caller, given, blocked=True)
 
 
-@router.post("/Unblock", **_CHANGE)
+@router.post("/Unblock", responses=_CHANGE)
 async def unblock(
     response: Response, backend: BackendIs, caller: CallerIs, given: Change
 ) -> Changed:

@@ -20,6 +20,7 @@ _WHY = {
     "429": "Too many requests of this account (20429): after `Retry-After` again.",
     "503": "Kafka, Redis, or the block list cannot be trusted now (20503): not done, or unknown.",
 }
+_HEADERS = {"401": "WWW-Authenticate", "412": "ETag", "429": "Retry-After", "503": "Retry-After"}
 
 
 def document_refusals(api: FastAPI) -> None:
@@ -48,10 +49,15 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     answers = operation["responses"]
     answers.pop("422", None)
     for status in _refusals(path, operation):
-        answers.setdefault(status, {"description": _WHY[status]})
+        answers.setdefault(status, {"description": _WHY[status], **_headers(status)})
     for status, answer in answers.items():
         if status >= "400":
             answer.setdefault("content", _ERROR)
+
+
+def _headers(status: str) -> dict[str, Any]:
+    said = _HEADERS.get(status)
+    return {"headers": {said: {"schema": {"type": "string"}}}} if said else {}
 
 
 def _refusals(path: str, operation: dict[str, Any]) -> list[str]:

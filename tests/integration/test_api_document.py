@@ -18,6 +18,7 @@ from tests.builders import ACCOUNT, LONG_CODE, OTHER_RECIPIENT, RECIPIENT, SHORT
 BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
 CSV = {"Content-Type": "text/csv"}
 JSON = "application/json"
+HEADERS = {"etag", "retry-after", "www-authenticate"}
 
 Hold = Callable[..., Awaitable[Any]]
 """Asks, and holds the answer against the document: its status, a method, a path, what is given."""
@@ -54,7 +55,9 @@ async def ask(api: Api, method: str, path: str, **given: Any) -> tuple[int, Any]
     answer = await api.ask(method, path, **given)
     answers = OPERATIONS[operation_of(method, path)]["responses"]
     assert str(answer.status_code) in answers, (method, path, answer.status_code)
-    schema = answers[str(answer.status_code)]["content"][JSON]["schema"]
+    said = answers[str(answer.status_code)]
+    schema = said["content"][JSON]["schema"]
+    assert HEADERS & answer.headers.keys() <= {one.lower() for one in said.get("headers", {})}
     body = answer.json()
     jsonschema.validate(body, {**strict(schema), "components": COMPONENTS})
     if answer.status_code >= 400:

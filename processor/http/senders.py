@@ -24,19 +24,19 @@ from processor.http.answers.senders import (
 )
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
-from processor.http.errors import ApiError, conflict, not_found, wrong_parameter
+from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import Form, documented, form_of
 from processor.http.numbers import a_number
 from processor.http.owned import in_pool, numbers_of
 from processor.http.paging import Meta, PageIs, meta_of, slice_of
-from processor.http.services import ServiceSid, changed, find
+from processor.http.pool import with_sender, without_sender
+from processor.http.services import ServiceSid, find
 from processor.wire.configuration import Edit, edit_of_service
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number
 
 router = APIRouter(tags=["messaging.v1 senders"])
 
-MAX_POOL = 400
 _One = TypeVar("_One")
 _Many = TypeVar("_Many")
 _Sid = Annotated[str, Path(description="The sender's.")]
@@ -228,34 +228,6 @@ def _to_add(
     if number is None or number.type not in kind.types:
         raise wrong_parameter(f"{kind.parameter} is not a sender of this account", 21421)
     return number
-
-
-def with_sender(
-    backend: Backend, service: MessagingService, sender: PoolSender
-) -> MessagingService:
-    """The service with one more sender in its pool.
-
-    Raises:
-        ApiError: where it is in a pool already, another account's, or one too many.
-    """
-    recorded = backend.configuration.numbers.at(sender.address)
-    if recorded and recorded.account_sid != service.account_sid:
-        raise wrong_parameter("The number is not available: it is recorded already", 21422)
-    holder = backend.configuration.services.holder_of(service.account_sid, sender.address)
-    if holder and holder.head.sid == service.sid:
-        raise conflict(21710, "Phone Number or Short Code is already in the Messaging Service.")
-    if holder:
-        raise conflict(
-            21712, "Phone Number or Short Code is associated with another Messaging Service."
-        )
-    if len(service.senders) >= MAX_POOL:
-        raise ApiError(412, 21714, f"The Messaging Service has {MAX_POOL} senders, the most")
-    return changed(service, senders=[*service.senders, sender])
-
-
-def without_sender(service: MessagingService, address: str) -> MessagingService:
-    """The service with one sender less in its pool."""
-    return changed(service, senders=[one for one in service.senders if one.address != address])
 
 
 def _in(backend: Backend, service: MessagingService, kind: Kind[Any, Any]) -> dict[str, Number]:

@@ -252,6 +252,17 @@ def test_every_answer_and_every_parameter_is_described(operation: tuple[str, str
     assert OPERATIONS[operation]["description"]
 
 
+def test_a_form_says_what_must_be_given_and_a_change_has_no_defaults() -> None:
+    create, change = (
+        OPERATIONS["POST", path]["requestBody"] for path in ("/v1/Services", "/v1/Services/{sid}")
+    )
+    ((made,), (changed,)) = (body["content"].values() for body in (create, change))
+    assert (create["required"], made["schema"]["required"]) == (True, ["FriendlyName"])
+    assert made["schema"]["properties"]["InboundMethod"]["default"] == "POST"
+    assert not change["required"]
+    assert not [one for one in changed["schema"]["properties"].values() if "default" in one]
+
+
 @pytest.mark.parametrize("path", [path for path in DOCUMENT["paths"] if path.startswith("/v")])
 def test_every_call_says_that_it_wants_credentials_and_may_be_refused(path: str) -> None:
     for operation in DOCUMENT["paths"][path].values():

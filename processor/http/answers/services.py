@@ -57,9 +57,7 @@ class Service(TypedDict):
     synchronous_validation: bool
     validity_period: int
     usecase: str
-    use_inbound_webhook_on_number: Annotated[
-        bool, Field(description="True: the number's address is asked, not the service's.")
-    ]
+    use_inbound_webhook_on_number: bool
     us_app_to_person_registered: bool
     links: ServiceLinks
     url: str

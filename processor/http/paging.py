@@ -88,6 +88,10 @@ def neighbours(
     )
 
 
+Nothing = Annotated[list[Any], Field(max_length=0, description="Empty: there is none here.")]
+"""The items of a list that has none."""
+
+
 class Meta(TypedDict):
     """Where a page stands in its list."""
 

@@ -7,8 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from processor.http.answers.services import Nothing
-from processor.http.paging import Uris
+from processor.http.paging import Nothing, Uris
 from processor.http.views import time_2010, time_of
 from processor.stores.messages import StoredMessage
 

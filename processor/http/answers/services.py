@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Request
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from processor.http.links import url_of
-from processor.http.paging import Meta
+from processor.http.paging import Meta, Nothing
 from processor.http.views import time_v1
 from schemas.common import HttpMethod
 from schemas.messaging_service import MessagingService
-
-Nothing = Annotated[list[Any], Field(max_length=0, description="Empty: there is none here.")]
 
 
 class ServiceLinks(TypedDict):

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from processor.config import Settings
 from processor.core.partitions import partition_of, partitions_of
 from processor.errors import BrokerUnavailable
+from processor.kafka.failures import TRANSACTION_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Writer:
         try:
             for fate in [await self.send(record) for record in records]:
                 await fate
-        except KafkaError as error:
+        except TRANSACTION_ERRORS as error:
             raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
 
 

@@ -25,6 +25,7 @@ from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.client import reader
 from processor.kafka.compacted import CompactedTopic
+from processor.kafka.failures import TRANSACTION_ERRORS
 from processor.kafka.numbers_topic import NumbersView
 from processor.kafka.services_topic import StoredServices
 from processor.wire.configuration import Edit, Kind, write_change
@@ -117,7 +118,7 @@ class Configuration:
                 except MessageSizeTooLargeError:
                     await self._let_go()
                     raise ConfigError(["the service is too large to be stored"]) from None
-                except (KafkaError, TimeoutError, AssertionError) as error:
+                except (*TRANSACTION_ERRORS, TimeoutError, AssertionError) as error:
                     failure = type(error).__name__  # fenced, most likely
                     await self._let_go()
                     await asyncio.sleep(random.uniform(0, _PAUSE_S))

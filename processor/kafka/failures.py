@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    IllegalOperation,
+    KafkaError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
 
+# A transaction that failed while it was written to answers what comes next with the second, which
+# is no KafkaError.
+TRANSACTION_ERRORS = (KafkaError, IllegalOperation)
 _REFUSALS = (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -23,3 +30,9 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, _REFUSALS):
         return f"Kafka refuses this user: {name}; deploy/acls.toml lists the rights of each role"
     return f"Kafka: {name}"
+
+
+def ended_by(producer: Any) -> BaseException | None:
+    """What a producer's transaction failed with; what is sent in it after that only follows."""
+    ended = producer._txn_manager._transaction_waiter
+    return ended.exception() if ended is not None and ended.done() else None

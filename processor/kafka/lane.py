@@ -20,7 +20,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
-from processor.kafka.failures import in_words
+from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, in_words
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
 from processor.metrics import LaneMetrics
 
@@ -99,12 +99,8 @@ class Output:
                 fate = await self._producer.send_batch(builder, topic, partition=self._partition)
                 fates.append(fate)
             await asyncio.gather(*fates)
-        except KafkaError:
-            # What failed the transaction is what it ended with; a batch may only have followed.
-            ended = self._producer._txn_manager._transaction_waiter
-            if ended.done():
-                ended.result()
-            raise
+        except TRANSACTION_ERRORS as error:
+            raise ended_by(self._producer) or error from None
 
 
 class Lane(PartitionLane[Stage]):

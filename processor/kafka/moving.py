@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
@@ -159,7 +159,7 @@ async def copy(
             await commit(merged.done(), ())
             told(sum(merged.done().values()) - sum(positions.values()))
             return copied
-    except (ProducerFenced, AssertionError) as error:
+    except (ProducerFenced, IllegalOperation, AssertionError) as error:
         raise Fenced(
             f"{part.transactional_id}: a worker of {source.topic_prefix} or another move took over"
         ) from error

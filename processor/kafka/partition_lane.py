@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, Fenced, RetryableError
 from processor.kafka.client import committed_of
-from processor.kafka.failures import in_words
+from processor.kafka.failures import TRANSACTION_ERRORS, in_words
 from processor.kafka.flood import Flood
 from processor.metrics import LaneMetrics
 
@@ -204,7 +204,7 @@ class PartitionLane(ABC, Generic[S]):
         except AssertionError as error:
             # aiokafka's producer after it was fenced: its state is final.
             raise Fenced("the producer was fenced before") from error
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (*TRANSACTION_ERRORS, OSError, TimeoutError) as error:
             raise BrokerUnavailable(in_words(error)) from error
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T:

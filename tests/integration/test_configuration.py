@@ -20,7 +20,7 @@ from processor.stores.redis_client import RedisClient
 from processor.wire.configuration import Edit, edit_of_service
 from schemas.messaging_service import MessagingService, PoolSender
 from tests.builders import ACCOUNT, LONG_CODE, NOW_MS, OTHER_ACCOUNT, RECIPIENT
-from tests.installation import Installation
+from tests.installation import Installation, until
 
 
 def a_service(sid: str, **changes: Any) -> MessagingService:
@@ -60,6 +60,29 @@ async def test_writers_that_take_turns_and_those_at_once_lose_nothing(settings: 
     assert [(one["version_before"], one["version_after"]) for one in changes[1:]] == [
         (version, version + 1) for version in range(1, 13)
     ]
+
+
+async def test_a_writer_that_is_fenced_in_the_middle_of_a_change_does_it_again(
+    settings: Settings,
+) -> None:
+    async with configuration(settings) as one, configuration(settings) as other:
+        await one.update(lambda: [edit_of_service(None, a_service("MGone"))], actor="test")
+        producer, sent = one._producer, one._producer.send
+
+        async def failed() -> bool:
+            return bool(producer._txn_manager.is_fatal_error())
+
+        async def fenced(*args: Any, **given: Any) -> Any:
+            await other.update(lambda: [edit_of_service(None, a_service("MGtwo"))], actor="test")
+            fate = await sent(*args, **given)
+            await until(failed, "word that another took over")
+            return fate
+
+        producer.send = fenced
+        await one.update(lambda: one_more_sender(one, "MGone", LONG_CODE), actor="test")
+        assert {service.head.sid for service in one.services.of_account(ACCOUNT)} == {
+            *("MGone", "MGtwo"),
+        }
 
 
 async def test_what_a_decision_refuses_changes_nothing_and_the_next_one_counts(

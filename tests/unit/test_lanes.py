@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import IllegalOperation, ProducerFenced
 
 from processor.config import Settings
-from processor.kafka.lane import Stage
+from processor.kafka.lane import Output, Stage
 from processor.kafka.lanes import Lanes, _Listener
 from processor.kafka.partition_lane import given_up
 from processor.metrics import LaneMetrics, Metrics
@@ -54,3 +57,21 @@ async def test_what_fails_while_it_is_given_up_fails_nobody() -> None:
     await asyncio.sleep(0)
     await given_up(task)
     assert isinstance(task.exception(), ValueError)
+
+
+async def test_what_failed_a_transaction_is_told_not_what_followed() -> None:
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ended.set_exception(ProducerFenced())
+
+    async def send_batch(*args: object, **given: object) -> None:
+        raise IllegalOperation("not in transaction")
+
+    producer = SimpleNamespace(
+        create_batch=Mock,
+        send_batch=send_batch,
+        _txn_manager=SimpleNamespace(_transaction_waiter=ended),
+    )
+    out = Output(producer, 0)
+    out.put("reply-sends", b"key", b"value")
+    with pytest.raises(ProducerFenced):
+        await out.send()

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 
+from processor.http.answers.accounts import Account, account_of
 from processor.http.auth import CallerIs
 from processor.http.backend import BackendIs
 from processor.http.errors import not_found
-from processor.http.views import time_2010
 
 router = APIRouter(tags=["2010-04-01 accounts"])
 
 PATH = "/2010-04-01/Accounts/{account_sid}"
 
 
-async def _account(request: Request, backend: BackendIs, caller: CallerIs, account_sid: str) -> str:
+async def _account(
+    request: Request,
+    backend: BackendIs,
+    caller: CallerIs,
+    account_sid: Annotated[str, Path(description="The account's, AC and 32 hexadecimal digits.")],
+) -> str:
     stored = backend.configuration
     known = stored.accounts.get(account_sid) or any(stored.services.of_account(account_sid))
     if not known or not caller.may_see(account_sid):
@@ -29,25 +34,9 @@ AccountIs = Annotated[str, Depends(_account)]
 
 
 @router.get(PATH + ".json")
-async def fetch(request: Request, backend: BackendIs, account_sid: AccountIs) -> dict[str, Any]:
+async def fetch(request: Request, backend: BackendIs, account_sid: AccountIs) -> Account:
     """Fetch an account; its token is not shown."""
     account = backend.configuration.accounts.get(account_sid)
     if account is None:
         raise not_found(request)
-    return {
-        "sid": account.sid,
-        "owner_account_sid": account.sid,
-        "friendly_name": account.friendly_name,
-        "status": account.status,
-        "type": "Full",
-        "auth_token": None,
-        "date_created": time_2010(account.created_at),
-        "date_updated": time_2010(account.updated_at),
-        "subresource_uris": {
-            "messages": f"{PATH}/Messages.json".format(account_sid=account_sid),
-            "incoming_phone_numbers": f"{PATH}/IncomingPhoneNumbers.json".format(
-                account_sid=account_sid
-            ),
-        },
-        "uri": f"{PATH}.json".format(account_sid=account_sid),
-    }
+    return account_of(account)

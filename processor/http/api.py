@@ -22,6 +22,8 @@ from processor.http import (
     messages,
     nothing,
     numbers,
+    opt_out_defaults,
+    opt_out_layers,
     opt_outs,
     senders,
     services,
@@ -46,7 +48,9 @@ _ROUTERS = (  # tried in this order: what is asked with every send first
     consents.router,
     block_files.router,
     changes.router,
+    opt_out_defaults.router,
     opt_outs.router,
+    opt_out_layers.router,
 )
 
 

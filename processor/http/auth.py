@@ -54,12 +54,12 @@ class Credentials:
 
     def __init__(self, settings: Settings, accounts: AccountsView) -> None:
         self._accounts = accounts
-        token = settings.operator_token
-        self._operator_token = token.get_secret_value().encode() if token else None
         self._limit = RateLimit(settings.api_rate)
         self._key = secrets.token_bytes(32)
         self._verified: dict[bytes, str] = {}  # of user and password, to the hash they fit
         self._nobodys = hash_secret(secrets.token_hex())
+        token = settings.operator_token
+        self._operators = hash_secret(token.get_secret_value()) if token else self._nobodys
         self._one_of = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
 
@@ -75,7 +75,9 @@ class Credentials:
             ApiError: 20003 for nobody we know; 20429 for too many requests.
         """
         if user == OPERATOR:
-            return self._operator(password, account)
+            if not await self._fits(user, password, self._operators):
+                raise unauthenticated()
+            return Caller(account, OPERATOR, operator=True)
         found = self._accounts.of_key(user) or self._accounts.get(user)
         hashed = self._nobodys
         if found:
@@ -87,12 +89,6 @@ class Credentials:
             raise ApiError(401, 20005, "Account not active")
         self._limit.take(found.sid)
         return Caller(found.sid, user)
-
-    def _operator(self, password: str, account: str | None) -> Caller:
-        token = self._operator_token
-        if token is None or not hmac.compare_digest(password.encode(), token):
-            raise unauthenticated()
-        return Caller(account, OPERATOR, operator=True)
 
     async def _fits(self, user: str, password: str, hashed: str) -> bool:
         known = hmac.digest(self._key, f"{user}\0{password}".encode(), "sha256")
@@ -114,7 +110,8 @@ class Credentials:
 
 
 _basic = HTTPBasic(
-    auto_error=False, description="Account sid and token, or API key sid and secret."
+    auto_error=False,
+    description="Account sid and token, API key sid and secret, or `operator` and their token.",
 )
 
 

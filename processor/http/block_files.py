@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
 from processor.core.blocks import Block
-from processor.http import block_views
+from processor.http.answers.blocks import BadRow, Imported
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import refuse_partial
@@ -30,14 +30,28 @@ IMPORT = "/v1/OptOuts/Import"
 _TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _SLICE = 200  # rows at a time: others wait some ms for them
 _MOST_NAMED = 1_000  # bad rows; the others are counted
-_BODIES = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _TYPES.values()}
+_AS_TEXT: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in _TYPES.values()}
+_EXAMPLES = {
+    "csv": "recipient,scope,sender\r\n+15551234567,sender,+15005550006\r\n",
+    "jsonl": '{"recipient": "+15551234567", "blocked": false}\n',
+}
+_BODIES = {
+    _TYPES[kind]: {**_AS_TEXT[_TYPES[kind]], "example": one} for kind, one in _EXAMPLES.items()
+}
 
 
-@router.get("/v1/OptOuts/Export", response_class=StreamingResponse)
+@router.get(
+    "/v1/OptOuts/Export",
+    response_class=StreamingResponse,
+    responses={200: {"content": _AS_TEXT, "description": "The file, as it is read."}},
+)
 async def export(
     backend: BackendIs,
     caller: CallerIs,
-    kind: Annotated[Literal["csv", "jsonl"], Query(alias="Format")] = "jsonl",
+    kind: Annotated[
+        Literal["csv", "jsonl"],
+        Query(alias="Format", description="Comma-separated, or JSON lines."),
+    ] = "jsonl",
 ) -> StreamingResponse:
     """Every block of the account, as Import takes it."""
     for partition in range(backend.settings.partitions):
@@ -67,10 +81,9 @@ def _line(key: str, block: Block, kind: str) -> bytes:
 @router.post(
     IMPORT,
     status_code=202,
-    response_model=block_views.Imported,
-    openapi_extra={"requestBody": {"content": _BODIES}},
+    openapi_extra={"requestBody": {"content": _BODIES, "required": True}},
 )
-async def import_(request: Request, backend: BackendIs, caller: CallerIs) -> dict[str, Any]:
+async def import_(request: Request, backend: BackendIs, caller: CallerIs) -> Imported:
     """Block (or unblock, by a field `blocked`) every row of a CSV or JSON lines body.
 
     It is read line by line, up to OPTOUT_API_IMPORT_MAX_BYTES. Good rows are stored as commands as
@@ -112,7 +125,7 @@ class _Import:
             "reason": f"imported by {caller.actor}",
         }
         self.good = self.bad = 0
-        self.errors: list[dict[str, Any]] = []
+        self.errors: list[BadRow] = []
 
     async def take(self, rows: Iterable[tuple[int, Any]]) -> None:
         """Store the good ones of some rows, and wait until they are."""

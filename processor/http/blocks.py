@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime, Field
 
 from processor.core import gate
-from processor.core.blocks import Block, Blocks
+from processor.core.blocks import Block
 from processor.core.events import change_id_of
 from processor.core.messages import (
     ChannelGroup,
@@ -18,7 +18,15 @@ from processor.core.messages import (
     channel_group_of,
 )
 from processor.errors import RetryableError
-from processor.http import block_views
+from processor.http.answers.blocks import (
+    BlocksPage,
+    Changed,
+    Checked,
+    History,
+    RecipientBlocks,
+    blocks_on,
+    verdict_of,
+)
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.changes import Limit, Since
@@ -35,8 +43,8 @@ from processor.http.recipients import (
     key_of,
     look,
 )
-from processor.stores.whole_list import Found
 from processor.wire import blocks as wire_blocks
+from processor.wire.blocks import BlockLine
 from processor.wire.json_values import to_ms
 from schemas.common import RecipientAddress, SenderAddress, Sid
 
@@ -60,18 +68,20 @@ class Check(Given):
     service_sid: Sid | None = None
 
 
-@router.post("/Check", response_model=block_views.Checked)
+@router.post("/Check", response_model=Checked)
 async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     """Whether sends would go out now, as the gate judges, for senders that do not use Kafka."""
     account = caller.account
     service_sid = given.service_sid or _holder_of(backend, account, given.sender)
     looked = await look(backend, [key_of(one) for one in given.recipients])
-    results = [
-        _verdict(OutboundSend("", account, service_sid, given.sender, recipient), found)
-        for recipient, found in zip(given.recipients, looked, strict=True)
-    ]
-    # Written here: it is asked before every send, and is what its model says.
-    return Response(orjson.dumps({"results": results}), media_type="application/json")
+    checked: Checked = {
+        "results": [
+            verdict_of(OutboundSend("", account, service_sid, given.sender, recipient), found)
+            for recipient, found in zip(given.recipients, looked, strict=True)
+        ]
+    }
+    # Written here, not checked again: it is asked before every send.
+    return Response(orjson.dumps(checked), media_type="application/json")
 
 
 def _holder_of(backend: Backend, account_sid: str, sender: str | None) -> str | None:
@@ -92,19 +102,7 @@ async def is_refused(backend: Backend, account_sid: str, sender: str, recipient:
     return isinstance(gate.judge(send, wire_blocks.unpack(found.value)), gate.Refused)
 
 
-def _verdict(send: OutboundSend, found: Found) -> dict[str, Any]:
-    verdict = gate.judge(send, wire_blocks.unpack(found.value))
-    refused = verdict.block if isinstance(verdict, gate.Refused) else None
-    return {
-        "recipient": send.recipient,
-        "allowed": refused is None,
-        "error_code": gate.ERROR_CODE if refused else None,
-        "block": wire_blocks.line_of(send.recipient, refused) if refused else None,
-        "mark": str(found.mark),
-    }
-
-
-@router.get("/Blocks", response_model=block_views.Page)
+@router.get("/Blocks")
 async def list_(
     request: Request,
     backend: BackendIs,
@@ -117,9 +115,18 @@ async def list_(
     channel_group: Annotated[ChannelGroup | None, Query(description="Only of these.")] = None,
     carrier: Annotated[bool | None, Query(description="Only the toll-free network's own.")] = None,
     cause: Annotated[Sid | None, Query(description="Only of this message or command.")] = None,
-    page_size: Annotated[int, Query(alias="PageSize", ge=1, le=MAX_PAGE)] = 50,
-    page_token: Annotated[str, Query(alias="PageToken", pattern=r"^\d{1,4}-\d{1,20}$")] = "0-0",
-) -> dict[str, Any]:
+    page_size: Annotated[
+        int, Query(alias="PageSize", ge=1, le=MAX_PAGE, description="About so many.")
+    ] = 50,
+    page_token: Annotated[
+        str,
+        Query(
+            alias="PageToken",
+            pattern=r"^\d{1,4}-\d{1,20}$",
+            description="As a page's link has it.",
+        ),
+    ] = "0-0",
+) -> BlocksPage:
     """List blocks, in no order; a page holds about so many, and perhaps one of the last again.
 
     What kind of cause a block has (a keyword, the API, a file) the recipient's history tells.
@@ -142,7 +149,7 @@ async def list_(
         )
 
     partition, cursor = map(int, page_token.split("-"))
-    found: list[dict[str, Any]] = []
+    found: list[BlockLine] = []
     for _ in range(_SCANS):
         if partition >= backend.settings.partitions or len(found) >= page_size:
             break
@@ -174,21 +181,21 @@ async def refuse_partial(backend: Backend, partition: int) -> None:
         raise cannot(["the block list is not whole; its owner rebuilds it"])
 
 
-@router.get("/Blocks/{recipient}", response_model=block_views.Recipient)
-async def get(backend: BackendIs, caller: CallerIs, recipient: _Recipient) -> dict[str, Any]:
+@router.get("/Blocks/{recipient}")
+async def get(backend: BackendIs, caller: CallerIs, recipient: _Recipient) -> RecipientBlocks:
     """Every block of the account on one recipient, of any scope."""
     (found,) = await look(backend, [key_of(recipient)])
-    return _of(caller.account, recipient, found)
+    return blocks_on(caller.account, recipient, found)
 
 
-@router.get("/Blocks/{recipient}/History", response_model=block_views.History)
+@router.get("/Blocks/{recipient}/History")
 async def history(
     backend: BackendIs,
     caller: CallerIs,
     recipient: _Recipient,
     limit: Limit = 100,
     since: Since = None,
-) -> dict[str, Any]:
+) -> History:
     """How the account's blocks on one recipient changed and why, the newest first."""
     found = await changes_of(
         backend,
@@ -201,51 +208,36 @@ async def history(
     return {"recipient": recipient, "changes": found}
 
 
-_CHANGE: dict[str, Any] = {
-    "response_model": block_views.Changed,
-    "response_model_exclude_unset": True,
-    "responses": {
-        200: {"description": "It is in force."},
-        202: {
-            "description": "It is stored, and will be; no worker carried it out yet.",
-            "model": block_views.Changed,
-        },
+_CHANGE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "It is in force."},
+    202: {
+        "description": "It is stored, and will be; no worker carried it out yet.",
+        "model": Changed,
     },
 }
 
 
-@router.post("/Block", **_CHANGE)
-async def block(
-    response: Response, backend: BackendIs, caller: CallerIs, given: Change
-) -> dict[str, Any]:
+@router.post("/Block", responses=_CHANGE)
+async def block(response: Response, backend: BackendIs, caller: CallerIs, given: Change) -> Changed:
     """Put a recipient on the block list, and wait until every gate refuses it."""
     return await _change(response, backend, caller, given, blocked=True)
 
 
-@router.post("/Unblock", **_CHANGE)
+@router.post("/Unblock", responses=_CHANGE)
 async def unblock(
     response: Response, backend: BackendIs, caller: CallerIs, given: Change
-) -> dict[str, Any]:
+) -> Changed:
     """Take a recipient off the block list; a toll-free network's own block only START lifts."""
     return await _change(response, backend, caller, given, blocked=False)
 
 
 async def _change(
     response: Response, backend: Backend, caller: Caller, given: Change, *, blocked: bool
-) -> dict[str, Any]:
+) -> Changed:
     command = command_of(backend, caller, given, blocked=blocked, source="api")
     found = await carry_out(backend, command)
-    response.status_code = 200 if found else 202
-    told = _of(command.account_sid, given.recipient, found) if found else {}
-    return {"command_id": command.command_id, "in_force": found is not None, **told}
-
-
-def _of(account_sid: str, recipient: str, found: Found) -> dict[str, Any]:
-    blocks: Blocks = wire_blocks.unpack(found.value)
-    mine = [one for one in blocks if one.account_sid == account_sid]
-    return {
-        "recipient": recipient,
-        "blocked": bool(mine),
-        "blocks": [wire_blocks.line_of(recipient, one) for one in mine],
-        "mark": str(found.mark),
-    }
+    if found is None:
+        response.status_code = 202
+        return {"command_id": command.command_id, "in_force": False}
+    now = blocks_on(command.account_sid, given.recipient, found)
+    return {"command_id": command.command_id, "in_force": True, **now}

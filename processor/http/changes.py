@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
+from processor.http.answers.accounts import ConfigurationChanges
 from processor.http.auth import CallerIs
 from processor.http.backend import BackendIs
 from processor.kafka.histories import newest
@@ -21,7 +22,7 @@ Since = Annotated[AwareDatetime | None, Query(description="From this time on, RF
 @router.get("/ConfigurationChanges")
 async def changes(
     backend: BackendIs, caller: CallerIs, limit: Limit = 100, since: Since = None
-) -> dict[str, Any]:
+) -> ConfigurationChanges:
     """The changes of the account's services, numbers and of itself, the newest first."""
     account = caller.account
     async with backend.few_readers:

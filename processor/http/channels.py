@@ -5,24 +5,25 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from processor.core.messages import SenderType, sender_type_of
+from processor.http.answers.senders import ChannelSender, ChannelSenders, channel_sender_of
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import OptionalUrl
-from processor.http.links import url_of
 from processor.http.numbers import a_number, given_up, record
 from processor.http.owned import numbers_of
-from processor.http.paging import PageIs, envelope, slice_of
+from processor.http.paging import PageIs, meta_of, slice_of
 from processor.wire.configuration import Edit, edit_of_number
 from schemas.common import HttpMethod, SenderAddress
 from schemas.number import Number
 
 router = APIRouter(tags=["messaging.v2 channel senders"])
 
+_Sid = Annotated[str, Path(description="XE and 32 hexadecimal digits.")]
 _CHANNELS = {SenderType.WHATSAPP: "whatsapp", SenderType.RCS: "rcs"}
 
 
@@ -72,12 +73,12 @@ class ChannelSenderCreate(ChannelSenderUpdate):
 @router.post("/v2/Channels/Senders", status_code=201)
 async def create(
     request: Request, backend: BackendIs, caller: CallerIs, given: ChannelSenderCreate
-) -> dict[str, Any]:
+) -> ChannelSender:
     """Record a channel sender, so that services can use it."""
     if sender_type_of(given.sender_id) not in _CHANNELS:
         raise wrong_parameter("sender_id: must begin with whatsapp: or rcs:")
     number = a_number(caller.account, given.sender_id, **given.given())
-    return _render(request, await record(backend, number, actor=caller.actor))
+    return channel_sender_of(request, await record(backend, number, actor=caller.actor))
 
 
 @router.get("/v2/Channels/Senders")
@@ -86,8 +87,10 @@ async def list_(
     backend: BackendIs,
     caller: CallerIs,
     page: PageIs,
-    channel: Annotated[str | None, Query(alias="Channel")] = None,
-) -> dict[str, Any]:
+    channel: Annotated[
+        str | None, Query(alias="Channel", description="Only of `whatsapp`, or of `rcs`.")
+    ] = None,
+) -> ChannelSenders:
     """List the channel senders, the newest first."""
     numbers = [
         number
@@ -96,13 +99,16 @@ async def list_(
     ]
     numbers.sort(key=lambda number: (number.created_at, number.sid), reverse=True)
     found = slice_of(numbers, page, lambda number: number.sid)
-    return envelope(request, page, "senders", found, lambda one: _render(request, one))
+    return {
+        "meta": meta_of(request, page, "senders", found),
+        "senders": [channel_sender_of(request, one) for one in found.items],
+    }
 
 
 @router.get("/v2/Channels/Senders/{sid}")
-async def fetch(request: Request, backend: BackendIs, caller: CallerIs, sid: str) -> dict[str, Any]:
+async def fetch(request: Request, backend: BackendIs, caller: CallerIs, sid: _Sid) -> ChannelSender:
     """Fetch a channel sender."""
-    return _render(request, _find(request, backend, caller, sid))
+    return channel_sender_of(request, _find(request, backend, caller, sid))
 
 
 @router.post("/v2/Channels/Senders/{sid}", status_code=202)
@@ -110,9 +116,9 @@ async def update(
     request: Request,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
+    sid: _Sid,
     given: ChannelSenderUpdate,
-) -> dict[str, Any]:
+) -> ChannelSender:
     """Change a channel sender."""
 
     def decide() -> list[Edit]:
@@ -121,11 +127,11 @@ async def update(
         return [edit_of_number(before, after)]
 
     await backend.configuration.update(decide, actor=caller.actor)
-    return _render(request, _find(request, backend, caller, sid))
+    return channel_sender_of(request, _find(request, backend, caller, sid))
 
 
 @router.delete("/v2/Channels/Senders/{sid}", status_code=204)
-async def delete(request: Request, backend: BackendIs, caller: CallerIs, sid: str) -> Response:
+async def delete(request: Request, backend: BackendIs, caller: CallerIs, sid: _Sid) -> Response:
     """Give a channel sender up; it leaves its service, too."""
 
     def decide() -> list[Edit]:
@@ -140,26 +146,3 @@ def _find(request: Request, backend: Backend, caller: Caller, sid: str) -> Numbe
     if number is None or SenderType(number.type) not in _CHANNELS:
         raise not_found(request)
     return number
-
-
-def _render(request: Request, number: Number) -> dict[str, Any]:
-    return {
-        "sid": number.sid,
-        "status": "ONLINE",
-        "sender_id": number.address,
-        "friendly_name": number.friendly_name,
-        "configuration": None,
-        "webhook": {
-            "callback_url": number.sms_url,
-            "callback_method": number.sms_method,
-            "fallback_url": number.sms_fallback_url,
-            "fallback_method": number.sms_fallback_method,
-            "status_callback_url": number.status_callback,
-            "status_callback_method": "POST",
-        },
-        "profile": None,
-        "properties": None,
-        "offline_reasons": None,
-        "compliance": None,
-        "url": url_of(request, f"/v2/Channels/Senders/{number.sid}"),
-    }

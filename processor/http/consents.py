@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from processor.core.blocks import Place
 from processor.core.messages import ChannelGroup, ConsentCommand, Scope
+from processor.http.answers.accounts import Bulk, BulkItem
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import wrong_parameter
@@ -66,7 +67,7 @@ async def consents(
     backend: BackendIs,
     caller: CallerIs,
     form: Annotated[Items, Depends(form_of(Items))],
-) -> dict[str, Any]:
+) -> Bulk:
     """Block who opted out, unblock who opted in; an opt-in overrides a STOP."""
     records: list[Outgoing] = []
 
@@ -83,9 +84,7 @@ async def consents(
 
 
 @router.post("/v1/Contacts/Bulk", status_code=201, openapi_extra=documented(Items))
-async def contacts(
-    caller: CallerIs, form: Annotated[Items, Depends(form_of(Items))]
-) -> dict[str, Any]:
+async def contacts(caller: CallerIs, form: Annotated[Items, Depends(form_of(Items))]) -> Bulk:
     """Take note of where contacts are: checked, and not kept, as nothing here depends on it."""
 
     def take(given: Any) -> _Problems:
@@ -101,7 +100,7 @@ def _few(items: Sequence[str]) -> Sequence[str]:
     return items
 
 
-def _answer(item: str, take: Callable[[Any], _Problems], error_code: int) -> dict[str, Any]:
+def _answer(item: str, take: Callable[[Any], _Problems], error_code: int) -> BulkItem:
     try:
         given = orjson.loads(item)
     except orjson.JSONDecodeError:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, NotRequired
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import Field
 from starlette.exceptions import HTTPException
+from typing_extensions import TypedDict
 
 from processor.errors import ConfigError, RetryableError
 
@@ -80,9 +82,26 @@ def too_many(after_s: int = 1) -> ApiError:
     return ApiError(429, 20429, "Too Many Requests", headers={"Retry-After": str(after_s)})
 
 
+class Problems(TypedDict):
+    """Everything that is wrong."""
+
+    problems: list[str]
+
+
+class Error(TypedDict):
+    """Why a request is refused, as Twilio writes it."""
+
+    code: Annotated[int, Field(description="Twilio's.", examples=[20404])]
+    message: str
+    more_info: str
+    status: Annotated[int, Field(description="Of HTTP.")]
+    detail: NotRequired[str]
+    details: NotRequired[Problems]
+
+
 def respond(error: ApiError) -> JSONResponse:
     """The answer that says so."""
-    body: dict[str, Any] = {
+    body: Error = {
         "code": error.code,
         "message": error.message,
         "more_info": f"{_MORE_INFO}{error.code}",

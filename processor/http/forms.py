@@ -60,10 +60,19 @@ def form_of(
     return read
 
 
-def documented(model: type[Form]) -> dict[str, Any]:
-    """What the OpenAPI page says of a route that reads a form: its ``openapi_extra``."""
+def documented(model: type[Form], *, change: bool = False) -> dict[str, Any]:
+    """What the OpenAPI page says of a route that reads a form: its ``openapi_extra``.
+
+    Args:
+        model: its fields.
+        change: what is not given stays; nothing has a default.
+    """
     schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
-    return {"requestBody": {"content": {_FORM: {"schema": schema}}}}
+    if change:
+        for field in schema["properties"].values():
+            field.pop("default", None)
+    body = {"content": {_FORM: {"schema": schema}}, "required": "required" in schema}
+    return {"requestBody": body}
 
 
 async def _parameters(request: Request) -> dict[str, list[str]]:

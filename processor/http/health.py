@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Response
+from typing_extensions import TypedDict
 
 from processor.http.backend import BackendIs
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/livez")
-async def livez(backend: BackendIs, response: Response) -> dict[str, Any]:
+class Alive(TypedDict):
+    """Whether the process will ever serve again."""
+
+    alive: bool
+
+
+class Ready(TypedDict):
+    """Whether requests can be served now, and why not."""
+
+    ready: bool
+    reasons: list[str]
+
+
+@router.get("/livez", responses={503: {"model": Alive, "description": "It never will again."}})
+async def livez(backend: BackendIs, response: Response) -> Alive:
     """The process is there; 503 where only another one would help."""
     ended = backend.ended()
     response.status_code = 503 if ended else 200
     return {"alive": not ended}
 
 
-@router.get("/readyz")
-async def readyz(backend: BackendIs, response: Response) -> dict[str, Any]:
+@router.get("/readyz", responses={503: {"model": Ready, "description": "Not now."}})
+async def readyz(backend: BackendIs, response: Response) -> Ready:
     """Requests can be served; 503 with the reasons where they cannot."""
     reasons = backend.unready()
     response.status_code = 503 if reasons else 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from processor.http.backend import BackendIs
@@ -49,7 +50,7 @@ class Measured:
             self._seconds.labels(method, route, f"{status // 100}xx").observe(seconds)
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(backend: BackendIs) -> Response:
     """What is counted and timed, for Prometheus."""
     return Response(backend.metrics.text(), media_type=CONTENT_TYPE)

@@ -7,22 +7,23 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
 
 from processor.core import gate
 from processor.core.messages import SenderType, bare_number, channel_group_of, sender_type_of
 from processor.core.segments import segments_of
 from processor.http.accounts import PATH, AccountIs
+from processor.http.answers.messages import Media, Message, Messages, message_of
 from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import is_refused
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import Form, OptionalUrl, documented, form_of
 from processor.http.owned import owns
-from processor.http.paging import PageIs, Slice, envelope_2010, neighbours
-from processor.http.views import time_2010
+from processor.http.paging import PageIs, Slice, neighbours, uris_of
+from processor.http.views import time_of
 from processor.kafka.client import Outgoing
 from processor.stores.messages import StoredMessage
 from processor.wire import outbound_messages
@@ -33,6 +34,7 @@ router = APIRouter(tags=["2010-04-01 messages"])
 
 MAX_BODY = 1_600
 _MESSAGES = PATH + "/Messages"
+_Sid = Annotated[str, Path(description="SM or MM and 32 hexadecimal digits.")]
 _SERVICE_SID = re.compile(r"MG[0-9a-fA-F]{32}")
 _CODES = {
     "To": 21211,
@@ -69,7 +71,7 @@ async def create(
     backend: BackendIs,
     account_sid: AccountIs,
     form: Annotated[MessageCreate, Depends(form_of(MessageCreate, codes=_CODES))],
-) -> dict[str, Any]:
+) -> Message:
     """Send a message; one to a recipient who opted out becomes ``failed`` with 21610 (R24).
 
     Without a service it is refused with 21610 at once, unless OPTOUT_API_REFUSE_BLOCKED is false.
@@ -104,7 +106,7 @@ async def create(
     except Exception:
         await backend.messages.remove(message)
         raise
-    return render(message)
+    return message_of(message)
 
 
 @router.get(_MESSAGES + ".json")
@@ -113,12 +115,17 @@ async def list_(
     backend: BackendIs,
     account_sid: AccountIs,
     page: PageIs,
-    to: Annotated[str | None, Query(alias="To")] = None,
-    sender: Annotated[str | None, Query(alias="From")] = None,
-    sent_on: Annotated[str | None, Query(alias="DateSent")] = None,
-    sent_before: Annotated[str | None, Query(alias="DateSent<")] = None,
-    sent_after: Annotated[str | None, Query(alias="DateSent>")] = None,
-) -> dict[str, Any]:
+    to: Annotated[str | None, Query(alias="To", description="Only to them.")] = None,
+    sender: Annotated[str | None, Query(alias="From", description="Only from there.")] = None,
+    sent_on: Annotated[
+        str | None,
+        Query(alias="DateSent", description="That day.", examples=["2026-11-02"]),
+    ] = None,
+    sent_before: Annotated[
+        str | None, Query(alias="DateSent<", description="Until then, inclusive.")
+    ] = None,
+    sent_after: Annotated[str | None, Query(alias="DateSent>", description="From then on.")] = None,
+) -> Messages:
     """List the messages that are still kept, the newest first."""
     found = await backend.messages.find(
         account_sid,
@@ -133,36 +140,37 @@ async def list_(
     slice_: Slice[StoredMessage] = neighbours(
         found.messages, lambda message: message.sid, more=found.more, less=found.less
     )
-    return envelope_2010(request, page, "messages", slice_, render)
+    return {
+        **uris_of(request, page, slice_),
+        "messages": [message_of(message) for message in slice_.items],
+    }
 
 
 @router.get(_MESSAGES + "/{sid}.json")
-async def fetch(
-    request: Request, backend: BackendIs, account_sid: AccountIs, sid: str
-) -> dict[str, Any]:
+async def fetch(request: Request, backend: BackendIs, account_sid: AccountIs, sid: _Sid) -> Message:
     """Fetch a message, with its status as it is now."""
-    return render(await _find(request, backend, account_sid, sid))
+    return message_of(await _find(request, backend, account_sid, sid))
 
 
-@router.post(_MESSAGES + "/{sid}.json", openapi_extra=documented(MessageUpdate))
+@router.post(_MESSAGES + "/{sid}.json", openapi_extra=documented(MessageUpdate, change=True))
 async def update(
     request: Request,
     backend: BackendIs,
     account_sid: AccountIs,
-    sid: str,
+    sid: _Sid,
     form: Annotated[MessageUpdate, Depends(form_of(MessageUpdate))],
-) -> dict[str, Any]:
+) -> Message:
     """Take a message's text away, by an empty ``Body``; nothing is scheduled, so none canceled."""
     message = await _find(request, backend, account_sid, sid)
     if form.status is not None or form.body != "":
         raise wrong_parameter("Only an empty Body is supported: messages are not scheduled here")
     await backend.messages.redact(message)
-    return render(await _find(request, backend, account_sid, sid))
+    return message_of(await _find(request, backend, account_sid, sid))
 
 
 @router.delete(_MESSAGES + "/{sid}.json", status_code=204)
 async def delete(
-    request: Request, backend: BackendIs, account_sid: AccountIs, sid: str
+    request: Request, backend: BackendIs, account_sid: AccountIs, sid: _Sid
 ) -> Response:
     """Forget a message; it is sent all the same."""
     await backend.messages.remove(await _find(request, backend, account_sid, sid))
@@ -171,11 +179,12 @@ async def delete(
 
 @router.get(_MESSAGES + "/{sid}/Media.json")
 async def media(
-    request: Request, backend: BackendIs, account_sid: AccountIs, sid: str, page: PageIs
-) -> dict[str, Any]:
+    request: Request, backend: BackendIs, account_sid: AccountIs, sid: _Sid, page: PageIs
+) -> Media:
     """List a message's media: none is kept here."""
     await _find(request, backend, account_sid, sid)
-    return envelope_2010(request, page, "media_list", Slice((), None, None), dict)
+    nothing: Slice[StoredMessage] = Slice((), None, None)
+    return {**uris_of(request, page, nothing), "media_list": []}
 
 
 def _sendable(backend: Backend, account_sid: str, form: MessageCreate) -> MessagingService | None:
@@ -262,7 +271,7 @@ def _sent(on: str | None, before: str | None, after: str | None) -> Callable[[St
     until, since = (_instant(given) if given else None for given in (before, after))
 
     def wanted(message: StoredMessage) -> bool:
-        at = _time(message.sent_at_ms or message.created_at_ms)
+        at = time_of(message.sent_at_ms or message.created_at_ms)
         return (
             (day is None or at.date() == day)
             and (until is None or at <= until)
@@ -278,34 +287,3 @@ def _instant(given: str) -> datetime:
     except ValueError:
         raise wrong_parameter("DateSent: must be a date such as 2026-11-02") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def _time(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
-
-
-def render(message: StoredMessage) -> dict[str, Any]:
-    """A message as Twilio writes it."""
-    uri = f"{_MESSAGES}/{message.sid}".format(account_sid=message.account_sid)
-    return {
-        "sid": message.sid,
-        "account_sid": message.account_sid,
-        "messaging_service_sid": message.service_sid,
-        "from": message.sender,
-        "to": message.to,
-        "body": message.body,
-        "status": message.status,
-        "direction": "outbound-api",
-        "num_segments": str(message.num_segments),
-        "num_media": str(message.num_media),
-        "error_code": message.error_code,
-        "error_message": message.error_message,
-        "price": None,
-        "price_unit": "USD",
-        "date_created": time_2010(_time(message.created_at_ms)),
-        "date_updated": time_2010(_time(message.updated_at_ms)),
-        "date_sent": time_2010(_time(message.sent_at_ms)) if message.sent_at_ms else None,
-        "api_version": "2010-04-01",
-        "subresource_uris": {"media": f"{uri}/Media.json"},
-        "uri": f"{uri}.json",
-    }

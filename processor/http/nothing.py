@@ -6,10 +6,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from processor.http.answers.services import Campaigns, DestinationAlphaSenders, Usecases
 from processor.http.auth import CallerIs
 from processor.http.backend import BackendIs
-from processor.http.paging import PageIs, Slice, envelope
-from processor.http.services import find
+from processor.http.paging import PageIs, Slice, meta_of
+from processor.http.services import ServiceSid, find
 
 router = APIRouter(tags=["messaging.v1 services"])
 
@@ -19,26 +20,27 @@ _EMPTY: Slice[Any] = Slice((), None, None)
 
 @router.get(_SERVICE + "/DestinationAlphaSenders")
 async def destination_alpha_senders(
-    request: Request, backend: BackendIs, caller: CallerIs, service_sid: str, page: PageIs
-) -> dict[str, Any]:
+    request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid, page: PageIs
+) -> DestinationAlphaSenders:
     """Alpha senders by destination country: there are none."""
     find(request, backend, caller, service_sid)
-    return envelope(request, page, "destination_alpha_senders", _EMPTY, dict)
+    meta = meta_of(request, page, "destination_alpha_senders", _EMPTY)
+    return {"meta": meta, "destination_alpha_senders": []}
 
 
 @router.get(_SERVICE + "/Compliance/Usa2p")
 async def us_app_to_person(
-    request: Request, backend: BackendIs, caller: CallerIs, service_sid: str, page: PageIs
-) -> dict[str, Any]:
+    request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid, page: PageIs
+) -> Campaigns:
     """Campaigns registered for US A2P 10DLC: there are none."""
     find(request, backend, caller, service_sid)
-    return envelope(request, page, "compliance", _EMPTY, dict)
+    return {"meta": meta_of(request, page, "compliance", _EMPTY), "compliance": []}
 
 
 @router.get(_SERVICE + "/Compliance/Usa2p/Usecases")
 async def us_app_to_person_usecases(
-    request: Request, backend: BackendIs, caller: CallerIs, service_sid: str
-) -> dict[str, Any]:
+    request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid
+) -> Usecases:
     """Use cases for such campaigns: there are none."""
     find(request, backend, caller, service_sid)
     return {"us_app_to_person_usecases": []}

@@ -5,19 +5,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field, StringConstraints
 
 from processor.core.messages import SenderType, sender_type_of
 from processor.http.accounts import PATH, AccountIs
+from processor.http.answers.numbers import (
+    IncomingPhoneNumber,
+    IncomingPhoneNumbers,
+    ShortCode,
+    ShortCodes,
+    phone_number_of,
+    short_code_of,
+)
 from processor.http.auth import CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import Form, OptionalUrl, documented, form_of
 from processor.http.owned import country_at, numbers_of, sid_of
-from processor.http.paging import PageIs, envelope_2010, slice_of
+from processor.http.paging import PageIs, slice_of, uris_of
 from processor.http.services import changed
-from processor.http.views import time_2010
 from processor.kafka.configuration import Configuration
 from processor.wire.configuration import Edit, edit_of_number, edit_of_service
 from schemas.common import HttpMethod
@@ -29,12 +36,10 @@ router = APIRouter(tags=["2010-04-01 numbers"])
 _NUMBERS = PATH + "/IncomingPhoneNumbers"
 _SHORT_CODES = PATH + "/SMS/ShortCodes"
 _PHONE = (SenderType.LONG_CODE, SenderType.TOLL_FREE)
-_NO_VOICE = (
-    *("address_sid", "bundle_sid", "identity_sid", "sms_application_sid", "trunk_sid"),
-    *("voice_application_sid", "voice_fallback_url", "voice_url", "emergency_address_sid"),
-)
 _CODES = {"PhoneNumber": 21421, "ShortCode": 21421, "StatusCallback": 21609}
 
+_Sid = Annotated[str, Path(description="PN or SC and 32 hexadecimal digits.")]
+_FriendlyName = Annotated[str | None, Query(alias="FriendlyName", description="All of it.")]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -74,10 +79,10 @@ async def create(
     caller: CallerIs,
     account_sid: AccountIs,
     form: Annotated[PhoneNumberCreate, Depends(form_of(PhoneNumberCreate, codes=_CODES))],
-) -> dict[str, Any]:
+) -> IncomingPhoneNumber:
     """Record a phone number, so that services can use it."""
     number = a_number(account_sid, form.address, **form.given())
-    return render(await record(backend, number, actor=caller.actor))
+    return phone_number_of(await record(backend, number, actor=caller.actor))
 
 
 @router.get(_NUMBERS + ".json")
@@ -86,10 +91,10 @@ async def list_(
     backend: BackendIs,
     account_sid: AccountIs,
     page: PageIs,
-    phone_number: Annotated[str, Query(alias="PhoneNumber")] = "",
-    friendly_name: Annotated[str | None, Query(alias="FriendlyName")] = None,
-) -> dict[str, Any]:
-    """List the phone numbers; ``PhoneNumber`` may be a part of one."""
+    phone_number: Annotated[str, Query(alias="PhoneNumber", description="Or a part of it.")] = "",
+    friendly_name: _FriendlyName = None,
+) -> IncomingPhoneNumbers:
+    """List the phone numbers."""
     part = phone_number.strip("*").replace(" ", "+")  # an unescaped + reads as a space
     numbers = [
         number
@@ -97,35 +102,38 @@ async def list_(
         if part in number.address and friendly_name in (None, number.friendly_name)
     ]
     found = slice_of(numbers, page, lambda number: number.sid)
-    return envelope_2010(request, page, "incoming_phone_numbers", found, render)
+    return {
+        **uris_of(request, page, found),
+        "incoming_phone_numbers": [phone_number_of(number) for number in found.items],
+    }
 
 
 @router.get(_NUMBERS + "/{sid}.json")
 async def fetch(
-    request: Request, backend: BackendIs, account_sid: AccountIs, sid: str
-) -> dict[str, Any]:
+    request: Request, backend: BackendIs, account_sid: AccountIs, sid: _Sid
+) -> IncomingPhoneNumber:
     """Fetch a phone number."""
-    return render(_find(request, backend, account_sid, sid, *_PHONE))
+    return phone_number_of(_find(request, backend, account_sid, sid, *_PHONE))
 
 
-@router.post(_NUMBERS + "/{sid}.json", openapi_extra=documented(NumberUpdate))
+@router.post(_NUMBERS + "/{sid}.json", openapi_extra=documented(NumberUpdate, change=True))
 async def update(
     request: Request,
     backend: BackendIs,
     caller: CallerIs,
     account_sid: AccountIs,
-    sid: str,
+    sid: _Sid,
     form: Annotated[NumberUpdate, Depends(form_of(NumberUpdate, codes=_CODES))],
-) -> dict[str, Any]:
+) -> IncomingPhoneNumber:
     """Change a phone number; what is not given stays."""
     change = _change(request, backend, account_sid, sid, form, *_PHONE)
     await backend.configuration.update(change, actor=caller.actor)
-    return render(_find(request, backend, account_sid, sid, *_PHONE))
+    return phone_number_of(_find(request, backend, account_sid, sid, *_PHONE))
 
 
 @router.delete(_NUMBERS + "/{sid}.json", status_code=204)
 async def delete(
-    request: Request, backend: BackendIs, caller: CallerIs, account_sid: AccountIs, sid: str
+    request: Request, backend: BackendIs, caller: CallerIs, account_sid: AccountIs, sid: _Sid
 ) -> Response:
     """Give a phone number up; it leaves its service, too."""
 
@@ -143,10 +151,10 @@ async def create_short_code(
     caller: CallerIs,
     account_sid: AccountIs,
     form: Annotated[ShortCodeCreate, Depends(form_of(ShortCodeCreate, codes=_CODES))],
-) -> dict[str, Any]:
+) -> ShortCode:
     """Record a short code, so that services can use it."""
     number = a_number(account_sid, form.address, **{"country": "US", **form.given()})
-    return render_short_code(await record(backend, number, actor=caller.actor))
+    return short_code_of(await record(backend, number, actor=caller.actor))
 
 
 @router.get(_SHORT_CODES + ".json")
@@ -155,40 +163,43 @@ async def list_short_codes(
     backend: BackendIs,
     account_sid: AccountIs,
     page: PageIs,
-    short_code: Annotated[str, Query(alias="ShortCode")] = "",
-    friendly_name: Annotated[str | None, Query(alias="FriendlyName")] = None,
-) -> dict[str, Any]:
-    """List the short codes; ``ShortCode`` may be a part of one."""
+    short_code: Annotated[str, Query(alias="ShortCode", description="Or a part of it.")] = "",
+    friendly_name: _FriendlyName = None,
+) -> ShortCodes:
+    """List the short codes."""
     numbers = [
         number
         for number in _of_type(backend, account_sid, SenderType.SHORT_CODE)
         if short_code.strip("*") in number.address and friendly_name in (None, number.friendly_name)
     ]
     found = slice_of(numbers, page, lambda number: number.sid)
-    return envelope_2010(request, page, "short_codes", found, render_short_code)
+    return {
+        **uris_of(request, page, found),
+        "short_codes": [short_code_of(number) for number in found.items],
+    }
 
 
 @router.get(_SHORT_CODES + "/{sid}.json")
 async def fetch_short_code(
-    request: Request, backend: BackendIs, account_sid: AccountIs, sid: str
-) -> dict[str, Any]:
+    request: Request, backend: BackendIs, account_sid: AccountIs, sid: _Sid
+) -> ShortCode:
     """Fetch a short code."""
-    return render_short_code(_find(request, backend, account_sid, sid, SenderType.SHORT_CODE))
+    return short_code_of(_find(request, backend, account_sid, sid, SenderType.SHORT_CODE))
 
 
-@router.post(_SHORT_CODES + "/{sid}.json", openapi_extra=documented(NumberUpdate))
+@router.post(_SHORT_CODES + "/{sid}.json", openapi_extra=documented(NumberUpdate, change=True))
 async def update_short_code(
     request: Request,
     backend: BackendIs,
     caller: CallerIs,
     account_sid: AccountIs,
-    sid: str,
+    sid: _Sid,
     form: Annotated[NumberUpdate, Depends(form_of(NumberUpdate, codes=_CODES))],
-) -> dict[str, Any]:
+) -> ShortCode:
     """Change a short code; what is not given stays."""
     change = _change(request, backend, account_sid, sid, form, SenderType.SHORT_CODE)
     await backend.configuration.update(change, actor=caller.actor)
-    return render_short_code(_find(request, backend, account_sid, sid, SenderType.SHORT_CODE))
+    return short_code_of(_find(request, backend, account_sid, sid, SenderType.SHORT_CODE))
 
 
 def a_number(account_sid: str, address: str, **fields: Any) -> Number:
@@ -265,54 +276,3 @@ def _change(
         return [edit_of_number(before, after)]
 
     return decide
-
-
-def render(number: Number) -> dict[str, Any]:
-    """A phone number as Twilio writes it; what only voice needs is null."""
-    return {
-        "sid": number.sid,
-        "account_sid": number.account_sid,
-        "phone_number": number.address,
-        "friendly_name": number.friendly_name,
-        "sms_url": number.sms_url or "",
-        "sms_method": number.sms_method,
-        "sms_fallback_url": number.sms_fallback_url or "",
-        "sms_fallback_method": number.sms_fallback_method,
-        "status_callback": number.status_callback or "",
-        "status_callback_method": "POST",
-        "date_created": time_2010(number.created_at),
-        "date_updated": time_2010(number.updated_at),
-        "capabilities": {"voice": False, "sms": True, "mms": True, "fax": False},
-        "address_requirements": "none",
-        "beta": False,
-        "origin": "hosted",
-        "voice_receive_mode": "voice",
-        "voice_caller_id_lookup": False,
-        "voice_method": "POST",
-        "voice_fallback_method": "POST",
-        "emergency_status": "Inactive",
-        "emergency_address_status": "unregistered",
-        "status": "in-use",
-        "type": "toll-free" if number.type == "toll_free" else "local",
-        "api_version": "2010-04-01",
-        "uri": f"{_NUMBERS}/{number.sid}.json".format(account_sid=number.account_sid),
-        **dict.fromkeys(_NO_VOICE),
-    }
-
-
-def render_short_code(number: Number) -> dict[str, Any]:
-    """A short code as Twilio writes it."""
-    return {
-        "sid": number.sid,
-        "account_sid": number.account_sid,
-        "short_code": number.address,
-        "friendly_name": number.friendly_name,
-        "sms_url": number.sms_url,
-        "sms_method": number.sms_method,
-        "sms_fallback_url": number.sms_fallback_url,
-        "sms_fallback_method": number.sms_fallback_method,
-        "date_created": time_2010(number.created_at),
-        "date_updated": time_2010(number.updated_at),
-        "api_version": "2010-04-01",
-        "uri": f"{_SHORT_CODES}/{number.sid}.json".format(account_sid=number.account_sid),
-    }

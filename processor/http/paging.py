@@ -8,6 +8,8 @@ from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from processor.http.links import url_of
 
@@ -42,7 +44,9 @@ class Page:
 async def _page(
     page_size: Annotated[int, Query(alias="PageSize", description="1 to 1000")] = 50,
     page: Annotated[str, Query(alias="Page", description="As a page's links have it.")] = "0",
-    page_token: Annotated[str | None, Query(alias="PageToken")] = None,
+    page_token: Annotated[
+        str | None, Query(alias="PageToken", description="As a page's links have it.")
+    ] = None,
 ) -> Page:
     number = int(page) if page.isascii() and page.isdigit() and len(page) < 10 else 0
     return Page(min(max(page_size, 1), MAX_PAGE), number, page_token)
@@ -84,29 +88,51 @@ def neighbours(
     )
 
 
-def envelope(
-    request: Request, page: Page, key: str, found: Slice[_T], render: Callable[[_T], Any]
-) -> dict[str, Any]:
-    """A list as v1 writes it: absolute links under ``meta``."""
+Nothing = Annotated[list[Any], Field(max_length=0, description="Empty: there is none here.")]
+"""The items of a list that has none."""
+
+
+class Meta(TypedDict):
+    """Where a page stands in its list."""
+
+    page: int
+    page_size: int
+    first_page_url: str
+    previous_page_url: str | None
+    next_page_url: str | None
+    key: Annotated[str, Field(description="What the items stand under.")]
+    url: str
+
+
+def meta_of(request: Request, page: Page, key: str, found: Slice[Any]) -> Meta:
+    """What a list of v1 has beside its items: absolute links."""
     link = _Links(request, page, url_of(request, request.url.path))
     return {
-        "meta": {
-            "page": page.number,
-            "page_size": page.size,
-            "first_page_url": link.first(),
-            "previous_page_url": link.previous(found),
-            "next_page_url": link.next(found),
-            "key": key,
-            "url": link.this(),
-        },
-        key: [render(item) for item in found.items],
+        "page": page.number,
+        "page_size": page.size,
+        "first_page_url": link.first(),
+        "previous_page_url": link.previous(found),
+        "next_page_url": link.next(found),
+        "key": key,
+        "url": link.this(),
     }
 
 
-def envelope_2010(
-    request: Request, page: Page, key: str, found: Slice[_T], render: Callable[[_T], Any]
-) -> dict[str, Any]:
-    """A list as 2010-04-01 writes it: relative links, and no key beside these."""
+class Uris(TypedDict):
+    """Where a page stands in its list."""
+
+    first_page_uri: str
+    next_page_uri: str | None
+    previous_page_uri: str | None
+    page: int
+    page_size: int
+    start: int
+    end: int
+    uri: str
+
+
+def uris_of(request: Request, page: Page, found: Slice[Any]) -> Uris:
+    """What a list of 2010-04-01 has beside its items: relative links, and nothing else."""
     link = _Links(request, page, request.url.path)
     start = page.number * page.size
     return {
@@ -118,7 +144,6 @@ def envelope_2010(
         "start": start,
         "end": start + max(0, len(found.items) - 1),
         "uri": link.this(),
-        key: [render(item) for item in found.items],
     }
 
 

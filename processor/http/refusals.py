@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import TypeAdapter
 
-_JSON = "application/json"
+from processor.http.errors import Error
+
+_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 _WHY = {
     "400": "A parameter is missing or wrong; `details.problems` has each where there are several.",
     "401": "No credentials, or nobody's (20003); an account that is not active (20005).",
@@ -18,17 +20,7 @@ _WHY = {
     "429": "Too many requests of this account (20429): after `Retry-After` again.",
     "503": "Kafka, Redis, or the block list cannot be trusted now (20503): not done, or unknown.",
 }
-
-
-class Error(BaseModel):
-    """Why a request is refused, as Twilio writes it."""
-
-    code: int = Field(description="Twilio's.", examples=[20404])
-    message: str
-    more_info: str
-    status: int = Field(description="Of HTTP.")
-    detail: str | None = None
-    details: dict[str, list[str]] | None = None
+_HEADERS = {"401": "WWW-Authenticate", "412": "ETag", "429": "Retry-After", "503": "Retry-After"}
 
 
 def document_refusals(api: FastAPI) -> None:
@@ -42,7 +34,8 @@ def document_refusals(api: FastAPI) -> None:
         schemas = document["components"]["schemas"]
         for unused in ("HTTPValidationError", "ValidationError"):  # ours is 400
             schemas.pop(unused, None)
-        schemas["Error"] = Error.model_json_schema()
+        refusal = TypeAdapter(Error).json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= refusal.pop("$defs") | {"Error": refusal}
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 _complete(path, operation)
@@ -52,13 +45,19 @@ def document_refusals(api: FastAPI) -> None:
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
+    operation["summary"] = operation["summary"].strip()  # of a name such as list_
     answers = operation["responses"]
     answers.pop("422", None)
     for status in _refusals(path, operation):
-        answers.setdefault(status, {"description": _WHY[status]})
+        answers.setdefault(status, {"description": _WHY[status], **_headers(status)})
     for status, answer in answers.items():
         if status >= "400":
-            answer["content"] = {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
+            answer.setdefault("content", _ERROR)
+
+
+def _headers(status: str) -> dict[str, Any]:
+    said = _HEADERS.get(status)
+    return {"headers": {said: {"schema": {"type": "string"}}}} if said else {}
 
 
 def _refusals(path: str, operation: dict[str, Any]) -> list[str]:

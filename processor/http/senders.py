@@ -4,92 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field, StringConstraints, create_model
 
 from processor.core.messages import SenderType
+from processor.http.answers.senders import (
+    InPool,
+    ServiceAlphaSender,
+    ServiceAlphaSenders,
+    ServiceChannelSender,
+    ServiceChannelSenders,
+    ServicePhoneNumber,
+    ServicePhoneNumbers,
+    ServiceShortCode,
+    ServiceShortCodes,
+    in_pool_of,
+)
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
-from processor.http.errors import ApiError, conflict, not_found, wrong_parameter
+from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import Form, documented, form_of
-from processor.http.links import url_of
 from processor.http.numbers import a_number
 from processor.http.owned import in_pool, numbers_of
-from processor.http.paging import PageIs, envelope, slice_of
-from processor.http.services import changed, find
-from processor.http.views import time_v1
+from processor.http.paging import Meta, PageIs, meta_of, slice_of
+from processor.http.pool import with_sender, without_sender
+from processor.http.services import ServiceSid, find
 from processor.wire.configuration import Edit, edit_of_service
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number
 
 router = APIRouter(tags=["messaging.v1 senders"])
 
-MAX_POOL = 400
+_One = TypeVar("_One")
+_Many = TypeVar("_Many")
+_Sid = Annotated[str, Path(description="The sender's.")]
 _Any = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 _ALPHA = r"^[0-9 +_&-]*[A-Za-z][A-Za-z0-9 +_&-]*$"
 _Alpha = Annotated[str, StringConstraints(pattern=_ALPHA, max_length=11)]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Generic[_One, _Many]):
     """A resource of senders."""
 
     path: str
     key: str  # of its lists
     parameter: str  # that adds one
     types: Sequence[SenderType]
-    render: Callable[[Number], dict[str, Any]]  # what it has beside sids, dates and url
-    service_key: str = "service_sid"
+    one: type[_One]
+    many: type[_Many]
+    render: Callable[[InPool, str, Number], _One]  # the second: the service's sid
+    listed: Callable[[Meta, list[_One]], _Many]
 
 
-KINDS = (
-    Kind(
-        path="PhoneNumbers",
-        key="phone_numbers",
-        parameter="PhoneNumberSid",
-        types=(SenderType.LONG_CODE, SenderType.TOLL_FREE),
-        render=lambda number: {
-            "phone_number": number.address,
-            "country_code": number.country,
-            "capabilities": ["MMS", "SMS"],
-        },
-    ),
-    Kind(
-        path="ShortCodes",
-        key="short_codes",
-        parameter="ShortCodeSid",
-        types=(SenderType.SHORT_CODE,),
-        render=lambda number: {
-            "short_code": number.address,
-            "country_code": number.country,
-            "capabilities": ["MMS", "SMS"],
-        },
-    ),
-    Kind(
-        path="AlphaSenders",
-        key="alpha_senders",
-        parameter="AlphaSender",
-        types=(SenderType.ALPHANUMERIC,),
-        render=lambda number: {"alpha_sender": number.address, "capabilities": ["SMS"]},
-    ),
-    Kind(
-        path="ChannelSenders",
-        key="senders",
-        parameter="Sid",
-        types=(SenderType.WHATSAPP, SenderType.RCS),
-        render=lambda number: {
-            "sender": number.address,
-            "sender_type": "WhatsApp" if number.type == "whatsapp" else "RCS",
-            "country_code": number.country,
-        },
-        service_key="messaging_service_sid",
-    ),
-)
-
-
-def _routes(kind: Kind) -> None:
+def _routes(kind: Kind[_One, _Many]) -> None:
     path = f"/v1/Services/{{service_sid}}/{kind.path}"
     alpha = kind.parameter == "AlphaSender"
     field: Any = (_Alpha if alpha else _Any, Field(alias=kind.parameter))
@@ -99,6 +69,7 @@ def _routes(kind: Kind) -> None:
     @router.post(
         path,
         status_code=201,
+        response_model=kind.one,
         responses={
             409: {"description": "It is in this service (21710), or in another (21712)."},
             412: {"description": "The service has as many senders as it may (21714)."},
@@ -110,8 +81,8 @@ def _routes(kind: Kind) -> None:
         request: Request,
         backend: BackendIs,
         caller: CallerIs,
-        service_sid: str,
-    ) -> dict[str, Any]:
+        service_sid: ServiceSid,
+    ) -> _One:
         """Put a sender into the pool; it is in one service at most (R1)."""
         given = (await read(request)).given  # type: ignore[attr-defined]  # the model is made here
         number = _to_add(request, backend, caller, service_sid, kind, given)
@@ -126,22 +97,25 @@ def _routes(kind: Kind) -> None:
         service = find(request, backend, caller, service_sid).head
         return _render(request, service, kind, _in(backend, service, kind)[number.sid])
 
-    @router.get(path, name=f"list {kind.path}")
+    @router.get(path, response_model=kind.many, name=f"list {kind.path}")
     async def list_(
-        request: Request, backend: BackendIs, caller: CallerIs, service_sid: str, page: PageIs
-    ) -> dict[str, Any]:
+        request: Request,
+        backend: BackendIs,
+        caller: CallerIs,
+        service_sid: ServiceSid,
+        page: PageIs,
+    ) -> _Many:
         """List the pool's senders of this kind, in the order they came."""
         service = find(request, backend, caller, service_sid).head
         numbers = list(_in(backend, service, kind).values())
         found = slice_of(numbers, page, lambda number: number.sid)
-        return envelope(
-            request, page, kind.key, found, lambda one: _render(request, service, kind, one)
-        )
+        meta = meta_of(request, page, kind.key, found)
+        return kind.listed(meta, [_render(request, service, kind, one) for one in found.items])
 
-    @router.get(path + "/{sid}", name=f"fetch {kind.path}")
+    @router.get(path + "/{sid}", response_model=kind.one, name=f"fetch {kind.path}")
     async def fetch(
-        request: Request, backend: BackendIs, caller: CallerIs, service_sid: str, sid: str
-    ) -> dict[str, Any]:
+        request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid, sid: _Sid
+    ) -> _One:
         """Fetch a sender of the pool."""
         service = find(request, backend, caller, service_sid).head
         number = _in(backend, service, kind).get(sid)
@@ -151,7 +125,7 @@ def _routes(kind: Kind) -> None:
 
     @router.delete(path + "/{sid}", status_code=204, name=f"remove {kind.path}")
     async def delete(
-        request: Request, backend: BackendIs, caller: CallerIs, service_sid: str, sid: str
+        request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid, sid: _Sid
     ) -> Response:
         """Take a sender out of the pool; it stays the account's."""
 
@@ -166,12 +140,86 @@ def _routes(kind: Kind) -> None:
         return Response(status_code=204)
 
 
-for _kind in KINDS:
-    _routes(_kind)
+_routes(
+    Kind(
+        path="PhoneNumbers",
+        key="phone_numbers",
+        parameter="PhoneNumberSid",
+        types=(SenderType.LONG_CODE, SenderType.TOLL_FREE),
+        one=ServicePhoneNumber,
+        many=ServicePhoneNumbers,
+        render=lambda common, service_sid, number: {
+            **common,
+            "service_sid": service_sid,
+            "phone_number": number.address,
+            "country_code": number.country,
+            "capabilities": ["MMS", "SMS"],
+        },
+        listed=lambda meta, found: {"meta": meta, "phone_numbers": found},
+    )
+)
+_routes(
+    Kind(
+        path="ShortCodes",
+        key="short_codes",
+        parameter="ShortCodeSid",
+        types=(SenderType.SHORT_CODE,),
+        one=ServiceShortCode,
+        many=ServiceShortCodes,
+        render=lambda common, service_sid, number: {
+            **common,
+            "service_sid": service_sid,
+            "short_code": number.address,
+            "country_code": number.country,
+            "capabilities": ["MMS", "SMS"],
+        },
+        listed=lambda meta, found: {"meta": meta, "short_codes": found},
+    )
+)
+_routes(
+    Kind(
+        path="AlphaSenders",
+        key="alpha_senders",
+        parameter="AlphaSender",
+        types=(SenderType.ALPHANUMERIC,),
+        one=ServiceAlphaSender,
+        many=ServiceAlphaSenders,
+        render=lambda common, service_sid, number: {
+            **common,
+            "service_sid": service_sid,
+            "alpha_sender": number.address,
+            "capabilities": ["SMS"],
+        },
+        listed=lambda meta, found: {"meta": meta, "alpha_senders": found},
+    )
+)
+_routes(
+    Kind(
+        path="ChannelSenders",
+        key="senders",
+        parameter="Sid",
+        types=(SenderType.WHATSAPP, SenderType.RCS),
+        one=ServiceChannelSender,
+        many=ServiceChannelSenders,
+        render=lambda common, service_sid, number: {
+            **common,
+            "messaging_service_sid": service_sid,
+            "sender": number.address,
+            "sender_type": "WhatsApp" if number.type == "whatsapp" else "RCS",
+            "country_code": number.country,
+        },
+        listed=lambda meta, found: {"meta": meta, "senders": found},
+    )
+)
 
 
 def _to_add(
-    request: Request, backend: Backend, caller: Caller, service_sid: str, kind: Kind, given: str
+    request: Request,
+    backend: Backend,
+    caller: Caller,
+    service_sid: str,
+    kind: Kind[Any, Any],
+    given: str,
 ) -> Number:
     account_sid = find(request, backend, caller, service_sid).head.account_sid
     if SenderType.ALPHANUMERIC in kind.types:
@@ -182,49 +230,13 @@ def _to_add(
     return number
 
 
-def with_sender(
-    backend: Backend, service: MessagingService, sender: PoolSender
-) -> MessagingService:
-    """The service with one more sender in its pool.
-
-    Raises:
-        ApiError: where it is in a pool already, another account's, or one too many.
-    """
-    recorded = backend.configuration.numbers.at(sender.address)
-    if recorded and recorded.account_sid != service.account_sid:
-        raise wrong_parameter("The number is not available: it is recorded already", 21422)
-    holder = backend.configuration.services.holder_of(service.account_sid, sender.address)
-    if holder and holder.head.sid == service.sid:
-        raise conflict(21710, "Phone Number or Short Code is already in the Messaging Service.")
-    if holder:
-        raise conflict(
-            21712, "Phone Number or Short Code is associated with another Messaging Service."
-        )
-    if len(service.senders) >= MAX_POOL:
-        raise ApiError(412, 21714, f"The Messaging Service has {MAX_POOL} senders, the most")
-    return changed(service, senders=[*service.senders, sender])
-
-
-def without_sender(service: MessagingService, address: str) -> MessagingService:
-    """The service with one sender less in its pool."""
-    return changed(service, senders=[one for one in service.senders if one.address != address])
-
-
-def _in(backend: Backend, service: MessagingService, kind: Kind) -> dict[str, Number]:
+def _in(backend: Backend, service: MessagingService, kind: Kind[Any, Any]) -> dict[str, Number]:
     """The senders of a kind in a pool, by their sid."""
     numbers = [in_pool(backend.configuration, service, one) for one in service.senders]
     return {number.sid: number for number in numbers if number.type in kind.types}
 
 
 def _render(
-    request: Request, service: MessagingService, kind: Kind, number: Number
-) -> dict[str, Any]:
-    return {
-        "sid": number.sid,
-        "account_sid": number.account_sid,
-        kind.service_key: service.sid,
-        "date_created": time_v1(number.created_at),
-        "date_updated": time_v1(number.updated_at),
-        **kind.render(number),
-        "url": url_of(request, f"/v1/Services/{service.sid}/{kind.path}/{number.sid}"),
-    }
+    request: Request, service: MessagingService, kind: Kind[_One, _Many], number: Number
+) -> _One:
+    return kind.render(in_pool_of(request, service, kind.path, number), service.sid, number)

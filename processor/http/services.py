@@ -6,16 +6,15 @@ import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import Field, StringConstraints
 
+from processor.http.answers.services import Service, Services, created_at, service_of
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found
 from processor.http.forms import Form, OptionalUrl, documented, form_of
-from processor.http.links import url_of
-from processor.http.paging import PageIs, envelope, slice_of
-from processor.http.views import time_v1
+from processor.http.paging import PageIs, meta_of, slice_of
 from processor.kafka.services_topic import StoredService
 from processor.wire.configuration import Edit, edit_of_service
 from schemas.common import HttpMethod
@@ -24,34 +23,7 @@ from schemas.messaging_service import MessagingService
 router = APIRouter(tags=["messaging.v1 services"])
 
 _CODES = {"FriendlyName": 20002, "StatusCallback": 21609}
-_LINKS = {
-    "phone_numbers": "PhoneNumbers",
-    "short_codes": "ShortCodes",
-    "alpha_senders": "AlphaSenders",
-    "messages": "Messages",
-    "us_app_to_person": "Compliance/Usa2p",
-    "us_app_to_person_usecases": "Compliance/Usa2p/Usecases",
-    "channel_senders": "ChannelSenders",
-    "destination_alpha_senders": "DestinationAlphaSenders",
-}
-_AS_STORED = (
-    "friendly_name",
-    "inbound_request_url",
-    "inbound_method",
-    "fallback_url",
-    "fallback_method",
-    "status_callback",
-    "sticky_sender",
-    "mms_converter",
-    "smart_encoding",
-    "scan_message_content",
-    "fallback_to_long_code",
-    "area_code_geomatch",
-    "synchronous_validation",
-    "validity_period",
-    "usecase",
-    "use_inbound_webhook_on_number",
-)
+ServiceSid = Annotated[str, Path(description="MG and 32 hexadecimal digits.")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -96,7 +68,7 @@ async def create(
     backend: BackendIs,
     caller: CallerIs,
     form: Annotated[ServiceCreate, Depends(form_of(ServiceCreate, codes=_CODES))],
-) -> dict[str, Any]:
+) -> Service:
     """Create a service; Advanced Opt-Out is off until it is enabled (R5)."""
     now = datetime.now(UTC)
     service = MessagingService(
@@ -108,34 +80,35 @@ async def create(
         **form.given(),
     )
     await backend.configuration.update(lambda: [edit_of_service(None, service)], actor=caller.actor)
-    return render(request, service)
+    return service_of(request, service)
 
 
 @router.get("/v1/Services")
-async def list_(
-    request: Request, backend: BackendIs, caller: CallerIs, page: PageIs
-) -> dict[str, Any]:
+async def list_(request: Request, backend: BackendIs, caller: CallerIs, page: PageIs) -> Services:
     """List the services, the newest first."""
     stored = backend.configuration.services.of_account(caller.account)
     services = sorted((one.head for one in stored), key=_age, reverse=True)
     found = slice_of(services, page, lambda service: service.sid)
-    return envelope(request, page, "services", found, lambda service: render(request, service))
+    return {
+        "meta": meta_of(request, page, "services", found),
+        "services": [service_of(request, service) for service in found.items],
+    }
 
 
 @router.get("/v1/Services/{sid}")
-async def fetch(request: Request, backend: BackendIs, caller: CallerIs, sid: str) -> dict[str, Any]:
+async def fetch(request: Request, backend: BackendIs, caller: CallerIs, sid: ServiceSid) -> Service:
     """Fetch a service."""
-    return render(request, find(request, backend, caller, sid).head)
+    return service_of(request, find(request, backend, caller, sid).head)
 
 
-@router.post("/v1/Services/{sid}", openapi_extra=documented(ServiceUpdate))
+@router.post("/v1/Services/{sid}", openapi_extra=documented(ServiceUpdate, change=True))
 async def update(
     request: Request,
     backend: BackendIs,
     caller: CallerIs,
-    sid: str,
+    sid: ServiceSid,
     form: Annotated[ServiceUpdate, Depends(form_of(ServiceUpdate, codes=_CODES))],
-) -> dict[str, Any]:
+) -> Service:
     """Change a service; what is not given stays."""
 
     def decide() -> list[Edit]:
@@ -144,11 +117,13 @@ async def update(
         return [edit_of_service(before, after)] if after is not before else []
 
     await backend.configuration.update(decide, actor=caller.actor)
-    return render(request, find(request, backend, caller, sid).head)
+    return service_of(request, find(request, backend, caller, sid).head)
 
 
 @router.delete("/v1/Services/{sid}", status_code=204)
-async def delete(request: Request, backend: BackendIs, caller: CallerIs, sid: str) -> Response:
+async def delete(
+    request: Request, backend: BackendIs, caller: CallerIs, sid: ServiceSid
+) -> Response:
     """Delete a service; its senders are free for another one."""
 
     def decide() -> list[Edit]:
@@ -178,25 +153,5 @@ def changed(before: MessagingService, **fields: Any) -> MessagingService:
     return after.model_copy(update={"version": before.version + 1, "updated_at": datetime.now(UTC)})
 
 
-def created_at(service: MessagingService) -> datetime:
-    """When a service was created; of older records only the last save is known."""
-    return service.created_at or service.updated_at
-
-
 def _age(service: MessagingService) -> tuple[datetime, str]:
     return created_at(service), service.sid
-
-
-def render(request: Request, service: MessagingService) -> dict[str, Any]:
-    """A service as Twilio writes it."""
-    url = url_of(request, f"/v1/Services/{service.sid}")
-    return {
-        "sid": service.sid,
-        "account_sid": service.account_sid,
-        "date_created": time_v1(created_at(service)),
-        "date_updated": time_v1(service.updated_at),
-        **{name: getattr(service, name) for name in _AS_STORED},
-        "us_app_to_person_registered": False,
-        "links": {name: f"{url}/{path}" for name, path in _LINKS.items()},
-        "url": url,
-    }

@@ -11,6 +11,11 @@ def time_v1(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def time_2010(at: datetime | None) -> str | None:
+def time_2010(at: datetime) -> str:
     """A time as 2010-04-01 writes it: RFC 2822, ``Thu, 30 Jul 2015 20:12:31 +0000``."""
-    return format_datetime(at.astimezone(UTC)) if at else None
+    return format_datetime(at.astimezone(UTC))
+
+
+def time_of(at_ms: int) -> datetime:
+    """A time that is stored as milliseconds."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 import orjson
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from processor.core.blocks import Block, Blocks, Mark
-from processor.core.messages import Scope, bare_number, channel_group_of
+from processor.core.messages import ChannelGroup, Scope, bare_number, channel_group_of
 from processor.wire.json_values import to_ms, to_text
 from schemas.block_list_entry import BlockListEntry
 
@@ -52,7 +54,15 @@ def unpack(value: bytes | None) -> Blocks:
     )
 
 
-def scope_fields(scope: Scope, target: str) -> dict[str, Any]:
+class ScopeFields(TypedDict):
+    """A place on the list, as topics name it."""
+
+    scope: Scope
+    messaging_service_sid: str | None
+    sender: str | None
+
+
+def scope_fields(scope: Scope, target: str) -> ScopeFields:
     """How topics name a place: its scope, and the service or sender it is about."""
     return {
         "scope": scope,
@@ -101,7 +111,21 @@ def read_entry(value: bytes) -> Blocks:
     )
 
 
-def line_of(list_key: str, block: Block) -> dict[str, Any]:
+class BlockLine(ScopeFields):
+    """One block: whom it keeps from whom, since when and because of what."""
+
+    recipient: str
+    channel_group: ChannelGroup
+    account_sid: str
+    carrier: Annotated[bool, Field(description="A toll-free network's own.")]
+    since: str
+    change_id: Annotated[
+        str, Field(description="The message or command that caused it, and its place.")
+    ]
+    mark: str
+
+
+def line_of(list_key: str, block: Block) -> BlockLine:
     """A block as commands, the API and files write it."""
     return {
         "recipient": bare_number(list_key),

@@ -15,11 +15,11 @@ from processor.core.decide import decide
 from processor.core.differences import differences
 from processor.core.events import OptOutNotification, ReplySend, ReplySent
 from processor.core.messages import InboundMessage, OptOutType, Scope, bare_number
-from processor.core.policy import STANDARD, KeywordSet, OptOutConfig, Policy, standard_sets
+from processor.core.policy import KeywordSet, OptOutConfig, Policy, standard_sets
 from processor.core.review import warnings_of
 from processor.core.services import Directory, Handling, Service
 from processor.errors import ConfigError
-from processor.keywords.load import languages, tag_of
+from processor.keywords.load import KeywordSetDocument, languages, tag_of
 from processor.wire.countries import COUNTRIES, country_of
 from processor.wire.service_documents import apply
 from processor.wire.services import config_of, pool_of, service_of
@@ -106,13 +106,13 @@ def kinds_at(opt_out: OptOut, layer: Layer) -> Mapping[OptOutType, KeywordSet] |
     return dict(layers(opt_out)).get(layer)
 
 
-def sets_at(opt_out: OptOut, layer: Layer) -> dict[str, Any] | None:
+def sets_at(opt_out: OptOut, layer: Layer) -> dict[str, KeywordSetDocument] | None:
     """The keyword sets of a layer as a document writes them, None where it is not there."""
     found = kinds_at(opt_out, layer)
     return None if found is None else {kind.value: _written(one) for kind, one in found.items()}
 
 
-def _written(one: KeywordSet) -> dict[str, Any]:
+def _written(one: KeywordSet) -> KeywordSetDocument:
     return {"keywords": list(one.keywords), "reply": one.reply}
 
 
@@ -242,9 +242,3 @@ def _blocked(message: InboundMessage, handling: Handling, scope: Scope) -> Block
         sender=message.sender,
     )
     return (Block(*place, since_ms=message.received_at_ms, change_id="trial", mark=NO_MARK),)
-
-
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    kind.value: _written(one) for kind, one in STANDARD.items()
-}
-"""What every service begins with, as a document writes it (R3)."""

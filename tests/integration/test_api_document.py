@@ -3,32 +3,63 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import jsonschema
+import orjson
 import pytest
 
 from processor.config import Settings
 from processor.http.api import create_api
-from tests.api import Api, all_running, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
+from tests.api import OPERATOR_TOKEN, Api, all_running, create_accounts, serving, with_secrets
+from tests.builders import ACCOUNT, LONG_CODE, OTHER_RECIPIENT, RECIPIENT, SHORT_CODE
 
 BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
-DOCUMENT = create_api(Settings()).openapi()
 CSV = {"Content-Type": "text/csv"}
+JSON = "application/json"
+HEADERS = {"etag", "retry-after", "www-authenticate"}
+
+Hold = Callable[..., Awaitable[Any]]
+"""Asks, and holds the answer against the document: its status, a method, a path, what is given."""
+
+
+def strict(schema: Any) -> Any:
+    """A schema that refuses keys it does not name."""
+    if isinstance(schema, list):
+        return [strict(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {"additionalProperties": False} if schema.get("type") == "object" else {}
+    return closed | {name: strict(one) for name, one in schema.items()}
+
+
+DOCUMENT = create_api(Settings()).openapi()
+COMPONENTS = strict(DOCUMENT["components"])
+OPERATIONS = {
+    (method.upper(), path): operation
+    for path, operations in DOCUMENT["paths"].items()
+    for method, operation in operations.items()
+}
+
+
+def operation_of(method: str, path: str) -> tuple[str, str]:
+    """The operation that a request is of; a path without parameters goes before one with."""
+    place = path.partition("?")[0]
+    found = [one for one in OPERATIONS if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one[1]), place)]
+    return min((one for one in found if one[0] == method), key=lambda one: one[1].count("{"))
 
 
 async def ask(api: Api, method: str, path: str, **given: Any) -> tuple[int, Any]:
     """An answer, once it is held against the document."""
     answer = await api.ask(method, path, **given)
-    place = path.partition("?")[0]
-    patterns = {one: re.sub(r"\{\w+\}", "[^/]+", one) for one in DOCUMENT["paths"]}
-    (known,) = [one for one, pattern in patterns.items() if re.fullmatch(pattern, place)]
-    answers = DOCUMENT["paths"][known][method.lower()]["responses"]
+    answers = OPERATIONS[operation_of(method, path)]["responses"]
     assert str(answer.status_code) in answers, (method, path, answer.status_code)
-    schema = answers[str(answer.status_code)]["content"]["application/json"]["schema"]
+    said = answers[str(answer.status_code)]
+    schema = said["content"][JSON]["schema"]
+    assert HEADERS & answer.headers.keys() <= {one.lower() for one in said.get("headers", {})}
     body = answer.json()
-    jsonschema.validate(body, {**schema, "components": DOCUMENT["components"]})
+    jsonschema.validate(body, {**strict(schema), "components": COMPONENTS})
     if answer.status_code >= 400:
         assert (schema["$ref"].rpartition("/")[2], body["status"]) == ("Error", answer.status_code)
     return answer.status_code, body
@@ -37,41 +68,142 @@ async def ask(api: Api, method: str, path: str, **given: Any) -> tuple[int, Any]
 async def test_what_is_answered_is_what_is_documented(settings: Settings) -> None:
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT)
-    change = {"recipient": RECIPIENT, "reason": "asked"}
+    held = set()
     async with all_running(settings) as api:
-        _, service = await ask(api, "POST", "/v1/Services", data={"FriendlyName": "Clinic"})
-        sid, opt_out = service["sid"], f"/v3/OptOuts/OO{service['sid'][2:]}"
-        form = {"PhoneNumber": LONG_CODE}
-        _, number = await ask(api, "POST", f"{BASE}/IncomingPhoneNumbers.json", data=form)
-        pool, sender = f"/v1/Services/{sid}/PhoneNumbers", {"PhoneNumberSid": number["sid"]}
-        stale = {"If-Match": '"999"'}
-        send = {"To": RECIPIENT, "From": LONG_CODE, "Body": "Hello"}
-        for status, (method, path, given) in (
-            (201, ("POST", pool, {"data": sender})),
-            (409, ("POST", pool, {"data": sender})),
-            (400, ("POST", "/v1/Services", {"data": {}})),
-            (415, ("POST", "/v1/Services", {"json": {}})),
-            (404, ("GET", "/v1/Services/MG" + "1" * 32, {})),
-            (412, ("POST", f"{opt_out}/Enable", {"headers": stale})),
-            (403, ("POST", f"{opt_out}/Disable", {})),
-            (200, ("GET", opt_out, {})),
-            (200, ("POST", "/v1/OptOuts/Block", {"json": change})),
-            (400, ("POST", "/v1/OptOuts/Block", {"json": {"reason": "asked"}})),
-            (400, ("POST", f"{BASE}/Messages.json", {"data": send})),
-            (200, ("POST", "/v1/OptOuts/Check", {"json": {"recipients": [RECIPIENT]}})),
-            (200, ("GET", "/v1/OptOuts/Blocks?PageSize=1000", {})),
-            (200, ("GET", f"/v1/OptOuts/Blocks/{RECIPIENT}", {})),
-            (200, ("GET", f"/v1/OptOuts/Blocks/{RECIPIENT}/History", {})),
-            (202, ("POST", "/v1/OptOuts/Import", {"content": "recipient\nanna", "headers": CSV})),
-            (415, ("POST", "/v1/OptOuts/Import", {"json": {}})),
-            (200, ("POST", "/v1/OptOuts/Unblock", {"json": change})),
-        ):
-            assert (await ask(api, method, path, **given))[0] == status, (method, path)
-        refused, _ = await ask(api.as_(ACCOUNT, "wrong"), "GET", "/v1/Services")
-        assert refused == 401
+
+        async def hold(status: int, method: str, path: str, *, who: Api = api, **given: Any) -> Any:
+            found, body = await ask(who, method, path, **given)
+            assert found == status, (method, path, body)
+            held.add(operation_of(method, path))
+            return body
+
+        service = await hold(201, "POST", "/v1/Services", data={"FriendlyName": "Clinic"})
+        sids = await recorded(hold)
+        await the_service(hold, f"/v1/Services/{service['sid']}", sids)
+        await messages(hold)
+        await configurations(hold, f"/v3/OptOuts/OO{service['sid'][2:]}")
+        await block_list(hold)
+        await hold(200, "GET", "/v1/ConfigurationChanges")
+        await hold(200, "GET", "/livez")
+        await hold(200, "GET", "/readyz")
+        operator, acting = api.as_("operator", OPERATOR_TOKEN), {"X-Optout-Account": ACCOUNT}
+        disable = f"/v3/OptOuts/OO{service['sid'][2:]}/Disable"
+        await hold(200, "POST", disable, who=operator, headers=acting)
+    assert held == {one for one in OPERATIONS if list(json_answers(one))}
 
 
-async def test_an_untrusted_list_too_much_and_too_many_are_documented(settings: Settings) -> None:
+async def recorded(hold: Hold) -> dict[str, str]:
+    """Numbers, a short code, a channel sender: their sids, by the parameter that names them."""
+    sids = {}
+    for path, form, parameter in (
+        (f"{BASE}/IncomingPhoneNumbers", {"PhoneNumber": LONG_CODE}, "PhoneNumberSid"),
+        (f"{BASE}/SMS/ShortCodes", {"ShortCode": SHORT_CODE}, "ShortCodeSid"),
+    ):
+        sids[parameter] = (await hold(201, "POST", f"{path}.json", data=form))["sid"]
+        await hold(200, "GET", f"{path}.json")
+        await hold(200, "GET", f"{path}/{sids[parameter]}.json")
+        name = {"FriendlyName": "Ours"}
+        await hold(200, "POST", f"{path}/{sids[parameter]}.json", data=name)
+    path, given = "/v2/Channels/Senders", {"sender_id": f"whatsapp:{LONG_CODE}"}
+    sids["Sid"] = (await hold(201, "POST", path, json=given))["sid"]
+    await hold(200, "GET", path)
+    await hold(200, "GET", f"{path}/{sids['Sid']}")
+    await hold(202, "POST", f"{path}/{sids['Sid']}", json={"friendly_name": "Ours"})
+    return sids
+
+
+async def the_service(hold: Hold, path: str, sids: dict[str, str]) -> None:
+    await hold(200, "POST", path, data={"InboundMethod": "GET"})
+    await hold(200, "GET", path)
+    await hold(200, "GET", "/v1/Services?PageSize=1")
+    for kind, parameter in (
+        ("PhoneNumbers", "PhoneNumberSid"),
+        ("ShortCodes", "ShortCodeSid"),
+        ("AlphaSenders", "AlphaSender"),
+        ("ChannelSenders", "Sid"),
+    ):
+        given = {parameter: sids.get(parameter, "Clinic")}
+        sid = (await hold(201, "POST", f"{path}/{kind}", data=given))["sid"]
+        await hold(409, "POST", f"{path}/{kind}", data=given)
+        await hold(200, "GET", f"{path}/{kind}")
+        await hold(200, "GET", f"{path}/{kind}/{sid}")
+    for nothing in ("DestinationAlphaSenders", "Compliance/Usa2p", "Compliance/Usa2p/Usecases"):
+        await hold(200, "GET", f"{path}/{nothing}")
+    await hold(400, "POST", "/v1/Services", data={})
+    await hold(415, "POST", "/v1/Services", json={})
+    await hold(404, "GET", "/v1/Services/MG" + "1" * 32)
+
+
+async def messages(hold: Hold) -> None:
+    path = f"{BASE}/Messages"
+    send = {"To": OTHER_RECIPIENT, "From": LONG_CODE, "Body": "Hello"}
+    message = await hold(201, "POST", f"{path}.json", data=send)
+    await hold(200, "GET", f"{path}.json")
+    await hold(200, "GET", f"{path}/{message['sid']}.json")
+    await hold(200, "GET", f"{path}/{message['sid']}/Media.json")
+    await hold(200, "POST", f"{path}/{message['sid']}.json", data={"Body": ""})
+    await hold(200, "GET", f"{BASE}.json")
+    consent = {
+        "contact_id": OTHER_RECIPIENT,
+        "correlation_id": "1",
+        "sender_id": LONG_CODE,
+        "status": "opt-out",
+        "source": "website",
+    }
+    items = {"Items": [orjson.dumps(consent).decode(), "{}"]}
+    for kind in ("Consents", "Contacts"):
+        found = await hold(201, "POST", f"/v1/{kind}/Bulk", data=items)
+        assert [bool(one["error_code"]) for one in found["items"]] == [False, True]
+
+
+async def configurations(hold: Hold, path: str) -> None:
+    known = "/v3/OptOuts"
+    for place in (
+        *("DefaultKeywordsMessages", "Configurations/Languages", "Configurations/MessageTypes"),
+        "StarterPacks/es",
+    ):
+        await hold(200, "GET", f"{known}/{place}")
+    spanish = f"{path}/MessageTypes/ALL/Languages/es"
+    pack = (await hold(200, "GET", f"{known}/StarterPacks/es"))["sets"]
+    draft = (await hold(200, "GET", path))["draft"]
+    await hold(200, "PUT", path, json=draft)
+    await hold(200, "PUT", spanish, json=pack)
+    await hold(200, "GET", spanish)
+    pair = f"{path}/MessageTypes/ALL/KeywordTypes/STOP.SPANISH"
+    await hold(200, "PUT", pair, json={"keywords": ["baja"]})
+    for place in ("Diff", "Keywords", "Messages", "MessageTypes"):
+        await hold(200, "GET", f"{path}/{place}")
+    await hold(200, "POST", f"{path}/Validate", json={"match": "wrong"})
+    await hold(412, "POST", f"{path}/Enable", headers={"If-Match": '"999"'})
+    await hold(200, "POST", f"{path}/Enable")
+    await hold(403, "POST", f"{path}/Disable")
+    await hold(200, "POST", f"{path}/Try", json={"body": "baja"})
+    await hold(200, "GET", known)
+
+
+async def block_list(hold: Hold) -> None:
+    path, change = "/v1/OptOuts", {"recipient": RECIPIENT, "reason": "asked"}
+    await hold(200, "POST", f"{path}/Block", json=change)
+    await hold(400, "POST", f"{path}/Block", json={"reason": "asked"})
+    refused = {"To": RECIPIENT, "From": LONG_CODE, "Body": "Hello"}
+    await hold(400, "POST", f"{BASE}/Messages.json", data=refused)
+    await hold(200, "POST", f"{path}/Check", json={"recipients": [RECIPIENT, OTHER_RECIPIENT]})
+    await hold(200, "GET", f"{path}/Blocks?PageSize=1000")
+    await hold(200, "GET", f"{path}/Blocks/{RECIPIENT}")
+    await hold(200, "GET", f"{path}/Blocks/{RECIPIENT}/History")
+    await hold(202, "POST", f"{path}/Import", content="recipient\nanna", headers=CSV)
+    await hold(415, "POST", f"{path}/Import", json={})
+    bodies = OPERATIONS["POST", f"{path}/Import"]["requestBody"]["content"]
+    for kind, body in bodies.items():
+        headers = {"Content-Type": kind}
+        found = await hold(202, "POST", f"{path}/Import", content=body["example"], headers=headers)
+        assert found == {"accepted": 1, "refused": 0, "errors": []}
+    await hold(200, "POST", f"{path}/Unblock", json=change)
+
+
+async def test_nobody_an_untrusted_list_too_much_and_too_many_are_documented(
+    settings: Settings,
+) -> None:
     settings = with_secrets(settings, api_rate=0.5, api_max_bytes=2_048)
     await create_accounts(settings, ACCOUNT)
     async with serving(settings) as api:  # no worker has built the list
@@ -81,6 +213,54 @@ async def test_an_untrusted_list_too_much_and_too_many_are_documented(settings: 
         assert (await ask(api, "POST", "/v1/OptOuts/Check", **large))[0] == 413
         answers = [await ask(api, "POST", "/v1/OptOuts/Block", json={}) for _ in range(5)]
         assert 429 in [status for status, _ in answers]
+        assert (await ask(api.as_(ACCOUNT, "wrong"), "GET", "/v1/Services"))[0] == 401
+
+
+def json_answers(operation: tuple[str, str]) -> Iterator[Any]:
+    """The schemas of what an operation answers where it is done."""
+    for status, answer in OPERATIONS[operation]["responses"].items():
+        if status < "300" and JSON in answer.get("content", {}):
+            yield answer["content"][JSON]["schema"]
+
+
+def untyped(schema: dict[str, Any], place: str) -> list[str]:
+    """Where a schema says nothing of what is there."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return untyped(DOCUMENT["components"]["schemas"][name], name)
+    inner = {
+        **schema.get("properties", {}),
+        **schema.get("patternProperties", {}),
+        **{str(number): one for number, one in enumerate(schema.get("anyOf", ()))},
+    }
+    if isinstance(values := schema.get("additionalProperties"), dict):
+        inner["*"] = values
+    if schema.get("type") == "array" and schema.get("maxItems") != 0:
+        inner["items"] = schema["items"]
+    found = [one for name, part in inner.items() for one in untyped(part, f"{place}.{name}")]
+    known = inner or schema.get("type") not in (None, "object")
+    anything = "type" not in schema and "description" in schema  # and says so
+    return found if known or anything else [*found, place]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
+def test_every_answer_and_every_parameter_is_described(operation: tuple[str, str]) -> None:
+    for schema in json_answers(operation):
+        assert untyped(schema, "answer") == []
+    for parameter in OPERATIONS[operation].get("parameters", ()):
+        assert parameter["description"], parameter["name"]
+    assert OPERATIONS[operation]["description"]
+
+
+def test_a_form_says_what_must_be_given_and_a_change_has_no_defaults() -> None:
+    create, change = (
+        OPERATIONS["POST", path]["requestBody"] for path in ("/v1/Services", "/v1/Services/{sid}")
+    )
+    ((made,), (changed,)) = (body["content"].values() for body in (create, change))
+    assert (create["required"], made["schema"]["required"]) == (True, ["FriendlyName"])
+    assert made["schema"]["properties"]["InboundMethod"]["default"] == "POST"
+    assert not change["required"]
+    assert not [one for one in changed["schema"]["properties"].values() if "default" in one]
 
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENT["paths"] if path.startswith("/v")])

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 import pytest
 from fastapi import Request
-from pydantic import Field
+from pydantic import Field, SecretStr
 
+from processor.config import Settings
+from processor.http import auth
+from processor.http.auth import OPERATOR, Caller, Credentials
 from processor.http.errors import ApiError
 from processor.http.forms import Form, OptionalUrl, form_of
 from processor.http.limits import RateLimit
 from processor.http.paging import Page, slice_of
+from processor.kafka.accounts_topic import AccountsView
 from processor.stores.messages import RANKS
+from processor.wire.credentials import is_secret
 from schemas.message_status import MessageStatus
 
 # Pages
@@ -142,6 +148,59 @@ def test_no_limit_is_none() -> None:
     limit = RateLimit(0, clock_s=lambda: 0.0)
     for _ in range(10_000):
         limit.take("one")
+
+
+# Credentials
+
+TOKEN = "the operator's own"
+
+
+@pytest.fixture
+def credentials() -> Credentials:
+    settings = Settings(operator_token=SecretStr(TOKEN))
+    return Credentials(settings, AccountsView(settings, "accounts"))
+
+
+async def status_of(credentials: Credentials, password: str) -> int:
+    """What the operator's sign-in with a password is answered with."""
+    try:
+        await credentials.caller(OPERATOR, password, None)
+    except ApiError as refused:
+        return refused.status
+    return 200
+
+
+async def test_the_operators_token_is_hashed_once_and_every_wrong_one_each_time(
+    credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+
+    def counted(secret: str, stored: str) -> bool:
+        hashed.append(secret)
+        return is_secret(secret, stored)
+
+    monkeypatch.setattr(auth, "is_secret", counted)
+    tried = [TOKEN, "wrong", TOKEN, "wrong"]
+    assert [await status_of(credentials, one) for one in tried] == [200, 401, 200, 401]
+    assert hashed == [TOKEN, "wrong", "wrong"]
+    for_an_account = await credentials.caller(OPERATOR, TOKEN, "AC1")
+    assert for_an_account == Caller("AC1", OPERATOR, operator=True)
+
+
+async def test_guesses_of_the_operators_token_wait_for_each_other_and_too_many_hear_429(
+    credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "_MOST_WAITING", 4)
+    assert await status_of(credentials, TOKEN) == 200
+    tried = [*(f"wrong {number}" for number in range(10)), TOKEN]
+    found = await asyncio.gather(*(status_of(credentials, one) for one in tried))
+    assert found == [401] * 4 + [429] * 6 + [200]  # who was let in before does not wait
+
+
+async def test_where_no_operators_token_is_set_nobody_is_the_operator() -> None:
+    settings = Settings(operator_token=None)
+    credentials = Credentials(settings, AccountsView(settings, "accounts"))
+    assert [await status_of(credentials, one) for one in ("", "None")] == [401, 401]
 
 
 def test_every_status_of_the_topic_has_a_rank() -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from processor.core.hourly import KEPT_HOURS, Hourly, Series, hour_of
 from processor.core.messages import OptOutType
 from processor.core.usual_range import Usual, usual
-from processor.http.services import created_at
+from processor.http.answers.services import created_at
 from processor.wire.json_values import to_ms
 from schemas.messaging_service import MessagingService
 

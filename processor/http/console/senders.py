@@ -15,7 +15,7 @@ from processor.http.console.saving import SavedMeanwhile, update
 from processor.http.console.sessions import PATH, SessionIs
 from processor.http.errors import ApiError, not_found
 from processor.http.owned import in_pool
-from processor.http.senders import with_sender, without_sender
+from processor.http.pool import with_sender, without_sender
 from processor.http.services import find
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reasons

@@ -1,0 +1,30 @@
+"""Plain objects whose keys the document has from a model: they are passed on as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+
+from schemas.block_change import BlockChange
+from schemas.configuration_change import ConfigurationChange
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """What a type says, in the document only: nothing is checked, and no key taken away."""
+
+    type: Any
+
+    def __get_pydantic_json_schema__(
+        self, schema: object, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """See pydantic."""
+        return handler(TypeAdapter(self.type).core_schema)
+
+
+# A record may have newer fields than our model.
+StoredBlockChange = Annotated[dict[str, Any], Documented(BlockChange)]
+StoredConfigurationChange = Annotated[dict[str, Any], Documented(ConfigurationChange)]

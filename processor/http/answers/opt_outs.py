@@ -1,0 +1,203 @@
+"""Advanced Opt-Out configurations (v3)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from processor.core.events import ReplySent
+from processor.core.messages import OptOutType
+from processor.http.answers.services import created_at
+from processor.http.paging import Meta
+from processor.http.views import time_v1
+from processor.keywords.load import KeywordSetDocument
+from processor.wire import opt_outs
+from schemas.messaging_service import MessagingService, OptOut
+
+KeywordSets = Annotated[
+    dict[str, KeywordSetDocument], Field(description="By opt-out type: STOP, START, HELP.")
+]
+
+
+class DefaultKeyword(TypedDict):
+    """A keyword that every configuration begins with."""
+
+    keyword: str
+    reserved: Annotated[bool, Field(description="It cannot be taken away.")]
+
+
+class DefaultSet(TypedDict):
+    """The keywords and the message that an opt-out type begins with."""
+
+    keywords: list[DefaultKeyword]
+    message: str
+
+
+class KnownLanguage(TypedDict):
+    """A language that keyword types may name."""
+
+    language: Annotated[str, Field(description="As a keyword type names it.")]
+    tag: str
+    name: str
+    native_name: str
+    direction: Literal["ltr", "rtl"]
+
+
+class KnownLanguages(TypedDict):
+    """Every language there is."""
+
+    languages: list[KnownLanguage]
+
+
+class MessageTypes(TypedDict):
+    """`ALL`, then countries."""
+
+    message_types: list[str]
+
+
+class StarterPack(TypedDict):
+    """Keyword sets to begin a language with."""
+
+    language: str
+    status: Annotated[str, Field(description="`unreviewed`, or reviewed by whom and when.")]
+    sets: KeywordSets
+    sources: Annotated[
+        dict[str, str], Field(description="Where a keyword's use is documented; not of every one.")
+    ]
+
+
+class ConfigurationHead(TypedDict):
+    """A configuration in a list."""
+
+    opt_out_sid: str
+    account_sid: str
+    service_sid: str
+    friendly_name: str
+    date_created: str
+    date_updated: str
+    version: Annotated[int, Field(description="What `ETag` says and `If-Match` asks for.")]
+
+
+class Configurations(TypedDict):
+    """A page of configurations."""
+
+    meta: Meta
+    opt_outs: list[ConfigurationHead]
+
+
+class Configuration(ConfigurationHead):
+    """A configuration whole."""
+
+    enabled: bool
+    draft: OptOut
+    active: Annotated[OptOut | None, Field(description="In force; null until it is enabled.")]
+
+
+class Validated(TypedDict):
+    """What is wrong with a draft, and what to look at."""
+
+    errors: Annotated[list[str], Field(description="It is refused for these.")]
+    warnings: list[str]
+
+
+class Diff(TypedDict):
+    """How the draft differs from what is in force."""
+
+    differences: list[str]
+    enabled: bool
+
+
+class Trial(TypedDict):
+    """What would become of a message, and why."""
+
+    kind: Annotated[OptOutType | None, Field(description="Null: an ordinary message.")]
+    layer: Annotated[str | None, Field(examples=["countries.MX.languages.es"])]
+    keyword: str | None
+    match: Annotated[str | None, Field(description="`exact` or `tolerant`.")]
+    reply: Annotated[str | None, Field(description="Null: none would be sent.")]
+    reply_sent: Annotated[ReplySent, Field(description="Who answers.")]
+    blocked: Annotated[bool, Field(description="Afterwards.")]
+    aoo_enabled: Annotated[bool, Field(description="False: default handling answers.")]
+
+
+class Trials(TypedDict):
+    """A message tried twice."""
+
+    draft: Trial
+    active: Trial
+
+
+class Place(TypedDict):
+    """Where keywords and a message stand."""
+
+    keyword_type: Annotated[str, Field(examples=["STOP.SPANISH"])]
+    message_type: Annotated[str, Field(description="`ALL` or a country.", examples=["MX"])]
+
+
+class Keywords(Place):
+    """The keywords of a keyword type and message type."""
+
+    keywords: list[str]
+
+
+class AllKeywords(TypedDict):
+    """The keywords of a draft."""
+
+    config: list[Keywords]
+
+
+class Reply(Place):
+    """The message of a keyword type and message type."""
+
+    message: str
+
+
+class AllReplies(TypedDict):
+    """The messages of a draft."""
+
+    config: list[Reply]
+
+
+class KeywordsAndReply(Keywords):
+    """The keywords and the message of a keyword type and message type."""
+
+    message: str
+
+
+def head_of(service: MessagingService) -> ConfigurationHead:
+    """A service's configuration, as lists have it."""
+    return {
+        "opt_out_sid": f"OO{service.sid[2:]}",
+        "account_sid": service.account_sid,
+        "service_sid": service.sid,
+        "friendly_name": service.friendly_name,
+        "date_created": time_v1(created_at(service)),
+        "date_updated": time_v1(service.updated_at),
+        "version": service.version,
+    }
+
+
+def whole_of(service: MessagingService) -> Configuration:
+    """A service's configuration whole."""
+    return {
+        **head_of(service),
+        "enabled": service.active is not None,
+        "draft": service.opt_out,
+        "active": service.active,
+    }
+
+
+def trial_of(trial: opt_outs.Trial) -> Trial:
+    """What became of a message that was tried."""
+    return {
+        "kind": trial.kind,
+        "layer": trial.layer,
+        "keyword": trial.keyword,
+        "match": trial.match,
+        "reply": trial.reply,
+        "reply_sent": trial.reply_sent,
+        "blocked": trial.blocked,
+        "aoo_enabled": trial.aoo_enabled,
+    }

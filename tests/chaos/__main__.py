@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import tempfile
@@ -46,6 +47,7 @@ def main() -> int:
         return 0
     if libfaketime() is None:
         print("clocks are not stepped: libfaketime is missing (Debian: apt-get install faketime)")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the carrier's own, asked again
     began = time.monotonic()
 
     def say(what: str) -> None:

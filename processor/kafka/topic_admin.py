@@ -133,13 +133,26 @@ async def check(settings: Settings) -> list[str]:
         if plan.name not in existing
     ]
     problems += [
-        f"{plan.name}: {counts[plan.name]} partitions where {plan.partitions} are expected; set "
-        "OPTOUT_PARTITIONS to what all topics have; another number goes by `optout topics "
-        "move` (deploy/upgrade.md): recipients are spread by it"
+        f"{plan.name}: {counts[plan.name]} partitions where {plan.partitions} are expected; "
+        + _remedy(plan, settings)
         for plan in planned
         if counts[plan.name] != plan.partitions
     ]
     return problems
+
+
+def _remedy(plan: TopicPlan, settings: Settings) -> str:
+    """What to do about a topic with another number of partitions."""
+    if plan.name.removeprefix(settings.topic_prefix) in _CHANGELOGS_MS:
+        return (
+            "stop workers with the role rates, delete it, and create it again with `optout "
+            "topics create`; lost is what /opt-out-rates counted in it, a day at most, and no "
+            "block (deploy/runbook.md)"
+        )
+    return (
+        "set OPTOUT_PARTITIONS to what all topics have; another number goes by `optout topics "
+        "move` (deploy/upgrade.md): recipients are spread by it"
+    )
 
 
 async def members(settings: Settings, groups: Sequence[str]) -> dict[str, int]:

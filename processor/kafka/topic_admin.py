@@ -20,6 +20,7 @@ from processor.kafka.protocol import CreateTopics
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
 _DAY_MS = 24 * _HOUR_MS
+_LEADERS_S = 60.0
 # Compacted soon, and tombstones kept longer than any worker is away: a rebuild reads the whole log.
 _COMPACTED = {
     "cleanup.policy": "compact",
@@ -94,8 +95,7 @@ async def create(settings: Settings) -> list[str]:
         wanted = plans(settings)
         request = CreateTopics([(plan.name, plan.partitions, plan.config) for plan in wanted])
         answer = await admin._send_to_controller(request)
-        while not await _have_leaders(admin, [plan.name for plan in wanted]):
-            await asyncio.sleep(0.05)
+        await _wait_for_leaders(admin, [plan.name for plan in wanted])
     created, problems = [], []
     for name, code, *message in answer.topic_errors:
         error = for_code(code)
@@ -106,6 +106,17 @@ async def create(settings: Settings) -> list[str]:
     if problems:
         raise ConfigError(problems)
     return created
+
+
+async def _wait_for_leaders(admin: Any, names: list[str]) -> None:
+    try:
+        async with asyncio.timeout(_LEADERS_S):
+            while not await _have_leaders(admin, names):
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise BrokerUnavailable(
+            f"Kafka: partitions have no leader after {_LEADERS_S:.0f} s; see which brokers are down"
+        ) from None
 
 
 async def _have_leaders(admin: Any, names: list[str]) -> bool:

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
+from processor.kafka.failures import in_words
 from processor.kafka.protocol import CreateTopics
 
 _MINUTE_MS = 60_000
@@ -77,9 +78,7 @@ async def _admin(settings: Settings) -> AsyncIterator[Any]:
         await admin.start()
         yield admin
     except KafkaError as error:
-        raise BrokerUnavailable(
-            f"Kafka at {settings.kafka_bootstrap}: {type(error).__name__}"
-        ) from error
+        raise BrokerUnavailable(in_words(error, settings.kafka_bootstrap)) from error
     finally:
         await admin.close()
 

@@ -65,7 +65,7 @@ async def commands_given(url: str) -> AsyncIterator[Given]:
     """What users ask a Redis, as long as this lasts, in scripts too."""
     given: dict[str, set[str]] = defaultdict(set)
     async with (
-        Redis.from_url(url) as told,
+        Redis.from_url(url, socket_timeout=None) as told,  # it waits for others to ask
         Redis.from_url(url, decode_responses=True) as asked,
         told.monitor() as monitor,
     ):
@@ -105,4 +105,4 @@ async def assert_each_right_was_needed(
 
     with contextlib.suppress(AssertionError):
         await until(none_left, "right that was needed", _DEADLINE_S)
-    assert left == set()
+    assert left == set(), f"{role} was not seen to need {left}"

@@ -34,9 +34,9 @@ async def signed_in(base: str, user: str, token: str) -> AsyncIterator[httpx.Asy
 async def send_form(client: httpx.AsyncClient, path: str, **given: str) -> httpx.Response:
     """Load a page with a form, and send that."""
     form = await client.get(path)
-    found = re.search(r'name="csrf" value="([^"]+)"', form.text)
-    assert found, form.text
-    return await client.post(path, data={"csrf": found[1], **given})
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form.text))
+    assert "csrf" in hidden, form.text
+    return await client.post(path, data={**hidden, **given})
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ _DEADLINE_S = 20.0  # counts are written each second, and what waits is tried ag
 
 
 def asked_of_kafka(secured: Secured, user: Settings, outcome: str = "Allowed") -> set[Right]:
-    """What a user asked of this installation, and was allowed."""
+    """What a user asked of this installation, and was allowed, or refused."""
     line = _LINE.format(user=user.kafka_username, outcome=outcome)
     return {
         Right(_KINDS[kind], name.removeprefix(secured.prefix), operation.capitalize())
@@ -93,7 +93,7 @@ async def _note(monitor: Any, asked: Any, given: dict[str, set[str]]) -> None:
 async def assert_each_right_was_needed(
     secured: Secured, role: str, user: Settings, given: Given | None = None
 ) -> None:
-    """Wait until a run of a role has needed each of its rights; fail with those it did not."""
+    """Wait until a run of a role has needed each of its rights, and asked for nothing else."""
     left: set[Right | str] = set()
 
     async def none_left() -> bool:
@@ -106,3 +106,5 @@ async def assert_each_right_was_needed(
     with contextlib.suppress(AssertionError):
         await until(none_left, "right that was needed", _DEADLINE_S)
     assert left == set(), f"{role} was not seen to need {left}"
+    refused = asked_of_kafka(secured, user, "Denied")
+    assert refused == set(), f"{role} asked for what it may not: {refused}"

@@ -71,7 +71,7 @@ async def given(secured: Secured) -> AsyncIterator[Given]:
 async def forget_scripts(secured: Secured) -> None:
     """As a Redis does that starts anew: who comes first must give the script again."""
     async with Redis.from_url(secured.open.redis_url) as redis:
-        await redis.script_flush()  # type: ignore[no-untyped-call]
+        await redis.script_flush()
 
 
 async def put_aside(at: Installation) -> None:

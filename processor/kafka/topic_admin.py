@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -94,7 +94,15 @@ async def create(settings: Settings) -> list[str]:
         wanted = plans(settings)
         request = CreateTopics([(plan.name, plan.partitions, plan.config) for plan in wanted])
         answer = await admin._send_to_controller(request)
-        await _wait_for_leaders(admin, [plan.name for plan in wanted])
+        created, problems = _outcome(answer)
+        if problems:
+            raise ConfigError(problems)
+        await _wait_for_leaders(admin, {plan.name for plan in wanted})
+    return created
+
+
+def _outcome(answer: Any) -> tuple[list[str], list[str]]:
+    """The names created, and why others were not; of those that were there nothing is said."""
     created, problems = [], []
     for name, code, *message in answer.topic_errors:
         error = for_code(code)
@@ -102,12 +110,10 @@ async def create(settings: Settings) -> list[str]:
             created.append(name)
         elif error is not TopicAlreadyExistsError:
             problems.append(f"{name}: {error.__name__} {message[0] if message else ''}".strip())
-    if problems:
-        raise ConfigError(problems)
-    return created
+    return created, problems
 
 
-async def _wait_for_leaders(admin: Any, names: list[str]) -> None:
+async def _wait_for_leaders(admin: Any, names: Set[str]) -> None:
     try:
         async with asyncio.timeout(_LEADERS_S):
             while not await _have_leaders(admin, names):
@@ -118,10 +124,11 @@ async def _wait_for_leaders(admin: Any, names: list[str]) -> None:
         ) from None
 
 
-async def _have_leaders(admin: Any, names: list[str]) -> bool:
+async def _have_leaders(admin: Any, names: Set[str]) -> bool:
     """Whether the topics can be used: a broker answers before it has made them all."""
-    existing = set(await admin.list_topics())
-    described = await admin.describe_topics([name for name in names if name in existing])
+    if not names <= set(await admin.list_topics()):
+        return False
+    described = await admin.describe_topics(sorted(names))
     return all(partition["leader"] >= 0 for topic in described for partition in topic["partitions"])
 
 

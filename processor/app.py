@@ -115,9 +115,10 @@ class Runtime:
         }
 
     async def follow(self) -> None:
-        """Follow the configuration for ever."""
+        """Follow the configuration for ever, where there is a lane that goes by it."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.services.follow())
+            if self.lanes:
+                group.create_task(self.services.follow())
             if "webhooks" in self.lanes:
                 group.create_task(self.accounts.topic.follow())
 
@@ -318,7 +319,8 @@ class _Hosted(Service):  # type: ignore[misc]
         self._counting = asyncio.create_task(runtime.counts.run())
 
     async def _settle(self) -> None:
-        await self._runtime.services.wait_loaded()
+        if self._runtime.lanes:
+            await self._runtime.services.wait_loaded()
         settle_memory()
 
     async def on_stop(self) -> None:

@@ -124,6 +124,14 @@ class Installation:
 
         await until(enough, f"{count} dead letters")
 
+    async def wait_for_no_lag(self, *roles: str, deadline_s: float = DEADLINE_S) -> None:
+        """Wait until everything that roles read is done and committed."""
+
+        async def done() -> bool:
+            return not any([await self.lag(role) for role in roles])
+
+        await until(done, f"{' and '.join(roles)} without a lag", deadline_s)
+
 
 async def until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> None:
     """Wait for a condition, with a deadline that fails the test."""

@@ -9,6 +9,7 @@ import click
 from processor import config
 from processor.cli import topics_move
 from processor.cli.common import as_json, print_json, run
+from processor.config import Settings
 from processor.kafka import topic_admin
 
 
@@ -23,18 +24,26 @@ group.add_command(topics_move.move)
 @group.command("create")
 @as_json
 def create(as_json: bool) -> None:
-    """Create every topic that is missing; those that exist are left as they are.
+    """Create every topic that is missing; those that exist are left as they are, and checked.
+
+    Exit 1 where one of those is not as it should be.
 
     Example: OPTOUT_PARTITIONS=48 optout topics create
     """
-    settings = config.load()
-    created = run(topic_admin.create(settings))
+    created, problems = run(_create_and_check(config.load()))
     if as_json:
-        print_json({"created": created})
-        return
-    for name in created:
-        click.echo(f"created {name}")
-    click.echo(f"{len(created)} topics created, the others were there")
+        print_json({"created": created, "problems": problems})
+    else:
+        for name in created:
+            click.echo(f"created {name}")
+        click.echo(f"{len(created)} topics created, the others were there")
+        for problem in problems:
+            click.echo(problem, err=True)
+    sys.exit(1 if problems else 0)
+
+
+async def _create_and_check(settings: Settings) -> tuple[list[str], list[str]]:
+    return await topic_admin.create(settings), await topic_admin.check(settings)
 
 
 @group.command("check")

@@ -79,6 +79,8 @@ async def _move(plan: Plan) -> dict[str, Any]:
         raise ConfigError(
             [f"workers of {source.topic_prefix} started meanwhile: stop them and move again"]
         )
+    if not begun:
+        click.echo("holding lists and histories against each other", err=True)
     blocked, equal = (None, None) if begun else await _compare(plan)
     return {
         "created": len(created),

@@ -148,9 +148,7 @@ async def _conversation(settings: Settings) -> None:
     """One recipient's day, through the real topics."""
     topics = Topics.under(settings.topic_prefix)
     recipient = f"+1555{uuid.uuid4().int % 10**7:07d}"
-    back = [topics.reply_sends, topics.block_changes, topics.opt_out_notifications]
-    back += [topics.allowed_sends, topics.message_statuses]
-    async with writer(settings) as out, reader(settings, back, at_end=True) as consumer:
+    async with writer(settings) as out, reader(settings, _shown(topics), at_end=True) as consumer:
         talk = _Talk(topics, recipient, out, consumer)
         await talk.send("Your parcel is on its way")
         await talk.say("Stop please")
@@ -159,6 +157,17 @@ async def _conversation(settings: Settings) -> None:
         await talk.say("HELP")
         await talk.say("START")
         await talk.send("Welcome back")
+
+
+def _shown(topics: Topics) -> list[str]:
+    """What is shown of what a message caused, in this order: topics come in any."""
+    return [
+        topics.block_changes,
+        topics.reply_sends,
+        topics.opt_out_notifications,
+        topics.allowed_sends,
+        topics.message_statuses,
+    ]
 
 
 class _Talk:
@@ -226,4 +235,5 @@ class _Talk:
                 break
         if wait and not heard:
             raise BrokerUnavailable(f"no worker answered within {_ANSWER_S:.0f} s")
-        return sorted(heard, key=lambda pair: "change" not in pair[0])
+        order = _shown(self._topics)
+        return sorted(heard, key=lambda pair: order.index(pair[0]))

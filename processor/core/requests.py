@@ -29,6 +29,7 @@ class Request:
 class Answered:
     """A 2xx answer."""
 
+    status: int
     content_type: str | None
     body: bytes | None  # None: more than anybody would read
 

@@ -29,6 +29,7 @@ class Failure:
     why: Why
     code: int  # Twilio's error code
     reason: str  # without anything of the URL
+    status: int | None = None  # what was answered; None: nothing was
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class Client:
         ) as response:
             if 200 <= response.status < 300:
                 body = await _read(response)
-                return Answered(response.headers.get("Content-Type"), body)
+                return Answered(response.status, response.headers.get("Content-Type"), body)
             return _refusal(response.status)
 
     def _connect(self) -> aiohttp.ClientSession:
@@ -118,9 +118,10 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
 
 def _refusal(status: int) -> Failure:
     if 300 <= status < 400:
-        return Failure(Why.REDIRECT, _HTTP, f"answered {status}; a redirect is not followed")
+        said = f"answered {status}; a redirect is not followed"
+        return Failure(Why.REDIRECT, _HTTP, said, status)
     why = Why.SERVER if status >= 500 else Why.CLIENT
-    return Failure(why, _HTTP, f"answered {status}")
+    return Failure(why, _HTTP, f"answered {status}", status)
 
 
 def _failure(error: Exception) -> Failure:

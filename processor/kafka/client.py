@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from processor.config import Settings
 from processor.core.partitions import partition_of, partitions_of
 from processor.errors import BrokerUnavailable
-from processor.kafka.failures import TRANSACTION_ERRORS
+from processor.kafka.failures import TRANSACTION_ERRORS, in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Writer:
             for fate in [await self.send(record) for record in records]:
                 await fate
         except TRANSACTION_ERRORS as error:
-            raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
+            raise BrokerUnavailable(in_words(error)) from error
 
 
 @asynccontextmanager
@@ -84,6 +84,7 @@ async def reader(
     at_end: bool,
     partitions: Iterable[int] | None = None,
     isolation: str = "read_committed",
+    paused: bool = False,
 ) -> AsyncIterator[Any]:
     """A consumer of every partition of topics, in no group.
 
@@ -93,6 +94,7 @@ async def reader(
         at_end: start behind what is there now, instead of at the beginning.
         partitions: which, all of them if None.
         isolation: ``read_uncommitted`` to see what is not committed, too.
+        paused: fetch no record: for who only asks for offsets, and may ask for no more.
     """
     consumer = AIOKafkaConsumer(
         **settings.kafka(),
@@ -108,6 +110,8 @@ async def reader(
             for partition in (range(settings.partitions) if partitions is None else partitions)
         ]
         consumer.assign(sources)
+        if paused:
+            consumer.pause(*sources)
         if at_end:
             await consumer.seek_to_end(*sources)
             for source in sources:
@@ -139,7 +143,12 @@ async def read_whole(
         since_ms: only records written from this time on, UTC.
     """
     async with reader(
-        settings, topics, at_end=True, partitions=partitions, isolation="read_uncommitted"
+        settings,
+        topics,
+        at_end=True,
+        partitions=partitions,
+        isolation="read_uncommitted",
+        paused=True,
     ) as consumer:
         ends = await consumer.end_offsets(list(consumer.assignment()))
     async with reader(settings, topics, at_end=False, partitions=partitions) as consumer:
@@ -183,7 +192,7 @@ async def committed_of(view: Any, sources: Sequence[Any]) -> dict[Any, Any]:
 
 async def group_lag(settings: Settings, group: str, topics: Sequence[str]) -> int:
     """How many records of topics a group has not committed yet."""
-    async with reader(settings, topics, at_end=False) as consumer:
+    async with reader(settings, topics, at_end=False, paused=True) as consumer:
         sources = list(consumer.assignment())
         ends = await consumer.end_offsets(sources)
         begins = await consumer.beginning_offsets(sources)
@@ -194,7 +203,7 @@ async def group_lag(settings: Settings, group: str, topics: Sequence[str]) -> in
 
 
 def _unavailable(settings: Settings, error: Exception) -> BrokerUnavailable:
-    return BrokerUnavailable(f"Kafka at {settings.kafka_bootstrap}: {type(error).__name__}")
+    return BrokerUnavailable(in_words(error, settings.kafka_bootstrap))
 
 
 class BulkWriter:

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from processor.config import Settings
+from processor.kafka.failures import in_words
 from processor.wire.json_values import reason
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class CompactedTopic(Generic[_T]):
             try:
                 await self._read()
             except KafkaError as error:
-                logger.warning(f"{self._name}.unreadable", extra={"error": type(error).__name__})
+                logger.warning(f"{self._name}.unreadable", extra={"why": in_words(error)})
                 await asyncio.sleep(1)
 
     async def _read(self) -> None:

@@ -159,6 +159,7 @@ class Configuration:
             at_end=True,
             partitions=[0],
             isolation="read_uncommitted",
+            paused=True,
         ) as consumer:
             ends = await consumer.end_offsets(list(consumer.assignment()))
         return {kind: ends[TopicPartition(name, 0)] for kind, name in names.items()}

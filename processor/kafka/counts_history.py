@@ -58,7 +58,7 @@ class CountsHistory:
             try:
                 await self._read()
             except (KafkaError, BrokerUnavailable) as error:
-                logger.warning("counts.unreadable", extra={"error": type(error).__name__})
+                logger.warning("counts.unreadable", extra={"why": str(error)})
                 await asyncio.sleep(_RETRY_S)
 
     async def _read(self) -> None:

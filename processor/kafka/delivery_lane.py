@@ -16,12 +16,14 @@ from heapq import heappop, heappush, merge
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.core.offsets import Offsets
 from processor.errors import BrokerUnavailable
 from processor.kafka.client import Outgoing, Writer
+from processor.kafka.failures import in_words
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
 from processor.metrics import LaneMetrics
 
@@ -147,14 +149,17 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         wait_s = _POLL_S
         if self._held:
             wait_s = min(wait_s, max(0.0, (self._held[0][0] - _now_ms()) / 1000))
-        found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
-            *sources,
-            timeout_ms=round(1000 * wait_s),
-            max_records=_IN_HAND - len(self._tasks),
-        )
-        for tp in sources:
-            if not found.get(tp):  # a transaction's end is no record
-                self._offsets[tp].advance(await self._consumer.position(tp))
+        try:
+            found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
+                *sources,
+                timeout_ms=round(1000 * wait_s),
+                max_records=_IN_HAND - len(self._tasks),
+            )
+            for tp in sources:
+                if not found.get(tp):  # a transaction's end is no record
+                    self._offsets[tp].advance(await self._consumer.position(tp))
+        except KafkaError as error:
+            raise BrokerUnavailable(in_words(error)) from error
         return found
 
     async def _take_in(self, found: Mapping[TopicPartition, list[Any]]) -> None:

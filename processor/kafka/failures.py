@@ -24,12 +24,17 @@ _REFUSALS = (
 )
 
 
-def in_words(error: BaseException) -> str:
-    """The failure's name, and the remedy where this user may not do what its role does."""
-    name = type(error).__name__
+def in_words(error: BaseException, at: str = "") -> str:
+    """The failure's name, and the remedy where this user may not do what its role does.
+
+    Args:
+        error: what failed.
+        at: which brokers, where that is worth saying.
+    """
+    name, who = type(error).__name__, f"Kafka at {at}" if at else "Kafka"
     if isinstance(error, _REFUSALS):
-        return f"Kafka refuses this user: {name}; deploy/acls.toml lists the rights of each role"
-    return f"Kafka: {name}"
+        return f"{who} refuses this user: {name}; deploy/acls.toml lists the rights of each role"
+    return f"{who}: {name}"
 
 
 def ended_by(producer: Any) -> BaseException | None:

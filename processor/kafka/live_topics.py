@@ -92,7 +92,7 @@ async def follow_progress(
     async with AsyncExitStack() as stack:
         readers = {
             group: (
-                await stack.enter_async_context(reader(settings, topics, at_end=True)),
+                await stack.enter_async_context(reader(settings, topics, at_end=True, paused=True)),
                 await stack.enter_async_context(
                     group_view(settings, f"{settings.topic_prefix}{group}")
                 ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,11 +15,13 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
+from processor.kafka.failures import in_words
 from processor.kafka.protocol import CreateTopics
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
 _DAY_MS = 24 * _HOUR_MS
+_LEADERS_S = 60.0
 # Compacted soon, and tombstones kept longer than any worker is away: a rebuild reads the whole log.
 _COMPACTED = {
     "cleanup.policy": "compact",
@@ -76,9 +78,7 @@ async def _admin(settings: Settings) -> AsyncIterator[Any]:
         await admin.start()
         yield admin
     except KafkaError as error:
-        raise BrokerUnavailable(
-            f"Kafka at {settings.kafka_bootstrap}: {type(error).__name__}"
-        ) from error
+        raise BrokerUnavailable(in_words(error, settings.kafka_bootstrap)) from error
     finally:
         await admin.close()
 
@@ -94,8 +94,15 @@ async def create(settings: Settings) -> list[str]:
         wanted = plans(settings)
         request = CreateTopics([(plan.name, plan.partitions, plan.config) for plan in wanted])
         answer = await admin._send_to_controller(request)
-        while not await _have_leaders(admin, [plan.name for plan in wanted]):
-            await asyncio.sleep(0.05)
+        created, problems = _outcome(answer)
+        if problems:
+            raise ConfigError(problems)
+        await _wait_for_leaders(admin, {plan.name for plan in wanted})
+    return created
+
+
+def _outcome(answer: Any) -> tuple[list[str], list[str]]:
+    """The names created, and why others were not; of those that were there nothing is said."""
     created, problems = [], []
     for name, code, *message in answer.topic_errors:
         error = for_code(code)
@@ -103,15 +110,25 @@ async def create(settings: Settings) -> list[str]:
             created.append(name)
         elif error is not TopicAlreadyExistsError:
             problems.append(f"{name}: {error.__name__} {message[0] if message else ''}".strip())
-    if problems:
-        raise ConfigError(problems)
-    return created
+    return created, problems
 
 
-async def _have_leaders(admin: Any, names: list[str]) -> bool:
+async def _wait_for_leaders(admin: Any, names: Set[str]) -> None:
+    try:
+        async with asyncio.timeout(_LEADERS_S):
+            while not await _have_leaders(admin, names):
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise BrokerUnavailable(
+            f"Kafka: partitions have no leader after {_LEADERS_S:.0f} s; see which brokers are down"
+        ) from None
+
+
+async def _have_leaders(admin: Any, names: Set[str]) -> bool:
     """Whether the topics can be used: a broker answers before it has made them all."""
-    existing = set(await admin.list_topics())
-    described = await admin.describe_topics([name for name in names if name in existing])
+    if not names <= set(await admin.list_topics()):
+        return False
+    described = await admin.describe_topics(sorted(names))
     return all(partition["leader"] >= 0 for topic in described for partition in topic["partitions"])
 
 
@@ -133,13 +150,26 @@ async def check(settings: Settings) -> list[str]:
         if plan.name not in existing
     ]
     problems += [
-        f"{plan.name}: {counts[plan.name]} partitions where {plan.partitions} are expected; set "
-        "OPTOUT_PARTITIONS to what all topics have; another number goes by `optout topics "
-        "move` (deploy/upgrade.md): recipients are spread by it"
+        f"{plan.name}: {counts[plan.name]} partitions where {plan.partitions} are expected; "
+        + _remedy(plan, settings)
         for plan in planned
         if counts[plan.name] != plan.partitions
     ]
     return problems
+
+
+def _remedy(plan: TopicPlan, settings: Settings) -> str:
+    """What to do about a topic with another number of partitions."""
+    if plan.name.removeprefix(settings.topic_prefix) in _CHANGELOGS_MS:
+        return (
+            "stop workers with the role rates, delete it, and create it again with `optout "
+            "topics create`; lost is what /opt-out-rates counted in it, a day at most, and no "
+            "block (deploy/runbook.md)"
+        )
+    return (
+        "set OPTOUT_PARTITIONS to what all topics have; another number goes by `optout topics "
+        "move` (deploy/upgrade.md): recipients are spread by it"
+    )
 
 
 async def members(settings: Settings, groups: Sequence[str]) -> dict[str, int]:

@@ -6,7 +6,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -241,9 +241,10 @@ class Delivery:
                 token=stage.token_of(delivery.account_sid),
                 repeat_token=idempotency_token(delivery.account_sid, delivery.delivery_id),
             )
-            with stage.request_seconds.time(), stage.traces.request(self._record) as headers:
-                traced = replace(request, headers={**request.headers, **headers})
-                return await stage.client.ask(traced)
+            with stage.request_seconds.time():
+                return await stage.traces.ask(
+                    self._record, delivery.attempt, request, stage.client.ask
+                )
 
         line = (self._record.key or b"").decode(errors="replace")
         return await stage.endpoints.of(delivery.account_sid, url).run(line, ask)

@@ -6,27 +6,36 @@ not committed is not told.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
+from opentelemetry.semconv.attributes import http_attributes as http
+from opentelemetry.semconv.attributes import server_attributes as server
+from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.trace import (
     Span,
     SpanKind,
+    StatusCode,
     Tracer,
     get_current_span,
     set_span_in_context,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from processor.stages.tracing import Traces
+from processor.core.requests import Request
+from processor.core.retries import Failure
+from processor.stages.tracing import Ask, Outcome, Traces
 from processor.wire.headers import TRACEPARENT
 
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -63,9 +72,8 @@ class Spans(Traces):
         passed = super().headers(record, **said)
         if passed is None or all(name != TRACEPARENT for name, _ in passed):
             return passed
-        given = {name: (value or b"").decode(errors="replace") for name, value in passed}
-        context = _PROPAGATOR.extract(given)
-        if not get_current_span(context).get_span_context().trace_flags.sampled:
+        context = _context_of(passed)
+        if context is None:
             return passed
         span = self._tracer.start_span(
             f"process {record.topic}",
@@ -93,24 +101,63 @@ class Spans(Traces):
             *((name, value.encode()) for name, value in mine.items()),
         ]
 
-    @contextmanager
-    def request(self, record: Any) -> Iterator[Mapping[str, str]]:
-        """As ``Traces`` does, with a span that lasts as long as the request."""
-        given = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
-        context = _PROPAGATOR.extract(given)
-        if not get_current_span(context).get_span_context().trace_flags.sampled:
-            yield {}
-            return
-        span = self._tracer.start_span("webhook", context, SpanKind.CLIENT)
+    async def ask(self, record: Any, attempt: int, request: Request, ask: Ask) -> Outcome:
+        """As ``Traces`` does, with a span that lasts as long as the request.
+
+        Every attempt is a child of what asked for the delivery, and a later one says which it is,
+        as OpenTelemetry's conventions want retries; it may follow hours after.
+        """
+        context = _context_of(record.headers)
+        if context is None:
+            return await ask(request)
+        span = self._tracer.start_span(
+            "webhook", context, SpanKind.CLIENT, attributes=_attributes(request, attempt)
+        )
         mine: dict[str, str] = {}
         _PROPAGATOR.inject(mine, set_span_in_context(span))
         try:
-            yield mine
+            outcome = await ask(replace(request, headers={**request.headers, **mine}))
+            _tell(span, outcome)
+        except asyncio.CancelledError:
+            _fail(span, "cancelled")  # its worker lets go of the lane; another one asks again
+            raise
         finally:
             span.end()
+        return outcome
 
     def committed(self) -> None:
         """See ``Traces``."""
         for span in self._open:
             span.end()
         self._open = []
+
+
+def _context_of(headers: Iterable[tuple[str, bytes | None]]) -> Context | None:
+    """The trace that a record's headers name, None where it is not sampled."""
+    given = {name: (value or b"").decode(errors="replace") for name, value in headers}
+    context = _PROPAGATOR.extract(given)
+    sampled = get_current_span(context).get_span_context().trace_flags.sampled
+    return context if sampled else None
+
+
+def _attributes(request: Request, attempt: int) -> dict[str, str | int]:
+    """What is known of a request beforehand; path and query may hold a recipient's number."""
+    url = urlsplit(request.url)
+    return {
+        http.HTTP_REQUEST_METHOD: request.method,
+        server.SERVER_ADDRESS: url.hostname or "",
+        server.SERVER_PORT: url.port or (443 if url.scheme == "https" else 80),
+        **({http.HTTP_REQUEST_RESEND_COUNT: attempt - 1} if attempt > 1 else {}),
+    }
+
+
+def _tell(span: Span, outcome: Outcome) -> None:
+    if outcome.status is not None:
+        span.set_attribute(http.HTTP_RESPONSE_STATUS_CODE, outcome.status)
+    if isinstance(outcome, Failure):
+        _fail(span, str(outcome.status or outcome.why), outcome.reason)
+
+
+def _fail(span: Span, kind: str, reason: str | None = None) -> None:
+    span.set_attribute(ERROR_TYPE, kind)
+    span.set_status(StatusCode.ERROR, reason)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
+from processor.core.requests import Answered, Request
+from processor.core.retries import Failure
 from processor.wire.headers import passed_on
+
+Outcome: TypeAlias = Answered | Failure
+Ask: TypeAlias = Callable[[Request], Awaitable[Outcome]]
 
 
 class Traces:
@@ -24,10 +28,16 @@ class Traces:
         """
         return passed_on(record.headers) if record.headers else None
 
-    @contextmanager
-    def request(self, record: Any) -> Iterator[Mapping[str, str]]:
-        """While an application is asked: the headers that tell it of the trace."""
-        yield {}
+    async def ask(self, record: Any, attempt: int, request: Request, ask: Ask) -> Outcome:
+        """Ask an application, telling it of the trace.
+
+        Args:
+            record: that asks for it.
+            attempt: of the delivery, from 1 on.
+            request: as it goes out without a trace.
+            ask: makes it; never raises.
+        """
+        return await ask(request)
 
     def committed(self) -> None:
         """The batch is committed."""

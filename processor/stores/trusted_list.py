@@ -34,6 +34,7 @@ class Distrust(NamedTuple):
 
     reason: str  # one of a few words, to count by
     why: str
+    level: int = logging.WARNING
 
 
 class TrustedList:
@@ -96,12 +97,12 @@ class TrustedList:
                 distrust = self._unfit(found.meta, known)
             if distrust is None:
                 continue  # another look made it fit
-            reason, why = distrust
-            self.waits_for = why
+            self.waits_for = why = distrust.why
             if wait_s == _WAIT_S[0]:
-                logger.warning("list.distrusted", extra={"partition": self._partition, "why": why})
+                extra = {"partition": self._partition, "why": why}
+                logger.log(distrust.level, "list.distrusted", extra=extra)
             await asyncio.sleep(wait_s)
-            self._waited(reason, time.monotonic() - began)
+            self._waited(distrust.reason, time.monotonic() - began)
             wait_s = min(2 * wait_s, _WAIT_S[1])
 
     def accepts(self, found: Snapshot, known: Mark) -> bool:
@@ -132,7 +133,10 @@ class TrustedList:
 
     def _unfit(self, meta: Meta, known: Mark) -> Distrust | None:
         if meta.ready != self._topic_id:
-            return Distrust("not_whole", "the block list is not whole; its owner rebuilds it")
+            # Nothing in it, nothing in its topic: an installation that starts for the first time.
+            new = meta.ready is None and meta.mark == known == NO_MARK
+            why = "the block list is not whole; its owner rebuilds it"
+            return Distrust("not_whole", why, logging.INFO if new else logging.WARNING)
         if meta.partitions != self._partitions:
             return Distrust(
                 "partitions", f"the block list was built for {meta.partitions} partitions"

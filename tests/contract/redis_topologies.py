@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
@@ -14,6 +13,7 @@ from redis.asyncio import Redis
 
 from deploy.local import stack
 from tests.installation import until
+from tests.switch import switch
 
 NODES = 3
 SLOTS = 16_384
@@ -27,26 +27,8 @@ async def tls(directory: Path) -> AsyncIterator[str]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with stack.valkey(directory) as server:
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", server.port)
-            await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
-
-        proxy = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-        port = proxy.sockets[0].getsockname()[1]
-        async with proxy:
-            yield f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={directory}/ca.pem"
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
+        async with switch(server.port, context) as front:
+            yield f"rediss://127.0.0.1:{front.port}/0?ssl_ca_certs={directory}/ca.pem"
 
 
 @asynccontextmanager

@@ -123,11 +123,7 @@ async def roll(settings: Settings, home: Path, *, static: bool, rate: int) -> Ro
                 await worker.start()
                 await asyncio.sleep(_AFTER_S)
                 taken += sum(len(one.takes()) for one in others) - before
-
-        async def all_done() -> bool:
-            return await at.lag("match") + await at.lag("gate") == 0
-
-        await until(all_done, "commit of everything", _DEADLINE_S)
+        await at.wait_for_no_lag("match", "gate", deadline_s=_DEADLINE_S)
     topics = at.topics
     longest_s = {
         "match": await _longest_s(settings, topics.inbound_messages, topics.opt_out_notifications),

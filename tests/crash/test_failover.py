@@ -15,9 +15,9 @@ from processor.app import Runtime
 from processor.cli.blocks import differences
 from processor.config import Role, Settings
 from processor.kafka import topic_admin
-from tests.crash.switch import Switch, switch
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_send, a_text
+from tests.switch import Switch, switch
 
 pytestmark = pytest.mark.crash
 
@@ -83,7 +83,7 @@ async def assert_no_leak(at: Installation, name: str, blocked: list[str]) -> Non
     """Send to everybody: the blocked fail, the others get it; Redis is what the topic says."""
     people = EARLY + LATE + OTHERS
     await at.sends(*(a_send(f"{name}{one[1:]}", to=one) for one in people))
-    await until(lambda: judged(at), "gate without a lag")
+    await at.wait_for_no_lag("gate")
     mine = [
         [value for value in await at.values(topic) if value["message_sid"].startswith(name)]
         for topic in (at.topics.allowed_sends, at.topics.message_statuses)
@@ -92,10 +92,6 @@ async def assert_no_leak(at: Installation, name: str, blocked: list[str]) -> Non
     assert {one["to"] for one in mine[1]} == set(blocked)
     partitions = range(at.settings.partitions)
     assert [await differences(at.settings, one) for one in partitions] == [set()] * len(partitions)
-
-
-async def judged(at: Installation) -> bool:
-    return await at.lag("gate") == 0
 
 
 async def test_r25_a_failover_that_lost_writes_is_mended(pair: Pair) -> None:
@@ -196,6 +192,6 @@ async def test_a_topic_created_anew_over_old_redis_data_is_a_lost_list(settings:
         await until(waits_for_the_owner, "gate that waits")
         assert await at.values(at.topics.allowed_sends) == []
         async with running(only(settings, "match")):
-            await until(lambda: judged(at), "gate without a lag")
+            await at.wait_for_no_lag("gate")
             await stop(at, LATE, len(EARLY + LATE))
             await assert_no_leak(at, "S", LATE)  # the topic is the truth: it knows of no others

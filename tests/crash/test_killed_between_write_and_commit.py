@@ -175,7 +175,7 @@ async def test_a_worker_killed_while_it_lets_go_loses_nothing_and_doubles_nothin
     at = Installation(settings)
     await at.texts(*MESSAGES)
     async with worker(settings, "letting_go") as first:
-        await until(lambda: through(at), "worker without a lag")
+        await at.wait_for_no_lag("match")
         await at.texts(*LATER)
         await finish(at)  # by another, for which the first lets go
         assert await asyncio.wait_for(first.wait(), 60) == -9
@@ -249,16 +249,12 @@ def a_service(*stop_words: str, reply: str) -> dict[str, Any]:
 async def finish(at: Installation) -> None:
     """A worker that lives takes over, until nothing is left to read and to rebuild."""
     async with running(at.settings.model_copy(update={"roles": ("match",)})) as runtime:
+        await at.wait_for_no_lag("match")
 
-        async def done() -> bool:
-            return await through(at) and not runtime.unready()
+        async def ready() -> bool:
+            return not runtime.unready()
 
-        await until(done, "worker without a lag")
-
-
-async def through(at: Installation) -> bool:
-    """Whether nothing is left to match."""
-    return await at.lag("match") == 0
+        await until(ready, "worker that has rebuilt its list")
 
 
 async def whole(at: Installation) -> bool:

@@ -41,11 +41,7 @@ async def blocked(at: Installation) -> None:
 async def judged(at: Installation) -> None:
     """Have a gate that lives take over, until nothing is left to judge."""
     async with running(at.settings.model_copy(update={"roles": ("gate",)})):
-        await until(lambda: through(at), "gate without a lag")
-
-
-async def through(at: Installation) -> bool:
-    return await at.lag("gate") == 0
+        await at.wait_for_no_lag("gate")
 
 
 @pytest.mark.parametrize("steps", KILLS.values(), ids=KILLS)

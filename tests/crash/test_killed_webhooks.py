@@ -55,11 +55,7 @@ async def test_r28_what_was_answered_and_not_committed_is_repeated_with_the_same
                 return len({one.message_sid for one in app.told}) == 3
 
             await until(told_all, "all three told")
-
-            async def through() -> bool:
-                return await at.lag("webhooks") == 0
-
-            await until(through, "end of the webhooks' lag")
+            await at.wait_for_no_lag("webhooks")
     by_message = {
         sid: [one for one in app.told if one.message_sid == sid] for sid in ("M1", "M2", "M3")
     }

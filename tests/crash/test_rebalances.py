@@ -103,11 +103,7 @@ async def test_a_rebalance_does_not_wait_for_redis(
             await at.wait_for(at.topics.reply_sends, len(PEOPLE))
             await at.sends(*(a_send(f"T{one[1:]}", to=one) for one in PEOPLE))
             await at.wait_for(at.topics.message_statuses, len(PEOPLE))
-
-            async def judged() -> bool:
-                return await at.lag("gate") == 0
-
-            await until(judged, "gate without a lag")
+            await at.wait_for_no_lag("gate")
         verdicts = [
             *await at.values(at.topics.allowed_sends),
             *await at.values(at.topics.message_statuses),

@@ -110,14 +110,14 @@ async def test_r22_what_is_delivered_again_has_no_effect_though_redis_forgot_it(
             await at.write(at.topics.consent_commands, command)
             await at.texts(start, stop)
             await at.wait_for(at.topics.opt_out_notifications, 2)
-            await until(lambda: through(at), "worker without a lag")
+            await at.wait_for_no_lag("match")
         await asyncio.to_thread(fault, server)
         async with running(mine):
             # Given again, they would lift the block.
             await at.write(at.topics.consent_commands, command)
             await at.texts(start, stop, a_text("M3", "help"))
             await at.wait_for(at.topics.opt_out_notifications, 3)
-            await until(lambda: through(at), "worker without a lag")
+            await at.wait_for_no_lag("match")
             await at.sends(a_send("S1"))
             await at.wait_for(at.topics.message_statuses, 1)
         said = [one["message_sid"] for one in await at.values(at.topics.opt_out_notifications)]
@@ -157,10 +157,6 @@ async def test_what_an_older_owner_commits_while_its_partition_is_taken_is_not_m
         await at.sends(a_send("S1"))
         await at.wait_for(at.topics.message_statuses, 1)
     assert await at.values(at.topics.allowed_sends) == []
-
-
-async def through(at: Installation) -> bool:
-    return await at.lag("match") == 0
 
 
 async def verdicts(at: Installation, count: int) -> tuple[list[Any], list[Any]]:

@@ -18,7 +18,6 @@ from tests.crash.test_killed_between_write_and_commit import (
     assert_equal,
     outcome,
     sequential_model,
-    through,
     whole,
     worker,
 )
@@ -47,17 +46,17 @@ async def test_a_zombie_that_wakes_writes_nothing(
         async with worker(mine, step, "SIGSTOP") as zombie:
             await until(lambda: frozen(zombie.pid), "frozen worker")
             async with running(mine.model_copy(update={"roles": ("match",)})):
-                await until(lambda: through(at), "second worker without a lag")
+                await at.wait_for_no_lag("match")
                 if emptied:
                     redis = Redis.from_url(mine.redis_url)
                     await redis.flushall()
                     await redis.aclose()
                 zombie.send_signal(signal.SIGCONT)
                 await at.texts(*LATER)
-                await until(lambda: through(at), "two workers without a lag")
+                await at.wait_for_no_lag("match")
             # What is left is the woken one's, which must have found its place.
             await at.texts(a_text(f"M{2 * len(BODIES)}", "stop"))
-            await until(lambda: through(at), "woken worker without a lag")
+            await at.wait_for_no_lag("match")
             await until(lambda: whole(at), "whole block list")
             assert zombie.returncode is None
         assert_equal(

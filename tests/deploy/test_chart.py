@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -152,6 +153,68 @@ def test_every_setting_is_one_of_the_processors(manifests: list[Manifest]) -> No
     given |= {env["name"] for each in containers(manifests) for env in each.get("env", ())}
     names = {name.removeprefix("OPTOUT_").lower() for name in given if name.startswith("OPTOUT_")}
     assert names <= set(Settings.model_fields)
+
+
+NOT_HERE = {
+    "ROLES": "a worker's are given in workers",
+    "WEB_PORT": "is 6066 in a pod",
+    "API_PORT": "is 8080 in a pod",
+    "INSTANCE_ID": "must be another one for each worker",
+    **dict.fromkeys(
+        ("KAFKA_PASSWORD", "OPERATOR_TOKEN", "SECRET_KEY"), "belongs in existingSecret"
+    ),
+}
+SAID_OF_A_VALUE = {"type", "enum", "pattern", "minimum", "exclusiveMinimum", "maximum"}
+UNSET = {
+    "KAFKA_USERNAME": "optout",
+    "KAFKA_CAFILE": "/etc/optout/tls/ca.crt",
+    "KAFKA_CERTFILE": "/etc/optout/tls/tls.crt",
+    "KAFKA_KEYFILE": "/etc/optout/tls/tls.key",
+    "GATE_MAX_STALENESS_S": 2.5,
+    "EVENT_SOURCE": "https://example.com/optout",
+    "PUBLIC_URL": "https://example.com",
+    "TRACING": True,
+    "WEBHOOK_ALLOW_NETWORKS": "10.1.0.0/16,fd00::/8",
+}
+
+
+def settable() -> dict[str, dict[str, Any]]:
+    """What the processor says of each setting that may stand in the values, and its default."""
+    described = Settings.model_json_schema()
+    found = {}
+    for name, one in described["properties"].items():
+        if name.upper() in NOT_HERE:
+            continue
+        value = one.get("anyOf", [one])[0]
+        if "$ref" in value:
+            value = described["$defs"][value["$ref"].rpartition("/")[2]]
+        if value["type"] == "array":
+            value = {"type": "string"}  # comma-separated
+        found[name.upper()] = {**value, "default": one["default"]}
+    return found
+
+
+def test_the_values_may_hold_what_the_processor_takes_and_nothing_else() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))
+    settings = schema["properties"]["settings"]
+    taken = {
+        name: {word: said for word, said in one.items() if word in SAID_OF_A_VALUE}
+        for name, one in settable().items()
+    }
+    refused = {name: {"not": {}, "description": why} for name, why in NOT_HERE.items()}
+    assert settings["properties"] == taken | refused
+    assert settings["additionalProperties"] is False
+
+
+def test_every_setting_can_be_set(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {
+        name: UNSET.get(name, one["default"]) for name, one in settable().items()
+    }
+    [config] = of_kind(render(f"settings={json.dumps(given)}"), "ConfigMap").values()
+    assert set(config["data"]) == {f"OPTOUT_{name}" for name in given}
+    for name, value in config["data"].items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == Settings(**{name.lower(): value for name, value in given.items()})
 
 
 def test_numbers_are_written_as_they_are(render: Render) -> None:
@@ -306,6 +369,9 @@ def test_only_webhooks_may_reach_the_world_and_nothing_private_in_it(render: Ren
         ("settings.PARTITIONS=0", "settings/PARTITIONS"),
         ('settings.KAFKA_BOOTSTRAP="kafka"', "settings/KAFKA_BOOTSTRAP"),
         ('settings.OPTOUT_ROLES="match"', "OPTOUT_ROLES"),
+        ("settings.API_REFUSE_BLOCKD=false", "API_REFUSE_BLOCKD"),
+        ('settings.API_REFUSE_BLOCKED="no"', "settings/API_REFUSE_BLOCKED"),
+        ("settings.API_IMPORT_MAX_BYTES=10", "settings/API_IMPORT_MAX_BYTES"),
         ('settings.ROLES="match"', "settings/ROLES"),
         ('settings.KAFKA_PASSWORD="s"', "settings/KAFKA_PASSWORD"),
         ("terminationGracePeriodSeconds=30", "terminationGracePeriodSeconds"),

@@ -1,193 +1,114 @@
-"""Every role with exactly the rights that `deploy/acls.toml` gives it, and without one of them."""
+"""Every role with exactly the rights that `deploy/acls.toml` gives: each needed, none missing."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import tomllib
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAuthorizationFailedError
-from aiokafka.protocol.admin import CreateAclsRequest
 from click.testing import CliRunner, Result
-from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from deploy.local import stack
 from processor.cli import main
-from processor.config import Settings
+from processor.errors import StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing
-from tests.api import blocking, carrier_says, create_accounts, serving, with_secrets
+from processor.wire import dead_letters
+from tests.api import (
+    OPERATOR_TOKEN,
+    blocking,
+    carrier_says,
+    create_accounts,
+    serving,
+    with_secrets,
+)
 from tests.application import OneToken, allowing, application, status, twiml
+from tests.asked import Given, assert_each_right_was_needed, commands_given
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_RECIPIENT, RECIPIENT
 from tests.installation import Installation, running, until
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
+from tests.integration.test_live_stream import send_form, signed_in
 from tests.integration.test_metrics import a_port
 from tests.integration.test_webhooks import a_service
 from tests.integration.test_worker_process import OPTOUT, started
-
-RIGHTS = tomllib.loads(Path("deploy/acls.toml").read_text())
-KINDS = {"topics": 2, "groups": 3, "transactional_ids": 5}  # as the protocol numbers them
-LITERAL, PREFIXED = 3, 4
-OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8}
-ALLOW = 3
-USERS = [f"user{number}" for number in range(32)]
-
-# A broker that knows users; whoever comes without a name, on the other port, may do everything.
-SECURED = """
-listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:SECURE,CONTROLLER://127.0.0.1:{controller_port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
-sasl.enabled.mechanisms=PLAIN
-authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:ANONYMOUS
-listener.name.sasl_plaintext.plain.sasl.jaas.config=\\
-  org.apache.kafka.common.security.plain.PlainLoginModule required LOGINS;
-"""
-
-
-class Right(NamedTuple):
-    """One operation on one resource; a name that ends in * is a prefix."""
-
-    kind: str
-    name: str
-    operation: str
-
-
-def rights_of(*roles: str) -> list[Right]:
-    return [
-        Right(kind, name, operation)
-        for role in roles
-        for kind in KINDS
-        for name, operations in RIGHTS["kafka"][role].get(kind, {}).items()
-        for operation in operations
-    ]
-
-
-class Secured:
-    """A broker with users and a Redis with users, and an installation of its own on them."""
-
-    def __init__(self, plain: str, secure: str, redis: str) -> None:
-        prefix = f"t{uuid.uuid4().hex[:12]}."
-        self.open = Settings(
-            kafka_bootstrap=plain,
-            redis_url=f"redis://{redis}/0",
-            topic_prefix=prefix,
-            partitions=4,
-            session_timeout_s=2,
-        )
-        self._secure = secure
-        self._redis = redis
-
-    async def user(self, rights: Sequence[Right], *, redis: str | None = None) -> Settings:
-        """The settings of a new user with these rights on Kafka, and a role's on Redis."""
-        name = next(_free_users)
-        sign = f"sign-of-{name}"  # a topic that is seen once the rights given before are in force
-        prefix = self.open.topic_prefix
-        admin = AIOKafkaAdminClient(**self.open.kafka())
-        await admin.start()
-        await admin.create_topics([NewTopic(sign, 1, 1)])
-        for acl in [*(_acl(prefix, name, right) for right in rights), _sign(name, sign)]:
-            answer = await admin._send_to_controller(acl)
-            assert answer.creation_responses[0][0] == 0
-        await admin.close()
-        mine = self._settings_of(name)
-        theirs = AIOKafkaAdminClient(**mine.kafka())
-        await theirs.start()
-
-        async def in_force() -> bool:
-            return sign in await theirs.list_topics()
-
-        await until(in_force, "rights in force")
-        await theirs.close()
-        if redis:
-            given = RIGHTS["redis"][redis]
-            allowed = ["+@connection", *(f"+{command}" for command in given["commands"])]
-            async with Redis.from_url(self.open.redis_url) as client:
-                setting = ["reset", "on", f">{name}", f"~{prefix}{given['keys']}", *allowed]
-                assert await client.execute_command("ACL", "SETUSER", name, *setting)  # type: ignore[no-untyped-call]
-            return mine.model_copy(update={"redis_url": f"redis://{name}:{name}@{self._redis}/0"})
-        return mine
-
-    def _settings_of(self, name: str) -> Settings:
-        return self.open.model_copy(
-            update={
-                "kafka_bootstrap": self._secure,
-                "kafka_security_protocol": "SASL_PLAINTEXT",
-                "kafka_sasl_mechanism": "PLAIN",
-                "kafka_username": name,
-                "kafka_password": SecretStr(name),
-            }
-        )
-
-
-def as_environment(settings: Settings) -> dict[str, str]:
-    return {
-        f"OPTOUT_{name.upper()}": str(
-            value.get_secret_value() if isinstance(value, SecretStr) else value
-        )
-        for name, value in settings.model_dump().items()
-        if value != Settings.model_fields[name].default
-    }
-
-
-_free_users: Iterator[str] = iter(USERS)
-
-
-def _acl(prefix: str, user: str, right: Right) -> CreateAclsRequest:
-    pattern = PREFIXED if right.name.endswith("*") else LITERAL
-    own = right.kind == "groups" and right.name.startswith(("application-", "carrier-"))
-    name = ("" if own else prefix) + right.name.removesuffix("*")
-    kind, operation = KINDS[right.kind], OPERATIONS[right.operation]
-    return CreateAclsRequest(kind, name, pattern, f"User:{user}", "*", operation, ALLOW)
-
-
-def _sign(user: str, topic: str) -> CreateAclsRequest:
-    return _acl("", user, Right("topics", topic, "Describe"))
+from tests.secured import (
+    Right,
+    Secured,
+    Servers,
+    as_environment,
+    rights_of,
+    servers_with_users,
+)
 
 
 @pytest.fixture(scope="module")
-def servers_with_users(
-    servers: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, str, str]]:
-    with ExitStack() as started:
-        home = tmp_path_factory.mktemp("secured")
-        secure = started.enter_context(stack.free_port(9192))
-        logins = " ".join(f'user_{user}="{user}"' for user in USERS)
-        properties = SECURED.replace(":SECURE", f":{secure}")
-        broker = started.enter_context(stack.kafka(home, properties.replace("LOGINS", logins)))
-        redis = started.enter_context(stack.valkey(home))
-        yield broker.address, f"127.0.0.1:{secure}", redis.address
+def with_users(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with servers_with_users(tmp_path_factory.mktemp("secured")) as made:
+        yield made
 
 
 @pytest.fixture
-async def secured(servers_with_users: tuple[str, str, str]) -> Secured:
-    made = Secured(*servers_with_users)
+async def secured(with_users: Servers) -> Secured:
+    made = Secured(with_users)
     await topic_admin.create(made.open)
     return made
 
 
-async def test_match_and_gate_work_with_the_rights_listed(secured: Secured) -> None:
+@pytest.fixture
+async def given(secured: Secured) -> AsyncIterator[Given]:
+    async with commands_given(secured.open.redis_url) as given:
+        yield given
+
+
+async def forget_scripts(secured: Secured) -> None:
+    """As a Redis does that starts anew: who comes first must give the script again."""
+    async with Redis.from_url(secured.open.redis_url) as redis:
+        await redis.script_flush()
+
+
+async def put_aside(at: Installation) -> None:
+    """A dead letter from every topic that one may come from."""
+    topics = (
+        at.topics.inbound_messages,
+        at.topics.outbound_messages,
+        at.topics.consent_commands,
+        at.topics.webhook_deliveries,
+        at.topics.webhook_retries,
+        at.topics.message_statuses,
+    )
+    for topic in topics:
+        why = dead_letters.headers(
+            (), topic=topic, partition=0, offset=0, stage="test", reason="bad"
+        )
+        await at.write_raw(Outgoing(at.topics.dead_letters, RECIPIENT.encode(), b"bad", why))
+
+
+async def test_match_and_gate_work_with_the_rights_listed(secured: Secured, given: Given) -> None:
     at = Installation(secured.open)
+    await configure(secured.open, CLINIC | {"inbound_request_url": "https://example.com/in"})
     match = await secured.user(rights_of("match"), redis="match")
     gate = await secured.user(rights_of("gate"), redis="gate")
-    async with (
-        running(match.model_copy(update={"roles": ("match",)})),
-        running(gate.model_copy(update={"roles": ("gate",)})),
-    ):
+    written: list[str] = []
+
+    def fail_once(step: str) -> None:
+        if step == "written" and not written:
+            written.append(step)
+            raise StoreUnavailable("after the first write, which is undone")
+
+    match = match.model_copy(update={"roles": ("match",)})
+    gate = gate.model_copy(update={"roles": ("gate",)})
+    async with running(match, fail_once), running(gate):
         await at.texts(a_text("M1", "stop"))
         await at.wait_for(at.topics.reply_sends, 1)
-        await at.sends(a_send("S1"), a_send("S2", to="+15557654322"))
+        await at.sends(a_send("S1"), a_send("S2", to=OTHER_RECIPIENT))
         await at.wait_for(at.topics.message_statuses, 1)
         await at.wait_for(at.topics.allowed_sends, 1)
         # Undo, rebuild and dead letters ask for more commands and topics.
@@ -197,11 +118,17 @@ async def test_match_and_gate_work_with_the_rights_listed(secured: Secured) -> N
         await at.write_raw(Outgoing(at.topics.inbound_messages, key, b"bad"))
         await at.write_raw(Outgoing(at.topics.outbound_messages, key, b"bad"))
         await at.wait_for_letters(2)
+        await forget_scripts(secured)
         await at.sends(a_send("S3"))
         await at.wait_for(at.topics.message_statuses, 2)
+        await assert_each_right_was_needed(secured, "gate", gate, given)
+    # There is no replica: it waits for one, and for nothing else that is listed.
+    async with running(match.model_copy(update={"redis_min_replicas": 1})):
+        await at.texts(a_text("M2", "start"))
+        await assert_each_right_was_needed(secured, "match", match, given)
 
 
-async def test_webhooks_work_with_the_rights_listed(secured: Secured) -> None:
+async def test_webhooks_work_with_the_rights_listed(secured: Secured, given: Given) -> None:
     at = Installation(secured.open)
     mine = await secured.user(rights_of("webhooks"), redis="webhooks")
     match = secured.open.model_copy(update={"roles": ("match",)})
@@ -217,9 +144,10 @@ async def test_webhooks_work_with_the_rights_listed(secured: Secured) -> None:
             key = RECIPIENT.encode()
             await at.write_raw(Outgoing(at.topics.webhook_deliveries, key, b"bad"))
             await at.wait_for_letters(1)
+            await assert_each_right_was_needed(secured, "webhooks", mine, given)
 
 
-async def test_rates_work_with_the_rights_listed(secured: Secured) -> None:
+async def test_rates_work_with_the_rights_listed(secured: Secured, given: Given) -> None:
     at, port = Installation(secured.open), a_port()
     mine = await secured.user(rights_of("rates"), redis="rates")
     wanted = as_environment(mine) | {"OPTOUT_ROLES": "rates", "OPTOUT_WEB_PORT": str(port)}
@@ -233,10 +161,11 @@ async def test_rates_work_with_the_rights_listed(secured: Secured) -> None:
                 return False
 
             await until(counted, f"rates: {worker.said}")
+        await assert_each_right_was_needed(secured, "rates", mine, given)
         assert "Traceback" not in worker.said
 
 
-async def test_the_api_works_with_the_rights_listed(secured: Secured) -> None:
+async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Given) -> None:
     at, open_to_all = Installation(secured.open), with_secrets(secured.open)
     await create_accounts(open_to_all, ACCOUNT)
     mine = with_secrets(await secured.user(rights_of("api"), redis="api"))
@@ -245,8 +174,10 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured) -> None:
         await blocking(client.incoming_phone_numbers.create, phone_number=LONG_CODE)
         await blocking(client.messaging.v1.services.create, friendly_name="Clinic")
         made = await blocking(client.messages.create, to=RECIPIENT, from_=LONG_CODE, body="Hello")
-        [allowed] = await at.wait_for(at.topics.allowed_sends, 1)
-        await carrier_says(at, allowed, "sent")
+        await blocking(client.messages.create, to=RECIPIENT, from_=LONG_CODE, body="Again")
+        first, second = await at.wait_for(at.topics.allowed_sends, 2)
+        await carrier_says(at, first, "sent")
+        await carrier_says(at, second, "sent")
 
         async def sent() -> bool:
             return bool((await blocking(client.messages(made.sid).fetch)).status == "sent")
@@ -255,13 +186,20 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured) -> None:
         asked = {"recipient": RECIPIENT, "reason": "asked"}
         blocked = await api.ask("POST", "/v1/OptOuts/Block", json=asked)
         assert blocked.status_code == 200, blocked.text
-        assert len(await blocking(client.messages.list, to=RECIPIENT)) == 1
+        assert len(await blocking(client.messages.list, to=RECIPIENT, page_size=1)) == 2
         await blocking(client.messages(made.sid).update, body="")
         assert await blocking(client.messages(made.sid).delete)
-        for path in (f"Blocks/{RECIPIENT}/History", "Export?Format=csv"):
-            assert (await api.ask("GET", f"/v1/OptOuts/{path}")).status_code == 200
+        history, export = f"OptOuts/Blocks/{RECIPIENT}/History", "OptOuts/Export?Format=csv"
+        for path in (history, export, "ConfigurationChanges"):
+            assert (await api.ask("GET", f"/v1/{path}")).status_code == 200
         checked = await api.ask("POST", "/v1/OptOuts/Check", json={"recipients": [RECIPIENT]})
         assert checked.status_code == 200, checked.text
+        await put_aside(at)
+        async with signed_in(api.base, "operator", OPERATOR_TOKEN) as console:
+            assert (await console.get("/console/live")).status_code == 200
+            sent_back = await send_form(console, "/console/dead-letters/redrive")
+            assert sent_back.headers["location"].endswith("?said=redriven"), sent_back.headers
+        await assert_each_right_was_needed(secured, "api", mine, given)
 
 
 WITHOUT = [
@@ -271,6 +209,8 @@ WITHOUT = [
     ("match", Right("groups", "match", "Read"), "GroupAuthorizationFailedError"),
     ("match", Right("transactional_ids", "match-*", "Write"), "TransactionalIdAuthorizationFailed"),
     ("gate", Right("topics", "allowed-sends.v1", "Write"), "TopicAuthorizationFailedError"),
+    ("webhooks", Right("topics", "webhook-deliveries.v1", "Read"), "TopicAuthorizationFailedError"),
+    ("webhooks", Right("groups", "webhooks", "Read"), "GroupAuthorizationFailedError"),
 ]
 
 
@@ -297,15 +237,35 @@ async def test_without_a_right_a_worker_says_so_and_lets_nothing_through(
         topic, count = {
             "match": (at.topics.reply_sends, 1),
             "gate": (at.topics.allowed_sends, 0),
+            "webhooks": (at.topics.webhook_retries, 0),
         }[role]
         assert len(await at.records(topic)) == count
 
 
+async def test_without_a_right_the_api_refuses_and_its_log_says_where_the_rights_are(
+    secured: Secured, caplog: pytest.LogCaptureFixture
+) -> None:
+    await create_accounts(with_secrets(secured.open), ACCOUNT)
+    missing = {Right("topics", "consent-commands.v1", "Write"), Right("groups", "api", "Read")}
+    rights = [right for right in rights_of("api") if right not in missing]
+    assert len(rights) == len(rights_of("api")) - len(missing)
+    mine = with_secrets(await secured.user(rights, redis="api"))
+    async with running(secured.open), serving(mine) as api:
+        asked = {"recipient": RECIPIENT, "reason": "asked"}
+        assert (await api.ask("POST", "/v1/OptOuts/Block", json=asked)).status_code == 503
+
+        async def said() -> bool:
+            told = {one.message for one in caplog.records if "acls.toml" in str(vars(one))}
+            return {"api.cannot", "statuses.unreadable"} <= told
+
+        await until(said, "word of both rights")
+
+
 async def test_the_command_line_works_with_the_rights_listed(
-    secured: Secured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    secured: Secured, given: Given, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     at = Installation(secured.open)
-    mine = await secured.user(rights_of("operator"), redis="operator")
+    mine = with_secrets(await secured.user(rights_of("operator"), redis="operator"))
     for name, value in as_environment(mine).items():
         monkeypatch.setenv(name, value)
     services = tmp_path / "services.yaml"
@@ -320,17 +280,18 @@ async def test_the_command_line_works_with_the_rights_listed(
     await optout("topics", "check")
     await optout("services", "apply", str(services))
     await optout("services", "list")
+    await optout("accounts", "create")
     async with running(secured.open):
         await optout("blocks", "block", RECIPIENT, "--account-sid", "AC1", "--reason", "asked")
         assert RECIPIENT in (await optout("blocks", "list")).output
         await optout("blocks", "history", RECIPIENT)
+        await forget_scripts(secured)
         await optout("blocks", "verify")
         await optout("blocks", "rebuild")
-        await at.write_raw(Outgoing(at.topics.outbound_messages, RECIPIENT.encode(), b"bad"))
-        await at.wait_for_letters(1)
-        assert (await optout("dead-letters", "redrive", "--all")).output == "1 sent back\n"
-        await at.wait_for_letters(2)
+    await put_aside(at)
+    assert (await optout("dead-letters", "redrive", "--all")).output == "6 sent back\n"
     await optout("audit")
+    await assert_each_right_was_needed(secured, "operator", mine, given)
 
 
 async def test_only_the_gate_can_allow_a_send(secured: Secured) -> None:
@@ -358,21 +319,29 @@ async def test_only_who_must_writes_to_redis_and_nobody_past_the_prefix(secured:
 
 async def test_applications_and_carriers_work_with_the_rights_listed(secured: Secured) -> None:
     at = Installation(secured.open)
+    carrier = await secured.user(rights_of("carrier"))
+    sender = await secured.user(rights_of("application"))
+    service = {"messaging_service_sid": "MGclinic"}
+    sends = [a_send("S1", **service), a_send("S2", to=OTHER_RECIPIENT, **service)]
+    reads = {
+        "carrier": (carrier, [at.topics.reply_sends, at.topics.allowed_sends]),
+        "application": (
+            sender,
+            [at.topics.message_statuses, at.topics.opt_out_notifications],
+        ),
+    }
     async with running(secured.open):
-        for role, writes, reads in (
-            ("carrier", (at.topics.inbound_messages, a_text("M1", "stop")), at.topics.reply_sends),
-            (
-                "application",
-                (at.topics.outbound_messages, a_send("S1")),
-                at.topics.message_statuses,
-            ),
-        ):
-            mine = await secured.user(rights_of(role))
-            await Installation(mine).write(writes[0], writes[1])
-            consumer = AIOKafkaConsumer(
-                reads, group_id=f"{role}-1", auto_offset_reset="earliest", **mine.kafka()
-            )
-            await consumer.start()
-            record = await consumer.getone()
-            assert RECIPIENT.encode() in record.value
-            await consumer.stop()
+        await Installation(carrier).write(at.topics.inbound_messages, a_text("M1", "stop"))
+        await at.wait_for(at.topics.reply_sends, 1)
+        await Installation(sender).write(at.topics.outbound_messages, *sends)
+        [allowed] = await at.wait_for(at.topics.allowed_sends, 1)
+        await carrier_says(Installation(carrier), allowed, "sent")
+        for role, (mine, topics) in reads.items():
+            for topic in topics:
+                consumer = AIOKafkaConsumer(
+                    topic, group_id=f"{role}-1", auto_offset_reset="earliest", **mine.kafka()
+                )
+                await consumer.start()
+                assert (await consumer.getone()).value
+                await consumer.stop()
+            await assert_each_right_was_needed(secured, role, mine)

@@ -22,7 +22,7 @@ SID = "MG00000000000000000000000000000001"
 async def test_topics_are_created_once_and_checked(settings: Settings, optout: Command) -> None:
     assert (await optout("topics", "check")).stdout == "all topics are as they should be\n"
     created = await optout("topics", "create", "--json")
-    assert orjson.loads(created.stdout) == {"created": []}
+    assert orjson.loads(created.stdout) == {"created": [], "problems": []}
 
 
 async def test_a_missing_topic_is_named_with_its_remedy(

@@ -10,14 +10,10 @@ from processor.app import Runtime
 from processor.config import Settings
 from processor.core.blocks import Mark
 from tests.builders import RECIPIENT, command_record
-from tests.installation import Installation, by_sid, running, until
+from tests.installation import Installation, by_sid, running
 from tests.integration.test_flow import a_send, a_text
 
 DAY_MS = 24 * 3_600_000
-
-
-async def through(at: Installation) -> bool:
-    return await at.lag("match") == 0
 
 
 async def test_r22_another_worker_knows_what_the_last_one_handled(settings: Settings) -> None:
@@ -29,11 +25,11 @@ async def test_r22_another_worker_knows_what_the_last_one_handled(settings: Sett
         async with running(only):
             await at.texts(start, stop, start)
             await at.write(at.topics.consent_commands, command)
-            await until(lambda: through(at), "worker without a lag")
+            await at.wait_for_no_lag("match")
             # And two workers that share the partitions, one of which goes.
             async with running(only):
                 await at.texts(start)
-                await until(lambda: through(at), "workers without a lag")
+                await at.wait_for_no_lag("match")
     notifications = by_sid(await at.values(at.topics.opt_out_notifications))
     assert set(notifications) == {"M1", "M2"}
     changes = await at.values(at.topics.block_changes)

@@ -338,9 +338,5 @@ async def test_what_a_producer_writes_in_transactions_leaves_no_lag_and_no_lane_
                     partition=partition_of(key, settings.partitions),
                 )
         await at.wait_for(at.topics.reply_sends, 2)
-
-        async def through() -> bool:
-            return await at.lag("match") == 0
-
-        await until(through, "match without a lag")
+        await at.wait_for_no_lag("match")
         assert await runtime.lanes["match"].stuck(0) == []

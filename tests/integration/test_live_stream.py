@@ -24,16 +24,29 @@ _API = (sys.executable, "-m", "processor", "api")
 
 
 @asynccontextmanager
+async def signed_in(base: str, user: str, token: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The console of somebody who signed in."""
+    async with httpx.AsyncClient(base_url=base, timeout=DEADLINE_S) as client:
+        await send_form(client, "/console/sign-in", user=user, token=token)
+        yield client
+
+
+async def send_form(client: httpx.AsyncClient, path: str, **given: str) -> httpx.Response:
+    """Load a page with a form, and send that."""
+    form = await client.get(path)
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form.text))
+    assert "csrf" in hidden, form.text
+    return await client.post(path, data={**hidden, **given})
+
+
+@asynccontextmanager
 async def streaming(base: str, user: str, token: str) -> AsyncIterator[httpx.Response]:
     """The stream of somebody who signed in."""
-    async with httpx.AsyncClient(base_url=base, timeout=DEADLINE_S) as client:
-        form = await client.get("/console/sign-in")
-        found = re.search(r'name="csrf" value="([^"]+)"', form.text)
-        assert found
-        given = {"csrf": found[1], "user": user, "token": token}
-        await client.post("/console/sign-in", data=given)
-        async with client.stream("GET", "/console/live/events") as stream:
-            yield stream
+    async with (
+        signed_in(base, user, token) as client,
+        client.stream("GET", "/console/live/events") as stream,
+    ):
+        yield stream
 
 
 async def _until(lines: AsyncIterator[str], wanted: str) -> None:

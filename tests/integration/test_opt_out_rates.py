@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -9,12 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import orjson
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processor.config import Settings
 from processor.kafka.client import Outgoing
 from processor.kafka.topic_admin import plans
-from tests.installation import Installation, until
+from tests.installation import Installation, running, until
+from tests.integration.conftest import Command
 from tests.integration.test_flow import CLINIC, a_text, configure
 from tests.integration.test_metrics import a_port
 from tests.integration.test_worker_process import OPTOUT, environment, started
@@ -84,3 +87,42 @@ async def test_without_the_tables_topics_a_worker_waits_and_says_for_what(
         assert await worker.ends() == 2
     assert f"{minutes.name}: 1 partitions where 4 are expected" in worker.said
     assert "Traceback" not in worker.said
+
+
+async def test_a_table_of_another_partition_count_is_made_again_and_only_it_starts_anew(
+    settings: Settings, optout: Command
+) -> None:
+    at, port = Installation(settings), a_port()
+    [minutes] = [plan for plan in plans(settings) if plan.name.endswith("rates-minutes-changelog")]
+    rates = environment(settings) | {"OPTOUT_ROLES": "rates", "OPTOUT_WEB_PORT": str(port)}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as web:
+
+        async def counts(hourly: int, minutely: int) -> None:
+            async def right() -> bool:
+                with contextlib.suppress(httpx.HTTPError):
+                    answer = (await web.get("/opt-out-rates")).json()
+                    sums = (counted(answer, size).total() for size in ("hours", "minutes"))
+                    return tuple(sums) == (hourly, minutely)
+                return False
+
+            await until(right, f"{hourly} by the hour, {minutely} by the minute")
+
+        async with running(settings):
+            async with started(OPTOUT, **rates) as worker:
+                await at.texts(a_text("M1", "stop"))
+                await counts(1, 1)
+                assert await worker.ends(signal.SIGTERM) == 0
+            async with admin_of(settings) as admin:
+                await admin.delete_topics([minutes.name])
+                await admin.create_topics([NewTopic(minutes.name, 1, 1)])
+            said = f"{minutes.name}: 1 partitions where 4 are expected; stop workers with the role"
+            for command in ("check", "create"):
+                assert said in (await optout("topics", command, code=1)).stderr
+            # As it says: the workers are stopped.
+            async with admin_of(settings) as admin:
+                await admin.delete_topics([minutes.name])
+            made = await optout("topics", "create", "--json")
+            assert orjson.loads(made.stdout) == {"created": [minutes.name], "problems": []}
+            async with started(OPTOUT, **rates):
+                await at.texts(a_text("M2", "help"))
+                await counts(2, 1)

@@ -53,11 +53,7 @@ async def an_installation_at_work(at: Installation) -> None:
         await at.wait_for(at.topics.block_changes, len(BLOCKED) + 4)
         await at.sends(a_send("S0"))
         await at.wait_for(at.topics.allowed_sends, 1)
-
-        async def all_read() -> bool:
-            return await at.lag("match") + await at.lag("gate") == 0
-
-        await until(all_read, "commit of everything")
+        await at.wait_for_no_lag("match", "gate")
     await at.texts(
         *(a_text(f"HELP{one[1:]}", "help", **{"from": one}) for one in OTHERS),
         *(a_text(f"LATE{one[1:]}", "stop", **{"from": one}) for one in OTHERS[10:20]),

@@ -9,13 +9,15 @@ from aiohttp import web
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from processor.config import Settings
 from processor.kafka.client import Outgoing
-from tests.application import OneToken, allowing, application
+from tests.application import OneToken, Told, allowing, application, status
 from tests.builders import RECIPIENT
 from tests.installation import Installation, running, until
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
+from tests.integration.test_metrics import a_port
 from tests.integration.test_worker_process import OPTOUT, environment, started
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -127,6 +129,68 @@ async def test_a_request_to_an_application_has_a_span_and_tells_of_it(settings: 
     assert f"{asked.parent.span_id:016x}" == id_of(matched)
     heads = {one.message_sid: one.headers.get("traceparent") for one in app.told}
     assert heads == {"M1": f"00-{TRACE}-{id_of(asked)}-01", "M2": None, "M3": None}
+
+
+async def test_each_attempt_of_a_request_has_a_span_that_says_which_it_was_and_what_it_came_to(
+    settings: Settings,
+) -> None:
+    at, spans, provider = Installation(allowing(settings)), InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    answers = [status(503), status(302), status(200)]
+
+    async def answer(told: Told) -> web.Response:
+        return await answers.pop(0)(told)
+
+    def asked() -> list[ReadableSpan]:
+        return [span for span in spans.get_finished_spans() if span.name == "webhook"]
+
+    async with application() as app:
+        app.answers["/inbound"] = answer
+        url = app.url("/inbound?secret=1").replace("//", "//user:word@")
+        told = {"inbound_request_url": url, "inbound_method": "GET"}
+        await configure(settings, CLINIC | told)
+        async with running(at.settings, provider=provider, tokens=OneToken()):
+            sent = ("traceparent", SAMPLED)
+            await at.write_raw(record(at.topics.inbound_messages, a_text("M1", "hello"), sent))
+
+            async def done() -> bool:
+                return len(asked()) == 3
+
+            await until(done, "three attempts")
+    matched = by_topic(spans)[f"process {at.topics.inbound_messages}"]
+    known = {
+        "http.request.method": "GET",
+        "server.address": "127.0.0.1",
+        "server.port": app.port,
+    }
+    assert [dict(span.attributes or {}) for span in asked()] == [
+        known | {"http.response.status_code": 503, "error.type": "503"},
+        known
+        | {"http.response.status_code": 302, "error.type": "302", "http.request.resend_count": 1},
+        known | {"http.response.status_code": 200, "http.request.resend_count": 2},
+    ]
+    failed, unset = StatusCode.ERROR, StatusCode.UNSET
+    assert [span.status.status_code for span in asked()] == [failed, failed, unset]
+    for span in asked():
+        assert span.parent is not None
+        assert f"{span.parent.span_id:016x}" == id_of(matched)  # what asked for all three
+    heads = [one.headers["traceparent"] for one in app.told]
+    assert heads == [f"00-{TRACE}-{id_of(span)}-01" for span in asked()]
+
+
+async def test_a_request_that_nobody_answered_has_a_span_that_says_why(settings: Settings) -> None:
+    at, spans, provider = Installation(allowing(settings)), InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    closed = f"http://127.0.0.1:{a_port()}/#rc=0"  # not tried again
+    await configure(settings, CLINIC | {"inbound_request_url": closed})
+    async with running(at.settings, provider=provider, tokens=OneToken()):
+        sent = ("traceparent", SAMPLED)
+        await at.write_raw(record(at.topics.inbound_messages, a_text("M1", "hello"), sent))
+        await at.wait_for_letters(1)
+    span = by_topic(spans)["webhook"]
+    assert (span.attributes or {})["error.type"] == "ct"
+    assert span.status.status_code is StatusCode.ERROR
+    assert "http.response.status_code" not in (span.attributes or {})
 
 
 async def test_a_worker_sends_its_spans_to_the_collector_it_is_told_of(settings: Settings) -> None:

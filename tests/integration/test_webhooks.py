@@ -49,13 +49,6 @@ async def told_at(app: Application, path: str, count: int) -> list[Told]:
     return app.at(path)
 
 
-async def all_done(at: Installation) -> None:
-    async def through() -> bool:
-        return await at.lag("webhooks") == 0
-
-    await until(through, "end of the webhooks' lag")
-
-
 async def test_r28_every_message_arrives_once_and_in_its_recipients_order(
     settings: Settings,
 ) -> None:
@@ -71,7 +64,7 @@ async def test_r28_every_message_arrives_once_and_in_its_recipients_order(
         async with running(at.settings, tokens=OneToken()):
             await at.texts(*texts)
             told = await told_at(app, "/inbound", len(texts))
-            await all_done(at)
+            await at.wait_for_no_lag("webhooks")
         told = app.at("/inbound")
     for recipient in recipients:
         sids = [one.message_sid for one in told if one.fields["From"] == recipient]
@@ -136,7 +129,7 @@ async def test_failures_are_tried_again_then_the_fallback_then_put_aside_and_com
             app.answers.clear()
             await optout("dead-letters", "redrive", "--all")
             again = (await told_at(app, "/inbound", 4))[-1]
-            await all_done(at)
+            await at.wait_for_no_lag("webhooks")
     assert (again.fields, again.headers["I-Twilio-Idempotency-Token"]) == (
         app.told[0].fields,
         app.told[0].headers["I-Twilio-Idempotency-Token"],
@@ -153,7 +146,7 @@ async def test_a_fallback_that_was_told_is_enough_whatever_it_answered(settings:
         async with running(at.settings):
             await at.texts(a_text("M1", "hello"))
             [fallback] = await told_at(app, "/fallback", 1)
-            await all_done(at)
+            await at.wait_for_no_lag("webhooks")
     assert fallback.fields["ErrorCode"] == "12100"
     assert [one.path for one in app.told] == ["/inbound", "/fallback"]
     assert await at.records(at.topics.webhook_retries) == []
@@ -257,7 +250,7 @@ async def test_an_endpoint_that_is_down_is_left_alone_and_told_once_it_is_back(
             assert len(app.told) < 10
             app.answers.clear()
             await told_at(app, "/inbound", 50)
-            await all_done(at)
+            await at.wait_for_no_lag("webhooks")
     assert len({one.message_sid for one in app.told}) == 50
     assert await at.records(at.topics.dead_letters) == []
 
@@ -289,7 +282,7 @@ async def test_a_restart_loses_nothing_and_repeats_nothing_that_was_done(
                 return sids.count("M0") == 2 and "M1" in sids
 
             await until(told_all, "the one that hung, again, and what came since")
-            await all_done(at)
+            await at.wait_for_no_lag("webhooks")
     sids = [one.message_sid for one in app.told]
     assert sorted(sids) == sorted(["M0", "M0", "M1", *(f"M{one[1:]}" for one in others)])
     tokens = {one.headers["I-Twilio-Idempotency-Token"] for one in app.told}
@@ -392,7 +385,7 @@ async def test_what_is_wrong_with_an_answer_is_counted_and_not_tried_again(
         async with running(at.settings) as runtime:
             await at.texts(a_text("M1", "hi"))
             await told_at(app, "/inbound", 1)
-            await all_done(at)
+            await at.wait_for_no_lag("webhooks")
             counts = runtime.webhook_counts
     assert counts[f"answer_problems.{code}"] == 1
     assert len(app.told) == 1
@@ -423,7 +416,7 @@ async def test_an_application_is_told_what_became_of_its_sends(settings: Setting
                     "at": "2026-11-02T12:00:00.000Z",
                 },
             )
-            await all_done(at)
+            await at.wait_for_no_lag("webhooks")
     assert own.fields == {
         "ApiVersion": "2010-04-01",
         "AccountSid": ACCOUNT,

@@ -13,7 +13,7 @@ from processor.core.retries import Failure, Why
 from processor.endpoints import endpoint as module
 from processor.endpoints.endpoint import Endpoint, Endpoints, Rules
 
-ANSWERED = Answered(None, b"")
+ANSWERED = Answered(200, None, b"")
 RULES = Rules(concurrency=2, circuit=CircuitRules(failures=3, pause_s=1000))
 
 

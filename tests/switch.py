@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -49,10 +50,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def switch(target: int) -> AsyncIterator[Switch]:
-    """A switch that leads to a port of this machine."""
+async def switch(target: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Switch]:
+    """A switch that leads to a port of this machine, perhaps from behind TLS."""
     made = Switch(target)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

@@ -1,0 +1,110 @@
+"""What users asked servers for, and which of their rights that took.
+
+The broker writes down whom it allows what (`deploy/local/log4j2.properties`), Redis tells of each
+command. So one run of a role shows of each of its rights whether anything would have been refused
+without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+
+from processor.config import Settings
+from tests.installation import until
+from tests.secured import RIGHTS, Right, Secured, rights_of
+
+_KINDS = {"Topic": "topics", "Group": "groups", "TransactionalId": "transactional_ids"}
+_LINE = (
+    r"Principal = User:{user} is {outcome} operation = (\w+) from host = \S+ "
+    r"on resource = (\w+):LITERAL:(\S+) for request"
+)
+_DEADLINE_S = 20.0  # counts are written each second, and what waits is tried again
+
+
+def asked_of_kafka(secured: Secured, user: Settings, outcome: str = "Allowed") -> set[Right]:
+    """What a user asked of this installation, and was allowed, or refused."""
+    line = _LINE.format(user=user.kafka_username, outcome=outcome)
+    return {
+        Right(_KINDS[kind], name.removeprefix(secured.prefix), operation.capitalize())
+        for operation, kind, name in re.findall(line, secured.servers.log.read_text())
+        if kind in _KINDS and not name.startswith("sign-of-")
+    }
+
+
+def allows(right: Right, asked: Right) -> bool:
+    """Whether a right is enough for what was asked."""
+    prefixed = right.name.endswith("*") and asked.name.startswith(right.name[:-1])
+    describes = asked.operation == "Describe" and right.operation in ("Read", "Write")
+    return (
+        right.kind == asked.kind
+        and (prefixed or right.name == asked.name)
+        and (describes or right.operation == asked.operation)
+    )
+
+
+def needless(rights: Sequence[Right], asked: Iterable[Right]) -> set[Right]:
+    """The rights without which nothing would have been refused."""
+    enough = [[right for right in rights if allows(right, one)] for one in asked]
+    return set(rights) - {each[0] for each in enough if len(each) == 1}
+
+
+Given = Mapping[str, set[str]]
+"""Which commands users of a Redis gave."""
+
+
+@asynccontextmanager
+async def commands_given(url: str) -> AsyncIterator[Given]:
+    """What users ask a Redis, as long as this lasts, in scripts too."""
+    given: dict[str, set[str]] = defaultdict(set)
+    async with (
+        Redis.from_url(url, socket_timeout=None) as told,  # it waits for others to ask
+        Redis.from_url(url, decode_responses=True) as asked,
+        told.monitor() as monitor,
+    ):
+        noting = asyncio.create_task(_note(monitor, asked, given))
+        try:
+            yield given
+        finally:
+            noting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await noting
+
+
+async def _note(monitor: Any, asked: Any, given: dict[str, set[str]]) -> None:
+    users: dict[str, str] = {}
+    user = ""
+    async for one in monitor.listen():
+        if one["client_type"] != "lua":  # those come right behind the script's own
+            address = f"{one['client_address']}:{one['client_port']}"
+            if address not in users:
+                users |= {each["addr"]: each["user"] for each in await asked.client_list()}
+            user = users.get(address, "")
+        given[user].add(one["command"].partition(" ")[0].lower())
+
+
+async def assert_each_right_was_needed(
+    secured: Secured, role: str, user: Settings, given: Given | None = None
+) -> None:
+    """Wait until a run of a role has needed each of its rights, and asked for nothing else."""
+    left: set[Right | str] = set()
+
+    async def none_left() -> bool:
+        left.clear()
+        left.update(needless(rights_of(role), asked_of_kafka(secured, user)))
+        if given is not None:
+            left.update(set(RIGHTS["redis"][role]["commands"]) - given[str(user.kafka_username)])
+        return not left
+
+    with contextlib.suppress(AssertionError):
+        await until(none_left, "right that was needed", _DEADLINE_S)
+    assert left == set(), f"{role} was not seen to need {left}"
+    refused = asked_of_kafka(secured, user, "Denied")
+    assert refused == set(), f"{role} asked for what it may not: {refused}"

@@ -1,0 +1,65 @@
+"""What a reader says of a list that it cannot trust."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from processor.core.blocks import Mark
+from processor.stores.memory import MemoryBlockList
+from processor.stores.trusted_list import TrustedList
+from tests.installation import until
+from tests.unit.test_whole_list import PARTITIONS, Truth, rebuild
+
+
+def a_list(store: MemoryBlockList, truth: Truth) -> TrustedList:
+    return TrustedList(0, partitions=PARTITIONS, store=store, truth=truth)
+
+
+async def said_until_whole(
+    one: TrustedList, store: MemoryBlockList, caplog: pytest.LogCaptureFixture
+) -> list[tuple[str, str]]:
+    """The level and name of what is logged from a look until the list is rebuilt and trusted."""
+    caplog.set_level(logging.INFO)
+    caplog.clear()
+    looking = asyncio.create_task(one.look([]))
+
+    async def waits() -> bool:
+        return one.waits_for is not None
+
+    await until(waits, "look that waits")
+    await rebuild(store, 0)
+    await looking
+    return [(record.levelname, record.message) for record in caplog.records]
+
+
+async def test_a_first_start_alarms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    store, truth = MemoryBlockList(lambda: 1_000), Truth()
+    one = a_list(store, truth)
+    await one.learn()
+    await store.claim(0, at_least=0)  # its owner is there and has not built it yet
+    assert await said_until_whole(one, store, caplog) == [("INFO", "list.distrusted")]
+
+
+async def test_a_list_that_was_trusted_and_is_lost_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, truth = MemoryBlockList(lambda: 1_000), Truth()
+    one = a_list(store, truth)
+    await one.learn()
+    await rebuild(store, 0)
+    await one.look([])
+    store.flush()
+    assert await said_until_whole(one, store, caplog) == [("WARNING", "list.distrusted")]
+
+
+async def test_an_empty_redis_is_warned_of_where_the_topic_has_blocks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, truth = MemoryBlockList(lambda: 1_000), Truth()
+    truth.last = Mark(1, 1)
+    one = a_list(store, truth)
+    await one.learn()
+    assert await said_until_whole(one, store, caplog) == [("WARNING", "list.distrusted")]

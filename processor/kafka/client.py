@@ -15,6 +15,10 @@ from processor.config import Settings
 from processor.core.partitions import partition_of, partitions_of
 from processor.errors import BrokerUnavailable
 
+NoBroker = AssertionError
+"""What aiokafka raises where it looks for a group's coordinator and knows no broker: one that has
+just started, or was not heard for a while, names none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -165,7 +169,7 @@ async def group_view(settings: Settings, group: str) -> AsyncIterator[Any]:
     try:
         await consumer.start()
         yield consumer
-    except KafkaError as error:
+    except (KafkaError, NoBroker) as error:
         raise _unavailable(settings, error) from error
     finally:
         await consumer.stop()

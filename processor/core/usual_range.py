@@ -13,6 +13,7 @@ nothing. A day must be known, and an hour that still runs cannot be too quiet ye
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import sqrt
 from statistics import median
 from typing import Literal, NamedTuple
@@ -26,13 +27,16 @@ _LEAST_MEDIAN = 65  # below this, no hour is too quiet: eight times its root is 
 _NORMAL = 1.4826  # a normal distribution's deviation over its median absolute deviation
 
 
+Alarm = Literal["above", "below"]
+
+
 class Usual(NamedTuple):
     """Opt-outs an hour that are nothing unusual."""
 
     least: float
     most: float
 
-    def alarm(self, count: int, *, over: bool) -> Literal["above", "below"] | None:
+    def alarm(self, count: int, *, over: bool) -> Alarm | None:
         """What a count is, outside the range.
 
         Args:
@@ -44,7 +48,8 @@ class Usual(NamedTuple):
         return "below" if over and count < self.least else None
 
 
-def usual(before: Sequence[int]) -> Usual | None:
+@lru_cache(maxsize=32_768)  # an hour's, and the last one's, stay the same while they are looked at
+def usual(before: tuple[int, ...]) -> Usual | None:
     """The usual range of an hour, None where too little is known.
 
     Args:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from processor.core.hourly import KEPT_HOURS, Counts, Hourly, Kinds, hour_of
 from processor.core.messages import OptOutType
-from processor.core.usual_range import Usual, may_be_unusual, usual
+from processor.core.usual_range import Alarm, Usual, may_be_unusual, usual
 from processor.http.services import created_at
 from processor.wire.json_values import to_ms
 from schemas.messaging_service import MessagingService
@@ -25,7 +24,7 @@ class Hour:
     opt_outs: int
     opt_ins: int
     usual: Usual | None
-    alarm: Literal["above", "below"] | None
+    alarm: Alarm | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +72,15 @@ def hours_of(
 
 def _hour(opt_outs: Counts, opt_ins: Counts, back: int, now_ms: int, known: int) -> Hour:
     at = KEPT_HOURS - 1 - back
-    found = usual(opt_outs[KEPT_HOURS - known : at])
-    alarm = found.alarm(opt_outs[at], over=back > 0) if found else None
+    found, alarm = _told(opt_outs, back, known)
     started = datetime.fromtimestamp(3_600 * (hour_of(now_ms) - back), UTC)
     return Hour(started, opt_outs[at], opt_ins[at], found, alarm)
+
+
+def _told(opt_outs: Counts, back: int, known: int) -> tuple[Usual | None, Alarm | None]:
+    at = KEPT_HOURS - 1 - back
+    found = usual(tuple(opt_outs[KEPT_HOURS - known : at]))
+    return found, found.alarm(opt_outs[at], over=back > 0) if found else None
 
 
 def figures_of(hourly: Hourly, service: MessagingService, now_ms: int) -> ServiceFigures:
@@ -105,6 +109,8 @@ def _latest(kinds: Kinds, service: MessagingService, now_ms: int) -> Hour | None
     latest = max(sum(row[-1] for row in rows), sum(row[-2] for row in rows))
     if not may_be_unusual(latest, sum(map(sum, rows)), known):
         return None
-    outs, ins = added(kinds, OptOutType.STOP), added(kinds, OptOutType.START)
-    hours = (_hour(outs, ins, back, now_ms, known) for back in (0, 1))
-    return next((hour for hour in hours if hour.alarm), None)
+    outs = added(kinds, OptOutType.STOP)
+    for back in (0, 1):
+        if _told(outs, back, known)[1]:
+            return _hour(outs, added(kinds, OptOutType.START), back, now_ms, known)
+    return None

@@ -36,7 +36,12 @@ def servers() -> None:
 
 @pytest.fixture
 async def settings(servers: None) -> Settings:
-    """An installation of its own, its topics made: nothing is shared with another test."""
+    """An installation of its own: nothing is shared with another test."""
+    return await an_installation()
+
+
+async def an_installation() -> Settings:
+    """The settings of an installation that nobody has used, its topics made."""
     made = Settings(
         topic_prefix=f"t{uuid.uuid4().hex[:12]}.",
         partitions=4,

@@ -71,7 +71,7 @@ def redrive(file: IO[bytes] | None, everything: bool, most: int) -> None:
         raise click.UsageError("name a FILE, or say --all")
     settings = config.load()
     if file is None:
-        count, left = run(dead_letters.redrive(settings, lambda line: True, most=most))
+        count, left, _ = run(dead_letters.redrive(settings, lambda line: True, most=most))
         if left:
             click.echo(
                 f"{left} left: sent back {most} times already; mend them, and redrive the FILE",

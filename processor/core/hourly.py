@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from processor.core.messages import OptOutType
 
 KEPT_HOURS = 7 * 24  # the one that runs among them
-_KEPT = 500_000  # figures, some hundred bytes each
+ALL = "*"  # every account, or every service of one: no sid is this
+_KEPT = 50_000  # series, 1.4 kB each
+
+Counts = Sequence[int]
+"""Matches in each of the kept hours, the one that runs last."""
+
+Kinds = Mapping[tuple[OptOutType, str | None], Counts]
+"""Of each kind in each language."""
+
+
+_Service = tuple[str, str | None]  # of an account
 
 
 class Series(NamedTuple):
@@ -39,43 +48,68 @@ def hour_of(at_ms: int) -> int:
 class Hourly:
     """Matches by series and hour of the last seven days; older ones are forgotten.
 
+    Sums are kept as they are asked for: of a service, of an account, of all.
+
     Args:
-        kept: figures at most; where there are as many, only hours that have one are added to.
+        kept: series and sums at most; where there are as many, only these are added to.
     """
 
     def __init__(self, kept: int = _KEPT) -> None:
-        self._hours: dict[int, Counter[Series]] = {}
+        self._services: dict[_Service, dict[tuple[OptOutType, str | None], list[int]]] = {}
         self._kept = kept
+        self._first = 0  # the hour that each begins with
+        self.series = 0  # how many are kept
         self.left_out = 0  # matches for which there was no room
 
     def add(self, counted: Counted, now_ms: int) -> None:
-        """Count matches whose hour is in the window, or next: clocks differ."""
-        hour, now = hour_of(counted.at_ms), hour_of(now_ms)
-        if not now - KEPT_HOURS < hour <= now + 1:
+        """Count matches whose hour is in the window; the next hour's, as clocks differ, in this."""
+        self.move(now_ms)
+        at = hour_of(counted.at_ms) - self._first
+        if not 0 <= at <= KEPT_HOURS:
             return
-        figures = self._hours.get(hour)
-        if figures is None:
-            self.forget(now_ms)
-            figures = self._hours[hour] = Counter()
-        if counted.series not in figures and self.figures >= self._kept:
+        at = min(at, KEPT_HOURS - 1)
+        account, service, kind, language = counted.series
+        sums = [(ALL, ALL), (account, ALL), (account, service)]
+        if service is None:
+            sums.append((ALL, None))
+        found = [self._counts(one, (kind, language)) for one in sums]
+        for counts in found:
+            if counts is not None:
+                counts[at] += counted.count
+        if None in found:
             self.left_out += counted.count
+
+    def _counts(self, service: _Service, name: tuple[OptOutType, str | None]) -> list[int] | None:
+        counts = self._services.get(service, {}).get(name)
+        if counts is None and self.series < self._kept:
+            counts = [0] * KEPT_HOURS
+            self._services.setdefault(service, {})[name] = counts
+            self.series += 1
+        return counts
+
+    def move(self, now_ms: int) -> None:
+        """Let the window end with this hour, and forget what is out of it."""
+        hours = hour_of(now_ms) - KEPT_HOURS + 1 - self._first
+        if hours <= 0:
             return
-        figures[counted.series] += counted.count
+        self._first += hours
+        for service, kinds in list(self._services.items()):
+            for name, counts in list(kinds.items()):
+                del counts[:hours]
+                counts += [0] * (KEPT_HOURS - len(counts))
+                if not any(counts):
+                    del kinds[name]
+                    self.series -= 1
+            if not kinds:
+                del self._services[service]
 
-    def forget(self, now_ms: int) -> None:
-        """Drop hours that are too old."""
-        first = hour_of(now_ms) - KEPT_HOURS + 1
-        for hour in [hour for hour in self._hours if hour < first]:
-            del self._hours[hour]
+    def of(self, account_sid: str, service_sid: str | None) -> Kinds:
+        """What is known of a service, or of ``ALL``."""
+        return self._services.get((account_sid, service_sid), {})
 
-    @property
-    def figures(self) -> int:
-        """How many figures are kept."""
-        return sum(map(len, self._hours.values()))
-
-    def found(self, first_hour: int) -> Iterator[tuple[int, Series, int]]:
-        """Every figure from an hour on."""
-        for hour, figures in self._hours.items():
-            if hour >= first_hour:
-                for series, count in figures.items():
-                    yield hour, series, count
+    def services(self, account_sid: str) -> Iterator[tuple[str, str | None]]:
+        """Accounts and services that have figures: of one account, or of ``ALL``."""
+        for account, service in self._services:
+            theirs = account_sid == ALL and service is not None
+            if service != ALL and (account == account_sid or theirs):
+                yield account, service

@@ -26,6 +26,13 @@ class Offsets:
         self._done_before = list(_done_runs(committed, note))
         self.changed = False  # since it was committed last
 
+    def copy(self) -> Offsets:
+        """Another one, as this one is now."""
+        made = Offsets(self.position)
+        made._open, made._done_before = self._open.copy(), self._done_before.copy()
+        made.changed = self.changed
+        return made
+
     def __len__(self) -> int:
         """How many are in hand."""
         return len(self._open)

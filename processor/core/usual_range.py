@@ -12,7 +12,8 @@ nothing. A day must be known, and an hour that still runs cannot be too quiet ye
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from math import sqrt
 from statistics import median
 from typing import Literal, NamedTuple
@@ -22,7 +23,11 @@ LEAST_HOURS = 24
 LEAST_DAYS = 3
 _BY_CHANCE = 8.0
 _BY_ITSELF = 5.0
+_LEAST_MEDIAN = 65  # below this, no hour is too quiet: eight times its root is more
 _NORMAL = 1.4826  # a normal distribution's deviation over its median absolute deviation
+
+
+Alarm = Literal["above", "below"]
 
 
 class Usual(NamedTuple):
@@ -31,7 +36,7 @@ class Usual(NamedTuple):
     least: float
     most: float
 
-    def alarm(self, count: int, *, over: bool) -> Literal["above", "below"] | None:
+    def alarm(self, count: int, *, over: bool) -> Alarm | None:
         """What a count is, outside the range.
 
         Args:
@@ -43,22 +48,34 @@ class Usual(NamedTuple):
         return "below" if over and count < self.least else None
 
 
-def usual(counts: Mapping[int, int], hour: int, first_hour: int) -> Usual | None:
+@lru_cache(maxsize=32_768)  # an hour's, and the last one's, stay the same while they are looked at
+def usual(before: tuple[int, ...]) -> Usual | None:
     """The usual range of an hour, None where too little is known.
 
     Args:
-        counts: opt-outs by hour since 1970; an hour that is not there had none.
-        hour: which; it and later ones are not looked at.
-        first_hour: from which on the service was there and its hours are known.
+        before: opt-outs of each hour before it, since the service is there and its hours are known.
     """
-    if hour - first_hour < LEAST_HOURS:
+    if len(before) < LEAST_HOURS:
         return None
-    found = _range([counts.get(each, 0) for each in range(first_hour, hour)])
-    days = [counts.get(each, 0) for each in range(hour - 24, first_hour - 1, -24)]
+    found = _range(before)
+    days = before[-24::-24]
     if len(days) >= LEAST_DAYS:
         daily = _range(days)
         found = Usual(min(found.least, daily.least), max(found.most, daily.most))
     return found
+
+
+def may_be_unusual(count: int, total: int, hours: int) -> bool:
+    """Whether a count can be out of the usual range at all: mostly not, and this tells it fast.
+
+    Half of the hours at least have the median or more, so a sum tells that it is small.
+
+    Args:
+        count: of an hour, or the most of several.
+        total: of the hours before, or more.
+        hours: how many these are; one more does not matter.
+    """
+    return count >= LEAST or 2 * total >= _LEAST_MEDIAN * (hours - 1)
 
 
 def _range(counts: Sequence[int]) -> Usual:

@@ -95,6 +95,7 @@ class Backend:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
             await self.configuration.close()
+            await self.block_list.close()
             await self.redis.close()
 
     async def _work(self) -> None:

@@ -30,6 +30,7 @@ _MOST_EACH = 20  # of an account
 _LINGER_S = 60.0  # after the last look
 _FIRST_S = 5.0
 _RETRY_S = 1.0
+_SILENT_S = 8.0  # a broker that says nothing for so long is missed: it is asked every two
 
 
 class TooManyViewers(Exception):
@@ -50,6 +51,10 @@ class Viewer:
         """Something new; where the viewer is slow, it takes the place of the oldest."""
         self._news.append(event)
         self._called.set()
+
+    def forget(self) -> None:
+        """What was new is known."""
+        self._news.clear()
 
     def end(self) -> None:
         """Nothing will come any more."""
@@ -87,6 +92,8 @@ class Live:
         self._progress: dict[str, Progress] = {}
         self.paces: dict[str, Pace] = {}  # of match and gate, the whole installation's
         self.passed = 0  # records that were passed over, to keep up
+        self.cut_off = False  # Kafka did not answer, and does not yet
+        self._silence: asyncio.Timeout | None = None
         self._asked_s = -_LINGER_S
         self._asked = asyncio.Event()
         self._ready = asyncio.Event()
@@ -96,8 +103,9 @@ class Live:
         """Have topics read for a while; whether there is something to show yet."""
         self._asked_s = time.monotonic()
         self._asked.set()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ready.wait(), _FIRST_S)
+        if not self.cut_off:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), _FIRST_S)
         return self._ready.is_set()
 
     def recent(self, account_sid: str | None) -> list[LiveEvent]:
@@ -151,17 +159,26 @@ class Live:
         while True:
             await self._asked.wait()
             try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._tail())
-                    group.create_task(self._paces())
-            except* (KafkaError, BrokerUnavailable) as errors:
-                names = sorted({type(one).__name__ for one in errors.exceptions})
-                logger.warning("live.unreadable", extra={"errors": names})
+                await self._read()
+            except* (KafkaError, BrokerUnavailable, TimeoutError) as errors:
+                if not self.cut_off:  # told once
+                    names = sorted({type(one).__name__ for one in errors.exceptions})
+                    logger.warning("live.cut_off", extra={"errors": names})
+                self.cut_off = True
+            if self._ready.is_set():
+                self._ready.clear()
+                self._end_all()  # what is read anew begins with what they have been shown
+            if self.cut_off:
                 await asyncio.sleep(_RETRY_S)
-            self._ready.clear()
-            self._end_all()  # what is read anew begins with what they have been shown
             if not self._wanted():
                 self._asked.clear()
+                self.cut_off = False
+
+    async def _read(self) -> None:
+        """Read while it is wanted; a client would wait for a silent broker for minutes or more."""
+        async with asyncio.timeout(_SILENT_S) as self._silence, asyncio.TaskGroup() as group:
+            group.create_task(self._tail())
+            group.create_task(self._paces())
 
     def _wanted(self) -> bool:
         return bool(self._viewers) or time.monotonic() < self._asked_s + _LINGER_S
@@ -180,6 +197,8 @@ class Live:
         await follow_progress(self._settings, self._groups, take=self._compare, wanted=self._wanted)
 
     def _compare(self, group: str, progress: Progress) -> None:
+        if self._silence and not self._silence.expired():
+            self._silence.reschedule(asyncio.get_running_loop().time() + _SILENT_S)
         if before := self._progress.get(group):
             self.paces[group] = pace_of(before, progress)
         self._progress[group] = progress
@@ -192,6 +211,7 @@ class Live:
             self._all.clear()
             self._of_account.clear()
             self._last_minute = LastMinute()
+            self.cut_off = False
             self._ready.set()
         now_s = time.time()
         for record in records:

@@ -16,6 +16,10 @@ from processor.core.partitions import partition_of, partitions_of
 from processor.errors import BrokerUnavailable
 from processor.kafka.failures import TRANSACTION_ERRORS, in_words
 
+NoBroker = AssertionError
+"""What aiokafka raises where it looks for a group's coordinator and knows no broker: one that has
+just started, or was not heard for a while, names none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -175,7 +179,7 @@ async def group_view(settings: Settings, group: str) -> AsyncIterator[Any]:
     try:
         await consumer.start()
         yield consumer
-    except KafkaError as error:
+    except (KafkaError, NoBroker) as error:
         raise _unavailable(settings, error) from error
     finally:
         await consumer.stop()

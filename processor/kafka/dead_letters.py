@@ -7,6 +7,8 @@ the later ones that were. One transaction sends letters and commits that.
 from __future__ import annotations
 
 import base64
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +19,6 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.config import Settings
 from processor.core.messages import bare_number
 from processor.core.offsets import Offsets
-from processor.errors import ConfigError
 from processor.kafka.client import (
     Outgoing,
     Writer,
@@ -41,6 +42,7 @@ class Redriven(NamedTuple):
 
     sent: int
     left: int  # sent back too often already
+    strewn: int  # stay: among so many others that stay that it could not be noted
 
 
 async def letters(settings: Settings) -> AsyncIterator[tuple[Line, bool]]:
@@ -66,10 +68,10 @@ async def redrive(settings: Settings, chosen: Choice, *, most: int | None = MOST
         chosen: whether a letter is; the others stay for another time.
         most: put a letter that was sent back that often aside for good; None: send it all the same.
 
-    Raises:
-        ConfigError: where what stays is strewn so much that what went could not be noted.
+    Returns:
+        How many; a note has room for a thousand runs of letters or more, later ones stay.
     """
-    group, sent, left = _group(settings), 0, 0
+    group, done = _group(settings), Counter[str]()
     topic = Topics.under(settings.topic_prefix).dead_letters
     async with (
         reader(settings, [topic], at_end=False) as consumer,
@@ -91,22 +93,36 @@ async def redrive(settings: Settings, chosen: Choice, *, most: int | None = MOST
                 one = known.get(tp) or OffsetAndMetadata(begins[tp], "")
                 offsets = Offsets(one.offset, one.metadata)
                 consumer.seek(tp, offsets.committed)
+                is_full = False
                 while await consumer.position(tp) < end:
                     found = await consumer.getmany(tp, timeout_ms=200, max_records=500)
                     records = [one for one in found.get(tp, ()) if one.offset < end]
-                    back, aside = taken(records, offsets, chosen, most)
-                    if not back and not aside:
-                        continue
-                    if not offsets.is_noted:
-                        raise ConfigError([f"{tp.topic}[{tp.partition}]: {_STREWN}"])
-                    async with producer.transaction():
-                        noted = OffsetAndMetadata(offsets.committed, offsets.note())
-                        await producer.send_offsets_to_transaction({tp: noted}, group)
-                        await out.send_all(back)
-                    sent, left = sent + len(back), left + aside
+                    fit = 0 if is_full else fitting(records, offsets, chosen, most)
+                    back, aside = taken(records[:fit], offsets, chosen, most)
+                    if back or aside:
+                        async with producer.transaction():
+                            noted = OffsetAndMetadata(offsets.committed, offsets.note())
+                            await producer.send_offsets_to_transaction({tp: noted}, group)
+                            await out.send_all(back)
+                    is_full = is_full or fit < len(records)
+                    rest, _ = taken(records[fit:], offsets, chosen, None)
+                    done.update(sent=len(back), left=aside, strewn=len(rest))
         finally:
             await producer.stop()
-    return Redriven(sent, left)
+    return Redriven(done["sent"], done["left"], done["strewn"])
+
+
+def fitting(records: Sequence[Any], offsets: Offsets, chosen: Choice, most: int | None) -> int:
+    """How many of records can be taken so that there is room to note which were."""
+
+    def is_too_much(count: int) -> bool:
+        after = offsets.copy()
+        taken(records[:count], after, chosen, most)
+        return not after.is_noted
+
+    if not any(chosen(letter_of(one)) for one in records) or not is_too_much(len(records)):
+        return len(records)
+    return bisect_left(range(1, len(records) + 1), True, key=is_too_much)
 
 
 def taken(
@@ -134,9 +150,6 @@ def taken(
         else:
             aside += 1
     return back, aside
-
-
-_STREWN = "too many letters that stay lie between those to be sent; send all, or mended ones"
 
 
 def _group(settings: Settings) -> str:

@@ -72,6 +72,10 @@ class StoredServices:
         """A service, whoever it belongs to."""
         return self._services.get(sid)
 
+    def every(self) -> Iterable[StoredService]:
+        """The services of every account, in no order."""
+        return self._services.values()
+
     def of_account(self, account_sid: str) -> Iterable[StoredService]:
         """The services of an account, in no order."""
         return self._of_account.get(account_sid, {}).values()

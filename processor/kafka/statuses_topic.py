@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from processor.config import Settings
 from processor.errors import StoreUnavailable
+from processor.kafka.client import NoBroker
 from processor.kafka.failures import in_words
 from processor.wire.json_values import reason
 from schemas.message_status import MessageStatus
@@ -41,7 +42,7 @@ async def follow_statuses(
     while True:
         try:
             await _read(settings, topic, group, take)
-        except KafkaError as error:
+        except (KafkaError, NoBroker) as error:
             logger.warning("statuses.unreadable", extra={"why": in_words(error)})
             await asyncio.sleep(_RETRY_S)
 

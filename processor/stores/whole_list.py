@@ -88,6 +88,13 @@ class WholeList:
             await asyncio.shield(trip.waits[place])
         return [trip.found[key] for key in keys]
 
+    async def close(self) -> None:
+        """Give up what is under way or waits: those who asked are gone."""
+        works = list(self._works)
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
+
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._works.add(task)

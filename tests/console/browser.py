@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright
@@ -18,6 +18,7 @@ _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--no-first-run"),
 )
+_LOOKS: Sequence[tuple[Literal["light", "dark"], int]] = (("light", 1100), ("dark", 360))
 _WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
@@ -56,11 +57,18 @@ async def sign_in(page: Page, user: str = ACCOUNT, token: str = TOKEN) -> None:
     await page.get_by_role("heading", name="Messaging services").wait_for()
 
 
-async def violations(page: Page) -> list[str]:
-    """What axe finds against WCAG 2.2 AA on a page as it is now."""
-    options = {"runOnly": {"type": "tag", "values": _WCAG}}
-    found = await Axe().run(page, options=options)
-    return [
-        f"{page.url}: {one['id']}: {one['nodes'][0]['html']}"
-        for one in found.response["violations"]
-    ]
+async def barriers(page: Page) -> list[str]:
+    """What axe finds against WCAG 2.2 AA on a page as it is now, light and dark, and its width."""
+    found = []
+    for scheme, width in _LOOKS:
+        await page.emulate_media(color_scheme=scheme)
+        await page.set_viewport_size({"width": width, "height": 800})
+        options = {"runOnly": {"type": "tag", "values": _WCAG}}
+        result = await Axe().run(page, options=options)
+        found += [
+            f"{page.url}: {scheme}, {width}: {one['id']}: {one['nodes'][0]['html']}"
+            for one in result.response["violations"]
+        ]
+        if not await page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
+            found.append(f"{page.url}: wider than {width}")
+    return found

@@ -1,4 +1,4 @@
-"""One browser for all tests of the console; each opens a page that nobody used before."""
+"""One browser, one worker and one API for all tests of the console; each has its own account."""
 
 from __future__ import annotations
 
@@ -7,11 +7,30 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from tests.api import Api, all_running, create_accounts, with_secrets
+from tests.builders import ACCOUNT
+from tests.conftest import an_installation
 from tests.console.browser import browsing
+from tests.console.services import Console, an_account_with_a_service
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """A browser, which lives in the session's loop: so do the tests that use it."""
     async with browsing() as made:
         yield made
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def served(servers: None) -> AsyncIterator[Api]:
+    """A worker and an API."""
+    settings = with_secrets(await an_installation())
+    await create_accounts(settings, ACCOUNT)
+    async with all_running(settings) as api:
+        yield api
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def console(served: Api, browser: Browser) -> Console:
+    """The console, and an account of its own with a service to look at."""
+    return await an_account_with_a_service(served, browser)

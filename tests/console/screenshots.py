@@ -10,13 +10,14 @@ from math import pi, sin
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from processor.config import load
 from processor.core.hourly import KEPT_HOURS
 from processor.kafka import topic_admin
+from processor.kafka.client import Outgoing
 from processor.wire.topics import Topics
-from tests.api import serving
+from tests.api import OPERATOR_TOKEN, serving
 from tests.builders import OTHER_RECIPIENT, RECIPIENT, SERVICE, inbound_record
 from tests.console.browser import browsing, open_page, sign_in
 from tests.console.services import a_count, with_a_service
@@ -57,6 +58,7 @@ async def _take() -> None:
         await _happen(Installation(settings))
         await page.get_by_text("Failed with 21610").first.wait_for()
         await page.screenshot(path=_FOLDER / "live.png")
+        await _shoot_dead_letters(browser, api.base, Installation(settings))
         await page.emulate_media(color_scheme="dark")
         await page.set_viewport_size({"width": 390, "height": 780})
         await _shoot(page, _AT, "phone-dark")
@@ -72,10 +74,11 @@ def _week() -> Iterator[dict[str, Any]]:
 
 
 async def _happen(at: Installation) -> None:
-    """A recipient opts out, is written to, and comes back; another asks for help."""
+    """A recipient comes back, opts out again and is written to; another asks for help."""
     changes = len(await at.records(at.topics.block_changes))
-    await at.texts(a_text("M1", "stop"), a_text("M2", "ayuda", **{"from": OTHER_RECIPIENT}))
-    await at.wait_for(at.topics.block_changes, changes + 1)
+    ayuda = a_text("M3", "ayuda", **{"from": OTHER_RECIPIENT})
+    await at.texts(a_text("M1", "start"), a_text("M2", "stop"), ayuda)
+    await at.wait_for(at.topics.block_changes, changes + 2)
     await at.sends(a_send("S1"))
     await at.wait_for(at.topics.message_statuses, 1)
 
@@ -92,6 +95,15 @@ async def _shoot_a_recipient(page: Page, at: Installation) -> None:
     await page.get_by_role("button", name="Look up").click()
     await page.get_by_role("region", name="History").wait_for()
     await page.screenshot(path=_FOLDER / "recipient.png", full_page=True)
+
+
+async def _shoot_dead_letters(browser: Browser, base: str, at: Installation) -> None:
+    topic, key = at.topics.inbound_messages, RECIPIENT.encode()
+    await at.write_raw(*(Outgoing(topic, key, value) for value in (b"null", b"{}", b"null")))
+    await at.wait_for_letters(3)
+    page = await open_page(browser, base, viewport={"width": 1000, "height": 780})
+    await sign_in(page, "operator", OPERATOR_TOKEN)
+    await _shoot(page, "/console/dead-letters", "dead-letters")
 
 
 async def _shoot(page: Page, path: str, name: str) -> None:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import gc
+import logging
+import signal
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from aiokafka import AIOKafkaConsumer
+from playwright.async_api import Browser, Page, expect
 
+from deploy.local import stack
 from processor.config import Settings
 from processor.http.live import Live, TooManyViewers
+from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing
 from processor.wire.topics import Topics
-from tests.api import OPERATOR_TOKEN, create_accounts, serving
+from tests.api import OPERATOR_TOKEN, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
-from tests.console.browser import browsing, open_page, sign_in, violations
-from tests.console.services import with_a_service
-from tests.installation import Installation, running, until
+from tests.console.browser import barriers, open_page, sign_in
+from tests.console.services import Console
+from tests.installation import until
 from tests.integration.test_flow import a_send, a_text
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _OTHER = "AC_other"
 
@@ -27,11 +36,9 @@ async def _watch(page: Page) -> None:
 
 
 async def test_events_appear_without_a_reload_to_their_account_and_the_operator(
-    settings: Settings,
+    console: Console,
 ) -> None:
-    settings = await with_a_service(settings)
-    await create_accounts(settings, _OTHER)
-    at = Installation(settings)
+    at, theirs = console.topics, await console.another_account()
     await at.write_raw(
         *(
             Outgoing(topic, b"+15550000000", value)
@@ -39,105 +46,120 @@ async def test_events_appear_without_a_reload_to_their_account_and_the_operator(
             for value in (b"no JSON", b'["21610"]', b'{"error_code": 21610}', None)
         )
     )
-    async with running(settings), serving(settings) as api, browsing() as browser:
-        mine, other, operator = [await open_page(browser, api.base) for _ in range(3)]
-        await sign_in(mine)
-        await sign_in(other, _OTHER)
-        await sign_in(operator, "operator", OPERATOR_TOKEN)
-        for page in (mine, other, operator):
-            await _watch(page)
-        await mine.evaluate("window.loadedOnce = true")
-        await at.texts(a_text("M1", "stop"))
-        for page in (mine, operator):
-            rows = page.locator("#live-rows tr")
-            await expect(rows.filter(has_text="STOP by “stop”")).to_contain_text("Clinic")
-            await expect(rows.filter(has_text="Blocked for the account")).to_have_count(1)
-        await at.sends(a_send("S1"))
-        refused = mine.locator("#live-rows tr").first
-        await expect(refused).to_contain_text("Failed with 21610: blocked for the account")
-        await expect(refused).to_contain_text(f"…{RECIPIENT[-2:]}")
-        figures = mine.locator("#live-figures")
-        await expect(figures).to_contain_text("Matches in the last minute1")
-        assert await mine.evaluate("window.loadedOnce")
-        for number in (RECIPIENT, LONG_CODE):
-            assert number not in await mine.content()
-        # The installation's figures are nobody's but the operator's.
-        await expect(operator.locator("#live-figures")).to_contain_text("Lag of match0")
-        await expect(operator.locator("#live-figures")).to_contain_text("Lag of gate0")
-        assert "Lag" not in await figures.inner_text()
-        # What came since is known to have reached the others: it is not on its way to this one.
-        await at.texts(a_text("M2", "help", account_sid=_OTHER, to="+15550000000"))
-        others = other.locator("#live-rows tr")
-        await expect(others).to_have_count(1)
-        await expect(others).to_contain_text("HELP by “help”")
-        await expect(other.locator("#live-figures")).to_contain_text("Matches in the last minute1")
-        assert "HELP" not in await mine.locator("#live-rows").inner_text()
-        for scheme, width in (("light", 1100), ("dark", 1100), ("light", 360)):
-            await mine.set_viewport_size({"width": width, "height": 800})
-            assert await mine.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            await mine.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            assert await violations(mine) == []
-
-
-async def test_a_stream_can_be_paused_and_ends_with_its_session(settings: Settings) -> None:
-    settings = await with_a_service(settings)
-    at = Installation(settings)
-    async with running(settings), serving(settings) as api, browsing() as browser:
-        page = await open_page(browser, api.base)
-        await sign_in(page)
+    mine, other = await console.page(), await console.page(theirs)
+    operator = await console.operator()
+    for page in (mine, other, operator):
         await _watch(page)
-        state, rows = page.locator("#live-state"), page.locator("#live-rows tr")
-        await expect(state).to_have_attribute("role", "status")
-        await page.get_by_role("button", name="Pause").press("Enter")
-        await expect(state).to_have_text("Paused.")
-        beside = await page.context.new_page()
-        await beside.goto("/console")
-        await _watch(beside)
-        await at.texts(a_text("M1", "stop"))
-        await expect(beside.locator("#live-rows tr")).to_have_count(2)
-        await expect(rows).to_have_count(0)
-        await page.get_by_role("button", name="Resume").press("Enter")
-        await expect(state).to_have_text("Live.")
-        await expect(rows).to_have_count(2)
-        await beside.get_by_role("button", name="Sign out").click()
-        await expect(state).to_have_text("You are signed out. Sign in")
-        await page.get_by_role("link", name="Sign in").click()
-        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    await mine.evaluate("window.loadedOnce = true")
+    await console.texts("stop")
+    named = operator.locator("#live-rows tr").filter(has_text=console.name)
+    for rows in (mine.locator("#live-rows tr"), named):
+        await expect(rows.filter(has_text="STOP by “stop”")).to_contain_text(console.name)
+    await expect(mine.get_by_text("Blocked for the account")).to_have_count(1)
+    await at.sends(a_send(f"S{console.account}", account_sid=console.account))
+    refused = mine.locator("#live-rows tr").first
+    await expect(refused).to_contain_text("Failed with 21610: blocked for the account")
+    await expect(refused).to_contain_text(f"…{RECIPIENT[-2:]}")
+    figures = mine.locator("#live-figures")
+    await expect(figures).to_contain_text("Matches in the last minute1")
+    assert await mine.evaluate("window.loadedOnce")
+    for number in (RECIPIENT, LONG_CODE):
+        assert number not in await mine.content()
+    # The installation's figures are nobody's but the operator's.
+    await expect(operator.locator("#live-figures")).to_contain_text("Lag of match0")
+    await expect(operator.locator("#live-figures")).to_contain_text("Lag of gate0")
+    assert "Lag" not in await figures.inner_text()
+    # What came since is known to have reached the others: it is not on its way to this one.
+    await at.texts(a_text(f"M{theirs}", "help", account_sid=theirs, to="+15550000000"))
+    others = other.locator("#live-rows tr")
+    await expect(others).to_have_count(1)
+    await expect(others).to_contain_text("HELP by “help”")
+    await expect(other.locator("#live-figures")).to_contain_text("Matches in the last minute1")
+    assert "HELP" not in await mine.locator("#live-rows").inner_text()
+    assert await barriers(mine) == []
 
 
-async def test_a_server_that_ends_is_missed_and_found_again(settings: Settings) -> None:
-    settings = await with_a_service(settings)
-    async with browsing() as browser:
-        async with serving(settings) as api:
+async def test_a_stream_can_be_paused_and_ends_with_its_session(console: Console) -> None:
+    page = await console.page()
+    await _watch(page)
+    state, rows = page.locator("#live-state"), page.locator("#live-rows tr")
+    await expect(state).to_have_attribute("role", "status")
+    await page.get_by_role("button", name="Pause").press("Enter")
+    await expect(state).to_have_text("Paused.")
+    beside = await page.context.new_page()
+    await beside.goto("/console")
+    await _watch(beside)
+    await console.texts("stop")
+    await expect(beside.locator("#live-rows tr")).to_have_count(2)
+    await expect(rows).to_have_count(0)
+    await page.get_by_role("button", name="Resume").press("Enter")
+    await expect(state).to_have_text("Live.")
+    await expect(rows).to_have_count(2)
+    await beside.get_by_role("button", name="Sign out").click()
+    await expect(state).to_have_text("You are signed out. Sign in")
+    await page.get_by_role("link", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_a_server_that_ends_is_missed_and_found_again(console: Console) -> None:
+    settings = console.api.backend.settings
+    async with serving(settings) as api:
+        page = await open_page(console.browser, api.base)
+        await sign_in(page, console.account)
+        await _watch(page)
+    # Its streams ended, or it would not have.
+    await expect(page.locator("#live-state")).to_have_text("Connection lost. Trying again.")
+    async with serving(settings, port=int(api.base.rpartition(":")[2])):
+        await expect(page.locator("#live-state")).to_have_text("Live.", timeout=60_000)
+
+
+async def test_a_broker_that_does_not_answer_is_told_and_followed_again_by_itself(
+    servers: None, browser: Browser, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with stack.kafka(tmp_path) as broker:
+        settings = Settings(kafka_bootstrap=broker.address, topic_prefix="cut.", partitions=1)
+        await topic_admin.create(settings)
+        async with serving(with_secrets(settings)) as api:
             page = await open_page(browser, api.base)
-            await sign_in(page)
+            await sign_in(page, "operator", OPERATOR_TOKEN)
             await _watch(page)
-        # Its streams ended, or it would not have.
-        await expect(page.locator("#live-state")).to_have_text("Connection lost. Trying again.")
-        async with serving(settings, port=int(api.base.rpartition(":")[2])):
-            await expect(page.locator("#live-state")).to_have_text("Live.", timeout=60_000)
+            clients = _open_clients()
+            caplog.set_level(logging.INFO)
+            state = page.locator("#live-state")
+            broker.process.send_signal(signal.SIGSTOP)
+            await expect(state).to_contain_text("Kafka does not answer", timeout=60_000)
+            assert await barriers(page) == []
+            broker.process.send_signal(signal.SIGCONT)
+            await expect(state).to_have_text("Live.", timeout=60_000)
+
+            async def as_many_clients() -> bool:
+                return _open_clients() == clients
+
+            await until(as_many_clients, "as many clients as before")
+            assert api.backend.unready() == []
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+def _open_clients() -> int:
+    consumers = (one for one in gc.get_objects() if isinstance(one, AIOKafkaConsumer))
+    return sum(not one._closed for one in consumers)
 
 
 async def test_without_javascript_there_is_what_was_known_and_a_link_to_load_it_anew(
-    settings: Settings,
+    console: Console,
 ) -> None:
-    settings = await with_a_service(settings)
-    at = Installation(settings)
-    async with running(settings), serving(settings) as api, browsing() as browser:
-        page = await open_page(browser, api.base, java_script_enabled=False)
-        await sign_in(page)
-        await page.get_by_role("link", name="Live").click()
-        await expect(page.get_by_role("button", name="Pause")).to_be_hidden()
-        await at.texts(a_text("M1", "stop"))
-        await at.wait_for(at.topics.opt_out_notifications, 1)
-        rows = page.locator("#live-rows tr")
+    page = await console.page(java_script=False)
+    await page.get_by_role("link", name="Live").click()
+    await expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+    await console.texts("stop")
+    rows = page.locator("#live-rows tr")
 
-        async def shown() -> bool:
-            await page.get_by_role("link", name="Refresh").click()
-            return await rows.filter(has_text="STOP by “stop”").count() == 1
+    async def shown() -> bool:
+        await page.get_by_role("link", name="Refresh").click()
+        return await rows.filter(has_text="STOP by “stop”").count() == 1
 
-        await until(shown, "row after a reload")
-        await expect(rows.filter(has_text="STOP")).to_contain_text("Clinic")
+    await until(shown, "row after a reload")
+    await expect(rows.filter(has_text="STOP")).to_contain_text(console.name)
 
 
 async def test_only_so_many_may_look_on(settings: Settings) -> None:

@@ -9,6 +9,7 @@ import orjson
 from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing
+from processor.kafka.dead_letters import redrive
 from processor.wire import dead_letters
 from tests.builders import RECIPIENT
 from tests.installation import Installation, running, until
@@ -125,3 +126,32 @@ async def test_a_flood_stays_on_its_topic_until_somebody_lets_it_go(settings: Se
         await at.wait_for_letters(30)
         await at.texts(a_text("M1", "stop"))
         await at.wait_for(at.topics.reply_sends, 1)
+
+
+async def test_letters_strewn_among_others_go_back_in_parts(settings: Settings) -> None:
+    at = Installation(settings)
+
+    def letter(number: int) -> Outgoing:
+        headers = dead_letters.headers(
+            (),
+            topic=at.topics.allowed_sends,
+            partition=0,
+            offset=number,
+            stage="test",
+            reason="odd" if number % 2 else "even",
+        )
+        return Outgoing(at.topics.dead_letters, KEY, b"%d" % number, headers)
+
+    await at.write_raw(*(letter(number) for number in range(3_000)))
+
+    async def sent_back() -> list[int]:
+        return [int(one.value) for one in await at.records(at.topics.allowed_sends)]
+
+    first = await redrive(settings, lambda line: line["reason"] == "odd")
+    assert first.sent + first.strewn == 1_500
+    assert first.sent >= 1_000
+    assert await sent_back() == list(range(1, 2 * first.sent, 2))
+    assert (await redrive(settings, lambda line: line["reason"] == "odd")).sent == 0
+    rest = await redrive(settings, lambda line: True)
+    assert (rest.sent, rest.strewn) == (3_000 - first.sent, 0)
+    assert sorted(await sent_back()) == list(range(3_000))

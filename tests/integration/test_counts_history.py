@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from processor.config import Settings
-from processor.core.hourly import KEPT_HOURS, Series
+from processor.core.hourly import ALL, KEPT_HOURS
 from processor.core.messages import OptOutType
 from processor.kafka.client import Outgoing
 from processor.kafka.counts_history import CountsHistory
@@ -38,10 +39,10 @@ async def followed(at: Installation) -> AsyncIterator[CountsHistory]:
 
 
 def _by_series(history: CountsHistory) -> dict[tuple[str | None, str], int]:
-    found: dict[tuple[str | None, str], int] = {}
-    for _, series, count in history.hourly.found(0):
-        key = (series.service_sid, series.kind.value)
-        found[key] = found.get(key, 0) + count
+    found = Counter[tuple[str | None, str]]()
+    for account, service in history.hourly.services(ALL):
+        for (kind, _), counts in history.hourly.of(account, service).items():
+            found[service, kind.value] += sum(counts)
     return found
 
 
@@ -73,6 +74,5 @@ async def test_a_record_that_is_no_count_or_too_old_is_passed_over(settings: Set
     for count, second_ms in ((7, now_ms - KEPT_HOURS // 24 * _DAY_MS), (2, now_ms)):
         await at.write(topic, counted(count, second_ms) | {"to": SERVICE})
     async with followed(at) as history:
-        [(_, series, count)] = history.hourly.found(0)
-    assert series == Series(ACCOUNT, SERVICE, OptOutType.STOP, "es")
-    assert count == 2
+        kinds = history.hourly.of(ACCOUNT, SERVICE)
+    assert {name: sum(counts) for name, counts in kinds.items()} == {(OptOutType.STOP, "es"): 2}

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from processor.core.hourly import KEPT_HOURS, Counted, Hourly, Series, hour_of
+from processor.core.hourly import KEPT_HOURS, Counted, Hourly, Series
 from processor.core.messages import OptOutType
 from processor.core.usual_range import Usual
 from processor.http.console.chart import HEIGHT, WIDTH, chart_of
-from processor.http.console.figures import Hour, figures_of, first_known, hours_of
+from processor.http.console.figures import Hour, added, alarms_of, figures_of, hours_of, known_hours
 from schemas.messaging_service import MessagingService
 from tests.builders import ACCOUNT, NOW_MS, OTHER_ACCOUNT, SERVICE
 
@@ -40,7 +40,7 @@ def _hourly(*counts: tuple[int, int], account: str = ACCOUNT, kind: str = "STOP"
 
 def test_a_service_shows_its_last_day_and_its_alarm() -> None:
     week = [(hours_ago, 4) for hours_ago in range(1, KEPT_HOURS)]
-    figures = figures_of(_hourly((0, 90), *week), [_service(KEPT_HOURS)], NOW_MS)[SERVICE]
+    figures = figures_of(_hourly((0, 90), *week), _service(KEPT_HOURS), NOW_MS)
     assert (figures.opt_outs, figures.opt_ins, figures.share) == (90 + 23 * 4, 0, 100)
     assert figures.latest is not None
     assert figures.latest.alarm == "above"
@@ -49,22 +49,24 @@ def test_a_service_shows_its_last_day_and_its_alarm() -> None:
 def test_a_jump_of_a_service_that_had_no_opt_out_yet_is_an_alarm_once_it_is_a_day_old() -> None:
     hourly = _hourly((0, 90))
     for hours_old, alarmed in ((23, False), (24, True)):
-        figures = figures_of(hourly, [_service(hours_old)], NOW_MS)[SERVICE]
-        assert (figures.latest is not None) == alarmed
+        service = _service(hours_old)
+        assert (figures_of(hourly, service, NOW_MS).latest is not None) == alarmed
+        assert [one for one, _ in alarms_of(hourly, [service], NOW_MS)] == [service] * alarmed
 
 
 def test_another_accounts_counts_under_a_services_sid_are_not_its() -> None:
-    figures = figures_of(_hourly((0, 9), account=OTHER_ACCOUNT), [_service(48)], NOW_MS)[SERVICE]
+    figures = figures_of(_hourly((0, 9), account=OTHER_ACCOUNT), _service(48), NOW_MS)
     assert (figures.opt_outs, figures.share) == (0, None)
 
 
 def test_no_more_is_known_of_a_service_than_of_the_window() -> None:
-    assert first_known(_service(9_999), NOW_MS) == hour_of(NOW_MS) - KEPT_HOURS + 1
-    assert first_known(_service(3), NOW_MS) == hour_of(NOW_MS) - 3
+    assert known_hours(_service(9_999), NOW_MS) == KEPT_HOURS
+    assert known_hours(_service(3), NOW_MS) == 4
 
 
 def test_hours_without_a_figure_are_there() -> None:
-    hours = hours_of(_hourly((2, 3)).found(0), 4, NOW_MS, known_from=None)
+    outs = added(_hourly((2, 3)).of(ACCOUNT, SERVICE), OptOutType.STOP)
+    hours = hours_of(outs, added({}, OptOutType.START), 4, NOW_MS, known=None)
     assert [hour.opt_outs for hour in hours] == [0, 3, 0, 0]
     assert hours[-1].at == _AT.replace(minute=0, second=0, microsecond=0)
 

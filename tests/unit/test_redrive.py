@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from processor.core.offsets import Offsets
-from processor.kafka.dead_letters import Line, taken
+from processor.kafka.dead_letters import Line, fitting, taken
 from processor.wire import dead_letters
 
 
@@ -46,11 +46,21 @@ def test_letters_that_stay_take_one_run_of_the_note_whatever_lies_between_them()
     assert (offsets.committed, offsets.note(), offsets.is_noted) == (0, "9997,2", True)
 
 
-def test_a_note_without_room_for_all_says_so() -> None:
+def test_of_letters_strewn_among_others_go_as_many_as_can_be_noted() -> None:
     letters = [letter(offset, str(offset % 2)) for offset in range(10_000)]
+
+    def chosen(line: Line) -> bool:
+        return bool(line["reason"] == "1")
+
     offsets = Offsets(0)
-    assert sent(offsets, letters, reason="1") == 5_000
-    assert not offsets.is_noted
+    fit = fitting(letters, offsets, chosen, None)
+    assert sent(offsets, letters[:fit], reason="1") == fit // 2 >= 1_000
+    assert offsets.is_noted
+    assert fitting(letters[fit:], offsets, chosen, None) < 2
+    # Once those between have gone, the rest can.
+    again = Offsets(offsets.committed, offsets.note())
+    assert sent(again, letters[:fit], reason="0") == fit - fit // 2
+    assert fitting(letters[fit:], again, chosen, None) > 2
 
 
 def test_a_letter_that_went_round_too_often_is_put_aside() -> None:

@@ -161,3 +161,14 @@ async def test_a_truth_that_cannot_be_asked_is_an_error_and_not_a_verdict() -> N
         await blocked(asked, NUMBERS)
     truth.down = False
     assert await blocked(asked, NUMBERS) == BLOCKED
+
+
+async def test_what_still_waits_is_given_up_at_the_end() -> None:
+    asked = WholeList(partitions=PARTITIONS, store=Counting(lambda: 1_000), truth=Truth())
+    await asked.learn()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await asked.look(NUMBERS[:1])  # nobody has built the list
+    assert asked.waiting == 1
+    await asked.close()
+    assert asked.waiting == 0

@@ -11,23 +11,19 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from processor.errors import BrokerUnavailable
 from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, go, page
-from processor.http.console.sessions import PATH, SessionIs
-from processor.http.errors import ApiError
-from processor.kafka.dead_letters import Choice, Line, letters, redrive
-
-
-async def _operator(session: SessionIs) -> None:
-    if not session.caller.operator:
-        raise ApiError(403, 20003, "Only an operator may see dead letters.")
-
+from processor.http.console.sessions import PATH, for_operators
+from processor.kafka.dead_letters import MOST, Choice, Line, letters, redrive
 
 router = APIRouter(
-    prefix=PATH, route_class=Page, include_in_schema=False, dependencies=[Depends(_operator)]
+    prefix=PATH,
+    route_class=Page,
+    include_in_schema=False,
+    dependencies=[for_operators("Only an operator may see dead letters.")],
 )
 
 _NAMES = ("stage", "topic", "reason", "id")
@@ -66,7 +62,7 @@ async def list_(request: Request, backend: BackendIs) -> Response:
 
 
 @router.get("/dead-letters/redrive")
-async def confirm(request: Request, backend: BackendIs, session: SessionIs) -> Response:
+async def confirm(request: Request, backend: BackendIs) -> Response:
     """Say what will be sent back, and where."""
     wanted = _wanted(request.query_params)
     chosen = _choice(wanted)
@@ -80,7 +76,7 @@ async def confirm(request: Request, backend: BackendIs, session: SessionIs) -> R
 
 
 @router.post("/dead-letters/redrive")
-async def send_back(request: Request, backend: BackendIs, session: SessionIs) -> Response:
+async def send_back(request: Request, backend: BackendIs) -> Response:
     """Send back what was confirmed, each letter once, whoever else sends some."""
     form = await request.form()
     wanted, until = _wanted(form), str(form.get("until", ""))
@@ -89,12 +85,11 @@ async def send_back(request: Request, backend: BackendIs, session: SessionIs) ->
     def chosen(line: Line) -> bool:
         return matches(line) and line["at"] <= until  # what comes later was not confirmed
 
+    # One that a person names goes however often it was sent back already.
+    most = None if "id" in wanted else MOST
     async with backend.few_readers:
-        if "id" in wanted:  # named by a person: however often it was sent back already
-            await redrive(backend.settings, chosen, most=None)
-        else:
-            await redrive(backend.settings, chosen)
-    return go("/dead-letters", "redriven")
+        done = await redrive(backend.settings, chosen, most=most)
+    return go("/dead-letters", "redriven-in-part" if done.strewn else "redriven")
 
 
 async def _all(backend: Backend) -> AsyncIterator[tuple[Line, bool]]:

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Request, Response
 
 from processor.core.segments import segments_of
 from processor.errors import ConfigError
-from processor.http.backend import BackendIs
 from processor.http.console.layers import (
     Field,
     Layer,
@@ -22,10 +21,9 @@ from processor.http.console.layers import (
     typed_sets,
 )
 from processor.http.console.pages import Page, go, page
-from processor.http.console.saving import SavedMeanwhile, update
-from processor.http.console.sessions import PATH, SessionIs
-from processor.http.errors import ApiError, not_found, wrong_parameter
-from processor.http.services import find
+from processor.http.console.saving import SavedMeanwhile, ShownIs
+from processor.http.console.sessions import PATH, SessionIs, for_operators
+from processor.http.errors import not_found, wrong_parameter
 from processor.keywords.load import tag_of
 from processor.wire.opt_outs import (
     kinds_at,
@@ -40,13 +38,13 @@ from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
+_OPERATORS = [for_operators("Only an operator may disable Advanced Opt-Out.")]
+
 
 @router.get("/services/{sid}/new")
-async def new(
-    request: Request, backend: BackendIs, session: SessionIs, sid: str, language: str
-) -> Response:
+async def new(request: Request, shown: ShownIs, sid: str, language: str) -> Response:
     """On to the form of a language that is not there yet."""
-    find(request, backend, session.caller, sid)
+    shown.now()  # or it is not there
     tag, country = tag_of(language), request.query_params.get("country", "")
     layer = layer_at((f"countries.{country}." if country else "") + f"languages.{tag}")
     if layer is None:
@@ -56,11 +54,9 @@ async def new(
 
 
 @router.get("/services/{sid}/edit/{place}")
-async def edit(
-    request: Request, backend: BackendIs, session: SessionIs, sid: str, place: str
-) -> Response:
+async def edit(request: Request, shown: ShownIs, place: str) -> Response:
     """The form of a layer; with `pack`, the language's starter pack in it."""
-    service, layer = find(request, backend, session.caller, sid).whole(), _layer(request, place)
+    service, layer = shown.now(), _layer(request, place)
     sets = kinds_at(service.opt_out, layer) or {}
     offered = "pack" in request.query_params and not sets
     fields = starter_fields(layer) if offered else fields_of(layer, sets)
@@ -76,37 +72,29 @@ async def edit(
 
 
 @router.post("/services/{sid}/edit/{place}")
-async def save(
-    request: Request, backend: BackendIs, session: SessionIs, sid: str, place: str
-) -> Response:
+async def save(request: Request, shown: ShownIs, sid: str, place: str) -> Response:
     """Save a layer whole, or show it again as it was typed with what is wrong beside it."""
     layer, form = _layer(request, place), await request.form()
     remove = "remove" in form
     sets = {} if remove else typed_sets(layer, form)
     fallback = "fallback" in form
     problems: list[str] = []
+
+    def step(before: MessagingService) -> MessagingService:
+        draft = with_sets(before.opt_out, layer, sets, fallback=fallback)
+        return with_draft(before, draft, now=datetime.now(UTC))
+
     if not sets and not remove and layer.language is not None:
         problems = ["Fill in keywords and reply of one pair at least, or remove the language."]
     try:
         if not problems:
-            await update(
-                request,
-                backend,
-                session,
-                sid,
-                form,
-                lambda before: with_draft(
-                    before,
-                    with_sets(before.opt_out, layer, sets, fallback=fallback),
-                    now=datetime.now(UTC),
-                ),
-            )
+            await shown.change(form, step)
             return go(f"/services/{sid}", "removed" if remove else "saved")
     except ConfigError as error:
         problems = error.problems
     except SavedMeanwhile:
         pass  # said below, beside what was typed
-    service = find(request, backend, session.caller, sid).whole()
+    service = shown.now()
     theirs = fields_of(layer, kinds_at(service.opt_out, layer) or {})
     return _form(
         request,
@@ -121,41 +109,42 @@ async def save(
 
 
 @router.get("/services/{sid}/enable")
-async def confirm(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+async def confirm(request: Request, shown: ShownIs) -> Response:
     """Say what enabling will change, and for which senders."""
-    return _confirmation(request, find(request, backend, session.caller, sid).whole())
+    return _confirmation(request, shown.now())
 
 
 @router.post("/services/{sid}/enable")
-async def enable(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+async def enable(request: Request, shown: ShownIs, sid: str) -> Response:
     """Put the draft in force."""
 
     def step(before: MessagingService) -> MessagingService:
         return before if before.active else enabled(before, now=datetime.now(UTC))
 
     try:
-        await update(request, backend, session, sid, await request.form(), step)
+        await shown.change(await request.form(), step)
     except SavedMeanwhile:
-        service = find(request, backend, session.caller, sid).whole()
-        return _confirmation(request, service, status=409)
+        return _confirmation(request, shown.now(), status=409)
     return go(f"/services/{sid}", "enabled")
 
 
-@router.post("/services/{sid}/disable")
-async def disable(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+@router.get("/services/{sid}/disable", dependencies=_OPERATORS)
+async def confirm_disabling(request: Request, shown: ShownIs) -> Response:
+    """Say what disabling will do."""
+    return _disabling(request, shown.now())
+
+
+@router.post("/services/{sid}/disable", dependencies=_OPERATORS)
+async def disable(request: Request, shown: ShownIs, sid: str) -> Response:
     """Back to default handling; the operator's alone (R5)."""
-    if not session.caller.operator:
-        raise ApiError(403, 20003, "Only an operator may disable Advanced Opt-Out.")
 
     def step(before: MessagingService) -> MessagingService:
         return disabled(before, now=datetime.now(UTC)) if before.active else before
 
     try:
-        await update(request, backend, session, sid, await request.form(), step)
+        await shown.change(await request.form(), step)
     except SavedMeanwhile:
-        raise ApiError(
-            409, 20409, "Somebody saved the service meanwhile. Look at it, then disable it."
-        ) from None
+        return _disabling(request, shown.now(), status=409)
     return go(f"/services/{sid}", "disabled")
 
 
@@ -191,6 +180,11 @@ def _form(
     return page(
         request, "edit", status=status, service=service, layer=layer, fields=fields, **shown
     )
+
+
+def _disabling(request: Request, service: MessagingService, status: int = 200) -> Response:
+    shown = {"service": service, "pool": service.senders, "meanwhile": status == 409}
+    return page(request, "disable", status=status, **shown)
 
 
 def _confirmation(request: Request, service: MessagingService, status: int = 200) -> Response:

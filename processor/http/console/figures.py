@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
-from processor.core.hourly import KEPT_HOURS, Hourly, Series, hour_of
+from processor.core.hourly import KEPT_HOURS, Counts, Hourly, Kinds, hour_of
 from processor.core.messages import OptOutType
-from processor.core.usual_range import Usual, usual
+from processor.core.usual_range import Alarm, Usual, may_be_unusual, usual
 from processor.http.answers.services import created_at
 from processor.wire.json_values import to_ms
 from schemas.messaging_service import MessagingService
@@ -26,7 +24,7 @@ class Hour:
     opt_outs: int
     opt_ins: int
     usual: Usual | None
-    alarm: Literal["above", "below"] | None
+    alarm: Alarm | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,65 +42,75 @@ class ServiceFigures:
         return round(100 * self.opt_outs / self.matches) if self.matches else None
 
 
-def first_known(service: MessagingService, now_ms: int) -> int:
-    """The first hour since 1970 whose figures of a service are known."""
-    return max(hour_of(now_ms) - KEPT_HOURS + 1, hour_of(to_ms(created_at(service))))
+def known_hours(service: MessagingService, now_ms: int) -> int:
+    """Of how many hours a service's figures are known, the one that runs among them."""
+    return min(KEPT_HOURS, hour_of(now_ms) - hour_of(to_ms(created_at(service))) + 1)
+
+
+def added(kinds: Kinds, kind: OptOutType, language: str | None = "") -> Counts:
+    """The counts of a kind, in one language or, where that is empty, in all."""
+    rows = [
+        counts for name, counts in kinds.items() if name[0] is kind and language in ("", name[1])
+    ]
+    return list(map(sum, zip(*rows, strict=True))) if rows else [0] * KEPT_HOURS
 
 
 def hours_of(
-    figures: Iterable[tuple[int, Series, int]], hours: int, now_ms: int, *, known_from: int | None
+    opt_outs: Counts, opt_ins: Counts, hours: int, now_ms: int, *, known: int | None
 ) -> list[Hour]:
     """The last hours, the one that runs last.
 
     Args:
-        figures: of what is to be added up, from as early as they are known.
+        opt_outs: of what is shown.
+        opt_ins: the same.
         hours: how many.
         now_ms: since 1970.
-        known_from: hour since 1970 from which on a usual range may be made of them; None: it has
-            no meaning.
+        known: hours of which a usual range may be made; None: it has no meaning.
     """
-    outs, ins = Counter[int](), Counter[int]()
-    for hour, series, count in figures:
-        if series.kind is OptOutType.STOP:
-            outs[hour] += count
-        elif series.kind is OptOutType.START:
-            ins[hour] += count
-    now = hour_of(now_ms)
-    made = []
-    for hour in range(now - hours + 1, now + 1):
-        found = None if known_from is None else usual(outs, hour, known_from)
-        alarm = found.alarm(outs[hour], over=hour < now) if found else None
-        at = datetime.fromtimestamp(3_600 * hour, UTC)
-        made.append(Hour(at, outs[hour], ins[hour], found, alarm))
-    return made
+    return [_hour(opt_outs, opt_ins, back, now_ms, known or 0) for back in range(hours - 1, -1, -1)]
 
 
-def figures_of(
+def _hour(opt_outs: Counts, opt_ins: Counts, back: int, now_ms: int, known: int) -> Hour:
+    at = KEPT_HOURS - 1 - back
+    found, alarm = _told(opt_outs, back, known)
+    started = datetime.fromtimestamp(3_600 * (hour_of(now_ms) - back), UTC)
+    return Hour(started, opt_outs[at], opt_ins[at], found, alarm)
+
+
+def _told(opt_outs: Counts, back: int, known: int) -> tuple[Usual | None, Alarm | None]:
+    at = KEPT_HOURS - 1 - back
+    found = usual(tuple(opt_outs[KEPT_HOURS - known : at]))
+    return found, found.alarm(opt_outs[at], over=back > 0) if found else None
+
+
+def figures_of(hourly: Hourly, service: MessagingService, now_ms: int) -> ServiceFigures:
+    """The last 24 hours of a service."""
+    hourly.move(now_ms)
+    kinds = hourly.of(service.account_sid, service.sid)
+    outs, ins, helps = (sum(added(kinds, kind)[-DAY_HOURS:]) for kind in OptOutType)
+    return ServiceFigures(outs, ins, outs + ins + helps, _latest(kinds, service, now_ms))
+
+
+def alarms_of(
     hourly: Hourly, services: Iterable[MessagingService], now_ms: int
-) -> Mapping[str, ServiceFigures]:
-    """The last 24 hours of services, by their sids."""
-    wanted = {service.sid: service for service in services}
-    by_service: dict[str, list[tuple[int, Series, int]]] = {sid: [] for sid in wanted}
-    for figure in hourly.found(0):
-        sid = figure[1].service_sid
-        # The sid is as a message named it; another account's message is not this service's.
-        if sid in wanted and wanted[sid].account_sid == figure[1].account_sid:
-            by_service[sid].append(figure)
-    return {sid: _of_service(found, wanted[sid], now_ms) for sid, found in by_service.items()}
+) -> Iterator[tuple[MessagingService, Hour]]:
+    """The services that are out of their usual range, each with the hour."""
+    hourly.move(now_ms)
+    for service in services:
+        kinds = hourly.of(service.account_sid, service.sid)
+        if kinds and (hour := _latest(kinds, service, now_ms)):
+            yield service, hour
 
 
-def _of_service(
-    figures: list[tuple[int, Series, int]], service: MessagingService, now_ms: int
-) -> ServiceFigures:
-    # Two hours are judged: the last one that is over, and the one that runs.
-    latest = hours_of(figures, 2, now_ms, known_from=first_known(service, now_ms))
-    kinds = Counter[OptOutType]()
-    for hour, series, count in figures:
-        if hour > hour_of(now_ms) - DAY_HOURS:
-            kinds[series.kind] += count
-    return ServiceFigures(
-        kinds[OptOutType.STOP],
-        kinds[OptOutType.START],
-        kinds.total(),
-        next((hour for hour in reversed(latest) if hour.alarm), None),
-    )
+def _latest(kinds: Kinds, service: MessagingService, now_ms: int) -> Hour | None:
+    """The last hour out of the usual range, of two: the one that runs, and the one before."""
+    rows = [counts for name, counts in kinds.items() if name[0] is OptOutType.STOP]
+    known = known_hours(service, now_ms)
+    latest = max(sum(row[-1] for row in rows), sum(row[-2] for row in rows))
+    if not may_be_unusual(latest, sum(map(sum, rows)), known):
+        return None
+    outs = added(kinds, OptOutType.STOP)
+    for back in (0, 1):
+        if _told(outs, back, known)[1]:
+            return _hour(outs, added(kinds, OptOutType.START), back, now_ms, known)
+    return None

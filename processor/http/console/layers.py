@@ -134,6 +134,19 @@ def of_no_field(layer: Layer, problems: Sequence[str]) -> list[str]:
     return [problem for problem in problems if not problem.startswith(places)]
 
 
+def in_words(said: str) -> str:
+    """A ``place: what`` with the place as pages call it; anything else as it is."""
+    place, colon, what = said.partition(": ")
+    found = re.fullmatch(r"(.+)\.(STOP|START|HELP)\.(keywords|reply)", place)
+    if country := re.fullmatch(r"countries\.([A-Z]{2})", place):
+        return f"{country[1]}: {what}"
+    layer = layer_at(found[1] if found else place)
+    if layer is None or not colon:
+        return said
+    pair = f", {TITLES[OptOutType(found[2])]} {found[3]}" if found else ""
+    return f"{layer.title}{pair}: {what}"
+
+
 def _reserved(layer: Layer, kind: OptOutType) -> Sequence[str]:
     return RESERVED[kind] if layer.language is None else ()
 

@@ -48,11 +48,16 @@ async def events(request: Request, backend: BackendIs) -> AsyncIterator[ServerSe
         return
     try:
         session = sessions.read(cookie)
-        if not await backend.live.look():
-            return
+        until_s = time.monotonic() + _STREAM_S
         with backend.live.watching(session.caller.account_sid, session.csrf) as viewer:
+            while not await backend.live.look():
+                if viewer.ended or time.monotonic() > until_s:
+                    return
+                yield ServerSentEvent(event="cut", raw_data="no answer")
+                await asyncio.sleep(_BEAT_S)
+                sessions.read(cookie)
+            viewer.forget()  # it begins with what there is
             yield _sent(backend, "begin", backend.live.recent(viewer.account_sid))
-            until_s = time.monotonic() + _STREAM_S
             while time.monotonic() < until_s and not viewer.ended:
                 async for each in _news(backend, viewer):
                     yield each

@@ -10,46 +10,41 @@ from starlette.datastructures import FormData
 
 from processor.core.messages import SenderType
 from processor.errors import ConfigError
-from processor.http.backend import BackendIs
 from processor.http.console.pages import Page, go, page
-from processor.http.console.saving import SavedMeanwhile, update
-from processor.http.console.sessions import PATH, SessionIs
-from processor.http.services import find
+from processor.http.console.saving import SavedMeanwhile, ShownIs
+from processor.http.console.sessions import PATH
 from processor.wire.opt_outs import with_draft
+from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
 
 @router.get("/services/{sid}/options")
-async def edit(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+async def edit(request: Request, shown: ShownIs) -> Response:
     """The form."""
-    service = find(request, backend, session.caller, sid).whole()
+    service = shown.now()
     return _form(request, service, service.opt_out.model_dump())
 
 
 @router.post("/services/{sid}/options")
-async def save(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+async def save(request: Request, shown: ShownIs, sid: str) -> Response:
     """Save the options; once enabled, they are in force at once."""
     form = await request.form()
     typed = _typed(form)
     problems: list[str] = []
+
+    def step(before: MessagingService) -> MessagingService:
+        draft = before.opt_out.model_dump(mode="json") | typed
+        return with_draft(before, draft, now=datetime.now(UTC))
+
     try:
-        await update(
-            request,
-            backend,
-            session,
-            sid,
-            form,
-            lambda before: with_draft(
-                before, before.opt_out.model_dump(mode="json") | typed, now=datetime.now(UTC)
-            ),
-        )
+        await shown.change(form, step)
         return go(f"/services/{sid}", "saved")
     except ConfigError as error:
         problems = error.problems
     except SavedMeanwhile:
         pass  # said beside what was chosen
-    service = find(request, backend, session.caller, sid).whole()
+    service = shown.now()
     return _form(
         request,
         service,

@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from processor.core.segments import segments_of
 from processor.errors import ConfigError, RetryableError
+from processor.http.console.layers import in_words
 from processor.http.console.sessions import PATH, SignedOut
 from processor.http.errors import ApiError
 from processor.keywords.load import language_of
@@ -44,12 +45,18 @@ def _clock(at_ms: int) -> Markup:
     return Markup('<time datetime="{}">{:%H:%M:%S}</time>').format(at.isoformat(), at)
 
 
+def _type_name(sender_type: str) -> str:
+    names = {"whatsapp": "WhatsApp", "rcs": "RCS"}
+    return names.get(sender_type, sender_type.replace("_", " "))
+
+
 _environment.globals |= {
     "path": PATH,
     "segments_of": segments_of,
     "language_of": language_of,
     "clock": _clock,
 }
+_environment.filters |= {"in_words": in_words, "type_name": _type_name}
 
 
 def render(name: str, /, **values: Any) -> str:
@@ -67,7 +74,12 @@ def page(request: Request, name: str, /, *, status: int = 200, **values: Any) ->
         values: that the template uses.
     """
     session = getattr(request.state, "session", None)
-    shown = {"session": session, "said": request.query_params.get("said", ""), **values}
+    shown = {
+        "session": session,
+        "said": request.query_params.get("said", ""),
+        "here": request.url.path,
+        **values,
+    }
     return HTMLResponse(render(name, **shown), status)
 
 
@@ -79,6 +91,12 @@ def go(path: str, said: str = "") -> RedirectResponse:
         said: the name of a sentence in `said.html`.
     """
     return RedirectResponse(PATH + path + (f"?said={said}" if said else ""), 303)
+
+
+def asked_page(request: Request) -> int:
+    """The number of the page of a list that is asked for, the first if none."""
+    asked = request.query_params.get("page", "")
+    return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 0
 
 
 class Page(APIRoute):
@@ -118,7 +136,8 @@ class Static(StaticFiles):
 
 
 def _to_sign_in(request: Request) -> Response:
-    after = request.url.path if request.method == "GET" else PATH
+    query = f"?{request.url.query}" if request.url.query else ""
+    after = request.url.path + query if request.method == "GET" else PATH
     return RedirectResponse(f"{PATH}/sign-in?after={quote(after)}", 303)
 
 

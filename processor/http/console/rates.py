@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from heapq import nsmallest
+from itertools import islice
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from processor.core.hourly import Series, hour_of
+from processor.core.hourly import ALL, Hourly
 from processor.core.messages import OptOutType
 from processor.http.backend import Backend, BackendIs
 from processor.http.console.chart import chart_of
-from processor.http.console.figures import DAY_HOURS, figures_of, first_known, hours_of
+from processor.http.console.figures import DAY_HOURS, added, alarms_of, hours_of, known_hours
+from processor.http.console.naming import Unclear, as_typed, options, the_one, visible
 from processor.http.console.pages import Page, page
-from processor.http.console.services import visible
-from processor.http.console.sessions import PATH, Session, SessionIs
-from processor.http.services import find
+from processor.http.console.sessions import PATH, SessionIs
 from processor.keywords.load import languages
+from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
 _DAYS = (1, 2, 7)
+_KINDS = (OptOutType.STOP, OptOutType.START)
 _NO_SERVICE = "none"
 _STANDARD = "standard"
+_MOST_ROWS = 100
+_MOST_ALARMS = 20
+
+_Of = tuple[str, str | None]  # an account, and a service of it
 
 
 @router.get("/rates")
@@ -35,43 +42,68 @@ async def rates(
     days: str = "",
 ) -> Response:
     """The chart, of what the form asks for."""
-    now_ms = backend.counts.clock_ms()
+    backend.counts.hourly.move(backend.counts.clock_ms())
     services = visible(backend, session.caller)
-    chosen = next((one for one in services if one.sid == service), None)
-    if service not in ("", _NO_SERVICE) and chosen is None:
-        find(request, backend, session.caller, service)  # says that it is not there
-    mine = list(_figures(backend, session))
-    of_service = [
-        one
-        for one in mine
-        if service in ("", one[1].service_sid or _NO_SERVICE)
-        and (chosen is None or one[1].account_sid == chosen.account_sid)
-    ]
-    shown = [one for one in of_service if language in ("", one[1].language or _STANDARD)]
     length = int(days) if days in map(str, _DAYS) else _DAYS[0]
-    loaded = backend.counts.loaded
-    # A range of several services together, or of a part of one, would say nothing of any.
-    ranged = chosen is not None and not language
-    known_from = first_known(chosen, now_ms) if chosen and ranged and loaded else None
-    hours = hours_of(shown, DAY_HOURS * length, now_ms, known_from=known_from)
-    alarms = figures_of(backend.counts.hourly, services, now_ms) if loaded else {}
+    typed, problem, shown = service, "", {}
+    try:
+        chosen = None if service in ("", _NO_SERVICE) else the_one(services, service)
+    except Unclear as error:
+        problem = str(error)
+    else:
+        typed = as_typed(services, chosen) if chosen else service
+        account = chosen.account_sid if chosen else session.caller.account_sid or ALL
+        sid = chosen.sid if chosen else None if service == _NO_SERVICE else ALL
+        shown = _shown(backend, chosen, (account, sid), language, DAY_HOURS * length)
+    everything = backend.counts.hourly.of(session.caller.account_sid or ALL, ALL)
     return page(
         request,
         "rates",
-        services=services,
-        languages=_named({one[1].language for one in mine if one[1].language}),
-        asked={"service": service, "language": language, "days": length},
+        status=422 if problem else 200,
+        asked={"service": typed, "language": language, "days": length},
+        problem=problem,
+        options=[*options(services), (_NO_SERVICE, "messages to no service")],
+        languages=_named({name[1] for name in everything if name[1]}),
         all_days=_DAYS,
-        chosen=chosen,
-        ranged=ranged,
-        hours=hours,
-        chart=chart_of(hours),
-        totals=_totals(shown, hour_of(now_ms) - DAY_HOURS * length),
-        names={one.sid: one.friendly_name for one in services},
-        alarms=[(one, alarms[one.sid].latest) for one in services if one.sid in alarms],
-        loaded=loaded,
-        left_out=backend.counts.hourly.left_out,
+        **_alarms(backend, services),
+        **shown,
     )
+
+
+def _alarms(backend: Backend, services: Sequence[MessagingService]) -> dict[str, Any]:
+    counts = backend.counts
+    found = alarms_of(counts.hourly, services if counts.loaded else (), counts.clock_ms())
+    return {
+        "alarms": list(islice(found, _MOST_ALARMS)),
+        "more_alarms": sum(1 for _ in found),
+        "loaded": counts.loaded,
+        "left_out": counts.hourly.left_out,
+    }
+
+
+def _shown(
+    backend: Backend, chosen: MessagingService | None, of: _Of, language: str, hours: int
+) -> dict[str, Any]:
+    """The chart and its tables."""
+    hourly, now_ms = backend.counts.hourly, backend.counts.clock_ms()
+    kinds = hourly.of(*of)
+    tag = None if language == _STANDARD else language
+    outs, ins = (added(kinds, kind, tag) for kind in _KINDS)
+    # A range of several services together, or of a part of one, would say nothing of any.
+    ranged = chosen is not None and not language
+    known = known_hours(chosen, now_ms) if chosen and ranged and backend.counts.loaded else None
+    made = hours_of(outs, ins, hours, now_ms, known=known)
+    each = [of] if of[1] != ALL else hourly.services(of[0])
+    rows = (row for one in each for row in _rows(hourly, one, tag, hours))
+    most = nsmallest(_MOST_ROWS, rows, key=lambda row: (-row[1], str(row)))
+    return {
+        "chosen": chosen,
+        "ranged": ranged,
+        "hours": made,
+        "chart": chart_of(made),
+        "rows": [(_name(backend, *one), *row) for *row, one in most],
+        "most": _MOST_ROWS,
+    }
 
 
 def _named(tags: set[str]) -> dict[str, str]:
@@ -79,28 +111,20 @@ def _named(tags: set[str]) -> dict[str, str]:
     return {tag: known[tag].name if tag in known else tag for tag in sorted(tags)}
 
 
-def _figures(backend: Backend, session: Session) -> Iterator[tuple[int, Series, int]]:
-    """Every figure that one may see."""
-    account = session.caller.account_sid
-    for one in backend.counts.hourly.found(0):
-        if account in (None, one[1].account_sid):
-            yield one
+def _rows(
+    hourly: Hourly, of: _Of, language: str | None, hours: int
+) -> Iterator[tuple[str | None, int, int, _Of]]:
+    """Languages of a service, opt-outs, opt-ins; and whose they are."""
+    kinds = hourly.of(*of)
+    for tag in {name[1] for name in kinds if language in ("", name[1])}:
+        outs, ins = (sum(kinds.get((kind, tag), ())[-hours:]) for kind in _KINDS)
+        if outs or ins:
+            yield tag, outs, ins, of
 
 
-def _totals(
-    figures: list[tuple[int, Series, int]], after_hour: int
-) -> list[tuple[str | None, str | None, int, int]]:
-    """Service, language, opt-outs, opt-ins; most opt-outs first."""
-    counts = Counter[tuple[str | None, str | None, OptOutType]]()
-    for hour, series, count in figures:
-        if hour > after_hour:
-            counts[series.service_sid, series.language, series.kind] += count
-    rows = {
-        (sid, language): (
-            counts[sid, language, OptOutType.STOP],
-            counts[sid, language, OptOutType.START],
-        )
-        for sid, language, _ in list(counts)
-    }
-    made = [(*key, *row) for key, row in rows.items()]
-    return sorted(made, key=lambda row: (-row[2], row[0] or "", row[1] or ""))
+def _name(backend: Backend, account: str, sid: str | None) -> str:
+    if sid is None:
+        return "no service"
+    stored = backend.configuration.services.get(sid)
+    # The sid is as a message named it, which may be another account's.
+    return stored.head.friendly_name if stored and stored.head.account_sid == account else sid

@@ -17,7 +17,8 @@ from processor.core.messages import ChannelGroup, Scope, bare_number, list_key
 from processor.errors import RetryableError
 from processor.http.auth import Caller
 from processor.http.backend import Backend, BackendIs
-from processor.http.console.pages import Page, go, page
+from processor.http.console.naming import Unclear, options, services_of, the_one
+from processor.http.console.pages import Page, asked_page, go, page
 from processor.http.console.sessions import PATH, Session, SessionIs, Sessions
 from processor.http.errors import ApiError, not_found
 from processor.http.recipients import Change, carry_out, changes_of, command_of, look, place_of
@@ -75,6 +76,8 @@ async def confirm(
     given = request.query_params
     try:
         return await _confirmation(request, backend, session, account_sid, sealed, number, given)
+    except Unclear as error:
+        return await _show(request, backend, account_sid, sealed, number, str(error))
     except ApiError as error:
         if error.status != 400:
             raise
@@ -110,12 +113,16 @@ def _command(
     caller = Caller(account_sid, session.actor, operator=session.caller.operator)
     whatsapp = given.get("channel") == ChannelGroup.WHATSAPP
     scope = given.get("scope") or backend.settings.block_scope
+    typed = {name for name in ("service", "sender") if given.get(name)}
+    if typed - {scope}:
+        raise ApiError(400, 20001, "Choose one service or one sender, or leave both fields empty.")
+    service = _service(backend, account_sid, given) if scope == "service" else None
     try:
         wanted = Change.model_validate(
             {
                 "recipient": f"whatsapp:{number}" if whatsapp else number,
                 "scope": scope,
-                "service_sid": (given.get("service_sid") or None) if scope == "service" else None,
+                "service_sid": service,
                 "sender": (given.get("sender") or None) if scope == "sender" else None,
                 "reason": reason,
             }
@@ -124,6 +131,14 @@ def _command(
         raise ApiError(400, 20001, "; ".join(reasons(error))) from None
     blocked = given.get("blocked") == "1"
     return command_of(backend, caller, wanted, blocked=blocked, source="console")
+
+
+def _service(backend: Backend, account_sid: str, given: Mapping[str, Any]) -> str | None:
+    """The sid, as a link has it, or of what was typed."""
+    if sid := given.get("service_sid"):
+        return str(sid)
+    typed = given.get("service", "")
+    return the_one(services_of(backend, account_sid), typed).sid if typed else None
 
 
 async def _confirmation(
@@ -171,8 +186,7 @@ async def _show(
         for one in wire_blocks.unpack(found.value)
         if one.account_sid == account_sid
     ]
-    asked = request.query_params.get("page", "0")
-    first = _PAGE * (int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 4 else 0)
+    first = min(_PAGE * asked_page(request), _MOST)
     changes: list[dict[str, Any]] | None
     try:
         changes = await changes_of(
@@ -180,7 +194,6 @@ async def _show(
         )
     except RetryableError:
         changes = None  # said on the page; who is blocked is known all the same
-    services = backend.configuration.services.of_account(account_sid)
     return page(
         request,
         "recipient",
@@ -192,7 +205,7 @@ async def _show(
         changes=None if changes is None else [_told(backend, one) for one in changes[first:]],
         first=first,
         size=_PAGE,
-        services=sorted(services, key=lambda one: one.head.friendly_name.casefold()),
+        options=options(services_of(backend, account_sid)),
         scope=backend.settings.block_scope,
         given=request.query_params,
         problem=problem,

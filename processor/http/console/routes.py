@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 
 from processor.http.backend import Backend
 from processor.http.console import (
     dead_letters,
     editing,
     live,
+    naming,
     options,
     rates,
     recipients,
@@ -17,12 +18,14 @@ from processor.http.console import (
     sign_in,
     trying,
 )
-from processor.http.console.pages import Static
-from processor.http.console.sessions import PATH, Sessions
+from processor.http.console.pages import Page, Static
+from processor.http.console.sessions import PATH, SessionIs, Sessions
+from processor.http.errors import not_found
 
 _MODULES = (
     sign_in,
     services,
+    naming,
     editing,
     options,
     senders,
@@ -32,6 +35,15 @@ _MODULES = (
     rates,
     dead_letters,
 )
+
+
+_nowhere = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
+
+
+@_nowhere.get("/{path:path}")
+async def nowhere(request: Request, session: SessionIs) -> Response:
+    """What is no page is told by one."""
+    raise not_found(request)
 
 
 def add_to(api: FastAPI, backend: Backend) -> None:
@@ -44,3 +56,4 @@ def add_to(api: FastAPI, backend: Backend) -> None:
         Static(packages=[("processor.http.console", "static")]),
         name="console-static",
     )
+    api.include_router(_nowhere)

@@ -1,14 +1,14 @@
-"""Changing a service by a form, which must have shown it as it still is."""
+"""The service that a page is about, and changing it by a form that showed it as it still is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Depends, Request
 
-from processor.http.backend import Backend
-from processor.http.console.sessions import Session
+from processor.http.backend import BackendIs
+from processor.http.console.sessions import SessionIs
 from processor.http.services import find
 from processor.wire.configuration import Edit, edit_of_service
 from schemas.messaging_service import MessagingService
@@ -18,25 +18,41 @@ class SavedMeanwhile(Exception):
     """Somebody else changed the service after this form was shown."""
 
 
-async def update(
-    request: Request,
-    backend: Backend,
-    session: Session,
-    sid: str,
-    form: Mapping[str, Any],
-    change: Callable[[MessagingService], MessagingService],
-) -> None:
-    """Change a service that is still as the form showed it.
+class Shown:
+    """The service of a page's address, if one may see it."""
 
-    Raises:
-        SavedMeanwhile: where it is not.
-    """
+    def __init__(self, request: Request, backend: BackendIs, session: SessionIs, sid: str) -> None:
+        self.backend = backend
+        self._request = request
+        self._session = session
+        self._sid = sid
 
-    def decide() -> list[Edit]:
-        before = find(request, backend, session.caller, sid).whole()
-        if str(before.version) != form.get("version"):
-            raise SavedMeanwhile
-        after = change(before)
-        return [edit_of_service(before, after)] if after != before else []
+    def now(self) -> MessagingService:
+        """As it is stored.
 
-    await backend.configuration.update(decide, actor=session.actor)
+        Raises:
+            ApiError: 404 where there is none.
+        """
+        return find(self._request, self.backend, self._session.caller, self._sid).whole()
+
+    async def change(
+        self, form: Mapping[str, Any], change: Callable[[MessagingService], MessagingService]
+    ) -> None:
+        """Change it, if it still is as the form showed it.
+
+        Raises:
+            SavedMeanwhile: where it is not.
+        """
+
+        def decide() -> list[Edit]:
+            before = self.now()
+            if str(before.version) != form.get("version"):
+                raise SavedMeanwhile
+            after = change(before)
+            return [edit_of_service(before, after)] if after != before else []
+
+        await self.backend.configuration.update(decide, actor=self._session.actor)
+
+
+ShownIs = Annotated[Shown, Depends()]
+"""A parameter of every page of a service."""

@@ -9,14 +9,13 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from processor.core.messages import SenderType
-from processor.http.backend import Backend, BackendIs
+from processor.http.backend import Backend
 from processor.http.console.pages import Page, go, page
-from processor.http.console.saving import SavedMeanwhile, update
-from processor.http.console.sessions import PATH, SessionIs
+from processor.http.console.saving import SavedMeanwhile, ShownIs
+from processor.http.console.sessions import PATH
 from processor.http.errors import ApiError, not_found
 from processor.http.owned import in_pool
 from processor.http.pool import with_sender, without_sender
-from processor.http.services import find
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reasons
 from schemas.messaging_service import MessagingService, PoolSender
@@ -25,14 +24,13 @@ router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
 
 @router.get("/services/{sid}/senders")
-async def list_(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+async def list_(request: Request, shown: ShownIs) -> Response:
     """The pool, and a form for one more."""
-    service = find(request, backend, session.caller, sid).whole()
-    return _pool(request, backend, service, {})
+    return _pool(request, shown.backend, shown.now(), {})
 
 
 @router.post("/services/{sid}/senders")
-async def add(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+async def add(request: Request, shown: ShownIs, sid: str) -> Response:
     """Put a sender into the pool, or say beside the field why not."""
     form = await request.form()
     problem, status = "", 422
@@ -42,14 +40,7 @@ async def add(request: Request, backend: BackendIs, session: SessionIs, sid: str
             type=form.get("type") or None,  # type: ignore[arg-type]  # checked by the model
             country=form.get("country") or None,  # type: ignore[arg-type]
         )
-        await update(
-            request,
-            backend,
-            session,
-            sid,
-            form,
-            lambda before: with_sender(backend, before, sender),
-        )
+        await shown.change(form, lambda before: with_sender(shown.backend, before, sender))
         return go(f"/services/{sid}/senders", "added")
     except ValidationError as error:
         problem = "; ".join(reasons(error))
@@ -59,33 +50,26 @@ async def add(request: Request, backend: BackendIs, session: SessionIs, sid: str
         problem = error.message
     except SavedMeanwhile:
         status = 409
-    service = find(request, backend, session.caller, sid).whole()
-    return _pool(request, backend, service, form, problem=problem, status=status)
+    return _pool(request, shown.backend, shown.now(), form, problem=problem, status=status)
 
 
 @router.get("/services/{sid}/senders/{number_sid}/remove")
-async def confirm(
-    request: Request, backend: BackendIs, session: SessionIs, sid: str, number_sid: str
-) -> Response:
+async def confirm(request: Request, shown: ShownIs, number_sid: str) -> Response:
     """Say what taking a sender out of the pool will do."""
-    service = find(request, backend, session.caller, sid).whole()
-    return _confirmation(request, backend, service, number_sid)
+    return _confirmation(request, shown.backend, shown.now(), number_sid)
 
 
 @router.post("/services/{sid}/senders/{number_sid}/remove")
-async def remove(
-    request: Request, backend: BackendIs, session: SessionIs, sid: str, number_sid: str
-) -> Response:
+async def remove(request: Request, shown: ShownIs, sid: str, number_sid: str) -> Response:
     """Take a sender out of the pool; it stays the account's."""
 
     def without(before: MessagingService) -> MessagingService:
-        return without_sender(before, _address(request, backend, before, number_sid))
+        return without_sender(before, _address(request, shown.backend, before, number_sid))
 
     try:
-        await update(request, backend, session, sid, await request.form(), without)
+        await shown.change(await request.form(), without)
     except SavedMeanwhile:
-        service = find(request, backend, session.caller, sid).whole()
-        return _confirmation(request, backend, service, number_sid, status=409)
+        return _confirmation(request, shown.backend, shown.now(), number_sid, status=409)
     return go(f"/services/{sid}/senders", "removed")
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from processor.http.auth import Caller
-from processor.http.backend import Backend, BackendIs
-from processor.http.console.figures import figures_of
+from processor.http.backend import BackendIs
+from processor.http.console.figures import alarms_of, figures_of
 from processor.http.console.layers import Field, Layer, fields_of
-from processor.http.console.pages import Page, page
+from processor.http.console.naming import matching, visible
+from processor.http.console.pages import Page, asked_page, page
+from processor.http.console.saving import ShownIs
 from processor.http.console.sessions import PATH, SessionIs
 from processor.http.services import find
 from processor.keywords.load import languages
@@ -18,22 +19,43 @@ from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
+_PAGE = 50
+
 
 @router.get("")
 @router.get("/")
-async def list_(request: Request, backend: BackendIs, session: SessionIs) -> Response:
-    """Every service that one may see, with its state."""
-    services = visible(backend, session.caller)
-    figures = figures_of(backend.counts.hourly, services, backend.counts.clock_ms())
+async def list_(
+    request: Request, backend: BackendIs, session: SessionIs, named: str = ""
+) -> Response:
+    """The services that one may see, with their state; a page of those that are named so."""
+    every = visible(backend, session.caller)
+    found = matching(every, named)
+    first = _PAGE * asked_page(request)
+    hourly, now_ms = backend.counts.hourly, backend.counts.clock_ms()
     return page(
-        request, "services", services=services, figures=figures, counted=backend.counts.loaded
+        request,
+        "services",
+        services=[
+            (
+                find(request, backend, session.caller, one.sid).whole(),
+                figures_of(hourly, one, now_ms),
+            )
+            for one in found[first : first + _PAGE]
+        ],
+        every=len(every),
+        found=len(found),
+        first=first,
+        size=_PAGE,
+        named=named,
+        alarms=sum(1 for _ in alarms_of(hourly, every, now_ms)) if backend.counts.loaded else 0,
+        counted=backend.counts.loaded,
     )
 
 
 @router.get("/services/{sid}")
-async def opt_out(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+async def opt_out(request: Request, shown: ShownIs) -> Response:
     """Opt-Out Management."""
-    service = find(request, backend, session.caller, sid).whole()
+    service = shown.now()
     draft = service.opt_out
     countries = {
         country: (override, [_section(service, Layer(tag, country)) for tag in override.languages])
@@ -55,13 +77,3 @@ async def opt_out(request: Request, backend: BackendIs, session: SessionIs, sid:
 
 def _section(service: MessagingService, layer: Layer) -> tuple[Layer, list[Field]]:
     return layer, fields_of(layer, kinds_at(service.opt_out, layer) or {})
-
-
-def visible(backend: Backend, caller: Caller) -> list[MessagingService]:
-    """Every service that one may see, by name."""
-    stored = backend.configuration.services
-    if caller.account_sid is None:
-        services = list(stored.all().values())
-    else:
-        services = [one.whole() for one in stored.of_account(caller.account_sid)]
-    return sorted(services, key=lambda service: (service.friendly_name.casefold(), service.sid))

@@ -13,7 +13,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NoBase64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import Depends, Request, Response
@@ -196,3 +196,13 @@ async def _session(request: Request) -> Session:
 
 SessionIs = Annotated[Session, Depends(_session)]
 """A parameter of every page but sign-in; it has checked the form's token."""
+
+
+def for_operators(why: str) -> Any:
+    """What routes that are the operator's alone depend on; says why to others."""
+
+    async def check(session: SessionIs) -> None:
+        if not session.caller.operator:
+            raise ApiError(403, 20003, why)
+
+    return Depends(check)

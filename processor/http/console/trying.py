@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
-from processor.core.messages import InboundMessage
-from processor.http.backend import BackendIs
+from processor.core.events import ReplySent
+from processor.core.messages import InboundMessage, OptOutType
 from processor.http.console.layers import layer_at
 from processor.http.console.pages import Page, page
-from processor.http.console.sessions import PATH, SessionIs
-from processor.http.services import find
+from processor.http.console.saving import ShownIs
+from processor.http.console.sessions import PATH
 from processor.wire.countries import COUNTRIES
 from processor.wire.opt_outs import Trial, try_out
 
@@ -28,12 +28,13 @@ class Outcome(NamedTuple):
     title: str
     why: str
     trial: Trial
+    reply: str  # the text, or why there is none
 
 
 @router.get("/services/{sid}/try")
-async def form(request: Request, backend: BackendIs, session: SessionIs, sid: str) -> Response:
+async def form(request: Request, shown: ShownIs, sid: str) -> Response:
     """The form, and the outcome of what was typed into it; nothing is changed."""
-    service = find(request, backend, session.caller, sid).whole()
+    service = shown.now()
     given = request.query_params
     message = InboundMessage(
         message_sid=_SID,
@@ -47,7 +48,7 @@ async def form(request: Request, backend: BackendIs, session: SessionIs, sid: st
         received_at_ms=time.time_ns() // 1_000_000,
     )
     blocked = "blocked" in given
-    scope = backend.settings.block_scope
+    scope = shown.backend.settings.block_scope
     outcomes = [
         _outcome(title, try_out(service, message, blocked=blocked, draft=draft, scope=scope))
         for title, draft in (("Draft", True), ("In force", False))
@@ -67,10 +68,25 @@ def _outcome(title: str, trial: Trial) -> Outcome:
     if trial.kind:
         layer = layer_at(trial.layer or "")
         where = layer.title if layer and trial.aoo_enabled else "Default handling"
-        return Outcome(title, where, trial)
+        return Outcome(title, where, trial, _reply(trial))
     if trial.keyword:
-        return Outcome(title, "YES from somebody not blocked is no keyword here.", trial)
+        why = "YES from somebody not blocked is no keyword here."
+        return Outcome(title, why, trial, "none")
     why = "The whole body is no keyword: an ordinary message, the application's business."
     if not trial.aoo_enabled:
         why += " Default handling knows English words, and none on short codes and WhatsApp."
-    return Outcome(title, why, trial)
+    return Outcome(title, why, trial, "none")
+
+
+def _reply(trial: Trial) -> str:
+    if trial.reply:
+        return trial.reply
+    if trial.reply_sent is ReplySent.CARRIER:
+        return "The toll-free network's own"
+    match trial.kind:
+        case OptOutType.STOP:
+            return "none: blocked already, it was sent then"
+        case OptOutType.HELP:
+            return "none: who is blocked gets none on this type of sender"
+        case _:
+            return "none"

@@ -14,7 +14,8 @@ let paused = false;
 let timer = 0;
 
 // Told to screen readers, so only where it changes.
-function say(text) {
+function say(text, isBad = false) {
+  state.className = isBad ? "warnings" : "hint";
   if (state.textContent !== text) state.textContent = text;
 }
 
@@ -23,9 +24,13 @@ function later(does, ms) {
   timer = setTimeout(does, ms);
 }
 
-function close() {
+function heard() {
   clearTimeout(timer);
   timer = 0;
+}
+
+function close() {
+  heard();
   source?.close();
   source = null;
 }
@@ -34,10 +39,13 @@ function open() {
   close();
   source = new EventSource(live.dataset.from);
   source.addEventListener("begin", (event) => {
-    clearTimeout(timer);
-    timer = 0;
+    heard();
     rows.innerHTML = event.data;
     say("Live.");
+  });
+  source.addEventListener("cut", () => {
+    heard();
+    say("Cut off: Kafka does not answer. What is shown is of before; it goes on by itself.", true);
   });
   source.addEventListener("rows", (event) => {
     rows.insertAdjacentHTML("afterbegin", event.data);
@@ -63,10 +71,10 @@ function open() {
 
 function lost() {
   if (source.readyState === EventSource.CLOSED) { // the browser gave up
-    say("Connection lost. Trying again.");
+    say("Connection lost. Trying again.", true);
     later(open, AGAIN_MS);
   } else if (!timer) {
-    later(() => say("Connection lost. Trying again."), LOST_MS);
+    later(() => say("Connection lost. Trying again.", true), LOST_MS);
   }
 }
 

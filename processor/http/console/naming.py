@@ -1,0 +1,95 @@
+"""Services by what a person types: a sid, a name, or a part of one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from fastapi import APIRouter, Request, Response
+
+from processor.http.auth import Caller
+from processor.http.backend import Backend, BackendIs
+from processor.http.console.pages import Page, page
+from processor.http.console.sessions import PATH, SessionIs
+from processor.http.errors import not_found
+from schemas.messaging_service import MessagingService
+
+router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
+
+_OFFERED = 50
+_NAMED = 5
+
+
+class Unclear(Exception):
+    """What was typed names no service, or may name several; says so."""
+
+
+@router.get("/names")
+async def names(
+    request: Request, backend: BackendIs, session: SessionIs, service: str = "", account: str = ""
+) -> Response:
+    """What a field for a service offers, while one types."""
+    if account and not session.caller.may_see(account):
+        raise not_found(request)
+    services = services_of(backend, account or session.caller.account_sid)
+    return page(request, "service_options", options=options(services, service))
+
+
+def visible(backend: Backend, caller: Caller) -> list[MessagingService]:
+    """Every service that one may see, by name, without its configuration."""
+    return services_of(backend, caller.account_sid)
+
+
+def services_of(backend: Backend, account_sid: str | None) -> list[MessagingService]:
+    """The services of an account, of all where None, by name, without their configuration."""
+    stored = backend.configuration.services
+    found = stored.every() if account_sid is None else stored.of_account(account_sid)
+    return sorted(
+        (one.head for one in found), key=lambda head: (head.friendly_name.casefold(), head.sid)
+    )
+
+
+def matching(services: Iterable[MessagingService], text: str) -> list[MessagingService]:
+    """The services that a text is a part of the name of, or of the sid."""
+    part = text.strip().casefold()
+    return [one for one in services if part in _name(one) or part in one.sid.casefold()]
+
+
+def options(services: Sequence[MessagingService], text: str = "") -> list[tuple[str, str]]:
+    """What a field may be filled with, and what is said beside it; no more than one can read."""
+    having = Counter(_name(one) for one in services)
+    return [
+        (one.sid, one.friendly_name) if having[_name(one)] > 1 else (one.friendly_name, one.sid)
+        for one in matching(services, text)[:_OFFERED]
+    ]
+
+
+def as_typed(services: Iterable[MessagingService], service: MessagingService) -> str:
+    """What a field says that means a service: its name, where no other has it."""
+    alike = [one for one in services if _name(one) == _name(service)]
+    return service.friendly_name if len(alike) == 1 else service.sid
+
+
+def the_one(services: Sequence[MessagingService], text: str) -> MessagingService:
+    """The service that a person means.
+
+    Raises:
+        Unclear: where it is none, or may be several.
+    """
+    part = text.strip()
+    for found in (
+        [one for one in services if one.sid == part],
+        [one for one in services if _name(one) == part.casefold()],
+        matching(services, text),
+    ):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            some = ", ".join(f"{one.friendly_name} ({one.sid})" for one in found[:_NAMED])
+            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            raise Unclear(f"“{part}” may be {some}{more}. Name one by its sid.")
+    raise Unclear(f"No service has “{part}” in its name or sid.")
+
+
+def _name(service: MessagingService) -> str:
+    return service.friendly_name.casefold()

@@ -1,0 +1,56 @@
+"""How pages of the console name places, and what names a service on them."""
+
+from __future__ import annotations
+
+import pytest
+
+from processor.http.console.layers import in_words
+from processor.http.console.naming import Unclear, as_typed, options, the_one
+from tests.console.services import a_service
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("standard.HELP.keywords: + info", "Standard keywords, Help keywords: + info"),
+        (
+            "countries.FR.languages.fr.STOP.reply: - 'a: b'",
+            "FR: French (fr), Opt-out reply: - 'a: b'",
+        ),
+        ("languages.es: nothing in it", "Spanish (es): nothing in it"),
+        ("countries.FR: no `stop` of its own", "FR: no `stop` of its own"),
+        ("match: tolerant -> exact", "match: tolerant -> exact"),
+        ("too large", "too large"),
+    ],
+)
+def test_a_place_is_said_as_pages_call_it(said: str, words: str) -> None:
+    assert in_words(said) == words
+
+
+_SERVICES = [
+    a_service(f"MG{number}", "AC1", name)
+    for number, name in enumerate(("Twin", "twin", "Shop", "Shop two", "MG0"))
+]
+
+
+@pytest.mark.parametrize(
+    ("typed", "sid"),
+    [("MG1", "MG1"), (" shop ", "MG2"), ("TWO", "MG3"), ("MG0", "MG0"), ("g3", "MG3")],
+)
+def test_a_sid_goes_before_a_name_and_that_before_a_part_of_one(typed: str, sid: str) -> None:
+    assert the_one(_SERVICES, typed).sid == sid
+
+
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [("twin", r"Twin \(MG0\), twin \(MG1\)\. Name"), ("MG", "MG0.* Name"), ("x", "No service")],
+)
+def test_what_may_be_several_or_none_is_said(typed: str, why: str) -> None:
+    with pytest.raises(Unclear, match=why):
+        the_one(_SERVICES, typed)
+
+
+def test_what_a_field_offers_names_one_service_each() -> None:
+    for value, _ in options(_SERVICES):
+        assert as_typed(_SERVICES, the_one(_SERVICES, value)) == value
+    assert [value for value, _ in options(_SERVICES, "TWIN")] == ["MG0", "MG1"]

@@ -39,7 +39,7 @@ WORKERS = 3
 _TICK_S = 0.05
 _DEADLINE_S = 120.0
 _AFTER_S = 2.0  # of load when all are back
-_TAKEN = re.compile(r"lane\.taken group=\S*(match|gate) ")
+_TAKEN = re.compile(r"lane\.taken group=\S*(match|gate) partition=(\d+) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class _Worker:
         async def works() -> bool:
             assert self._process is not None
             assert self._process.returncode is None, self._log.read_text()[-2000:]
-            return set(self.takes()[len(before) :]) == {"match", "gate"}
+            return {role for role, _ in self.takes()[len(before) :]} == {"match", "gate"}
 
         await until(works, "worker that works", _DEADLINE_S)
 
@@ -91,8 +91,8 @@ class _Worker:
             self._process.terminate()
             await asyncio.wait_for(self._process.wait(), _DEADLINE_S)
 
-    def takes(self) -> list[str]:
-        """The role of each partition it has ever taken."""
+    def takes(self) -> list[tuple[str, str]]:
+        """Role and partition of every take of its."""
         return _TAKEN.findall(self._log.read_text()) if self._log.exists() else []
 
 
@@ -113,7 +113,7 @@ async def roll(settings: Settings, home: Path, *, static: bool, rate: int) -> Ro
     async with AsyncExitStack() as running:
         for worker in workers:
             running.push_async_callback(worker.stop)
-            await worker.start()
+            await _join(worker, workers, settings)
         async with _load(settings, rate) as written:
             taken = 0
             for worker in workers:
@@ -130,6 +130,18 @@ async def roll(settings: Settings, home: Path, *, static: bool, rate: int) -> Ro
         "gate": await _longest_s(settings, topics.outbound_messages, topics.allowed_sends),
     }
     return Rolled(written[0], taken, longest_s, await audit(settings))
+
+
+async def _join(worker: _Worker, workers: Sequence[_Worker], settings: Settings) -> None:
+    """Start a worker, and wait until every partition is taken anew, by whomever."""
+    before = [len(one.takes()) for one in workers]
+    await worker.start()
+
+    async def all_taken() -> bool:
+        taken = [one.takes()[known:] for one, known in zip(workers, before, strict=True)]
+        return len(set().union(*taken)) == 2 * settings.partitions
+
+    await until(all_taken, "owner of every partition", _DEADLINE_S)
 
 
 @asynccontextmanager

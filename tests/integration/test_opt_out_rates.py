@@ -31,6 +31,20 @@ async def admin_of(settings: Settings) -> AsyncIterator[Any]:
     await admin.close()
 
 
+async def deleted(admin: Any, topic: str) -> None:
+    await admin.delete_topics([topic])
+    await listed(admin, topic, False)
+
+
+async def listed(admin: Any, topic: str, there: bool) -> None:
+    """The controller knows first; brokers say so a moment later."""
+
+    async def is_so() -> bool:
+        return (topic in await admin.list_topics()) is there
+
+    await until(is_so, f"word of {topic}")
+
+
 def counted(answer: dict[str, Any], size: str) -> Counter[tuple[str | None, str]]:
     """The counts of all windows of a size, by service and kind."""
     total: Counter[tuple[str | None, str]] = Counter()
@@ -79,7 +93,7 @@ async def test_without_the_tables_topics_a_worker_waits_and_says_for_what(
 ) -> None:
     [minutes] = [plan for plan in plans(settings) if plan.name.endswith("rates-minutes-changelog")]
     async with admin_of(settings) as admin:
-        await admin.delete_topics([minutes.name])
+        await deleted(admin, minutes.name)
     async with started(OPTOUT, **environment(settings), OPTOUT_ROLES="rates") as worker:
         await worker.says(f"{minutes.name}: missing; create it with `optout topics create`")
         async with admin_of(settings) as admin:
@@ -113,14 +127,15 @@ async def test_a_table_of_another_partition_count_is_made_again_and_only_it_star
                 await counts(1, 1)
                 assert await worker.ends(signal.SIGTERM) == 0
             async with admin_of(settings) as admin:
-                await admin.delete_topics([minutes.name])
+                await deleted(admin, minutes.name)
                 await admin.create_topics([NewTopic(minutes.name, 1, 1)])
+                await listed(admin, minutes.name, True)
             said = f"{minutes.name}: 1 partitions where 4 are expected; stop workers with the role"
             for command in ("check", "create"):
                 assert said in (await optout("topics", command, code=1)).stderr
             # As it says: the workers are stopped.
             async with admin_of(settings) as admin:
-                await admin.delete_topics([minutes.name])
+                await deleted(admin, minutes.name)
             made = await optout("topics", "create", "--json")
             assert orjson.loads(made.stdout) == {"created": [minutes.name], "problems": []}
             async with started(OPTOUT, **rates):

@@ -8,6 +8,7 @@ from processor.core.messages import InboundMessage
 from processor.wire.json_values import (
     NOT_QUICK,
     are_addresses,
+    are_numbers,
     are_sids,
     is_address,
     is_number,
@@ -62,7 +63,7 @@ def read_all(values: Sequence[bytes]) -> list[Model]:
         quick is not None
         and _accounts.issuperset([one.account_sid for one in quick])
         and _services.issuperset([one.messaging_service_sid for one in quick])
-        and all(to in _senders or is_number(to) for to in {one.to for one in quick})
+        and are_numbers({one.to for one in quick} - _senders)
         and _countries.issuperset([one.from_country for one in quick])
         and are_sids([one.message_sid for one in quick])
         and are_addresses([one.from_ for one in quick])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
@@ -18,7 +18,9 @@ from schemas.common import PATTERNS, RecipientAddress, Sid, pattern_of
 _T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_VALUE_BYTES = 512 * 1024  # what fits every topic's limit together with headers we add
-is_number = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
+_NUMBER = r"\+[1-9][0-9]{6,14}"
+is_number = re.compile(_NUMBER).fullmatch
+_are_numbers = re.compile(rf"(?:{_NUMBER}\n)*+").fullmatch
 is_address, is_sid = (
     re.compile(pattern_of(one)[1:-1]).fullmatch for one in (RecipientAddress, Sid)
 )
@@ -79,8 +81,13 @@ def are_addresses(texts: Sequence[str]) -> bool:
     return _are_all(_are_addresses, texts)
 
 
-def _are_all(matches: Callable[[str], object], texts: Sequence[str]) -> bool:
-    lines = "\n".join(texts) + "\n"
+def are_numbers(texts: Collection[str]) -> bool:
+    """Whether every text is an E.164 number."""
+    return _are_all(_are_numbers, texts)
+
+
+def _are_all(matches: Callable[[str], object], texts: Collection[str]) -> bool:
+    lines = "\n".join((*texts, ""))
     return matches(lines) is not None and lines.count("\n") == len(texts)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import signal
 import statistics
 import tempfile
@@ -83,7 +84,7 @@ async def _measure(what: str, settings: Settings, paused: stack.Server | None = 
                 paused.process.send_signal(signal.SIGSTOP)
                 await asyncio.sleep(0.2)  # until every lane waits for it
             second = Runtime(settings)
-            following = asyncio.create_task(second.services.follow())
+            following = asyncio.create_task(second.follow())
             began = time.monotonic()
             lanes = [asyncio.create_task(one.run()) for one in second.lanes.values()]
             both = [first, second]
@@ -123,13 +124,16 @@ def _ready(runtimes: Sequence[Runtime]) -> Callable[[], object]:
 
 
 async def _installation(redis_url: str) -> Settings:
-    settings = Settings(topic_prefix=f"b{uuid.uuid4().hex[:12]}.", redis_url=redis_url)
+    settings = Settings(
+        topic_prefix=f"b{uuid.uuid4().hex[:12]}.", redis_url=redis_url, roles=("match", "gate")
+    )
     await topic_admin.create(settings)
     return settings
 
 
 async def main() -> None:
     """Print median and longest of each, in seconds."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # rebalances are what it is about
     with tempfile.TemporaryDirectory() as directory, stack.valkey(Path(directory)) as redis:
         url = f"redis://{redis.address}/0"
         print(f"{'workers':<14} {'a second one':<17} median    max")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiokafka.errors import (
@@ -39,5 +40,5 @@ def in_words(error: BaseException, at: str = "") -> str:
 
 def ended_by(producer: Any) -> BaseException | None:
     """What a producer's transaction failed with; what is sent in it after that only follows."""
-    ended = producer._txn_manager._transaction_waiter
-    return ended.exception() if ended is not None and ended.done() else None
+    ended: asyncio.Future[None] = producer._txn_manager._transaction_waiter
+    return ended.exception() if ended.done() else None

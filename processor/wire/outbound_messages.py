@@ -10,6 +10,7 @@ from processor.core.messages import OutboundSend
 from processor.wire.json_values import (
     NOT_QUICK,
     are_addresses,
+    are_numbers,
     are_sids,
     is_address,
     is_number,
@@ -65,7 +66,7 @@ def read_all(values: Sequence[bytes]) -> list[Model]:
         quick is not None
         and _accounts.issuperset([one.account_sid for one in quick])
         and _services.issuperset([one.messaging_service_sid for one in quick])
-        and all(one in _senders or is_number(one or "") for one in {one.from_ for one in quick})
+        and are_numbers([one or "" for one in {one.from_ for one in quick} - _senders])
         and _callbacks.issuperset([one.status_callback for one in quick])
         and not any(one.media_urls is not None for one in quick)
         and are_sids([one.message_sid for one in quick])

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from processor.config import Settings
 from processor.core.events import OptOutNotification
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import Outgoing, Writer, writer
+from processor.kafka.client import BulkWriter, bulk_writer
 from processor.metrics import Metrics
 from processor.wire.opt_out_counts import Counted, counted_of, write
 
@@ -52,7 +52,7 @@ class CountsTopic:
         """Write every second until stopped; without a broker, later."""
         while not self._stop.is_set():
             try:
-                async with writer(self._settings, acks=1) as out:
+                async with bulk_writer(self._settings, self._topic) as out:
                     while not self._stop.is_set():
                         await self._second()
                         await self._write(out)
@@ -64,13 +64,17 @@ class CountsTopic:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), _EVERY_S)
 
-    async def _write(self, out: Writer) -> None:
+    async def _write(self, out: BulkWriter) -> None:
         counts, self._counts = self._counts, Counter()
         try:
-            await out.send_all(
-                Outgoing(self._topic, *write(counted, count, 1000 * second))
-                for (second, counted), count in counts.items()
+            # In batches: one record after another, thousands of services took a fifth of a second.
+            await out.send(
+                [
+                    write(counted, count, 1000 * second)
+                    for (second, counted), count in counts.items()
+                ]
             )
+            await out.flush()
         except BaseException:
             self._lost.inc(len(counts))  # some may have been written
             raise

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from processor.core.messages import OptOutType
-from processor.core.normalise import exact
+from processor.core.normalise import exact, tolerant_forms
 from processor.core.policy import (
     RESERVED,
     KeywordSets,
     MatchMode,
     OptOutConfig,
     standard_sets,
-    tolerant_forms,
 )
 
 MAX_KEYWORDS = 20

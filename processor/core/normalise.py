@@ -97,6 +97,13 @@ def tolerant(text: str) -> str:
     return seen_as if seen_as in ("stop", "help") else word
 
 
+def tolerant_forms(keyword: str) -> tuple[str, ...]:
+    """Every tolerant form that means a keyword: its own, and its spellings in two words."""
+    form = tolerant(keyword)
+    # A keyword of decoration only, such as an emoji, has no tolerant form: no text would match it.
+    return (form, *ALIASES.get(form, ())) if form else ()
+
+
 def core_of(ascii_text: str) -> str:
     """What any form of an ASCII text has in common with its keyword: a sound, cheap first sieve.
 

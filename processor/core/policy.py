@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from processor.core.messages import OptOutType, SenderType
-from processor.core.normalise import ALIASES, core_of, ends_of, exact, tolerant
+from processor.core.normalise import exact, tolerant, tolerant_forms
+from processor.core.sieve import Sieve
 
 
 class MatchMode(StrEnum):
@@ -119,33 +120,43 @@ class _Layer:
 
     exact: Mapping[str, _Entry]
     tolerant: Mapping[str, _Entry]
-    cores: frozenset[str]  # of its forms that are ASCII
-    ends: frozenset[str]  # of all its forms
+    sieve: Sieve
 
 
 _Layers = tuple[tuple[str | None, _Layer], ...]  # in their order, each with its country
 
 
 class _Lookup:
-    """The keywords of a configuration without its replies, which alone differ in most of them."""
+    """The keywords of a configuration without its replies, which alone differ in most of them.
 
-    def __init__(
-        self,
-        standard: _Languages,
-        languages: _Languages,
-        countries: _Countries,
-    ) -> None:
+    Its layers are compiled when first asked.
+    """
+
+    def __init__(self, standard: _Languages, languages: _Languages, countries: _Countries) -> None:
         # Standard and the languages are two layers, as the second is often many services'.
-        base = (standard, languages) if languages.value else (standard,)
-        self._base: _Layers = tuple((None, _layer(each)) for each in base)
-        self._of_country = {
+        self._shared = (standard, languages) if languages.value else (standard,)
+        self._countries = countries
+
+    @property
+    def parts(self) -> set[_Languages]:
+        """What its layers are compiled from."""
+        return {*self._shared, *(own for _, _, own in self._countries.value)}
+
+    @cached_property
+    def _base(self) -> _Layers:
+        return tuple((None, _layer(each)) for each in self._shared)
+
+    @cached_property
+    def _of_country(self) -> Mapping[str, _Layers]:
+        return {
             country: ((country, _layer(own)), *(self._base if fallback else _RESERVED_ONLY))
-            for country, fallback, own in countries.value
+            for country, fallback, own in self._countries.value
         }
-        layers = {id(layer): layer for _, layer in self._base}
-        layers |= {id(own): own for (_, own), *_ in self._of_country.values()}
-        self.cores = frozenset[str]().union(*(layer.cores for layer in layers.values()))
-        self.ends = frozenset[str]().union(*(layer.ends for layer in layers.values()))
+
+    @cached_property
+    def sieve(self) -> Sieve:
+        """Passes whatever ``find`` could find."""
+        return Sieve(*(_layer(part).sieve for part in self.parts))
 
     def find(
         self, body: str, country: str | None, mode: MatchMode
@@ -166,31 +177,13 @@ class _Lookup:
 
 
 class Policy:
-    """A configuration compiled for matching, when first asked; equal keywords are shared."""
+    """A configuration ready for matching; what is compiled of it is shared by equal keywords."""
 
-    __slots__ = ("_compiled", "config")
+    __slots__ = ("_lookup", "config")
 
     def __init__(self, config: OptOutConfig) -> None:
         self.config = config
-        self._compiled: _Lookup | None = None
-
-    @property
-    def _lookup(self) -> _Lookup:
-        if self._compiled is None:
-            self._compiled = self._compile()
-        return self._compiled
-
-    def _compile(self) -> _Lookup:
-        config = self.config
-        key = (
-            _standard_of(config),
-            _languages_of(config.languages),
-            _countries_of(config.countries),
-        )
-        found = _lookups.get(key)
-        if found is None:
-            found = _lookups[key] = _Lookup(*key)
-        return found
+        self._lookup = _lookup_of(config)
 
     @property
     def asks_country(self) -> bool:
@@ -199,8 +192,7 @@ class Policy:
 
     def may_match(self, body: str) -> bool:
         """Whether ``match`` could find anything: False is certain, and cheap."""
-        lookup = self._compiled or self._lookup
-        return core_of(body) in lookup.cores if body.isascii() else ends_of(body) in lookup.ends
+        return self._lookup.sieve.passes(body)
 
     def match(self, body: str, country: str | None) -> Match | None:
         """Find the keyword a whole body is, in the recipient's country (R14, R16).
@@ -224,6 +216,14 @@ class Policy:
         return self.config.countries[country].languages[language]
 
 
+def keywords_of(policies: Iterable[Policy]) -> set[str]:
+    """Every keyword of any layer; what many configurations share is looked at once."""
+    lookups = {policy._lookup for policy in policies}
+    parts = set[_Languages]().union(*(lookup.parts for lookup in lookups))
+    kinds = {kinds for part in parts for _, kinds in part.value}
+    return {word for one in kinds for _, words in one.value for word in words}
+
+
 def standard_sets(config: OptOutConfig) -> KeywordSets:
     """The standard layer whole: what is not given is R3's, reserved words are added (R7)."""
     given = {**STANDARD, **config.standard}
@@ -237,13 +237,6 @@ def standard_sets(config: OptOutConfig) -> KeywordSets:
 def _with_reserved(kind: OptOutType, keywords: tuple[str, ...]) -> tuple[str, ...]:
     have = {exact(keyword) for keyword in keywords}
     return tuple(word for word in RESERVED[kind] if word not in have) + keywords
-
-
-def tolerant_forms(keyword: str) -> tuple[str, ...]:
-    """Every tolerant form that means a keyword: its own, and its spellings in two words."""
-    form = tolerant(keyword)
-    # A keyword of decoration only, such as an emoji, has no tolerant form: no text would match it.
-    return (form, *ALIASES.get(form, ())) if form else ()
 
 
 # What is compiled lives as long as a configuration that uses it.
@@ -300,6 +293,14 @@ def _standard_of(config: OptOutConfig) -> _Languages:
     return _shape_of(config.standard, lambda: ((None, _same(_keywords(standard_sets(config)))),))
 
 
+def _lookup_of(config: OptOutConfig) -> _Lookup:
+    key = (_standard_of(config), _languages_of(config.languages), _countries_of(config.countries))
+    found = _lookups.get(key)
+    if found is None:
+        found = _lookups[key] = _Lookup(*key)
+    return found
+
+
 def _layer(languages: _Languages) -> _Layer:
     found = _layers.get(languages)
     if found is None:
@@ -308,19 +309,19 @@ def _layer(languages: _Languages) -> _Layer:
 
 
 def _compiled(languages: _Languages) -> _Layer:
+    sieve = Sieve()
     exact_forms: dict[str, _Entry] = {}
     loose_forms: dict[str, _Entry] = {}
     for language, kinds in languages.value:
         for kind, keywords in kinds.value:
+            sieve.add(keywords)
             for keyword in keywords:
                 entry = _Entry(kind, keyword, exact(keyword), language)
                 exact_forms.setdefault(entry.key, entry)
                 if kind is not OptOutType.START:  # a consent is never guessed
                     for form in tolerant_forms(keyword):
                         loose_forms.setdefault(form, entry)
-    forms = (*exact_forms, *loose_forms)
-    cores = frozenset(core_of(form) for form in forms if form.isascii())
-    return _Layer(exact_forms, loose_forms, cores, frozenset(map(ends_of, forms)))
+    return _Layer(exact_forms, loose_forms, sieve)
 
 
 _RESERVED_ONLY: _Layers = ((None, _layer(_Shape(((None, _Shape(tuple(RESERVED.items()))),)))),)

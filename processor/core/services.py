@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from processor.core.messages import SenderType, sender_type_of
-from processor.core.policy import DEFAULT_POLICY, KeywordSets, OptOutConfig, Policy
+from processor.core.policy import (
+    DEFAULT_POLICY,
+    KeywordSets,
+    OptOutConfig,
+    Policy,
+    keywords_of,
+)
+from processor.core.sieve import Sieve
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class Webhook:
     fallback_method: str = "POST"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Service:
     """A messaging service: its pool and, once enabled, its active configuration."""
 
@@ -40,11 +46,10 @@ class Service:
     version: int
     webhook: Webhook | None = None
     status_callback: str | None = None  # of sends that name none of their own
+    policy: Policy | None = field(init=False, repr=False, compare=False)  # of what is active
 
-    @cached_property
-    def policy(self) -> Policy | None:
-        """The active configuration compiled, when first asked for."""
-        return None if self.active is None else Policy(self.active)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "policy", Policy(self.active) if self.active else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +64,24 @@ class Handling:
     webhook: Webhook | None = None
 
 
+def _policies(services: Mapping[str, Service | None]) -> list[Policy]:
+    return [each.policy for each in services.values() if each and each.policy]
+
+
 _KEPT = 100_000  # handlings: senders nobody knows must not fill the memory
 
 
 class Directory:
     """Every service by its sid and by the senders of its pool; replaced whole, never altered."""
 
-    def __init__(self, services: Iterable[Service] = ()) -> None:
+    def __init__(self, services: Iterable[Service] = (), sieve: Sieve | None = None) -> None:
         self.services: Mapping[str, Service] = {service.sid: service for service in services}
+        # Most messages are no keyword of any service: that is seen before one is looked up.
+        if sieve is None:
+            sieve = Sieve()
+            sieve.add(keywords_of([DEFAULT_POLICY, *_policies(self.services)]))
+        self._sieve = sieve
+        self.may_match = sieve.passes
         # An address belongs to one account; two accounts that claim it do not see each other.
         self._pool = {
             (service.account_sid, sender.address): (service, sender)
@@ -81,7 +96,9 @@ class Directory:
     def with_services(self, changed: Mapping[str, Service | None]) -> Directory:
         """A directory in which the services named are as given, or gone where None."""
         merged: dict[str, Service | None] = {**self.services, **changed}
-        return Directory(service for service in merged.values() if service is not None)
+        # What is a keyword no more may pass as well: it is told apart by its service.
+        self._sieve.add(keywords_of(_policies(changed)))
+        return Directory(filter(None, merged.values()), self._sieve)
 
     def service_of(self, account_sid: str, named: str | None, sender: str | None) -> Service | None:
         """The service an event names, else the one whose pool holds its sender (R1)."""

@@ -335,8 +335,11 @@ class MatchInbound:
 
 def hit_of(read: InboundMessage, directory: Directory) -> Hit | None:
     """What a checked inbound message matches under the configuration; None for most."""
+    body = read.body
+    if not directory.may_match(body):
+        return None
     handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
-    policy, body = handling.policy, read.body
+    policy = handling.policy
     if policy is None or not policy.may_match(body):
         return None
     country = read.from_country or _country(read.from_, handling)

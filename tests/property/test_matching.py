@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from processor.core.messages import OptOutType
-from processor.core.normalise import exact, tolerant
+from processor.core.normalise import exact, tolerant, tolerant_forms
 from processor.core.policy import (
     DEFAULT_POLICY,
     KeywordSets,
@@ -14,8 +14,9 @@ from processor.core.policy import (
     OptOutConfig,
     Policy,
     standard_sets,
-    tolerant_forms,
 )
+from processor.core.services import Directory
+from tests.builders import OTHER_SERVICE, a_service
 from tests.strategies import any_configurations, anything, bodies, configurations, countries
 
 
@@ -25,6 +26,16 @@ def test_the_sieve_lets_through_whatever_matches(
 ) -> None:
     policy = Policy(config)
     assert policy.may_match(body) or policy.match(body, country) is None
+
+
+@given(any_configurations, any_configurations, bodies, countries)
+def test_what_any_service_matches_passes_before_the_service_is_known(
+    one: OptOutConfig, other: OptOutConfig, body: str, country: str | None
+) -> None:
+    directory = Directory([a_service(active=one)])
+    later = directory.with_services({OTHER_SERVICE: a_service(sid=OTHER_SERVICE, active=other)})
+    for policy in (DEFAULT_POLICY, Policy(one), Policy(other)):
+        assert later.may_match(body) or policy.match(body, country) is None
 
 
 @given(any_configurations, bodies, countries)

@@ -17,8 +17,10 @@ from tests.builders import (
     SHORT_CODE,
     TOLL_FREE,
     WHATSAPP_SENDER,
+    a_config,
     a_service,
     default_handling,
+    sets,
 )
 
 
@@ -135,3 +137,13 @@ def test_a_sender_that_leaves_the_pool_is_handled_by_default() -> None:
         {SERVICE: a_service(OTHER_LONG_CODE)}
     )
     assert directory.handling(ACCOUNT, None, LONG_CODE) == default_handling()
+
+
+def test_a_body_passes_where_it_may_be_a_keyword_of_any_service() -> None:
+    bodies = ("Stop!", "Abbestellen", "hello")
+    before = Directory([a_service(LONG_CODE, active=None)])
+    german = a_config(languages={"de": sets("de", stop="abbestellen")})
+    other = a_service(OTHER_LONG_CODE, sid=OTHER_SERVICE, active=german)
+    after = before.with_services({OTHER_SERVICE: other})
+    for directory in (after, Directory(after.services.values())):
+        assert [directory.may_match(body) for body in bodies] == [True, True, False]

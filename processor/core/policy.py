@@ -143,20 +143,24 @@ class _Lookup:
         return {*self._shared, *(own for _, _, own in self._countries.value)}
 
     @cached_property
+    def _layer_of(self) -> Mapping[_Languages, _Layer]:
+        return {part: _layer(part) for part in self.parts}
+
+    @cached_property
     def _base(self) -> _Layers:
-        return tuple((None, _layer(each)) for each in self._shared)
+        return tuple((None, self._layer_of[part]) for part in self._shared)
 
     @cached_property
     def _of_country(self) -> Mapping[str, _Layers]:
         return {
-            country: ((country, _layer(own)), *(self._base if fallback else _RESERVED_ONLY))
+            country: ((country, self._layer_of[own]), *(self._base if fallback else _RESERVED_ONLY))
             for country, fallback, own in self._countries.value
         }
 
     @cached_property
     def sieve(self) -> Sieve:
         """Passes whatever ``find`` could find."""
-        return Sieve(*(_layer(part).sieve for part in self.parts))
+        return Sieve(*(layer.sieve for layer in self._layer_of.values()))
 
     def find(
         self, body: str, country: str | None, mode: MatchMode

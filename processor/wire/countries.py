@@ -12,6 +12,7 @@ COUNTRIES: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
 
 _NORTH_AMERICA = "1"
 _NO_COUNTRY = "001"
+_LONG = 12
 _REGIONS = {str(code): regions for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
 
 
@@ -28,7 +29,8 @@ def country_of(number: str) -> str | None:
     if code == _NORTH_AMERICA:
         # The area code alone decides; a subscriber's number may be too new for the plan's details.
         return _shared(number[:5] + "2345678")
-    return _shared(number)
+    # The last three digits of a long number tell nothing: one answer for all that share the others.
+    return _shared(number if len(number) < _LONG else number[:-3] + "000")
 
 
 @lru_cache(maxsize=65_536)

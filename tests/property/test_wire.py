@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import phonenumbers
 import pytest
 from aiokafka.partitioner import murmur2
 from hypothesis import example, given
@@ -17,6 +18,7 @@ from processor.core.blocks import Blocks, Mark
 from processor.core.partitions import partitions_of
 from processor.wire import inbound_messages, outbound_messages
 from processor.wire.blocks import pack, read_entry, unpack, write_entry
+from processor.wire.countries import country_of
 from processor.wire.json_values import reason, to_ms, to_text
 from schemas.inbound_message import InboundMessage
 from schemas.outbound_message import OutboundMessage
@@ -129,3 +131,36 @@ def test_partitions_are_kafkas(keys: list[bytes], partitions: int) -> None:
     assert partitions_of(keys, partitions) == [
         (murmur2(key) & 0x7FFFFFFF) % partitions for key in keys
     ]
+
+
+_SHARED = [
+    code for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items() if regions[1:]
+]
+_EXAMPLES = [
+    phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
+    for code in _SHARED
+    for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]
+    for kind in phonenumbers.PhoneNumberType.values()
+    if (found := phonenumbers.example_number_for_type(region, kind))
+]
+
+
+@given(
+    st.one_of(
+        st.builds(
+            lambda number, kept, rest: (number[:kept] + rest)[:16],
+            st.sampled_from(_EXAMPLES).filter(lambda number: not number.startswith("+1")),
+            st.integers(6, 12),
+            st.text("0123456789", min_size=2, max_size=8),
+        ),
+        st.builds(
+            lambda code, rest: f"+{code}{rest}",
+            st.sampled_from([code for code in _SHARED if code != 1]),
+            st.text("0123456789", min_size=6, max_size=11),
+        ),
+    )
+)
+def test_r15_the_country_is_the_plans_whatever_is_left_out_to_find_it(number: str) -> None:
+    parsed = phonenumbers.parse(number)
+    first = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+    assert country_of(number) == (phonenumbers.region_code_for_number(parsed) or first)

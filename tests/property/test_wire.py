@@ -133,8 +133,10 @@ def test_partitions_are_kafkas(keys: list[bytes], partitions: int) -> None:
     ]
 
 
-_SHARED = [
-    code for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items() if regions[1:]
+_SHARED = [  # calling codes of several countries; +1 is told apart by its area codes alone
+    code
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()
+    if regions[1:] and code != 1
 ]
 _EXAMPLES = [
     phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
@@ -149,13 +151,13 @@ _EXAMPLES = [
     st.one_of(
         st.builds(
             lambda number, kept, rest: (number[:kept] + rest)[:16],
-            st.sampled_from(_EXAMPLES).filter(lambda number: not number.startswith("+1")),
+            st.sampled_from(_EXAMPLES),
             st.integers(6, 12),
             st.text("0123456789", min_size=2, max_size=8),
         ),
         st.builds(
             lambda code, rest: f"+{code}{rest}",
-            st.sampled_from([code for code in _SHARED if code != 1]),
+            st.sampled_from(_SHARED),
             st.text("0123456789", min_size=6, max_size=11),
         ),
     )

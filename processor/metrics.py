@@ -141,7 +141,7 @@ class Metrics:
                 self.matches.labels(kind, tier)
         for verdict in ("allowed", "refused"):
             self.verdicts.labels(verdict)
-        for reason in ("redis", "not_whole", "partitions", "lost_writes", "unheard"):
+        for reason in ("redis", "learning", "not_whole", "partitions", "lost_writes", "unheard"):
             self.gate_waiting_seconds.labels(reason)
 
     def text(self) -> bytes:

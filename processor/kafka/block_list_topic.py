@@ -33,20 +33,16 @@ class BlockListTopic:
         """The topic's id: another one under the same name means that the list is lost."""
         return await _to_its_end(self._id())
 
-    async def last_mark(self, partition: int) -> Mark:
-        """The mark of the last committed record, ``NO_MARK`` where there is none."""
-        return (await self.id_and_last_mark(partition))[1]
-
     async def id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
-        """What ``id`` and ``last_mark`` say, by one connection."""
+        """What ``id`` says, and the mark of the last committed record; ``NO_MARK``: none."""
         return await _to_its_end(self._id_and_last_mark(partition))
 
     async def settled_mark(self, partition: int) -> Mark:
-        """As ``last_mark``, with all that was committed before: once no older owner can commit."""
-        return await _to_its_end(self._settled_mark(partition))
+        """The mark of the last committed record, once all that is written now is settled.
 
-    async def _settled_mark(self, partition: int) -> Mark:
-        end = await self._uncommitted_end(partition)
+        Waits for a transaction that is open: its end, its next owner's start, or its time-out.
+        """
+        end = await _to_its_end(self._uncommitted_end(partition))
         async with self._reader(partition, "read_committed") as (reader, tp):
             return await _last_mark(reader, tp, end)
 

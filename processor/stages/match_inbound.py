@@ -88,6 +88,7 @@ class MatchInbound:
         self._known = NO_MARK  # what the list must have reached to be whole
         self._ready = False
         self._waits_for: str | None = None
+        self._wrote = False  # Redis, in the last batch
         self._matched: Sequence[OptOutNotification] = ()  # of the last batch
 
     @property
@@ -122,8 +123,9 @@ class MatchInbound:
         last = await self._block_list.settled_mark(self._partition)
         whole = self._ready and self._mark >= max(last, self._known)
         # Undone even where the list is rebuilt: the ids that batch handled must be forgotten.
-        if undone := await self._store.undo(self._partition, self._epoch, committed):
-            self._mark = undone
+        undone = await self._store.undo(self._partition, self._epoch, committed)
+        self._mark = Mark(self._epoch, 1)
+        if undone:
             self._metrics.undone.inc()
             logger.info("batch.undone", extra={"partition": self._partition})
         if not whole:
@@ -175,7 +177,7 @@ class MatchInbound:
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Classify, fold, write Redis, then put out the events; see ``Stage``."""
-        self._matched = ()
+        self._wrote, self._matched = False, ()
         self._traces.begin()
         read = self._classify(records, out)
         if not read:
@@ -231,7 +233,7 @@ class MatchInbound:
                 first_offsets=first_offsets,
             ),
         )
-        self._mark = mark
+        self._mark, self._wrote = mark, True
         self._at_step("written")
         now_s = time.time()
         self._metrics.effective(
@@ -316,7 +318,13 @@ class MatchInbound:
                 )
 
     async def last_look(self) -> bool:
-        """Nothing to look at: this stage is the one that writes; see ``Stage``."""
+        """Fail where Redis no longer holds what was written: nobody may read of it; see ``Stage``.
+
+        With everything emitted: a gate that came to another server before this look waits for the
+        batch to be settled, and one that comes to it later reads its mark.
+        """
+        if self._wrote:
+            self._trust((await self._store.read(self._partition, ())).meta)
         return True
 
     def committed(self) -> None:

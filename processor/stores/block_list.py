@@ -62,8 +62,10 @@ class BlockListStore(Protocol):
         """
         ...
 
-    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> Mark | None:
+    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> bool:
         """Put back what the last batch changed, if its owner died before committing it.
+
+        The list then is at mark 1 of the epoch, whatever older owners wrote and nobody committed.
 
         Args:
             partition: which.
@@ -71,7 +73,7 @@ class BlockListStore(Protocol):
             committed: source topic to its committed offset.
 
         Returns:
-            The mark of this write, or None where there was nothing to undo.
+            Whether there was anything to undo.
         """
         ...
 

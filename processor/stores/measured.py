@@ -41,7 +41,7 @@ class MeasuredBlockList:
         """See ``BlockListStore``."""
         return await self._measured("claim", self._store.claim(partition, at_least=at_least))
 
-    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> Mark | None:
+    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> bool:
         """See ``BlockListStore``."""
         return await self._measured("undo", self._store.undo(partition, epoch, committed))
 

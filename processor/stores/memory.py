@@ -56,19 +56,18 @@ class MemoryBlockList:
         unheard_ms = None if at.beat_ms is None else self._clock_ms() - at.beat_ms
         return Meta(at.epoch or 0, at.mark, at.ready, at.partitions, unheard_ms)
 
-    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> Mark | None:
+    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> bool:
         """See ``BlockListStore``."""
         at = self._at(partition)
         at.own(epoch)
-        batch = at.undo
+        at.mark = Mark(epoch, 1)
+        batch, at.undo = at.undo, None
         if batch is None or not uncommitted(batch.first_offsets, committed):
-            return None
+            return False
         _put(at.recipients, batch.before)
         for one in batch.handled:
             at.seen.pop(one, None)
-        at.undo = None
-        at.mark = Mark(epoch, 1)
-        return at.mark
+        return True
 
     async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
         """See ``BlockListStore``."""

@@ -109,26 +109,28 @@ class RedisBlockList:
         """See ``BlockListStore``."""
         return _meta(await self._run(scripts.CLAIM, [self._key(partition, "meta")], at_least))
 
-    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> Mark | None:
+    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> bool:
         """See ``BlockListStore``."""
         undo_key = self._key(partition, "undo")
         stored = await _answer(self._client.redis.get(undo_key))
-        record = orjson.loads(stored) if stored else None
-        if record is None or not uncommitted(record["first_offsets"], committed):
-            return None
-        before = {
-            key: None if value is None else value.encode()
-            for key, value in record["before"].items()
-        }
-        mark = Mark(epoch, 1)
+        before: dict[str, bytes | None] = {}
+        handled: Sequence[str] = ()
+        record = orjson.loads(stored) if stored else {"first_offsets": {}}
+        undone = uncommitted(record["first_offsets"], committed)
+        if undone:
+            handled = record["handled"]
+            before = {
+                key: None if value is None else value.encode()
+                for key, value in record["before"].items()
+            }
         keys = [
             self._key(partition, "meta"),
             self._key(partition, "recipients"),
             undo_key,
-            *self._seen_keys(partition, record["handled"]),
+            *self._seen_keys(partition, handled),
         ]
-        await self._own(scripts.UNDO, keys, epoch, str(mark), *_put(before))
-        return mark
+        await self._own(scripts.UNDO, keys, epoch, str(Mark(epoch, 1)), *_put(before))
+        return undone
 
     async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
         """See ``BlockListStore``."""

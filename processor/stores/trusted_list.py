@@ -24,8 +24,8 @@ class ListTruth(Protocol):
         """The topic's id; a list built from another one is lost."""
         ...
 
-    async def last_mark(self, partition: int) -> Mark:
-        """The mark of the last committed record of a partition."""
+    async def settled_mark(self, partition: int) -> Mark:
+        """The mark of a partition's last committed record, once all written now is settled."""
         ...
 
 
@@ -93,6 +93,7 @@ class TrustedList:
                 if self.accepts(found, known):
                     return found
                 if await self._learned(found):
+                    self._waited("learning", time.monotonic() - began)
                     continue
                 distrust = self._unfit(found.meta, known)
             if distrust is None:
@@ -122,7 +123,9 @@ class TrustedList:
         """Ask the durable truth about what is new; whether there was anything."""
         if found.connection != self._trusted_connection:
             # Perhaps another server than before: the next look must hold all that was committed.
-            last = await self._truth.last_mark(self._partition)
+            # Of what is in hand there, the owner looks at that server before it commits.
+            self.waits_for = "what was last written to the block list is being settled"
+            last = await self._truth.settled_mark(self._partition)
             self.mark = max(self.mark, last)
             self._trusted_connection = found.connection
             return True

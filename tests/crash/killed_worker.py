@@ -1,4 +1,4 @@
-"""A worker that signals itself at a step of the lane protocol: `… killed_worker STEP SIGNAL`.
+"""A worker that signals itself at steps of the lane: `… killed_worker STEP[,STEP…] SIGNAL`.
 
 The environment says which installation it is of, as for `optout worker`.
 """
@@ -32,14 +32,12 @@ def tell_of_commits(at_step: Callable[[str], None]) -> None:
     AIOKafkaConnection.send = send
 
 
-async def main(fatal_step: str, sign: signal.Signals) -> None:
-    """Run the lanes; the first that comes to the step has the process signalled, once."""
-    given = False
+async def main(steps: list[str], sign: signal.Signals) -> None:
+    """Run the lanes; the first that comes to the next of the steps has the process signalled."""
 
     def at_step(step: str) -> None:
-        nonlocal given
-        if step == fatal_step and not given:
-            given = True
+        if steps and step == steps[0]:
+            del steps[0]
             os.kill(os.getpid(), sign)
 
     tell_of_commits(at_step)
@@ -49,4 +47,4 @@ async def main(fatal_step: str, sign: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], signal.Signals[sys.argv[2]]))
+    asyncio.run(main(sys.argv[1].split(","), signal.Signals[sys.argv[2]]))

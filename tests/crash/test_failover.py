@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from processor.app import Runtime
 from processor.cli.blocks import differences
 from processor.config import Role, Settings
 from processor.kafka import topic_admin
+from tests.crash.test_killed_between_write_and_commit import worker
+from tests.crash.test_woken_zombies import frozen
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_send, a_text
 from tests.switch import Switch, switch
@@ -144,6 +147,68 @@ async def test_r25_an_old_snapshot_is_mended(settings: Settings, tmp_path: Path)
             async with Redis(port=server.port) as redis:
                 assert await redis.dbsize() > 0
             await assert_no_leak(at, "S", EARLY + LATE)
+
+
+async def test_a_gate_goes_on_though_redis_went_back_while_nobody_owned_the_list(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with stack.valkey(tmp_path) as server:
+        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
+        at = Installation(mine)
+        async with running(only(mine, "gate")):
+            async with running(only(mine, "match")):
+                await stop(at, EARLY, len(EARLY))
+                async with Redis(port=server.port) as redis:
+                    await redis.save()
+                    await redis.flushall()
+                # Judged by a rebuilt list, of whose mark no record is left.
+                await at.sends(*(a_send(f"A{one[1:]}", to=one) for one in OTHERS))
+                await at.wait_for(at.topics.allowed_sends, len(OTHERS))
+            server.kill()
+            server.start()
+            async with running(only(mine, "match")):
+                await assert_no_leak(at, "S", EARLY)
+
+
+@pytest.mark.parametrize("step", ["written", "last_look", "commit"])
+async def test_r25_a_stop_in_hand_while_redis_goes_back_is_confirmed_to_no_gate_that_misses_it(
+    settings: Settings, tmp_path: Path, step: str
+) -> None:
+    with stack.valkey(tmp_path) as server:
+        mine = settings.model_copy(
+            update={"redis_url": f"redis://{server.address}/0", "session_timeout_s": 60.0}
+        )
+        at = Installation(mine)
+        async with running(only(mine, "gate")) as gate:
+
+            async def judged_or_waits(sid: str) -> bool:
+                verdicts = [
+                    *await at.values(at.topics.allowed_sends),
+                    *await at.values(at.topics.message_statuses),
+                ]
+                waits = any("list" in state.doing for state in gate.states()["gate"])
+                return waits or sid in [one["message_sid"] for one in verdicts]
+
+            # Frozen before the confirmation is visible, and again as soon as it is.
+            async with worker(mine, f"{step},committed_batch", "SIGSTOP", role="match") as owner:
+                await at.sends(a_send("S0"))
+                await at.wait_for(at.topics.allowed_sends, 1)
+                async with Redis(port=server.port) as redis:
+                    await redis.save()
+                await at.texts(a_text("M1", "stop"))
+                await until(lambda: frozen(owner.pid), "frozen owner")
+                server.kill()
+                server.start()
+                await at.sends(a_send("S1"))  # the gate learns which list to trust now
+                await until(lambda: judged_or_waits("S1"), "gate that looked")
+                owner.send_signal(signal.SIGCONT)
+                await at.wait_for(at.topics.reply_sends, 1)
+                await until(lambda: frozen(owner.pid), "frozen owner")
+                await at.sends(a_send("S2"))
+                await until(lambda: judged_or_waits("S2"), "gate that looked")
+                owner.send_signal(signal.SIGCONT)
+                await at.wait_for_no_lag("gate")
+        assert "S2" in by_sid(await at.values(at.topics.message_statuses))
 
 
 async def test_r25_a_stop_is_not_confirmed_until_a_replica_has_it(pair: Pair) -> None:

@@ -32,7 +32,7 @@ class Truth:
     async def id(self) -> str:
         return self.topic_id
 
-    async def last_mark(self, partition: int) -> Mark:
+    async def settled_mark(self, partition: int) -> Mark:
         self.asked += 1
         if self.down:
             raise BrokerUnavailable("Kafka: down")

@@ -111,6 +111,7 @@ class Servers:
 
     async def restart_redis_from_snapshot(self, age_s: float) -> None:
         """Save Redis, let it go on, kill it and start it with what was saved."""
+        await self.follow()  # a replica that syncs has it save, too: it does not save twice at once
         async with self._master.client() as redis:
             await redis.save()
         await asyncio.sleep(age_s)

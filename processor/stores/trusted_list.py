@@ -136,8 +136,8 @@ class TrustedList:
 
     def _unfit(self, meta: Meta, known: Mark) -> Distrust | None:
         if meta.ready != self._topic_id:
-            # Nothing in it, nothing in its topic: an installation that starts for the first time.
-            new = meta.ready is None and meta.mark == known == NO_MARK
+            # Never seen whole, and nothing in its topic: an installation that starts at all.
+            new = meta.ready is None and known == NO_MARK
             why = "the block list is not whole; its owner rebuilds it"
             return Distrust("not_whole", why, logging.INFO if new else logging.WARNING)
         if meta.partitions != self._partitions:

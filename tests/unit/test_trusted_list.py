@@ -39,7 +39,8 @@ async def test_a_first_start_alarms_nobody(caplog: pytest.LogCaptureFixture) -> 
     store, truth = MemoryBlockList(lambda: 1_000), Truth()
     one = a_list(store, truth)
     await one.learn()
-    await store.claim(0, at_least=0)  # its owner is there and has not built it yet
+    owner = await store.claim(0, at_least=0)  # is there and has not built it yet
+    await store.undo(0, owner.epoch, {})
     assert await said_until_whole(one, store, caplog) == [("INFO", "list.distrusted")]
 
 

@@ -123,8 +123,9 @@ class MatchInbound:
         last = await self._block_list.settled_mark(self._partition)
         whole = self._ready and self._mark >= max(last, self._known)
         # Undone even where the list is rebuilt: the ids that batch handled must be forgotten.
-        undone = await self._store.undo(self._partition, self._epoch, committed)
+        undone = await self._store.undo(self._partition, self._epoch, committed, whole=whole)
         self._mark = Mark(self._epoch, 1)
+        self._at_step("undone")
         if undone:
             self._metrics.undone.inc()
             logger.info("batch.undone", extra={"partition": self._partition})

@@ -62,7 +62,9 @@ class BlockListStore(Protocol):
         """
         ...
 
-    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> bool:
+    async def undo(
+        self, partition: int, epoch: int, committed: Mapping[str, int], *, whole: bool
+    ) -> bool:
         """Put back what the last batch changed, if its owner died before committing it.
 
         The list then is at mark 1 of the epoch, whatever older owners wrote and nobody committed.
@@ -71,6 +73,7 @@ class BlockListStore(Protocol):
             partition: which.
             epoch: of the new owner.
             committed: source topic to its committed offset.
+            whole: False where the list lost writes: its new mark must not hide that.
 
         Returns:
             Whether there was anything to undo.

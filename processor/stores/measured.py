@@ -41,9 +41,12 @@ class MeasuredBlockList:
         """See ``BlockListStore``."""
         return await self._measured("claim", self._store.claim(partition, at_least=at_least))
 
-    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> bool:
+    async def undo(
+        self, partition: int, epoch: int, committed: Mapping[str, int], *, whole: bool
+    ) -> bool:
         """See ``BlockListStore``."""
-        return await self._measured("undo", self._store.undo(partition, epoch, committed))
+        undo = self._store.undo(partition, epoch, committed, whole=whole)
+        return await self._measured("undo", undo)
 
     async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
         """See ``BlockListStore``."""

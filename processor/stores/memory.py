@@ -56,11 +56,13 @@ class MemoryBlockList:
         unheard_ms = None if at.beat_ms is None else self._clock_ms() - at.beat_ms
         return Meta(at.epoch or 0, at.mark, at.ready, at.partitions, unheard_ms)
 
-    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> bool:
+    async def undo(
+        self, partition: int, epoch: int, committed: Mapping[str, int], *, whole: bool
+    ) -> bool:
         """See ``BlockListStore``."""
         at = self._at(partition)
         at.own(epoch)
-        at.mark = Mark(epoch, 1)
+        at.mark, at.ready = Mark(epoch, 1), at.ready if whole else None
         batch, at.undo = at.undo, None
         if batch is None or not uncommitted(batch.first_offsets, committed):
             return False

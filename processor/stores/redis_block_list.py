@@ -109,7 +109,9 @@ class RedisBlockList:
         """See ``BlockListStore``."""
         return _meta(await self._run(scripts.CLAIM, [self._key(partition, "meta")], at_least))
 
-    async def undo(self, partition: int, epoch: int, committed: Mapping[str, int]) -> bool:
+    async def undo(
+        self, partition: int, epoch: int, committed: Mapping[str, int], *, whole: bool
+    ) -> bool:
         """See ``BlockListStore``."""
         undo_key = self._key(partition, "undo")
         stored = await _answer(self._client.redis.get(undo_key))
@@ -129,7 +131,8 @@ class RedisBlockList:
             undo_key,
             *self._seen_keys(partition, handled),
         ]
-        await self._own(scripts.UNDO, keys, epoch, str(Mark(epoch, 1)), *_put(before))
+        mark = str(Mark(epoch, 1))
+        await self._own(scripts.UNDO, keys, epoch, mark, int(whole), *_put(before))
         return undone
 
     async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:

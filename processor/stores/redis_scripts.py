@@ -118,7 +118,8 @@ return meta()
 """
 )
 
-# KEYS: meta, recipients, undo, seen... ARGV: epoch, mark, then what `put` takes.
+# KEYS: meta, recipients, undo, seen... ARGV: epoch, mark, 1 or 0 (not whole: in one step with the
+# mark, which would hide it), then what `put` takes.
 UNDO = (
     "#!lua\n"
     + _OWN
@@ -126,10 +127,11 @@ UNDO = (
     + """
 local refused = own(ARGV[1])
 if refused then return refused end
-put(KEYS[2], 3)
+put(KEYS[2], 4)
 for i = 4, #KEYS do redis.call('DEL', KEYS[i]) end
 redis.call('DEL', KEYS[3])
 redis.call('HSET', KEYS[1], 'mark', ARGV[2])
+if ARGV[3] == '0' then redis.call('HDEL', KEYS[1], 'ready') end
 return 'OK'
 """
 )

@@ -147,7 +147,7 @@ async def test_an_older_owner_cannot_write(store: BlockListStore) -> None:
     with pytest.raises(Fenced):
         await store.write(P, replace(a_batch(old), expected=Mark(old, 3), mark=Mark(old, 4)))
     with pytest.raises(Fenced):
-        await store.undo(P, old, {"inbound": 0})
+        await store.undo(P, old, {"inbound": 0}, whole=True)
     for rebuild in (
         store.begin_rebuild(P, old),
         store.add_rebuilt(P, old, {ANN: b"[1]"}),
@@ -179,16 +179,24 @@ async def test_a_batch_is_undone_unless_it_was_committed(
 ) -> None:
     await store.write(P, a_batch(await whole(store, {BOB: b"[2]"})))
     epoch = (await store.claim(P, at_least=0)).epoch
-    assert await store.undo(P, epoch, committed) == undone
+    assert await store.undo(P, epoch, committed, whole=True) == undone
     found = await store.read(P, [ANN, BOB], ["SM1", "SM2"])
-    assert found.meta.mark == Mark(epoch, 1)
-    assert not await store.undo(P, epoch, committed)
+    assert (found.meta.mark, found.meta.ready) == (Mark(epoch, 1), "topic")
+    assert not await store.undo(P, epoch, committed, whole=True)
     if undone:
         assert list(found.values) == [None, b"[2]"]
         assert found.seen == frozenset()
     else:
         assert list(found.values) == [b"[1]", None]
         assert found.seen == {"SM1", "SM2"}
+
+
+async def test_a_list_that_lost_writes_says_so_with_its_new_mark(store: BlockListStore) -> None:
+    await store.write(P, a_batch(await whole(store, {BOB: b"[2]"})))
+    epoch = (await store.claim(P, at_least=0)).epoch
+    assert not await store.undo(P, epoch, {"inbound": 25, "commands": 9}, whole=False)
+    meta = (await store.read(P, [])).meta
+    assert (meta.mark, meta.ready) == (Mark(epoch, 1), None)
 
 
 async def test_an_owner_is_heard_when_it_claims_writes_and_beats(store: BlockListStore) -> None:
@@ -303,7 +311,7 @@ async def test_every_kind_of_redis_keeps_every_partition(topology: str, tmp_path
             )
             await store.write(partition, replace(a_batch(epoch), after={BOB: b"[2]"}))
             later = (await store.claim(partition, at_least=0)).epoch
-            assert await store.undo(partition, later, {"inbound": 0})
+            assert await store.undo(partition, later, {"inbound": 0}, whole=True)
             found = await store.read(partition, [ANN, BOB], ["SM1"])
             assert (list(found.values), found.seen) == ([None, b"[2]"], frozenset())
             assert found.connection > 0

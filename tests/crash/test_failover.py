@@ -16,7 +16,7 @@ from processor.app import Runtime
 from processor.cli.blocks import differences
 from processor.config import Role, Settings
 from processor.kafka import topic_admin
-from tests.crash.test_killed_between_write_and_commit import worker
+from tests.crash.test_killed_between_write_and_commit import killed, worker
 from tests.crash.test_woken_zombies import frozen
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_send, a_text
@@ -168,6 +168,24 @@ async def test_a_gate_goes_on_though_redis_went_back_while_nobody_owned_the_list
             server.start()
             async with running(only(mine, "match")):
                 await assert_no_leak(at, "S", EARLY)
+
+
+async def test_r25_an_old_snapshot_is_mended_though_the_first_to_see_it_died(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with stack.valkey(tmp_path) as server:
+        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
+        at = Installation(mine)
+        async with running(only(mine, "match")):
+            await stop(at, EARLY, len(EARLY))
+            async with Redis(port=server.port) as redis:
+                await redis.save()
+            await stop(at, LATE, len(EARLY + LATE))
+        server.kill()
+        server.start()
+        await killed(mine, "undone")
+        async with running(mine):
+            await assert_no_leak(at, "S", EARLY + LATE)
 
 
 @pytest.mark.parametrize("step", ["written", "last_look", "commit"])

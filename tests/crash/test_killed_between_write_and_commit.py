@@ -52,7 +52,7 @@ KILLS: dict[str, Sequence[str]] = {
     "after the write, and again before the undo": ["written", "recover"],
     "after the write, and again after the undo": ["written", "process"],
     "after emit, and again after the write": ["commit", "written", "emit"],
-    "while taking the partition": ["claim", "producer", "committed", "recover"],
+    "while taking the partition": ["claim", "producer", "committed", "recover", "undone"],
     "while joining, and while rebuilding": ["assigned", "rebuilding", "rebuilt"],
     "while joining again": ["revoked"],
 }

@@ -108,7 +108,7 @@ async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
 
 
 async def _last_mark(reader: Any, tp: TopicPartition, end: int) -> Mark:
-    first = (await reader.beginning_offsets([tp]))[tp]
+    first = (await _to_its_end(reader.beginning_offsets([tp])))[tp]
     back = _FIRST_LOOK
     while True:
         start = max(first, end - back)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import merge
 from typing import Any, Protocol
 
@@ -42,8 +42,13 @@ class Stage(Waits, Protocol):
         """Step 1a: from here on no older owner can write what this stage writes."""
         ...
 
-    async def recover(self, committed: Mapping[str, int]) -> None:
-        """Steps 1d and 1e: settle what the last owner left, by source topic's committed offset."""
+    async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
+        """Steps 1d and 1e: settle what the last owner left.
+
+        Args:
+            committed: source topic to its committed offset.
+            notes: what was noted with them, not empty.
+        """
         ...
 
     async def process(self, records: Sequence[Any], out: Output) -> None:
@@ -52,6 +57,11 @@ class Stage(Waits, Protocol):
 
     async def last_look(self) -> bool:
         """Before the commit: False where what was put out no longer holds, to process again."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What is committed with the offsets, for the next owner; empty: nothing."""
         ...
 
     def committed(self) -> None:
@@ -156,10 +166,14 @@ class Lane(PartitionLane[Stage]):
         # Not given up for a stop: an initialisation cut off half-way helps nobody.
         await self._kafka(producer.start(), START_S)
         self._at_step("committed")
-        first = {tp: offset.offset for tp, offset in (await self._read_committed()).items()}
+        committed = await self._read_committed()
+        first = {tp: one.offset for tp, one in committed.items()}
         self._at_step("recover")
         await self._unless_stopped(
-            self._stage.recover({tp.topic: offset for tp, offset in first.items()})
+            self._stage.recover(
+                {tp.topic: offset for tp, offset in first.items()},
+                [one.metadata for one in committed.values() if one.metadata],
+            )
         )
         self._seek(first)
         self._next = first
@@ -241,7 +255,8 @@ class Lane(PartitionLane[Stage]):
         await producer.begin_transaction()
         self._in_transaction = True
         # Offsets first: it keeps the broker from answering the first batch with a retry.
-        offsets = {tp: OffsetAndMetadata(self._next[tp], "") for tp in self._uncommitted}
+        note = self._stage.note
+        offsets = {tp: OffsetAndMetadata(self._next[tp], note) for tp in self._uncommitted}
         await producer.send_offsets_to_transaction(offsets, self._group)
         if out:
             self._at_step("emit")

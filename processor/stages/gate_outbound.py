@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ class GateOutbound:
         await self._services.wait_loaded()
         self._loading = False
 
-    async def recover(self, committed: Mapping[str, int]) -> None:
+    async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
         """Learn which list to trust; see ``Stage``."""
         await self._list.learn()
 
@@ -155,6 +155,11 @@ class GateOutbound:
             return True
         again = await self._list.look(judged.keys)
         return self._refusals(judged.sends, again.values) == judged.refused
+
+    @property
+    def note(self) -> str:
+        """Nothing, it writes no list; see ``Stage``."""
+        return ""
 
     def committed(self) -> None:
         """Count the verdicts; see ``Stage``."""

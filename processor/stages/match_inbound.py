@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from processor.core.blocks import NO_MARK, Mark
@@ -117,13 +117,18 @@ class MatchInbound:
         self._ready = meta.ready == self._topic_id
         self._mark = meta.mark
 
-    async def recover(self, committed: Mapping[str, int]) -> None:
+    async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
         """Undo what the last owner did not commit, rebuild what is not whole; see ``Stage``."""
-        # Only now can no older owner commit: Redis must hold what it did until now.
+        # Only now can no older owner commit: Redis must hold what it did until now. Batches that
+        # changed no entry have left no record, but a note.
         last = await self._block_list.settled_mark(self._partition)
+        last = max([last, *map(_mark_in, notes)])
         whole = self._ready and self._mark >= max(last, self._known)
-        # Undone even where the list is rebuilt: the ids that batch handled must be forgotten.
-        undone = await self._store.undo(self._partition, self._epoch, committed, whole=whole)
+        # Undone even where the list is rebuilt: of the ids that batch handled, some may have been
+        # handled again since Redis went back, and some not; those that were are told by topics.
+        undone = await self._store.settle(
+            self._partition, self._epoch, undo=self._mark > last or not whole, whole=whole
+        )
         self._mark = Mark(self._epoch, 1)
         self._at_step("undone")
         if undone:
@@ -218,10 +223,6 @@ class MatchInbound:
             key: wire_blocks.pack(blocks) if blocks else None
             for key, blocks in folded.changed.items()
         }
-        first_offsets: dict[str, int] = {}
-        for record, item in read:
-            if not isinstance(item, Ordinary):
-                first_offsets.setdefault(record.topic, record.offset)
         await self._store.write(
             self._partition,
             BatchWrite(
@@ -231,7 +232,6 @@ class MatchInbound:
                 after=after,
                 before={key: before[key] for key in after},
                 handled=folded.handled,
-                first_offsets=first_offsets,
             ),
         )
         self._mark, self._wrote = mark, True
@@ -328,6 +328,11 @@ class MatchInbound:
             self._trust((await self._store.read(self._partition, ())).meta)
         return True
 
+    @property
+    def note(self) -> str:
+        """The mark of the list that the offsets go with; see ``Stage``."""
+        return str(self._mark)
+
     def committed(self) -> None:
         """Count what matched, for metrics and `opt-out-counts`; see ``Stage``."""
         self._traces.committed()
@@ -340,6 +345,13 @@ class MatchInbound:
     async def idle(self) -> None:
         """Say that the owner is there, and see that Redis holds what it wrote; see ``Stage``."""
         self._trust(await self._store.beat(self._partition, self._epoch))
+
+
+def _mark_in(note: str) -> Mark:
+    try:
+        return Mark.parse(note)
+    except ValueError:
+        return NO_MARK  # another's, who moved the group
 
 
 def hit_of(read: InboundMessage, directory: Directory) -> Hit | None:

@@ -44,7 +44,6 @@ class BatchWrite:
     after: Mapping[str, bytes | None]  # list key to packed blocks; None where none is left
     before: Mapping[str, bytes | None]  # the same keys, as they were read
     handled: Sequence[str]  # ids of the messages and commands of the batch
-    first_offsets: Mapping[str, int]  # source topic to the offset of the batch's first hit in it
 
 
 class BlockListStore(Protocol):
@@ -62,21 +61,17 @@ class BlockListStore(Protocol):
         """
         ...
 
-    async def undo(
-        self, partition: int, epoch: int, committed: Mapping[str, int], *, whole: bool
-    ) -> bool:
-        """Put back what the last batch changed, if its owner died before committing it.
-
-        The list then is at mark 1 of the epoch, whatever older owners wrote and nobody committed.
+    async def settle(self, partition: int, epoch: int, *, undo: bool, whole: bool) -> bool:
+        """Begin where the last owner ended: the list then is at mark 1 of the epoch.
 
         Args:
             partition: which.
             epoch: of the new owner.
-            committed: source topic to its committed offset.
+            undo: put back what the last batch changed, and forget the ids it handled.
             whole: False where the list lost writes: its new mark must not hide that.
 
         Returns:
-            Whether there was anything to undo.
+            Whether there was a batch to undo.
         """
         ...
 
@@ -140,8 +135,3 @@ class BlockListStore(Protocol):
     async def close(self) -> None:
         """Let go of the connections."""
         ...
-
-
-def uncommitted(first_offsets: Mapping[str, int], committed: Mapping[str, int]) -> bool:
-    """Whether a batch was never committed: a batch commits all of its sources, or none."""
-    return any(offset >= committed.get(topic, 0) for topic, offset in first_offsets.items())

@@ -11,7 +11,7 @@ from processor.metrics import Metrics, StoreMetrics
 from processor.stores.block_list import BatchWrite, BlockListStore, Meta, Snapshot
 
 _T = TypeVar("_T")
-_OPERATIONS = ("claim", "undo", "read", "write", "beat", "rebuild")
+_OPERATIONS = ("claim", "settle", "read", "write", "beat", "rebuild")
 
 
 class MeasuredBlockList:
@@ -41,12 +41,10 @@ class MeasuredBlockList:
         """See ``BlockListStore``."""
         return await self._measured("claim", self._store.claim(partition, at_least=at_least))
 
-    async def undo(
-        self, partition: int, epoch: int, committed: Mapping[str, int], *, whole: bool
-    ) -> bool:
+    async def settle(self, partition: int, epoch: int, *, undo: bool, whole: bool) -> bool:
         """See ``BlockListStore``."""
-        undo = self._store.undo(partition, epoch, committed, whole=whole)
-        return await self._measured("undo", undo)
+        settle = self._store.settle(partition, epoch, undo=undo, whole=whole)
+        return await self._measured("settle", settle)
 
     async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
         """See ``BlockListStore``."""

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import Fenced, ListLost
-from processor.stores.block_list import BatchWrite, Meta, Snapshot, uncommitted
+from processor.stores.block_list import BatchWrite, Meta, Snapshot
 
 
 @dataclass(slots=True)
@@ -56,15 +56,13 @@ class MemoryBlockList:
         unheard_ms = None if at.beat_ms is None else self._clock_ms() - at.beat_ms
         return Meta(at.epoch or 0, at.mark, at.ready, at.partitions, unheard_ms)
 
-    async def undo(
-        self, partition: int, epoch: int, committed: Mapping[str, int], *, whole: bool
-    ) -> bool:
+    async def settle(self, partition: int, epoch: int, *, undo: bool, whole: bool) -> bool:
         """See ``BlockListStore``."""
         at = self._at(partition)
         at.own(epoch)
         at.mark, at.ready = Mark(epoch, 1), at.ready if whole else None
         batch, at.undo = at.undo, None
-        if batch is None or not uncommitted(batch.first_offsets, committed):
+        if batch is None or not undo:
             return False
         _put(at.recipients, batch.before)
         for one in batch.handled:

@@ -14,7 +14,7 @@ from processor.config import Settings
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import Fenced, ListLost, StoreUnavailable
 from processor.stores import redis_scripts as scripts
-from processor.stores.block_list import BatchWrite, Meta, Snapshot, uncommitted
+from processor.stores.block_list import BatchWrite, Meta, Snapshot
 from processor.stores.redis_client import RedisClient
 
 _HOUR_MS = 3_600_000
@@ -25,7 +25,7 @@ _SHA = {
         scripts.READ,
         scripts.WRITE,
         scripts.BEAT,
-        scripts.UNDO,
+        scripts.SETTLE,
         scripts.BEGIN_REBUILD,
         scripts.ADD_REBUILT,
         scripts.REMEMBER,
@@ -109,31 +109,23 @@ class RedisBlockList:
         """See ``BlockListStore``."""
         return _meta(await self._run(scripts.CLAIM, [self._key(partition, "meta")], at_least))
 
-    async def undo(
-        self, partition: int, epoch: int, committed: Mapping[str, int], *, whole: bool
-    ) -> bool:
+    async def settle(self, partition: int, epoch: int, *, undo: bool, whole: bool) -> bool:
         """See ``BlockListStore``."""
         undo_key = self._key(partition, "undo")
-        stored = await _answer(self._client.redis.get(undo_key))
-        before: dict[str, bytes | None] = {}
-        handled: Sequence[str] = ()
-        record = orjson.loads(stored) if stored else {"first_offsets": {}}
-        undone = uncommitted(record["first_offsets"], committed)
-        if undone:
-            handled = record["handled"]
-            before = {
-                key: None if value is None else value.encode()
-                for key, value in record["before"].items()
-            }
+        stored = await _answer(self._client.redis.get(undo_key)) if undo else None
+        batch = orjson.loads(stored) if stored else {"before": {}, "handled": []}
+        before = {
+            key: None if value is None else value.encode() for key, value in batch["before"].items()
+        }
         keys = [
             self._key(partition, "meta"),
             self._key(partition, "recipients"),
             undo_key,
-            *self._seen_keys(partition, handled),
+            *self._seen_keys(partition, batch["handled"]),
         ]
         mark = str(Mark(epoch, 1))
-        await self._own(scripts.UNDO, keys, epoch, mark, int(whole), *_put(before))
-        return undone
+        await self._own(scripts.SETTLE, keys, epoch, mark, int(whole), *_put(before))
+        return stored is not None
 
     async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
         """See ``BlockListStore``."""
@@ -180,7 +172,6 @@ class RedisBlockList:
     async def write(self, partition: int, batch: BatchWrite) -> None:
         """See ``BlockListStore``."""
         undo = {
-            "first_offsets": batch.first_offsets,
             "handled": batch.handled,
             "before": {
                 key: None if value is None else value.decode()

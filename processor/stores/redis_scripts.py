@@ -120,7 +120,7 @@ return meta()
 
 # KEYS: meta, recipients, undo, seen... ARGV: epoch, mark, 1 or 0 (not whole: in one step with the
 # mark, which would hide it), then what `put` takes.
-UNDO = (
+SETTLE = (
     "#!lua\n"
     + _OWN
     + _PUT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ class Passthrough:
     """A stage that only passes on: what the lanes themselves cost."""
 
     waits_for = None
+    note = ""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -34,7 +35,7 @@ class Passthrough:
     async def claim(self) -> None:
         """See ``Stage``."""
 
-    async def recover(self, committed: Mapping[str, int]) -> None:
+    async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
         """See ``Stage``."""
 
     async def process(self, records: Sequence[Any], out: Output) -> None:
@@ -98,9 +99,14 @@ class Held:
         """See ``Stage``."""
         return self._stage.waits_for
 
-    async def recover(self, committed: Mapping[str, int]) -> None:
+    @property
+    def note(self) -> str:
+        """See ``Stage``."""
+        return self._stage.note
+
+    async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
         """Recover, and wait for the others; see ``Stage``."""
-        await self._stage.recover(committed)
+        await self._stage.recover(committed, notes)
         await self._start.wait(self._partition)
 
     async def process(self, records: Sequence[Any], out: Output) -> None:

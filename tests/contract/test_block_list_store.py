@@ -69,7 +69,6 @@ def a_batch(epoch: int) -> BatchWrite:
         after={ANN: b"[1]", BOB: None},
         before={ANN: None, BOB: b"[2]"},
         handled=["SM1", "SM2"],
-        first_offsets={"inbound": 10, "commands": 4},
     )
 
 
@@ -147,7 +146,7 @@ async def test_an_older_owner_cannot_write(store: BlockListStore) -> None:
     with pytest.raises(Fenced):
         await store.write(P, replace(a_batch(old), expected=Mark(old, 3), mark=Mark(old, 4)))
     with pytest.raises(Fenced):
-        await store.undo(P, old, {"inbound": 0}, whole=True)
+        await store.settle(P, old, undo=True, whole=True)
     for rebuild in (
         store.begin_rebuild(P, old),
         store.add_rebuilt(P, old, {ANN: b"[1]"}),
@@ -166,24 +165,17 @@ async def test_a_lost_epoch_is_no_owner(store: BlockListStore) -> None:
         await store.write(P, a_batch(9_999_999_999_999))
 
 
-@pytest.mark.parametrize(
-    ("committed", "undone"),
-    [
-        ({"inbound": 10, "commands": 4}, True),
-        ({"inbound": 3, "commands": 0}, True),
-        ({"inbound": 25, "commands": 9}, False),
-    ],
-)
-async def test_a_batch_is_undone_unless_it_was_committed(
-    store: BlockListStore, committed: dict[str, int], undone: bool
+@pytest.mark.parametrize("undo", [True, False])
+async def test_a_batch_is_undone_if_its_owner_did_not_commit_it(
+    store: BlockListStore, undo: bool
 ) -> None:
     await store.write(P, a_batch(await whole(store, {BOB: b"[2]"})))
     epoch = (await store.claim(P, at_least=0)).epoch
-    assert await store.undo(P, epoch, committed, whole=True) == undone
+    assert await store.settle(P, epoch, undo=undo, whole=True) == undo
     found = await store.read(P, [ANN, BOB], ["SM1", "SM2"])
     assert (found.meta.mark, found.meta.ready) == (Mark(epoch, 1), "topic")
-    assert not await store.undo(P, epoch, committed, whole=True)
-    if undone:
+    assert not await store.settle(P, epoch, undo=True, whole=True)
+    if undo:
         assert list(found.values) == [None, b"[2]"]
         assert found.seen == frozenset()
     else:
@@ -192,9 +184,9 @@ async def test_a_batch_is_undone_unless_it_was_committed(
 
 
 async def test_a_list_that_lost_writes_says_so_with_its_new_mark(store: BlockListStore) -> None:
-    await store.write(P, a_batch(await whole(store, {BOB: b"[2]"})))
+    await whole(store)
     epoch = (await store.claim(P, at_least=0)).epoch
-    assert not await store.undo(P, epoch, {"inbound": 25, "commands": 9}, whole=False)
+    assert not await store.settle(P, epoch, undo=True, whole=False)
     meta = (await store.read(P, [])).meta
     assert (meta.mark, meta.ready) == (Mark(epoch, 1), None)
 
@@ -311,7 +303,7 @@ async def test_every_kind_of_redis_keeps_every_partition(topology: str, tmp_path
             )
             await store.write(partition, replace(a_batch(epoch), after={BOB: b"[2]"}))
             later = (await store.claim(partition, at_least=0)).epoch
-            assert await store.undo(partition, later, {"inbound": 0}, whole=True)
+            assert await store.settle(partition, later, undo=True, whole=True)
             found = await store.read(partition, [ANN, BOB], ["SM1"])
             assert (list(found.values), found.seen) == ([None, b"[2]"], frozenset())
             assert found.connection > 0

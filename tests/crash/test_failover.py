@@ -188,6 +188,66 @@ async def test_r25_an_old_snapshot_is_mended_though_the_first_to_see_it_died(
             await assert_no_leak(at, "S", EARLY + LATE)
 
 
+@pytest.mark.parametrize("bodies", [("stop", "start"), ("help", "stop")])
+async def test_what_redis_held_uncommitted_when_it_was_saved_is_not_taken_for_handled(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bodies: tuple[str, str]
+) -> None:
+    with stack.valkey(tmp_path) as server:
+        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
+        at = Installation(mine)
+        await at.texts(*(a_text(f"M{number}", body) for number, body in enumerate(bodies)))
+        async with worker(mine, "written", "SIGSTOP") as owner:
+            await until(lambda: frozen(owner.pid), "frozen owner")
+            async with Redis(port=server.port) as redis:
+                await redis.save()
+            owner.kill()
+        # The next one commits the first of the two alone, and dies.
+        monkeypatch.setenv("OPTOUT_BATCH_RECORDS", "1")
+        await killed(mine, "committed_batch")
+        assert len(await at.values(at.topics.opt_out_notifications)) == 1
+        server.kill()
+        server.start()
+        async with running(only(mine, "match")):
+            await at.wait_for_no_lag("match")
+            found = await at.values(at.topics.opt_out_notifications)
+            assert [one["message_sid"] for one in found] == ["M0", "M1"]
+            changes = [
+                (one["cause"]["id"], one["blocked"])
+                for one in await at.values(at.topics.block_changes)
+            ]
+            assert changes == [
+                (f"M{number}", body == "stop")
+                for number, body in enumerate(bodies)
+                if body != "help"
+            ]
+            partitions = range(mine.partitions)
+            assert [await differences(mine, one) for one in partitions] == [set()] * len(partitions)
+
+
+async def test_r22_what_changed_no_block_is_known_though_redis_went_back_behind_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with stack.valkey(tmp_path) as server:
+        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
+        at = Installation(mine)
+        start = a_text("M1", "start")
+        async with running(only(mine, "match")):
+            await at.texts(a_text("M0", "help"))
+            await at.wait_for_no_lag("match")
+            async with Redis(port=server.port) as redis:
+                await redis.save()
+            await at.texts(start)
+            await at.wait_for_no_lag("match")
+        server.kill()
+        server.start()
+        async with running(mine):
+            await at.texts(a_text("M2", "stop"), start)
+            await at.wait_for_no_lag("match")
+            await at.sends(a_send("S1"))
+            await at.wait_for_no_lag("gate")
+        assert await at.values(at.topics.allowed_sends) == []
+
+
 @pytest.mark.parametrize("step", ["written", "last_look", "commit"])
 async def test_r25_a_stop_in_hand_while_redis_goes_back_is_confirmed_to_no_gate_that_misses_it(
     settings: Settings, tmp_path: Path, step: str

@@ -40,7 +40,7 @@ async def test_a_first_start_alarms_nobody(caplog: pytest.LogCaptureFixture) -> 
     one = a_list(store, truth)
     await one.learn()
     owner = await store.claim(0, at_least=0)  # is there and has not built it yet
-    await store.undo(0, owner.epoch, {}, whole=False)
+    await store.settle(0, owner.epoch, undo=True, whole=False)
     assert await said_until_whole(one, store, caplog) == [("INFO", "list.distrusted")]
 
 

@@ -102,8 +102,10 @@ class MatchInbound:
         await self._services.wait_loaded()
         self._waits_for = None
         self._topic_id, last = await self._block_list.id_and_last_mark(self._partition)
+        # Ours, too: a batch may not be committed yet that Redis has.
+        self._known = max(self._known, last, self._mark)
         meta = await self._store.claim(
-            self._partition, at_least=max(self._epoch, last.epoch, self._mark.epoch)
+            self._partition, at_least=max(self._epoch, self._known.epoch)
         )
         if meta.partitions not in (None, self._partitions):
             raise ListLost(
@@ -112,8 +114,6 @@ class MatchInbound:
             )
         self._epoch = meta.epoch
         self._counter = 2  # undo takes the first mark, a rebuild the second
-        # Ours, too: a batch that changed no entry left no record there, and noted ids all the same.
-        self._known = max(self._known, last, self._mark)
         self._ready = meta.ready == self._topic_id
         self._mark = meta.mark
 
@@ -123,6 +123,11 @@ class MatchInbound:
         # changed no entry have left no record, but a note.
         last = await self._block_list.settled_mark(self._partition)
         last = max([last, *map(_mark_in, notes)])
+        if last.epoch >= self._epoch:
+            self._known = last
+            raise ListLost(
+                "an owner before had a later epoch: Redis lost it, and its clock is behind"
+            )
         whole = self._ready and self._mark >= max(last, self._known)
         # Undone even where the list is rebuilt: of the ids that batch handled, some may have been
         # handled again since Redis went back, and some not; those that were are told by topics.

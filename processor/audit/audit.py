@@ -16,7 +16,7 @@ from processor.audit.records import Block, Partition, packed_blocks
 from processor.audit.report import Findings, Report
 from processor.config import Settings
 from processor.errors import StoreUnavailable
-from processor.kafka.client import group_view, read_whole, reader
+from processor.kafka.client import committed_of, group_view, read_whole, reader
 from processor.stores.redis_client import RedisClient
 
 _SOURCES = {records.INBOUND: "match", records.COMMANDS: "match", records.OUTBOUND: "gate"}
@@ -132,7 +132,7 @@ def _records(
 
 async def _committed(settings: Settings, group: str, tp: TopicPartition) -> int:
     async with group_view(settings, group) as view:
-        return await view.committed(tp) or 0
+        return sum(one.offset for one in (await committed_of(view, [tp])).values())
 
 
 async def _ends(settings: Settings, number: int, topics: Sequence[str]) -> dict[str, int]:

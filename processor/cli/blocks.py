@@ -27,7 +27,7 @@ from processor.core.messages import (
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError
 from processor.kafka.block_list_topic import BlockListTopic
-from processor.kafka.client import Outgoing, group_view, writer
+from processor.kafka.client import Outgoing, committed_of, group_view, writer
 from processor.stores.block_list import BlockListStore
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import RedisClient
@@ -222,7 +222,8 @@ async def _give(settings: Settings, command: ConsentCommand, value: bytes) -> bo
     deadline = time.monotonic() + _WAIT_S
     async with group_view(settings, f"{settings.topic_prefix}match") as match:
         while time.monotonic() < deadline:
-            if (await match.committed(written.topic_partition) or 0) > written.offset:
+            done = (await committed_of(match, [written.topic_partition])).values()
+            if any(one.offset > written.offset for one in done):
                 return True
             await asyncio.sleep(0.05)
     return False

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
+import asyncio
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, NotCoordinatorError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.core.partitions import partition_of, partitions_of
 from processor.errors import BrokerUnavailable
 from processor.kafka.failures import TRANSACTION_ERRORS, in_words
+
+_ASK_AGAIN_S = 0.1
 
 NoBroker = AssertionError
 """What aiokafka raises where it looks for a group's coordinator and knows no broker: one that has
@@ -185,13 +190,52 @@ async def group_view(settings: Settings, group: str) -> AsyncIterator[Any]:
         await consumer.stop()
 
 
-async def committed_of(view: Any, sources: Sequence[Any]) -> dict[Any, Any]:
+async def committed_of(
+    view: Any, sources: Iterable[TopicPartition] | None = None
+) -> dict[TopicPartition, OffsetAndMetadata]:
     """What a group committed, with what was noted beside it; nothing of what it never did.
 
-    ``committed()`` of the consumer asks the same and drops what was noted.
+    aiokafka's own ways of asking do not look at the error of the answer as a whole: a coordinator
+    that has just started and is still loading they take for one that knows of no offset, and who
+    believes that begins anew at the beginning.
+
+    Args:
+        view: a started consumer of the group.
+        sources: of which partitions; None: of all.
+
+    Raises:
+        KafkaError: where asking again would not help.
     """
-    found = await view._coordinator.fetch_committed_offsets(list(sources))
-    return {tp: one for tp, one in found.items() if one.offset >= 0}
+    coordinator = view._coordinator
+    asked: dict[str, list[int]] = defaultdict(list)
+    for tp in sources or ():
+        asked[tp.topic].append(tp.partition)
+    request = OffsetFetchRequest(
+        coordinator.group_id, None if sources is None else list(asked.items())
+    )
+    while True:
+        await coordinator.ensure_coordinator_known()
+        try:
+            return _offsets_in(await coordinator._send_req(request))
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            if isinstance(error, NotCoordinatorError | CoordinatorNotAvailableError):
+                coordinator.coordinator_dead()
+        await asyncio.sleep(_ASK_AGAIN_S)
+
+
+def _offsets_in(answer: Any) -> dict[TopicPartition, OffsetAndMetadata]:
+    found = {}
+    codes = [answer.error_code]
+    for topic, partitions in answer.topics:
+        for partition, offset, noted, code in partitions:
+            codes.append(code)
+            if offset >= 0:
+                found[TopicPartition(topic, partition)] = OffsetAndMetadata(offset, noted)
+    if error_code := next(filter(None, codes), 0):
+        raise for_code(error_code)
+    return found
 
 
 async def group_lag(settings: Settings, group: str, topics: Sequence[str]) -> int:
@@ -201,9 +245,9 @@ async def group_lag(settings: Settings, group: str, topics: Sequence[str]) -> in
         ends = await consumer.end_offsets(sources)
         begins = await consumer.beginning_offsets(sources)
     async with group_view(settings, group) as view:
-        done = {tp: await view.committed(tp) for tp in sources}
+        done = {tp: one.offset for tp, one in (await committed_of(view, sources)).items()}
     # The group may be ahead of the ends asked for a moment before.
-    return sum(max(0, ends[tp] - (done[tp] or begins[tp])) for tp in sources)
+    return sum(max(0, ends[tp] - done.get(tp, begins[tp])) for tp in sources)
 
 
 def _unavailable(settings: Settings, error: Exception) -> BrokerUnavailable:

@@ -22,7 +22,7 @@ from processor.core.blocks import NO_MARK, Mark
 from processor.core.partitions import partitions_of
 from processor.errors import BrokerUnavailable, Fenced
 from processor.kafka.block_list_topic import mark_of
-from processor.kafka.client import group_view, reader
+from processor.kafka.client import committed_of, group_view, reader
 from processor.kafka.merged import Merged, Offsets, Order
 
 MOVED_FROM = "moved-from"  # topic[partition]@offset: where a record of the history stood before
@@ -72,10 +72,11 @@ async def begin(settings: Settings, part: Part) -> Offsets:
     """
     sources = part.sources(settings)
     async with group_view(settings, part.group) as view:
-        committed = {tp: await view.committed(tp) for tp in sources}
+        committed = await committed_of(view, sources)
     async with _reading(settings, part) as consumer:
         first = await consumer.beginning_offsets(sources)
-    return {tp: max(first[tp], committed[tp] or 0) for tp in sources}
+    done = {tp: one.offset for tp, one in committed.items()}
+    return {tp: max(first[tp], done.get(tp, 0)) for tp in sources}
 
 
 async def ends_of(settings: Settings, part: Part) -> Offsets:

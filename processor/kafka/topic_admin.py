@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
+from processor.kafka.client import committed_of, group_view
 from processor.kafka.failures import in_words
 from processor.kafka.protocol import CreateTopics
 
@@ -194,8 +195,8 @@ async def committed(settings: Settings, groups: Sequence[str]) -> dict[str, dict
         BrokerUnavailable: where the broker does not answer.
     """
     found = {}
-    async with _admin(settings) as admin:
-        for group in groups:
-            offsets = await admin.list_consumer_group_offsets(group)
-            found[group] = {tp: one.offset for tp, one in offsets.items() if one.offset >= 0}
+    for group in groups:
+        async with group_view(settings, group) as view:
+            offsets = await committed_of(view)
+        found[group] = {tp: one.offset for tp, one in offsets.items()}
     return {group: offsets for group, offsets in found.items() if offsets}

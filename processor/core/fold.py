@@ -45,7 +45,9 @@ class Folded:
     """What a batch comes to."""
 
     decisions: tuple[tuple[Event, ...], ...]  # one per item, in their order
-    changed: Mapping[str, Blocks]  # list key to its blocks afterwards, only where they differ
+    # List key to its blocks afterwards, where anything changed: even if they end as they began, the
+    # list must tell the mark that the changes carry.
+    changed: Mapping[str, Blocks]
     handled: tuple[str, ...]  # sids and command ids that had not been handled before
 
     @property
@@ -89,7 +91,7 @@ def fold(
         scope: of new blocks.
         mark: of the write that will store the result.
     """
-    now: dict[str, Blocks] = {}
+    changed: dict[str, Blocks] = {}
     handled: dict[str, None] = {}
     decisions: list[tuple[Event, ...]] = []
     for item in items:
@@ -101,7 +103,7 @@ def fold(
             continue
         handled[id_of(item)] = None
         key = list_key_of(item)
-        before = now[key] if key in now else blocks.get(key, ())
+        before = changed[key] if key in changed else blocks.get(key, ())
         if isinstance(item, Hit):
             decision = decide(
                 item.message,
@@ -114,7 +116,7 @@ def fold(
             )
         else:
             decision = decide_command(item, before, mark=mark)
-        now[key] = decision.blocks
+        if decision.blocks != before:
+            changed[key] = decision.blocks
         decisions.append(decision.events)
-    changed = {key: after for key, after in now.items() if after != blocks.get(key, ())}
     return Folded(tuple(decisions), changed, tuple(handled))

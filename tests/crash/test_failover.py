@@ -188,6 +188,19 @@ async def test_r25_an_old_snapshot_is_mended_though_the_first_to_see_it_died(
             await assert_no_leak(at, "S", EARLY + LATE)
 
 
+async def test_r25_changes_that_came_to_nothing_have_their_mark_on_the_list(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    await at.texts(a_text("M0", "stop"), a_text("M1", "start"))  # one batch
+    async with running(only(settings, "match")):
+        await at.wait_for(at.topics.reply_sends, 2)
+    marks = {one["mark"] for one in await at.values(at.topics.block_changes)}
+    [record] = await at.records(at.topics.block_list)
+    assert {dict(record.headers)["mark"].decode()} == marks
+    assert record.value is None
+
+
 @pytest.mark.parametrize("bodies", [("stop", "start"), ("help", "stop")])
 async def test_what_redis_held_uncommitted_when_it_was_saved_is_not_taken_for_handled(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bodies: tuple[str, str]

@@ -205,6 +205,7 @@ async def committed_of(
 
     Raises:
         KafkaError: where asking again would not help.
+        BrokerUnavailable: where no broker is known.
     """
     coordinator = view._coordinator
     asked: dict[str, list[int]] = defaultdict(list)
@@ -214,9 +215,11 @@ async def committed_of(
         coordinator.group_id, None if sources is None else list(asked.items())
     )
     while True:
-        await coordinator.ensure_coordinator_known()
         try:
+            await coordinator.ensure_coordinator_known()
             return _offsets_in(await coordinator._send_req(request))
+        except NoBroker as error:
+            raise BrokerUnavailable(in_words(error)) from error
         except KafkaError as error:
             if not error.retriable:
                 raise

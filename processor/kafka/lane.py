@@ -27,6 +27,7 @@ from processor.metrics import LaneMetrics
 logger = logging.getLogger(__name__)
 
 _COMMIT_S = 15.0  # below the broker's own time-out of a transaction
+_LOOK_S = 0.5  # for a last look's answer, where the lane is to stop
 _TRANSACTION_TIMEOUT_MS = 20_000
 _POLL_MS = 500
 _MAX_BATCH_BYTES = 1 << 19
@@ -264,7 +265,8 @@ class Lane(PartitionLane[Stage]):
                 await out.send()
             self._at_step("last_look")
             with self._metrics.last_look.time():
-                holds = await self._unless_stopped(self._stage.last_look())
+                look = self._stage.last_look()
+                holds = await self._unless_stopped(look, grace_s=_LOOK_S)
             if not holds:
                 await producer.abort_transaction()
                 self._in_transaction = False

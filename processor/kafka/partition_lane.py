@@ -201,15 +201,21 @@ class PartitionLane(ABC, Generic[S]):
         except (*TRANSACTION_ERRORS, OSError, TimeoutError) as error:
             raise BrokerUnavailable(in_words(error)) from error
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, _T]) -> _T:
+    async def _unless_stopped(self, work: Coroutine[Any, Any, _T], *, grace_s: float = 0) -> _T:
         """Await work, or give it up as soon as the lane is asked to stop.
 
         ``getmany`` waits as long as a rebalance runs, which waits for us; Redis may not answer.
+
+        Args:
+            work: what may take too long.
+            grace_s: to end all the same, as giving it up would cost a batch that is all but done.
         """
         task = asyncio.ensure_future(work)
         stopped = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if grace_s and not task.done():
+                await asyncio.wait((task,), timeout=grace_s)
             if task.done():
                 return task.result()
             raise Stopped

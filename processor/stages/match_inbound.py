@@ -23,7 +23,7 @@ from processor.core.events import (
 from processor.core.fold import Folded, Hit, Item, Ordinary, fold, id_of, list_key_of
 from processor.core.messages import ConsentCommand, OptOutType, Scope, SenderType, bare_number
 from processor.core.services import Directory, Handling
-from processor.errors import ListLost
+from processor.errors import Fenced, ListLost
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
 from processor.kafka.handled_topics import HandledTopics
@@ -121,22 +121,26 @@ class MatchInbound:
         """Undo what the last owner did not commit, rebuild what is not whole; see ``Stage``."""
         # Only now can no older owner commit: Redis must hold what it did until now. Batches that
         # changed no entry have left no record, but a note.
-        last = await self._block_list.settled_mark(self._partition)
-        last = max([last, *map(_mark_in, notes)])
+        recorded = await self._block_list.settled_mark(self._partition)
+        noted = list(map(_mark_in, notes))
+        last = max([recorded, *noted])
         if last.epoch >= self._epoch:
             self._known = last
             raise ListLost(
                 "an owner before had a later epoch: Redis lost it, and its clock is behind"
             )
-        whole = self._ready and self._mark >= max(last, self._known)
+        # Records and no note: the offsets are another's, who cannot tell what Redis should hold.
+        told = bool(noted) or recorded == NO_MARK
+        whole = told and self._ready and self._mark >= max(last, self._known)
+        ahead = self._mark > last
         # Undone even where the list is rebuilt: of the ids that batch handled, some may have been
         # handled again since Redis went back, and some not; those that were are told by topics.
         undone = await self._store.settle(
-            self._partition, self._epoch, undo=self._mark > last or not whole, whole=whole
+            self._partition, self._epoch, undo=ahead or not whole, whole=whole
         )
         self._mark = Mark(self._epoch, 1)
         self._at_step("undone")
-        if undone:
+        if undone and whole:
             self._metrics.undone.inc()
             logger.info("batch.undone", extra={"partition": self._partition})
         if not whole:
@@ -249,8 +253,9 @@ class MatchInbound:
         )
 
     def _trust(self, meta: Meta) -> None:
+        if meta.epoch > self._epoch:
+            raise Fenced("a later owner took the partition")
         if (meta.epoch, meta.mark, meta.ready) != (self._epoch, self._mark, self._topic_id):
-            # Whether another owner took it or Redis lost it, the next claim tells.
             raise ListLost("the block list in Redis is not as this lane left it")
 
     def _classify(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, Item | Ordinary]]:

@@ -83,7 +83,7 @@ class RedisBlockList:
         """As ``_own``, and wait until enough replicas have it.
 
         Raises:
-            StoreUnavailable: they do not; what was written is undone by the next claim.
+            StoreUnavailable: they do not; what was written is undone as the lane begins anew.
         """
         if not self._min_replicas:
             await self._own(script, keys, epoch, *args)

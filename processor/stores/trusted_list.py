@@ -93,7 +93,6 @@ class TrustedList:
                 if self.accepts(found, known):
                     return found
                 if await self._learned(found):
-                    self._waited("learning", time.monotonic() - began)
                     continue
                 distrust = self._unfit(found.meta, known)
             if distrust is None:
@@ -125,14 +124,26 @@ class TrustedList:
             # Perhaps another server than before: the next look must hold all that was committed.
             # Of what is in hand there, the owner looks at that server before it commits.
             self.waits_for = "what was last written to the block list is being settled"
-            last = await self._truth.settled_mark(self._partition)
-            self.mark = max(self.mark, last)
+            self.mark = max(self.mark, await self._settled())
             self._trusted_connection = found.connection
             return True
         if found.meta.ready in (None, self._topic_id):
             return False
         before, self._topic_id = self._topic_id, await self._truth.id()  # created anew since?
         return before != self._topic_id
+
+    async def _settled(self) -> Mark:
+        """The truth's last mark; waiting for a transaction of the owner's is told as it lasts."""
+        asked = asyncio.ensure_future(self._truth.settled_mark(self._partition))
+        try:
+            while not asked.done():
+                began = time.monotonic()
+                await asyncio.wait((asked,), timeout=_WAIT_S[1])
+                self._waited("learning", time.monotonic() - began)
+            return asked.result()
+        finally:
+            asked.cancel()
+            await asyncio.wait((asked,))
 
     def _unfit(self, meta: Meta, known: Mark) -> Distrust | None:
         if meta.ready != self._topic_id:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
 
@@ -16,6 +17,7 @@ from processor.app import Runtime
 from processor.cli.blocks import differences
 from processor.config import Role, Settings
 from processor.kafka import topic_admin
+from processor.kafka.client import committed_of, group_view
 from tests.crash.test_killed_between_write_and_commit import killed, worker
 from tests.crash.test_woken_zombies import frozen
 from tests.installation import Installation, by_sid, running, until
@@ -259,6 +261,25 @@ async def test_r22_what_changed_no_block_is_known_though_redis_went_back_behind_
             await at.sends(a_send("S1"))
             await at.wait_for_no_lag("gate")
         assert await at.values(at.topics.allowed_sends) == []
+
+
+async def test_where_another_moved_the_groups_offsets_the_list_is_rebuilt(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    async with running(only(settings, "match")):
+        await stop(at, EARLY, len(EARLY))
+    sources = [TopicPartition(at.topics.inbound_messages, one) for one in range(4)]
+    async with group_view(settings, f"{settings.topic_prefix}match") as group:
+        group.assign(sources)
+        offsets = {tp: one.offset for tp, one in (await committed_of(group, sources)).items()}
+        await group.commit(offsets)  # as it was, but for the notes
+    redis = Redis.from_url(settings.redis_url)
+    for partition in range(4):
+        await redis.delete(f"{settings.topic_prefix}{{{partition}}}:recipients")
+    await redis.aclose()
+    async with running(settings):
+        await assert_no_leak(at, "S", EARLY)
 
 
 @pytest.mark.parametrize("step", ["written", "last_look", "commit"])

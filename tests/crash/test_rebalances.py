@@ -68,6 +68,24 @@ async def test_a_rebalance_does_not_wait_for_records(
         await shared(first)
 
 
+@pytest.mark.parametrize("step", ["written", "emit", "last_look", "commit"])
+async def test_a_batch_in_hand_is_finished_when_a_worker_is_asked_to_stop(
+    settings: Settings, step: str
+) -> None:
+    asked = asyncio.Event()
+
+    def ask(reached: str) -> None:
+        if reached == step:
+            worker.lanes["match"].stop()
+            asked.set()
+
+    at = Installation(settings)
+    async with running(settings.model_copy(update={"roles": ("match",)}), ask) as worker:
+        await at.texts(a_text("M1", "stop"))
+        await asked.wait()
+    assert len(await at.values(at.topics.reply_sends)) == 1
+
+
 @pytest.mark.parametrize(("role", "step"), [("match", "process"), ("gate", "last_look")])
 async def test_a_rebalance_does_not_wait_for_redis(
     settings: Settings, tmp_path: Path, role: Role, step: str

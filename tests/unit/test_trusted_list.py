@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 
 import pytest
 
 from processor.core.blocks import Mark
+from processor.stores import trusted_list
 from processor.stores.memory import MemoryBlockList
 from processor.stores.trusted_list import TrustedList
 from tests.installation import until
@@ -33,6 +35,34 @@ async def said_until_whole(
     await rebuild(store, 0)
     await looking
     return [(record.levelname, record.message) for record in caplog.records]
+
+
+async def test_how_long_a_transaction_is_waited_for_is_told_while_it_lasts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trusted_list, "_WAIT_S", (0.001, 0.001))
+    store, truth, waited = MemoryBlockList(lambda: 1_000), Truth(), Counter[str]()
+    truth.settles = asyncio.Event()
+    one = TrustedList(
+        0,
+        partitions=PARTITIONS,
+        store=store,
+        truth=truth,
+        waited=lambda reason, seconds: waited.update([reason]),
+    )
+    await rebuild(store, 0)
+    await one.learn()
+    looking = asyncio.create_task(one.look([]))
+
+    async def told() -> bool:
+        return waited["learning"] > 2
+
+    await until(told, "wait that is told")
+    assert "settled" in (one.waits_for or "")
+    assert not looking.done()
+    truth.settles.set()
+    await looking
+    assert one.waits_for is None
 
 
 async def test_a_first_start_alarms_nobody(caplog: pytest.LogCaptureFixture) -> None:

@@ -28,6 +28,7 @@ class Truth:
         self.last = NO_MARK
         self.asked = 0
         self.down = False
+        self.settles: asyncio.Event | None = None  # None: at once
 
     async def id(self) -> str:
         return self.topic_id
@@ -36,6 +37,8 @@ class Truth:
         self.asked += 1
         if self.down:
             raise BrokerUnavailable("Kafka: down")
+        if self.settles:
+            await self.settles.wait()
         return self.last
 
 

@@ -122,7 +122,7 @@ class MatchInbound:
         # Only now can no older owner commit: Redis must hold what it did until now. Batches that
         # changed no entry have left no record, but a note.
         recorded = await self._block_list.settled_mark(self._partition)
-        noted = list(map(_mark_in, notes))
+        noted = [mark for mark in map(_mark_in, notes) if mark]
         last = max([recorded, *noted])
         if last.epoch >= self._epoch:
             self._known = last
@@ -357,11 +357,11 @@ class MatchInbound:
         self._trust(await self._store.beat(self._partition, self._epoch))
 
 
-def _mark_in(note: str) -> Mark:
+def _mark_in(note: str) -> Mark | None:
     try:
         return Mark.parse(note)
     except ValueError:
-        return NO_MARK  # another's, who moved the group
+        return None  # another's, who moved the group
 
 
 def hit_of(read: InboundMessage, directory: Directory) -> Hit | None:

@@ -143,7 +143,7 @@ class TrustedList:
             return asked.result()
         finally:
             asked.cancel()
-            await asyncio.wait((asked,))
+            await asyncio.gather(asked, return_exceptions=True)
 
     def _unfit(self, meta: Meta, known: Mark) -> Distrust | None:
         if meta.ready != self._topic_id:

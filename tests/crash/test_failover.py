@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
 from redis.asyncio import Redis
 
 from deploy.local import stack
@@ -263,8 +264,9 @@ async def test_r22_what_changed_no_block_is_known_though_redis_went_back_behind_
         assert await at.values(at.topics.allowed_sends) == []
 
 
+@pytest.mark.parametrize("note", ["", "moved by hand"])
 async def test_where_another_moved_the_groups_offsets_the_list_is_rebuilt(
-    settings: Settings,
+    settings: Settings, note: str
 ) -> None:
     at = Installation(settings)
     async with running(only(settings, "match")):
@@ -272,8 +274,8 @@ async def test_where_another_moved_the_groups_offsets_the_list_is_rebuilt(
     sources = [TopicPartition(at.topics.inbound_messages, one) for one in range(4)]
     async with group_view(settings, f"{settings.topic_prefix}match") as group:
         group.assign(sources)
-        offsets = {tp: one.offset for tp, one in (await committed_of(group, sources)).items()}
-        await group.commit(offsets)  # as it was, but for the notes
+        offsets = (await committed_of(group, sources)).items()
+        await group.commit({tp: OffsetAndMetadata(one.offset, note) for tp, one in offsets})
     redis = Redis.from_url(settings.redis_url)
     for partition in range(4):
         await redis.delete(f"{settings.topic_prefix}{{{partition}}}:recipients")

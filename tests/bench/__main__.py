@@ -47,7 +47,7 @@ class Plan:
     show_default=True,
     help="A run of a lane; Faust's agent gets a twentieth.",
 )
-@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
 @click.option(
     "--blocked",
     type=click.IntRange(1_000, 10_000_000),

@@ -82,6 +82,8 @@ class BlockListTopic:
             enable_auto_commit=False,
             isolation_level=isolation,
             max_partition_fetch_bytes=self._settings.fetch_bytes,
+            # Where a broker was away, aiokafka looks for a place by itself: it must skip nothing.
+            auto_offset_reset="earliest",
             fetch_max_wait_ms=50,  # at the end there is nothing to wait for
         )
         tp = TopicPartition(self._topic, partition)

@@ -109,6 +109,8 @@ async def reader(
         **settings.kafka(),
         enable_auto_commit=False,
         isolation_level=isolation,
+        # Where a broker was away, aiokafka looks for a place by itself: it must skip nothing.
+        auto_offset_reset="latest" if at_end else "earliest",
         fetch_max_wait_ms=100,
     )
     try:

@@ -78,6 +78,8 @@ class CompactedTopic(Generic[_T]):
             **self._settings.kafka(),
             enable_auto_commit=False,
             isolation_level="read_committed",
+            # Where a broker was away, aiokafka looks for a place by itself: it must skip nothing.
+            auto_offset_reset="earliest",
             # A change must be in force within a second.
             fetch_max_wait_ms=200,
             max_partition_fetch_bytes=self._settings.fetch_bytes,

@@ -1,0 +1,46 @@
+"""A reader that lost its place while the broker was away begins anew, and skips nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from processor.config import Settings
+from processor.kafka.block_list_topic import BlockListTopic
+from processor.kafka.client import reader
+from processor.wire.topics import Topics
+from tests.installation import Installation, running, until
+from tests.integration.test_flow import a_text
+
+
+async def place_found(consumer: Any, tp: TopicPartition) -> int:
+    """Where a consumer goes on that lost its place, as aiokafka does after an error."""
+    state = consumer._subscription.subscription.assignment.state_value(tp)
+    state.await_reset(consumer._fetcher._default_reset_strategy)
+    consumer._fetcher._notify(consumer._fetcher._wait_consume_future)
+    await until(lambda: has_position(state), "place")
+    return int(await consumer.position(tp))
+
+
+async def has_position(state: Any) -> bool:
+    return bool(state.has_valid_position)
+
+
+@pytest.mark.parametrize("kind", ["of the block list", "of any topic"])
+async def test_a_reader_that_lost_its_place_skips_nothing(settings: Settings, kind: str) -> None:
+    at = Installation(settings)
+    async with running(settings.model_copy(update={"roles": ("match",)})):
+        await at.texts(a_text("M1", "stop"))
+        await at.wait_for(at.topics.reply_sends, 1)
+    topic = Topics.under(settings.topic_prefix).block_list
+    [record] = await at.records(topic)
+    tp = TopicPartition(topic, record.partition)
+    if kind == "of any topic":
+        async with reader(settings, [topic], at_end=False, partitions=[tp.partition]) as consumer:
+            assert await place_found(consumer, tp) == 0
+    else:
+        listed = BlockListTopic(settings, topic)
+        async with listed._reader(tp.partition, "read_committed") as (consumer, _):
+            assert await place_found(consumer, tp) == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +75,18 @@ async def pair(settings: Settings, tmp_path: Path) -> AsyncIterator[Pair]:
             yield made
 
 
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[stack.Server]:
+    """A Redis of the test's own, to kill and start."""
+    with stack.valkey(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def mine(settings: Settings, server: stack.Server) -> Settings:
+    return settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
+
+
 def only(settings: Settings, role: Role) -> Settings:
     return settings.model_copy(update={"roles": (role,)})
 
@@ -136,59 +148,53 @@ async def waits(gate: Runtime) -> bool:
     return len(found) == 4 and all("lost writes" in doing for doing in found)
 
 
-async def test_r25_an_old_snapshot_is_mended(settings: Settings, tmp_path: Path) -> None:
-    with stack.valkey(tmp_path) as server:
-        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
-        at = Installation(mine)
-        async with running(mine):
-            await stop(at, EARLY, len(EARLY))
-            async with Redis(port=server.port) as redis:
-                await redis.save()
-            await stop(at, LATE, len(EARLY + LATE))
-            server.kill()
-            server.start()
-            async with Redis(port=server.port) as redis:
-                assert await redis.dbsize() > 0
-            await assert_no_leak(at, "S", EARLY + LATE)
+async def test_r25_an_old_snapshot_is_mended(mine: Settings, server: stack.Server) -> None:
+    at = Installation(mine)
+    async with running(mine):
+        await stop(at, EARLY, len(EARLY))
+        async with Redis(port=server.port) as redis:
+            await redis.save()
+        await stop(at, LATE, len(EARLY + LATE))
+        server.kill()
+        server.start()
+        async with Redis(port=server.port) as redis:
+            assert await redis.dbsize() > 0
+        await assert_no_leak(at, "S", EARLY + LATE)
 
 
 async def test_a_gate_goes_on_though_redis_went_back_while_nobody_owned_the_list(
-    settings: Settings, tmp_path: Path
+    mine: Settings, server: stack.Server
 ) -> None:
-    with stack.valkey(tmp_path) as server:
-        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
-        at = Installation(mine)
-        async with running(only(mine, "gate")):
-            async with running(only(mine, "match")):
-                await stop(at, EARLY, len(EARLY))
-                async with Redis(port=server.port) as redis:
-                    await redis.save()
-                    await redis.flushall()
-                # Judged by a rebuilt list, of whose mark no record is left.
-                await at.sends(*(a_send(f"A{one[1:]}", to=one) for one in OTHERS))
-                await at.wait_for(at.topics.allowed_sends, len(OTHERS))
-            server.kill()
-            server.start()
-            async with running(only(mine, "match")):
-                await assert_no_leak(at, "S", EARLY)
-
-
-async def test_r25_an_old_snapshot_is_mended_though_the_first_to_see_it_died(
-    settings: Settings, tmp_path: Path
-) -> None:
-    with stack.valkey(tmp_path) as server:
-        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
-        at = Installation(mine)
+    at = Installation(mine)
+    async with running(only(mine, "gate")):
         async with running(only(mine, "match")):
             await stop(at, EARLY, len(EARLY))
             async with Redis(port=server.port) as redis:
                 await redis.save()
-            await stop(at, LATE, len(EARLY + LATE))
+                await redis.flushall()
+            # Judged by a rebuilt list, of whose mark no record is left.
+            await at.sends(*(a_send(f"A{one[1:]}", to=one) for one in OTHERS))
+            await at.wait_for(at.topics.allowed_sends, len(OTHERS))
         server.kill()
         server.start()
-        await killed(mine, "undone")
-        async with running(mine):
-            await assert_no_leak(at, "S", EARLY + LATE)
+        async with running(only(mine, "match")):
+            await assert_no_leak(at, "S", EARLY)
+
+
+async def test_r25_an_old_snapshot_is_mended_though_the_first_to_see_it_died(
+    mine: Settings, server: stack.Server
+) -> None:
+    at = Installation(mine)
+    async with running(only(mine, "match")):
+        await stop(at, EARLY, len(EARLY))
+        async with Redis(port=server.port) as redis:
+            await redis.save()
+        await stop(at, LATE, len(EARLY + LATE))
+    server.kill()
+    server.start()
+    await killed(mine, "undone")
+    async with running(mine):
+        await assert_no_leak(at, "S", EARLY + LATE)
 
 
 async def test_r25_changes_that_came_to_nothing_have_their_mark_on_the_list(
@@ -206,62 +212,54 @@ async def test_r25_changes_that_came_to_nothing_have_their_mark_on_the_list(
 
 @pytest.mark.parametrize("bodies", [("stop", "start"), ("help", "stop")])
 async def test_what_redis_held_uncommitted_when_it_was_saved_is_not_taken_for_handled(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bodies: tuple[str, str]
+    mine: Settings, server: stack.Server, monkeypatch: pytest.MonkeyPatch, bodies: tuple[str, str]
 ) -> None:
-    with stack.valkey(tmp_path) as server:
-        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
-        at = Installation(mine)
-        await at.texts(*(a_text(f"M{number}", body) for number, body in enumerate(bodies)))
-        async with worker(mine, "written", "SIGSTOP") as owner:
-            await until(lambda: frozen(owner.pid), "frozen owner")
-            async with Redis(port=server.port) as redis:
-                await redis.save()
-            owner.kill()
-        # The next one commits the first of the two alone, and dies.
-        monkeypatch.setenv("OPTOUT_BATCH_RECORDS", "1")
-        await killed(mine, "committed_batch")
-        assert len(await at.values(at.topics.opt_out_notifications)) == 1
-        server.kill()
-        server.start()
-        async with running(only(mine, "match")):
-            await at.wait_for_no_lag("match")
-            found = await at.values(at.topics.opt_out_notifications)
-            assert [one["message_sid"] for one in found] == ["M0", "M1"]
-            changes = [
-                (one["cause"]["id"], one["blocked"])
-                for one in await at.values(at.topics.block_changes)
-            ]
-            assert changes == [
-                (f"M{number}", body == "stop")
-                for number, body in enumerate(bodies)
-                if body != "help"
-            ]
-            partitions = range(mine.partitions)
-            assert [await differences(mine, one) for one in partitions] == [set()] * len(partitions)
+    at = Installation(mine)
+    await at.texts(*(a_text(f"M{number}", body) for number, body in enumerate(bodies)))
+    async with worker(mine, "written", "SIGSTOP") as owner:
+        await until(lambda: frozen(owner.pid), "frozen owner")
+        async with Redis(port=server.port) as redis:
+            await redis.save()
+        owner.kill()
+    # The next one commits the first of the two alone, and dies.
+    monkeypatch.setenv("OPTOUT_BATCH_RECORDS", "1")
+    await killed(mine, "committed_batch")
+    assert len(await at.values(at.topics.opt_out_notifications)) == 1
+    server.kill()
+    server.start()
+    async with running(only(mine, "match")):
+        await at.wait_for_no_lag("match")
+        found = await at.values(at.topics.opt_out_notifications)
+        assert [one["message_sid"] for one in found] == ["M0", "M1"]
+        changes = [
+            (one["cause"]["id"], one["blocked"]) for one in await at.values(at.topics.block_changes)
+        ]
+        assert changes == [
+            (f"M{number}", body == "stop") for number, body in enumerate(bodies) if body != "help"
+        ]
+        assert await whole(at)
 
 
 async def test_r22_what_changed_no_block_is_known_though_redis_went_back_behind_it(
-    settings: Settings, tmp_path: Path
+    mine: Settings, server: stack.Server
 ) -> None:
-    with stack.valkey(tmp_path) as server:
-        mine = settings.model_copy(update={"redis_url": f"redis://{server.address}/0"})
-        at = Installation(mine)
-        start = a_text("M1", "start")
-        async with running(only(mine, "match")):
-            await at.texts(a_text("M0", "help"))
-            await at.wait_for_no_lag("match")
-            async with Redis(port=server.port) as redis:
-                await redis.save()
-            await at.texts(start)
-            await at.wait_for_no_lag("match")
-        server.kill()
-        server.start()
-        async with running(mine):
-            await at.texts(a_text("M2", "stop"), start)
-            await at.wait_for_no_lag("match")
-            await at.sends(a_send("S1"))
-            await at.wait_for_no_lag("gate")
-        assert await at.values(at.topics.allowed_sends) == []
+    at = Installation(mine)
+    start = a_text("M1", "start")
+    async with running(only(mine, "match")):
+        await at.texts(a_text("M0", "help"))
+        await at.wait_for_no_lag("match")
+        async with Redis(port=server.port) as redis:
+            await redis.save()
+        await at.texts(start)
+        await at.wait_for_no_lag("match")
+    server.kill()
+    server.start()
+    async with running(mine):
+        await at.texts(a_text("M2", "stop"), start)
+        await at.wait_for_no_lag("match")
+        await at.sends(a_send("S1"))
+        await at.wait_for_no_lag("gate")
+    assert await at.values(at.topics.allowed_sends) == []
 
 
 @pytest.mark.parametrize("note", ["", "moved by hand"])
@@ -286,43 +284,40 @@ async def test_where_another_moved_the_groups_offsets_the_list_is_rebuilt(
 
 @pytest.mark.parametrize("step", ["written", "last_look", "commit"])
 async def test_r25_a_stop_in_hand_while_redis_goes_back_is_confirmed_to_no_gate_that_misses_it(
-    settings: Settings, tmp_path: Path, step: str
+    mine: Settings, server: stack.Server, step: str
 ) -> None:
-    with stack.valkey(tmp_path) as server:
-        mine = settings.model_copy(
-            update={"redis_url": f"redis://{server.address}/0", "session_timeout_s": 60.0}
-        )
-        at = Installation(mine)
-        async with running(only(mine, "gate")) as gate:
+    mine = mine.model_copy(update={"session_timeout_s": 60.0})
+    at = Installation(mine)
+    async with running(only(mine, "gate")) as gate:
 
-            async def judged_or_waits(sid: str) -> bool:
-                verdicts = [
-                    *await at.values(at.topics.allowed_sends),
-                    *await at.values(at.topics.message_statuses),
-                ]
-                waits = any("list" in state.doing for state in gate.states()["gate"])
-                return waits or sid in [one["message_sid"] for one in verdicts]
+        async def judged_or_waits(sid: str) -> bool:
+            verdicts = [
+                *await at.values(at.topics.allowed_sends),
+                *await at.values(at.topics.message_statuses),
+            ]
+            waits = any("list" in state.doing for state in gate.states()["gate"])
+            return waits or sid in [one["message_sid"] for one in verdicts]
 
-            # Frozen before the confirmation is visible, and again as soon as it is.
-            async with worker(mine, f"{step},committed_batch", "SIGSTOP", role="match") as owner:
-                await at.sends(a_send("S0"))
-                await at.wait_for(at.topics.allowed_sends, 1)
-                async with Redis(port=server.port) as redis:
-                    await redis.save()
-                await at.texts(a_text("M1", "stop"))
-                await until(lambda: frozen(owner.pid), "frozen owner")
-                server.kill()
-                server.start()
-                await at.sends(a_send("S1"))  # the gate learns which list to trust now
-                await until(lambda: judged_or_waits("S1"), "gate that looked")
-                owner.send_signal(signal.SIGCONT)
-                await at.wait_for(at.topics.reply_sends, 1)
-                await until(lambda: frozen(owner.pid), "frozen owner")
-                await at.sends(a_send("S2"))
-                await until(lambda: judged_or_waits("S2"), "gate that looked")
-                owner.send_signal(signal.SIGCONT)
-                await at.wait_for_no_lag("gate")
-        assert "S2" in by_sid(await at.values(at.topics.message_statuses))
+        # Frozen before the confirmation is visible, and again as soon as it is.
+        async with worker(mine, f"{step},committed_batch", "SIGSTOP", role="match") as owner:
+            await at.sends(a_send("S0"))
+            await at.wait_for(at.topics.allowed_sends, 1)
+            async with Redis(port=server.port) as redis:
+                await redis.save()
+            await at.texts(a_text("M1", "stop"))
+            await until(lambda: frozen(owner.pid), "frozen owner")
+            server.kill()
+            server.start()
+            await at.sends(a_send("S1"))  # the gate learns which list to trust now
+            await until(lambda: judged_or_waits("S1"), "gate that looked")
+            owner.send_signal(signal.SIGCONT)
+            await at.wait_for(at.topics.reply_sends, 1)
+            await until(lambda: frozen(owner.pid), "frozen owner")
+            await at.sends(a_send("S2"))
+            await until(lambda: judged_or_waits("S2"), "gate that looked")
+            owner.send_signal(signal.SIGCONT)
+            await at.wait_for_no_lag("gate")
+    assert "S2" in by_sid(await at.values(at.topics.message_statuses))
 
 
 async def test_r25_a_stop_is_not_confirmed_until_a_replica_has_it(pair: Pair) -> None:

@@ -169,6 +169,10 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
     at, open_to_all = Installation(secured.open), with_secrets(secured.open)
     await create_accounts(open_to_all, ACCOUNT)
     mine = with_secrets(await secured.user(rights_of("api"), redis="api"))
+    async with running(secured.open):
+        # The block list is read from its topic where there is anything in it.
+        await at.texts(a_text("M1", "stop"), a_text("M2", "start"))
+        await at.wait_for(at.topics.reply_sends, 2)
     async with running(secured.open), serving(mine) as api:
         client = api.twilio()
         await blocking(client.incoming_phone_numbers.create, phone_number=LONG_CODE)

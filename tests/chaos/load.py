@@ -96,7 +96,8 @@ class Load:
         task.add_done_callback(self._open.discard)
 
     async def _write(self, one: Written, *, again: bool = False) -> None:
-        assert self._out
+        if not self._out:
+            return  # the load is over
         try:
             fate = await self._out.send(one.record)
         except KafkaError:

@@ -137,7 +137,8 @@ def _problem(problem: Any) -> str:
             f"schema_version: unknown version; this topic is version {problem['ctx']['expected']}"
         )
     if not place:
-        return problem["msg"] if kind == "value_error" else "not a JSON object"
+        said = problem["msg"].removeprefix("Value error, ")
+        return said if kind == "value_error" else "not a JSON object"
     return f"{place}: {problem['msg']}"
 
 

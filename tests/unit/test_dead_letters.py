@@ -113,8 +113,8 @@ def test_an_outbound_record_is_refused_field_by_field(changes: dict[str, Any], w
     ("changes", "why"),
     [
         ({"recipient": "whatsapp:+15557654321"}, "recipient: is not an E.164 number such as"),
-        ({"scope": "service"}, "Value error, scope service needs messaging_service_sid"),
-        ({"scope": "sender"}, "Value error, scope sender needs sender"),
+        ({"scope": "service"}, "scope service needs messaging_service_sid"),
+        ({"scope": "sender"}, "scope sender needs sender"),
         ({"scope": "galaxy"}, "scope: Input should be 'account', 'service' or 'sender'"),
         ({"blocked": "yes"}, "blocked: Input should be a valid boolean"),
         ({"source": ""}, "source: String should have at least 1 character"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -28,10 +29,13 @@ Keyword = Annotated[
 ]
 
 
-def _as_keywords(given: object) -> object:
+_COMMA = re.compile("[,\u060c\uff0c\u3001]")  # of Arabic and Chinese keyboards, too
+
+
+def as_keywords(given: object) -> object:
     """Keywords come as a list or comma-separated; empty ones are dropped (R8)."""
     if isinstance(given, str):
-        given = given.split(",")
+        given = _COMMA.split(given)
     if isinstance(given, list):
         return [word for word in given if not (isinstance(word, str) and not word.strip())]
     return given
@@ -46,7 +50,7 @@ class Part(BaseModel):
 class KeywordSet(Part):
     """The keywords and the reply of an opt-out type."""
 
-    keywords: Annotated[list[Keyword], BeforeValidator(_as_keywords)]
+    keywords: Annotated[list[Keyword], BeforeValidator(as_keywords)]
     reply: Annotated[
         str, StringConstraints(min_length=1, max_length=MAX_REPLY_CHARACTERS, pattern=r"\S")
     ]

@@ -6,7 +6,7 @@ import hmac
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 import click
 import orjson
@@ -64,6 +64,9 @@ def apply(files: tuple[IO[bytes], ...], as_json: bool) -> None:
         return stored
 
     changed = {edit.sid for edit in run(_update(settings, decide))}
+    for file, given in documents:
+        for warning in _warnings(given):
+            click.echo(f"{file.name}: warning: {warning}", err=True)
     for sid in sids:
         line = {
             "sid": sid,
@@ -90,14 +93,11 @@ def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
     """
     wrong = False
     for file in files:
-        documents = load(file)
-        errors = list(lay_over(documents, {}).problems)
-        warnings = [
-            f"service {number} ({document.friendly_name}): opt_out.{warning}"
-            for number, (document, _) in enumerate(map(read_document, documents), 1)
-            if document
-            for warning in warnings_of(config_of(document.opt_out), pool_of(document))
-        ]
+        try:
+            documents = load(file)
+            errors, warnings = list(lay_over(documents, {}).problems), _warnings(documents)
+        except ConfigError as error:
+            errors, warnings = [one.removeprefix(f"{file.name}: ") for one in error.problems], []
         wrong = wrong or bool(errors)
         if as_json:
             print_json({"file": file.name, "errors": errors, "warnings": warnings})
@@ -107,6 +107,15 @@ def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
                 click.echo(f"{file.name}: {kind}: {line}")
         click.echo(f"{file.name}: {len(errors)} errors, {len(warnings)} warnings")
     sys.exit(2 if wrong else 0)
+
+
+def _warnings(documents: Sequence[Any]) -> list[str]:
+    return [
+        f"service {number} ({document.friendly_name}): opt_out.{warning}"
+        for number, (document, _) in enumerate(map(read_document, documents), 1)
+        if document
+        for warning in warnings_of(config_of(document.opt_out), pool_of(document))
+    ]
 
 
 @group.command("diff")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from processor.core.messages import OptOutType
 from processor.core.normalise import exact, tolerant_forms
@@ -16,6 +17,8 @@ from processor.core.policy import (
 )
 
 MAX_KEYWORDS = 20
+_COMMA = re.compile("[,\u060c\uff0c\u3001]")  # of Arabic and Chinese keyboards, too
+_RESERVED_KINDS = {word: kind for kind, words in RESERVED.items() for word in words}
 
 
 class _Entry(NamedTuple):
@@ -53,28 +56,12 @@ def problems_of(config: OptOutConfig) -> list[str]:
     return problems
 
 
-class Address(Protocol):
-    """A sender in a pool."""
+class Pool(NamedTuple):
+    """What is asked of a service about its pool."""
 
-    @property
-    def address(self) -> str:
-        """As it stands in events."""
-
-
-class Pool(Protocol):
-    """What is asked of a service, stored or compiled, about its pool."""
-
-    @property
-    def sid(self) -> str:
-        """Of the service."""
-
-    @property
-    def account_sid(self) -> str:
-        """Whose it is."""
-
-    @property
-    def senders(self) -> Sequence[Address]:
-        """Its senders."""
+    name: str  # by which people know the service; no other has it
+    account_sid: str
+    addresses: Sequence[str]  # of its senders; "" of one that cannot be read
 
 
 def pool_problems(services: Iterable[Pool]) -> list[str]:
@@ -82,12 +69,14 @@ def pool_problems(services: Iterable[Pool]) -> list[str]:
     owners: dict[tuple[str, str], tuple[str, int]] = {}
     problems = []
     for service in services:
-        for index, sender in enumerate(service.senders):
-            mine = (service.sid, index)
-            other, first = owners.setdefault((service.account_sid, sender.address), mine)
-            place = f"{service.sid}: senders.{index}.address"
-            if other != service.sid:
-                problems.append(f"{place}: is in service {other} already; a sender is in one only")
+        for index, address in enumerate(service.addresses):
+            if not address:
+                continue
+            mine = (service.name, index)
+            other, first = owners.setdefault((service.account_sid, address), mine)
+            place = f"{service.name}: senders.{index}.address"
+            if other != service.name:
+                problems.append(f"{place}: is in {other} already; a sender is in one only")
             elif first != index:
                 problems.append(f"{place}: stands twice in this pool")
     return problems
@@ -126,6 +115,8 @@ def _list_problems(
 
 
 def _turned(entries: Iterable[_Entry]) -> Iterator[str]:
+        elif _COMMA.search(keyword):
+            yield f"{place}.keywords: {keyword!r} has a comma; each keyword stands by itself"
     """Reserved words under another kind: a country's entry wins, and `stop` must stay STOP (R7)."""
     reserved = {word: kind for kind, words in RESERVED.items() for word in words}
     for entry in entries:

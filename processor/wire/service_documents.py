@@ -9,14 +9,22 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from processor.core.configuration import pool_problems, problems_of
+from processor.core.configuration import Pool, pool_problems, problems_of
+from processor.core.messages import OptOutType
 from processor.core.normalise import exact
-from processor.core.policy import RESERVED
+from processor.core.policy import (
+    RESERVED,
+    CountryOverride,
+    KeywordSet,
+    KeywordSets,
+    MatchMode,
+    OptOutConfig,
+)
 from processor.keywords.load import tag_of
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reasons
 from processor.wire.services import config_of
-from schemas.messaging_service import MessagingService, OptOut, ServiceDocument
+from schemas.messaging_service import MessagingService, OptOut, ServiceDocument, as_keywords
 
 
 def read_document(given: Any) -> tuple[ServiceDocument | None, list[str]]:
@@ -28,18 +36,19 @@ def read_document(given: Any) -> tuple[ServiceDocument | None, list[str]]:
     problems: list[str] = []
     given = _with_numbers(_with_tags(given, problems))
     problems += _unknown_countries(given)
+    document = None
     try:
         document = ServiceDocument.model_validate(given, extra="forbid")
     except ValidationError as error:
-        problems += [
-            _in_words(problem) for problem in reasons(error) if not _COUNTRY_KEY.match(problem)
-        ]
-        # What is whole of it is looked at all the same: every problem at once (R10).
+        problems += [_in_words(problem) for problem in reasons(error) if not _KEY.match(problem)]
+    if problems:
+        # What can be read of it is looked at all the same: every problem at once (R10).
         return None, problems + _problems_within(given)
-    return (None if problems else document), problems
+    return document, problems
 
 
-_COUNTRY_KEY = re.compile(r"opt_out\.countries\.[^.]*\.\[key\]:")  # said in our own words
+# Unknown languages and countries, which are said in our own words.
+_KEY = re.compile(r"opt_out\.(?:countries\.[^.]*\.)?(?:languages|countries)\.[^.]*\.\[key\]:")
 
 
 def _unknown_countries(given: Any) -> list[str]:
@@ -53,12 +62,44 @@ def _unknown_countries(given: Any) -> list[str]:
 
 
 def _problems_within(given: Any) -> list[str]:
-    """What is wrong with the opt-out configuration of a document that is not whole."""
-    try:
-        config = config_of(OptOut.model_validate(given["opt_out"]))
-    except (ValidationError, KeyError, TypeError):
-        return []
+    """What is wrong with what can be read of a document's opt-out configuration."""
+    opt_out = _mapping(_mapping(given).get("opt_out"))
+    standard = _sets_within(opt_out.get("standard"))
+    if opt_out.keys() - OptOut.model_fields or _mapping(opt_out.get("standard")).keys() - standard:
+        # What nobody can read may say which words those kinds have: not the usual ones.
+        reserved = {kind: KeywordSet(words, "") for kind, words in RESERVED.items()}
+        standard = {**reserved, **standard}
+    exact_only = opt_out.get("match") == MatchMode.EXACT.value
+    config = OptOutConfig(
+        match=MatchMode.EXACT if exact_only else MatchMode.TOLERANT,
+        standard=standard,
+        languages=_languages_within(opt_out.get("languages")),
+        countries={
+            country: CountryOverride(_languages_within(_mapping(override).get("languages")))
+            for country, override in _mapping(opt_out.get("countries")).items()
+        },
+    )
     return [f"opt_out.{problem}" for problem in problems_of(config)]
+
+
+def _languages_within(given: Any) -> dict[str, KeywordSets]:
+    return {tag: _sets_within(kinds) for tag, kinds in _mapping(given).items()}
+
+
+def _sets_within(given: Any) -> KeywordSets:
+    """Keyword lists that can be read, whatever their replies."""
+    sets = {}
+    for kind, one in _mapping(given).items():
+        if kind in OptOutType.__members__:
+            words = as_keywords(_mapping(one).get("keywords"))
+            if isinstance(words, list) and all(isinstance(word, str) for word in words):
+                keywords = tuple(word.strip() for word in words)
+                sets[OptOutType(kind)] = KeywordSet(keywords, "")
+    return sets
+
+
+def _mapping(given: Any) -> dict[Any, Any]:
+    return given if isinstance(given, dict) else {}
 
 
 def _with_numbers(given: Any) -> Any:
@@ -102,6 +143,7 @@ def _tags(languages: Any, place: str, problems: list[str]) -> Any:
             problems.append(
                 f"{place}.{name}: unknown language; say one of the 41 by tag (es) or name (Spanish)"
             )
+            named[name] = kinds
         elif tag in named:
             problems.append(f"{place}.{name}: stands twice, as {tag}")
         else:
@@ -109,10 +151,19 @@ def _tags(languages: Any, place: str, problems: list[str]) -> Any:
     return named
 
 
+_WORDS = {
+    re.compile("Extra inputs are not permitted$"): "unknown field",
+    re.compile("^not a JSON object$"): "not a service: a mapping of fields",
+    re.compile(r"Input should be a valid dictionary( or instance of \w+)?$"): "must be a mapping",
+    re.compile("Dictionary should have at least 1 item after validation, not 0$"): "is empty",
+    re.compile("Input should be a valid string$"): "must be a text, in quotes",
+}
+
+
 def _in_words(problem: str) -> str:
-    return problem.replace("Extra inputs are not permitted", "unknown field").replace(
-        "not a JSON object", "not a service: a mapping of fields"
-    )
+    for pattern, words in _WORDS.items():
+        problem = pattern.sub(words, problem)
+    return problem
 
 
 class Applied(NamedTuple):
@@ -138,12 +189,20 @@ def apply(
     changed: dict[str, MessagingService] = {}
     sids: dict[str, None] = {}
     problems: list[str] = []
+    pools: list[Pool] = []
+    replaced: set[str] = set()  # sids of stored services that are described anew
     named = {(model.account_sid, model.friendly_name): sid for sid, model in stored.items()}
     for index, given in enumerate(documents):
         document, wrong = read_document(given)
-        name = given.get("friendly_name") if isinstance(given, dict) else None
+        name = _mapping(given).get("friendly_name")
         place = f"service {index + 1}" + (f" ({name})" if name else "")
-        if document:
+        if document is None:
+            pool = _pool_within(place, given)
+            known = named.get((pool.account_sid, str(name)))
+            sid = str(_mapping(given).get("sid") or known or place)
+            if sid not in replaced:
+                pools.append(pool)
+        else:
             wrong = [f"opt_out.{problem}" for problem in problems_of(config_of(document.opt_out))]
             known = named.get((document.account_sid, document.friendly_name))
             sid = document.sid or known or new_sid()
@@ -152,14 +211,35 @@ def apply(
             wrong += _refusals(document, before)
             if sid in sids:
                 wrong.append(f"sid: {sid} is described twice; services of one name need one each")
+            elif sid not in replaced:
+                pools.append(_pool(place, document))
             sids[sid] = None
             after = _merged(document, sid, before, now)
             if after is not before:
                 changed[sid] = after
+        replaced.add(sid)
         problems += [f"{place}: {problem}" for problem in wrong]
-    every = {**stored, **changed}
-    problems += pool_problems(every.values())
+    others = [
+        _pool(f"service {sid} ({model.friendly_name})", model)
+        for sid, model in stored.items()
+        if sid not in replaced
+    ]
+    problems += pool_problems([*others, *pools])
     return Applied({} if problems else changed, list(sids), problems)
+
+
+def _pool(name: str, model: ServiceDocument) -> Pool:
+    return Pool(name, model.account_sid, [sender.address for sender in model.senders])
+
+
+def _pool_within(name: str, given: Any) -> Pool:
+    account_sid, senders = _mapping(given).get("account_sid"), _mapping(given).get("senders")
+    addresses = [
+        str(_mapping(one).get("address") or "")
+        for one in (senders if isinstance(senders, list) else ())
+    ]
+    # Whose it is if it says nothing, nobody knows: no other's.
+    return Pool(name, account_sid if isinstance(account_sid, str) else name, addresses)
 
 
 def _refusals(document: ServiceDocument, before: MessagingService | None) -> list[str]:

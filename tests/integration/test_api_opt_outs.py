@@ -118,8 +118,11 @@ async def test_a_wrong_draft_is_refused_whole_with_every_problem(settings: Setti
         refused = await put(api, path, wrong)
         assert refused.status_code == 400
         problems = refused.json()["details"]["problems"]
-        assert len(problems) == 2
-        assert problems[0].startswith("languages.Klingon: unknown language")
+        assert [problem.partition(":")[0] for problem in problems] == [
+            "languages.Klingon",
+            "languages.es.STOP.reply",
+            "languages.es.STOP.keywords",  # that of both
+        ]
         checked = await api.ask("POST", f"{path}/Validate", json=wrong)
         assert checked.json() == {"errors": problems, "warnings": []}
         assert (await api.ask("GET", path)).headers["ETag"] == '"1"'

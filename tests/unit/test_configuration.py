@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processor.core.configuration import pool_problems, problems_of
+from processor.core.configuration import Pool, pool_problems, problems_of
 from processor.core.messages import OptOutType
 from processor.core.policy import (
     CountryOverride,
@@ -16,13 +16,11 @@ from processor.core.policy import (
     OptOutConfig,
 )
 from tests.builders import (
+    ACCOUNT,
     LONG_CODE,
     OTHER_ACCOUNT,
     OTHER_LONG_CODE,
-    OTHER_SERVICE,
-    SERVICE,
     a_config,
-    a_service,
     sets,
 )
 
@@ -143,6 +141,13 @@ def test_r10_a_keyword_has_something_to_match(keyword: str) -> None:
     assert problems(standard=kinds) == [f"standard.STOP.keywords: {keyword!r} has nothing to match"]
 
 
+@pytest.mark.parametrize("keyword", ["stop, end", "a,b", "توقف، قف", "退订，取消"])
+def test_r8_keywords_of_a_list_stand_each_by_itself(keyword: str) -> None:
+    kinds = {OptOutType.STOP: KeywordSet(("stop", keyword), "x")}
+    said = "has a comma; each keyword stands by itself"
+    assert problems(standard=kinds) == [f"standard.STOP.keywords: {keyword!r} {said}"]
+
+
 def test_r10_problems_are_returned_all_at_once() -> None:
     config = {
         "standard": sets(stop="fin", help="fin"),
@@ -158,22 +163,24 @@ def test_r10_problems_are_returned_all_at_once() -> None:
 
 
 def test_r1_a_sender_is_in_one_service_at_most() -> None:
-    services = [a_service(LONG_CODE), a_service(OTHER_LONG_CODE, LONG_CODE, sid=OTHER_SERVICE)]
+    services = [
+        Pool("service 1", ACCOUNT, [LONG_CODE]),
+        Pool("service 2", ACCOUNT, [OTHER_LONG_CODE, LONG_CODE]),
+    ]
     assert pool_problems(services) == [
-        f"{OTHER_SERVICE}: senders.1.address: is in service {SERVICE} already; a sender is in one"
-        " only"
+        "service 2: senders.1.address: is in service 1 already; a sender is in one only"
     ]
 
 
 def test_r1_a_sender_stands_once_in_a_pool() -> None:
-    assert pool_problems([a_service(LONG_CODE, LONG_CODE)]) == [
-        f"{SERVICE}: senders.1.address: stands twice in this pool"
+    assert pool_problems([Pool("service 1", ACCOUNT, [LONG_CODE, LONG_CODE])]) == [
+        "service 1: senders.1.address: stands twice in this pool"
     ]
 
 
 def test_r1_accounts_do_not_see_each_others_pools() -> None:
-    other = a_service(LONG_CODE, sid=OTHER_SERVICE, account_sid=OTHER_ACCOUNT)
-    assert pool_problems([a_service(LONG_CODE), other]) == []
+    services = [Pool("service 1", ACCOUNT, [LONG_CODE]), Pool("2", OTHER_ACCOUNT, [LONG_CODE])]
+    assert pool_problems(services) == []
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
+import orjson
 import pytest
+from click.testing import CliRunner
 
+from processor.cli import main
 from processor.cli.documents import load
 from processor.errors import ConfigError
 
@@ -45,3 +49,17 @@ def test_what_is_no_list_of_documents_is_refused_with_its_place(text: str, probl
         loaded(text)
     assert str(refused.value).startswith("services.yaml: ")
     assert problem in str(refused.value)
+
+
+def test_every_file_is_checked_whatever_is_wrong_with_another(tmp_path: Path) -> None:
+    tabs, twice = tmp_path / "tabs.yaml", tmp_path / "twice.yaml"
+    tabs.write_text("- friendly_name:\tx\n\taccount_sid: AC1\n")
+    words = "{keywords: [baja], reply: x}"
+    twice.write_text(
+        "account_sid: AC1\nfriendly_name: Clinic\nopt_out:\n"
+        f"  languages: {{es: {{STOP: {words}}}, pt: {{STOP: {words}}}}}\n"
+    )
+    run = CliRunner().invoke(main, ["services", "check", "--json", str(tabs), str(twice)])
+    found = list(map(orjson.loads, run.stdout.splitlines()))
+    assert (run.exit_code, len(found)) == (2, 2)
+    assert [one["errors"][0].split(":")[0] for one in found] == ["not YAML", "service 1 (Clinic)"]

@@ -35,6 +35,7 @@ from tests.builders import (
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LATER = datetime(2026, 11, 3, 12, tzinfo=UTC)
+CANCEL = {"keywords": "cancel", "reply": "x"}
 BAJA = {"STOP": {"keywords": ["baja"], "reply": "es STOP"}}
 
 
@@ -216,7 +217,21 @@ def test_r1_a_sender_in_two_services_is_refused() -> None:
     first = stored(a_document())
     other = a_document(sid=OTHER_SERVICE, friendly_name="Pharmacy")
     applied = laid_over(first, other)
-    assert (applied.changed, len(applied.problems)) == ({}, 2)
+    in_one = "a sender is in one only"
+    assert applied.changed == {}
+    assert applied.problems == [
+        f"service 1 (Pharmacy): senders.{index}.address: is in service {SERVICE} (Clinic reminders)"
+        f" already; {in_one}"
+        for index in range(2)
+    ]
+    # Whatever else is wrong with either of them.
+    broken = a_document(sid=OTHER_SERVICE, friendly_name="Pharmacy", opt_out=7)
+    applied = laid_over({}, a_document(validity_period=0), broken)
+    assert [problem for problem in applied.problems if in_one in problem] == [
+        f"service 2 (Pharmacy): senders.{index}.address: is in service 1 (Clinic reminders)"
+        f" already; {in_one}"
+        for index in range(2)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -225,6 +240,7 @@ def test_r1_a_sender_in_two_services_is_refused() -> None:
         ("stop, end", ["stop", "end"]),
         (" stop ,, end ,", ["stop", "end"]),
         (["stop", " end ", "", "  "], ["stop", "end"]),
+        ("stop، توقف，退订、取消", ["stop", "توقف", "退订", "取消"]),
         ("", []),
     ],
 )
@@ -238,7 +254,7 @@ def test_r8_keywords_come_as_a_list_or_comma_separated(given: object, keywords: 
     [
         ({"freindly_name": "x"}, "freindly_name: unknown field"),
         ({"opt_out": {"languges": {}}}, "opt_out.languges: unknown field"),
-        ({"account_sid": 5}, "account_sid: Input should be a valid string"),
+        ({"account_sid": 5}, "account_sid: must be a text, in quotes"),
         (
             {"opt_out": {"languages": {"Spanish!": BAJA}}},
             "opt_out.languages.Spanish!: unknown language; say one of the 41 by tag (es) or name"
@@ -246,9 +262,9 @@ def test_r8_keywords_come_as_a_list_or_comma_separated(given: object, keywords: 
         ),
         (
             {"opt_out": {"countries": {"MX": {"languages": {}}}}},
-            "opt_out.countries.MX.languages: Dictionary should have at least 1 item after"
-            " validation, not 0",
+            "opt_out.countries.MX.languages: is empty",
         ),
+        ({"opt_out": {"standard": {"STOP": 5}}}, "opt_out.standard.STOP: must be a mapping"),
         (
             {"opt_out": {"standard": {"STOP": {"keywords": "x" * 35, "reply": "y"}}}},
             "opt_out.standard.STOP.keywords.0: String should have at most 34 characters",
@@ -278,14 +294,54 @@ def test_r10_one_problem_hides_no_other() -> None:
     unknown = "unknown country; ISO 3166 has two capital letters for each"
     assert problems == [
         *(f"opt_out.countries.{country}: {unknown}" for country in ("XX", "mx", "Mexico")),
-        "account_sid: Input should be a valid string",
+        "account_sid: must be a text, in quotes",
+        "opt_out.languages.pt.STOP.keywords: 'baja' is 'baja' of languages.es.STOP; a keyword has"
+        " one meaning",
     ]
-    del opt_out["countries"]
-    _, problems = read_document(a_document(account_sid=5, opt_out=opt_out))
-    assert [problem.partition(": ")[0] for problem in problems] == [
-        "account_sid",
-        "opt_out.languages.pt.STOP.keywords",
+
+
+@pytest.mark.parametrize(
+    "opt_out",
+    [
+        {"match": "loose"},
+        {"standard": {"STOP": {"keywords": "stop, baja, fin", "reply": "x" * 321}}},
+        {"standard": {"STOP": {"keywords": ["baja", "k" * 35, "fin"], "reply": "x"}}},
+        {"languages": {"Klingon": {"STOP": {"keywords": "baja, fin", "reply": "x"}}}},
+        {"countries": {"UK": {"languages": {"es": {**BAJA, "HELP": BAJA["STOP"]}}}}},
+        {"countries": {"MX": {"languages": {"es": {**BAJA, "HELP": BAJA["STOP"]}, "x": []}}}},
+    ],
+)
+def test_r10_what_can_be_read_of_a_broken_configuration_is_held_to_the_rules(
+    opt_out: dict[str, Any],
+) -> None:
+    languages = {"es": BAJA, "pt": {"STOP": {"keywords": "fin, baja", "reply": "x"}}}
+    opt_out = {**opt_out, "languages": {**languages, **opt_out.get("languages", {})}}
+    _, problems = read_document(a_document(opt_out=opt_out))
+    broken = [problem for problem in problems if "one meaning" not in problem]
+    clashes = [problem for problem in problems if "'baja' is 'baja' of" in problem]
+    assert broken
+    assert len(problems) == len(set(problems))
+    assert [problem.partition(":")[0] for problem in clashes][:1] == [
+        "opt_out.languages.es.STOP.keywords"
+        if "standard" in opt_out
+        else "opt_out.languages.pt.STOP.keywords"
     ]
+    assert len(clashes) > ("countries" in opt_out)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sid": ["MG"], "account_sid": {"a": 1}, "friendly_name": ["x"], "senders": "none"},
+        {"senders": [None, {"address": 5}, {}], "opt_out": {"standard": {"STOP": 5, "X": {}}}},
+        {"opt_out": {"languages": {"es": [], None: {}}, "countries": {"MX": {"languages": 5}}}},
+        {"opt_out": {"standard": {"STOP": {"keywords": {}}}, "countries": [], "languages": "es"}},
+    ],
+)
+def test_r10_a_document_may_be_broken_anywhere(changes: dict[str, Any]) -> None:
+    applied = laid_over({}, {**a_document(), **changes})
+    assert applied.changed == {}
+    assert applied.problems
 
 
 def test_a_configuration_is_read_whole() -> None:
@@ -430,3 +486,27 @@ def test_r5_disabling_leaves_what_was_active_as_the_draft() -> None:
     after = disabled(model, now=LATER)
     assert (after.active, after.version, after.opt_out.enabled) == (None, 2, False)
     assert after.opt_out.languages == model.opt_out.languages
+
+
+@pytest.mark.parametrize(
+    "opt_out",
+    [
+        {"languages": {"es": {"STOP": {"reply": "x"}}}},
+        {"languages": {"es": {"STOP": {"keywords": [5, "stop"], "reply": "x"}}}},
+        {"standard": {"Stop": {"keywords": "fin"}}, "languages": {"pt": {"STOP": CANCEL}}},
+        {"standrad": {"STOP": {"keywords": "fin"}}, "languages": {"pt": {"STOP": CANCEL}}},
+        {"countries": {"CH": {"languages": {"de": {"STOP": 5}, "fr": {"STOP": CANCEL}}}}},
+    ],
+)
+def test_r9_what_cannot_be_read_is_taken_for_nothing(opt_out: dict[str, Any]) -> None:
+    _, problems = read_document(a_document(opt_out=opt_out))
+    assert problems
+    assert [problem for problem in problems if "one meaning" in problem] == []
+
+
+def test_r1_senders_nobody_can_read_are_no_ones() -> None:
+    nameless = {"friendly_name": "A", "senders": [{"address": None}, {"address": None}, {}]}
+    other = {"friendly_name": "B", "senders": [{"address": LONG_CODE}]}
+    applied = laid_over({}, nameless, other, {**other, "friendly_name": "C"})
+    assert [problem for problem in applied.problems if "in one only" in problem] == []
+    assert [problem for problem in applied.problems if "twice" in problem] == []

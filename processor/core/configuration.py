@@ -45,6 +45,11 @@ def problems_of(config: OptOutConfig) -> list[str]:
         ),
     ]
     problems += _clashes(base)
+    problems += _turned(
+        entry
+        for entry in base
+        if entry.kind is OptOutType.START and exact(entry.keyword) not in _RESERVED_KINDS
+    )
     for country, override in config.countries.items():
         entries = [
             entry
@@ -110,24 +115,24 @@ def _list_problems(
     for keyword in keywords:
         if not exact(keyword):
             yield f"{place}.keywords: {keyword!r} has nothing to match"
+        elif _COMMA.search(keyword):
+            yield f"{place}.keywords: {keyword!r} has a comma; each keyword stands by itself"
         elif mode is MatchMode.EXACT and len(exact(keyword).split()) > 1:
             yield f"{place}.keywords: {keyword!r} has white space within; match: exact allows none"
 
 
 def _turned(entries: Iterable[_Entry]) -> Iterator[str]:
-        elif _COMMA.search(keyword):
-            yield f"{place}.keywords: {keyword!r} has a comma; each keyword stands by itself"
-    """Reserved words under another kind: a country's entry wins, and `stop` must stay STOP (R7)."""
-    reserved = {word: kind for kind, words in RESERVED.items() for word in words}
+    """Reserved words under another kind, which would win: `stop` must stay STOP (R7).
+
+    START's keywords, too: who texts `Stop!` must not find that it means START.
+    """
     for entry in entries:
-        forms = {exact(entry.keyword)}
-        if entry.kind is not OptOutType.START:
-            forms |= set(tolerant_forms(entry.keyword))
-        for word in sorted(forms & reserved.keys()):
-            if reserved[word] is not entry.kind:
+        forms = {exact(entry.keyword), *tolerant_forms(entry.keyword)}
+        for word in sorted(forms & _RESERVED_KINDS.keys()):
+            if _RESERVED_KINDS[word] is not entry.kind:
                 yield (
                     f"{entry.place}.keywords: {entry.keyword!r} always is a keyword of "
-                    f"{reserved[word]}"
+                    f"{_RESERVED_KINDS[word]}"
                 )
 
 

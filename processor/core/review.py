@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from processor.core.messages import OptOutType, SenderType
-from processor.core.normalise import exact
+from processor.core.normalise import exact, tolerant, tolerant_forms
 from processor.core.policy import (
     RESERVED,
     KeywordSet,
@@ -39,6 +39,7 @@ def warnings_of(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> list[str]
         *_overrides(config),
         *_accents(config),
     ]
+        *_guessed(config),
 
 
 def _layers(config: OptOutConfig) -> Iterator[tuple[str, KeywordSets, KeywordSets]]:
@@ -149,6 +150,39 @@ def _accents(config: OptOutConfig) -> Iterator[str]:
 def _start_keys(kinds: KeywordSets, base: KeywordSets) -> set[str]:
     return {
         key
+def _guessed(config: OptOutConfig) -> Iterator[str]:
+    """Keywords of START that but for an accent or a sign are others': only START is exact (R13)."""
+    base = {"standard": standard_sets(config)}
+    base |= {f"languages.{tag}": kinds for tag, kinds in config.languages.items()}
+    yield from _hard_to_tell(base, base)
+    for country, override in config.countries.items():
+        own = {
+            f"countries.{country}.languages.{tag}": kinds
+            for tag, kinds in override.languages.items()
+        }
+        yield from _hard_to_tell(own, own | base if override.country_fallback else own)
+
+
+def _hard_to_tell(
+    places: Mapping[str, KeywordSets], heard: Mapping[str, KeywordSets]
+) -> Iterator[str]:
+    owners = {
+        form: (f"{place}.{kind}", keyword)
+        for place, kinds in heard.items()
+        for kind, keyword_set in kinds.items()
+        if kind is not OptOutType.START
+        for keyword in keyword_set.keywords
+        for form in tolerant_forms(keyword)
+    }
+    for place, kinds in places.items():
+        for keyword in kinds[OptOutType.START].keywords if OptOutType.START in kinds else ():
+            owner, other = owners.get(tolerant(keyword), ("", keyword))
+            if exact(other) != exact(keyword):
+                yield (
+                    f"{place}.START.keywords: {keyword!r} is hard to tell from {other!r} of {owner}"
+                )
+
+
         for sets in (kinds, base)
         if OptOutType.START in sets
         for key in _keys(sets[OptOutType.START])

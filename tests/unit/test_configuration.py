@@ -183,6 +183,22 @@ def test_r1_accounts_do_not_see_each_others_pools() -> None:
     assert pool_problems(services) == []
 
 
+@pytest.mark.parametrize("keyword", ["stop.", "STÓP", "“Stop!”", "ѕtop", "hélp"])
+def test_r7_a_word_that_reads_as_a_reserved_one_is_no_keyword_of_start(keyword: str) -> None:
+    kinds = {OptOutType.START: KeywordSet(("start", keyword), "x")}
+    kind = "HELP" if keyword == "hélp" else "STOP"
+    said = f"START.keywords: {keyword!r} always is a keyword of {kind}"
+    assert problems(standard=kinds) == [f"standard.{said}"]
+    assert problems(languages={"es": kinds}) == [
+        "languages.es.START.keywords: 'start' is 'start' of standard.START; a keyword has one"
+        " meaning",
+        f"languages.es.{said}",
+    ]
+    assert problems(countries={"MX": CountryOverride({"es": kinds})}) == [
+        f"countries.MX.languages.es.{said}"
+    ]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -10,7 +10,7 @@ from processor.core.policy import CountryOverride, KeywordSet, MatchMode, OptOut
 from processor.core.review import warnings_of
 from processor.core.services import PoolSender
 from processor.keywords.load import language_of, languages
-from tests.builders import LONG_CODE, SHORT_CODE, TOLL_FREE
+from tests.builders import LONG_CODE, SHORT_CODE, TOLL_FREE, sets
 
 STOP, START, HELP = OptOutType.STOP, OptOutType.START, OptOutType.HELP
 POOL = (PoolSender(LONG_CODE, SenderType.LONG_CODE),)
@@ -72,6 +72,29 @@ def test_r11_r20_a_toll_free_number_never_shows_our_stop_reply_and_knows_only_st
         "standard.STOP.reply: tells people to come back with yes; a toll-free network's block "
         "only START and UNSTOP lift",
     ]
+    kinds = {START: KeywordSet(("alta",), "x"), STOP: KeywordSet(("baja",), "ALTA para volver")}
+    told = "tells people to come back with alta; a toll-free network's block only START and UNSTOP"
+    assert warnings_of(OptOutConfig(languages={"es": kinds}), pool) == [
+        f"languages.es.STOP.reply: {told} lift"
+    ]
+    for country, times in (("CA", 1), ("MX", 0)):
+        config = OptOutConfig(countries={country: CountryOverride({"es": kinds})})
+        said = f"countries.{country}.languages.es.STOP.reply: {told} lift"
+        assert warnings_of(config, pool).count(said) == times
+
+
+def test_r13_a_word_of_start_that_is_hard_to_tell_from_anothers_is_named() -> None:
+    config = OptOutConfig(standard=sets(stop="stop, si", start="start, sí"))
+    told = "standard.START.keywords: 'sí' is hard to tell from 'si' of standard.STOP"
+    assert told in warnings_of(config, ())
+    languages = {"es": sets(start="sí"), "it": sets(stop="si")}
+    told = "languages.es.START.keywords: 'sí' is hard to tell from 'si' of languages.it.STOP"
+    assert told in warnings_of(OptOutConfig(languages=languages), ())
+    apart = CountryOverride({"es": sets(start="end")}, country_fallback=False)
+    assert not any(
+        "hard to tell" in warning
+        for warning in warnings_of(OptOutConfig(countries={"MX": apart}), ())
+    )
 
 
 def test_r11_a_country_override_without_the_usual_kinds_is_named() -> None:

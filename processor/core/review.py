@@ -17,6 +17,7 @@ from processor.core.policy import (
     standard_sets,
 )
 from processor.core.services import PoolSender
+from processor.core.toll_free import NETWORK_COUNTRIES
 
 _COME_BACK = frozenset({"start", "unstop"})  # the only words that undo a toll-free network's block
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
@@ -38,8 +39,8 @@ def warnings_of(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> list[str]
         *_toll_free(config, pool),
         *_overrides(config),
         *_accents(config),
-    ]
         *_guessed(config),
+    ]
 
 
 def _layers(config: OptOutConfig) -> Iterator[tuple[str, KeywordSets, KeywordSets]]:
@@ -109,13 +110,15 @@ def _toll_free(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[s
             "standard.STOP.reply: never shown to who texts STOP to a toll-free number in the US or "
             "Canada, the network answers there"
         )
-    base = standard_sets(config)
-    for place, kind, keyword_set in _given(config):
-        others = (_told(keyword_set.reply) & _start_keys(base, base)) - _COME_BACK
-        told = {word for word in others if word.upper() in keyword_set.reply}
-        if kind is OptOutType.STOP and told:
+    for place, kinds, base in _layers(config):
+        stop = (config.standard if place == "standard" else kinds).get(OptOutType.STOP)
+        elsewhere = place.startswith("countries.") and place.split(".")[1] not in NETWORK_COUNTRIES
+        if stop is None or elsewhere:
+            continue
+        others = (_told(stop.reply) & _start_keys(kinds, base)) - _COME_BACK
+        if told := {word for word in others if word.upper() in stop.reply}:
             yield (
-                f"{place}.reply: tells people to come back with {_listed(told)}; a toll-free "
+                f"{place}.STOP.reply: tells people to come back with {_listed(told)}; a toll-free "
                 "network's block only START and UNSTOP lift"
             )
 
@@ -147,9 +150,6 @@ def _accents(config: OptOutConfig) -> Iterator[str]:
                 yield f"{place}.keywords: {keyword!r} without {twin!r}, which many phones send"
 
 
-def _start_keys(kinds: KeywordSets, base: KeywordSets) -> set[str]:
-    return {
-        key
 def _guessed(config: OptOutConfig) -> Iterator[str]:
     """Keywords of START that but for an accent or a sign are others': only START is exact (R13)."""
     base = {"standard": standard_sets(config)}
@@ -183,6 +183,9 @@ def _hard_to_tell(
                 )
 
 
+def _start_keys(kinds: KeywordSets, base: KeywordSets) -> set[str]:
+    return {
+        key
         for sets in (kinds, base)
         if OptOutType.START in sets
         for key in _keys(sets[OptOutType.START])

@@ -5,14 +5,14 @@ from __future__ import annotations
 from processor.core.messages import SenderType
 from processor.core.policy import Match
 
-_NETWORK_COUNTRIES = frozenset({"US", "CA"})
+NETWORK_COUNTRIES = frozenset({"US", "CA"})
 _NETWORK_STOP = "stop"
 _NETWORK_START = frozenset({"start", "unstop"})
 
 
 def network_answers(sender_type: SenderType, recipient_country: str | None) -> bool:
     """Whether the toll-free network sees this conversation."""
-    return sender_type is SenderType.TOLL_FREE and recipient_country in _NETWORK_COUNTRIES
+    return sender_type is SenderType.TOLL_FREE and recipient_country in NETWORK_COUNTRIES
 
 
 def network_blocks(match: Match, body: str) -> bool:

@@ -255,6 +255,8 @@ def enable(sid: str) -> None:
     if model.active is not None:
         click.echo(f"{sid} is enabled already; each valid save takes effect")
         return
+    for warning in warnings_of(config_of(model.opt_out), pool_of(model)):
+        click.echo(f"warning: opt_out.{warning}", err=True)
     click.echo(_line(_change(settings, sid, enabled)))
 
 

@@ -66,7 +66,8 @@ async def test_r5_a_draft_has_no_effect_until_it_is_enabled(
     }
     file.write_text(yaml.safe_dump(service))
     async with running(settings) as runtime:
-        applied = orjson.loads((await optout("services", "apply", "--json", str(file))).stdout)
+        took = await optout("services", "apply", "--json", str(file))
+        applied = orjson.loads(took.stdout)
         sid = applied["sid"]
         assert (sid.startswith("MG"), len(sid), applied["enabled"]) == (True, 34, False)
 
@@ -75,9 +76,11 @@ async def test_r5_a_draft_has_no_effect_until_it_is_enabled(
             return service is not None and service.version == wanted
 
         await until(lambda: version(1), "draft")
+        warned = "opt_out.standard.STOP.reply: does not say how to come back"
+        assert f"{file}: warning: service 1 (Clinic): {warned}" in took.stderr
         await at.texts(a_text("M1", "halt"), a_text("M2", "help"))
         await at.wait_for(at.topics.opt_out_notifications, 1)
-        await optout("services", "enable", sid)
+        assert f"warning: {warned}" in (await optout("services", "enable", sid)).stderr
         await until(lambda: version(2), "enabled service")
         await at.texts(a_text("M3", "halt"))
         notifications = await at.wait_for(at.topics.opt_out_notifications, 2)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import CoordinatorNotAvailableError, KafkaError, NotCoordinatorError, for_code
+from aiokafka.errors import (
+    CoordinatorNotAvailableError,
+    KafkaError,
+    NotCoordinatorError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.structs import OffsetAndMetadata
 
@@ -18,8 +25,10 @@ from processor.config import Settings
 from processor.core.partitions import partition_of, partitions_of
 from processor.errors import BrokerUnavailable
 from processor.kafka.failures import TRANSACTION_ERRORS, in_words
+from processor.kafka.protocol import topic_id
 
 _ASK_AGAIN_S = 0.1
+_MISSING_S = 2.0  # a topic is missing that a broker does not know for so long
 
 NoBroker = AssertionError
 """What aiokafka raises where it looks for a group's coordinator and knows no broker: one that has
@@ -104,6 +113,9 @@ async def reader(
         partitions: which, all of them if None.
         isolation: ``read_uncommitted`` to see what is not committed, too.
         paused: fetch no record: for who only asks for offsets, and may ask for no more.
+
+    Raises:
+        BrokerUnavailable: where the broker does not answer, or has no such topic.
     """
     consumer = AIOKafkaConsumer(
         **settings.kafka(),
@@ -115,6 +127,8 @@ async def reader(
     )
     try:
         await consumer.start()
+        for topic in topics:
+            await _find(consumer._client, topic)
         sources = [
             TopicPartition(topic, partition)
             for topic in topics
@@ -134,6 +148,20 @@ async def reader(
         raise _unavailable(settings, error) from error
     finally:
         await consumer.stop()
+
+
+async def _find(client: Any, topic: str) -> None:
+    """Fail where there is no such topic: aiokafka would wait for it, and say nothing."""
+    deadline = time.monotonic() + _MISSING_S
+    with suppress(KafkaError):  # a broker that does not answer now is waited for as ever
+        while True:
+            try:
+                await topic_id(client, topic)
+                return
+            except UnknownTopicOrPartitionError as error:
+                if time.monotonic() > deadline:
+                    raise BrokerUnavailable(in_words(error)) from error
+            await asyncio.sleep(_ASK_AGAIN_S)
 
 
 async def read_whole(

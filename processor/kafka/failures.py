@@ -12,6 +12,7 @@ from aiokafka.errors import (
     KafkaError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
+    UnknownTopicOrPartitionError,
 )
 
 # A transaction that failed while it was written to answers what comes next with the second, which
@@ -26,7 +27,7 @@ _REFUSALS = (
 
 
 def in_words(error: BaseException, at: str = "") -> str:
-    """The failure's name, and the remedy where this user may not do what its role does.
+    """The failure's name, and the remedy where a right or a topic is missing.
 
     Args:
         error: what failed.
@@ -35,6 +36,9 @@ def in_words(error: BaseException, at: str = "") -> str:
     name, who = type(error).__name__, f"Kafka at {at}" if at else "Kafka"
     if isinstance(error, _REFUSALS):
         return f"{who} refuses this user: {name}; deploy/acls.toml lists the rights of each role"
+    if isinstance(error, UnknownTopicOrPartitionError):
+        topics = ", ".join(map(str, error.args)) or "a topic"
+        return f"{who} has no {topics}; see OPTOUT_TOPIC_PREFIX, and `optout topics create`"
     return f"{who}: {name}"
 
 

@@ -32,6 +32,13 @@ async def test_a_missing_topic_is_named_with_its_remedy(
     monkeypatch.setenv("OPTOUT_TOPIC_PREFIX", settings.topic_prefix + "other.")
     checked = await optout("topics", "check", code=1)
     assert "inbound-messages.v1: missing; create it with `optout topics create`" in checked.stderr
+    for command in (
+        ("services", "list"),
+        ("services", "apply", EXAMPLE),
+        ("blocks", "history", RECIPIENT),
+    ):
+        refused = await optout(*command, code=1)
+        assert "; see OPTOUT_TOPIC_PREFIX, and `optout topics create`" in refused.stderr
 
 
 async def test_services_are_applied_shown_and_applied_again(

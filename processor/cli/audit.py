@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from processor import config
 from processor.audit import STEPS, Report, Violation, audit
-from processor.cli.common import as_json, print_json, progress_bar
+from processor.cli.common import UtcTime, as_json, print_json, progress_bar
 
 _SHOWN = 100
-_TIMES = click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
 
 
 @click.command("audit")
-@click.option("--since", type=_TIMES, help="UTC; default: from the beginning.")
-@click.option("--until", type=_TIMES, help="UTC; default: to the end.")
+@click.option("--since", "since_ms", type=UtcTime(), help="Default: from the beginning.")
+@click.option("--until", "until_ms", type=UtcTime(), help="Default: to the end.")
 @click.option(
     "--skew",
     type=click.FloatRange(min=0),
@@ -31,7 +29,7 @@ _TIMES = click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"])
 @click.option("--redis/--no-redis", "with_redis", default=True, help="Whether Redis is read, too.")
 @as_json
 def command(
-    since: datetime | None, until: datetime | None, skew: float, with_redis: bool, as_json: bool
+    since_ms: int | None, until_ms: int | None, skew: float, with_redis: bool, as_json: bool
 ) -> None:
     """Look for events lost, doubled, out of order or contradictory, and for leaked messages.
 
@@ -59,8 +57,8 @@ def command(
             report = asyncio.run(
                 audit(
                     settings,
-                    since_ms=_ms(since),
-                    until_ms=_ms(until),
+                    since_ms=since_ms,
+                    until_ms=until_ms,
                     with_redis=with_redis,
                     skew_ms=round(1000 * skew),
                     partitions=[partition],
@@ -72,10 +70,6 @@ def command(
     found = Report(counts, violations)
     print_json(_data(found)) if as_json else _print(found)
     sys.exit(1 if violations else 0)
-
-
-def _ms(time: datetime | None) -> int | None:
-    return None if time is None else round(time.replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def _data(report: Report) -> dict[str, Any]:

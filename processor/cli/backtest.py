@@ -5,24 +5,24 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import IO, Any
 
 import click
 from pydantic import ValidationError
 
 from processor import config
-from processor.cli.common import as_json, lines_of, print_json, run
+from processor.cli.common import UtcTime, as_json, lines_of, print_json, run
 from processor.cli.documents import read_documents
 from processor.config import Settings
 from processor.core.fold import Hit
 from processor.core.messages import OptOutType, bare_number
 from processor.core.services import Directory
+from processor.errors import ConfigError
 from processor.kafka.client import read_whole
 from processor.stages.match_inbound import hit_of
 from processor.wire import inbound_messages
 from processor.wire.countries import country_of
-from processor.wire.json_values import reason, to_ms
+from processor.wire.json_values import reason
 from processor.wire.service_documents import enabled
 from processor.wire.services import service_of
 from processor.wire.topics import Topics
@@ -76,7 +76,7 @@ class Backtest:
         change.count += 1
         country = read.from_country or country_of(bare_number(read.from_))
         change.countries[country or "unknown"] += 1
-        if len(change.examples) < _EXAMPLES:
+        if len(change.examples) < _EXAMPLES and read.body not in change.examples:
             change.examples.append(read.body)
 
     @property
@@ -97,21 +97,22 @@ def _reading(hit: Hit | None) -> Reading:
 @click.option("--services", "draft", type=click.File("rb"), required=True, help="The draft.")
 @click.option("--against", "active", type=click.File("rb"), help="Default: default handling.")
 @click.option("--topic", is_flag=True, help="Read this installation's inbound topic too.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]), help="UTC.")
+@click.option("--since", "since_ms", type=UtcTime(), help="Of the topic: messages from then on.")
 @click.argument("recorded", type=click.File("rb"), nargs=-1)
 @as_json
 def command(
     draft: IO[bytes],
     active: IO[bytes] | None,
     topic: bool,
-    since: datetime | None,
+    since_ms: int | None,
     recorded: tuple[IO[bytes], ...],
     as_json: bool,
 ) -> None:
     """Send RECORDED messages (JSON lines) or the inbound topic through two configurations.
 
     Prints what the draft would match anew, no longer, or as something else. The draft's services
-    are taken as enabled, those of --against as they are. Exit 1 where a STOP would be lost.
+    are taken as enabled, those of --against as they are. Exit 1 where a STOP would be lost, 2 where
+    there is no message to read.
 
     Example: optout backtest --services draft.yaml --against active.yaml recorded.jsonl
     """
@@ -126,7 +127,9 @@ def command(
                 if line.strip():
                     test.add(f"{file.name}:{number}", line)
     if topic:
-        run(_from_topic(config.load(), since, test))
+        run(_from_topic(config.load(), since_ms, test))
+    if not test.messages:
+        raise ConfigError(["no inbound message in what was given: nothing was tested"])
     if as_json:
         print_json(_as_json(test))
     else:
@@ -138,8 +141,7 @@ def _enabled(model: MessagingService) -> MessagingService:
     return enabled(model, now=model.updated_at)
 
 
-async def _from_topic(settings: Settings, since: datetime | None, test: Backtest) -> None:
-    since_ms = to_ms(since.replace(tzinfo=UTC)) if since else None
+async def _from_topic(settings: Settings, since_ms: int | None, test: Backtest) -> None:
     topic = Topics.under(settings.topic_prefix).inbound_messages
     async for record in read_whole(settings, topic, since_ms=since_ms):
         test.add(f"{topic}[{record.partition}]@{record.offset}", record.value or b"")

@@ -7,13 +7,34 @@ import os
 import sys
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from typing import IO, Any, TypeVar
 
 import click
 import orjson
 
+from processor.wire.json_values import to_ms
+
 _T = TypeVar("_T")
 _TOLD_BYTES = 1 << 17  # between two words of progress
+
+
+class UtcTime(click.ParamType):
+    """A time on the command line: a date, or RFC 3339; UTC where it names no offset."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """The time in milliseconds since 1970; see ``click.ParamType``."""
+        try:
+            told = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time such as 2026-01-31 or 2026-01-31T12:00:00Z")
+        at_ms = to_ms(told if told.tzinfo else told.replace(tzinfo=UTC))
+        if at_ms < 0:
+            self.fail(f"{value!r} is before 1970")
+        return at_ms
+
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines for programs.")
 

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from processor.cli import main
+from processor.cli.common import UtcTime
 from tests.builders import ACCOUNT, LONG_CODE, SERVICE, inbound_record
 
 
@@ -62,6 +64,36 @@ def test_a_lost_stop_is_counted_shown_and_ends_with_1(tmp_path: Path, recorded: 
         (["STOP", "stop", None], None, 1, {"US": 1}, ["Stop!"]),
         (None, ["STOP", "baja", "es"], 1, {"US": 1}, ["baja"]),
     ]
+
+
+def test_a_backtest_of_nothing_is_none(tmp_path: Path) -> None:
+    recorded = tmp_path / "recorded.jsonl"
+    recorded.write_bytes(b"\x00\xff\n{}\n")
+    draft = a_file(tmp_path / "draft.yaml", enabled=True)
+    run = CliRunner().invoke(main, ["backtest", "--services", draft, str(recorded)])
+    assert run.exit_code == 2
+    assert run.stderr.splitlines()[-1] == (
+        "no inbound message in what was given: nothing was tested"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "at_ms"),
+    [
+        ("2026-01-31", 1_769_817_600_000),
+        ("2026-01-31T12:00", 1_769_860_800_000),
+        ("2026-01-31 12:00:00Z", 1_769_860_800_000),
+        ("2026-01-31T12:00:00+02:00", 1_769_853_600_000),
+    ],
+)
+def test_a_time_on_the_command_line_is_utc_unless_it_says_otherwise(said: str, at_ms: int) -> None:
+    assert UtcTime().convert(said, None, None) == at_ms
+
+
+@pytest.mark.parametrize("said", ["yesterday", "1960-01-01", "0001-01-01", "2026-13-01"])
+def test_what_is_no_time_of_a_topic_is_refused(said: str) -> None:
+    with pytest.raises(click.BadParameter, match=f"'{said}' is "):
+        UtcTime().convert(said, None, None)
 
 
 def test_nothing_changes_against_itself(tmp_path: Path, recorded: str) -> None:

@@ -18,6 +18,7 @@ from processor.cli.common import as_json, lines_of, print_json, progress, run
 from processor.config import Settings
 from processor.core.messages import bare_number
 from processor.core.partitions import partition_of
+from processor.errors import ConfigError
 from processor.kafka.client import bulk_writer, read_whole
 from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import COLUMNS, Rows, command_of
@@ -98,8 +99,13 @@ def export(file: Path, file_format: str | None) -> None:
                                 out.write(orjson.dumps(line).decode() + "\n")
         return count
 
-    with click.open_file(str(file), "w", encoding="utf-8") as out:
-        count = run(work(out))
+    try:
+        with click.open_file(str(file), "w", encoding="utf-8") as out:
+            count = run(work(out))
+    except BrokenPipeError:
+        raise  # who reads has enough
+    except OSError as error:
+        raise ConfigError([f"{file}: {error.strerror or error}"]) from None
     click.echo(f"{count:,} blocks written", err=True)
 
 
@@ -111,7 +117,8 @@ def export(file: Path, file_format: str | None) -> None:
 def import_(file: IO[bytes], file_format: str | None, account_sid: str | None, source: str) -> None:
     """Block (or unblock, by a column `blocked`) every recipient of FILE, as CSV or JSON lines.
 
-    A row is one line. A bad one is named and left out, the good ones go on as commands; exit 1
+    A row is one line; its scope, where it says none, is of the service or the sender it names, else
+    OPTOUT_BLOCK_SCOPE. A bad one is named and left out, the good ones go on as commands; exit 1
     then. Importing a file again changes nothing, even where a START lifted a block meanwhile: what
     was carried out within OPTOUT_DEDUPE_HOURS is known; another `reason` makes a row a new one.
 

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from processor import config
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
-from processor.core.blocks import Block, Blocks, place_for
+from processor.core.blocks import Block, Blocks, place_for, scope_for
 from processor.core.messages import (
     ConsentCommand,
     Scope,
@@ -107,7 +107,7 @@ def _changes(command: Any) -> Any:
         click.option(
             "--scope",
             type=click.Choice([scope.value for scope in Scope]),
-            help="Default: OPTOUT_BLOCK_SCOPE.",
+            help="Default: of the service or the sender named, else OPTOUT_BLOCK_SCOPE.",
         ),
         click.option("--service-sid", help="For scope service."),
         click.option("--sender", help="For scope sender."),
@@ -150,7 +150,15 @@ def _change(
     reason: str | None,
 ) -> None:
     settings = config.load()
-    wanted = Scope(scope) if scope else settings.block_scope
+    try:
+        wanted = scope_for(
+            Scope(scope) if scope else None,
+            service_sid=service_sid,
+            sender=sender,
+            default=settings.block_scope,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     if wanted is Scope.SERVICE and service_sid is None:
         raise click.UsageError("--scope service needs --service-sid")
     if wanted is Scope.SENDER and sender is None:

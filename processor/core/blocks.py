@@ -79,6 +79,23 @@ def place_for(
     return Place(account_sid, Scope.SENDER, sender)
 
 
+def scope_for(
+    said: Scope | None, *, service_sid: str | None, sender: str | None, default: Scope
+) -> Scope:
+    """The scope of a change: as it says, else of the service or the sender that it names.
+
+    Raises:
+        ValueError: where it names both, says none, and the default is neither's.
+    """
+    if said is not None:
+        return said
+    if service_sid and sender:
+        if default is not Scope.ACCOUNT:
+            return default
+        raise ValueError("scope: a service and a sender are named; say which is meant")
+    return Scope.SENDER if sender else Scope.SERVICE if service_sid else default
+
+
 def stops(block: Block, *, account_sid: str, service_sid: str | None, sender: str | None) -> bool:
     """Whether a block covers a send from this sender of this service.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from processor.core.blocks import Place, place_for
+from processor.core.blocks import Place, place_for, scope_for
 from processor.core.messages import (
     ChannelGroup,
     ConsentCommand,
@@ -47,7 +47,10 @@ class Change(Given):
     """Whom to block or unblock, where, and why."""
 
     recipient: RecipientAddress = Field(examples=["+15551234567"])
-    scope: Scope | None = Field(default=None, description="Default: OPTOUT_BLOCK_SCOPE.")
+    scope: Scope | None = Field(
+        default=None,
+        description="Default: of the service or the sender named, else OPTOUT_BLOCK_SCOPE.",
+    )
     service_sid: Sid | None = Field(default=None, description="For scope service.")
     sender: SenderAddress | None = Field(default=None, description="For scope sender.")
     reason: Annotated[str, StringConstraints(min_length=1, max_length=400)] = Field(
@@ -116,7 +119,15 @@ def command_of(
     Raises:
         ApiError: 400, where its scope names nothing of the account's.
     """
-    scope = given.scope or backend.settings.block_scope
+    try:
+        scope = scope_for(
+            given.scope,
+            service_sid=given.service_sid,
+            sender=given.sender,
+            default=backend.settings.block_scope,
+        )
+    except ValueError as error:
+        raise wrong_parameter(str(error)) from None
     if scope is Scope.SERVICE and given.service_sid is None:
         raise wrong_parameter("service_sid: scope service needs it")
     if scope is Scope.SENDER and given.sender is None:

@@ -10,12 +10,14 @@ from typing import Any
 
 import orjson
 
-from processor.core.messages import bare_number
+from processor.core.blocks import scope_for
+from processor.core.messages import Scope, bare_number
 from processor.errors import ConfigError
 from processor.wire import consent_commands
 from processor.wire.json_values import to_text
 
 LONGEST_LINE = 65_536  # bytes; a longer one is a bad row
+_BOM = "\ufeff".encode()
 _TOO_LONG = ValueError(f"longer than {LONGEST_LINE:,} bytes")
 
 COLUMNS = (
@@ -68,12 +70,18 @@ def command_of(row: Any, defaults: dict[str, str | None]) -> tuple[bytes, bytes]
     number = str(given.get("recipient", ""))
     if "channel_group" not in given and number.startswith("whatsapp:"):
         given["channel_group"] = "whatsapp"
-    fields = {
-        **{name: value for name, value in defaults.items() if value is not None},
-        "blocked": True,
-        **given,
-        "recipient": bare_number(number),
-    }
+    if row.get("service_sid") and row.get("scope") in (None, "", Scope.SERVICE.value):
+        # As the API and the commands call it.
+        given.setdefault("messaging_service_sid", row["service_sid"])
+    usual = {name: value for name, value in defaults.items() if value is not None}
+    fields = {**usual, "blocked": True, **given, "recipient": bare_number(number)}
+    if "scope" not in given and "scope" in usual:
+        fields["scope"] = scope_for(
+            None,
+            service_sid=given.get("messaging_service_sid"),
+            sender=given.get("sender"),
+            default=Scope(str(usual["scope"])),
+        ).value
     if isinstance(fields["blocked"], str):
         fields["blocked"] = {"true": True, "false": False}.get(
             fields["blocked"].lower(), fields["blocked"]
@@ -134,7 +142,7 @@ class Rows:
 
 def _json(line: bytes) -> Any:
     try:
-        return orjson.loads(line)
+        return orjson.loads(line.removeprefix(_BOM))
     except orjson.JSONDecodeError:
         return ValueError("not JSON")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 
 from processor.config import Settings
-from tests.builders import ACCOUNT, RECIPIENT
+from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT, SERVICE
 from tests.installation import Installation, running
 from tests.integration.conftest import Command
 from tests.integration.test_flow import a_text
@@ -52,6 +52,44 @@ async def test_a_file_is_imported_once_its_bad_rows_named_and_exported_again(
     ]
     exported = {orjson.loads(line)["recipient"] for line in jsonl.stdout.splitlines()}
     assert exported == {"+15550000001", "+15550000002", "+15550000003"}
+
+
+async def test_a_file_that_cannot_be_written_is_named(settings: Settings, optout: Command) -> None:
+    async with running(settings):
+        for file, why in (
+            ("/nowhere/x.csv", "No such file"),
+            ("/dev/full", "No space"),
+        ):
+            refused = await optout("blocks", "export", file, "--format", "csv", code=2)
+            assert refused.stderr.startswith(f"{file}: {why}")
+
+
+async def test_a_row_that_names_a_service_blocks_for_the_service(
+    settings: Settings, optout: Command, tmp_path: Path
+) -> None:
+    at = Installation(settings)
+    rows = tmp_path / "rows.jsonl"
+    said = [
+        {"recipient": "+15550000001", "service_sid": SERVICE},
+        {"recipient": "+15550000002", "sender": LONG_CODE},
+        {"recipient": "+15550000003", "sender": LONG_CODE, "messaging_service_sid": SERVICE},
+    ]
+    rows.write_bytes(b"\xef\xbb\xbf" + b"\n".join(map(orjson.dumps, said)))
+    async with running(settings):
+        first = await optout("blocks", "import", str(rows), "--account-sid", ACCOUNT, code=1)
+        assert first.stderr.splitlines() == [
+            f"{rows}:3: scope: a service and a sender are named; say which is meant",
+            "2 rows sent as commands, 1 bad rows left out",
+        ]
+        changes = await at.wait_for(at.topics.block_changes, 2)
+        assert {one["recipient"][-1]: one["scope"] for one in changes} == {
+            "1": "service",
+            "2": "sender",
+        }
+        one = ("+15550000004", "--account-sid", ACCOUNT, "--service-sid", SERVICE)
+        assert "is blocked (service)" in (await optout("blocks", "block", *one)).stdout
+        both = await optout("blocks", "unblock", *one, "--sender", LONG_CODE, code=2)
+        assert "say which is meant" in both.stderr
 
 
 async def test_r29_the_history_tells_every_change_and_its_cause(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processor.core.blocks import Place, place_for
+from processor.core.blocks import Place, place_for, scope_for
 from processor.core.gate import ALLOWED, Refused, judge
 from processor.core.messages import (
     ChannelGroup,
@@ -51,6 +51,29 @@ def test_r21_under_service_a_sender_outside_any_service_uses_its_own_pair() -> N
 def test_a_place_that_needs_a_sender_must_be_told_one() -> None:
     with pytest.raises(ValueError, match="names no sender"):
         place_for(Scope.SERVICE, account_sid=ACCOUNT, service_sid=None, sender=None)
+
+
+@pytest.mark.parametrize(
+    ("said", "service_sid", "sender", "scope"),
+    [
+        (None, None, None, Scope.ACCOUNT),
+        (None, SERVICE, None, Scope.SERVICE),
+        (None, None, LONG_CODE, Scope.SENDER),
+        (Scope.ACCOUNT, SERVICE, LONG_CODE, Scope.ACCOUNT),
+    ],
+)
+def test_a_change_that_says_no_scope_has_that_of_what_it_names(
+    said: Scope | None, service_sid: str | None, sender: str | None, scope: Scope
+) -> None:
+    found = scope_for(said, service_sid=service_sid, sender=sender, default=Scope.ACCOUNT)
+    assert found is scope
+
+
+def test_a_change_that_names_a_service_and_a_sender_must_say_which_is_meant() -> None:
+    with pytest.raises(ValueError, match="say which is meant"):
+        scope_for(None, service_sid=SERVICE, sender=LONG_CODE, default=Scope.ACCOUNT)
+    usual = scope_for(None, service_sid=SERVICE, sender=LONG_CODE, default=Scope.SENDER)
+    assert usual is Scope.SENDER
 
 
 SENDS = {

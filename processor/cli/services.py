@@ -18,15 +18,15 @@ from processor.cli.documents import lay_over, load, refuse
 from processor.config import Settings
 from processor.core.differences import differences
 from processor.core.policy import OptOutConfig
-from processor.core.review import warnings_of
 from processor.errors import ConfigError
 from processor.kafka.configuration import configuration
 from processor.kafka.services_topic import stored
 from processor.keywords.load import language_of, languages, tag_of
 from processor.keywords.load import starter as language_starter
 from processor.wire.configuration import Edit, edit_of_service
+from processor.wire.opt_outs import warnings_about
 from processor.wire.service_documents import disabled, enabled, read_document
-from processor.wire.services import config_of, pool_of
+from processor.wire.services import config_of
 from processor.wire.topics import Topics
 from schemas.messaging_service import MessagingService, ServiceDocument
 
@@ -114,7 +114,7 @@ def _warnings(documents: Sequence[Any]) -> list[str]:
         f"service {number} ({document.friendly_name}): opt_out.{warning}"
         for number, (document, _) in enumerate(map(read_document, documents), 1)
         if document
-        for warning in warnings_of(config_of(document.opt_out), pool_of(document))
+        for warning in warnings_about(document)
     ]
 
 
@@ -255,7 +255,7 @@ def enable(sid: str) -> None:
     if model.active is not None:
         click.echo(f"{sid} is enabled already; each valid save takes effect")
         return
-    for warning in warnings_of(config_of(model.opt_out), pool_of(model)):
+    for warning in warnings_about(model):
         click.echo(f"warning: opt_out.{warning}", err=True)
     click.echo(_line(_change(settings, sid, enabled)))
 

@@ -173,7 +173,7 @@ def with_draft(before: MessagingService, opt_out: Any, *, now: datetime) -> Mess
     return applied.changed.get(before.sid, before)
 
 
-def warnings_about(service: MessagingService) -> list[str]:
+def warnings_about(service: ServiceDocument) -> list[str]:
     """What a person should look at before a draft comes into force."""
     return warnings_of(config_of(service.opt_out), pool_of(service))
 

@@ -52,11 +52,10 @@ _KEY = re.compile(r"opt_out\.(?:countries\.[^.]*\.)?(?:languages|countries)\.[^.
 
 
 def _unknown_countries(given: Any) -> list[str]:
-    opt_out = given.get("opt_out") if isinstance(given, dict) else None
-    countries = opt_out.get("countries") if isinstance(opt_out, dict) else None
+    countries = _mapping(_mapping(_mapping(given).get("opt_out")).get("countries"))
     return [
         f"opt_out.countries.{country}: unknown country; ISO 3166 has two capital letters for each"
-        for country in (countries if isinstance(countries, dict) else ())
+        for country in countries
         if country not in COUNTRIES
     ]
 
@@ -104,7 +103,7 @@ def _mapping(given: Any) -> dict[Any, Any]:
 
 def _with_numbers(given: Any) -> Any:
     """The document with its one number as such: in our YAML `12345` is a short code, a text."""
-    period = given.get("validity_period") if isinstance(given, dict) else None
+    period = _mapping(given).get("validity_period")
     if isinstance(period, str) and period.isascii() and period.isdigit():
         return {**given, "validity_period": int(period)}
     return given
@@ -112,7 +111,7 @@ def _with_numbers(given: Any) -> Any:
 
 def _with_tags(given: Any, problems: list[str]) -> Any:
     """The document with every language by its tag; those nobody knows are problems."""
-    opt_out = given.get("opt_out") if isinstance(given, dict) else None
+    opt_out = _mapping(given).get("opt_out")
     if not isinstance(opt_out, dict):
         return given
     opt_out = dict(opt_out)

@@ -142,6 +142,19 @@ async def test_r25_a_gate_that_starts_during_such_a_failover_leaks_nothing(pair:
     assert {send["to"] for send in allowed} == set(OTHERS)
 
 
+async def save(server: stack.Server) -> None:
+    """Have a Redis write down what it holds, for when it starts again."""
+    async with Redis(port=server.port) as redis:
+        await redis.save()
+
+
+async def stop_around_a_save(at: Installation, server: stack.Server) -> None:
+    """Early ones are in what Redis wrote down, late ones are not."""
+    await stop(at, EARLY, len(EARLY))
+    await save(server)
+    await stop(at, LATE, len(EARLY + LATE))
+
+
 async def waits(gate: Runtime) -> bool:
     """Whether every lane that was given a send waits for the list."""
     found = [state.doing for state in gate.states()["gate"]]
@@ -151,10 +164,7 @@ async def waits(gate: Runtime) -> bool:
 async def test_r25_an_old_snapshot_is_mended(mine: Settings, server: stack.Server) -> None:
     at = Installation(mine)
     async with running(mine):
-        await stop(at, EARLY, len(EARLY))
-        async with Redis(port=server.port) as redis:
-            await redis.save()
-        await stop(at, LATE, len(EARLY + LATE))
+        await stop_around_a_save(at, server)
         server.kill()
         server.start()
         async with Redis(port=server.port) as redis:
@@ -186,10 +196,7 @@ async def test_r25_an_old_snapshot_is_mended_though_the_first_to_see_it_died(
 ) -> None:
     at = Installation(mine)
     async with running(only(mine, "match")):
-        await stop(at, EARLY, len(EARLY))
-        async with Redis(port=server.port) as redis:
-            await redis.save()
-        await stop(at, LATE, len(EARLY + LATE))
+        await stop_around_a_save(at, server)
     server.kill()
     server.start()
     await killed(mine, "undone")
@@ -218,8 +225,7 @@ async def test_what_redis_held_uncommitted_when_it_was_saved_is_not_taken_for_ha
     await at.texts(*(a_text(f"M{number}", body) for number, body in enumerate(bodies)))
     async with worker(mine, "written", "SIGSTOP") as owner:
         await until(lambda: frozen(owner.pid), "frozen owner")
-        async with Redis(port=server.port) as redis:
-            await redis.save()
+        await save(server)
         owner.kill()
     # The next one commits the first of the two alone, and dies.
     monkeypatch.setenv("OPTOUT_BATCH_RECORDS", "1")
@@ -248,8 +254,7 @@ async def test_r22_what_changed_no_block_is_known_though_redis_went_back_behind_
     async with running(only(mine, "match")):
         await at.texts(a_text("M0", "help"))
         await at.wait_for_no_lag("match")
-        async with Redis(port=server.port) as redis:
-            await redis.save()
+        await save(server)
         await at.texts(start)
         await at.wait_for_no_lag("match")
     server.kill()
@@ -302,8 +307,7 @@ async def test_r25_a_stop_in_hand_while_redis_goes_back_is_confirmed_to_no_gate_
         async with worker(mine, f"{step},committed_batch", "SIGSTOP", role="match") as owner:
             await at.sends(a_send("S0"))
             await at.wait_for(at.topics.allowed_sends, 1)
-            async with Redis(port=server.port) as redis:
-                await redis.save()
+            await save(server)
             await at.texts(a_text("M1", "stop"))
             await until(lambda: frozen(owner.pid), "frozen owner")
             server.kill()

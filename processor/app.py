@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -174,7 +173,6 @@ class Runtime:
                 block_list=self.block_list,
                 services=self.services,
                 cloud_events=self.cloud_events,
-                clock_ms=lambda: time.time_ns() // 1_000_000,
                 metrics=metrics,
                 traces=self._traces(group),
                 max_staleness_s=self.settings.gate_max_staleness_s,

@@ -81,8 +81,6 @@ class Settings(BaseSettings):
     batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20  # a partition, a fetch
 
-    dead_letter_limit: Annotated[int, Field(ge=0)] = 1_000  # records a lane looks back on; 0: none
-
     @field_validator("secret_key", "operator_token", mode="before")
     @classmethod
     def _no_secret(cls, given: Any) -> Any:

@@ -31,8 +31,8 @@ class ListLost(RetryableError):
     """The served block list is not the one last written: emptied, rolled back or re-created."""
 
 
-class TooManyRefused(RetryableError):
-    """A flood of records that cannot be read: they stay where they are until somebody looked."""
+class TooManyFaults(RetryableError):
+    """Our code raises at one record after another: they stay where they are until it is mended."""
 
 
 class Fenced(RetryableError):

@@ -33,6 +33,19 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 _REBUILD_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900)
 _RECORDS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
 _FAILURES = (*(kind.__name__ for kind in RetryableError.__subclasses__()), "Unexpected")
+# What a lane counts of a batch besides, by its own name: the metric and what it is.
+_PUT_ASIDE = (
+    ("refused", "dead_letters", "Records that were put aside."),
+    ("references", "dead_letter_references", "Of these, those too large to be kept whole."),
+    ("faults", "record_faults", "Records that made the code raise, and were put aside."),
+    (
+        "unread_stops",
+        "unread_stops",
+        "STOPs that could not be read whole; they block all the same.",
+    ),
+    ("misplaced", "misplaced", "Records that were sent on to the partition of their recipient."),
+    ("surplus_headers", "surplus_headers", "Headers beyond the limit, which are not passed on."),
+)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -84,7 +97,9 @@ class Metrics:
         self.transaction_seconds = histogram(
             "optout_transaction_seconds", "A transaction, its commit included.", ["role"]
         )
-        self.dead_letters = counter("optout_dead_letters", "Records that were refused.", ["role"])
+        self.put_aside = {
+            name: counter(f"optout_{metric}", said, ["role"]) for name, metric, said in _PUT_ASIDE
+        }
         self.lane_failures = counter(
             "optout_lane_failures",
             "Lanes that gave up a batch and took their partition anew, by the error.",
@@ -154,7 +169,7 @@ class LaneMetrics:
 
     def __init__(self, metrics: Metrics, role: str) -> None:
         self._messages = metrics.messages.labels(role)
-        self._dead_letters = metrics.dead_letters.labels(role)
+        self._put_aside = {name: one.labels(role) for name, one in metrics.put_aside.items()}
         self._batch_records = metrics.batch_records.labels(role)
         self._failures = {
             reason: metrics.lane_failures.labels(role, reason) for reason in _FAILURES
@@ -165,12 +180,17 @@ class LaneMetrics:
         )
         self.transaction = metrics.transaction_seconds.labels(role)
 
-    def batch(self, records: int, refused: int) -> None:
-        """A batch is done, and committed if it put out anything."""
+    def batch(self, records: int, counts: Mapping[str, int]) -> None:
+        """A batch is done, and committed if it put out anything.
+
+        Args:
+            records: of the batch.
+            counts: of what was not as it should be, by the names in ``_PUT_ASIDE``.
+        """
         self._messages.inc(records)
         self._batch_records.observe(records)
-        if refused:
-            self._dead_letters.inc(refused)
+        for name, count in counts.items():
+            self._put_aside[name].inc(count)
 
     def failed(self, error: Exception) -> None:
         """A lane starts again from its first step, or leaves the group."""

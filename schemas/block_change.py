@@ -22,11 +22,16 @@ class Cause(Record):
     """What changed the list: a message's keyword or an operator's command."""
 
     id: Sid = Field(description="The message's sid or the command's id.")
-    source: str = Field(description="`keyword`, or as the command says.")
+    source: str = Field(
+        description="`keyword`, `unread-stop` (a STOP that cannot be read), or as a command says."
+    )
     kind: OptOutType | None = None
     keyword: str | None = None
     sender: SenderAddress | None = None
     reason: str | None = None
+    claimed_at: Time | None = Field(
+        default=None, description="When a command says that it was asked for."
+    )
 
 
 class BlockChange(Record):
@@ -43,7 +48,7 @@ class BlockChange(Record):
     recipient: Number
     channel_group: ChannelGroup
     blocked: bool
-    previous: bool
+    previous: bool = Field(description="Whether a block stood there before.")
     cause: Cause
     mark: Mark
-    at: Time
+    at: Time = Field(description="When the record of the cause was appended.")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
+
 from schemas.common import (
     ChangeId,
     ChannelGroup,
@@ -23,9 +27,12 @@ class StandingBlock(Record):
     messaging_service_sid: Sid | None = None
     sender: SenderAddress | None = None
     carrier: bool = False
-    since: Time
+    since: Time = Field(description="When the record that made it was appended.")
     change_id: ChangeId
     mark: Mark
+    source: Literal["keyword", "command"] = Field(
+        default="keyword", description="Made by the recipient's own word, or by a command."
+    )
 
 
 class BlockListEntry(Record):

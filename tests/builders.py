@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from processor.core.blocks import Block, Blocks, Mark, Place
-from processor.core.decide import Decision, decide
+from processor.core.decide import decide, decide_command
 from processor.core.events import (
     BlockChange,
     Cause,
@@ -18,8 +18,9 @@ from processor.core.events import (
     change_id_of,
     reply_sid_of,
 )
-from processor.core.fold import Hit, fold, list_key_of
+from processor.core.fold import Hit, apply, fold, list_key_of
 from processor.core.messages import (
+    Arrival,
     ChannelGroup,
     ConsentCommand,
     InboundMessage,
@@ -81,6 +82,7 @@ def an_inbound(body: str = "STOP", **changes: Any) -> InboundMessage:
         from_country="US",
         num_media=0,
         received_at_ms=NOW_MS,
+        arrival=Arrival(NOW_MS),
     )
     return replace(message, **changes)
 
@@ -110,7 +112,8 @@ def a_command(**changes: Any) -> ConsentCommand:
         blocked=True,
         source="operator",
         reason="asked on the phone",
-        at_ms=NOW_MS,
+        claimed_ms=NOW_MS - 5_000,
+        arrival=Arrival(NOW_MS),
     )
     return replace(command, **changes)
 
@@ -199,6 +202,23 @@ def a_hit(
     return Hit(message, a_match(body, handling, country), handling, country)
 
 
+class Decided(NamedTuple):
+    """A recipient's blocks after a message, the events, and why a command was put aside."""
+
+    blocks: Blocks
+    events: tuple[Event, ...] = ()
+    refused: str | None = None
+
+
+def after(blocks: Blocks, events: Iterable[Event]) -> Blocks:
+    """The blocks of an account once they followed the changes among events."""
+    entry = {block.place: block for block in blocks}
+    for event in events:
+        if isinstance(event, BlockChange):
+            apply(event, entry)
+    return tuple(entry.values())
+
+
 def decided(
     body: str,
     blocks: Blocks = (),
@@ -207,12 +227,20 @@ def decided(
     country: str | None = "US",
     scope: Scope = Scope.ACCOUNT,
     **changes: Any,
-) -> Decision:
+) -> Decided:
     """What a message does to a recipient who has these blocks."""
     hit = a_hit(body, handling=handling, country=country, **changes)
-    return decide(
-        hit.message, hit.match, hit.handling, blocks, country=country, scope=scope, mark=MARK
+    entry = {block.place: block for block in blocks}
+    decision = decide(
+        hit.message, hit.match, hit.handling, entry, country=country, scope=scope, mark=MARK
     )
+    return Decided(after(blocks, decision.events), decision.events, decision.refused)
+
+
+def commanded(command: ConsentCommand, blocks: Blocks = ()) -> Decided:
+    """What a command does to a recipient who has these blocks of its account."""
+    decision = decide_command(command, {block.place: block for block in blocks}, mark=MARK)
+    return Decided(after(blocks, decision.events), decision.events, decision.refused)
 
 
 def a_talk(*bodies: str, seen: frozenset[str] = frozenset(), **given: Any) -> Talk:
@@ -269,7 +297,11 @@ def the_block(place: Place | None = None, **changes: Any) -> Block:
     """The block that ``a_change`` makes."""
     change = a_change(place)
     block = Block(
-        *change.place, since_ms=change.at_ms, change_id=change.change_id, mark=change.mark
+        *change.place,
+        since_ms=change.at_ms,
+        change_id=change.change_id,
+        mark=change.mark,
+        by_keyword=change.cause.kind is not None,
     )
     return replace(block, **changes)
 
@@ -289,6 +321,7 @@ def a_change(place: Place | None = None, **changes: Any) -> BlockChange:
         cause=Cause(MESSAGE, OptOutType.STOP, "stop", LONG_CODE, "keyword"),
         mark=MARK,
         at_ms=NOW_MS,
+        previous=not changes.get("blocked", True),
     )
     return replace(change, **changes)
 

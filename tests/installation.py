@@ -141,6 +141,16 @@ async def until(condition: Callable[[], Any], what: str, deadline_s: float = DEA
         await asyncio.sleep(0.1)
 
 
+async def topics_apart() -> None:
+    """Wait until what is written now is no longer within a second of what was (R23)."""
+    since = time.time()
+
+    async def apart() -> bool:
+        return time.time() > since + 1.1
+
+    await until(apart, "second")
+
+
 def _key(value: dict[str, Any]) -> str:
     name = "recipient" if "recipient" in value else "from" if "received_at" in value else "to"
     return str(value[name]).rpartition(":")[2]

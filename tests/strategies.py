@@ -12,6 +12,7 @@ from processor.core.blocks import Block, Blocks, Mark
 from processor.core.configuration import problems_of
 from processor.core.fold import Hit, Item
 from processor.core.messages import (
+    Arrival,
     OptOutType,
     Scope,
     SenderType,
@@ -177,6 +178,14 @@ conversations = st.builds(
 
 
 @st.composite
+def arrivals(draw: st.DrawFn, number: int) -> Arrival:
+    """The times of a history: some records within a second of each other, some come late."""
+    appended_ms = NOW_MS + 400 * number
+    late_ms = st.integers(NOW_MS - 1_000, NOW_MS + 400 * 16)
+    return Arrival(appended_ms, draw(st.none() | st.none() | late_ms))
+
+
+@st.composite
 def hits(draw: st.DrawFn, directory: Directory, number: int) -> Hit | None:
     """A message of a history; None where it is no keyword."""
     sender = draw(st.sampled_from(SENDERS))
@@ -191,7 +200,8 @@ def hits(draw: st.DrawFn, directory: Directory, number: int) -> Hit | None:
         service_sid=named,
         recipient=prefix + draw(st.sampled_from(BARE_RECIPIENTS)),
         sender=sender,
-        received_at_ms=NOW_MS + number,
+        received_at_ms=NOW_MS,
+        arrival=draw(arrivals(number)),
     )
     country = draw(st.sampled_from(["US", "US", "CA", "JM", None]))
     match = handling.policy.match(message.body, country) if handling.policy else None
@@ -211,7 +221,7 @@ def commands(draw: st.DrawFn, directory: Directory, number: int) -> Item:
         recipient=draw(st.sampled_from(BARE_RECIPIENTS)),
         channel_group=channel_group_of(sender),
         blocked=draw(st.booleans()),
-        at_ms=NOW_MS + number,
+        arrival=draw(arrivals(number)),
     )
 
 
@@ -269,6 +279,7 @@ def blocks(draw: st.DrawFn) -> Block:
         since_ms=draw(st.integers(0, 253_370_764_799_999)),  # to the end of the year 9998
         change_id=draw(sids),
         mark=draw(marks),
+        by_keyword=draw(st.booleans()),
     )
 
 

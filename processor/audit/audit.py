@@ -89,6 +89,7 @@ async def _read(
     }
     partition = Partition(
         number,
+        settings.partitions,
         committed=committed,
         settled=await _ends(settings, number, _OUTPUTS),
         since_ms=since_ms,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from processor.audit.history import History, Pools, service_of, stops, windows
+from processor.audit.history import History, Pools, State, service_of, stops, windows
 from processor.audit.records import (
     CHANGES,
     COMMANDS,
@@ -12,6 +12,7 @@ from processor.audit.records import (
     NOTIFICATIONS,
     REPLIES,
     Change,
+    Command,
     Mark,
     Message,
     Notification,
@@ -20,6 +21,7 @@ from processor.audit.records import (
 from processor.audit.report import Findings
 
 _ANSWERED = ("aoo", "default")
+_BETWEEN_TOPICS_MS = 1_000  # a block stands against an opt-in of the other topic that is so close
 
 
 def check_matches(partition: Partition, findings: Findings) -> None:
@@ -91,6 +93,12 @@ def check_changes(
     """Marks grow, every change changes something, and a match or a command asked for it."""
     matches = {one.id: one for one in partition.notifications}
     commands = {one.id: (one.key, one.place, one.blocked) for one in partition.commands}
+    unread = {
+        f"unread-{partition.number}-{offset}"
+        for topic, offset in partition.letters
+        if topic == INBOUND
+    }
+    full = {change.cause for change in partition.changes if _is_for_all(change)}
     last = Mark(0, 0)
     for change in partition.changes:
         where = partition.where(CHANGES, change)
@@ -101,8 +109,13 @@ def check_changes(
             continue
         if change.kind is None and change.cause in commands:
             asked = commands[change.cause] == (change.key, change.place, change.blocked)
+        elif change.cause in unread:
+            asked = change.cause in full
         elif change.kind is not None and change.cause in matches:
-            asked = _asks(matches[change.cause], change)
+            asked = _asks(matches[change.cause], change) or (
+                # A STOP to somebody who has a hundred blocks replaces them by one (R18).
+                change.kind == "STOP" and not change.place.carrier and change.cause in full
+            )
         else:
             asked = change.moved or not partition.has_beginning(NOTIFICATIONS)
         if not asked:
@@ -111,9 +124,17 @@ def check_changes(
         return
     for history in histories.values():
         for before, change in zip(history.states, history.changes, strict=False):
-            if (change.place in before) == change.blocked or change.previous == change.blocked:
+            stood = before.get(change.place)
+            took_over = stood and stood.kind is None and change.kind == "STOP"
+            if (stood is not None) != change.previous or (
+                change.previous == change.blocked and not took_over
+            ):
                 where = partition.where(CHANGES, change)
                 findings.add("contradictory", where, "changes nothing: the list was like that")
+
+
+def _is_for_all(change: Change) -> bool:
+    return change.blocked and change.place.scope == "account"
 
 
 def _asks(match: Notification, change: Change) -> bool:
@@ -144,9 +165,19 @@ def check_effects(
     for command, _, states in windows(partition.commands, histories):
         if command.offset >= done or (COMMANDS, command.offset) in partition.letters:
             continue
-        if not any((command.place in state) == command.blocked for state in states):
+        if not any(_follows(state, command) for state in states):
             where = partition.where(COMMANDS, command)
             findings.add("lost", where, "a command that the list does not follow")
+
+
+def _follows(state: State, command: Command) -> bool:
+    """Whether the list is as a command asks; it lifts nothing that came after it (R19, R23)."""
+    stood = state.get(command.place)
+    if stood is None or command.blocked:
+        return (stood is not None) == command.blocked
+    if stood.kind is None:
+        return command.said_ms < stood.since_ms
+    return command.said_ms <= stood.since_ms + _BETWEEN_TOPICS_MS
 
 
 def _took_effect(one: Notification, changes: Sequence[Change], blocked: Sequence[bool]) -> bool:

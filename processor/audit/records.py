@@ -10,6 +10,7 @@ from sys import intern
 from typing import Any, NamedTuple
 
 import orjson
+from aiokafka.partitioner import murmur2
 
 INBOUND = "inbound-messages.v1"
 OUTBOUND = "outbound-messages.v1"
@@ -25,7 +26,9 @@ SERVICES = "messaging-services.v1"
 
 _LETTER_HEADER = "__connect.errors."
 _MOVED_HEADER = "moved-from"
-_SCOPES = {"a": "account", "m": "service", "s": "sender", "c": "sender"}  # in Redis
+_FIRST_HEADER = "optout.first-append"
+# In Redis; a capital letter where a command made the block.
+_SCOPES = {"a": "account", "m": "service", "s": "sender", "c": "sender"}
 
 _RESERVED = frozenset({"stop", "start", "unstop", "help"})
 
@@ -84,6 +87,7 @@ class Command(Record):
 
     place: Place
     blocked: bool
+    said_ms: int  # when it, or the record it was made of again, was appended
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,7 @@ class Partition:
     """
 
     number: int
+    of: int = 1  # partitions there are
     messages: list[Message] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
@@ -244,6 +249,18 @@ def _ms(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
+def _first_ms(record: Any) -> int:
+    first = _header(record.headers, _FIRST_HEADER) or b""
+    return min(int(first), record.timestamp) if first.isdigit() else int(record.timestamp)
+
+
+def _is_elsewhere(partition: Partition, record: Any, key: str) -> bool:
+    """Whether a record was sent on, as it is not where its recipient's others are."""
+    number = key.removeprefix("whatsapp:").encode()
+    place = (murmur2(number) & 0x7FFFFFFF) % partition.of
+    return bool(record.key != number or place != partition.number)
+
+
 def _key(address: str) -> str:
     """WhatsApp has a list of its own, all else shares the bare number's (R21)."""
     number = address.rpartition(":")[2]
@@ -292,6 +309,7 @@ def _command(record: Any, fields: Mapping[str, Any]) -> Command:
         _group_key(fields),
         _place({**fields, "carrier": False}),
         fields["blocked"],
+        _first_ms(record),
     )
 
 
@@ -396,7 +414,12 @@ def _standing(fields: Mapping[str, Any]) -> Block:
 def packed_blocks(value: bytes) -> tuple[Block, ...]:
     """The blocks of a recipient's field in Redis."""
     return tuple(
-        Block(Place(account, _SCOPES[letter], target, letter == "c"), since, change, mark_of(mark))
+        Block(
+            Place(account, _SCOPES[letter.lower()], target, letter == "c"),
+            since,
+            change,
+            mark_of(mark),
+        )
         for letter, account, target, since, change, mark in orjson.loads(value)
     )
 
@@ -428,13 +451,19 @@ def _add(partition: Partition, topic: str, record: Any) -> None:
     fields = fields_of(record.value)
     if topic == INBOUND:
         message = _message(record, fields)
+        if _is_elsewhere(partition, record, message.key):
+            return
         # Notifications are read before: a message that has none, and needs none, is left out.
         if message.is_reserved or message.id in partition.notified:
             partition.messages.append(message)
     elif topic == OUTBOUND:
-        partition.sends.append(_send(record, fields))
+        send = _send(record, fields)
+        if not _is_elsewhere(partition, record, send.key):
+            partition.sends.append(send)
     elif topic == COMMANDS:
-        partition.commands.append(_command(record, fields))
+        command = _command(record, fields)
+        if not _is_elsewhere(partition, record, command.key):
+            partition.commands.append(command)
     elif topic == NOTIFICATIONS:
         partition.notifications.append(_notification(record, fields))
         partition.notified.add(fields["message_sid"])

@@ -174,7 +174,7 @@ def _change(
         blocked=blocked,
         source=source,
         reason=reason,
-        at_ms=time.time_ns() // 1_000_000,
+        claimed_ms=time.time_ns() // 1_000_000,
     )
     try:
         value = consent_commands.checked(command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, Any
 
 import click
 import orjson
@@ -62,7 +62,8 @@ def redrive(file: IO[bytes] | None, everything: bool, most: int) -> None:
     """Send dead letters back to the topic they were read from.
 
     FILE (- for standard input) holds lines of `dead-letters list --json`, mended; the key is made
-    anew from a mended value. --all sends every letter as it was, each once: after its cause is
+    anew from a mended value. A line with a `reference` and no `value` is sent back as the record it
+    refers to. --all sends every letter as it was, each once: after its cause is
     mended elsewhere.
 
     Example: optout dead-letters redrive refused.jsonl
@@ -71,7 +72,13 @@ def redrive(file: IO[bytes] | None, everything: bool, most: int) -> None:
         raise click.UsageError("name a FILE, or say --all")
     settings = config.load()
     if file is None:
-        count, left, _ = run(dead_letters.redrive(settings, lambda line: True, most=most))
+        count, left, _, gone = run(dead_letters.redrive(settings, lambda line: True, most=most))
+        if gone:
+            click.echo(
+                f"{gone} left: Kafka no longer has the records they refer to, or they are batches "
+                "that inflate too far; give each line a `value`, and redrive the FILE",
+                err=True,
+            )
         if left:
             click.echo(
                 f"{left} left: sent back {most} times already; mend them, and redrive the FILE",
@@ -79,20 +86,36 @@ def redrive(file: IO[bytes] | None, everything: bool, most: int) -> None:
             )
     else:
         name = getattr(file, "name", "-")
-        records = [_parsed(name, number, line) for number, line in enumerate(file, 1)]
-        run(_send(settings, records))
-        count = len(records)
+        lines = [_parsed(name, number, line) for number, line in enumerate(file, 1)]
+        run(_send(settings, name, lines))
+        count = len(lines)
     click.echo(f"{count} sent back")
 
 
-async def _send(settings: Settings, records: list[Outgoing]) -> None:
-    async with writer(settings) as out:
+async def _send(settings: Settings, name: str, lines: list[dict[str, Any]]) -> None:
+    records: list[Outgoing] = []
+    problems: list[str] = []
+    for number, line in enumerate(lines, 1):
+        whole = None
+        if "reference" in line and line.get("value") is None:
+            whole = await dead_letters.referred_to(settings, line["reference"])
+            if whole is None:
+                problems.append(
+                    f"{name}:{number}: Kafka no longer has the record this letter refers to; give "
+                    "the line a `value`, or leave it out"
+                )
+        records.append(dead_letters.sent_back(line, whole))
+    if problems:
+        raise ConfigError(problems)
+    async with writer(settings, max_request_size=1 << 26, compression_type="gzip") as out:
         await out.send_all(records)
 
 
-def _parsed(name: str, number: int, text: bytes) -> Outgoing:
+def _parsed(name: str, number: int, text: bytes) -> dict[str, Any]:
     try:
-        return dead_letters.sent_back(orjson.loads(text))
+        line: dict[str, Any] = orjson.loads(text)
+        dead_letters.sent_back(line)
+        return line
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             [f"{name}:{number}: no line of `dead-letters list --json` ({type(error).__name__})"]

@@ -23,6 +23,7 @@ from processor.kafka import topic_admin
 from processor.kafka.client import read_whole
 from processor.kafka.move_plan import HISTORY, LIST, Plan, plan, refuse
 from processor.kafka.moving import begin, copy, ends_of, settle
+from processor.wire.dead_letters import redrives_of
 from processor.wire.topics import Topics
 
 _HOUR_MS = 3_600_000
@@ -57,6 +58,8 @@ def move(to_prefix: str, partitions: int, as_json: bool) -> None:
 async def _move(plan: Plan) -> dict[str, Any]:
     begun = await refuse(plan)
     created = await topic_admin.create(plan.target)
+    if not begun:
+        await topic_admin.set_timestamps(plan.target, topic_admin.BY_PRODUCER)
     source = plan.source
     for part in plan.pending:  # a worker that was killed may have left a transaction open
         await settle(source, part.transactional_id)
@@ -74,12 +77,15 @@ async def _move(plan: Plan) -> dict[str, Any]:
         for part in parts:
             if remembered is None and part in plan.pending and not begun:
                 remembered = await _remember(plan)
-            copied += await copy(source, plan.target, part, spread=plan.spread, told=bar.update)
+            copied += await copy(
+                source, plan.target, part, spread=plan.spread, told=bar.update, late=begun
+            )
     if any((await topic_admin.members(source, plan.groups)).values()):
         raise ConfigError(
             [f"workers of {source.topic_prefix} started meanwhile: stop them and move again"]
         )
     if not begun:
+        await topic_admin.set_timestamps(plan.target, topic_admin.BY_BROKER)
         click.echo("holding lists and histories against each other", err=True)
     blocked, equal = (None, None) if begun else await _compare(plan)
     return {
@@ -122,7 +128,8 @@ async def _handled(plan: Plan, since_ms: int) -> AsyncIterator[tuple[str, bytes,
     tp_done = {tp.partition: at for tp, at in done.items() if tp.topic == topics.consent_commands}
     async for record in read_whole(source, topics.consent_commands, since_ms=since_ms):
         if record.offset < tp_done.get(record.partition, 0) and (one := _command_of(record)):
-            yield command_id(one), record.key or b"", record.timestamp
+            id_ = command_id(one, redrives_of(record.headers))
+            yield id_, record.key or b"", record.timestamp
 
 
 def _command_of(record: Any) -> str | None:

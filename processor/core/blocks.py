@@ -30,6 +30,8 @@ class Mark(NamedTuple):
 
 
 NO_MARK = Mark(0, 0)
+MOST_BLOCKS = 100  # of one account on one recipient (R18)
+FULL = f"the recipient has {MOST_BLOCKS} blocks of this account, the most there may be; lift some"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,10 @@ class Block:
     scope: Scope
     target: str  # the service's sid, the sender's address, "" for an account
     carrier: bool  # the toll-free network's own block on (sender, recipient), beside ours (R20)
-    since_ms: int
+    since_ms: int  # when the record that made it was appended
     change_id: str
     mark: Mark
+    by_keyword: bool = True  # made by the recipient's own word; else by a command
 
     @property
     def place(self) -> Place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b32encode
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -29,8 +30,9 @@ class Cause:
     kind: OptOutType | None  # None for a command
     keyword: str | None
     sender: str | None
-    source: str  # "keyword", or as the command says
+    source: str  # "keyword", "unread-stop", or as the command says
     reason: str | None = None
+    claimed_ms: int | None = None  # when a command says that it was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class BlockChange:
     blocked: bool
     cause: Cause
     mark: Mark
-    at_ms: int
+    at_ms: int  # when the cause's record was appended
+    previous: bool  # whether a block stood there before
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,12 @@ Event = BlockChange | ReplySend | OptOutNotification | WebhookDelivery
 def change_id_of(cause_id: str, place: Place) -> str:
     """A change's id: the same whenever the same cause changes the same place."""
     return f"{cause_id}.{'carrier' if place.carrier else place.scope.value}"
+
+
+def replaced_id_of(cause_id: str, place: Place) -> str:
+    """The id of the change that takes one of many blocks away, which one block replaces."""
+    target = blake2b(f"{place.carrier}:{place.target}".encode(), digest_size=4).digest()
+    return f"{change_id_of(cause_id, place)}.{b32encode(target).decode().rstrip('=').lower()}"
 
 
 def reply_sid_of(message_sid: str) -> str:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from processor.core.blocks import Blocks, Mark
-from processor.core.decide import decide, decide_command, ordinary
-from processor.core.events import Event
+from processor.core.blocks import Block, Blocks, Mark, Place
+from processor.core.decide import (
+    Decision,
+    decide,
+    decide_command,
+    decide_unread,
+    ordinary,
+)
+from processor.core.events import BlockChange, Event
 from processor.core.messages import (
     ConsentCommand,
     InboundMessage,
     Scope,
+    UnreadStop,
     channel_group_of,
     list_key,
 )
@@ -37,7 +44,7 @@ class Ordinary:
     handling: Handling
 
 
-Item = Hit | ConsentCommand  # what can change the block list
+Item = Hit | ConsentCommand | UnreadStop  # what can change the block list
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,8 @@ class Folded:
     # list must tell the mark that the changes carry.
     changed: Mapping[str, Blocks]
     handled: tuple[str, ...]  # sids and command ids that had not been handled before
+    # Index of an item to why it is put aside; it was not handled, and may come again.
+    refused: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -58,7 +67,7 @@ class Folded:
 
 def list_key_of(item: Item | Ordinary) -> str:
     """Whose block list entry an item reads and may change."""
-    if isinstance(item, ConsentCommand):
+    if isinstance(item, ConsentCommand | UnreadStop):
         return list_key(item.recipient, item.channel_group)
     recipient = item.message.recipient
     return list_key(recipient, channel_group_of(recipient))
@@ -66,12 +75,22 @@ def list_key_of(item: Item | Ordinary) -> str:
 
 def id_of(item: Item) -> str:
     """What recognises an item that is delivered twice (R22); a command is never a message."""
-    return item.message.message_sid if isinstance(item, Hit) else command_id(item.command_id)
+    match item:
+        case Hit():
+            return item.message.message_sid
+        case ConsentCommand():
+            return command_id(item.command_id, item.redrives)
+        case UnreadStop():
+            return command_id(item.id)
 
 
-def command_id(given: str) -> str:
-    """A command's id beside those of messages."""
-    return f"command:{given}"
+def _account_of(item: Item) -> str:
+    return item.message.account_sid if isinstance(item, Hit) else item.account_sid
+
+
+def command_id(given: str, redrives: int = 0) -> str:
+    """A command's id beside those of messages; one that was put aside was not handled before."""
+    return f"command:{given}#{redrives}" if redrives else f"command:{given}"
 
 
 def fold(
@@ -91,32 +110,78 @@ def fold(
         scope: of new blocks.
         mark: of the write that will store the result.
     """
-    changed: dict[str, Blocks] = {}
+    entries: dict[str, dict[str, dict[Place, Block]]] = {}  # list key, account, place
+    changed: dict[str, None] = {}
     handled: dict[str, None] = {}
     decisions: list[tuple[Event, ...]] = []
-    for item in items:
+    refused: dict[int, str] = {}
+    for index, item in enumerate(items):
         if isinstance(item, Ordinary):
             decisions.append(ordinary(item.message, item.handling))
             continue
-        if id_of(item) in seen or id_of(item) in handled:
+        id_ = id_of(item)
+        if id_ in seen or id_ in handled:
             decisions.append(())
             continue
-        handled[id_of(item)] = None
         key = list_key_of(item)
-        before = changed[key] if key in changed else blocks.get(key, ())
-        if isinstance(item, Hit):
-            decision = decide(
+        if key not in entries:
+            entries[key] = _by_account(blocks.get(key, ()))
+        accounts, account = entries[key], _account_of(item)
+        entry = accounts.get(account, {})
+        decision = _decide(item, entry, scope, mark)
+        if decision.refused:
+            refused[index] = decision.refused
+        else:
+            handled[id_] = None
+        for event in decision.events:
+            if isinstance(event, BlockChange):
+                apply(event, entry)
+                changed[key] = None
+        if entry:
+            accounts[account] = entry
+        else:
+            accounts.pop(account, None)  # in whatever batches it came: a later block stands last
+        decisions.append(decision.events)
+    after = {
+        key: tuple(block for entry in entries[key].values() for block in entry.values())
+        for key in changed
+    }
+    return Folded(tuple(decisions), after, tuple(handled), refused)
+
+
+def _by_account(blocks: Blocks) -> dict[str, dict[Place, Block]]:
+    found: dict[str, dict[Place, Block]] = {}
+    for block in blocks:
+        found.setdefault(block.account_sid, {})[block.place] = block
+    return found
+
+
+def _decide(item: Item, entry: Mapping[Place, Block], scope: Scope, mark: Mark) -> Decision:
+    match item:
+        case Hit():
+            return decide(
                 item.message,
                 item.match,
                 item.handling,
-                before,
+                entry,
                 country=item.country,
                 scope=scope,
                 mark=mark,
             )
-        else:
-            decision = decide_command(item, before, mark=mark)
-        if decision.blocks != before:
-            changed[key] = decision.blocks
-        decisions.append(decision.events)
-    return Folded(tuple(decisions), changed, tuple(handled))
+        case ConsentCommand():
+            return decide_command(item, entry, mark=mark)
+        case UnreadStop():
+            return decide_unread(item, entry, mark=mark)
+
+
+def apply(change: BlockChange, entry: dict[Place, Block]) -> None:
+    """Have an account's blocks on a recipient follow a change."""
+    entry.pop(change.place, None)
+    if change.blocked:
+        entry[change.place] = Block(
+            *change.place,
+            since_ms=change.at_ms,
+            change_id=change.change_id,
+            mark=change.mark,
+            by_keyword=change.cause.kind is not None,
+        )

@@ -45,6 +45,14 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a record came, by the broker's clock, ms since 1970 UTC (R41)."""
+
+    appended_ms: int  # of this record
+    first_ms: int | None = None  # of the original, where this one was sent on or redriven
+
+
+@dataclass(frozen=True, slots=True)
 class InboundMessage:
     """A message from a recipient to one of our senders."""
 
@@ -56,7 +64,8 @@ class InboundMessage:
     body: str
     from_country: str | None  # ISO 3166-1 alpha-2, where the carrier told it
     num_media: int
-    received_at_ms: int
+    received_at_ms: int  # by the carrier's clock
+    arrival: Arrival
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,21 @@ class ConsentCommand:
     blocked: bool
     source: str
     reason: str | None
-    at_ms: int
+    claimed_ms: int  # when it was asked for, as its writer says
+    arrival: Arrival | None = None  # None: not written yet
+    redrives: int = 0  # how often it came back from the dead letters
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadStop:
+    """A STOP that cannot be decided on; it blocks all the same, until a person has looked."""
+
+    id: str  # made of the record's place
+    account_sid: str
+    recipient: str  # bare E.164
+    channel_group: ChannelGroup
+    sender: str | None  # where it can be read
+    arrival: Arrival
 
 
 def bare_number(recipient: str) -> str:

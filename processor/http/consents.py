@@ -152,7 +152,7 @@ def _commands(backend: Backend, caller: Caller, consent: Consent) -> list[Outgoi
                     blocked=opt_out,
                     source=f"consent-{consent.source}",
                     reason=f"Consents API, by {caller.actor}",
-                    at_ms=at_ms,
+                    claimed_ms=at_ms,
                 )
             ),
         )

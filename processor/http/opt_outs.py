@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from processor.core.messages import InboundMessage
+from processor.core.messages import Arrival, InboundMessage
 from processor.errors import ConfigError
 from processor.http.answers.documented import Documented
 from processor.http.answers.opt_outs import (
@@ -182,6 +182,7 @@ async def try_(
         from_country=given.country,
         num_media=0,
         received_at_ms=0,
+        arrival=Arrival(0),
     )
     scope = backend.settings.block_scope
 

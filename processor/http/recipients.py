@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from processor.core.blocks import Place, place_for, scope_for
+from processor.core.blocks import FULL, MOST_BLOCKS, Place, place_for, scope_for
 from processor.core.messages import (
     ChannelGroup,
     ConsentCommand,
@@ -31,6 +31,7 @@ from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands
 from schemas.common import RecipientAddress, SenderAddress, Sid
 
+_HINT_S = 0.5
 _LOOK_S = 2.0  # a list that cannot be trusted by then: 503
 _IN_FORCE_S = 5.0
 _POLL_S = 0.01
@@ -147,7 +148,7 @@ def command_of(
         blocked=blocked,
         source=source,
         reason=f"{given.reason} (by {caller.actor})",
-        at_ms=time.time_ns() // 1_000_000,
+        claimed_ms=time.time_ns() // 1_000_000,
     )
 
 
@@ -162,11 +163,16 @@ def place_of(command: ConsentCommand) -> Place:
 
 
 async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:
-    """Give a command; what is on the list once it is as asked, None where that takes too long."""
+    """Give a command; what is on the list once it is as asked, None where that takes too long.
+
+    Raises:
+        ApiError: 400, where the recipient has no room for another block of the account.
+    """
     key = command.recipient.encode()
     value = consent_commands.checked(command)
-    await backend.send(Outgoing(backend.topics.consent_commands, key, value))
     listed = list_key(command.recipient, command.channel_group)
+    await _refuse_full(backend, command, listed)
+    await backend.send(Outgoing(backend.topics.consent_commands, key, value))
     try:
         async with asyncio.timeout(_IN_FORCE_S):
             while True:
@@ -177,6 +183,23 @@ async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:
                 await asyncio.sleep(_POLL_S)
     except (TimeoutError, StoreUnavailable):
         return None
+
+
+async def _refuse_full(backend: Backend, command: ConsentCommand, listed: str) -> None:
+    """Say at once what the lane would put aside; where the list cannot be read, it decides."""
+    if not command.blocked:
+        return
+    try:
+        (found,) = await look(backend, [listed], within_s=_HINT_S)
+    except ApiError:
+        return
+    ours = {
+        block.place
+        for block in wire_blocks.unpack(found.value)
+        if block.account_sid == command.account_sid
+    }
+    if len(ours) >= MOST_BLOCKS and place_of(command) not in ours:
+        raise wrong_parameter(f"recipient: {FULL}")
 
 
 def cannot(why: Sequence[str]) -> ApiError:

@@ -54,9 +54,11 @@ class Writer:
 
     async def send(self, record: Outgoing) -> Any:
         """Hand a record over; await what it returns to know that it was written."""
+        # aiokafka takes no record that has neither, though a broker does.
+        value = b"" if record.key is None and record.value is None else record.value
         return await self._producer.send(
             record.topic,
-            record.value,
+            value,
             key=record.key,
             partition=partition_of(record.key or b"", self._partitions),
             headers=list(record.headers),

@@ -1,7 +1,8 @@
 """Dead letters: read with their reasons, and sent back where they came from, each once.
 
 Which were sent back is what the group `redrive` committed: the lowest that was not, and a note of
-the later ones that were. One transaction sends letters and commits that.
+the later ones that were. One transaction sends letters and commits that. A letter that only refers
+to its record is sent back as that record, as long as it can be read.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import base64
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,10 +30,11 @@ from processor.kafka.client import (
     read_whole,
     reader,
 )
-from processor.wire.dead_letters import CYCLES, own_headers, said
+from processor.wire.dead_letters import CYCLES, own_headers, redrives_of, reference_of, said
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
 
+_MOST_BYTES = 1 << 26  # of a record that a letter refers to; it is written compressed, as it came
 MOST = 5  # redrives after which a letter that nobody named stays where it is
 
 Line = dict[str, Any]
@@ -43,6 +47,7 @@ class Redriven(NamedTuple):
     sent: int
     left: int  # sent back too often already
     strewn: int  # stay: among so many others that stay that it could not be noted
+    gone: int = 0  # stay: the record that they refer to cannot be read any more
 
 
 async def letters(settings: Settings) -> AsyncIterator[tuple[Line, bool]]:
@@ -60,13 +65,16 @@ async def letters(settings: Settings) -> AsyncIterator[tuple[Line, bool]]:
         yield letter_of(record), is_done
 
 
-async def redrive(settings: Settings, chosen: Choice, *, most: int | None = MOST) -> Redriven:
+async def redrive(
+    settings: Settings, chosen: Choice, *, most: int | None = MOST, follow: bool = True
+) -> Redriven:
     """Send the chosen dead letters that were not sent back yet, each exactly once.
 
     Args:
         settings: of the installation.
         chosen: whether a letter is; the others stay for another time.
         most: put a letter that was sent back that often aside for good; None: send it all the same.
+        follow: read the records that letters refer to, which takes the right to; else those stay.
 
     Returns:
         How many; a note has room for a thousand runs of letters or more, later ones stay.
@@ -78,7 +86,10 @@ async def redrive(settings: Settings, chosen: Choice, *, most: int | None = MOST
         group_view(settings, group) as view,
     ):
         producer = AIOKafkaProducer(
-            **settings.kafka(), transactional_id=group, max_request_size=1 << 22
+            **settings.kafka(),
+            transactional_id=group,
+            max_request_size=_MOST_BYTES,
+            compression_type="gzip",
         )
         try:
             await producer.start()  # from here nobody else can: what is committed now stays
@@ -97,19 +108,67 @@ async def redrive(settings: Settings, chosen: Choice, *, most: int | None = MOST
                 while await consumer.position(tp) < end:
                     found = await consumer.getmany(tp, timeout_ms=200, max_records=500)
                     records = [one for one in found.get(tp, ()) if one.offset < end]
-                    fit = 0 if is_full else fitting(records, offsets, chosen, most)
-                    back, aside = taken(records[:fit], offsets, chosen, most)
+                    whole, gone = await _referred_to(settings, records, offsets, chosen, follow)
+                    can_go = _unless(chosen, gone)
+                    fit = 0 if is_full else fitting(records, offsets, can_go, most)
+                    back, aside = taken(records[:fit], offsets, can_go, most, whole)
                     if back or aside:
                         async with producer.transaction():
                             noted = OffsetAndMetadata(offsets.committed, offsets.note())
                             await producer.send_offsets_to_transaction({tp: noted}, group)
                             await out.send_all(back)
                     is_full = is_full or fit < len(records)
-                    rest, _ = taken(records[fit:], offsets, chosen, None)
-                    done.update(sent=len(back), left=aside, strewn=len(rest))
+                    rest, _ = taken(records[fit:], offsets, can_go, None, whole)
+                    done.update(sent=len(back), left=aside, strewn=len(rest), gone=len(gone))
         finally:
             await producer.stop()
-    return Redriven(done["sent"], done["left"], done["strewn"])
+    return Redriven(done["sent"], done["left"], done["strewn"], done["gone"])
+
+
+async def _referred_to(
+    settings: Settings, records: Sequence[Any], offsets: Offsets, chosen: Choice, follow: bool
+) -> tuple[dict[str, bytes], set[str]]:
+    """The values that chosen letters refer to, by the letter's id; and the ids of the others."""
+    whole: dict[str, bytes] = {}
+    gone: set[str] = set()
+    left = offsets.copy()
+    for record in records:
+        if not left.begin(record.offset):
+            continue  # sent back before
+        line = letter_of(record)
+        if "reference" in line and chosen(line):
+            value = await referred_to(settings, line["reference"]) if follow else None
+            if value is None:
+                gone.add(line["id"])
+            else:
+                whole[line["id"]] = value
+    return whole, gone
+
+
+def _unless(chosen: Choice, gone: set[str]) -> Choice:
+    return lambda line: line["id"] not in gone and chosen(line)
+
+
+async def referred_to(settings: Settings, reference: Mapping[str, Any]) -> bytes | None:
+    """The value that a letter refers to; None where it is gone, or is no single record.
+
+    Raises:
+        BrokerUnavailable: where the broker does not answer.
+    """
+    topic, partition, offset = (reference.get(name) for name in ("topic", "partition", "offset"))
+    if not (isinstance(topic, str) and isinstance(partition, int) and isinstance(offset, int)):
+        return None
+    tp = TopicPartition(topic, partition)
+    async with reader(settings, [topic], at_end=False, partitions=[partition]) as consumer:
+        first = (await consumer.beginning_offsets([tp]))[tp]
+        end = (await consumer.end_offsets([tp]))[tp]
+        if not first <= offset < end:
+            return None
+        consumer.seek(tp, offset)
+        record = await consumer.getone(tp)
+    value = record.value
+    is_it = record.offset == offset and value is not None
+    return bytes(value) if is_it and sha256(value).hexdigest() == reference.get("sha256") else None
 
 
 def fitting(records: Sequence[Any], offsets: Offsets, chosen: Choice, most: int | None) -> int:
@@ -126,9 +185,21 @@ def fitting(records: Sequence[Any], offsets: Offsets, chosen: Choice, most: int 
 
 
 def taken(
-    records: Sequence[Any], offsets: Offsets, chosen: Choice, most: int | None
+    records: Sequence[Any],
+    offsets: Offsets,
+    chosen: Choice,
+    most: int | None,
+    whole: Mapping[str, bytes] = MappingProxyType({}),
 ) -> tuple[list[Outgoing], int]:
-    """What to send back of records, and how many to put aside; both are done then."""
+    """What to send back of records, and how many to put aside; both are done then.
+
+    Args:
+        records: letters, in order.
+        offsets: which are done; follows.
+        chosen: whether a letter is.
+        most: put those aside that were sent back that often; None: none.
+        whole: the values that letters refer to, by id.
+    """
     back: list[Outgoing] = []
     aside = 0
     for record in records:
@@ -146,7 +217,7 @@ def taken(
             continue
         offsets.finish(record.offset)
         if most is None or line["redrives"] < most:
-            back.append(sent_back(line))
+            back.append(sent_back(line, whole.get(line["id"])))
         else:
             aside += 1
     return back, aside
@@ -159,6 +230,7 @@ def _group(settings: Settings) -> str:
 def letter_of(record: Any) -> dict[str, Any]:
     """A dead letter as a line that can be mended and sent back."""
     headers = own_headers(record.headers)
+    reference = reference_of(record.headers)
     return {
         "id": f"{record.partition}:{record.offset}",
         "topic": said(record.headers, "topic"),
@@ -167,14 +239,16 @@ def letter_of(record: Any) -> dict[str, Any]:
         "stage": said(record.headers, "stage"),
         "reason": said(record.headers, "exception.message"),
         "at": to_text(record.timestamp),
-        "redrives": max(_number((dict(headers).get(CYCLES) or b"").decode("latin-1"), 0), 0),
+        "redrives": redrives_of(headers),
         "headers": [
             [name, None if value is None else value.decode("latin-1")]
             for name, value in headers
             if name != CYCLES
         ],
         **_bytes_as_text("key", record.key),
-        **_bytes_as_text("value", record.value),
+        # Of a record that is only referred to, the beginning; a mended `value` takes its place.
+        **_bytes_as_text("value_begins" if reference else "value", record.value),
+        **({"reference": reference} if reference else {}),
     }
 
 
@@ -200,9 +274,15 @@ def _text_as_bytes(name: str, line: Mapping[str, Any]) -> bytes | None:
     return None if encoded is None else base64.b64decode(encoded)
 
 
-def sent_back(line: Mapping[str, Any]) -> Outgoing:
-    """The record that a line comes to, for the topic it was read from."""
-    value = _text_as_bytes("value", line)
+def sent_back(line: Mapping[str, Any], whole: bytes | None = None) -> Outgoing:
+    """The record that a line comes to, for the topic it was read from.
+
+    Args:
+        line: a letter, perhaps mended.
+        whole: the value that it refers to; one that the line has, as somebody mended it, counts.
+    """
+    mended = _text_as_bytes("value", line)
+    value = whole if mended is None else mended
     headers = [
         (name, None if text is None else text.encode("latin-1")) for name, text in line["headers"]
     ]

@@ -166,7 +166,6 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         records = list(merge(*found.values(), key=lambda record: record.timestamp))
         asked = [(record, self._stage.work_of(record)) for record in records]
         refused = sum(isinstance(work, Outgoing) for _, work in asked)
-        self._flood.check(len(records), refused)
         for record, work in asked:
             tp = TopicPartition(record.topic, record.partition)
             if not self._offsets[tp].begin(record.offset):
@@ -180,9 +179,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
                 self._held_of[tp] += 1
             else:
                 await self._start(tp, record.offset, work)
-        self._flood.add(len(records), refused)
         if records:
-            self._metrics.batch(len(records), refused)
+            self._metrics.batch(len(records), {"refused": refused})
             self._progressed_at = time.monotonic()
 
     async def _start_due(self) -> None:

@@ -13,6 +13,7 @@ from processor.config import Settings
 from processor.core.fold import command_id
 from processor.kafka.client import read_whole
 from processor.wire import consent_commands
+from processor.wire.dead_letters import redrives_of
 
 _AT_ONCE = 1_000
 _HOUR_MS = 3_600_000
@@ -65,4 +66,5 @@ class HandledTopics:
                 with suppress(ValidationError):
                     command = consent_commands.read(record.value or b"")
                     if record.key == command.recipient.encode():
-                        yield command_id(command.command_id), record.timestamp
+                        redrives = redrives_of(record.headers)
+                        yield command_id(command.command_id, redrives), record.timestamp

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import merge
 from typing import Any, Protocol
@@ -80,34 +81,46 @@ class Output:
     def __init__(self, producer: Any, partition: int) -> None:
         self._producer = producer
         self._partition = partition
-        self._open: dict[str, Any] = {}
-        self._full: list[tuple[str, Any]] = []
-        self.refused = 0  # records that were put aside as dead letters
+        self._open: dict[str | tuple[str, int], Any] = {}  # by topic; this partition, or another
+        self._full: list[tuple[str | tuple[str, int], Any]] = []
+        self.counts: Counter[str] = Counter()  # see ``LaneMetrics.batch``
+
+    def clear(self) -> None:
+        """Forget all that was put, to begin again."""
+        self._open, self._full = {}, []
+        self.counts.clear()
 
     def __bool__(self) -> bool:
         """Whether there is anything to send."""
         return bool(self._open or self._full)
 
     def put(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        partition: int | None = None,
     ) -> None:
-        """Add a record to the batch of its topic."""
-        builder = self._open.get(topic)
+        """Add a record to the batch of its topic; in this lane's partition if none is named."""
+        place = topic if partition is None else (topic, partition)
+        builder = self._open.get(place)
         if builder is None:
-            builder = self._open[topic] = self._producer.create_batch()
+            builder = self._open[place] = self._producer.create_batch()
         headers = headers or []
         if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
-            self._full.append((topic, builder))
-            builder = self._open[topic] = self._producer.create_batch()
+            self._full.append((place, builder))
+            builder = self._open[place] = self._producer.create_batch()
             builder.append(key=key, value=value, timestamp=None, headers=headers)
 
     async def send(self) -> None:
         """Send everything, and await the fate of every batch: a failed one fails no commit."""
         fates = []
         try:
-            for topic, builder in (*self._full, *self._open.items()):
+            for place, builder in (*self._full, *self._open.items()):
+                topic, partition = (place, self._partition) if isinstance(place, str) else place
                 builder.close()
-                fate = await self._producer.send_batch(builder, topic, partition=self._partition)
+                fate = await self._producer.send_batch(builder, topic, partition=partition)
                 fates.append(fate)
             await asyncio.gather(*fates)
         except TRANSACTION_ERRORS as error:
@@ -235,14 +248,14 @@ class Lane(PartitionLane[Stage]):
             self._at_step("process")
             with self._metrics.process.time():
                 await self._unless_stopped(self._stage.process(records, out))
-            self._flood.check(len(records), out.refused)
+            self._faults.check(len(records), out.counts["faults"])
             self._move_to(ends)
             # A batch that puts out nothing needs no transaction: its offset goes with a later one.
             if not out or await self._commit(out):
                 break
         self._stage.committed()
-        self._flood.add(len(records), out.refused)
-        self._metrics.batch(len(records), out.refused)
+        self._faults.add(len(records), out.counts["faults"])
+        self._metrics.batch(len(records), out.counts)
         self._progressed_at = time.monotonic()
 
     async def _commit(self, out: Output | None) -> bool:

@@ -24,6 +24,7 @@ from processor.errors import BrokerUnavailable, Fenced
 from processor.kafka.block_list_topic import mark_of
 from processor.kafka.client import committed_of, group_view, reader
 from processor.kafka.merged import Merged, Offsets, Order
+from processor.wire.headers import of_the_way
 
 MOVED_FROM = "moved-from"  # topic[partition]@offset: where a record of the history stood before
 _AT_ONCE = 5_000
@@ -118,6 +119,7 @@ async def copy(
     *,
     spread: Mapping[str, int],
     told: Callable[[int], None] = lambda passed: None,
+    late: bool = False,
 ) -> Counter[str]:
     """Copy a part from where its group is up to its end now.
 
@@ -127,6 +129,8 @@ async def copy(
         part: what.
         spread: partitions of each new topic, by its name without prefix.
         told: called with the number of offsets passed.
+        late: the target is worked already, and its topics have the broker's times: say in a header
+            when each record was first appended.
 
     Returns:
         Records copied, by topic.
@@ -142,7 +146,7 @@ async def copy(
         noted = {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
         async with producer.transaction():
             await producer.send_offsets_to_transaction(noted, part.group)
-            await _write(producer, source, target, part, records, spread)
+            await _write(producer, source, target, part, records, spread, late)
 
     try:
         await producer.start()
@@ -189,6 +193,7 @@ async def _write(
     part: Part,
     records: Sequence[Any],
     spread: Mapping[str, int],
+    late: bool,
 ) -> None:
     """Write records with their own times, and await the fate of each batch."""
     builders: dict[tuple[str, int], Any] = {}
@@ -204,7 +209,7 @@ async def _write(
     for index, record in enumerate(records):
         name = record.topic.removeprefix(source.topic_prefix)
         place = (target.topic_prefix + name, all_places[spread[name]][index])
-        headers = list(record.headers)
+        headers = of_the_way(record) if late else list(record.headers)
         if part.says_where:
             where = f"{record.topic}[{record.partition}]@{record.offset}"
             headers.append((MOVED_FROM, where.encode()))

@@ -19,7 +19,7 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable, Fenced, RetryableError
 from processor.kafka.client import committed_of
 from processor.kafka.failures import TRANSACTION_ERRORS, in_words
-from processor.kafka.flood import Flood
+from processor.kafka.faults import Faults
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class PartitionLane(ABC, Generic[S]):
         self._stage = stage
         self._metrics = metrics
         self._at_step = at_step
-        self._flood = Flood(settings.dead_letter_limit)
+        self._faults = Faults()
         self._stop = asyncio.Event()
         self._producer: Any = None
         self._doing = "taking"

@@ -1,7 +1,8 @@
-"""Two requests in versions that aiokafka does not speak yet.
+"""Three requests, or versions of them, that aiokafka does not speak yet.
 
 Metadata 10 tells a topic's id, which tells it from a later topic of the same name (KIP-516).
-CreateTopics 4 leaves the replication factor to the broker (KIP-464).
+CreateTopics 4 leaves the replication factor to the broker (KIP-464). IncrementalAlterConfigs sets
+one setting of a topic and leaves the others as they are (KIP-339).
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from aiokafka.protocol.admin import CreateTopicsRequest_v3, CreateTopicsResponse
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
+    Array,
     Boolean,
     CompactArray,
     CompactString,
+    Int8,
     Int16,
     Int32,
     Schema,
+    String,
     TaggedFields,
 )
 
@@ -157,3 +161,64 @@ class CreateTopics(Request[_CreateTopicsRequestV4]):  # type: ignore[misc]
     def build(self, request_struct_class: type[_CreateTopicsRequestV4]) -> _CreateTopicsRequestV4:
         """Build the one version there is."""
         return request_struct_class(self._topics, self._timeout_ms, False)
+
+
+class _AlterResponse(Response):  # type: ignore[misc]
+    API_KEY = 44
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "resources",
+            Array(
+                ("error_code", Int16),
+                ("error_message", String("utf-8")),
+                ("resource_type", Int8),
+                ("resource_name", String("utf-8")),
+            ),
+        ),
+    )
+
+
+class _AlterRequestV0(RequestStruct):  # type: ignore[misc]
+    API_KEY = 44
+    API_VERSION = 0
+    RESPONSE_TYPE = _AlterResponse
+    SCHEMA = Schema(
+        (
+            "resources",
+            Array(
+                ("resource_type", Int8),
+                ("resource_name", String("utf-8")),
+                (
+                    "configs",
+                    Array(
+                        ("name", String("utf-8")),
+                        ("operation", Int8),
+                        ("value", String("utf-8")),
+                    ),
+                ),
+            ),
+        ),
+        ("validate_only", Boolean),
+    )
+
+
+class SetTopicConfig(Request[_AlterRequestV0]):  # type: ignore[misc]
+    """Set one setting of topics.
+
+    Args:
+        topics: full names.
+        name: of the setting.
+        value: it gets.
+    """
+
+    API_KEY = 44
+    _TOPIC, _SET = 2, 0
+
+    def __init__(self, topics: Sequence[str], name: str, value: str) -> None:
+        self._resources = [(self._TOPIC, topic, [(name, self._SET, value)]) for topic in topics]
+
+    def build(self, request_struct_class: type[_AlterRequestV0]) -> _AlterRequestV0:
+        """Build the one version there is."""
+        return request_struct_class(self._resources, False)

@@ -17,12 +17,16 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.client import committed_of, group_view
 from processor.kafka.failures import in_words
-from processor.kafka.protocol import CreateTopics
+from processor.kafka.protocol import CreateTopics, SetTopicConfig
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
 _DAY_MS = 24 * _HOUR_MS
 _LEADERS_S = 60.0
+TIMESTAMPS = "message.timestamp.type"
+# The broker's clock is the one that counts (R41), and no producer's can hold a record up.
+BY_BROKER, BY_PRODUCER = "LogAppendTime", "CreateTime"
+_MOST_BYTES = 1 << 20  # of a batch as it is written: what the lanes reckon with
 # Compacted soon, and tombstones kept longer than any worker is away: a rebuild reads the whole log.
 _COMPACTED = {
     "cleanup.policy": "compact",
@@ -67,8 +71,8 @@ def _plan(settings: Settings, name: str, topic: Mapping[str, Any]) -> TopicPlan:
     config = dict(_COMPACTED) if topic.get("cleanup") == "compact" else {"cleanup.policy": "delete"}
     if "retention_days" in topic:
         config["retention.ms"] = str(topic["retention_days"] * _DAY_MS)
-    if "max_message_bytes" in topic:
-        config["max.message.bytes"] = str(topic["max_message_bytes"])
+    config["max.message.bytes"] = str(topic.get("max_message_bytes", _MOST_BYTES))
+    config[TIMESTAMPS] = BY_BROKER
     return TopicPlan(settings.topic_prefix + name, partitions, config)
 
 
@@ -131,6 +135,29 @@ async def _have_leaders(admin: Any, names: Set[str]) -> bool:
         return False
     described = await admin.describe_topics(sorted(names))
     return all(partition["leader"] >= 0 for topic in described for partition in topic["partitions"])
+
+
+async def set_timestamps(settings: Settings, kind: str) -> None:
+    """Have the topics of the flow keep producers' times, or get the broker's.
+
+    Args:
+        settings: of the installation.
+        kind: ``BY_PRODUCER`` while records are copied with their own times, else ``BY_BROKER``.
+
+    Raises:
+        ConfigError: where the broker refuses it, with its words.
+        BrokerUnavailable: where it does not answer.
+    """
+    names = [plan.name for plan in plans(settings) if TIMESTAMPS in plan.config]
+    async with _admin(settings) as admin:
+        answer = await admin._send_to_controller(SetTopicConfig(names, TIMESTAMPS, kind))
+    problems = [
+        f"{name}: {for_code(code).__name__} {message or ''}".strip()
+        for code, message, _, name in answer.resources
+        if code
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 async def check(settings: Settings) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +11,31 @@ from processor.core.gate import Refused, judge
 from processor.core.messages import bare_number, channel_group_of, list_key
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import GateMetrics
-from processor.stages.records import Headers, Puts, placed, read_all, to_dead_letters
+from processor.stages.faults import separate
+from processor.stages.records import (
+    Headers,
+    Puts,
+    Sorted,
+    into,
+    placed,
+    read_all,
+    reasons_of,
+    send_on,
+    to_dead_letters,
+)
 from processor.stages.tracing import Traces
 from processor.stores.block_list import BlockListStore
 from processor.stores.trusted_list import ListTruth, TrustedList
 from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
+from processor.wire.headers import kept
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
 STAGE = "gate_outbound"
+# A record, its send, the send's list key, and what the list has there.
+_Looked = tuple[tuple[Any, OutboundMessage], str, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,6 @@ class GateOutbound:
         block_list: ListTruth,
         services: ServicesTopic,
         cloud_events: CloudEvents,
-        clock_ms: Callable[[], int],
         metrics: GateMetrics,
         traces: Traces,
         max_staleness_s: float | None = None,
@@ -56,7 +69,6 @@ class GateOutbound:
         self._topics = topics
         self._services = services
         self._cloud_events = cloud_events
-        self._clock_ms = clock_ms
         self._metrics = metrics
         self._traces = traces
         self._list = TrustedList(
@@ -87,45 +99,65 @@ class GateOutbound:
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
-        self._traces.begin()
-        judged = self._read(records, out)
-        sends = [send for _, send in judged]
+        sorted_, faults = separate(records, self._sort)
+        sorted_.aside += reasons_of(faults)
+        sends = sorted_.good
         # An address without a prefix is its list key: so are nearly all.
         keys = [
             to if to[0] == "+" else list_key(to, channel_group_of(to))
-            for to in [send.to for send in sends]
+            for to in [send.to for _, send in sends]
         ]
         found = await self._list.look(keys)
-        refused = self._refusals(sends, found.values)
-        self._judged = _Judged(keys, sends, refused, found.meta.mark)
-        mark = (wire_blocks.MARK_HEADER, str(found.meta.mark).encode())
+        looked = list(zip(sends, keys, found.values, strict=True))
+        mark = found.meta.mark
+        _, broken = separate(looked, lambda part: self._put_out(part, mark, out))
+        faults += [(pair[0], error) for (pair, _, _), error in broken]
+        sorted_.aside += reasons_of([(pair[0], error) for (pair, _, _), error in broken])
+        to_dead_letters(out, self._topics.dead_letters, sorted_.aside, stage=STAGE)
+        for record, recipient in sorted_.elsewhere:
+            send_on(out, record, recipient, self._partitions)
+        out.counts["faults"] += len(faults)
+
+    def _put_out(self, looked: Sequence[_Looked], mark: Mark, out: Puts) -> None:
+        """The verdict on each send; pure."""
+        out.clear()
+        self._traces.begin()
+        sends = [pair[1] for pair, _, _ in looked]
+        refused = self._refusals(sends, [value for _, _, value in looked])
+        self._judged = _Judged([key for _, key, _ in looked], sends, refused, mark)
+        marked = (wire_blocks.MARK_HEADER, str(mark).encode())
         allowed, put = self._topics.allowed_sends, out.put
-        only_mark: Headers = [mark]
-        for index, (record, _) in enumerate(judged):
+        only_mark: Headers = [marked]
+        for index, ((record, send), _, _) in enumerate(looked):
+            headers: Headers = only_mark
             caused = None
             if record.headers:
                 verdict = "refused" if index in refused else "allowed"
                 caused = self._traces.headers(record, verdict=verdict)
+                passed = kept(record.headers)
+                out.counts["surplus_headers"] += len(record.headers) - len(passed)
+                headers = [*passed, marked]
             if index not in refused:
-                headers = [*record.headers, mark] if record.headers else only_mark
                 put(allowed, record.key, record.value, headers)
                 continue
-            send, at_ms = sends[index], self._clock_ms()
+            at_ms = record.timestamp
             value = message_statuses.write_refusal(send, refused[index].block, at_ms)
-            own = [mark, *self._cloud_events.of_refusal(send, at_ms)]
-            headers = [*caused, *own] if caused else own
-            put(self._topics.message_statuses, record.key, value, headers)
+            own = [marked, *self._cloud_events.of_refusal(send, at_ms)]
+            put(
+                self._topics.message_statuses,
+                record.key,
+                value,
+                [*caused, *own] if caused else own,
+            )
 
-    def _read(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, OutboundMessage]]:
-        """The records that can be judged, and the send of each."""
-
-        def refuse(record: Any, why: str) -> None:
-            to_dead_letters(out, self._topics.dead_letters, record, stage=STAGE, why=why)
-
+    def _sort(self, records: Sequence[Any]) -> Sorted[OutboundMessage]:
+        """The records that can be judged, and the send of each; and those that cannot."""
+        found: Sorted[OutboundMessage] = Sorted()
         read = {self._topics.outbound_messages: outbound_messages.read_all}
-        good = read_all(records, read, refuse)
+        good = read_all(records, read, lambda record, why: found.aside.append((record, why)))
         numbers = [to if to[0] == "+" else bare_number(to) for to in [send.to for _, send in good]]
-        return placed(good, numbers, self._partitions, refuse)
+        found.good = placed(good, numbers, self._partitions, into(found))
+        return found
 
     def _refusals(
         self, sends: Sequence[OutboundMessage], values: Sequence[bytes | None]

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from processor.core.blocks import NO_MARK, Mark
@@ -21,7 +22,15 @@ from processor.core.events import (
     WebhookDelivery,
 )
 from processor.core.fold import Folded, Hit, Item, Ordinary, fold, id_of, list_key_of
-from processor.core.messages import ConsentCommand, OptOutType, Scope, SenderType, bare_number
+from processor.core.messages import (
+    ConsentCommand,
+    OptOutType,
+    Scope,
+    SenderType,
+    UnreadStop,
+    bare_number,
+)
+from processor.core.partitions import partition_of
 from processor.core.services import Directory, Handling
 from processor.errors import Fenced, ListLost
 from processor.kafka.block_list_topic import BlockListTopic
@@ -29,19 +38,37 @@ from processor.kafka.counts_topic import CountsTopic
 from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import MatchMetrics
-from processor.stages.records import Headers, Puts, Read, placed, read_all, to_dead_letters
+from processor.stages.faults import separate
+from processor.stages.records import (
+    Headers,
+    Puts,
+    Read,
+    Sorted,
+    into,
+    placed,
+    read_all,
+    reasons_of,
+    refuse_output,
+    send_on,
+    to_dead_letters,
+)
 from processor.stages.tracing import Traces
-from processor.stores.block_list import BatchWrite, BlockListStore, Meta
+from processor.stores.block_list import BatchWrite, BlockListStore, Meta, Snapshot
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands, events, inbound_messages
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.countries import country_of
+from processor.wire.dead_letters import redrives_of
+from processor.wire.headers import arrival_of, kept, was_sent_on
+from processor.wire.json_values import MAX_VALUE_BYTES
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
 
 logger = logging.getLogger(__name__)
 
 STAGE = "match_inbound"
+_Item = Item | Ordinary
+_Pair = tuple[Any, _Item]  # a record and what it comes to
 
 
 class MatchInbound:
@@ -191,39 +218,106 @@ class MatchInbound:
         return count
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
-        """Classify, fold, write Redis, then put out the events; see ``Stage``."""
+        """Classify, fold, put out the events, then write Redis; see ``Stage``.
+
+        All that can fail for a record's sake is done before Redis is written, and again without
+        the record where it does.
+        """
         self._wrote, self._matched = False, ()
-        self._traces.begin()
-        read = self._classify(records, out)
-        if not read:
-            return
-        items = [item for _, item in read]
-        lasting = [item for item in items if not isinstance(item, Ordinary)]
+        sorted_, faults = separate(records, self._sort)
+        sorted_.aside += reasons_of(faults)
+        read = self._with_unread(sorted_, records)
+        snapshot, before = await self._look(read)
+        mark = Mark(self._epoch, self._counter)
+
+        def come_to(part: Sequence[_Pair]) -> Folded:
+            out.clear()
+            self._traces.begin()
+            seen = snapshot.seen if snapshot else frozenset()
+            blocks = {key: wire_blocks.unpack(value) for key, value in before.items()}
+            folded = fold([item for _, item in part], blocks, seen, scope=self._scope, mark=mark)
+            self._emit(part, folded, out, mark)
+            return folded
+
+        while True:
+            folded, broken = separate(read, come_to)
+            if not broken:
+                break
+            faults += [(pair[0], error) for pair, error in broken]
+            sorted_.aside += reasons_of([(pair[0], error) for pair, error in broken])
+            read = self._without(read, [pair for pair, _ in broken])
+        sorted_.aside += [(read[index][0], why) for index, why in folded.refused.items()]
+        to_dead_letters(out, self._topics.dead_letters, sorted_.aside, stage=STAGE)
+        for record, recipient in sorted_.elsewhere:
+            send_on(out, record, recipient, self._partitions)
+        out.counts["faults"] += len(faults)
+        self._tell_of_unread(read, out)
+        if folded.handled:
+            await self._write(read, folded, before, mark)
+
+    async def _look(
+        self, read: Sequence[_Pair]
+    ) -> tuple[Snapshot | None, Mapping[str, bytes | None]]:
+        """What the list has on the recipients of a batch; nothing where the batch changes none."""
+        lasting = [item for _, item in read if not isinstance(item, Ordinary)]
         if not lasting:
-            folded = fold(items, {}, frozenset(), scope=self._scope, mark=self._mark)
-            self._emit(read, folded, out)
-            return
+            return None, {}
         keys = list(dict.fromkeys(list_key_of(item) for item in lasting))
         ids = list(dict.fromkeys(id_of(item) for item in lasting))
         found = await self._store.read(self._partition, keys, ids)
         self._trust(found.meta)
-        before = dict(zip(keys, found.values, strict=True))
         self._counter += 1
-        mark = Mark(self._epoch, self._counter)
-        folded = fold(
-            items,
-            {key: wire_blocks.unpack(value) for key, value in before.items()},
-            found.seen,
-            scope=self._scope,
-            mark=mark,
-        )
-        if folded.handled:
-            await self._write(read, folded, before, mark)
-        self._emit(read, folded, out)
+        return found, dict(zip(keys, found.values, strict=True))
+
+    def _with_unread(self, sorted_: Sorted[_Item], records: Sequence[Any]) -> Sequence[_Pair]:
+        """What comes to something, and the STOPs among what is put aside: those block as well."""
+        unread: list[_Pair] = []
+        aside, sorted_.aside = sorted_.aside, []
+        for record, why in aside:
+            stop = self._unread_stop(record)
+            place = partition_of(stop.recipient.encode(), self._partitions) if stop else None
+            if stop and place != record.partition and self._can_be_sent_on(record):
+                # Another partition's list must hold the block.
+                sorted_.elsewhere.append((record, stop.recipient))
+                continue
+            sorted_.aside.append((record, why))
+            if stop and place == record.partition:
+                unread.append((record, stop))
+        if not unread:
+            return sorted_.good
+        order = {id(record): index for index, record in enumerate(records)}
+        return sorted([*sorted_.good, *unread], key=lambda pair: order[id(pair[0])])
+
+    def _can_be_sent_on(self, record: Any) -> bool:
+        return not was_sent_on(record) and len(record.value) <= MAX_VALUE_BYTES
+
+    def _tell_of_unread(self, read: Sequence[_Pair], out: Puts) -> None:
+        for record, item in read:
+            if isinstance(item, UnreadStop):
+                out.counts["unread_stops"] += 1
+                place = {"partition": record.partition, "offset": record.offset}
+                logger.error("stop.unread", extra=place)
+
+    def _unread_stop(self, record: Any) -> UnreadStop | None:
+        if record.topic != self._topics.inbound_messages:
+            return None
+        return inbound_messages.unread_stop_of(record)
+
+    def _without(self, read: Sequence[_Pair], broken: Sequence[_Pair]) -> list[_Pair]:
+        """The batch without records at fault; one that is a STOP blocks all the same."""
+        at_fault = {id(pair) for pair in broken}
+        left: list[_Pair] = []
+        for pair in read:
+            record, item = pair
+            if id(pair) not in at_fault:
+                left.append(pair)
+            elif not isinstance(item, UnreadStop) and (stop := self._unread_stop(record)):
+                left.append((record, stop))
+        return left
 
     async def _write(
         self,
-        read: Sequence[tuple[Any, Item | Ordinary]],
+        read: Sequence[_Pair],
         folded: Folded,
         before: Mapping[str, bytes | None],
         mark: Mark,
@@ -258,48 +352,52 @@ class MatchInbound:
         if (meta.epoch, meta.mark, meta.ready) != (self._epoch, self._mark, self._topic_id):
             raise ListLost("the block list in Redis is not as this lane left it")
 
-    def _classify(self, records: Sequence[Any], out: Puts) -> Sequence[tuple[Any, Item | Ordinary]]:
-        """The records that come to something, in their order."""
-
-        def refuse(record: Any, why: str) -> None:
-            to_dead_letters(out, self._topics.dead_letters, record, stage=STAGE, why=why)
-
+    def _sort(self, records: Sequence[Any]) -> Sorted[_Item]:
+        """The records that come to something, in their order, and those that cannot be handled."""
+        found: Sorted[_Item] = Sorted()
         directory = self._services.directory  # one configuration for the whole batch
         ordinary = directory.has_webhooks
-        items: list[tuple[Any, Item | Ordinary]] = []
+        items: list[_Pair] = []
+        refuse = lambda record, why: found.aside.append((record, why))  # noqa: E731
         for record, one in read_all(records, self._read, refuse):
-            item: Item | Ordinary | None
+            item: _Item | None
             if isinstance(one, ConsentCommand):
-                item = one
+                item = replace(
+                    one, arrival=arrival_of(record), redrives=redrives_of(record.headers)
+                )
             else:
-                item = hit_of(one, directory)
+                item = hit_of(one, directory, record)
                 if item is None and ordinary:
                     item = _ordinary(one, directory)
             if item is not None:
                 items.append((record, item))
         # Where a message stands matters only if it comes to something.
         recipients = [bare_number(list_key_of(item)) for _, item in items]
-        return placed(items, recipients, self._partitions, refuse)
+        found.good = placed(items, recipients, self._partitions, into(found))
+        return found
 
-    def _emit(self, read: Sequence[tuple[Any, Item | Ordinary]], folded: Folded, out: Puts) -> None:
+    def _emit(self, read: Sequence[_Pair], folded: Folded, out: Puts, mark: Mark) -> None:
         matched = []
         for (record, item), decision in zip(read, folded.decisions, strict=True):
             caused = None
-            if record.headers:
+            if record.headers and decision:
                 said = {"opt_out_type": item.match.kind} if isinstance(item, Hit) else {}
                 caused = self._traces.headers(record, **said)
+                out.counts["surplus_headers"] += len(record.headers) - len(kept(record.headers))
             for event in decision:
                 own = self._cloud_events.of(event)
+                topic, key, value = self._record(event)
                 headers = [*caused, *own] if caused else own
-                out.put(*self._record(event), headers)
+                refuse_output(key, value, headers)
+                out.put(topic, key, value, headers)
                 if isinstance(event, OptOutNotification):
                     matched.append(event)
         self._matched = matched
-        header: Headers = [(wire_blocks.MARK_HEADER, str(self._mark).encode())]
-        for key, blocks in folded.changed.items():
-            out.put(
-                self._topics.block_list, key.encode(), wire_blocks.write_entry(key, blocks), header
-            )
+        header: Headers = [(wire_blocks.MARK_HEADER, str(mark).encode())]
+        for list_key, blocks in folded.changed.items():
+            entry = wire_blocks.write_entry(list_key, blocks)
+            refuse_output(None, entry, header)
+            out.put(self._topics.block_list, list_key.encode(), entry, header)
 
     def _record(self, event: Event) -> tuple[str, bytes, bytes]:
         match event:
@@ -364,8 +462,14 @@ def _mark_in(note: str) -> Mark | None:
         return None  # another's, who moved the group
 
 
-def hit_of(read: InboundMessage, directory: Directory) -> Hit | None:
-    """What a checked inbound message matches under the configuration; None for most."""
+def hit_of(read: InboundMessage, directory: Directory, record: Any = None) -> Hit | None:
+    """What a checked inbound message matches under the configuration; None for most.
+
+    Args:
+        read: the message.
+        directory: the configuration.
+        record: that held it; None: it comes from no topic.
+    """
     body = read.body
     if not directory.may_match(body):
         return None
@@ -377,7 +481,8 @@ def hit_of(read: InboundMessage, directory: Directory) -> Hit | None:
     match = policy.match(body, country)
     if match is None:
         return None
-    return Hit(inbound_messages.message_of(read), match, handling, country)
+    arrival = None if record is None else arrival_of(record)
+    return Hit(inbound_messages.message_of(read, arrival), match, handling, country)
 
 
 def _ordinary(read: InboundMessage, directory: Directory) -> Ordinary | None:

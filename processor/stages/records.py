@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from processor.core.partitions import all_in, partition_of
 from processor.errors import RecordError
+from processor.stages.faults import Faults, place_of, reason_of
 from processor.wire import dead_letters
+from processor.wire.headers import SENT_ON, of_the_way, was_sent_on
 from processor.wire.json_values import MAX_VALUE_BYTES, reason, refuse_size
 
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 Headers = list[tuple[str, bytes | None]]
+MOST_OUTPUT_BYTES = 1_000_000  # of a record's key, value and headers: what every topic takes
 
 
 class Puts(Protocol):
     """Where a stage puts what it emits."""
 
-    refused: int  # records put aside so far
+    counts: Counter[str]  # of a batch, by what ``LaneMetrics.batch`` knows
 
     def put(
         self,
@@ -30,13 +35,27 @@ class Puts(Protocol):
         key: bytes | None,
         value: bytes | None,
         headers: Headers | None = None,
+        partition: int | None = None,
     ) -> None:
-        """Add a record to this lane's partition of a topic."""
+        """Add a record to a topic; to this lane's partition if none is named."""
+        ...
+
+    def clear(self) -> None:
+        """Forget all that was put, to begin again."""
         ...
 
 
 Read = Mapping[str, Callable[[Sequence[bytes]], Sequence[_T]]]  # by topic
 Refuse = Callable[[Any, str], None]
+
+
+@dataclass(slots=True)
+class Sorted(Generic[_T]):
+    """The records of a batch that can be decided on, with what each holds, and the others."""
+
+    good: Sequence[tuple[Any, _T]] = ()
+    aside: list[tuple[Any, str]] = field(default_factory=list)  # with the reason
+    elsewhere: list[tuple[Any, str]] = field(default_factory=list)  # with the recipient
 
 
 def read_all(records: Sequence[Any], read: Read[_T], refuse: Refuse) -> list[tuple[Any, _T]]:
@@ -64,7 +83,10 @@ def read_all(records: Sequence[Any], read: Read[_T], refuse: Refuse) -> list[tup
 
 
 def placed(
-    read: Sequence[tuple[Any, _T]], recipients: Sequence[str], partitions: int, refuse: Refuse
+    read: Sequence[tuple[Any, _T]],
+    recipients: Sequence[str],
+    partitions: int,
+    misplaced: Callable[[Any, str], None],
 ) -> Sequence[tuple[Any, _T]]:
     """The records that stand where their recipients' others do, and what each held.
 
@@ -72,7 +94,7 @@ def placed(
         read: records of one partition, and what each held.
         recipients: bare E.164 number of each.
         partitions: of the topic.
-        refuse: called with each of the others, the reason and the remedy.
+        misplaced: called with each of the others, and its recipient.
     """
     keys = [record.key for record, _ in read]
     if not read or (
@@ -83,33 +105,81 @@ def placed(
         return read
     good = []
     for pair, recipient in zip(read, recipients, strict=True):
-        record = pair[0]
-        if record.key != recipient.encode():
-            refuse(record, "the key is not the recipient's bare E.164 number")
-        elif record.partition != (place := partition_of(record.key, partitions)):
-            refuse(
-                record,
-                f"in partition {record.partition}, the key belongs in {place}: the producer must "
-                "partition by murmur2 (librdkafka: partitioner=murmur2_random)",
-            )
-        else:
+        record, key = pair[0], recipient.encode()
+        if record.key == key and record.partition == partition_of(key, partitions):
             good.append(pair)
+        else:
+            misplaced(record, recipient)
     return good
 
 
-def to_dead_letters(out: Puts, topic: str, record: Any, *, stage: str, why: str) -> None:
-    """Put a record that cannot be handled aside, untouched, with the reason."""
-    headers = dead_letters.headers(
-        record.headers,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        stage=stage,
-        reason=why,
-    )
-    out.put(topic, record.key, record.value, headers)
-    out.refused += 1
-    logger.warning(
-        "record.refused",
-        extra={"topic": record.topic, "partition": record.partition, "offset": record.offset},
-    )
+def into(sorted_: Sorted[_T]) -> Callable[[Any, str], None]:
+    """Where ``placed`` sends what is misplaced: on, and aside if it was sent on before."""
+
+    def misplaced(record: Any, recipient: str) -> None:
+        if was_sent_on(record):
+            sorted_.aside.append(
+                (
+                    record,
+                    "not in the partition of its recipient, though it was sent on: the partition "
+                    "counts of workers differ, see OPTOUT_PARTITIONS",
+                )
+            )
+        else:
+            sorted_.elsewhere.append((record, recipient))
+
+    return misplaced
+
+
+def send_on(out: Puts, record: Any, recipient: str, partitions: int) -> None:
+    """Put a misplaced record where its recipient's others are, with the time it first came."""
+    key = recipient.encode()
+    where = f"{record.topic}[{record.partition}]@{record.offset}"
+    headers = [*of_the_way(record), (SENT_ON, where.encode())]
+    out.put(record.topic, key, record.value, headers, partition_of(key, partitions))
+    out.counts["misplaced"] += 1
+
+
+def refuse_output(key: bytes | None, value: bytes | None, headers: Headers | None) -> None:
+    """Refuse an output that no broker would take.
+
+    Raises:
+        RecordError: the fault is the record's that causes it.
+    """
+    size = len(key or b"") + len(value or b"")
+    size += sum(len(name) + len(said or b"") for name, said in headers or ())
+    if size > MOST_OUTPUT_BYTES:
+        raise RecordError(
+            f"what it causes is a record of {size:,} bytes; a topic takes {MOST_OUTPUT_BYTES:,}"
+        )
+
+
+def to_dead_letters(out: Puts, topic: str, aside: Sequence[tuple[Any, str]], *, stage: str) -> None:
+    """Put records that cannot be handled aside, untouched, each with its reason."""
+    for record, why in aside:
+        letter = dead_letters.letter_of(record, stage=stage, reason=why)
+        out.put(topic, letter.key, letter.value, letter.headers)
+        out.counts["references"] += letter.is_reference
+    out.counts["refused"] += len(aside)
+    if aside:
+        first = aside[0][0]
+        place = {"topic": first.topic, "partition": first.partition, "offset": first.offset}
+        logger.warning("records.refused", extra={**place, "records": len(aside)})
+
+
+def reasons_of(faults: Faults[Any]) -> list[tuple[Any, str]]:
+    """Records that made the code raise, each with its reason; where it did goes to the log."""
+    for record, error in faults:
+        if isinstance(error, RecordError):
+            continue
+        logger.error(
+            "record.fault",
+            extra={
+                "topic": record.topic,
+                "partition": record.partition,
+                "offset": record.offset,
+                "why": type(error).__name__,
+                "where": place_of(error),
+            },
+        )
+    return [(record, reason_of(error)) for record, error in faults]

@@ -14,9 +14,19 @@ from processor.wire.json_values import to_ms, to_text
 from schemas.block_list_entry import BlockListEntry
 
 MARK_HEADER = "mark"
-_LETTER = {Scope.ACCOUNT: "a", Scope.SERVICE: "m", Scope.SENDER: "s"}
-_SCOPE = {letter: scope for scope, letter in _LETTER.items()}
-_CARRIER = "c"
+# By the recipient's own keyword; a command's block has the capital letter.
+_LETTERS = {
+    (Scope.ACCOUNT, False): "a",
+    (Scope.SERVICE, False): "m",
+    (Scope.SENDER, False): "s",
+    (Scope.SENDER, True): "c",  # the carrier's own
+}
+_PLACES = {
+    cased: (scope, carrier, by_keyword)
+    for (scope, carrier), letter in _LETTERS.items()
+    for cased, by_keyword in ((letter, True), (letter.upper(), False))
+}
+_SOURCE = {True: "keyword", False: "command"}
 
 
 def pack(blocks: Blocks) -> bytes:
@@ -24,7 +34,7 @@ def pack(blocks: Blocks) -> bytes:
     return orjson.dumps(
         [
             [
-                _CARRIER if block.carrier else _LETTER[block.scope],
+                _letter(block),
                 block.account_sid,
                 block.target,
                 block.since_ms,
@@ -36,21 +46,22 @@ def pack(blocks: Blocks) -> bytes:
     )
 
 
+def _letter(block: Block) -> str:
+    letter = _LETTERS[block.scope, block.carrier]
+    return letter if block.by_keyword else letter.upper()
+
+
 def unpack(value: bytes | None) -> Blocks:
     """The blocks a value of Redis holds; none where there is no value."""
-    if value is None:
-        return ()
-    return tuple(
-        Block(
-            account_sid=account_sid,
-            scope=_SCOPE.get(letter, Scope.SENDER),
-            target=target,
-            carrier=letter == _CARRIER,
-            since_ms=since_ms,
-            change_id=change_id,
-            mark=Mark.parse(mark),
-        )
-        for letter, account_sid, target, since_ms, change_id, mark in orjson.loads(value)
+    return () if value is None else tuple(_block(*fields) for fields in orjson.loads(value))
+
+
+def _block(
+    letter: str, account_sid: str, target: str, since_ms: int, change_id: str, mark: str
+) -> Block:
+    scope, carrier, by_keyword = _PLACES[letter]
+    return Block(
+        account_sid, scope, target, carrier, since_ms, change_id, Mark.parse(mark), by_keyword
     )
 
 
@@ -87,6 +98,7 @@ def write_entry(list_key: str, blocks: Blocks) -> bytes | None:
                     "since": to_text(block.since_ms),
                     "change_id": block.change_id,
                     "mark": str(block.mark),
+                    "source": _SOURCE[block.by_keyword],
                 }
                 for block in blocks
             ],
@@ -106,6 +118,7 @@ def read_entry(value: bytes) -> Blocks:
             since_ms=to_ms(block.since),
             change_id=block.change_id,
             mark=Mark.parse(block.mark),
+            by_keyword=block.source == "keyword",
         )
         for block in entry.blocks
     )

@@ -25,7 +25,7 @@ def read(value: bytes) -> ConsentCommand:
         blocked=model.blocked,
         source=model.source,
         reason=model.reason,
-        at_ms=to_ms(model.at),
+        claimed_ms=to_ms(model.at),
     )
 
 
@@ -48,7 +48,7 @@ def write(command: ConsentCommand) -> bytes:
             "blocked": command.blocked,
             "source": command.source,
             "reason": command.reason,
-            "at": to_text(command.at_ms),
+            "at": to_text(command.claimed_ms),
         }
     )
 

@@ -1,18 +1,86 @@
-"""dead-letters.v1: the record untouched, and Connect's headers that say why."""
+"""dead-letters.v1: the record untouched, and Connect's headers that say why.
+
+One that is too large for the topic holds the beginning of its value, and a reference: where the
+record lies in its own topic, and until when.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from processor.wire.headers import MOST_BYTES, SENT_ON, of_the_way
+from processor.wire.json_values import to_text
 
 Headers = Sequence[tuple[str, bytes | None]]
 PREFIX = "__connect.errors."
 CYCLES = "optout.redrives"  # how often a record was sent back already
+REFERENCE = "optout.reference"  # JSON: where the whole record lies, its size and digest, until when
+MOST_WHOLE_BYTES = 1 << 20  # of a value that is kept whole
+SOURCES_KEPT_MS = 7 * 24 * 3_600_000  # as topics.toml has it
+_FIRST_BYTES = 64 * 1024  # of a larger one
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A record of dead-letters."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether only the beginning of the value is here."""
+        return any(name == REFERENCE for name, _ in self.headers)
+
+
+def letter_of(record: Any, *, stage: str, reason: str) -> Letter:
+    """A record that cannot be handled, with the reason; what has no room is referred to."""
+    headers = [
+        *of_the_way(record),
+        *_why(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            stage=stage,
+            reason=reason,
+        ),
+    ]
+    key, value = record.key, record.value
+    if len(key or b"") <= MOST_BYTES and len(value or b"") <= MOST_WHOLE_BYTES:
+        return Letter(key, value, headers)
+    reference = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "size": len(value or b""),
+        "sha256": sha256(value or b"").hexdigest(),
+        "until": to_text(record.timestamp + SOURCES_KEPT_MS),
+    }
+    headers.append((REFERENCE, orjson.dumps(reference)))
+    return Letter(
+        key if len(key or b"") <= MOST_BYTES else None,
+        value if value is None else value[:_FIRST_BYTES],
+        headers,
+    )
 
 
 def headers(
     given: Headers, *, topic: str, partition: int, offset: int, stage: str, reason: str
 ) -> list[tuple[str, bytes | None]]:
     """The record's own headers, then where it was read, by which stage, and why it was refused."""
+    why = _why(topic=topic, partition=partition, offset=offset, stage=stage, reason=reason)
+    return [*given, *why]
+
+
+def _why(
+    *, topic: str, partition: int, offset: int, stage: str, reason: str
+) -> list[tuple[str, bytes | None]]:
     said = {
         "topic": topic,
         "partition": str(partition),
@@ -23,7 +91,13 @@ def headers(
         "exception.class.name": "processor.errors.RecordError",
         "exception.message": reason,
     }
-    return [*given, *((PREFIX + name, text.encode()) for name, text in said.items())]
+    return [(PREFIX + name, text.encode()) for name, text in said.items()]
+
+
+def redrives_of(given: Headers) -> int:
+    """How often a record was sent back; whoever wrote it may have written the header."""
+    text = (dict(given).get(CYCLES) or b"").decode("latin-1")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def said(given: Headers, name: str) -> str | None:
@@ -32,6 +106,20 @@ def said(given: Headers, name: str) -> str | None:
     return found[-1].decode(errors="replace") if found else None
 
 
+def reference_of(given: Headers) -> dict[str, Any] | None:
+    """Where the whole record lies, None where the letter has all of it."""
+    found = [value for name, value in given if name == REFERENCE and value]
+    try:
+        said = orjson.loads(found[-1]) if found else None
+    except orjson.JSONDecodeError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
 def own_headers(given: Headers) -> list[tuple[str, bytes | None]]:
-    """The headers a record came with, to send it back as it was."""
-    return [(key, value) for key, value in given if not key.startswith(PREFIX)]
+    """The headers a record came with, to send it back; it may be sent on once more."""
+    return [
+        (key, value)
+        for key, value in given
+        if not key.startswith(PREFIX) and key not in (REFERENCE, SENT_ON)
+    ]

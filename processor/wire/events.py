@@ -25,7 +25,7 @@ def write_block_change(change: BlockChange) -> bytes:
             "recipient": change.recipient,
             "channel_group": change.channel_group,
             "blocked": change.blocked,
-            "previous": not change.blocked,  # only where the list changes is there an event
+            "previous": change.previous,
             "cause": {
                 "id": cause.id,
                 "source": cause.source,
@@ -33,6 +33,7 @@ def write_block_change(change: BlockChange) -> bytes:
                 "keyword": cause.keyword,
                 "sender": cause.sender,
                 "reason": cause.reason,
+                "claimed_at": None if cause.claimed_ms is None else to_text(cause.claimed_ms),
             },
             "mark": str(change.mark),
             "at": to_text(change.at_ms),

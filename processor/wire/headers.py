@@ -1,20 +1,79 @@
-"""Which headers of a record go on to the records it causes."""
+"""Which headers of a record go on to the records it causes, and what ours say of its way here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from processor.core.messages import Arrival
 
 Headers = Sequence[tuple[str, bytes | None]]
 TRACEPARENT = "traceparent"
+FIRST_APPEND = "optout.first-append"  # of the original of a record sent on or redriven, ms UTC
+SENT_ON = "optout.sent-on"  # topic[partition]@offset of a record that was misplaced
+MOST_HEADERS = 100
+MOST_BYTES = 64 * 1024  # of a key and all headers
 # These speak of the record itself, not of where it comes from: what it causes has its own.
 _ITS_OWN = frozenset(("content-type", "mark"))
 _ITS_OWN_PREFIXES = ("ce_", "__connect.", "optout.")
+
+
+def kept(given: Headers, key: bytes | None = None) -> Headers:
+    """The headers that are passed on: as many, from the first one on, as have room beside the key.
+
+    Without a bound one record's headers would make outputs that no broker takes.
+    """
+    room = MOST_BYTES - len(key or b"")
+    if len(given) <= MOST_HEADERS and sum(map(_size, given)) <= room:
+        return given
+    fitting = []
+    for one in given[:MOST_HEADERS]:
+        room -= _size(one)
+        if room < 0:
+            break
+        fitting.append(one)
+    return fitting
+
+
+def _size(header: tuple[str, bytes | None]) -> int:
+    name, value = header
+    return len(name.encode()) + len(value or b"")
 
 
 def passed_on(given: Headers) -> list[tuple[str, bytes | None]] | None:
     """Trace context and whatever else a producer added; None where there is nothing."""
     return [
         (name, value)
-        for name, value in given
+        for name, value in kept(given)
         if name not in _ITS_OWN and not name.startswith(_ITS_OWN_PREFIXES)
     ] or None
+
+
+def arrival_of(record: Any) -> Arrival:
+    """When a record came, and when its original did."""
+    if not record.headers:
+        return Arrival(record.timestamp)
+    first = dict(record.headers).get(FIRST_APPEND) or b""
+    is_time = first.isascii() and first.isdigit() and len(first) < 16
+    return Arrival(record.timestamp, int(first) if is_time else None)
+
+
+def was_sent_on(record: Any) -> bool:
+    """Whether a lane sent the record on already, as it was misplaced."""
+    return any(name == SENT_ON for name, _ in record.headers)
+
+
+def of_the_way(record: Any) -> list[tuple[str, bytes | None]]:
+    """The record's own headers that are kept, and when its original was appended."""
+    arrival = arrival_of(record)
+    first_ms = arrival.appended_ms
+    if arrival.first_ms is not None:
+        first_ms = min(first_ms, arrival.first_ms)
+    return [
+        *(
+            (name, value)
+            for name, value in kept(record.headers)
+            if name not in (FIRST_APPEND, SENT_ON)
+        ),
+        (FIRST_APPEND, str(first_ms).encode()),
+    ]

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from processor.core.messages import InboundMessage
+import orjson
+
+from processor.core.messages import (
+    Arrival,
+    InboundMessage,
+    OptOutType,
+    UnreadStop,
+    bare_number,
+    channel_group_of,
+)
+from processor.core.policy import DEFAULT_POLICY
+from processor.wire.headers import arrival_of
 from processor.wire.json_values import (
     NOT_QUICK,
     are_addresses,
@@ -12,14 +24,17 @@ from processor.wire.json_values import (
     are_sids,
     is_address,
     is_number,
+    is_sender,
     is_sid,
     quick_decoder,
     quick_read,
     remember,
     to_ms,
 )
+from schemas.common import MAX_BODY_CHARACTERS
 from schemas.inbound_message import InboundMessage as Model
 
+_MOST_LOOKED_AT = 1 << 20  # bytes of a value that is searched for a STOP
 _decode = quick_decoder(Model)
 _accounts: set[str] = set()
 _services: set[str | None] = set()
@@ -82,8 +97,47 @@ def _read_slowly(value: bytes) -> Model:
     return model
 
 
-def message_of(read: Model) -> InboundMessage:
-    """The core value of a checked message."""
+def unread_stop_of(record: Any) -> UnreadStop | None:
+    """The STOP that a record holds which cannot be read whole; None where it holds none.
+
+    Only a word that default handling knows (R3), with an account and a recipient that can be read.
+    """
+    if not record.value or len(record.value) > _MOST_LOOKED_AT:
+        return None
+    try:
+        fields = orjson.loads(record.value)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(fields, dict):
+        return None
+    account_sid, recipient, sender, body = (
+        fields.get(name) for name in ("account_sid", "from", "to", "body")
+    )
+    if not (isinstance(account_sid, str) and isinstance(recipient, str) and isinstance(body, str)):
+        return None
+    if not is_sid(account_sid) or not is_address(recipient) or len(body) > MAX_BODY_CHARACTERS:
+        return None
+    match = DEFAULT_POLICY.match(body, None)
+    if match is None or match.kind is not OptOutType.STOP:
+        return None
+    return UnreadStop(
+        id=f"unread-{record.partition}-{record.offset}",
+        account_sid=account_sid,
+        recipient=bare_number(recipient),
+        channel_group=channel_group_of(recipient),
+        sender=sender if isinstance(sender, str) and is_sender(sender) else None,
+        arrival=arrival_of(record),
+    )
+
+
+def message_of(read: Model, arrival: Arrival | None = None) -> InboundMessage:
+    """The core value of a checked message.
+
+    Args:
+        read: the message.
+        arrival: of its record; None: it comes from no topic, and came when it was received.
+    """
+    received_at_ms = to_ms(read.received_at)
     return InboundMessage(
         message_sid=read.message_sid,
         account_sid=read.account_sid,
@@ -93,5 +147,6 @@ def message_of(read: Model) -> InboundMessage:
         body=read.body,
         from_country=read.from_country,
         num_media=read.num_media,
-        received_at_ms=to_ms(read.received_at),
+        received_at_ms=received_at_ms,
+        arrival=arrival or Arrival(received_at_ms),
     )

@@ -13,7 +13,7 @@ import msgspec
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from processor.errors import RecordError
-from schemas.common import PATTERNS, RecipientAddress, Sid, pattern_of
+from schemas.common import PATTERNS, RecipientAddress, SenderAddress, Sid, pattern_of
 
 _T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,8 +21,8 @@ MAX_VALUE_BYTES = 512 * 1024  # what fits every topic's limit together with head
 _NUMBER = r"\+[1-9][0-9]{6,14}"
 is_number = re.compile(_NUMBER).fullmatch
 _are_numbers = re.compile(rf"(?:{_NUMBER}\n)*+").fullmatch
-is_address, is_sid = (
-    re.compile(pattern_of(one)[1:-1]).fullmatch for one in (RecipientAddress, Sid)
+is_address, is_sender, is_sid = (
+    re.compile(pattern_of(one)[1:-1]).fullmatch for one in (RecipientAddress, SenderAddress, Sid)
 )
 _are_addresses, _are_sids = (
     re.compile(rf"(?:{pattern_of(one)[1:-1]}\n)*+").fullmatch for one in (RecipientAddress, Sid)

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from processor.core.blocks import NO_MARK, Block, Blocks, place_for
+from processor.core.blocks import NO_MARK, Block, place_for
 from processor.core.decide import decide
 from processor.core.differences import differences
-from processor.core.events import OptOutNotification, ReplySend, ReplySent
+from processor.core.events import BlockChange, OptOutNotification, ReplySend, ReplySent
+from processor.core.fold import apply as follow
 from processor.core.messages import InboundMessage, OptOutType, Scope, bare_number
 from processor.core.policy import KeywordSet, OptOutConfig, Policy, standard_sets
 from processor.core.review import warnings_of
@@ -218,8 +219,12 @@ def try_out(
     match = policy.match(message.body, country) if policy else None
     if match is None:
         return Trial(None, None, None, None, None, ReplySent.NONE, blocked, handling.aoo_enabled)
-    blocks = _blocked(message, handling, scope) if blocked else ()
+    before = [_block(message, handling, scope)] if blocked else []
+    blocks = {block.place: block for block in before}
     decision = decide(message, match, handling, blocks, country=country, scope=scope, mark=NO_MARK)
+    for event in decision.events:
+        if isinstance(event, BlockChange):
+            follow(event, blocks)
     reply = next((one.body for one in decision.events if isinstance(one, ReplySend)), None)
     told = next((one for one in decision.events if isinstance(one, OptOutNotification)), None)
     return Trial(
@@ -229,16 +234,16 @@ def try_out(
         match.tier.value,
         reply,
         told.reply_sent if told else ReplySent.NONE,
-        bool(decision.blocks),
+        bool(blocks),
         handling.aoo_enabled,
     )
 
 
-def _blocked(message: InboundMessage, handling: Handling, scope: Scope) -> Blocks:
+def _block(message: InboundMessage, handling: Handling, scope: Scope) -> Block:
     place = place_for(
         scope,
         account_sid=message.account_sid,
         service_sid=handling.service_sid,
         sender=message.sender,
     )
-    return (Block(*place, since_ms=message.received_at_ms, change_id="trial", mark=NO_MARK),)
+    return Block(*place, since_ms=message.received_at_ms, change_id="trial", mark=NO_MARK)

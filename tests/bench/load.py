@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -27,7 +28,7 @@ SENDER = Sender(ACCOUNT, None, LONG_CODE)  # in no service: default handling ans
 SEED = 20
 KEYWORD_SHARE = 0.02
 _RECIPIENTS = 1_000_000
-AT_MS = 1_767_225_600_000
+AT_MS = time.time_ns() // 1_000_000
 _CHUNK = 5_000
 
 Counts = dict[str, int]  # topic, without prefix and version, to records

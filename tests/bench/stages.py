@@ -166,7 +166,6 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     block_list=block_list,
                     services=runtime.services,
                     cloud_events=runtime.cloud_events,
-                    clock_ms=lambda: time.time_ns() // 1_000_000,
                     metrics=GateMetrics(runtime.metrics),
                     traces=Traces(),
                 )

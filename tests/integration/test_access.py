@@ -32,7 +32,7 @@ from tests.api import (
 )
 from tests.application import OneToken, allowing, application, status, twiml
 from tests.asked import Given, assert_each_right_was_needed, commands_given
-from tests.builders import ACCOUNT, LONG_CODE, OTHER_RECIPIENT, RECIPIENT
+from tests.builders import ACCOUNT, LONG_CODE, OTHER_RECIPIENT, RECIPIENT, command_record
 from tests.installation import Installation, running, until
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
 from tests.integration.test_live_stream import send_form, signed_in
@@ -91,6 +91,13 @@ async def put_aside(at: Installation) -> None:
         await at.write_raw(Outgoing(at.topics.dead_letters, RECIPIENT.encode(), b"bad", why))
 
 
+async def misplace(at: Installation, values: dict[str, dict[str, Any]]) -> None:
+    """Write records under a key that is not their recipient's."""
+    await at.write_raw(
+        *(Outgoing(topic, b"another", orjson.dumps(value)) for topic, value in values.items())
+    )
+
+
 async def test_match_and_gate_work_with_the_rights_listed(secured: Secured, given: Given) -> None:
     at = Installation(secured.open)
     await configure(secured.open, CLINIC | {"inbound_request_url": "https://example.com/in"})
@@ -118,7 +125,18 @@ async def test_match_and_gate_work_with_the_rights_listed(secured: Secured, give
         await at.write_raw(Outgoing(at.topics.inbound_messages, key, b"bad"))
         await at.write_raw(Outgoing(at.topics.outbound_messages, key, b"bad"))
         await at.wait_for_letters(2)
+        await misplace(
+            at,
+            {
+                at.topics.inbound_messages: a_text("M7", "help"),
+                at.topics.consent_commands: command_record(command_id="C7", blocked=False),
+                at.topics.outbound_messages: a_send("S7", to=OTHER_RECIPIENT),
+            },
+        )
         await forget_scripts(secured)
+        await at.wait_for(at.topics.allowed_sends, 2)
+        await at.wait_for(at.topics.opt_out_notifications, 2)
+        await at.wait_for_no_lag("match")
         await at.sends(a_send("S3"))
         await at.wait_for(at.topics.message_statuses, 2)
         await assert_each_right_was_needed(secured, "gate", gate, given)

@@ -10,7 +10,7 @@ from processor.config import Settings
 from processor.core.messages import Scope
 from tests.api import Api, blocking, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, RECIPIENT
-from tests.installation import Installation, running
+from tests.installation import Installation, running, topics_apart
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
 
 SID = "MG" + "0" * 32
@@ -48,6 +48,7 @@ async def test_an_opt_in_overrides_a_stop_of_any_scope(settings: Settings, scope
     async with running(settings), serving(settings) as api:
         await at.texts(a_text("M1", "stop"))
         await at.wait_for(at.topics.block_changes, 1)
+        await topics_apart()
         consents = api.twilio().accounts.v1.bulk_consents
         made = await blocking(consents.create, items=[a_consent(status="opt-in")])
         assert [item["error_code"] for item in made.items] == [0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing
 from processor.kafka.configuration import configuration
 from processor.wire.configuration import edit_of_service
+from processor.wire.json_values import to_text
 from processor.wire.service_documents import apply
 from tests.builders import ACCOUNT, LONG_CODE, NOW, RECIPIENT
 from tests.installation import Installation, by_sid, running, until
@@ -38,7 +40,7 @@ def a_text(sid: str, body: str, **changes: Any) -> dict[str, Any]:
         "from": RECIPIENT,
         "to": LONG_CODE,
         "body": body,
-        "received_at": NOW,
+        "received_at": to_text(time.time_ns() // 1_000_000),
     }
     return fields | changes
 
@@ -241,6 +243,7 @@ async def test_r29_a_command_changes_the_list_and_is_in_the_history(settings: Se
         "keyword": None,
         "sender": None,
         "reason": "asked on the phone",
+        "claimed_at": NOW,
     }
     assert await at.values(at.topics.reply_sends) == []
 

@@ -15,10 +15,13 @@ from processor.core.events import BlockChange, Event, OptOutNotification, ReplyS
 from processor.core.fold import Hit, Item, fold, id_of, list_key_of
 from processor.core.gate import ALLOWED, ERROR_CODE, Refused, judge
 from processor.core.messages import (
+    Arrival,
+    ConsentCommand,
     OptOutType,
     OutboundSend,
     Scope,
     SenderType,
+    UnreadStop,
     channel_group_of,
     list_key,
 )
@@ -111,7 +114,7 @@ def test_r24_from_a_stop_to_a_start_every_send_of_its_sender_is_refused(
                 stopped.setdefault(key, []).append(send_like(item))
             lifts = item.match.kind is START
         else:
-            lifts = not item.blocked
+            lifts = isinstance(item, ConsentCommand) and not item.blocked
         if lifts:
             stopped.pop(key, None)
         for recipient, sends in stopped.items():
@@ -159,7 +162,9 @@ def test_r27_changes_alone_tell_the_block_list(items: list[Item], scope: Scope) 
     for change in told([items], scope).events:
         if isinstance(change, BlockChange):
             entry = standing.setdefault(list_key(change.recipient, change.channel_group), {})
-            assert (change.place in entry) is not change.blocked
+            assert change.previous is (change.place in entry)
+            taken_over = change.blocked and change.cause.kind is STOP
+            assert change.previous is not change.blocked or taken_over
             if change.blocked:
                 entry[change.place] = change.change_id
             else:
@@ -197,43 +202,73 @@ def test_change_ids_are_never_used_twice(items: list[Item], scope: Scope) -> Non
 # A model of its own, written from the rules
 
 
-def modelled(items: Sequence[Item], scope: Scope) -> dict[str, dict[tuple[str, str, str], str]]:
-    """Each entry's blocks as (account, who may not write, of which kind) to what caused them."""
-    entries: dict[str, dict[tuple[str, str, str], str]] = {}
+class Stands(NamedTuple):
+    """A block of the model."""
+
+    cause: str
+    since_ms: int
+    by_keyword: bool
+
+
+Where = tuple[str, str, str]  # account, who may not write, of which kind
+
+
+def modelled(items: Sequence[Item], scope: Scope) -> dict[str, dict[Where, str]]:
+    """Each entry's blocks by place, to what caused them."""
+    entries: dict[str, dict[Where, Stands]] = {}
     for item in items:
+        assert not isinstance(item, UnreadStop)
         entry = entries.setdefault(list_key_of(item), {})
         if isinstance(item, Hit):
             _say(item, entry, scope)
             continue
         target = {"account": "", "service": item.service_sid, "sender": item.sender}[item.scope]
         place = (item.account_sid, str(target), item.scope.value)
-        if not item.blocked:
-            entry.pop(place, None)
-        else:
-            entry.setdefault(place, item.command_id)
-    return {key: entry for key, entry in entries.items() if entry}
+        assert item.arrival
+        if item.blocked:
+            new = Stands(item.command_id, item.arrival.appended_ms, by_keyword=False)
+            entry.setdefault(place, new)
+        elif place in entry and _came_before(entry[place], item.arrival, by_keyword=False):
+            del entry[place]
+    return {
+        key: {place: block.cause for place, block in entry.items()}
+        for key, entry in entries.items()
+        if entry
+    }
 
 
-def _say(hit: Hit, entry: dict[tuple[str, str, str], str], scope: Scope) -> None:
+def _came_before(block: Stands, arrival: Arrival, *, by_keyword: bool) -> bool:
+    said_ms = min(arrival.appended_ms, arrival.first_ms or arrival.appended_ms)
+    if block.by_keyword != by_keyword:
+        return said_ms - block.since_ms > 1_000
+    return said_ms == arrival.appended_ms or said_ms >= block.since_ms
+
+
+def _say(hit: Hit, entry: dict[Where, Stands], scope: Scope) -> None:
     account, sender = hit.message.account_sid, hit.message.sender
     service = hit.handling.service_sid
     word = hit.message.body.lower()
     everywhere, pair, carrier = (account, "", "account"), (account, sender, "sender"), "carrier"
     if hit.match.kind is STOP:
         per_service = (account, service, "service") if service else pair
-        entry.setdefault(
-            {"account": everywhere, "service": per_service, "sender": pair}[scope],
-            hit.message.message_sid,
-        )
+        new = Stands(hit.message.message_sid, hit.message.arrival.appended_ms, by_keyword=True)
+        place = {"account": everywhere, "service": per_service, "sender": pair}[scope]
+        if place not in entry or not entry[place].by_keyword:
+            entry[place] = new
         network = hit.handling.sender_type is SenderType.TOLL_FREE and hit.country in ("US", "CA")
         if network and word == "stop":
-            entry.setdefault((account, sender, carrier), hit.message.message_sid)
+            entry.setdefault((account, sender, carrier), new)
     elif hit.match.kind is START:
         if (account, sender, carrier) in entry and word not in ("start", "unstop"):
             return
-        for place in (everywhere, (account, str(service), "service"), pair):
-            entry.pop(place, None)
-        entry.pop((account, sender, carrier), None)
+        service_place = (account, str(service), "service")
+        for place in (everywhere, service_place, pair, (account, sender, carrier)):
+            if (
+                (block := entry.get(place))
+                and _came_before(block, hit.message.arrival, by_keyword=True)
+                and (block.by_keyword or word != "yes")
+            ):
+                del entry[place]
 
 
 @given(histories(), scopes)

@@ -145,7 +145,7 @@ def test_a_notification_of_another_text_contradicts_it() -> None:
 @pytest.mark.parametrize(("blocked", "kinds"), [(True, set()), (False, {"lost"})])
 def test_the_list_follows_every_command(blocked: bool, kinds: set[str]) -> None:
     partition = Partition(0, touched={RECIPIENT})
-    partition.commands = [Command("C1", 0, 0, RECIPIENT, HERE, blocked=True)]
+    partition.commands = [Command("C1", 0, 0, RECIPIENT, HERE, blocked=True, said_ms=0)]
     if blocked:
         change = replace(a_change(0, True, Mark(1, 1)), id="C1.account", cause="C1", kind=None)
         partition.changes = [change]

@@ -30,6 +30,7 @@ BLOCKS: Blocks = (
     a_block(a_place(Scope.SENDER)),
     a_block(a_place(Scope.SENDER, target="Clinic + 1")),
     a_block(a_place(Scope.SENDER, target=TOLL_FREE, carrier=True)),
+    a_block(a_place(Scope.SENDER), by_keyword=False),
 )
 
 
@@ -63,7 +64,7 @@ def test_an_entry_is_read_as_it_was_written(key: str, blocks: Blocks) -> None:
 
 
 def test_an_entry_names_its_recipient_its_group_and_every_place() -> None:
-    value = write_entry(WHATSAPP_RECIPIENT, BLOCKS[5:])
+    value = write_entry(WHATSAPP_RECIPIENT, BLOCKS[5:6])
     assert value is not None
     assert json.loads(value) == {
         "recipient": RECIPIENT,
@@ -78,6 +79,7 @@ def test_an_entry_names_its_recipient_its_group_and_every_place() -> None:
                 "since": "2026-11-02T11:59:00.000Z",
                 "change_id": "SM000000000000000000000000000000ff.carrier",
                 "mark": "1793620000000-1",
+                "source": "keyword",
             }
         ],
     }

@@ -11,7 +11,6 @@ import jsonschema
 import pytest
 
 from processor.config import Settings
-from processor.core.decide import decide_command
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend, WebhookDelivery
 from processor.core.services import Webhook
 from processor.wire import outbound_messages
@@ -20,13 +19,13 @@ from processor.wire.events import write_delivery
 from processor.wire.headers import passed_on
 from schemas.cloud_events import TYPES, header_schema
 from tests.builders import (
-    MARK,
     MESSAGE,
     NOW,
     NOW_MS,
     SEND,
     a_command,
     a_handling,
+    commanded,
     decided,
     outbound_record,
     the_block,
@@ -46,7 +45,7 @@ def emitted() -> list[Event]:
     decisions = [
         decided("STOP", handling=told),
         decided("START", (the_block(),)),
-        decide_command(a_command(), (), mark=MARK),
+        commanded(a_command()),
     ]
     return [event for decision in decisions for event in decision.events]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from processor.core.decide import Decision
 from processor.core.events import ReplySent
 from processor.core.messages import OptOutType, SenderType
 from processor.core.policy import MatchMode
@@ -17,6 +16,7 @@ from tests.builders import (
     SHORT_CODE,
     TOLL_FREE,
     WHATSAPP_SENDER,
+    Decided,
     a_cause,
     a_change,
     a_match,
@@ -82,7 +82,7 @@ def test_r3_a_service_without_aoo_is_handled_by_default() -> None:
 @pytest.mark.parametrize("word", ["END", "Quit!"])
 def test_r3_default_handling_blocks_replies_and_notifies(word: str) -> None:
     match = a_match(word, default_handling())
-    assert decided(word, handling=default_handling()) == Decision(
+    assert decided(word, handling=default_handling()) == Decided(
         (the_block(),),
         (
             a_change(cause=a_cause(STOP, match.keyword)),

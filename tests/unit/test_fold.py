@@ -9,11 +9,12 @@ import pytest
 from processor.core.blocks import Mark
 from processor.core.events import change_id_of
 from processor.core.fold import Folded, Hit, Item, fold, id_of, list_key_of
-from processor.core.messages import ChannelGroup, Scope
+from processor.core.messages import Arrival, ChannelGroup, Scope
 from tests.builders import (
     COMMAND,
     MARK,
     MESSAGE,
+    NOW_MS,
     OTHER_RECIPIENT,
     RECIPIENT,
     WHATSAPP_RECIPIENT,
@@ -84,7 +85,7 @@ def test_r23_effects_follow_the_order_of_the_messages() -> None:
 
 
 def test_r23_operators_changes_take_their_place_by_arrival() -> None:
-    stop, lift = a_hit("STOP"), a_command(blocked=False)
+    stop, lift = a_hit("STOP"), a_command(blocked=False, arrival=Arrival(NOW_MS + 1_001))
     assert folded(stop, lift).changed == {RECIPIENT: ()}
     assert folded(lift, stop).changed == {RECIPIENT: (the_block(),)}
     assert folded(lift, stop).decisions[0] == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processor.errors import BrokerUnavailable, Fenced, StoreUnavailable, TooManyRefused
+from processor.errors import BrokerUnavailable, Fenced, StoreUnavailable, TooManyFaults
 from processor.metrics import LaneLook, LaneMetrics, MatchMetrics, Metrics, StoreMetrics
 from processor.stores.measured import MeasuredBlockList
 from processor.stores.memory import MemoryBlockList
@@ -28,7 +28,7 @@ def test_what_has_not_happened_yet_is_zero_and_not_absent() -> None:
     [
         (Fenced("x"), "Fenced"),
         (BrokerUnavailable("x"), "BrokerUnavailable"),
-        (TooManyRefused("x"), "TooManyRefused"),
+        (TooManyFaults("x"), "TooManyFaults"),
         (KeyError("+15557654321"), "Unexpected"),
     ],
 )
@@ -41,10 +41,12 @@ def test_a_lane_that_gave_up_is_counted_by_a_reason_of_few(error: Exception, rea
 def test_a_batch_counts_its_records_and_its_dead_letters() -> None:
     metrics = Metrics()
     lanes = LaneMetrics(metrics, "match")
-    lanes.batch(500, 2)
-    lanes.batch(1, 0)
+    lanes.batch(500, {"refused": 2, "misplaced": 1})
+    lanes.batch(1, {})
     assert value(metrics, "optout_messages_total", role="match") == 501
     assert value(metrics, "optout_dead_letters_total", role="match") == 2
+    assert value(metrics, "optout_misplaced_total", role="match") == 1
+    assert value(metrics, "optout_unread_stops_total", role="match") == 0
     assert value(metrics, "optout_batch_records_bucket", role="match", le="1.0") == 1
     assert value(metrics, "optout_batch_records_count", role="match") == 2
 

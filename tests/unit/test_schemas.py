@@ -13,7 +13,6 @@ import pytest
 from pydantic import ValidationError
 
 import schemas
-from processor.core.decide import decide_command
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend
 from processor.core.messages import Scope, SenderType
 from processor.core.services import Webhook
@@ -32,7 +31,6 @@ from processor.wire.topics import Topics
 from schemas import MODELS
 from schemas.json_schema import DIALECT, differences, export
 from tests.builders import (
-    MARK,
     NOW_MS,
     TOLL_FREE,
     WHATSAPP_RECIPIENT,
@@ -40,6 +38,7 @@ from tests.builders import (
     a_command,
     a_handling,
     a_place,
+    commanded,
     decided,
     default_handling,
     outbound_record,
@@ -153,8 +152,8 @@ def emitted() -> list[Event]:
         decided("STOP", handling=a_handling(webhook=Webhook("https://example.com/inbound"))),
         stopped,
         decided("yes", stopped.blocks, handling=toll_free, sender=TOLL_FREE),
-        decide_command(a_command(), (), mark=MARK),
-        decide_command(a_command(blocked=False, reason=None), (the_block(),), mark=MARK),
+        commanded(a_command()),
+        commanded(a_command(blocked=False, reason=None), (the_block(),)),
     ]
     return [event for decision in decisions for event in decision.events]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from processor.core.blocks import Place
-from processor.core.decide import Decision
 from processor.core.events import ReplySent
 from processor.core.messages import OptOutType, Scope, SenderType
 from tests.builders import (
     OTHER_ACCOUNT,
     OTHER_LONG_CODE,
     OTHER_SERVICE,
+    Decided,
     a_block,
     a_cause,
     a_change,
@@ -29,7 +29,7 @@ START, HELP = OptOutType.START, OptOutType.HELP
 
 
 def test_r19_start_lifts_the_block_and_replies() -> None:
-    assert decided("START", (a_block(),)) == Decision(
+    assert decided("START", (a_block(),)) == Decided(
         (),
         (
             a_change(blocked=False, cause=a_cause(START, "start")),
@@ -40,7 +40,7 @@ def test_r19_start_lifts_the_block_and_replies() -> None:
 
 
 def test_r19_start_replies_where_there_is_no_block_too() -> None:
-    assert decided("START") == Decision(
+    assert decided("START") == Decided(
         (), (a_reply("START", text="standard START"), a_notification("START"))
     )
 
@@ -55,7 +55,7 @@ def test_r19_start_lifts_every_block_that_would_stop_the_sender_and_no_other() -
     )
     blocks = (*others[:2], *map(a_block, stopping), *others[2:])
     cause = a_cause(START, "start")
-    assert decided("START", blocks, scope=Scope.SENDER) == Decision(
+    assert decided("START", blocks, scope=Scope.SENDER) == Decided(
         others,
         (
             *(a_change(place, blocked=False, cause=cause) for place in stopping),
@@ -77,13 +77,13 @@ def test_r19_any_opt_in_keyword_lifts_a_block(word: str) -> None:
 def test_r19_yes_is_an_ordinary_message_where_only_the_blocked_may_say_it() -> None:
     handling = a_handling(a_config(yes_only_when_blocked=True))
     elsewhere = (a_block(a_place(Scope.SENDER, target=OTHER_LONG_CODE)),)
-    assert decided("Yes", handling=handling) == Decision(())
-    assert decided("Yes", elsewhere, handling=handling) == Decision(elsewhere)
+    assert decided("Yes", handling=handling) == Decided(())
+    assert decided("Yes", elsewhere, handling=handling) == Decided(elsewhere)
 
 
 def test_r19_yes_from_the_blocked_is_an_opt_in_all_the_same() -> None:
     handling = a_handling(a_config(yes_only_when_blocked=True))
-    assert decided("Yes", (a_block(),), handling=handling) == Decision(
+    assert decided("Yes", (a_block(),), handling=handling) == Decided(
         (),
         (
             a_change(blocked=False, cause=a_cause(START, "yes")),
@@ -100,7 +100,7 @@ def test_r19_other_opt_in_keywords_are_never_ordinary_messages(word: str) -> Non
 
 
 def test_r19_help_leaves_the_list_alone_and_replies() -> None:
-    assert decided("HELP") == Decision(
+    assert decided("HELP") == Decided(
         (), (a_reply("HELP", text="standard HELP"), a_notification("HELP"))
     )
 
@@ -116,14 +116,14 @@ def test_r19_help_leaves_the_list_alone_and_replies() -> None:
 )
 def test_r19_help_is_silent_to_the_blocked(place: Place) -> None:
     blocks = (a_block(place),)
-    assert decided("HELP", blocks) == Decision(
+    assert decided("HELP", blocks) == Decided(
         blocks, (a_notification("HELP", reply_sent=ReplySent.NONE),)
     )
 
 
 def test_r19_help_replies_where_only_another_sender_is_blocked() -> None:
     blocks = (a_block(a_place(Scope.SENDER, target=OTHER_LONG_CODE)),)
-    assert decided("HELP", blocks) == Decision(
+    assert decided("HELP", blocks) == Decided(
         blocks, (a_reply("HELP", text="standard HELP"), a_notification("HELP"))
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from processor.core.decide import Decision
 from processor.core.events import ReplySent
 from processor.core.gate import ALLOWED, Refused, judge
 from processor.core.messages import ChannelGroup, OptOutType, Scope
@@ -15,6 +14,7 @@ from tests.builders import (
     RCS_SENDER,
     WHATSAPP_RECIPIENT,
     WHATSAPP_SENDER,
+    Decided,
     a_block,
     a_cause,
     a_change,
@@ -34,13 +34,13 @@ STOP = OptOutType.STOP
 
 
 def test_r18_stop_blocks_replies_and_notifies() -> None:
-    assert decided("STOP") == Decision(
+    assert decided("STOP") == Decided(
         (the_block(),), (a_change(), a_reply(text="standard STOP"), a_notification())
     )
 
 
 def test_r18_stop_by_a_tolerant_match_does_the_same() -> None:
-    assert decided("“End!”") == Decision(
+    assert decided("“End!”") == Decided(
         (the_block(),),
         (
             a_change(cause=a_cause(STOP, "end")),
@@ -52,7 +52,7 @@ def test_r18_stop_by_a_tolerant_match_does_the_same() -> None:
 
 
 def test_r17_stop_in_a_language_is_answered_in_it() -> None:
-    assert decided("baja") == Decision(
+    assert decided("baja") == Decided(
         (the_block(),),
         (
             a_change(cause=a_cause(STOP, "baja")),
@@ -64,13 +64,13 @@ def test_r17_stop_in_a_language_is_answered_in_it() -> None:
 
 def test_r18_a_second_stop_only_notifies() -> None:
     blocks = (a_block(),)
-    assert decided("STOP", blocks) == Decision(blocks, (a_notification(reply_sent=ReplySent.NONE),))
+    assert decided("STOP", blocks) == Decided(blocks, (a_notification(reply_sent=ReplySent.NONE),))
 
 
 def test_r18_a_second_stop_is_confirmed_again_where_the_service_says_so() -> None:
     blocks = (a_block(),)
     handling = a_handling(a_config(repeat_reply=True))
-    assert decided("STOP", blocks, handling=handling) == Decision(
+    assert decided("STOP", blocks, handling=handling) == Decided(
         blocks, (a_reply(text="standard STOP"), a_notification())
     )
 
@@ -78,7 +78,7 @@ def test_r18_a_second_stop_is_confirmed_again_where_the_service_says_so() -> Non
 def test_r18_blocked_is_under_the_scope_that_applies() -> None:
     """A block on this sender alone does not make a STOP to the account a second one."""
     before = a_block(a_place(Scope.SENDER))
-    assert decided("STOP", (before,), scope=Scope.ACCOUNT) == Decision(
+    assert decided("STOP", (before,), scope=Scope.ACCOUNT) == Decided(
         (before, the_block()), (a_change(), a_reply(text="standard STOP"), a_notification())
     )
 
@@ -108,7 +108,7 @@ def test_r21_a_change_names_the_bare_number_and_the_channel_group(
     recipient: str, sender: str, group: ChannelGroup
 ) -> None:
     message = an_inbound(recipient=recipient, sender=sender)
-    assert decided("STOP", recipient=recipient, sender=sender) == Decision(
+    assert decided("STOP", recipient=recipient, sender=sender) == Decided(
         (the_block(),),
         (
             a_change(channel_group=group, cause=a_cause(STOP, "stop", sender)),

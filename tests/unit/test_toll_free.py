@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from processor.core.blocks import Place
-from processor.core.decide import Decision
 from processor.core.events import BlockChange, OptOutNotification, ReplySend, ReplySent
 from processor.core.gate import ALLOWED, Refused, judge
 from processor.core.messages import OptOutType, Scope, SenderType
@@ -16,6 +15,7 @@ from processor.core.services import Handling
 from tests.builders import (
     OTHER_TOLL_FREE,
     TOLL_FREE,
+    Decided,
     Talk,
     a_block,
     a_cause,
@@ -186,7 +186,7 @@ def test_r20_the_network_knows_nothing_else(body: str) -> None:
 def test_r20_stop_blocks_twice_and_our_reply_is_not_sent() -> None:
     message = an_inbound(sender=TOLL_FREE)
     cause = a_cause(OptOutType.STOP, "stop", TOLL_FREE)
-    assert decided("STOP", handling=AOO_HANDLING, sender=TOLL_FREE) == Decision(
+    assert decided("STOP", handling=AOO_HANDLING, sender=TOLL_FREE) == Decided(
         (the_block(), the_block(THE_CARRIER)),
         (
             a_change(cause=cause),
@@ -206,7 +206,7 @@ def test_r20_start_lifts_both_and_our_reply_is_sent_beside_the_carriers() -> Non
     message = an_inbound("START", sender=TOLL_FREE)
     cause = a_cause(START, "start", TOLL_FREE)
     blocks = (a_block(), a_block(THE_CARRIER))
-    assert decided("START", blocks, handling=AOO_HANDLING, sender=TOLL_FREE) == Decision(
+    assert decided("START", blocks, handling=AOO_HANDLING, sender=TOLL_FREE) == Decided(
         (),
         (
             a_change(blocked=False, cause=cause),
@@ -220,7 +220,7 @@ def test_r20_start_lifts_both_and_our_reply_is_sent_beside_the_carriers() -> Non
 @pytest.mark.parametrize("handling", [AOO_HANDLING, DEFAULT], ids=["aoo", "default"])
 def test_r20_yes_after_stop_has_no_effect_and_says_so(handling: Handling) -> None:
     blocks = (a_block(), a_block(THE_CARRIER))
-    assert decided("YES", blocks, handling=handling, sender=TOLL_FREE) == Decision(
+    assert decided("YES", blocks, handling=handling, sender=TOLL_FREE) == Decided(
         blocks,
         (
             a_notification(

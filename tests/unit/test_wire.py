@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from processor.core.events import ReplySent
-from processor.core.messages import ChannelGroup, ConsentCommand, OptOutType, Scope
+from processor.core.messages import Arrival, ChannelGroup, ConsentCommand, OptOutType, Scope
 from processor.wire import consent_commands, inbound_messages, outbound_messages
 from processor.wire.events import write_block_change, write_notification, write_reply
 from processor.wire.json_values import to_ms, to_text
@@ -77,7 +77,7 @@ def as_bytes(record: dict[str, Any]) -> bytes:
         ),
         (
             inbound_record(received_at="2026-11-02T14:00:00.0006+02:00", surplus=[1, 2]),
-            an_inbound(service_sid=SERVICE, received_at_ms=NOW_MS + 1),
+            an_inbound(service_sid=SERVICE, received_at_ms=NOW_MS + 1, arrival=Arrival(NOW_MS + 1)),
         ),
         (inbound_record(schema_version=1, body=""), an_inbound("", service_sid=SERVICE)),
     ],
@@ -94,7 +94,9 @@ def test_an_outbound_record_is_read_to_what_the_gate_judges() -> None:
 
 
 def test_a_command_record_is_read_to_a_command() -> None:
-    assert consent_commands.read(as_bytes(command_record())) == a_command()
+    assert consent_commands.read(as_bytes(command_record())) == a_command(
+        claimed_ms=NOW_MS, arrival=None
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_a_command_record_is_read_to_a_command() -> None:
     ],
 )
 def test_a_command_is_read_as_it_was_written(command: ConsentCommand) -> None:
-    assert consent_commands.read(consent_commands.write(command)) == command
+    assert consent_commands.read(consent_commands.write(command)) == replace(command, arrival=None)
 
 
 def test_a_block_change_is_written_whole() -> None:
@@ -129,6 +131,7 @@ def test_a_block_change_is_written_whole() -> None:
             "keyword": "stop",
             "sender": LONG_CODE,
             "reason": None,
+            "claimed_at": None,
         },
         "mark": "1793620000000-7",
         "at": NOW,
@@ -169,6 +172,7 @@ def test_a_change_by_command_names_its_source_and_reason() -> None:
         "keyword": None,
         "sender": None,
         "reason": "asked on the phone",
+        "claimed_at": None,
     }
 
 

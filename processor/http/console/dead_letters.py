@@ -88,8 +88,8 @@ async def send_back(request: Request, backend: BackendIs) -> Response:
     # One that a person names goes however often it was sent back already.
     most = None if "id" in wanted else MOST
     async with backend.few_readers:
-        done = await redrive(backend.settings, chosen, most=most)
-    return go("/dead-letters", "redriven-in-part" if done.strewn else "redriven")
+        done = await redrive(backend.settings, chosen, most=most, follow=False)
+    return go("/dead-letters", "redriven-in-part" if done.strewn or done.gone else "redriven")
 
 
 async def _all(backend: Backend) -> AsyncIterator[tuple[Line, bool]]:

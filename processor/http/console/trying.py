@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fastapi import APIRouter, Request, Response
 
 from processor.core.events import ReplySent
-from processor.core.messages import InboundMessage, OptOutType
+from processor.core.messages import Arrival, InboundMessage, OptOutType
 from processor.http.console.layers import layer_at
 from processor.http.console.pages import Page, page
 from processor.http.console.saving import ShownIs
@@ -36,6 +36,7 @@ async def form(request: Request, shown: ShownIs, sid: str) -> Response:
     """The form, and the outcome of what was typed into it; nothing is changed."""
     service = shown.now()
     given = request.query_params
+    now_ms = time.time_ns() // 1_000_000
     message = InboundMessage(
         message_sid=_SID,
         account_sid=service.account_sid,
@@ -45,7 +46,8 @@ async def form(request: Request, shown: ShownIs, sid: str) -> Response:
         body=given.get("body", ""),
         from_country=given.get("country") if given.get("country") in COUNTRIES else None,
         num_media=0,
-        received_at_ms=time.time_ns() // 1_000_000,
+        received_at_ms=now_ms,
+        arrival=Arrival(now_ms),
     )
     blocked = "blocked" in given
     scope = shown.backend.settings.block_scope

@@ -1,0 +1,43 @@
+"""What came before what, by the broker's clock alone (R19, R23, R41)."""
+
+from __future__ import annotations
+
+from processor.core.blocks import Block
+from processor.core.messages import Arrival
+
+_LATE_MS = 3_600_000  # a carrier's time counts only where it is that much earlier: clocks differ
+_BROKERS_DIFFER_MS = 1_000  # messages and commands may be appended by different brokers
+
+
+def said_ms(arrival: Arrival, carrier_ms: int | None = None) -> int | None:
+    """When something that comes late was said; None where it comes as it was said.
+
+    Args:
+        arrival: of its record.
+        carrier_ms: when the carrier had it, by the carrier's clock.
+    """
+    first_ms = arrival.appended_ms
+    if arrival.first_ms is not None:
+        first_ms = min(first_ms, arrival.first_ms)  # whoever wrote the header may have lied
+    if carrier_ms is not None and carrier_ms < first_ms - _LATE_MS:
+        first_ms = carrier_ms
+    return first_ms if first_ms < arrival.appended_ms else None
+
+
+def lifts(block: Block, arrival: Arrival, *, said_ms: int | None, by_keyword: bool) -> bool:
+    """Whether an opt-in takes a block away: only one that was made before it (R19).
+
+    Within a topic the offsets are the order, and only what comes late is held against the clock.
+    Between messages and commands, a block that came within a second of the opt-in stands (R23).
+
+    Args:
+        block: on the list.
+        arrival: of the opt-in's record.
+        said_ms: of the opt-in, see ``said_ms``.
+        by_keyword: the opt-in is a message; else a command.
+    """
+    if block.by_keyword is by_keyword:
+        return said_ms is None or block.since_ms <= said_ms
+    return block.since_ms + _BROKERS_DIFFER_MS < (
+        arrival.appended_ms if said_ms is None else said_ms
+    )

@@ -1,0 +1,40 @@
+"""When so many records make the code raise that the code is what is wrong."""
+
+from __future__ import annotations
+
+from processor.errors import TooManyFaults
+
+_LOOKED_BACK = 1_000  # records
+_MOST = 10  # of them
+
+
+class Faults:
+    """The share of the last records of a lane that made its code raise.
+
+    Records that are refused with a reason are none of these: however many come, the lane goes on.
+    """
+
+    def __init__(self) -> None:
+        self._read = 0.0
+        self._at_fault = 0.0
+
+    def check(self, read: int, at_fault: int) -> None:
+        """Refuse to go on with a batch.
+
+        Raises:
+            TooManyFaults: with it, more than 10 in 1,000 of the last records are at fault.
+        """
+        read_all, at_fault_all = self._read + read, self._at_fault + at_fault
+        if at_fault_all > _MOST * max(1, read_all / _LOOKED_BACK):
+            raise TooManyFaults(
+                f"more than {_MOST} of {_LOOKED_BACK:,} records made the code raise, as the log "
+                "says: a defect; install the release that mends it, or the one before"
+            )
+
+    def add(self, read: int, at_fault: int) -> None:
+        """Count a batch that was committed; what lies further back counts less."""
+        self._read += read
+        self._at_fault += at_fault
+        if self._read > _LOOKED_BACK:
+            self._at_fault *= _LOOKED_BACK / self._read
+            self._read = _LOOKED_BACK

@@ -37,6 +37,7 @@ class Plan:
     services: int
     latency_s: float  # 0: not at all
     roles: Sequence[Role]
+    against: Path | None  # a checkout of another version
 
 
 @click.command()
@@ -73,6 +74,11 @@ class Plan:
     default=ROLES,
     help="Only this one; may be given several times. Default: all.",
 )
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
+    help="A checkout of another version, with its .venv: it does every run as well, in turn.",
+)
 @click.option("--profile", type=click.Choice(ROLES), help="Only profile one run of this lane.")
 def main(
     messages: int,
@@ -83,13 +89,14 @@ def main(
     quick: bool,
     json_file: Path | None,
     roles: tuple[Role, ...],
+    against: Path | None,
     profile: Role | None,
 ) -> None:
     """Measure throughput, memory and latency on this machine.
 
     Ends with 1 only where something broke; a goal that is not met is a figure like any other.
     """
-    plan = Plan(messages, repeats, blocked, services, 20.0 if with_latency else 0.0, roles)
+    plan = Plan(messages, repeats, blocked, services, 20.0 if with_latency else 0.0, roles, against)
     if quick:
         plan = Plan(
             messages=min(messages, 100_000),
@@ -98,6 +105,7 @@ def main(
             services=min(services, 500),
             latency_s=12.0 if with_latency else 0.0,
             roles=roles,
+            against=against,
         )
     try:
         figures = asyncio.run(_run(config.load(), plan, profile))
@@ -126,7 +134,10 @@ async def _run(settings: Settings, plan: Plan, profile: Role | None) -> report.F
         await bench.measure(plan.roles[0], _WARM_UP, counted=False)
         for number in range(1, plan.repeats + 1):
             for role in plan.roles:
-                await bench.measure(role, number)
+                # Who goes first changes: the machine does, too.
+                for theirs in (False, True) if number % 2 else (True, False):
+                    if not theirs or plan.against:
+                        await bench.measure(role, number, theirs=theirs)
         for rate in rates:
             await bench.latency(rate)
     return figures
@@ -149,7 +160,8 @@ class _Bench:
         self._figures = figures
         self._made = made
         self._loads: dict[Role, _Load] = {}
-        self._places: dict[tuple[Role, int], Settings] = {}  # by repeat, or rate for latency
+        # By repeat, or rate for latency; a negative one is the other version's.
+        self._places: dict[tuple[Role, int], Settings] = {}
 
     async def prepare(self, roles: Sequence[Role], *, repeats: int, rates: Sequence[int]) -> None:
         """Make all topics, and write what the lanes will read."""
@@ -158,6 +170,9 @@ class _Bench:
         for role in roles:
             for number in range(1, repeats + 1):
                 self._places[role, number] = await self._made.add(f"{role}{number}", OUTPUTS[role])
+                if self._plan.against:
+                    name = f"{role}{number}-theirs"
+                    self._places[role, -number] = await self._made.add(name, OUTPUTS[role])
         self._places[roles[0], _WARM_UP] = await self._made.add("warm-up", OUTPUTS[roles[0]])
         for rate in rates:
             topics = ("messaging_services", "inbound_messages", *OUTPUTS["match"])
@@ -193,17 +208,23 @@ class _Bench:
                 self._loads["gate"] = _Load(prefix, plan.messages, expected)
 
     async def measure(
-        self, role: Role, number: int, *, profile: bool = False, counted: bool = True
+        self,
+        role: Role,
+        number: int,
+        *,
+        profile: bool = False,
+        counted: bool = True,
+        theirs: bool = False,
     ) -> None:
         """One run, then its outputs checked; the first on a new broker is slow and not counted.
 
         Raises:
             Broken: where they do not add up.
         """
-        _say(f"run {number}: {role}")
-        given, place = self._loads[role], self._places[role, number]
+        _say(f"run {number}: {role}{' of the other version' if theirs else ''}")
+        given, place = self._loads[role], self._places[role, -number if theirs else number]
         job = Job(role, place.topic_prefix, given.prefix, given.records, profile)
-        measured = await measure(job)
+        measured = await measure(job, self._plan.against if theirs else None)
         _say(f"  {measured.per_second:,.0f} a second in {measured.batches:,} batches")
         problems = await installations.problems(place, given.expected)
         group = f"{place.topic_prefix}{role}"
@@ -213,7 +234,8 @@ class _Bench:
         if problems:
             raise Broken(f"{role}: {'; '.join(problems)}")
         if counted:
-            self._figures.runs.setdefault(role, []).append(measured)
+            runs = self._figures.theirs if theirs else self._figures.runs
+            runs.setdefault(role, []).append(measured)
 
     async def latency(self, rate: int) -> None:
         """Replies of a match lane at one load."""

@@ -9,6 +9,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import orjson
@@ -53,13 +54,17 @@ class Measured:
         return self.records / self.seconds
 
 
-async def measure(job: Job) -> Measured:
+async def measure(job: Job, checkout: Path | None = None) -> Measured:
     """Run a worker to its end.
+
+    Args:
+        job: what it does.
+        checkout: of another version, with its `.venv`, whose worker runs; None: this one's.
 
     Raises:
         Broken: it failed, or took longer than ten minutes.
     """
-    async with _process(job) as process:
+    async with _process(job, checkout) as process:
         try:
             answer, _ = await asyncio.wait_for(process.communicate(), _MEASURED_S)
         except TimeoutError:
@@ -91,9 +96,10 @@ async def live(job: Job) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _process(job: Job) -> AsyncIterator[Process]:
-    command = (sys.executable, "-m", "tests.bench.worker", orjson.dumps(asdict(job)).decode())
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+async def _process(job: Job, checkout: Path | None = None) -> AsyncIterator[Process]:
+    python = str(checkout / ".venv/bin/python") if checkout else sys.executable
+    command = (python, "-m", "tests.bench.worker", orjson.dumps(asdict(job)).decode())
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, cwd=checkout)
     try:
         yield process
     finally:

@@ -54,6 +54,7 @@ class Figures:
     messages: int
     services: int
     runs: dict[Role, list[Measured]] = field(default_factory=dict)  # repeat by repeat
+    theirs: dict[Role, list[Measured]] = field(default_factory=dict)  # of another version
     memory: Memory | None = None
     latencies: list[Latency] = field(default_factory=list)
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -106,11 +107,18 @@ def _lines(figures: Figures) -> Iterator[str]:
     for role, runs in figures.runs.items():
         speeds = [run.per_second for run in runs]
         cpu = median(run.cpu_seconds / run.seconds for run in runs)
-        cpu_us = median(1e6 * run.cpu_seconds / run.records for run in runs)
+        cpu_us = median(map(_cpu_us, runs))
         yield (
             f"{role:<14}{runs[0].records:>10,}{median(speeds):>11,.0f}"
             f"{f'{min(speeds):,.0f} .. {max(speeds):,.0f}':>20}{cpu:>7.0%}{cpu_us:>9.1f}"
             f"{max(run.peak_rss_mb for run in runs):>6.0f} MB"
+        )
+    for role, others in figures.theirs.items():
+        pairs = zip(figures.runs[role], others, strict=True)
+        ratios = [_cpu_us(one) / _cpu_us(other) for one, other in pairs]
+        yield (
+            f"{role}: CPU a message, of the other version's: {median(ratios):.3f} "
+            f"({min(ratios):.3f} .. {max(ratios):.3f}) in {len(ratios)} pairs"
         )
     if many := figures.runs.get("many_services"):
         yield ""
@@ -138,6 +146,10 @@ def _lines(figures: Figures) -> Iterator[str]:
     yield ""
     for what, value, met in _goals(figures):
         yield f"{'met' if met else 'NOT MET':<8} {what}: {value}"
+
+
+def _cpu_us(run: Measured) -> float:
+    return 1e6 * run.cpu_seconds / run.records
 
 
 def _goals(figures: Figures) -> Iterator[tuple[str, str, bool]]:

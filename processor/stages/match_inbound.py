@@ -38,7 +38,7 @@ from processor.kafka.counts_topic import CountsTopic
 from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import MatchMetrics
-from processor.stages.faults import separate
+from processor.stages.faults import NOT_THE_RECORDS, separate
 from processor.stages.records import (
     Headers,
     Puts,
@@ -301,7 +301,12 @@ class MatchInbound:
     def _unread_stop(self, record: Any) -> UnreadStop | None:
         if record.topic != self._topics.inbound_messages:
             return None
-        return inbound_messages.unread_stop_of(record)
+        try:
+            return inbound_messages.unread_stop_of(record)
+        except NOT_THE_RECORDS:
+            raise
+        except Exception:  # what failed on the record before may fail here as well
+            return None
 
     def _without(self, read: Sequence[_Pair], broken: Sequence[_Pair]) -> list[_Pair]:
         """The batch without records at fault; one that is a STOP blocks all the same."""

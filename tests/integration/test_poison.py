@@ -10,9 +10,12 @@ import orjson
 import pytest
 
 from processor.config import Settings
+from processor.core.blocks import FULL
+from processor.core.policy import Match, Policy
 from processor.kafka.client import Outgoing, writer
 from processor.kafka.dead_letters import letters, redrive
-from processor.wire import dead_letters
+from processor.wire import dead_letters, events
+from processor.wire.events import write_notification
 from tests.builders import ACCOUNT, command_record
 from tests.installation import Installation, by_sid, running, topics_apart, until
 from tests.integration.test_flow import a_send, a_text
@@ -84,7 +87,7 @@ async def test_no_value_key_or_header_stops_match_or_gate(settings: Settings, to
         reason = dead_letters.said(letter.headers, "exception.message") or ""
         assert reason
         assert RECIPIENT.removeprefix("+") not in reason
-        assert "unexpected" not in reason
+        assert "while it was decided on" not in reason
 
 
 async def test_a_stop_that_cannot_be_read_whole_blocks_unanswered_and_pages_somebody(
@@ -140,10 +143,7 @@ async def test_a_hundred_blocks_of_an_account_are_the_most_and_nobody_else_notic
         assert len(await at.records(at.topics.block_changes)) == 1 + 1 + 100
         aside = await at.records(at.topics.dead_letters)
         assert len(aside) == 9_900
-        assert {dead_letters.said(one.headers, "exception.message") for one in aside} == {
-            "the recipient has 100 blocks of this account, the most there may be: lift some, or "
-            "block for the whole account"
-        }
+        assert {dead_letters.said(one.headers, "exception.message") for one in aside} == {FULL}
         # A STOP is never refused for number: one block for the account takes the place of all.
         await at.texts(a_text("M1", "stop", **{"from": RECIPIENT}))
         await until(lambda: replied(at, "M1"), "confirmation")
@@ -329,3 +329,46 @@ async def test_r41_the_brokers_clock_counts_and_no_producers(settings: Settings)
             await fate
     records = await at.records(at.topics.inbound_messages)
     assert all(abs(one.timestamp - before_ms) < 60_000 for one in records)
+
+
+async def test_a_record_that_makes_the_code_raise_is_found_and_the_others_go_on(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a defect of ours would: the message at fault is put aside, and no lane stops."""
+    at = Installation(settings)
+    defect = "a defect that nobody has found yet"
+    match = Policy.match
+
+    def raising(policy: Policy, body: str, country: str | None) -> Match | None:
+        if body.endswith("!!"):
+            raise ZeroDivisionError(body)
+        return match(policy, body, country)
+
+    def writing(message: Any) -> bytes:
+        if message.message.body == "HELP":
+            raise KeyError(defect)
+        return write_notification(message)
+
+    monkeypatch.setattr(Policy, "match", raising)
+    monkeypatch.setattr(events, "write_notification", writing)
+    bodies = ["hello", "STOP!!", "stop", "HELP", "hi"]
+    texts = [
+        a_text(f"M{number}", body, **{"from": RECIPIENT}) for number, body in enumerate(bodies)
+    ]
+    async with running(settings) as runtime:
+        await at.texts(*texts)
+        await until(lambda: replied(at, "M2"), "confirmation")
+        await at.wait_for_letters(2)
+        await at.wait_for_no_lag("match")
+        counted = runtime.metrics.registry.get_sample_value(
+            "optout_record_faults_total", {"role": "match"}
+        )
+        assert counted == 2
+    letters_ = await at.records(at.topics.dead_letters)
+    assert [orjson.loads(one.value)["message_sid"] for one in letters_] == ["M1", "M3"]
+    for one, kind in zip(letters_, ("ZeroDivisionError", "KeyError"), strict=True):
+        reason = dead_letters.said(one.headers, "exception.message")
+        assert reason == f"unexpected {kind} while it was decided on: please report it"
+    assert [one["message_sid"] for one in await at.values(at.topics.opt_out_notifications)] == [
+        "M2"
+    ]

@@ -27,6 +27,7 @@ from processor.kafka.client import (
     read_whole,
     reader,
 )
+from processor.kafka.fetched import readable
 from processor.wire.dead_letters import CYCLES, own_headers, said
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
@@ -96,7 +97,7 @@ async def redrive(settings: Settings, chosen: Choice, *, most: int | None = MOST
                 is_full = False
                 while await consumer.position(tp) < end:
                     found = await consumer.getmany(tp, timeout_ms=200, max_records=500)
-                    records = [one for one in found.get(tp, ()) if one.offset < end]
+                    records = readable(one for one in found.get(tp, ()) if one.offset < end)
                     fit = 0 if is_full else fitting(records, offsets, chosen, most)
                     back, aside = taken(records[:fit], offsets, chosen, most)
                     if back or aside:

@@ -8,7 +8,7 @@ import socket
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
-from processor.kafka import topic_admin
+from processor.kafka import codecs, topic_admin
 from processor.stores.redis_client import RedisClient
 
 logger = logging.getLogger(__name__)
@@ -20,8 +20,9 @@ async def wait_for_servers(settings: Settings, redis: RedisClient, *, who: str) 
     """Wait until Kafka, its topics and Redis are there, saying for what and where.
 
     Raises:
-        ConfigError: where they are there and unfit.
+        ConfigError: where they are there and unfit, or this process cannot read every record.
     """
+    codecs.check()
     said = ""
     while True:
         try:

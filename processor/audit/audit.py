@@ -128,7 +128,7 @@ def _records(
     settings: Settings, topic: str, number: int, from_ms: int | None
 ) -> AsyncIterator[Any]:
     name = settings.topic_prefix + topic
-    return read_whole(settings, name, partitions=[number], since_ms=from_ms)
+    return read_whole(settings, name, partitions=[number], since_ms=from_ms, with_unread=True)
 
 
 async def _committed(settings: Settings, group: str, tp: TopicPartition) -> int:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import orjson
 from aiokafka.partitioner import murmur2
 
+from processor.kafka.fetched import UnreadBatch
+
 INBOUND = "inbound-messages.v1"
 OUTBOUND = "outbound-messages.v1"
 COMMANDS = "consent-commands.v1"
@@ -439,6 +441,8 @@ def add(partition: Partition, topic: str, record: Any) -> None:
 
 
 def _add(partition: Partition, topic: str, record: Any) -> None:
+    if isinstance(record, UnreadBatch):
+        raise Unreadable(record.why)
     if topic == LETTERS:
         source = _header(record.headers, f"{_LETTER_HEADER}topic") or b""
         offset = _header(record.headers, f"{_LETTER_HEADER}offset") or b"-1"

@@ -143,7 +143,7 @@ def _enabled(model: MessagingService) -> MessagingService:
 
 async def _from_topic(settings: Settings, since_ms: int | None, test: Backtest) -> None:
     topic = Topics.under(settings.topic_prefix).inbound_messages
-    async for record in read_whole(settings, topic, since_ms=since_ms):
+    async for record in read_whole(settings, topic, since_ms=since_ms, with_unread=True):
         test.add(f"{topic}[{record.partition}]@{record.offset}", record.value or b"")
         if test.messages % _TOLD == 0 and sys.stderr.isatty():
             click.echo(f"\r{test.messages:,} messages read", nl=False, err=True)

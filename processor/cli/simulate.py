@@ -18,6 +18,7 @@ from processor.cli.traffic import Sender, TollFreeNetwork, Traffic
 from processor.config import Settings
 from processor.core.messages import SenderType, sender_type_of
 from processor.kafka.client import bulk_writer, reader
+from processor.kafka.fetched import readable
 from processor.wire.topics import Topics
 
 _TICK_S = 0.05
@@ -201,7 +202,8 @@ class _Simulation:
         while True:
             found = await consumer.getmany(timeout_ms=200, max_records=20_000)
             now = time.monotonic()
-            for tp, records in found.items():
+            for tp, every in found.items():
+                records = readable(every)
                 seen.back[names[tp.topic]] += len(records)
                 seen.heard_at = now
                 if self._network and tp.topic == self._topics.allowed_sends:

@@ -26,6 +26,7 @@ from processor.errors import BrokerUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing, reader, writer
 from processor.kafka.configuration import configuration
+from processor.kafka.fetched import readable
 from processor.wire.configuration import edit_of_account
 from processor.wire.credentials import new_token
 from processor.wire.json_values import to_text
@@ -226,7 +227,7 @@ class _Talk:
         while time.monotonic() < deadline:
             found = await self._consumer.getmany(timeout_ms=200)
             for tp, records in found.items():
-                for record in records:
+                for record in readable(records):
                     value = orjson.loads(record.value)
                     cause = value.get("cause", {}).get("id")
                     if sid in (value.get("message_sid"), value.get("in_reply_to"), cause):

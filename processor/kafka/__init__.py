@@ -1,5 +1,5 @@
 """Kafka as the lanes need it; the only folder that knows aiokafka."""
 
-from processor.kafka.header_names import read_leniently
+from processor.kafka.fetched import hand_out_in_pieces
 
-read_leniently()
+hand_out_in_pieces()

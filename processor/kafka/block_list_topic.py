@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from processor.config import Settings
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import BrokerUnavailable
 from processor.kafka.failures import in_words
+from processor.kafka.fetched import UnreadBatch
 from processor.kafka.protocol import topic_id
 from processor.wire.blocks import MARK_HEADER
 
@@ -70,7 +71,7 @@ class BlockListTopic:
             await reader.seek_to_beginning(tp)
             while await reader.position(tp) < end:
                 found = await reader.getmany(tp, timeout_ms=200, max_records=2000)
-                if records := found.get(tp):
+                if records := _all_read(found.get(tp, ())):
                     yield [(record.key.decode(), record.value) for record in records]
 
     @asynccontextmanager
@@ -126,8 +127,18 @@ async def _last_mark(reader: Any, tp: TopicPartition, end: int) -> Mark:
 async def _records(reader: Any, tp: TopicPartition, end: int) -> AsyncIterator[Any]:
     while await reader.position(tp) < end:
         found = await reader.getmany(tp, timeout_ms=200)
-        for record in found.get(tp, ()):
+        for record in _all_read(found.get(tp, ())):
             yield record
+
+
+def _all_read(records: Sequence[Any]) -> Sequence[Any]:
+    """Records, unless some could not be read: a list without them would let sends pass."""
+    for one in records:
+        if isinstance(one, UnreadBatch):
+            raise BrokerUnavailable(
+                f"{one.topic}[{one.partition}]@{one.first_offset}-{one.offset}: {one.why}"
+            )
+    return records
 
 
 def mark_of(headers: Any) -> Mark:

@@ -25,6 +25,7 @@ from processor.config import Settings
 from processor.core.partitions import partition_of, partitions_of
 from processor.errors import BrokerUnavailable
 from processor.kafka.failures import TRANSACTION_ERRORS, in_words
+from processor.kafka.fetched import readable
 from processor.kafka.protocol import topic_id
 
 _ASK_AGAIN_S = 0.1
@@ -171,6 +172,7 @@ async def read_whole(
     *topics: str,
     partitions: Iterable[int] | None = None,
     since_ms: int | None = None,
+    with_unread: bool = False,
 ) -> AsyncIterator[Any]:
     """Every record of topics up to their end now, each partition in order.
 
@@ -182,6 +184,7 @@ async def read_whole(
         topics: full names.
         partitions: which, all of them if None.
         since_ms: only records written from this time on, UTC.
+        with_unread: yield an ``UnreadBatch``, too, instead of passing it over.
     """
     async with reader(
         settings,
@@ -200,7 +203,7 @@ async def read_whole(
         while open_ends := {tp for tp, end in ends.items() if await consumer.position(tp) < end}:
             found = await consumer.getmany(*open_ends, timeout_ms=200)
             for tp, records in found.items():
-                for record in records:
+                for record in records if with_unread else readable(records):
                     if record.offset < ends[tp]:
                         yield record
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from processor.config import Settings
 from processor.kafka.failures import in_words
+from processor.kafka.fetched import readable
 from processor.wire.json_values import reason
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class CompactedTopic(Generic[_T]):
 
     def _values_of(self, records: Iterable[Any]) -> dict[str, _T | None]:
         values: dict[str, _T | None] = {}
-        for record in records:
+        for record in readable(records):
             # A key that is no text is nobody's of ours; its value is refused like any other.
             key = (record.key or b"").decode(errors="backslashreplace")
             try:

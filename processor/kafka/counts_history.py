@@ -20,6 +20,7 @@ from processor.config import Settings
 from processor.core.hourly import KEPT_HOURS, Hourly
 from processor.errors import BrokerUnavailable
 from processor.kafka.client import reader
+from processor.kafka.fetched import readable
 from processor.wire.json_values import reason
 from processor.wire.opt_out_counts import read
 
@@ -82,7 +83,7 @@ class CountsHistory:
 
     def _fold(self, records: Iterable[Any]) -> None:
         now_ms = self.clock_ms()
-        for record in records:
+        for record in readable(records):
             try:
                 self.hourly.add(read(record.value or b""), now_ms)
             except ValidationError as error:

@@ -30,6 +30,7 @@ from processor.kafka.client import (
     read_whole,
     reader,
 )
+from processor.kafka.fetched import readable
 from processor.wire.dead_letters import CYCLES, own_headers, redrives_of, reference_of, said
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
@@ -107,7 +108,7 @@ async def redrive(
                 is_full = False
                 while await consumer.position(tp) < end:
                     found = await consumer.getmany(tp, timeout_ms=200, max_records=500)
-                    records = [one for one in found.get(tp, ()) if one.offset < end]
+                    records = readable(one for one in found.get(tp, ()) if one.offset < end)
                     whole, gone = await _referred_to(settings, records, offsets, chosen, follow)
                     can_go = _unless(chosen, gone)
                     fit = 0 if is_full else fitting(records, offsets, can_go, most)

@@ -13,7 +13,10 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartitionError,
+    UnsupportedCodecError,
 )
+
+from processor.kafka.codecs import REMEDY
 
 # A transaction that failed while it was written to answers what comes next with the second, which
 # is no KafkaError.
@@ -27,7 +30,7 @@ _REFUSALS = (
 
 
 def in_words(error: BaseException, at: str = "") -> str:
-    """The failure's name, and the remedy where a right or a topic is missing.
+    """The failure's name, and the remedy where a right, a topic or a library is missing.
 
     Args:
         error: what failed.
@@ -39,6 +42,8 @@ def in_words(error: BaseException, at: str = "") -> str:
     if isinstance(error, UnknownTopicOrPartitionError):
         topics = ", ".join(map(str, error.args)) or "a topic"
         return f"{who} has no {topics}; see OPTOUT_TOPIC_PREFIX, and `optout topics create`"
+    if isinstance(error, UnsupportedCodecError):
+        return f"{who}: records are compressed in a way that cannot be read here: {REMEDY}"
     return f"{who}: {name}"
 
 

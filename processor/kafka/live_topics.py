@@ -11,6 +11,7 @@ from typing import Any
 from processor.config import Settings
 from processor.core.live import Progress
 from processor.kafka.client import group_view, reader
+from processor.kafka.fetched import readable
 
 _BACK = 20  # offsets of a partition before its end, for what is shown at first
 _MOST_BEHIND = 10_000  # of a partition: a reader that is slower passes records over
@@ -58,7 +59,7 @@ async def tail(
 
 async def _some(consumer: Any) -> list[Any]:
     found = await consumer.getmany(timeout_ms=200, max_records=_AT_ONCE)
-    records = [record for batch in found.values() for record in batch]
+    records = readable(record for batch in found.values() for record in batch)
     return sorted(records, key=lambda record: int(record.timestamp))
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from processor.errors import ConfigError
+from processor.kafka.fetched import UnreadBatch
+
 _FETCHED = 2_000
 
 Order = Callable[[Any], Any]  # of a record; less comes first
@@ -37,7 +40,11 @@ class Merged:
         }
 
     async def take(self, most: int) -> list[Any]:
-        """The next records, none at the end."""
+        """The next records, none at the end.
+
+        Raises:
+            ConfigError: some cannot be read.
+        """
         if self._heads is None:
             self._heads = [
                 (self._order(queue[0]), index)
@@ -60,5 +67,14 @@ class Merged:
         queue, tp = self._queues[index], self._sources[index]
         while not queue and await self._consumer.position(tp) < self._ends[tp]:
             found = await self._consumer.getmany(tp, timeout_ms=200, max_records=_FETCHED)
-            queue.extend(one for one in found.get(tp, ()) if one.offset < self._ends[tp])
+            for one in found.get(tp, ()):
+                if isinstance(one, UnreadBatch):
+                    raise ConfigError(
+                        [
+                            f"{one.topic}[{one.partition}]@{one.first_offset}-{one.offset}: "
+                            f"{one.why}; start the workers of its topics, which put it aside"
+                        ]
+                    )
+                if one.offset < self._ends[tp]:
+                    queue.append(one)
         return bool(queue)

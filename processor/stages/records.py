@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from processor.core.partitions import all_in, partition_of
 from processor.errors import RecordError
+from processor.kafka.fetched import UnreadBatch
 from processor.stages.faults import Faults, place_of, reason_of
 from processor.wire import dead_letters
 from processor.wire.headers import SENT_ON, of_the_way, was_sent_on
@@ -72,6 +73,9 @@ def read_all(records: Sequence[Any], read: Read[_T], refuse: Refuse) -> list[tup
             pass  # some are wrong: now one by one
     good = []
     for record in records:
+        if isinstance(record, UnreadBatch):
+            refuse(record, record.why)
+            continue
         try:
             refuse_size(record.value)
             good.append((record, read[record.topic]([record.value])[0]))

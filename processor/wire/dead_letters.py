@@ -52,16 +52,19 @@ def letter_of(record: Any, *, stage: str, reason: str) -> Letter:
         ),
     ]
     key, value = record.key, record.value
-    if len(key or b"") <= MOST_BYTES and len(value or b"") <= MOST_WHOLE_BYTES:
+    batch = getattr(record, "sha256", None)  # of a whole batch that nobody can read
+    if not batch and len(key or b"") <= MOST_BYTES and len(value or b"") <= MOST_WHOLE_BYTES:
         return Letter(key, value, headers)
     reference = {
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
-        "size": len(value or b""),
-        "sha256": sha256(value or b"").hexdigest(),
+        "size": record.size if batch else len(value or b""),
+        "sha256": batch or sha256(value or b"").hexdigest(),
         "until": to_text(record.timestamp + SOURCES_KEPT_MS),
     }
+    if batch:
+        reference["first_offset"] = record.first_offset
     headers.append((REFERENCE, orjson.dumps(reference)))
     return Letter(
         key if len(key or b"") <= MOST_BYTES else None,

@@ -1,0 +1,359 @@
+"""What consumers are handed of what they fetched: in bounded pieces, past what nobody can read.
+
+aiokafka 0.14 inflates a whole batch, however far it goes; it raises where it cannot, and reads the
+same again for ever. One batch of a stranger's would stop a partition, or end every process that
+reads it. Here ``inflated`` has the limits, and an ``UnreadBatch`` takes the place of what is beyond
+them or broken. A wrong checksum is another matter: a disk or the network failed, and readers wait.
+
+A header's name that is not UTF-8 is read as Kafka's Java client does, with U+FFFD for each fault,
+where aiokafka would raise. Only the batch it stands in goes that slower way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import dropwhile, islice
+from typing import Any, NamedTuple, TypeVar
+
+from aiokafka.consumer import fetcher
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+from aiokafka.record.memory_records import MemoryRecords
+
+from processor.kafka.codecs import Broken, NoRoom
+from processor.kafka.inflated import (
+    CODEC_MASK,
+    INT,
+    MOST_HEADERS,
+    PIECE,
+    TOO_FAR,
+    UNCLEAR,
+    Inflating,
+    LeftOut,
+    Walk,
+)
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_HEADERS = 20_000  # that are handed out at once, about
+_LENGTH_AT, _OVERHEAD, _MAGIC_AT = 8, 12, 16  # in a batch; the length counts what is behind it
+_TOO_OLD = "a batch in a format from before Kafka 0.11"
+
+
+class Record(NamedTuple):
+    """A record with what aiokafka's ``ConsumerRecord`` has; a tuple is made in half the time."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+    @property
+    def checksum(self) -> None:
+        """None; Faust asks."""
+
+    @property
+    def serialized_key_size(self) -> int:
+        """Bytes of the key; Faust asks."""
+        return -1 if self.key is None else len(self.key)
+
+    @property
+    def serialized_value_size(self) -> int:
+        """Bytes of the value; Faust asks."""
+        return -1 if self.value is None else len(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadBatch:
+    """Takes the place of records that nobody can read: of a batch, of its rest, or of one in it."""
+
+    topic: str
+    partition: int
+    offset: int  # of the last: who goes on behind this one has passed them all
+    timestamp: int  # the latest of the batch
+    timestamp_type: int
+    first_offset: int
+    size: int  # of the whole batch as it lies in the log
+    sha256: str  # of the same, in hexadecimal
+    why: str  # free of what it holds
+    key: None = None
+    value: None = None
+    headers: tuple[()] = ()
+    checksum: None = None
+    serialized_key_size: int = -1
+    serialized_value_size: int = -1
+
+
+def readable(records: Iterable[_T]) -> list[_T]:
+    """Records but for those that nobody can read, for who must go past them; the log names each."""
+    return [one for one in records if not isinstance(one, UnreadBatch)]
+
+
+class _Fetched:
+    """What a broker answered for a partition, as aiokafka reads it, and as bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        records = MemoryRecords(data)
+        self.has_next, self.next_batch = records.has_next, records.next_batch
+        self.size_in_bytes = records.size_in_bytes
+
+
+class _Lenient(bytearray):
+    def __getitem__(self, index: Any) -> Any:
+        part = super().__getitem__(index)
+        return _Lenient(part) if isinstance(index, slice) else part
+
+    def decode(self, encoding: str = "utf-8", errors: str = "replace") -> str:
+        return super().decode(encoding, errors)
+
+
+class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc]
+    """Reads any header's name, many times slower; the batch is not compressed."""
+
+    _buffer: Any
+
+    def _maybe_uncompress(self) -> None:
+        self._buffer = _Lenient(self._buffer)
+
+
+_inflating = Inflating()
+
+
+class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+    """What was fetched of a partition and is not handed out yet.
+
+    It is in no cycle of references: the worker's garbage collector would come by too seldom.
+    """
+
+    def __init__(
+        self,
+        tp: Any,
+        records: _Fetched,
+        aborted_transactions: Any,
+        fetch_offset: int,
+        key_deserializer: None,  # no consumer here has one
+        value_deserializer: None,
+        check_crcs: bool,
+        isolation_level: int,
+    ) -> None:
+        self._tp = tp
+        self._fetched = records
+        self._all = memoryview(records.data)
+        self._aborted_transactions = sorted(aborted_transactions or (), key=lambda one: one[1])
+        self._aborted_producers: set[int] = set()
+        self._check_crcs = check_crcs
+        self._committed_only = isolation_level == fetcher.READ_COMMITTED
+        self.next_fetch_offset = fetch_offset
+        self.at_end = False
+        self._behind = 0  # where the next batch begins
+        self._batch: Any = None  # in hand
+        self._raw = self._all[:0]  # ... as it lies in the log
+        self._walk: Walk | None = None  # ... where it is compressed
+        self._left: Iterator[Any] | None = None  # its records, or those of a piece of it
+        self._data = self._all[:0]  # what they are read from
+        self._inflated = self._headers = 0  # handed out in this call
+
+    def take(self, most: int) -> list[Record | UnreadBatch]:
+        """The next records; none at the end, and where it is another batch's turn to be inflated.
+
+        Raises:
+            CorruptRecordException: a checksum is wrong; all of this is to be fetched again.
+        """
+        found: list[Record | UnreadBatch] = []
+        self._inflated = self._headers = 0
+        while len(found) < most and self._inflated < PIECE and self._headers < _HEADERS:
+            if self._left is not None:
+                self._draw(found, most)
+            elif not (self._open_piece(found) if self._walk else self._open_batch(found)):
+                break
+        if self._walk and self._left and not _inflating.may_keep(self._walk, len(self._data)):
+            self._left, self._data = None, self._all[:0]  # the next call inflates it again
+        return found
+
+    def _open_batch(self, found: list[Record | UnreadBatch]) -> bool:
+        """Begin the next batch; False where there is none."""
+        if self.at_end or not self._fetched.has_next():
+            self.at_end = True
+            return False
+        batch = self._batch = self._fetched.next_batch()
+        begin = self._behind
+        self._behind += _OVERHEAD + INT.unpack_from(self._all, begin + _LENGTH_AT)[0]
+        self._raw = self._all[begin : self._behind]
+        if self._check_crcs and not batch.validate_crc():
+            self.at_end = True
+            if found:
+                return False  # what is good goes first; the next fetch begins here
+            raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+        if self._is_passed(batch):
+            self._end_batch()
+        elif self._raw[_MAGIC_AT] < 2:
+            self._put_aside(found, _TOO_OLD)
+        elif batch.attributes & CODEC_MASK:
+            self._walk = Walk(self._raw)
+        else:
+            self._open(batch, self._raw)
+        return True
+
+    def _is_passed(self, batch: Any) -> bool:
+        """Whether a batch is of a transaction that was aborted, or the mark that ends one."""
+        if self._committed_only and batch.producer_id is not None:
+            self._consume_aborted_up_to(batch.base_offset)
+            if batch.is_control_batch and self._contains_abort_marker(batch):
+                self._aborted_producers.discard(batch.producer_id)
+            if batch.is_transactional and batch.producer_id in self._aborted_producers:
+                return True
+        return bool(batch.is_control_batch)
+
+    def _open_piece(self, found: list[Record | UnreadBatch]) -> bool:
+        """Inflate what comes next of a compressed batch; False where it must wait for that."""
+        walk = self._walk
+        assert walk is not None
+        if walk.at_end:
+            self._end_batch()
+            return True
+        try:
+            piece = _inflating.piece(walk)
+        except NoRoom:
+            self._put_aside(found, TOO_FAR)
+            return True
+        except Broken as error:
+            self._put_aside(found, str(error))
+            return True
+        if isinstance(piece, LeftOut):
+            offset = self._batch.base_offset + piece.offset
+            if offset >= self.next_fetch_offset:
+                self._leave_out(found, piece.why, offset, offset)
+            walk.go_on()
+        elif piece is not None:
+            self._inflated += len(piece)
+            self._open(DefaultRecordBatch(piece), piece)
+        return piece is not None
+
+    def _open(self, batch: Any, data: memoryview) -> None:
+        first = self.next_fetch_offset
+        self._data = data
+        # A batch begins anew with every loop over it; these go on.
+        self._left = (
+            islice(batch, None)
+            if first <= self._batch.base_offset
+            else dropwhile(lambda record: record.offset < first, batch)
+        )
+
+    def _draw(self, found: list[Record | UnreadBatch], most: int) -> None:
+        """Take records of what is open, and close it where that was all."""
+        try:
+            is_all = self._fill(found, most)
+        except UnicodeDecodeError:
+            self._open(_LenientBatch(self._data), self._data)
+        except (CorruptRecordException, OverflowError):
+            self._put_aside(found, UNCLEAR)
+        else:
+            if is_all and self._walk:
+                self._left, self._data = None, self._all[:0]
+                self._walk.go_on()
+            elif is_all:
+                self._end_batch()
+
+    def _fill(self, found: list[Record | UnreadBatch], most: int) -> bool:
+        topic, partition = self._tp
+        before, headers = len(found), self._headers
+        new, append = tuple.__new__, found.append  # a third of the time is looking them up
+        try:
+            for one in islice(self._left or (), most - before):
+                names = one.headers
+                if names:
+                    del names[MOST_HEADERS:]
+                    headers += len(names)
+                fields = (
+                    topic,
+                    partition,
+                    one.offset,
+                    one.timestamp,
+                    one.timestamp_type,
+                    one.key,
+                    one.value,
+                    tuple(names),
+                )
+                append(new(Record, fields))
+                if headers >= _HEADERS:
+                    return False
+        finally:
+            self._headers = headers
+            if len(found) > before:
+                self.next_fetch_offset = found[-1].offset + 1
+        return len(found) < most
+
+    def _end_batch(self) -> None:
+        # Where compaction took the last records the position must come behind them all the same.
+        self.next_fetch_offset = max(self.next_fetch_offset, self._batch.next_offset)
+        self._batch = self._walk = self._left = None
+        self._raw = self._data = self._all[:0]
+
+    def _put_aside(self, found: list[Record | UnreadBatch], why: str) -> None:
+        """Pass over what is left of the batch."""
+        first = max(self.next_fetch_offset, int.from_bytes(self._raw[:_LENGTH_AT], "big"))
+        if first < self._batch.next_offset:
+            self._leave_out(found, why, first, self._batch.next_offset - 1)
+        self._end_batch()
+
+    def _leave_out(
+        self, found: list[Record | UnreadBatch], why: str, first: int, last: int
+    ) -> None:
+        batch, raw = self._batch, self._raw
+        one = UnreadBatch(
+            topic=self._tp.topic,
+            partition=self._tp.partition,
+            offset=last,
+            timestamp=getattr(batch, "max_timestamp", -1),  # the old format has none
+            timestamp_type=getattr(batch, "timestamp_type", 0),
+            first_offset=first,
+            size=len(raw),
+            sha256=hashlib.sha256(raw).hexdigest(),
+            why=why,
+        )
+        logger.warning(
+            "batch.unread",
+            extra={
+                "topic": one.topic,
+                "partition": one.partition,
+                "first_offset": first,
+                "offset": last,
+                "size": one.size,
+                "why": why,
+            },
+        )
+        found.append(one)
+        self.next_fetch_offset = last + 1
+
+
+class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
+    _partition_records: _PartitionRecords | None
+
+    def getall(self, max_records: int | None = None) -> list[Record | UnreadBatch]:
+        if not self.check_assignment(self._topic_partition) or self._partition_records is None:
+            return []
+        found = self._partition_records.take(max_records or sys.maxsize)
+        self._update_position()
+        if self._partition_records.at_end:
+            self._partition_records = None
+        return found
+
+    def getone(self) -> Record | UnreadBatch | None:
+        return next(iter(self.getall(1)), None)
+
+
+def hand_out_in_pieces() -> None:
+    """Have every consumer of this process read so; a second call changes nothing."""
+    fetcher.MemoryRecords = _Fetched
+    fetcher.PartitionRecords = _PartitionRecords
+    fetcher.FetchResult = _FetchResult

@@ -164,7 +164,7 @@ async def update(
     message = await _find(request, backend, account_sid, sid)
     if form.status is not None or form.body != "":
         raise wrong_parameter("Only an empty Body is supported: messages are not scheduled here")
-    await backend.messages.redact(message)
+    await backend.messages.redact(message.sid)
     return message_of(await _find(request, backend, account_sid, sid))
 
 

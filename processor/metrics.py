@@ -33,6 +33,17 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 _REBUILD_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900)
 _RECORDS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
 _FAILURES = (*(kind.__name__ for kind in RetryableError.__subclasses__()), "Unexpected")
+FOLLOWERS = (
+    "services",
+    "accounts",
+    "numbers",
+    "statuses",
+    "counts",
+    "live",
+    "histories",
+    "handled",
+    "rates",
+)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -122,8 +133,16 @@ class Metrics:
         )
         # Of the configuration.
         self.services_changed = counter("optout_services_changed", "Services that were followed.")
-        self.services_refused = counter(
-            "optout_services_refused", "Services whose record could not be read."
+        # Of followers.
+        self.follower_refused = counter(
+            "optout_follower_refused",
+            "Records that a follower could not use, and passed over.",
+            ["follower"],
+        )
+        self.follower_failures = counter(
+            "optout_follower_failures",
+            "Times a follower ended by a defect of ours, and began again.",
+            ["follower"],
         )
         # Of webhooks.
         self.webhook_request_seconds = histogram(
@@ -139,6 +158,9 @@ class Metrics:
         for kind in OptOutType:
             for tier in MatchMode:
                 self.matches.labels(kind, tier)
+        for follower in FOLLOWERS:
+            self.follower_refused.labels(follower)
+            self.follower_failures.labels(follower)
         for verdict in ("allowed", "refused"):
             self.verdicts.labels(verdict)
         for reason in ("redis", "learning", "not_whole", "partitions", "lost_writes", "unheard"):

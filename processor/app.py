@@ -93,9 +93,10 @@ class Runtime:
             settings,
             notifications=self.topics.opt_out_notifications,
             commands=self.topics.consent_commands,
+            metrics=self.metrics,
         )
         self._at_step = at_step
-        self.accounts = AccountsView(settings, self.topics.accounts)
+        self.accounts = AccountsView(settings, self.topics.accounts, self.metrics)
         self.tokens: Tokens = tokens or self.accounts
         self.webhook_counts: Counter[str] = Counter()  # see ``DeliverWebhooks``
         self.metrics.webhook_results = self.webhook_counts
@@ -371,6 +372,7 @@ def create_app(settings: Settings) -> OptOutApp:
         broker_credentials=_credentials(settings),
         store="memory://",
         Topic=opt_out_rates.MadeTopic,
+        Table=opt_out_rates.MadeTable,
         topic_disable_leader=True,
         table_standby_replicas=0,
         broker_session_timeout=10.0,
@@ -386,7 +388,8 @@ def create_app(settings: Settings) -> OptOutApp:
     # Faust needs a consumer and a producer of its own only for an agent.
     app.boot_strategy.enable_kafka = "rates" in settings.roles
     if app.boot_strategy.enable_kafka:
-        opt_out_rates.add_to(app, app.runtime.topics.opt_out_counts, settings.partitions)
+        topic = app.runtime.topics.opt_out_counts
+        opt_out_rates.add_to(app, topic, settings.partitions, app.runtime.metrics)
     _pages(app)
     return app
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
+import tomllib
 from base64 import b64decode
+from importlib.resources import files
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
@@ -17,6 +19,9 @@ from processor.errors import ConfigError
 Role = Literal["match", "gate", "webhooks", "rates"]
 ROLES: tuple[Role, ...] = ("match", "gate", "webhooks", "rates")
 _KEY_BYTES = 32
+_HANDLED = ("opt-out-notifications.v1", "consent-commands.v1")  # they tell what was handled
+_TOPICS = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
+_KEPT_HOURS = 24 * min(int(_TOPICS[name]["retention_days"]) for name in _HANDLED)
 
 
 class Settings(BaseSettings):
@@ -50,7 +55,7 @@ class Settings(BaseSettings):
     instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
     session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0  # until a dead worker is missed
     block_scope: Scope = Scope.ACCOUNT
-    dedupe_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 24.0
+    dedupe_hours: Annotated[float, Field(gt=0, json_schema_extra={"maximum": _KEPT_HOURS})] = 24.0
 
     webhook_attempts: Annotated[int, Field(ge=1, le=100)] = 15
     webhook_first_delay_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  # twice as long each time
@@ -189,6 +194,11 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(
             f"OPTOUT_WATCHDOG_S: must be above {longest_s:g}, twice OPTOUT_WEBHOOK_TIMEOUT_S,"
             " or a slow application ends the worker"
+        )
+    if settings.dedupe_hours > _KEPT_HOURS:
+        problems.append(
+            f"OPTOUT_DEDUPE_HOURS: must be at most {_KEPT_HOURS}: after Redis was lost, handled"
+            f" ids are read from {' and '.join(_HANDLED)}, which keep them no longer"
         )
     if not settings.roles:
         problems.append(f"OPTOUT_ROLES: empty; name some of {', '.join(ROLES)}, or all")

@@ -46,6 +46,17 @@ _PUT_ASIDE = (
     ("misplaced", "misplaced", "Records that were sent on to the partition of their recipient."),
     ("surplus_headers", "surplus_headers", "Headers beyond the limit, which are not passed on."),
 )
+FOLLOWERS = (
+    "services",
+    "accounts",
+    "numbers",
+    "statuses",
+    "counts",
+    "live",
+    "histories",
+    "handled",
+    "rates",
+)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -137,8 +148,16 @@ class Metrics:
         )
         # Of the configuration.
         self.services_changed = counter("optout_services_changed", "Services that were followed.")
-        self.services_refused = counter(
-            "optout_services_refused", "Services whose record could not be read."
+        # Of followers.
+        self.follower_refused = counter(
+            "optout_follower_refused",
+            "Records that a follower could not use, and passed over.",
+            ["follower"],
+        )
+        self.follower_failures = counter(
+            "optout_follower_failures",
+            "Times a follower ended by a defect of ours, and began again.",
+            ["follower"],
         )
         # Of webhooks.
         self.webhook_request_seconds = histogram(
@@ -154,6 +173,9 @@ class Metrics:
         for kind in OptOutType:
             for tier in MatchMode:
                 self.matches.labels(kind, tier)
+        for follower in FOLLOWERS:
+            self.follower_refused.labels(follower)
+            self.follower_failures.labels(follower)
         for verdict in ("allowed", "refused"):
             self.verdicts.labels(verdict)
         for reason in ("redis", "learning", "not_whole", "partitions", "lost_writes", "unheard"):

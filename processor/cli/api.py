@@ -48,3 +48,4 @@ def command(quiet: bool) -> None:
         timeout_graceful_shutdown=25,
     )
     Server(web, api.state.backend).run()
+    sys.exit(api.state.backend.exit_code)

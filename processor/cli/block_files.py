@@ -21,8 +21,8 @@ from processor.core.partitions import partition_of
 from processor.errors import ConfigError
 from processor.kafka.client import bulk_writer, read_whole
 from processor.wire import blocks as wire_blocks
-from processor.wire.block_rows import COLUMNS, Rows, command_of
-from processor.wire.json_values import reason
+from processor.wire.block_rows import COLUMNS, Rows, command_of, new_import_id
+from processor.wire.json_values import is_sid, reason
 from processor.wire.topics import Topics
 
 _BATCH = 5_000
@@ -32,6 +32,18 @@ _formats = click.option(
     type=click.Choice(["csv", "jsonl"]),
     help="Default: by the file's name, else jsonl.",
 )
+
+
+class ImportId(click.ParamType):
+    """The id of an import on the command line."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """See ``click.ParamType``."""
+        if not is_sid(value):
+            self.fail("1 to 64 letters, digits and _ . : -")
+        return str(value)
 
 
 @click.command("history")
@@ -114,22 +126,37 @@ def export(file: Path, file_format: str | None) -> None:
 @_formats
 @click.option("--account-sid", help="For rows that name no account.")
 @click.option("--source", default="import", show_default=True, help="For rows that name none.")
-def import_(file: IO[bytes], file_format: str | None, account_sid: str | None, source: str) -> None:
+@click.option(
+    "--import-id",
+    type=ImportId(),
+    default=new_import_id,
+    show_default="a new one",
+    help="Of an import that broke off, to go on with it.",
+)
+def import_(
+    file: IO[bytes],
+    file_format: str | None,
+    account_sid: str | None,
+    source: str,
+    import_id: str,
+) -> None:
     """Block (or unblock, by a column `blocked`) every recipient of FILE, as CSV or JSON lines.
 
     A row is one line; its scope, where it says none, is of the service or the sender it names, else
     OPTOUT_BLOCK_SCOPE. A bad one is named and left out, the good ones go on as commands; exit 1
-    then. Importing a file again changes nothing, even where a START lifted a block meanwhile: what
-    was carried out within OPTOUT_DEDUPE_HOURS is known; another `reason` makes a row a new one.
+    then. Each import has an id, which is printed. The same file again is another import and takes
+    effect again. To go on with an import that broke off, give its --import-id and the whole file
+    within OPTOUT_DEDUPE_HOURS: what was carried out is passed over, even where a START came since.
 
     Example: optout blocks import blocked.csv --account-sid AC1
     """
     settings = config.load()
     as_csv = (file_format or Path(file.name).suffix.lstrip(".")) == "csv"
     defaults = {"account_sid": account_sid, "scope": settings.block_scope.value, "source": source}
+    click.echo(f"import {import_id}; should it break off, add --import-id {import_id}", err=True)
     with lines_of(file, "importing") as lines:
         rows = Rows(as_csv=as_csv, name=file.name).of(lines)
-        good, bad = run(_import(settings, file.name, rows, defaults))
+        good, bad = run(_import(settings, file.name, rows, defaults, import_id))
     click.echo(f"{good:,} rows sent as commands, {bad:,} bad rows left out", err=True)
     sys.exit(1 if bad else 0)
 
@@ -139,6 +166,7 @@ async def _import(
     name: str,
     rows: Iterable[tuple[int, Any]],
     defaults: dict[str, str | None],
+    import_id: str,
 ) -> tuple[int, int]:
     good = bad = 0
     batch: list[tuple[bytes, bytes]] = []
@@ -146,7 +174,7 @@ async def _import(
     async with bulk_writer(settings, topic) as out:
         for number, row in rows:
             try:
-                batch.append(command_of(row, defaults))
+                batch.append(command_of(row, defaults, import_id=import_id))
                 good += 1
             except ValidationError as error:
                 click.echo(f"{name}:{number}: {reason(error)}", err=True)

@@ -18,9 +18,10 @@ from processor.cli.common import as_json, print_json, run
 from processor.config import Settings
 from processor.core.fold import command_id
 from processor.core.partitions import partitions_of
-from processor.errors import ConfigError
+from processor.errors import ConfigError, RecordError
 from processor.kafka import topic_admin
 from processor.kafka.client import read_whole
+from processor.kafka.handled_topics import notified_sid
 from processor.kafka.move_plan import HISTORY, LIST, Plan, plan, refuse
 from processor.kafka.moving import begin, copy, ends_of, settle
 from processor.wire.dead_letters import redrives_of
@@ -122,7 +123,11 @@ async def _handled(plan: Plan, since_ms: int) -> AsyncIterator[tuple[str, bytes,
     source = plan.source
     topics = Topics.under(source.topic_prefix)
     async for record in read_whole(source, topics.opt_out_notifications, since_ms=since_ms):
-        yield orjson.loads(record.value)["message_sid"], record.key, record.timestamp
+        try:
+            sid = notified_sid(record.value)
+        except RecordError:
+            continue  # somebody else's: it tells of nothing that was handled
+        yield sid, record.key or b"", record.timestamp
     group = f"{source.topic_prefix}match"
     done = (await topic_admin.committed(source, [group])).get(group, {})
     tp_done = {tp.partition: at for tp, at in done.items() if tp.topic == topics.consent_commands}

@@ -5,6 +5,7 @@ An application's URL is a customer's word; nobody may reach inside the network w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from ipaddress import (
     IPv4Address,
@@ -24,11 +25,19 @@ _COMPATIBLE = IPv6Network("::/96")
 _PORTS = (80, 443)  # and those nobody needs to be root for: not mail's, not a shell's
 
 
+_UNSAFE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")  # libraries differ on these
+_PLACE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]*)?", re.IGNORECASE)
+_NAME = re.compile(r"(?=.{1,253}\.?$)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
+
+
 def url_problem(url: str) -> str | None:
     """Why no request may be made to a URL, whatever its host resolves to; None where one may.
 
-    The reason repeats nothing of the URL, which may hold a password.
+    Never raises. Whatever it lets through, ``urlsplit`` and HTTP clients can read. The reason
+    repeats nothing of the URL, which may hold a password.
     """
+    if _UNSAFE.search(url):
+        return "the URL has white space, a control character or a backslash; percent-encode it"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -40,9 +49,30 @@ def url_problem(url: str) -> str | None:
         return "the URL names no host"
     if not host.isascii():
         return "the host is not ASCII; write it as xn--…"
+    userinfo, _, place = parts.netloc.rpartition("@")
+    if any(one in userinfo for one in "@[]"):
+        return "the user or the password has @, [ or ]; write %40, %5B or %5D"
+    if not _is_place(place):
+        return "the host is neither a name nor an address"
     if port is not None and port not in _PORTS and port < 1024:
         return "the port is neither 80 nor 443 nor from 1024 on"
     return None
+
+
+def _is_place(place: str) -> bool:
+    """Whether a host, perhaps with a port, can be looked up or connected to."""
+    found = _PLACE.fullmatch(place)
+    if not found:
+        return False
+    address, name = found.groups()
+    try:
+        if address:
+            IPv6Address(address)
+            return True
+        name.encode().decode("idna")  # xn-- and what it encodes
+    except ValueError:
+        return False
+    return _NAME.fullmatch(name) is not None
 
 
 def is_reachable(address: str, allowed: Sequence[Network]) -> bool:

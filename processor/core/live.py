@@ -28,9 +28,9 @@ class LastMinute:
         self._seconds: dict[int, Counter[tuple[str | None, What]]] = {}  # None: all accounts
 
     def add(self, event: LiveEvent, now_s: float) -> None:
-        """Count an event, unless it is older."""
+        """Count an event, unless it is older; one whose clock is ahead is of now."""
         self._forget(now_s)
-        second = event.at_ms // 1_000
+        second = min(event.at_ms // 1_000, int(now_s))
         if second > now_s - _MINUTE_S:
             counts = self._seconds.setdefault(second, Counter())
             counts.update([(event.account_sid, event.what), (None, event.what)])

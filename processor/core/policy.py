@@ -237,7 +237,7 @@ def standard_sets(config: OptOutConfig) -> KeywordSets:
     }
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _with_reserved(kind: OptOutType, keywords: tuple[str, ...]) -> tuple[str, ...]:
     have = {exact(keyword) for keyword in keywords}
     return tuple(word for word in RESERVED[kind] if word not in have) + keywords
@@ -249,7 +249,7 @@ _layers: WeakValueDictionary[_Languages, _Layer] = WeakValueDictionary()
 _lookups: WeakValueDictionary[object, _Lookup] = WeakValueDictionary()
 # By the id of what has the shape, which is nothing else's while it is held here.
 _known: dict[int, tuple[object, _Shape[Any]]] = {}
-_KNOWN_LIMIT = 65_536
+_KNOWN_LIMIT = 2_048  # each may be all languages of a service
 
 
 def _shape_of(given: object, make: Callable[[], _T]) -> _Shape[_T]:

@@ -68,18 +68,34 @@ def _policies(services: Mapping[str, Service | None]) -> list[Policy]:
     return [each.policy for each in services.values() if each and each.policy]
 
 
+class _Sieve(Sieve):
+    """The sieve of a directory and those that follow it, until too many keywords are gone."""
+
+    __slots__ = ("_fresh",)
+
+    def __init__(self, keywords: Iterable[str]) -> None:
+        super().__init__()
+        self.add(keywords)
+        self._fresh = len(self)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether most of what it lets through may be no keyword of any service now."""
+        return len(self) > 2 * self._fresh + _STALE
+
+
+_STALE = 20_000  # forms: a service that is edited for ever must not fill the memory
 _KEPT = 100_000  # handlings: senders nobody knows must not fill the memory
 
 
 class Directory:
     """Every service by its sid and by the senders of its pool; replaced whole, never altered."""
 
-    def __init__(self, services: Iterable[Service] = (), sieve: Sieve | None = None) -> None:
+    def __init__(self, services: Iterable[Service] = (), sieve: _Sieve | None = None) -> None:
         self.services: Mapping[str, Service] = {service.sid: service for service in services}
         # Most messages are no keyword of any service: that is seen before one is looked up.
-        if sieve is None:
-            sieve = Sieve()
-            sieve.add(keywords_of([DEFAULT_POLICY, *_policies(self.services)]))
+        if sieve is None or sieve.is_stale:
+            sieve = _Sieve(keywords_of([DEFAULT_POLICY, *_policies(self.services)]))
         self._sieve = sieve
         self.may_match = sieve.passes
         # An address belongs to one account; two accounts that claim it do not see each other.
@@ -96,7 +112,7 @@ class Directory:
     def with_services(self, changed: Mapping[str, Service | None]) -> Directory:
         """A directory in which the services named are as given, or gone where None."""
         merged: dict[str, Service | None] = {**self.services, **changed}
-        # What is a keyword no more may pass as well: it is told apart by its service.
+        # What is a keyword no more may pass for a while: it is told apart by its service.
         self._sieve.add(keywords_of(_policies(changed)))
         return Directory(filter(None, merged.values()), self._sieve)
 

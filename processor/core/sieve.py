@@ -27,12 +27,16 @@ class Sieve:
             self._cores |= cores
             self._ends |= ends
 
+    def __len__(self) -> int:
+        """How many forms it lets through."""
+        return len(self._cores) + len(self._ends)
+
     def passes(self, body: str) -> bool:
         """Whether a body may be a keyword."""
         return core_of(body) in self._cores if body.isascii() else ends_of(body) in self._ends
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _marks(keyword: str) -> tuple[frozenset[str], frozenset[str]]:
     forms = (exact(keyword), *tolerant_forms(keyword))
     cores = frozenset(core_of(form) for form in forms if form.isascii())

@@ -104,7 +104,7 @@ class Credentials:
             self._waiting -= 1
         if fits:
             if len(self._verified) >= _KEPT:
-                self._verified.clear()
+                del self._verified[next(iter(self._verified))]  # the others need no slow hash again
             self._verified[known] = hashed
         return fits
 

@@ -19,7 +19,8 @@ from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import Outgoing, Writer, writer
 from processor.kafka.configuration import Configuration
 from processor.kafka.counts_history import CountsHistory
-from processor.kafka.statuses_topic import follow_statuses
+from processor.kafka.histories import Histories
+from processor.kafka.statuses_topic import Refused, StatusesTopic
 from processor.metrics import Metrics
 from processor.stores.messages import Messages
 from processor.stores.redis_block_list import block_list_store
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _DAY_MS = 86_400_000
+_MOST_CODE = 1 << 31  # of a carrier's error codes
+_MOST_WORDS = 500  # characters of its error messages
 
 
 class Backend:
@@ -43,7 +46,7 @@ class Backend:
         self.topics = Topics.under(settings.topic_prefix)
         self.metrics = Metrics()
         self.redis = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
-        self.configuration = Configuration(settings)
+        self.configuration = Configuration(settings, self.metrics)
         self.credentials = Credentials(settings, self.configuration.accounts)
         self.messages = Messages(
             self.redis,
@@ -57,11 +60,13 @@ class Backend:
             truth=BlockListTopic(settings, self.topics.block_list),
             max_staleness_s=settings.gate_max_staleness_s,
         )
-        self.counts = CountsHistory(settings, self.topics.opt_out_counts)
-        self.live = Live(settings, self.topics)
+        self.counts = CountsHistory(settings, self.topics.opt_out_counts, metrics=self.metrics)
+        self.live = Live(settings, self.topics, self.metrics)
+        self.histories = Histories(settings, self.metrics)
         self.few_readers = asyncio.Semaphore(2)  # a history is read from its beginning: it costs
         self._writer: Writer | None = None
         self._unfit = ""
+        self.exit_code = 0  # of a process that has ended by itself
 
     def ended(self) -> str:
         """Why this process will never serve again, empty where it may: start another one."""
@@ -104,7 +109,7 @@ class Backend:
         except ConfigError as error:
             for problem in error.problems:
                 logger.error("api.unfit", extra={"why": problem})
-            self._unfit = "; ".join(error.problems)
+            self._end("; ".join(error.problems), exit_code=2)
             return
         try:
             async with AsyncExitStack() as stack:
@@ -116,20 +121,29 @@ class Backend:
                         group.create_task(work)
         except Exception:
             logger.exception("api.broken")
-            self._unfit = "something it stands on has ended; its log says what"
+            self._end("something it stands on has ended; its log says what", exit_code=1)
+
+    def _end(self, why: str, *, exit_code: int) -> None:
+        self._unfit, self.exit_code = why, exit_code
 
     def _works(self) -> list[Coroutine[Any, Any, None]]:
         """What runs as long as the process does."""
-        statuses = follow_statuses(
+        statuses = StatusesTopic(
             self.settings,
             self.topics.message_statuses,
             group=f"{self.settings.topic_prefix}api",
             take=self._advance,
+            metrics=self.metrics,
         )
-        return [self.configuration.follow(), statuses, self.counts.follow(), self.live.follow()]
+        return [
+            self.configuration.follow(),
+            statuses.follow(),
+            self.counts.follow(),
+            self.live.follow(),
+        ]
 
-    async def _advance(self, statuses: Sequence[MessageStatus]) -> None:
-        await self.messages.advance([(one.message_sid, _fields_of(one)) for one in statuses])
+    async def _advance(self, statuses: Sequence[MessageStatus]) -> Refused:
+        return await self.messages.advance([(one.message_sid, _fields_of(one)) for one in statuses])
 
     async def _learn(self) -> None:
         """Learn which block list to trust."""
@@ -153,12 +167,12 @@ class Backend:
 
 
 def _fields_of(status: MessageStatus) -> dict[str, str | int]:
-    """What a status tells of a message, by the names it is kept under."""
-    at_ms = to_ms(status.at)
+    """What a status tells of a message, by the names it is kept under; all of it is small."""
+    at_ms, code = to_ms(status.at), status.error_code
     fields = {
         "status": status.status,
-        "error_code": status.error_code,
-        "error_message": status.error_message,
+        "error_code": code if code is not None and abs(code) < _MOST_CODE else None,
+        "error_message": status.error_message and status.error_message[:_MOST_WORDS],
         "sender": status.from_,
         "updated_at_ms": at_ms,
         "sent_at_ms": at_ms if status.status == "sent" else None,

@@ -21,8 +21,9 @@ from processor.http.blocks import refuse_partial
 from processor.http.errors import ApiError
 from processor.kafka.client import Outgoing
 from processor.wire import blocks as wire_blocks
-from processor.wire.block_rows import COLUMNS, LONGEST_LINE, Rows, command_of
+from processor.wire.block_rows import COLUMNS, LONGEST_LINE, Rows, command_of, new_import_id
 from processor.wire.json_values import reason
+from schemas.common import Sid
 
 router = APIRouter(tags=["block list"])
 
@@ -83,22 +84,36 @@ def _line(key: str, block: Block, kind: str) -> bytes:
     status_code=202,
     openapi_extra={"requestBody": {"content": _BODIES, "required": True}},
 )
-async def import_(request: Request, backend: BackendIs, caller: CallerIs) -> Imported:
+async def import_(
+    request: Request,
+    backend: BackendIs,
+    caller: CallerIs,
+    import_id: Annotated[
+        Sid | None,
+        Query(alias="ImportId", description="Of this import, chosen by you; a new one if absent."),
+    ] = None,
+) -> Imported:
     """Block (or unblock, by a field `blocked`) every row of a CSV or JSON lines body.
 
     It is read line by line, up to OPTOUT_API_IMPORT_MAX_BYTES. Good rows are stored as commands as
-    they come, bad ones named by their number and left out. The same row again changes nothing
-    within OPTOUT_DEDUPE_HOURS: after an error, or a body that broke off, send all of it again.
+    they come, bad ones named by their number and left out. Each import has an id; the same rows in
+    another import take effect again. To be able to repeat an import after an error, choose its
+    `ImportId`: sent again whole under that id within OPTOUT_DEDUPE_HOURS, it changes nothing twice.
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in _TYPES.values():
         raise ApiError(415, 20001, f"The body must be one of {', '.join(_TYPES.values())}")
     rows = Rows(as_csv=given == _TYPES["csv"], name="body")
-    taken = _Import(backend, caller)
+    taken = _Import(backend, caller, import_id or new_import_id())
     async for lines in _lines_of(request.stream()):
         for at in range(0, len(lines), _SLICE):
             await taken.take(rows.of(lines[at : at + _SLICE]))
-    return {"accepted": taken.good, "refused": taken.bad, "errors": taken.errors}
+    return {
+        "import_id": taken.import_id,
+        "accepted": taken.good,
+        "refused": taken.bad,
+        "errors": taken.errors,
+    }
 
 
 async def _lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
@@ -115,8 +130,9 @@ async def _lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
 class _Import:
     """What became of the rows so far."""
 
-    def __init__(self, backend: Backend, caller: Caller) -> None:
+    def __init__(self, backend: Backend, caller: Caller, import_id: str) -> None:
         self._backend = backend
+        self.import_id = import_id
         self._account = caller.account
         self._defaults: dict[str, str | None] = {
             "account_sid": caller.account,
@@ -145,5 +161,5 @@ class _Import:
     def _record(self, row: Any) -> Outgoing:
         if isinstance(row, dict) and row.get("account_sid") not in (None, "", self._account):
             raise ValueError("account_sid: is another account's")
-        key, value = command_of(row, self._defaults)
+        key, value = command_of(row, self._defaults, import_id=self.import_id)
         return Outgoing(self._backend.topics.consent_commands, key, value)

@@ -10,8 +10,8 @@ from pydantic import AwareDatetime
 from processor.http.answers.accounts import ConfigurationChanges
 from processor.http.auth import CallerIs
 from processor.http.backend import BackendIs
-from processor.kafka.histories import newest
 from processor.wire.json_values import to_ms
+from schemas.configuration_change import ConfigurationChange
 
 router = APIRouter(prefix="/v1", tags=["histories"])
 
@@ -26,10 +26,10 @@ async def changes(
     """The changes of the account's services, numbers and of itself, the newest first."""
     account = caller.account
     async with backend.few_readers:
-        found = await newest(
-            backend.settings,
+        found = await backend.histories.newest(
             backend.topics.configuration_changes,
             0,
+            model=ConfigurationChange,
             keep=lambda key, change: change["account_sid"] == account,
             limit=limit,
             since_ms=to_ms(since) if since else None,

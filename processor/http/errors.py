@@ -17,6 +17,18 @@ from processor.errors import ConfigError, RetryableError
 
 logger = logging.getLogger(__name__)
 
+# Twilio's codes of the fields that hold a URL, by every name they have here.
+URL_CODES = {
+    "StatusCallback": 21609,
+    "status_callback_url": 21609,
+    "MediaUrl": 21620,
+    "InboundRequestUrl": 21402,
+    "SmsUrl": 21402,
+    "callback_url": 21402,
+    "FallbackUrl": 30122,
+    "SmsFallbackUrl": 30122,
+    "fallback_url": 30122,
+}
 _MORE_INFO = "https://www.twilio.com/docs/errors/"
 
 
@@ -138,8 +150,10 @@ def install(api: FastAPI) -> None:
 
     @api.exception_handler(RequestValidationError)
     async def not_understood(request: Request, error: RequestValidationError) -> JSONResponse:
-        problems = [f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors()]
-        return respond(wrong_parameter("; ".join(problems)))
+        problems = error.errors()
+        words = [f"{problem['loc'][-1]}: {problem['msg']}" for problem in problems]
+        code = URL_CODES.get(str(problems[0]["loc"][-1]), 20001)
+        return respond(wrong_parameter("; ".join(words), code))
 
     @api.exception_handler(ConfigError)
     async def refused_by_the_rules(request: Request, error: ConfigError) -> JSONResponse:

@@ -7,16 +7,28 @@ from typing import Annotated, Any, TypeVar, get_origin
 from urllib.parse import parse_qs
 
 from fastapi import Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
-from processor.http.errors import ApiError, wrong_parameter
+from processor.core.addresses import url_problem
+from processor.http.errors import URL_CODES, ApiError, wrong_parameter
 from processor.wire.json_values import reasons
 from schemas.common import Url
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 1_000
 
-OptionalUrl = Annotated[Url | None, BeforeValidator(lambda given: given or None)]
+
+def _checked(url: str) -> str:
+    if problem := url_problem(url):
+        raise PydanticCustomError("url", problem)
+    return url
+
+
+CheckedUrl = Annotated[Url, AfterValidator(_checked)]
+"""An address that requests can be made to; topics may hold others, written by somebody else."""
+
+OptionalUrl = Annotated[CheckedUrl | None, BeforeValidator(lambda given: given or None)]
 """An address; an empty one takes away what was set."""
 
 
@@ -39,7 +51,8 @@ def form_of(
 
     Args:
         model: its fields have Twilio's names as aliases.
-        codes: Twilio's error code where a parameter is wrong; 20001 if not named.
+        codes: Twilio's error code where a parameter is wrong; 20001 if not named. Those of URLs
+            are known.
     """
     lists = {
         field.alias or name
@@ -55,7 +68,7 @@ def form_of(
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            raise _refusal(error, codes or {}) from None
+            raise _refusal(error, {**URL_CODES, **(codes or {})}) from None
 
     return read
 

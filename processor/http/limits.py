@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from processor.http.errors import ApiError, respond, too_many
 
-_KEPT = 10_000  # accounts; others begin with a full bucket again
+_KEPT = 10_000  # accounts; one that is forgotten begins with a full bucket again
 _BURST_S = 2.0
 
 
@@ -40,9 +40,10 @@ class RateLimit:
         left = min(most, left + (now - since) * self._a_second)
         if left < 1:
             raise too_many()
-        if len(self._buckets) >= _KEPT:
-            self._buckets.clear()
-        self._buckets[whose] = (left - 1, now)
+        self._buckets.pop(whose, None)
+        self._buckets[whose] = (left - 1, now)  # last: who asked longest ago is forgotten first
+        if len(self._buckets) > _KEPT:
+            del self._buckets[next(iter(self._buckets))]
 
 
 class SizeLimit:

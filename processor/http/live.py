@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import orjson
-from aiokafka.errors import KafkaError
-
 from processor.config import Settings
 from processor.core.live import LastMinute, LiveEvent, Pace, Progress, What, pace_of
-from processor.errors import BrokerUnavailable
+from processor.kafka.client import NoBroker
+from processor.kafka.follower import NOT_ITS_FAULT, Follower
 from processor.kafka.live_topics import follow_progress, tail
+from processor.metrics import Metrics
 from processor.wire import live_events
 from processor.wire.topics import Topics
 
@@ -74,8 +73,9 @@ class Viewer:
 class Live:
     """Reads topics while somebody looks on, and a minute longer."""
 
-    def __init__(self, settings: Settings, topics: Topics) -> None:
+    def __init__(self, settings: Settings, topics: Topics, metrics: Metrics) -> None:
         self._settings = settings
+        self._follower = Follower("live", metrics)
         self._readers = {
             topics.opt_out_notifications: live_events.of_notification,
             topics.block_changes: live_events.of_change,
@@ -160,10 +160,13 @@ class Live:
             await self._asked.wait()
             try:
                 await self._read()
-            except* (KafkaError, BrokerUnavailable, TimeoutError) as errors:
+            except* (*NOT_ITS_FAULT, NoBroker) as errors:
                 if not self.cut_off:  # told once
                     names = sorted({type(one).__name__ for one in errors.exceptions})
                     logger.warning("live.cut_off", extra={"errors": names})
+                self.cut_off = True
+            except* Exception as errors:
+                self._follower.failed(errors.exceptions[0])
                 self.cut_off = True
             if self._ready.is_set():
                 self._ready.clear()
@@ -216,10 +219,15 @@ class Live:
         now_s = time.time()
         for record in records:
             # Others may write to these topics; what they write wrong is not shown.
-            with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            try:
                 event = self._readers[record.topic](record.value or b"", record.timestamp)
-                if event is not None:
-                    self._show(event, now_s)
+            except MemoryError:
+                raise
+            except Exception as error:
+                self._follower.refuse(record, error)
+                continue
+            if event is not None:
+                self._show(event, now_s)
 
     def _show(self, event: LiveEvent, now_s: float) -> None:
         self._all.append(event)

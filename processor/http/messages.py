@@ -20,14 +20,14 @@ from processor.http.answers.messages import Media, Message, Messages, message_of
 from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import is_refused
 from processor.http.errors import not_found, wrong_parameter
-from processor.http.forms import Form, OptionalUrl, documented, form_of
+from processor.http.forms import CheckedUrl, Form, OptionalUrl, documented, form_of
 from processor.http.owned import owns
 from processor.http.paging import PageIs, Slice, neighbours, uris_of
 from processor.http.views import time_of
 from processor.kafka.client import Outgoing
 from processor.stores.messages import StoredMessage
 from processor.wire import outbound_messages
-from schemas.common import RecipientAddress, SenderAddress, Url
+from schemas.common import RecipientAddress, SenderAddress
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(tags=["2010-04-01 messages"])
@@ -39,9 +39,7 @@ _SERVICE_SID = re.compile(r"MG[0-9a-fA-F]{32}")
 _CODES = {
     "To": 21211,
     "From": 21606,
-    "StatusCallback": 21609,
     "Body": 21617,
-    "MediaUrl": 21620,
 }
 
 
@@ -52,7 +50,7 @@ class MessageCreate(Form):
     sender: SenderAddress | None = Field(default=None, alias="From")
     service_sid: str | None = Field(default=None, alias="MessagingServiceSid")
     body: str = Field(default="", alias="Body", max_length=MAX_BODY)
-    media_urls: list[Url] = Field(default_factory=list, alias="MediaUrl", max_length=10)
+    media_urls: list[CheckedUrl] = Field(default_factory=list, alias="MediaUrl", max_length=10)
     status_callback: OptionalUrl = Field(default=None, alias="StatusCallback")
     send_at: str | None = Field(default=None, alias="SendAt", description="Not supported.")
     content_sid: str | None = Field(default=None, alias="ContentSid", description="Not supported.")
@@ -164,7 +162,7 @@ async def update(
     message = await _find(request, backend, account_sid, sid)
     if form.status is not None or form.body != "":
         raise wrong_parameter("Only an empty Body is supported: messages are not scheduled here")
-    await backend.messages.redact(message)
+    await backend.messages.redact(message.sid)
     return message_of(await _find(request, backend, account_sid, sid))
 
 

@@ -36,7 +36,7 @@ router = APIRouter(tags=["2010-04-01 numbers"])
 _NUMBERS = PATH + "/IncomingPhoneNumbers"
 _SHORT_CODES = PATH + "/SMS/ShortCodes"
 _PHONE = (SenderType.LONG_CODE, SenderType.TOLL_FREE)
-_CODES = {"PhoneNumber": 21421, "ShortCode": 21421, "StatusCallback": 21609}
+_CODES = {"PhoneNumber": 21421, "ShortCode": 21421}
 
 _Sid = Annotated[str, Path(description="PN or SC and 32 hexadecimal digits.")]
 _FriendlyName = Annotated[str | None, Query(alias="FriendlyName", description="All of it.")]

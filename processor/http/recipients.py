@@ -25,10 +25,10 @@ from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, wrong_parameter
 from processor.kafka.client import Outgoing
-from processor.kafka.histories import newest
 from processor.stores.whole_list import Found
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands
+from schemas.block_change import BlockChange
 from schemas.common import RecipientAddress, SenderAddress, Sid
 
 _HINT_S = 0.5
@@ -102,10 +102,10 @@ async def changes_of(
         )
 
     async with backend.few_readers:
-        return await newest(
-            backend.settings,
+        return await backend.histories.newest(
             backend.topics.block_changes,
             partition_of(key, backend.settings.partitions),
+            model=BlockChange,
             keep=keep,
             limit=limit,
             since_ms=since_ms,

@@ -22,7 +22,7 @@ from schemas.messaging_service import MessagingService
 
 router = APIRouter(tags=["messaging.v1 services"])
 
-_CODES = {"FriendlyName": 20002, "StatusCallback": 21609}
+_CODES = {"FriendlyName": 20002}
 ServiceSid = Annotated[str, Path(description="MG and 32 hexadecimal digits.")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 

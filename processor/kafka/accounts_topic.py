@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from processor.config import Settings
 from processor.kafka.compacted import CompactedTopic
+from processor.metrics import Metrics
 from processor.wire.configuration import write_account
 from processor.wire.credentials import unseal
 from schemas.account import Account
@@ -14,9 +15,15 @@ from schemas.account import Account
 class AccountsView:
     """Every account by its sid and by its API keys' sids."""
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str, metrics: Metrics | None = None) -> None:
         self.topic = CompactedTopic(
-            settings, topic, "accounts", read=Account.model_validate_json, take=self._take
+            settings,
+            topic,
+            "accounts",
+            read=Account.model_validate_json,
+            sid_of=lambda account: account.sid,
+            take=self._take,
+            metrics=metrics,
         )
         self._key = settings.sealing_key()
         self._accounts: dict[str, Account] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -72,7 +72,11 @@ class BlockListTopic:
             while await reader.position(tp) < end:
                 found = await reader.getmany(tp, timeout_ms=200, max_records=2000)
                 if records := _all_read(found.get(tp, ())):
-                    yield [(record.key.decode(), record.value) for record in records]
+                    yield [
+                        (key, record.value)
+                        for record in records
+                        if (key := _key_of(record)) is not None
+                    ]
 
     @asynccontextmanager
     async def _reader(
@@ -141,9 +145,18 @@ def _all_read(records: Sequence[Any]) -> Sequence[Any]:
     return records
 
 
+def _key_of(record: Any) -> str | None:
+    """Whose entry a record is, None where it is nobody's: we wrote no such key."""
+    try:
+        return str((record.key or b"").decode()) or None
+    except UnicodeDecodeError:
+        return None
+
+
 def mark_of(headers: Any) -> Mark:
     """The mark a record's headers carry, ``NO_MARK`` where they carry none."""
     for key, value in headers:
         if key == MARK_HEADER:
-            return Mark.parse(value.decode())
+            with suppress(ValueError):
+                return Mark.parse((value or b"").decode())
     return NO_MARK

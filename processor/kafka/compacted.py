@@ -5,31 +5,36 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
-from pydantic import ValidationError
 
 from processor.config import Settings
-from processor.kafka.failures import in_words
+from processor.errors import RecordError
 from processor.kafka.fetched import readable
-from processor.wire.json_values import reason
+from processor.kafka.follower import NOT_ITS_FAULT, Follower, Place
+from processor.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_Changes = dict[str, tuple[Place, _T | None]]  # by key: where it is, and what it holds
 
 
 class CompactedTopic(Generic[_T]):
     """Hands on what changed, by key; at the start everything at once.
 
+    A record that cannot be used is passed over: what was good before it stays in force.
+
     Args:
         settings: of the installation.
         topic: full name.
         name: of what it holds, for the log.
-        read: a value's bytes to what is handed on; may raise pydantic's ``ValidationError``.
-        take: is given what changed; None for what is gone.
+        read: a value's bytes to what is handed on; whatever it raises refuses the record.
+        sid_of: the sid in what was read, which must be the record's key.
+        take: is given what changed, whole or not at all; None for what is gone.
+        metrics: of the process.
     """
 
     def __init__(
@@ -39,14 +44,18 @@ class CompactedTopic(Generic[_T]):
         name: str,
         *,
         read: Callable[[bytes], _T],
+        sid_of: Callable[[_T], str],
         take: Callable[[Mapping[str, _T | None]], None],
+        metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
         self.full_name = topic
         self._tp = TopicPartition(topic, 0)
         self._name = name
         self._read_value = read
+        self._sid_of = sid_of
         self._take = take
+        self._follower = Follower(name, metrics)
         self._loaded = asyncio.Event()
         self._position = 0
         self._moved = asyncio.Condition()
@@ -67,12 +76,7 @@ class CompactedTopic(Generic[_T]):
 
     async def follow(self) -> None:
         """Read for ever; a broken connection is made anew, with what is known kept meanwhile."""
-        while True:
-            try:
-                await self._read()
-            except KafkaError as error:
-                logger.warning(f"{self._name}.unreadable", extra={"why": in_words(error)})
-                await asyncio.sleep(1)
+        await self._follower.keep(self._read)
 
     async def _read(self) -> None:
         reader = AIOKafkaConsumer(
@@ -90,7 +94,7 @@ class CompactedTopic(Generic[_T]):
             reader.assign([self._tp])
             await reader.seek_to_beginning(self._tp)
             end = (await reader.end_offsets([self._tp]))[self._tp]
-            changed: dict[str, _T | None] = {}
+            changed: _Changes[_T] = {}
             while True:
                 wait_ms = 100 if self._loaded.is_set() else 50  # lanes wait for the first look
                 found = await reader.getmany(self._tp, timeout_ms=wait_ms)
@@ -99,7 +103,7 @@ class CompactedTopic(Generic[_T]):
                 if position >= end:
                     # At the start all at once: what is made of them is made whole each time.
                     if changed:
-                        self._take(changed)
+                        self._give(changed)
                         logger.info(f"{self._name}.changed", extra={self._name: len(changed)})
                         changed = {}
                     self._loaded.set()
@@ -113,14 +117,39 @@ class CompactedTopic(Generic[_T]):
                 self._position = position
                 self._moved.notify_all()
 
-    def _values_of(self, records: Iterable[Any]) -> dict[str, _T | None]:
-        values: dict[str, _T | None] = {}
+    def _values_of(self, records: Iterable[Any]) -> _Changes[_T]:
+        values: _Changes[_T] = {}
         for record in readable(records):
-            # A key that is no text is nobody's of ours; its value is refused like any other.
-            key = (record.key or b"").decode(errors="backslashreplace")
             try:
-                values[key] = None if record.value is None else self._read_value(record.value)
-            except ValidationError as error:
+                key, value = self._value_of(record)
+                values[key] = Place(record.topic, record.partition, record.offset), value
+            except MemoryError:
+                raise
+            except Exception as error:
                 # The writer refuses these; should one get in, the last good one stays in force.
-                logger.error(f"{self._name}.refused", extra={"sid": key, "reason": reason(error)})
+                self._follower.refuse(record, error)
         return values
+
+    def _value_of(self, record: Any) -> tuple[str, _T | None]:
+        key = (record.key or b"").decode()
+        if record.value is None:
+            return key, None
+        value = self._read_value(record.value)
+        if self._sid_of(value) != key:
+            raise RecordError("the key is not the sid that the value holds")
+        return key, value
+
+    def _give(self, changed: _Changes[_T]) -> None:
+        """Hand on what changed, without the records that cannot be taken."""
+        try:
+            self._take({key: value for key, (_, value) in changed.items()})
+        except NOT_ITS_FAULT:
+            raise
+        except Exception as error:
+            if len(changed) == 1:
+                [(place, _)] = changed.values()
+                self._follower.refuse(place, error)
+                return
+            changes = iter(changed.items())
+            self._give(dict(islice(changes, len(changed) // 2)))
+            self._give(dict(changes))

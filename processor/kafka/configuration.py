@@ -28,6 +28,7 @@ from processor.kafka.compacted import CompactedTopic
 from processor.kafka.failures import TRANSACTION_ERRORS
 from processor.kafka.numbers_topic import NumbersView
 from processor.kafka.services_topic import StoredServices
+from processor.metrics import Metrics
 from processor.wire.configuration import Edit, Kind, write_change
 from processor.wire.topics import Topics
 
@@ -48,12 +49,12 @@ class _View(Protocol):
 class Configuration:
     """The stored configuration as this process sees it, and the way to change it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
         self._settings = settings
         topics = Topics.under(settings.topic_prefix)
-        self.services = StoredServices(settings, topics.messaging_services)
-        self.accounts = AccountsView(settings, topics.accounts)
-        self.numbers = NumbersView(settings, topics.numbers)
+        self.services = StoredServices(settings, topics.messaging_services, metrics)
+        self.accounts = AccountsView(settings, topics.accounts, metrics)
+        self.numbers = NumbersView(settings, topics.numbers, metrics)
         self._changes = topics.configuration_changes
         self._views: Mapping[Kind, _View] = {
             "service": self.services,

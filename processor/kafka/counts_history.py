@@ -8,25 +8,18 @@ match) and has thirty days.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from aiokafka.errors import KafkaError
-from pydantic import ValidationError
-
 from processor.config import Settings
 from processor.core.hourly import KEPT_HOURS, Hourly
-from processor.errors import BrokerUnavailable
 from processor.kafka.client import reader
 from processor.kafka.fetched import readable
-from processor.wire.json_values import reason
+from processor.kafka.follower import Follower
+from processor.metrics import Metrics
 from processor.wire.opt_out_counts import read
 
-logger = logging.getLogger(__name__)
-
-_RETRY_S = 1.0
 _AT_ONCE = 2_000  # records between two looks at what else there is to do
 _WINDOW_MS = KEPT_HOURS * 3_600_000
 
@@ -38,6 +31,7 @@ class CountsHistory:
         settings: of the installation.
         topic: full name.
         clock_ms: since 1970.
+        metrics: of the process.
     """
 
     def __init__(
@@ -45,6 +39,8 @@ class CountsHistory:
         settings: Settings,
         topic: str,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
         self._topic = topic
@@ -52,15 +48,11 @@ class CountsHistory:
         self._next: dict[Any, int] = {}  # partition to the offset that is folded next
         self.hourly = Hourly()
         self.loaded = False  # whether everything that was there at the start is folded
+        self._follower = Follower("counts", metrics)
 
     async def follow(self) -> None:
         """Read for ever."""
-        while True:
-            try:
-                await self._read()
-            except (KafkaError, BrokerUnavailable) as error:
-                logger.warning("counts.unreadable", extra={"why": str(error)})
-                await asyncio.sleep(_RETRY_S)
+        await self._follower.keep(self._read)
 
     async def _read(self) -> None:
         async with reader(self._settings, [self._topic], at_end=False) as consumer:
@@ -86,6 +78,7 @@ class CountsHistory:
         for record in readable(records):
             try:
                 self.hourly.add(read(record.value or b""), now_ms)
-            except ValidationError as error:
-                place = {"partition": record.partition, "offset": record.offset}
-                logger.warning("counts.refused", extra={**place, "reason": reason(error)})
+            except MemoryError:
+                raise
+            except Exception as error:
+                self._follower.refuse(record, error)

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 
 from processor.config import Settings
 from processor.core.events import OptOutNotification
-from processor.errors import BrokerUnavailable
 from processor.kafka.client import BulkWriter, bulk_writer
 from processor.metrics import Metrics
 from processor.wire.opt_out_counts import Counted, counted_of, write
@@ -56,7 +55,7 @@ class CountsTopic:
                     while not self._stop.is_set():
                         await self._second()
                         await self._write(out)
-            except (BrokerUnavailable, OSError) as error:
+            except Exception as error:  # a defect of ours too: statistics are no reason to end
                 logger.warning("counts.not_written", extra={"why": type(error).__name__})
                 await self._second()
 

@@ -11,9 +11,13 @@ from pydantic import ValidationError
 
 from processor.config import Settings
 from processor.core.fold import command_id
+from processor.errors import RecordError
 from processor.kafka.client import read_whole
+from processor.kafka.follower import Follower
+from processor.metrics import Metrics
 from processor.wire import consent_commands
 from processor.wire.dead_letters import redrives_of
+from processor.wire.json_values import is_sid
 
 _AT_ONCE = 1_000
 _HOUR_MS = 3_600_000
@@ -22,8 +26,11 @@ _HOUR_MS = 3_600_000
 class HandledTopics:
     """Matched messages are those that have a notification, commands those that were committed."""
 
-    def __init__(self, settings: Settings, *, notifications: str, commands: str) -> None:
+    def __init__(
+        self, settings: Settings, *, notifications: str, commands: str, metrics: Metrics
+    ) -> None:
         self._settings = settings
+        self._follower = Follower("handled", metrics)
         self._notifications = notifications
         self._commands = commands
 
@@ -60,7 +67,10 @@ class HandledTopics:
             since_ms=since_ms,
         ):
             if record.topic == self._notifications:
-                yield orjson.loads(record.value)["message_sid"], record.timestamp
+                try:
+                    yield notified_sid(record.value), record.timestamp
+                except RecordError as error:
+                    self._follower.refuse(record, error)
             elif record.offset < committed.get(self._commands, 0):
                 # What went to the dead letters was not handled: it may come again, mended.
                 with suppress(ValidationError):
@@ -68,3 +78,16 @@ class HandledTopics:
                     if record.key == command.recipient.encode():
                         redrives = redrives_of(record.headers)
                         yield command_id(command.command_id, redrives), record.timestamp
+
+
+def notified_sid(value: bytes | None) -> str:
+    """The message that a notification is about.
+
+    Raises:
+        RecordError: where it is no notification of ours.
+    """
+    with suppress(orjson.JSONDecodeError, KeyError, TypeError):
+        sid = orjson.loads(value or b"")["message_sid"]
+        if isinstance(sid, str) and is_sid(sid):
+            return sid
+    raise RecordError("no notification: its message_sid cannot be read")

@@ -59,10 +59,16 @@ def by_time(record: Any) -> int:
 
 
 def by_mark(record: Any) -> Mark:
-    """The order in which the block list was written: marks grow in the new partitions, too."""
-    if (mark := mark_of(record.headers)) is not NO_MARK:
-        return mark
-    return Mark.parse(orjson.loads(record.value)["mark"]) if record.value else NO_MARK
+    """The order in which the block list was written: marks grow in the new partitions, too.
+
+    Somebody else's record, which tells of no mark, goes as soon as it is the next of its partition.
+    """
+    try:
+        if (mark := mark_of(record.headers)) is not NO_MARK:
+            return mark
+        return Mark.parse(orjson.loads(record.value or b"")["mark"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return NO_MARK
 
 
 async def begin(settings: Settings, part: Part) -> Offsets:

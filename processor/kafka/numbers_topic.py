@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from processor.config import Settings
 from processor.kafka.compacted import CompactedTopic
+from processor.metrics import Metrics
 from processor.wire.configuration import write_number
 from schemas.number import Number
 
@@ -13,9 +14,15 @@ from schemas.number import Number
 class NumbersView:
     """Every number by its sid, its address and its account."""
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str, metrics: Metrics | None = None) -> None:
         self.topic = CompactedTopic(
-            settings, topic, "numbers", read=Number.model_validate_json, take=self._take
+            settings,
+            topic,
+            "numbers",
+            read=Number.model_validate_json,
+            sid_of=lambda number: number.sid,
+            take=self._take,
+            metrics=metrics,
         )
         self._numbers: dict[str, Number] = {}
         self._of_account: dict[str, dict[str, Number]] = {}

@@ -24,22 +24,23 @@ class ServicesTopic:
     """
 
     def __init__(self, settings: Settings, topic: str, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._topic = CompactedTopic(settings, topic, "services", read=self._read, take=self._take)
+        self._changed = metrics.services_changed
+        self._topic = CompactedTopic(
+            settings,
+            topic,
+            "services",
+            read=read_service,
+            sid_of=lambda service: service.sid,
+            take=self._take,
+            metrics=metrics,
+        )
         self.directory = Directory()
         self.wait_loaded = self._topic.wait_loaded
         self.follow = self._topic.follow
 
-    def _read(self, value: bytes) -> Service:
-        try:
-            return read_service(value)
-        except ValidationError:
-            self._metrics.services_refused.inc()
-            raise
-
     def _take(self, changed: Mapping[str, Service | None]) -> None:
         self.directory = self.directory.with_services(changed)
-        self._metrics.services_changed.inc(len(changed))
+        self._changed.inc(len(changed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,16 @@ class StoredService:
 class StoredServices:
     """Every service as it is stored, by its sid, its account, and the senders of its pool."""
 
-    def __init__(self, settings: Settings, topic: str) -> None:
-        self.topic = CompactedTopic(settings, topic, "services", read=_read, take=self._take)
+    def __init__(self, settings: Settings, topic: str, metrics: Metrics | None = None) -> None:
+        self.topic = CompactedTopic(
+            settings,
+            topic,
+            "services",
+            read=_read,
+            sid_of=lambda stored: stored.head.sid,
+            take=self._take,
+            metrics=metrics,
+        )
         self._services: dict[str, StoredService] = {}
         self._of_account: dict[str, dict[str, StoredService]] = {}
         self._pool: dict[tuple[str, str], str] = {}
@@ -120,5 +129,7 @@ async def stored(settings: Settings, topic: str) -> dict[str, MessagingService]:
             models.pop(sid, None)
             continue
         with suppress(ValidationError):  # a worker's log names it
-            models[sid] = read_stored(record.value)
+            model = read_stored(record.value)
+            if model.sid == sid:
+                models[sid] = model
     return models

@@ -8,92 +8,97 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
-from pydantic import ValidationError
 
 from processor.config import Settings
-from processor.errors import StoreUnavailable
-from processor.kafka.client import NoBroker
-from processor.kafka.failures import in_words
-from processor.wire.json_values import reason
+from processor.kafka.follower import NOT_ITS_FAULT, Follower, said
+from processor.metrics import Metrics
 from schemas.message_status import MessageStatus
 
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 
+Refused = Sequence[tuple[int, Exception]]
+"""Statuses that cannot be applied, by their index in a batch, and why."""
 
-async def follow_statuses(
-    settings: Settings,
-    topic: str,
-    *,
-    group: str,
-    take: Callable[[Sequence[MessageStatus]], Awaitable[None]],
-) -> None:
-    """Read for ever, sharing the partitions with the group's other members.
+Take = Callable[[Sequence[MessageStatus]], Awaitable[Refused]]
+
+
+class StatusesTopic:
+    """Reads for ever, sharing the partitions with the group's other members.
 
     Args:
         settings: of the installation.
         topic: full name.
         group: whose offsets are kept.
         take: is given each batch, again where it raises ``StoreUnavailable`` or the process ends
-            before the batch is committed.
+            before the batch is committed; returns those that can never be applied.
+        metrics: of the process.
     """
-    while True:
+
+    def __init__(
+        self, settings: Settings, topic: str, *, group: str, take: Take, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._group = group
+        self._take = take
+        self._follower = Follower("statuses", metrics)
+
+    async def follow(self) -> None:
+        """Read for ever."""
+        await self._follower.keep(self._read)
+
+    async def _read(self) -> None:
+        settings = self._settings
+        consumer = AIOKafkaConsumer(
+            self._topic,
+            **settings.kafka(),
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=round(1000 * settings.session_timeout_s),
+            heartbeat_interval_ms=round(300 * settings.session_timeout_s),
+            max_partition_fetch_bytes=settings.fetch_bytes,
+        )
         try:
-            await _read(settings, topic, group, take)
-        except (KafkaError, NoBroker) as error:
-            logger.warning("statuses.unreadable", extra={"why": in_words(error)})
-            await asyncio.sleep(_RETRY_S)
+            await consumer.start()
+            while True:
+                found = await consumer.getmany(timeout_ms=500, max_records=settings.batch_records)
+                for records in found.values():
+                    await self._give(list(self._statuses(records)))
+                if found:
+                    await consumer.commit()
+        finally:
+            await consumer.stop()
 
-
-async def _read(
-    settings: Settings,
-    topic: str,
-    group: str,
-    take: Callable[[Sequence[MessageStatus]], Awaitable[None]],
-) -> None:
-    consumer = AIOKafkaConsumer(
-        topic,
-        **settings.kafka(),
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        session_timeout_ms=round(1000 * settings.session_timeout_s),
-        heartbeat_interval_ms=round(300 * settings.session_timeout_s),
-        max_partition_fetch_bytes=settings.fetch_bytes,
-    )
-    try:
-        await consumer.start()
-        while True:
-            found = await consumer.getmany(timeout_ms=500, max_records=settings.batch_records)
-            for records in found.values():
-                await _give(take, list(_statuses(records)))
-            if found:
-                await consumer.commit()
-    finally:
-        await consumer.stop()
-
-
-async def _give(
-    take: Callable[[Sequence[MessageStatus]], Awaitable[None]], statuses: Sequence[MessageStatus]
-) -> None:
-    while statuses:
-        try:
-            await take(statuses)
+    async def _give(self, read: Sequence[tuple[Any, MessageStatus]]) -> None:
+        """Have statuses applied, however long that takes."""
+        while read:
+            try:
+                refused = await self._take([status for _, status in read])
+            except NOT_ITS_FAULT as error:
+                logger.warning("statuses.wait", extra={"why": said(error)})
+                await asyncio.sleep(_RETRY_S)
+                continue
+            except Exception as error:
+                if len(read) == 1:
+                    self._follower.refuse(read[0][0], error)
+                    return
+                half = len(read) // 2
+                await self._give(read[:half])
+                await self._give(read[half:])
+                return
+            for index, why in refused:
+                self._follower.refuse(read[index][0], why)
             return
-        except StoreUnavailable as error:
-            logger.warning("statuses.wait", extra={"why": str(error)})
-            await asyncio.sleep(_RETRY_S)
 
-
-def _statuses(records: Iterable[Any]) -> Iterable[MessageStatus]:
-    for record in records:
-        if record.value is None:
-            continue
-        try:
-            yield MessageStatus.model_validate_json(record.value)
-        except ValidationError as error:
-            place = {"partition": record.partition, "offset": record.offset}
-            logger.warning("statuses.refused", extra={**place, "reason": reason(error)})
+    def _statuses(self, records: Iterable[Any]) -> Iterable[tuple[Any, MessageStatus]]:
+        for record in records:
+            try:
+                yield record, MessageStatus.model_validate_json(record.value or b"")
+            except MemoryError:
+                raise
+            except Exception as error:
+                self._follower.refuse(record, error)

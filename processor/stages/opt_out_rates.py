@@ -11,20 +11,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import faust
 import orjson
-from pydantic import ValidationError
+from faust.exceptions import DecodeError
 
+from processor.errors import RecordError
+from processor.kafka.follower import Follower
+from processor.metrics import Metrics
 from schemas.opt_out_count import OptOutCount
 
 logger = logging.getLogger(__name__)
 
 _SWEEP_S = 60.0
+_LAST_S = 253_402_300_800  # year 10,000: no window is later
 _KEPT = 500_000  # windows of a table in memory: a few hundred bytes each
 
 
@@ -44,14 +48,55 @@ _MINUTES = _Kind("minutes", 60, 3_600)
 class MadeTopic(faust.Topic):  # type: ignore[misc]
     """A topic that `optout topics create` makes, and never Faust: see ``topic_admin``."""
 
+    decode: Any  # made by Faust, anew for each topic
+
     async def maybe_declare(self) -> None:
         """Leave it as it is; a worker starts only once every topic is there."""
+
+    def _compile_decode(self) -> None:
+        super()._compile_decode()
+        decode = self.decode
+
+        async def leniently(message: Any, *, propagate: bool = False) -> Any:
+            # Faust does not count what it cannot decode: a recovery that ends with it never ends.
+            try:
+                return await decode(message, propagate=True)
+            except DecodeError:
+                return self.app.create_event(None, None, message.headers, message)
+
+        self.decode = leniently
+
+
+class MadeTable(faust.Table):  # type: ignore[misc]
+    """A table of windows; a record of its topic that is not a window is passed over."""
+
+    follower: Follower
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """See Faust."""
+        super().apply_changelog_batch([event for event in batch if self._is_ours(event)])
+
+    def _is_ours(self, event: Any) -> bool:
+        try:
+            series, (start_s, end_s) = event.key
+            account, service, kind, language = orjson.loads(series)
+            texts = (account, kind, service or "", language or "")
+            if (
+                all(isinstance(one, str) for one in texts)
+                and 0 <= start_s < end_s <= _LAST_S
+                and isinstance(event.value, int | None)
+            ):
+                return True
+        except (ValueError, TypeError):
+            pass
+        self.follower.refuse(event.message, RecordError("not a window of this table"))
+        return False
 
 
 class _Windows:
     """Counts of one window size, by account, service, kind and language."""
 
-    def __init__(self, app: faust.App, kind: _Kind, partitions: int) -> None:
+    def __init__(self, app: faust.App, kind: _Kind, partitions: int, follower: Follower) -> None:
         self._kind = kind
         self._table = app.Table(
             kind.name,
@@ -61,6 +106,7 @@ class _Windows:
             value_type=int,
             help=f"opt-outs and opt-ins by {kind.size_s} s",
         )
+        self._table.follower = follower
         self._windows = self._table.tumbling(kind.size_s)
 
     def add(self, key: str, count: int) -> None:
@@ -93,7 +139,7 @@ class _Windows:
                 }
 
 
-def add_to(app: faust.App, topic: str, partitions: int) -> None:
+def add_to(app: faust.App, topic: str, partitions: int, metrics: Metrics) -> None:
     """Give an app the agent, its tables and the page ``/opt-out-rates``.
 
     The page takes ``?service=<sid>``.
@@ -102,8 +148,10 @@ def add_to(app: faust.App, topic: str, partitions: int) -> None:
         app: the worker's, with its Kafka clients enabled.
         topic: full name of `opt-out-counts`.
         partitions: of that topic, and of the tables'.
+        metrics: of the process.
     """
-    tables = [_Windows(app, kind, partitions) for kind in (_HOURS, _MINUTES)]
+    follower = Follower("rates", metrics)
+    tables = [_Windows(app, kind, partitions, follower) for kind in (_HOURS, _MINUTES)]
     counts = app.topic(topic, value_type=bytes, value_serializer="raw", key_serializer="raw")
 
     # One at a time: with more, Faust commits what it has not folded.
@@ -112,16 +160,17 @@ def add_to(app: faust.App, topic: str, partitions: int) -> None:
         async for value in values:
             # An agent that raises loses its record and more.
             try:
-                one = OptOutCount.model_validate_json(value)
-            except ValidationError:
-                logger.warning("rates.unreadable")
-                continue
-            # Faust finds the window by the time the record was written at.
-            key = orjson.dumps(
-                [one.account_sid, one.messaging_service_sid, one.kind, one.language]
-            ).decode()
-            for table in tables:
-                table.add(key, one.count)
+                one = OptOutCount.model_validate_json(value or b"")
+                # Faust finds the window by the time the record was written at.
+                key = orjson.dumps(
+                    [one.account_sid, one.messaging_service_sid, one.kind, one.language]
+                ).decode()
+                for table in tables:
+                    table.add(key, one.count)
+            except MemoryError:
+                raise
+            except Exception as error:
+                follower.refuse(values.current_event.message, error)
 
     @app.timer(_SWEEP_S)  # type: ignore[untyped-decorator]
     async def sweep() -> None:

@@ -5,14 +5,19 @@ A view, not the truth: what is lost here was sent all the same.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import DataError
 
-from processor.errors import StoreUnavailable
-from processor.stores.redis_client import RedisClient
+from processor.errors import RecordError
+from processor.stores.redis_client import (
+    REDIS_ERRORS,
+    RedisClient,
+    is_of_the_value,
+    unavailable,
+)
 
 RANKS = {
     "accepted": 0,
@@ -27,12 +32,40 @@ RANKS = {
 """How far a message is; it only goes on, so that statuses may come twice and out of order."""
 
 _CHUNK = 200
-_ADVANCE = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-if tonumber(ARGV[1]) <= tonumber(redis.call('HGET', KEYS[1], 'rank')) then return 0 end
+_TRIMMED = 100  # sids at most that an addition takes off a list: it never takes long
+# A hash is whole or it is not there: each script writes one key, and what it does has no half.
+# ARGV: ms to keep it, then fields and values.
+_ADD = """
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+"""
+# ARGV: sid, its time, ms to keep the list, the time up to which sids are too old, most to take off.
+_LIST = """
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local old = redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[4])
+if old > 0 then
+  redis.call('ZREMRANGEBYRANK', KEYS[1], 0, math.min(old, tonumber(ARGV[5])) - 1)
+end
+"""
+# A message that is not there, or a hash that is none: deleted or expired since somebody looked.
+_RANK = """
+local rank = tonumber(redis.call('HGET', KEYS[1], 'rank') or '')
+if not rank then
+  redis.call('DEL', KEYS[1])
+  return 0
+end
+"""
+_REDACT = _RANK + "redis.call('HSET', KEYS[1], 'body', '')"
+# ARGV: rank, then fields and values.
+_ADVANCE = (
+    _RANK
+    + """
+if tonumber(ARGV[1]) <= rank then return 0 end
 redis.call('HSET', KEYS[1], 'rank', unpack(ARGV))
 return 1
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +100,8 @@ class Found:
 class Messages:
     """Keeps each message in a hash, and its sid in lists by account, recipient and sender.
 
-    Every method raises ``StoreUnavailable`` where the server cannot be asked.
+    Every method raises ``StoreUnavailable`` where the server cannot be asked. Every key expires
+    ``keep_ms`` after the last message was added to it.
 
     Args:
         client: shared.
@@ -91,23 +125,24 @@ class Messages:
         """Keep a new message."""
         if not self._keep_ms:
             return
-        every = self._list(message.account_sid)
-        lists = [every, self._list(message.account_sid, to=message.to)]
+        lists = [
+            self._list(message.account_sid),
+            self._list(message.account_sid, to=message.to),
+        ]
         if message.sender:
             lists.append(self._list(message.account_sid, sender=message.sender))
         pipeline = self._client.redis.pipeline(transaction=False)
-        pipeline.hset(self._key(message.sid), mapping=_fields(message))
-        pipeline.pexpire(self._key(message.sid), self._keep_ms)
+        pairs = [part for pair in _fields(message).items() for part in pair]
+        pipeline.execute_command("EVAL", _ADD, 1, self._key(message.sid), self._keep_ms, *pairs)
+        at_ms, too_old_ms = message.created_at_ms, message.created_at_ms - self._keep_ms
         for name in lists:
-            pipeline.zadd(name, {message.sid: message.created_at_ms})
-            pipeline.pexpire(name, self._keep_ms)
-        pipeline.zremrangebyscore(every, "-inf", message.created_at_ms - self._keep_ms)
-        await _answer(pipeline.execute())
+            arguments = (message.sid, at_ms, self._keep_ms, too_old_ms, _TRIMMED)
+            pipeline.execute_command("EVAL", _LIST, 1, name, *arguments)
+        await _answers(pipeline)
 
     async def get(self, sid: str) -> StoredMessage | None:
         """A message, whoever it belongs to."""
-        fields = await _answer(self._client.redis.hgetall(self._key(sid)))
-        return _message(sid, fields) if fields else None
+        return _message(sid, await _answer(self._client.redis.hgetall(self._key(sid))))
 
     async def remove(self, message: StoredMessage) -> None:
         """Forget a message."""
@@ -119,24 +154,36 @@ class Messages:
             self._list(message.account_sid, sender=message.sender),
         ):
             pipeline.zrem(name, message.sid)
-        await _answer(pipeline.execute())
+        await _answers(pipeline)
 
-    async def redact(self, message: StoredMessage) -> None:
-        """Forget a message's text."""
-        await _answer(self._client.redis.hset(self._key(message.sid), "body", ""))
+    async def redact(self, sid: str) -> None:
+        """Forget a message's text, if it is still kept."""
+        await _answer(self._client.redis.eval(_REDACT, 1, self._key(sid)))
 
-    async def advance(self, statuses: Iterable[tuple[str, Mapping[str, str | int]]]) -> None:
+    async def advance(
+        self, statuses: Sequence[tuple[str, Mapping[str, str | int]]]
+    ) -> list[tuple[int, Exception]]:
         """Set fields of messages that are not as far yet; those not kept are passed over.
 
         Args:
             statuses: in their order, a message's sid, and its ``status`` with what goes with it.
+
+        Returns:
+            Those that Redis refuses and always will, by their index, and why.
         """
         pipeline = self._client.redis.pipeline(transaction=False)
         for sid, fields in statuses:
             pairs = [part for pair in fields.items() for part in pair]
             rank = RANKS[str(fields["status"])]
             pipeline.execute_command("EVAL", _ADVANCE, 1, self._key(sid), rank, *pairs)
-        await _answer(pipeline.execute())
+        answers = await _answer(pipeline.execute(raise_on_error=False))
+        refused: list[tuple[int, Exception]] = []
+        for index, answer in enumerate(answers):
+            if isinstance(answer, Exception):
+                if not is_of_the_value(answer):
+                    raise unavailable(answer)
+                refused.append((index, RecordError("Redis refuses it")))
+        return refused
 
     async def find(
         self,
@@ -185,8 +232,8 @@ class Messages:
         pipeline = self._client.redis.pipeline(transaction=False)
         for sid in sids:
             pipeline.hgetall(self._key(sid))
-        answers = await _answer(pipeline.execute())
-        return [_message(sid, fields) for sid, fields in zip(sids, answers, strict=True) if fields]
+        found = zip(sids, await _answers(pipeline), strict=True)
+        return [message for sid, fields in found if (message := _message(sid, fields))]
 
 
 def _fields(message: StoredMessage) -> dict[str, str | int]:
@@ -209,7 +256,10 @@ def _fields(message: StoredMessage) -> dict[str, str | int]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _message(sid: str, fields: Mapping[bytes, bytes]) -> StoredMessage:
+def _message(sid: str, fields: Mapping[bytes, bytes]) -> StoredMessage | None:
+    """The message that a hash holds, None where there is none."""
+    if b"rank" not in fields:
+        return None
     text = {name.decode(): value.decode() for name, value in fields.items()}
 
     def number(name: str) -> int | None:
@@ -236,5 +286,17 @@ def _message(sid: str, fields: Mapping[bytes, bytes]) -> StoredMessage:
 async def _answer(asked: Awaitable[Any]) -> Any:
     try:
         return await asked
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+    except DataError:
+        raise  # nothing was asked
+    except REDIS_ERRORS as error:
+        raise unavailable(error) from error
+
+
+async def _answers(pipeline: Any) -> list[Any]:
+    """What a pipeline came to, once all of it is done."""
+    # redis-py's own error would quote the command.
+    answers: list[Any] = await _answer(pipeline.execute(raise_on_error=False))
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise unavailable(answer)
+    return answers

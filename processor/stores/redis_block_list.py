@@ -8,14 +8,14 @@ from typing import Any
 
 import orjson
 from redis.asyncio import RedisCluster
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from processor.config import Settings
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import Fenced, ListLost, StoreUnavailable
 from processor.stores import redis_scripts as scripts
 from processor.stores.block_list import BatchWrite, Meta, Snapshot
-from processor.stores.redis_client import RedisClient
+from processor.stores.redis_client import REDIS_ERRORS, RedisClient, unavailable
 
 _HOUR_MS = 3_600_000
 _SHA = {
@@ -259,8 +259,8 @@ async def _answer(asked: Awaitable[Any]) -> Any:
         return await asked
     except NoScriptError:
         raise
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+    except REDIS_ERRORS as error:
+        raise unavailable(error) from error
 
 
 def _owned(answer: Any) -> Any:

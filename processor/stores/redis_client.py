@@ -13,9 +13,12 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from processor.errors import ConfigError, StoreUnavailable
+
+REDIS_ERRORS = (RedisError, RedisClusterException, OSError)
+_OF_THE_VALUE = ("ERR", "WRONGTYPE")  # other codes are the server's: OOM, READONLY, MISCONF, …
 
 
 class RedisClient:
@@ -100,8 +103,8 @@ class RedisClient:
                 nodes = list(answers.values())
             else:
                 nodes = [await self.redis.info()]
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+        except REDIS_ERRORS as error:
+            raise unavailable(error) from error
         problems = {problem for node in nodes for problem in _unfit(node)}
         if problems:
             raise ConfigError(sorted(problems))
@@ -110,6 +113,25 @@ class RedisClient:
         """Let go of the connections."""
         for client in (self.redis, *self._watchers):
             await client.aclose()
+
+
+def unavailable(error: Exception) -> StoreUnavailable:
+    """What a failure of Redis' is to whoever asked.
+
+    What the server answers may quote a command, and with it a number: only its code is told.
+    """
+    words = _code_of(error) if isinstance(error, ResponseError) else str(error)
+    return StoreUnavailable(f"Redis: {type(error).__name__}" + (f": {words}" if words else ""))
+
+
+def is_of_the_value(error: Exception) -> bool:
+    """Whether Redis refused what it was given, and would do so again; else it could not serve."""
+    return type(error) is ResponseError and _code_of(error) in _OF_THE_VALUE
+
+
+def _code_of(error: ResponseError) -> str:
+    """The word that Redis' answer begins with; redis-py takes those off that it knows."""
+    return error.status_code or str(error).partition(" ")[0]
 
 
 def _pack(*arguments: Any) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Any
@@ -48,12 +49,18 @@ _ROW = (
 )
 
 
-def command_of(row: Any, defaults: dict[str, str | None]) -> tuple[bytes, bytes]:
-    """A row as a command: its key and its value; the same row is the same command.
+def new_import_id() -> str:
+    """The id of an import that nobody named."""
+    return f"IM{uuid.uuid4().hex}"
+
+
+def command_of(row: Any, defaults: dict[str, str | None], *, import_id: str) -> tuple[bytes, bytes]:
+    """A row as a command: its key and its value; the same row of one import is the same command.
 
     Args:
         row: its fields, or what a reader made of a line that has none.
         defaults: for what it does not say.
+        import_id: repeated when an import is sent again because it broke off.
 
     Raises:
         ValueError: with what is wrong; pydantic's ``ValidationError`` where it is a field.
@@ -86,8 +93,9 @@ def command_of(row: Any, defaults: dict[str, str | None]) -> tuple[bytes, bytes]
         fields["blocked"] = {"true": True, "false": False}.get(
             fields["blocked"].lower(), fields["blocked"]
         )
-    # The same row is the same command: a worker that carried it out remembers it.
-    said = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    # A worker that carried a command out remembers it: an import that is repeated changes nothing,
+    # another import of the same rows does.
+    said = orjson.dumps([import_id, fields], option=orjson.OPT_SORT_KEYS)
     fields["command_id"] = "CI" + blake2b(said, digest_size=16).hexdigest()
     fields.setdefault("at", row.get("since") or to_text(time.time_ns() // 1_000_000))
     value = orjson.dumps(fields)

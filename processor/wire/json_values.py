@@ -17,6 +17,7 @@ from schemas.common import PATTERNS, RecipientAddress, SenderAddress, Sid, patte
 
 _T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_MS = 253_402_300_799_999  # of year 9999: what a later one is called nobody can say
 MAX_VALUE_BYTES = 512 * 1024  # what fits every topic's limit together with headers we add
 _NUMBER = r"\+[1-9][0-9]{6,14}"
 is_number = re.compile(_NUMBER).fullmatch
@@ -91,12 +92,12 @@ def _are_all(matches: Callable[[str], object], texts: Collection[str]) -> bool:
     return matches(lines) is not None and lines.count("\n") == len(texts)
 
 
-def remember(known: set[_T], value: _T) -> None:
+def remember(known: set[_T], value: _T, most: int = _KNOWN_LIMIT) -> None:
     """Have a quick reader know a field's value that a model took: few values are in most records.
 
     A set for each field, as few of their combinations are: thousands of services are one account's.
     """
-    if len(known) >= _KNOWN_LIMIT:
+    if len(known) >= most:
         known.clear()
     known.add(value)
 

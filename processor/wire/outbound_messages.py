@@ -27,6 +27,7 @@ _accounts: set[str] = set()
 _services: set[str | None] = set()
 _senders: set[str | None] = set()  # that are no numbers
 _callbacks: set[str | None] = set()
+_MOST_CALLBACKS = 10_000  # of 2 KB each
 
 
 def read(value: bytes) -> Model:
@@ -82,7 +83,7 @@ def _read_slowly(value: bytes) -> Model:
     remember(_accounts, model.account_sid)
     remember(_services, model.messaging_service_sid)
     remember(_senders, model.from_)
-    remember(_callbacks, model.status_callback)
+    remember(_callbacks, model.status_callback, _MOST_CALLBACKS)
     return model
 
 

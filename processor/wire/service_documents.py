@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from processor.core.addresses import url_problem
 from processor.core.configuration import Pool, pool_problems, problems_of
 from processor.core.messages import OptOutType
 from processor.core.normalise import exact
@@ -24,6 +25,7 @@ from processor.keywords.load import tag_of
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reasons
 from processor.wire.services import config_of
+from schemas.common import Url, pattern_of
 from schemas.messaging_service import MessagingService, OptOut, ServiceDocument, as_keywords
 
 
@@ -150,6 +152,7 @@ def _tags(languages: Any, place: str, problems: list[str]) -> Any:
     return named
 
 
+_IS_URL = re.compile(pattern_of(Url)).search  # others are named already
 _WORDS = {
     re.compile("Extra inputs are not permitted$"): "unknown field",
     re.compile("^not a JSON object$"): "not a service: a mapping of fields",
@@ -199,6 +202,7 @@ def apply(
             pool = _pool_within(place, given)
             known = named.get((pool.account_sid, str(name)))
             sid = str(_mapping(given).get("sid") or known or place)
+            wrong += _url_problems(given, stored.get(sid))
             if sid not in replaced:
                 pools.append(pool)
         else:
@@ -207,7 +211,7 @@ def apply(
             sid = document.sid or known or new_sid()
             named[document.account_sid, document.friendly_name] = sid
             before = stored.get(sid)
-            wrong += _refusals(document, before)
+            wrong += _url_problems(given, before) + _refusals(document, before)
             if sid in sids:
                 wrong.append(f"sid: {sid} is described twice; services of one name need one each")
             elif sid not in replaced:
@@ -239,6 +243,22 @@ def _pool_within(name: str, given: Any) -> Pool:
     ]
     # Whose it is if it says nothing, nobody knows: no other's.
     return Pool(name, account_sid if isinstance(account_sid, str) else name, addresses)
+
+
+_URLS = ("inbound_request_url", "fallback_url", "status_callback")
+
+
+def _url_problems(given: Any, before: MessagingService | None) -> list[str]:
+    """What is wrong with the addresses of a document; one that is stored already is let be."""
+    given = _mapping(given)
+    return [
+        f"{name}: {problem}; a URL is such as https://example.com/path"
+        for name in _URLS
+        if isinstance(url := given.get(name), str)
+        and _IS_URL(url)
+        and url != getattr(before, name, None)
+        and (problem := url_problem(url))
+    ]
 
 
 def _refusals(document: ServiceDocument, before: MessagingService | None) -> list[str]:

@@ -17,6 +17,7 @@ from processor.core.policy import (
     OptOutConfig,
 )
 from processor.core.services import PoolSender, Service, Webhook
+from processor.wire.sized_cache import sized_cache
 from schemas.messaging_service import KeywordSets as KeywordSetModels
 from schemas.messaging_service import MessagingService, OptOut, ServiceDocument
 
@@ -86,12 +87,12 @@ def read_stored(value: bytes) -> MessagingService:
 
 
 def read_head(value: bytes) -> MessagingService:
-    """A value of `messaging-services.v1` without its opt-out configuration, which is most of it."""
+    """A value of `messaging-services.v1` without its opt-out configuration, which is most of it.
+
+    All of it is checked: a record is good or bad as a whole, here as in a worker.
+    """
     try:
-        top = _parts(value)
-        top.pop("opt_out", None)
-        top.pop("active", None)
-        return MessagingService.model_validate_json(msgspec.json.encode(top))
+        return _in_parts(value)[0]
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return read_stored(value)  # which says what is wrong, and where
 
@@ -108,23 +109,25 @@ def read_service(value: bytes) -> Service:
     same is read once, and is one object in memory.
     """
     try:
-        return _read_in_parts(value)
+        return _service(*_in_parts(value))
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return service_of(read_stored(value))  # which says what is wrong, and where
 
 
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NOTHING = msgspec.Raw(b"{}")
+_MOST_BYTES = 4 << 20  # of each kind of part in the cache
 
 
-def _read_in_parts(value: bytes) -> Service:
+def _in_parts(value: bytes) -> tuple[MessagingService, OptOutConfig | None]:
+    """A service without its configuration, and what is in force of that; the draft is checked."""
     top = _parts(value)
     draft, active = top.pop("opt_out", _NOTHING), top.pop("active", msgspec.Raw(b"null"))
     model = MessagingService.model_validate_json(msgspec.json.encode(top))
     in_force = None if bytes(active) == b"null" else _config_in_parts(active)
     if bytes(draft) != bytes(active):
-        _config_in_parts(draft)  # a record is good or bad as a whole
-    return _service(model, in_force)
+        _config_in_parts(draft)
+    return model, in_force
 
 
 def _config_in_parts(raw: msgspec.Raw) -> OptOutConfig:
@@ -140,7 +143,7 @@ def _config_in_parts(raw: msgspec.Raw) -> OptOutConfig:
     )
 
 
-@lru_cache(maxsize=1_024)  # each may be half a megabyte
+@sized_cache(_MOST_BYTES)
 def _languages(value: bytes) -> Mapping[str, KeywordSets]:
     return {
         tag: _part(_object("languages", _object(tag, kinds))).languages[tag]
@@ -148,7 +151,7 @@ def _languages(value: bytes) -> Mapping[str, KeywordSets]:
     }
 
 
-@lru_cache(maxsize=1_024)
+@sized_cache(_MOST_BYTES)
 def _countries(value: bytes) -> Mapping[str, CountryOverride]:
     return {
         country: _part(_object("countries", _object(country, override))).countries[country]
@@ -160,7 +163,7 @@ def _object(key: str, value: msgspec.Raw | bytes) -> bytes:
     return b"{%b:%b}" % (msgspec.json.encode(key), bytes(value))
 
 
-@lru_cache(maxsize=65_536)
+@sized_cache(_MOST_BYTES)
 def _part(value: bytes) -> OptOutConfig:
     return config_of(OptOut.model_validate_json(value))
 
@@ -172,12 +175,12 @@ def _sets(kinds: KeywordSetModels) -> KeywordSets:
     }
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _keyword_set(keywords: tuple[str, ...], reply: str) -> KeywordSet:
     """Equal ones are the same one: thousands of services have few different ones."""
     return KeywordSet(keywords, reply)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _keywords(keywords: tuple[str, ...]) -> tuple[str, ...]:
     return keywords

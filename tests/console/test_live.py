@@ -17,6 +17,7 @@ from processor.config import Settings
 from processor.http.live import Live, TooManyViewers
 from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing
+from processor.metrics import Metrics
 from processor.wire.topics import Topics
 from tests.api import OPERATOR_TOKEN, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
@@ -163,7 +164,7 @@ async def test_without_javascript_there_is_what_was_known_and_a_link_to_load_it_
 
 
 async def test_only_so_many_may_look_on(settings: Settings) -> None:
-    live = Live(settings, Topics.under(settings.topic_prefix))
+    live = Live(settings, Topics.under(settings.topic_prefix), Metrics())
     with ExitStack() as stack:
         for number in range(200):
             stack.enter_context(live.watching(f"AC{number // 20}", "session"))

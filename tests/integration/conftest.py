@@ -1,13 +1,15 @@
-"""Commands, as a person would give them."""
+"""Commands, as a person would give them; and what is logged meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from click.testing import CliRunner, Result
 
+from processor import logs
 from processor.cli import main
 from processor.config import Settings
 
@@ -26,3 +28,26 @@ def optout(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Command:
         return result
 
     return give
+
+
+@pytest.fixture
+def written() -> Iterator[list[str]]:
+    """Everything that is logged, at any level, by anybody, as it would be written."""
+    lines: list[str] = []
+    formatter = logs.FieldsFormatter()
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(formatter.format(record))
+
+    handler, root = Keep(), logging.getLogger()
+    levels = {name: logging.getLogger(name).level for name in ("", *logs.CONFIG["loggers"])}
+    root.addHandler(handler)
+    for name in levels:
+        logging.getLogger(name).setLevel(
+            logs.CONFIG["loggers"].get(name, {}).get("level", logs.CONFIG["root"]["level"])
+        )
+    yield lines
+    root.removeHandler(handler)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
+
 from processor.config import Settings
 from processor.core.messages import Scope
 from tests.api import OPERATOR_TOKEN, Api, all_running, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, RECIPIENT
-from tests.installation import until
+from tests.installation import Installation, until
 
 ELSE = "+15550001111"
 
@@ -156,13 +158,8 @@ async def test_an_import_keeps_its_good_rows_names_the_bad_and_is_exported_again
     rows = f"recipient,account_sid\n{RECIPIENT},\nanna,\n{ELSE},{OTHER_ACCOUNT}\n"
     async with all_running(settings) as api:
         for _ in range(2):
-            took = await api.ask(
-                "POST",
-                "/v1/OptOuts/Import",
-                content=rows,
-                headers={"Content-Type": "text/csv"},
-            )
-            assert (took.status_code, took.json()["accepted"]) == (202, 1)
+            took = await imported(api, rows, "IM1")
+            assert (took.json()["import_id"], took.json()["accepted"]) == ("IM1", 1)
             assert [one["row"] for one in took.json()["errors"]] == [3, 4]
             assert "anna" not in took.text
 
@@ -177,6 +174,47 @@ async def test_an_import_keeps_its_good_rows_names_the_bad_and_is_exported_again
         assert (other.status_code, other.text) == (200, "")
         past = (await api.ask("GET", f"/v1/OptOuts/Blocks/{RECIPIENT}/History")).json()["changes"]
         assert len(past) == 1
+
+
+async def imported(api: Api, rows: str, import_id: str = "") -> httpx.Response:
+    """Import CSV."""
+    path = f"/v1/OptOuts/Import?ImportId={import_id}" if import_id else "/v1/OptOuts/Import"
+    took = await api.ask("POST", path, content=rows, headers={"Content-Type": "text/csv"})
+    assert took.status_code == 202, took.text
+    return took
+
+
+async def test_the_same_rows_take_effect_again_in_another_import_and_not_in_the_same_one(
+    settings: Settings,
+) -> None:
+    """B13: a list imported again after somebody was unblocked did nothing, and said nothing."""
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT)
+    at, rows = Installation(settings), f"recipient\n{RECIPIENT}\n"
+
+    async def blocked(*, now: bool) -> None:
+        async def is_so() -> bool:
+            return await verdicts(api, RECIPIENT) == [not now]
+
+        await until(is_so, "block" if now else "unblock")
+
+    async with all_running(settings) as api:
+        for id_before, id_again in (("", ""), ("IM1", "IM2")):
+            first = await imported(api, rows, id_before)
+            await blocked(now=True)
+            await post(api, "Unblock", recipient=RECIPIENT, reason="asked")
+            await blocked(now=False)
+            # What broke off and is sent again changes nothing that came since.
+            again = await imported(api, rows, first.json()["import_id"])
+            assert again.json() == first.json()
+            await at.wait_for_no_lag("match")
+            assert await verdicts(api, RECIPIENT) == [True]
+            other = await imported(api, rows, id_again)
+            assert other.json()["import_id"] != first.json()["import_id"]
+            await blocked(now=True)
+            await post(api, "Unblock", recipient=RECIPIENT, reason="asked")
+        refused = await api.ask("POST", "/v1/OptOuts/Import?ImportId=a%20b", content=rows)
+        assert (refused.status_code, refused.json()["code"]) == (400, 20001)
 
 
 async def test_a_long_import_is_read_as_it_comes_and_may_be_larger_than_other_requests(
@@ -196,7 +234,8 @@ async def test_a_long_import_is_read_as_it_comes_and_may_be_larger_than_other_re
     kind = {"Content-Type": "application/x-ndjson"}
     async with all_running(settings) as api:
         took = await api.ask("POST", "/v1/OptOuts/Import", content=body(), headers=kind)
-        assert took.json() == {
+        assert took.json() | {"import_id": ""} == {
+            "import_id": "",
             "accepted": 3_001,
             "refused": 2,
             "errors": [

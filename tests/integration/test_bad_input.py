@@ -7,14 +7,13 @@ from typing import Any
 import orjson
 
 from processor.config import Settings
-from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing
 from processor.kafka.dead_letters import redrive
 from processor.wire import dead_letters
 from tests.builders import RECIPIENT
-from tests.installation import Installation, running, until
+from tests.installation import Installation, running
 from tests.integration.conftest import Command
-from tests.integration.test_flow import a_send, a_text
+from tests.integration.test_flow import a_text
 
 KEY = RECIPIENT.encode()
 WRONG: dict[str, tuple[Any, str]] = {
@@ -50,25 +49,6 @@ async def test_each_wrong_record_is_set_aside_with_its_reason_and_the_stream_goe
         assert reason in (dead_letters.said(letter.headers, "exception.message") or "")
         assert dead_letters.said(letter.headers, "topic") == at.topics.inbound_messages
         assert dead_letters.said(letter.headers, "stage") == "match_inbound"
-
-
-async def test_a_record_in_a_wrong_place_is_set_aside(settings: Settings) -> None:
-    at = Installation(settings)
-    inbound, outbound = at.topics.inbound_messages, at.topics.outbound_messages
-    text, send = orjson.dumps(a_text("M1", "stop")), orjson.dumps(a_send("S1"))
-    other = next(
-        f"+1555000{one:04d}".encode()
-        for one in range(100)
-        if partition_of(f"+1555000{one:04d}".encode(), 4) != partition_of(KEY, 4)
-    )
-    async with running(settings):
-        await at.write_raw(Outgoing(inbound, other, text), Outgoing(outbound, other, send))
-        await at.wait_for_letters(2)
-    for letter in await at.records(at.topics.dead_letters):
-        assert dead_letters.said(letter.headers, "exception.message") == (
-            "the key is not the recipient's bare E.164 number"
-        )
-    assert await at.records(at.topics.allowed_sends) == []
 
 
 async def test_a_mended_letter_comes_back_and_a_second_redrive_sends_nothing(
@@ -107,25 +87,8 @@ async def test_a_mended_letter_comes_back_and_a_second_redrive_sends_nothing(
             "1 left: sent back 1 times already; mend them, and redrive the FILE\n",
         )
     assert sorted(one["redrives"] for one in again) == [0, 1]
-    assert again[-1]["headers"] == [["traceparent", "00-1-2-01"]]
-
-
-async def test_a_flood_stays_on_its_topic_until_somebody_lets_it_go(settings: Settings) -> None:
-    at = Installation(settings)
-    limited = settings.model_copy(update={"dead_letter_limit": 20})
-    async with running(limited) as runtime:
-        bad = Outgoing(at.topics.inbound_messages, KEY, b"no message")
-        await at.write_raw(*[bad] * 30)
-
-        async def stopped() -> bool:
-            return any("more than half of the last 20" in why for why in runtime.unready())
-
-        await until(stopped, "lane that stops")
-        assert await at.records(at.topics.dead_letters) == []
-    async with running(settings):
-        await at.wait_for_letters(30)
-        await at.texts(a_text("M1", "stop"))
-        await at.wait_for(at.topics.reply_sends, 1)
+    assert [name for name, _ in again[-1]["headers"]] == ["traceparent", "optout.first-append"]
+    assert again[0]["headers"] == again[-1]["headers"]
 
 
 async def test_letters_strewn_among_others_go_back_in_parts(settings: Settings) -> None:

@@ -1,11 +1,9 @@
-"""Changes of the configuration by several writers at once, and the messages that are kept."""
+"""Changes of the configuration by several writers at once."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,11 +13,9 @@ from aiokafka.errors import KafkaConnectionError
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.configuration import Configuration, configuration
-from processor.stores.messages import Messages, StoredMessage
-from processor.stores.redis_client import RedisClient
 from processor.wire.configuration import Edit, edit_of_service
 from schemas.messaging_service import MessagingService, PoolSender
-from tests.builders import ACCOUNT, LONG_CODE, NOW_MS, OTHER_ACCOUNT, RECIPIENT
+from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT
 from tests.installation import Installation, until
 
 
@@ -135,98 +131,3 @@ async def test_without_a_broker_it_is_said_at_once(settings: Settings) -> None:
     with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1"):
         async with configuration(nowhere):
             pass
-
-
-# Messages that are kept
-
-
-@pytest.fixture
-async def messages(settings: Settings) -> AsyncIterator[Messages]:
-    client = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
-    yield Messages(client, prefix=settings.topic_prefix, keep_ms=3_600_000)
-    await client.close()
-
-
-Fields = Mapping[str, str | int]
-
-A_MESSAGE = StoredMessage(
-    sid="SM1",
-    account_sid=ACCOUNT,
-    service_sid="MG1",
-    sender=None,
-    to=RECIPIENT,
-    body="Your appointment is tomorrow.",
-    num_media=0,
-    num_segments=0,
-    status="accepted",
-    error_code=None,
-    error_message=None,
-    created_at_ms=NOW_MS,
-    updated_at_ms=NOW_MS,
-    sent_at_ms=None,
-)
-
-
-async def test_a_message_only_goes_on_whatever_comes_twice_or_late(messages: Messages) -> None:
-    await messages.add(A_MESSAGE)
-    assert await messages.get("SM1") == A_MESSAGE
-    sent: Fields = {"status": "sent", "sender": LONG_CODE, "sent_at_ms": NOW_MS + 1}
-    delivered: Fields = {"status": "delivered", "updated_at_ms": NOW_MS + 2}
-    failed: Fields = {"status": "failed", "error_code": 30_003}
-    for statuses in ((sent, delivered), (sent,), (failed, sent, delivered)):
-        await messages.advance([("SM1", status) for status in statuses])
-        assert await messages.get("SM1") == replace(
-            A_MESSAGE,
-            status="delivered",
-            sender=LONG_CODE,
-            sent_at_ms=NOW_MS + 1,
-            updated_at_ms=NOW_MS + 2,
-        )
-    await messages.advance([("SMunknown", sent)])
-    assert await messages.get("SMunknown") is None
-
-
-async def test_messages_are_found_by_account_recipient_and_sender(messages: Messages) -> None:
-    for number in range(5):
-        await messages.add(
-            replace(
-                A_MESSAGE,
-                sid=f"SM{number}",
-                to=RECIPIENT if number % 2 else "+15550000000",
-                sender=LONG_CODE if number else None,
-                created_at_ms=NOW_MS + number,
-            )
-        )
-
-    async def found(**given: Any) -> tuple[list[str], bool, bool]:
-        page = await messages.find(
-            given.pop("account", ACCOUNT),
-            to=given.pop("to", None),
-            sender=given.pop("sender", None),
-            wanted=given.pop("wanted", lambda message: True),
-            **{"size": 10, **given},
-        )
-        return [message.sid for message in page.messages], page.more, page.less
-
-    assert await found() == (["SM4", "SM3", "SM2", "SM1", "SM0"], False, False)
-    assert await found(to=RECIPIENT) == (["SM3", "SM1"], False, False)
-    assert await found(to=RECIPIENT, sender="+15550000001") == ([], False, False)
-    assert await found(sender=LONG_CODE, size=2) == (["SM4", "SM3"], True, False)
-    assert await found(after="SM3", size=2) == (["SM2", "SM1"], True, True)
-    assert await found(before="SM2", size=2) == (["SM4", "SM3"], True, False)
-    assert await found(wanted=lambda message: message.sid == "SM0") == (["SM0"], False, False)
-    assert await found(account=OTHER_ACCOUNT) == ([], False, False)
-    gone = await messages.get("SM3")
-    assert gone is not None
-    await messages.remove(gone)
-    assert await found(to=RECIPIENT) == (["SM1"], False, False)
-
-
-async def test_no_message_is_kept_where_none_shall_be(settings: Settings) -> None:
-    client = RedisClient(settings.redis_url, timeout_s=5)
-    try:
-        messages = Messages(client, prefix=settings.topic_prefix, keep_ms=0)
-        await messages.add(A_MESSAGE)
-        assert await messages.get("SM1") is None
-    finally:
-        await client.close()

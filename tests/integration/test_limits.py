@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 from redis.asyncio import Redis
 
 from deploy.local import stack
-from processor import logs
 from processor.config import Settings
 from processor.kafka.client import Outgoing
 from processor.wire import dead_letters
@@ -68,29 +64,6 @@ RIGHT: dict[str, bytes] = {
     % orjson.dumps({**TEXT, "body": "help"})[1:],
     "NUL is a character": orjson.dumps({**TEXT, "message_sid": "M2", "body": f"\0stop {SECRET}"}),
 }
-
-
-@pytest.fixture
-def written() -> Iterator[list[str]]:
-    """Everything that is logged, at any level, by anybody, as it would be written."""
-    lines: list[str] = []
-    formatter = logs.FieldsFormatter()
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(formatter.format(record))
-
-    handler, root = Keep(), logging.getLogger()
-    levels = {name: logging.getLogger(name).level for name in ("", *logs.CONFIG["loggers"])}
-    root.addHandler(handler)
-    for name in levels:
-        logging.getLogger(name).setLevel(
-            logs.CONFIG["loggers"].get(name, {}).get("level", logs.CONFIG["root"]["level"])
-        )
-    yield lines
-    root.removeHandler(handler)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 def assert_nothing_personal(text: str) -> None:

@@ -81,3 +81,72 @@ def test_a_url_that_nothing_is_sent_to_is_named_without_its_secrets(
     url: str, problem: str | None
 ) -> None:
     assert url_problem(url) == problem
+
+
+UNREADABLE = [
+    "",
+    "http",
+    "http://",
+    "http://[",
+    "http://]",
+    "http://[::1",
+    "http://[::1%25eth0]/",
+    "http://[v1.x]/",
+    "http://[1.2.3.4]/",
+    "http://a℀b.com",
+    "http://h:65536/",
+    "http://h:-1/",
+    "http://h:80:80/",
+    "http://h:８０/",
+    "http://h:+80/",
+    "http://h\x00/",
+    "http://h/\x00",
+    "http://h/\x7f",
+    "http://h/\u0085",
+    "http://h/\u2028",
+    "http://h/\ud800",
+    "http://h/ x",
+    "http://h/\r\nHost: x",
+    "http://h\\@e/",
+    "http://u@v@h/",
+    "http://u:p[@h/",
+    "http://[::1]@h/",
+    "http://@/",
+    "http://:80/",
+    "http:///x",
+    "http:/h",
+    "http://a..b/",
+    "http://.a/",
+    f"http://{'a' * 64}.com/",
+    f"http://{'a.' * 127}com/",
+    "http://a%41/",
+    "http://a,b/",
+    "http://a'b/",
+    "http://a*b/",
+    "http://xn--a.com/",
+    "http://xn--/",
+    "http://xn--zz--zzz/",
+]
+
+
+@pytest.mark.parametrize("url", UNREADABLE)
+def test_a_url_that_some_library_cannot_read_is_refused(url: str) -> None:
+    assert url_problem(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://h",
+        "HTTP://H/",
+        "https://user:p%40ss@example.com/a?b=c&d=%00#ct=2000&rt=5000",
+        "http://example.com./",
+        "http://my_app.internal-1:8000/",
+        "http://[2001:db8::1]:8443/x",
+        "http://192.0.2.1/",
+        "http://xn--mnchen-3ya.de/straße?q=é",
+        f"https://{'a' * 63}.example/{'x' * 1_900}",
+    ],
+)
+def test_a_url_that_can_be_asked_is_let_through(url: str) -> None:
+    assert url_problem(url) is None

@@ -197,6 +197,16 @@ async def test_guesses_of_the_operators_token_wait_for_each_other_and_too_many_h
     assert found == [401] * 4 + [429] * 6 + [200]  # who was let in before does not wait
 
 
+async def test_a_credential_too_many_puts_out_one_and_not_all(
+    credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "_KEPT", 3)
+    credentials._verified.update({b"one": "a", b"two": "b", b"three": "c"})
+    assert await status_of(credentials, TOKEN) == 200
+    assert list(credentials._verified)[:2] == [b"two", b"three"]
+    assert len(credentials._verified) == 3
+
+
 async def test_where_no_operators_token_is_set_nobody_is_the_operator() -> None:
     settings = Settings(operator_token=None)
     credentials = Credentials(settings, AccountsView(settings, "accounts"))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import orjson
 import pytest
 
 from processor.core.live import LastMinute, LiveEvent, Pace, Progress, What, pace_of
+from processor.errors import RecordError
 from processor.wire.events import write_block_change
 from processor.wire.live_events import of_change, of_notification, of_status
 from processor.wire.message_statuses import write_refusal
@@ -95,5 +97,19 @@ def test_a_match_is_told_by_its_keyword_not_by_the_body(name: str, told: str) ->
 def test_what_carriers_say_is_no_refusal() -> None:
     for path in (_EXAMPLES / "message-statuses.v1").glob("*as_carriers_say.json"):
         assert of_status(path.read_bytes(), NOW_MS) is None
-    spoken = b'{"error_code": null, "block": null, "error_message": "21610"}'
-    assert of_status(spoken, NOW_MS) is None
+        spoken = orjson.loads(path.read_bytes()) | {"error_message": "21610"}
+        assert of_status(orjson.dumps(spoken), NOW_MS) is None
+
+
+def test_what_is_counted_ahead_of_its_time_is_of_now_and_is_forgotten_like_it() -> None:
+    minute = LastMinute()
+    for hours in range(100):
+        minute.add(_event(-3_600 * hours), _NOW_S)
+    assert minute.counts(None, _NOW_S)["match"] == 100
+    assert minute.counts(None, _NOW_S + 60)["match"] == 0
+
+
+@pytest.mark.parametrize("at_ms", [-1, 1 << 62])
+def test_a_time_that_no_page_can_show_is_refused(at_ms: int) -> None:
+    with pytest.raises(RecordError):
+        of_change(write_block_change(a_change()), at_ms)

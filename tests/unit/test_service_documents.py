@@ -510,3 +510,38 @@ def test_r1_senders_nobody_can_read_are_no_ones() -> None:
     applied = laid_over({}, nameless, other, {**other, "friendly_name": "C"})
     assert [problem for problem in applied.problems if "in one only" in problem] == []
     assert [problem for problem in applied.problems if "twice" in problem] == []
+
+
+URLS = {
+    "inbound_request_url": "http://[",
+    "fallback_url": "http://a℀b.com",
+    "status_callback": "https://example.com:22/",
+}
+
+
+def test_an_address_that_cannot_be_asked_is_refused_with_its_place_and_the_remedy() -> None:
+    such = "; a URL is such as https://example.com/path"
+    place = "service 1 (Clinic reminders)"
+    expected = [
+        f"{place}: inbound_request_url: the URL has no proper host and port{such}",
+        f"{place}: fallback_url: the URL has no proper host and port{such}",
+        f"{place}: status_callback: the port is neither 80 nor 443 nor from 1024 on{such}",
+    ]
+    applied = laid_over({}, a_document(**URLS))
+    assert (applied.problems, applied.changed) == (expected, {})
+    # One problem hides no other (R10), and none is named twice.
+    broken = laid_over({}, a_document(**URLS, sticky_sender="no"))
+    assert broken.problems[1:] == expected
+    nowhere = laid_over({}, a_document(status_callback="nowhere"))
+    assert nowhere.problems == [f"{place}: status_callback: is not an http or https address"]
+
+
+def test_an_address_that_is_stored_already_keeps_nobody_from_changing_the_rest() -> None:
+    [before] = stored(a_document()).values()
+    bad = {SERVICE: before.model_copy(update=URLS)}
+    assert laid_over(bad, a_document(**URLS)).changed == {}
+    changed = laid_over(bad, a_document(**URLS, sticky_sender=False)).changed
+    assert changed[SERVICE].inbound_request_url == "http://["
+    other = laid_over(bad, a_document(**URLS | {"fallback_url": "http://]"}))
+    assert [one.split(":")[1] for one in other.problems] == [" fallback_url"]
+    assert read_service(write_stored(bad[SERVICE])) == service_of(bad[SERVICE])

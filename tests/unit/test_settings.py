@@ -71,3 +71,18 @@ def test_an_empty_secret_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPTOUT_SECRET_KEY", "")
     monkeypatch.setenv("OPTOUT_OPERATOR_TOKEN", "")
     assert (config.load().secret_key, config.load().operator_token) == (None, None)
+
+
+@pytest.mark.parametrize("hours", ["168.5", "8760", "1e9", "inf"])
+def test_nothing_is_remembered_longer_than_the_topics_that_tell_of_it_are_kept(
+    hours: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPTOUT_DEDUPE_HOURS", hours)
+    with pytest.raises(ConfigError) as refused:
+        config.load()
+    assert refused.value.problems == [
+        "OPTOUT_DEDUPE_HOURS: must be at most 168: after Redis was lost, handled ids are read"
+        " from opt-out-notifications.v1 and consent-commands.v1, which keep them no longer"
+    ]
+    monkeypatch.setenv("OPTOUT_DEDUPE_HOURS", "168")
+    assert config.load().dedupe_hours == 168

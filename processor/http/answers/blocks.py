@@ -84,6 +84,7 @@ class BadRow(TypedDict):
 class Imported(TypedDict):
     """What became of the rows."""
 
+    import_id: Annotated[str, Field(description="Under which the same import may be repeated.")]
     accepted: int
     refused: int
     errors: Annotated[list[BadRow], Field(description="The first 1,000.")]

@@ -166,10 +166,12 @@ async def referred_to(settings: Settings, reference: Mapping[str, Any]) -> bytes
         if not first <= offset < end:
             return None
         consumer.seek(tp, offset)
-        record = await consumer.getone(tp)
-    value = record.value
-    is_it = record.offset == offset and value is not None
-    return bytes(value) if is_it and sha256(value).hexdigest() == reference.get("sha256") else None
+        found: list[Any] = []
+        while not found and await consumer.position(tp) < end:
+            found = (await consumer.getmany(tp, timeout_ms=200, max_records=1)).get(tp, [])
+    value = found[0].value if found and found[0].offset == offset else None
+    is_it = value is not None and sha256(value).hexdigest() == reference.get("sha256")
+    return value if is_it else None
 
 
 def fitting(records: Sequence[Any], offsets: Offsets, chosen: Choice, most: int | None) -> int:

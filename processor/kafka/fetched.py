@@ -85,6 +85,7 @@ class UnreadBatch:
     size: int  # of the whole batch as it lies in the log
     sha256: str  # of the same, in hexadecimal
     why: str  # free of what it holds
+    begins: bytes = b""  # of the value, where it is one record
     key: None = None
     value: None = None
     headers: tuple[()] = ()
@@ -232,7 +233,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         if isinstance(piece, LeftOut):
             offset = self._batch.base_offset + piece.offset
             if offset >= self.next_fetch_offset:
-                self._leave_out(found, piece.why, offset, offset)
+                self._leave_out(found, piece.why, offset, offset, piece.begins)
             walk.go_on()
         elif piece is not None:
             self._inflated += len(piece)
@@ -307,7 +308,12 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self._end_batch()
 
     def _leave_out(
-        self, found: list[Record | UnreadBatch], why: str, first: int, last: int
+        self,
+        found: list[Record | UnreadBatch],
+        why: str,
+        first: int,
+        last: int,
+        begins: bytes = b"",
     ) -> None:
         batch, raw = self._batch, self._raw
         one = UnreadBatch(
@@ -320,6 +326,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             size=len(raw),
             sha256=hashlib.sha256(raw).hexdigest(),
             why=why,
+            begins=begins,
         )
         logger.warning(
             "batch.unread",

@@ -23,6 +23,7 @@ _KEPT = 8 << 20  # a batch that needs no turn
 _BUDGET = 64 << 20  # what is kept of those
 _MOST = 64 << 20  # a batch that is inflated at all
 _TURN_S = 1.0  # without a piece taken, after which a long batch makes way for another
+_BEGINS = 1 << 16  # bytes of a value that are handed out of a record that is left out
 _LENGTHY = 1 << 16  # bytes of a record from which on its headers are counted
 MOST_HEADERS = 1_000  # of a record: in memory each is up to 30 times its bytes
 _SPARE = (
@@ -45,6 +46,7 @@ class LeftOut(NamedTuple):
 
     offset: int  # from the batch's first
     why: str
+    begins: bytes  # of its value
 
 
 class _Cut(NamedTuple):
@@ -118,13 +120,13 @@ def _cut(payload: memoryview, begin: int) -> _Cut:
 def _left_out(record: memoryview) -> LeftOut | None:
     at, _ = _number(record, 1)  # behind the attributes stands the time
     at, offset = _number(record, at)
+    at, length = _number(record, at)
+    at, length = _number(record, at + max(length, 0))
+    begins = bytes(record[at : at + min(length, _BEGINS)]) if length > 0 else b""
     if len(record) > _LONGEST:
-        return LeftOut(offset, _TOO_LONG)
-    for _ in ("key", "value"):
-        at, length = _number(record, at)
-        at += max(length, 0)
-    _, headers = _number(record, at)
-    return LeftOut(offset, _TOO_MANY) if headers > MOST_HEADERS else None
+        return LeftOut(offset, _TOO_LONG, begins)
+    _, headers = _number(record, at + max(length, 0))
+    return LeftOut(offset, _TOO_MANY, begins) if headers > MOST_HEADERS else None
 
 
 def _number(data: memoryview, at: int) -> tuple[int, int]:

@@ -68,7 +68,7 @@ def letter_of(record: Any, *, stage: str, reason: str) -> Letter:
     headers.append((REFERENCE, orjson.dumps(reference)))
     return Letter(
         key if len(key or b"") <= MOST_BYTES else None,
-        value if value is None else value[:_FIRST_BYTES],
+        record.begins or None if batch else value and value[:_FIRST_BYTES],
         headers,
     )
 

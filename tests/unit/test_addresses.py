@@ -74,7 +74,7 @@ def test_an_installation_may_allow_networks() -> None:
         ("https://example.com:99999/", "the URL has no proper host and port"),
         ("https://[::1/", "the URL has no proper host and port"),
         ("https://user:secret@/x", "the URL names no host"),
-        ("https://exämple.com/", "the host is not ASCII; write it as xn--…"),
+        ("https://exämple.com/", "the host is not printable ASCII; write it as xn--…"),
     ],
 )
 def test_a_url_that_nothing_is_sent_to_is_named_without_its_secrets(

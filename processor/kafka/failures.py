@@ -10,6 +10,8 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     IllegalOperation,
     KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartitionError,
@@ -40,6 +42,11 @@ def in_words(error: BaseException, at: str = "") -> str:
         topics = ", ".join(map(str, error.args)) or "a topic"
         return f"{who} has no {topics}; see OPTOUT_TOPIC_PREFIX, and `optout topics create`"
     return f"{who}: {name}"
+
+
+def is_too_large(error: BaseException) -> bool:
+    """Whether a record was not written because of its size: asking again would not help."""
+    return isinstance(error.__cause__, MessageSizeTooLargeError | RecordListTooLargeError)
 
 
 def ended_by(producer: Any) -> BaseException | None:

@@ -21,6 +21,7 @@ from processor import config, logs, servers
 from processor.config import Settings
 from processor.core.circuit import CircuitRules
 from processor.core.retries import RetryRules
+from processor.endpoints import descriptors
 from processor.endpoints.client import Client, Limits
 from processor.endpoints.endpoint import Endpoints, Rules
 from processor.errors import ConfigError, StoreUnavailable
@@ -98,12 +99,9 @@ class Runtime:
         self._at_step = at_step
         self.accounts = AccountsView(settings, self.topics.accounts, self.metrics)
         self.tokens: Tokens = tokens or self.accounts
-        self.webhook_counts: Counter[str] = Counter()  # see ``DeliverWebhooks``
+        self.webhook_counts: Counter[str] = Counter(unexpected=0)  # see ``DeliverWebhooks``
         self.metrics.webhook_results = self.webhook_counts
-        self._client = Client(
-            settings.webhook_allow_networks,
-            Limits(settings.webhook_connect_s, settings.webhook_timeout_s),
-        )
+        self._client: Client | None = None
         self._redis_unfit: str | None = None  # as last looked at
         makers = {
             "match": self._match_lanes,
@@ -190,13 +188,24 @@ class Runtime:
 
     def _webhook_lanes(self) -> Lanes:
         settings, topics, counts = self.settings, self.topics, self.webhook_counts
-        circuit = CircuitRules(settings.webhook_circuit_failures, settings.webhook_circuit_s)
+        most_requests = descriptors.most_requests(settings.webhook_worker_concurrency)
+        self._client = Client(
+            settings.webhook_allow_networks,
+            Limits(settings.webhook_connect_s, settings.webhook_timeout_s),
+            most_idle=most_requests // 4,
+        )
+        rules = Rules(
+            settings.webhook_concurrency,
+            settings.webhook_account_concurrency,
+            most_requests,
+            CircuitRules(settings.webhook_circuit_failures, settings.webhook_circuit_s),
+        )
         stage = DeliverWebhooks(
             topics=topics,
             services=self.services,
             tokens=self.tokens,
             client=self._client,
-            endpoints=Endpoints(Rules(settings.webhook_concurrency, circuit), counts),
+            endpoints=Endpoints(rules, counts),
             rules=RetryRules(
                 settings.webhook_attempts,
                 settings.webhook_first_delay_s,
@@ -209,7 +218,7 @@ class Runtime:
         return Lanes(
             settings,
             group=f"{settings.topic_prefix}webhooks",
-            topics=[topics.webhook_deliveries, topics.webhook_retries, topics.message_statuses],
+            topics=[topics.webhook_deliveries, *topics.webhook_retries, topics.message_statuses],
             stage=lambda partition: stage,
             lane=DeliveryLane,
             metrics=LaneMetrics(self.metrics, "webhooks"),
@@ -218,7 +227,8 @@ class Runtime:
 
     async def close(self) -> None:
         """Drop the connections, once no lane runs."""
-        await self._client.close()
+        if self._client is not None:
+            await self._client.close()
         await self.store.close()
 
     async def wait_for_servers(self) -> None:
@@ -366,6 +376,7 @@ class OptOutApp(faust.App):  # type: ignore[misc]
 
 def create_app(settings: Settings) -> OptOutApp:
     """Build the worker of these settings."""
+    descriptors.raise_limit()
     app = OptOutApp(
         f"{settings.topic_prefix}rates",  # the agent's group
         broker=[f"kafka://{host}" for host in settings.kafka_bootstrap.split(",")],

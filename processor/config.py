@@ -58,11 +58,13 @@ class Settings(BaseSettings):
     dedupe_hours: Annotated[float, Field(gt=0, json_schema_extra={"maximum": _KEPT_HOURS})] = 24.0
 
     webhook_attempts: Annotated[int, Field(ge=1, le=100)] = 15
-    webhook_first_delay_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  # twice as long each time
+    webhook_first_delay_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  # in four steps up to
     webhook_longest_delay_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
     webhook_connect_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     webhook_timeout_s: Annotated[float, Field(gt=0, le=60)] = 15.0  # of a whole request
     webhook_concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16  # requests to one endpoint
+    webhook_account_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 128  # of one account
+    webhook_worker_concurrency: Annotated[int, Field(ge=2, le=100_000)] = 1_000  # of this process
     webhook_circuit_failures: Annotated[int, Field(ge=1)] = 10  # in a row, until it is left alone
     webhook_circuit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # for how long
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # though not public

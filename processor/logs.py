@@ -18,16 +18,27 @@ class FieldsFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Format one record, its traceback below it if it has one."""
         fields = "".join(
-            f" {key}={value}" for key, value in vars(record).items() if key not in _PLAIN
+            f" {key}={_on_one_line(value)}"
+            for key, value in vars(record).items()
+            if key not in _PLAIN
         )
         when = self.formatTime(record, "%Y-%m-%dT%H:%M:%S")
         line = (
             f"{when}.{record.msecs:03.0f}Z {record.levelname:<7} {record.name}"
-            f" {record.getMessage()}{fields}"
+            f" {_on_one_line(record.getMessage())}{fields}"
         )
         if record.exc_info:
-            line = f"{line}\n{self.formatException(record.exc_info)}"
+            told = map(_on_one_line, self.formatException(record.exc_info).splitlines())
+            line = "\n".join((line, *told))
         return line
+
+
+def _on_one_line(value: object) -> str:
+    """A value with its control characters escaped: a terminal may obey them, a line end forge."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 CONFIG: dict[str, Any] = {

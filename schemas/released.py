@@ -46,6 +46,8 @@ def broken(copy: Path) -> list[str]:
     was, now = _topics(copy / TOPICS.name), _topics(TOPICS)
     problems = []
     for topic, about in was.items():
+        if topic not in now and set(about["writers"]) == set(about["readers"]):
+            continue  # one role's own notes to itself are no contract
         if topic not in now:
             problems.append(f"{topic}: breaks readers and writers: the topic is gone")
             continue

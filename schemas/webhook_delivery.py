@@ -1,4 +1,4 @@
-"""webhook-deliveries.v1 and webhook-retries.v1: one request to a customer's application."""
+"""webhook-deliveries.v1, webhook-retries-1.v1 to -4.v1: a request to a customer's application."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from schemas.common import DeliveryId, HttpMethod, Record, Sid, Time, Url
 
 
 class WebhookDelivery(Record):
-    """A request to make; in ``webhook-retries`` one that failed, with its next time."""
+    """A request to make; in ``webhook-retries-…`` one that failed, with its next time."""
 
     delivery_id: DeliveryId
     account_sid: Sid

@@ -98,7 +98,7 @@ class Installation:
             "gate": [self.topics.outbound_messages],
             "webhooks": [
                 self.topics.webhook_deliveries,
-                self.topics.webhook_retries,
+                *self.topics.webhook_retries,
                 self.topics.message_statuses,
             ],
         }[role]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -14,7 +16,7 @@ from ipaddress import (
     IPv6Network,
     ip_address,
 )
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -24,12 +26,32 @@ _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE = IPv6Network("::/96")
 _PORTS = (80, 443)  # and those nobody needs to be root for: not mail's, not a shell's
 
+# RFC 3986, Appendix B: it splits any text, proper or not.
+_PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")  # libraries differ on these
 _PLACE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]*)?", re.IGNORECASE)
 _NAME = re.compile(r"(?=.{1,253}\.?$)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
 
 
+@lru_cache(maxsize=1024)  # a service's messages name one URL, and each is looked at often
+def parts_of(url: str) -> SplitResult:
+    """The parts of a URL as ``urlsplit`` finds them; never raises, whatever the URL."""
+    found = _PARTS.fullmatch(url)
+    assert found is not None  # every part may be empty
+    return SplitResult(*(part or "" for part in found.groups()))
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """The host of a URL and its port, the scheme's where it names none that there is."""
+    parts = parts_of(url)
+    with suppress(ValueError):
+        if parts.port:
+            return parts.hostname or "", parts.port
+    return parts.hostname or "", 443 if parts.scheme == "https" else 80
+
+
+@lru_cache(maxsize=1024)
 def url_problem(url: str) -> str | None:
     """Why no request may be made to a URL, whatever its host resolves to; None where one may.
 

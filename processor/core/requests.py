@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode
 
+from processor.core.addresses import parts_of
 from processor.core.retries import Overrides, overrides_of
 from processor.core.signature import sign, signed_url
 
@@ -50,13 +51,13 @@ def request_of(
     body = None
     headers = {"I-Twilio-Idempotency-Token": repeat_token}
     if method == "GET":
-        address, fields = f"{address}{'&' if urlsplit(address).query else '?'}{form}", {}
+        address, fields = f"{address}{'&' if parts_of(address).query else '?'}{form}", {}
     else:
         body = form.encode()
         headers["Content-Type"] = _FORM
     if token is not None:
         headers["X-Twilio-Signature"] = sign(token, address, fields)
-    userinfo, at, _ = urlsplit(url).netloc.rpartition("@")
+    userinfo, at, _ = parts_of(url).netloc.rpartition("@")
     if at:
         headers["Authorization"] = "Basic " + base64.b64encode(unquote(userinfo).encode()).decode()
     return Request(method, quote(address, safe=_AS_IT_IS), headers, body, overrides_of(url))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import parse_qsl, urlsplit
+from math import log
+from urllib.parse import parse_qsl
 
+from processor.core.addresses import parts_of
+
+TIERS = 4  # one delay each: what waits in a tier is due in the order it came
 _MOST_RETRIES = 5
 
 
@@ -18,7 +23,7 @@ class Why(StrEnum):
     SERVER = "5xx"
     REDIRECT = "redirect"
     REFUSED = "refused"  # by ourselves: no retry changes it
-    BUSY = "busy"  # the endpoint is slow, or its circuit is open: nothing was asked
+    BUSY = "busy"  # too much waits already, or the circuit is open: nothing was asked
     ANSWER = "answer"  # it was told; what it answered cannot be used
 
 
@@ -53,7 +58,7 @@ class Overrides:
 
 def overrides_of(url: str) -> Overrides:
     """The overrides in a URL; what is no such thing, or out of range, is passed over."""
-    given = dict(parse_qsl(urlsplit(url).fragment))
+    given = dict(parse_qsl(parts_of(url).fragment))
 
     def number(name: str, most: int) -> int | None:
         text = given.get(name, "")
@@ -91,13 +96,26 @@ def asks_fallback(failure: Failure, attempt: int, rules: RetryRules, overrides: 
     return attempt >= 2 or not may_retry(failure, attempt, rules, overrides)
 
 
-def delay_s(attempt: int, rules: RetryRules, jitter: float) -> float:
-    """How long to wait after an attempt that failed: twice as long each time, half of it by chance.
+def tiers_of(rules: RetryRules) -> Sequence[float]:
+    """The delay of each tier in seconds: the first, two between in equal ratios, the longest."""
+    first_s = min(rules.first_delay_s, rules.longest_delay_s)
+    ratio = rules.longest_delay_s / first_s
+    return [first_s * ratio ** (tier / (TIERS - 1)) for tier in range(TIERS)]
+
+
+def tier_of(attempt: int, rules: RetryRules, *, at_least_s: float = 0.0) -> int:
+    """Where a request waits after an attempt that failed: twice as long each time, by the tiers.
 
     Args:
         attempt: that failed, from 1 on.
         rules: of the installation.
-        jitter: from 0 up to 1.
+        at_least_s: sooner is of no use, as its endpoint is left alone that long.
+
+    Returns:
+        The place of the nearest tier, the last where even that is too soon.
     """
-    longest = min(rules.longest_delay_s, rules.first_delay_s * 2.0 ** min(attempt - 1, 60))
-    return longest * (0.5 + jitter / 2)
+    delays_s = tiers_of(rules)
+    step = log(delays_s[1] / delays_s[0])
+    nearest = round((attempt - 1) * log(2) / step) if step else 0
+    late = sum(delay_s < at_least_s for delay_s in delays_s)
+    return min(max(nearest, late), TIERS - 1)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
 from processor.core.addresses import Network, is_reachable
@@ -18,6 +22,9 @@ from processor.core.retries import Failure, Why
 MOST_BYTES = 64 * 1024  # of an answer
 _HEADERS = {"User-Agent": "optout", "Accept": "*/*", "Accept-Encoding": "identity"}
 _HTTP, _CONNECT, _PROTOCOL, _HOST, _TLS = 11200, 11205, 11206, 11210, 11220
+_MOST_ADDRESSES = 2  # of a host that are tried: each takes a socket
+_NO_SOCKET = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_NO_HOST = "the host is neither a name nor a whole address"
 _NOT_PUBLIC = "the address is not public, and OPTOUT_WEBHOOK_ALLOW_NETWORKS does not allow it"
 
 
@@ -33,6 +40,39 @@ class _NotPublic(OSError):
     """A socket was asked for, to where none may go."""
 
 
+class _FewAddresses(AbstractResolver):
+    """One address of each family, where a host has both."""
+
+    def __init__(self, resolver: AbstractResolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses that are worth a try."""
+        found = await self._resolver.resolve(host, port, family)
+        others = [one for one in found if one["family"] != found[0]["family"]]
+        return [found[0], *others, *found[1:]][:_MOST_ADDRESSES]
+
+    async def close(self) -> None:
+        """Drop what it waits for."""
+        await self._resolver.close()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Keeps few connections open that nothing is asked over, however many hosts there are."""
+
+    def __init__(self, most_idle: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._most_idle = most_idle
+
+    def _release(
+        self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False
+    ) -> None:
+        idle = sum(map(len, self._conns.values()))
+        super()._release(key, protocol, should_close=should_close or idle >= self._most_idle)
+
+
 class Client:
     """Makes requests and says what came of each, never raising.
 
@@ -42,20 +82,36 @@ class Client:
     Args:
         allowed: networks that may be reached though they are not public.
         limits: of requests.
+        most_idle: connections that are kept for the next request.
+        resolver: makes what looks names up; no thread waits for it, which others would need.
     """
 
-    def __init__(self, allowed: Sequence[Network], limits: Limits) -> None:
+    def __init__(
+        self,
+        allowed: Sequence[Network],
+        limits: Limits,
+        *,
+        most_idle: int = 256,
+        resolver: Callable[[], AbstractResolver] = aiohttp.AsyncResolver,
+    ) -> None:
         self._allowed = allowed
         self._limits = limits
+        self._most_idle = most_idle
+        self._make_resolver = resolver
+        self._resolver: AbstractResolver | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, request: Request) -> Answered | Failure:
         """Make a request; one whose kept connection the other side had closed is made anew."""
         try:
+            url = URL(request.url, encoded=True)
+        except ValueError:
+            return Failure(Why.REFUSED, _HOST, _NO_HOST)
+        try:
             try:
-                return await self._ask(request)
+                return await self._ask(request, url)
             except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-                return await self._ask(request)
+                return await self._ask(request, url)
         except Exception as error:
             return _failure(error)
 
@@ -64,13 +120,16 @@ class Client:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        if self._resolver is not None:
+            await self._resolver.close()
+            self._resolver = None
 
-    async def _ask(self, request: Request) -> Answered | Failure:
+    async def _ask(self, request: Request, url: URL) -> Answered | Failure:
         if self._session is None:
             self._session = self._connect()
         async with self._session.request(
             request.method,
-            URL(request.url, encoded=True),
+            url,
             data=request.body,
             headers=request.headers,
             allow_redirects=False,
@@ -82,8 +141,14 @@ class Client:
             return _refusal(response.status)
 
     def _connect(self) -> aiohttp.ClientSession:
+        self._resolver = self._make_resolver()
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, socket_factory=self._socket),
+            connector=_Connector(
+                self._most_idle,
+                limit=0,  # `Places` counts requests, and whose they are
+                resolver=_FewAddresses(self._resolver),
+                socket_factory=self._socket,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),  # what one customer sets is no other's
             headers=_HEADERS,
             auto_decompress=False,
@@ -130,7 +195,9 @@ def _failure(error: Exception) -> Failure:
         case aiohttp.ClientConnectorError(os_error=_NotPublic()):
             return Failure(Why.REFUSED, _CONNECT, _NOT_PUBLIC)
         case aiohttp.InvalidURL():
-            return Failure(Why.REFUSED, _HOST, "the host is neither a name nor a whole address")
+            return Failure(Why.REFUSED, _HOST, _NO_HOST)
+        case aiohttp.ClientConnectorError() if error.os_error.errno in _NO_SOCKET:
+            return Failure(Why.BUSY, _CONNECT, "this worker has no socket left")
         case aiohttp.ClientConnectorDNSError():
             return Failure(Why.CONNECT, _HOST, "the host's name does not resolve")
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():

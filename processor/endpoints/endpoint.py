@@ -1,56 +1,74 @@
-"""When an application is asked: some requests at once, one a recipient, none while it is down."""
+"""When an application is asked: in turns by account and endpoint, never while it is down."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
+from processor.core.addresses import parts_of
 from processor.core.circuit import Circuit, CircuitRules
 from processor.core.requests import Answered
 from processor.core.retries import Failure, Why
+from processor.endpoints.places import Places, Queue
 
 logger = logging.getLogger(__name__)
 
-_QUEUE = 200  # requests that wait for one endpoint
-_SLOW_S = 1.0  # the longest of them, where the endpoint is no slow one
+_QUEUE = 200  # requests that wait for one endpoint, or for one account's places
 _PATIENCE_S = 3.0  # until one that waits goes to the retries, and makes room
-_POLL_S = 0.01
-_KEPT = 10_000  # endpoints that are remembered, though nothing is asked of them
+_KEPT_OF_ACCOUNT = 250  # endpoints that are remembered, though nothing is asked of them
+_KEPT = 10_000  # of all accounts
 _ILL = (Why.CONNECT, Why.READ, Why.SERVER)  # failures that say the endpoint is, not the request
+
+_CIRCUIT_OPEN = Failure(Why.BUSY, 11200, "the endpoint failed too often and is left alone a while")
+_SLOW = Failure(Why.BUSY, 11200, "the endpoint is slow: too much waits for it")
+CROWDED = Failure(Why.BUSY, 11200, "the account's endpoints are slow: too much waits for them")
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How endpoints are treated."""
+    """How many requests are made at once, and when an endpoint is left alone."""
 
-    concurrency: int  # requests at once to one of them
+    of_endpoint: int
+    of_account: int
+    of_all: int
     circuit: CircuitRules
+
+
+class _Account:
+    """What an account's endpoints share."""
+
+    def __init__(self, sid: str) -> None:
+        self.sid = sid
+        self.queue = Queue(_QUEUE)
+        self.endpoints: OrderedDict[tuple[str, str], Endpoint] = OrderedDict()  # used last, last
 
 
 class Endpoint:
     """One account's requests to one origin."""
 
-    def __init__(self, host: str, rules: Rules, counts: Counter[str]) -> None:
-        self._host = host
+    def __init__(
+        self, account: _Account, places: Places, rules: Rules, counts: Counter[str]
+    ) -> None:
+        self._account = account
+        self._all_places = places
         self._rules = rules
         self._counts = counts
-        self._places = asyncio.Semaphore(rules.concurrency)
+        self._places = asyncio.Semaphore(rules.of_endpoint)
         self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._waiting: dict[object, float] = {}  # since when, the longest first
+        self._queue = Queue(_QUEUE)
         self._circuit = Circuit()
-        self._hangs = False  # too much waited, and nothing was answered since
+        self._in_hand = 0  # requests that wait or are made
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to remember of it."""
-        return not self._waiting and not self._lines and self._circuit == Circuit()
+        """Whether nothing is asked of it."""
+        return not self._in_hand
 
     @property
     def pause_s(self) -> float:
@@ -58,15 +76,11 @@ class Endpoint:
         until = self._circuit.open_until_s
         return 0.0 if until is None else max(0.0, until - time.monotonic())
 
-    async def wait_for_room(self) -> None:
-        """Wait where many wait and none waits long: that is over soon, and keeps their order."""
-        while (
-            len(self._waiting) >= _QUEUE
-            and not self._hangs
-            and not self._slow()
-            and self._lets_through()
-        ):
-            await asyncio.sleep(_POLL_S)
+    @property
+    def has_room(self) -> bool:
+        """Whether to come now; where not, there is room soon, and who comes later comes behind."""
+        moves = self._queue.moves or self._account.queue.moves
+        return not (moves and self._lets_through())
 
     async def run(
         self, line: str, ask: Callable[[], Awaitable[Answered | Failure]]
@@ -77,29 +91,37 @@ class Endpoint:
             line: whose requests are made one after another, in the order they came.
             ask: makes the request.
         """
+        self._in_hand += 1
+        try:
+            return await self._run(line, ask)
+        finally:
+            self._in_hand -= 1
+
+    async def _run(
+        self, line: str, ask: Callable[[], Awaitable[Answered | Failure]]
+    ) -> Answered | Failure:
+        mine, account = self._queue, self._account
         if not self._lets_through():
             return _CIRCUIT_OPEN
-        if self._hangs and self._places.locked():
+        if mine.turns_away(is_free=not self._places.locked()):
             return _SLOW
-        if len(self._waiting) >= _QUEUE and self._slow():
-            self._hangs = True
-            return _SLOW
+        if account.queue.turns_away(is_free=self._all_places.is_free(account.sid)):
+            return CROWDED
         lock = self._lines.setdefault(line, asyncio.Lock())
-        place = object()
-        self._waiting[place] = time.monotonic()
-        try:
-            async with AsyncExitStack() as turn:
-                try:
-                    async with asyncio.timeout(_PATIENCE_S):
+        waits_in = mine
+        async with AsyncExitStack() as turn:
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    with mine.waiting():
                         await turn.enter_async_context(lock)
                         await turn.enter_async_context(self._places)
-                except TimeoutError:
-                    self._hangs = True
-                    return _SLOW
-                del self._waiting[place]
-                return await self._ask(ask) if self._lets_through() else _CIRCUIT_OPEN
-        finally:
-            self._waiting.pop(place, None)
+                    waits_in = account.queue
+                    with account.queue.waiting():
+                        await turn.enter_async_context(self._all_places.one_of(account.sid))
+            except TimeoutError:
+                waits_in.gave_up()
+                return _SLOW if waits_in is mine else CROWDED
+            return await self._ask(ask) if self._lets_through() else _CIRCUIT_OPEN
 
     async def _ask(self, ask: Callable[[], Awaitable[Answered | Failure]]) -> Answered | Failure:
         self._circuit = self._circuit.begun()
@@ -113,22 +135,15 @@ class Endpoint:
             self._circuit = was.failed(time.monotonic(), rules)
             if was.open_until_s is None and self._circuit.open_until_s is not None:
                 self._counts["circuit_opened"] += 1
-                logger.warning("circuit.opened", extra={"host": self._host})
+                logger.warning("circuit.opened", extra={"account": self._account.sid})
         else:
             self._circuit = self._circuit.succeeded()
-            self._hangs = False
+            self._queue.answered()
+            self._account.queue.answered()
         return outcome
 
     def _lets_through(self) -> bool:
         return self._circuit.lets_through(time.monotonic())
-
-    def _slow(self) -> bool:
-        since = next(iter(self._waiting.values()), None)
-        return since is not None and time.monotonic() - since > _SLOW_S
-
-
-_CIRCUIT_OPEN = Failure(Why.BUSY, 11200, "the endpoint failed too often and is left alone a while")
-_SLOW = Failure(Why.BUSY, 11200, "the endpoint is slow: too much waits for it")
 
 
 class Endpoints:
@@ -137,16 +152,51 @@ class Endpoints:
     def __init__(self, rules: Rules, counts: Counter[str]) -> None:
         self._rules = rules
         self._counts = counts
-        self._known: dict[tuple[str, str, str], Endpoint] = {}
+        self._places = Places(rules.of_account, rules.of_all)
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()  # used last, last
+        self._known = 0
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return self._known
+
+    @property
+    def accounts(self) -> int:
+        """Of how many accounts."""
+        return len(self._accounts)
 
     def of(self, account_sid: str, url: str) -> Endpoint:
-        """The endpoint of a URL."""
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2].lower()
-        key = (account_sid, parts.scheme, host)
-        found = self._known.get(key)
+        """The endpoint of a URL, whatever the URL."""
+        account = self._accounts.get(account_sid)
+        if account is None:
+            account = self._accounts[account_sid] = _Account(account_sid)
+        self._accounts.move_to_end(account_sid)
+        parts = parts_of(url)
+        key = (parts.scheme, parts.netloc.rpartition("@")[2].lower())
+        found = account.endpoints.get(key)
         if found is None:
-            if len(self._known) >= _KEPT:
-                self._known = {key: one for key, one in self._known.items() if not one.idle}
-            found = self._known[key] = Endpoint(host, self._rules, self._counts)
+            self._make_room(account)
+            self._accounts[account_sid] = account  # it may have gone with its last endpoint
+            found = Endpoint(account, self._places, self._rules, self._counts)
+            account.endpoints[key] = found
+            self._known += 1
+        account.endpoints.move_to_end(key)
         return found
+
+    def _make_room(self, account: _Account) -> None:
+        """Forget what was not asked for longest: an account's own, before that of others."""
+        while len(account.endpoints) >= _KEPT_OF_ACCOUNT and self._forget(account):
+            pass
+        while self._known >= _KEPT and any(map(self._forget, [*self._accounts.values()])):
+            pass
+
+    def _forget(self, account: _Account) -> bool:
+        """Forget one endpoint, and the account with its last; False where all are busy."""
+        for key, endpoint in account.endpoints.items():
+            if endpoint.idle:
+                del account.endpoints[key]
+                self._known -= 1
+                if not account.endpoints:
+                    del self._accounts[account.sid]
+                return True
+        return False

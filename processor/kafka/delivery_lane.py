@@ -1,7 +1,8 @@
-"""A lane whose work takes long and may be done twice: at least once, in no order of its own.
+"""A lane whose work takes long and may be done twice: at least once, and not always in order.
 
-Records are read ahead and worked beside each other. An offset is committed when its record is done
-and all before it are; which later ones are done already stands in a note beside it.
+The next record of each topic waits until it is due; others are worked beside each other. An offset
+is committed when its record is done and all before it are; which later ones are done already stands
+in a note beside it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from heapq import heappop, heappush, merge
+from dataclasses import dataclass
+from math import ceil
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -21,29 +23,41 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.core.offsets import Offsets
-from processor.errors import BrokerUnavailable
+from processor.errors import BrokerUnavailable, RetryableError
 from processor.kafka.client import Outgoing, Writer
-from processor.kafka.failures import in_words
+from processor.kafka.failures import in_words, is_too_large
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.5
+_ROOM_S = 0.01  # until it is asked again whether there is room
 _COMMIT_S = 5.0
 _WRITE_S = 15.0
 _COMMIT_EVERY_S = 1.0
 _GRACE_S = 5.0  # for what was begun, when the partition is let go
 _IN_HAND = 1_000  # records that are worked, or wait for their turn
-_HELD = 10_000  # records whose time has not come
+_FETCHED = 100  # records that are taken from aiokafka at once
+_IN_A_ROW = 16  # records of one source, before it is the next one's turn
+_PATIENCE_S = 3.0  # for which others wait while one's record waits for room
+_NOT_THE_RECORDS_FAULT = (RetryableError, OSError, MemoryError)  # OSError: TimeoutError as well
+
+
+_TOO_LARGE = "what follows from it is larger than Kafka takes"
 
 
 class Work(Protocol):
     """What is to be done about one record."""
 
     @property
+    def account_sid(self) -> str:
+        """Whose it is: nobody has more than a share of what is in hand."""
+        ...
+
+    @property
     def due_ms(self) -> int:
-        """Not before this time, UTC."""
+        """Not before this time, UTC; it does not change."""
         ...
 
     @property
@@ -51,12 +65,22 @@ class Work(Protocol):
         """Whether it is too late to drop it without a trace."""
         ...
 
-    async def wait_for_room(self) -> None:
-        """Hold the partition up, shortly, where that keeps the order of what is busy but quick."""
+    @property
+    def has_room(self) -> bool:
+        """Whether to begin; where not, there is room soon, and waiting keeps the order."""
+        ...
+
+    @property
+    def has_neighbours(self) -> bool:
+        """Whether other accounts' records may be behind it."""
         ...
 
     async def do(self) -> Sequence[Outgoing]:
         """Do it. The record is done once what is returned has been written."""
+        ...
+
+    def put_off(self) -> Sequence[Outgoing]:
+        """Leave it for later, where too much is in hand; returns as ``do``."""
         ...
 
 
@@ -70,6 +94,96 @@ class DeliveryStage(Waits, Protocol):
     def work_of(self, record: Any) -> Work | Outgoing | None:
         """What a record asks for, if anything; a dead letter where it cannot be read."""
         ...
+
+    def put_aside(self, record: Any, why: str, *, whole: bool = True) -> Outgoing:
+        """The dead letter of a record; a reference to it, where it is too large to be kept."""
+        ...
+
+    def unexpected(self, record: Any, error: Exception) -> Outgoing:
+        """The dead letter of a record that raised what nobody foresaw."""
+        ...
+
+
+@dataclass(slots=True)
+class _Head:
+    """The next record of a source."""
+
+    record: Any
+    work: Work | Outgoing
+    due_s: float  # monotonic
+    is_put_off: bool = False
+
+    @property
+    def account_sid(self) -> str | None:
+        """Whose it is; None of a dead letter."""
+        return None if isinstance(self.work, Outgoing) else self.work.account_sid
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it can be begun without a wait."""
+        return isinstance(self.work, Outgoing) or self.work.has_room
+
+    @property
+    def is_in_the_way(self) -> bool:
+        """Whether others have waited long enough for it to find room."""
+        if isinstance(self.work, Outgoing) or not self.work.has_neighbours:
+            return False
+        since_ms: int = max(self.record.timestamp, self.work.due_ms)
+        return _now_ms() - since_ms > 1000 * _PATIENCE_S
+
+    @property
+    def may_be_dropped(self) -> bool:
+        """Whether nothing of it would show, though it is in hand."""
+        return not (isinstance(self.work, Outgoing) or self.is_put_off or self.work.begun)
+
+
+class _Source:
+    """One topic's partition: what was fetched of it, and how far it is done."""
+
+    def __init__(self, offsets: Offsets) -> None:
+        self.offsets = offsets
+        self.fetched: deque[tuple[Any, Work | Outgoing | None]] = deque()
+        self.head: _Head | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that was fetched is begun."""
+        return self.head is None and not self.fetched
+
+    @property
+    def wait_s(self) -> float:
+        """Until the next record is due."""
+        return max(0.0, self.head.due_s - time.monotonic()) if self.head else 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next record is to be begun, or to be put off."""
+        if self.head is None or self.wait_s > 0:
+            return False
+        return self.head.has_room or self.head.is_in_the_way
+
+    def advance(self) -> None:
+        """Have the next record of those fetched at the head; what asks for nothing is done."""
+        while self.head is None and self.fetched:
+            record, work = self.fetched.popleft()
+            if not self.offsets.begin(record.offset):
+                continue  # done before a restart
+            if work is None:
+                self.offsets.finish(record.offset)
+                continue
+            due_ms = 0 if isinstance(work, Outgoing) else work.due_ms
+            self.head = _Head(record, work, time.monotonic() + (due_ms - _now_ms()) / 1000)
+
+    def take(self) -> _Head:
+        """The next record, to be begun now."""
+        head, self.head = self.head, None
+        assert head is not None
+        return head
+
+    def drop(self) -> None:
+        """Forget what was not begun: it is read again."""
+        self.head = None
+        self.fetched.clear()
 
 
 class DeliveryLane(PartitionLane[DeliveryStage]):
@@ -98,20 +212,19 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             metrics=metrics,
             at_step=at_step,
         )
-        self._offsets: dict[TopicPartition, Offsets] = {}
-        self._held: list[tuple[int, TopicPartition, int, Work]] = []  # a heap: due first
-        self._held_of: Counter[TopicPartition] = Counter()
-        self._tasks: dict[asyncio.Task[None], Work | Outgoing] = {}
+        self._read: dict[TopicPartition, _Source] = {}
+        self._tasks: dict[asyncio.Task[None], _Head] = {}
+        self._in_hand: Counter[str | None] = Counter()  # accounts' records that are done now
         self._failure: Exception | None = None
         self._finished = asyncio.Event()
         self._committed_at = 0.0
 
     def _next_offsets(self) -> Mapping[TopicPartition, int]:
-        """What is only held until its time is in nobody's way: the watchdog need not know of it."""
+        """Of the sources whose next record is due: the others have no lag, but a time."""
+        for source in self._read.values():
+            source.advance()
         return {
-            tp: offsets.position if len(offsets) == self._held_of[tp] else offsets.committed
-            for tp, offsets in self._offsets.items()
-            if self._held_of[tp] < _HELD
+            tp: source.offsets.committed for tp, source in self._read.items() if not source.wait_s
         }
 
     async def _take(self) -> None:
@@ -120,13 +233,15 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         await self._unless_stopped(self._stage.begin())
         self._producer = AIOKafkaProducer(
             **self._settings.kafka(),
-            enable_idempotence=True,
+            acks="all",  # without sequence numbers: a refused record would leave a gap in them
             linger_ms=2,
             max_request_size=1 << 22,
         )
         await self._kafka(self._producer.start(), START_S)
         committed = await self._read_committed()
-        self._offsets = {tp: Offsets(one.offset, one.metadata) for tp, one in committed.items()}
+        self._read = {
+            tp: _Source(Offsets(one.offset, one.metadata)) for tp, one in committed.items()
+        }
         self._seek({tp: one.offset for tp, one in committed.items()})
 
     async def _work(self) -> None:
@@ -134,82 +249,121 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         while not self._stop.is_set():
             if self._failure is not None:
                 raise self._failure
-            await self._start_due()
-            if len(self._tasks) >= _IN_HAND:
-                self._finished.clear()
-                await self._unless_stopped(self._finished.wait())
-            else:
-                await self._take_in(await self._unless_stopped(self._next_records()))
+            await self._unless_stopped(self._go_on())
             if time.monotonic() - self._committed_at >= _COMMIT_EVERY_S:
                 await self._commit()
 
-    async def _next_records(self) -> Mapping[TopicPartition, list[Any]]:
-        """Records of every source that has room for them; none where the next held one is due."""
-        sources = [tp for tp in self._sources if self._held_of[tp] < _HELD]
-        wait_s = _POLL_S
-        if self._held:
-            wait_s = min(wait_s, max(0.0, (self._held[0][0] - _now_ms()) / 1000))
+    async def _go_on(self) -> None:
+        """Begin what may be begun, of every source in turn; wait where that is nothing."""
+        begun = 0
+        for tp, source in self._read.items():
+            for _ in range(_IN_A_ROW):
+                if len(self._tasks) >= _IN_HAND or not await self._is_ready(tp, source):
+                    break
+                self._begin(source)
+                begun += 1
+                await asyncio.sleep(0)  # it takes its place in the queue before the next one looks
+        if not begun:
+            await self._wait()
+
+    async def _is_ready(self, tp: TopicPartition, source: _Source) -> bool:
+        if source.is_empty:
+            await self._fetch([tp], 0.0)
+        source.advance()
+        return source.is_ready
+
+    async def _wait(self) -> None:
+        """Wait shortly: until something is done, fetched or due, or there may be room again."""
+        if len(self._tasks) >= _IN_HAND:
+            self._finished.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._finished.wait(), _POLL_S)
+            return
+        heads = [source for source in self._read.values() if source.head]
+        wait_s = min((source.wait_s or _ROOM_S for source in heads), default=_POLL_S)
+        empty = [tp for tp, source in self._read.items() if source.is_empty]
+        await self._fetch(empty, min(wait_s, _POLL_S))
+
+    async def _fetch(self, sources: Sequence[TopicPartition], wait_s: float) -> None:
+        """Take in what there is of sources that are empty, after a wait if that is nothing."""
+        if not sources:
+            await asyncio.sleep(wait_s)
+            return
         try:
             found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
-                *sources,
-                timeout_ms=round(1000 * wait_s),
-                max_records=_IN_HAND - len(self._tasks),
+                *sources, timeout_ms=ceil(1000 * wait_s), max_records=_FETCHED
             )
             for tp in sources:
                 if not found.get(tp):  # a transaction's end is no record
-                    self._offsets[tp].advance(await self._consumer.position(tp))
+                    self._read[tp].offsets.advance(await self._consumer.position(tp))
         except KafkaError as error:
             raise BrokerUnavailable(in_words(error)) from error
-        return found
+        for tp, records in found.items():
+            self._take_in(self._read[tp], records)
 
-    async def _take_in(self, found: Mapping[TopicPartition, list[Any]]) -> None:
-        records = list(merge(*found.values(), key=lambda record: record.timestamp))
-        asked = [(record, self._stage.work_of(record)) for record in records]
+    def _take_in(self, source: _Source, records: Sequence[Any]) -> None:
+        asked = [(record, self._work_of(record)) for record in records]
         refused = sum(isinstance(work, Outgoing) for _, work in asked)
-        for record, work in asked:
-            tp = TopicPartition(record.topic, record.partition)
-            if not self._offsets[tp].begin(record.offset):
-                continue  # done before a restart
-            if work is None:
-                self._offsets[tp].finish(record.offset)
-            elif isinstance(work, Outgoing):
-                self._spawn(tp, record.offset, work)
-            elif work.due_ms > _now_ms():
-                heappush(self._held, (work.due_ms, tp, record.offset, work))
-                self._held_of[tp] += 1
-            else:
-                await self._start(tp, record.offset, work)
-        if records:
-            self._metrics.batch(len(records), {"refused": refused})
-            self._progressed_at = time.monotonic()
-
-    async def _start_due(self) -> None:
-        while self._held and self._held[0][0] <= _now_ms() and len(self._tasks) < _IN_HAND:
-            _, tp, offset, work = heappop(self._held)
-            self._held_of[tp] -= 1
-            await self._start(tp, offset, work)
-
-    async def _start(self, tp: TopicPartition, offset: int, work: Work) -> None:
-        await self._unless_stopped(work.wait_for_room())
-        self._spawn(tp, offset, work)
-        await asyncio.sleep(0)  # it takes its place in the queue before the next one looks
-
-    def _spawn(self, tp: TopicPartition, offset: int, work: Work | Outgoing) -> None:
-        task = asyncio.create_task(self._handle(tp, offset, work))
-        self._tasks[task] = work
-        task.add_done_callback(self._ended)
-
-    async def _handle(self, tp: TopicPartition, offset: int, work: Work | Outgoing) -> None:
-        records = [work] if isinstance(work, Outgoing) else await work.do()
-        self._at_step("answered")
-        if records:
-            written = Writer(self._producer, self._settings.partitions).send_all(records)
-            await self._kafka(written, _WRITE_S)
-        self._offsets[tp].finish(offset)
+        source.fetched.extend(asked)
+        self._metrics.batch(len(records), {"refused": refused})
         self._progressed_at = time.monotonic()
 
+    def _work_of(self, record: Any) -> Work | Outgoing | None:
+        try:
+            return self._stage.work_of(record)
+        except _NOT_THE_RECORDS_FAULT:
+            raise
+        except Exception as error:
+            return self._stage.unexpected(record, error)
+
+    def _begin(self, source: _Source) -> None:
+        head = source.take()
+        # Nobody has more in hand than is free for others.
+        is_greedy = self._in_hand[head.account_sid] >= _IN_HAND - len(self._tasks)
+        head.is_put_off = head.account_sid is not None and (is_greedy or not head.has_room)
+        if not head.is_put_off:
+            self._in_hand[head.account_sid] += 1
+        task = asyncio.create_task(self._handle(source.offsets, head))
+        self._tasks[task] = head
+        task.add_done_callback(self._ended)
+
+    async def _handle(self, offsets: Offsets, head: _Head) -> None:
+        outputs = await self._outputs_of(head)
+        self._at_step("answered")
+        if outputs:
+            await self._write(head.record, outputs)
+        offsets.finish(head.record.offset)
+        self._progressed_at = time.monotonic()
+
+    async def _outputs_of(self, head: _Head) -> Sequence[Outgoing]:
+        work = head.work
+        if isinstance(work, Outgoing):
+            return [work]
+        try:
+            return work.put_off() if head.is_put_off else await work.do()
+        except _NOT_THE_RECORDS_FAULT:
+            raise
+        except Exception as error:
+            return [self._stage.unexpected(head.record, error)]
+
+    async def _write(self, record: Any, outputs: Sequence[Outgoing]) -> None:
+        """Write what follows from a record, or put the record aside where Kafka has no room."""
+        writer = Writer(self._producer, self._settings.partitions)
+        for whole in (True, False):
+            try:
+                return await self._kafka(writer.send_all(outputs), _WRITE_S)
+            except BrokerUnavailable as error:
+                if not is_too_large(error):
+                    raise
+            outputs = [self._stage.put_aside(record, _TOO_LARGE, whole=whole)]
+        return await self._kafka(writer.send_all(outputs), _WRITE_S)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
+        head = self._tasks.pop(task)
+        if not head.is_put_off:
+            self._in_hand[head.account_sid] -= 1
+            if not self._in_hand[head.account_sid]:
+                del self._in_hand[head.account_sid]
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
             self._failure = error
         self._finished.set()
@@ -217,7 +371,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
     async def _commit(self) -> None:
         self._committed_at = time.monotonic()
         offsets = {}
-        for tp, one in self._offsets.items():
+        for tp, source in self._read.items():
+            one = source.offsets
             if one.changed:
                 offsets[tp] = OffsetAndMetadata(one.committed, one.note())
                 one.changed = False
@@ -227,8 +382,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
 
     async def _let_go(self) -> None:
         """Wait a little for what was begun, drop the rest, and tell the group what is done."""
-        for task, work in self._tasks.items():
-            if not isinstance(work, Outgoing) and not work.begun:
+        for task, head in self._tasks.items():
+            if head.may_be_dropped:
                 task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=_GRACE_S)
@@ -236,8 +391,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        self._held.clear()
-        self._held_of.clear()
+        for source in self._read.values():
+            source.drop()
         with contextlib.suppress(BrokerUnavailable):
             await self._commit()
         producer, self._producer = self._producer, None

@@ -10,6 +10,8 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     IllegalOperation,
     KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartitionError,
@@ -45,6 +47,11 @@ def in_words(error: BaseException, at: str = "") -> str:
     if isinstance(error, UnsupportedCodecError):
         return f"{who}: records are compressed in a way that cannot be read here: {REMEDY}"
     return f"{who}: {name}"
+
+
+def is_too_large(error: BaseException) -> bool:
+    """Whether a record was not written because of its size: asking again would not help."""
+    return isinstance(error.__cause__, MessageSizeTooLargeError | RecordListTooLargeError)
 
 
 def ended_by(producer: Any) -> BaseException | None:

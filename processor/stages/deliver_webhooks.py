@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -21,16 +20,19 @@ from processor.core.retries import (
     RetryRules,
     Why,
     asks_fallback,
-    delay_s,
     may_retry,
     overrides_of,
+    tier_of,
+    tiers_of,
 )
 from processor.core.signature import idempotency_token, signed_url
 from processor.endpoints.client import Client
-from processor.endpoints.endpoint import Endpoint, Endpoints
+from processor.endpoints.endpoint import CROWDED, Endpoint, Endpoints
 from processor.errors import RecordError
 from processor.kafka.client import Outgoing
+from processor.kafka.fetched import UnreadBatch
 from processor.kafka.services_topic import ServicesTopic
+from processor.stages.records import reasons_of
 from processor.stages.tracing import Traces
 from processor.wire import dead_letters, twiml, webhook_deliveries
 from processor.wire.headers import passed_on
@@ -73,7 +75,7 @@ class DeliverWebhooks:
 
     ``counts`` says how often each thing happened: ``delivered``, ``failed.<why>``, ``retried``,
     ``dead_lettered``, ``refused``, ``circuit_opened``, ``answers``, ``answers_after_opt_out_type``,
-    ``answer_problems.<code>``.
+    ``answer_problems.<code>``, ``unexpected``.
     """
 
     topics: Topics
@@ -86,8 +88,11 @@ class DeliverWebhooks:
     request_seconds: Histogram
     traces: Traces = field(default_factory=Traces)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    jitter: Callable[[], float] = random.random
+    delays_s: Mapping[str, float] = field(init=False)  # of each topic of retries
     _said: set[tuple[str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.delays_s = dict(zip(self.topics.webhook_retries, tiers_of(self.rules), strict=True))
 
     @property
     def waits_for(self) -> str | None:
@@ -101,13 +106,15 @@ class DeliverWebhooks:
 
     def work_of(self, record: Any) -> Delivery | Outgoing | None:
         """The delivery that a record asks for; see ``DeliveryStage``."""
+        if isinstance(record, UnreadBatch):
+            return self.put_aside(record, record.why)
         try:
             refuse_size(record.value)
             delivery = self._delivery_of(record)
         except (ValidationError, RecordError) as error:
             self.counts["refused"] += 1
             why = reason(error) if isinstance(error, ValidationError) else str(error)
-            return self.dead_letter(record, record.value, why)
+            return self.put_aside(record, why)
         return Delivery(self, record, delivery) if delivery else None
 
     def _delivery_of(self, record: Any) -> WebhookDelivery | None:
@@ -122,23 +129,38 @@ class DeliverWebhooks:
             url = service.status_callback if service else None
         return None if url is None else webhook_deliveries.callback_of(status, url)
 
-    def dead_letter(self, record: Any, value: bytes | None, why: str) -> Outgoing:
-        """A record put aside, with the reason; sent back, it begins anew."""
-        # A status was read by others too: only what it asks for is sent back.
-        own = value == record.value or record.topic != self.topics.message_statuses
-        headers = dead_letters.headers(
-            record.headers,
-            topic=record.topic if own else self.topics.webhook_retries,
-            partition=record.partition,
-            offset=record.offset,
-            stage=STAGE,
-            reason=why,
+    def due_ms(self, record: Any, delivery: WebhookDelivery) -> int:
+        """When a delivery is to be made: at most its topic's delay after it is read."""
+        if delivery.not_before is None:
+            return 0
+        latest = self.clock() + timedelta(seconds=self.delays_s.get(record.topic, 0.0))
+        return to_ms(min(delivery.not_before, latest))
+
+    def put_aside(self, record: Any, why: str, *, whole: bool = True) -> Outgoing:
+        """The dead letter of a record; see ``DeliveryStage``."""
+        # Nothing is sent back to wait behind what is not due.
+        back_to = self.topics.webhook_deliveries if record.topic in self.delays_s else None
+        return self._letter(record, why, topic=back_to, by_reference=not whole)
+
+    def unexpected(self, record: Any, error: Exception) -> Outgoing:
+        """The dead letter of a record that made us fail; see ``DeliveryStage``."""
+        self.counts["unexpected"] += 1
+        [(_, why)] = reasons_of([(record, error)])
+        return self.put_aside(record, why)
+
+    def undelivered(self, record: Any, delivery: WebhookDelivery, why: str) -> Outgoing:
+        """The dead letter of what a record asked for; sent back, it begins anew."""
+        anew = webhook_deliveries.write(
+            delivery.model_copy(update={"attempt": 1, "not_before": None})
         )
-        logger.warning(
-            "record.refused",
-            extra={"topic": record.topic, "partition": record.partition, "offset": record.offset},
-        )
-        return Outgoing(self.topics.dead_letters, record.key, value, headers)
+        # Others read statuses too: only what one asks for is sent back.
+        return self._letter(record, why, topic=self.topics.webhook_deliveries, value=anew)
+
+    def _letter(self, record: Any, why: str, **more: Any) -> Outgoing:
+        letter = dead_letters.letter_of(record, stage=STAGE, reason=why, **more)
+        place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        logger.warning("record.refused", extra=place)
+        return Outgoing(self.topics.dead_letters, letter.key, letter.value, letter.headers)
 
     def token_of(self, account_sid: str) -> str | None:
         """The account's token, with a word where it has none."""
@@ -162,17 +184,28 @@ class Delivery:
         self._record = record
         self._delivery = delivery
         self._overrides = overrides_of(delivery.url)
-        self.due_ms = to_ms(delivery.not_before) if delivery.not_before else 0
+        self.account_sid = delivery.account_sid
         self.begun = False
+        self.due_ms = stage.due_ms(record, delivery)
 
     @property
     def _endpoint(self) -> Endpoint:
         return self._stage.endpoints.of(self._delivery.account_sid, self._delivery.url)
 
-    async def wait_for_room(self) -> None:
+    @property
+    def has_room(self) -> bool:
         """See ``Work``."""
-        if url_problem(self._delivery.url) is None:
-            await self._endpoint.wait_for_room()
+        return url_problem(self._delivery.url) is not None or self._endpoint.has_room
+
+    @property
+    def has_neighbours(self) -> bool:
+        """See ``Work``."""
+        return self._stage.endpoints.accounts > 1
+
+    def put_off(self) -> Sequence[Outgoing]:
+        """See ``Work``."""
+        self._stage.counts[f"failed.{CROWDED.why}"] += 1
+        return self._after(CROWDED)
 
     async def do(self) -> Sequence[Outgoing]:
         """Tell the application; see ``Work``."""
@@ -200,6 +233,7 @@ class Delivery:
             told = await self._tell(url, method, fields)
         except Exception as error:
             # One application's odd answer must not hold up everybody's.
+            self._stage.counts["unexpected"] += 1
             told = Failure(Why.READ, 11200, f"the request failed: {type(error).__name__}")
         if isinstance(told, Failure):
             self._stage.counts[f"failed.{told.why}"] += 1
@@ -255,20 +289,18 @@ class Delivery:
         if failure.why is Why.ANSWER:
             return ()  # it was told
         if may_retry(failure, delivery.attempt, stage.rules, self._overrides):
-            wait_s = max(
-                delay_s(delivery.attempt, stage.rules, stage.jitter()), self._endpoint.pause_s
-            )
+            tier = tier_of(delivery.attempt, stage.rules, at_least_s=self._endpoint.pause_s)
+            topic = stage.topics.webhook_retries[tier]
             again = {
                 "attempt": delivery.attempt + 1,
-                "not_before": stage.clock() + timedelta(seconds=wait_s),
+                "not_before": stage.clock() + timedelta(seconds=stage.delays_s[topic]),
             }
             value = webhook_deliveries.write(delivery.model_copy(update=again))
             stage.counts["retried"] += 1
-            return [Outgoing(stage.topics.webhook_retries, record.key, value, record.headers)]
-        anew = delivery.model_copy(update={"attempt": 1, "not_before": None})
+            return [Outgoing(topic, record.key, value, record.headers)]
         stage.counts["dead_lettered"] += 1
         why = f"{failure.code}: {failure.reason}; attempt {delivery.attempt}"
-        return [stage.dead_letter(record, webhook_deliveries.write(anew), why)]
+        return [stage.undelivered(record, delivery, why)]
 
     def _sends(self, answer: twiml.Answer, url: str) -> Sequence[Outgoing]:
         """The answer's messages, for the gate to judge like any send."""

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -33,6 +32,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from processor.core.addresses import host_and_port
 from processor.core.requests import Request
 from processor.core.retries import Failure
 from processor.stages.tracing import Ask, Outcome, Traces
@@ -142,11 +142,11 @@ def _context_of(headers: Iterable[tuple[str, bytes | None]]) -> Context | None:
 
 def _attributes(request: Request, attempt: int) -> dict[str, str | int]:
     """What is known of a request beforehand; path and query may hold a recipient's number."""
-    url = urlsplit(request.url)
+    host, port = host_and_port(request.url)
     return {
         http.HTTP_REQUEST_METHOD: request.method,
-        server.SERVER_ADDRESS: url.hostname or "",
-        server.SERVER_PORT: url.port or (443 if url.scheme == "https" else 80),
+        server.SERVER_ADDRESS: host,
+        server.SERVER_PORT: port,
         **({http.HTTP_REQUEST_RESEND_COUNT: attempt - 1} if attempt > 1 else {}),
     }
 

@@ -20,9 +20,10 @@ Headers = Sequence[tuple[str, bytes | None]]
 PREFIX = "__connect.errors."
 CYCLES = "optout.redrives"  # how often a record was sent back already
 REFERENCE = "optout.reference"  # JSON: where the whole record lies, its size and digest, until when
+MOST_REASON = 1_000  # characters: a record may have more faults than anybody reads
 MOST_WHOLE_BYTES = 1 << 20  # of a value that is kept whole
 SOURCES_KEPT_MS = 7 * 24 * 3_600_000  # as topics.toml has it
-_FIRST_BYTES = 64 * 1024  # of a larger one
+FIRST_BYTES = 64 * 1024  # of a larger one
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +40,57 @@ class Letter:
         return any(name == REFERENCE for name, _ in self.headers)
 
 
-def letter_of(record: Any, *, stage: str, reason: str) -> Letter:
-    """A record that cannot be handled, with the reason; what has no room is referred to."""
-    headers = [
-        *of_the_way(record),
-        *_why(
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            stage=stage,
-            reason=reason,
-        ),
-    ]
-    key, value = record.key, record.value
-    batch = getattr(record, "sha256", None)  # of a whole batch that nobody can read
-    if not batch and len(key or b"") <= MOST_BYTES and len(value or b"") <= MOST_WHOLE_BYTES:
-        return Letter(key, value, headers)
+def letter_of(
+    record: Any,
+    *,
+    stage: str,
+    reason: str,
+    topic: str | None = None,
+    value: bytes | None = None,
+    by_reference: bool = False,
+) -> Letter:
+    """A record that cannot be handled, with the reason; what has no room is referred to.
+
+    Args:
+        record: as it was read; of a batch that nobody can read, its ``UnreadBatch``.
+        stage: that refuses it.
+        reason: in words, without anything of the record.
+        topic: where a redrive sends it; the record's own if None.
+        value: what a redrive sends in place of the record's value.
+        by_reference: even where it would have room.
+    """
+    made = headers(
+        of_the_way(record),
+        topic=topic or record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        stage=stage,
+        reason=reason,
+    )
+    key, whole = record.key, record.value if value is None else value
+    batch = getattr(record, "sha256", None)
+    fits = len(key or b"") <= MOST_BYTES and len(whole or b"") <= MOST_WHOLE_BYTES
+    if fits and not batch and not by_reference:
+        return Letter(key, whole, made)
     reference = {
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
-        "size": record.size if batch else len(value or b""),
-        "sha256": batch or sha256(value or b"").hexdigest(),
+        "size": record.size if batch else len(record.value or b""),
+        "sha256": batch or sha256(record.value or b"").hexdigest(),
         "until": to_text(record.timestamp + SOURCES_KEPT_MS),
     }
     if batch:
         reference["first_offset"] = record.first_offset
-    headers.append((REFERENCE, orjson.dumps(reference)))
-    return Letter(
-        key if len(key or b"") <= MOST_BYTES else None,
-        record.begins or None if batch else value and value[:_FIRST_BYTES],
-        headers,
-    )
+    made.append((REFERENCE, orjson.dumps(reference)))
+    begins = record.begins if batch else (record.value or b"")[:FIRST_BYTES]
+    return Letter(key if len(key or b"") <= MOST_BYTES else None, begins or None, made)
 
 
 def headers(
     given: Headers, *, topic: str, partition: int, offset: int, stage: str, reason: str
 ) -> list[tuple[str, bytes | None]]:
     """The record's own headers, then where it was read, by which stage, and why it was refused."""
-    why = _why(topic=topic, partition=partition, offset=offset, stage=stage, reason=reason)
-    return [*given, *why]
-
-
-def _why(
-    *, topic: str, partition: int, offset: int, stage: str, reason: str
-) -> list[tuple[str, bytes | None]]:
     said = {
         "topic": topic,
         "partition": str(partition),
@@ -92,9 +99,9 @@ def _why(
         "stage": stage,
         "class.name": f"processor.stages.{stage}",
         "exception.class.name": "processor.errors.RecordError",
-        "exception.message": reason,
+        "exception.message": reason[:MOST_REASON],
     }
-    return [(PREFIX + name, text.encode()) for name, text in said.items()]
+    return [*given, *((PREFIX + name, text.encode()) for name, text in said.items())]
 
 
 def redrives_of(given: Headers) -> int:

@@ -17,7 +17,10 @@ class Topics:
     block_list: str
     opt_out_notifications: str
     webhook_deliveries: str
-    webhook_retries: str
+    webhook_retries_1: str
+    webhook_retries_2: str
+    webhook_retries_3: str
+    webhook_retries_4: str
     allowed_sends: str
     message_statuses: str
     opt_out_counts: str
@@ -26,6 +29,16 @@ class Topics:
     numbers: str
     configuration_changes: str
     dead_letters: str
+
+    @property
+    def webhook_retries(self) -> tuple[str, ...]:
+        """Deliveries that failed, the shortest delay first."""
+        return (
+            self.webhook_retries_1,
+            self.webhook_retries_2,
+            self.webhook_retries_3,
+            self.webhook_retries_4,
+        )
 
     @classmethod
     def under(cls, prefix: str) -> Topics:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
@@ -12,6 +14,22 @@ from defusedxml.ElementTree import fromstring
 MOST_MESSAGES = 10
 _XML = ("text/xml", "application/xml", "text/html")  # the last as many frameworks' default
 BAD_XML, BAD_TYPE, UNKNOWN_VERB, NO_BODY, TOO_MANY = 12100, 12300, 14110, 14103, 14109
+# Python knows a hundred more, of which some take seconds for what an application may answer.
+_CHARSETS = {
+    "utf-8": "utf-8-sig",
+    "utf8": "utf-8-sig",
+    "us-ascii": "ascii",
+    "ascii": "ascii",
+    "iso-8859-1": "iso-8859-1",
+    "latin1": "iso-8859-1",
+    "windows-1252": "windows-1252",
+    "cp1252": "windows-1252",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
+}
+_MOST_MARKS = 2_000  # of "<", of "=": each tag and attribute costs some microseconds
+_DECLARED = re.compile(rb"\s*<\?xml[^>]{1,100}?\sencoding\s*=\s*[\"']([^\"'>]{1,40})[\"']")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +57,47 @@ class Answer:
 
 
 def read(content_type: str | None, body: bytes) -> Answer:
-    """Read the body of a 2xx answer; what is wrong with it is told, never raised."""
+    """Read the body of a 2xx answer; a fault of it is one of the problems, never raised."""
     if not body.strip():
         return Answer()
     kind, charset = _kind_of(content_type)
-    if kind == "text/plain":
-        try:
-            return Answer((Message(body.decode(charset)),))
-        except (UnicodeDecodeError, LookupError):
-            return Answer(problems=(BAD_TYPE,))
-    if kind not in _XML:
+    if kind != "text/plain" and kind not in _XML:
+        return Answer(problems=(BAD_TYPE,))
+    is_xml = kind in _XML
+    codec = _CHARSETS.get(((_declared(body) if is_xml else None) or charset or "utf-8").lower())
+    if codec is None:
         return Answer(problems=(BAD_TYPE,))
     try:
-        root = fromstring(body, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError):
+        text = body.decode(codec)
+    except UnicodeError:
+        return Answer(problems=(BAD_XML if is_xml else BAD_TYPE,))
+    return _read_xml(text) if is_xml else Answer((Message(text),))
+
+
+def _read_xml(text: str) -> Answer:
+    if max(text.count("<"), text.count("=")) > _MOST_MARKS:
+        return Answer(problems=(BAD_XML,))
+    try:
+        root = fromstring(text, forbid_dtd=True)  # of a text expat passes the encoding over
+    except (ParseError, DefusedXmlException, ValueError):
         return Answer(problems=(BAD_XML,))
     if root.tag != "Response":
         return Answer(problems=(BAD_XML,))
     return _answer(root)
 
 
-def _kind_of(content_type: str | None) -> tuple[str, str]:
+def _kind_of(content_type: str | None) -> tuple[str, str | None]:
     kind, _, rest = (content_type or "").partition(";")
-    _, _, charset = rest.partition("charset=")
-    return kind.strip().lower(), charset.partition(";")[0].strip(" \"'") or "utf-8"
+    _, _, charset = rest.lower().partition("charset=")
+    return kind.strip().lower(), charset.partition(";")[0].strip(" \"'") or None
+
+
+def _declared(body: bytes) -> str | None:
+    """The encoding that an XML document says it has, None where it says nothing."""
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    found = _DECLARED.match(body)
+    return found[1].decode("latin-1") if found else None
 
 
 def _answer(root: Element) -> Answer:

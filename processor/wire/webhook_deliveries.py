@@ -18,12 +18,12 @@ from schemas.webhook_delivery import WebhookDelivery
 
 
 def read(value: bytes) -> WebhookDelivery:
-    """A value of `webhook-deliveries.v1` or `webhook-retries.v1`; raises ``ValidationError``."""
+    """A value of `webhook-deliveries.v1` or of a retry topic; raises ``ValidationError``."""
     return WebhookDelivery.model_validate_json(value)
 
 
 def write(delivery: WebhookDelivery) -> bytes:
-    """The value of `webhook-retries.v1`."""
+    """The value of a retry topic."""
     return _write(delivery)
 
 
@@ -80,7 +80,7 @@ def send_of(
         ValueError: where the application wrote what cannot be sent; pydantic's is one.
     """
     said = f"answer:{delivery.account_sid}:{delivery.delivery_id}:{index}".encode()
-    callback = message.status_callback
+    callback, base = message.status_callback, signed_url(url)
     return OutboundMessage.model_validate(
         {
             "message_sid": "SM" + blake2b(said, digest_size=16).hexdigest(),
@@ -89,7 +89,7 @@ def send_of(
             "from": message.sender or delivery.parameters.get("To"),
             "to": message.recipient or delivery.parameters.get("From"),
             "body": message.body,
-            "media_urls": [urljoin(signed_url(url), one) for one in message.media_urls] or None,
+            "media_urls": [urljoin(base, one) for one in message.media_urls] or None,
             "status_callback": urljoin(url, callback) if callback else None,
             "created_at": at,
         }

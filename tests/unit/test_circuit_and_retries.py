@@ -8,15 +8,17 @@ from hypothesis import strategies as st
 
 from processor.core.circuit import Circuit, CircuitRules
 from processor.core.retries import (
+    TIERS,
     Failure,
     Overrides,
     RetryRules,
     Why,
     asks_fallback,
     attempts_of,
-    delay_s,
     may_retry,
     overrides_of,
+    tier_of,
+    tiers_of,
 )
 
 RULES = CircuitRules(failures=3, pause_s=30.0)
@@ -89,9 +91,32 @@ def test_what_is_no_override_is_passed_over(fragment: str) -> None:
     assert overrides_of(f"https://example.com/x{fragment}") == Overrides()
 
 
-@given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
-def test_a_delay_doubles_up_to_the_longest_and_is_half_by_chance(
-    attempt: int, jitter: float
+def test_delays_grow_in_equal_steps_from_the_first_to_the_longest() -> None:
+    assert tiers_of(RetryRules(15, 5.0, 5000.0)) == pytest.approx([5, 50, 500, 5000])
+
+
+def test_a_delivery_is_tried_soon_at_first_and_for_some_hours_in_all() -> None:
+    usual = RetryRules(attempts=15, first_delay_s=5.0, longest_delay_s=3600.0)
+    tiers = [tier_of(attempt, usual) for attempt in range(1, usual.attempts)]
+    assert tiers == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 3]
+    hours = sum(tiers_of(usual)[tier] for tier in tiers) / 3600
+    assert hours == pytest.approx(6.4, abs=0.1)
+
+
+def test_a_delivery_waits_until_its_endpoint_is_no_longer_left_alone() -> None:
+    usual = RetryRules(attempts=15, first_delay_s=5.0, longest_delay_s=3600.0)
+    tiers = [tier_of(1, usual, at_least_s=pause_s) for pause_s in (0, 5, 6, 45, 4000)]
+    assert tiers == [0, 0, 1, 2, 3]
+    assert tier_of(9, usual, at_least_s=30) == 3
+
+
+@given(st.integers(1, 10_000), st.floats(0.001, 3600), st.floats(0.001, 86_400))
+def test_whatever_the_settings_there_is_a_tier_and_later_attempts_wait_no_less(
+    attempt: int, first_delay_s: float, longest_delay_s: float
 ) -> None:
-    whole = min(60.0, 5.0 * 2 ** min(attempt - 1, 60))
-    assert whole / 2 <= delay_s(attempt, RETRIES, jitter) <= whole
+    rules = RetryRules(15, first_delay_s, longest_delay_s)
+    delays_s = tiers_of(rules)
+    assert len(delays_s) == TIERS
+    assert delays_s == sorted(delays_s)
+    assert delays_s[-1] == pytest.approx(longest_delay_s)
+    assert 0 <= tier_of(attempt, rules) <= tier_of(attempt + 1, rules) < TIERS

@@ -258,6 +258,15 @@ def test_what_this_version_breaks_is_named_by_topic(tmp_path: Path) -> None:
     ]
 
 
+def test_a_topic_that_one_role_writes_to_itself_may_go(tmp_path: Path) -> None:
+    kept = released.keep("1.0.0", tmp_path)
+    topics = kept / "topics.toml"
+    topics.write_text(
+        topics.read_text().replace('["webhook-retries-1.v1"]', '["webhook-notes.v1"]')
+    )
+    assert released.broken(kept) == []
+
+
 def test_the_command_says_what_breaks_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from encodings.aliases import aliases
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,8 +54,53 @@ def test_a_reply_is_read(content_type: str, body: str, said: list[str]) -> None:
     assert (messages(answer), answer.problems) == (said, ())
 
 
-def test_text_of_another_character_set_is_read_as_it_says() -> None:
-    assert messages(read("text/plain; charset=iso-8859-1", "é".encode("latin-1"))) == ["é"]
+@pytest.mark.parametrize(
+    ("charset", "codec"),
+    [
+        ("UTF-8", "utf-8-sig"),
+        ("us-ascii", "ascii"),
+        ("iso-8859-1", "latin-1"),
+        ("Windows-1252", "cp1252"),
+        ('"utf-16"', "utf-16"),
+        ("utf-16be; x=y", "utf-16-be"),
+    ],
+)
+def test_an_answer_of_another_charset_is_read_as_it_says(charset: str, codec: str) -> None:
+    text = "cafe" if codec == "ascii" else "café"
+    assert messages(read(f"text/plain; charset={charset}", text.encode(codec))) == [text]
+    xml = f"<Response><Message>{text}</Message></Response>"
+    assert messages(read(f"text/xml; Charset={charset}", xml.encode(codec))) == [text]
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "iso-8859-1", "windows-1252", "utf-16"])
+def test_xml_is_read_in_the_encoding_that_it_declares(codec: str) -> None:
+    declared = f'<?xml version="1.0" encoding="{codec}" standalone="yes"?>'
+    xml = f"{declared}<Response><Message>é</Message></Response>"
+    assert messages(read("text/xml; charset=punycode", xml.encode(codec))) == ["é"]
+
+
+UNUSUAL = {*aliases.values(), "idna", "punycode", "undefined"} - {"ascii", "cp1252"}
+
+
+@pytest.mark.parametrize("codec", sorted(UNUSUAL))
+def test_no_codec_is_at_work_for_an_answer_but_the_usual_ones(codec: str) -> None:
+    refused = Answer(problems=(12300,))
+    assert read(f"text/plain; charset={codec}", b"abc-") == refused
+    declared = f"<?xml version='1.0' encoding='{codec}'?><Response><Sms>a</Sms></Response>"
+    assert read(XML, declared.encode()) == refused
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<Response>" + 5_000 * b"<Sms>a</Sms>",
+        b"<Response>" + 20_000 * b"<a>",
+        b"<Response " + b" ".join(b"a%d=''" % number for number in range(5_000)) + b"/>",
+    ],
+    ids=["messages", "depth", "attributes"],
+)
+def test_more_markup_than_an_answer_needs_is_not_read(body: bytes) -> None:
+    assert read(XML, body) == Answer(problems=(12100,))
 
 
 def test_the_helper_librarys_answer_is_read_whole() -> None:
@@ -81,6 +128,8 @@ def test_the_helper_librarys_answer_is_read_whole() -> None:
         (None, "Hello", 12300),
         ("application/json", '{"ok": true}', 12300),
         ("text/plain; charset=none", "Hello", 12300),
+        ("text/plain; charset=us-ascii", "é", 12300),
+        ("text/xml; charset=us-ascii", "<Response><Message>é</Message></Response>", 12100),
         (XML, "<Response><Message>", 12100),
         (XML, "Hello", 12100),
         (XML, "<html></html>", 12100),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,8 @@ from processor.kafka.client import Outgoing
 from processor.metrics import Metrics
 from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoTokens
 from processor.wire import webhook_deliveries
+from processor.wire.dead_letters import FIRST_BYTES, MOST_REASON
+from processor.wire.json_values import to_ms
 from processor.wire.topics import Topics
 from processor.wire.twiml import Message
 from schemas import MODELS
@@ -56,7 +59,13 @@ def a_status(**changes: Any) -> bytes:
 
 def a_record(topic: str, value: bytes | None) -> Any:
     return SimpleNamespace(
-        topic=topic, partition=0, offset=7, key=RECIPIENT.encode(), value=value, headers=()
+        topic=topic,
+        partition=0,
+        offset=7,
+        timestamp=1_793_620_800_000,
+        key=RECIPIENT.encode(),
+        value=value,
+        headers=(),
     )
 
 
@@ -68,12 +77,11 @@ def a_stage(directory: Directory | None = None) -> DeliverWebhooks:
         services=services,
         tokens=NoTokens(),
         client=Client((), Limits(1, 1)),
-        endpoints=Endpoints(Rules(1, CircuitRules(1, 1)), counts),
-        rules=RetryRules(3, 1, 10),
+        endpoints=Endpoints(Rules(1, 1, 2, CircuitRules(10, 1)), counts),
+        rules=RetryRules(3, 1, 27),
         counts=counts,
         request_seconds=Metrics().webhook_request_seconds,
         clock=lambda: AT,
-        jitter=lambda: 0.0,
     )
 
 
@@ -132,42 +140,137 @@ def test_a_record_nobody_can_read_is_put_aside_untouched(topic: str, value: byte
     assert stage.counts == {"refused": 1}
 
 
-async def one_failure(topic: str, value: bytes) -> Outgoing:
+@pytest.mark.parametrize(
+    ("topic", "not_before", "due"),
+    [
+        (TOPICS.webhook_retries_2, None, None),
+        (TOPICS.webhook_retries_2, AT + timedelta(seconds=2), AT + timedelta(seconds=2)),
+        (TOPICS.webhook_retries_2, AT + timedelta(days=9), AT + timedelta(seconds=3)),
+        (TOPICS.webhook_deliveries, AT + timedelta(days=9), AT),
+    ],
+)
+def test_a_delivery_waits_as_long_as_it_says_and_never_longer_than_its_topics_delay(
+    topic: str, not_before: datetime | None, due: datetime | None
+) -> None:
+    later = {"not_before": not_before.isoformat()} if not_before else {}
+    work = a_stage().work_of(a_record(topic, a_delivery(**later)))
+    assert isinstance(work, Delivery)
+    assert work.due_ms == (to_ms(due) if due else 0)
+
+
+async def what_follows(topic: str, value: bytes, **changes: Any) -> Outgoing:
     """What follows a delivery to an address that is refused, or a host that is not there."""
     stage = a_stage()
-    work = stage.work_of(a_record(topic, value))
+    record = a_record(topic, value)
+    record.__dict__.update(changes)
+    work = stage.work_of(record)
     assert isinstance(work, Delivery)
     [outgoing] = await work.do()
     await stage.client.close()
     return outgoing
 
 
-async def test_a_failure_comes_back_later_with_its_next_attempt() -> None:
-    url = "http://nobody.invalid/"
-    again = await one_failure(TOPICS.webhook_retries, a_delivery(url=url, attempt=2))
-    assert (again.topic, again.key) == (TOPICS.webhook_retries, RECIPIENT.encode())
+@pytest.mark.parametrize(("attempt", "tier", "seconds"), [(1, 0, 1), (2, 1, 3)])
+async def test_a_failure_comes_back_later_with_its_next_attempt(
+    attempt: int, tier: int, seconds: int
+) -> None:
+    value = a_delivery(url="http://nobody.invalid/", attempt=attempt)
+    again = await what_follows(TOPICS.webhook_retries_1, value)
+    assert (again.topic, again.key) == (TOPICS.webhook_retries[tier], RECIPIENT.encode())
     assert again.value is not None
-    fields = json.loads(again.value)
-    assert fields["attempt"] == 3
-    assert fields["not_before"] > "2026-11-02T12:00:01"
+    delivery = webhook_deliveries.read(again.value)
+    assert delivery.attempt == attempt + 1
+    assert delivery.not_before == AT.replace(microsecond=123000) + timedelta(seconds=seconds)
 
 
-async def test_a_dead_letter_begins_anew_when_it_is_sent_back() -> None:
+def test_what_is_put_off_comes_back_as_what_failed_does() -> None:
+    stage = a_stage()
+    work = stage.work_of(a_record(TOPICS.webhook_deliveries, a_delivery()))
+    assert isinstance(work, Delivery)
+    [again] = work.put_off()
+    assert (again.topic, stage.counts) == (
+        TOPICS.webhook_retries_1,
+        {"failed.busy": 1, "retried": 1},
+    )
+
+
+async def test_a_dead_letter_begins_anew_when_it_is_sent_back_behind_nothing_that_waits() -> None:
     url = "http://nobody.invalid/"
-    letter = await one_failure(TOPICS.webhook_retries, a_delivery(url=url, attempt=3))
+    letter = await what_follows(TOPICS.webhook_retries_4, a_delivery(url=url, attempt=3))
     assert letter.topic == TOPICS.dead_letters
     assert letter.value is not None
     assert webhook_deliveries.read(letter.value) == webhook_deliveries.read(a_delivery(url=url))
     said = {name: (text or b"").decode() for name, text in letter.headers}
-    assert said["__connect.errors.topic"] == TOPICS.webhook_retries
+    assert said["__connect.errors.topic"] == TOPICS.webhook_deliveries
     assert said["__connect.errors.exception.message"].endswith("attempt 3")
 
 
 async def test_a_status_is_sent_back_as_what_it_asked_for() -> None:
     value = a_status(status_callback="http://127.0.0.1:9/secret")
-    letter = await one_failure(TOPICS.message_statuses, value)
+    letter = await what_follows(TOPICS.message_statuses, value)
     said = {name: (text or b"").decode() for name, text in letter.headers}
-    assert said["__connect.errors.topic"] == TOPICS.webhook_retries
+    assert said["__connect.errors.topic"] == TOPICS.webhook_deliveries
     assert "secret" not in said["__connect.errors.exception.message"]
     assert letter.value is not None
     assert webhook_deliveries.read(letter.value).parameters["ErrorCode"] == "30003"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://[", "11200: the URL has no proper host and port; attempt 1"),
+        ("http://a℀b.com", "11200: the URL has no proper host and port; attempt 1"),
+        ("http://x:secret@a.b:0x1/", "11200: the URL has no proper host and port; attempt 1"),
+        ("http://\x1bcsecret", "11200: the URL has white space, a control character or a backs"),
+        ("http://secret\\b/", "11200: the URL has white space, a control character or a backs"),
+    ],
+)
+async def test_a_url_nobody_can_ask_is_said_to_be_one(url: str, reason: str) -> None:
+    letter = await what_follows(TOPICS.message_statuses, a_status(status_callback=url))
+    said = {name: (text or b"").decode() for name, text in letter.headers}
+    assert said["__connect.errors.exception.message"].startswith(reason)
+    assert "secret" not in str(letter.headers)
+
+
+def test_a_dead_letters_reason_ends_where_nobody_reads_on() -> None:
+    parameters = {f"name{number}": number for number in range(10_000)}
+    letter = a_stage().work_of(
+        a_record(TOPICS.webhook_deliveries, a_delivery(parameters=parameters))
+    )
+    assert isinstance(letter, Outgoing)
+    why = dict(letter.headers)["__connect.errors.exception.message"]
+    assert why is not None
+    assert why.startswith(b"parameters.name0: Input should be a valid string; ")
+    assert len(why) == MOST_REASON
+
+
+def test_what_no_topic_has_room_for_is_referred_to() -> None:
+    value = b"x" * 5_000_000
+    letter = a_stage().put_aside(a_record(TOPICS.message_statuses, value), "too large", whole=False)
+    said = {name: (text or b"").decode() for name, text in letter.headers}
+    assert letter.value == value[:FIRST_BYTES]
+    assert (letter.topic, letter.key) == (TOPICS.dead_letters, RECIPIENT.encode())
+    assert said["__connect.errors.topic"] == TOPICS.message_statuses
+    assert said["__connect.errors.offset"] == "7"
+    reference = json.loads(said["optout.reference"])
+    assert reference["size"] == 5_000_000
+    assert reference["sha256"] == sha256(value).hexdigest()
+
+
+def test_a_fault_of_ours_is_said_without_the_records_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stage = a_stage()
+
+    def quoting() -> None:
+        raise ValueError("secret")
+
+    with pytest.raises(ValueError, match="secret") as raised:
+        quoting()
+    letter = stage.unexpected(a_record(TOPICS.message_statuses, a_status()), raised.value)
+    said = {name: (text or b"").decode() for name, text in letter.headers}
+    assert said["__connect.errors.exception.message"] == (
+        "unexpected ValueError while it was decided on: please report it"
+    )
+    assert "secret" not in caplog.text
+    assert stage.counts == {"unexpected": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -13,12 +14,13 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.util import calc_crc32c, encode_varint
 
 from processor.config import Settings
-from processor.kafka.codecs import GZIP, LZ4, NAMES, SNAPPY, ZSTD
+from processor.kafka import fetched as module
+from processor.kafka.codecs import GZIP, LZ4, NAMES, SNAPPY
 
 PLACE = TopicPartition("texts", 3)
 NONE = 0
 CODECS = tuple(NAMES)
-WRITTEN_AT_MS = 1_700_000_000_000
+WRITTEN_AT_MS = time.time_ns() // 1_000_000  # a broker deletes what is older than a week
 _HEAD = struct.Struct(">qiibIhiqqqhii")
 _TRANSACTIONAL = 0x10
 _ZEROS = bytes(1 << 20)
@@ -58,7 +60,9 @@ def deflated(codec: int, parts: Iterable[bytes]) -> bytes:
     if codec == GZIP:
         gzip = zlib.compressobj(9, zlib.DEFLATED, 31)
         return b"".join([*map(gzip.compress, parts), gzip.flush()])
-    made = {LZ4: cramjam.lz4, ZSTD: cramjam.zstd}[codec].Compressor()
+    made: Any = cramjam.zstd.Compressor()
+    if codec == LZ4:
+        made = cramjam.lz4.Compressor(block_linked=False)  # as brokers want it
     for part in parts:
         made.compress(part)
     return bytes(made.finish())
@@ -137,7 +141,15 @@ def walked(data: bytes, position: int = 0, *, most: Callable[[], int] = lambda: 
     records = fetched(data, position)
     found: list[Any] = []
     while not records.at_end:
-        found += records.take(most())
+        found += took(records, most())
+    return found
+
+
+def took(records: Any, most: int = 5_000) -> list[Any]:
+    """What is handed out at once; a batch that waits for its turn takes it, if it can."""
+    found: list[Any] = records.take(most)
+    if records.waits and module._inflating.take_turn(records.waits):
+        found += records.take(most)
     return found
 
 

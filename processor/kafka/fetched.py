@@ -2,8 +2,8 @@
 
 aiokafka 0.14 inflates a whole batch, however far it goes; it raises where it cannot, and reads the
 same again for ever. One batch of a stranger's would stop a partition, or end every process that
-reads it. Here ``inflated`` has the limits, and an ``UnreadBatch`` takes the place of what is beyond
-them or broken. A wrong checksum is another matter: a disk or the network failed, and readers wait.
+reads it. Here ``inflating`` has the limits; an ``UnreadBatch`` takes the place of what is broken
+or beyond them. A wrong checksum is another matter: a disk or the network failed, and readers wait.
 
 A header's name that is not UTF-8 is read as Kafka's Java client does, with U+FFFD for each fault,
 where aiokafka would raise. Only the batch it stands in goes that slower way.
@@ -11,10 +11,12 @@ where aiokafka would raise. Only the batch it stands in goes that slower way.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import dropwhile, islice
 from typing import Any, NamedTuple, TypeVar
@@ -24,23 +26,15 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
 
-from processor.kafka.codecs import Broken, NoRoom
-from processor.kafka.inflated import (
-    CODEC_MASK,
-    INT,
-    MOST_HEADERS,
-    PIECE,
-    TOO_FAR,
-    UNCLEAR,
-    Inflating,
-    LeftOut,
-    Walk,
-)
+from processor.kafka.codecs import Broken
+from processor.kafka.inflating import Inflating
+from processor.kafka.pieces import CODEC_MASK, INT, MOST_HEADERS, PIECE, UNCLEAR, LeftOut, Walk
 
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _HEADERS = 20_000  # that are handed out at once, about
+_TURN_S = 0.02  # between two looks whether it is a batch's turn
 _LENGTH_AT, _OVERHEAD, _MAGIC_AT = 8, 12, 16  # in a batch; the length counts what is behind it
 _TOO_OLD = "a batch in a format from before Kafka 0.11"
 
@@ -156,6 +150,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self._committed_only = isolation_level == fetcher.READ_COMMITTED
         self.next_fetch_offset = fetch_offset
         self.at_end = False
+        self.waits: Walk | None = None  # for its turn to be inflated
         self._behind = 0  # where the next batch begins
         self._batch: Any = None  # in hand
         self._raw = self._all[:0]  # ... as it lies in the log
@@ -165,13 +160,14 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self._inflated = self._headers = 0  # handed out in this call
 
     def take(self, most: int) -> list[Record | UnreadBatch]:
-        """The next records; none at the end, and where it is another batch's turn to be inflated.
+        """The next records; none at the end, and where a batch waits for its turn.
 
         Raises:
             CorruptRecordException: a checksum is wrong; all of this is to be fetched again.
         """
         found: list[Record | UnreadBatch] = []
         self._inflated = self._headers = 0
+        self.waits = None
         while len(found) < most and self._inflated < PIECE and self._headers < _HEADERS:
             if self._left is not None:
                 self._draw(found, most)
@@ -216,7 +212,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         return bool(batch.is_control_batch)
 
     def _open_piece(self, found: list[Record | UnreadBatch]) -> bool:
-        """Inflate what comes next of a compressed batch; False where it must wait for that."""
+        """Inflate what comes next of a compressed batch; False where it waits for its turn."""
         walk = self._walk
         assert walk is not None
         if walk.at_end:
@@ -224,21 +220,23 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             return True
         try:
             piece = _inflating.piece(walk)
-        except NoRoom:
-            self._put_aside(found, TOO_FAR)
-            return True
         except Broken as error:
+            self._inflated += PIECE  # as much work as if it were
             self._put_aside(found, str(error))
             return True
+        if piece is None:
+            self.waits = walk
+            return False
         if isinstance(piece, LeftOut):
+            self._inflated += PIECE
             offset = self._batch.base_offset + piece.offset
             if offset >= self.next_fetch_offset:
                 self._leave_out(found, piece.why, offset, offset, piece.begins)
             walk.go_on()
-        elif piece is not None:
+        else:
             self._inflated += len(piece)
             self._open(DefaultRecordBatch(piece), piece)
-        return piece is not None
+        return True
 
     def _open(self, batch: Any, data: memoryview) -> None:
         first = self.next_fetch_offset
@@ -356,11 +354,54 @@ class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
         return found
 
     def getone(self) -> Record | UnreadBatch | None:
-        return next(iter(self.getall(1)), None)
+        found = self.getall(1)
+        if not found and (walk := self.waits) and _inflating.take_turn(walk):
+            found = self.getall(1)
+        return found[0] if found else None
+
+    @property
+    def waits(self) -> Walk | None:
+        """The batch that waits for its turn."""
+        return self._partition_records and self._partition_records.waits
+
+
+_Found = Mapping[Any, list[Record | UnreadBatch]]
+_fetched_records: Callable[..., Awaitable[_Found]] = fetcher.Fetcher.fetched_records
+
+
+async def _fetched_in_turn(
+    self: Any, partitions: Collection[Any], timeout: float = 0, max_records: int | None = None
+) -> _Found:
+    """As aiokafka's own; a long batch it has inflated in a thread first."""
+    until = time.monotonic() + timeout
+    while True:
+        turns = [
+            await asyncio.to_thread(_inflating.take_turn, walk)
+            for walk in _waiting(self, partitions)
+        ]
+        found = await _fetched_records(self, partitions, 0, max_records)
+        left_s = until - time.monotonic()
+        if found or left_s <= 0:
+            return found
+        if not _waiting(self, partitions):
+            return await _fetched_records(self, partitions, left_s, max_records)
+        if not any(turns):
+            await asyncio.sleep(min(left_s, _TURN_S))
+
+
+def _waiting(consumer: Any, partitions: Collection[Any]) -> list[Walk]:
+    return [
+        result.waits
+        for tp, result in consumer._records.items()
+        if (not partitions or tp in partitions)
+        and isinstance(result, _FetchResult)
+        and result.waits is not None
+    ]
 
 
 def hand_out_in_pieces() -> None:
     """Have every consumer of this process read so; a second call changes nothing."""
+    fetcher.Fetcher.fetched_records = _fetched_in_turn
     fetcher.MemoryRecords = _Fetched
     fetcher.PartitionRecords = _PartitionRecords
     fetcher.FetchResult = _FetchResult

@@ -35,7 +35,7 @@ from processor.kafka.services_topic import ServicesTopic
 from processor.stages.records import reasons_of
 from processor.stages.tracing import Traces
 from processor.wire import dead_letters, twiml, webhook_deliveries
-from processor.wire.headers import passed_on
+from processor.wire.headers import kept, passed_on
 from processor.wire.json_values import reason, refuse_size, to_ms
 from processor.wire.topics import Topics
 from schemas.webhook_delivery import WebhookDelivery
@@ -297,7 +297,7 @@ class Delivery:
             }
             value = webhook_deliveries.write(delivery.model_copy(update=again))
             stage.counts["retried"] += 1
-            return [Outgoing(topic, record.key, value, record.headers)]
+            return [Outgoing(topic, record.key, value, kept(record.headers))]
         stage.counts["dead_lettered"] += 1
         why = f"{failure.code}: {failure.reason}; attempt {delivery.attempt}"
         return [stage.undelivered(record, delivery, why)]

@@ -27,12 +27,12 @@ def needs(tool: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not shutil.which(tool), reason=f"{tool} is not installed")
 
 
-async def run(*command: str, cwd: Path, **environment: str) -> str:
+async def run(*command: str, cwd: Path, given: bytes = b"", **environment: str) -> str:
     """What a command says; a failure where it fails."""
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, stdout=PIPE, stderr=PIPE, env=os.environ | environment
+        *command, cwd=cwd, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=os.environ | environment
     )
-    out, err = await asyncio.wait_for(process.communicate(), BUILD_S)
+    out, err = await asyncio.wait_for(process.communicate(given), BUILD_S)
     assert process.returncode == 0, err.decode()
     return out.decode()
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
+import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from redis.asyncio import Redis
 
 from processor.config import Settings
 from processor.core.partitions import partition_of
+from processor.kafka.codecs import LZ4
 from tests.builders import RECIPIENT
 from tests.installation import Installation, running
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
@@ -33,26 +35,30 @@ async def write_at_once(
     *,
     partition: int,
     key: bytes,
+    codec: int = 0,
 ) -> None:
     """Records in one batch, the second with the header; aiokafka's faster builder refuses it."""
     producer = AIOKafkaProducer(**settings.kafka())
     await producer.start()
     batch = producer.create_batch()
-    batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 1 << 16)
+    batch._builder = _DefaultRecordBatchBuilderPy(2, codec, 0, -1, -1, 0, 1 << 16)
     for number, value in enumerate(values):
         headers = [(Latin("caf\u00e9"), b"1"), ("traceparent", b"2")] if number == 1 else []
+        headers += [("padding", bytes(999))] if codec else []
         batch.append(key=key, value=value, timestamp=None, headers=headers)
     batch.close()
     await (await producer.send_batch(batch, topic, partition=partition))
     await producer.stop()
 
 
+@pytest.mark.parametrize("codec", [0, LZ4], ids=["as it is", "compressed"])
 async def test_a_stop_with_such_a_header_is_kept_and_so_are_its_neighbours(
-    settings: Settings,
+    settings: Settings, codec: int
 ) -> None:
     at = Installation(settings)
     key = RECIPIENT.encode()
-    place: dict[str, Any] = {"partition": partition_of(key, settings.partitions), "key": key}
+    partition = partition_of(key, settings.partitions)
+    place: dict[str, Any] = {"partition": partition, "key": key, "codec": codec}
     texts = [("M1", "start"), ("M2", "stop"), ("M3", "help")]
     written = [orjson.dumps(a_text(*text)) for text in texts]
     await write_at_once(settings, at.topics.inbound_messages, written, **place)

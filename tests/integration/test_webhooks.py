@@ -433,17 +433,3 @@ async def test_an_application_is_told_what_became_of_its_sends(settings: Setting
     assert services.message_sid == "S2"
     assert RequestValidator(TOKEN).validate(own.url, own.fields, own.headers["X-Twilio-Signature"])
     assert len(app.told) == 3
-
-
-async def test_a_flood_of_statuses_nobody_can_read_stops_the_lane_before_they_are_put_aside(
-    settings: Settings,
-) -> None:
-    at = Installation(allowing(settings, "webhooks", dead_letter_limit=10))
-    async with running(at.settings) as runtime:
-        await at.write(at.topics.message_statuses, *({"to": RECIPIENT} for _ in range(50)))
-
-        async def stopped() -> bool:
-            return any("were refused" in reason for reason in runtime.unready())
-
-        await until(stopped, "lane that says why it stopped")
-    assert len(await at.records(at.topics.dead_letters)) <= 10

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.kafka import inflated
+from processor.kafka import inflating, pieces
 from processor.kafka.codecs import Broken, NoRoom, inflate_into
 from processor.kafka.fetched import Record, UnreadBatch
 from tests.batches import CODECS, NONE, a_batch, a_record, batch_of, deflated, walked
@@ -103,9 +103,10 @@ def test_records_come_once_and_in_order_however_they_are_cut(
     position = data.draw(st.integers(0, len(made)))
     sizes = random.Random(data.draw(st.integers(0, 99)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inflated, "PIECE", data.draw(st.integers(1, 3_000)))
-        patch.setattr(inflated, "_KEPT", data.draw(st.sampled_from((1, 2_000, 1 << 20))))
-        patch.setattr(inflated, "_BUDGET", data.draw(st.sampled_from((0, 3_000, 1 << 20))))
+        patch.setattr(pieces, "PIECE", size := data.draw(st.integers(1, 3_000)))
+        patch.setattr(inflating, "PIECE", size)
+        patch.setattr(inflating, "_SHORT", data.draw(st.sampled_from((1, 2_000, 1 << 20))))
+        patch.setattr(inflating, "_BUDGET", data.draw(st.sampled_from((0, 3_000, 1 << 20))))
         found = walked(batches, position=position, most=lambda: sizes.randint(1, 5))
     assert [(one.offset, one.key, one.value) for one in found] == [
         (offset, key, value) for offset, (key, value, _) in enumerate(written) if offset >= position

@@ -12,7 +12,7 @@ import pytest
 from aiokafka.errors import CorruptRecordException
 
 from processor.kafka import fetched as module
-from processor.kafka import inflated
+from processor.kafka import inflating as limits
 from processor.kafka.codecs import GZIP, LZ4, NAMES, SNAPPY, ZSTD
 from processor.kafka.fetched import Record, UnreadBatch, readable
 from tests.batches import (
@@ -26,6 +26,7 @@ from tests.batches import (
     batch_of,
     deflated,
     fetched,
+    took,
     walked,
     zeros,
 )
@@ -38,9 +39,9 @@ STOP = a_record(0, b"+15550100001", b"stop")
 @pytest.fixture(autouse=True)
 def inflating(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process that has inflated nothing yet, and does not have to rest."""
-    monkeypatch.setattr(module, "_inflating", inflated.Inflating())
+    monkeypatch.setattr(module, "_inflating", limits.Inflating())
     yield
-    assert module._inflating._kept() == 0
+    assert module._inflating.kept() == 0
 
 
 def offsets(records: list[Any]) -> list[int]:
@@ -73,7 +74,7 @@ def test_what_compaction_took_away_is_passed() -> None:
     gone, left = a_batch(ZSTD, b"", 0, first=0, last=8), [a_record(4, b"key", b"last one")]
     data = gone + batch_of(LZ4, left, first=9, last=19)
     records = fetched(data)
-    assert offsets(records.take(10)) == [13]
+    assert offsets(took(records, 10)) == [13]
     assert (records.next_fetch_offset, records.at_end) == (20, True)
 
 
@@ -83,10 +84,17 @@ def test_a_small_amount_at_once_whatever_it_inflates_to() -> None:
     records = fetched(data)
     taken = []
     while not records.at_end:
-        taken.append(records.take(5_000))
+        taken.append(took(records, 5_000))
         assert sum(len(one.value) for one in taken[-1]) <= 2 * MIB
     assert [one.offset for found in taken for one in found] == list(range(210))
     assert len(taken) == 16  # two batches a call, and one that finds the end
+
+
+def test_what_is_not_handed_out_is_inflated_one_at_a_time() -> None:
+    bomb = deflated(ZSTD, a_long_record(0, 7 * MIB))
+    data = b"".join(a_batch(ZSTD, bomb, 1, first=at) for at in range(3))
+    records = fetched(data)
+    assert [offsets(took(records, 5_000)) for _ in range(4)] == [[0], [1], [2], []]
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=NAMES.get)
@@ -96,7 +104,7 @@ def test_a_batch_of_several_mib_comes_in_pieces(codec: int, size: int) -> None:
     records = fetched(batch_of(codec, some(count, 104_000)) + batch_of(codec, [STOP], first=count))
     taken = []
     while not records.at_end:
-        taken += records.take(6)
+        taken += took(records, 6)
         held = records._walk and (records._walk.kept, records._walk.kept_piece)
         assert not held or sum(held) <= 9 * MIB
     assert offsets(taken) == list(range(count + 1))
@@ -108,37 +116,49 @@ def test_all_that_is_kept_inflated_stays_within_a_budget() -> None:
     taken: list[list[Any]] = [[] for _ in consumers]
     while not all(one.at_end for one in consumers):
         for records, found in zip(consumers, taken, strict=True):
-            found += records.take(4)
-            assert module._inflating._kept() <= 64 * MIB
+            found += took(records, 4)
+            assert module._inflating.kept() <= 64 * MIB
     assert all(offsets(found) == list(range(70)) for found in taken)
 
 
 def test_one_long_batch_is_inflated_in_a_process_and_others_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(limits, "_TURN_S", 60.0)
     data = batch_of(ZSTD, some(200, 104_000))
     first, second = fetched(data), fetched(data)
-    found = first.take(4)
-    assert (offsets(found), second.take(4), second.at_end) == ([0, 1, 2, 3], [], False)
+    found = took(first, 4)
+    assert (offsets(found), took(second, 4), second.at_end) == ([0, 1, 2, 3], [], False)
     while not first.at_end:
-        assert second.take(4) == []
-        found += first.take(5_000)
+        assert took(second, 4) == []
+        found += took(first, 5_000)
     assert offsets(found) == list(range(200))
-    waited: list[Any] = []
-    while not waited:  # for as long as it took to inflate the first
-        waited = second.take(4)
-    assert offsets(waited) == [0, 1, 2, 3]
+    assert offsets(took(second, 4)) == [0, 1, 2, 3]
     # Who does not come for more makes way, and goes on where it was; so does one that is gone.
     third = fetched(data)
-    assert third.take(4) == []
-    monkeypatch.setattr(inflated, "_TURN_S", 0.0)
-    while not third.take(4):
-        pass
+    assert took(third, 4) == []
+    monkeypatch.setattr(limits, "_TURN_S", 0.0)
+    assert offsets(took(third, 4)) == [0, 1, 2, 3]
     del third
     rest = []
     while not second.at_end:
-        rest += second.take(5_000)
+        rest += took(second, 5_000)
     assert offsets(rest) == list(range(4, 200))
+
+
+def test_a_partition_of_long_batches_makes_way_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_TURN_S", 60.0)
+    long = some(90, 104_000)
+    busy = fetched(batch_of(ZSTD, long) + batch_of(ZSTD, long, first=90))
+    other = fetched(batch_of(ZSTD, long))
+    found = took(busy, 5_000)
+    assert took(other, 5_000) == []
+    while now := took(busy, 5_000):
+        found += now
+    assert offsets(found) == list(range(90))
+    while not other.at_end:
+        assert took(other, 5_000) or other.at_end
+    assert offsets(took(busy, 1)) == [90]
 
 
 BOMB = a_batch(ZSTD, deflated(ZSTD, a_long_record(0, 65 * MIB)), 1)
@@ -230,11 +250,11 @@ def test_neighbours_of_a_record_that_is_too_long_are_read() -> None:
 def test_a_wrong_checksum_is_no_batch_to_pass() -> None:
     good, bad = batch_of(LZ4, [STOP]), batch_of(LZ4, [STOP], first=1, wrong_checksum=True)
     records = fetched(good + bad)
-    assert offsets(records.take(10)) == [0]
+    assert offsets(took(records, 10)) == [0]
     assert (records.next_fetch_offset, records.at_end) == (1, True)
     for _ in range(2):
         with pytest.raises(CorruptRecordException):
-            fetched(bad, 1).take(10)
+            took(fetched(bad, 1))
 
 
 def test_what_was_aborted_is_not_even_inflated(caplog: pytest.LogCaptureFixture) -> None:
@@ -246,7 +266,7 @@ def test_what_was_aborted_is_not_even_inflated(caplog: pytest.LogCaptureFixture)
 
 
 def walked_with(data: bytes, *, aborted: list[tuple[int, int]]) -> list[Any]:
-    found: list[Any] = fetched(data, aborted=aborted).take(5_000)
+    found: list[Any] = took(fetched(data, aborted=aborted))
     return found
 
 
@@ -255,12 +275,12 @@ def test_headers_that_would_fill_the_memory_are_not_handed_out(codec: int) -> No
     """One takes two bytes in a record, and sixty in memory."""
     lavish = [a_record(at, b"key", b"stop", [(b"", None)] * 40_000) for at in range(12)]
     records = fetched(batch_of(codec, lavish))
-    found = records.take(5_000)
+    found = took(records, 5_000)
     assert {len(one.headers) for one in found} == {1_000}
     wide = [a_record(at, b"key", b"stop", [(b"", None)] * 900) for at in range(200)]
     records, found = fetched(batch_of(codec, wide)), []
     while not records.at_end:
-        now = records.take(5_000)
+        now = took(records, 5_000)
         assert sum(len(one.headers) for one in now) <= 21_000
         found += now
     assert offsets(found) == list(range(200))

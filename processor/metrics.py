@@ -151,12 +151,12 @@ class Metrics:
         # Of followers.
         self.follower_refused = counter(
             "optout_follower_refused",
-            "Records that a follower could not use, and passed over.",
+            "Records that a follower could not use and skipped.",
             ["follower"],
         )
         self.follower_failures = counter(
             "optout_follower_failures",
-            "Times a follower ended by a defect of ours, and began again.",
+            "Defects of ours that ended a follower, which then began again.",
             ["follower"],
         )
         # Of webhooks.

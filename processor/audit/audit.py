@@ -148,16 +148,23 @@ async def _ends(settings: Settings, number: int, topics: Sequence[str]) -> dict[
 
 async def _pools(settings: Settings) -> Pools:
     """Every sender's service, as the configuration is now."""
-    found: dict[str, Any] = {}
+    found: dict[str, list[tuple[str, str]]] = {}
     topic = settings.topic_prefix + records.SERVICES
     async for record in read_whole(settings, topic, partitions=[0]):
-        found[record.key.decode()] = orjson.loads(record.value) if record.value else None
-    return {
-        (service["account_sid"], sender["address"]): sid
-        for sid, service in found.items()
-        if service
-        for sender in service.get("senders", ())
-    }
+        try:
+            found[record.key.decode()] = _senders(record.value)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            continue  # not written by ours: the last good record is in force
+    return {sender: sid for sid, senders in found.items() for sender in senders}
+
+
+def _senders(value: bytes | None) -> list[tuple[str, str]]:
+    """The account and the address of every sender of a service."""
+    if value is None:
+        return []
+    service = orjson.loads(value)
+    account = str(service["account_sid"])
+    return [(account, str(sender["address"])) for sender in service.get("senders", ())]
 
 
 async def _hold_redis(settings: Settings, partition: Partition, findings: Findings) -> None:

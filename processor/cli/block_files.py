@@ -24,6 +24,7 @@ from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import COLUMNS, Rows, command_of, new_import_id
 from processor.wire.json_values import is_sid, reason
 from processor.wire.topics import Topics
+from schemas.block_change import BlockChange
 
 _BATCH = 5_000
 _formats = click.option(
@@ -63,6 +64,12 @@ def history(recipient: str, as_json: bool) -> None:
         count = 0
         async for record in read_whole(settings, topic, partitions=[partition]):
             if record.key != number.encode():
+                continue
+            try:
+                BlockChange.model_validate_json(record.value or b"")
+            except ValidationError as error:
+                place = f"{record.topic}[{record.partition}]@{record.offset}"
+                click.echo(f"{place}: passed over: {reason(error)}", err=True)
                 continue
             count += 1
             change = orjson.loads(record.value)

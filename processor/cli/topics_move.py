@@ -126,7 +126,7 @@ async def _handled(plan: Plan, since_ms: int) -> AsyncIterator[tuple[str, bytes,
         try:
             sid = notified_sid(record.value)
         except RecordError:
-            continue  # somebody else's: it tells of nothing that was handled
+            continue  # a foreign record: nothing was handled
         yield sid, record.key or b"", record.timestamp
     group = f"{source.topic_prefix}match"
     done = (await topic_admin.committed(source, [group])).get(group, {})

@@ -55,8 +55,8 @@ def host_and_port(url: str) -> tuple[str, int]:
 def url_problem(url: str) -> str | None:
     """Why no request may be made to a URL, whatever its host resolves to; None where one may.
 
-    Never raises. Whatever it lets through, ``urlsplit`` and HTTP clients can read. The reason
-    repeats nothing of the URL, which may hold a password.
+    Never raises. ``urlsplit`` and HTTP clients can read every URL that passes. The reason repeats
+    nothing of the URL, which may hold a password.
     """
     if _UNSAFE.search(url):
         return "the URL has white space, a control character or a backslash; percent-encode it"

@@ -69,7 +69,7 @@ def _policies(services: Mapping[str, Service | None]) -> list[Policy]:
 
 
 class _Sieve(Sieve):
-    """The sieve of a directory and those that follow it, until too many keywords are gone."""
+    """The sieve of a directory and its successors, until most of its keywords are gone."""
 
     __slots__ = ("_fresh",)
 
@@ -80,11 +80,11 @@ class _Sieve(Sieve):
 
     @property
     def is_stale(self) -> bool:
-        """Whether most of what it lets through may be no keyword of any service now."""
+        """Whether most of its forms may belong to no service any more."""
         return len(self) > 2 * self._fresh + _STALE
 
 
-_STALE = 20_000  # forms: a service that is edited for ever must not fill the memory
+_STALE = 20_000  # forms; endless edits of a service must not fill the memory
 _KEPT = 100_000  # handlings: senders nobody knows must not fill the memory
 
 

@@ -26,7 +26,7 @@ def _checked(url: str) -> str:
 
 
 CheckedUrl = Annotated[Url, AfterValidator(_checked)]
-"""An address that requests can be made to; topics may hold others, written by somebody else."""
+"""A URL that requests can be made to. Only what comes in is checked, not what is stored."""
 
 OptionalUrl = Annotated[CheckedUrl | None, BeforeValidator(lambda given: given or None)]
 """An address; an empty one takes away what was set."""

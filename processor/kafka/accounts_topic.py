@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from processor.config import Settings
 from processor.kafka.compacted import CompactedTopic
@@ -60,7 +61,10 @@ class AccountsView:
             account = self._accounts.get(account_sid)
             if account is None or self._key is None:
                 return None
-            self._tokens[account_sid] = unseal(account.sealed_token, self._key, about=account_sid)
+            self._tokens[account_sid] = None
+            with suppress(ValueError):  # nothing that we sealed
+                token = unseal(account.sealed_token, self._key, about=account_sid)
+                self._tokens[account_sid] = token
         return self._tokens[account_sid]
 
     def _take(self, changed: Mapping[str, Account | None]) -> None:

@@ -146,7 +146,7 @@ def _all_read(records: Sequence[Any]) -> Sequence[Any]:
 
 
 def _key_of(record: Any) -> str | None:
-    """Whose entry a record is, None where it is nobody's: we wrote no such key."""
+    """The list key of a record; None for a foreign record."""
     try:
         return str((record.key or b"").decode()) or None
     except UnicodeDecodeError:

@@ -25,7 +25,7 @@ _Changes = dict[str, tuple[Place, _T | None]]  # by key: where it is, and what i
 class CompactedTopic(Generic[_T]):
     """Hands on what changed, by key; at the start everything at once.
 
-    A record that cannot be used is passed over: what was good before it stays in force.
+    Records that cannot be used are skipped; the last good one of a key stays in force.
 
     Args:
         settings: of the installation.
@@ -140,7 +140,7 @@ class CompactedTopic(Generic[_T]):
         return key, value
 
     def _give(self, changed: _Changes[_T]) -> None:
-        """Hand on what changed, without the records that cannot be taken."""
+        """Hand on what changed; where that raises, find the records at fault by halving."""
         try:
             self._take({key: value for key, (_, value) in changed.items()})
         except NOT_ITS_FAULT:

@@ -1,6 +1,6 @@
-"""What every follower of topics shares: a bad record is passed over, a broken connection made anew.
+"""What followers of topics share: they skip a bad record and reconnect after a failure.
 
-A follower has no dead letters: it says where the record is, counts it, and goes on to the next.
+A follower writes no dead letters. It logs where the record is, counts it, and reads on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from processor.wire.json_values import reason
 logger = logging.getLogger(__name__)
 
 NOT_ITS_FAULT = (KafkaError, RetryableError, OSError, MemoryError)
-"""A server's or a machine's failures, never a record's: the same is tried again."""
+"""Failures of a server or of this machine, never of a record: the follower tries again."""
 
 _RETRY_S = 1.0
 _LONGEST_REASON = 500
@@ -32,7 +32,7 @@ _MOST_PROBLEMS = 20  # of a value, each in words
 
 
 class Place(NamedTuple):
-    """Where a record is, once it is not needed any more."""
+    """Where a record is; small enough to keep when the record is gone."""
 
     topic: str
     partition: int
@@ -40,11 +40,11 @@ class Place(NamedTuple):
 
 
 class Follower:
-    """Passes over what it cannot use, and reads for ever.
+    """Reads for ever, and skips records that it cannot use.
 
     Args:
         name: in logs and metrics.
-        metrics: of the process; None in a command, which nobody scrapes.
+        metrics: of the process; None in a command.
     """
 
     def __init__(self, name: str, metrics: Metrics | None = None) -> None:
@@ -53,11 +53,11 @@ class Follower:
         self._failures = metrics.follower_failures.labels(name) if metrics else None
 
     def refuse(self, record: Any, why: Exception) -> None:
-        """Log and count a record that cannot be used.
+        """Log and count a record that is skipped.
 
         Args:
-            record: what has ``topic``, ``partition`` and ``offset``.
-            why: what reading it ended with; only a ``RecordError`` is quoted.
+            record: has ``topic``, ``partition`` and ``offset``.
+            why: the error; its words are logged only where they repeat nothing of the record.
         """
         if self._refused:
             self._refused.inc()
@@ -65,7 +65,7 @@ class Follower:
         logger.warning(f"{self._name}.refused", extra={**place, "reason": _reason(why)})
 
     async def keep(self, read: Callable[[], Awaitable[None]]) -> None:
-        """Read for ever: whatever reading ends with is logged, and it begins again."""
+        """Read for ever: log whatever ends the reading, and begin again after a second."""
         while True:
             try:
                 await read()
@@ -76,7 +76,7 @@ class Follower:
             await asyncio.sleep(_RETRY_S)
 
     def failed(self, error: Exception) -> None:
-        """Log and count a defect of ours; its words may quote a record, its place does not."""
+        """Log and count a defect of ours, by its place: its words may quote a record."""
         if self._failures:
             self._failures.inc()
         frame = extract_tb(error.__traceback__)[-1]
@@ -85,7 +85,7 @@ class Follower:
 
 
 def said(error: BaseException) -> str:
-    """What a server's or a machine's failure is called to people."""
+    """A server's or a machine's failure in words."""
     match error:
         case RetryableError():
             return str(error)
@@ -104,5 +104,5 @@ def _reason(why: Exception) -> str:
         case RecordError():
             words = str(why)
         case _:
-            words = type(why).__name__  # its own may quote the record
+            words = type(why).__name__  # the message may quote the record
     return words if len(words) <= _LONGEST_REASON else f"{words[:_LONGEST_REASON]}…"

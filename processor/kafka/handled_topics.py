@@ -84,10 +84,10 @@ def notified_sid(value: bytes | None) -> str:
     """The message that a notification is about.
 
     Raises:
-        RecordError: where it is no notification of ours.
+        RecordError: where the value is not a notification.
     """
     with suppress(orjson.JSONDecodeError, KeyError, TypeError):
         sid = orjson.loads(value or b"")["message_sid"]
         if isinstance(sid, str) and is_sid(sid):
             return sid
-    raise RecordError("no notification: its message_sid cannot be read")
+    raise RecordError("not a notification: it has no message_sid")

@@ -61,7 +61,7 @@ def by_time(record: Any) -> int:
 def by_mark(record: Any) -> Mark:
     """The order in which the block list was written: marks grow in the new partitions, too.
 
-    Somebody else's record, which tells of no mark, goes as soon as it is the next of its partition.
+    A foreign record without a mark goes as soon as it is the next of its partition.
     """
     try:
         if (mark := mark_of(record.headers)) is not NO_MARK:

@@ -31,8 +31,8 @@ class StatusesTopic:
         settings: of the installation.
         topic: full name.
         group: whose offsets are kept.
-        take: is given each batch, again where it raises ``StoreUnavailable`` or the process ends
-            before the batch is committed; returns those that can never be applied.
+        take: is given each batch, and again if it raises ``StoreUnavailable`` or the process ends
+            before the commit; returns the statuses that can never be applied.
         metrics: of the process.
     """
 
@@ -74,7 +74,7 @@ class StatusesTopic:
             await consumer.stop()
 
     async def _give(self, read: Sequence[tuple[Any, MessageStatus]]) -> None:
-        """Have statuses applied, however long that takes."""
+        """Have statuses applied, however long that takes; find those at fault by halving."""
         while read:
             try:
                 refused = await self._take([status for _, status in read])

@@ -297,7 +297,7 @@ class Delivery:
             }
             value = webhook_deliveries.write(delivery.model_copy(update=again))
             stage.counts["retried"] += 1
-            return [Outgoing(topic, record.key, value, kept(record.headers))]
+            return [Outgoing(topic, record.key, value, kept(record.headers, record.key))]
         stage.counts["dead_lettered"] += 1
         why = f"{failure.code}: {failure.reason}; attempt {delivery.attempt}"
         return [stage.undelivered(record, delivery, why)]

@@ -23,7 +23,7 @@ from faust.exceptions import DecodeError
 from processor.errors import RecordError
 from processor.kafka.follower import Follower
 from processor.metrics import Metrics
-from schemas.opt_out_count import OptOutCount
+from processor.wire.opt_out_counts import read_model
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class MadeTopic(faust.Topic):  # type: ignore[misc]
 
 
 class MadeTable(faust.Table):  # type: ignore[misc]
-    """A table of windows; a record of its topic that is not a window is passed over."""
+    """A table of windows that skips records of its topic that are not windows."""
 
     follower: Follower
 
@@ -160,7 +160,7 @@ def add_to(app: faust.App, topic: str, partitions: int, metrics: Metrics) -> Non
         async for value in values:
             # An agent that raises loses its record and more.
             try:
-                one = OptOutCount.model_validate_json(value or b"")
+                one = read_model(value or b"")
                 # Faust finds the window by the time the record was written at.
                 key = orjson.dumps(
                     [one.account_sid, one.messaging_service_sid, one.kind, one.language]

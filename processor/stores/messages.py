@@ -32,8 +32,8 @@ RANKS = {
 """How far a message is; it only goes on, so that statuses may come twice and out of order."""
 
 _CHUNK = 200
-_TRIMMED = 100  # sids at most that an addition takes off a list: it never takes long
-# A hash is whole or it is not there: each script writes one key, and what it does has no half.
+_TRIMMED = 100  # sids that one addition takes off a list, at most
+# A message is a whole hash or none: each script writes one key, all or nothing.
 # ARGV: ms to keep it, then fields and values.
 _ADD = """
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
@@ -48,7 +48,7 @@ if old > 0 then
   redis.call('ZREMRANGEBYRANK', KEYS[1], 0, math.min(old, tonumber(ARGV[5])) - 1)
 end
 """
-# A message that is not there, or a hash that is none: deleted or expired since somebody looked.
+# Without a rank there is no message: it was deleted, or it expired, after somebody had looked.
 _RANK = """
 local rank = tonumber(redis.call('HGET', KEYS[1], 'rank') or '')
 if not rank then
@@ -169,7 +169,7 @@ class Messages:
             statuses: in their order, a message's sid, and its ``status`` with what goes with it.
 
         Returns:
-            Those that Redis refuses and always will, by their index, and why.
+            The statuses that Redis will always refuse, by their index, and why.
         """
         pipeline = self._client.redis.pipeline(transaction=False)
         for sid, fields in statuses:
@@ -293,8 +293,8 @@ async def _answer(asked: Awaitable[Any]) -> Any:
 
 
 async def _answers(pipeline: Any) -> list[Any]:
-    """What a pipeline came to, once all of it is done."""
-    # redis-py's own error would quote the command.
+    """The answers to a pipeline."""
+    # The error that redis-py raises by itself quotes the command.
     answers: list[Any] = await _answer(pipeline.execute(raise_on_error=False))
     for answer in answers:
         if isinstance(answer, Exception):

@@ -18,7 +18,7 @@ from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from processor.errors import ConfigError, StoreUnavailable
 
 REDIS_ERRORS = (RedisError, RedisClusterException, OSError)
-_OF_THE_VALUE = ("ERR", "WRONGTYPE")  # other codes are the server's: OOM, READONLY, MISCONF, …
+_OF_THE_VALUE = ("ERR", "WRONGTYPE")  # OOM, READONLY, MISCONF and so on are the server's
 
 
 class RedisClient:
@@ -116,21 +116,21 @@ class RedisClient:
 
 
 def unavailable(error: Exception) -> StoreUnavailable:
-    """What a failure of Redis' is to whoever asked.
+    """A failure of Redis in our words.
 
-    What the server answers may quote a command, and with it a number: only its code is told.
+    An answer of the server may quote the command, and with it a number: only its code is given.
     """
     words = _code_of(error) if isinstance(error, ResponseError) else str(error)
     return StoreUnavailable(f"Redis: {type(error).__name__}" + (f": {words}" if words else ""))
 
 
 def is_of_the_value(error: Exception) -> bool:
-    """Whether Redis refused what it was given, and would do so again; else it could not serve."""
+    """Whether Redis refused the value and will again; otherwise it was unable to serve."""
     return type(error) is ResponseError and _code_of(error) in _OF_THE_VALUE
 
 
 def _code_of(error: ResponseError) -> str:
-    """The word that Redis' answer begins with; redis-py takes those off that it knows."""
+    """The first word of the answer; redis-py strips the words that it knows."""
     return error.status_code or str(error).partition(" ")[0]
 
 

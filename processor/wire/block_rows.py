@@ -50,7 +50,7 @@ _ROW = (
 
 
 def new_import_id() -> str:
-    """The id of an import that nobody named."""
+    """An id for an import whose sender chose none."""
     return f"IM{uuid.uuid4().hex}"
 
 
@@ -60,7 +60,7 @@ def command_of(row: Any, defaults: dict[str, str | None], *, import_id: str) -> 
     Args:
         row: its fields, or what a reader made of a line that has none.
         defaults: for what it does not say.
-        import_id: repeated when an import is sent again because it broke off.
+        import_id: the same when an import that broke off is sent again.
 
     Raises:
         ValueError: with what is wrong; pydantic's ``ValidationError`` where it is a field.
@@ -93,8 +93,8 @@ def command_of(row: Any, defaults: dict[str, str | None], *, import_id: str) -> 
         fields["blocked"] = {"true": True, "false": False}.get(
             fields["blocked"].lower(), fields["blocked"]
         )
-    # A worker that carried a command out remembers it: an import that is repeated changes nothing,
-    # another import of the same rows does.
+    # Workers remember the commands they carried out: repeating an import changes nothing, another
+    # import of the same rows takes effect.
     said = orjson.dumps([import_id, fields], option=orjson.OPT_SORT_KEYS)
     fields["command_id"] = "CI" + blake2b(said, digest_size=16).hexdigest()
     fields.setdefault("at", row.get("since") or to_text(time.time_ns() // 1_000_000))

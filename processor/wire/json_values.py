@@ -17,7 +17,7 @@ from schemas.common import PATTERNS, RecipientAddress, SenderAddress, Sid, patte
 
 _T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LAST_MS = 253_402_300_799_999  # of year 9999: what a later one is called nobody can say
+LAST_MS = 253_402_300_799_999  # the end of year 9999, the last that datetime knows
 MAX_VALUE_BYTES = 512 * 1024  # what fits every topic's limit together with headers we add
 _NUMBER = r"\+[1-9][0-9]{6,14}"
 is_number = re.compile(_NUMBER).fullmatch

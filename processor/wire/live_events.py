@@ -51,6 +51,6 @@ def _event(
     text: str,
 ) -> LiveEvent:
     if not 0 <= at_ms <= LAST_MS:
-        raise RecordError("its time is none that a page can show")
+        raise RecordError("its timestamp is out of range")
     service_sid = told.messaging_service_sid
     return LiveEvent(at_ms, told.account_sid, service_sid, what, masked(recipient), text)

@@ -4,28 +4,55 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import msgspec
 import orjson
 
 from processor.core import hourly
 from processor.core.events import OptOutNotification
 from processor.core.messages import OptOutType
-from processor.wire.json_values import quick_decoder, to_ms, to_text
+from processor.errors import RecordError
+from processor.wire.json_values import NOT_QUICK, is_sid, quick_decoder, to_ms, to_text
 from schemas.opt_out_count import OptOutCount
 
 _quick = quick_decoder(OptOutCount)
+_MOST = 1_000_000_000
+_LONGEST_TAG = 36
+
+
+def read_model(value: bytes) -> OptOutCount:
+    """A record whole.
+
+    Raises:
+        pydantic.ValidationError: where it is no count.
+        RecordError: where it counts more than a second can have.
+    """
+    one = _quickly(value) or OptOutCount.model_validate_json(value)
+    if one.count > _MOST:
+        raise RecordError(f"count: more than {_MOST} in a second")
+    return one
+
+
+def _quickly(value: bytes) -> OptOutCount | None:
+    """A record as most are, None for one that the model must look at."""
+    try:
+        one: OptOutCount = _quick(value)
+    except NOT_QUICK:
+        return None
+    is_usual = (
+        is_sid(one.account_sid)
+        and (one.messaging_service_sid is None or is_sid(one.messaging_service_sid))
+        and len(one.language or "") < _LONGEST_TAG
+        and 1970 < one.second.year < 9998
+    )
+    return one if is_usual else None
 
 
 def read(value: bytes) -> hourly.Counted:
     """A record, for the figures by the hour; its country is of no use there.
 
     Raises:
-        pydantic.ValidationError: where it is no count.
+        pydantic.ValidationError, RecordError: see ``read_model``.
     """
-    try:
-        one = _quick(value)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        one = OptOutCount.model_validate_json(value)
+    one = read_model(value)
     series = hourly.Series(
         one.account_sid, one.messaging_service_sid, OptOutType(one.kind), one.language
     )

@@ -152,7 +152,7 @@ def _tags(languages: Any, place: str, problems: list[str]) -> Any:
     return named
 
 
-_IS_URL = re.compile(pattern_of(Url)).search  # others are named already
+_IS_URL = re.compile(pattern_of(Url)).search  # the model names others
 _WORDS = {
     re.compile("Extra inputs are not permitted$"): "unknown field",
     re.compile("^not a JSON object$"): "not a service: a mapping of fields",
@@ -249,7 +249,7 @@ _URLS = ("inbound_request_url", "fallback_url", "status_callback")
 
 
 def _url_problems(given: Any, before: MessagingService | None) -> list[str]:
-    """What is wrong with the addresses of a document; one that is stored already is let be."""
+    """What is wrong with the URLs of a document, except those that are stored already."""
     given = _mapping(given)
     return [
         f"{name}: {problem}; a URL is such as https://example.com/path"

@@ -88,13 +88,16 @@ async def test_a_reader_holds_a_bounded_piece_of_whatever_others_wrote(settings:
         assert found["most_at_once"] <= 2 * MIB
 
 
-# What a lane makes of an UnreadBatch is the stages' part; once that is there, add message-statuses
-# and the role webhooks, whose lane cannot write a dead letter without key and value, and look at
-# the dead letters: one for each batch, by reference.
 async def test_a_worker_goes_past_them_and_keeps_within_its_memory(settings: Settings) -> None:
     at = Installation(settings)
     topics = at.topics
-    read = (topics.inbound_messages, topics.consent_commands, topics.outbound_messages)
+    read = (
+        topics.inbound_messages,
+        topics.consent_commands,
+        topics.outbound_messages,
+        topics.message_statuses,
+    )
+    bombs = 0
     for number, topic in enumerate(read):
         for partition in range(settings.partitions):
             codec = CODECS[(number + partition) % len(CODECS)]
@@ -103,18 +106,23 @@ async def test_a_worker_goes_past_them_and_keeps_within_its_memory(settings: Set
             if topic == topics.inbound_messages:
                 batches.append(a_bomb(codec, most))
             await write_batches(settings, topic, partition, *batches)
+            bombs += len(batches)
     victims: dict[int, str] = {}  # one behind each partition's bombs
     for number in range(100):
         recipient = f"+1555123{number:04}"
         victims.setdefault(partition_of(recipient.encode(), settings.partitions), recipient)
     assert len(victims) == settings.partitions
     await at.texts(*(a_text(f"M{at}", "STOP", **{"from": one}) for at, one in victims.items()))
-    roles = {"OPTOUT_ROLES": "match,gate"}
+    roles = {"OPTOUT_ROLES": "match,gate,webhooks"}
     async with started(OPTOUT, **environment(settings), **roles) as worker:
         replies = await at.wait_for(topics.reply_sends, settings.partitions)
         assert {one["to"] for one in replies} == set(victims.values())
-        await at.wait_for_no_lag("match", "gate")
+        await at.wait_for_no_lag("match", "gate", "webhooks")
         peak = peak_kib(worker.process.pid)
         assert "Traceback" not in worker.said
     print(f"peak: {peak >> 10} MiB")
     assert peak < LIMIT_MIB << 10
+    letters = await at.records(topics.dead_letters)
+    assert len(letters) == bombs
+    for letter in letters:
+        assert json.loads(dict(letter.headers)["optout.reference"])["sha256"]

@@ -31,11 +31,12 @@ from processor.wire.topics import Topics
 from tests.api import TOKEN, Api, carrier_says, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, RECIPIENT
 from tests.installation import DEADLINE_S, Installation, by_sid, running, until
+from tests.integration.conftest import Command
 from tests.integration.test_api_flow import BASE, with_a_number
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
 from tests.integration.test_header_names import write_at_once
 from tests.integration.test_live_stream import signed_in
-from tests.integration.test_metrics import a_port, samples_of, value
+from tests.integration.test_metrics import samples_of, value
 from tests.integration.test_opt_out_rates import counted
 from tests.integration.test_worker_process import OPTOUT, environment, started
 
@@ -192,6 +193,7 @@ async def test_the_api_goes_on_past_any_record_of_a_topic_it_follows(
             return any(sum(hours) >= 7 for hours in kinds.values())
 
         await until(is_counted, "count behind the others")
+        assert (await console.get("/console/rates")).status_code == 200
         await at.write(topics.block_changes, change)
         await at.write(topics.opt_out_notifications, {**match, "keyword": "halt"})
 
@@ -320,33 +322,53 @@ async def test_a_rebuild_ends_past_notifications_and_commands_that_are_none(
 async def test_the_rates_go_on_past_any_record_of_counts_and_of_their_own_tables(
     settings: Settings,
 ) -> None:
-    at, port = Installation(settings), a_port()
-    mine = environment(settings) | {"OPTOUT_WEB_PORT": str(port), "OPTOUT_ROLES": "rates"}
+    at, mine = Installation(settings), environment(settings) | {"OPTOUT_ROLES": "rates"}
     count = example("opt-out-counts.v1", "stops_in_a_country_override", account_sid=ACCOUNT)
     sid = count["messaging_service_sid"]
     await poison(settings, at.topics.opt_out_counts, count, sid.encode())
     tables = [f"{settings.topic_prefix}rates-{name}-changelog" for name in ("hours", "minutes")]
     for topic in tables:
         await poison(settings, topic, {"key": "none"}, b"[1,2]", compacted=True)
-    async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as web,
-        started(OPTOUT, **mine) as worker,
-    ):
+    async with started(OPTOUT, **mine) as worker, httpx.AsyncClient() as web:
+        await worker.says("http://localhost:")
+        [base] = re.findall(r"http://localhost:\d+", worker.said)
         await at.write(at.topics.opt_out_counts, {**count, "count": 1_000, "to": sid})
 
         async def is_folded() -> bool:
             try:
-                answer = (await web.get("/opt-out-rates")).json()
+                answer = (await web.get(f"{base}/opt-out-rates")).json()
             except httpx.HTTPError:
                 return False
             sums = [counted(answer, size)[sid, "STOP"] for size in ("hours", "minutes")]
             return min(sums) >= 1_000
 
         await until(is_folded, "count behind the others")
-        samples = samples_of((await web.get("/metrics")).text)
+        samples = samples_of((await web.get(f"{base}/metrics")).text)
         assert value(samples, "optout_follower_refused_total", follower="rates") > 0
         assert await worker.ends(signal.SIGTERM) == 0
     assert SECRET not in worker.said
+
+
+async def test_commands_go_on_past_them_too(settings: Settings, optout: Command) -> None:
+    at = Installation(settings)
+    await configure(settings, CLINIC)
+    async with running(settings):
+        await at.texts(a_text("M1", "stop"))
+        await at.wait_for(at.topics.reply_sends, 1)
+    [stored] = await at.values(at.topics.messaging_services)
+    await poison(
+        settings, at.topics.messaging_services, stored, b"MGclinic", compacted=True, partitions=1
+    )
+    audited = await optout("audit")
+    assert "Traceback" not in audited.output
+    shown = await optout("services", "show", "MGclinic")
+    assert "Clinic reminders" in shown.stdout
+    [change] = await at.values(at.topics.block_changes)
+    await poison(settings, at.topics.block_changes, {"recipient": SECRET}, KEY)
+    past = await optout("blocks", "history", RECIPIENT, "--json")
+    assert [orjson.loads(line) for line in past.stdout.splitlines()] == [change]
+    assert "passed over: not JSON" in past.stderr
+    assert SECRET not in past.output
 
 
 # What ends by itself all the same
@@ -376,3 +398,23 @@ async def test_an_api_that_does_not_fit_its_topics_ends_as_a_worker_does(
     async with started((sys.executable, "-m", "processor", "api"), **mine) as api:
         assert await api.ends() == 2
     assert "4 partitions where 6 are expected" in api.said
+
+
+_DYING = """
+import sys
+from processor.app import Runtime
+from processor.cli import main
+
+async def follow(self):
+    raise RuntimeError("a defect")
+
+Runtime.follow = follow
+sys.argv = ["optout", "worker"]
+main()
+"""
+
+
+async def test_a_worker_that_lost_its_configuration_ends_and_says_so(settings: Settings) -> None:
+    async with started((sys.executable, "-c", _DYING), **environment(settings)) as worker:
+        assert await worker.ends() == 1
+    assert "Crashed reason=RuntimeError" in worker.said

@@ -433,3 +433,14 @@ async def test_an_application_is_told_what_became_of_its_sends(settings: Setting
     assert services.message_sid == "S2"
     assert RequestValidator(TOKEN).validate(own.url, own.fields, own.headers["X-Twilio-Signature"])
     assert len(app.told) == 3
+
+
+async def test_a_flood_of_statuses_nobody_can_read_is_put_aside_and_stops_nothing(
+    settings: Settings,
+) -> None:
+    at = Installation(allowing(settings, "webhooks"))
+    async with running(at.settings) as runtime:
+        await at.write(at.topics.message_statuses, *({"to": RECIPIENT} for _ in range(1_500)))
+        await at.wait_for_letters(1_500)
+        await at.wait_for_no_lag("webhooks")
+        assert runtime.unready() == []

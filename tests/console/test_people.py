@@ -13,7 +13,7 @@ from tests.api import serving
 from tests.builders import LONG_CODE, RECIPIENT, TOLL_FREE
 from tests.console.browser import barriers, open_page, sign_in
 from tests.console.services import Console, with_a_service
-from tests.installation import until
+from tests.installation import topics_apart, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -104,6 +104,7 @@ async def test_a_recipient_is_looked_up_blocked_and_unblocked_and_their_history_
     await expect(blocks).to_contain_text(sid)
     history = page.get_by_role("region", name="History")
     await expect(history).to_contain_text("texted “stop”")
+    await topics_apart()
     await page.get_by_role("link", name="Unblock… the whole account").click()
     await expect(page.locator("main")).to_contain_text("go out again")
     await page.get_by_label("Reason").fill("asked in the shop")
@@ -235,6 +236,7 @@ async def test_the_pages_of_a_recipient_are_accessible(console: Console) -> None
     found = await barriers(page)
     await _look_up_until(page, "texted “stop”")
     found += await barriers(page)
+    await topics_apart()
     await page.get_by_role("link", name="Unblock…").click()
     found += await barriers(page)
     # By keyboard alone: past the two links above the form.

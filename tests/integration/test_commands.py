@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from processor.config import Settings
 from tests.builders import ACCOUNT, RECIPIENT, TOLL_FREE
-from tests.installation import Installation, running, until
+from tests.installation import Installation, running, topics_apart, until
 from tests.integration.conftest import Command
 from tests.integration.test_flow import a_send, a_text, configure
 
@@ -151,6 +151,7 @@ async def test_unblocking_says_what_still_keeps_the_recipient_away(
     async with running(settings):
         await at.texts(a_text("M1", "stop", to=TOLL_FREE))
         await at.wait_for(at.topics.block_changes, 2)
+        await topics_apart()
         said = (await optout("blocks", "unblock", *given)).stdout.splitlines()
     assert said[0] == f"{RECIPIENT} is not blocked (account), but still by:"
     assert f"sender {TOLL_FREE} (by the toll-free network)" in said[1]

@@ -36,9 +36,9 @@ def a_record(offset: int, key: bytes | None, value: bytes | None, headers: Heade
     return _number(len(record)) + record
 
 
-def a_long_record(offset: int, size: int) -> Iterator[bytes]:
+def a_long_record(offset: int, size: int, key: bytes | None = None) -> Iterator[bytes]:
     """A record whose value is so many zeros, in parts."""
-    begin = b"\0\0" + _number(offset) + _part(None) + _number(size)
+    begin = b"\0\0" + _number(offset) + _part(key) + _number(size)
     yield _number(len(begin) + size + 1) + begin
     yield from zeros(size)
     yield _number(0)

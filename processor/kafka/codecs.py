@@ -7,7 +7,8 @@ chooses too, is refused beyond 128 MiB, and memory is taken only for what is wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from aiokafka.errors import UnsupportedCodecError
 
@@ -61,13 +62,10 @@ def inflate_into(codec: int, payload: memoryview, room: memoryview) -> int:
     """
     if codec not in NAMES:
         raise Broken(f"a batch of codec {codec}, which is none of {', '.join(NAMES.values())}")
-    if cramjam is None:
+    if codec not in _INTO:
         raise UnsupportedCodecError(NAMES[codec])
     try:
-        if codec == SNAPPY:
-            return _snappy(payload, room)
-        library = {GZIP: cramjam.gzip, LZ4: cramjam.lz4, ZSTD: cramjam.zstd}[codec]
-        return int(library.decompress_into(payload, room))
+        return _INTO[codec](payload, room)
     except cramjam.DecompressionError as error:
         if str(error) in _FULL:
             raise NoRoom from None
@@ -98,6 +96,18 @@ def _block(block: memoryview, room: memoryview) -> int:
 
 def _broken(codec: int) -> Broken:
     return Broken(f"a batch that cannot be inflated: it is not {NAMES[codec]}, or not whole")
+
+
+_INTO: Mapping[int, Callable[[Any, Any], int]] = (
+    {
+        GZIP: cramjam.gzip.decompress_into,
+        SNAPPY: _snappy,
+        LZ4: cramjam.lz4.decompress_into,
+        ZSTD: cramjam.zstd.decompress_into,
+    }
+    if cramjam
+    else {}
+)
 
 
 def check() -> None:

@@ -35,7 +35,9 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _HEADERS = 20_000  # that are handed out at once, about
 _TURN_S = 0.02  # between two looks whether it is a batch's turn
-_LENGTH_AT, _OVERHEAD, _MAGIC_AT = 8, 12, 16  # in a batch; the length counts what is behind it
+_LENGTH_AT, _OVERHEAD = 8, 12  # in a batch; the length counts what is behind it
+_IN_TRANSACTION = 0x30  # attributes of a batch that is of a transaction, or the mark that ends one
+_NOTHING = memoryview(b"")
 _TOO_OLD = "a batch in a format from before Kafka 0.11"
 
 
@@ -151,12 +153,11 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self.next_fetch_offset = fetch_offset
         self.at_end = False
         self.waits: Walk | None = None  # for its turn to be inflated
-        self._behind = 0  # where the next batch begins
         self._batch: Any = None  # in hand
-        self._raw = self._all[:0]  # ... as it lies in the log
+        self._begin = self._end = 0  # ... of all that was fetched
         self._walk: Walk | None = None  # ... where it is compressed
         self._left: Iterator[Any] | None = None  # its records, or those of a piece of it
-        self._data = self._all[:0]  # what they are read from
+        self._data = _NOTHING  # what they are read from
         self._inflated = self._headers = 0  # handed out in this call
 
     def take(self, most: int) -> list[Record | UnreadBatch]:
@@ -169,12 +170,14 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self._inflated = self._headers = 0
         self.waits = None
         while len(found) < most and self._inflated < PIECE and self._headers < _HEADERS:
+            if self._left is None and not (
+                self._open_piece(found) if self._walk else self._open_batch(found)
+            ):
+                break
             if self._left is not None:
                 self._draw(found, most)
-            elif not (self._open_piece(found) if self._walk else self._open_batch(found)):
-                break
         if self._walk and self._left and not _inflating.may_keep(self._walk, len(self._data)):
-            self._left, self._data = None, self._all[:0]  # the next call inflates it again
+            self._left, self._data = None, _NOTHING  # the next call inflates it again
         return found
 
     def _open_batch(self, found: list[Record | UnreadBatch]) -> bool:
@@ -183,27 +186,28 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             self.at_end = True
             return False
         batch = self._batch = self._fetched.next_batch()
-        begin = self._behind
-        self._behind += _OVERHEAD + INT.unpack_from(self._all, begin + _LENGTH_AT)[0]
-        self._raw = self._all[begin : self._behind]
+        begin = self._begin = self._end
+        self._end = end = begin + _OVERHEAD + INT.unpack_from(self._all, begin + _LENGTH_AT)[0]
         if self._check_crcs and not batch.validate_crc():
             self.at_end = True
             if found:
                 return False  # what is good goes first; the next fetch begins here
             raise CorruptRecordException(f"Invalid CRC - {self._tp}")
-        if self._is_passed(batch):
-            self._end_batch()
-        elif self._raw[_MAGIC_AT] < 2:
+        if batch.producer_id is None:
             self._put_aside(found, _TOO_OLD)
-        elif batch.attributes & CODEC_MASK:
-            self._walk = Walk(self._raw)
+            return True
+        attributes = batch.attributes
+        if attributes & _IN_TRANSACTION and self._is_passed(batch):
+            self._end_batch()
+        elif attributes & CODEC_MASK:
+            self._walk = Walk(self._all[begin:end])
         else:
-            self._open(batch, self._raw)
+            self._open(batch, self._all[begin:end])
         return True
 
     def _is_passed(self, batch: Any) -> bool:
         """Whether a batch is of a transaction that was aborted, or the mark that ends one."""
-        if self._committed_only and batch.producer_id is not None:
+        if self._committed_only:
             self._consume_aborted_up_to(batch.base_offset)
             if batch.is_control_batch and self._contains_abort_marker(batch):
                 self._aborted_producers.discard(batch.producer_id)
@@ -258,7 +262,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             self._put_aside(found, UNCLEAR)
         else:
             if is_all and self._walk:
-                self._left, self._data = None, self._all[:0]
+                self._left, self._data = None, _NOTHING
                 self._walk.go_on()
             elif is_all:
                 self._end_batch()
@@ -294,13 +298,16 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _end_batch(self) -> None:
         # Where compaction took the last records the position must come behind them all the same.
-        self.next_fetch_offset = max(self.next_fetch_offset, self._batch.next_offset)
+        behind = self._batch.next_offset
+        if behind > self.next_fetch_offset:
+            self.next_fetch_offset = behind
         self._batch = self._walk = self._left = None
-        self._raw = self._data = self._all[:0]
+        self._data = _NOTHING
 
     def _put_aside(self, found: list[Record | UnreadBatch], why: str) -> None:
         """Pass over what is left of the batch."""
-        first = max(self.next_fetch_offset, int.from_bytes(self._raw[:_LENGTH_AT], "big"))
+        base = int.from_bytes(self._all[self._begin : self._begin + _LENGTH_AT], "big")
+        first = max(self.next_fetch_offset, base)
         if first < self._batch.next_offset:
             self._leave_out(found, why, first, self._batch.next_offset - 1)
         self._end_batch()
@@ -313,7 +320,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         last: int,
         begins: bytes = b"",
     ) -> None:
-        batch, raw = self._batch, self._raw
+        batch, raw = self._batch, self._all[self._begin : self._end]
         one = UnreadBatch(
             topic=self._tp.topic,
             partition=self._tp.partition,

@@ -46,25 +46,24 @@ class Walk:
         raw: the batch as it lies in the log.
     """
 
+    # Most batches are one piece and done: what only others have is not set for each.
+    payload: memoryview | None = None  # inflated, where that is kept
+    why = ""  # it cannot be inflated
+    is_long = False  # so that it needs a turn
+    asked_at = 0.0  # for a piece, monotonic seconds
+    kept = kept_piece = 0  # bytes of the budget
+    _at = 0  # of the payload: what is before was taken
+
     def __init__(self, raw: memoryview) -> None:
-        self.codec = raw[_ATTRIBUTES_AT] & CODEC_MASK
+        self._head = bytearray(raw[:HEADER])
+        self.codec = self._head[_ATTRIBUTES_AT] & CODEC_MASK
+        self._head[_ATTRIBUTES_AT] &= ~CODEC_MASK
         self.compressed = raw[HEADER:]
         self.at_end = INT.unpack_from(raw, _COUNT_AT)[0] == 0  # all were compacted away
-        self.payload: memoryview | None = None  # inflated, where that is kept
-        self.why = ""  # it cannot be inflated
-        # What ``Inflating`` notes: whether it needs a turn, since when, bytes of the budget.
-        self.is_long = False
-        self.asked_at = 0.0
-        self.kept = self.kept_piece = 0
-        self._head = bytearray(raw[:HEADER])
-        self._head[_ATTRIBUTES_AT] &= ~CODEC_MASK
-        self._at = self._size = 0  # of the payload: what is before was taken; all
-        self._cut = _Cut(0)
 
     def whole(self, payload: memoryview) -> memoryview:
         """All as one piece; ``payload`` has spare bytes at its end."""
-        self._size = len(payload) - SPARE
-        self._cut = _Cut(self._size)
+        self._next = self._size = len(payload) - SPARE
         return memoryview(b"".join((self._head, payload)))[:-SPARE]
 
     def piece(self, payload: memoryview) -> memoryview | LeftOut:
@@ -74,7 +73,8 @@ class Walk:
             Broken: these are no records.
         """
         self._size = len(payload)
-        self._cut = cut = _cut(payload, self._at)
+        cut = _cut(payload, self._at)
+        self._next = cut.end
         if cut.left_out:
             return cut.left_out
         INT.pack_into(self._head, _COUNT_AT, cut.records)
@@ -83,10 +83,11 @@ class Walk:
 
     def go_on(self) -> None:
         """What came next was taken: go on behind it."""
-        self.kept_piece = 0
-        self._at = self._cut.end
+        self._at = self._next
         self.at_end = self._at >= self._size
-        if self.at_end:
+        if self.kept_piece:
+            self.kept_piece = 0
+        if self.at_end and self.payload is not None:
             self.payload, self.kept = None, 0
 
 

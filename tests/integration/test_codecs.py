@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.builders import ACCOUNT, LONG_CODE, NOW
 from tests.installation import Installation, running, until
 from tests.integration.test_api_clients import run
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
+from tests.integration.test_worker_process import environment, started
 
 JAVA = Path(__file__).parents[1] / "clients" / "java"
 PADDING = b"well compressed " * 100
@@ -210,3 +212,11 @@ async def compress(settings: Settings, codec: str) -> None:
         )
     finally:
         await admin.close()
+
+
+async def test_a_worker_that_cannot_read_them_all_does_not_start(settings: Settings) -> None:
+    without = "import sys; sys.modules['cramjam'] = None; from processor.cli import main; main()"
+    command = (sys.executable, "-c", without, "worker")
+    async with started(command, **environment(settings)) as worker:
+        assert await worker.ends() == 2
+    assert "cannot be read: pip install 'aiokafka[lz4,snappy,zstd]'" in worker.said

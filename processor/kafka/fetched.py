@@ -16,7 +16,7 @@ import hashlib
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import dropwhile, islice
 from typing import Any, NamedTuple, TypeVar
@@ -154,10 +154,11 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self.at_end = False
         self.waits: Walk | None = None  # for its turn to be inflated
         self._batch: Any = None  # in hand
-        self._begin = self._end = 0  # ... of all that was fetched
-        self._walk: Walk | None = None  # ... where it is compressed
-        self._left: Iterator[Any] | None = None  # its records, or those of a piece of it
-        self._data = _NOTHING  # what they are read from
+        self._begin = self._end = 0  # of a batch, in all that was fetched
+        self._behind = 0  # how many batches that one lies before the one in hand
+        self._walk: Walk | None = None  # of the one in hand, where it is compressed
+        self._left: Any = None  # its records, or those of a piece of it
+        self._piece = _NOTHING  # that piece
         self._inflated = self._headers = 0  # handed out in this call
 
     def take(self, most: int) -> list[Record | UnreadBatch]:
@@ -176,8 +177,8 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
                 break
             if self._left is not None:
                 self._draw(found, most)
-        if self._walk and self._left and not _inflating.may_keep(self._walk, len(self._data)):
-            self._left, self._data = None, _NOTHING  # the next call inflates it again
+        if self._walk and self._left and not _inflating.may_keep(self._walk, len(self._piece)):
+            self._left, self._piece = None, _NOTHING  # the next call inflates it again
         return found
 
     def _open_batch(self, found: list[Record | UnreadBatch]) -> bool:
@@ -186,8 +187,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             self.at_end = True
             return False
         batch = self._batch = self._fetched.next_batch()
-        begin = self._begin = self._end
-        self._end = end = begin + _OVERHEAD + INT.unpack_from(self._all, begin + _LENGTH_AT)[0]
+        self._behind += 1
         if self._check_crcs and not batch.validate_crc():
             self.at_end = True
             if found:
@@ -200,10 +200,20 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         if attributes & _IN_TRANSACTION and self._is_passed(batch):
             self._end_batch()
         elif attributes & CODEC_MASK:
-            self._walk = Walk(self._all[begin:end])
+            self._walk = Walk(self._raw())
+        elif batch.base_offset < self.next_fetch_offset:
+            self._open(batch)
         else:
-            self._open(batch, self._all[begin:end])
+            self._left = batch
         return True
+
+    def _raw(self) -> memoryview:
+        """The batch in hand as it lies in the log; few are asked for, so it is looked for then."""
+        while self._behind:
+            self._begin = self._end
+            self._end += _OVERHEAD + INT.unpack_from(self._all, self._end + _LENGTH_AT)[0]
+            self._behind -= 1
+        return self._all[self._begin : self._end]
 
     def _is_passed(self, batch: Any) -> bool:
         """Whether a batch is of a transaction that was aborted, or the mark that ends one."""
@@ -239,40 +249,23 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             walk.go_on()
         else:
             self._inflated += len(piece)
-            self._open(DefaultRecordBatch(piece), piece)
+            self._piece = piece
+            self._open(DefaultRecordBatch(piece))
         return True
 
-    def _open(self, batch: Any, data: memoryview) -> None:
+    def _open(self, batch: Any) -> None:
+        """Go on in a batch where the position is."""
         first = self.next_fetch_offset
-        self._data = data
-        # A batch begins anew with every loop over it; these go on.
-        self._left = (
-            islice(batch, None)
-            if first <= self._batch.base_offset
-            else dropwhile(lambda record: record.offset < first, batch)
-        )
+        self._left = dropwhile(lambda record: record.offset < first, batch)
 
     def _draw(self, found: list[Record | UnreadBatch], most: int) -> None:
-        """Take records of what is open, and close it where that was all."""
-        try:
-            is_all = self._fill(found, most)
-        except UnicodeDecodeError:
-            self._open(_LenientBatch(self._data), self._data)
-        except (CorruptRecordException, OverflowError):
-            self._put_aside(found, UNCLEAR)
-        else:
-            if is_all and self._walk:
-                self._left, self._data = None, _NOTHING
-                self._walk.go_on()
-            elif is_all:
-                self._end_batch()
-
-    def _fill(self, found: list[Record | UnreadBatch], most: int) -> bool:
+        """Take records of what is open, and close it where those were all."""
         topic, partition = self._tp
-        before, headers = len(found), self._headers
+        left, before, headers = self._left, len(found), self._headers
         new, append = tuple.__new__, found.append  # a third of the time is looking them up
+        is_all = is_misnamed = is_broken = False
         try:
-            for one in islice(self._left or (), most - before):
+            for one in islice(left, most - before):
                 names = one.headers
                 if names:
                     del names[MOST_HEADERS:]
@@ -289,12 +282,27 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
                 )
                 append(new(Record, fields))
                 if headers >= _HEADERS:
-                    return False
-        finally:
-            self._headers = headers
-            if len(found) > before:
-                self.next_fetch_offset = found[-1].offset + 1
-        return len(found) < most
+                    break
+            else:
+                is_all = len(found) < most
+        except UnicodeDecodeError:
+            is_misnamed = True
+        except (CorruptRecordException, OverflowError):
+            is_broken = True
+        self._headers = headers
+        if len(found) > before:
+            self.next_fetch_offset = found[-1].offset + 1
+        if is_all and self._walk:
+            self._left, self._piece = None, _NOTHING
+            self._walk.go_on()
+        elif is_all:
+            self._end_batch()
+        elif is_misnamed:
+            self._open(_LenientBatch(self._piece or self._raw()))
+        elif is_broken:
+            self._put_aside(found, UNCLEAR)
+        elif left is self._batch:
+            self._left = iter(left.__next__, None)  # a loop over the batch would begin anew
 
     def _end_batch(self) -> None:
         # Where compaction took the last records the position must come behind them all the same.
@@ -302,11 +310,11 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         if behind > self.next_fetch_offset:
             self.next_fetch_offset = behind
         self._batch = self._walk = self._left = None
-        self._data = _NOTHING
+        self._piece = _NOTHING
 
     def _put_aside(self, found: list[Record | UnreadBatch], why: str) -> None:
         """Pass over what is left of the batch."""
-        base = int.from_bytes(self._all[self._begin : self._begin + _LENGTH_AT], "big")
+        base = int.from_bytes(self._raw()[:_LENGTH_AT], "big")
         first = max(self.next_fetch_offset, base)
         if first < self._batch.next_offset:
             self._leave_out(found, why, first, self._batch.next_offset - 1)
@@ -320,7 +328,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         last: int,
         begins: bytes = b"",
     ) -> None:
-        batch, raw = self._batch, self._all[self._begin : self._end]
+        batch, raw = self._batch, self._raw()
         one = UnreadBatch(
             topic=self._tp.topic,
             partition=self._tp.partition,

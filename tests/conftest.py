@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
 
 import hypothesis  # noqa: F401 - its plugin's own late import crashes Python 3.11's parser
 import pytest
@@ -35,13 +36,18 @@ def servers() -> None:
 
 
 @pytest.fixture
-async def settings(servers: None) -> Settings:
+async def settings(servers: None) -> AsyncIterator[Settings]:
     """An installation of its own: nothing is shared with another test."""
-    return await an_installation()
+    async with an_installation() as made:
+        yield made
 
 
-async def an_installation() -> Settings:
-    """The settings of an installation that nobody has used, its topics made."""
+@asynccontextmanager
+async def an_installation() -> AsyncIterator[Settings]:
+    """The settings of an installation that nobody has used, its topics made, and gone at the end.
+
+    A partition costs the broker open files: those of all tests would be more than it may have.
+    """
     made = Settings(
         topic_prefix=f"t{uuid.uuid4().hex[:12]}.",
         partitions=4,
@@ -49,4 +55,10 @@ async def an_installation() -> Settings:
         roles=("match", "gate"),  # webhooks ask applications out there
     )
     await topic_admin.create(made)
-    return made
+    try:
+        yield made
+    finally:
+        async with topic_admin._admin(made) as admin:
+            # Those of other installations that the test made carry its prefix, too.
+            ours = [name for name in await admin.list_topics() if made.topic_prefix in name]
+            await admin.delete_topics(ours)

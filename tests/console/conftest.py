@@ -24,10 +24,11 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def served(servers: None) -> AsyncIterator[Api]:
     """A worker and an API."""
-    settings = with_secrets(await an_installation())
-    await create_accounts(settings, ACCOUNT)
-    async with all_running(settings) as api:
-        yield api
+    async with an_installation() as made:
+        settings = with_secrets(made)
+        await create_accounts(settings, ACCOUNT)
+        async with all_running(settings) as api:
+            yield api
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -27,6 +27,7 @@ from processor.errors import BrokerUnavailable
 from processor.kafka.failures import TRANSACTION_ERRORS, in_words
 from processor.kafka.fetched import readable
 from processor.kafka.protocol import topic_id
+from processor.kafka.starting import start
 
 _ASK_AGAIN_S = 0.1
 _MISSING_S = 2.0  # a topic is missing that a broker does not know for so long
@@ -89,7 +90,7 @@ async def writer(settings: Settings, **options: Any) -> AsyncIterator[Writer]:
         **settings.kafka(), **{"acks": "all", "linger_ms": 5, "max_request_size": 1 << 22} | options
     )
     try:
-        await producer.start()
+        await start(producer)
         yield Writer(producer, settings.partitions)
     except KafkaError as error:
         raise _unavailable(settings, error) from error
@@ -129,7 +130,7 @@ async def reader(
         fetch_max_wait_ms=100,
     )
     try:
-        await consumer.start()
+        await start(consumer)
         for topic in topics:
             await _find(consumer._client, topic)
         sources = [
@@ -217,7 +218,7 @@ async def group_view(settings: Settings, group: str) -> AsyncIterator[Any]:
     """
     consumer = AIOKafkaConsumer(**settings.kafka(), group_id=group, enable_auto_commit=False)
     try:
-        await consumer.start()
+        await start(consumer)
         yield consumer
     except (KafkaError, NoBroker) as error:
         raise _unavailable(settings, error) from error
@@ -349,7 +350,7 @@ async def bulk_writer(settings: Settings, topic: str) -> AsyncIterator[BulkWrite
         max_request_size=1 << 22,
     )
     try:
-        await producer.start()
+        await start(producer)
         out = BulkWriter(producer, topic, settings.partitions)
         yield out
         await out.flush()

@@ -28,6 +28,7 @@ from processor.kafka.compacted import CompactedTopic
 from processor.kafka.failures import TRANSACTION_ERRORS
 from processor.kafka.numbers_topic import NumbersView
 from processor.kafka.services_topic import StoredServices
+from processor.kafka.starting import start
 from processor.metrics import Metrics
 from processor.wire.configuration import Edit, Kind, write_change
 from processor.wire.topics import Topics
@@ -143,7 +144,7 @@ class Configuration:
             retry_backoff_ms=20,
         )
         try:
-            await producer.start()
+            await start(producer)
             for kind, end in (await self._ends()).items():
                 await self._views[kind].topic.wait_until(end)
         except BaseException:

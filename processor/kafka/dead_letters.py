@@ -31,6 +31,7 @@ from processor.kafka.client import (
     reader,
 )
 from processor.kafka.fetched import readable
+from processor.kafka.starting import start
 from processor.wire.dead_letters import CYCLES, own_headers, redrives_of, reference_of, said
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
@@ -93,7 +94,7 @@ async def redrive(
             compression_type="gzip",
         )
         try:
-            await producer.start()  # from here nobody else can: what is committed now stays
+            await start(producer)  # from here nobody else can: what is committed now stays
             out = Writer(producer, settings.partitions)
             sources = list(consumer.assignment())
             ends, begins = (

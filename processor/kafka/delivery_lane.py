@@ -27,6 +27,7 @@ from processor.errors import BrokerUnavailable, RetryableError
 from processor.kafka.client import Outgoing, Writer
 from processor.kafka.failures import in_words, is_too_large
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
+from processor.kafka.starting import start
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -237,7 +238,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             linger_ms=2,
             max_request_size=1 << 22,
         )
-        await self._kafka(self._producer.start(), START_S)
+        await self._kafka(start(self._producer), START_S)
         committed = await self._read_committed()
         self._read = {
             tp: _Source(Offsets(one.offset, one.metadata)) for tp, one in committed.items()

@@ -23,6 +23,7 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, in_words
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
+from processor.kafka.starting import start
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -178,7 +179,7 @@ class Lane(PartitionLane[Stage]):
         )
         self._producer = producer
         # Not given up for a stop: an initialisation cut off half-way helps nobody.
-        await self._kafka(producer.start(), START_S)
+        await self._kafka(start(producer), START_S)
         self._at_step("committed")
         committed = await self._read_committed()
         first = {tp: one.offset for tp, one in committed.items()}

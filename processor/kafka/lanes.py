@@ -18,6 +18,7 @@ from processor.errors import Fenced
 from processor.kafka.failures import in_words
 from processor.kafka.lane import Lane
 from processor.kafka.partition_lane import LaneState, PartitionLane, Waits
+from processor.kafka.starting import start
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -152,7 +153,7 @@ class Lanes:
         listener = _Listener(self, consumer)
         consumer.subscribe(self._topics, listener=listener)
         try:
-            await consumer.start()
+            await start(consumer)
             self._consumer, self.joined, self.failed = consumer, True, None
             waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self._rejoin)]
             try:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer
 
 from processor.config import Settings
 from processor.kafka.follower import NOT_ITS_FAULT, Follower, said
+from processor.kafka.starting import start
 from processor.metrics import Metrics
 from schemas.message_status import MessageStatus
 
@@ -63,7 +64,7 @@ class StatusesTopic:
             max_partition_fetch_bytes=settings.fetch_bytes,
         )
         try:
-            await consumer.start()
+            await start(consumer)
             while True:
                 found = await consumer.getmany(timeout_ms=500, max_records=settings.batch_records)
                 for records in found.values():

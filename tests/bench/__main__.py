@@ -19,7 +19,7 @@ from processor.config import Settings
 from processor.errors import ConfigError, RetryableError
 from tests.bench import block_list, installations, load, report, services
 from tests.bench.installations import INPUTS, OUTPUTS, Input, Installations
-from tests.bench.jobs import ROLES, Broken, Job, Role, live, measure
+from tests.bench.jobs import ROLES, Broken, Job, Role, live, measure, prepare
 from tests.bench.latency import RATES, latency
 from tests.bench.stages import source_of
 
@@ -107,6 +107,8 @@ def main(
             roles=roles,
             against=against,
         )
+    if against and "faust" in roles:
+        raise click.UsageError("--against: name the lanes, without faust")
     try:
         figures = asyncio.run(_run(config.load(), plan, profile))
     except (Broken, ConfigError, RetryableError, KafkaError, RedisError) as error:
@@ -160,6 +162,7 @@ class _Bench:
         self._figures = figures
         self._made = made
         self._loads: dict[Role, _Load] = {}
+        self._their_loads: dict[Role, _Load] = {}
         # By repeat, or rate for latency; a negative one is the other version's.
         self._places: dict[tuple[Role, int], Settings] = {}
 
@@ -170,9 +173,6 @@ class _Bench:
         for role in roles:
             for number in range(1, repeats + 1):
                 self._places[role, number] = await self._made.add(f"{role}{number}", OUTPUTS[role])
-                if self._plan.against:
-                    name = f"{role}{number}-theirs"
-                    self._places[role, -number] = await self._made.add(name, OUTPUTS[role])
         self._places[roles[0], _WARM_UP] = await self._made.add("warm-up", OUTPUTS[roles[0]])
         for rate in rates:
             topics = ("messaging_services", "inbound_messages", *OUTPUTS["match"])
@@ -180,6 +180,35 @@ class _Bench:
         await self._made.wait_ready()
         for name, settings in inputs.items():
             await self._fill(name, settings)
+        if self._plan.against:
+            await self._prepare_theirs(self._plan.against, roles, repeats)
+
+    async def _prepare_theirs(self, checkout: Path, roles: Sequence[Role], repeats: int) -> None:
+        """Have the other version make its topics and write what it will read: formats differ."""
+        _say("the other version makes its topics and writes its load")
+        inputs = {name: f"{name}-theirs" for name in _inputs_of(roles)}
+        topics = {inputs[name]: INPUTS[name] for name in inputs}
+        for role in roles:
+            for number in range(1, repeats + 1):
+                name = f"{role}{number}-theirs"
+                topics[name] = OUTPUTS[role]
+                place = self._made.settings_of(name)
+                self._places[role, -number] = place
+        plan = self._plan
+        asked = {
+            "prefix": self._made.prefix,
+            "topics": topics,
+            "inputs": inputs,
+            "messages": plan.messages,
+            "blocked": plan.blocked,
+            "services": plan.services,
+        }
+        expected = await prepare(asked, checkout)
+        for role in roles:
+            name = _INPUT_OF[role]
+            counts = {"allowed_sends": plan.messages} if role == "passthrough" else expected[name]
+            prefix = self._made.settings_of(inputs[name]).topic_prefix
+            self._their_loads[role] = _Load(prefix, plan.messages, counts)
 
     async def _fill(self, name: Input, settings: Settings) -> None:
         plan, prefix = self._plan, settings.topic_prefix
@@ -222,7 +251,8 @@ class _Bench:
             Broken: where they do not add up.
         """
         _say(f"run {number}: {role}{' of the other version' if theirs else ''}")
-        given, place = self._loads[role], self._places[role, -number if theirs else number]
+        given = (self._their_loads if theirs else self._loads)[role]
+        place = self._places[role, -number if theirs else number]
         job = Job(role, place.topic_prefix, given.prefix, given.records, profile)
         measured = await measure(job, self._plan.against if theirs else None)
         _say(f"  {measured.per_second:,.0f} a second in {measured.batches:,} batches")
@@ -247,16 +277,18 @@ class _Bench:
         self._figures.latencies.append(found)
 
 
+_INPUT_OF: dict[Role, Input] = {
+    "passthrough": "inbound",
+    "match": "inbound",
+    "gate": "outbound",
+    "one_service": "one_service",
+    "many_services": "many_services",
+    "faust": "few_inbound",
+}
+
+
 def _inputs_of(roles: Sequence[Role]) -> list[Input]:
-    names: dict[Role, Input] = {
-        "passthrough": "inbound",
-        "match": "inbound",
-        "gate": "outbound",
-        "one_service": "one_service",
-        "many_services": "many_services",
-        "faust": "few_inbound",
-    }
-    return list(dict.fromkeys(names[role] for role in roles))
+    return list(dict.fromkeys(_INPUT_OF[role] for role in roles))
 
 
 _BEGAN = time.monotonic()

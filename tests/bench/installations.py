@@ -52,18 +52,22 @@ class Installations:
     def __init__(self, settings: Settings, admin: Any) -> None:
         self._settings = settings
         self._admin = admin
-        self._prefix = f"bench-{uuid.uuid4().hex[:8]}-"
+        self.prefix = f"bench-{uuid.uuid4().hex[:8]}-"
         self._topics: dict[str, int] = {}  # full name to partitions
 
-    async def add(self, name: str, topics: tuple[str, ...]) -> Settings:
-        """Create topics, by their names in ``Topics``, under a prefix of their own."""
-        made = self._settings.model_copy(
+    def settings_of(self, name: str) -> Settings:
+        """The settings of one of them."""
+        return self._settings.model_copy(
             update={
-                "topic_prefix": f"{self._prefix}{name}.",
+                "topic_prefix": f"{self.prefix}{name}.",
                 "partitions": PARTITIONS,
                 "instance_id": None,
             }
         )
+
+    async def add(self, name: str, topics: tuple[str, ...]) -> Settings:
+        """Create topics, by their names in ``Topics``, under a prefix of their own."""
+        made = self.settings_of(name)
         under = Topics.under(made.topic_prefix)
         wanted = {getattr(under, topic) for topic in topics}
         plans = [plan for plan in topic_admin.plans(made) if plan.name in wanted]
@@ -98,9 +102,11 @@ class Installations:
         """Remove all topics and Redis keys."""
         client = RedisClient(self._settings.redis_url, timeout_s=60)
         try:
-            if self._topics:
-                await self._admin.delete_topics(list(self._topics))
-            keys = [key async for key in client.redis.scan_iter(f"{self._prefix}*", _CHUNK)]
+            # Those that another version made carry the prefix, too.
+            topics = [one for one in await self._admin.list_topics() if one.startswith(self.prefix)]
+            if topics:
+                await self._admin.delete_topics(topics)
+            keys = [key async for key in client.redis.scan_iter(f"{self.prefix}*", _CHUNK)]
             for start in range(0, len(keys), _CHUNK):
                 await client.redis.unlink(*keys[start : start + _CHUNK])
         finally:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import orjson
 
@@ -75,6 +76,28 @@ async def measure(job: Job, checkout: Path | None = None) -> Measured:
     if job.profile:
         print("\n".join(report).removeprefix(READY.decode()))
     return Measured(**orjson.loads(measured))
+
+
+async def prepare(asked: Mapping[str, Any], checkout: Path) -> dict[str, dict[str, int]]:
+    """Have another version prepare its runs; what each load must come to, see `other_version`.
+
+    Raises:
+        Broken: it cannot.
+    """
+    script = Path(__file__).with_name("other_version.py")
+    process = await asyncio.create_subprocess_exec(
+        str(checkout / ".venv/bin/python"),
+        str(script),
+        orjson.dumps(asked).decode(),
+        stdout=PIPE,
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
+    )
+    answer, _ = await process.communicate()
+    if process.returncode != 0:
+        raise Broken(f"{checkout}: its load could not be made")
+    found: dict[str, dict[str, int]] = orjson.loads(answer.splitlines()[-1])
+    return found
 
 
 @asynccontextmanager

@@ -94,6 +94,7 @@ class Runtime:
             settings,
             notifications=self.topics.opt_out_notifications,
             commands=self.topics.consent_commands,
+            dead_letters=self.topics.dead_letters,
             metrics=self.metrics,
         )
         self._at_step = at_step

@@ -15,6 +15,10 @@ class RecordError(Exception):
     """Dead-letter the record and go on; the message is the reason, free of personal data."""
 
 
+class UnreadableEntry(Exception):
+    """An entry of the block list cannot be read: its recipient counts as blocked."""
+
+
 class RetryableError(Exception):
     """Hold the offset, back off, take the partition again."""
 
@@ -29,6 +33,10 @@ class BrokerUnavailable(RetryableError):
 
 class ListLost(RetryableError):
     """The served block list is not the one last written: emptied, rolled back or re-created."""
+
+
+class NewerFormat(RetryableError):
+    """What is stored was written by a newer version: wait until this worker is updated."""
 
 
 class TooManyFaults(RetryableError):

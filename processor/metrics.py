@@ -57,6 +57,10 @@ FOLLOWERS = (
     "handled",
     "rates",
 )
+_WAITS = (
+    *("redis", "learning", "not_whole", "partitions", "lost_writes", "unheard"),
+    *("format", "configuration"),
+)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -133,6 +137,11 @@ class Metrics:
             "Rebuilding a partition of the block list.",
             buckets=_REBUILD_SECONDS,
         )
+        self.unreadable_entries = counter(
+            "optout_unreadable_entries",
+            "Entries of the block list that could not be read; their recipients count as blocked.",
+            ["seen_by"],
+        )
         self.undone = counter(
             "optout_batches_undone", "Batches whose owner died before it committed them."
         )
@@ -178,8 +187,10 @@ class Metrics:
             self.follower_failures.labels(follower)
         for verdict in ("allowed", "refused"):
             self.verdicts.labels(verdict)
-        for reason in ("redis", "learning", "not_whole", "partitions", "lost_writes", "unheard"):
+        for reason in _WAITS:
             self.gate_waiting_seconds.labels(reason)
+        for seen_by in ("gate", "rebuild"):
+            self.unreadable_entries.labels(seen_by)
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -245,6 +256,7 @@ class MatchMetrics:
         self._effective = metrics.stop_effective_seconds
         self.rebuild = metrics.rebuild_seconds
         self.undone = metrics.undone
+        self.unreadable = metrics.unreadable_entries.labels("rebuild")
 
     def matched(self, counts: Mapping[tuple[OptOutType, MatchMode], int]) -> None:
         """Messages of a committed batch that are keywords."""
@@ -264,6 +276,7 @@ class GateMetrics:
         self._allowed = metrics.verdicts.labels("allowed")
         self._refused = metrics.verdicts.labels("refused")
         self._waiting = metrics.gate_waiting_seconds
+        self.unreadable = metrics.unreadable_entries.labels("gate")
 
     def judged(self, *, allowed: int, refused: int) -> None:
         """The verdicts of a committed batch."""

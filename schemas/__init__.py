@@ -28,7 +28,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "consent-commands.v1": ConsentCommand,
     "reply-sends.v1": ReplySend,
     "block-changes.v1": BlockChange,
-    "block-list.v1": BlockListEntry,
+    "block-list.v2": BlockListEntry,
     "opt-out-notifications.v1": OptOutNotification,
     "allowed-sends.v1": OutboundMessage,
     "webhook-deliveries.v1": WebhookDelivery,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from schemas.block_list_entry import Standing
 from schemas.common import (
     ChangeId,
     ChannelGroup,
@@ -32,10 +33,19 @@ class Cause(Record):
     claimed_at: Time | None = Field(
         default=None, description="When a command says that it was asked for."
     )
+    claimed_source: str | None = Field(
+        default=None, description="What an import says that the block came from."
+    )
+    actor: str | None = Field(
+        default=None, description="Who gave a command: an account, an API key, `operator`, …"
+    )
 
 
 class BlockChange(Record):
-    """One recipient went on the list, or came off it, in one place; only where it did change."""
+    """One place of an entry holds another block than before, or none any more.
+
+    A second cause of a block is a change (``previous`` and ``blocked``), and so is the loss of one.
+    """
 
     change_id: ChangeId = Field(description="Made from the cause: the same at every replay.")
     account_sid: Sid
@@ -47,8 +57,11 @@ class BlockChange(Record):
     )
     recipient: Number
     channel_group: ChannelGroup
-    blocked: bool
+    blocked: bool = Field(description="Whether a block stands there now.")
     previous: bool = Field(description="Whether a block stood there before.")
+    standing: Standing | None = Field(
+        default=None, description="The block that stands there now: its causes and what it stops."
+    )
     cause: Cause
     mark: Mark
     at: Time = Field(description="When the record of the cause was appended.")

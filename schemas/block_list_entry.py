@@ -1,10 +1,10 @@
-"""block-list.v1 (compacted): every block on one recipient, the durable truth of the list."""
+"""block-list.v2 (compacted): what one account may not send to one recipient; the durable truth."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 
 from schemas.common import (
     ChangeId,
@@ -18,30 +18,69 @@ from schemas.common import (
     Time,
 )
 
+SourceKind = Literal["keyword", "unread-stop", "command", "review", "signal", "unreadable"]
+Intent = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
-class StandingBlock(Record):
+
+class BlockSource(Record):
+    """One cause of a block; a block has at most one of each kind."""
+
+    kind: SourceKind = Field(
+        description="The recipient's word, a STOP that could not be read, a command, a person's "
+        "review, a carrier's report, or an entry that cannot be read."
+    )
+    change_id: ChangeId = Field(description="The change that added it.")
+    since: Time = Field(description="When the record that caused it was appended.")
+    last: Time = Field(description="When the same kind of cause came last.")
+
+
+class Standing(Record):
+    """What stands in a place: its causes, and which sends it stops."""
+
+    sources: list[BlockSource] = Field(min_length=1, description="The oldest first.")
+    only: list[Intent] | None = Field(
+        default=None, description="The intents of sends that it stops; null: all."
+    )
+    but: list[Intent] = Field(default=[], description="The intents of sends that it lets pass.")
+    locked: bool = Field(
+        default=False, description="Neither the recipient nor a plain command lifts it."
+    )
+
+
+class StandingBlock(Standing):
     """One block that stands."""
 
-    account_sid: Sid
     scope: Scope
     messaging_service_sid: Sid | None = None
     sender: SenderAddress | None = None
     carrier: bool = False
-    since: Time = Field(description="When the record that made it was appended.")
-    change_id: ChangeId
-    mark: Mark
-    source: Literal["keyword", "command"] = Field(
-        default="keyword", description="Made by the recipient's own word, or by a command."
-    )
+    mark: Mark = Field(description="Of the write that changed it last.")
+
+    @model_validator(mode="after")
+    def _names_its_place(self) -> StandingBlock:
+        named = {"service": self.messaging_service_sid, "sender": self.sender}
+        if self.scope != "account" and named[self.scope] is None:
+            raise ValueError(f"scope {self.scope} names none")
+        if self.carrier and self.scope != "sender":
+            raise ValueError("carrier: is of scope sender only")
+        return self
 
 
 class BlockListEntry(Record):
-    """All blocks on a recipient in a channel group; a tombstone when none is left.
+    """All blocks of an account on a recipient in a channel group; a tombstone when none is left.
 
-    The key is the bare number, with ``whatsapp:`` before it in that channel group; the partition is
-    the bare number's. Header ``mark`` says which write the record, or the tombstone, is of.
+    The key is the account's sid, ``/``, and the bare number, with ``whatsapp:`` before it in that
+    channel group; the partition is the bare number's. Header ``mark`` says which write the record,
+    or the tombstone, is of.
     """
 
+    schema_version: Literal[2] = Field(  # type: ignore[assignment]  # the topic's own
+        default=2, description="A reader that does not know it must wait, not guess."
+    )
+    account_sid: Sid
     recipient: Number
     channel_group: ChannelGroup
-    blocks: list[StandingBlock]
+    blocks: list[StandingBlock] = Field(min_length=1)
+    link: str | None = Field(
+        default=None, description="The entry of the same person's number, where this is an id's."
+    )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from schemas.common import ChannelGroup, Number, Record, Scope, SenderAddress, Sid, Time
+
+_Source = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class ConsentCommand(Record):
@@ -20,9 +22,20 @@ class ConsentCommand(Record):
     recipient: Number
     channel_group: ChannelGroup = "sms"
     blocked: bool
-    source: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    reason: Annotated[str, StringConstraints(max_length=500)] | None = None
-    at: Time
+    source: _Source = Field(
+        description="What it comes from, such as `api` or `import`. `review` is a person who read "
+        "what the recipient wrote: to unblock by it lifts what reviews blocked, and nothing else."
+    )
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = Field(
+        default=None, description="Needed to lift a block that the recipient made."
+    )
+    actor: _Source | None = Field(
+        default=None, description="Who asks for it: an account, an API key, `operator`, …"
+    )
+    claimed_source: _Source | None = Field(
+        default=None, description="What an import says that the block came from; kept as said."
+    )
+    at: Time = Field(description="When it was asked for, as its writer says.")
 
     @model_validator(mode="after")
     def _scope_names_its_target(self) -> ConsentCommand:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.common import CountryCode, LanguageTag, OptOutType
+from schemas.common import CountryCode, LanguageTag, OptOutType, Time
 from schemas.inbound_message import InboundMessage
 
 
@@ -25,3 +25,6 @@ class OptOutNotification(InboundMessage):
     reply_sent: Literal["aoo", "default", "carrier", "none"]
     config_version: int | None = Field(default=None, description="None where no service is known.")
     aoo_enabled: bool
+    at: Time | None = Field(
+        default=None, description="When the record of the message was appended."
+    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from processor.core.blocks import Block, Blocks, Mark, Place
-from processor.core.decide import decide, decide_command
+from processor.core.blocks import Block, Blocks, Mark, Place, Source, SourceKind
+from processor.core.decide import Decision, decide, decide_command
 from processor.core.events import (
     BlockChange,
     Cause,
@@ -15,10 +15,9 @@ from processor.core.events import (
     OptOutNotification,
     ReplySend,
     ReplySent,
-    change_id_of,
-    reply_sid_of,
 )
-from processor.core.fold import Hit, apply, fold, list_key_of
+from processor.core.fold import Hit, apply, fold, key_of
+from processor.core.identity import change_id_of, reply_sid_of
 from processor.core.messages import (
     Arrival,
     ChannelGroup,
@@ -52,6 +51,7 @@ COMMAND = "CC00000000000000000000000000000001"
 RECIPIENT = "+15557654321"
 OTHER_RECIPIENT = "+15557654322"
 WHATSAPP_RECIPIENT = f"whatsapp:{RECIPIENT}"
+ENTRY = f"{ACCOUNT}/{RECIPIENT}"  # the recipient's, of the account
 RCS_RECIPIENT = f"rcs:{RECIPIENT}"
 
 LONG_CODE = "+15551234567"
@@ -203,17 +203,18 @@ def a_hit(
 
 
 class Decided(NamedTuple):
-    """A recipient's blocks after a message, the events, and why a command was put aside."""
+    """An entry after a message, the events, and why a command was put aside."""
 
     blocks: Blocks
     events: tuple[Event, ...] = ()
     refused: str | None = None
 
 
-def after(blocks: Blocks, events: Iterable[Event]) -> Blocks:
-    """The blocks of an account once they followed the changes among events."""
+def after(blocks: Blocks, decision: Decision) -> Blocks:
+    """An entry once it followed a decision."""
     entry = {block.place: block for block in blocks}
-    for event in events:
+    entry |= {block.place: block for block in decision.repeated}
+    for event in decision.events:
         if isinstance(event, BlockChange):
             apply(event, entry)
     return tuple(entry.values())
@@ -234,16 +235,16 @@ def decided(
     decision = decide(
         hit.message, hit.match, hit.handling, entry, country=country, scope=scope, mark=MARK
     )
-    return Decided(after(blocks, decision.events), decision.events, decision.refused)
+    return Decided(after(blocks, decision), decision.events, decision.refused)
 
 
 def commanded(command: ConsentCommand, blocks: Blocks = ()) -> Decided:
     """What a command does to a recipient who has these blocks of its account."""
     decision = decide_command(command, {block.place: block for block in blocks}, mark=MARK)
-    return Decided(after(blocks, decision.events), decision.events, decision.refused)
+    return Decided(after(blocks, decision), decision.events, decision.refused)
 
 
-def a_talk(*bodies: str, seen: frozenset[str] = frozenset(), **given: Any) -> Talk:
+def a_talk(*bodies: str, seen: frozenset[bytes] = frozenset(), **given: Any) -> Talk:
     """Messages of the recipient one after another, from an empty block list.
 
     Args:
@@ -257,7 +258,7 @@ def a_talk(*bodies: str, seen: frozenset[str] = frozenset(), **given: Any) -> Ta
         for index, body in enumerate(bodies, 1)
     ]
     folded = fold(hits, {}, seen, scope=scope, mark=MARK)
-    return Talk(folded.changed.get(list_key_of(hits[0]), ()), folded.decisions)
+    return Talk(folded.changed.get(key_of(hits[0]), ()), folded.decisions)
 
 
 class Talk(NamedTuple):
@@ -278,50 +279,70 @@ class Talk(NamedTuple):
 def a_place(scope: Scope = Scope.ACCOUNT, *, carrier: bool = False, **changes: Any) -> Place:
     """The account's place, the service's, or the long code's."""
     target = {Scope.ACCOUNT: "", Scope.SERVICE: SERVICE, Scope.SENDER: LONG_CODE}[scope]
-    return Place(ACCOUNT, scope, target, carrier)._replace(**changes)
+    return Place(scope, target, carrier)._replace(**changes)
 
 
-def a_block(place: Place | None = None, **changes: Any) -> Block:
+def a_source(
+    kind: SourceKind = SourceKind.KEYWORD,
+    place: Place | None = None,
+    *,
+    since_ms: int = NOW_MS - 60_000,
+    last_ms: int | None = None,
+    change_id: str | None = None,
+) -> Source:
+    """A cause of a block, an earlier message of the recipient's by default."""
+    id_ = change_id or change_id_of("SM000000000000000000000000000000ff", place or a_place())
+    return Source(kind, id_, since_ms, since_ms if last_ms is None else last_ms)
+
+
+def a_block(
+    place: Place | None = None,
+    kind: SourceKind = SourceKind.KEYWORD,
+    *,
+    since_ms: int = NOW_MS - 60_000,
+    **changes: Any,
+) -> Block:
     """A block that an earlier message made; for the account if no place is given."""
     place = place or a_place()
-    block = Block(
-        *place,
-        since_ms=NOW_MS - 60_000,
-        change_id=change_id_of("SM000000000000000000000000000000ff", place),
-        mark=Mark(MARK.epoch, 1),
-    )
+    block = Block(*place, (a_source(kind, place, since_ms=since_ms),), Mark(MARK.epoch, 1))
     return replace(block, **changes)
 
 
 def the_block(place: Place | None = None, **changes: Any) -> Block:
     """The block that ``a_change`` makes."""
-    change = a_change(place)
-    block = Block(
-        *change.place,
-        since_ms=change.at_ms,
-        change_id=change.change_id,
-        mark=change.mark,
-        by_keyword=change.cause.kind is not None,
-    )
-    return replace(block, **changes)
+    block = a_change(place, **changes).block
+    assert block is not None
+    return block
 
 
 # Events
 
 
-def a_change(place: Place | None = None, **changes: Any) -> BlockChange:
+def a_change(
+    place: Place | None = None,
+    *,
+    blocked: bool = True,
+    kind: SourceKind = SourceKind.KEYWORD,
+    change_id: str | None = None,
+    mark: Mark = MARK,
+    sender: str = LONG_CODE,
+    address: str = RECIPIENT,
+    **changes: Any,
+) -> BlockChange:
     """The change that the recipient's STOP to the long code made; to the account by default."""
     place = place or a_place()
+    id_ = change_id or change_id_of(MESSAGE, place, ACCOUNT, address, sender)
     change = BlockChange(
-        change_id=change_id_of(MESSAGE, place),
+        change_id=id_,
+        account_sid=ACCOUNT,
         place=place,
         recipient=RECIPIENT,
         channel_group=ChannelGroup.SMS,
-        blocked=True,
-        cause=Cause(MESSAGE, OptOutType.STOP, "stop", LONG_CODE, "keyword"),
-        mark=MARK,
+        block=Block(*place, (Source(kind, id_, NOW_MS, NOW_MS),), mark) if blocked else None,
+        cause=Cause(MESSAGE, OptOutType.STOP, "stop", sender, "keyword"),
+        mark=mark,
         at_ms=NOW_MS,
-        previous=not changes.get("blocked", True),
+        previous=not blocked,
     )
     return replace(change, **changes)
 
@@ -335,7 +356,7 @@ def a_reply(body: str = "STOP", *, text: str, **changes: Any) -> ReplySend:
     """Our answer to a message; its kind is the body where that is a kind."""
     message = changes.pop("message", None) or an_inbound(body)
     reply = ReplySend(
-        reply_sid=reply_sid_of(message.message_sid),
+        reply_sid=reply_sid_of(message),
         message=message,
         service_sid=SERVICE,
         body=text,

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.protocol.admin import CreateAclsRequest
@@ -118,10 +118,13 @@ class Secured:
             return mine.model_copy(update={"redis_url": url})
         return mine
 
-    async def _redis_user(self, name: str, given: dict[str, str]) -> None:
+    async def _redis_user(self, name: str, given: dict[str, Any]) -> None:
         allowed = ["+@connection", *(f"+{command}" for command in given["commands"])]
         async with Redis.from_url(self.open.redis_url) as client:
             setting = ["reset", "on", f">{name}", f"~{self.prefix}{given['keys']}", *allowed]
+            if also := given.get("also"):
+                commands = " ".join(f"+{command}" for command in also["commands"])
+                setting.append(f"({commands} ~{self.prefix}{also['keys']})")
             assert await client.execute_command("ACL", "SETUSER", name, *setting)  # type: ignore[no-untyped-call]
 
     def _settings_of(self, name: str) -> Settings:

@@ -8,9 +8,18 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from processor.core.blocks import Block, Blocks, Mark
+from processor.core.blocks import (
+    ALL_INTENTS,
+    Block,
+    Blocks,
+    Intents,
+    Mark,
+    Source,
+    SourceKind,
+)
 from processor.core.configuration import problems_of
 from processor.core.fold import Hit, Item
+from processor.core.merging import sources_of
 from processor.core.messages import (
     Arrival,
     OptOutType,
@@ -221,6 +230,7 @@ def commands(draw: st.DrawFn, directory: Directory, number: int) -> Item:
         recipient=draw(st.sampled_from(BARE_RECIPIENTS)),
         channel_group=channel_group_of(sender),
         blocked=draw(st.booleans()),
+        reason=draw(st.sampled_from(["asked on the phone", None])),
         arrival=draw(arrivals(number)),
     )
 
@@ -262,6 +272,21 @@ sids = st.text(st.sampled_from("AMabc019_.:-"), min_size=1, max_size=64)
 marks = st.builds(Mark, st.integers(0, 1 << 53), st.integers(0, 1 << 31))
 
 
+times = st.integers(0, 253_370_764_799_999)  # to the end of the year 9998
+sources = st.builds(
+    lambda kind, change_id, times: Source(kind, change_id, min(times), max(times)),
+    st.sampled_from(SourceKind),
+    sids,
+    st.tuples(times, times),
+)
+intent_sets = st.frozensets(st.sampled_from(["otp", "marketing", "alerts"]), min_size=1)
+intents = st.one_of(
+    st.just(ALL_INTENTS),
+    st.builds(Intents, only=intent_sets),
+    st.builds(Intents, but=intent_sets),
+)
+
+
 @st.composite
 def blocks(draw: st.DrawFn) -> Block:
     """Any block that a topic can name."""
@@ -272,20 +297,20 @@ def blocks(draw: st.DrawFn) -> Block:
         Scope.SENDER: st.sampled_from(SENDERS),
     }
     return Block(
-        account_sid=draw(sids),
         scope=scope,
         target=draw(target[scope]),
         carrier=scope is Scope.SENDER and draw(st.booleans()),
-        since_ms=draw(st.integers(0, 253_370_764_799_999)),  # to the end of the year 9998
-        change_id=draw(sids),
+        sources=sources_of(draw(st.lists(sources, min_size=1, max_size=3))),
         mark=draw(marks),
-        by_keyword=draw(st.booleans()),
+        intents=draw(intents),
+        locked=draw(st.booleans()),
     )
 
 
-block_lists: st.SearchStrategy[Blocks] = st.lists(blocks(), max_size=5).map(tuple)
-list_keys = st.builds(
-    lambda prefix, number: prefix + number,
+block_lists: st.SearchStrategy[Blocks] = st.lists(blocks(), min_size=1, max_size=5).map(tuple)
+entry_keys = st.builds(
+    lambda account, prefix, number: f"{account}/{prefix}{number}",
+    sids,
     st.sampled_from(["", "whatsapp:"]),
     st.from_regex(r"\A\+1555[0-9]{7}\Z"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
@@ -147,15 +148,23 @@ async def _ends(settings: Settings, number: int, topics: Sequence[str]) -> dict[
 
 
 async def _pools(settings: Settings) -> Pools:
-    """Every sender's service, as the configuration is now."""
+    """Every service's senders, as the configuration is now, and since when."""
     found: dict[str, list[tuple[str, str]]] = {}
+    changed_ms: dict[str, int] = {}
     topic = settings.topic_prefix + records.SERVICES
     async for record in read_whole(settings, topic, partitions=[0]):
         try:
-            found[record.key.decode()] = _senders(record.value)
+            sid = record.key.decode()
+            found[sid] = _senders(record.value)
+            changed_ms[sid] = record.timestamp
         except (ValueError, LookupError, TypeError, AttributeError):
             continue  # not written by ours: the last good record is in force
-    return {sender: sid for sid, senders in found.items() for sender in senders}
+    senders: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for sid, ones in found.items():
+        for account, address in ones:
+            senders[account, sid].add(address)
+    services = {one: sid for sid, ones in found.items() for one in ones}
+    return Pools(services, senders, changed_ms)
 
 
 def _senders(value: bytes | None) -> list[tuple[str, str]]:
@@ -198,11 +207,18 @@ async def _listed(settings: Settings, partition: Partition) -> Partition:
 async def _served(
     client: RedisClient, settings: Settings, number: int
 ) -> dict[str, tuple[Block, ...]]:
-    name = f"{settings.topic_prefix}{{{number}}}:recipients"
+    name = f"{settings.topic_prefix}{{{number}}}:entries"
     try:
         return {
-            key.decode(): packed_blocks(value)
+            key.decode(): _packed(value)
             async for key, value in client.redis.hscan_iter(name, count=1_000)
         }
     except (RedisError, OSError) as error:
         raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+
+
+def _packed(value: bytes) -> tuple[Block, ...]:
+    try:
+        return packed_blocks(value)
+    except (ValueError, TypeError, KeyError):
+        return ()  # which the topic's entry is not

@@ -20,6 +20,7 @@ from processor.audit.records import (
     Block,
     Partition,
     Record,
+    Ref,
 )
 from processor.audit.report import Findings
 
@@ -58,7 +59,7 @@ def check_redis(
         findings.counts["redis_entries_checked"] += 1
         offset, blocks = partition.entries.get(key, (-1, ()))
         if set(served.get(key, ())) != set(blocks):
-            ids = sorted({block.change_id for block in (*blocks, *served.get(key, ()))})
+            ids = _ids_of((*blocks, *served.get(key, ())))
             where = f"{LIST}[{partition.number}]@{offset} {', '.join(ids)}"
             findings.add("differs", where, "Redis serves other blocks than block-list holds")
 
@@ -79,11 +80,16 @@ def _twice(partition: Partition, findings: Findings, dedupe_ms: float) -> None:
         (CHANGES, "a change", partition.changes),
     )
     for topic, what, records in topics:
-        seen: dict[str, int] = {}
+        seen: dict[object, int] = {}
+        of_id: dict[str, Ref] = {}
         for record in records:
-            if record.id in seen and record.at_ms - seen[record.id] < dedupe_ms:
+            if topic == CHANGES and of_id.setdefault(record.id, record.ref) != record.ref:
+                where = partition.where(topic, record)
+                findings.add("contradictory", where, "has the id of a change by another cause")
+            known = record.id if topic == CHANGES else record.ref
+            if known in seen and record.at_ms - seen[known] < dedupe_ms:
                 findings.add("duplicated", partition.where(topic, record), f"has {what} already")
-            seen[record.id] = record.at_ms
+            seen[known] = record.at_ms
             findings.counts["events_checked"] += 1
 
 
@@ -96,8 +102,14 @@ def _list(partition: Partition, histories: Mapping[str, History], findings: Find
         findings.counts["entries_checked"] += 1
         state = histories.get(key, NO_HISTORY).states[-1]
         offset, blocks = partition.entries.get(key, (-1, ()))
-        wanted = {Block(place, one.since_ms, one.id, one.mark) for place, one in state.items()}
-        if wanted != set(blocks):
-            ids = sorted({block.change_id for block in (*blocks, *wanted)})
+        wanted = {
+            Block(place, one.standing, one.mark) for place, one in state.items() if one.standing
+        }
+        if wanted != {block._replace(lasts=frozenset()) for block in blocks}:
+            ids = _ids_of((*blocks, *wanted))
             where = f"{LIST}[{partition.number}]@{offset} {', '.join(ids)}"
             findings.add("differs", where, "the entry is not what block-changes comes to")
+
+
+def _ids_of(blocks: Sequence[Block]) -> list[str]:
+    return sorted({source.change_id for block in blocks for source in block.standing.sources})

@@ -22,6 +22,7 @@ from processor.audit.records import (
     STATUSES,
     Mark,
     Partition,
+    Ref,
     Send,
     Verdict,
 )
@@ -30,31 +31,31 @@ from processor.audit.report import Findings
 
 def check_sends(partition: Partition, findings: Findings) -> None:
     """Every send that was passed by has one verdict, in the order of the sends, and unaltered."""
-    verdicts = Counter(one.id for one in partition.verdicts)
-    sends: dict[str, list[Send]] = defaultdict(list)
+    verdicts = Counter(one.ref for one in partition.verdicts)
+    sends: dict[Ref, list[Send]] = defaultdict(list)
     for send in partition.sends:
         if (OUTBOUND, send.offset) in partition.letters:
             continue
-        sends[send.id].append(send)
+        sends[send.ref].append(send)
         if not partition.is_checked(OUTBOUND, send.offset, send.at_ms):
             continue
         if send.offset >= partition.committed.get(OUTBOUND, 0):
             findings.counts["sends_not_judged_yet"] += 1
         elif not all(partition.has_all_after(topic, send.at_ms) for topic in (ALLOWED, STATUSES)):
             findings.counts["not_checked"] += 1
-        elif len(sends[send.id]) > verdicts[send.id]:
+        elif len(sends[send.ref]) > verdicts[send.ref]:
             findings.add("lost", partition.where(OUTBOUND, send), "no verdict on this send")
     last = {ALLOWED: -1, STATUSES: -1}
-    judged: Counter[str] = Counter()
+    judged: Counter[Ref] = Counter()
     for verdict in partition.verdicts:
-        where, number = partition.where(verdict.topic, verdict), judged[verdict.id]
-        judged[verdict.id] += 1
-        its = sends.get(verdict.id, [])
+        where, number = partition.where(verdict.topic, verdict), judged[verdict.ref]
+        judged[verdict.ref] += 1
+        its = sends.get(verdict.ref, [])
         if number >= len(its):
             if its:
                 findings.add("duplicated", where, "has a verdict already")
             elif partition.has_beginning(OUTBOUND):
-                findings.add("contradictory", where, "no send has this sid")
+                findings.add("contradictory", where, "is of no send")
             continue
         if verdict.value is not None and verdict.value not in {send.value for send in its}:
             findings.add("contradictory", where, "is not the send, byte for byte")
@@ -74,7 +75,7 @@ def check_verdicts(
     skew_ms: int,
 ) -> None:
     """Each verdict is what the history comes to at the mark it carries, which is recent enough."""
-    written = {send.id: send.at_ms for send in partition.sends}
+    written = {send.ref: send.at_ms for send in partition.sends}
     caused = _Caused(partition)
     for one in partition.verdicts:
         if not partition.is_checked(one.topic, one.offset, one.at_ms):
@@ -96,7 +97,7 @@ def check_verdicts(
                 what = "names a block that did not stand at its mark"
                 findings.add("contradictory", where, what)
         if one.refused_by is None:
-            _late(one, where, history, pools, written.get(one.id), findings, skew_ms)
+            _late(one, where, history, pools, written.get(one.ref), findings, skew_ms)
 
 
 class _Caused:
@@ -104,7 +105,8 @@ class _Caused:
 
     def __init__(self, partition: Partition) -> None:
         self._committed = sorted({change.mark for change in partition.changes})
-        self._asked_ms = {one.id: one.at_ms for one in (*partition.messages, *partition.commands)}
+        asked = (*partition.messages, *partition.commands)
+        self._asked_ms = {one.ref: one.at_ms for one in asked}
 
     def states_at(self, mark: Mark, history: History, by_ms: int) -> Iterable[State]:
         """The state as of a mark; where its batch may have died, those it may have been ahead.
@@ -125,18 +127,25 @@ class _Caused:
         if place < len(self._committed) and self._committed[place].epoch == mark.epoch:
             return  # its batch changed nothing and lived: one that dies ends its epoch
         for change, state in zip(history.changes[count:], history.states[count + 1 :], strict=True):
-            if self._asked_ms.get(change.cause, by_ms) > by_ms:
+            if self._asked_ms.get(change.ref, by_ms) > by_ms:
                 return
             yield state
 
 
 def _is_right(one: Verdict, state: State, pools: Pools) -> bool:
     service = service_of(one, pools)
+    senders = {place.target for place in state if place.scope == "sender"}
+    pool = pools.of(one.account, service, one.at_ms, one.key) if one.sender is None else set()
     if one.refused_by is None:
-        return not stops(state, one.account, service, one.sender)
+        if stops(state, service, one.sender) or (pool and pool <= senders):
+            return False
+        return one.sender is not None or senders <= one.except_from
+    every_one = pool is None or (bool(pool) and pool <= senders)
     return any(
-        (change.id, place.scope) == (one.refused_by.change_id, one.refused_by.scope)
-        and covers(place, one.account, service, one.sender)
+        change.standing is not None
+        and (change.standing.first.change_id, place.scope)
+        == (one.refused_by.change_id, one.refused_by.scope)
+        and (covers(place, service, one.sender) or (every_one and place.scope == "sender"))
         for place, change in state.items()
     )
 
@@ -160,9 +169,10 @@ def _late(
         return
     for change in history.changes[history.until(one.mark) :]:
         if (
-            change.blocked
+            change.standing is not None
+            and not change.previous
             and change.at_ms + skew_ms < written_ms
-            and covers(change.place, one.account, service_of(one, pools), one.sender)
+            and covers(change.place, service_of(one, pools), one.sender)
         ):
             findings.add("leak", where, f"was judged before {change.id}, which is older")
             return

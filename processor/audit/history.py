@@ -4,19 +4,50 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-from processor.audit.records import Change, Mark, Notification, Partition, Place, Record, Verdict
+from processor.audit.records import (
+    Change,
+    Mark,
+    Notification,
+    Partition,
+    Place,
+    Record,
+    Ref,
+    Standing,
+    Verdict,
+)
 
-Pools = Mapping[tuple[str, str], str]  # account and sender to the service whose pool holds it
-State = dict[Place, Change]
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """Which senders each service has, as the configuration is now."""
+
+    services: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by account and sender
+    senders: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)  # by service
+    changed_ms: Mapping[str, int] = field(default_factory=dict)  # when each service was last
+
+    def of(self, account: str, service: str | None, at_ms: int, key: str) -> set[str] | None:
+        """The senders of a service that reached a recipient at a time; None: nobody knows now."""
+        if service is None or self.changed_ms.get(service, at_ms) >= at_ms:
+            return None
+        whatsapp = "/whatsapp:" in key
+        return {
+            sender
+            for sender in self.senders.get((account, service), ())
+            if sender.startswith("whatsapp:") is whatsapp
+        }
+
+
+State = dict[Place, Change]  # to the change after which the block is as it is
 
 _R = TypeVar("_R", bound=Record)
 
 
 class History:
-    """One recipient's changes, and the blocks before and after every one of them."""
+    """The changes of one entry, and its blocks before and after every one of them."""
 
     def __init__(self, changes: Sequence[Change]) -> None:
         self.changes = changes
@@ -24,7 +55,7 @@ class History:
         for change in changes:
             state = dict(self.states[-1])
             state.pop(change.place, None)
-            if change.blocked:
+            if change.standing:
                 state[change.place] = change
             self.states.append(state)
         self._marks = [change.mark for change in changes]
@@ -38,7 +69,7 @@ NO_HISTORY = History(())
 
 
 def histories_of(partition: Partition) -> Mapping[str, History]:
-    """The history of every recipient that has one, by list key."""
+    """The history of every entry that has one, by its key."""
     of_key: dict[str, list[Change]] = defaultdict(list)
     for change in partition.changes:
         of_key[change.key].append(change)
@@ -55,23 +86,23 @@ def windows(
 
     Args:
         causes: matches, or commands, in the order of their topic.
-        histories: by list key.
+        histories: by entry key.
     """
     of_key: dict[str, list[_R]] = defaultdict(list)
     for cause in causes:
         of_key[cause.key].append(cause)
     for key, its in of_key.items():
         history = histories.get(key, NO_HISTORY)
-        spans: dict[str, tuple[int, int]] = {}
+        spans: dict[Ref, tuple[int, int]] = {}
         for index, change in enumerate(history.changes, 1):
-            spans[change.cause] = (spans.get(change.cause, (index, index))[0], index)
+            spans[change.ref] = (spans.get(change.ref, (index, index))[0], index)
         low, following = 0, len(history.changes)
         highs = []
         for cause in reversed(its):
             highs.append(following)
-            following = spans.get(cause.id, (following + 1, 0))[0] - 1
+            following = spans.get(cause.ref, (following + 1, 0))[0] - 1
         for cause, high in zip(its, reversed(highs), strict=True):
-            first, last = spans.get(cause.id, (1, 0))
+            first, last = spans.get(cause.ref, (1, 0))
             if last:
                 low = high = last
             yield cause, history.changes[first - 1 : last], history.states[low : high + 1]
@@ -79,18 +110,22 @@ def windows(
 
 def service_of(one: Verdict | Notification, pools: Pools) -> str | None:
     """The service of a conversation, named or by its sender (R1)."""
-    return one.service or pools.get((one.account, one.sender or ""))
+    return one.service or pools.services.get((one.account, one.sender or ""))
 
 
-def stops(places: Iterable[Place], account: str, service: str | None, sender: str | None) -> bool:
+def stops(places: Iterable[Place], service: str | None, sender: str | None) -> bool:
     """Whether blocks that stand at these places stop a sender."""
-    return any(covers(place, account, service, sender) for place in places)
+    return any(covers(place, service, sender) for place in places)
 
 
-def covers(place: Place, account: str, service: str | None, sender: str | None) -> bool:
-    """Whether a block at this place would stop a sender (R21)."""
-    if place.account != account:
-        return False
+def covers(place: Place, service: str | None, sender: str | None) -> bool:
+    """Whether a block at this place of an entry would stop a sender (R21)."""
     if place.scope == "account":
         return True
     return place.target == (service if place.scope == "service" else sender)
+
+
+def standing_at(state: State, place: Place) -> Standing | None:
+    """The block that stands at a place."""
+    change = state.get(place)
+    return change.standing if change else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -19,7 +19,7 @@ OUTBOUND = "outbound-messages.v1"
 COMMANDS = "consent-commands.v1"
 REPLIES = "reply-sends.v1"
 CHANGES = "block-changes.v1"
-LIST = "block-list.v1"
+LIST = "block-list.v2"
 NOTIFICATIONS = "opt-out-notifications.v1"
 ALLOWED = "allowed-sends.v1"
 STATUSES = "message-statuses.v1"
@@ -29,8 +29,17 @@ SERVICES = "messaging-services.v1"
 _LETTER_HEADER = "__connect.errors."
 _MOVED_HEADER = "moved-from"
 _FIRST_HEADER = "optout.first-append"
-# In Redis; a capital letter where a command made the block.
+_EXCEPT_FROM_HEADER = "optout.except-from"
+# In Redis.
 _SCOPES = {"a": "account", "m": "service", "s": "sender", "c": "sender"}
+_KINDS = {
+    "k": "keyword",
+    "u": "unread-stop",
+    "c": "command",
+    "r": "review",
+    "s": "signal",
+    "?": "unreadable",
+}
 
 _RESERVED = frozenset({"stop", "start", "unstop", "help"})
 
@@ -50,29 +59,55 @@ class Mark(NamedTuple):
 class Place(NamedTuple):
     """Where a block stands; ``target`` is the service, the sender, or empty for an account."""
 
-    account: str
     scope: str
     target: str
     carrier: bool
+
+
+class Source(NamedTuple):
+    """A cause of a block; a kind comes once in a block."""
+
+    kind: str
+    change_id: str
+    since_ms: int
+
+
+class Standing(NamedTuple):
+    """What stands in a place."""
+
+    sources: frozenset[Source]
+    only: frozenset[str] | None  # intents that it stops; None: all
+    but: frozenset[str]
+    locked: bool
+
+    @property
+    def first(self) -> Source:
+        """The cause that a refusal names."""
+        return min(self.sources, key=lambda one: (one.since_ms, one.change_id, one.kind))
 
 
 class Block(NamedTuple):
     """A block that stands."""
 
     place: Place
-    since_ms: int
-    change_id: str
+    standing: Standing
     mark: Mark
+    lasts: frozenset[tuple[str, int]] = frozenset()  # when each kind of cause came last, if known
+
+
+Ref = tuple[str, ...]
+"""What a message or a command is known by: an account's, with all that tells it from others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What every record has; ``key`` is the recipient's list key, never to be printed."""
+    """What every record has; ``key`` and ``ref`` name a recipient, and are never to be printed."""
 
     id: str  # message sid, or id of the command or change
+    ref: Ref
     offset: int
     at_ms: int  # the record's timestamp
-    key: str
+    key: str  # the account, /, the recipient's list key
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +115,7 @@ class Message(Record):
     """An inbound message."""
 
     said: int  # hash of account, addresses and body
+    said_ms: int  # when it was said, where that is known to be earlier than ``at_ms``
     is_reserved: bool  # a bare word, to a number, that every configuration matches (R7)
 
 
@@ -90,6 +126,8 @@ class Command(Record):
     place: Place
     blocked: bool
     said_ms: int  # when it, or the record it was made of again, was appended
+    kind: str  # of the source that it makes, or undoes
+    has_reason: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +138,7 @@ class Notification(Record):
     service: str | None
     sender: str
     kind: str
+    keyword: str
     effective: bool
     reply_sent: str
     said: int
@@ -109,21 +148,24 @@ class Notification(Record):
 class Reply(Record):
     """A confirmation; its id is the message's it answers."""
 
+    sid: str
     sender: str
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class Change(Record):
-    """A flip of one place of the list."""
+    """What one place of an entry holds from then on; ``ref`` is its cause's."""
 
     place: Place
-    blocked: bool
+    standing: Standing | None
     previous: bool
     since_ms: int
     mark: Mark
-    cause: str
+    cause: str  # id of the cause
     kind: str | None  # of the cause; None for a command
+    source: str  # kind of source that the cause is
+    standing_is_guessed: bool  # written before blocks had several causes
     moved: bool = False  # copied from other topics, where its cause is
 
 
@@ -154,6 +196,7 @@ class Verdict(Record):
     mark: Mark | None
     after: Mark | None
     refused_by: Named | None
+    except_from: frozenset[str]  # senders that whoever chooses one must not choose
 
     @property
     def topic(self) -> str:
@@ -176,12 +219,12 @@ class Partition:
     commands: list[Command] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
-    notified: set[str] = field(default_factory=set)  # ids of messages that have a notification
+    notified: set[Ref] = field(default_factory=set)  # messages that have a notification
     replies: list[Reply] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     entries: dict[str, tuple[int, tuple[Block, ...]]] = field(default_factory=dict)  # offset first
-    touched: set[str] = field(default_factory=set)  # list keys written behind the settled end
+    touched: set[str] = field(default_factory=set)  # entry keys written behind the settled end
     letters: set[tuple[str, int]] = field(default_factory=set)  # topic and offset
     unreadable: list[tuple[str, int, int]] = field(default_factory=list)  # topic, offset, at_ms
     committed: Mapping[str, int] = field(default_factory=dict)  # source topic to the group's offset
@@ -256,22 +299,30 @@ def _first_ms(record: Any) -> int:
     return min(int(first), record.timestamp) if first.isdigit() else int(record.timestamp)
 
 
+def _said_ms(record: Any, fields: Mapping[str, Any]) -> int:
+    """A carrier's time counts only where it is more than an hour earlier (R19)."""
+    first_ms, received_ms = _first_ms(record), _ms(fields["received_at"])
+    return received_ms if received_ms < first_ms - 3_600_000 else first_ms
+
+
 def _is_elsewhere(partition: Partition, record: Any, key: str) -> bool:
     """Whether a record was sent on, as it is not where its recipient's others are."""
-    number = key.removeprefix("whatsapp:").encode()
+    number = key.rpartition("/")[2].removeprefix("whatsapp:").encode()
     place = (murmur2(number) & 0x7FFFFFFF) % partition.of
     return bool(record.key != number or place != partition.number)
 
 
-def _key(address: str) -> str:
+def _key(account: str, address: str) -> str:
     """WhatsApp has a list of its own, all else shares the bare number's (R21)."""
     number = address.rpartition(":")[2]
-    return f"whatsapp:{number}" if address.startswith("whatsapp:") else number
+    return (
+        f"{account}/whatsapp:{number}" if address.startswith("whatsapp:") else f"{account}/{number}"
+    )
 
 
 def _group_key(fields: Mapping[str, Any]) -> str:
     group = "whatsapp:" if fields.get("channel_group") == "whatsapp" else ""
-    return f"{group}{fields['recipient']}"
+    return f"{fields['account_sid']}/{group}{fields['recipient']}"
 
 
 def _place(fields: Mapping[str, Any]) -> Place:
@@ -280,25 +331,36 @@ def _place(fields: Mapping[str, Any]) -> Place:
         "service": fields.get("messaging_service_sid"),
         "sender": fields.get("sender"),
     }[fields["scope"]]
-    return Place(
-        intern(fields["account_sid"]),
-        intern(fields["scope"]),
-        intern(target or ""),
-        bool(fields.get("carrier", False)),
-    )
+    return Place(intern(fields["scope"]), intern(target or ""), bool(fields.get("carrier", False)))
 
 
 def _said(fields: Mapping[str, Any]) -> int:
     return hash((fields["account_sid"], fields["from"], fields["to"], fields["body"]))
 
 
+def _message_ref(key: str, sid: str, sender: str) -> Ref:
+    return ("message", key, sid, sender)
+
+
+def _command_ref(account: str, id_: str) -> Ref:
+    return ("command", account, id_)
+
+
+def _source_kind(source: str) -> str:
+    """The kind of source that a command makes."""
+    return "review" if source == "review" else "command"
+
+
 def _message(record: Any, fields: Mapping[str, Any]) -> Message:
+    key = _key(fields["account_sid"], fields["from"])
     return Message(
         fields["message_sid"],
+        _message_ref(key, fields["message_sid"], fields["to"]),
         record.offset,
         record.timestamp,
-        _key(fields["from"]),
+        key,
         _said(fields),
+        _said_ms(record, fields),
         fields["to"].startswith(("+", "rcs:")) and fields["body"].strip().lower() in _RESERVED,
     )
 
@@ -306,36 +368,47 @@ def _message(record: Any, fields: Mapping[str, Any]) -> Message:
 def _command(record: Any, fields: Mapping[str, Any]) -> Command:
     return Command(
         fields["command_id"],
+        _command_ref(fields["account_sid"], fields["command_id"]),
         record.offset,
         record.timestamp,
         _group_key(fields),
         _place({**fields, "carrier": False}),
         fields["blocked"],
         _first_ms(record),
+        _source_kind(fields["source"]),
+        bool((fields.get("reason") or "").strip()),
     )
 
 
 def _send(record: Any, fields: Mapping[str, Any]) -> Send:
     return Send(
         fields["message_sid"],
+        _send_ref(fields),
         record.offset,
         record.timestamp,
-        _key(fields["to"]),
+        _key(fields["account_sid"], fields["to"]),
         hash(record.value),
         _header_mark(record.headers, "after-mark"),
     )
 
 
+def _send_ref(fields: Mapping[str, Any]) -> Ref:
+    return (fields["account_sid"], fields["message_sid"], fields["to"], fields.get("from") or "")
+
+
 def _notification(record: Any, fields: Mapping[str, Any]) -> Notification:
+    key = _key(fields["account_sid"], fields["from"])
     return Notification(
         fields["message_sid"],
+        _message_ref(key, fields["message_sid"], fields["to"]),
         record.offset,
         record.timestamp,
-        _key(fields["from"]),
+        key,
         intern(fields["account_sid"]),
         _shared(fields["messaging_service_sid"]),
         intern(fields["to"]),
         intern(fields["kind"]),
+        intern(fields["keyword"]),
         fields["effective"],
         fields["reply_sent"],
         _said(fields),
@@ -343,30 +416,66 @@ def _notification(record: Any, fields: Mapping[str, Any]) -> Notification:
 
 
 def _reply(record: Any, fields: Mapping[str, Any]) -> Reply:
+    key = _key(fields["account_sid"], fields["to"])
     return Reply(
         fields["in_reply_to"],
+        _message_ref(key, fields["in_reply_to"], fields["from"]),
         record.offset,
         record.timestamp,
-        _key(fields["to"]),
+        key,
+        fields["reply_sid"],
         fields["from"],
         fields["kind"],
     )
 
 
 def _change(record: Any, fields: Mapping[str, Any]) -> Change:
+    key, cause = _group_key(fields), fields["cause"]
+    if cause["kind"] is not None:
+        ref = _message_ref(key, cause["id"], cause["sender"])
+        source = "keyword"
+    else:
+        ref = _command_ref(fields["account_sid"], cause["id"])
+        unread = cause["source"] == "unread-stop"
+        source = "unread-stop" if unread else _source_kind(cause["source"])
+    since_ms = _ms(fields["at"])
     return Change(
         fields["change_id"],
+        ref,
         record.offset,
         record.timestamp,
-        _group_key(fields),
+        key,
         _place(fields),
-        fields["blocked"],
+        _changed_to(fields, source, since_ms) if fields["blocked"] else None,
         fields["previous"],
-        _ms(fields["at"]),
+        since_ms,
         mark_of(fields["mark"]),
-        fields["cause"]["id"],
-        fields["cause"]["kind"],
+        cause["id"],
+        cause["kind"],
+        source,
+        bool(fields["blocked"] and not fields.get("standing")),
         _header(record.headers, _MOVED_HEADER) is not None,
+    )
+
+
+def _changed_to(fields: Mapping[str, Any], source: str, since_ms: int) -> Standing:
+    if fields.get("standing"):
+        return _standing(fields["standing"])
+    # Written before blocks had several causes.
+    only_source = Source(source, fields["change_id"], since_ms)
+    return Standing(frozenset({only_source}), None, frozenset(), False)
+
+
+def _standing(fields: Mapping[str, Any]) -> Standing:
+    only = fields.get("only")
+    return Standing(
+        frozenset(
+            Source(intern(one["kind"]), one["change_id"], _ms(one["since"]))
+            for one in fields["sources"]
+        ),
+        None if only is None else frozenset(only),
+        frozenset(fields.get("but", ())),
+        fields.get("locked", False),
     )
 
 
@@ -376,11 +485,13 @@ def _shared(text: str | None) -> str | None:
 
 
 def _verdict(record: Any, fields: Mapping[str, Any], refused_by: Named | None = None) -> Verdict:
+    except_from = (_header(record.headers, _EXCEPT_FROM_HEADER) or b"").decode()
     return Verdict(
         fields["message_sid"],
+        _send_ref(fields),
         record.offset,
         record.timestamp,
-        _key(fields["to"]),
+        _key(fields["account_sid"], fields["to"]),
         intern(fields["account_sid"]),
         _shared(fields.get("messaging_service_sid")),
         _shared(fields.get("from")),
@@ -388,6 +499,7 @@ def _verdict(record: Any, fields: Mapping[str, Any], refused_by: Named | None = 
         _header_mark(record.headers, "mark"),
         _header_mark(record.headers, "after-mark"),
         refused_by,
+        frozenset(except_from.split(",")) if except_from else frozenset(),
     )
 
 
@@ -402,28 +514,56 @@ def _add_status(partition: Partition, record: Any, fields: Mapping[str, Any]) ->
 def _add_entry(partition: Partition, record: Any, settled: bool) -> None:
     key = record.key.decode()
     partition.entries.pop(key, None)
-    blocks: Sequence[Any] = fields_of(record.value)["blocks"] if record.value else ()
-    if blocks:
-        partition.entries[key] = (record.offset, tuple(map(_standing, blocks)))
+    if record.value:
+        fields = fields_of(record.value)
+        if _group_key(fields) != key:
+            raise Unreadable
+        blocks = tuple(
+            Block(
+                _place(one),
+                _standing(one),
+                mark_of(one["mark"]),
+                frozenset((source["kind"], _ms(source["last"])) for source in one["sources"]),
+            )
+            for one in fields["blocks"]
+        )
+        partition.entries[key] = (record.offset, blocks)
     if not settled:
         partition.touched.add(key)
 
 
-def _standing(fields: Mapping[str, Any]) -> Block:
-    return Block(_place(fields), _ms(fields["since"]), fields["change_id"], mark_of(fields["mark"]))
-
-
 def packed_blocks(value: bytes) -> tuple[Block, ...]:
-    """The blocks of a recipient's field in Redis."""
-    return tuple(
-        Block(
-            Place(account, _SCOPES[letter.lower()], target, letter == "c"),
-            since,
-            change,
-            mark_of(mark),
-        )
-        for letter, account, target, since, change, mark in orjson.loads(value)
+    """The blocks of an entry's field in Redis.
+
+    Raises:
+        ValueError: where it is of no format that an audit knows.
+    """
+    version, *blocks = orjson.loads(value)
+    if version != 2:
+        raise ValueError(f"format {version}")
+    return tuple(_packed_block(*fields) for fields in blocks)
+
+
+def _packed_block(place: str, mark: str, *fields: Any) -> Block:
+    times: dict[str, list[int]] = {}  # by kind and change
+    limits: Mapping[str, Any] = {}
+    for part in fields:
+        if isinstance(part, str):
+            times[part] = []
+        elif isinstance(part, int):
+            list(times.values())[-1].append(part)
+        else:
+            limits = part
+    only = limits.get("only")
+    standing = Standing(
+        frozenset(Source(_KINDS[one[0]], one[1:], at[0]) for one, at in times.items()),
+        None if only is None else frozenset(only),
+        frozenset(limits.get("but", ())),
+        bool(limits.get("locked", False)),
     )
+    lasts = frozenset((_KINDS[one[0]], at[-1]) for one, at in times.items())
+    where = Place(_SCOPES[place[0]], place[1:], place[0] == "c")
+    return Block(where, standing, mark_of(mark), lasts)
 
 
 def add(partition: Partition, topic: str, record: Any) -> None:
@@ -458,7 +598,7 @@ def _add(partition: Partition, topic: str, record: Any) -> None:
         if _is_elsewhere(partition, record, message.key):
             return
         # Notifications are read before: a message that has none, and needs none, is left out.
-        if message.is_reserved or message.id in partition.notified:
+        if message.is_reserved or message.ref in partition.notified:
             partition.messages.append(message)
     elif topic == OUTBOUND:
         send = _send(record, fields)
@@ -469,8 +609,9 @@ def _add(partition: Partition, topic: str, record: Any) -> None:
         if not _is_elsewhere(partition, record, command.key):
             partition.commands.append(command)
     elif topic == NOTIFICATIONS:
-        partition.notifications.append(_notification(record, fields))
-        partition.notified.add(fields["message_sid"])
+        notification = _notification(record, fields)
+        partition.notifications.append(notification)
+        partition.notified.add(notification.ref)
     elif topic == REPLIES:
         partition.replies.append(_reply(record, fields))
     elif topic == ALLOWED:
@@ -481,6 +622,6 @@ def _add(partition: Partition, topic: str, record: Any) -> None:
         change = _change(record, fields)
         partition.changes.append(change)
         if change.moved:
-            partition.notified.add(change.cause)  # before, in the topics it came from
+            partition.notified.add(change.ref)  # before, in the topics it came from
         if not settled:
             partition.touched.add(change.key)

@@ -21,7 +21,7 @@ from processor.core.partitions import partition_of
 from processor.errors import ConfigError
 from processor.kafka.client import bulk_writer, read_whole
 from processor.wire import blocks as wire_blocks
-from processor.wire.block_rows import COLUMNS, Rows, command_of, new_import_id
+from processor.wire.block_rows import COLUMNS, Rows, command_of, new_import_id, row_of
 from processor.wire.json_values import is_sid, reason
 from processor.wire.topics import Topics
 from schemas.block_change import BlockChange
@@ -78,11 +78,13 @@ def history(recipient: str, as_json: bool) -> None:
                 continue
             cause = change["cause"]
             why = cause["keyword"] or cause["reason"] or ""
+            who = f" by {cause['actor']}" if cause.get("actor") else ""
+            again = ", once more" if change["previous"] and change["blocked"] else ""
             where = change["messaging_service_sid"] or change["sender"] or ""
             click.echo(
                 f"{change['at']}  {'blocked  ' if change['blocked'] else 'unblocked'}  "
                 f"{change['account_sid']}  {change['scope']} {where}".rstrip()
-                + f"  {cause['source']} {why!r} ({cause['id']})"
+                + f"  {cause['source']} {why!r}{who} ({cause['id']}){again}"
             )
         return count
 
@@ -109,11 +111,11 @@ def export(file: Path, file_format: str | None) -> None:
             with progress(range(settings.partitions), "exporting") as bar:
                 for partition in bar:
                     async for key, value in store.entries(partition):
-                        for block in wire_blocks.unpack(value):
+                        for block in wire_blocks.readable(value):
                             line = wire_blocks.line_of(key, block)
                             count += 1
                             if as_csv:
-                                csv.DictWriter(out, COLUMNS).writerow(line)
+                                csv.DictWriter(out, COLUMNS).writerow(row_of(line))
                             else:
                                 out.write(orjson.dumps(line).decode() + "\n")
         return count
@@ -132,7 +134,9 @@ def export(file: Path, file_format: str | None) -> None:
 @click.argument("file", type=click.File("rb"))
 @_formats
 @click.option("--account-sid", help="For rows that name no account.")
-@click.option("--source", default="import", show_default=True, help="For rows that name none.")
+@click.option("--source", help="Where blocks of rows that do not say it come from.")
+@click.option("--reason", help="For rows that give none; needed to lift what recipients made.")
+@click.option("--actor", help="Who imports, kept in the history; `cli` if nobody is named.")
 @click.option(
     "--import-id",
     type=ImportId(),
@@ -144,7 +148,9 @@ def import_(
     file: IO[bytes],
     file_format: str | None,
     account_sid: str | None,
-    source: str,
+    source: str | None,
+    reason: str | None,
+    actor: str | None,
     import_id: str,
 ) -> None:
     """Block (or unblock, by a column `blocked`) every recipient of FILE, as CSV or JSON lines.
@@ -154,12 +160,19 @@ def import_(
     then. Each import has an id, which is printed. The same file again is another import and takes
     effect again. To go on with an import that broke off, give its --import-id and the whole file
     within OPTOUT_DEDUPE_HOURS: what was carried out is passed over, even where a START came since.
+    Columns `source` and `at` are kept in the history as what the file claims.
 
     Example: optout blocks import blocked.csv --account-sid AC1
     """
     settings = config.load()
     as_csv = (file_format or Path(file.name).suffix.lstrip(".")) == "csv"
-    defaults = {"account_sid": account_sid, "scope": settings.block_scope.value, "source": source}
+    defaults = {
+        "account_sid": account_sid,
+        "scope": settings.block_scope.value,
+        "source": source,
+        "reason": reason,
+        "actor": actor or "cli",
+    }
     click.echo(f"import {import_id}; should it break off, add --import-id {import_id}", err=True)
     with lines_of(file, "importing") as lines:
         rows = Rows(as_csv=as_csv, name=file.name).of(lines)

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,13 +16,17 @@ from pydantic import TypeAdapter, ValidationError
 from processor import config
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
-from processor.core.blocks import Block, Blocks, place_for, scope_for
+from processor.core.blocks import UNREADABLE, Block, Blocks, place_for, scope_for
+from processor.core.decide import refusal_of
 from processor.core.messages import (
     ConsentCommand,
     Scope,
+    account_of,
     bare_number,
     channel_group_of,
+    entry_key,
     list_key,
+    list_key_of,
 )
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError
@@ -61,20 +65,20 @@ def group() -> None:
 
 @group.command("get")
 @click.argument("recipient", type=Recipient())
+@click.option("--account-sid", help="Only blocks of this account.")
 @as_json
-def get(recipient: str, as_json: bool) -> None:
+def get(recipient: str, account_sid: str | None, as_json: bool) -> None:
     """Show the blocks on RECIPIENT; exit 1 where there is none.
 
     Example: optout blocks get +15551234567
     """
     settings = config.load()
-    key = list_key(recipient, channel_group_of(recipient))
-    blocks = run(_blocks_on(settings, recipient))
-    for block in blocks:
+    found = run(_blocks_on(settings, recipient, account_sid))
+    for key, block in found:
         _print(key, block, as_json)
-    if not blocks:
+    if not found:
         if not as_json:
-            click.echo(f"{key} is not blocked")
+            click.echo(f"{recipient} is not blocked")
         sys.exit(1)
 
 
@@ -91,10 +95,9 @@ def list_(account_sid: str | None, as_json: bool) -> None:
     async def work() -> None:
         async with open_store(settings) as store:
             for partition in range(settings.partitions):
-                async for key, value in store.entries(partition):
-                    for block in wire_blocks.unpack(value):
-                        if account_sid in (None, block.account_sid):
-                            _print(key, block, as_json)
+                async for key, value in store.entries(partition, account_sid=account_sid):
+                    for block in wire_blocks.readable(value):
+                        _print(key, block, as_json)
 
     run(work())
 
@@ -112,7 +115,10 @@ def _changes(command: Any) -> Any:
         click.option("--service-sid", help="For scope service."),
         click.option("--sender", help="For scope sender."),
         click.option("--source", default="operator", show_default=True),
-        click.option("--reason", help="Kept in the history."),
+        click.option("--actor", default="cli", show_default=True, help="Who asks for it."),
+        click.option(
+            "--reason", help="Kept in the history; needed to lift what the recipient blocked."
+        ),
     ):
         command = option(command)
     return command
@@ -147,6 +153,7 @@ def _change(
     service_sid: str | None,
     sender: str | None,
     source: str,
+    actor: str,
     reason: str | None,
 ) -> None:
     settings = config.load()
@@ -174,12 +181,15 @@ def _change(
         blocked=blocked,
         source=source,
         reason=reason,
+        actor=actor,
         claimed_ms=time.time_ns() // 1_000_000,
     )
     try:
         value = consent_commands.checked(command)
     except ValidationError as error:
         raise ConfigError(reasons(error)) from None
+    if why := run(_refusal_of(settings, recipient, command)):
+        raise ConfigError([why])
     if not run(_give(settings, command, value)):
         click.echo(
             f"command {command.command_id} is in the topic, but no worker carried it out within "
@@ -187,38 +197,49 @@ def _change(
             err=True,
         )
         sys.exit(1)
-    _say_outcome(recipient, command, run(_blocks_on(settings, recipient)))
+    found = run(_blocks_on(settings, recipient, account_sid))
+    _say_outcome(recipient, command, found)
 
 
-def _say_outcome(recipient: str, command: ConsentCommand, blocks: Blocks) -> None:
+async def _refusal_of(settings: Settings, recipient: str, command: ConsentCommand) -> str | None:
+    """Why a lane would put a command aside, by the list as it is now."""
+    found = await _blocks_on(settings, recipient, command.account_sid)
+    entry = {block.place: block for _, block in found}
+    return refusal_of(command, entry)
+
+
+def _say_outcome(
+    recipient: str, command: ConsentCommand, found: Sequence[tuple[str, Block]]
+) -> None:
     """Say what is so now, which is more than what the command asked for."""
-    place = place_for(
-        command.scope,
-        account_sid=command.account_sid,
-        service_sid=command.service_sid,
-        sender=command.sender,
-    )
-    is_blocked = place in {block.place for block in blocks}
+    place = place_for(command.scope, service_sid=command.service_sid, sender=command.sender)
+    is_blocked = place in {block.place for _, block in found}
     if is_blocked is not command.blocked:
         click.echo(f"{recipient}: somebody changed it meanwhile; look at its history", err=True)
         sys.exit(1)
     if is_blocked:
         click.echo(f"{recipient} is blocked ({command.scope})")
         return
-    others = [block for block in blocks if block.account_sid == command.account_sid]
-    click.echo(f"{recipient} is not blocked ({command.scope})" + (", but still by:" * bool(others)))
-    for block in others:
-        _print(recipient, block, as_json=False)
+    click.echo(f"{recipient} is not blocked ({command.scope})" + (", but still by:" * bool(found)))
+    for key, block in found:
+        _print(key, block, as_json=False)
 
 
-async def _blocks_on(settings: Settings, recipient: str) -> Blocks:
-    key = list_key(recipient, channel_group_of(recipient))
+async def _blocks_on(
+    settings: Settings, recipient: str, account_sid: str | None
+) -> list[tuple[str, Block]]:
+    """The blocks on a recipient, each with its entry key; without an account, of every account."""
+    on = list_key(recipient, channel_group_of(recipient))
+    partition = partition_of(bare_number(on).encode(), settings.partitions)
     async with open_store(settings) as store:
-        partition = partition_of(bare_number(key).encode(), settings.partitions)
-        found = await store.read(partition, [key])
+        keys = [entry_key(account_sid, on)] if account_sid else []
+        found = await store.read(partition, keys)
+        values = dict(zip(keys, found.values, strict=True))
+        if account_sid is None:
+            values = {key: value async for key, value in store.entries(partition, list_key=on)}
     if found.meta.ready is None:
         click.echo("the block list is not whole; its owner rebuilds it", err=True)
-    return wire_blocks.unpack(found.values[0])
+    return [(key, block) for key, value in values.items() for block in wire_blocks.readable(value)]
 
 
 async def _give(settings: Settings, command: ConsentCommand, value: bytes) -> bool:
@@ -315,10 +336,18 @@ async def differences(settings: Settings, partition: int) -> set[str]:
         for key, value in batch:
             truth.pop(key, None)
             if value is not None:
-                truth[key] = wire_blocks.pack(wire_blocks.read_entry(value))
+                truth[key] = wire_blocks.pack(_entry_of(value))
     async with open_store(settings) as store:
         served = {key: value async for key, value in store.entries(partition)}
     return {key for key in truth.keys() | served.keys() if truth.get(key) != served.get(key)}
+
+
+def _entry_of(value: bytes) -> Blocks:
+    """As a rebuild takes it: what cannot be read blocks."""
+    try:
+        return wire_blocks.read_entry(value)
+    except ValueError:  # pydantic's are
+        return (UNREADABLE,)
 
 
 @asynccontextmanager
@@ -339,7 +368,9 @@ def _print(key: str, block: Block, as_json: bool) -> None:
         return
     target = f" {block.target}" if block.target else ""
     carrier = " (by the toll-free network)" if block.carrier else ""
+    locked = ", locked" if block.locked else ""
+    causes = ", ".join(f"{one.kind} {one.change_id}" for one in block.sources)
     click.echo(
-        f"{key}  {block.account_sid}  {block.scope}{target}{carrier}  since "
-        f"{to_text(block.since_ms)}  by {block.change_id}"
+        f"{list_key_of(key)}  {account_of(key)}  {block.scope}{target}{carrier}{locked}  since "
+        f"{to_text(block.since_ms)}  by {causes}"
     )

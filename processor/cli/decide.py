@@ -16,7 +16,7 @@ from processor.cli.documents import read_documents
 from processor.core.blocks import NO_MARK, Blocks, stops
 from processor.core.events import OptOutNotification, ReplySend
 from processor.core.fold import fold
-from processor.core.messages import Scope, channel_group_of, list_key
+from processor.core.messages import Scope, channel_group_of, entry_key, list_key
 from processor.core.services import Directory
 from processor.errors import ConfigError
 from processor.stages.match_inbound import hit_of
@@ -32,7 +32,7 @@ from processor.wire.services import service_of
     "--blocks",
     "blocks_file",
     type=click.File("rb"),
-    help="The block list to start from: values of block-list.v1 as JSON lines.",
+    help="The block list to start from: values of block-list.v2 as JSON lines.",
 )
 @click.argument("messages", type=click.File("rb"), default="-")
 def command(
@@ -56,7 +56,7 @@ class _Decider:
         self._directory = directory
         self._blocks = blocks
         self._scope = scope
-        self._seen: set[str] = set()
+        self._seen: set[bytes] = set()
 
     def decide(self, line: bytes) -> dict[str, Any]:
         try:
@@ -67,16 +67,12 @@ class _Decider:
         handling = self._directory.handling(
             message.account_sid, message.service_sid, message.sender
         )
-        key = list_key(message.recipient, channel_group_of(message.recipient))
+        on = list_key(message.recipient, channel_group_of(message.recipient))
+        key = entry_key(message.account_sid, on)
 
         def blocked() -> bool:
             return any(
-                stops(
-                    block,
-                    account_sid=message.account_sid,
-                    service_sid=handling.service_sid,
-                    sender=message.sender,
-                )
+                stops(block, service_sid=handling.service_sid, sender=message.sender)
                 for block in self._blocks.get(key, ())
             )
 
@@ -85,7 +81,7 @@ class _Decider:
         reply: ReplySend | None = None
         if hit := hit_of(read, self._directory):
             folded = fold([hit], self._blocks, self._seen, scope=self._scope, mark=NO_MARK)
-            self._seen.update(folded.handled)
+            self._seen.update(one.id for one in folded.handled)
             self._blocks.update(folded.changed)
             for event in folded.events:
                 if isinstance(event, OptOutNotification):
@@ -131,4 +127,5 @@ def _entries(lines: IO[bytes]) -> Iterator[tuple[str, Blocks]]:
             raise ConfigError([f"{lines.name}:{number}: {reason(error)}"]) from None
         entry = orjson.loads(line)
         group = "whatsapp:" if entry["channel_group"] == "whatsapp" else ""
-        yield group + entry["recipient"], tuple(replace(block, mark=NO_MARK) for block in blocks)
+        key = entry_key(entry["account_sid"], group + entry["recipient"])
+        yield key, tuple(replace(block, mark=NO_MARK) for block in blocks)

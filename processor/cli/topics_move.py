@@ -5,25 +5,28 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import click
-import orjson
+from pydantic import ValidationError
 
 from processor import config
 from processor.cli.blocks import open_store
 from processor.cli.common import as_json, print_json, run
 from processor.config import Settings
-from processor.core.fold import command_id
+from processor.core.identity import Handled, handled_command
 from processor.core.partitions import partitions_of
 from processor.errors import ConfigError, RecordError
 from processor.kafka import topic_admin
 from processor.kafka.client import read_whole
-from processor.kafka.handled_topics import notified_sid
+from processor.kafka.handled_topics import handled_by, put_aside
 from processor.kafka.move_plan import HISTORY, LIST, Plan, plan, refuse
-from processor.kafka.moving import begin, copy, ends_of, settle
+from processor.kafka.moving import Convert, Part, begin, copy, ends_of, settle
+from processor.wire import blocks_v1, consent_commands
 from processor.wire.dead_letters import redrives_of
 from processor.wire.topics import Topics
 
@@ -48,12 +51,47 @@ def move(to_prefix: str, partitions: int, as_json: bool) -> None:
     """
     source = config.load()
     target = config.load(topic_prefix=to_prefix, partitions=partitions)
-    moved = run(_move(plan(source, target)))
+    moved = run(_planned(source, target))
     if as_json:
         print_json(moved)
     else:
         _print(moved, target)
     sys.exit(0 if moved["equal"] is not False else 1)
+
+
+async def _planned(source: Settings, target: Settings) -> dict[str, Any]:
+    older = await topic_admin.older(source)
+    for new, old in older.items():
+        click.echo(f"{old} is of an older version: it becomes {new}", err=True)
+    return await _move(plan(source, target, older))
+
+
+async def _last_of_each(source: Settings, part: Part) -> Convert:
+    """How records of an older list become those of this version's: the last of each key does.
+
+    It held every account's blocks in one record, and an account that is gone from it left no
+    record of its own that says so.
+    """
+    last: dict[int, tuple[int, int]] = {}  # hash of a key to partition and offset
+    for topic in part.topics:
+        async for record in read_whole(source, source.topic_prefix + topic):
+            last[_digest(record.key or b"", b"")] = record.partition, record.offset
+
+    def convert(record: Any) -> Sequence[tuple[bytes, bytes]]:
+        if last.get(_digest(record.key or b"", b"")) != (record.partition, record.offset):
+            return ()
+        try:
+            return blocks_v1.entries_of(record.key or b"", record.value)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            place = f"{record.topic}[{record.partition}]@{record.offset}"
+            raise ConfigError(
+                [
+                    f"{place}: is no entry of a block list; whom it blocked cannot be told. Write "
+                    "a good value, or a tombstone, under its key, then move again"
+                ]
+            ) from None
+
+    return convert
 
 
 async def _move(plan: Plan) -> dict[str, Any]:
@@ -76,6 +114,8 @@ async def _move(plan: Plan) -> dict[str, Any]:
         length=length, label="moving", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
         for part in parts:
+            if part.becomes:
+                part = replace(part, convert=await _last_of_each(source, part))
             if remembered is None and part in plan.pending and not begun:
                 remembered = await _remember(plan)
             copied += await copy(
@@ -100,48 +140,46 @@ async def _move(plan: Plan) -> dict[str, Any]:
 
 async def _remember(plan: Plan) -> int:
     """Have the new list know the ids that were handled: a START sent again lifts no later STOP."""
-    now_ms = time.time_ns() // 1_000_000
-    remembered_ms = round(_HOUR_MS * plan.source.dedupe_hours)
-    left_ms: dict[str, tuple[bytes, int]] = {}
-    async for one, key, at_ms in _handled(plan, max(0, now_ms - remembered_ms)):
-        if (left := at_ms + remembered_ms - now_ms) > 0:
-            left_ms[one] = (key, min(left, remembered_ms))
-    places = partitions_of([key for key, _ in left_ms.values()], plan.target.partitions)
-    parts: dict[int, list[tuple[str, int]]] = {}
-    for place, (one, (_, left)) in zip(places, left_ms.items(), strict=True):
-        parts.setdefault(place, []).append((one, left))
+    since_ms = time.time_ns() // 1_000_000 - round(_HOUR_MS * plan.source.dedupe_hours)
+    found: dict[bytes, tuple[bytes, Handled]] = {}
+    async for key, one in _handled(plan, max(0, since_ms)):
+        found[one.id] = key, one
+    places = partitions_of([key for key, _ in found.values()], plan.target.partitions)
+    parts: dict[int, list[Handled]] = {}
+    for place, (_, one) in zip(places, found.values(), strict=True):
+        parts.setdefault(place, []).append(one)
     async with open_store(plan.target) as store:
-        for place, ids in parts.items():
+        for place, handled in parts.items():
             epoch = (await store.claim(place, at_least=0)).epoch
-            for start in range(0, len(ids), _AT_ONCE):
-                await store.remember(place, epoch, dict(ids[start : start + _AT_ONCE]))
-    return len(left_ms)
+            for start in range(0, len(handled), _AT_ONCE):
+                await store.remember(place, epoch, handled[start : start + _AT_ONCE])
+    return len(found)
 
 
-async def _handled(plan: Plan, since_ms: int) -> AsyncIterator[tuple[str, bytes, int]]:
-    """Ids as the lanes compare them, recipient and time: of notifications, and commands read."""
+async def _handled(plan: Plan, since_ms: int) -> AsyncIterator[tuple[bytes, Handled]]:
+    """Recipient and id of what was handled: by the notifications, and the commands read."""
     source = plan.source
     topics = Topics.under(source.topic_prefix)
     async for record in read_whole(source, topics.opt_out_notifications, since_ms=since_ms):
-        try:
-            sid = notified_sid(record.value)
-        except RecordError:
-            continue  # a foreign record: nothing was handled
-        yield sid, record.key or b"", record.timestamp
+        with suppress(RecordError):  # a foreign record: nothing was handled
+            yield record.key or b"", handled_by(record)
     group = f"{source.topic_prefix}match"
     done = (await topic_admin.committed(source, [group])).get(group, {})
     tp_done = {tp.partition: at for tp, at in done.items() if tp.topic == topics.consent_commands}
+    aside = await put_aside(source, topics.dead_letters, topics.consent_commands, since_ms=since_ms)
     async for record in read_whole(source, topics.consent_commands, since_ms=since_ms):
-        if record.offset < tp_done.get(record.partition, 0) and (one := _command_of(record)):
-            id_ = command_id(one, redrives_of(record.headers))
-            yield id_, record.key or b"", record.timestamp
-
-
-def _command_of(record: Any) -> str | None:
-    try:
-        return str(orjson.loads(record.value)["command_id"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return None  # it went to the dead letters: nothing was handled
+        place = record.partition, record.offset
+        if record.offset >= tp_done.get(record.partition, 0) or place in aside:
+            continue
+        with suppress(ValidationError):
+            command = consent_commands.read(record.value or b"")
+            redrives = redrives_of(record.headers)
+            yield (
+                record.key or b"",
+                handled_command(
+                    command.account_sid, command.command_id, redrives, record.timestamp
+                ),
+            )
 
 
 class _Held(NamedTuple):
@@ -153,21 +191,28 @@ class _Held(NamedTuple):
 
 async def _compare(plan: Plan) -> tuple[int, bool]:
     """How many recipients are blocked, and whether both lists and both histories are the same."""
-    old, new = await _list_of(plan.source), await _list_of(plan.target)
+    new = await _list_of(plan.target, LIST)
+    convert = None
+    if older := plan.older.get(LIST):
+        convert = await _last_of_each(
+            plan.source, next(part for part in plan.whole if part.becomes == LIST)
+        )
+    old = await _list_of(plan.source, older or LIST, convert)
     histories = [await _history_of(settings) for settings in (plan.source, plan.target)]
     return new.records, old == new and histories[0] == histories[1]
 
 
-async def _list_of(settings: Settings) -> _Held:
+async def _list_of(settings: Settings, topic: str, convert: Convert | None = None) -> _Held:
     count, digest = 0, 0
     for partition in range(settings.partitions):
         entries: dict[bytes, int] = {}
         async for record in read_whole(
-            settings, settings.topic_prefix + LIST, partitions=[partition]
+            settings, settings.topic_prefix + topic, partitions=[partition]
         ):
-            entries.pop(record.key, None)
-            if record.value is not None:
-                entries[record.key] = _digest(record.key, record.value)
+            for key, value in convert(record) if convert else [(record.key, record.value)]:
+                entries.pop(key, None)
+                if value is not None:
+                    entries[key] = _digest(key, value)
         count, digest = count + len(entries), digest + sum(entries.values())
     return _Held(count, digest)
 
@@ -193,7 +238,10 @@ def _print(moved: dict[str, Any], target: Settings) -> None:
         return
     click.echo(f"{moved['blocked']:>12,}  recipients blocked")
     if not moved["equal"]:
-        click.echo("the new block list or its history is not the old one: do not start on it")
+        click.echo(
+            "the new block list or its history is not the old one: do not start on it, and move to "
+            "another prefix"
+        )
         return
     click.echo(
         "list and history are the same in both; start workers, API and producers with\n"

@@ -1,8 +1,9 @@
-"""The block list as a value: what is on it for one recipient, and which sends that stops (R21)."""
+"""An entry of the block list: what one account may not send to one recipient (R18, R21)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from processor.core.messages import Scope
@@ -30,56 +31,129 @@ class Mark(NamedTuple):
 
 
 NO_MARK = Mark(0, 0)
-MOST_BLOCKS = 100  # of one account on one recipient (R18)
-FULL = f"the recipient has {MOST_BLOCKS} blocks of this account, the most there may be; lift some"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigView:
+    """Which configuration something is decided under: how far its reader was."""
+
+    topic_id: str  # of `messaging-services`
+    position: int  # the offset behind the last record read
+
+    def __str__(self) -> str:
+        """The text form that the list keeps."""
+        return f"{self.topic_id}:{self.position}"
+
+    @classmethod
+    def parse(cls, text: str) -> ConfigView:
+        """Read the text form."""
+        topic_id, _, position = text.rpartition(":")
+        return cls(topic_id, int(position))
+
+
+MOST_BLOCKS = 100  # of an entry (R18)
+
+
+class SourceKind(StrEnum):
+    """What may cause a block; at most one source of each kind stands in a block."""
+
+    KEYWORD = "keyword"  # the recipient's own word
+    UNREAD_STOP = "unread-stop"  # a STOP that could not be decided on
+    COMMAND = "command"  # an operator, an application, an import
+    REVIEW = "review"  # a person who read what the recipient wrote (R30)
+    SIGNAL = "signal"  # what a carrier reports (R38)
+    UNREADABLE = "unreadable"  # the stored entry cannot be read: blocked until somebody looks
+
+
+OF_MESSAGES = frozenset({SourceKind.KEYWORD, SourceKind.UNREAD_STOP})
+"""Kinds that come from the topic of inbound messages; the others are commands."""
+OF_RECIPIENTS = OF_MESSAGES | {SourceKind.SIGNAL}
+"""Kinds that the recipient made: a command that lifts one needs a reason (R29)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One cause of a block."""
+
+    kind: SourceKind
+    change_id: str  # of the change that added it
+    since_ms: int  # when the record that caused it was appended
+    last_ms: int  # when the same kind asked for the block last
+
+
+@dataclass(frozen=True, slots=True)
+class Intents:
+    """Which sends a block stops, by their intent (R34); as a rule all.
+
+    At most one of the two is given.
+    """
+
+    only: frozenset[str] | None = None  # just these
+    but: frozenset[str] = frozenset()  # all except these
+
+
+ALL_INTENTS = Intents()
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One entry of a recipient: who may not write to them, since when, and because of what."""
+    """What keeps messages away from a recipient in one place, and every cause of it."""
 
-    account_sid: str
     scope: Scope
     target: str  # the service's sid, the sender's address, "" for an account
     carrier: bool  # the toll-free network's own block on (sender, recipient), beside ours (R20)
-    since_ms: int  # when the record that made it was appended
-    change_id: str
-    mark: Mark
-    by_keyword: bool = True  # made by the recipient's own word; else by a command
+    sources: tuple[Source, ...]  # at least one; the oldest first
+    mark: Mark  # of the write that changed it last
+    intents: Intents = ALL_INTENTS
+    locked: bool = False  # lifted neither by the recipient nor by a plain command (R35)
 
     @property
     def place(self) -> Place:
-        """What makes this entry the same as another: at most one stands in a place."""
-        return Place(self.account_sid, self.scope, self.target, self.carrier)
+        """Where it stands: one place holds one block."""
+        return Place(self.scope, self.target, self.carrier)
+
+    def source(self, kind: SourceKind) -> Source | None:
+        """The cause of a kind, if there is one."""
+        return next((source for source in self.sources if source.kind is kind), None)
+
+    @property
+    def since_ms(self) -> int:
+        """Since when the recipient is blocked here."""
+        return self.sources[0].since_ms
+
+    @property
+    def change_id(self) -> str:
+        """The change that blocked the recipient here, of those whose causes still stand."""
+        return self.sources[0].change_id
 
 
 class Place(NamedTuple):
-    """Where on a recipient's list a block stands."""
+    """Where in an entry a block stands."""
 
-    account_sid: str
     scope: Scope
     target: str
     carrier: bool = False
 
 
 Blocks = tuple[Block, ...]
+ACCOUNT = Place(Scope.ACCOUNT, "")
+UNREADABLE = Block(*ACCOUNT, (Source(SourceKind.UNREADABLE, SourceKind.UNREADABLE, 0, 0),), NO_MARK)
+"""Stands for an entry that cannot be read."""
 
 
-def place_for(
-    scope: Scope, *, account_sid: str, service_sid: str | None, sender: str | None
-) -> Place:
+def place_for(scope: Scope, *, service_sid: str | None, sender: str | None) -> Place:
     """Where a block of a scope stands; a sender outside any service uses its own pair (R21).
 
     Raises:
         ValueError: where the scope needs a service or a sender and neither is named.
     """
     if scope is Scope.ACCOUNT:
-        return Place(account_sid, scope, "")
+        return ACCOUNT
     if scope is Scope.SERVICE and service_sid is not None:
-        return Place(account_sid, scope, service_sid)
+        return Place(scope, service_sid)
     if sender is None:
         raise ValueError(f"a block of scope {scope} names no sender")
-    return Place(account_sid, Scope.SENDER, sender)
+    return Place(Scope.SENDER, sender)
 
 
 def scope_for(
@@ -99,13 +173,11 @@ def scope_for(
     return Scope.SENDER if sender else Scope.SERVICE if service_sid else default
 
 
-def stops(block: Block, *, account_sid: str, service_sid: str | None, sender: str | None) -> bool:
+def stops(block: Block, *, service_sid: str | None, sender: str | None) -> bool:
     """Whether a block covers a send from this sender of this service.
 
     A send that has no sender yet is covered by account and service blocks only.
     """
-    if block.account_sid != account_sid:
-        return False
     match block.scope:
         case Scope.ACCOUNT:
             return True

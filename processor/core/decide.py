@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from processor.core import toll_free
-from processor.core.blocks import FULL, MOST_BLOCKS, Block, Mark, Place, place_for, stops
+from processor.core.blocks import (
+    ACCOUNT,
+    MOST_BLOCKS,
+    NO_MARK,
+    OF_MESSAGES,
+    OF_RECIPIENTS,
+    Block,
+    Mark,
+    Place,
+    Source,
+    SourceKind,
+    place_for,
+    stops,
+)
 from processor.core.events import (
     BlockChange,
     Cause,
@@ -15,11 +28,12 @@ from processor.core.events import (
     ReplySend,
     ReplySent,
     WebhookDelivery,
-    change_id_of,
-    replaced_id_of,
-    reply_sid_of,
 )
+from processor.core.identity import change_id_of, reply_sid_of
+from processor.core.merging import differs, merged, without
 from processor.core.messages import (
+    Arrival,
+    ChannelGroup,
     ConsentCommand,
     InboundMessage,
     OptOutType,
@@ -33,8 +47,9 @@ from processor.core.policy import Match, OptOutConfig
 from processor.core.services import Handling
 
 _YES = "yes"
-UNREAD_STOP = "unread-stop"  # the source of such a change
-
+FULL = f"the recipient has {MOST_BLOCKS} blocks of this account, the most there may be; lift some"
+LOCKED = "the block is locked"
+NO_REASON = "the recipient made this block: to lift it, give a reason"
 
 Entry = Mapping[Place, Block]
 """The blocks of one account on one recipient, the oldest first."""
@@ -42,9 +57,10 @@ Entry = Mapping[Place, Block]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The events in the order they are emitted; the list follows the changes among them."""
+    """The events in the order they are emitted; the entry follows the changes among them."""
 
     events: tuple[Event, ...] = ()
+    repeated: tuple[Block, ...] = ()  # blocks that were asked for again: no change, a later time
     refused: str | None = None  # why a command is put aside
 
 
@@ -94,27 +110,8 @@ def _delivery(
 def decide_command(command: ConsentCommand, blocks: Entry, *, mark: Mark) -> Decision:
     """Decide what an operator's change does: it wins over a STOP, not over a carrier (R29)."""
     assert command.arrival is not None, "a command is decided on once it was read"
-    place = place_for(
-        command.scope,
-        account_sid=command.account_sid,
-        service_sid=command.service_sid,
-        sender=command.sender,
-    )
-    block = blocks.get(place)
-    if (block is not None) == command.blocked:
-        return Decision()
-    if command.blocked and len(blocks) >= MOST_BLOCKS:
-        return Decision(refused=FULL)
-    if block and not lifts(
-        block, command.arrival, said_ms=said_ms(command.arrival), by_keyword=False
-    ):
-        return Decision()
-    change = BlockChange(
-        change_id=change_id_of(command.command_id, place),
-        place=place,
-        recipient=command.recipient,
-        channel_group=command.channel_group,
-        blocked=command.blocked,
+    place = place_for(command.scope, service_sid=command.service_sid, sender=command.sender)
+    changing = _Changing(
         cause=Cause(
             command.command_id,
             None,
@@ -123,56 +120,172 @@ def decide_command(command: ConsentCommand, blocks: Entry, *, mark: Mark) -> Dec
             command.source,
             command.reason,
             command.claimed_ms,
+            command.claimed_source,
+            command.actor,
         ),
+        kind=kind_of(command),
+        whose=(command.account_sid,),
+        account_sid=command.account_sid,
+        recipient=command.recipient,
+        channel_group=command.channel_group,
+        arrival=command.arrival,
         mark=mark,
-        at_ms=command.arrival.appended_ms,
-        previous=not command.blocked,
+        blocks=blocks,
     )
-    return Decision((change,))
+    there = blocks.get(place)
+    if command.blocked:
+        if there is None and len(blocks) >= MOST_BLOCKS:
+            return Decision(refused=FULL)
+        return changing.block([place]).decision()
+    if there is None:
+        return Decision()
+    if there.locked:
+        return Decision(refused=LOCKED)
+    lifted = changing.lifted(
+        there, said_ms(command.arrival), lambda source: _may_lift(command, source)
+    )
+    if not (command.reason or "").strip() and any(
+        source.kind in OF_RECIPIENTS for source in lifted
+    ):
+        return Decision(refused=NO_REASON)
+    return changing.lift([(there, lifted)]).decision()
+
+
+def refusal_of(command: ConsentCommand, blocks: Entry) -> str | None:
+    """Why a command would be put aside, were it the next to come."""
+    latest_ms = max((one.last_ms for block in blocks.values() for one in block.sources), default=0)
+    arrived = replace(command, arrival=Arrival(latest_ms + 60_000))
+    return decide_command(arrived, blocks, mark=NO_MARK).refused
+
+
+def kind_of(command: ConsentCommand) -> SourceKind:
+    """What a command's block is caused by: a person's review of a message, or the command."""
+    return SourceKind.REVIEW if command.source == SourceKind.REVIEW else SourceKind.COMMAND
+
+
+def _may_lift(command: ConsentCommand, source: Source) -> bool:
+    """The undoing of a review lifts what reviews made, and no other source (R30)."""
+    return kind_of(command) is not SourceKind.REVIEW or source.kind is SourceKind.REVIEW
 
 
 def decide_unread(stop: UnreadStop, blocks: Entry, *, mark: Mark) -> Decision:
     """A STOP that cannot be decided on blocks for the account, and nobody is answered."""
-    cause = Cause(stop.id, None, None, stop.sender, UNREAD_STOP)
-    place = Place(stop.account_sid, Scope.ACCOUNT, "")
-    changes = [
-        BlockChange(
-            change_id=id_,
-            place=at,
-            recipient=stop.recipient,
-            channel_group=stop.channel_group,
-            blocked=blocked,
-            cause=cause,
-            mark=mark,
-            at_ms=stop.arrival.appended_ms,
-            previous=not blocked,
+    changing = _Changing(
+        cause=Cause(stop.id, None, None, stop.sender, SourceKind.UNREAD_STOP),
+        kind=SourceKind.UNREAD_STOP,
+        whose=(stop.account_sid, stop.recipient),
+        account_sid=stop.account_sid,
+        recipient=stop.recipient,
+        channel_group=stop.channel_group,
+        arrival=stop.arrival,
+        mark=mark,
+        blocks=blocks,
+    )
+    return changing.block([ACCOUNT]).decision()
+
+
+@dataclass(slots=True)
+class _Changing:
+    """What one cause does to an entry: the changes so far, and what is only repeated."""
+
+    cause: Cause
+    kind: SourceKind
+    whose: tuple[str, ...]  # what tells the cause from others of its id
+    account_sid: str
+    recipient: str
+    channel_group: ChannelGroup
+    arrival: Arrival
+    mark: Mark
+    blocks: Entry
+    changes: list[BlockChange] = field(default_factory=list)
+    repeated: list[Block] = field(default_factory=list)
+
+    def decision(self) -> Decision:
+        return Decision(tuple(self.changes), tuple(self.repeated))
+
+    def block(self, places: Sequence[Place]) -> _Changing:
+        """Block in places; a place that is blocked already gets one cause more (R18).
+
+        Nothing is refused for number: in a full entry one block of the account replaces all of
+        services and senders. The carrier's own stay, but one more is not kept where they and locked
+        blocks would leave no room for the account's.
+        """
+        fixed = sum(block.carrier or block.locked for block in self.blocks.values())
+        if fixed >= MOST_BLOCKS - 1:
+            places = [place for place in places if not place.carrier or place in self.blocks]
+        new = [place for place in places if place not in self.blocks]
+        if len(self.blocks) + len(new) <= MOST_BLOCKS:
+            for place in places:
+                self._put(place)
+            return self
+        replaced = [
+            block
+            for place, block in self.blocks.items()
+            if not place.carrier and not block.locked and place != ACCOUNT
+        ]
+        for block in replaced:
+            self._change(block.place, None)
+        self._put(ACCOUNT, replaced)
+        for place in places:
+            if place.carrier:
+                self._put(place)
+        return self
+
+    def _put(self, place: Place, replaced: Sequence[Block] = ()) -> None:
+        at_ms = self.arrival.appended_ms
+        there = self.blocks.get(place)
+        source = there.source(self.kind) if there else None
+        if source:
+            source = replace(source, last_ms=max(source.last_ms, at_ms))
+        else:
+            source = Source(self.kind, self._id(place), at_ms, at_ms)
+        block = Block(*place, (source,), self.mark)
+        for other in (*replaced, *([there] if there else ())):
+            block = merged(block, other)
+        if there is None or differs(block, there):
+            self._change(place, block)
+        elif block.sources != there.sources:
+            self.repeated.append(replace(block, mark=there.mark))
+
+    def lifted(
+        self, block: Block, late_ms: int | None, may: Callable[[Source], bool]
+    ) -> list[Source]:
+        """The sources of a block that this cause lifts: those that came before it (R19, R23)."""
+        if block.locked:
+            return []
+        by_message = self.kind in OF_MESSAGES
+        return [
+            source
+            for source in block.sources
+            if may(source) and lifts(source, self.arrival, said_ms=late_ms, by_message=by_message)
+        ]
+
+    def lift(self, lifted: Sequence[tuple[Block, Sequence[Source]]]) -> _Changing:
+        """Take sources off blocks; a block goes with its last one."""
+        for block, sources in lifted:
+            if sources:
+                left = without(block, sources)
+                self._change(block.place, left and replace(left, mark=self.mark))
+        return self
+
+    def _change(self, place: Place, block: Block | None) -> None:
+        self.changes.append(
+            BlockChange(
+                change_id=self._id(place),
+                account_sid=self.account_sid,
+                place=place,
+                recipient=self.recipient,
+                channel_group=self.channel_group,
+                block=block,
+                cause=self.cause,
+                mark=self.mark,
+                at_ms=self.arrival.appended_ms,
+                previous=place in self.blocks,
+            )
         )
-        for id_, at, blocked in _room_for(stop.id, [place] if place not in blocks else [], blocks)
-    ]
-    return Decision(tuple(changes))
 
-
-def _room_for(
-    cause_id: str, wanted: Sequence[Place], blocks: Entry
-) -> list[tuple[str, Place, bool]]:
-    """Id, place and direction of the changes that block at places that hold no block yet.
-
-    A STOP is never refused for number: in a full entry one block of the account replaces all of
-    services and senders (R18). The carrier's own blocks stay, as long as there is room.
-    """
-    if len(blocks) + len(wanted) <= MOST_BLOCKS:
-        return [(change_id_of(cause_id, place), place, True) for place in wanted]
-    account = Place(wanted[0].account_sid, Scope.ACCOUNT, "")
-    replaced = [place for place in blocks if not place.carrier and place != account]
-    room = MOST_BLOCKS - len(blocks) + len(replaced) - (account not in blocks)
-    if room < 0:
-        replaced.append(next(place for place in blocks if place.carrier))
-    new = [account] if account not in blocks else []
-    new += [place for place in wanted if place.carrier][: max(0, room)]
-    return [
-        *((replaced_id_of(cause_id, place), place, False) for place in replaced),
-        *((change_id_of(cause_id, place), place, True) for place in new),
-    ]
+    def _id(self, place: Place) -> str:
+        return change_id_of(self.cause.id, place, *self.whose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,69 +300,51 @@ class _Conversation:
 
     def stop(self) -> Decision:
         ours = place_for(
-            self.scope,
-            account_sid=self.message.account_sid,
-            service_sid=self.handling.service_sid,
-            sender=self.message.sender,
+            self.scope, service_sid=self.handling.service_sid, sender=self.message.sender
         )
         wanted = [ours]
         network = self._network_answers and toll_free.network_blocks(self.match, self.message.body)
         if network:
             wanted.append(self._carrier_place)
-        new = [place for place in wanted if place not in self.blocks]
-        there = self.blocks.get(ours)
-        changes = [
-            self._change(id_, place, blocked=blocked, previous=not blocked)
-            for id_, place, blocked in _room_for(self.message.message_sid, new, self.blocks)
-        ]
-        # The first keyword for a block that a command made takes it over, and is answered.
-        takes_over = there is not None and not there.by_keyword
-        if takes_over and all(change.place != ours for change in changes):
-            id_ = change_id_of(self.message.message_sid, ours)
-            changes.insert(0, self._change(id_, ours, blocked=True, previous=True))
+        changing = self._changing().block(wanted)
+        # It widens the block, or is the first keyword recorded for it (R18).
+        widens = any(change.block and not change.place.carrier for change in changing.changes)
         if network:
             reply_sent = ReplySent.CARRIER
-        elif there is None or takes_over or self._config.repeat_reply:
+        elif widens or self._config.repeat_reply:
             reply_sent = self._ours
         else:
             reply_sent = ReplySent.NONE
-        return self._decision(changes, reply_sent)
+        return self._decision(changing, reply_sent)
 
     def start(self) -> Decision:
         stopping = [block for block in self.blocks.values() if self._stops(block)]
         is_yes = self.match.key == _YES
         if is_yes and self._config.yes_only_when_blocked and not stopping:
             return Decision(ordinary(self.message, self.handling))  # (R19)
+        changing = self._changing()
         if any(
             block.place == self._carrier_place for block in stopping
         ) and not toll_free.network_unblocks(self.message.body):
-            return self._decision([], ReplySent.NONE, effective=False)
-        arrival = self.message.arrival
-        late_ms = said_ms(arrival, self.message.received_at_ms)
-        lifted = [
-            block
-            for block in stopping
-            if lifts(block, arrival, said_ms=late_ms, by_keyword=True)
-            and (block.by_keyword or not is_yes)
-        ]
-        changes = [
-            self._change(
-                change_id_of(self.message.message_sid, block.place),
-                block.place,
-                blocked=False,
-                previous=True,
-            )
-            for block in lifted
-        ]
-        if len(lifted) < len(stopping):
-            return self._decision(changes, ReplySent.NONE, effective=False)
-        return self._decision(changes, self._ours)
+            return self._decision(changing, ReplySent.NONE, effective=False)
+
+        def may(source: Source) -> bool:
+            if is_yes:
+                return source.kind is SourceKind.KEYWORD
+            return source.kind is not SourceKind.UNREADABLE
+
+        late_ms = said_ms(self.message.arrival, self.message.received_at_ms)
+        lifted = [(block, changing.lifted(block, late_ms, may)) for block in stopping]
+        changing.lift(lifted)
+        if any(len(sources) < len(block.sources) for block, sources in lifted):
+            return self._decision(changing, ReplySent.NONE, effective=False)
+        return self._decision(changing, self._ours)
 
     def help(self) -> Decision:
         silent = any(self._stops(block) for block in self.blocks.values()) and (
             self.handling.sender_type not in self._config.help_when_blocked
         )
-        return self._decision([], ReplySent.NONE if silent else self._ours)
+        return self._decision(self._changing(), ReplySent.NONE if silent else self._ours)
 
     @property
     def _config(self) -> OptOutConfig:
@@ -261,43 +356,44 @@ class _Conversation:
 
     @property
     def _carrier_place(self) -> Place:
-        return Place(self.message.account_sid, Scope.SENDER, self.message.sender, carrier=True)
+        return Place(Scope.SENDER, self.message.sender, carrier=True)
 
     @property
     def _ours(self) -> ReplySent:
         return ReplySent.AOO if self.handling.aoo_enabled else ReplySent.DEFAULT
 
     def _stops(self, block: Block) -> bool:
-        return stops(
-            block,
-            account_sid=self.message.account_sid,
-            service_sid=self.handling.service_sid,
-            sender=self.message.sender,
-        )
+        return stops(block, service_sid=self.handling.service_sid, sender=self.message.sender)
 
-    def _change(self, id_: str, place: Place, *, blocked: bool, previous: bool) -> BlockChange:
+    def _changing(self) -> _Changing:
         message, match = self.message, self.match
-        return BlockChange(
-            change_id=id_,
-            place=place,
+        return _Changing(
+            cause=Cause(
+                message.message_sid,
+                match.kind,
+                match.keyword,
+                message.sender,
+                SourceKind.KEYWORD,
+            ),
+            kind=SourceKind.KEYWORD,
+            whose=(message.account_sid, message.recipient, message.sender),
+            account_sid=message.account_sid,
             recipient=bare_number(message.recipient),
             channel_group=channel_group_of(message.recipient),
-            blocked=blocked,
-            cause=Cause(message.message_sid, match.kind, match.keyword, message.sender, "keyword"),
+            arrival=message.arrival,
             mark=self.mark,
-            at_ms=message.arrival.appended_ms,
-            previous=previous,
+            blocks=self.blocks,
         )
 
     def _decision(
-        self, changes: Sequence[BlockChange], reply_sent: ReplySent, *, effective: bool = True
+        self, changing: _Changing, reply_sent: ReplySent, *, effective: bool = True
     ) -> Decision:
         message, handling, match = self.message, self.handling, self.match
-        events: list[Event] = [*changes]
+        events: list[Event] = [*changing.changes]
         if reply_sent is self._ours:
             events.append(
                 ReplySend(
-                    reply_sid=reply_sid_of(message.message_sid),
+                    reply_sid=reply_sid_of(message),
                     message=message,
                     service_sid=handling.service_sid,
                     body=match.reply,
@@ -317,4 +413,4 @@ class _Conversation:
             )
         )
         events += _delivery(message, handling, match.kind if handling.aoo_enabled else None)
-        return Decision(tuple(events))
+        return Decision(tuple(events), tuple(changing.repeated))

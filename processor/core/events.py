@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b32encode
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import blake2b
 
-from processor.core.blocks import Mark, Place
+from processor.core.blocks import Block, Mark, Place
 from processor.core.messages import ChannelGroup, InboundMessage, OptOutType
 from processor.core.policy import Match
 from processor.core.services import Webhook
@@ -33,21 +31,29 @@ class Cause:
     source: str  # "keyword", "unread-stop", or as the command says
     reason: str | None = None
     claimed_ms: int | None = None  # when a command says that it was asked for
+    claimed_source: str | None = None  # what an import says that the block came from
+    actor: str | None = None  # who gave a command
 
 
 @dataclass(frozen=True, slots=True)
 class BlockChange:
-    """Put a recipient on the block list in one place, or take the recipient off it there."""
+    """One place of an entry holds another block than before, or none any more."""
 
     change_id: str
+    account_sid: str
     place: Place
     recipient: str  # bare E.164
     channel_group: ChannelGroup
-    blocked: bool
+    block: Block | None  # that stands there now
     cause: Cause
     mark: Mark
     at_ms: int  # when the cause's record was appended
     previous: bool  # whether a block stood there before
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a block stands there now."""
+        return self.block is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +92,3 @@ class WebhookDelivery:
 
 
 Event = BlockChange | ReplySend | OptOutNotification | WebhookDelivery
-
-
-def change_id_of(cause_id: str, place: Place) -> str:
-    """A change's id: the same whenever the same cause changes the same place."""
-    return f"{cause_id}.{'carrier' if place.carrier else place.scope.value}"
-
-
-def replaced_id_of(cause_id: str, place: Place) -> str:
-    """The id of the change that takes one of many blocks away, which one block replaces."""
-    target = blake2b(f"{place.carrier}:{place.target}".encode(), digest_size=4).digest()
-    return f"{change_id_of(cause_id, place)}.{b32encode(target).decode().rstrip('=').lower()}"
-
-
-def reply_sid_of(message_sid: str) -> str:
-    """The sid of the reply to a message: the same at every replay, in the form of an ``SM`` sid."""
-    return "SM" + blake2b(f"reply:{message_sid}".encode(), digest_size=16).hexdigest()

@@ -14,12 +14,14 @@ from processor.core.decide import (
     ordinary,
 )
 from processor.core.events import BlockChange, Event
+from processor.core.identity import Handled, handled_command, handled_message, handled_unread
 from processor.core.messages import (
     ConsentCommand,
     InboundMessage,
     Scope,
     UnreadStop,
     channel_group_of,
+    entry_key,
     list_key,
 )
 from processor.core.policy import Match
@@ -52,10 +54,10 @@ class Folded:
     """What a batch comes to."""
 
     decisions: tuple[tuple[Event, ...], ...]  # one per item, in their order
-    # List key to its blocks afterwards, where anything changed: even if they end as they began, the
-    # list must tell the mark that the changes carry.
+    # Entry key to its blocks afterwards, where anything changed: even if they end as they began,
+    # the list must tell the mark that the changes carry.
     changed: Mapping[str, Blocks]
-    handled: tuple[str, ...]  # sids and command ids that had not been handled before
+    handled: tuple[Handled, ...]  # messages and commands that had not been handled before
     # Index of an item to why it is put aside; it was not handled, and may come again.
     refused: Mapping[int, str] = field(default_factory=dict)
 
@@ -65,95 +67,86 @@ class Folded:
         return tuple(event for decision in self.decisions for event in decision)
 
 
-def list_key_of(item: Item | Ordinary) -> str:
-    """Whose block list entry an item reads and may change."""
+def key_of(item: Item | Ordinary) -> str:
+    """The entry of the block list that an item reads and may change."""
     if isinstance(item, ConsentCommand | UnreadStop):
-        return list_key(item.recipient, item.channel_group)
-    recipient = item.message.recipient
-    return list_key(recipient, channel_group_of(recipient))
+        return entry_key(item.account_sid, list_key(item.recipient, item.channel_group))
+    message = item.message
+    group = channel_group_of(message.recipient)
+    return entry_key(message.account_sid, list_key(message.recipient, group))
 
 
-def id_of(item: Item) -> str:
+def handled_of(item: Item) -> Handled:
     """What recognises an item that is delivered twice (R22); a command is never a message."""
     match item:
-        case Hit():
-            return item.message.message_sid
+        case Hit(message=one):
+            return handled_message(
+                one.account_sid,
+                one.message_sid,
+                one.recipient,
+                one.sender,
+                one.arrival.appended_ms,
+            )
         case ConsentCommand():
-            return command_id(item.command_id, item.redrives)
+            assert item.arrival is not None, "a command is handled once it was read"
+            return handled_command(
+                item.account_sid, item.command_id, item.redrives, item.arrival.appended_ms
+            )
         case UnreadStop():
-            return command_id(item.id)
-
-
-def _account_of(item: Item) -> str:
-    return item.message.account_sid if isinstance(item, Hit) else item.account_sid
-
-
-def command_id(given: str, redrives: int = 0) -> str:
-    """A command's id beside those of messages; one that was put aside was not handled before."""
-    return f"command:{given}#{redrives}" if redrives else f"command:{given}"
+            return handled_unread(
+                item.account_sid, item.id, item.recipient, item.arrival.appended_ms
+            )
 
 
 def fold(
     items: Sequence[Item | Ordinary],
     blocks: Mapping[str, Blocks],
-    seen: Set[str],
+    seen: Set[bytes],
     *,
     scope: Scope,
     mark: Mark,
 ) -> Folded:
-    """Apply items in order; one whose id was handled before has no effect (R22, R23).
+    """Apply items in order; one that was handled before has no effect (R22, R23).
 
     Args:
         items: in the order of their topics.
-        blocks: list key to blocks as stored; a key that is missing has none.
-        seen: ids of items handled before this batch.
+        blocks: entry key to blocks as stored; a key that is missing has none.
+        seen: ids of what was handled before this batch, see ``Handled``.
         scope: of new blocks.
         mark: of the write that will store the result.
     """
-    entries: dict[str, dict[str, dict[Place, Block]]] = {}  # list key, account, place
+    entries: dict[str, dict[Place, Block]] = {}
     changed: dict[str, None] = {}
-    handled: dict[str, None] = {}
+    handled: dict[bytes, Handled] = {}
     decisions: list[tuple[Event, ...]] = []
     refused: dict[int, str] = {}
     for index, item in enumerate(items):
         if isinstance(item, Ordinary):
             decisions.append(ordinary(item.message, item.handling))
             continue
-        id_ = id_of(item)
-        if id_ in seen or id_ in handled:
+        known = handled_of(item)
+        if known.id in seen or known.id in handled:
             decisions.append(())
             continue
-        key = list_key_of(item)
-        if key not in entries:
-            entries[key] = _by_account(blocks.get(key, ()))
-        accounts, account = entries[key], _account_of(item)
-        entry = accounts.get(account, {})
+        key = key_of(item)
+        entry = entries.get(key)
+        if entry is None:
+            entry = entries[key] = {block.place: block for block in blocks.get(key, ())}
         decision = _decide(item, entry, scope, mark)
         if decision.refused:
             refused[index] = decision.refused
         else:
-            handled[id_] = None
+            handled[known.id] = known
+        for block in decision.repeated:
+            entry[block.place] = block
+            changed[key] = None
         for event in decision.events:
             if isinstance(event, BlockChange):
                 apply(event, entry)
                 changed[key] = None
-        if entry:
-            accounts[account] = entry
-        else:
-            accounts.pop(account, None)  # in whatever batches it came: a later block stands last
         decisions.append(decision.events)
-    after = {
-        key: tuple(block for entry in entries[key].values() for block in entry.values())
-        for key in changed
-    }
-    return Folded(tuple(decisions), after, tuple(handled), refused)
-
-
-def _by_account(blocks: Blocks) -> dict[str, dict[Place, Block]]:
-    found: dict[str, dict[Place, Block]] = {}
-    for block in blocks:
-        found.setdefault(block.account_sid, {})[block.place] = block
-    return found
+    after = {key: tuple(entries[key].values()) for key in changed}
+    return Folded(tuple(decisions), after, tuple(handled.values()), refused)
 
 
 def _decide(item: Item, entry: Mapping[Place, Block], scope: Scope, mark: Mark) -> Decision:
@@ -175,13 +168,7 @@ def _decide(item: Item, entry: Mapping[Place, Block], scope: Scope, mark: Mark) 
 
 
 def apply(change: BlockChange, entry: dict[Place, Block]) -> None:
-    """Have an account's blocks on a recipient follow a change."""
+    """Have an entry follow a change; what changed last stands last."""
     entry.pop(change.place, None)
-    if change.blocked:
-        entry[change.place] = Block(
-            *change.place,
-            since_ms=change.at_ms,
-            change_id=change.change_id,
-            mark=change.mark,
-            by_keyword=change.cause.kind is not None,
-        )
+    if change.block is not None:
+        entry[change.place] = change.block

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from processor.core.blocks import Block, Blocks, stops
-from processor.core.messages import OutboundSend
+from processor.core.messages import OutboundSend, Scope
 
 ERROR_CODE = 21610
 ERROR_MESSAGE = "Attempt to send to unsubscribed recipient"
@@ -14,6 +15,8 @@ ERROR_MESSAGE = "Attempt to send to unsubscribed recipient"
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """The send goes on unchanged."""
+
+    except_from: tuple[str, ...] = ()  # senders it must not go out from, where none is chosen yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +30,23 @@ Verdict = Allowed | Refused
 ALLOWED = Allowed()
 
 
-def judge(send: OutboundSend, blocks: Blocks) -> Verdict:
-    """Judge one send against all blocks of its recipient, of any scope (R21, R24)."""
+def judge(send: OutboundSend, blocks: Blocks, pool: Collection[str] = ()) -> Verdict:
+    """Judge one send against all blocks of its entry, of any scope (R21, R24).
+
+    Args:
+        send: to the entry's recipient, of the entry's account.
+        blocks: of the entry.
+        pool: addresses of the service's senders; matters where the send names none of them. Such a
+            send is refused where every sender that can reach the recipient is blocked.
+    """
     for block in blocks:
-        if stops(
-            block,
-            account_sid=send.account_sid,
-            service_sid=send.service_sid,
-            sender=send.sender,
-        ):
+        if stops(block, service_sid=send.service_sid, sender=send.sender):
             return Refused(block)
-    return ALLOWED
+    if send.sender is not None:
+        return ALLOWED
+    blocked = {block.target: block for block in blocks if block.scope is Scope.SENDER}
+    if not blocked:
+        return ALLOWED
+    if pool and blocked.keys() >= set(pool):
+        return Refused(min((blocked[one] for one in pool), key=lambda block: block.since_ms))
+    return Allowed(tuple(sorted(blocked)))

@@ -91,9 +91,11 @@ class ConsentCommand:
     recipient: str  # bare E.164
     channel_group: ChannelGroup
     blocked: bool
-    source: str
+    source: str  # what it comes from: an API, an import, …
     reason: str | None
     claimed_ms: int  # when it was asked for, as its writer says
+    actor: str | None = None  # who asked for it
+    claimed_source: str | None = None  # what an import says that the block came from
     arrival: Arrival | None = None  # None: not written yet
     redrives: int = 0  # how often it came back from the dead letters
 
@@ -121,12 +123,29 @@ def channel_group_of(address: str) -> ChannelGroup:
 
 
 def list_key(recipient: str, group: ChannelGroup) -> str:
-    """The name of one block list entry: the bare number, ``whatsapp:`` before it for WhatsApp.
-
-    One look-up by this key answers every account and every scope.
-    """
+    """A recipient in a channel group: the bare number, ``whatsapp:`` before it for WhatsApp."""
     number = bare_number(recipient)
     return f"whatsapp:{number}" if group is ChannelGroup.WHATSAPP else number
+
+
+def entry_key(account_sid: str, list_key: str) -> str:
+    """The name of an entry: one recipient of one account. An account's sid holds no ``/``."""
+    return f"{account_sid}/{list_key}"
+
+
+def account_of(entry_key: str) -> str:
+    """Whose entry it is."""
+    return entry_key.rpartition("/")[0]
+
+
+def list_key_of(entry_key: str) -> str:
+    """Which recipient an entry is about."""
+    return entry_key.rpartition("/")[2]
+
+
+def number_of(entry_key: str) -> str:
+    """The bare number of an entry's recipient, by which it is spread over partitions."""
+    return bare_number(list_key_of(entry_key))
 
 
 def sender_type_of(address: str) -> SenderType:

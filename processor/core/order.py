@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processor.core.blocks import Block
+from processor.core.blocks import OF_MESSAGES, Source
 from processor.core.messages import Arrival
 
 _LATE_MS = 3_600_000  # a carrier's time counts only where it is that much earlier: clocks differ
@@ -24,20 +24,20 @@ def said_ms(arrival: Arrival, carrier_ms: int | None = None) -> int | None:
     return first_ms if first_ms < arrival.appended_ms else None
 
 
-def lifts(block: Block, arrival: Arrival, *, said_ms: int | None, by_keyword: bool) -> bool:
-    """Whether an opt-in takes a block away: only one that was made before it (R19).
+def lifts(source: Source, arrival: Arrival, *, said_ms: int | None, by_message: bool) -> bool:
+    """Whether an opt-in lifts a cause of a block: only one that came before it (R19).
 
     Within a topic the offsets are the order, and only what comes late is held against the clock.
-    Between messages and commands, a block that came within a second of the opt-in stands (R23).
+    Between messages and commands, what came within a second of the opt-in stands (R23).
 
     Args:
-        block: on the list.
+        source: of a block on the list.
         arrival: of the opt-in's record.
         said_ms: of the opt-in, see ``said_ms``.
-        by_keyword: the opt-in is a message; else a command.
+        by_message: the opt-in is a message; else a command.
     """
-    if block.by_keyword is by_keyword:
-        return said_ms is None or block.since_ms <= said_ms
-    return block.since_ms + _BROKERS_DIFFER_MS < (
+    if (source.kind in OF_MESSAGES) is by_message:
+        return said_ms is None or source.last_ms <= said_ms
+    return source.last_ms + _BROKERS_DIFFER_MS < (
         arrival.appended_ms if said_ms is None else said_ms
     )

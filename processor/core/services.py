@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from processor.core.messages import SenderType, sender_type_of
+from processor.core.messages import SenderType, channel_group_of, sender_type_of
 from processor.core.policy import (
     DEFAULT_POLICY,
     KeywordSets,
@@ -130,6 +130,14 @@ class Directory:
             return named
         service = self.service_of(account_sid, None, sender)
         return service.sid if service else None
+
+    def pool_for(self, account_sid: str, service_sid: str | None, recipient: str) -> list[str]:
+        """Addresses of a service's senders that reach a recipient: those of its channels."""
+        service = self.services.get(service_sid) if service_sid is not None else None
+        if service is None or service.account_sid != account_sid:
+            return []
+        group = channel_group_of(recipient)
+        return [one.address for one in service.senders if channel_group_of(one.address) is group]
 
     def handling(self, account_sid: str, named: str | None, sender: str) -> Handling:
         """How a message to ``sender`` is handled; kept, as few senders get most messages."""

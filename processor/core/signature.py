@@ -38,5 +38,5 @@ def sign(token: str, url: str, fields: Mapping[str, str]) -> str:
 
 def idempotency_token(account_sid: str, delivery_id: str) -> str:
     """What tells an application that a request repeats one: the same at every try."""
-    said = f"{account_sid}:{delivery_id}".encode()
+    said = f"{account_sid}/{delivery_id}".encode()
     return str(UUID(bytes=blake2b(said, digest_size=16).digest()))

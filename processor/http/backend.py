@@ -59,6 +59,7 @@ class Backend:
             store=self.block_list_store,
             truth=BlockListTopic(settings, self.topics.block_list),
             max_staleness_s=settings.gate_max_staleness_s,
+            config=lambda: self.configuration.services.topic.view,
         )
         self.counts = CountsHistory(settings, self.topics.opt_out_counts, metrics=self.metrics)
         self.live = Live(settings, self.topics, self.metrics)
@@ -143,7 +144,9 @@ class Backend:
         ]
 
     async def _advance(self, statuses: Sequence[MessageStatus]) -> Refused:
-        return await self.messages.advance([(one.message_sid, _fields_of(one)) for one in statuses])
+        return await self.messages.advance(
+            [(one.account_sid, one.message_sid, _fields_of(one)) for one in statuses]
+        )
 
     async def _learn(self) -> None:
         """Learn which block list to trust."""

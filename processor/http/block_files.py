@@ -21,7 +21,14 @@ from processor.http.blocks import refuse_partial
 from processor.http.errors import ApiError
 from processor.kafka.client import Outgoing
 from processor.wire import blocks as wire_blocks
-from processor.wire.block_rows import COLUMNS, LONGEST_LINE, Rows, command_of, new_import_id
+from processor.wire.block_rows import (
+    COLUMNS,
+    LONGEST_LINE,
+    Rows,
+    command_of,
+    new_import_id,
+    row_of,
+)
 from processor.wire.json_values import reason
 from schemas.common import Sid
 
@@ -64,10 +71,11 @@ async def _lines(backend: Backend, account_sid: str, kind: str) -> AsyncIterator
     if kind == "csv":
         yield ",".join(COLUMNS).encode() + b"\r\n"
     for partition in range(backend.settings.partitions):
-        async for key, value in backend.block_list_store.entries(partition):
-            for block in wire_blocks.unpack(value):
-                if block.account_sid == account_sid:
-                    yield _line(key, block, kind)
+        async for key, value in backend.block_list_store.entries(
+            partition, account_sid=account_sid
+        ):
+            for block in wire_blocks.readable(value):
+                yield _line(key, block, kind)
 
 
 def _line(key: str, block: Block, kind: str) -> bytes:
@@ -75,7 +83,7 @@ def _line(key: str, block: Block, kind: str) -> bytes:
     if kind == "jsonl":
         return orjson.dumps(line) + b"\n"
     out = io.StringIO()
-    csv.DictWriter(out, COLUMNS).writerow(line)
+    csv.DictWriter(out, COLUMNS).writerow(row_of(line))
     return out.getvalue().encode()
 
 
@@ -137,8 +145,7 @@ class _Import:
         self._defaults: dict[str, str | None] = {
             "account_sid": caller.account,
             "scope": backend.settings.block_scope.value,
-            "source": "api",
-            "reason": f"imported by {caller.actor}",
+            "actor": caller.actor,
         }
         self.good = self.bad = 0
         self.errors: list[BadRow] = []
@@ -161,5 +168,7 @@ class _Import:
     def _record(self, row: Any) -> Outgoing:
         if isinstance(row, dict) and row.get("account_sid") not in (None, "", self._account):
             raise ValueError("account_sid: is another account's")
+        if isinstance(row, dict):
+            row.pop("actor", None)  # it is who sends the file
         key, value = command_of(row, self._defaults, import_id=self.import_id)
         return Outgoing(self._backend.topics.consent_commands, key, value)

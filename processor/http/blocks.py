@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from processor.core import gate
 from processor.core.blocks import Block
-from processor.core.events import change_id_of
+from processor.core.identity import cause_of
 from processor.core.messages import (
     ChannelGroup,
     OutboundSend,
@@ -73,10 +73,14 @@ async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     """Whether sends would go out now, as the gate judges, for senders that do not use Kafka."""
     account = caller.account
     service_sid = given.service_sid or _holder_of(backend, account, given.sender)
-    looked = await look(backend, [key_of(one) for one in given.recipients])
+    looked = await look(backend, [key_of(account, one) for one in given.recipients])
     checked: Checked = {
         "results": [
-            verdict_of(OutboundSend("", account, service_sid, given.sender, recipient), found)
+            verdict_of(
+                OutboundSend("", account, service_sid, given.sender, recipient),
+                found,
+                () if given.sender else _pool_for(backend, account, service_sid, recipient),
+            )
             for recipient, found in zip(given.recipients, looked, strict=True)
         ]
     }
@@ -90,16 +94,27 @@ def _holder_of(backend: Backend, account_sid: str, sender: str | None) -> str | 
     return holder.head.sid if holder else None
 
 
+def _pool_for(
+    backend: Backend, account_sid: str, service_sid: str | None, recipient: str
+) -> list[str]:
+    """Addresses of a service's senders that reach a recipient."""
+    stored = backend.configuration.services.get(service_sid) if service_sid else None
+    if stored is None or stored.head.account_sid != account_sid:
+        return []
+    group = channel_group_of(recipient)
+    return [one.address for one in stored.head.senders if channel_group_of(one.address) is group]
+
+
 async def is_refused(backend: Backend, account_sid: str, sender: str, recipient: str) -> bool:
     """Whether the gate would refuse a send now; False where the list cannot be trusted."""
     send = OutboundSend(
         "", account_sid, _holder_of(backend, account_sid, sender), sender, recipient
     )
     try:
-        (found,) = await look(backend, [key_of(recipient)], within_s=_HINT_S)
+        (found,) = await look(backend, [key_of(account_sid, recipient)], within_s=_HINT_S)
     except (ApiError, RetryableError):
         return False  # the gate waits, and judges
-    return isinstance(gate.judge(send, wire_blocks.unpack(found.value)), gate.Refused)
+    return isinstance(gate.judge(send, wire_blocks.readable(found.value)), gate.Refused)
 
 
 @router.get("/Blocks")
@@ -137,15 +152,17 @@ async def list_(
 
     def wanted(key: str, block: Block) -> bool:
         return (
-            block.account_sid == account
-            and scope in (None, block.scope)
-            and (service_sid is None or block.place[1:3] == (Scope.SERVICE, service_sid))
-            and (sender is None or block.place[1:3] == (Scope.SENDER, sender))
+            scope in (None, block.scope)
+            and (service_sid is None or block.place[:2] == (Scope.SERVICE, service_sid))
+            and (sender is None or block.place[:2] == (Scope.SENDER, sender))
             and block.since_ms >= since_ms
             and (until_ms is None or block.since_ms < until_ms)
             and channel_group in (None, channel_group_of(key))
             and carrier in (None, block.carrier)
-            and (cause is None or block.change_id == change_id_of(cause, block.place))
+            and (
+                cause is None
+                or any(cause_of(source.change_id) == cause for source in block.sources)
+            )
         )
 
     partition, cursor = map(int, page_token.split("-"))
@@ -154,11 +171,13 @@ async def list_(
         if partition >= backend.settings.partitions or len(found) >= page_size:
             break
         await refuse_partial(backend, partition)
-        cursor, entries = await backend.block_list_store.scan(partition, cursor, about=page_size)
+        cursor, entries = await backend.block_list_store.scan(
+            partition, cursor, about=page_size, account_sid=account
+        )
         found += [
             wire_blocks.line_of(key, block)
             for key, value in entries
-            for block in wire_blocks.unpack(value)
+            for block in wire_blocks.readable(value)
             if wanted(key, block)
         ]
         partition += cursor == 0
@@ -184,7 +203,7 @@ async def refuse_partial(backend: Backend, partition: int) -> None:
 @router.get("/Blocks/{recipient}")
 async def get(backend: BackendIs, caller: CallerIs, recipient: _Recipient) -> RecipientBlocks:
     """Every block of the account on one recipient, of any scope."""
-    (found,) = await look(backend, [key_of(recipient)])
+    (found,) = await look(backend, [key_of(caller.account, recipient)])
     return blocks_on(caller.account, recipient, found)
 
 

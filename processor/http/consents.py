@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from processor.core.blocks import Place
+from processor.core.blocks import ACCOUNT, Place
 from processor.core.messages import ChannelGroup, ConsentCommand, Scope
 from processor.http.answers.accounts import Bulk, BulkItem
 from processor.http.auth import Caller, CallerIs
@@ -22,6 +22,7 @@ from processor.http.forms import Form, documented, form_of
 from processor.http.owned import owns
 from processor.kafka.client import Outgoing
 from processor.wire import consent_commands
+from processor.wire.json_values import to_ms
 from schemas.common import CountryCode, Number, SenderAddress, Time
 
 router = APIRouter(tags=["accounts.v1"])
@@ -151,13 +152,19 @@ def _commands(backend: Backend, caller: Caller, consent: Consent) -> list[Outgoi
                     channel_group=ChannelGroup.SMS,
                     blocked=opt_out,
                     source=f"consent-{consent.source}",
-                    reason=f"Consents API, by {caller.actor}",
-                    claimed_ms=at_ms,
+                    reason=f"{consent.status} by the Consents API ({consent.source})",
+                    actor=caller.actor,
+                    claimed_source=consent.source,
+                    claimed_ms=_said_ms(consent) or at_ms,
                 )
             ),
         )
         for place in (places[:1] if opt_out else places)
     ]
+
+
+def _said_ms(consent: Consent) -> int | None:
+    return to_ms(consent.date_of_consent) if consent.date_of_consent else None
 
 
 def _places(backend: Backend, account_sid: str, sender_id: str) -> list[Place]:
@@ -166,13 +173,12 @@ def _places(backend: Backend, account_sid: str, sender_id: str) -> list[Place]:
     An opt-in lifts what START to that sender would lift (R21), so that it overrides a STOP.
     """
     services = backend.configuration.services
-    account = Place(account_sid, Scope.ACCOUNT, "")
     if not sender_id.startswith("MG"):
-        places = [Place(account_sid, Scope.SENDER, sender_id), account]
+        places = [Place(Scope.SENDER, sender_id), ACCOUNT]
         if holder := services.holder_of(account_sid, sender_id):
-            places.append(Place(account_sid, Scope.SERVICE, holder.head.sid))
+            places.append(Place(Scope.SERVICE, holder.head.sid))
         return places
-    places = [Place(account_sid, Scope.SERVICE, sender_id), account]
+    places = [Place(Scope.SERVICE, sender_id), ACCOUNT]
     stored = services.get(sender_id)
     pool = stored.head.senders if stored else []
-    return places + [Place(account_sid, Scope.SENDER, one.address) for one in pool]
+    return places + [Place(Scope.SENDER, one.address) for one in pool]

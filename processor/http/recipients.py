@@ -10,13 +10,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from processor.core.blocks import FULL, MOST_BLOCKS, Place, place_for, scope_for
+from processor.core.blocks import Place, place_for, scope_for
+from processor.core.decide import refusal_of
 from processor.core.messages import (
     ChannelGroup,
     ConsentCommand,
     Scope,
     bare_number,
     channel_group_of,
+    entry_key,
     list_key,
 )
 from processor.core.partitions import partition_of
@@ -59,9 +61,9 @@ class Change(Given):
     )
 
 
-def key_of(recipient: str) -> str:
-    """The name of a recipient's entry on the list."""
-    return list_key(recipient, channel_group_of(recipient))
+def key_of(account_sid: str, recipient: str) -> str:
+    """The name of an account's entry on a recipient."""
+    return entry_key(account_sid, list_key(recipient, channel_group_of(recipient)))
 
 
 async def look(backend: Backend, keys: Sequence[str], *, within_s: float = _LOOK_S) -> list[Found]:
@@ -147,37 +149,33 @@ def command_of(
         channel_group=channel_group_of(given.recipient),
         blocked=blocked,
         source=source,
-        reason=f"{given.reason} (by {caller.actor})",
+        reason=given.reason,
+        actor=caller.actor,
         claimed_ms=time.time_ns() // 1_000_000,
     )
 
 
 def place_of(command: ConsentCommand) -> Place:
     """Where on the list a command asks for a block, or for none."""
-    return place_for(
-        command.scope,
-        account_sid=command.account_sid,
-        service_sid=command.service_sid,
-        sender=command.sender,
-    )
+    return place_for(command.scope, service_sid=command.service_sid, sender=command.sender)
 
 
 async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:
     """Give a command; what is on the list once it is as asked, None where that takes too long.
 
     Raises:
-        ApiError: 400, where the recipient has no room for another block of the account.
+        ApiError: 400, where the lane would put the command aside.
     """
     key = command.recipient.encode()
     value = consent_commands.checked(command)
-    listed = list_key(command.recipient, command.channel_group)
-    await _refuse_full(backend, command, listed)
+    listed = entry_key(command.account_sid, list_key(command.recipient, command.channel_group))
+    await _refuse(backend, command, listed)
     await backend.send(Outgoing(backend.topics.consent_commands, key, value))
     try:
         async with asyncio.timeout(_IN_FORCE_S):
             while True:
                 (found,) = await backend.block_list.look([listed])
-                places = {one.place for one in wire_blocks.unpack(found.value)}
+                places = {one.place for one in wire_blocks.readable(found.value)}
                 if (place_of(command) in places) is command.blocked:
                     return found
                 await asyncio.sleep(_POLL_S)
@@ -185,21 +183,15 @@ async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:
         return None
 
 
-async def _refuse_full(backend: Backend, command: ConsentCommand, listed: str) -> None:
-    """Say at once what the lane would put aside; where the list cannot be read, it decides."""
-    if not command.blocked:
-        return
+async def _refuse(backend: Backend, command: ConsentCommand, listed: str) -> None:
+    """Say at once why the lane would put it aside; where the list cannot be read, it decides."""
     try:
         (found,) = await look(backend, [listed], within_s=_HINT_S)
     except ApiError:
         return
-    ours = {
-        block.place
-        for block in wire_blocks.unpack(found.value)
-        if block.account_sid == command.account_sid
-    }
-    if len(ours) >= MOST_BLOCKS and place_of(command) not in ours:
-        raise wrong_parameter(f"recipient: {FULL}")
+    entry = {block.place: block for block in wire_blocks.readable(found.value)}
+    if refused := refusal_of(command, entry):
+        raise wrong_parameter(refused)
 
 
 def cannot(why: Sequence[str]) -> ApiError:

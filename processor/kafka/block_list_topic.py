@@ -1,11 +1,10 @@
-"""The durable truth of the block list: reading `block-list.v1` back, one partition at a time."""
+"""The durable truth of the block list: reading `block-list.v2` back, one partition at a time."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -16,10 +15,9 @@ from processor.errors import BrokerUnavailable
 from processor.kafka.failures import in_words
 from processor.kafka.fetched import UnreadBatch
 from processor.kafka.protocol import topic_id
+from processor.kafka.starting import start, to_its_end
 from processor.wire.blocks import MARK_HEADER
 
-_T = TypeVar("_T")
-_CONNECT_S = 5.0
 _FIRST_LOOK = 64  # offsets back from the end for the last record; transaction markers are between
 
 
@@ -32,18 +30,18 @@ class BlockListTopic:
 
     async def id(self) -> str:
         """The topic's id: another one under the same name means that the list is lost."""
-        return await _to_its_end(self._id())
+        return await to_its_end(self._id())
 
     async def id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
         """What ``id`` says, and the mark of the last committed record; ``NO_MARK``: none."""
-        return await _to_its_end(self._id_and_last_mark(partition))
+        return await to_its_end(self._id_and_last_mark(partition))
 
     async def settled_mark(self, partition: int) -> Mark:
         """The mark of the last committed record, once all that is written now is settled.
 
         Waits for a transaction that is open: its end, its next owner's start, or its time-out.
         """
-        end = await _to_its_end(self._uncommitted_end(partition))
+        end = await to_its_end(self._uncommitted_end(partition))
         async with self._reader(partition, "read_committed") as (reader, tp):
             return await _last_mark(reader, tp, end)
 
@@ -93,7 +91,7 @@ class BlockListTopic:
         )
         tp = TopicPartition(self._topic, partition)
         try:
-            await _to_its_end(reader.start())
+            await start(reader)
             reader.assign([tp])
             yield reader, tp
         except KafkaError as error:
@@ -102,20 +100,8 @@ class BlockListTopic:
             await reader.stop()
 
 
-async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
-    """Await short work; given up, it still ends: aiokafka leaves a half-made connection open."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=_CONNECT_S)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise
-
-
 async def _last_mark(reader: Any, tp: TopicPartition, end: int) -> Mark:
-    first = (await _to_its_end(reader.beginning_offsets([tp])))[tp]
+    first = (await to_its_end(reader.beginning_offsets([tp])))[tp]
     back = _FIRST_LOOK
     while True:
         start = max(first, end - back)
@@ -146,11 +132,12 @@ def _all_read(records: Sequence[Any]) -> Sequence[Any]:
 
 
 def _key_of(record: Any) -> str | None:
-    """The list key of a record; None for a foreign record."""
+    """The entry key of a record; None for a foreign record."""
     try:
-        return str((record.key or b"").decode()) or None
+        key = str((record.key or b"").decode())
     except UnicodeDecodeError:
         return None
+    return key if "/" in key else None
 
 
 def mark_of(headers: Any) -> Mark:

@@ -11,9 +11,13 @@ from typing import Any, Generic, TypeVar
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from processor.config import Settings
+from processor.core.blocks import ConfigView
 from processor.errors import RecordError
+from processor.kafka.client import reader
 from processor.kafka.fetched import readable
 from processor.kafka.follower import NOT_ITS_FAULT, Follower, Place
+from processor.kafka.protocol import topic_id
+from processor.kafka.starting import start
 from processor.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -57,6 +61,7 @@ class CompactedTopic(Generic[_T]):
         self._take = take
         self._follower = Follower(name, metrics)
         self._loaded = asyncio.Event()
+        self.view: ConfigView | None = None  # what was handed on; None before it is loaded
         self._position = 0
         self._moved = asyncio.Condition()
 
@@ -74,12 +79,35 @@ class CompactedTopic(Generic[_T]):
         async with self._moved:
             await self._moved.wait_for(lambda: self._position >= offset)
 
+    async def wait_current(self) -> None:
+        """Wait until everything that is in the topic now has been handed on.
+
+        Raises:
+            BrokerUnavailable: where the broker does not answer.
+        """
+        async with reader(
+            self._settings, [self.full_name], at_end=True, partitions=[0]
+        ) as consumer:
+            end = (await consumer.end_offsets([self._tp]))[self._tp]
+        await self.wait_until(end)
+
+    async def topic_id(self) -> str:
+        """The id of the topic as it is now.
+
+        Raises:
+            BrokerUnavailable: where the broker does not answer.
+        """
+        async with reader(
+            self._settings, [self.full_name], at_end=True, partitions=[0]
+        ) as consumer:
+            return await topic_id(consumer._client, self.full_name)
+
     async def follow(self) -> None:
         """Read for ever; a broken connection is made anew, with what is known kept meanwhile."""
         await self._follower.keep(self._read)
 
     async def _read(self) -> None:
-        reader = AIOKafkaConsumer(
+        consumer = AIOKafkaConsumer(
             **self._settings.kafka(),
             enable_auto_commit=False,
             isolation_level="read_committed",
@@ -90,26 +118,29 @@ class CompactedTopic(Generic[_T]):
             max_partition_fetch_bytes=self._settings.fetch_bytes,
         )
         try:
-            await reader.start()
-            reader.assign([self._tp])
-            await reader.seek_to_beginning(self._tp)
-            end = (await reader.end_offsets([self._tp]))[self._tp]
+            await start(consumer)
+            consumer.assign([self._tp])
+            await consumer.seek_to_beginning(self._tp)
+            id_ = await topic_id(consumer._client, self.full_name)
+            end = (await consumer.end_offsets([self._tp]))[self._tp]
             changed: _Changes[_T] = {}
             while True:
                 wait_ms = 100 if self._loaded.is_set() else 50  # lanes wait for the first look
-                found = await reader.getmany(self._tp, timeout_ms=wait_ms)
+                found = await consumer.getmany(self._tp, timeout_ms=wait_ms)
                 changed |= self._values_of(found.get(self._tp, ()))
-                position = await reader.position(self._tp)
+                position = await consumer.position(self._tp)
                 if position >= end:
                     # At the start all at once: what is made of them is made whole each time.
                     if changed:
                         self._give(changed)
                         logger.info(f"{self._name}.changed", extra={self._name: len(changed)})
                         changed = {}
+                    # With no wait between the two, so that nobody decides by one without the other.
+                    self.view = ConfigView(id_, position)
                     self._loaded.set()
                     await self._move(position)
         finally:
-            await reader.stop()
+            await consumer.stop()
 
     async def _move(self, position: int) -> None:
         if position != self._position:

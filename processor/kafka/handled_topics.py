@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
-import orjson
 from pydantic import ValidationError
 
 from processor.config import Settings
-from processor.core.fold import command_id
+from processor.core.identity import Handled, handled_command, handled_message
 from processor.errors import RecordError
 from processor.kafka.client import read_whole
 from processor.kafka.follower import Follower
 from processor.metrics import Metrics
-from processor.wire import consent_commands
+from processor.wire import consent_commands, dead_letters
 from processor.wire.dead_letters import redrives_of
-from processor.wire.json_values import is_sid
+from processor.wire.json_values import to_ms
+from schemas.opt_out_notification import OptOutNotification
 
 _AT_ONCE = 1_000
 _HOUR_MS = 3_600_000
@@ -27,38 +28,57 @@ class HandledTopics:
     """Matched messages are those that have a notification, commands those that were committed."""
 
     def __init__(
-        self, settings: Settings, *, notifications: str, commands: str, metrics: Metrics
+        self,
+        settings: Settings,
+        *,
+        notifications: str,
+        commands: str,
+        dead_letters: str,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
+        self._dead_letters = dead_letters
         self._follower = Follower("handled", metrics)
         self._notifications = notifications
         self._commands = commands
 
+    @property
+    def forgets_after_ms(self) -> int:
+        """A list without an owner for longer may have forgotten ids that are still needed."""
+        return round(_HOUR_MS * self._settings.dedupe_hours / 4)
+
     async def recent(
-        self, partition: int, committed: Mapping[str, int]
-    ) -> AsyncIterator[Mapping[str, int]]:
-        """Ids, as ``fold`` compares them, to the ms each is still remembered, in batches.
+        self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
+    ) -> AsyncIterator[Sequence[Handled]]:
+        """What was handled as long as ids are remembered, in batches.
 
         Args:
             partition: of both topics.
             committed: source topic to the match group's offset.
+            more_ms: how much further back, as records may lie there unread for as long.
         """
-        remembered_ms = round(_HOUR_MS * self._settings.dedupe_hours)
-        forgotten_ms = time.time_ns() // 1_000_000 - remembered_ms  # what is as old is forgotten
-        found: dict[str, int] = {}
-        async for one, at_ms in self._since(partition, max(0, forgotten_ms), committed):
-            left_ms = min(at_ms - forgotten_ms, remembered_ms)
-            if left_ms > 0:
-                found[one] = left_ms
+        remembered_ms = round(_HOUR_MS * self._settings.dedupe_hours) + more_ms
+        since_ms = max(0, time.time_ns() // 1_000_000 - remembered_ms)
+        found: list[Handled] = []
+        async for one in self._since(partition, since_ms, committed):
+            found.append(one)
             if len(found) >= _AT_ONCE:
                 yield found
-                found = {}
+                found = []
         if found:
             yield found
 
     async def _since(
         self, partition: int, since_ms: int, committed: Mapping[str, int]
-    ) -> AsyncIterator[tuple[str, int]]:
+    ) -> AsyncIterator[Handled]:
+        done = committed.get(self._commands, 0)
+        aside = await put_aside(
+            self._settings,
+            self._dead_letters,
+            self._commands,
+            partitions=[partition],
+            since_ms=since_ms,
+        )
         async for record in read_whole(
             self._settings,
             self._notifications,
@@ -68,26 +88,46 @@ class HandledTopics:
         ):
             if record.topic == self._notifications:
                 try:
-                    yield notified_sid(record.value), record.timestamp
+                    yield handled_by(record)
                 except RecordError as error:
                     self._follower.refuse(record, error)
-            elif record.offset < committed.get(self._commands, 0):
-                # What went to the dead letters was not handled: it may come again, mended.
+            elif record.offset < done and (partition, record.offset) not in aside:
                 with suppress(ValidationError):
                     command = consent_commands.read(record.value or b"")
                     if record.key == command.recipient.encode():
                         redrives = redrives_of(record.headers)
-                        yield command_id(command.command_id, redrives), record.timestamp
+                        yield handled_command(
+                            command.account_sid, command.command_id, redrives, record.timestamp
+                        )
 
 
-def notified_sid(value: bytes | None) -> str:
+async def put_aside(
+    settings: Settings,
+    letters: str,
+    commands: str,
+    *,
+    partitions: Iterable[int] | None = None,
+    since_ms: int,
+) -> set[tuple[int, int]]:
+    """Partition and offset of commands in the dead letters: not handled, they may come again."""
+    found = set()
+    async for record in read_whole(settings, letters, partitions=partitions, since_ms=since_ms):
+        if dead_letters.said(record.headers, "topic") == commands:
+            place = [dead_letters.said(record.headers, name) for name in ("partition", "offset")]
+            if all(one and one.isdecimal() and len(one) < 20 for one in place):
+                found.add((int(str(place[0])), int(str(place[1]))))
+    return found
+
+
+def handled_by(notification: Any) -> Handled:
     """The message that a notification is about.
 
     Raises:
-        RecordError: where the value is not a notification.
+        RecordError: where the record's value is not a notification.
     """
-    with suppress(orjson.JSONDecodeError, KeyError, TypeError):
-        sid = orjson.loads(value or b"")["message_sid"]
-        if isinstance(sid, str) and is_sid(sid):
-            return sid
-    raise RecordError("not a notification: it has no message_sid")
+    try:
+        said = OptOutNotification.model_validate_json(notification.value or b"")
+    except ValidationError:
+        raise RecordError("not a notification") from None
+    at_ms = to_ms(said.at) if said.at else notification.timestamp
+    return handled_message(said.account_sid, said.message_sid, said.from_, said.to, at_ms)

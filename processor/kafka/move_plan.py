@@ -16,7 +16,7 @@ from processor.kafka import topic_admin
 from processor.kafka.moving import Part, begin, by_mark, by_time, ends_of, has_more
 
 HISTORY = "block-changes.v1"
-LIST = "block-list.v1"
+LIST = "block-list.v2"
 _LANES = ("match", "gate", "webhooks")  # roles that must not lose or double what they read
 _PROOF_DAYS = 365  # what is kept for years is proof, and moves whole
 
@@ -31,6 +31,7 @@ class Plan:
     pending: Sequence[Part]
     shared: Sequence[Part]  # what others read too, and which so must be read to its end before
     spread: Mapping[str, int]  # new topic, without prefix, to its partitions
+    older: Mapping[str, str]  # topics whose source is of an older version: new name to old
 
     @property
     def groups(self) -> list[str]:
@@ -38,8 +39,15 @@ class Plan:
         return sorted({part.group for part in self.pending})
 
 
-def plan(source: Settings, target: Settings) -> Plan:
-    """What `schemas/topics.toml` comes to."""
+def plan(source: Settings, target: Settings, older: Mapping[str, str] | None = None) -> Plan:
+    """What `schemas/topics.toml` comes to.
+
+    Args:
+        source: prefix and count of the topics there are.
+        target: of those they move to.
+        older: see ``topic_admin.older``, of the source.
+    """
+    older = older or {}
     topics = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
     group = f"{target.topic_prefix}move"
 
@@ -48,12 +56,13 @@ def plan(source: Settings, target: Settings) -> Plan:
 
     whole = [
         Part(
-            topics=[name],
+            topics=[older.get(name, name)],
             partitions=range(counted(topic, source)),
             order=by_mark if name in (HISTORY, LIST) else by_time,
             group=group,
             transactional_id=group,
             says_where="cleanup" not in topic,
+            becomes=name if name in older else None,
         )
         for name, topic in topics.items()
         if "cleanup" in topic or topic["retention_days"] >= _PROOF_DAYS
@@ -82,7 +91,7 @@ def plan(source: Settings, target: Settings) -> Plan:
         pending += lanes_of(role, [name for name, readers in read.items() if readers == {role}])
         shared += lanes_of(role, [name for name, readers in read.items() if readers != {role}])
     spread = {name: counted(topic, target) for name, topic in topics.items()}
-    return Plan(source, target, whole, pending, shared, spread)
+    return Plan(source, target, whole, pending, shared, spread, older)
 
 
 async def refuse(plan: Plan) -> bool:
@@ -95,7 +104,11 @@ async def refuse(plan: Plan) -> bool:
     source, target = plan.source, plan.target
     if source.topic_prefix == target.topic_prefix:
         raise ConfigError([f"--to-prefix: {target.topic_prefix} is where the topics are now"])
-    if wrong := await topic_admin.check(source):
+    wrong = await topic_admin.check(source)
+    if plan.older:
+        told = (": missing; ", ": is of an older version")
+        wrong = [problem for problem in wrong if not any(one in problem for one in told)]
+    if wrong:
         raise ConfigError(wrong)
     if members := await _members(plan):
         raise ConfigError(members)
@@ -174,7 +187,7 @@ async def _foreign(plan: Plan) -> list[str]:
     written = [
         name
         for part in plan.whole
-        for name in part.topics
+        for name in [part.becomes or part.topics[0]]
         if sum((await ends_of(plan.target, _all_of(plan, name))).values())
     ]
     return [
@@ -186,7 +199,7 @@ async def _grown(plan: Plan) -> list[str]:
     """The list has more than was moved, though workers of the target went on from there."""
     problems = []
     for part in plan.whole:
-        if part.topics[0] not in (HISTORY, LIST):
+        if (part.becomes or part.topics[0]) not in (HISTORY, LIST):
             continue
         first, ends = await begin(plan.source, part), await ends_of(plan.source, part)
         if more := sum(ends.values()) - sum(first.values()):

@@ -24,6 +24,7 @@ from processor.errors import BrokerUnavailable, Fenced
 from processor.kafka.block_list_topic import mark_of
 from processor.kafka.client import committed_of, group_view, reader
 from processor.kafka.merged import Merged, Offsets, Order
+from processor.kafka.starting import start
 from processor.wire.headers import of_the_way
 
 MOVED_FROM = "moved-from"  # topic[partition]@offset: where a record of the history stood before
@@ -31,6 +32,9 @@ _AT_ONCE = 5_000
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
 _TRANSACTION_TIMEOUT_MS = 60_000
+
+
+Convert = Callable[[Any], Sequence[tuple[bytes, bytes]]]  # a record to keys and values
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Part:
     group: str  # whose offsets say how far it is
     transactional_id: str
     says_where: bool = False  # whether each copy says where it stood
+    becomes: str | None = None  # its one topic in the target, where that is of a later version
+    convert: Convert | None = None  # a record to those of the later version
 
     def sources(self, settings: Settings) -> list[TopicPartition]:
         """The partitions by their full names."""
@@ -111,7 +117,7 @@ async def settle(settings: Settings, transactional_id: str) -> None:
     """Abort what a producer left open, and keep it from going on, should it still live."""
     producer = _producer(settings, transactional_id)
     try:
-        await producer.start()
+        await start(producer)
     except KafkaError as error:
         raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
     finally:
@@ -155,7 +161,7 @@ async def copy(
             await _write(producer, source, target, part, records, spread, late)
 
     try:
-        await producer.start()
+        await start(producer)
         positions = await begin(source, part)
         await commit(positions, ())  # from here on the target is known to be of this move
         ends = await ends_of(source, part)
@@ -210,16 +216,18 @@ async def _write(
         builder.close()
         fates.append(await producer.send_batch(builder, place[0], partition=place[1]))
 
-    keys = [(record.key or b"").rpartition(b":")[2] for record in records]
-    all_places = {count: partitions_of(keys, count) for count in set(spread.values())}
-    for index, record in enumerate(records):
-        name = record.topic.removeprefix(source.topic_prefix)
+    convert = part.convert or (lambda record: [(record.key, record.value)])
+    converted = [(record, key, value) for record in records for key, value in convert(record)]
+    numbers = [_number_in(key) for _, key, _ in converted]
+    all_places = {count: partitions_of(numbers, count) for count in set(spread.values())}
+    for index, (record, key, value) in enumerate(converted):
+        name = part.becomes or record.topic.removeprefix(source.topic_prefix)
         place = (target.topic_prefix + name, all_places[spread[name]][index])
         headers = of_the_way(record) if late else list(record.headers)
         if part.says_where:
             where = f"{record.topic}[{record.partition}]@{record.offset}"
             headers.append((MOVED_FROM, where.encode()))
-        fields = {"timestamp": record.timestamp, "key": record.key, "value": record.value}
+        fields = {"timestamp": record.timestamp, "key": key, "value": value}
         builder = builders.get(place)
         if builder is None or builder.append(**fields, headers=headers) is None:
             if builder is not None:
@@ -230,3 +238,8 @@ async def _write(
         await send(place)
     for fate in fates:
         await fate
+
+
+def _number_in(key: bytes | None) -> bytes:
+    """The bare number in a key, of a message's or of an entry of the list."""
+    return (key or b"").rpartition(b"/")[2].rpartition(b":")[2]

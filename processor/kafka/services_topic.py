@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from processor.config import Settings
+from processor.core.blocks import ConfigView
 from processor.core.services import Directory, Service
 from processor.kafka.client import read_whole
 from processor.kafka.compacted import CompactedTopic
@@ -36,7 +37,15 @@ class ServicesTopic:
         )
         self.directory = Directory()
         self.wait_loaded = self._topic.wait_loaded
+        self.wait_until = self._topic.wait_until
+        self.wait_current = self._topic.wait_current
+        self.topic_id = self._topic.topic_id
         self.follow = self._topic.follow
+
+    @property
+    def view(self) -> ConfigView | None:
+        """How far ``directory`` is."""
+        return self._topic.view
 
     def _take(self, changed: Mapping[str, Service | None]) -> None:
         self.directory = self.directory.with_services(changed)

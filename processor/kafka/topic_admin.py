@@ -18,6 +18,7 @@ from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.client import committed_of, group_view
 from processor.kafka.failures import in_words
 from processor.kafka.protocol import CreateTopics, SetTopicConfig
+from processor.kafka.starting import start
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
@@ -50,6 +51,7 @@ class TopicPlan:
     name: str
     partitions: int
     config: Mapping[str, str]
+    replaces: str | None = None  # the same of an older version, whose records move over
 
 
 def plans(settings: Settings) -> list[TopicPlan]:
@@ -73,14 +75,16 @@ def _plan(settings: Settings, name: str, topic: Mapping[str, Any]) -> TopicPlan:
         config["retention.ms"] = str(topic["retention_days"] * _DAY_MS)
     config["max.message.bytes"] = str(topic.get("max_message_bytes", _MOST_BYTES))
     config[TIMESTAMPS] = BY_BROKER
-    return TopicPlan(settings.topic_prefix + name, partitions, config)
+    before = topic.get("replaces")
+    replaces = settings.topic_prefix + before if before else None
+    return TopicPlan(settings.topic_prefix + name, partitions, config, replaces)
 
 
 @asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[Any]:
     admin = AIOKafkaAdminClient(**settings.kafka())
     try:
-        await admin.start()
+        await start(admin)
         yield admin
     except KafkaError as error:
         raise BrokerUnavailable(in_words(error, settings.kafka_bootstrap)) from error
@@ -97,6 +101,9 @@ async def create(settings: Settings) -> list[str]:
     """
     async with _admin(settings) as admin:
         wanted = plans(settings)
+        if older := _older(wanted, set(await admin.list_topics())):
+            # Empty ones beside them would be a list that forgot everybody.
+            raise ConfigError([_says_older(plan) for plan in older])
         request = CreateTopics([(plan.name, plan.partitions, plan.config) for plan in wanted])
         answer = await admin._send_to_controller(request)
         created, problems = _outcome(answer)
@@ -172,10 +179,11 @@ async def check(settings: Settings) -> list[str]:
         planned = [plan for plan in plans(settings) if plan.name in existing]
         described = await admin.describe_topics([plan.name for plan in planned])
     counts = {topic["topic"]: len(topic["partitions"]) for topic in described}
-    problems = [
+    older = _older(plans(settings), existing)
+    problems = [_says_older(plan) for plan in older] + [
         f"{plan.name}: missing; create it with `optout topics create`"
         for plan in plans(settings)
-        if plan.name not in existing
+        if plan.name not in existing and plan not in older
     ]
     problems += [
         f"{plan.name}: {counts[plan.name]} partitions where {plan.partitions} are expected; "
@@ -184,6 +192,32 @@ async def check(settings: Settings) -> list[str]:
         if counts[plan.name] != plan.partitions
     ]
     return problems
+
+
+async def older(settings: Settings) -> dict[str, str]:
+    """Topics that are there in an older version only, without the prefix: new name to old.
+
+    Raises:
+        BrokerUnavailable: where the broker does not answer.
+    """
+    async with _admin(settings) as admin:
+        existing = set(await admin.list_topics())
+    found = [plan for plan in _older(plans(settings), existing) if plan.name not in existing]
+    prefix = settings.topic_prefix
+    return {
+        plan.name.removeprefix(prefix): (plan.replaces or "").removeprefix(prefix) for plan in found
+    }
+
+
+def _older(wanted: Sequence[TopicPlan], existing: Set[str]) -> list[TopicPlan]:
+    return [plan for plan in wanted if plan.replaces in existing]
+
+
+def _says_older(plan: TopicPlan) -> str:
+    return (
+        f"{plan.replaces}: is of an older version, {plan.name} takes its place; carry everything "
+        "over to a new prefix with `optout topics move` (deploy/upgrade.md)"
+    )
 
 
 def _remedy(plan: TopicPlan, settings: Settings) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from processor.core.blocks import Blocks, Mark
-from processor.core.gate import Refused, judge
-from processor.core.messages import bare_number, channel_group_of, list_key
+from processor.core.blocks import UNREADABLE, Blocks, Mark
+from processor.core.gate import ALLOWED, Allowed, Refused, Verdict, judge
+from processor.core.messages import bare_number, channel_group_of, entry_key, list_key
+from processor.errors import UnreadableEntry
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import GateMetrics
 from processor.stages.faults import separate
@@ -33,9 +37,31 @@ from processor.wire.headers import kept
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
+logger = logging.getLogger(__name__)
+
 STAGE = "gate_outbound"
-# A record, its send, the send's list key, and what the list has there.
-_Looked = tuple[tuple[Any, OutboundMessage], str, bytes | None]
+_MOST_TRIED = 10_000
+_REBUILT_S = 10.0  # an entry that cannot be read is waited for; then its recipient is blocked
+_ASK_AGAIN_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """Sends in their order, each with its record, the key of its entry, and the blocks there."""
+
+    pairs: Sequence[tuple[Any, OutboundMessage]]
+    keys: Sequence[str]
+    entries: Sequence[Blocks]
+
+    def only(self, part: Sequence[int]) -> _Looked:
+        """Some of them, by their indexes."""
+        if len(part) == len(self.pairs):
+            return self
+        return _Looked(
+            [self.pairs[index] for index in part],
+            [self.keys[index] for index in part],
+            [self.entries[index] for index in part],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +70,7 @@ class _Judged:
 
     keys: Sequence[str]
     sends: Sequence[OutboundMessage]
-    refused: Mapping[int, Refused]  # index of a send to its verdict
+    verdicts: Mapping[int, Verdict]  # index of a send to its verdict, where it is no plain yes
     mark: Mark
 
 
@@ -78,7 +104,11 @@ class GateOutbound:
             truth=block_list,
             max_staleness_s=max_staleness_s,
             waited=metrics.waited,
+            config=lambda: services.view,
         )
+        self._partition = partition
+        self._store = store
+        self._tried: set[str] = set()  # entry keys for which the list was rebuilt already
         self._loading = False
         self._judged: _Judged | None = None
 
@@ -101,47 +131,85 @@ class GateOutbound:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
         sorted_, faults = separate(records, self._sort)
         sorted_.aside += reasons_of(faults)
-        sends = sorted_.good
+        pairs = sorted_.good
         # An address without a prefix is its list key: so are nearly all.
         keys = [
-            to if to[0] == "+" else list_key(to, channel_group_of(to))
-            for to in [send.to for _, send in sends]
+            f"{send.account_sid}/{to}"
+            if (to := send.to)[0] == "+"
+            else entry_key(send.account_sid, list_key(to, channel_group_of(to)))
+            for _, send in pairs
         ]
-        found = await self._list.look(keys)
-        looked = list(zip(sends, keys, found.values, strict=True))
-        mark = found.meta.mark
-        _, broken = separate(looked, lambda part: self._put_out(part, mark, out))
-        faults += [(pair[0], error) for (pair, _, _), error in broken]
-        sorted_.aside += reasons_of([(pair[0], error) for (pair, _, _), error in broken])
+        mark, entries = await self._look(keys)
+        looked = _Looked(pairs, keys, entries)
+        _, broken = separate(
+            range(len(pairs)), lambda part: self._put_out(looked.only(part), mark, out)
+        )
+        at_fault = [(pairs[index][0], error) for index, error in broken]
+        faults += at_fault
+        sorted_.aside += reasons_of(at_fault)
         to_dead_letters(out, self._topics.dead_letters, sorted_.aside, stage=STAGE)
         for record, recipient in sorted_.elsewhere:
             send_on(out, record, recipient, self._partitions)
         out.counts["faults"] += len(faults)
 
-    def _put_out(self, looked: Sequence[_Looked], mark: Mark, out: Puts) -> None:
+    async def _look(self, keys: Sequence[str]) -> tuple[Mark, Sequence[Blocks]]:
+        """The blocks of entries; for one that cannot be read the list is rebuilt, once (R25)."""
+        while True:
+            found = await self._list.look(keys)
+            broken: set[str] = set()
+            blocks: list[Blocks] = [()] * len(keys)
+            for index in found.hits:
+                try:
+                    blocks[index] = wire_blocks.unpack(found.values[index])
+                except UnreadableEntry:
+                    blocks[index] = (UNREADABLE,)
+                    broken.add(keys[index])
+            if broken <= self._tried:
+                self._metrics.unreadable.inc(len(broken))
+                return found.meta.mark, blocks
+            if len(self._tried) > _MOST_TRIED:
+                self._tried.clear()
+            self._tried |= broken
+            logger.error(
+                "entry.unreadable", extra={"partition": self._partition, "entries": len(broken)}
+            )
+            await self._wait_rebuilt(found.meta.epoch)
+
+    async def _wait_rebuilt(self, epoch: int) -> None:
+        """Ask the list's owner for a rebuild, and give it some time; it begins with a new epoch."""
+        await self._store.ask_for_rebuild(self._partition)
+        deadline = time.monotonic() + _REBUILT_S
+        while (await self._list.look(())).meta.epoch == epoch and time.monotonic() < deadline:
+            await asyncio.sleep(_ASK_AGAIN_S)
+
+    def _put_out(self, looked: _Looked, mark: Mark, out: Puts) -> None:
         """The verdict on each send; pure."""
         out.clear()
         self._traces.begin()
-        sends = [pair[1] for pair, _, _ in looked]
-        refused = self._refusals(sends, [value for _, _, value in looked])
-        self._judged = _Judged([key for _, key, _ in looked], sends, refused, mark)
+        sends = [send for _, send in looked.pairs]
+        verdicts = self._verdicts(sends, looked.entries)
+        self._judged = _Judged(looked.keys, sends, verdicts, mark)
         marked = (wire_blocks.MARK_HEADER, str(mark).encode())
         allowed, put = self._topics.allowed_sends, out.put
         only_mark: Headers = [marked]
-        for index, ((record, send), _, _) in enumerate(looked):
+        for index, (record, send) in enumerate(looked.pairs):
             headers: Headers = only_mark
             caused = None
+            verdict = verdicts.get(index)  # None: a plain yes, as for nearly all
             if record.headers:
-                verdict = "refused" if index in refused else "allowed"
-                caused = self._traces.headers(record, verdict=verdict)
+                said = "refused" if isinstance(verdict, Refused) else "allowed"
+                caused = self._traces.headers(record, verdict=said)
                 passed = kept(record.headers)
                 out.counts["surplus_headers"] += len(record.headers) - len(passed)
                 headers = [*passed, marked]
-            if index not in refused:
+            if verdict is None:
                 put(allowed, record.key, record.value, headers)
                 continue
+            if isinstance(verdict, Allowed):
+                put(allowed, record.key, record.value, [*headers, _except_from(verdict)])
+                continue
             at_ms = record.timestamp
-            value = message_statuses.write_refusal(send, refused[index].block, at_ms)
+            value = message_statuses.write_refusal(send, verdict.block, at_ms)
             own = [marked, *self._cloud_events.of_refusal(send, at_ms)]
             put(
                 self._topics.message_statuses,
@@ -159,23 +227,25 @@ class GateOutbound:
         found.good = placed(good, numbers, self._partitions, into(found))
         return found
 
-    def _refusals(
-        self, sends: Sequence[OutboundMessage], values: Sequence[bytes | None]
-    ) -> dict[int, Refused]:
+    def _verdicts(
+        self, sends: Sequence[OutboundMessage], entries: Sequence[Blocks]
+    ) -> dict[int, Verdict]:
         directory = self._services.directory
-        refused: dict[int, Refused] = {}
-        for index, value in enumerate(values):
-            if value is None:
-                continue
-            send = sends[index]
+        verdicts: dict[int, Verdict] = {}
+        for index in [index for index, blocks in enumerate(entries) if blocks]:
+            send, blocks = sends[index], entries[index]
             service_sid = directory.service_sid_of(
                 send.account_sid, send.messaging_service_sid, send.from_
             )
-            blocks: Blocks = wire_blocks.unpack(value)
-            verdict = judge(outbound_messages.send_of(send, service_sid), blocks)
-            if isinstance(verdict, Refused):
-                refused[index] = verdict
-        return refused
+            pool = (
+                directory.pool_for(send.account_sid, service_sid, send.to)
+                if send.from_ is None
+                else ()
+            )
+            verdict = judge(outbound_messages.send_of(send, service_sid), blocks, pool)
+            if verdict != ALLOWED:
+                verdicts[index] = verdict
+        return verdicts
 
     async def last_look(self) -> bool:
         """Whether every verdict still is what the list says; see ``Stage``."""
@@ -185,8 +255,8 @@ class GateOutbound:
         now = await self._list.look(())
         if now.meta.mark == judged.mark:
             return True
-        again = await self._list.look(judged.keys)
-        return self._refusals(judged.sends, again.values) == judged.refused
+        _, entries = await self._look(judged.keys)
+        return self._verdicts(judged.sends, entries) == judged.verdicts
 
     @property
     def note(self) -> str:
@@ -197,8 +267,13 @@ class GateOutbound:
         """Count the verdicts; see ``Stage``."""
         self._traces.committed()
         if judged := self._judged:
-            refused = len(judged.refused)
+            refused = sum(isinstance(one, Refused) for one in judged.verdicts.values())
             self._metrics.judged(allowed=len(judged.sends) - refused, refused=refused)
 
     async def idle(self) -> None:
         """Nothing to do between sends; see ``Stage``."""
+
+
+def _except_from(verdict: Allowed) -> tuple[str, bytes]:
+    """The header that names senders an allowed send must not go out from (R21)."""
+    return wire_blocks.EXCEPT_FROM_HEADER, ",".join(verdict.except_from).encode()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from processor.core.blocks import NO_MARK, Mark
+from processor.core.blocks import NO_MARK, UNREADABLE, Blocks, ConfigView, Mark
 from processor.core.events import (
     BlockChange,
     Event,
@@ -21,7 +21,7 @@ from processor.core.events import (
     ReplySend,
     WebhookDelivery,
 )
-from processor.core.fold import Folded, Hit, Item, Ordinary, fold, id_of, list_key_of
+from processor.core.fold import Folded, Hit, Item, Ordinary, fold, handled_of, key_of
 from processor.core.messages import (
     ConsentCommand,
     OptOutType,
@@ -29,10 +29,11 @@ from processor.core.messages import (
     SenderType,
     UnreadStop,
     bare_number,
+    number_of,
 )
 from processor.core.partitions import partition_of
 from processor.core.services import Directory, Handling
-from processor.errors import Fenced, ListLost
+from processor.errors import Fenced, ListLost, NewerFormat, RetryableError, UnreadableEntry
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
 from processor.kafka.handled_topics import HandledTopics
@@ -53,7 +54,7 @@ from processor.stages.records import (
     to_dead_letters,
 )
 from processor.stages.tracing import Traces
-from processor.stores.block_list import BatchWrite, BlockListStore, Meta, Snapshot
+from processor.stores.block_list import FORMAT, BatchWrite, BlockListStore, Meta, Snapshot
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands, events, inbound_messages
 from processor.wire.cloud_events import CloudEvents
@@ -114,6 +115,8 @@ class MatchInbound:
         self._topic_id = ""
         self._known = NO_MARK  # what the list must have reached to be whole
         self._ready = False
+        self._unattended_ms = 0  # before this owner took the partition
+        self._config: ConfigView | None = None  # what the batch in hand is decided under
         self._waits_for: str | None = None
         self._wrote = False  # Redis, in the last batch
         self._matched: Sequence[OptOutNotification] = ()  # of the last batch
@@ -139,17 +142,33 @@ class MatchInbound:
                 f"the block list was built for {meta.partitions} partitions, the topics have "
                 f"{self._partitions}: another count spreads recipients anew: `optout topics move`"
             )
+        await self._follow_config(meta)
         self._epoch = meta.epoch
+        self._unattended_ms = meta.unheard_ms or 0
         self._counter = 2  # undo takes the first mark, a rebuild the second
         self._ready = meta.ready == self._topic_id
         self._mark = meta.mark
+
+    async def _follow_config(self, meta: Meta) -> None:
+        """Decide under no older configuration than the owner before did."""
+        view = self._services.view
+        if meta.config is None or view is None:
+            return
+        if meta.config.topic_id == view.topic_id:
+            self._waits_for = "the configuration is being read"
+            await self._services.wait_until(meta.config.position)
+            self._waits_for = None
+        elif await self._services.topic_id() != view.topic_id:
+            raise RetryableError(
+                "messaging-services was made anew since this process started to read it: restart it"
+            )
 
     async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
         """Undo what the last owner did not commit, rebuild what is not whole; see ``Stage``."""
         # Only now can no older owner commit: Redis must hold what it did until now. Batches that
         # changed no entry have left no record, but a note.
         recorded = await self._block_list.settled_mark(self._partition)
-        noted = [mark for mark in map(_mark_in, notes) if mark]
+        noted = [mark for mark in map(noted_mark, notes) if mark]
         last = max([recorded, *noted])
         if last.epoch >= self._epoch:
             self._known = last
@@ -163,7 +182,11 @@ class MatchInbound:
         # Undone even where the list is rebuilt: of the ids that batch handled, some may have been
         # handled again since Redis went back, and some not; those that were are told by topics.
         undone = await self._store.settle(
-            self._partition, self._epoch, undo=ahead or not whole, whole=whole
+            self._partition,
+            self._epoch,
+            undo=ahead or not whole,
+            whole=whole,
+            config=self._services.view,
         )
         self._mark = Mark(self._epoch, 1)
         self._at_step("undone")
@@ -177,15 +200,16 @@ class MatchInbound:
                     await self._rebuild(committed)
             finally:
                 self._waits_for = None
+        elif self._unattended_ms > self._handled.forgets_after_ms:
+            # Redis may have forgotten ids of messages whose copies were not read meanwhile.
+            await self._remember(committed)
 
     async def _rebuild(self, committed: Mapping[str, int]) -> None:
         began, count = time.monotonic(), 0
         await self._store.begin_rebuild(self._partition, self._epoch)
+        await self._services.wait_current()
         async for batch in self._block_list.entries(self._partition):
-            entries = {
-                key: None if value is None else wire_blocks.pack(wire_blocks.read_entry(value))
-                for key, value in batch
-            }
+            entries = {key: None if value is None else self._packed(value) for key, value in batch}
             await self._store.add_rebuilt(self._partition, self._epoch, entries)
             count += len(batch)
         remembered = await self._remember(committed)
@@ -197,6 +221,7 @@ class MatchInbound:
             mark=self._mark,
             ready=self._topic_id,
             partitions=self._partitions,
+            config=self._services.view,
         )
         self._at_step("rebuilt")
         logger.info(
@@ -209,12 +234,32 @@ class MatchInbound:
             },
         )
 
+    def _packed(self, value: bytes) -> bytes:
+        """A record of the list as Redis has it; one that cannot be read blocks (R25).
+
+        Raises:
+            NewerFormat: where a newer version wrote it.
+        """
+        try:
+            return wire_blocks.pack(wire_blocks.read_entry(value))
+        except ValueError:  # pydantic's are
+            if wire_blocks.is_newer(value):
+                raise NewerFormat(
+                    f"{self._topics.block_list}[{self._partition}]: a newer version wrote the "
+                    "block list: update this worker"
+                ) from None
+        logger.error("entry.unreadable", extra={"partition": self._partition})
+        self._metrics.unreadable.inc()
+        return wire_blocks.pack((UNREADABLE,))
+
     async def _remember(self, committed: Mapping[str, int]) -> int:
-        """Learn anew what was handled: a START delivered again must not lift a later STOP (R22)."""
+        """Learn what was handled: a START delivered again must not lift a later STOP (R22)."""
         count = 0
-        async for left_ms in self._handled.recent(self._partition, committed):
-            await self._store.remember(self._partition, self._epoch, left_ms)
-            count += len(left_ms)
+        async for handled in self._handled.recent(
+            self._partition, committed, more_ms=self._unattended_ms
+        ):
+            await self._store.remember(self._partition, self._epoch, handled)
+            count += len(handled)
         return count
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:
@@ -227,14 +272,13 @@ class MatchInbound:
         sorted_, faults = separate(records, self._sort)
         sorted_.aside += reasons_of(faults)
         read = self._with_unread(sorted_, records)
-        snapshot, before = await self._look(read)
+        snapshot, before, blocks = await self._look(read)
         mark = Mark(self._epoch, self._counter)
 
         def come_to(part: Sequence[_Pair]) -> Folded:
             out.clear()
             self._traces.begin()
             seen = snapshot.seen if snapshot else frozenset()
-            blocks = {key: wire_blocks.unpack(value) for key, value in before.items()}
             folded = fold([item for _, item in part], blocks, seen, scope=self._scope, mark=mark)
             self._emit(part, folded, out, mark)
             return folded
@@ -257,17 +301,27 @@ class MatchInbound:
 
     async def _look(
         self, read: Sequence[_Pair]
-    ) -> tuple[Snapshot | None, Mapping[str, bytes | None]]:
-        """What the list has on the recipients of a batch; nothing where the batch changes none."""
+    ) -> tuple[Snapshot | None, Mapping[str, bytes | None], Mapping[str, Blocks]]:
+        """What the list has on the recipients of a batch; nothing where the batch changes none.
+
+        Raises:
+            ListLost: where an entry cannot be read; the list is rebuilt.
+        """
         lasting = [item for _, item in read if not isinstance(item, Ordinary)]
         if not lasting:
-            return None, {}
-        keys = list(dict.fromkeys(list_key_of(item) for item in lasting))
-        ids = list(dict.fromkeys(id_of(item) for item in lasting))
+            return None, {}, {}
+        keys = list(dict.fromkeys(key_of(item) for item in lasting))
+        ids = list({one.id: one for one in map(handled_of, lasting)}.values())
         found = await self._store.read(self._partition, keys, ids)
         self._trust(found.meta)
         self._counter += 1
-        return found, dict(zip(keys, found.values, strict=True))
+        before = dict(zip(keys, found.values, strict=True))
+        try:
+            blocks = {key: wire_blocks.unpack(value) for key, value in before.items()}
+        except UnreadableEntry as error:
+            await self._store.declare_lost(self._partition)
+            raise ListLost(f"{error}: the list is rebuilt") from None
+        return found, before, blocks
 
     def _with_unread(self, sorted_: Sorted[_Item], records: Sequence[Any]) -> Sequence[_Pair]:
         """What comes to something, and the STOPs among what is put aside: those block as well."""
@@ -340,6 +394,7 @@ class MatchInbound:
                 after=after,
                 before={key: before[key] for key in after},
                 handled=folded.handled,
+                config=self._config,
             ),
         )
         self._mark, self._wrote = mark, True
@@ -360,7 +415,8 @@ class MatchInbound:
     def _sort(self, records: Sequence[Any]) -> Sorted[_Item]:
         """The records that come to something, in their order, and those that cannot be handled."""
         found: Sorted[_Item] = Sorted()
-        directory = self._services.directory  # one configuration for the whole batch
+        # One configuration for the whole batch.
+        directory, self._config = self._services.directory, self._services.view
         ordinary = directory.has_webhooks
         items: list[_Pair] = []
         refuse = lambda record, why: found.aside.append((record, why))  # noqa: E731
@@ -377,7 +433,7 @@ class MatchInbound:
             if item is not None:
                 items.append((record, item))
         # Where a message stands matters only if it comes to something.
-        recipients = [bare_number(list_key_of(item)) for _, item in items]
+        recipients = [number_of(key_of(item)) for _, item in items]
         found.good = placed(items, recipients, self._partitions, into(found))
         return found
 
@@ -399,10 +455,10 @@ class MatchInbound:
                     matched.append(event)
         self._matched = matched
         header: Headers = [(wire_blocks.MARK_HEADER, str(mark).encode())]
-        for list_key, blocks in folded.changed.items():
-            entry = wire_blocks.write_entry(list_key, blocks)
+        for changed, blocks in folded.changed.items():
+            entry = wire_blocks.write_entry(changed, blocks)
             refuse_output(None, entry, header)
-            out.put(self._topics.block_list, list_key.encode(), entry, header)
+            out.put(self._topics.block_list, changed.encode(), entry, header)
 
     def _record(self, event: Event) -> tuple[str, bytes, bytes]:
         match event:
@@ -444,7 +500,7 @@ class MatchInbound:
     @property
     def note(self) -> str:
         """The mark of the list that the offsets go with; see ``Stage``."""
-        return str(self._mark)
+        return f"{FORMAT.written} {self._mark}"
 
     def committed(self) -> None:
         """Count what matched, for metrics and `opt-out-counts`; see ``Stage``."""
@@ -460,11 +516,19 @@ class MatchInbound:
         self._trust(await self._store.beat(self._partition, self._epoch))
 
 
-def _mark_in(note: str) -> Mark | None:
+def noted_mark(note: str) -> Mark | None:
+    """The mark that an owner noted; None where somebody else moved the group.
+
+    Raises:
+        NewerFormat: where a newer version noted it.
+    """
+    version, _, mark = note.partition(" ")
+    if version.isdecimal() and int(version) > FORMAT.written:
+        raise NewerFormat("a newer version committed the offsets: update this worker")
     try:
-        return Mark.parse(note)
+        return Mark.parse(mark)
     except ValueError:
-        return None  # another's, who moved the group
+        return None
 
 
 def hit_of(read: InboundMessage, directory: Directory, record: Any = None) -> Hit | None:

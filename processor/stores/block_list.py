@@ -1,16 +1,42 @@
 """The port of the served block list: what the match lane writes and the gate reads.
 
-Everything is by partition; the one writer of a partition is the match lane that owns it. Values are
-the packed blocks of a recipient (`wire.blocks`), keys are list keys.
+Everything is by partition; the one writer of a partition is the match lane that owns it. Keys are
+entry keys (one recipient of one account), values the packed blocks of an entry (`wire.blocks`).
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from processor.core.blocks import Mark
+from processor.core.blocks import ConfigView, Mark
+from processor.core.identity import Handled
+
+
+class Format(NamedTuple):
+    """By which format a list was written, and the oldest one whose readers may read it."""
+
+    written: int
+    least: int
+
+    def __str__(self) -> str:
+        """The text form that the list keeps."""
+        return f"{self.written} {self.least}"
+
+    @classmethod
+    def parse(cls, text: str) -> Format:
+        """Read the text form; what is no format is newer than any."""
+        try:
+            written, least = map(int, text.split())
+        except ValueError:
+            return NEWER
+        return cls(written, least)
+
+
+NEWER = Format(1 << 30, 1 << 30)
+FORMAT = Format(2, 2)
+"""Of `wire.blocks`, `meta`, `undo` and the handled ids, as this version writes and reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +48,8 @@ class Meta:
     ready: str | None  # the id of the block-list topic it was built from; None: not whole
     partitions: int | None  # how many there were when it was built
     unheard_ms: int | None = None  # since its owner last wrote or said that it is there
+    format: Format = FORMAT
+    config: ConfigView | None = None  # under which the last write was decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +58,8 @@ class Snapshot:
 
     meta: Meta
     values: Sequence[bytes | None]  # in the order of the keys asked for
-    seen: frozenset[str]  # of the ids asked for, those handled before
+    hits: Sequence[int]  # the indexes of those that are there: of thousands few
+    seen: frozenset[bytes]  # of the ids asked for, those handled before
     connection: int  # grows with every new connection of the client
 
 
@@ -41,9 +70,10 @@ class BatchWrite:
     epoch: int
     expected: Mark  # of the last write; anything else refuses
     mark: Mark
-    after: Mapping[str, bytes | None]  # list key to packed blocks; None where none is left
+    after: Mapping[str, bytes | None]  # entry key to packed blocks; None where none is left
     before: Mapping[str, bytes | None]  # the same keys, as they were read
-    handled: Sequence[str]  # ids of the messages and commands of the batch
+    handled: Sequence[Handled]  # the messages and commands of the batch
+    config: ConfigView | None = None  # under which it was decided
 
 
 class BlockListStore(Protocol):
@@ -58,10 +88,24 @@ class BlockListStore(Protocol):
         """Take a partition: a new epoch, greater than the stored one, the clock and ``at_least``.
 
         From here on no older owner can write.
+
+        Returns:
+            What the list says of itself, ``unheard_ms`` of the owner before.
+
+        Raises:
+            NewerFormat: where an owner wrote it that knows a later format.
         """
         ...
 
-    async def settle(self, partition: int, epoch: int, *, undo: bool, whole: bool) -> bool:
+    async def settle(
+        self,
+        partition: int,
+        epoch: int,
+        *,
+        undo: bool,
+        whole: bool,
+        config: ConfigView | None = None,
+    ) -> bool:
         """Begin where the last owner ended: the list then is at mark 1 of the epoch.
 
         Args:
@@ -69,18 +113,21 @@ class BlockListStore(Protocol):
             epoch: of the new owner.
             undo: put back what the last batch changed, and forget the ids it handled.
             whole: False where the list lost writes: its new mark must not hide that.
+            config: what the owner will decide under.
 
         Returns:
             Whether there was a batch to undo.
         """
         ...
 
-    async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
-        """Look at recipients and handled ids, and at the list itself, in one atomic trip."""
+    async def read(
+        self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
+    ) -> Snapshot:
+        """Look at entries and handled ids, and at the list itself, in one atomic trip."""
         ...
 
     async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
-        """Look at recipients of several partitions in one trip; each look is atomic by itself."""
+        """Look at entries of several partitions in one trip; each look is atomic by itself."""
         ...
 
     async def write(self, partition: int, batch: BatchWrite) -> None:
@@ -105,30 +152,55 @@ class BlockListStore(Protocol):
         """Put entries into the new list, in the order of the topic; None takes one off."""
         ...
 
-    async def remember(self, partition: int, epoch: int, left_ms: Mapping[str, int]) -> None:
-        """Take ids for handled, each for the ms given, more than 0 (R22)."""
+    async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
+        """Take ids for handled (R22)."""
         ...
 
     async def finish_rebuild(
-        self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
+        self,
+        partition: int,
+        epoch: int,
+        *,
+        mark: Mark,
+        ready: str,
+        partitions: int,
+        config: ConfigView | None = None,
     ) -> None:
-        """Put the new list in the old one's place and declare it whole."""
+        """Put the new list in the old one's place and declare it whole, of our format."""
         ...
 
     async def declare_lost(self, partition: int) -> None:
         """Say that the list is not whole: its owner rebuilds it, gates wait meanwhile."""
         ...
 
-    def entries(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
-        """Every entry of a partition, in no order; for people and checks, not for lanes."""
+    async def ask_for_rebuild(self, partition: int) -> None:
+        """Have the owner rebuild the list; all that a reader may write."""
+        ...
+
+    def entries(
+        self, partition: int, *, account_sid: str | None = None, list_key: str | None = None
+    ) -> AsyncIterator[tuple[str, bytes]]:
+        """Every entry of a partition, in no order; for people and checks, not for lanes.
+
+        Args:
+            partition: which.
+            account_sid: only entries of this account.
+            list_key: only those on this recipient.
+        """
         ...
 
     async def scan(
-        self, partition: int, cursor: int, *, about: int
+        self,
+        partition: int,
+        cursor: int,
+        *,
+        about: int,
+        account_sid: str | None = None,
+        list_key: str | None = None,
     ) -> tuple[int, list[tuple[str, bytes]]]:
         """Some entries of a partition from a cursor on, 0 at first; the next cursor, 0 at the end.
 
-        What is there all the while is found, perhaps twice; ``about`` so many at a time.
+        What is there all the while is found, perhaps twice; ``about`` so many are looked at.
         """
         ...
 

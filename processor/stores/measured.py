@@ -6,7 +6,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import TypeVar
 
-from processor.core.blocks import Mark
+from processor.core.blocks import ConfigView, Mark
+from processor.core.identity import Handled
 from processor.metrics import Metrics, StoreMetrics
 from processor.stores.block_list import BatchWrite, BlockListStore, Meta, Snapshot
 
@@ -41,12 +42,22 @@ class MeasuredBlockList:
         """See ``BlockListStore``."""
         return await self._measured("claim", self._store.claim(partition, at_least=at_least))
 
-    async def settle(self, partition: int, epoch: int, *, undo: bool, whole: bool) -> bool:
+    async def settle(
+        self,
+        partition: int,
+        epoch: int,
+        *,
+        undo: bool,
+        whole: bool,
+        config: ConfigView | None = None,
+    ) -> bool:
         """See ``BlockListStore``."""
-        settle = self._store.settle(partition, epoch, undo=undo, whole=whole)
+        settle = self._store.settle(partition, epoch, undo=undo, whole=whole, config=config)
         return await self._measured("settle", settle)
 
-    async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
+    async def read(
+        self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
+    ) -> Snapshot:
         """See ``BlockListStore``."""
         return await self._measured("read", self._store.read(partition, keys, ids))
 
@@ -72,18 +83,25 @@ class MeasuredBlockList:
         """See ``BlockListStore``."""
         await self._measured("rebuild", self._store.add_rebuilt(partition, epoch, entries))
 
-    async def remember(self, partition: int, epoch: int, left_ms: Mapping[str, int]) -> None:
+    async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
         """See ``BlockListStore``."""
-        await self._measured("rebuild", self._store.remember(partition, epoch, left_ms))
+        await self._measured("rebuild", self._store.remember(partition, epoch, handled))
 
     async def finish_rebuild(
-        self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
+        self,
+        partition: int,
+        epoch: int,
+        *,
+        mark: Mark,
+        ready: str,
+        partitions: int,
+        config: ConfigView | None = None,
     ) -> None:
         """See ``BlockListStore``."""
         await self._measured(
             "rebuild",
             self._store.finish_rebuild(
-                partition, epoch, mark=mark, ready=ready, partitions=partitions
+                partition, epoch, mark=mark, ready=ready, partitions=partitions, config=config
             ),
         )
 
@@ -91,15 +109,29 @@ class MeasuredBlockList:
         """See ``BlockListStore``."""
         await self._store.declare_lost(partition)
 
-    def entries(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
+    async def ask_for_rebuild(self, partition: int) -> None:
         """See ``BlockListStore``."""
-        return self._store.entries(partition)
+        await self._store.ask_for_rebuild(partition)
+
+    def entries(
+        self, partition: int, *, account_sid: str | None = None, list_key: str | None = None
+    ) -> AsyncIterator[tuple[str, bytes]]:
+        """See ``BlockListStore``."""
+        return self._store.entries(partition, account_sid=account_sid, list_key=list_key)
 
     async def scan(
-        self, partition: int, cursor: int, *, about: int
+        self,
+        partition: int,
+        cursor: int,
+        *,
+        about: int,
+        account_sid: str | None = None,
+        list_key: str | None = None,
     ) -> tuple[int, list[tuple[str, bytes]]]:
         """See ``BlockListStore``."""
-        return await self._store.scan(partition, cursor, about=about)
+        return await self._store.scan(
+            partition, cursor, about=about, account_sid=account_sid, list_key=list_key
+        )
 
     async def close(self) -> None:
         """See ``BlockListStore``."""

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from processor.core.blocks import NO_MARK, Mark
+from processor.core.blocks import NO_MARK, ConfigView, Mark
+from processor.core.identity import Handled
+from processor.core.messages import account_of, list_key_of
 from processor.errors import Fenced, ListLost
 from processor.stores.block_list import BatchWrite, Meta, Snapshot
 
@@ -17,17 +19,25 @@ class _Partition:
     mark: Mark = NO_MARK
     ready: str | None = None
     partitions: int | None = None
-    recipients: dict[str, bytes] = field(default_factory=dict)
+    entries: dict[str, bytes] = field(default_factory=dict)
     rebuilt: dict[str, bytes] = field(default_factory=dict)
     undo: BatchWrite | None = None
     beat_ms: int | None = None
-    seen: dict[str, int] = field(default_factory=dict)  # id to the time it is forgotten, ms
+    asked: bool = False  # for a rebuild
+    config: ConfigView | None = None
+    handled: dict[bytes, int] = field(default_factory=dict)  # id to when its record was appended
 
     def own(self, epoch: int) -> None:
         if self.epoch is not None and self.epoch > epoch:
             raise Fenced("a later owner took the partition")
         if self.epoch != epoch:
             raise ListLost("the partition's epoch is gone")
+
+    def is_asked_to_rebuild(self) -> bool:
+        if not self.asked:
+            return False
+        self.asked, self.ready = False, None
+        return True
 
 
 class MemoryBlockList:
@@ -49,34 +59,52 @@ class MemoryBlockList:
         """See ``BlockListStore``."""
         at = self._at(partition)
         at.epoch = max(at.epoch or 0, self._clock_ms(), at_least) + 1
+        found = self._meta(at)
         at.beat_ms = self._clock_ms()
-        return self._meta(at)
+        return found
 
     def _meta(self, at: _Partition) -> Meta:
         unheard_ms = None if at.beat_ms is None else self._clock_ms() - at.beat_ms
-        return Meta(at.epoch or 0, at.mark, at.ready, at.partitions, unheard_ms)
+        return Meta(at.epoch or 0, at.mark, at.ready, at.partitions, unheard_ms, config=at.config)
 
-    async def settle(self, partition: int, epoch: int, *, undo: bool, whole: bool) -> bool:
+    async def settle(
+        self,
+        partition: int,
+        epoch: int,
+        *,
+        undo: bool,
+        whole: bool,
+        config: ConfigView | None = None,
+    ) -> bool:
         """See ``BlockListStore``."""
         at = self._at(partition)
         at.own(epoch)
         at.mark, at.ready = Mark(epoch, 1), at.ready if whole else None
+        at.config = config or at.config
         batch, at.undo = at.undo, None
         if batch is None or not undo:
             return False
-        _put(at.recipients, batch.before)
+        _put(at.entries, batch.before)
         for one in batch.handled:
-            at.seen.pop(one, None)
+            at.handled.pop(one.id, None)
         return True
 
-    async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
+    async def read(
+        self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
+    ) -> Snapshot:
         """See ``BlockListStore``."""
         at = self._at(partition)
-        now = self._clock_ms()
+        values = [at.entries.get(key) for key in keys]
         return Snapshot(
             meta=self._meta(at),
-            values=[at.recipients.get(key) for key in keys],
-            seen=frozenset(one for one in ids if at.seen.get(one, 0) > now),
+            values=values,
+            hits=[index for index, value in enumerate(values) if value is not None],
+            seen=frozenset(
+                one.id
+                for one in ids
+                if (at_ms := at.handled.get(one.id)) is not None
+                and one.at_ms - at_ms <= self._seen_ms
+            ),
             connection=1,
         )
 
@@ -94,17 +122,19 @@ class MemoryBlockList:
             return
         if at.mark != batch.expected:
             raise ListLost("the list is not at the mark last written")
-        _put(at.recipients, batch.after)
-        for one in batch.handled:
-            at.seen[one] = self._clock_ms() + self._seen_ms
+        if at.is_asked_to_rebuild():
+            raise ListLost("a reader asked for a rebuild")
+        _put(at.entries, batch.after)
+        at.handled |= {one.id: one.at_ms for one in batch.handled}
         at.undo = batch
-        at.mark = batch.mark
+        at.mark, at.config = batch.mark, batch.config
         at.beat_ms = self._clock_ms()
 
     async def beat(self, partition: int, epoch: int) -> Meta:
         """See ``BlockListStore``."""
         at = self._at(partition)
         at.own(epoch)
+        at.is_asked_to_rebuild()
         at.beat_ms = self._clock_ms()
         return self._meta(at)
 
@@ -112,7 +142,7 @@ class MemoryBlockList:
         """See ``BlockListStore``."""
         at = self._at(partition)
         at.own(epoch)
-        at.ready = None
+        at.ready, at.asked = None, False
         at.rebuilt = {}
 
     async def add_rebuilt(
@@ -123,39 +153,59 @@ class MemoryBlockList:
         at.own(epoch)
         _put(at.rebuilt, entries)
 
-    async def remember(self, partition: int, epoch: int, left_ms: Mapping[str, int]) -> None:
+    async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
         """See ``BlockListStore``."""
         at = self._at(partition)
         at.own(epoch)
-        for one, ms in left_ms.items():
-            at.seen[one] = self._clock_ms() + ms
+        at.handled |= {one.id: one.at_ms for one in handled}
 
     async def finish_rebuild(
-        self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
+        self,
+        partition: int,
+        epoch: int,
+        *,
+        mark: Mark,
+        ready: str,
+        partitions: int,
+        config: ConfigView | None = None,
     ) -> None:
         """See ``BlockListStore``."""
         at = self._at(partition)
         at.own(epoch)
-        at.recipients, at.rebuilt, at.undo = at.rebuilt, {}, None
-        at.mark, at.ready, at.partitions = mark, ready, partitions
+        at.entries, at.rebuilt, at.undo = at.rebuilt, {}, None
+        at.mark, at.ready, at.partitions, at.config = mark, ready, partitions, config
 
     async def declare_lost(self, partition: int) -> None:
         """See ``BlockListStore``."""
         self._at(partition).ready = None
 
-    async def entries(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
+    async def ask_for_rebuild(self, partition: int) -> None:
         """See ``BlockListStore``."""
-        for key, value in list(self._at(partition).recipients.items()):
-            yield key, value
+        self._at(partition).asked = True
+
+    async def entries(
+        self, partition: int, *, account_sid: str | None = None, list_key: str | None = None
+    ) -> AsyncIterator[tuple[str, bytes]]:
+        """See ``BlockListStore``."""
+        for key, value in list(self._at(partition).entries.items()):
+            if _is_asked_for(key, account_sid, list_key):
+                yield key, value
 
     async def scan(
-        self, partition: int, cursor: int, *, about: int
+        self,
+        partition: int,
+        cursor: int,
+        *,
+        about: int,
+        account_sid: str | None = None,
+        list_key: str | None = None,
     ) -> tuple[int, list[tuple[str, bytes]]]:
         """See ``BlockListStore``."""
         # By a place of its own for each key: what goes meanwhile moves no other.
-        entries = sorted(self._at(partition).recipients.items(), key=lambda one: _place(one[0]))
+        entries = sorted(self._at(partition).entries.items(), key=lambda one: _place(one[0]))
         left = [one for one in entries if _place(one[0]) >= cursor]
-        return (_place(left[about][0]) if len(left) > about else 0), left[:about]
+        found = [one for one in left[:about] if _is_asked_for(one[0], account_sid, list_key)]
+        return (_place(left[about][0]) if len(left) > about else 0), found
 
     async def close(self) -> None:
         """See ``BlockListStore``."""
@@ -163,6 +213,10 @@ class MemoryBlockList:
 
 def _place(key: str) -> int:
     return int.from_bytes(blake2b(key.encode(), digest_size=7).digest()) + 1
+
+
+def _is_asked_for(key: str, account_sid: str | None, list_key: str | None) -> bool:
+    return account_sid in (None, account_of(key)) and list_key in (None, list_key_of(key))
 
 
 def _put(into: dict[str, bytes], entries: Mapping[str, bytes | None]) -> None:

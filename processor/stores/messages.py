@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.exceptions import DataError
 
-from processor.errors import RecordError
+from processor.errors import NewerFormat, RecordError
 from processor.stores.redis_client import (
     REDIS_ERRORS,
     RedisClient,
@@ -31,6 +31,8 @@ RANKS = {
 }
 """How far a message is; it only goes on, so that statuses may come twice and out of order."""
 
+FORMAT = "1"  # of a message's hash; a process that does not know another one waits
+_OTHER_FORMAT = "another version wrote this message: update this process"
 _CHUNK = 200
 _TRIMMED = 100  # sids that one addition takes off a list, at most
 # A message is a whole hash or none: each script writes one key, all or nothing.
@@ -49,20 +51,28 @@ if old > 0 then
 end
 """
 # Without a rank there is no message: it was deleted, or it expired, after somebody had looked.
-_RANK = """
+_RANK = (
+    """
 local rank = tonumber(redis.call('HGET', KEYS[1], 'rank') or '')
 if not rank then
   redis.call('DEL', KEYS[1])
   return 0
 end
 """
+    + f"""
+if redis.call('HGET', KEYS[1], 'format') ~= '{FORMAT}' then
+  return redis.error_reply('{_OTHER_FORMAT}')
+end
+"""
+)
 _REDACT = _RANK + "redis.call('HSET', KEYS[1], 'body', '')"
-# ARGV: rank, then fields and values.
+# ARGV: account, rank, then fields and values. Another account may use the same sid.
 _ADVANCE = (
     _RANK
     + """
-if tonumber(ARGV[1]) <= rank then return 0 end
-redis.call('HSET', KEYS[1], 'rank', unpack(ARGV))
+if redis.call('HGET', KEYS[1], 'account_sid') ~= ARGV[1] then return 0 end
+if tonumber(ARGV[2]) <= rank then return 0 end
+redis.call('HSET', KEYS[1], 'rank', unpack(ARGV, 2))
 return 1
 """
 )
@@ -132,7 +142,7 @@ class Messages:
         if message.sender:
             lists.append(self._list(message.account_sid, sender=message.sender))
         pipeline = self._client.redis.pipeline(transaction=False)
-        pairs = [part for pair in _fields(message).items() for part in pair]
+        pairs = [part for pair in fields_of(message).items() for part in pair]
         pipeline.execute_command("EVAL", _ADD, 1, self._key(message.sid), self._keep_ms, *pairs)
         at_ms, too_old_ms = message.created_at_ms, message.created_at_ms - self._keep_ms
         for name in lists:
@@ -142,7 +152,7 @@ class Messages:
 
     async def get(self, sid: str) -> StoredMessage | None:
         """A message, whoever it belongs to."""
-        return _message(sid, await _answer(self._client.redis.hgetall(self._key(sid))))
+        return message_of(sid, await _answer(self._client.redis.hgetall(self._key(sid))))
 
     async def remove(self, message: StoredMessage) -> None:
         """Forget a message."""
@@ -161,21 +171,22 @@ class Messages:
         await _answer(self._client.redis.eval(_REDACT, 1, self._key(sid)))
 
     async def advance(
-        self, statuses: Sequence[tuple[str, Mapping[str, str | int]]]
+        self, statuses: Sequence[tuple[str, str, Mapping[str, str | int]]]
     ) -> list[tuple[int, Exception]]:
         """Set fields of messages that are not as far yet; those not kept are passed over.
 
         Args:
-            statuses: in their order, a message's sid, and its ``status`` with what goes with it.
+            statuses: in their order, a message's account and sid, and its ``status`` with what
+                goes with it.
 
         Returns:
             The statuses that Redis will always refuse, by their index, and why.
         """
         pipeline = self._client.redis.pipeline(transaction=False)
-        for sid, fields in statuses:
+        for account_sid, sid, fields in statuses:
             pairs = [part for pair in fields.items() for part in pair]
-            rank = RANKS[str(fields["status"])]
-            pipeline.execute_command("EVAL", _ADVANCE, 1, self._key(sid), rank, *pairs)
+            said = account_sid, RANKS[str(fields["status"])], *pairs
+            pipeline.execute_command("EVAL", _ADVANCE, 1, self._key(sid), *said)
         answers = await _answer(pipeline.execute(raise_on_error=False))
         refused: list[tuple[int, Exception]] = []
         for index, answer in enumerate(answers):
@@ -233,11 +244,13 @@ class Messages:
         for sid in sids:
             pipeline.hgetall(self._key(sid))
         found = zip(sids, await _answers(pipeline), strict=True)
-        return [message for sid, fields in found if (message := _message(sid, fields))]
+        return [message for sid, fields in found if (message := message_of(sid, fields))]
 
 
-def _fields(message: StoredMessage) -> dict[str, str | int]:
+def fields_of(message: StoredMessage) -> dict[str, str | int]:
+    """The hash that holds a message."""
     fields: dict[str, Any] = {
+        "format": FORMAT,
         "account_sid": message.account_sid,
         "service_sid": message.service_sid,
         "sender": message.sender,
@@ -256,10 +269,16 @@ def _fields(message: StoredMessage) -> dict[str, str | int]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _message(sid: str, fields: Mapping[bytes, bytes]) -> StoredMessage | None:
-    """The message that a hash holds, None where there is none."""
+def message_of(sid: str, fields: Mapping[bytes, bytes]) -> StoredMessage | None:
+    """The message that a hash holds, None where there is none.
+
+    Raises:
+        NewerFormat: where another version wrote it.
+    """
     if b"rank" not in fields:
         return None
+    if fields.get(b"format") != FORMAT.encode():
+        raise NewerFormat(_OTHER_FORMAT)
     text = {name.decode(): value.decode() for name, value in fields.items()}
 
     def number(name: str) -> int | None:

@@ -11,13 +11,25 @@ from redis.asyncio import RedisCluster
 from redis.exceptions import NoScriptError
 
 from processor.config import Settings
-from processor.core.blocks import NO_MARK, Mark
-from processor.errors import Fenced, ListLost, StoreUnavailable
+from processor.core.blocks import NO_MARK, ConfigView, Mark
+from processor.core.identity import Handled
+from processor.core.messages import entry_key
+from processor.errors import Fenced, ListLost, NewerFormat, StoreUnavailable
 from processor.stores import redis_scripts as scripts
-from processor.stores.block_list import BatchWrite, Meta, Snapshot
+from processor.stores.block_list import (
+    FORMAT,
+    BatchWrite,
+    Format,
+    Meta,
+    Snapshot,
+)
 from processor.stores.redis_client import REDIS_ERRORS, RedisClient, unavailable
 
 _HOUR_MS = 3_600_000
+_SPANS = 4  # of time in which an id is remembered; it is forgotten one span late at most
+_LOOKED_AT = _SPANS + 2  # spans in which an id may be: brokers' clocks differ a little
+_CLOCKS_DIFFER_MS = 60_000
+_BUCKETS = 1_024  # strings of ids in a span: an id costs 8 bytes, and its share of a key
 _SHA = {
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
     for script in (
@@ -56,7 +68,9 @@ class RedisBlockList:
     ) -> None:
         self._client = client
         self._prefix = prefix
-        self._seen_ms = seen_ms
+        self._span_ms = max(1, seen_ms // _SPANS)
+        # Longer than it counts, as a copy may lie unread: see ``HandledTopics.forgets_after_ms``.
+        self._kept_ms = seen_ms + self._span_ms
         self._min_replicas = min_replicas
         self._wait_ms = wait_ms
         self._rebuilt: dict[int, int] = {}  # partition to the steps of its rebuild so far
@@ -64,8 +78,17 @@ class RedisBlockList:
     def _key(self, partition: int, name: str) -> str:
         return f"{self._prefix}{{{partition}}}:{name}"
 
-    def _seen_keys(self, partition: int, ids: Iterable[str]) -> list[str]:
-        return [self._key(partition, f"seen:{one}") for one in ids]
+    def _spans_of(self, one: Handled) -> range:
+        """The spans of time in which an id may have been put, had it been handled before."""
+        latest = (one.at_ms + min(_CLOCKS_DIFFER_MS, self._span_ms)) // self._span_ms
+        return range(latest - _LOOKED_AT + 1, latest + 1)
+
+    def _handled_key(self, partition: int, one: Handled, span: int) -> str:
+        bucket = int.from_bytes(one.id[:2]) % _BUCKETS
+        return self._key(partition, f"handled:{span}:{bucket}")
+
+    def _put_into(self, partition: int, handled: Iterable[Handled]) -> list[str]:
+        return [self._handled_key(partition, one, one.at_ms // self._span_ms) for one in handled]
 
     async def _run(self, script: str, keys: Sequence[str], *args: Any) -> Any:
         redis = self._client.redis
@@ -107,31 +130,46 @@ class RedisBlockList:
 
     async def claim(self, partition: int, *, at_least: int) -> Meta:
         """See ``BlockListStore``."""
-        return _meta(await self._run(scripts.CLAIM, [self._key(partition, "meta")], at_least))
+        keys = [self._key(partition, "meta")]
+        answer = await self._run(scripts.CLAIM, keys, at_least, FORMAT.written)
+        if answer == b"NEWER":
+            raise NewerFormat(
+                "a newer version wrote the block list in Redis: update this worker, or have the "
+                "list rebuilt: `optout blocks rebuild`"
+            )
+        return meta_of(answer)
 
-    async def settle(self, partition: int, epoch: int, *, undo: bool, whole: bool) -> bool:
+    async def settle(
+        self,
+        partition: int,
+        epoch: int,
+        *,
+        undo: bool,
+        whole: bool,
+        config: ConfigView | None = None,
+    ) -> bool:
         """See ``BlockListStore``."""
         undo_key = self._key(partition, "undo")
         stored = await _answer(self._client.redis.get(undo_key)) if undo else None
-        batch = orjson.loads(stored) if stored else {"before": {}, "handled": []}
-        before = {
-            key: None if value is None else value.encode() for key, value in batch["before"].items()
-        }
+        before, handled = undo_of(stored)
         keys = [
             self._key(partition, "meta"),
-            self._key(partition, "recipients"),
+            self._key(partition, "entries"),
             undo_key,
-            *self._seen_keys(partition, batch["handled"]),
+            *self._put_into(partition, handled),
         ]
         mark = str(Mark(epoch, 1))
-        await self._own(scripts.SETTLE, keys, epoch, mark, int(whole), *_put(before))
+        said = mark, int(whole), str(config or ""), _joined(handled)
+        await self._own(scripts.SETTLE, keys, epoch, *said, *_put(before))
         return stored is not None
 
-    async def read(self, partition: int, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
+    async def read(
+        self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
+    ) -> Snapshot:
         """See ``BlockListStore``."""
         names = self._read_keys(partition, ids)
-        answer = await self._run(scripts.READ, names, "\n".join(keys))
-        return self._snapshot(answer, keys, ids)
+        asked = "\n".join(keys), _joined(ids), _LOOKED_AT
+        return self._snapshot(await self._run(scripts.READ, names, *asked), keys, ids)
 
     async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
         """See ``BlockListStore``."""
@@ -140,7 +178,9 @@ class RedisBlockList:
         pipeline = redis.pipeline(**single)
         for partition, asked in keys.items():
             names = self._read_keys(partition)
-            pipeline.evalsha(_SHA[scripts.READ], len(names), *names, "\n".join(asked))
+            pipeline.evalsha(
+                _SHA[scripts.READ], len(names), *names, "\n".join(asked), b"", _LOOKED_AT
+            )
         try:
             answers = await _answer(pipeline.execute())
         except NoScriptError:
@@ -153,36 +193,33 @@ class RedisBlockList:
             for (partition, asked), answer in zip(keys.items(), answers, strict=True)
         }
 
-    def _read_keys(self, partition: int, ids: Sequence[str] = ()) -> list[str]:
-        names = [self._key(partition, "meta"), self._key(partition, "recipients")]
-        return names + self._seen_keys(partition, ids)
+    def _read_keys(self, partition: int, ids: Sequence[Handled] = ()) -> list[str]:
+        names = [self._key(partition, "meta"), self._key(partition, "entries")]
+        return names + [
+            self._handled_key(partition, one, span) for one in ids for span in self._spans_of(one)
+        ]
 
-    def _snapshot(self, answer: Any, keys: Sequence[str], ids: Sequence[str] = ()) -> Snapshot:
+    def _snapshot(self, answer: Any, keys: Sequence[str], ids: Sequence[Handled] = ()) -> Snapshot:
         meta, found, seen = answer
         values: list[bytes | None] = [None] * len(keys)
         for at in range(0, len(found), 2):
             values[found[at]] = found[at + 1]
         return Snapshot(
-            meta=_meta(meta),
+            meta=meta_of(meta),
             values=values,
-            seen=frozenset(one for one, found in zip(ids, seen, strict=True) if found),
+            hits=found[::2],
+            seen=frozenset([ids[index].id for index in seen]),
             connection=self._client.connections,
         )
 
     async def write(self, partition: int, batch: BatchWrite) -> None:
         """See ``BlockListStore``."""
-        undo = {
-            "handled": batch.handled,
-            "before": {
-                key: None if value is None else value.decode()
-                for key, value in batch.before.items()
-            },
-        }
         keys = [
             self._key(partition, "meta"),
-            self._key(partition, "recipients"),
+            self._key(partition, "entries"),
             self._key(partition, "undo"),
-            *self._seen_keys(partition, batch.handled),
+            self._key(partition, "asked"),
+            *self._put_into(partition, batch.handled),
         ]
         await self._own_replicated(
             scripts.WRITE,
@@ -190,18 +227,21 @@ class RedisBlockList:
             batch.epoch,
             str(batch.expected),
             str(batch.mark),
-            self._seen_ms,
-            orjson.dumps(undo),
+            undo_record(batch),
+            str(batch.config or ""),
+            _joined(batch.handled),
+            self._kept_ms,
             *_put(batch.after),
         )
 
     async def beat(self, partition: int, epoch: int) -> Meta:
         """See ``BlockListStore``."""
-        return _meta(await self._own(scripts.BEAT, [self._key(partition, "meta")], epoch))
+        keys = [self._key(partition, "meta"), self._key(partition, "asked")]
+        return meta_of(await self._own(scripts.BEAT, keys, epoch))
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:
         """See ``BlockListStore``."""
-        keys = [self._key(partition, "meta"), self._key(partition, "rebuilt")]
+        keys = [self._key(partition, name) for name in ("meta", "rebuilt", "asked")]
         await self._own(scripts.BEGIN_REBUILD, keys, epoch)
         self._rebuilt[partition] = 0
 
@@ -213,40 +253,68 @@ class RedisBlockList:
         await self._own(scripts.ADD_REBUILT, keys, epoch, *_put(entries))
         self._rebuilt[partition] = self._rebuilt.get(partition, 0) + 1
 
-    async def remember(self, partition: int, epoch: int, left_ms: Mapping[str, int]) -> None:
+    async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
         """See ``BlockListStore``."""
-        keys = [self._key(partition, "meta"), *self._seen_keys(partition, left_ms)]
-        await self._own(scripts.REMEMBER, keys, epoch, *left_ms.values())
+        keys = [self._key(partition, "meta"), *self._put_into(partition, handled)]
+        await self._own(scripts.REMEMBER, keys, epoch, _joined(handled), self._kept_ms)
         self._rebuilt[partition] = self._rebuilt.get(partition, 0) + 1
 
     async def finish_rebuild(
-        self, partition: int, epoch: int, *, mark: Mark, ready: str, partitions: int
+        self,
+        partition: int,
+        epoch: int,
+        *,
+        mark: Mark,
+        ready: str,
+        partitions: int,
+        config: ConfigView | None = None,
     ) -> None:
         """See ``BlockListStore``."""
-        keys = [self._key(partition, name) for name in ("meta", "recipients", "rebuilt", "undo")]
+        keys = [self._key(partition, name) for name in ("meta", "entries", "rebuilt", "undo")]
         steps = self._rebuilt.pop(partition, 0)
-        await self._own(scripts.FINISH_REBUILD, keys, epoch, str(mark), ready, partitions, steps)
+        said = str(mark), ready, partitions, steps, str(FORMAT), str(config or "")
+        await self._own(scripts.FINISH_REBUILD, keys, epoch, *said)
 
     async def declare_lost(self, partition: int) -> None:
         """See ``BlockListStore``."""
         await _answer(self._client.redis.hdel(self._key(partition, "meta"), "ready"))
 
-    async def entries(self, partition: int) -> AsyncIterator[tuple[str, bytes]]:
+    async def ask_for_rebuild(self, partition: int) -> None:
+        """See ``BlockListStore``."""
+        await _answer(self._client.redis.set(self._key(partition, "asked"), ""))
+
+    async def entries(
+        self, partition: int, *, account_sid: str | None = None, list_key: str | None = None
+    ) -> AsyncIterator[tuple[str, bytes]]:
         """See ``BlockListStore``."""
         cursor = 0
         while True:
-            cursor, found = await self.scan(partition, cursor, about=1000)
+            cursor, found = await self.scan(
+                partition, cursor, about=1000, account_sid=account_sid, list_key=list_key
+            )
             for entry in found:
                 yield entry
             if cursor == 0:
                 return
 
     async def scan(
-        self, partition: int, cursor: int, *, about: int
+        self,
+        partition: int,
+        cursor: int,
+        *,
+        about: int,
+        account_sid: str | None = None,
+        list_key: str | None = None,
     ) -> tuple[int, list[tuple[str, bytes]]]:
         """See ``BlockListStore``."""
-        name = self._key(partition, "recipients")
-        after, found = await _answer(self._client.redis.hscan(name, cursor, count=about))
+        name = self._key(partition, "entries")
+        # No id and no number has a character that means something in a pattern.
+        match = None
+        if account_sid or list_key:
+            match = entry_key(account_sid or "*", list_key or "*")
+        after, found = await _answer(
+            self._client.redis.hscan(name, cursor, match=match, count=about)
+        )
         return int(after), [(key.decode(), value) for key, value in found.items()]
 
     async def close(self) -> None:
@@ -271,15 +339,48 @@ def _owned(answer: Any) -> Any:
     return answer
 
 
-def _meta(answer: Sequence[Any]) -> Meta:
-    epoch, mark, ready, partitions, unheard_ms = answer
+def meta_of(answer: Sequence[Any]) -> Meta:
+    """What a script answers of a list: each field of `meta`, then ms without its owner."""
+    epoch, mark, ready, partitions, written, config, unheard_ms = answer
     return Meta(
         epoch=int(epoch) if epoch else 0,
         mark=Mark.parse(mark.decode()) if mark else NO_MARK,
         ready=ready.decode() if ready else None,
         partitions=int(partitions) if partitions else None,
         unheard_ms=unheard_ms,
+        format=Format.parse(written.decode()) if written else FORMAT,
+        config=ConfigView.parse(config.decode()) if config else None,
     )
+
+
+def undo_record(batch: BatchWrite) -> bytes:
+    """What a batch changed, as it was before."""
+    return orjson.dumps(
+        {
+            "format": FORMAT.written,
+            "before": {
+                key: None if value is None else value.decode()
+                for key, value in batch.before.items()
+            },
+            "handled": [[one.id.hex(), one.at_ms] for one in batch.handled],
+        }
+    )
+
+
+def undo_of(stored: bytes | None) -> tuple[Mapping[str, bytes | None], Sequence[Handled]]:
+    """What an undo record says: entries as they were before, and what the batch handled."""
+    if stored is None:
+        return {}, []
+    said = orjson.loads(stored)
+    before = {
+        key: None if value is None else value.encode() for key, value in said["before"].items()
+    }
+    return before, [Handled(bytes.fromhex(id_), at_ms) for id_, at_ms in said["handled"]]
+
+
+def _joined(handled: Iterable[Handled]) -> bytes:
+    # The first two bytes have chosen the string that the other eight are put into.
+    return b"".join([one.id[2:] for one in handled])
 
 
 def _put(entries: Mapping[str, bytes | None]) -> list[Any]:

@@ -29,41 +29,74 @@ local function put(hash, first)
 end
 """
 
-# What the list says of itself: epoch, mark, ready, partitions, ms since its owner was heard.
+# What the list says of itself: epoch, mark, ready, partitions, format, config, and for how many ms
+# its owner was not heard.
 _META = """
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local function meta()
-  local found = redis.call('HMGET', KEYS[1], 'epoch', 'mark', 'ready', 'partitions', 'beat')
-  if found[5] then found[5] = now_ms() - tonumber(found[5]) end
+  local found = redis.call(
+    'HMGET', KEYS[1], 'epoch', 'mark', 'ready', 'partitions', 'format', 'config', 'beat'
+  )
+  if found[7] then found[7] = now_ms() - tonumber(found[7]) end
   return found
 end
 local function beat()
   redis.call('HSET', KEYS[1], 'beat', string.format('%.0f', now_ms()))
 end
+-- Whether a gate asked for a rebuild, which may write nothing else: then the list is not whole.
+local function is_asked_to_rebuild(asked)
+  if redis.call('DEL', asked) == 0 then return false end
+  redis.call('HDEL', KEYS[1], 'ready')
+  return true
+end
 """
 
-# ARGV: at_least. Answers meta.
+# Ids that were handled: strings of 8 bytes an id, a hash value's worth of ids in each, by time.
+_HANDLED = """
+local function place_of(id, held)
+  local at = string.find(held, id, 1, true)
+  while at and at % 8 ~= 1 do at = string.find(held, id, at + 1, true) end
+  return at
+end
+local function each_id(ids, first, work)
+  for i = 1, #ids / 8 do work(string.sub(ids, 8 * i - 7, 8 * i), KEYS[first + i - 1]) end
+end
+local function remember(ids, first, ms)
+  each_id(ids, first, function(id, key)
+    redis.call('APPEND', key, id)
+    redis.call('PEXPIRE', key, ms)
+  end)
+end
+"""
+
+# ARGV: at_least, the newest format that the owner writes. Answers meta as the owner before left it,
+# or NEWER where a newer format was written.
 CLAIM = (
     "#!lua\n"
     + _META
     + """
+local written = string.match(redis.call('HGET', KEYS[1], 'format') or '0', '^%d+')
+if not written or tonumber(written) > tonumber(ARGV[2]) then return 'NEWER' end
 local now = now_ms()
 local stored = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0')
 local epoch = string.format('%.0f', math.max(stored, now, tonumber(ARGV[1])) + 1)
 redis.call('HSET', KEYS[1], 'epoch', epoch)
+local found = meta()
 beat()
-return meta()
+return found
 """
 )
 
-# KEYS: meta, recipients, seen... ARGV: list keys, one a line. Answers meta, then the indexes and
-# values of the keys found (of thousands asked for few are), then seen.
+# KEYS: meta, entries, then the keys that may hold each id. ARGV: entry keys, one a line; ids; how
+# many keys an id has. Answers meta, then the indexes and values of the entries found (of thousands
+# asked for few are), then the indexes of the ids found.
 READ = (
     "#!lua flags=allow-oom\n"
     + _META
+    + _HANDLED
     + """
 local keys, found = {}, {}
 for key in string.gmatch(ARGV[1], '[^\\n]+') do keys[#keys + 1] = key end
@@ -76,19 +109,29 @@ for i = 1, #keys, 4000 do
     end
   end
 end
-local seen = {}
-for i = 3, #KEYS do seen[i - 2] = redis.call('EXISTS', KEYS[i]) end
-return {meta(), found, seen}
+local handled, each = {}, tonumber(ARGV[3])
+for i = 1, #ARGV[2] / 8 do
+  local id = string.sub(ARGV[2], 8 * i - 7, 8 * i)
+  for j = 3 + (i - 1) * each, 2 + i * each do
+    local held = redis.call('GET', KEYS[j])
+    if held and place_of(id, held) then
+      handled[#handled + 1] = i - 1
+      break
+    end
+  end
+end
+return {meta(), found, handled}
 """
 )
 
-# KEYS: meta, recipients, undo, seen... ARGV: epoch, expected mark, mark, seen ms, undo record,
-# then what `put` takes.
+# KEYS: meta, entries, undo, asked, then a key for each id. ARGV: epoch, expected mark, mark, undo
+# record, config, ids, ms that ids are remembered, then what `put` takes.
 WRITE = (
     "#!lua\n"
     + _META
     + _OWN
     + _PUT
+    + _HANDLED
     + """
 local refused = own(ARGV[1])
 if refused then return refused end
@@ -96,16 +139,17 @@ local last = redis.call('HMGET', KEYS[1], 'mark', 'ready')
 if not last[2] then return 'LOST' end
 if last[1] == ARGV[3] then return 'OK' end
 if last[1] ~= ARGV[2] then return 'LOST' end
-put(KEYS[2], 6)
-for i = 4, #KEYS do redis.call('SET', KEYS[i], '', 'PX', ARGV[4]) end
-redis.call('SET', KEYS[3], ARGV[5])
-redis.call('HSET', KEYS[1], 'mark', ARGV[3])
+if is_asked_to_rebuild(KEYS[4]) then return 'LOST' end
+put(KEYS[2], 8)
+remember(ARGV[6], 5, ARGV[7])
+redis.call('SET', KEYS[3], ARGV[4])
+redis.call('HSET', KEYS[1], 'mark', ARGV[3], 'config', ARGV[5])
 beat()
 return 'OK'
 """
 )
 
-# KEYS: meta. ARGV: epoch. Answers meta.
+# KEYS: meta, asked. ARGV: epoch. Answers meta.
 BEAT = (
     "#!lua\n"
     + _META
@@ -113,30 +157,41 @@ BEAT = (
     + """
 local refused = own(ARGV[1])
 if refused then return refused end
+is_asked_to_rebuild(KEYS[2])
 beat()
 return meta()
 """
 )
 
-# KEYS: meta, recipients, undo, seen... ARGV: epoch, mark, 1 or 0 (not whole: in one step with the
-# mark, which would hide it), then what `put` takes.
+# KEYS: meta, entries, undo, then a key for each id. ARGV: epoch, mark, 1 or 0 (not whole: in one
+# step with the mark, which would hide it), config, ids that were not handled after all, then what
+# `put` takes.
 SETTLE = (
     "#!lua\n"
     + _OWN
     + _PUT
+    + _HANDLED
     + """
 local refused = own(ARGV[1])
 if refused then return refused end
-put(KEYS[2], 4)
-for i = 4, #KEYS do redis.call('DEL', KEYS[i]) end
+put(KEYS[2], 6)
+each_id(ARGV[5], 4, function(id, key)
+  local held = redis.call('GET', key)
+  local at = held and place_of(id, held)
+  if at then
+    local left = string.sub(held, 1, at - 1) .. string.sub(held, at + 8)
+    if left == '' then redis.call('DEL', key) else redis.call('SET', key, left, 'KEEPTTL') end
+  end
+end)
 redis.call('DEL', KEYS[3])
 redis.call('HSET', KEYS[1], 'mark', ARGV[2])
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'config', ARGV[4]) end
 if ARGV[3] == '0' then redis.call('HDEL', KEYS[1], 'ready') end
 return 'OK'
 """
 )
 
-# KEYS: meta, rebuilt. ARGV: epoch.
+# KEYS: meta, rebuilt, asked. ARGV: epoch.
 BEGIN_REBUILD = (
     "#!lua\n"
     + _OWN
@@ -145,7 +200,7 @@ local refused = own(ARGV[1])
 if refused then return refused end
 redis.call('HDEL', KEYS[1], 'ready')
 redis.call('HSET', KEYS[1], 'rebuilt', 0)
-redis.call('DEL', KEYS[2])
+redis.call('DEL', KEYS[2], KEYS[3])
 return 'OK'
 """
 )
@@ -164,21 +219,26 @@ return 'OK'
 """
 )
 
-# KEYS: meta, seen... ARGV: epoch, then the ms that each is remembered.
+# KEYS: meta, then a key for each id. ARGV: epoch, ids, ms that they are remembered.
 REMEMBER = (
     "#!lua\n"
     + _OWN
+    + _HANDLED
     + """
 local refused = own(ARGV[1])
 if refused then return refused end
-for i = 2, #KEYS do redis.call('SET', KEYS[i], '', 'PX', ARGV[i]) end
+each_id(ARGV[2], 2, function(id, key)
+  local held = redis.call('GET', key)
+  if not (held and place_of(id, held)) then redis.call('APPEND', key, id) end
+  redis.call('PEXPIRE', key, ARGV[3])
+end)
 redis.call('HINCRBY', KEYS[1], 'rebuilt', 1)
 return 'OK'
 """
 )
 
-# KEYS: meta, recipients, rebuilt, undo. ARGV: epoch, mark, ready, partitions, steps of the rebuild:
-# a failover meanwhile may have kept the epoch and lost some of what was put since.
+# KEYS: meta, entries, rebuilt, undo. ARGV: epoch, mark, ready, partitions, steps of the rebuild (a
+# failover meanwhile may have kept the epoch and lost some of what was put since), format, config.
 FINISH_REBUILD = (
     "#!lua\n"
     + _OWN
@@ -193,7 +253,10 @@ else
   redis.call('DEL', KEYS[2])
 end
 redis.call('DEL', KEYS[4])
-redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'ready', ARGV[3], 'partitions', ARGV[4])
+redis.call(
+  'HSET', KEYS[1], 'mark', ARGV[2], 'ready', ARGV[3], 'partitions', ARGV[4], 'format', ARGV[6],
+  'config', ARGV[7]
+)
 return 'OK'
 """
 )

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from processor.core.blocks import NO_MARK, Mark
+from processor.core.blocks import NO_MARK, ConfigView, Mark
 from processor.errors import StoreUnavailable
-from processor.stores.block_list import BlockListStore, Meta, Snapshot
+from processor.stores.block_list import FORMAT, BlockListStore, Meta, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class TrustedList:
         truth: its durable truth.
         max_staleness_s: wait also where the list's owner was not heard for so long; None: never.
         waited: told of each wait: why, in a word, and how many seconds.
+        config: the configuration that the reader judges by; None: by none.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class TrustedList:
         truth: ListTruth,
         max_staleness_s: float | None = None,
         waited: Callable[[str, float], None] = lambda reason, seconds: None,
+        config: Callable[[], ConfigView | None] = lambda: None,
     ) -> None:
         self._partition = partition
         self._partitions = partitions
@@ -65,6 +67,7 @@ class TrustedList:
         self._truth = truth
         self._max_staleness_s = max_staleness_s
         self._waited = waited
+        self._config = config
         self.mark = NO_MARK  # the highest seen: the list can only go on from there
         self._topic_id = ""
         self._trusted_connection = 0
@@ -76,10 +79,10 @@ class TrustedList:
         self._trusted_connection = 0
 
     async def look(self, keys: Sequence[str]) -> Snapshot:
-        """Look at recipients, waiting as long as the list cannot be trusted: nobody judges by less.
+        """Look at entries, waiting as long as the list cannot be trusted: nobody judges by less.
 
         Args:
-            keys: list keys of this partition.
+            keys: entry keys of this partition.
         """
         wait_s = _WAIT_S[0]
         while True:
@@ -146,6 +149,13 @@ class TrustedList:
             await asyncio.gather(asked, return_exceptions=True)
 
     def _unfit(self, meta: Meta, known: Mark) -> Distrust | None:
+        if meta.format.least > FORMAT.written:
+            return Distrust(
+                "format",
+                f"a newer version wrote the block list (format {meta.format.written}, this version "
+                f"reads {FORMAT.written}): update this process",
+                logging.ERROR,
+            )
         if meta.ready != self._topic_id:
             # Never seen whole, and nothing in its topic: an installation that starts at all.
             new = meta.ready is None and known == NO_MARK
@@ -157,10 +167,32 @@ class TrustedList:
             )
         if meta.mark < known:
             return Distrust("lost_writes", "Redis lost writes; the owner of the list rebuilds it")
+        if behind := self._behind(meta.config):
+            return behind
         limit_s, unheard_ms = self._max_staleness_s, meta.unheard_ms
         if limit_s is not None and (unheard_ms is None or unheard_ms > 1000 * limit_s):
             # Perhaps a master that was cut off: what the owner writes goes to another one.
             return Distrust(
                 "unheard", f"the owner of the block list was not heard for {limit_s:g} s"
+            )
+        return None
+
+    def _behind(self, decided_under: ConfigView | None) -> Distrust | None:
+        """Blocks may be of services whose senders this reader does not know yet (R21)."""
+        ours = self._config()
+        if ours is None or decided_under is None:
+            return None
+        if ours.topic_id != decided_under.topic_id:
+            return Distrust(
+                "configuration",
+                "the block list was decided under another topic of services than this process "
+                "reads: `messaging-services` was made anew; restart this process",
+                logging.ERROR,
+            )
+        if ours.position < decided_under.position:
+            return Distrust(
+                "configuration",
+                "the configuration is read up to what the block list was decided under",
+                logging.INFO,
             )
         return None

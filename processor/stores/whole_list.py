@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from processor.core.blocks import Mark
-from processor.core.messages import bare_number
+from processor.core.blocks import ConfigView, Mark
+from processor.core.messages import number_of
 from processor.core.partitions import partitions_of
 from processor.errors import StoreUnavailable
 from processor.stores.block_list import BlockListStore, Snapshot
@@ -32,6 +32,7 @@ class WholeList:
         store: the served list.
         truth: its durable truth.
         max_staleness_s: see ``TrustedList``.
+        config: see ``TrustedList``.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class WholeList:
         store: BlockListStore,
         truth: ListTruth,
         max_staleness_s: float | None = None,
+        config: Callable[[], ConfigView | None] = lambda: None,
     ) -> None:
         self._store = store
         self._lists = [
@@ -50,6 +52,7 @@ class WholeList:
                 store=store,
                 truth=truth,
                 max_staleness_s=max_staleness_s,
+                config=config,
             )
             for partition in range(partitions)
         ]
@@ -74,8 +77,8 @@ class WholeList:
         return len(self._works)
 
     async def look(self, keys: Sequence[str]) -> list[Found]:
-        """Look up list keys, in their order; waits as long as the list cannot be trusted."""
-        places = partitions_of([bare_number(key).encode() for key in keys], len(self._lists))
+        """Look up entry keys, in their order; waits as long as the list cannot be trusted."""
+        places = partitions_of([number_of(key).encode() for key in keys], len(self._lists))
         trip = self._next
         for place, key in zip(places, keys, strict=True):
             trip.asked[place][key] = None

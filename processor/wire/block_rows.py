@@ -15,6 +15,7 @@ from processor.core.blocks import scope_for
 from processor.core.messages import Scope, bare_number
 from processor.errors import ConfigError
 from processor.wire import consent_commands
+from processor.wire.blocks import BlockLine
 from processor.wire.json_values import to_text
 
 LONGEST_LINE = 65_536  # bytes; a longer one is a bad row
@@ -32,6 +33,8 @@ COLUMNS = (
     "since",
     "change_id",
     "mark",
+    "source",
+    "locked",
 )
 # What a row of an import may say, by the command's fields; the rest of an export's columns is told
 # by the list itself.
@@ -43,10 +46,11 @@ _ROW = (
     "messaging_service_sid",
     "sender",
     "blocked",
-    "source",
     "reason",
+    "actor",
     "at",
 )
+SOURCE = "import"  # of every command that an import makes; what rows say of it is a claim
 
 
 def new_import_id() -> str:
@@ -73,6 +77,12 @@ def command_of(row: Any, defaults: dict[str, str | None], *, import_id: str) -> 
         raise ValueError(
             "carrier: a toll-free network's block is the network's, not to be imported"
         )
+    if (
+        row.get("locked") not in (None, "", False, "False", "false")
+        or row.get("only")
+        or row.get("but")
+    ):
+        raise ValueError("locked, only, but: an import can only block everything, without a lock")
     given = {name: row[name] for name in _ROW if row.get(name) not in (None, "")}
     number = str(given.get("recipient", ""))
     if "channel_group" not in given and number.startswith("whatsapp:"):
@@ -81,7 +91,11 @@ def command_of(row: Any, defaults: dict[str, str | None], *, import_id: str) -> 
         # As the API and the commands call it.
         given.setdefault("messaging_service_sid", row["service_sid"])
     usual = {name: value for name, value in defaults.items() if value is not None}
+    claimed = row.get("source") or _sources_in(row) or usual.pop("source", None)
+    usual["source"] = SOURCE
     fields = {**usual, "blocked": True, **given, "recipient": bare_number(number)}
+    if claimed:
+        fields["claimed_source"] = claimed
     if "scope" not in given and "scope" in usual:
         fields["scope"] = scope_for(
             None,
@@ -95,12 +109,27 @@ def command_of(row: Any, defaults: dict[str, str | None], *, import_id: str) -> 
         )
     # Workers remember the commands they carried out: repeating an import changes nothing, another
     # import of the same rows takes effect.
-    said = orjson.dumps([import_id, fields], option=orjson.OPT_SORT_KEYS)
+    same = {name: value for name, value in fields.items() if name != "actor"}
+    said = orjson.dumps([import_id, same], option=orjson.OPT_SORT_KEYS)
     fields["command_id"] = "CI" + blake2b(said, digest_size=16).hexdigest()
     fields.setdefault("at", row.get("since") or to_text(time.time_ns() // 1_000_000))
     value = orjson.dumps(fields)
     command = consent_commands.read(value)
     return command.recipient.encode(), value
+
+
+def _sources_in(row: dict[str, Any]) -> str | None:
+    """The kinds of cause of an exported line of JSON."""
+    sources = row.get("sources")
+    if not isinstance(sources, list):
+        return None
+    return "+".join(str(one["kind"]) for one in sources if isinstance(one, dict) and "kind" in one)
+
+
+def row_of(line: BlockLine) -> dict[str, Any]:
+    """A block as a row of CSV."""
+    fields: dict[str, Any] = {**line, "source": "+".join(one["kind"] for one in line["sources"])}
+    return {name: fields[name] for name in COLUMNS}
 
 
 class Rows:

@@ -1,68 +1,143 @@
-"""A recipient's blocks: the compact form in Redis, and the values of `block-list.v1`."""
+"""An entry of the block list: the compact form in Redis, and the values of `block-list.v2`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Collection
+from typing import Annotated, Any
 
 import orjson
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from processor.core.blocks import Block, Blocks, Mark
-from processor.core.messages import ChannelGroup, Scope, bare_number, channel_group_of
+from processor.core.blocks import (
+    ALL_INTENTS,
+    UNREADABLE,
+    Block,
+    Blocks,
+    Intents,
+    Mark,
+    Source,
+    SourceKind,
+)
+from processor.core.messages import (
+    ChannelGroup,
+    Scope,
+    account_of,
+    bare_number,
+    channel_group_of,
+    list_key_of,
+)
+from processor.errors import UnreadableEntry
 from processor.wire.json_values import to_ms, to_text
 from schemas.block_list_entry import BlockListEntry
 
+FORMAT = 2  # of everything in Redis that is the block list's; `block-list.v2` holds the same
 MARK_HEADER = "mark"
-# By the recipient's own keyword; a command's block has the capital letter.
-_LETTERS = {
-    (Scope.ACCOUNT, False): "a",
-    (Scope.SERVICE, False): "m",
-    (Scope.SENDER, False): "s",
-    (Scope.SENDER, True): "c",  # the carrier's own
-}
+EXCEPT_FROM_HEADER = "optout.except-from"  # senders that an allowed send must not go out from
+
+_END_MS = 253_370_764_800_000  # of the times that topics may hold, the year 9999
 _PLACES = {
-    cased: (scope, carrier, by_keyword)
-    for (scope, carrier), letter in _LETTERS.items()
-    for cased, by_keyword in ((letter, True), (letter.upper(), False))
+    "a": (Scope.ACCOUNT, False),
+    "m": (Scope.SERVICE, False),
+    "s": (Scope.SENDER, False),
+    "c": (Scope.SENDER, True),  # the carrier's own
 }
-_SOURCE = {True: "keyword", False: "command"}
+_LETTERS = {place: letter for letter, place in _PLACES.items()}
+_KINDS = {
+    "k": SourceKind.KEYWORD,
+    "u": SourceKind.UNREAD_STOP,
+    "c": SourceKind.COMMAND,
+    "r": SourceKind.REVIEW,
+    "s": SourceKind.SIGNAL,
+    "?": SourceKind.UNREADABLE,
+}
+_KIND_LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 
 
 def pack(blocks: Blocks) -> bytes:
-    """The form a recipient has in Redis: JSON without names, some 120 bytes a block."""
-    return orjson.dumps(
-        [
-            [
-                _letter(block),
-                block.account_sid,
-                block.target,
-                block.since_ms,
-                block.change_id,
-                str(block.mark),
-            ]
-            for block in blocks
-        ]
-    )
+    """The form an entry has in Redis: JSON without names, some 90 bytes a block.
+
+    ``[format, block, …]``. A block is its place (a letter and the target), its mark, then each
+    source: a letter and the change's id, since, and last where something was repeated. What few
+    blocks have comes behind, as an object: ``only``, ``but``, ``locked``.
+    """
+    return orjson.dumps([FORMAT, *map(_packed, blocks)])
 
 
-def _letter(block: Block) -> str:
-    letter = _LETTERS[block.scope, block.carrier]
-    return letter if block.by_keyword else letter.upper()
+def _packed(block: Block) -> list[Any]:
+    fields: list[Any] = [_LETTERS[block.scope, block.carrier] + block.target, str(block.mark)]
+    for one in block.sources:
+        fields += _KIND_LETTERS[one.kind] + one.change_id, one.since_ms
+        if one.last_ms != one.since_ms:
+            fields.append(one.last_ms)
+    if block.locked or block.intents != ALL_INTENTS:
+        only, but = block.intents.only, block.intents.but
+        fields.append(
+            {
+                "only": None if only is None else sorted(only),
+                "but": sorted(but),
+                "locked": block.locked,
+            }
+        )
+    return fields
 
 
 def unpack(value: bytes | None) -> Blocks:
-    """The blocks a value of Redis holds; none where there is no value."""
-    return () if value is None else tuple(_block(*fields) for fields in orjson.loads(value))
+    """The blocks an entry of Redis holds; none where there is no entry.
+
+    Raises:
+        UnreadableEntry: where it holds something else.
+    """
+    if value is None:
+        return ()
+    try:
+        version, *blocks = orjson.loads(value)
+        if version != FORMAT or not blocks:
+            raise UnreadableEntry("an entry of the block list is of another format")
+        return tuple([_unpacked(*fields) for fields in blocks])
+    except (ValueError, TypeError, LookupError, AttributeError):
+        raise UnreadableEntry("an entry of the block list cannot be read") from None
 
 
-def _block(
-    letter: str, account_sid: str, target: str, since_ms: int, change_id: str, mark: str
-) -> Block:
-    scope, carrier, by_keyword = _PLACES[letter]
-    return Block(
-        account_sid, scope, target, carrier, since_ms, change_id, Mark.parse(mark), by_keyword
-    )
+def readable(value: bytes | None) -> Blocks:
+    """As ``unpack``; an entry that cannot be read blocks (R25)."""
+    try:
+        return unpack(value)
+    except UnreadableEntry:
+        return (UNREADABLE,)
+
+
+def _unpacked(place: str, mark: str, *fields: Any) -> Block:
+    scope, carrier = _PLACES[place[:1]]
+    target = place[1:]
+    if (target == "") is not (scope is Scope.ACCOUNT):
+        raise ValueError("no place of this scope")
+    sources: list[Source] = []
+    limits: dict[str, Any] | None = None
+    for field in fields:
+        if type(field) is str:
+            sources.append(Source(_KINDS[field[:1]], field[1:], -1, -1))
+        elif type(field) is int and 0 <= field < _END_MS:
+            one = sources.pop()
+            since_ms = field if one.since_ms < 0 else one.since_ms
+            sources.append(Source(one.kind, one.change_id, since_ms, field))
+        elif type(field) is dict:
+            limits = field
+        else:
+            raise ValueError("no part of a block")
+    if not sources or any(one.since_ms < 0 for one in sources):
+        raise ValueError("a block without a source, or a source without a time")
+    intents, locked = ALL_INTENTS, False
+    if limits is not None:
+        intents, locked = _intents(limits["only"], limits["but"]), bool(limits["locked"])
+    return Block(scope, target, carrier, tuple(sources), Mark.parse(mark), intents, locked)
+
+
+def _intents(only: Collection[str] | None, but: Collection[str]) -> Intents:
+    """Of just some intents none is an exception any more."""
+    if only is None:
+        return Intents(but=frozenset(but))
+    return Intents(only=frozenset(only) - frozenset(but))
 
 
 class ScopeFields(TypedDict):
@@ -82,23 +157,60 @@ def scope_fields(scope: Scope, target: str) -> ScopeFields:
     }
 
 
-def write_entry(list_key: str, blocks: Blocks) -> bytes | None:
-    """The value of `block-list.v1`: None, a tombstone, where no block is left."""
+class SourceLine(TypedDict):
+    """One cause of a block."""
+
+    kind: SourceKind
+    change_id: str
+    since: str
+    last: Annotated[str, Field(description="When the same kind of cause came last.")]
+
+
+class StandingFields(TypedDict):
+    """What stands in a place, as topics say it."""
+
+    sources: list[SourceLine]
+    only: Annotated[list[str] | None, Field(description="The intents it stops; null: all.")]
+    but: Annotated[list[str], Field(description="The intents it lets pass.")]
+    locked: bool
+
+
+def standing_fields(block: Block) -> StandingFields:
+    """The sources of a block, and what it stops."""
+    only = block.intents.only
+    return {
+        "sources": [
+            {
+                "kind": one.kind,
+                "change_id": one.change_id,
+                "since": to_text(one.since_ms),
+                "last": to_text(one.last_ms),
+            }
+            for one in block.sources
+        ],
+        "only": None if only is None else sorted(only),
+        "but": sorted(block.intents.but),
+        "locked": block.locked,
+    }
+
+
+def write_entry(entry_key: str, blocks: Blocks) -> bytes | None:
+    """The value of `block-list.v2`: None, a tombstone, where no block is left."""
     if not blocks:
         return None
+    list_key = list_key_of(entry_key)
     return orjson.dumps(
         {
+            "schema_version": FORMAT,
+            "account_sid": account_of(entry_key),
             "recipient": bare_number(list_key),
             "channel_group": channel_group_of(list_key),
             "blocks": [
                 {
-                    "account_sid": block.account_sid,
                     **scope_fields(block.scope, block.target),
                     "carrier": block.carrier,
-                    "since": to_text(block.since_ms),
-                    "change_id": block.change_id,
                     "mark": str(block.mark),
-                    "source": _SOURCE[block.by_keyword],
+                    **standing_fields(block),
                 }
                 for block in blocks
             ],
@@ -107,24 +219,42 @@ def write_entry(list_key: str, blocks: Blocks) -> bytes | None:
 
 
 def read_entry(value: bytes) -> Blocks:
-    """The blocks of a value of `block-list.v1`; raises pydantic's ``ValidationError``."""
+    """The blocks of a value of `block-list.v2`; raises pydantic's ``ValidationError``."""
     entry = BlockListEntry.model_validate_json(value)
     return tuple(
         Block(
-            account_sid=block.account_sid,
             scope=Scope(block.scope),
-            target=block.messaging_service_sid or block.sender or "",
+            target={"account": "", "service": block.messaging_service_sid or ""}.get(
+                block.scope, block.sender or ""
+            ),
             carrier=block.carrier,
-            since_ms=to_ms(block.since),
-            change_id=block.change_id,
+            sources=tuple(
+                Source(
+                    SourceKind(source.kind),
+                    source.change_id,
+                    to_ms(source.since),
+                    to_ms(source.last),
+                )
+                for source in block.sources
+            ),
             mark=Mark.parse(block.mark),
-            by_keyword=block.source == "keyword",
+            intents=_intents(block.only, block.but),
+            locked=block.locked,
         )
         for block in entry.blocks
     )
 
 
-class BlockLine(ScopeFields):
+def is_newer(value: bytes) -> bool:
+    """Whether a value of the list was written by a version that knows a later format."""
+    try:
+        version = orjson.loads(value)["schema_version"]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return False
+    return isinstance(version, int) and version > FORMAT
+
+
+class BlockLine(ScopeFields, StandingFields):
     """One block: whom it keeps from whom, since when and because of what."""
 
     recipient: str
@@ -132,21 +262,21 @@ class BlockLine(ScopeFields):
     account_sid: str
     carrier: Annotated[bool, Field(description="A toll-free network's own.")]
     since: str
-    change_id: Annotated[
-        str, Field(description="The message or command that caused it, and its place.")
-    ]
+    change_id: Annotated[str, Field(description="The change that its oldest cause made.")]
     mark: str
 
 
-def line_of(list_key: str, block: Block) -> BlockLine:
+def line_of(entry_key: str, block: Block) -> BlockLine:
     """A block as commands, the API and files write it."""
+    list_key = list_key_of(entry_key)
     return {
         "recipient": bare_number(list_key),
         "channel_group": channel_group_of(list_key),
-        "account_sid": block.account_sid,
+        "account_sid": account_of(entry_key),
         **scope_fields(block.scope, block.target),
         "carrier": block.carrier,
         "since": to_text(block.since_ms),
         "change_id": block.change_id,
         "mark": str(block.mark),
+        **standing_fields(block),
     }

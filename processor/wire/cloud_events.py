@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend, WebhookDelivery
+from processor.core.identity import id_behind, send_id
 from processor.wire.json_values import to_text
 from schemas import cloud_events as names
 from schemas.outbound_message import OutboundMessage
@@ -42,16 +43,20 @@ class CloudEvents:
             case ReplySend():
                 kind, id_ = names.REPLY_REQUESTED, event.reply_sid
             case OptOutNotification():
-                kind, id_ = names.KEYWORD_MATCHED, f"{event.message.message_sid}.matched"
+                kind, id_ = names.KEYWORD_MATCHED, id_behind(event.message, "matched")
             case WebhookDelivery():
-                kind, id_ = names.WEBHOOK_REQUESTED, f"{event.message.message_sid}.inbound"
+                kind, id_ = names.WEBHOOK_REQUESTED, id_behind(event.message, "inbound")
             case _:
                 assert_never(event)
         return self._headers(kind, id_, event.message.received_at_ms)
 
     def of_refusal(self, send: OutboundMessage, at_ms: int) -> list[tuple[str, bytes | None]]:
         """The headers of a refused send's status."""
-        return self._headers(names.SEND_REFUSED, f"{send.message_sid}.refused", at_ms)
+        return self._headers(
+            names.SEND_REFUSED,
+            send_id(send.account_sid, send.message_sid, send.from_, send.to, "refused"),
+            at_ms,
+        )
 
     def _headers(self, kind: str, id_: str, at_ms: int) -> list[tuple[str, bytes | None]]:
         return [

@@ -26,6 +26,8 @@ def read(value: bytes) -> ConsentCommand:
         source=model.source,
         reason=model.reason,
         claimed_ms=to_ms(model.at),
+        actor=model.actor,
+        claimed_source=model.claimed_source,
     )
 
 
@@ -48,6 +50,8 @@ def write(command: ConsentCommand) -> bytes:
             "blocked": command.blocked,
             "source": command.source,
             "reason": command.reason,
+            "actor": command.actor,
+            "claimed_source": command.claimed_source,
             "at": to_text(command.claimed_ms),
         }
     )

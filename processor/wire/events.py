@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 
 from processor.core.events import BlockChange, OptOutNotification, ReplySend, WebhookDelivery
+from processor.core.identity import id_behind
 from processor.core.messages import InboundMessage
 from processor.core.segments import segments_of
-from processor.wire.blocks import scope_fields
+from processor.wire.blocks import scope_fields, standing_fields
 from processor.wire.json_values import to_text
 
 
@@ -19,13 +20,14 @@ def write_block_change(change: BlockChange) -> bytes:
     return orjson.dumps(
         {
             "change_id": change.change_id,
-            "account_sid": change.place.account_sid,
+            "account_sid": change.account_sid,
             **scope_fields(change.place.scope, change.place.target),
             "carrier": change.place.carrier,
             "recipient": change.recipient,
             "channel_group": change.channel_group,
             "blocked": change.blocked,
             "previous": change.previous,
+            "standing": standing_fields(change.block) if change.block else None,
             "cause": {
                 "id": cause.id,
                 "source": cause.source,
@@ -34,6 +36,8 @@ def write_block_change(change: BlockChange) -> bytes:
                 "sender": cause.sender,
                 "reason": cause.reason,
                 "claimed_at": None if cause.claimed_ms is None else to_text(cause.claimed_ms),
+                "claimed_source": cause.claimed_source,
+                "actor": cause.actor,
             },
             "mark": str(change.mark),
             "at": to_text(change.at_ms),
@@ -76,6 +80,7 @@ def write_notification(notification: OptOutNotification) -> bytes:
             "reply_sent": notification.reply_sent,
             "config_version": notification.config_version,
             "aoo_enabled": notification.aoo_enabled,
+            "at": to_text(notification.message.arrival.appended_ms),
         }
     )
 
@@ -103,7 +108,7 @@ def write_delivery(delivery: WebhookDelivery) -> bytes:
     }
     return orjson.dumps(
         {
-            "delivery_id": f"{message.message_sid}.inbound",
+            "delivery_id": id_behind(message, "inbound"),
             "account_sid": message.account_sid,
             "messaging_service_sid": delivery.service_sid,
             "message_sid": message.message_sid,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from processor.core.blocks import NO_MARK, Block, place_for
+from processor.core.blocks import NO_MARK, Block, Source, SourceKind, place_for
 from processor.core.decide import decide
 from processor.core.differences import differences
 from processor.core.events import BlockChange, OptOutNotification, ReplySend, ReplySent
@@ -240,10 +240,6 @@ def try_out(
 
 
 def _block(message: InboundMessage, handling: Handling, scope: Scope) -> Block:
-    place = place_for(
-        scope,
-        account_sid=message.account_sid,
-        service_sid=handling.service_sid,
-        sender=message.sender,
-    )
-    return Block(*place, since_ms=message.received_at_ms, change_id="trial", mark=NO_MARK)
+    place = place_for(scope, service_sid=handling.service_sid, sender=message.sender)
+    at_ms = message.received_at_ms
+    return Block(*place, (Source(SourceKind.KEYWORD, "trial", at_ms, at_ms),), NO_MARK)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+_VERSIONS = {"block_list": 2}  # where it is not the first
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -43,4 +45,9 @@ class Topics:
     @classmethod
     def under(cls, prefix: str) -> Topics:
         """All names with the prefix before them and the version behind."""
-        return cls(*(f"{prefix}{field.name.replace('_', '-')}.v1" for field in fields(cls)))
+        return cls(
+            *(
+                f"{prefix}{field.name.replace('_', '-')}.v{_VERSIONS.get(field.name, 1)}"
+                for field in fields(cls)
+            )
+        )

@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 import orjson
 from pydantic import BaseModel
 
+from processor.core.identity import send_id
 from processor.core.signature import signed_url
 from processor.wire.json_values import to_ms, to_text
 from processor.wire.twiml import Message
@@ -41,7 +42,9 @@ def callback_of(status: MessageStatus, url: str) -> WebhookDelivery:
         "ErrorCode": None if error_code is None else str(error_code),
     }
     return WebhookDelivery(
-        delivery_id=f"{status.message_sid}.{status.status}",
+        delivery_id=send_id(
+            status.account_sid, status.message_sid, status.from_, status.to, status.status
+        ),
         account_sid=status.account_sid,
         messaging_service_sid=status.messaging_service_sid,
         message_sid=status.message_sid,
@@ -79,7 +82,7 @@ def send_of(
     Raises:
         ValueError: where the application wrote what cannot be sent; pydantic's is one.
     """
-    said = f"answer:{delivery.account_sid}:{delivery.delivery_id}:{index}".encode()
+    said = f"answer/{delivery.account_sid}/{delivery.delivery_id}/{index}".encode()
     callback, base = message.status_callback, signed_url(url)
     return OutboundMessage.model_validate(
         {

@@ -8,15 +8,17 @@ from itertools import islice
 from typing import Any
 
 from processor.config import Settings
-from processor.core.blocks import Block, Mark
-from processor.core.messages import Scope
+from processor.core.blocks import ACCOUNT as ACCOUNT_PLACE
+from processor.core.blocks import Block, Mark, Source, SourceKind
+from processor.core.identity import Handled, change_id_of, handled_message
+from processor.core.messages import entry_key
 from processor.core.partitions import partitions_of
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import RedisClient
 from processor.wire import blocks as wire_blocks
 from processor.wire.topics import Topics
-from tests.builders import ACCOUNT
+from tests.builders import ACCOUNT, LONG_CODE
 
 _EVERY = 50  # one in so many of the recipients that are sent to is blocked: 2 %
 _MOST_RECIPIENTS = 10_000_000  # as many as the traffic can have
@@ -30,6 +32,7 @@ class Memory:
 
     used: float  # by the growth of used_memory
     hashes: float  # by MEMORY USAGE of the partitions' hashes
+    handled: float  # of each message handled lately, by the growth of used_memory
 
 
 def recipients_of(blocked: int) -> int:
@@ -66,7 +69,9 @@ async def fill(settings: Settings, blocked: int) -> Memory:
             parts: dict[int, dict[str, bytes | None]] = {}
             places = partitions_of([number.encode() for number in chunk], settings.partitions)
             for number, place in zip(chunk, places, strict=True):
-                parts.setdefault(place, {})[number] = _packed(count, epochs[place])
+                parts.setdefault(place, {})[entry_key(ACCOUNT, number)] = _packed(
+                    count, epochs[place]
+                )
                 count += 1
             for partition, entries in parts.items():
                 await store.add_rebuilt(partition, epochs[partition], entries)
@@ -82,27 +87,37 @@ async def fill(settings: Settings, blocked: int) -> Memory:
         after = await _used_memory(client)
         hashes = [
             await client.redis.memory_usage(
-                f"{settings.topic_prefix}{{{partition}}}:recipients", samples=0
+                f"{settings.topic_prefix}{{{partition}}}:entries", samples=0
             )
             for partition in partitions
         ]
+        for partition in partitions:
+            share = range(partition, blocked, settings.partitions)
+            for start in range(0, len(share), _CHUNK):
+                ids = [_handled(number) for number in share[start : start + _CHUNK]]
+                await store.remember(partition, epochs[partition], ids)
+        with_ids = await _used_memory(client)
     finally:
         await store.close()
-    return Memory(used=(after - before) / blocked, hashes=sum(hashes) / blocked)
+    return Memory(
+        used=(after - before) / blocked,
+        hashes=sum(hashes) / blocked,
+        handled=(with_ids - after) / blocked,
+    )
+
+
+def _handled(index: int) -> Handled:
+    """A keyword of the last six hours."""
+    at_ms = _SINCE_MS + index % (6 * 3_600_000)
+    return handled_message(ACCOUNT, f"SM{index:032x}", f"+1555{index:07d}", LONG_CODE, at_ms)
 
 
 def _packed(index: int, epoch: int) -> bytes:
     """One account block, as long as a real one."""
-    block = Block(
-        account_sid=ACCOUNT,
-        scope=Scope.ACCOUNT,
-        target="",
-        carrier=False,
-        since_ms=_SINCE_MS + index,
-        change_id=f"SM{index:032x}.account",
-        mark=Mark(epoch, index % 10_000),
-    )
-    return wire_blocks.pack((block,))
+    change_id = change_id_of(f"SM{index:032x}", ACCOUNT_PLACE, ACCOUNT)
+    since_ms = _SINCE_MS + index
+    source = Source(SourceKind.KEYWORD, change_id, since_ms, since_ms)
+    return wire_blocks.pack((Block(*ACCOUNT_PLACE, (source,), Mark(epoch, index % 10_000)),))
 
 
 async def _used_memory(client: RedisClient) -> int:

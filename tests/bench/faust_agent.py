@@ -19,7 +19,8 @@ import faust
 from processor.config import Settings
 from processor.core.blocks import Mark
 from processor.core.events import BlockChange, OptOutNotification, ReplySend, WebhookDelivery
-from processor.core.fold import Hit, fold, list_key_of
+from processor.core.fold import Hit, fold, key_of
+from processor.core.messages import number_of
 from processor.core.services import Directory
 from processor.stages.match_inbound import hit_of
 from processor.stores.redis_client import RedisClient
@@ -122,7 +123,7 @@ class _Matcher:
             await self._decide(hit)
 
     async def _decide(self, hit: Hit) -> None:
-        redis, key = self._client.redis, list_key_of(hit)
+        redis, key = self._client.redis, key_of(hit)
         seen = f"{self._prefix}seen:{hit.message.message_sid}"
         async with redis.pipeline(transaction=False) as trip:
             trip.hget(f"{self._prefix}recipients", key).set(seen, "", nx=True, px=_SEEN_MS)
@@ -142,7 +143,7 @@ class _Matcher:
                 await redis.hset(f"{self._prefix}recipients", one, wire_blocks.pack(blocks))
             else:
                 await redis.hdel(f"{self._prefix}recipients", one)
-        number = key.encode()
+        number = number_of(key).encode()
         for event in folded.events:
             match event:
                 case BlockChange():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from tests.bench.jobs import Role
 
 PARTITIONS = 12
 _CHUNK = 10_000
+_SETTLED_S = 10.0
 
 # What each needs: fewer topics than an installation has, as a broker is slow while it makes them.
 Input = Literal["inbound", "outbound", "few_inbound", "one_service", "many_services"]
@@ -131,7 +133,12 @@ async def installations(settings: Settings) -> AsyncIterator[Installations]:
 async def problems(settings: Settings, expected: Mapping[str, int]) -> list[str]:
     """Where the outputs are not what they must be; ``expected`` is records by topic."""
     topics = Topics.under(settings.topic_prefix)
-    found = {name: await _count(settings, getattr(topics, name)) for name in expected}
+    deadline = time.monotonic() + _SETTLED_S
+    while True:
+        found = {name: await _count(settings, getattr(topics, name)) for name in expected}
+        # A commit is answered before the marks that make its records readable are written.
+        if found == dict(expected) or time.monotonic() > deadline:
+            break
     return [
         f"{name}: {found[name]:,} records where {wanted:,} are expected"
         for name, wanted in expected.items()

@@ -42,6 +42,7 @@ GOALS = (
     Goal("many_services", "one_service", 0.85),
 )
 BYTES_AT_MOST = 200
+HANDLED_BYTES_AT_MOST = 20
 LOADED_AT_MOST_S = 10
 
 
@@ -132,7 +133,7 @@ def _lines(figures: Figures) -> Iterator[str]:
         yield ""
         yield (
             f"a blocked recipient of {figures.blocked:,} in Redis: {memory.used:.0f} bytes by "
-            f"used_memory, {memory.hashes:.0f} by MEMORY USAGE"
+            f"used_memory, {memory.hashes:.0f} by MEMORY USAGE; a handled id {memory.handled:.1f}"
         )
     if figures.latencies:
         yield ""
@@ -175,6 +176,12 @@ def _goals(figures: Figures) -> Iterator[tuple[str, str, bool]]:
             f"bytes a blocked recipient at most {BYTES_AT_MOST}",
             f"{size:.0f}",
             size <= BYTES_AT_MOST,
+        )
+        handled = figures.memory.handled
+        yield (
+            f"bytes a handled id at most {HANDLED_BYTES_AT_MOST}",
+            f"{handled:.1f}",
+            handled <= HANDLED_BYTES_AT_MOST,
         )
 
 

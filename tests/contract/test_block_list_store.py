@@ -15,9 +15,10 @@ from redis.asyncio import Redis
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.core.blocks import Mark
-from processor.errors import Fenced, ListLost, StoreUnavailable
-from processor.stores.block_list import BatchWrite, BlockListStore
+from processor.core.blocks import ConfigView, Mark
+from processor.core.identity import Handled
+from processor.errors import Fenced, ListLost, NewerFormat, StoreUnavailable
+from processor.stores.block_list import FORMAT, BatchWrite, BlockListStore, Format
 from processor.stores.memory import MemoryBlockList
 from processor.stores.redis_block_list import RedisBlockList
 from processor.stores.redis_client import RedisClient
@@ -25,7 +26,10 @@ from tests.contract.redis_topologies import cluster, sentinel, tls
 from tests.installation import until
 
 P = 3
-ANN, BOB = "+15550000001", "whatsapp:+15550000002"
+ANN, BOB = "AC1/+15550000001", "AC2/whatsapp:+15550000002"
+SEEN_MS = 60_000
+NOW_MS = 1_793_620_800_000
+ONE, TWO, THREE = (Handled(bytes([1, 2, *[number] * 8]), NOW_MS) for number in range(3))
 
 
 TOPOLOGIES = {"tls": tls, "cluster": cluster, "sentinel": sentinel}
@@ -34,7 +38,7 @@ TOPOLOGIES = {"tls": tls, "cluster": cluster, "sentinel": sentinel}
 @pytest.fixture(params=["memory", "redis"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[BlockListStore]:
     if request.param == "memory":
-        yield MemoryBlockList(lambda: time.time_ns() // 1_000_000)
+        yield MemoryBlockList(lambda: time.time_ns() // 1_000_000, seen_ms=SEEN_MS)
         return
     request.getfixturevalue("servers")
     async with redis_store(Settings().redis_url) as made:
@@ -47,7 +51,7 @@ async def redis_store(url: str, **options: int) -> AsyncIterator[RedisBlockList]
     prefix = f"t{uuid.uuid4().hex[:12]}."
     try:
         await client.check()
-        yield RedisBlockList(client, prefix=prefix, seen_ms=60_000, **options)
+        yield RedisBlockList(client, prefix=prefix, seen_ms=SEEN_MS, **options)
     finally:
         await client.close()
 
@@ -68,7 +72,7 @@ def a_batch(epoch: int) -> BatchWrite:
         mark=Mark(epoch, 3),
         after={ANN: b"[1]", BOB: None},
         before={ANN: None, BOB: b"[2]"},
-        handled=["SM1", "SM2"],
+        handled=[ONE, TWO],
     )
 
 
@@ -91,9 +95,9 @@ async def test_a_new_list_is_not_whole(store: BlockListStore) -> None:
 async def test_a_batch_is_read_back_with_its_mark_and_its_ids(store: BlockListStore) -> None:
     epoch = await whole(store, {BOB: b"[2]"})
     await store.write(P, a_batch(epoch))
-    found = await store.read(P, [ANN, BOB], ["SM1", "SM2", "SM3"])
+    found = await store.read(P, [ANN, BOB], [ONE, TWO, THREE])
     assert list(found.values) == [b"[1]", None]
-    assert found.seen == {"SM1", "SM2"}
+    assert found.seen == {ONE.id, TWO.id}
     assert (found.meta.epoch, found.meta.mark) == (epoch, Mark(epoch, 3))
     assert (found.meta.ready, found.meta.partitions) == ("topic", 12)
 
@@ -115,14 +119,75 @@ async def test_a_rebuild_of_which_redis_lost_a_part_does_not_make_a_list_whole(
         assert (await store.read(P, [ANN])).meta.ready is None
 
 
-async def test_ids_are_remembered_as_long_as_told(store: BlockListStore) -> None:
+@pytest.mark.parametrize(
+    ("later_ms", "known"), [(0, True), (SEEN_MS - 1, True), (3 * SEEN_MS, False)]
+)
+async def test_r22_ids_are_remembered_by_when_their_records_were_appended(
+    store: BlockListStore, later_ms: int, known: bool
+) -> None:
     epoch = (await store.claim(P, at_least=0)).epoch
-    await store.remember(P, epoch, {"SM1": 60_000, "SM2": 1})
+    await store.remember(P, epoch, [ONE, THREE])
+    asked = [one._replace(at_ms=NOW_MS + later_ms) for one in (ONE, TWO, THREE)]
+    assert (await store.read(P, [], asked)).seen == ({ONE.id, THREE.id} if known else set())
 
-    async def one_is_left() -> bool:
-        return (await store.read(P, [], ["SM1", "SM2", "SM3"])).seen == {"SM1"}
 
-    await until(one_is_left, "id that is forgotten")
+async def test_an_id_is_not_found_between_two_others(servers: None) -> None:
+    """The strings that hold them are searched: a find must begin where an id does."""
+    before, after = (Handled(bytes([1, 2, *half]), NOW_MS) for half in ([0] * 7 + [7], [8] * 8))
+    between = Handled(bytes([1, 2, 7, *[8] * 7]), NOW_MS)
+    async with redis_store(Settings().redis_url) as store:
+        epoch = (await store.claim(P, at_least=0)).epoch
+        await store.remember(P, epoch, [before, after])
+        assert (await store.read(P, [], [before, between, after])).seen == {before.id, after.id}
+        await store.remember(P, epoch, [between])
+        found = await store.read(P, [], [before, between, after])
+        assert found.seen == {before.id, between.id, after.id}
+
+
+async def test_what_a_list_is_decided_under_is_read_back(store: BlockListStore) -> None:
+    epoch = await whole(store)
+    assert (await store.read(P, [])).meta.config is None
+    await store.write(P, replace(a_batch(epoch), config=ConfigView("topic:id", 17)))
+    meta = (await store.read(P, [])).meta
+    assert (meta.config, meta.format) == (ConfigView("topic:id", 17), FORMAT)
+    # The next owner says at once what it decides under: the topic may be another since.
+    later = (await store.claim(P, at_least=0)).epoch
+    await store.settle(P, later, undo=False, whole=True, config=ConfigView("new", 0))
+    assert (await store.read(P, [])).meta.config == ConfigView("new", 0)
+
+
+async def test_an_owner_takes_no_list_of_a_newer_format(servers: None) -> None:
+    async with redis_store(Settings().redis_url) as store:
+        epoch = await whole(store)
+        await store._client.redis.hset(store._key(P, "meta"), "format", "3 2")
+        with pytest.raises(NewerFormat):
+            await store.claim(P, at_least=0)
+        meta = (await store.read(P, [])).meta
+        assert (meta.epoch, meta.format) == (epoch, Format(3, 2))
+
+
+async def test_a_claim_tells_how_long_there_was_no_owner(store: BlockListStore) -> None:
+    assert (await store.claim(P, at_least=0)).unheard_ms is None
+    await asyncio.sleep(0.05)
+    unheard_ms = (await store.claim(P, at_least=0)).unheard_ms
+    assert unheard_ms is not None
+    assert unheard_ms >= 50
+
+
+async def test_entries_are_found_by_account_and_by_recipient(store: BlockListStore) -> None:
+    entries: dict[str, bytes | None] = {
+        f"AC{account}/{prefix}+1555000000{number}": b"[1]"
+        for account in (1, 2)
+        for prefix in ("", "whatsapp:")
+        for number in range(3)
+    }
+    await whole(store, entries)
+    mine = {key async for key, _ in store.entries(P, account_sid="AC1")}
+    assert mine == {key for key in entries if key.startswith("AC1/")}
+    on = {key async for key, _ in store.entries(P, list_key="+15550000001")}
+    assert on == {"AC1/+15550000001", "AC2/+15550000001"}
+    both = store.entries(P, account_sid="AC2", list_key="whatsapp:+15550000002")
+    assert [key async for key, _ in both] == ["AC2/whatsapp:+15550000002"]
 
 
 async def test_writing_a_batch_twice_alters_nothing(store: BlockListStore) -> None:
@@ -150,7 +215,7 @@ async def test_an_older_owner_cannot_write(store: BlockListStore) -> None:
     for rebuild in (
         store.begin_rebuild(P, old),
         store.add_rebuilt(P, old, {ANN: b"[1]"}),
-        store.remember(P, old, {"SM1": 1_000}),
+        store.remember(P, old, [ONE]),
         store.finish_rebuild(P, old, mark=Mark(old, 2), ready="topic", partitions=12),
     ):
         with pytest.raises(Fenced):
@@ -172,7 +237,7 @@ async def test_a_batch_is_undone_if_its_owner_did_not_commit_it(
     await store.write(P, a_batch(await whole(store, {BOB: b"[2]"})))
     epoch = (await store.claim(P, at_least=0)).epoch
     assert await store.settle(P, epoch, undo=undo, whole=True) == undo
-    found = await store.read(P, [ANN, BOB], ["SM1", "SM2"])
+    found = await store.read(P, [ANN, BOB], [ONE, TWO])
     assert (found.meta.mark, found.meta.ready) == (Mark(epoch, 1), "topic")
     assert not await store.settle(P, epoch, undo=True, whole=True)
     if undo:
@@ -180,7 +245,7 @@ async def test_a_batch_is_undone_if_its_owner_did_not_commit_it(
         assert found.seen == frozenset()
     else:
         assert list(found.values) == [b"[1]", None]
-        assert found.seen == {"SM1", "SM2"}
+        assert found.seen == {ONE.id, TWO.id}
 
 
 async def test_a_list_that_lost_writes_says_so_with_its_new_mark(store: BlockListStore) -> None:
@@ -238,7 +303,7 @@ async def test_a_batch_is_written_once_a_replica_has_it(tmp_path: Path) -> None:
             await until(follows, "replica")
             epoch = await whole(store, {BOB: b"[2]"})
             await store.write(P, a_batch(epoch))
-            assert await replica.hget(store._key(P, "recipients"), ANN) == b"[1]"
+            assert await replica.hget(store._key(P, "entries"), ANN) == b"[1]"
             with pytest.raises(Fenced):
                 await store.write(P, replace(a_batch(epoch), epoch=1))
         await replica.aclose()
@@ -285,9 +350,28 @@ async def test_declared_lost_a_list_is_not_whole(store: BlockListStore) -> None:
         await store.write(P, a_batch(epoch))
 
 
+@pytest.mark.parametrize("finds", ["beat", "write"])
+async def test_an_owner_finds_that_a_reader_asked_for_a_rebuild(
+    store: BlockListStore, finds: str
+) -> None:
+    epoch = await whole(store)
+    await store.ask_for_rebuild(P)
+    assert (await store.read(P, [])).meta.ready == "topic"  # the reader itself changes nothing
+    if finds == "beat":
+        assert (await store.beat(P, epoch)).ready is None
+    else:
+        with pytest.raises(ListLost):
+            await store.write(P, a_batch(epoch))
+    assert (await store.read(P, [ANN])).meta.ready is None
+    await whole(store)
+    await store.ask_for_rebuild(P)
+    epoch = await whole(store)  # rebuilt for another reason
+    assert (await store.beat(P, epoch)).ready == "topic"
+
+
 async def test_partitions_do_not_know_each_other(store: BlockListStore) -> None:
     await whole(store, {ANN: b"[1]"})
-    found = await store.read(P + 1, [ANN], ["SM1"])
+    found = await store.read(P + 1, [ANN], [ONE])
     assert (list(found.values), found.meta.ready) == ([None], None)
 
 
@@ -304,7 +388,7 @@ async def test_every_kind_of_redis_keeps_every_partition(topology: str, tmp_path
             await store.write(partition, replace(a_batch(epoch), after={BOB: b"[2]"}))
             later = (await store.claim(partition, at_least=0)).epoch
             assert await store.settle(partition, later, undo=True, whole=True)
-            found = await store.read(partition, [ANN, BOB], ["SM1"])
+            found = await store.read(partition, [ANN, BOB], [ONE])
             assert (list(found.values), found.seen) == ([None, b"[2]"], frozenset())
             assert found.connection > 0
             assert dict([entry async for entry in store.entries(partition)]) == {BOB: b"[2]"}

@@ -281,7 +281,7 @@ async def test_where_another_moved_the_groups_offsets_the_list_is_rebuilt(
         await group.commit({tp: OffsetAndMetadata(one.offset, note) for tp, one in offsets})
     redis = Redis.from_url(settings.redis_url)
     for partition in range(4):
-        await redis.delete(f"{settings.topic_prefix}{{{partition}}}:recipients")
+        await redis.delete(f"{settings.topic_prefix}{{{partition}}}:entries")
     await redis.aclose()
     async with running(only(settings, "match")):
         await until(lambda: whole(at), "list that was rebuilt")

@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from deploy.local import stack
 from processor.cli.blocks import differences
 from processor.config import Role, Settings
+from processor.core.identity import cause_of
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_text, configure
@@ -137,7 +138,7 @@ async def outcome(at: Installation) -> Expected:
         [(change["cause"]["id"], change["blocked"]) for change in changes],
         [(reply["in_reply_to"], reply["body"]) for reply in replies],
         [notification["message_sid"] for notification in notifications],
-        last["blocks"][0]["change_id"].removesuffix(".account") if last else None,
+        cause_of(last["blocks"][0]["sources"][-1]["change_id"]) if last else None,
     )
 
 

@@ -10,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
 from deploy.local import stack
@@ -17,7 +18,6 @@ from processor.cli.blocks import differences
 from processor.config import Settings
 from processor.core.blocks import Mark
 from processor.kafka.block_list_topic import mark_of
-from processor.kafka.client import Outgoing
 from tests.builders import ACCOUNT, NOW, RECIPIENT
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_send, a_text
@@ -137,19 +137,25 @@ async def test_what_an_older_owner_commits_while_its_partition_is_taken_is_not_m
     # As if a batch later there was another STOP, which a Redis that failed over has lost.
     blocked, last = await at.records(at.topics.block_list)
     lifted = mark_of(last.headers)
-    late = Outgoing(
-        at.topics.block_list,
-        blocked.key,
-        blocked.value,
-        [("mark", str(Mark(lifted.epoch, lifted.counter + 1)).encode())],
-    )
+    mark = [("mark", str(Mark(lifted.epoch, lifted.counter + 1)).encode())]
+
+    async def commit_late() -> None:
+        async with AIOKafkaProducer(**settings.kafka()) as producer:
+            await producer.send_and_wait(
+                blocked.topic,
+                blocked.value,
+                key=blocked.key,
+                partition=blocked.partition,
+                headers=mark,
+            )
+
     steps: list[str] = []
 
     def at_step(step: str) -> None:
         steps.append(step)
         if (step, steps.count(step)) == ("producer", settings.partitions):
             # Every epoch is taken, and no older producer fenced yet.
-            commit = Thread(target=lambda: asyncio.run(at.write_raw(late)))
+            commit = Thread(target=lambda: asyncio.run(commit_late()))
             commit.start()
             commit.join()
 

@@ -63,7 +63,7 @@ def test_a_user_has_its_roles_rights_and_no_others(made: ModuleType) -> None:
     roles = {
         "match": {
             "about": "reads and writes",
-            "topics": {"*": ["Describe"], "block-list.v1": ["Read", "Write"]},
+            "topics": {"*": ["Describe"], "block-list.v2": ["Read", "Write"]},
             "groups": {"match": ["Read"]},
             "transactional_ids": {"match-*": ["Write"]},
         }
@@ -76,7 +76,7 @@ def test_a_user_has_its_roles_rights_and_no_others(made: ModuleType) -> None:
         for one in user["spec"]["authorization"]["acls"]
     ] == [
         ("topic", "EU_optout-", "prefix", "Describe"),
-        ("topic", "EU_optout-block-list.v1", "literal", "Read", "Write"),
+        ("topic", "EU_optout-block-list.v2", "literal", "Read", "Write"),
         ("group", "EU_optout-match", "literal", "Read"),
         ("transactionalId", "EU_optout-match-", "prefix", "Write"),
     ]

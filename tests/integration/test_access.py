@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from processor.cli import main
+from processor.core.partitions import partition_of
 from processor.errors import StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing
@@ -32,7 +33,7 @@ from tests.api import (
 )
 from tests.application import OneToken, allowing, application, status, twiml
 from tests.asked import Given, assert_each_right_was_needed, commands_given
-from tests.builders import ACCOUNT, LONG_CODE, OTHER_RECIPIENT, RECIPIENT, command_record
+from tests.builders import ACCOUNT, ENTRY, LONG_CODE, OTHER_RECIPIENT, RECIPIENT, command_record
 from tests.installation import Installation, running, until
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
 from tests.integration.test_live_stream import send_form, signed_in
@@ -138,6 +139,10 @@ async def test_match_and_gate_work_with_the_rights_listed(secured: Secured, give
         await at.wait_for(at.topics.allowed_sends, 2)
         await at.wait_for(at.topics.opt_out_notifications, 2)
         await at.wait_for_no_lag("match")
+        # An entry that cannot be read: the gate asks for a rebuild, the one thing it may write.
+        place = partition_of(key, secured.open.partitions)
+        async with Redis.from_url(secured.open.redis_url) as redis:
+            await redis.hset(f"{secured.prefix}{{{place}}}:entries", ENTRY, "nonsense")
         await at.sends(a_send("S3"))
         await at.wait_for(at.topics.message_statuses, 2)
         await assert_each_right_was_needed(secured, "gate", gate, given)
@@ -230,7 +235,7 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
 WITHOUT = [
     ("match", Right("topics", "reply-sends.v1", "Write"), "TopicAuthorizationFailedError"),
     ("match", Right("topics", "inbound-messages.v1", "Read"), "TopicAuthorizationFailedError"),
-    ("match", Right("topics", "block-list.v1", "Read"), "TopicAuthorizationFailedError"),
+    ("match", Right("topics", "block-list.v2", "Read"), "TopicAuthorizationFailedError"),
     ("match", Right("groups", "match", "Read"), "GroupAuthorizationFailedError"),
     ("match", Right("transactional_ids", "match-*", "Write"), "TransactionalIdAuthorizationFailed"),
     ("gate", Right("topics", "allowed-sends.v1", "Write"), "TopicAuthorizationFailedError"),
@@ -332,9 +337,9 @@ async def test_only_the_gate_can_allow_a_send(secured: Secured) -> None:
 
 
 async def test_only_who_must_writes_to_redis_and_nobody_past_the_prefix(secured: Secured) -> None:
-    list_of_0 = f"{secured.open.topic_prefix}{{0}}:recipients"
+    list_of_0 = f"{secured.open.topic_prefix}{{0}}:entries"
     refused = [("gate", list_of_0), ("webhooks", list_of_0), ("rates", list_of_0)]
-    refused += [(role, "another:{0}:recipients") for role in ("match", "operator", "api")]
+    refused += [(role, "another:{0}:entries") for role in ("match", "operator", "api")]
     for role, key in refused:
         mine = await secured.user([], redis=role)
         async with Redis.from_url(mine.redis_url) as redis:

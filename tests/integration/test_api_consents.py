@@ -75,7 +75,9 @@ async def test_an_opt_out_blocks_the_service_or_the_sender_it_names(settings: Se
         ("service", SID, None),
         ("sender", None, LONG_CODE),
     ]
-    assert {one["reason"] for one in commands} == {f"Consents API, by {ACCOUNT}"}
+    assert {(one["reason"], one["actor"], one["claimed_source"]) for one in commands} == {
+        ("opt-out by the Consents API (website)", ACCOUNT, "website")
+    }
 
 
 async def test_a_wrong_item_says_what_is_wrong_and_the_others_count(settings: Settings) -> None:

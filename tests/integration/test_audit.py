@@ -14,7 +14,7 @@ from processor.audit import audit
 from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing, group_view
-from tests.builders import ACCOUNT, RECIPIENT
+from tests.builders import ACCOUNT, ENTRY, RECIPIENT
 from tests.installation import Installation, running
 from tests.integration.conftest import Command
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
@@ -78,7 +78,7 @@ Harm = Callable[[Installation, Redis], Awaitable[Any]]
 
 async def forgotten(at: Installation, redis: Redis) -> None:
     place = partition_of(KEY, at.settings.partitions)
-    await redis.hdel(f"{at.settings.topic_prefix}{{{place}}}:recipients", RECIPIENT)
+    await redis.hdel(f"{at.settings.topic_prefix}{{{place}}}:entries", ENTRY)
 
 
 async def copied(at: Installation, topic: str, sid: str, name: str = "message_sid") -> None:
@@ -170,7 +170,7 @@ async def changed_without_a_cause(at: Installation, redis: Redis) -> None:
     last = await last_change(at)
     # Behind every mark of the partition it comes to, whoever's batches those were.
     late = {"mark": f"{10**13}-1"}
-    change = last | late | {"change_id": "X.account", "recipient": "+15550000009"}
+    change = last | late | {"change_id": "X.a.x", "recipient": "+15550000009"}
     await at.write(at.topics.block_changes, change | {"cause": last["cause"] | {"id": "X"}})
 
 

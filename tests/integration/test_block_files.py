@@ -112,4 +112,46 @@ async def test_r29_the_history_tells_every_change_and_its_cause(
         told = (await optout("blocks", "history", RECIPIENT)).stdout.splitlines()
     assert [line.split()[1] for line in told] == ["blocked", "unblocked", "blocked"]
     assert told[0].endswith("account  keyword 'quit' (M1)")
-    assert "operator 'by phone' (CC" in told[2]
+    assert "operator 'by phone' by cli (CC" in told[2]
+
+
+async def test_r29_what_an_import_claims_is_kept_as_a_claim(
+    settings: Settings, optout: Command, tmp_path: Path
+) -> None:
+    at = Installation(settings)
+    rows = tmp_path / "theirs.csv"
+    rows.write_text(
+        "recipient,source,at,reason\n"
+        "+15550000001,keyword,2020-02-03T04:05:06Z,\n"
+        "+15550000002,,,from the old system\n"
+    )
+    one, two = "+15550000001", "+15550000002"
+    async with running(settings):
+        given = ("blocks", "import", str(rows), "--account-sid", ACCOUNT)
+        await optout(*given, "--source", "acme", "--actor", "anna")
+        changes = {
+            change["recipient"]: change["cause"]
+            for change in await at.wait_for(at.topics.block_changes, 2)
+        }
+        assert [changes[number]["source"] for number in (one, two)] == ["import", "import"]
+        assert (changes[one]["claimed_source"], changes[one]["claimed_at"]) == (
+            "keyword",
+            "2020-02-03T04:05:06.000Z",
+        )
+        assert (changes[two]["claimed_source"], changes[two]["reason"]) == (
+            "acme",
+            "from the old system",
+        )
+        assert {cause["actor"] for cause in changes.values()} == {"anna"}
+        # Whatever it claims, a command made it: none needs a reason to lift it.
+        await optout("blocks", "unblock", one, "--account-sid", ACCOUNT)
+        out = (await optout("blocks", "export", "-", "--format", "csv")).stdout.splitlines()
+        assert out[0].endswith(",mark,source,locked")
+        assert out[1].endswith(",command,False")
+        locked = orjson.dumps({"recipient": one, "locked": True}).decode()
+        rows.with_suffix(".jsonl").write_text(locked)
+        refused = await optout(
+            *("blocks", "import", str(rows.with_suffix(".jsonl")), "--account-sid", ACCOUNT),
+            code=1,
+        )
+        assert "locked, only, but: an import can only block everything" in refused.stderr

@@ -147,11 +147,13 @@ async def test_unblocking_says_what_still_keeps_the_recipient_away(
     settings: Settings, optout: Command
 ) -> None:
     at = Installation(settings)
-    given = (RECIPIENT, "--account-sid", ACCOUNT)
+    given = (RECIPIENT, "--account-sid", ACCOUNT, "--reason", "asked in the shop")
     async with running(settings):
         await at.texts(a_text("M1", "stop", to=TOLL_FREE))
         await at.wait_for(at.topics.block_changes, 2)
         await topics_apart()
+        refused = await optout("blocks", "unblock", *given[:3], code=2)
+        assert refused.stderr == "the recipient made this block: to lift it, give a reason\n"
         said = (await optout("blocks", "unblock", *given)).stdout.splitlines()
     assert said[0] == f"{RECIPIENT} is not blocked (account), but still by:"
     assert f"sender {TOLL_FREE} (by the toll-free network)" in said[1]

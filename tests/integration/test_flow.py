@@ -58,11 +58,14 @@ def a_send(sid: str, **changes: Any) -> dict[str, Any]:
 
 
 async def configure(settings: Settings, *documents: dict[str, Any]) -> None:
-    applied = apply(documents, {}, now=datetime.now(UTC), new_sid=lambda: f"MG{uuid.uuid4().hex}")
-    assert not applied.problems
     async with configuration(settings) as stored:
+        before = stored.services.all()
+        applied = apply(
+            documents, before, now=datetime.now(UTC), new_sid=lambda: f"MG{uuid.uuid4().hex}"
+        )
+        assert not applied.problems
         await stored.update(
-            lambda: [edit_of_service(None, service) for service in applied.changed.values()],
+            lambda: [edit_of_service(before.get(one.sid), one) for one in applied.changed.values()],
             actor="test",
         )
 
@@ -81,11 +84,9 @@ async def test_stop_blocks_the_next_send_until_start(settings: Settings) -> None
         await at.sends(a_send("S3"))
         await at.wait_for(at.topics.allowed_sends, 2)
 
-    changes = by_sid(await at.values(at.topics.block_changes), "change_id")
-    assert {key: change["blocked"] for key, change in changes.items()} == {
-        "M2.account": True,
-        "M4.account": False,
-    }
+    blocked, lifted = await at.values(at.topics.block_changes)
+    assert (blocked["cause"]["id"], blocked["blocked"]) == ("M2", True)
+    assert (lifted["cause"]["id"], lifted["blocked"]) == ("M4", False)
     replies = await at.values(at.topics.reply_sends)
     assert [(reply["in_reply_to"], reply["kind"]) for reply in replies] == [
         ("M2", "STOP"),
@@ -108,8 +109,8 @@ async def test_stop_blocks_the_next_send_until_start(settings: Settings) -> None
         "failed",
         21610,
     )
-    assert failed["block"]["change_id"] == "M2.account"
-    assert failed["block"]["mark"] == changes["M2.account"]["mark"]
+    assert failed["block"]["change_id"] == blocked["change_id"]
+    assert failed["block"]["mark"] == blocked["mark"]
     # The last record of the recipient on the compacted topic is a tombstone.
     assert (await at.records(at.topics.block_list))[-1].value is None
     assert await at.records(at.topics.dead_letters) == []
@@ -244,6 +245,8 @@ async def test_r29_a_command_changes_the_list_and_is_in_the_history(settings: Se
         "sender": None,
         "reason": "asked on the phone",
         "claimed_at": NOW,
+        "claimed_source": None,
+        "actor": None,
     }
     assert await at.values(at.topics.reply_sends) == []
 

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.errors import StoreUnavailable
+from processor.errors import NewerFormat, StoreUnavailable
 from processor.stores.messages import Messages, StoredMessage
 from processor.stores.redis_client import RedisClient
 from tests.api import carrier_says, create_accounts, serving, with_secrets
@@ -58,7 +58,7 @@ async def test_a_message_only_goes_on_whatever_comes_twice_or_late(messages: Mes
     delivered: Fields = {"status": "delivered", "updated_at_ms": NOW_MS + 2}
     failed: Fields = {"status": "failed", "error_code": 30_003}
     for statuses in ((sent, delivered), (sent,), (failed, sent, delivered)):
-        await messages.advance([("SM1", status) for status in statuses])
+        await messages.advance([(ACCOUNT, "SM1", status) for status in statuses])
         assert await messages.get("SM1") == replace(
             A_MESSAGE,
             status="delivered",
@@ -66,7 +66,7 @@ async def test_a_message_only_goes_on_whatever_comes_twice_or_late(messages: Mes
             sent_at_ms=NOW_MS + 1,
             updated_at_ms=NOW_MS + 2,
         )
-    await messages.advance([("SMunknown", sent)])
+    await messages.advance([(ACCOUNT, "SMunknown", sent)])
     assert await messages.get("SMunknown") is None
 
 
@@ -174,7 +174,7 @@ async def test_nothing_of_a_message_is_left_once_its_time_is_over(settings: Sett
             await asyncio.gather(
                 messages.redact(message.sid),
                 messages.remove(message) if number % 3 == 0 else messages.get(message.sid),
-                messages.advance([(message.sid, {"status": "sent"})]),
+                messages.advance([(message.account_sid, message.sid, {"status": "sent"})]),
                 messages.redact(f"SM{max(1, number - 50)}"),
             )
         assert await keys_of(settings, redis) != []
@@ -201,7 +201,7 @@ async def test_a_ghost_is_no_message_and_goes_with_whatever_is_done_to_it(
         for ghost in ghosts:
             await redis.hset(ghost, "body", "")
         assert await messages.get("SM1") is None
-        await messages.advance([("SM1", {"status": "sent"})])
+        await messages.advance([(ACCOUNT, "SM1", {"status": "sent"})])
         await messages.redact("SM2")
         assert await keys_of(settings, redis) == []
 
@@ -215,7 +215,7 @@ async def test_a_status_that_redis_refuses_holds_up_no_other(settings: Settings)
         await messages.add(replace(A_MESSAGE, sid="SM3"))
         await redis.set(f"{settings.topic_prefix}message:SM2", "no hash")
         sids = ("SM1", "SM2", "SM3")
-        refused = await messages.advance([(sid, {"status": "sent"}) for sid in sids])
+        refused = await messages.advance([(ACCOUNT, sid, {"status": "sent"}) for sid in sids])
         assert [(index, str(why)) for index, why in refused] == [(1, "Redis refuses it")]
         for sid in ("SM1", "SM3"):
             message = await messages.get(sid)
@@ -238,7 +238,7 @@ async def test_a_redis_that_cannot_write_is_waited_for_and_quotes_nothing(
             await messages.add(A_MESSAGE)
             await redis.config_set(setting, makes_unable)
             for work in (
-                messages.advance([("SM1", {"status": "sent"})]),
+                messages.advance([(ACCOUNT, "SM1", {"status": "sent"})]),
                 messages.add(replace(A_MESSAGE, sid="SM2")),
             ):
                 with pytest.raises(StoreUnavailable) as failed:
@@ -246,7 +246,7 @@ async def test_a_redis_that_cannot_write_is_waited_for_and_quotes_nothing(
                 for personal in (RECIPIENT, "appointment"):
                     assert personal not in str(failed.value)
             await redis.config_set(setting, mends)
-            assert await messages.advance([("SM1", {"status": "sent"})]) == []
+            assert await messages.advance([(ACCOUNT, "SM1", {"status": "sent"})]) == []
 
 
 # By the API
@@ -293,3 +293,26 @@ async def test_messages_redacted_and_deleted_at_once_stop_no_status(settings: Se
         async with Redis.from_url(settings.redis_url) as redis:
             left = [key for key in await keys_of(settings, redis) if "message:" in key]
             assert left == [f"{settings.topic_prefix}message:{kept['sid']}"]
+
+
+# Whose, and of which version
+
+
+async def test_r22_a_status_of_another_accounts_message_with_the_same_sid_changes_nothing(
+    messages: Messages,
+) -> None:
+    await messages.add(A_MESSAGE)
+    await messages.advance([(OTHER_ACCOUNT, A_MESSAGE.sid, {"status": "failed"})])
+    assert await messages.get(A_MESSAGE.sid) == A_MESSAGE
+
+
+async def test_a_message_of_a_newer_version_is_waited_for(settings: Settings) -> None:
+    async with keeping(settings, 3_600_000) as (messages, redis):
+        await messages.add(A_MESSAGE)
+        await redis.hset(f"{settings.topic_prefix}message:{A_MESSAGE.sid}", "format", "2")
+        with pytest.raises(NewerFormat, match="another version wrote this message"):
+            await messages.get(A_MESSAGE.sid)
+        with pytest.raises(StoreUnavailable):
+            await messages.advance([(ACCOUNT, A_MESSAGE.sid, {"status": "sent"})])
+        with pytest.raises(StoreUnavailable):
+            await messages.redact(A_MESSAGE.sid)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from processor.config import Settings
-from processor.core.blocks import FULL
+from processor.core.decide import FULL
 from processor.core.policy import Match, Policy
 from processor.kafka.client import Outgoing, writer
 from processor.kafka.dead_letters import letters, redrive

@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewTopic
 
 from processor.audit import audit
 from processor.config import Settings
@@ -13,7 +15,7 @@ from processor.core.partitions import partition_of
 from processor.kafka import moving, topic_admin
 from processor.kafka.client import Outgoing
 from processor.kafka.services_topic import stored
-from tests.builders import ACCOUNT
+from tests.builders import ACCOUNT, OTHER_ACCOUNT
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.conftest import Command
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
@@ -203,3 +205,68 @@ async def test_offsets_that_kafka_forgot_are_no_reason_to_do_all_again(
     await old.sends(a_send("S1"))
     said = (await optout(*the_move(new), code=2)).output
     assert f"{settings.topic_prefix}gate: has committed nothing" in said
+
+
+async def make_older(at: Installation) -> None:
+    """Have an installation's list be as version 1 wrote it: one record for all accounts."""
+    entries: dict[str, dict[str, Any]] = {}
+    marks: dict[str, bytes] = {}
+    for record in await at.records(at.topics.block_list):
+        entries.pop(record.key.decode(), None)
+        if record.value:
+            entries[record.key.decode()] = orjson.loads(record.value)
+            marks[record.key.decode()] = dict(record.headers)["mark"]
+    older = f"{at.settings.topic_prefix}block-list.v1"
+    async with topic_admin._admin(at.settings) as admin:
+        await admin.delete_topics([at.topics.block_list])
+        compacted = {"cleanup.policy": "compact"}
+        made = NewTopic(older, at.settings.partitions, 1, topic_configs=compacted)
+        await admin.create_topics([made])
+    async with AIOKafkaProducer(**at.settings.kafka()) as producer:
+        for key, entry in entries.items():
+            old_key = key.rpartition("/")[2].encode()
+            number = old_key.rpartition(b":")[2]
+            ours = [
+                {
+                    "account_sid": entry["account_sid"],
+                    **{name: block[name] for name in ("scope", "carrier", "mark")},
+                    "messaging_service_sid": block["messaging_service_sid"],
+                    "sender": block["sender"],
+                    "since": block["sources"][0]["since"],
+                    "change_id": block["sources"][0]["change_id"],
+                    "source": block["sources"][0]["kind"],
+                }
+                for block in entry["blocks"]
+            ]
+            gone = [{**ours[0], "account_sid": OTHER_ACCOUNT}]
+            for blocks in (ours + gone, ours):
+                value = {**entry, "blocks": blocks}
+                del value["schema_version"], value["account_sid"]
+                await producer.send_and_wait(
+                    older,
+                    orjson.dumps(value),
+                    key=old_key,
+                    partition=partition_of(number, at.settings.partitions),
+                    headers=[("mark", marks[key])],
+                )
+
+
+async def test_a_list_of_version_1_becomes_one_of_version_2(
+    settings: Settings, optout: Command
+) -> None:
+    old, new = Installation(settings), moved_to(settings)
+    await an_installation_at_work(old)
+    await make_older(old)
+    older = f"{settings.topic_prefix}block-list.v1: is of an older version"
+    assert older in (await optout("topics", "check", code=1)).stderr
+    assert older in (await optout("topics", "create", code=2)).stderr
+    moved = orjson.loads((await optout(*the_move(new), "--json")).stdout)
+    assert (moved["equal"], moved["blocked"]) == (True, len(BLOCKED) + 2)
+    async with running(new.settings):
+        failed = await new.wait_for(new.topics.message_statuses, len(BLOCKED))
+        assert {status["to"] for status in failed} == set(BLOCKED)
+        others = [a_send(f"O{one[1:]}", to=one, account_sid=OTHER_ACCOUNT) for one in BLOCKED]
+        await new.sends(*others)
+        await new.wait_for(new.topics.allowed_sends, len(BLOCKED))
+        await new.wait_for_no_lag("match", "gate")
+    assert (await audit(new.settings)).violations == ()

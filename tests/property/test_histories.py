@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,10 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processor.core.blocks import Blocks
+from processor.core.blocks import Block, Blocks
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend
-from processor.core.fold import Hit, Item, fold, id_of, list_key_of
-from processor.core.gate import ALLOWED, ERROR_CODE, Refused, judge
+from processor.core.fold import Hit, Item, fold, handled_of, key_of
+from processor.core.gate import ALLOWED, ERROR_CODE, Allowed, Refused, judge
+from processor.core.identity import cause_of
+from processor.core.merging import differs
 from processor.core.messages import (
     Arrival,
     ConsentCommand,
@@ -23,6 +25,7 @@ from processor.core.messages import (
     SenderType,
     UnreadStop,
     channel_group_of,
+    entry_key,
     list_key,
 )
 from tests.builders import ACCOUNT, MARK, OTHER_ACCOUNT, OTHER_SERVICE, SERVICE, a_hit
@@ -41,12 +44,12 @@ class Told(NamedTuple):
 
 def told(batches: Sequence[Sequence[Item]], scope: Scope) -> Told:
     lists: dict[str, Blocks] = {}
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     events: list[Event] = []
     for batch in batches:
         folded = fold(batch, lists, seen, scope=scope, mark=MARK)
         lists |= folded.changed
-        seen |= set(folded.handled)
+        seen |= {one.id for one in folded.handled}
         events += folded.events
     return Told({key: blocks for key, blocks in lists.items() if blocks}, tuple(events))
 
@@ -93,8 +96,8 @@ def test_r22_redelivery_changes_nothing(
 @given(histories(), scopes)
 def test_r23_recipients_do_not_touch_each_other(items: list[Item], scope: Scope) -> None:
     whole = told([items], scope).lists
-    for key in {list_key_of(item) for item in items}:
-        own = [item for item in items if list_key_of(item) == key]
+    for key in {key_of(item) for item in items}:
+        own = [item for item in items if key_of(item) == key]
         assert told([own], scope).lists.get(key) == whole.get(key)
 
 
@@ -108,7 +111,7 @@ def test_r24_from_a_stop_to_a_start_every_send_of_its_sender_is_refused(
     """What lifts a block may also be an operator."""
     stopped: dict[str, list[OutboundSend]] = {}
     for item, _, lists in steps(items, scope):
-        key = list_key_of(item)
+        key = key_of(item)
         if isinstance(item, Hit):
             if item.match.kind is STOP:
                 stopped.setdefault(key, []).append(send_like(item))
@@ -137,7 +140,7 @@ def test_r24_no_send_but_the_stop_confirmation_reaches_a_blocked_recipient(
             if reply.kind is HELP and item.handling.sender_type in policy.config.help_when_blocked:
                 continue
             send = replace(send_like(item), sender=reply.message.sender)
-            assert judge(send, lists.get(list_key_of(item), ())) == ALLOWED
+            assert judge(send, lists.get(key_of(item), ())) == ALLOWED
 
 
 @given(histories(), scopes)
@@ -148,7 +151,7 @@ def test_r19_a_start_that_took_effect_lets_its_sender_write(
         for notification in events:
             if isinstance(notification, OptOutNotification) and notification.match.kind is START:
                 assert isinstance(item, Hit)
-                verdict = judge(send_like(item), lists.get(list_key_of(item), ()))
+                verdict = judge(send_like(item), lists.get(key_of(item), ()))
                 assert (verdict == ALLOWED) is notification.effective
 
 
@@ -158,20 +161,32 @@ def test_r19_a_start_that_took_effect_lets_its_sender_write(
 @given(histories(), scopes)
 def test_r27_changes_alone_tell_the_block_list(items: list[Item], scope: Scope) -> None:
     """A change is emitted where the list changes, and only there."""
-    standing: dict[str, dict[object, str]] = {}
+    standing: dict[str, dict[object, Block]] = {}
     for change in told([items], scope).events:
         if isinstance(change, BlockChange):
-            entry = standing.setdefault(list_key(change.recipient, change.channel_group), {})
-            assert change.previous is (change.place in entry)
-            taken_over = change.blocked and change.cause.kind is STOP
-            assert change.previous is not change.blocked or taken_over
-            if change.blocked:
-                entry[change.place] = change.change_id
-            else:
-                del entry[change.place]
+            on = list_key(change.recipient, change.channel_group)
+            entry = standing.setdefault(entry_key(change.account_sid, on), {})
+            before = entry.pop(change.place, None)
+            assert change.previous is (before is not None)
+            assert change.blocked is (change.block is not None)
+            if change.block:
+                assert before is None or differs(before, change.block)
+                entry[change.place] = change.block
     lists = told([items], scope).lists
-    assert {key: entry for key, entry in standing.items() if entry} == {
-        key: {block.place: block.change_id for block in blocks} for key, blocks in lists.items()
+    assert _without_repeats({key: entry.values() for key, entry in standing.items()}) == (
+        _without_repeats(lists)
+    )
+
+
+def _without_repeats(lists: Mapping[str, Iterable[Block]]) -> dict[str, dict[object, object]]:
+    """What is on the list, whatever was asked for again since."""
+    return {
+        key: {
+            block.place: [(one.kind, one.change_id, one.since_ms) for one in block.sources]
+            for block in blocks
+        }
+        for key, blocks in lists.items()
+        if blocks
     }
 
 
@@ -202,73 +217,92 @@ def test_change_ids_are_never_used_twice(items: list[Item], scope: Scope) -> Non
 # A model of its own, written from the rules
 
 
-class Stands(NamedTuple):
-    """A block of the model."""
+class Cause(NamedTuple):
+    """A cause of a block of the model."""
 
-    cause: str
+    id: str
     since_ms: int
-    by_keyword: bool
+    last_ms: int
 
 
-Where = tuple[str, str, str]  # account, who may not write, of which kind
+Where = tuple[str, str]  # who may not write, of which kind
+Stands = dict[str, Cause]  # by "keyword" and "command"
 
 
-def modelled(items: Sequence[Item], scope: Scope) -> dict[str, dict[Where, str]]:
-    """Each entry's blocks by place, to what caused them."""
+def modelled(items: Sequence[Item], scope: Scope) -> dict[str, dict[Where, Stands]]:
+    """Each entry's blocks by place, with every cause that stands."""
     entries: dict[str, dict[Where, Stands]] = {}
     for item in items:
         assert not isinstance(item, UnreadStop)
-        entry = entries.setdefault(list_key_of(item), {})
+        entry = entries.setdefault(key_of(item), {})
         if isinstance(item, Hit):
             _say(item, entry, scope)
             continue
         target = {"account": "", "service": item.service_sid, "sender": item.sender}[item.scope]
-        place = (item.account_sid, str(target), item.scope.value)
+        place = (str(target), item.scope.value)
         assert item.arrival
         if item.blocked:
-            new = Stands(item.command_id, item.arrival.appended_ms, by_keyword=False)
-            entry.setdefault(place, new)
-        elif place in entry and _came_before(entry[place], item.arrival, by_keyword=False):
-            del entry[place]
-    return {
-        key: {place: block.cause for place, block in entry.items()}
-        for key, entry in entries.items()
-        if entry
-    }
+            _block(entry, place, "command", item.command_id, item.arrival)
+        elif place in entry:
+            lifted = [
+                kind
+                for kind, cause in entry[place].items()
+                if _came_before(kind, cause, item.arrival, by="command")
+            ]
+            if item.reason or "keyword" not in lifted:
+                _lift(entry, place, lifted)
+    return {key: entry for key, entry in entries.items() if entry}
 
 
-def _came_before(block: Stands, arrival: Arrival, *, by_keyword: bool) -> bool:
+def _block(entry: dict[Where, Stands], place: Where, kind: str, id_: str, came: Arrival) -> bool:
+    """Whether it is the first of its kind there."""
+    stands = entry.setdefault(place, {})
+    at_ms = came.appended_ms
+    if there := stands.get(kind):
+        stands[kind] = there._replace(last_ms=max(there.last_ms, at_ms))
+        return False
+    stands[kind] = Cause(id_, at_ms, at_ms)
+    return True
+
+
+def _lift(entry: dict[Where, Stands], place: Where, kinds: Iterable[str]) -> None:
+    for kind in kinds:
+        del entry[place][kind]
+    if not entry[place]:
+        del entry[place]
+
+
+def _came_before(kind: str, cause: Cause, arrival: Arrival, *, by: str) -> bool:
     said_ms = min(arrival.appended_ms, arrival.first_ms or arrival.appended_ms)
-    if block.by_keyword != by_keyword:
-        return said_ms - block.since_ms > 1_000
-    return said_ms == arrival.appended_ms or said_ms >= block.since_ms
+    if kind != by:
+        return said_ms - cause.last_ms > 1_000
+    return said_ms == arrival.appended_ms or said_ms >= cause.last_ms
 
 
 def _say(hit: Hit, entry: dict[Where, Stands], scope: Scope) -> None:
-    account, sender = hit.message.account_sid, hit.message.sender
+    sender, arrival = hit.message.sender, hit.message.arrival
     service = hit.handling.service_sid
     word = hit.message.body.lower()
-    everywhere, pair, carrier = (account, "", "account"), (account, sender, "sender"), "carrier"
+    everywhere, pair, carrier = ("", "account"), (sender, "sender"), (sender, "carrier")
     if hit.match.kind is STOP:
-        per_service = (account, service, "service") if service else pair
-        new = Stands(hit.message.message_sid, hit.message.arrival.appended_ms, by_keyword=True)
+        per_service = (service, "service") if service else pair
         place = {"account": everywhere, "service": per_service, "sender": pair}[scope]
-        if place not in entry or not entry[place].by_keyword:
-            entry[place] = new
+        _block(entry, place, "keyword", hit.message.message_sid, arrival)
         network = hit.handling.sender_type is SenderType.TOLL_FREE and hit.country in ("US", "CA")
         if network and word == "stop":
-            entry.setdefault((account, sender, carrier), new)
+            _block(entry, carrier, "keyword", hit.message.message_sid, arrival)
     elif hit.match.kind is START:
-        if (account, sender, carrier) in entry and word not in ("start", "unstop"):
+        if carrier in entry and word not in ("start", "unstop"):
             return
-        service_place = (account, str(service), "service")
-        for place in (everywhere, service_place, pair, (account, sender, carrier)):
-            if (
-                (block := entry.get(place))
-                and _came_before(block, hit.message.arrival, by_keyword=True)
-                and (block.by_keyword or word != "yes")
-            ):
-                del entry[place]
+        for place in (everywhere, (str(service), "service"), pair, carrier):
+            lifted = [
+                kind
+                for kind, cause in entry.get(place, {}).items()
+                if _came_before(kind, cause, arrival, by="keyword")
+                and (kind == "keyword" or word != "yes")
+            ]
+            if lifted:
+                _lift(entry, place, lifted)
 
 
 @given(histories(), scopes)
@@ -276,11 +310,12 @@ def _say(hit: Hit, entry: dict[Where, Stands], scope: Scope) -> None:
 def test_r18_to_r21_the_block_list_is_that_of_the_model(items: list[Item], scope: Scope) -> None:
     found = {
         key: {
-            (
-                block.account_sid,
-                block.target,
-                "carrier" if block.carrier else block.scope.value,
-            ): block.change_id.rpartition(".")[0]
+            (block.target, "carrier" if block.carrier else block.scope.value): {
+                source.kind.value: Cause(
+                    cause_of(source.change_id), source.since_ms, source.last_ms
+                )
+                for source in block.sources
+            }
             for block in blocks
         }
         for key, blocks in told([items], scope).lists.items()
@@ -304,23 +339,26 @@ def test_r21_the_gate_refuses_what_the_model_covers_and_nothing_else(
 ) -> None:
     lists, model = told([items], scope).lists, modelled(items, scope)
     for send in EVERY_SEND:
-        key = list_key(send.recipient, channel_group_of(send.recipient))
+        on = list_key(send.recipient, channel_group_of(send.recipient))
+        key = entry_key(send.account_sid, on)
         covering = {
-            cause
-            for (account, target, of), cause in model.get(key, {}).items()
-            if account == send.account_sid
-            and target == {"account": "", "service": send.service_sid}.get(of, send.sender)
+            cause.id
+            for (target, of), stands in model.get(key, {}).items()
+            for cause in stands.values()
+            if target == {"account": "", "service": send.service_sid}.get(of, send.sender)
         }
         verdict = judge(send, lists.get(key, ()))
         if covering:
             assert isinstance(verdict, Refused)
-            assert verdict.block.change_id.rpartition(".")[0] in covering
+            assert cause_of(verdict.block.change_id) in covering
         else:
-            assert verdict == ALLOWED
+            assert isinstance(verdict, Allowed)
+            senders = {target for target, of in model.get(key, {}) if of in ("sender", "carrier")}
+            assert set(verdict.except_from) == (senders if send.sender is None else set())
 
 
 @pytest.mark.parametrize("scope", Scope)
 def test_r22_an_item_that_was_seen_long_ago_is_as_good_as_absent(scope: Scope) -> None:
     stop, start = a_hit("STOP", message_sid="SM1"), a_hit("START", message_sid="SM2")
-    folded = fold([stop, start], {}, {id_of(start)}, scope=scope, mark=MARK)
+    folded = fold([stop, start], {}, {handled_of(start).id}, scope=scope, mark=MARK)
     assert folded.changed == fold([stop], {}, set(), scope=scope, mark=MARK).changed

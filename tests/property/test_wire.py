@@ -23,7 +23,7 @@ from processor.wire.json_values import reason, to_ms, to_text
 from schemas.inbound_message import InboundMessage
 from schemas.outbound_message import OutboundMessage
 from tests.builders import inbound_record, outbound_record
-from tests.strategies import block_lists, broken, list_keys, marks, mutated
+from tests.strategies import block_lists, broken, entry_keys, marks, mutated
 
 Read = Callable[[bytes], Any]
 
@@ -106,7 +106,7 @@ def test_blocks_are_unpacked_as_they_were_packed(blocks: Blocks) -> None:
     assert unpack(pack(blocks)) == blocks
 
 
-@given(list_keys, block_lists)
+@given(entry_keys, block_lists)
 def test_entries_are_read_as_they_were_written(key: str, blocks: Blocks) -> None:
     value = write_entry(key, blocks)
     assert (read_entry(value) if value else ()) == blocks

@@ -12,6 +12,7 @@ import pytest
 
 from processor.config import Settings
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend, WebhookDelivery
+from processor.core.identity import send_id
 from processor.core.services import Webhook
 from processor.wire import outbound_messages
 from processor.wire.cloud_events import CloudEvents, Headers
@@ -19,9 +20,11 @@ from processor.wire.events import write_delivery
 from processor.wire.headers import passed_on
 from schemas.cloud_events import TYPES, header_schema
 from tests.builders import (
-    MESSAGE,
+    ACCOUNT,
+    LONG_CODE,
     NOW,
     NOW_MS,
+    RECIPIENT,
     SEND,
     a_command,
     a_handling,
@@ -76,7 +79,7 @@ def test_a_refusals_headers_are_as_its_topic_says() -> None:
         "ce_specversion": "1.0",
         "ce_type": "io.optout.send.refused.v1",
         "ce_source": SOURCE,
-        "ce_id": f"{SEND}.refused",
+        "ce_id": send_id(ACCOUNT, SEND, LONG_CODE, RECIPIENT, "refused"),
         "ce_time": NOW,
         "content-type": "application/json",
     }
@@ -124,7 +127,7 @@ def test_types_are_past_tense_reverse_dns_names_with_the_topics_version() -> Non
 def test_a_deliverys_id_is_the_one_in_its_value() -> None:
     [delivery] = [event for event in emitted() if isinstance(event, WebhookDelivery)]
     value = json.loads(write_delivery(delivery))
-    assert headers(delivery)["ce_id"] == value["delivery_id"] == f"{MESSAGE}.inbound"
+    assert headers(delivery)["ce_id"] == value["delivery_id"]
 
 
 def test_what_made_the_send_an_event_is_not_passed_on_to_its_refusal() -> None:

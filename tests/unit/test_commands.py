@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from processor.core.blocks import Place
-from processor.core.events import Cause, change_id_of
+from processor.core.blocks import Place, SourceKind
+from processor.core.events import Cause
+from processor.core.identity import change_id_of
 from processor.core.messages import ChannelGroup, ConsentCommand, Scope
 from tests.builders import (
+    ACCOUNT,
     COMMAND,
     LONG_CODE,
+    NOW_MS,
     SERVICE,
     TOLL_FREE,
     Decided,
@@ -36,10 +39,17 @@ SCOPES = pytest.mark.parametrize(
 
 @SCOPES
 def test_r29_a_command_blocks_in_the_place_it_names(command: ConsentCommand, place: Place) -> None:
-    change_id = change_id_of(COMMAND, place)
+    change_id = change_id_of(COMMAND, place, ACCOUNT)
     assert commanded(command) == Decided(
-        (the_block(place, change_id=change_id, by_keyword=False),),
-        (a_change(place, change_id=change_id, cause=replace(CAUSE, sender=command.sender)),),
+        (the_block(place, change_id=change_id, kind=SourceKind.COMMAND),),
+        (
+            a_change(
+                place,
+                change_id=change_id,
+                kind=SourceKind.COMMAND,
+                cause=replace(CAUSE, sender=command.sender),
+            ),
+        ),
     )
 
 
@@ -47,7 +57,7 @@ def test_r29_a_command_blocks_in_the_place_it_names(command: ConsentCommand, pla
 def test_r29_a_command_lifts_what_a_stop_blocked(command: ConsentCommand, place: Place) -> None:
     change = a_change(
         place,
-        change_id=change_id_of(COMMAND, place),
+        change_id=change_id_of(COMMAND, place, ACCOUNT),
         blocked=False,
         cause=replace(CAUSE, sender=command.sender),
     )
@@ -59,8 +69,10 @@ def test_r29_a_command_lifts_what_a_stop_blocked(command: ConsentCommand, place:
 def test_r27_a_command_that_changes_nothing_emits_nothing(
     command: ConsentCommand, place: Place
 ) -> None:
-    blocks = (a_block(place),)
-    assert commanded(command, blocks) == Decided(blocks)
+    blocks = (a_block(place, SourceKind.COMMAND),)
+    again = commanded(command, blocks)
+    assert again.events == ()
+    assert [one.last_ms for one in again.blocks[0].sources] == [NOW_MS]
     assert commanded(replace(command, blocked=False)) == Decided(())
 
 
@@ -85,7 +97,8 @@ def test_r21_a_command_changes_the_list_of_its_channel_group() -> None:
     command = a_command(channel_group=ChannelGroup.WHATSAPP)
     assert commanded(command).events == (
         a_change(
-            change_id=change_id_of(COMMAND, a_place()),
+            change_id=change_id_of(COMMAND, a_place(), ACCOUNT),
+            kind=SourceKind.COMMAND,
             cause=CAUSE,
             channel_group=ChannelGroup.WHATSAPP,
         ),

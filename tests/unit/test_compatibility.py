@@ -232,6 +232,9 @@ def test_a_kept_version_is_whole_and_does_not_change(tmp_path: Path) -> None:
     kept = released.keep("1.0.0", tmp_path)
     assert {path.name for path in kept.iterdir()} == {
         "topics.toml",
+        "redis-entries.json",
+        "redis-list.json",
+        "redis-message.json",
         *(f"{topic}.json" for topic in MODELS),
     }
     assert released.broken(kept) == []
@@ -267,18 +270,27 @@ def test_a_topic_that_one_role_writes_to_itself_may_go(tmp_path: Path) -> None:
     assert released.broken(kept) == []
 
 
+def test_a_topics_next_version_takes_its_place(tmp_path: Path) -> None:
+    assert "block-list.v1" in (released.FOLDER / "0.1.0" / "topics.toml").read_text()
+    assert released.broken(released.FOLDER / "0.1.0") == []
+    kept = released.keep("1.0.0", tmp_path)
+    topics = kept / "topics.toml"
+    topics.write_text(topics.read_text().replace('["block-list.v2"]', '["block-list.v3"]'))
+    assert released.broken(kept) == ["block-list.v3: breaks readers and writers: the topic is gone"]
+
+
 def test_the_command_says_what_breaks_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert CliRunner().invoke(main, ["schemas", "check"]).exit_code == 0
     kept = released.keep("1.0.0", tmp_path)
-    file = kept / "block-list.v1.json"
+    file = kept / "block-list.v2.json"
     file.write_text(file.read_text().replace('"boolean"', '"string"'))
     monkeypatch.setattr(released, "latest", lambda: kept)
     result = CliRunner().invoke(main, ["schemas", "check"])
     assert result.exit_code == 1
     assert (
-        "block-list.v1: blocks.*.carrier: breaks writers: type string is not boolean "
+        "block-list.v2: blocks.*.carrier: breaks writers: type string is not boolean "
         "(released in 1.0.0; make it optional, or a new version of the topic)"
     ) in result.output
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from processor.core.blocks import MOST_BLOCKS, Blocks, Place
-from processor.core.decide import UNREAD_STOP
+from processor.core.blocks import MOST_BLOCKS, Blocks, Place, SourceKind
 from processor.core.events import BlockChange, ReplySend
 from processor.core.fold import fold
 from processor.core.messages import Arrival, ChannelGroup, Scope, SenderType, UnreadStop
 from tests.builders import (
     ACCOUNT,
+    ENTRY,
     LONG_CODE,
     MARK,
     NOW_MS,
@@ -67,33 +67,40 @@ def test_the_carriers_own_blocks_stay_as_long_as_there_is_room() -> None:
     carriers = blocks(60, carrier=True)
     stop = decided("STOP", (*carriers, *blocks(40)))
     assert places(stop) == [*(block.place for block in carriers), a_place()]
-    stop = decided("STOP", blocks(MOST_BLOCKS, carrier=True))
+    stop = decided("STOP", blocks(MOST_BLOCKS - 1, carrier=True))
     assert len(stop.blocks) == MOST_BLOCKS
     assert places(stop)[-1] == a_place()
+    # Whatever there is, there is room for the account's: no carrier's takes the last place.
+    last = decided(
+        "STOP",
+        blocks(MOST_BLOCKS - 1, carrier=True),
+        handling=a_handling(sender_type=SenderType.TOLL_FREE),
+        sender=TOLL_FREE,
+        scope=Scope.SENDER,
+    )
+    assert len(last.blocks) == MOST_BLOCKS
+    assert not last.blocks[-1].carrier
 
 
 def test_a_stop_to_a_toll_free_number_keeps_within_the_limit_too() -> None:
     toll_free = a_handling(sender_type=SenderType.TOLL_FREE)
     carriers = (a_block(), *blocks(MOST_BLOCKS - 1, carrier=True))
     stop = decided("STOP", carriers, handling=toll_free, sender=TOLL_FREE)
-    assert stop.blocks == carriers
+    assert places(stop) == [block.place for block in carriers]
     fits = decided("STOP", FULL, handling=toll_free, sender=TOLL_FREE)
     assert places(fits) == [a_place(), a_place(Scope.SENDER, target=TOLL_FREE, carrier=True)]
 
 
 def test_other_accounts_have_a_hundred_of_their_own() -> None:
-    theirs = tuple(
-        a_block(a_place(Scope.SENDER, target=f"N{one}", account_sid=OTHER_ACCOUNT))
-        for one in range(MOST_BLOCKS)
-    )
-    folded = fold([a_command()], {RECIPIENT: theirs}, set(), scope=Scope.ACCOUNT, mark=MARK)
+    theirs = f"{OTHER_ACCOUNT}/{RECIPIENT}"
+    folded = fold([a_command()], {theirs: FULL}, set(), scope=Scope.ACCOUNT, mark=MARK)
     assert folded.refused == {}
-    assert len(folded.changed[RECIPIENT]) == MOST_BLOCKS + 1
+    assert list(folded.changed) == [ENTRY]
 
 
 def test_what_is_refused_was_not_handled_and_may_come_again() -> None:
     command = a_command(scope=Scope.SENDER, sender="more")
-    folded = fold([command], {RECIPIENT: FULL}, set(), scope=Scope.ACCOUNT, mark=MARK)
+    folded = fold([command], {ENTRY: FULL}, set(), scope=Scope.ACCOUNT, mark=MARK)
     assert (folded.handled, folded.changed, list(folded.refused)) == ((), {}, [0])
 
 
@@ -102,16 +109,16 @@ def test_a_stop_that_cannot_be_decided_on_blocks_for_the_account(before: Blocks)
     stop = UnreadStop(
         "unread-0-1", ACCOUNT, RECIPIENT, ChannelGroup.SMS, LONG_CODE, Arrival(NOW_MS)
     )
-    folded = fold([stop, stop], {RECIPIENT: before}, set(), scope=Scope.SENDER, mark=MARK)
-    assert [block.place for block in folded.changed[RECIPIENT]] == [a_place()]
+    folded = fold([stop, stop], {ENTRY: before}, set(), scope=Scope.SENDER, mark=MARK)
+    assert [block.place for block in folded.changed[ENTRY]] == [a_place()]
     sources = {event.cause.source for event in folded.events if isinstance(event, BlockChange)}
-    assert sources == {UNREAD_STOP}
+    assert sources == {SourceKind.UNREAD_STOP}
     assert not any(isinstance(event, ReplySend) for event in folded.events)
 
 
 def test_a_stop_to_a_block_that_a_command_made_is_the_first_keyword_and_is_answered() -> None:
     """R18."""
-    ours = a_block(by_keyword=False)
+    ours = a_block(kind=SourceKind.COMMAND)
     first = decided("STOP", (ours,))
     assert [type(event).__name__ for event in first.events] == [
         "BlockChange",
@@ -120,6 +127,7 @@ def test_a_stop_to_a_block_that_a_command_made_is_the_first_keyword_and_is_answe
     ]
     (change,) = [event for event in first.events if isinstance(event, BlockChange)]
     assert (change.blocked, change.previous) == (True, True)
-    assert first.blocks[0].by_keyword
+    kinds = [source.kind for source in first.blocks[0].sources]
+    assert kinds == [SourceKind.COMMAND, SourceKind.KEYWORD]
     second = decided("STOP", first.blocks)
     assert [type(event).__name__ for event in second.events] == ["OptOutNotification"]

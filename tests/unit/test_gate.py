@@ -12,7 +12,7 @@ from processor.core.messages import Scope
 from processor.core.policy import STANDARD
 from processor.wire import outbound_messages
 from tests.builders import (
-    OTHER_ACCOUNT,
+    OTHER_SERVICE,
     SERVICE,
     a_block,
     a_place,
@@ -27,7 +27,7 @@ def test_r24_a_send_to_who_is_not_blocked_goes_on() -> None:
 
 
 def test_r24_a_refusal_names_the_block_that_caused_it() -> None:
-    blocks = (a_block(a_place(account_sid=OTHER_ACCOUNT)), a_block(a_place(Scope.SENDER)))
+    blocks = (a_block(a_place(Scope.SERVICE, target=OTHER_SERVICE)), a_block(a_place(Scope.SENDER)))
     assert judge(a_send(), blocks) == Refused(blocks[1])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from processor.core.blocks import SourceKind
 from processor.core.events import OptOutNotification, ReplySent
 from processor.core.messages import Arrival
 from processor.core.order import said_ms
@@ -63,7 +64,7 @@ def test_r19_offsets_and_no_clock_are_the_order_of_messages_that_came_as_they_we
 def test_r23_an_operators_block_within_a_second_of_a_start_stands(
     after_ms: int, lifted: bool
 ) -> None:
-    block = a_block(since_ms=NOW_MS, by_keyword=False)
+    block = a_block(since_ms=NOW_MS, kind=SourceKind.COMMAND)
     start = decided("START", (block,), arrival=Arrival(NOW_MS + after_ms))
     assert start.blocks == (() if lifted else (block,))
 
@@ -78,14 +79,14 @@ def test_r23_a_stop_within_a_second_of_an_operators_lift_stands(
 
 
 def test_r23_commands_follow_their_offsets_but_a_late_one_lifts_nothing_later() -> None:
-    block = a_block(since_ms=NOW_MS, by_keyword=False)
+    block = a_block(since_ms=NOW_MS, kind=SourceKind.COMMAND)
     assert commanded(a_command(blocked=False, arrival=Arrival(NOW_MS)), (block,)).blocks == ()
     late = a_command(blocked=False, arrival=Arrival(NOW_MS + HOUR_MS, NOW_MS - 1))
     assert commanded(late, (block,)).blocks == (block,)
 
 
 def test_r19_yes_lifts_only_blocks_made_by_keywords() -> None:
-    block = a_block(by_keyword=False)
+    block = a_block(kind=SourceKind.COMMAND)
     yes = decided("yes", (block,), arrival=LATER)
     assert yes.blocks == (block,)
     assert [type(event).__name__ for event in yes.events] == ["OptOutNotification"]

@@ -31,6 +31,7 @@ from processor.wire.topics import Topics
 from schemas import MODELS
 from schemas.json_schema import DIALECT, differences, export
 from tests.builders import (
+    ACCOUNT,
     NOW_MS,
     TOLL_FREE,
     WHATSAPP_RECIPIENT,
@@ -179,9 +180,9 @@ def test_every_event_is_written_as_its_topic_says() -> None:
 @pytest.mark.parametrize("scope", Scope)
 def test_an_entry_and_a_refusal_are_written_as_their_topics_say(scope: Scope) -> None:
     block = the_block(a_place(scope))
-    entry = write_entry(WHATSAPP_RECIPIENT, (block,))
+    entry = write_entry(f"{ACCOUNT}/{WHATSAPP_RECIPIENT}", (block,))
     assert entry is not None
-    assert_valid("block-list.v1", entry)
+    assert_valid("block-list.v2", entry)
     fields = outbound_messages.read(json.dumps(outbound_record(from_=None)).encode())
     assert_valid("message-statuses.v1", write_refusal(fields, block, NOW_MS))
 
@@ -248,7 +249,7 @@ def test_a_record_with_a_field_of_another_type_is_refused(
         ("reply-sends.v1", "from"),
         ("reply-sends.v1", "to"),
         ("block-changes.v1", "recipient"),
-        ("block-list.v1", "recipient"),
+        ("block-list.v2", "recipient"),
         ("opt-out-notifications.v1", "from"),
         ("message-statuses.v1", "to"),
         ("webhook-deliveries.v1", "url"),
@@ -271,15 +272,17 @@ def test_a_body_of_100_kb_is_refused_and_not_repeated(topic: str) -> None:
 
 @pytest.mark.parametrize("topic", MODELS)
 def test_another_version_is_refused(topic: str) -> None:
-    record = {**read(FIRST[topic]), "schema_version": 2}
-    assert refused(topic, record) == ("schema_version: unknown version; this topic is version 1")
+    ours = int(topic.rpartition(".v")[2])
+    record = {**read(FIRST[topic]), "schema_version": ours + 1}
+    says = f"schema_version: unknown version; this topic is version {ours}"
+    assert refused(topic, record) == says
     assert refused_by_the_file(topic, record)
 
 
 def test_a_part_of_a_record_is_refused_by_its_place() -> None:
-    record = copy.deepcopy(read(FIRST["block-list.v1"]))
+    record = copy.deepcopy(read(FIRST["block-list.v2"]))
     record["blocks"][0]["mark"] = WRONG
-    assert refused("block-list.v1", record) == (
+    assert refused("block-list.v2", record) == (
         "blocks.0.mark: is not a mark: two numbers with - between"
     )
 

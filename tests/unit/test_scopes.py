@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from processor.core.blocks import Place, place_for, scope_for
-from processor.core.gate import ALLOWED, Refused, judge
+from processor.core.gate import ALLOWED, Allowed, Refused, Verdict, judge
 from processor.core.messages import (
     ChannelGroup,
     Scope,
@@ -13,6 +13,7 @@ from processor.core.messages import (
     channel_group_of,
     list_key,
 )
+from processor.core.services import Directory
 from tests.builders import (
     ACCOUNT,
     LONG_CODE,
@@ -20,12 +21,17 @@ from tests.builders import (
     OTHER_LONG_CODE,
     OTHER_SERVICE,
     RCS_RECIPIENT,
+    RCS_SENDER,
     RECIPIENT,
     SERVICE,
+    SHORT_CODE,
+    TOLL_FREE,
     WHATSAPP_RECIPIENT,
+    WHATSAPP_SENDER,
     a_block,
     a_place,
     a_send,
+    a_service,
     decided,
     default_handling,
 )
@@ -34,9 +40,9 @@ from tests.builders import (
 @pytest.mark.parametrize(
     ("scope", "place"),
     [
-        (Scope.ACCOUNT, Place(ACCOUNT, Scope.ACCOUNT, "")),
-        (Scope.SERVICE, Place(ACCOUNT, Scope.SERVICE, SERVICE)),
-        (Scope.SENDER, Place(ACCOUNT, Scope.SENDER, LONG_CODE)),
+        (Scope.ACCOUNT, Place(Scope.ACCOUNT, "")),
+        (Scope.SERVICE, Place(Scope.SERVICE, SERVICE)),
+        (Scope.SENDER, Place(Scope.SENDER, LONG_CODE)),
     ],
 )
 def test_r21_a_stop_blocks_under_the_scope_that_is_set(scope: Scope, place: Place) -> None:
@@ -50,7 +56,7 @@ def test_r21_under_service_a_sender_outside_any_service_uses_its_own_pair() -> N
 
 def test_a_place_that_needs_a_sender_must_be_told_one() -> None:
     with pytest.raises(ValueError, match="names no sender"):
-        place_for(Scope.SERVICE, account_sid=ACCOUNT, service_sid=None, sender=None)
+        place_for(Scope.SERVICE, service_sid=None, sender=None)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,6 @@ SENDS = {
     "service, sender not chosen": a_send(service_sid=SERVICE, sender=None),
     "other service": a_send(service_sid=OTHER_SERVICE, sender=OTHER_LONG_CODE),
     "other sender, no service": a_send(sender=OTHER_LONG_CODE),
-    "other account": a_send(account_sid=OTHER_ACCOUNT, service_sid=SERVICE),
 }
 
 
@@ -92,7 +97,7 @@ SENDS = {
     [
         (
             a_place(Scope.ACCOUNT),
-            [name for name in SENDS if name != "other account"],
+            list(SENDS),
         ),
         (
             a_place(Scope.SERVICE),
@@ -107,7 +112,31 @@ def test_r21_a_block_stops_the_sends_it_covers_and_no_others(
 ) -> None:
     block = a_block(place)
     verdicts = {name: judge(send, (block,)) for name, send in SENDS.items()}
-    assert verdicts == {name: Refused(block) if name in stopped else ALLOWED for name in SENDS}
+    goes_on: dict[str, Verdict] = dict.fromkeys(SENDS, ALLOWED)
+    if place.scope is Scope.SENDER:
+        goes_on["service, sender not chosen"] = Allowed((LONG_CODE,))
+    assert verdicts == goes_on | {name: Refused(block) for name in stopped}
+
+
+def test_r21_a_send_without_a_sender_is_refused_where_every_sender_is_blocked() -> None:
+    send = a_send(service_sid=SERVICE, sender=None)
+    first = a_block(a_place(Scope.SENDER), since_ms=2)
+    other = a_block(a_place(Scope.SENDER, target=OTHER_LONG_CODE), since_ms=1)
+    elsewhere = a_block(a_place(Scope.SENDER, target=TOLL_FREE, carrier=True), since_ms=0)
+    pool = [LONG_CODE, OTHER_LONG_CODE]
+    assert judge(send, (first, elsewhere), pool) == Allowed((LONG_CODE, TOLL_FREE))
+    assert judge(send, (first, other, elsewhere), pool) == Refused(other)
+    assert judge(send, (first, other), ()) == Allowed((LONG_CODE, OTHER_LONG_CODE))
+    assert judge(send, (), pool) == ALLOWED
+
+
+def test_r21_the_pool_of_a_send_are_the_senders_of_its_channels() -> None:
+    directory = Directory([a_service(LONG_CODE, SHORT_CODE, RCS_SENDER, WHATSAPP_SENDER)])
+    pool = directory.pool_for
+    assert pool(ACCOUNT, SERVICE, RECIPIENT) == [LONG_CODE, SHORT_CODE, RCS_SENDER]
+    assert pool(ACCOUNT, SERVICE, WHATSAPP_RECIPIENT) == [WHATSAPP_SENDER]
+    assert pool(OTHER_ACCOUNT, SERVICE, RECIPIENT) == []
+    assert pool(ACCOUNT, None, RECIPIENT) == pool(ACCOUNT, OTHER_SERVICE, RECIPIENT) == []
 
 
 @pytest.mark.parametrize(

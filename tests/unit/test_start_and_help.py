@@ -8,7 +8,6 @@ from processor.core.blocks import Place
 from processor.core.events import ReplySent
 from processor.core.messages import OptOutType, Scope, SenderType
 from tests.builders import (
-    OTHER_ACCOUNT,
     OTHER_LONG_CODE,
     OTHER_SERVICE,
     Decided,
@@ -48,12 +47,11 @@ def test_r19_start_replies_where_there_is_no_block_too() -> None:
 def test_r19_start_lifts_every_block_that_would_stop_the_sender_and_no_other() -> None:
     stopping = [a_place(), a_place(Scope.SERVICE), a_place(Scope.SENDER)]
     others = (
-        a_block(a_place(account_sid=OTHER_ACCOUNT)),
         a_block(a_place(Scope.SERVICE, target=OTHER_SERVICE)),
         a_block(a_place(Scope.SENDER, target=OTHER_LONG_CODE)),
         a_block(a_place(Scope.SENDER, target=OTHER_LONG_CODE, carrier=True)),
     )
-    blocks = (*others[:2], *map(a_block, stopping), *others[2:])
+    blocks = (*others[:1], *map(a_block, stopping), *others[1:])
     cause = a_cause(START, "start")
     assert decided("START", blocks, scope=Scope.SENDER) == Decided(
         others,

@@ -8,11 +8,12 @@ import pytest
 
 from processor.core.blocks import Place
 from processor.core.events import BlockChange, OptOutNotification, ReplySend, ReplySent
-from processor.core.gate import ALLOWED, Refused, judge
+from processor.core.gate import ALLOWED, Allowed, Refused, judge
 from processor.core.messages import OptOutType, Scope, SenderType
 from processor.core.policy import MatchMode
 from processor.core.services import Handling
 from tests.builders import (
+    LONG_CODE,
     OTHER_TOLL_FREE,
     TOLL_FREE,
     Decided,
@@ -185,12 +186,11 @@ def test_r20_the_network_knows_nothing_else(body: str) -> None:
 
 def test_r20_stop_blocks_twice_and_our_reply_is_not_sent() -> None:
     message = an_inbound(sender=TOLL_FREE)
-    cause = a_cause(OptOutType.STOP, "stop", TOLL_FREE)
     assert decided("STOP", handling=AOO_HANDLING, sender=TOLL_FREE) == Decided(
-        (the_block(), the_block(THE_CARRIER)),
+        (the_block(sender=TOLL_FREE), the_block(THE_CARRIER, sender=TOLL_FREE)),
         (
-            a_change(cause=cause),
-            a_change(THE_CARRIER, cause=cause),
+            a_change(sender=TOLL_FREE),
+            a_change(THE_CARRIER, sender=TOLL_FREE),
             a_notification(message=message, reply_sent=CARRIER),
         ),
     )
@@ -199,7 +199,8 @@ def test_r20_stop_blocks_twice_and_our_reply_is_not_sent() -> None:
 def test_r20_the_two_blocks_of_one_stop_are_two_changes_of_their_own() -> None:
     decision = decided("STOP", handling=AOO_HANDLING, sender=TOLL_FREE, scope=Scope.SENDER)
     ids = [event.change_id for event in decision.events if isinstance(event, BlockChange)]
-    assert ids == [f"{an_inbound().message_sid}.sender", f"{an_inbound().message_sid}.carrier"]
+    letters = [id_.removeprefix(an_inbound().message_sid)[:3] for id_ in ids]
+    assert letters == [".s.", ".c."]
 
 
 def test_r20_start_lifts_both_and_our_reply_is_sent_beside_the_carriers() -> None:
@@ -209,8 +210,8 @@ def test_r20_start_lifts_both_and_our_reply_is_sent_beside_the_carriers() -> Non
     assert decided("START", blocks, handling=AOO_HANDLING, sender=TOLL_FREE) == Decided(
         (),
         (
-            a_change(blocked=False, cause=cause),
-            a_change(THE_CARRIER, blocked=False, cause=cause),
+            a_change(blocked=False, cause=cause, sender=TOLL_FREE),
+            a_change(THE_CARRIER, blocked=False, cause=cause, sender=TOLL_FREE),
             a_reply("START", text="standard START", message=message, kind=START),
             a_notification("START", message=message),
         ),
@@ -250,7 +251,9 @@ def test_r20_the_carriers_block_stops_its_own_sender_only(scope: Scope) -> None:
     assert judge(a_send(sender=TOLL_FREE), blocks) == Refused(blocks[0])
     assert judge(a_send(), blocks) == ALLOWED
     assert judge(a_send(sender=OTHER_TOLL_FREE), blocks) == ALLOWED
-    assert judge(a_send(sender=None, service_sid=a_handling().service_sid), blocks) == ALLOWED
+    not_chosen = a_send(sender=None, service_sid=a_handling().service_sid)
+    assert judge(not_chosen, blocks, [TOLL_FREE, LONG_CODE]) == Allowed((TOLL_FREE,))
+    assert judge(not_chosen, blocks, [TOLL_FREE]) == Refused(blocks[0])
 
 
 @pytest.mark.parametrize("word", ["yes", "START"])

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from processor.core.blocks import Mark
+from processor.core.blocks import ConfigView, Mark
 from processor.stores import trusted_list
 from processor.stores.memory import MemoryBlockList
 from processor.stores.trusted_list import TrustedList
@@ -94,3 +94,43 @@ async def test_an_empty_redis_is_warned_of_where_the_topic_has_blocks(
     one = a_list(store, truth)
     await one.learn()
     assert await said_until_whole(one, store, caplog) == [("WARNING", "list.distrusted")]
+
+
+@pytest.mark.parametrize(
+    ("ours", "waits"),
+    [
+        (None, False),  # who judges by no configuration
+        (ConfigView("a", 7), False),
+        (ConfigView("a", 9), False),
+        (ConfigView("a", 6), True),
+        (ConfigView("b", 9), True),
+    ],
+)
+async def test_r21_a_reader_waits_for_the_configuration_the_list_was_decided_under(
+    ours: ConfigView | None, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trusted_list, "_WAIT_S", (0.001, 0.001))
+    store, truth, waited = MemoryBlockList(lambda: 1_000), Truth(), Counter[str]()
+    view = [ours]
+    one = TrustedList(
+        0,
+        partitions=PARTITIONS,
+        store=store,
+        truth=truth,
+        waited=lambda reason, seconds: waited.update([reason]),
+        config=lambda: view[0],
+    )
+    await rebuild(store, 0)
+    store._at(0).config = ConfigView("a", 7)
+    await one.learn()
+    looking = asyncio.create_task(one.look([]))
+    if waits:
+
+        async def told() -> bool:
+            return waited["configuration"] > 2
+
+        await until(told, "wait for the configuration")
+        assert not looking.done()
+        view[0] = ConfigView("a", 7)
+    await looking
+    assert one.waits_for is None

@@ -8,7 +8,8 @@ import pytest
 
 from processor.core.decide import ordinary
 from processor.core.events import Event, WebhookDelivery
-from processor.core.fold import Item, Ordinary, fold
+from processor.core.fold import Item, Ordinary, fold, handled_of
+from processor.core.identity import id_behind
 from processor.core.messages import OptOutType, Scope
 from processor.core.services import Directory, Webhook
 from processor.wire.events import write_delivery
@@ -67,7 +68,7 @@ def test_r22_r28_a_match_handled_before_is_not_told_again() -> None:
     hit = a_hit("STOP", handling=TOLD)
     folded = fold([hit, hit], {}, frozenset(), scope=Scope.ACCOUNT, mark=MARK)
     assert len(deliveries(folded.events)) == 1
-    seen = fold([hit], {}, frozenset({MESSAGE}), scope=Scope.ACCOUNT, mark=MARK)
+    seen = fold([hit], {}, frozenset({handled_of(hit).id}), scope=Scope.ACCOUNT, mark=MARK)
     assert seen.events == ()
 
 
@@ -79,7 +80,7 @@ def test_r23_r28_messages_are_told_in_their_order() -> None:
     ]
     folded = fold(items, {}, frozenset(), scope=Scope.ACCOUNT, mark=MARK)
     assert [one.message.message_sid for one in deliveries(folded.events)] == ["SM1", "SM2", "SM3"]
-    assert folded.handled == ("SM2",)
+    assert folded.handled == (handled_of(a_hit("STOP", message_sid="SM2")),)
 
 
 def test_r28_the_address_is_the_services() -> None:
@@ -108,7 +109,8 @@ def test_r28_a_delivery_has_twilios_parameters() -> None:
         "FromCountry": "US",
         "OptOutType": "STOP",
     }
-    assert (delivery["delivery_id"], delivery["url"]) == (f"{MESSAGE}.inbound", URL)
+    assert delivery["delivery_id"] == id_behind(an_inbound("STOP"), "inbound")
+    assert delivery["url"] == URL
     assert (delivery["method"], delivery["fallback_url"], delivery["fallback_method"]) == (
         "GET",
         WEBHOOK.fallback_url,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from processor.core.events import ReplySent
+from processor.core.identity import change_id_of
 from processor.core.messages import Arrival, ChannelGroup, ConsentCommand, OptOutType, Scope
 from processor.wire import consent_commands, inbound_messages, outbound_messages
 from processor.wire.events import write_block_change, write_notification, write_reply
@@ -104,6 +105,7 @@ def test_a_command_record_is_read_to_a_command() -> None:
     [
         a_command(),
         a_command(blocked=False, reason=None),
+        a_command(actor="operator", claimed_source="keyword"),
         a_command(scope=Scope.SERVICE, service_sid=SERVICE),
         a_command(scope=Scope.SENDER, sender=LONG_CODE, channel_group=ChannelGroup.WHATSAPP),
     ],
@@ -114,7 +116,7 @@ def test_a_command_is_read_as_it_was_written(command: ConsentCommand) -> None:
 
 def test_a_block_change_is_written_whole() -> None:
     assert as_json(write_block_change(a_change())) == {
-        "change_id": f"{MESSAGE}.account",
+        "change_id": change_id_of(MESSAGE, a_place(), ACCOUNT, RECIPIENT, LONG_CODE),
         "account_sid": ACCOUNT,
         "scope": "account",
         "messaging_service_sid": None,
@@ -132,6 +134,21 @@ def test_a_block_change_is_written_whole() -> None:
             "sender": LONG_CODE,
             "reason": None,
             "claimed_at": None,
+            "claimed_source": None,
+            "actor": None,
+        },
+        "standing": {
+            "sources": [
+                {
+                    "kind": "keyword",
+                    "change_id": a_change().change_id,
+                    "since": NOW,
+                    "last": NOW,
+                }
+            ],
+            "only": None,
+            "but": [],
+            "locked": False,
         },
         "mark": "1793620000000-7",
         "at": NOW,
@@ -162,17 +179,22 @@ def test_a_change_by_command_names_its_source_and_reason() -> None:
         kind=None,
         keyword=None,
         sender=None,
-        source="operator",
+        source="import",
         reason="asked on the phone",
+        claimed_ms=NOW_MS,
+        claimed_source="keyword",
+        actor="operator",
     )
     assert as_json(write_block_change(a_change(cause=cause)))["cause"] == {
         "id": COMMAND,
-        "source": "operator",
+        "source": "import",
         "kind": None,
         "keyword": None,
         "sender": None,
         "reason": "asked on the phone",
-        "claimed_at": None,
+        "claimed_at": NOW,
+        "claimed_source": "keyword",
+        "actor": "operator",
     }
 
 
@@ -224,6 +246,7 @@ def test_r27_a_notification_has_all_inbound_fields_and_the_decision() -> None:
         "reply_sent": "aoo",
         "config_version": 3,
         "aoo_enabled": True,
+        "at": NOW,
     }
     inbound = {info.alias or name for name, info in InboundMessage.model_fields.items()}
     assert inbound - {"schema_version"} <= set(as_json(write_notification(a_notification())))
@@ -268,7 +291,7 @@ def test_r24_a_refused_send_becomes_failed_with_21610_and_names_the_block() -> N
         "block": {
             "scope": "account",
             "since": "2026-11-02T11:59:00.000Z",
-            "change_id": "SM000000000000000000000000000000ff.account",
+            "change_id": a_block().change_id,
             "mark": "1793620000000-1",
         },
         "at": NOW,
@@ -305,6 +328,6 @@ def test_topics_have_the_prefix_before_and_the_version_behind() -> None:
     topics = Topics.under("x.")
     assert (topics.inbound_messages, topics.block_list, topics.dead_letters) == (
         "x.inbound-messages.v1",
-        "x.block-list.v1",
+        "x.block-list.v2",
         "x.dead-letters.v1",
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from processor.core import gate
-from processor.core.blocks import Blocks
-from processor.core.messages import OutboundSend
+from processor.core.messages import OutboundSend, entry_key
 from processor.http.answers.documented import StoredBlockChange
 from processor.stores.whole_list import Found
 from processor.wire import blocks as wire_blocks
@@ -23,6 +23,10 @@ class Verdict(TypedDict):
     allowed: bool
     error_code: Annotated[int | None, Field(description="21610 where not.")]
     block: BlockLine | None
+    except_from: Annotated[
+        list[str],
+        Field(description="Senders that must not be chosen, where the request names none."),
+    ]
     mark: Annotated[str, Field(description="Of the block list it was read at.")]
 
 
@@ -90,26 +94,28 @@ class Imported(TypedDict):
     errors: Annotated[list[BadRow], Field(description="The first 1,000.")]
 
 
-def verdict_of(send: OutboundSend, found: Found) -> Verdict:
+def verdict_of(send: OutboundSend, found: Found, pool: Collection[str]) -> Verdict:
     """What the gate would say of a send."""
-    verdict = gate.judge(send, wire_blocks.unpack(found.value))
+    verdict = gate.judge(send, wire_blocks.readable(found.value), pool)
     refused = verdict.block if isinstance(verdict, gate.Refused) else None
+    key = entry_key(send.account_sid, send.recipient)
     return {
         "recipient": send.recipient,
         "allowed": refused is None,
         "error_code": gate.ERROR_CODE if refused else None,
-        "block": wire_blocks.line_of(send.recipient, refused) if refused else None,
+        "block": wire_blocks.line_of(key, refused) if refused else None,
+        "except_from": list(verdict.except_from) if isinstance(verdict, gate.Allowed) else [],
         "mark": str(found.mark),
     }
 
 
 def blocks_on(account_sid: str, recipient: str, found: Found) -> RecipientBlocks:
     """An account's blocks on one recipient."""
-    blocks: Blocks = wire_blocks.unpack(found.value)
-    mine = [one for one in blocks if one.account_sid == account_sid]
+    blocks = wire_blocks.readable(found.value)
+    key = entry_key(account_sid, recipient)
     return {
         "recipient": recipient,
-        "blocked": bool(mine),
-        "blocks": [wire_blocks.line_of(recipient, one) for one in mine],
+        "blocked": bool(blocks),
+        "blocks": [wire_blocks.line_of(key, one) for one in blocks],
         "mark": str(found.mark),
     }

@@ -13,7 +13,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
 from processor.core.blocks import Block
-from processor.core.messages import ChannelGroup, Scope, bare_number, list_key
+from processor.core.identity import cause_of
+from processor.core.messages import ChannelGroup, Scope, bare_number, entry_key, list_key
 from processor.errors import RetryableError
 from processor.http.auth import Caller
 from processor.http.backend import Backend, BackendIs
@@ -153,8 +154,9 @@ async def _confirmation(
 ) -> Response:
     command = _command(backend, session, account_sid, number, given, "not given yet")
     place = place_of(command)
-    (found,) = await look(backend, [list_key(number, command.channel_group)])
-    blocks = [one for one in wire_blocks.unpack(found.value) if one.account_sid == account_sid]
+    listed = entry_key(account_sid, list_key(number, command.channel_group))
+    (found,) = await look(backend, [listed])
+    blocks = wire_blocks.readable(found.value)
     return page(
         request,
         "change_block",
@@ -179,12 +181,12 @@ async def _show(
     problem: str = "",
 ) -> Response:
     groups = list(ChannelGroup)
-    looked = await look(backend, [list_key(number, group) for group in groups])
+    keys = [entry_key(account_sid, list_key(number, group)) for group in groups]
+    looked = await look(backend, keys)
     blocks = [
         {**_row(backend, one), "channel": group}
         for group, found in zip(groups, looked, strict=True)
-        for one in wire_blocks.unpack(found.value)
-        if one.account_sid == account_sid
+        for one in wire_blocks.readable(found.value)
     ]
     first = min(_PAGE * asked_page(request), _MOST)
     changes: list[dict[str, Any]] | None
@@ -219,14 +221,28 @@ def _row(backend: Backend, block: Block) -> dict[str, Any]:
         "target": block.target,
         "carrier": block.carrier,
         "since": to_text(block.since_ms),
-        "cause": block.change_id.rpartition(".")[0],
+        "causes": [
+            {"kind": one.kind, "id": cause_of(one.change_id), "since": to_text(one.since_ms)}
+            for one in block.sources
+        ],
+        "locked": block.locked,
     }
 
 
 def _told(backend: Backend, change: dict[str, Any]) -> dict[str, Any]:
     """A change of the history, as its row shows it."""
     target = change.get("messaging_service_sid") or change.get("sender") or ""
-    return {**change, "whom": _whom(backend, Scope(change["scope"]), target)}
+    whom = _whom(backend, Scope(change["scope"]), target)
+    return {**change, "whom": whom, "what": _what(change)}
+
+
+def _what(change: dict[str, Any]) -> str:
+    if not change["blocked"]:
+        return "Unblocked"
+    if not change["previous"]:
+        return "Blocked"
+    causes = [one["change_id"] for one in (change.get("standing") or {}).get("sources", ())]
+    return "Blocked for one more cause" if change["change_id"] in causes else "One cause lifted"
 
 
 def _whom(backend: Backend, scope: Scope, target: str) -> str:

@@ -1,4 +1,4 @@
-"""One recipient is given thousands of commands: how long that takes, and what others wait.
+"""Thousands of commands for one recipient, and for as many: how long each takes, what others wait.
 
 `.venv/bin/python deploy/local/stack.py -- .venv/bin/python -m tests.bench.crowded`. All times are
 append times, by the broker's clock.
@@ -13,6 +13,7 @@ import sys
 import uuid
 from asyncio.subprocess import DEVNULL
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -52,18 +53,23 @@ async def _run(given: Settings, commands: int, texts: int) -> None:
     )
     try:
         await _text(at, numbers, 20, "warm")
-        alone = await _text(at, numbers, texts, "alone")
-        crowd = asyncio.create_task(_text(at, numbers, texts, "crowd"))
-        await asyncio.sleep(texts * _PAUSE_S / 3)
-        took_s = await _command(at, commands)
-        crowded = await crowd
+        waits = {"alone": await _text(at, numbers, texts, "alone")}
+        took_s: dict[str, float] = {}
+        for name, recipients in (("one", [RECIPIENT]), ("many", list(islice(numbers, commands)))):
+            crowd = asyncio.create_task(_text(at, numbers, texts, name))
+            await asyncio.sleep(texts * _PAUSE_S / 3)
+            took_s[name] = await _command(at, commands, recipients)
+            waits[name] = await crowd
     finally:
         worker.terminate()
         await worker.wait()
-    print(f"{commands:,} commands on one recipient: {took_s:.2f} s from the first to the last")
-    for name, waits in (("alone", alone), ("meanwhile", crowded)):
-        p50, p99 = statistics.median(waits), statistics.quantiles(waits, n=100)[98]
-        print(f"replies in its partition, {name}: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+    for name, seconds in took_s.items():
+        print(f"{commands:,} commands, recipients: {name}: {seconds:.2f} s from first to last")
+    for name, ms in waits.items():
+        p50, p99 = statistics.median(ms), statistics.quantiles(ms, n=100)[98]
+        print(
+            f"replies in the partition, commands meanwhile: {name}: p50 {p50:.0f}, p99 {p99:.0f} ms"
+        )
 
 
 def _neighbours(settings: Settings) -> Iterator[str]:
@@ -100,17 +106,14 @@ async def _text(at: Installation, numbers: Iterator[str], count: int, name: str)
     return [replied[sid] - at_ms for sid, at_ms in written.items() if sid.startswith(name)]
 
 
-async def _command(at: Installation, count: int) -> float:
+async def _command(at: Installation, count: int, recipients: Sequence[str]) -> float:
     """Seconds from the first command's append to what came of the last."""
-    records = [
-        (
-            RECIPIENT.encode(),
-            orjson.dumps(
-                command_record(command_id=f"C{one}", scope="sender", sender=f"+1557{one:07d}")
-            ),
-        )
-        for one in range(count)
-    ]
+    records = []
+    for one in range(count):
+        recipient = recipients[one % len(recipients)]
+        fields = {"command_id": f"C{len(recipients)}-{one}", "recipient": recipient}
+        place = {"scope": "sender", "sender": f"+1557{one:07d}"}
+        records.append((recipient.encode(), orjson.dumps(command_record(**fields, **place))))
     async with bulk_writer(at.settings, at.topics.consent_commands) as out:
         await out.send(records)
 
@@ -118,14 +121,15 @@ async def _command(at: Installation, count: int) -> float:
         return not await at.lag("match")
 
     await until(done, "commands carried out", _DEADLINE_S)
-    first = min(one.timestamp for one in await at.records(at.topics.consent_commands))
-    times = [
-        int(one.timestamp)
-        for topic in (at.topics.block_changes, at.topics.dead_letters)
-        for one in await at.records(topic)
-        if one.key == RECIPIENT.encode()
-    ]
-    return (max(times) - int(first)) / 1000
+    keys = {recipient.encode() for recipient in recipients}
+
+    async def times(*topics: str) -> list[int]:
+        found = [one for topic in topics for one in await at.records(topic)]
+        return [int(one.timestamp) for one in found if one.key in keys]
+
+    given = await times(at.topics.consent_commands)
+    came = await times(at.topics.block_changes, at.topics.dead_letters)
+    return (max(came) - min(given)) / 1000
 
 
 if __name__ == "__main__":

@@ -177,13 +177,12 @@ def _wrong_with(change: Change, before: State, history: History) -> str | None:
         source
         for other in history.changes
         if other.ref == change.ref and other.standing is None and other is not change
-        for source in _lost_at(other, before, history)
+        for source in _lost_at(other, history)
     }
     if lost and not replaced:
         return "a block lost a cause as it got another"
     own = Source(change.source, change.id, change.since_ms)
-    kinds = {one.kind for one in added - {own} - replaced}
-    if kinds:
+    if added - {own} - replaced:
         return "a block has a cause that nothing made"
     return None
 
@@ -238,8 +237,8 @@ class _Lifting:
         return None
 
 
-def _lost_at(change: Change, before: State, history: History) -> frozenset[Source]:
-    """The causes of a block that a change took away, at most one batch before."""
+def _lost_at(change: Change, history: History) -> frozenset[Source]:
+    """The causes of the block that a change took away."""
     index = history.changes.index(change)
     stood = standing_at(history.states[index], change.place)
     return stood.sources if stood else frozenset()

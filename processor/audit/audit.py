@@ -220,5 +220,5 @@ async def _served(
 def _packed(value: bytes) -> tuple[Block, ...]:
     try:
         return packed_blocks(value)
-    except (ValueError, TypeError, KeyError):
+    except ValueError:
         return ()  # which the topic's entry is not

@@ -538,10 +538,13 @@ def packed_blocks(value: bytes) -> tuple[Block, ...]:
     Raises:
         ValueError: where it is of no format that an audit knows.
     """
-    version, *blocks = orjson.loads(value)
-    if version != 2:
-        raise ValueError(f"format {version}")
-    return tuple(_packed_block(*fields) for fields in blocks)
+    try:
+        version, *blocks = orjson.loads(value)
+        if version == 2:
+            return tuple(_packed_block(*fields) for fields in blocks)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError("not an entry's field") from error
+    raise ValueError(f"format {version}")
 
 
 def _packed_block(place: str, mark: str, *fields: Any) -> Block:

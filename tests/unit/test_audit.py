@@ -24,6 +24,7 @@ from processor.audit.records import (
     Source,
     Standing,
     Verdict,
+    packed_blocks,
 )
 from processor.audit.report import Findings
 from tests.builders import (
@@ -344,3 +345,26 @@ def test_a_start_to_another_sender_that_lifts_a_pair_is_found() -> None:
     pair = Place("sender", OTHER_LONG_CODE, False)
     partition.changes = [replace(change, place=pair) for change in partition.changes]
     assert "contradictory" in found(partition)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"{",
+        b"7",
+        b"[]",
+        b"[1]",
+        b"[2,[]]",
+        b"[2,7]",
+        b'[2,["a","7-7",5]]',
+        b'[2,["a","7-7","k1"]]',
+        b'[2,["","7-7","k1",5]]',
+        b'[2,["z","7-7","k1",5]]',
+        b'[2,["a",7,"k1",5]]',
+        b'[2,["a","7-7","k1",5,[]]]',
+        b'[2,["a","7-7","k1",5,{"only":7}]]',
+    ],
+)
+def test_a_field_of_redis_that_is_no_entry_is_refused_by_its_one_error(value: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - any: the audit then names the entry
+        packed_blocks(value)

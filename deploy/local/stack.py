@@ -66,6 +66,11 @@ class Server:
         Raises:
             StackError: it ended, or did not answer within ``START_TIMEOUT_S``.
         """
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing: of several brokers none answers alone."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 tied_to_this_process("KILL", self.command),
@@ -74,6 +79,9 @@ class Server:
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C is for the command, not for its servers
             )
+
+    def wait(self) -> None:
+        """Wait until it answers; raises as ``start`` does."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -109,22 +117,36 @@ def kafka(directory: Path, more_properties: str = "") -> Iterator[Server]:
     Of a property that stands twice, what ``more_properties`` says counts; ``{port}``,
     ``{controller_port}`` and ``{data}`` are filled in there, too.
     """
-    data, properties = directory / "kafka", directory / "kafka.properties"
-    log4j = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
-    java = ["java", "-Xmx1g", log4j, "-cp", f"{kafka_jars()}/*"]
     with free_port(9092) as port, free_port(9093) as controller_port:
         template = (HERE / "kafka.properties").read_text() + more_properties
-        properties.write_text(
-            template.format(port=port, controller_port=controller_port, data=data.resolve())
+        properties = template.format(
+            port=port, controller_port=controller_port, data=(directory / "kafka").resolve()
         )
-        if not (data / "meta.properties").exists():
-            tool = ["kafka.tools.StorageTool", "format", "-t", "b3B0b3V0LWxvY2FsLTAwMQ"]
-            run([*java, *tool, "-c", str(properties)], stdout=subprocess.DEVNULL)
-        # Metadata, version 1, request 1: the broker counts itself once it takes work.
-        request, ready = struct.pack(">ihhihi", 14, 3, 1, 1, -1, 0), struct.pack(">ii", 1, 1)
-        command = [*java, "kafka.Kafka", str(properties)]
-        with running(Server(port, directory / "kafka.log", command, request, ready)) as server:
+        with running(broker(directory, port, properties)) as server:
             yield server
+
+
+def broker(directory: Path, port: int, properties: str, *, heap: str = "1g", of: int = 1) -> Server:
+    """A Kafka node that is formatted and not started, its data and log in ``directory``.
+
+    Args:
+        directory: of its own; ``properties`` names the folder ``kafka`` in it for its data.
+        port: it answers on.
+        properties: all of them.
+        heap: as java's ``-Xmx`` takes it.
+        of: brokers that the cluster has.
+    """
+    data, file = directory / "kafka", directory / "kafka.properties"
+    file.write_text(properties)
+    log4j = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
+    java = ["java", f"-Xmx{heap}", log4j, "-cp", f"{kafka_jars()}/*"]
+    if not (data / "meta.properties").exists():
+        tool = ["kafka.tools.StorageTool", "format", "-t", "b3B0b3V0LWxvY2FsLTAwMQ"]
+        run([*java, *tool, "-c", str(file)], stdout=subprocess.DEVNULL)
+    # Metadata, version 1, request 1: a broker is counted once it takes work.
+    request, ready = struct.pack(">ihhihi", 14, 3, 1, 1, -1, 0), struct.pack(">ii", 1, of)
+    command = [*java, "kafka.Kafka", str(file)]
+    return Server(port, directory / "kafka.log", command, request, ready)
 
 
 @contextmanager

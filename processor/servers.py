@@ -9,6 +9,7 @@ import socket
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
 from processor.kafka import codecs, topic_admin
+from processor.kafka.topic_plan import Consequence
 from processor.stores.redis_client import RedisClient
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,8 @@ _RETRY_S = 1.0
 async def wait_for_servers(settings: Settings, redis: RedisClient, *, who: str) -> None:
     """Wait until Kafka, its topics and Redis are there, saying for what and where.
 
+    What is no reason not to start, but somebody should know, is logged.
+
     Raises:
         ConfigError: where they are there and unfit, or this process cannot read every record.
     """
@@ -28,16 +31,21 @@ async def wait_for_servers(settings: Settings, redis: RedisClient, *, who: str) 
         try:
             await redis.check()
             problems = await topic_admin.check(settings)
-            if problems and not all(": missing; " in problem for problem in problems):
-                raise ConfigError(problems)
+            waits = [str(one) for one in problems if one.consequence is Consequence.WAIT]
         except (BrokerUnavailable, StoreUnavailable) as error:
-            problems = [f"{error} (Kafka {settings.kafka_bootstrap}, Redis as set)"]
-        if not problems:
-            return
-        if problems[0] != said:
-            said = problems[0]
+            problems = []
+            waits = [f"{error} (Kafka {settings.kafka_bootstrap}, Redis as set)"]
+        if refused := [str(one) for one in problems if one.consequence is Consequence.REFUSE]:
+            raise ConfigError(refused)
+        if not waits:
+            break
+        if waits[0] != said:
+            said = waits[0]
             logger.warning(f"{who}.waits", extra={"for_": said})
         await asyncio.sleep(_RETRY_S)
+    for problem in problems:
+        level = logging.INFO if problem.consequence is Consequence.NOTE else logging.WARNING
+        logger.log(level, "topics.differ", extra={"why": str(problem)})
 
 
 _claims: list[socket.socket] = []  # held as long as the process lives

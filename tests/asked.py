@@ -26,6 +26,7 @@ _LINE = (
     r"Principal = User:{user} is {outcome} operation = (\w+) from host = \S+ "
     r"on resource = (\w+):LITERAL:(\S+) for request"
 )
+_INCLUDED = {"Read": "Describe", "Write": "Describe", "AlterConfigs": "DescribeConfigs"}
 _DEADLINE_S = 20.0  # counts are written each second, and what waits is tried again
 
 
@@ -33,7 +34,7 @@ def asked_of_kafka(secured: Secured, user: Settings, outcome: str = "Allowed") -
     """What a user asked of this installation, and was allowed, or refused."""
     line = _LINE.format(user=user.kafka_username, outcome=outcome)
     return {
-        Right(_KINDS[kind], name.removeprefix(secured.prefix), operation.capitalize())
+        Right(_KINDS[kind], name.removeprefix(secured.prefix), operation.title().replace("_", ""))
         for operation, kind, name in re.findall(line, secured.servers.log.read_text())
         if kind in _KINDS and not name.startswith("sign-of-")
     }
@@ -42,11 +43,10 @@ def asked_of_kafka(secured: Secured, user: Settings, outcome: str = "Allowed") -
 def allows(right: Right, asked: Right) -> bool:
     """Whether a right is enough for what was asked."""
     prefixed = right.name.endswith("*") and asked.name.startswith(right.name[:-1])
-    describes = asked.operation == "Describe" and right.operation in ("Read", "Write")
     return (
         right.kind == asked.kind
         and (prefixed or right.name == asked.name)
-        and (describes or right.operation == asked.operation)
+        and asked.operation in (right.operation, _INCLUDED.get(right.operation))
     )
 
 

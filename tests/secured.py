@@ -21,7 +21,10 @@ from tests.installation import until
 RIGHTS = tomllib.loads(Path("deploy/acls.toml").read_text())
 KINDS = {"topics": 2, "groups": 3, "transactional_ids": 5}  # as the protocol numbers them
 LITERAL, PREFIXED = 3, 4
-OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8}
+OPERATIONS = {
+    **{"Read": 3, "Write": 4, "Create": 5, "Describe": 8},
+    **{"DescribeConfigs": 10, "AlterConfigs": 11},
+}
 ALLOW = 3
 USERS = [f"user{number}" for number in range(64)]
 

@@ -1,6 +1,6 @@
 """Writes Strimzi's manifests: the topics of `optout topics create`, a user for each role.
 
-    python deploy/strimzi/manifests.py [--cluster NAME] [FOLDER]
+    python deploy/strimzi/manifests.py [--cluster NAME] [--replicas N] [FOLDER]
 
 Users have the rights of `deploy/acls.toml` and no others. Prefix, partitions and the rest are those
 of the ``OPTOUT_`` settings. FOLDER is this one, where the files of an installation with default
@@ -20,19 +20,20 @@ import yaml
 
 from processor import config
 from processor.config import Settings
-from processor.kafka import topic_admin
+from processor.kafka import topic_plan
 
 API_VERSION = "kafka.strimzi.io/v1"
 CLUSTER = "kafka"
+REPLICAS = 3
 ACLS = Path(__file__).parents[1] / "acls.toml"
 _RESOURCES = {"topics": "topic", "groups": "group", "transactional_ids": "transactionalId"}
 
 Manifest = dict[str, Any]
 
 
-def topics(settings: Settings, cluster: str) -> Iterator[Manifest]:
-    """A KafkaTopic for every topic; replication is the broker's default."""
-    for plan in topic_admin.plans(settings):
+def topics(settings: Settings, cluster: str, replicas: int) -> Iterator[Manifest]:
+    """A KafkaTopic for every topic; of three replicas, two must have a record."""
+    for plan in topic_plan.plans(settings):
         yield {
             "apiVersion": API_VERSION,
             "kind": "KafkaTopic",
@@ -40,7 +41,10 @@ def topics(settings: Settings, cluster: str) -> Iterator[Manifest]:
             "spec": {
                 "topicName": plan.name,
                 "partitions": plan.partitions,
-                "config": {key: number(value) for key, value in plan.config.items()},
+                "replicas": replicas,
+                "config": {
+                    key: yaml.safe_load(value) for key, value in plan.settings(replicas).items()
+                },
             },
         }
 
@@ -90,21 +94,11 @@ def name_of(name: str) -> str:
     return re.sub(r"[^a-z0-9.-]", "-", name.lower()).strip(".-")
 
 
-def number(value: str) -> int | float | str:
-    """A topic's setting, as its YAML should show it."""
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return value
-
-
-def texts(settings: Settings, cluster: str = CLUSTER) -> dict[str, str]:
+def texts(settings: Settings, cluster: str = CLUSTER, replicas: int = REPLICAS) -> dict[str, str]:
     """Every file, by its name."""
     roles = tomllib.loads(ACLS.read_text("utf-8"))["kafka"]
     return {
-        "topics.yaml": _yaml(topics(settings, cluster)),
+        "topics.yaml": _yaml(topics(settings, cluster, replicas)),
         "users.yaml": _yaml(users(settings, cluster, roles)),
     }
 
@@ -119,9 +113,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     parser.add_argument("--cluster", default=CLUSTER, help="of the Kafka resource")
+    parser.add_argument("--replicas", type=int, default=REPLICAS, help="of every topic; default 3")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts(config.load(), given.cluster).items():
+    for name, text in texts(config.load(), given.cluster, given.replicas).items():
         (given.folder / name).write_text(text, encoding="utf-8")
         print(given.folder / name)
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import click
 
 from processor import config
 from processor.cli import topics_move
 from processor.cli.common import as_json, print_json, run
-from processor.config import Settings
 from processor.kafka import topic_admin
+from processor.kafka.topic_plan import Consequence, Problem
+
+_WORDS = {
+    Consequence.WAIT: "error",
+    Consequence.REFUSE: "error",
+    Consequence.WARN: "warning",
+    Consequence.NOTE: "note",
+}
 
 
 @click.group("topics")
@@ -24,41 +34,67 @@ group.add_command(topics_move.move)
 @group.command("create")
 @as_json
 def create(as_json: bool) -> None:
-    """Create every topic that is missing; those that exist are left as they are, and checked.
+    """Create every topic that is missing, and mend the settings of those that exist.
 
-    Exit 1 where one of those is not as it should be.
+    Partition counts stay, and so does a retention that is longer than planned; nothing is deleted.
+    Exit 1 where something is left that is not as it should be.
 
     Example: OPTOUT_PARTITIONS=48 optout topics create
     """
-    created, problems = run(_create_and_check(config.load()))
+    made = run(topic_admin.create(config.load()))
     if as_json:
-        print_json({"created": created, "problems": problems})
+        print_json(asdict(made) | _as_values(made.problems))
     else:
-        for name in created:
+        for name in made.created:
             click.echo(f"created {name}")
-        click.echo(f"{len(created)} topics created, the others were there")
-        for problem in problems:
-            click.echo(problem, err=True)
-    sys.exit(1 if problems else 0)
-
-
-async def _create_and_check(settings: Settings) -> tuple[list[str], list[str]]:
-    return await topic_admin.create(settings), await topic_admin.check(settings)
+        for name, changes in made.mended.items():
+            click.echo(f"mended {name}: {', '.join(map(str, changes))}")
+        created = len(made.created) or "nothing"
+        click.echo(f"{created} created, {len(made.mended) or 'nothing'} mended")
+        for why in (*made.lost, *made.refused):
+            click.echo(why, err=True)
+        _print(made.problems)
+    sys.exit(1 if _are_wrong(made.problems) else 0)
 
 
 @group.command("check")
 @as_json
 def check(as_json: bool) -> None:
-    """Check names and partition counts; exit 1 where something is wrong.
+    """Check names, partition counts and settings; exit 1 where something is wrong.
+
+    Worker and API do not start on an error. They start on a warning, and log it. A note is worth
+    knowing, and no reason for exit 1.
 
     Example: optout topics check
     """
     problems = run(topic_admin.check(config.load()))
     if as_json:
-        print_json({"problems": problems})
+        print_json(_as_values(problems))
     else:
-        for problem in problems:
-            click.echo(problem, err=True)
-        if not problems:
+        _print(problems)
+        if not _are_wrong(problems):
             click.echo("all topics are as they should be")
-    sys.exit(1 if problems else 0)
+    sys.exit(1 if _are_wrong(problems) else 0)
+
+
+def _are_wrong(problems: Sequence[Problem]) -> bool:
+    return any(one.consequence is not Consequence.NOTE for one in problems)
+
+
+def _print(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        click.echo(f"{_WORDS[problem.consequence]}: {problem}", err=True)
+
+
+def _as_values(problems: Sequence[Problem]) -> dict[str, Any]:
+    """For programs; ``consequence`` is what worker and API do: wait, refuse, warn, or note."""
+    told = [
+        {
+            "topic": one.place,
+            "consequence": one.consequence.value,
+            "what": one.what,
+            "remedy": one.remedy,
+        }
+        for one in problems
+    ]
+    return {"problems": told}

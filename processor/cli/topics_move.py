@@ -26,6 +26,7 @@ from processor.kafka.client import read_whole
 from processor.kafka.handled_topics import handled_by, put_aside
 from processor.kafka.move_plan import HISTORY, LIST, Plan, plan, refuse
 from processor.kafka.moving import Convert, Part, begin, copy, ends_of, settle
+from processor.kafka.topic_plan import BY_BROKER, BY_PRODUCER
 from processor.wire import blocks_v1, consent_commands
 from processor.wire.dead_letters import redrives_of
 from processor.wire.topics import Topics
@@ -96,9 +97,11 @@ async def _last_of_each(source: Settings, part: Part) -> Convert:
 
 async def _move(plan: Plan) -> dict[str, Any]:
     begun = await refuse(plan)
-    created = await topic_admin.create(plan.target)
+    made = await topic_admin.create(plan.target)
+    if made.refused:
+        raise ConfigError(made.refused)
     if not begun:
-        await topic_admin.set_timestamps(plan.target, topic_admin.BY_PRODUCER)
+        await topic_admin.set_timestamps(plan.target, BY_PRODUCER)
     source = plan.source
     for part in plan.pending:  # a worker that was killed may have left a transaction open
         await settle(source, part.transactional_id)
@@ -126,11 +129,11 @@ async def _move(plan: Plan) -> dict[str, Any]:
             [f"workers of {source.topic_prefix} started meanwhile: stop them and move again"]
         )
     if not begun:
-        await topic_admin.set_timestamps(plan.target, topic_admin.BY_BROKER)
+        await topic_admin.set_timestamps(plan.target, BY_BROKER)
         click.echo("holding lists and histories against each other", err=True)
     blocked, equal = (None, None) if begun else await _compare(plan)
     return {
-        "created": len(created),
+        "created": len(made.created),
         "copied": dict(copied),
         "remembered": remembered or 0,
         "blocked": blocked,

@@ -53,12 +53,12 @@ async def _up(settings: Settings, *, demo: bool) -> None:
     click.echo(f"Kafka {settings.kafka_bootstrap}, topics {settings.topic_prefix}*")
     while True:
         try:
-            created = await topic_admin.create(settings)
+            made = await topic_admin.create(settings)
             break
         except BrokerUnavailable as error:
             click.echo(f"waiting: {error}", err=True)
             await asyncio.sleep(1)
-    click.echo(f"{len(created)} topics created, the others were there")
+    click.echo(f"{len(made.created)} topics created, the others were there")
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -14,11 +14,10 @@ from processor.config import Settings
 from processor.errors import ConfigError
 from processor.kafka import topic_admin
 from processor.kafka.moving import Part, begin, by_mark, by_time, ends_of, has_more
+from processor.kafka.topic_plan import LANES, PROOF_DAYS, Consequence, Problem
 
 HISTORY = "block-changes.v1"
 LIST = "block-list.v2"
-_LANES = ("match", "gate", "webhooks")  # roles that must not lose or double what they read
-_PROOF_DAYS = 365  # what is kept for years is proof, and moves whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def plan(source: Settings, target: Settings, older: Mapping[str, str] | None = N
             becomes=name if name in older else None,
         )
         for name, topic in topics.items()
-        if "cleanup" in topic or topic["retention_days"] >= _PROOF_DAYS
+        if "cleanup" in topic or topic["retention_days"] >= PROOF_DAYS
     ]
 
     def lanes_of(role: str, names: Sequence[str]) -> list[Part]:
@@ -82,7 +81,7 @@ def plan(source: Settings, target: Settings, older: Mapping[str, str] | None = N
         ]
 
     pending, shared = [], []
-    for role in _LANES:
+    for role in LANES:
         read = {
             name: set(topic["readers"])
             for name, topic in topics.items()
@@ -104,21 +103,26 @@ async def refuse(plan: Plan) -> bool:
     source, target = plan.source, plan.target
     if source.topic_prefix == target.topic_prefix:
         raise ConfigError([f"--to-prefix: {target.topic_prefix} is where the topics are now"])
-    wrong = await topic_admin.check(source)
+    # What a setting mends need not be so: the source is only read, and `create` mends the target.
+    wrong = [one for one in await topic_admin.check(source) if _is_in_the_way(one)]
     if plan.older:
-        told = (": missing; ", ": is of an older version")
-        wrong = [problem for problem in wrong if not any(one in problem for one in told)]
+        older = {source.topic_prefix + old for old in plan.older.values()}
+        wrong = [
+            one
+            for one in wrong
+            if one.consequence is not Consequence.WAIT and one.place not in older
+        ]
     if wrong:
-        raise ConfigError(wrong)
+        raise ConfigError([str(one) for one in wrong])
     if members := await _members(plan):
         raise ConfigError(members)
-    there = await topic_admin.check(target)
-    if counted := [problem for problem in there if ": missing; " not in problem]:
+    there = [one for one in await topic_admin.check(target) if _is_in_the_way(one)]
+    if counted := [str(one) for one in there if one.consequence is Consequence.REFUSE]:
         raise ConfigError(counted)
     problems = await _uncommitted(plan) + await _unread(plan)
     begun = False
     if not there:
-        ran = await topic_admin.committed(target, [f"{target.topic_prefix}{one}" for one in _LANES])
+        ran = await topic_admin.committed(target, [f"{target.topic_prefix}{one}" for one in LANES])
         begun = bool(ran)
         problems += await _foreign(plan)
         if begun:
@@ -126,6 +130,10 @@ async def refuse(plan: Plan) -> bool:
     if problems:
         raise ConfigError(problems)
     return begun
+
+
+def _is_in_the_way(problem: Problem) -> bool:
+    return problem.change is None and problem.consequence in (Consequence.WAIT, Consequence.REFUSE)
 
 
 async def _members(plan: Plan) -> list[str]:

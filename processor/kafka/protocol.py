@@ -2,7 +2,7 @@
 
 Metadata 10 tells a topic's id, which tells it from a later topic of the same name (KIP-516).
 CreateTopics 4 leaves the replication factor to the broker (KIP-464). IncrementalAlterConfigs sets
-one setting of a topic and leaves the others as they are (KIP-339).
+some settings of a topic and leaves the others as they are (KIP-339).
 """
 
 from __future__ import annotations
@@ -204,20 +204,21 @@ class _AlterRequestV0(RequestStruct):  # type: ignore[misc]
     )
 
 
-class SetTopicConfig(Request[_AlterRequestV0]):  # type: ignore[misc]
-    """Set one setting of topics.
+class SetTopicConfigs(Request[_AlterRequestV0]):  # type: ignore[misc]
+    """Set settings of topics.
 
     Args:
-        topics: full names.
-        name: of the setting.
-        value: it gets.
+        settings: by full name, each setting's value.
     """
 
     API_KEY = 44
     _TOPIC, _SET = 2, 0
 
-    def __init__(self, topics: Sequence[str], name: str, value: str) -> None:
-        self._resources = [(self._TOPIC, topic, [(name, self._SET, value)]) for topic in topics]
+    def __init__(self, settings: Mapping[str, Mapping[str, str]]) -> None:
+        self._resources = [
+            (self._TOPIC, topic, [(name, self._SET, value) for name, value in values.items()])
+            for topic, values in settings.items()
+        ]
 
     def build(self, request_struct_class: type[_AlterRequestV0]) -> _AlterRequestV0:
         """Build the one version there is."""

@@ -1,83 +1,58 @@
-"""Create the topics of `schemas/topics.toml` and the rates agent's, and check those that exist."""
+"""Create the topics of `topic_plan.py`, mend those that exist, and check them."""
 
 from __future__ import annotations
 
 import asyncio
-import tomllib
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    KafkaError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.client import committed_of, group_view
 from processor.kafka.failures import in_words
-from processor.kafka.protocol import CreateTopics, SetTopicConfig
+from processor.kafka.protocol import CreateTopics, SetTopicConfigs
 from processor.kafka.starting import start
+from processor.kafka.topic_plan import (
+    LANES,
+    SETTINGS,
+    TIMESTAMPS,
+    Change,
+    Consequence,
+    Found,
+    Problem,
+    TopicPlan,
+    judge,
+    lost_before,
+    of_older,
+    older_of,
+    plans,
+)
 
-_MINUTE_MS = 60_000
-_HOUR_MS = 60 * _MINUTE_MS
-_DAY_MS = 24 * _HOUR_MS
 _LEADERS_S = 60.0
-TIMESTAMPS = "message.timestamp.type"
-# The broker's clock is the one that counts (R41), and no producer's can hold a record up.
-BY_BROKER, BY_PRODUCER = "LogAppendTime", "CreateTime"
-_MOST_BYTES = 1 << 20  # of a batch as it is written: what the lanes reckon with
-# Compacted soon, and tombstones kept longer than any worker is away: a rebuild reads the whole log.
-_COMPACTED = {
-    "cleanup.policy": "compact",
-    "segment.ms": "3600000",
-    "min.cleanable.dirty.ratio": "0.1",
-    "delete.retention.ms": str(7 * _DAY_MS),
-}
-# What Faust keeps the tables of `stages/opt_out_rates.py` in, under names of its making: retention
-# (as long as they keep a window, and two windows) and age of a segment. Faust would make them while
-# its agent already reads, and break off over partitions that are not there yet.
-_CHANGELOGS_MS = {
-    "rates-hours-changelog": (26 * _HOUR_MS, 24 * _HOUR_MS),
-    "rates-minutes-changelog": (62 * _MINUTE_MS, _HOUR_MS),
-}
 
 
 @dataclass(frozen=True, slots=True)
-class TopicPlan:
-    """What a topic should be like."""
+class Made:
+    """What `create` did."""
 
-    name: str
-    partitions: int
-    config: Mapping[str, str]
-    replaces: str | None = None  # the same of an older version, whose records move over
-
-
-def plans(settings: Settings) -> list[TopicPlan]:
-    """Every topic, under the installation's prefix."""
-    described = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
-    made = [_plan(settings, name, topic) for name, topic in described.items()]
-    for name, (retention_ms, segment_ms) in _CHANGELOGS_MS.items():
-        config = {
-            "cleanup.policy": "compact,delete",
-            "retention.ms": str(retention_ms),
-            "segment.ms": str(segment_ms),
-        }
-        made.append(TopicPlan(settings.topic_prefix + name, settings.partitions, config))
-    return made
-
-
-def _plan(settings: Settings, name: str, topic: Mapping[str, Any]) -> TopicPlan:
-    partitions = settings.partitions if topic["partitions"] == "all" else topic["partitions"]
-    config = dict(_COMPACTED) if topic.get("cleanup") == "compact" else {"cleanup.policy": "delete"}
-    if "retention_days" in topic:
-        config["retention.ms"] = str(topic["retention_days"] * _DAY_MS)
-    config["max.message.bytes"] = str(topic.get("max_message_bytes", _MOST_BYTES))
-    config[TIMESTAMPS] = BY_BROKER
-    before = topic.get("replaces")
-    replaces = settings.topic_prefix + before if before else None
-    return TopicPlan(settings.topic_prefix + name, partitions, config, replaces)
+    created: list[str]
+    mended: Mapping[str, Sequence[Change]]  # by topic
+    lost: list[str]  # what topics may have lost before they were mended
+    refused: list[str]  # changes that the brokers refused, each with why
+    problems: list[Problem]  # what is left
 
 
 @asynccontextmanager
@@ -92,56 +67,112 @@ async def _admin(settings: Settings) -> AsyncIterator[Any]:
         await admin.close()
 
 
-async def create(settings: Settings) -> list[str]:
-    """Create what is missing; the names created.
+async def create(settings: Settings) -> Made:
+    """Create what is missing, and mend the settings of what is there.
+
+    It changes no partition count, shortens no retention and deletes nothing. While a move to these
+    topics is under way, they keep producers' times.
 
     Raises:
-        ConfigError: where the broker refuses a topic, with its words.
+        ConfigError: where the broker refuses to create a topic, with its words.
         BrokerUnavailable: where it does not answer.
     """
+    wanted = plans(settings)
     async with _admin(settings) as admin:
-        wanted = plans(settings)
-        if older := _older(wanted, set(await admin.list_topics())):
+        if older := older_of(wanted, dict.fromkeys(await admin.list_topics())):
             # Empty ones beside them would be a list that forgot everybody.
-            raise ConfigError([_says_older(plan) for plan in older])
+            raise ConfigError([str(of_older(plan)) for plan in older])
         request = CreateTopics([(plan.name, plan.partitions, plan.config) for plan in wanted])
         answer = await admin._send_to_controller(request)
-        created, problems = _outcome(answer)
-        if problems:
-            raise ConfigError(problems)
-        await _wait_for_leaders(admin, {plan.name for plan in wanted})
-    return created
+        created, refusals = _outcome(answer)
+        if refusals:
+            raise ConfigError(refusals)
+        there = await _settled(admin, wanted, {})
+        problems = judge(wanted, there)
+        if any(one.consequence is Consequence.WAIT for one in problems) and (
+            await _is_moved_to(settings)
+        ):  # which sets the times at its end
+            problems = [one for one in problems if one.consequence is not Consequence.WAIT]
+        changes = _changes(problems)
+        refused = await _set(admin, changes)
+        mended = {name: each for name, each in changes.items() if name not in refused}
+        after = await _settled(admin, wanted, mended)
+    lost = [lost_before(name, each, there[name]) for name, each in mended.items()]
+    return Made(
+        created=created,
+        mended={name: each for name, each in mended.items() if name not in created},
+        lost=[one for one in lost if one],
+        refused=list(refused.values()),
+        problems=judge(wanted, after),
+    )
 
 
 def _outcome(answer: Any) -> tuple[list[str], list[str]]:
     """The names created, and why others were not; of those that were there nothing is said."""
-    created, problems = [], []
+    created, refusals = [], []
     for name, code, *message in answer.topic_errors:
         error = for_code(code)
         if code == 0:
             created.append(name)
         elif error is not TopicAlreadyExistsError:
-            problems.append(f"{name}: {error.__name__} {message[0] if message else ''}".strip())
-    return created, problems
+            refusals.append(f"{name}: {error.__name__} {message[0] if message else ''}".strip())
+    return created, refusals
 
 
-async def _wait_for_leaders(admin: Any, names: Set[str]) -> None:
+def _changes(problems: Sequence[Problem]) -> dict[str, list[Change]]:
+    """What would mend what can be mended, by topic."""
+    changes = defaultdict(list)
+    for problem in problems:
+        if problem.change:
+            changes[problem.place].append(problem.change)
+    return changes
+
+
+async def _is_moved_to(settings: Settings) -> bool:
+    """Whether a move to these topics has begun, and no worker has run on them since."""
+    groups = {name: f"{settings.topic_prefix}{name}" for name in ("move", *LANES)}
+    return list(await committed(settings, list(groups.values()))) == [groups["move"]]
+
+
+async def _set(admin: Any, changes: Mapping[str, Sequence[Change]]) -> dict[str, str]:
+    """Change settings; the topics where that was refused, each with why."""
+    if not changes:
+        return {}
+    wanted = {name: {one.setting: one.after for one in each} for name, each in changes.items()}
+    answer = await admin._send_to_controller(SetTopicConfigs(wanted))
+    refused = {}
+    for code, message, _, name in answer.resources:
+        told = ", ".join(map(str, changes[name]))
+        if for_code(code) is TopicAuthorizationFailedError:
+            refused[name] = (
+                f"{name}: this user may not change settings ({told}); give it AlterConfigs "
+                "(deploy/acls.toml)"
+            )
+        elif code:
+            why = f"{for_code(code).__name__} {message or ''}".strip()
+            refused[name] = f"{name}: {told}: the brokers refuse it: {why}"
+    return refused
+
+
+async def _settled(
+    admin: Any, wanted: Sequence[TopicPlan], changes: Mapping[str, Sequence[Change]]
+) -> dict[str, Found]:
+    """The topics once they can be used: a broker answers before it has done what it was asked."""
     try:
         async with asyncio.timeout(_LEADERS_S):
-            while not await _have_leaders(admin, names):
+            while True:
+                there = await _described(admin, wanted)
+                if all(plan.name in there and there[plan.name].led for plan in wanted) and all(
+                    (there[name].config or {}).get(one.setting) == one.after
+                    for name, each in changes.items()
+                    for one in each
+                ):
+                    return there
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise BrokerUnavailable(
             f"Kafka: partitions have no leader after {_LEADERS_S:.0f} s; see which brokers are down"
         ) from None
-
-
-async def _have_leaders(admin: Any, names: Set[str]) -> bool:
-    """Whether the topics can be used: a broker answers before it has made them all."""
-    if not names <= set(await admin.list_topics()):
-        return False
-    described = await admin.describe_topics(sorted(names))
-    return all(partition["leader"] >= 0 for topic in described for partition in topic["partitions"])
 
 
 async def set_timestamps(settings: Settings, kind: str) -> None:
@@ -155,43 +186,63 @@ async def set_timestamps(settings: Settings, kind: str) -> None:
         ConfigError: where the broker refuses it, with its words.
         BrokerUnavailable: where it does not answer.
     """
+    change = [Change(TIMESTAMPS, "", kind)]
     names = [plan.name for plan in plans(settings) if TIMESTAMPS in plan.config]
     async with _admin(settings) as admin:
-        answer = await admin._send_to_controller(SetTopicConfig(names, TIMESTAMPS, kind))
-    problems = [
-        f"{name}: {for_code(code).__name__} {message or ''}".strip()
-        for code, message, _, name in answer.resources
-        if code
-    ]
-    if problems:
-        raise ConfigError(problems)
+        refused = await _set(admin, dict.fromkeys(names, change))
+    if refused:
+        raise ConfigError([*refused.values()])
 
 
-async def check(settings: Settings) -> list[str]:
-    """What is wrong with the topics, each with its remedy; empty where all are as they should be.
+async def check(settings: Settings) -> list[Problem]:
+    """What is wrong with the topics; empty where all are as they should be.
 
     Raises:
         BrokerUnavailable: where the broker does not answer.
     """
+    wanted = plans(settings)
     async with _admin(settings) as admin:
-        # Ask for all: asking for one by name would create it on a broker that allows that.
-        existing = set(await admin.list_topics())
-        planned = [plan for plan in plans(settings) if plan.name in existing]
-        described = await admin.describe_topics([plan.name for plan in planned])
-    counts = {topic["topic"]: len(topic["partitions"]) for topic in described}
-    older = _older(plans(settings), existing)
-    problems = [_says_older(plan) for plan in older] + [
-        f"{plan.name}: missing; create it with `optout topics create`"
-        for plan in plans(settings)
-        if plan.name not in existing and plan not in older
+        return judge(wanted, await _described(admin, wanted))
+
+
+async def _described(admin: Any, wanted: Sequence[TopicPlan]) -> dict[str, Found]:
+    """The topics, and their older versions, that are there."""
+    ours = {plan.name for plan in wanted} | {plan.replaces for plan in wanted}
+    # Ask for all: asking for one by name would create it on a broker that allows that.
+    found = [topic for topic in await admin.describe_topics() if topic["topic"] in ours]
+    configs = await _configs(admin, [topic["topic"] for topic in found])
+    there = {}
+    for topic in found:
+        name, partitions = topic["topic"], topic["partitions"]
+        known = name in configs and not topic["error_code"]
+        there[name] = Found(
+            partitions=len(partitions) if known else 0,
+            replicas=min((len(one["replicas"]) for one in partitions), default=0),
+            config=configs.get(name, {}),
+            led=known and bool(partitions) and all(one["leader"] >= 0 for one in partitions),
+        )
+    return there
+
+
+async def _configs(admin: Any, names: Sequence[str]) -> dict[str, Mapping[str, str] | None]:
+    """The settings in force by topic, None where this user may not read them.
+
+    A broker that does not know a topic yet has none of it.
+    """
+    asked = [
+        ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(SETTINGS)) for name in names
     ]
-    problems += [
-        f"{plan.name}: {counts[plan.name]} partitions where {plan.partitions} are expected; "
-        + _remedy(plan, settings)
-        for plan in planned
-        if counts[plan.name] != plan.partitions
-    ]
-    return problems
+    found: dict[str, Mapping[str, str] | None] = {}
+    for answer in await admin.describe_configs(asked):
+        for code, _, _, name, entries in answer.resources:
+            error = for_code(code)
+            if code == 0:
+                found[name] = {setting: value for setting, value, *_ in entries}
+            elif error is TopicAuthorizationFailedError:
+                found[name] = None
+            elif error is not UnknownTopicOrPartitionError:
+                raise error(name)
+    return found
 
 
 async def older(settings: Settings) -> dict[str, str]:
@@ -201,37 +252,13 @@ async def older(settings: Settings) -> dict[str, str]:
         BrokerUnavailable: where the broker does not answer.
     """
     async with _admin(settings) as admin:
-        existing = set(await admin.list_topics())
-    found = [plan for plan in _older(plans(settings), existing) if plan.name not in existing]
+        existing = dict.fromkeys(await admin.list_topics())
     prefix = settings.topic_prefix
     return {
-        plan.name.removeprefix(prefix): (plan.replaces or "").removeprefix(prefix) for plan in found
+        plan.name.removeprefix(prefix): (plan.replaces or "").removeprefix(prefix)
+        for plan in older_of(plans(settings), existing)
+        if plan.name not in existing
     }
-
-
-def _older(wanted: Sequence[TopicPlan], existing: Set[str]) -> list[TopicPlan]:
-    return [plan for plan in wanted if plan.replaces in existing]
-
-
-def _says_older(plan: TopicPlan) -> str:
-    return (
-        f"{plan.replaces}: is of an older version, {plan.name} takes its place; carry everything "
-        "over to a new prefix with `optout topics move` (deploy/upgrade.md)"
-    )
-
-
-def _remedy(plan: TopicPlan, settings: Settings) -> str:
-    """What to do about a topic with another number of partitions."""
-    if plan.name.removeprefix(settings.topic_prefix) in _CHANGELOGS_MS:
-        return (
-            "stop workers with the role rates, delete it, and create it again with `optout "
-            "topics create`; lost is what /opt-out-rates counted in it, a day at most, and no "
-            "block (deploy/runbook.md)"
-        )
-    return (
-        "set OPTOUT_PARTITIONS to what all topics have; another number goes by `optout topics "
-        "move` (deploy/upgrade.md): recipients are spread by it"
-    )
 
 
 async def members(settings: Settings, groups: Sequence[str]) -> dict[str, int]:

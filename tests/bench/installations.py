@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from processor.config import Settings
 from processor.errors import ConfigError
-from processor.kafka import topic_admin
+from processor.kafka import topic_plan
 from processor.kafka.client import reader
 from processor.kafka.protocol import CreateTopics
 from processor.stores.redis_client import RedisClient
@@ -72,7 +72,7 @@ class Installations:
         made = self.settings_of(name)
         under = Topics.under(made.topic_prefix)
         wanted = {getattr(under, topic) for topic in topics}
-        plans = [plan for plan in topic_admin.plans(made) if plan.name in wanted]
+        plans = [plan for plan in topic_plan.plans(made) if plan.name in wanted]
         answer = await self._admin._send_to_controller(
             CreateTopics([(plan.name, plan.partitions, plan.config) for plan in plans])
         )

@@ -357,7 +357,7 @@ async def test_a_topic_created_anew_over_old_redis_data_is_a_lost_list(settings:
     await admin.close()
 
     async def created() -> bool:
-        return at.topics.block_list in await topic_admin.create(settings)
+        return at.topics.block_list in (await topic_admin.create(settings)).created
 
     await until(created, "topic of the same name")
     await at.sends(*(a_send(f"W{one[1:]}", to=one) for one in OTHERS))

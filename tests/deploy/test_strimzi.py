@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from processor.config import Settings
-from processor.kafka.topic_admin import plans
+from processor.kafka.topic_plan import plans
 from tests.deploy.conftest import ROOT
 
 FOLDER = ROOT / "deploy" / "strimzi"
@@ -34,19 +34,28 @@ def test_the_files_are_what_topics_and_settings_make(made: ModuleType) -> None:
     assert files == made.texts(Settings(topic_prefix="optout.", partitions=12))
 
 
+def in_lower_case(settings: dict[str, str]) -> dict[str, str]:
+    return {key: value.lower() for key, value in settings.items()}
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
 @pytest.mark.parametrize("settings", [Settings(), ODD])
 def test_every_topic_is_there_as_the_command_would_make_it(
-    made: ModuleType, settings: Settings
+    made: ModuleType, settings: Settings, replicas: int
 ) -> None:
-    manifests: list[dict[str, Any]] = list(made.topics(settings, "kafka"))
+    manifests: list[dict[str, Any]] = list(made.topics(settings, "kafka", replicas))
     assert [
         (
             one["spec"]["topicName"],
             one["spec"]["partitions"],
-            {key: str(value) for key, value in one["spec"]["config"].items()},
+            one["spec"]["replicas"],
+            {key: str(value).lower() for key, value in one["spec"]["config"].items()},
         )
         for one in manifests
-    ] == [(plan.name, plan.partitions, dict(plan.config)) for plan in plans(settings)]
+    ] == [
+        (plan.name, plan.partitions, replicas, in_lower_case(plan.settings(replicas)))
+        for plan in plans(settings)
+    ]
     names = [one["metadata"]["name"] for one in manifests]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", name) for name in names)
@@ -99,4 +108,6 @@ def test_every_role_is_a_user_and_names_what_there_is(made: ModuleType) -> None:
             assert resource["name"].startswith("optout.")
             if (resource["type"], resource["patternType"]) == ("topic", "literal"):
                 assert resource["name"] in topics
-            assert set(acl["operations"]) <= {"Read", "Write", "Create", "Describe"}
+            assert set(acl["operations"]) <= {
+                *("Read", "Write", "Create", "Describe", "DescribeConfigs", "AlterConfigs")
+            }

@@ -22,6 +22,7 @@ from processor.core.partitions import partition_of
 from processor.errors import StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing
+from processor.kafka.topic_plan import BY_PRODUCER
 from processor.wire import dead_letters
 from tests.api import (
     OPERATOR_TOKEN,
@@ -272,6 +273,33 @@ async def test_without_a_right_a_worker_says_so_and_lets_nothing_through(
         assert len(await at.records(topic)) == count
 
 
+async def test_a_worker_that_may_not_read_settings_says_so_once_and_works(
+    secured: Secured, written: list[str]
+) -> None:
+    at = Installation(secured.open)
+    rights = [right for right in rights_of("match") if right.operation != "DescribeConfigs"]
+    assert len(rights) == len(rights_of("match")) - 1
+    mine = await secured.user(rights)
+    async with running(mine.model_copy(update={"roles": ("match",)})):
+        await at.texts(a_text("M1", "stop"))
+        await at.wait_for(at.topics.reply_sends, 1)
+    said = [line for line in written if "topics.differ" in line and "DescribeConfigs" in line]
+    assert len(said) == 1
+    assert "deploy/acls.toml" in said[0]
+
+
+async def test_who_may_not_mend_is_told_which_right_is_missing(secured: Secured) -> None:
+    at = Installation(secured.open)
+    rights = [right for right in rights_of("operator") if right.operation != "AlterConfigs"]
+    mine = await secured.user([*rights, Right("topics", "*", "DescribeConfigs")])
+    await topic_admin.set_timestamps(secured.open, BY_PRODUCER)
+    made = await topic_admin.create(mine)
+    assert made.mended == {}
+    [refused] = [one for one in made.refused if at.topics.inbound_messages in one]
+    assert "message.timestamp.type CreateTime -> LogAppendTime" in refused
+    assert "give it AlterConfigs (deploy/acls.toml)" in refused
+
+
 async def test_without_a_right_the_api_refuses_and_its_log_says_where_the_rights_are(
     secured: Secured, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -306,7 +334,8 @@ async def test_the_command_line_works_with_the_rights_listed(
         assert result.exit_code == 0, result.output + str(result.exception)
         return result
 
-    await optout("topics", "create")
+    await topic_admin.set_timestamps(secured.open, BY_PRODUCER)
+    assert f"mended {at.topics.inbound_messages}" in (await optout("topics", "create")).output
     await optout("topics", "check")
     await optout("services", "apply", str(services))
     await optout("services", "list")

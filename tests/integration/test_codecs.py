@@ -23,7 +23,7 @@ from processor.kafka import fetched
 from processor.kafka.codecs import NAMES
 from processor.kafka.inflating import Inflating
 from processor.kafka.pieces import Walk
-from processor.kafka.topic_admin import plans
+from processor.kafka.topic_plan import plans
 from tests.api import Api, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, NOW
 from tests.installation import Installation, running, until

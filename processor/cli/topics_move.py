@@ -128,10 +128,12 @@ async def _move(plan: Plan) -> dict[str, Any]:
         raise ConfigError(
             [f"workers of {source.topic_prefix} started meanwhile: stop them and move again"]
         )
+    blocked, equal = None, None
     if not begun:
-        await topic_admin.set_timestamps(plan.target, BY_BROKER)
         click.echo("holding lists and histories against each other", err=True)
-    blocked, equal = (None, None) if begun else await _compare(plan)
+        blocked, equal = await _compare(plan)
+    if equal:  # no worker starts before
+        await topic_admin.set_timestamps(plan.target, BY_BROKER)
     return {
         "created": len(made.created),
         "copied": dict(copied),

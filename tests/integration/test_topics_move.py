@@ -10,15 +10,18 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
 
 from processor.audit import audit
+from processor.cli import topics_move
 from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.kafka import moving, topic_admin
 from processor.kafka.client import Outgoing
 from processor.kafka.services_topic import stored
+from processor.kafka.topic_plan import Consequence
 from tests.builders import ACCOUNT, OTHER_ACCOUNT
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.conftest import Command
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
+from tests.integration.test_worker_process import OPTOUT, environment, started
 
 BLOCKED = [f"+1555000{number:04d}" for number in range(30)]
 OTHERS = [f"+1555001{number:04d}" for number in range(30)]
@@ -144,6 +147,61 @@ async def test_a_move_that_broke_off_goes_on_without_doubling(
         # Each recipient's last ones, in their order.
         for recipient, values in orders(found).items():
             assert sent[recipient][-len(values) :] == values
+
+
+async def is_waited_for(settings: Settings) -> bool:
+    """Whether a worker that starts now would wait."""
+    found = await topic_admin.check(settings)
+    return Consequence.WAIT in {one.consequence for one in found}
+
+
+async def test_no_worker_starts_on_new_topics_before_the_move_has_compared_them(
+    settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = Installation(settings), moved_to(settings)
+    await an_installation_at_work(old)
+    write, left = moving._write, iter(range(WRITES))
+
+    async def breaks(*arguments: Any) -> None:
+        await write(*arguments)
+        if next(left, None) == WRITES - 1:
+            raise ConnectionResetError
+
+    monkeypatch.setattr(moving, "_AT_ONCE", 5)
+    monkeypatch.setattr(moving, "_write", breaks)
+    await optout(*the_move(new), code=1)
+    made = await topic_admin.create(new.settings)  # which would mend the times of any others
+    assert made.mended == {}
+    assert await is_waited_for(new.settings)
+
+    compare, seen = topics_move._compare, list[bool]()
+
+    async def compared(*arguments: Any) -> Any:
+        seen.append(await is_waited_for(new.settings))
+        return await compare(*arguments)
+
+    monkeypatch.setattr(topics_move, "_compare", compared)
+    async with started(OPTOUT, **environment(new.settings)) as worker:
+        await worker.says("`optout topics move` to here sets it at its end")
+        await optout(*the_move(new))
+        await worker.says("lane.taken")
+    assert seen == [True]
+
+
+async def test_a_move_whose_copy_differs_leaves_topics_no_worker_starts_on(
+    settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = Installation(settings), moved_to(settings)
+    await an_installation_at_work(old)
+    list_of = topics_move._list_of
+
+    async def forged(at: Settings, *arguments: Any) -> Any:
+        found = await list_of(at, *arguments)
+        return found._replace(digest=0) if at.topic_prefix == new.settings.topic_prefix else found
+
+    monkeypatch.setattr(topics_move, "_list_of", forged)
+    assert "do not start on it" in (await optout(*the_move(new), code=1)).stdout
+    assert await is_waited_for(new.settings)
 
 
 BREAKS, WRITES = 6, 5

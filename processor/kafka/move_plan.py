@@ -103,7 +103,7 @@ async def refuse(plan: Plan) -> bool:
     source, target = plan.source, plan.target
     if source.topic_prefix == target.topic_prefix:
         raise ConfigError([f"--to-prefix: {target.topic_prefix} is where the topics are now"])
-    # What a setting mends need not be so: the source is only read, and `create` mends the target.
+    # Settings are not in the way: the source is only read, and `create` mends the target.
     wrong = [one for one in await topic_admin.check(source) if _is_in_the_way(one)]
     if plan.older:
         older = {source.topic_prefix + old for old in plan.older.values()}

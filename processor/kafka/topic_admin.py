@@ -41,7 +41,7 @@ from processor.kafka.topic_plan import (
     plans,
 )
 
-_LEADERS_S = 60.0
+_SETTLED_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ async def _settled(
 ) -> dict[str, Found]:
     """The topics once they can be used: a broker answers before it has done what it was asked."""
     try:
-        async with asyncio.timeout(_LEADERS_S):
+        async with asyncio.timeout(_SETTLED_S):
             while True:
                 there = await _described(admin, wanted)
                 if all(plan.name in there and there[plan.name].led for plan in wanted) and all(
@@ -171,7 +171,8 @@ async def _settled(
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise BrokerUnavailable(
-            f"Kafka: partitions have no leader after {_LEADERS_S:.0f} s; see which brokers are down"
+            f"Kafka: after {_SETTLED_S:.0f} s partitions have no leader, or a setting is not in "
+            "force; see which brokers are down"
         ) from None
 
 

@@ -164,7 +164,7 @@ _RULES = {
     "min.cleanable.dirty.ratio": _Rule(_at_most, "what is out of date stays longer"),
     "delete.retention.ms": _Rule(_at_least, "a reader that was away may miss what was deleted"),
 }
-SETTINGS = (*_RULES,)
+SETTINGS = tuple(_RULES)
 _LIMITS: dict[_Suits, str] = {_at_least: "at least ", _at_most: "at most "}
 
 

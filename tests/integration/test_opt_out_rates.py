@@ -137,7 +137,7 @@ async def test_a_table_of_another_partition_count_is_made_again_and_only_it_star
             async with admin_of(settings) as admin:
                 await deleted(admin, minutes.name)
             made = await optout("topics", "create", "--json")
-            assert orjson.loads(made.stdout) == {"created": [minutes.name], "problems": []}
+            assert orjson.loads(made.stdout)["created"] == [minutes.name]
             async with started(OPTOUT, **rates):
                 await at.texts(a_text("M2", "help"))
                 await counts(2, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
@@ -101,8 +101,8 @@ class _Shape(Generic[_T]):
         self.value = value
 
 
-_Kinds = _Shape[tuple[tuple[OptOutType, tuple[str, ...]], ...]]  # the keywords of each kind
-_Languages = _Shape[tuple[tuple[str | None, _Kinds], ...]]
+KeywordGroup = _Shape[tuple[tuple[OptOutType, tuple[str, ...]], ...]]  # keywords of each kind
+_Languages = _Shape[tuple[tuple[str | None, KeywordGroup], ...]]
 _Countries = _Shape[tuple[tuple[str, bool, _Languages], ...]]
 
 
@@ -190,6 +190,11 @@ class Policy:
         self._lookup = _lookup_of(config)
 
     @property
+    def groups(self) -> set[KeywordGroup]:
+        """All of its keywords, by language; many configurations may share a group."""
+        return {group for part in self._lookup.parts for _, group in part.value}
+
+    @property
     def asks_country(self) -> bool:
         """Whether the recipient's country can change what a body matches."""
         return bool(self.config.countries)
@@ -220,12 +225,9 @@ class Policy:
         return self.config.countries[country].languages[language]
 
 
-def keywords_of(policies: Iterable[Policy]) -> set[str]:
-    """Every keyword of any layer; what many configurations share is looked at once."""
-    lookups = {policy._lookup for policy in policies}
-    parts = set[_Languages]().union(*(lookup.parts for lookup in lookups))
-    kinds = {kinds for part in parts for _, kinds in part.value}
-    return {word for one in kinds for _, words in one.value for word in words}
+def words_of(group: KeywordGroup) -> Iterator[str]:
+    """The keywords of a group."""
+    return (word for _, words in group.value for word in words)
 
 
 def standard_sets(config: OptOutConfig) -> KeywordSets:
@@ -273,7 +275,7 @@ def _keywords(sets: KeywordSets) -> tuple[tuple[OptOutType, tuple[str, ...]], ..
     return tuple((kind, given.keywords) for kind, given in sets.items())
 
 
-def _kinds_of(sets: KeywordSets) -> _Kinds:
+def _kinds_of(sets: KeywordSets) -> KeywordGroup:
     return _shape_of(sets, lambda: _keywords(sets))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from processor.core.messages import SenderType, channel_group_of, sender_type_of
 from processor.core.policy import (
     DEFAULT_POLICY,
+    KeywordGroup,
     KeywordSets,
     OptOutConfig,
     Policy,
-    keywords_of,
+    words_of,
 )
 from processor.core.sieve import Sieve
 
@@ -64,57 +66,115 @@ class Handling:
     webhook: Webhook | None = None
 
 
-def _policies(services: Mapping[str, Service | None]) -> list[Policy]:
-    return [each.policy for each in services.values() if each and each.policy]
-
-
-class _Sieve(Sieve):
-    """The sieve of a directory and its successors, until most of its keywords are gone."""
-
-    __slots__ = ("_fresh",)
-
-    def __init__(self, keywords: Iterable[str]) -> None:
-        super().__init__()
-        self.add(keywords)
-        self._fresh = len(self)
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether most of its forms may belong to no service any more."""
-        return len(self) > 2 * self._fresh + _STALE
-
-
-_STALE = 20_000  # forms; endless edits of a service must not fill the memory
 _KEPT = 100_000  # handlings: senders nobody knows must not fill the memory
 
 
 class Directory:
-    """Every service by its sid and by the senders of its pool; replaced whole, never altered."""
+    """Every service by its sid and by the senders of its pool.
 
-    def __init__(self, services: Iterable[Service] = (), sieve: _Sieve | None = None) -> None:
-        self.services: Mapping[str, Service] = {service.sid: service for service in services}
-        # Most messages are no keyword of any service: that is seen before one is looked up.
-        if sieve is None or sieve.is_stale:
-            sieve = _Sieve(keywords_of([DEFAULT_POLICY, *_policies(self.services)]))
-        self._sieve = sieve
-        self.may_match = sieve.passes
+    ``change`` alters it in place, at the cost of what it changes. Between two awaits it is one
+    configuration; look up there all that must fit together.
+
+    Args:
+        services: the one changed last comes last.
+    """
+
+    def __init__(self, services: Iterable[Service] = ()) -> None:
+        self.services: dict[str, Service] = {}  # in the order of their last changes
         # An address belongs to one account; two accounts that claim it do not see each other.
-        self._pool = {
-            (service.account_sid, sender.address): (service, sender)
-            for service in self.services.values()
-            for sender in service.senders
-        }
+        self._pool: dict[tuple[str, str], tuple[Service, PoolSender]] = {}
+        self._contested: set[tuple[str, str]] = set()  # once in two pools, against the rules
+        # Most messages are no keyword of any service: that is seen before one is looked up.
+        self._sieve = Sieve()
+        self._uses: Counter[KeywordGroup] = Counter()
+        self._use(DEFAULT_POLICY)
+        self.may_match = self._sieve.passes
         # In two steps, as few have all the messages: what is asked most stays near the processor.
         self._handlings: dict[tuple[str, str | None], dict[str, Handling]] = {}
+        self._names: dict[tuple[str, str], set[str | None]] = {}  # that a sender was asked under
         self._kept = 0
-        self.has_webhooks = any(service.webhook for service in self.services.values())
+        self._with_webhook = 0
+        self.change({service.sid: service for service in services})
 
-    def with_services(self, changed: Mapping[str, Service | None]) -> Directory:
-        """A directory in which the services named are as given, or gone where None."""
-        merged: dict[str, Service | None] = {**self.services, **changed}
-        # What is a keyword no more may pass for a while: it is told apart by its service.
-        self._sieve.add(keywords_of(_policies(changed)))
-        return Directory(filter(None, merged.values()), self._sieve)
+    @property
+    def has_webhooks(self) -> bool:
+        """Whether any service has one."""
+        return self._with_webhook > 0
+
+    def change(self, changed: Mapping[str, Service | None]) -> None:
+        """Have the services named be as given, or gone where None; all of them or none."""
+        for service in changed.values():  # first, as what follows cannot fail
+            if service and service.policy:
+                self._use(service.policy)
+        for sid, after in changed.items():
+            before = self.services.pop(sid, None)
+            if before:
+                self._take_out(before)
+            if after:
+                self._put_in(after)
+            if before and before.policy:
+                self._use_no_more(before.policy)
+
+    def _use(self, policy: Policy) -> None:
+        for group in policy.groups:
+            if group not in self._uses:
+                self._sieve.add(words_of(group))
+            self._uses[group] += 1
+
+    def _use_no_more(self, policy: Policy) -> None:
+        for group in policy.groups:
+            self._uses[group] -= 1
+            if not self._uses[group]:
+                del self._uses[group]
+                self._sieve.remove(words_of(group))
+
+    def _put_in(self, service: Service) -> None:
+        self._forget(service)
+        self.services[service.sid] = service
+        self._with_webhook += service.webhook is not None
+        for sender in service.senders:
+            place = service.account_sid, sender.address
+            if place in self._pool:
+                self._contested.add(place)
+            self._pool[place] = service, sender
+
+    def _take_out(self, service: Service) -> None:
+        self._forget(service)
+        self._with_webhook -= service.webhook is not None
+        for sender in service.senders:
+            place = service.account_sid, sender.address
+            if (found := self._pool.get(place)) and found[0] is service:
+                del self._pool[place]
+                if place in self._contested:
+                    self._give_back(*place)
+
+    def _give_back(self, account_sid: str, address: str) -> None:
+        """Let another service that claims a sender have it: the one changed last."""
+        for service in reversed(self.services.values()):
+            for sender in service.senders:
+                if (service.account_sid, sender.address) == (account_sid, address):
+                    self._pool[account_sid, address] = service, sender
+                    return
+        self._contested.discard((account_sid, address))
+
+    def _forget(self, service: Service) -> None:
+        """Forget the handlings that a service has a part in: by its sid, or by its senders."""
+        account_sid = service.account_sid
+        own = self._handlings.get((account_sid, service.sid), ())
+        touched: set[tuple[str | None, str]] = {(service.sid, address) for address in own}
+        for sender in service.senders:
+            names = self._names.get((account_sid, sender.address), ())
+            touched |= {(named, sender.address) for named in names}
+        for named, address in touched:
+            of_senders = self._handlings[account_sid, named]
+            del of_senders[address]
+            if not of_senders:
+                del self._handlings[account_sid, named]
+            of_names = self._names[account_sid, address]
+            of_names.discard(named)
+            if not of_names:
+                del self._names[account_sid, address]
+        self._kept -= len(touched)
 
     def service_of(self, account_sid: str, named: str | None, sender: str | None) -> Service | None:
         """The service an event names, else the one whose pool holds its sender (R1)."""
@@ -146,9 +206,11 @@ class Directory:
         if handling is None:
             if self._kept >= _KEPT:
                 self._handlings.clear()
+                self._names.clear()
                 self._kept = 0
             handling = self._find_handling(account_sid, named, sender)
             self._handlings.setdefault((account_sid, named), {})[sender] = handling
+            self._names.setdefault((account_sid, sender), set()).add(named)
             self._kept += 1
         return handling
 

@@ -21,7 +21,7 @@ from schemas.messaging_service import MessagingService
 class ServicesTopic:
     """Follows the configuration of every service.
 
-    ``directory`` is replaced whole at each change: who took it for a batch keeps what it took.
+    ``directory`` is altered in place, between two awaits of its users.
     """
 
     def __init__(self, settings: Settings, topic: str, metrics: Metrics) -> None:
@@ -48,7 +48,7 @@ class ServicesTopic:
         return self._topic.view
 
     def _take(self, changed: Mapping[str, Service | None]) -> None:
-        self.directory = self.directory.with_services(changed)
+        self.directory.change(changed)
         self._changed.inc(len(changed))
 
 

@@ -33,9 +33,9 @@ def test_what_any_service_matches_passes_before_the_service_is_known(
     one: OptOutConfig, other: OptOutConfig, body: str, country: str | None
 ) -> None:
     directory = Directory([a_service(active=one)])
-    later = directory.with_services({OTHER_SERVICE: a_service(sid=OTHER_SERVICE, active=other)})
+    directory.change({OTHER_SERVICE: a_service(sid=OTHER_SERVICE, active=other)})
     for policy in (DEFAULT_POLICY, Policy(one), Policy(other)):
-        assert later.may_match(body) or policy.match(body, country) is None
+        assert directory.may_match(body) or policy.match(body, country) is None
 
 
 @given(any_configurations, bodies, countries)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from processor.core.messages import SenderType, sender_type_of
-from processor.core.services import Directory, Handling, PoolSender
+from processor.core.messages import OptOutType, SenderType, sender_type_of
+from processor.core.policy import KeywordSet
+from processor.core.services import Directory, Handling, PoolSender, Webhook
 from tests.builders import (
     ACCOUNT,
     LONG_CODE,
@@ -22,6 +23,8 @@ from tests.builders import (
     default_handling,
     sets,
 )
+
+THIRD_SERVICE = "MG00000000000000000000000000000003"
 
 
 def test_r1_the_service_the_event_names_answers() -> None:
@@ -113,37 +116,71 @@ def test_r4_the_active_configuration_answers_for_every_sender(sender: str) -> No
 
 
 def test_r12_a_handling_carries_the_version_of_its_service() -> None:
-    before = Directory([a_service(version=8)])
-    after = before.with_services({SERVICE: a_service(version=9)})
-    versions = [
-        directory.handling(ACCOUNT, None, LONG_CODE).config_version for directory in (before, after)
+    directory = Directory([a_service(version=8)])
+    asked = [(None, LONG_CODE), (SERVICE, LONG_CODE), (SERVICE, OTHER_LONG_CODE)]
+    assert {directory.handling(ACCOUNT, *one).config_version for one in asked} == {8}
+    directory.change({SERVICE: a_service(version=9)})
+    assert {directory.handling(ACCOUNT, *one).config_version for one in asked} == {9}
+
+
+def test_a_change_forgets_the_handlings_it_touches_and_no_other() -> None:
+    others = a_service(OTHER_LONG_CODE, sid=OTHER_SERVICE)
+    directory = Directory([a_service(LONG_CODE), others])
+    kept = [
+        directory.handling(ACCOUNT, OTHER_SERVICE, OTHER_LONG_CODE),
+        directory.handling(ACCOUNT, OTHER_SERVICE, TOLL_FREE),
+        directory.handling(ACCOUNT, None, OTHER_LONG_CODE),
+        directory.handling(OTHER_ACCOUNT, None, LONG_CODE),
     ]
-    assert versions == [8, 9]
+    directory.handling(ACCOUNT, OTHER_SERVICE, LONG_CODE)
+    hosted = PoolSender(LONG_CODE, SenderType.TOLL_FREE)
+    directory.change({SERVICE: a_service(senders=(hosted,))})
+    again = [
+        directory.handling(ACCOUNT, OTHER_SERVICE, OTHER_LONG_CODE),
+        directory.handling(ACCOUNT, OTHER_SERVICE, TOLL_FREE),
+        directory.handling(ACCOUNT, None, OTHER_LONG_CODE),
+        directory.handling(OTHER_ACCOUNT, None, LONG_CODE),
+    ]
+    assert all(one is other for one, other in zip(kept, again, strict=True))
+    # The type of a sender is its pool's, whichever service a message names.
+    of_another = directory.handling(ACCOUNT, OTHER_SERVICE, LONG_CODE)
+    assert of_another.sender_type is SenderType.TOLL_FREE
 
 
-def test_a_directory_is_replaced_and_never_altered() -> None:
-    before = Directory([a_service(LONG_CODE)])
+def test_a_change_that_cannot_be_read_changes_nothing() -> None:
+    directory = Directory([a_service(LONG_CODE, version=8)])
+    broken = a_config(languages={"de": {OptOutType.STOP: KeywordSet((None,), "")}})  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        directory.change({SERVICE: a_service(version=9), OTHER_SERVICE: a_service(active=broken)})
+    assert directory.services == {SERVICE: a_service(LONG_CODE, version=8)}
+
+
+def test_a_service_that_is_gone_leaves_its_senders_and_no_keywords() -> None:
+    german = a_config(languages={"de": sets("de", stop="abbestellen")})
+    webhook = Webhook("https://example.com")
+    directory = Directory([a_service(LONG_CODE, active=german, webhook=webhook)])
+    assert (directory.may_match("abbestellen"), directory.has_webhooks) == (True, True)
     other = a_service(OTHER_LONG_CODE, sid=OTHER_SERVICE)
-    after = before.with_services({SERVICE: None, OTHER_SERVICE: other})
-    assert (before.services, after.services) == (
-        {SERVICE: a_service(LONG_CODE)},
-        {OTHER_SERVICE: other},
-    )
-    assert after.handling(ACCOUNT, None, LONG_CODE) == default_handling()
+    directory.change({SERVICE: None, OTHER_SERVICE: other})
+    assert directory.services == {OTHER_SERVICE: other}
+    assert directory.handling(ACCOUNT, None, LONG_CODE) == default_handling()
+    assert (directory.may_match("abbestellen"), directory.has_webhooks) == (False, False)
+    assert directory.may_match("stop")
 
 
 def test_a_sender_that_leaves_the_pool_is_handled_by_default() -> None:
-    directory = Directory([a_service(LONG_CODE)]).with_services(
-        {SERVICE: a_service(OTHER_LONG_CODE)}
-    )
+    directory = Directory([a_service(LONG_CODE)])
+    assert directory.handling(ACCOUNT, None, LONG_CODE).aoo_enabled
+    directory.change({SERVICE: a_service(OTHER_LONG_CODE)})
     assert directory.handling(ACCOUNT, None, LONG_CODE) == default_handling()
 
 
 def test_a_body_passes_where_it_may_be_a_keyword_of_any_service() -> None:
     bodies = ("Stop!", "Abbestellen", "hello")
-    before = Directory([a_service(LONG_CODE, active=None)])
+    directory = Directory([a_service(LONG_CODE, active=None)])
+    assert [directory.may_match(body) for body in bodies] == [True, False, False]
     german = a_config(languages={"de": sets("de", stop="abbestellen")})
-    other = a_service(OTHER_LONG_CODE, sid=OTHER_SERVICE, active=german)
-    after = before.with_services({OTHER_SERVICE: other})
-    for directory in (after, Directory(after.services.values())):
-        assert [directory.may_match(body) for body in bodies] == [True, True, False]
+    for sid in (OTHER_SERVICE, THIRD_SERVICE):
+        directory.change({sid: a_service(OTHER_LONG_CODE, sid=sid, active=german)})
+    directory.change({OTHER_SERVICE: None})
+    assert [directory.may_match(body) for body in bodies] == [True, True, False]

@@ -59,7 +59,7 @@ class Backend:
             store=self.block_list_store,
             truth=BlockListTopic(settings, self.topics.block_list),
             max_staleness_s=settings.gate_max_staleness_s,
-            config=lambda: self.configuration.services.topic.view,
+            config=self.configuration.services.topic.view_at,
         )
         self.counts = CountsHistory(settings, self.topics.opt_out_counts, metrics=self.metrics)
         self.live = Live(settings, self.topics, self.metrics)

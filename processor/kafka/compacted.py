@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -24,12 +25,17 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _Changes = dict[str, tuple[Place, _T | None]]  # by key: where it is, and what it holds
+_GATHER_S = 1.0
+_MOST_GATHERED = 4 << 20  # bytes
 
 
 class CompactedTopic(Generic[_T]):
     """Hands on what changed, by key; at the start everything at once.
 
-    Records that cannot be used are skipped; the last good one of a key stays in force.
+    The first change after a quiet second is handed on at once. What follows within a second is
+    gathered, and of several changes of one key only the last one is read. Who waits for a change
+    gets it at once. Records that cannot be used are skipped; the last good one of a key stays in
+    force.
 
     Args:
         settings: of the installation.
@@ -62,8 +68,14 @@ class CompactedTopic(Generic[_T]):
         self._follower = Follower(name, metrics)
         self._loaded = asyncio.Event()
         self.view: ConfigView | None = None  # what was handed on; None before it is loaded
-        self._position = 0
-        self._moved = asyncio.Condition()
+        self._position = 0  # of what was handed on
+        self._waiters: dict[asyncio.Future[None], int] = {}  # each with the position it waits for
+        # What was read and not handed on: raw, by key in the order of the topic, and then read.
+        self._gathered: dict[bytes, list[Any]] = {}
+        self._gathered_bytes = 0
+        self._changed: _Changes[_T] = {}
+        self._read_to = ConfigView("", 0)
+        self._handed_on_at = 0.0  # monotonic; when something was changed last
 
     @property
     def loaded(self) -> bool:
@@ -74,10 +86,23 @@ class CompactedTopic(Generic[_T]):
         """Wait until everything that was there at the start has been read."""
         await self._loaded.wait()
 
-    async def wait_until(self, offset: int) -> None:
-        """Wait until everything before an offset has been handed on."""
-        async with self._moved:
-            await self._moved.wait_for(lambda: self._position >= offset)
+    def view_at(self, position: int) -> ConfigView | None:
+        """How far is handed on; what was read up to a position is handed on first."""
+        if self.loaded and self._position < position <= self._read_to.position:
+            self._hand_on()
+        return self.view
+
+    async def wait_until(self, position: int) -> None:
+        """Wait until everything before a position has been handed on."""
+        self.view_at(position)
+        if self._position >= position:
+            return
+        handed_on = asyncio.get_running_loop().create_future()
+        self._waiters[handed_on] = position
+        try:
+            await handed_on
+        finally:
+            del self._waiters[handed_on]
 
     async def wait_current(self) -> None:
         """Wait until everything that is in the topic now has been handed on.
@@ -85,22 +110,19 @@ class CompactedTopic(Generic[_T]):
         Raises:
             BrokerUnavailable: where the broker does not answer.
         """
-        async with reader(
-            self._settings, [self.full_name], at_end=True, partitions=[0]
-        ) as consumer:
-            end = (await consumer.end_offsets([self._tp]))[self._tp]
-        await self.wait_until(end)
+        await self.wait_until((await self.now()).position)
 
-    async def topic_id(self) -> str:
-        """The id of the topic as it is now.
+    async def now(self) -> ConfigView:
+        """The topic's id and its end, as they are now.
 
         Raises:
             BrokerUnavailable: where the broker does not answer.
         """
         async with reader(
-            self._settings, [self.full_name], at_end=True, partitions=[0]
+            self._settings, [self.full_name], at_end=True, partitions=[0], paused=True
         ) as consumer:
-            return await topic_id(consumer._client, self.full_name)
+            id_ = await topic_id(consumer._client, self.full_name)
+            return ConfigView(id_, (await consumer.end_offsets([self._tp]))[self._tp])
 
     async def follow(self) -> None:
         """Read for ever; a broken connection is made anew, with what is known kept meanwhile."""
@@ -123,43 +145,71 @@ class CompactedTopic(Generic[_T]):
             await consumer.seek_to_beginning(self._tp)
             id_ = await topic_id(consumer._client, self.full_name)
             end = (await consumer.end_offsets([self._tp]))[self._tp]
-            changed: _Changes[_T] = {}
+            self._drop_gathered()
             while True:
-                wait_ms = 100 if self._loaded.is_set() else 50  # lanes wait for the first look
+                wait_ms = 100 if self.loaded else 50  # lanes wait for the first look
                 found = await consumer.getmany(self._tp, timeout_ms=wait_ms)
-                changed |= self._values_of(found.get(self._tp, ()))
                 position = await consumer.position(self._tp)
-                if position >= end:
-                    # At the start all at once: what is made of them is made whole each time.
-                    if changed:
-                        self._give(changed)
-                        logger.info(f"{self._name}.changed", extra={self._name: len(changed)})
-                        changed = {}
-                    # With no wait between the two, so that nobody decides by one without the other.
-                    self.view = ConfigView(id_, position)
-                    self._loaded.set()
-                    await self._move(position)
+                # No await from here on: who asks meanwhile must not find one without the other.
+                self._gather(found.get(self._tp, ()))
+                self._read_to = ConfigView(id_, position)
+                if position < end or self._gathered_bytes > _MOST_GATHERED:
+                    self._decode()
+                if position >= end and self._is_due():
+                    self._hand_on()
         finally:
             await consumer.stop()
 
-    async def _move(self, position: int) -> None:
-        if position != self._position:
-            async with self._moved:
-                self._position = position
-                self._moved.notify_all()
+    def _drop_gathered(self) -> None:
+        self._gathered.clear()
+        self._gathered_bytes = 0
+        self._changed.clear()
 
-    def _values_of(self, records: Iterable[Any]) -> _Changes[_T]:
-        values: _Changes[_T] = {}
+    def _gather(self, records: Iterable[Any]) -> None:
         for record in readable(records):
-            try:
-                key, value = self._value_of(record)
-                values[key] = Place(record.topic, record.partition, record.offset), value
-            except MemoryError:
-                raise
-            except Exception as error:
-                # The writer refuses these; should one get in, the last good one stays in force.
-                self._follower.refuse(record, error)
-        return values
+            self._gathered.setdefault(record.key or b"", []).append(record)
+            self._gathered_bytes += len(record.value or b"")
+
+    def _is_due(self) -> bool:
+        """Whether what was gathered is to be handed on now."""
+        return (
+            not (self._gathered or self._changed)
+            or time.monotonic() - self._handed_on_at >= _GATHER_S
+            or any(position <= self._read_to.position for position in self._waiters.values())
+        )
+
+    def _hand_on(self) -> None:
+        self._decode()
+        if self._changed:
+            self._give(self._changed)
+            logger.info(f"{self._name}.changed", extra={self._name: len(self._changed)})
+            self._changed = {}
+            self._handed_on_at = time.monotonic()
+        # With no wait between the two, so that nobody decides by one without the other.
+        self.view = self._read_to
+        self._position = self._read_to.position
+        self._loaded.set()
+        for handed_on, position in self._waiters.items():
+            if position <= self._position and not handed_on.done():
+                handed_on.set_result(None)
+
+    def _decode(self) -> None:
+        """Read what was gathered: of each key the last record that can be used."""
+        for records in self._gathered.values():
+            for record in reversed(records):
+                try:
+                    key, value = self._value_of(record)
+                except MemoryError:
+                    raise
+                except Exception as error:
+                    # The writer refuses these; should one get in, the last good one stays in force.
+                    self._follower.refuse(record, error)
+                else:
+                    place = Place(record.topic, record.partition, record.offset)
+                    self._changed[key] = place, value
+                    break
+        self._gathered.clear()
+        self._gathered_bytes = 0
 
     def _value_of(self, record: Any) -> tuple[str, _T | None]:
         key = (record.key or b"").decode()

@@ -39,7 +39,8 @@ class ServicesTopic:
         self.wait_loaded = self._topic.wait_loaded
         self.wait_until = self._topic.wait_until
         self.wait_current = self._topic.wait_current
-        self.topic_id = self._topic.topic_id
+        self.view_at = self._topic.view_at
+        self.now = self._topic.now
         self.follow = self._topic.follow
 
     @property

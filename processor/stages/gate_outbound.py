@@ -104,7 +104,7 @@ class GateOutbound:
             truth=block_list,
             max_staleness_s=max_staleness_s,
             waited=metrics.waited,
-            config=lambda: services.view,
+            config=services.view_at,
         )
         self._partition = partition
         self._store = store

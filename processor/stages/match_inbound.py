@@ -158,7 +158,7 @@ class MatchInbound:
             self._waits_for = "the configuration is being read"
             await self._services.wait_until(meta.config.position)
             self._waits_for = None
-        elif await self._services.topic_id() != view.topic_id:
+        elif (await self._services.now()).topic_id != view.topic_id:
             raise RetryableError(
                 "messaging-services was made anew since this process started to read it: restart it"
             )

@@ -47,7 +47,8 @@ class TrustedList:
         truth: its durable truth.
         max_staleness_s: wait also where the list's owner was not heard for so long; None: never.
         waited: told of each wait: why, in a word, and how many seconds.
-        config: the configuration that the reader judges by; None: by none.
+        config: the configuration that the reader judges by, as far as the position given if that
+            was read; None: by none.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class TrustedList:
         truth: ListTruth,
         max_staleness_s: float | None = None,
         waited: Callable[[str, float], None] = lambda reason, seconds: None,
-        config: Callable[[], ConfigView | None] = lambda: None,
+        config: Callable[[int], ConfigView | None] = lambda position: None,
     ) -> None:
         self._partition = partition
         self._partitions = partitions
@@ -179,8 +180,7 @@ class TrustedList:
 
     def _behind(self, decided_under: ConfigView | None) -> Distrust | None:
         """Blocks may be of services whose senders this reader does not know yet (R21)."""
-        ours = self._config()
-        if ours is None or decided_under is None:
+        if decided_under is None or (ours := self._config(decided_under.position)) is None:
             return None
         if ours.topic_id != decided_under.topic_id:
             return Distrust(

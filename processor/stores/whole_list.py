@@ -42,7 +42,7 @@ class WholeList:
         store: BlockListStore,
         truth: ListTruth,
         max_staleness_s: float | None = None,
-        config: Callable[[], ConfigView | None] = lambda: None,
+        config: Callable[[int], ConfigView | None] = lambda position: None,
     ) -> None:
         self._store = store
         self._lists = [

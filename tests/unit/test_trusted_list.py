@@ -111,14 +111,19 @@ async def test_r21_a_reader_waits_for_the_configuration_the_list_was_decided_und
 ) -> None:
     monkeypatch.setattr(trusted_list, "_WAIT_S", (0.001, 0.001))
     store, truth, waited = MemoryBlockList(lambda: 1_000), Truth(), Counter[str]()
-    view = [ours]
+    view, asked = [ours], set[int]()
+
+    def view_at(position: int) -> ConfigView | None:
+        asked.add(position)
+        return view[0]
+
     one = TrustedList(
         0,
         partitions=PARTITIONS,
         store=store,
         truth=truth,
         waited=lambda reason, seconds: waited.update([reason]),
-        config=lambda: view[0],
+        config=view_at,
     )
     await rebuild(store, 0)
     store._at(0).config = ConfigView("a", 7)
@@ -134,3 +139,4 @@ async def test_r21_a_reader_waits_for_the_configuration_the_list_was_decided_und
         view[0] = ConfigView("a", 7)
     await looking
     assert one.waits_for is None
+    assert asked == {7}  # so that what was read up to there is taken in

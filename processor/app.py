@@ -55,6 +55,7 @@ from processor.wire.topics import Topics
 logger = logging.getLogger(__name__)
 
 _WATCH_S = 5.0
+_OLD_S = 60.0  # of the configuration
 _COUNTS_S = 2.0
 _FAUST_STOP_S = 5.0  # Faust's own clients, once no lane runs
 _STOP_S = 45.0  # all of it; orchestrators kill after 60
@@ -259,6 +260,8 @@ class Runtime:
     def unready(self) -> list[str]:
         """Why this worker is not ready; empty where it is."""
         reasons = [self._redis_unfit] if self._redis_unfit else []
+        if self.services.age_s > _OLD_S:
+            reasons.append(f"the configuration was current {self.services.age_s:.0f} s ago")
         for role, lanes in self.lanes.items():
             if not lanes.joined:
                 reasons.append(f"{role}: {lanes.failed or 'no member'}")

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     Info,
@@ -168,6 +169,12 @@ class Metrics:
             "Defects of ours that ended a follower, which then began again.",
             ["follower"],
         )
+        self.follower_age = Gauge(
+            "optout_follower_age_seconds",
+            "Since a follower last knew that it had read all there is; 0 where it does not follow.",
+            ["follower"],
+            registry=self.registry,
+        )
         # Of webhooks.
         self.webhook_request_seconds = histogram(
             "optout_webhook_request_seconds", "A request to an application."
@@ -185,6 +192,7 @@ class Metrics:
         for follower in FOLLOWERS:
             self.follower_refused.labels(follower)
             self.follower_failures.labels(follower)
+            self.follower_age.labels(follower)
         for verdict in ("allowed", "refused"):
             self.verdicts.labels(verdict)
         for reason in _WAITS:

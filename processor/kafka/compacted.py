@@ -27,6 +27,7 @@ _T = TypeVar("_T")
 _Changes = dict[str, tuple[Place, _T | None]]  # by key: where it is, and what it holds
 _GATHER_S = 1.0
 _MOST_GATHERED = 4 << 20  # bytes
+_GO_ON_S = 3_600.0  # after a break; after more, the topic may have forgotten what is gone (a day)
 
 
 class CompactedTopic(Generic[_T]):
@@ -75,6 +76,8 @@ class CompactedTopic(Generic[_T]):
         self._gathered_bytes = 0
         self._changed: _Changes[_T] = {}
         self._read_to = ConfigView("", 0)
+        self._known: set[str] = set()  # keys of what was handed on and is not gone
+        self._whole: set[str] | None = None  # keys met, while the topic is read from its beginning
         self._handed_on_at = 0.0  # monotonic; when something was changed last
 
     @property
@@ -82,13 +85,18 @@ class CompactedTopic(Generic[_T]):
         """Whether everything that was there at the start has been read."""
         return self._loaded.is_set()
 
+    @property
+    def age_s(self) -> float:
+        """How long ago it last knew that it had read all there is."""
+        return self._follower.age_s
+
     async def wait_loaded(self) -> None:
         """Wait until everything that was there at the start has been read."""
         await self._loaded.wait()
 
     def view_at(self, position: int) -> ConfigView | None:
         """How far is handed on; what was read up to a position is handed on first."""
-        if self.loaded and self._position < position <= self._read_to.position:
+        if self._whole is None and self._position < position <= self._read_to.position:
             self._hand_on()
         return self.view
 
@@ -142,23 +150,35 @@ class CompactedTopic(Generic[_T]):
         try:
             await start(consumer)
             consumer.assign([self._tp])
-            await consumer.seek_to_beginning(self._tp)
             id_ = await topic_id(consumer._client, self.full_name)
             end = (await consumer.end_offsets([self._tp]))[self._tp]
+            if self._can_go_on(id_):
+                consumer.seek(self._tp, self._position)
+            else:
+                await consumer.seek_to_beginning(self._tp)
+                self._whole = set()
             self._drop_gathered()
-            while True:
-                wait_ms = 100 if self.loaded else 50  # lanes wait for the first look
-                found = await consumer.getmany(self._tp, timeout_ms=wait_ms)
-                position = await consumer.position(self._tp)
-                # No await from here on: who asks meanwhile must not find one without the other.
-                self._gather(found.get(self._tp, ()))
-                self._read_to = ConfigView(id_, position)
-                if position < end or self._gathered_bytes > _MOST_GATHERED:
-                    self._decode()
-                if position >= end and self._is_due():
-                    self._hand_on()
+            await self._follower.watch(consumer, self._read_from(consumer, id_, end))
         finally:
             await consumer.stop()
+
+    def _can_go_on(self, id_: str) -> bool:
+        """Whether the topic still has all that came since; it forgets what is gone after a day."""
+        same = self.view is not None and self.view.topic_id == id_
+        return same and self.age_s < _GO_ON_S
+
+    async def _read_from(self, consumer: Any, id_: str, end: int) -> None:
+        while True:
+            wait_ms = 100 if self.loaded else 50  # lanes wait for the first look
+            found = await consumer.getmany(self._tp, timeout_ms=wait_ms)
+            position = await consumer.position(self._tp)
+            # No await from here on: who asks meanwhile must not find one without the other.
+            self._gather(found.get(self._tp, ()))
+            self._read_to = ConfigView(id_, position)
+            if position < end or self._gathered_bytes > _MOST_GATHERED:
+                self._decode()
+            if position >= end and self._is_due():
+                self._hand_on()
 
     def _drop_gathered(self) -> None:
         self._gathered.clear()
@@ -180,9 +200,15 @@ class CompactedTopic(Generic[_T]):
 
     def _hand_on(self) -> None:
         self._decode()
+        if self._whole is not None:
+            end = Place(self.full_name, 0, self._read_to.position)
+            self._changed |= dict.fromkeys(self._known - self._whole, (end, None))
+            self._whole = None
         if self._changed:
             self._give(self._changed)
             logger.info(f"{self._name}.changed", extra={self._name: len(self._changed)})
+            for key, (_, value) in self._changed.items():
+                (self._known.discard if value is None else self._known.add)(key)
             self._changed = {}
             self._handed_on_at = time.monotonic()
         # With no wait between the two, so that nobody decides by one without the other.
@@ -195,7 +221,9 @@ class CompactedTopic(Generic[_T]):
 
     def _decode(self) -> None:
         """Read what was gathered: of each key the last record that can be used."""
-        for records in self._gathered.values():
+        for raw, records in self._gathered.items():
+            if self._whole is not None:
+                self._whole.add(raw.decode(errors="replace"))
             for record in reversed(records):
                 try:
                     key, value = self._value_of(record)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from processor.config import Settings
@@ -64,14 +64,17 @@ class CountsHistory:
                 first = found[tp].offset if found[tp] else ends[tp]
                 self._next[tp] = self._next.get(tp, first)
                 consumer.seek(tp, self._next[tp])
-            while True:
-                if all(self._next[tp] >= ends[tp] for tp in partitions):
-                    self.loaded = True
-                batches = await consumer.getmany(timeout_ms=500, max_records=_AT_ONCE)
-                for tp, records in batches.items():
-                    self._fold(records)
-                    self._next[tp] = records[-1].offset + 1
-                await asyncio.sleep(0)
+            await self._follower.watch(consumer, self._read_from(consumer, ends))
+
+    async def _read_from(self, consumer: Any, ends: Mapping[Any, int]) -> None:
+        while True:
+            if all(self._next[tp] >= end for tp, end in ends.items()):
+                self.loaded = True
+            batches = await consumer.getmany(timeout_ms=500, max_records=_AT_ONCE)
+            for tp, records in batches.items():
+                self._fold(records)
+                self._next[tp] = records[-1].offset + 1
+            await asyncio.sleep(0)
 
     def _fold(self, records: Iterable[Any]) -> None:
         now_ms = self.clock_ms()

@@ -1,13 +1,16 @@
 """What followers of topics share: they skip a bad record and reconnect after a failure.
 
-A follower writes no dead letters. It logs where the record is, counts it, and reads on.
+A follower writes no dead letters. It logs where the record is, counts it, and reads on. One that
+hears nothing begins again with a new consumer, and so with new connections.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any, NamedTuple
@@ -15,7 +18,7 @@ from typing import Any, NamedTuple
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
-from processor.errors import RecordError, RetryableError
+from processor.errors import BrokerUnavailable, RecordError, RetryableError
 from processor.kafka.client import NoBroker
 from processor.kafka.failures import in_words
 from processor.metrics import Metrics
@@ -27,6 +30,8 @@ NOT_ITS_FAULT = (KafkaError, RetryableError, OSError, MemoryError)
 """Failures of a server or of this machine, never of a record: the follower tries again."""
 
 _RETRY_S = 1.0
+_ASK_S = 5.0  # between two questions where the topics end
+_DEAF_S = 30.0  # without a record while there are some, or without an answer
 _LONGEST_REASON = 500
 _MOST_PROBLEMS = 20  # of a value, each in words
 
@@ -51,6 +56,14 @@ class Follower:
         self._name = name
         self._refused = metrics.follower_refused.labels(name) if metrics else None
         self._failures = metrics.follower_failures.labels(name) if metrics else None
+        self._age = metrics.follower_age.labels(name) if metrics else None
+        self._current_at: float | None = None  # monotonic; when it had read all there is
+        self._working = False
+
+    @property
+    def age_s(self) -> float:
+        """How long ago it last knew that it had read all there is; 0 before it follows."""
+        return 0.0 if self._current_at is None else time.monotonic() - self._current_at
 
     def refuse(self, record: Any, why: Exception) -> None:
         """Log and count a record that is skipped.
@@ -66,6 +79,9 @@ class Follower:
 
     async def keep(self, read: Callable[[], Awaitable[None]]) -> None:
         """Read for ever: log whatever ends the reading, and begin again after a second."""
+        self._current_at = time.monotonic()
+        if self._age:
+            self._age.set_function(lambda: self.age_s)
         while True:
             try:
                 await read()
@@ -74,6 +90,54 @@ class Follower:
             except Exception as error:
                 self.failed(error)
             await asyncio.sleep(_RETRY_S)
+
+    async def watch(self, consumer: Any, read: Coroutine[Any, Any, None]) -> None:
+        """Read from a started consumer, until that fails or the consumer hears nothing more.
+
+        Raises:
+            BrokerUnavailable: where it is deaf: its fetch task has ended, or it comes no further.
+        """
+        tasks = [asyncio.ensure_future(work) for work in (read, self._listen(consumer))]
+        ended = consumer._fetcher.error_future
+        try:
+            await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    return task.result()
+            raise BrokerUnavailable("Kafka: the consumer's fetch task has ended")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """While it works on what it has read, it need not come further."""
+        self._working = True
+        try:
+            yield
+        finally:
+            self._working = False
+
+    async def _listen(self, consumer: Any) -> None:
+        heard_at, before = time.monotonic(), None
+        while time.monotonic() - heard_at < _DEAF_S:
+            positions: dict[Any, int] = {}
+            ends: dict[Any, int] | None = None
+            try:
+                async with asyncio.timeout(_ASK_S):
+                    for tp in consumer.assignment():
+                        positions[tp] = await consumer.position(tp)
+                    ends = await consumer.end_offsets(list(positions))
+            except (KafkaError, NoBroker, TimeoutError):
+                pass  # not heard
+            if ends is not None and all(positions[tp] >= end for tp, end in ends.items()):
+                self._current_at = heard_at = time.monotonic()
+            elif positions != before or self._working:
+                heard_at = time.monotonic()
+            before = positions
+            await asyncio.sleep(_ASK_S)
+        raise BrokerUnavailable(f"Kafka: nothing was heard for {_DEAF_S:.0f} s")
 
     def failed(self, error: Exception) -> None:
         """Log and count a defect of ours, by its place: its words may quote a record."""

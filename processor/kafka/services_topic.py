@@ -48,6 +48,11 @@ class ServicesTopic:
         """How far ``directory`` is."""
         return self._topic.view
 
+    @property
+    def age_s(self) -> float:
+        """How long ago this was known to be all there is."""
+        return self._topic.age_s
+
     def _take(self, changed: Mapping[str, Service | None]) -> None:
         self.directory.change(changed)
         self._changed.inc(len(changed))

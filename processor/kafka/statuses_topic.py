@@ -65,14 +65,19 @@ class StatusesTopic:
         )
         try:
             await start(consumer)
-            while True:
-                found = await consumer.getmany(timeout_ms=500, max_records=settings.batch_records)
-                for records in found.values():
-                    await self._give(list(self._statuses(records)))
-                if found:
-                    await consumer.commit()
+            await self._follower.watch(consumer, self._read_from(consumer))
         finally:
             await consumer.stop()
+
+    async def _read_from(self, consumer: Any) -> None:
+        most = self._settings.batch_records
+        while True:
+            found = await consumer.getmany(timeout_ms=500, max_records=most)
+            with self._follower.working():
+                for records in found.values():
+                    await self._give(list(self._statuses(records)))
+            if found:
+                await consumer.commit()
 
     async def _give(self, read: Sequence[tuple[Any, MessageStatus]]) -> None:
         """Have statuses applied, however long that takes; find those at fault by halving."""

@@ -1,0 +1,180 @@
+"""A follower that hears nothing more begins again, and takes what came meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher
+
+from processor.config import Settings
+from processor.kafka import compacted, follower
+from processor.kafka.services_topic import ServicesTopic
+from processor.kafka.statuses_topic import Refused, StatusesTopic
+from processor.metrics import Metrics
+from processor.wire.topics import Topics
+from tests.installation import Installation, running, until
+from tests.integration.test_flow import CLINIC, configure
+from tests.integration.test_followers import example
+
+OTHER = {**CLINIC, "sid": "MGother", "senders": []}
+
+
+@pytest.fixture
+def consumers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every consumer that was started, the last one last."""
+    made: list[Any] = []
+    start = AIOKafkaConsumer.start
+
+    async def noted(self: Any) -> None:
+        await start(self)
+        made.append(self)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "start", noted)
+    return made
+
+
+@asynccontextmanager
+async def followed(settings: Settings) -> AsyncIterator[ServicesTopic]:
+    topic = Topics.under(settings.topic_prefix).messaging_services
+    services = ServicesTopic(settings, topic, Metrics())
+    following = asyncio.create_task(services.follow())
+    await asyncio.wait_for(services.wait_loaded(), 30)
+    yield services
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+def knows(services: ServicesTopic, *sids: str) -> Callable[[], Any]:
+    async def does() -> bool:
+        return set(services.directory.services) == set(sids)
+
+    return does
+
+
+async def test_one_whose_fetch_task_ended_takes_the_next_change(
+    settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "_DEAF_S", 3_600.0)  # it is noticed at once
+    await configure(settings, CLINIC)
+    consumers.clear()
+    async with followed(settings) as services:
+        [consumer] = consumers
+        consumer._fetcher.error_future.cancel()
+        await configure(settings, OTHER)
+        await until(knows(services, "MGclinic", "MGother"), "service that is followed again")
+
+
+async def test_one_that_comes_no_further_takes_the_next_change_with_another_consumer(
+    settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "_ASK_S", 0.1)
+    monkeypatch.setattr(follower, "_DEAF_S", 0.5)
+    await configure(settings, CLINIC)
+    consumers.clear()
+    async with followed(settings) as services:
+        [consumer] = consumers
+        consumer.pause(*consumer.assignment())  # it fetches nothing more, and says nothing of it
+        await configure(settings, OTHER)
+        await until(knows(services, "MGclinic", "MGother"), "service that is followed again")
+
+
+async def test_one_that_gets_no_answer_grows_old_and_begins_again(
+    settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "_ASK_S", 0.1)
+    monkeypatch.setattr(follower, "_DEAF_S", 0.5)
+    async with followed(settings) as services:
+        silent = asyncio.Event()
+        ends = Fetcher.end_offsets
+
+        async def no_answer(self: Any, *asked: Any) -> Any:
+            if len(consumers) == 1:
+                await silent.wait()
+            return await ends(self, *asked)
+
+        monkeypatch.setattr(Fetcher, "end_offsets", no_answer)
+
+        async def is_old() -> bool:
+            return services.age_s > 0.4
+
+        async def is_new() -> bool:
+            return len(consumers) > 1 and services.age_s < 0.4
+
+        await until(is_old, "follower that says that it is old")
+        await until(is_new, "follower that is current again")
+
+
+async def test_what_is_gone_when_a_topic_is_read_anew_is_gone(
+    settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await configure(settings, CLINIC, OTHER)
+    consumers.clear()
+    async with followed(settings) as services:
+        await until(knows(services, "MGclinic", "MGother"), "services")
+        monkeypatch.setattr(compacted, "_GO_ON_S", 0.0)  # as after a day, when no tombstone is left
+        services._topic._known.add("MGforgotten")
+        services.directory.services["MGforgotten"] = services.directory.services["MGother"]
+        consumers[0]._fetcher.error_future.cancel()
+        await until(knows(services, "MGclinic", "MGother"), "service that is gone")
+
+
+async def test_who_works_on_statuses_for_long_is_not_deaf(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "_ASK_S", 0.05)
+    monkeypatch.setattr(follower, "_DEAF_S", 0.2)
+    at, taken, released = Installation(settings), list[str](), asyncio.Event()
+
+    async def take(statuses: Any) -> Refused:
+        taken.extend(one.message_sid for one in statuses)
+        await released.wait()
+        return ()
+
+    topic = at.topics.message_statuses
+    statuses = StatusesTopic(
+        settings, topic, group=f"{settings.topic_prefix}api", take=take, metrics=Metrics()
+    )
+    following = asyncio.create_task(statuses.follow())
+    status = example("message-statuses.v1", "refused_by_a_block_for_the_account")
+    await at.write(topic, status)
+
+    async def is_taken() -> bool:
+        return bool(taken)
+
+    await until(is_taken, "status")
+    since = time.monotonic()
+    await at.write(topic, status)  # beyond where it is
+
+    async def is_long() -> bool:
+        return time.monotonic() > since + 1
+
+    await until(is_long, "second")
+    released.set()
+
+    async def are_both_taken() -> bool:
+        return len(taken) > 1
+
+    await until(are_both_taken, "second status")
+    assert len(taken) == 2  # nothing twice: it was the same consumer all the time
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_worker_whose_configuration_is_old_is_not_ready(settings: Settings) -> None:
+    async with running(settings) as worker:
+
+        async def is_ready() -> bool:
+            return not worker.unready()
+
+        await until(is_ready, "worker that is ready")
+        heard_at = worker.services._topic._follower._current_at
+        assert heard_at is not None
+        worker.services._topic._follower._current_at = heard_at - 1_000
+        assert any("the configuration was current" in reason for reason in worker.unready())
+        assert b'optout_follower_age_seconds{follower="services"} 1' in worker.metrics.text()

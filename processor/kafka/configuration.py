@@ -13,9 +13,10 @@ import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -41,6 +42,9 @@ _LOAD_S = 60.0
 _TIMEOUT_S = 10.0  # of a try; its outcome is then unknown, which the next one settles
 
 
+Decide = Callable[[], Sequence[Edit]]
+
+
 class _View(Protocol):
     topic: CompactedTopic[Any]
 
@@ -64,6 +68,7 @@ class Configuration:
         }
         self._producer: Any = None
         self._one_at_a_time = asyncio.Lock()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # of accounts
 
     @property
     def loaded(self) -> bool:
@@ -89,7 +94,7 @@ class Configuration:
         """
         await self._ends()
 
-    async def update(self, decide: Callable[[], Sequence[Edit]], *, actor: str) -> Sequence[Edit]:
+    async def update(self, decide: Decide, *, actor: str) -> Sequence[Edit]:
         """Change the configuration, and wait until this process sees it changed.
 
         Args:
@@ -104,30 +109,48 @@ class Configuration:
             BrokerUnavailable: where the broker does not take it; whether it is stored is unknown.
             ConfigError: where something is too large to be stored.
         """
-        async with self._one_at_a_time:
-            tried: Sequence[Edit] = ()
-            failure = ""
-            deadline = time.monotonic() + _DEADLINE_S
-            while time.monotonic() < deadline:
-                try:
-                    async with asyncio.timeout(_TIMEOUT_S):
-                        await self._take_over()
-                        if tried and all(self._is_stored(edit) for edit in tried):
-                            return tried  # the last try's commit went through after all
-                        tried = decide()
-                        await self._store(tried, actor)
-                        return tried
-                except MessageSizeTooLargeError:
-                    await self._let_go()
-                    raise ConfigError(["the service is too large to be stored"]) from None
-                except (*TRANSACTION_ERRORS, TimeoutError, AssertionError) as error:
-                    failure = type(error).__name__  # fenced, most likely
-                    await self._let_go()
-                    await asyncio.sleep(random.uniform(0, _PAUSE_S))
-                except asyncio.CancelledError:
-                    await self._let_go()
-                    raise
-            raise BrokerUnavailable(f"Kafka at {self._settings.kafka_bootstrap}: {failure}")
+        # An account's updates wait behind each other first, so that no other waits for all of them.
+        account = self.accounts.of_key(actor)
+        turn = self._turns.setdefault(account.sid if account else actor, asyncio.Lock())
+        async with turn, self._one_at_a_time:
+            return await self._update(decide, actor)
+
+    async def _update(self, decide: Decide, actor: str) -> Sequence[Edit]:
+        tried: Sequence[Edit] = ()
+        failure = ""
+        deadline = time.monotonic() + _DEADLINE_S
+        while time.monotonic() < deadline:
+            try:
+                async with asyncio.timeout(_TIMEOUT_S):
+                    await self._take_over()
+                    if tried and all(self._is_stored(edit) for edit in tried):
+                        return tried  # the last try's commit went through after all
+                    tried = await self._decided(decide)
+                    await self._store(tried, actor)
+                    return tried
+            except MessageSizeTooLargeError:
+                await self._let_go()
+                raise ConfigError(["the service is too large to be stored"]) from None
+            except (*TRANSACTION_ERRORS, TimeoutError, AssertionError) as error:
+                failure = type(error).__name__  # fenced, most likely
+                await self._let_go()
+                await asyncio.sleep(random.uniform(0, _PAUSE_S))
+            except asyncio.CancelledError:
+                await self._let_go()
+                raise
+        raise BrokerUnavailable(f"Kafka at {self._settings.kafka_bootstrap}: {failure}")
+
+    async def _decided(self, decide: Decide) -> Sequence[Edit]:
+        """What to store; a decision for nothing is made again by what is stored now.
+
+        A commit would find that another writer took over since the views were read. Where there is
+        nothing to commit, nothing would.
+        """
+        with suppress(Exception):
+            if edits := decide():
+                return edits
+        await self._read_to_the_end()
+        return decide()
 
     def _is_stored(self, edit: Edit) -> bool:
         return self._views[edit.kind].value_of(edit.sid) == edit.value
@@ -145,12 +168,15 @@ class Configuration:
         )
         try:
             await start(producer)
-            for kind, end in (await self._ends()).items():
-                await self._views[kind].topic.wait_until(end)
+            await self._read_to_the_end()
         except BaseException:
             await _stop(producer)
             raise
         self._producer = producer
+
+    async def _read_to_the_end(self) -> None:
+        for kind, end in (await self._ends()).items():
+            await self._views[kind].topic.wait_until(end)
 
     async def _ends(self) -> dict[Kind, int]:
         """The uncommitted ends: the last stable offsets may lag behind the last commit."""

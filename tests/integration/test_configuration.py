@@ -12,8 +12,10 @@ from aiokafka.errors import KafkaConnectionError
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
+from processor.kafka import compacted
 from processor.kafka.configuration import Configuration, configuration
-from processor.wire.configuration import Edit, edit_of_service
+from processor.wire.configuration import Edit, edit_of_account, edit_of_service
+from schemas.account import Account, ApiKey
 from schemas.messaging_service import MessagingService, PoolSender
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT
 from tests.installation import Installation, until
@@ -131,3 +133,51 @@ async def test_without_a_broker_it_is_said_at_once(settings: Settings) -> None:
     with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1"):
         async with configuration(nowhere):
             pass
+
+
+async def test_an_account_that_saves_again_and_again_goes_between_the_others(
+    settings: Settings,
+) -> None:
+    async with configuration(settings) as stored:
+        now, secret = datetime.now(UTC), "scrypt$1$1$1$none$none"
+        key = ApiKey(sid="SKone", friendly_name="One", secret_hash=secret, created_at=now)
+        account = Account(
+            sid=ACCOUNT,
+            friendly_name="One",
+            token_hash=secret,
+            sealed_token="none",
+            api_keys=[key],
+            created_at=now,
+            updated_at=now,
+        )
+        await stored.update(lambda: [edit_of_account(None, account)], actor="test")
+
+        async def save(actor: str, number: int) -> None:
+            service = a_service(f"MG{number}")
+            await stored.update(lambda: [edit_of_service(None, service)], actor=actor)
+
+        actors = [*[ACCOUNT, "SKone"] * 10, OTHER_ACCOUNT]
+        await asyncio.gather(*(save(actor, number) for number, actor in enumerate(actors)))
+    at = Installation(settings)
+    changes = await at.values(at.topics.configuration_changes)
+    of_others = [one["actor"] for one in changes[1:]].index(OTHER_ACCOUNT)
+    assert of_others == 1  # behind the one that was under way
+
+
+@pytest.mark.parametrize("edits", [0, 1], ids=["nothing to store", "a refusal"])
+async def test_what_stores_nothing_is_decided_by_what_is_stored_now(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, edits: int
+) -> None:
+    async with configuration(settings) as one, configuration(settings) as other:
+        await one.update(lambda: [edit_of_service(None, a_service("MGone"))], actor="test")
+        monkeypatch.setattr(compacted, "_GATHER_S", 3_600.0)  # what others save comes late
+        await other.update(lambda: [edit_of_service(None, a_service("MGtwo"))], actor="test")
+        assert one.services.get("MGtwo") is None
+
+        def decide() -> list[Edit]:
+            if edits and one.services.get("MGtwo") is None:
+                raise LookupError
+            return []
+
+        assert await one.update(decide, actor="test") == []
+        assert one.services.get("MGtwo") is not None

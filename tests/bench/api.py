@@ -40,7 +40,7 @@ _PACE = 500  # checks a second, whether or not the last one was answered
 _WARM_UP = 200
 _ACCOUNT = f"AC{0:032x}"
 _SENDER, _RECIPIENT = "+15005550006", "+15005550009"
-_KEY = "00" * 32
+SEALING_KEY = "00" * 32
 
 Call = Callable[[], Awaitable[aiohttp.ClientResponse]]
 
@@ -76,7 +76,7 @@ async def _run(settings: Settings, requests: int, connections: int) -> None:
     settings = settings.model_copy(
         update={
             "topic_prefix": f"bench-{uuid.uuid4().hex[:8]}.",
-            "secret_key": SecretStr(_KEY),
+            "secret_key": SecretStr(SEALING_KEY),
         }
     )
     await topic_admin.create(settings)
@@ -114,7 +114,7 @@ async def _served(settings: Settings) -> AsyncIterator[tuple[str, int]]:
         "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
         "OPTOUT_API_RATE": "0",
         "OPTOUT_API_HOST": "127.0.0.1",
-        "OPTOUT_SECRET_KEY": _KEY,
+        "OPTOUT_SECRET_KEY": SEALING_KEY,
     }
     run = (sys.executable, "-m", "processor")
     # Its list is what checks look at.
@@ -131,7 +131,7 @@ async def _served(settings: Settings) -> AsyncIterator[tuple[str, int]]:
     try:
         base = (await process.stdout.readline()).decode().split()[-1]
         async with aiohttp.ClientSession(base) as session, asyncio.timeout(_READY_S):
-            while not await _is_ready(session):
+            while not await is_ready(session):
                 await asyncio.sleep(0.1)
         yield base, process.pid
     finally:
@@ -140,7 +140,7 @@ async def _served(settings: Settings) -> AsyncIterator[tuple[str, int]]:
             await one.wait()
 
 
-async def _is_ready(session: aiohttp.ClientSession) -> bool:
+async def is_ready(session: aiohttp.ClientSession) -> bool:
     try:
         async with session.get("/readyz") as answer:
             return answer.status == 200
@@ -150,20 +150,20 @@ async def _is_ready(session: aiohttp.ClientSession) -> bool:
 
 async def _first(session: aiohttp.ClientSession) -> float:
     began = time.perf_counter()
-    await _answered(await session.get("/v1/Services"))
+    await answered(await session.get("/v1/Services"))
     return 1000 * (time.perf_counter() - began)
 
 
 async def _calls(session: aiohttp.ClientSession) -> dict[str, Call]:
     base = f"/2010-04-01/Accounts/{_ACCOUNT}"
-    number = await _made(session, f"{base}/IncomingPhoneNumbers.json", {"PhoneNumber": _SENDER})
-    service = await _made(session, "/v1/Services", {"FriendlyName": "Bench"})
+    number = await made(session, f"{base}/IncomingPhoneNumbers.json", {"PhoneNumber": _SENDER})
+    service = await made(session, "/v1/Services", {"FriendlyName": "Bench"})
     path = f"/v1/Services/{service}"
-    await _made(session, f"{path}/PhoneNumbers", {"PhoneNumberSid": number})
+    await made(session, f"{path}/PhoneNumbers", {"PhoneNumberSid": number})
     for index in range(49):
-        await _made(session, "/v1/Services", {"FriendlyName": f"Other {index}"})
+        await made(session, "/v1/Services", {"FriendlyName": f"Other {index}"})
     form = {"To": _RECIPIENT, "MessagingServiceSid": service, "Body": "Your parcel is here."}
-    message = await _made(session, f"{base}/Messages.json", form)
+    message = await made(session, f"{base}/Messages.json", form)
     await _list_is_whole(session)
     names = iter(range(1 << 30))
     check = {"recipients": [f"+1500555{index:04}" for index in range(10)], "from": _SENDER}
@@ -185,14 +185,14 @@ async def _list_is_whole(session: aiohttp.ClientSession) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _made(session: aiohttp.ClientSession, path: str, form: dict[str, str]) -> str:
+async def made(session: aiohttp.ClientSession, path: str, form: dict[str, str]) -> str:
     async with session.post(path, data=form) as answer:
         if answer.status != 201:
             raise Broken(f"{path}: {answer.status}")
         return str((await answer.json())["sid"])
 
 
-async def _answered(answer: aiohttp.ClientResponse) -> None:
+async def answered(answer: aiohttp.ClientResponse) -> None:
     async with answer:
         await answer.read()
         if answer.status >= 300:
@@ -204,19 +204,19 @@ async def _paced(call: Call, requests: int, pid: int) -> Figure:
     took: list[float] = []
 
     async def one(due: float) -> None:
-        await _answered(await call())
+        await answered(await call())
         took.append(time.perf_counter() - due)
 
-    began, cpu = time.perf_counter(), _cpu_seconds(pid)
+    began, cpu = time.perf_counter(), cpu_seconds(pid)
     async with asyncio.TaskGroup() as group:
         for index in range(requests):
             due = began + index / _PACE
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             group.create_task(one(due))
-    return _figure(_CHECK, took, time.perf_counter() - began, _cpu_seconds(pid) - cpu)
+    return figure_of(_CHECK, took, time.perf_counter() - began, cpu_seconds(pid) - cpu)
 
 
-def _figure(name: str, took: Sequence[float], seconds: float, cpu_s: float) -> Figure:
+def figure_of(name: str, took: Sequence[float], seconds: float, cpu_s: float) -> Figure:
     hundredths = quantiles(took, n=100)
     return Figure(
         name,
@@ -236,7 +236,7 @@ async def _measure(name: str, call: Call, requests: int, connections: int, pid: 
         while left > 0:
             left -= 1
             began = time.perf_counter()
-            await _answered(await call())
+            await answered(await call())
             took.append(time.perf_counter() - began)
 
     async def all_connections() -> float:
@@ -247,12 +247,12 @@ async def _measure(name: str, call: Call, requests: int, connections: int, pid: 
     left = _WARM_UP
     await all_connections()
     took.clear()
-    left, cpu = requests, _cpu_seconds(pid)
+    left, cpu = requests, cpu_seconds(pid)
     seconds = await all_connections()
-    return _figure(name, took, seconds, _cpu_seconds(pid) - cpu)
+    return figure_of(name, took, seconds, cpu_seconds(pid) - cpu)
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """What a process has used so far, as Linux counts it."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

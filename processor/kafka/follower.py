@@ -131,7 +131,9 @@ class Follower:
                     ends = await consumer.end_offsets(list(positions))
             except (KafkaError, NoBroker, TimeoutError):
                 pass  # not heard
-            if ends is not None and all(positions[tp] >= end for tp, end in ends.items()):
+            settled = not consumer._subscription.reassignment_in_progress
+            at_end = ends is not None and all(positions[tp] >= end for tp, end in ends.items())
+            if settled and at_end:
                 self._current_at = heard_at = time.monotonic()
             elif positions != before or self._working:
                 heard_at = time.monotonic()

@@ -128,7 +128,6 @@ async def test_who_works_on_statuses_for_long_is_not_deaf(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower, "_ASK_S", 0.05)
-    monkeypatch.setattr(follower, "_DEAF_S", 0.2)
     at, taken, released = Installation(settings), list[str](), asyncio.Event()
 
     async def take(statuses: Any) -> Refused:
@@ -148,13 +147,15 @@ async def test_who_works_on_statuses_for_long_is_not_deaf(
         return bool(taken)
 
     await until(is_taken, "status")
+    monkeypatch.setattr(follower, "_DEAF_S", 0.5)
     since = time.monotonic()
     await at.write(topic, status)  # beyond where it is
 
     async def is_long() -> bool:
-        return time.monotonic() > since + 1
+        return time.monotonic() > since + 2
 
-    await until(is_long, "second")
+    await until(is_long, "two seconds")
+    monkeypatch.setattr(follower, "_DEAF_S", 60.0)
     released.set()
 
     async def are_both_taken() -> bool:
@@ -162,6 +163,38 @@ async def test_who_works_on_statuses_for_long_is_not_deaf(
 
     await until(are_both_taken, "second status")
     assert len(taken) == 2  # nothing twice: it was the same consumer all the time
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_one_whose_group_never_settles_joins_it_anew(
+    settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "_ASK_S", 0.1)
+    monkeypatch.setattr(follower, "_DEAF_S", 3.0)  # it is not settled at once at the start either
+    at, taken = Installation(settings), list[str]()
+
+    async def take(statuses: Any) -> Refused:
+        taken.extend(one.message_sid for one in statuses)
+        return ()
+
+    topic = at.topics.message_statuses
+    statuses = StatusesTopic(
+        settings, topic, group=f"{settings.topic_prefix}api", take=take, metrics=Metrics()
+    )
+    following = asyncio.create_task(statuses.follow())
+
+    async def is_assigned() -> bool:
+        return bool(consumers) and bool(consumers[0].assignment())
+
+    await until(is_assigned, "member with partitions")
+    consumers[0]._subscription.subscription._begin_reassignment()
+    await at.write(topic, example("message-statuses.v1", "refused_by_a_block_for_the_account"))
+
+    async def is_taken() -> bool:
+        return bool(taken)
+
+    await until(is_taken, "status that another consumer read")
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
 

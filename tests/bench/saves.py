@@ -43,7 +43,7 @@ from tests.bench.load import KEYWORD_SHARE, traffic
 from tests.bench.services import many
 from tests.builders import ACCOUNT, OTHER_ACCOUNT
 
-_RATE = 500  # inbound messages and as many sends a second
+_RATE = 200  # inbound messages and as many sends a second
 _TICK_S = 0.01
 _BETWEEN_SAVES_S = 0.1
 _WARM_UP_S = 15.0
@@ -65,7 +65,7 @@ class Phase:
 
 
 @click.command()
-@click.option("--services", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option("--services", type=click.IntRange(1), default=1_000, show_default=True)
 @click.option("--connections", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--seconds", type=click.FloatRange(5), default=30.0, show_default=True)
 def main(services: int, connections: int, seconds: float) -> None:

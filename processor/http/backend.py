@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from processor import servers
+from processor import certificates, servers
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.http.auth import Credentials
@@ -141,6 +141,7 @@ class Backend:
             statuses.follow(),
             self.counts.follow(),
             self.live.follow(),
+            certificates.keep_current(),
         ]
 
     async def _advance(self, statuses: Sequence[MessageStatus]) -> Refused:

@@ -72,18 +72,23 @@ def redrive(file: IO[bytes] | None, everything: bool, most: int) -> None:
         raise click.UsageError("name a FILE, or say --all")
     settings = config.load()
     if file is None:
-        count, left, _, gone = run(dead_letters.redrive(settings, lambda line: True, most=most))
-        if gone:
-            click.echo(
-                f"{gone} left: Kafka no longer has the records they refer to, or they are batches "
-                "that inflate too far; give each line a `value`, and redrive the FILE",
-                err=True,
-            )
-        if left:
-            click.echo(
-                f"{left} left: sent back {most} times already; mend them, and redrive the FILE",
-                err=True,
-            )
+        done = run(dead_letters.redrive(settings, lambda line: True, most=most))
+        count = done.sent
+        for left, why in (
+            (
+                done.older,
+                "older than Kafka keeps the offsets of a redrive, so they may have been sent back "
+                "already; redrive those that were not as a FILE",
+            ),
+            (
+                done.gone,
+                "Kafka no longer has the records they refer to, or they are batches that inflate "
+                "too far; give each line a `value`, and redrive the FILE",
+            ),
+            (done.left, f"sent back {most} times already; mend them, and redrive the FILE"),
+        ):
+            if left:
+                click.echo(f"{left} left: {why}", err=True)
     else:
         name = getattr(file, "name", "-")
         lines = [_parsed(name, number, line) for number, line in enumerate(file, 1)]

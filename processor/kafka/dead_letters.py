@@ -8,6 +8,7 @@ to its record is sent back as that record, as long as it can be read.
 from __future__ import annotations
 
 import base64
+import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -37,6 +38,8 @@ from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
 
 _MOST_BYTES = 1 << 26  # of a record that a letter refers to; it is written compressed, as it came
+_DAY_MS = 86_400_000
+_KEPT_DAYS = 6  # brokers keep offsets for 7 days after the last commit (offsets.retention.minutes)
 MOST = 5  # redrives after which a letter that nobody named stays where it is
 
 Line = dict[str, Any]
@@ -50,6 +53,7 @@ class Redriven(NamedTuple):
     left: int  # sent back too often already
     strewn: int  # stay: among so many others that stay that it could not be noted
     gone: int = 0  # stay: the record that they refer to cannot be read any more
+    older: int = 0  # put aside: no offset is committed, and Kafka may have forgotten one
 
 
 async def letters(settings: Settings) -> AsyncIterator[tuple[Line, bool]]:
@@ -78,6 +82,9 @@ async def redrive(
         most: put a letter that was sent back that often aside for good; None: send it all the same.
         follow: read the records that letters refer to, which takes the right to; else those stay.
 
+    Where no offset is committed, letters from before ``_KEPT_DAYS`` are put aside: Kafka deletes
+    the offsets of a group after a week, and they may have been sent back already.
+
     Returns:
         How many; a note has room for a thousand runs of letters or more, later ones stay.
     """
@@ -103,7 +110,11 @@ async def redrive(
             )
             known = await committed_of(view, sources)
             for tp, end in ends.items():
-                one = known.get(tp) or OffsetAndMetadata(begins[tp], "")
+                one = known.get(tp)
+                if one is None:
+                    first, older = await _first_surely_new(consumer, tp, begins[tp], end)
+                    done.update(older=older)
+                    one = OffsetAndMetadata(first, "")
                 offsets = Offsets(one.offset, one.metadata)
                 consumer.seek(tp, offsets.committed)
                 is_full = False
@@ -124,7 +135,22 @@ async def redrive(
                     done.update(sent=len(back), left=aside, strewn=len(rest), gone=len(gone))
         finally:
             await producer.stop()
-    return Redriven(done["sent"], done["left"], done["strewn"], done["gone"])
+    return Redriven(done["sent"], done["left"], done["strewn"], done["gone"], done["older"])
+
+
+async def _first_surely_new(
+    consumer: Any, tp: TopicPartition, begin: int, end: int
+) -> tuple[int, int]:
+    """The first letter that nobody can have sent back, and how many are before it."""
+    since_ms = time.time_ns() // 1_000_000 - _KEPT_DAYS * _DAY_MS
+    found = (await consumer.offsets_for_times({tp: since_ms}))[tp]
+    first = found.offset if found else end
+    consumer.seek(tp, begin)
+    older = 0
+    while await consumer.position(tp) < first:
+        records = (await consumer.getmany(tp, timeout_ms=200, max_records=500)).get(tp, ())
+        older += sum(one.offset < first for one in readable(records))
+    return first, older
 
 
 async def _referred_to(

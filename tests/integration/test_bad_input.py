@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import orjson
 
 from processor.config import Settings
-from processor.kafka.client import Outgoing
+from processor.kafka import topic_admin
+from processor.kafka.client import Outgoing, writer
 from processor.kafka.dead_letters import redrive
 from processor.wire import dead_letters
 from tests.builders import RECIPIENT
@@ -118,3 +120,28 @@ async def test_letters_strewn_among_others_go_back_in_parts(settings: Settings) 
     rest = await redrive(settings, lambda line: True)
     assert (rest.sent, rest.strewn) == (3_000 - first.sent, 0)
     assert sorted(await sent_back()) == list(range(3_000))
+
+
+async def test_a_letter_older_than_kafka_keeps_offsets_is_not_sent_back_a_second_time(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    await topic_admin.set_timestamps(settings, topic_admin.BY_PRODUCER)
+    now_ms = time.time_ns() // 1_000_000
+    async with writer(settings) as out:
+        for sid, days in (("OLD", 8), ("NEW", 1)):
+            headers = dead_letters.headers(
+                (), topic=at.topics.allowed_sends, partition=0, offset=0, stage="test", reason="odd"
+            )
+            await out._producer.send_and_wait(
+                at.topics.dead_letters,
+                sid.encode(),
+                key=KEY,
+                headers=headers,
+                timestamp_ms=now_ms - days * 86_400_000,
+            )
+    # Somebody may have sent the first one back a week ago; of that nothing is left to be seen.
+    done = await redrive(settings, lambda line: True)
+    assert (done.sent, done.older) == (1, 1)
+    assert [one.value for one in await at.records(at.topics.allowed_sends)] == [b"NEW"]
+    assert (await redrive(settings, lambda line: True)).sent == 0

@@ -89,7 +89,8 @@ async def send_back(request: Request, backend: BackendIs) -> Response:
     most = None if "id" in wanted else MOST
     async with backend.few_readers:
         done = await redrive(backend.settings, chosen, most=most, follow=False)
-    return go("/dead-letters", "redriven-in-part" if done.strewn or done.gone else "redriven")
+    in_part = done.strewn or done.gone or done.older
+    return go("/dead-letters", "redriven-in-part" if in_part else "redriven")
 
 
 async def _all(backend: Backend) -> AsyncIterator[tuple[Line, bool]]:

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,7 +18,7 @@ import faust
 import faust.app
 from mode import Service
 
-from processor import config, logs, servers
+from processor import certificates, config, logs, servers
 from processor.config import Settings
 from processor.core.circuit import CircuitRules
 from processor.core.retries import RetryRules
@@ -154,7 +155,8 @@ class Runtime:
         return Lanes(
             self.settings,
             group=group,
-            topics=[self.topics.inbound_messages, self.topics.consent_commands],
+            topics=self.topics.sources("match"),
+            outputs=self.topics.outputs("match"),
             stage=stage,
             metrics=LaneMetrics(self.metrics, "match"),
             at_step=self._at_step,
@@ -182,7 +184,8 @@ class Runtime:
         return Lanes(
             self.settings,
             group=group,
-            topics=[self.topics.outbound_messages],
+            topics=self.topics.sources("gate"),
+            outputs=self.topics.outputs("gate"),
             stage=stage,
             metrics=LaneMetrics(self.metrics, "gate"),
             at_step=self._at_step,
@@ -220,7 +223,8 @@ class Runtime:
         return Lanes(
             settings,
             group=f"{settings.topic_prefix}webhooks",
-            topics=[topics.webhook_deliveries, *topics.webhook_retries, topics.message_statuses],
+            topics=topics.sources("webhooks"),
+            outputs=topics.outputs("webhooks"),
             stage=lambda partition: stage,
             lane=DeliveryLane,
             metrics=LaneMetrics(self.metrics, "webhooks"),
@@ -239,19 +243,29 @@ class Runtime:
 
     async def watch(self) -> None:
         """Look at Kafka and Redis; end the process where a lane is stuck: a new one is started."""
+        redis_since: float | None = None
         while True:
             await asyncio.sleep(_WATCH_S)
             try:
                 await self.redis.check()
                 self._redis_unfit = None
+                redis_since = redis_since or time.monotonic()
             except (ConfigError, StoreUnavailable) as error:
-                self._redis_unfit = str(error)
+                self._redis_unfit, redis_since = str(error), None
             for role, lanes in self.lanes.items():
                 if lanes.unfit:
                     os._exit(2)  # started anew, it says what to do
-                for state in await lanes.stuck(self.settings.watchdog_s):
-                    logger.error("worker.stuck", extra={"role": role, "partition": state.partition})
-                    os._exit(1)
+                stuck = await lanes.stuck(self.settings.watchdog_s, redis_since=redis_since)
+                for state in stuck:
+                    extra = {"role": role, "partition": state.partition, "why": state.doing}
+                    logger.error("worker.stuck", extra=extra)
+                if stuck:
+                    await self._hand_over()
+
+    async def _hand_over(self) -> None:
+        """Let other workers have the partitions at once, and end."""
+        await asyncio.gather(*(lanes.hand_over() for lanes in self.lanes.values()))
+        os._exit(1)
 
     def states(self) -> dict[str, list[LaneState]]:
         """How every lane is, by role."""
@@ -327,6 +341,7 @@ class _Hosted(Service):  # type: ignore[misc]
         self.add_future(runtime.follow())
         self.add_future(self._settle())
         self.add_future(runtime.watch())
+        self.add_future(certificates.keep_current())
         # Not futures of the service: it would cancel them before they have finished their batch.
         self._running = [asyncio.create_task(lanes.run()) for lanes in runtime.lanes.values()]
         self._counting = asyncio.create_task(runtime.counts.run())

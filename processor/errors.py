@@ -22,6 +22,8 @@ class UnreadableEntry(Exception):
 class RetryableError(Exception):
     """Hold the offset, back off, take the partition again."""
 
+    everywhere = False  # whether every other worker would fail the same way
+
 
 class StoreUnavailable(RetryableError):
     """Redis did not answer; nothing is known to be written."""
@@ -34,13 +36,25 @@ class BrokerUnavailable(RetryableError):
 class ListLost(RetryableError):
     """The served block list is not the one last written: emptied, rolled back or re-created."""
 
+    everywhere = True
+
 
 class NewerFormat(RetryableError):
     """What is stored was written by a newer version: wait until this worker is updated."""
 
+    everywhere = True
+
+
+class PositionRefused(RetryableError):
+    """A committed offset cannot be believed: wait until a person sets it."""
+
+    everywhere = True
+
 
 class TooManyFaults(RetryableError):
     """Our code raises at one record after another: they stay where they are until it is mended."""
+
+    everywhere = True
 
 
 class Fenced(RetryableError):

@@ -93,15 +93,7 @@ class Installation:
 
     async def lag(self, role: str) -> int:
         """How many records of its sources a role's group has not committed."""
-        sources = {
-            "match": [self.topics.inbound_messages, self.topics.consent_commands],
-            "gate": [self.topics.outbound_messages],
-            "webhooks": [
-                self.topics.webhook_deliveries,
-                *self.topics.webhook_retries,
-                self.topics.message_statuses,
-            ],
-        }[role]
+        sources = self.topics.sources(role)
         return await group_lag(self.settings, f"{self.settings.topic_prefix}{role}", sources)
 
     async def wait_for(self, topic: str, count: int) -> list[dict[str, Any]]:

@@ -21,12 +21,12 @@ from processor.config import Settings
 from processor.core.identity import Handled, handled_command
 from processor.core.partitions import partitions_of
 from processor.errors import ConfigError, RecordError
-from processor.kafka import topic_admin
+from processor.kafka import group_offsets, topic_admin
 from processor.kafka.client import read_whole
 from processor.kafka.handled_topics import handled_by, put_aside
 from processor.kafka.move_plan import HISTORY, LIST, Plan, plan, refuse
 from processor.kafka.moving import Convert, Part, begin, copy, ends_of, settle
-from processor.kafka.topic_plan import BY_BROKER, BY_PRODUCER
+from processor.kafka.topic_plan import BY_BROKER, BY_PRODUCER, LANES
 from processor.wire import blocks_v1, consent_commands
 from processor.wire.dead_letters import redrives_of
 from processor.wire.topics import Topics
@@ -132,7 +132,10 @@ async def _move(plan: Plan) -> dict[str, Any]:
     if not begun:
         click.echo("holding lists and histories against each other", err=True)
         blocked, equal = await _compare(plan)
-    if equal:  # no worker starts before
+    if equal:
+        for role in LANES:
+            await group_offsets.begin(plan.target, role)
+        # No worker starts before that.
         await topic_admin.set_timestamps(plan.target, BY_BROKER)
     return {
         "created": len(made.created),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -18,6 +20,7 @@ from processor.kafka.protocol import topic_id
 from processor.kafka.starting import start, to_its_end
 from processor.wire.blocks import MARK_HEADER
 
+_STILL_S = 45.0  # a transaction of ours is ended within 30 s, by its time-out at the latest
 _FIRST_LOOK = 64  # offsets back from the end for the last record; transaction markers are between
 
 
@@ -67,14 +70,12 @@ class BlockListTopic:
         end = await self._uncommitted_end(partition)
         async with self._reader(partition, "read_committed") as (reader, tp):
             await reader.seek_to_beginning(tp)
-            while await reader.position(tp) < end:
-                found = await reader.getmany(tp, timeout_ms=200, max_records=2000)
-                if records := _all_read(found.get(tp, ())):
-                    yield [
-                        (key, record.value)
-                        for record in records
-                        if (key := _key_of(record)) is not None
-                    ]
+            async for records in _batches(reader, tp, end):
+                yield [
+                    (key, record.value)
+                    for record in records
+                    if (key := _key_of(record)) is not None
+                ]
 
     @asynccontextmanager
     async def _reader(
@@ -94,7 +95,7 @@ class BlockListTopic:
             await start(reader)
             reader.assign([tp])
             yield reader, tp
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             raise BrokerUnavailable(f"{in_words(error)} ({self._topic})") from error
         finally:
             await reader.stop()
@@ -107,18 +108,31 @@ async def _last_mark(reader: Any, tp: TopicPartition, end: int) -> Mark:
         start = max(first, end - back)
         reader.seek(tp, start)
         last = NO_MARK
-        async for record in _records(reader, tp, end):
-            last = max(last, mark_of(record.headers))
+        async for records in _batches(reader, tp, end):
+            last = max([last, *(mark_of(record.headers) for record in records)])
         if last is not NO_MARK or start == first:
             return last
         back *= 16
 
 
-async def _records(reader: Any, tp: TopicPartition, end: int) -> AsyncIterator[Any]:
-    while await reader.position(tp) < end:
-        found = await reader.getmany(tp, timeout_ms=200)
-        for record in _all_read(found.get(tp, ())):
-            yield record
+async def _batches(reader: Any, tp: TopicPartition, end: int) -> AsyncIterator[Sequence[Any]]:
+    """The records up to an end that was seen; a transaction that is open there is waited for."""
+    last, moved_at = -1, time.monotonic()
+    while True:
+        async with asyncio.timeout(_STILL_S):
+            position = await reader.position(tp)
+        if position >= end:
+            return
+        if position != last:
+            last, moved_at = position, time.monotonic()
+        elif time.monotonic() - moved_at > _STILL_S:
+            raise BrokerUnavailable(
+                f"Kafka: {tp.topic}[{tp.partition}] cannot be read from offset {position} on; a "
+                "transaction that nobody ends is open there, or this process reads no more"
+            )
+        found = await reader.getmany(tp, timeout_ms=200, max_records=2000)
+        if records := _all_read(found.get(tp, ())):
+            yield records
 
 
 def _all_read(records: Sequence[Any]) -> Sequence[Any]:

@@ -18,7 +18,6 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
-from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
@@ -26,6 +25,7 @@ from processor.core.partitions import partition_of, partitions_of
 from processor.errors import BrokerUnavailable
 from processor.kafka.failures import TRANSACTION_ERRORS, in_words
 from processor.kafka.fetched import readable
+from processor.kafka.offset_protocol import UNSTABLE, OffsetFetch
 from processor.kafka.protocol import topic_id
 from processor.kafka.starting import start
 
@@ -227,33 +227,35 @@ async def group_view(settings: Settings, group: str) -> AsyncIterator[Any]:
 
 
 async def committed_of(
-    view: Any, sources: Iterable[TopicPartition] | None = None
+    view: Any, sources: Iterable[TopicPartition] | None = None, *, stable: bool = False
 ) -> dict[TopicPartition, OffsetAndMetadata]:
     """What a group committed, with what was noted beside it; nothing of what it never did.
 
-    aiokafka's own ways of asking do not look at the error of the answer as a whole: a coordinator
-    that has just started and is still loading they take for one that knows of no offset, and who
-    believes that begins anew at the beginning.
+    aiokafka's own ways of asking do not look at the error of the answer as a whole: they take a
+    coordinator that is still loading for one that knows no offset.
 
     Args:
-        view: a started consumer of the group.
-        sources: of which partitions; None: of all.
+        view: a consumer of the group.
+        sources: which partitions; None: every one.
+        stable: wait for transactions that are being completed: what they commit counts.
 
     Raises:
-        KafkaError: where asking again would not help.
-        BrokerUnavailable: where no broker is known.
+        aiokafka.errors.KafkaError: the broker refuses to say.
+        BrokerUnavailable: no broker is known.
     """
     coordinator = view._coordinator
-    asked: dict[str, list[int]] = defaultdict(list)
-    for tp in sources or ():
-        asked[tp.topic].append(tp.partition)
-    request = OffsetFetchRequest(
-        coordinator.group_id, None if sources is None else list(asked.items())
-    )
+    asked: dict[str, list[int]] | None = None
+    if sources is not None:
+        asked = defaultdict(list)
+        for tp in sources:
+            asked[tp.topic].append(tp.partition)
+    request = OffsetFetch(coordinator.group_id, asked, stable=stable)
     while True:
         try:
             await coordinator.ensure_coordinator_known()
-            return _offsets_in(await coordinator._send_req(request))
+            found = _offsets_in(await coordinator._send_req(request))
+            if found is not None:
+                return found
         except NoBroker as error:
             raise BrokerUnavailable(in_words(error)) from error
         except KafkaError as error:
@@ -264,14 +266,17 @@ async def committed_of(
         await asyncio.sleep(_ASK_AGAIN_S)
 
 
-def _offsets_in(answer: Any) -> dict[TopicPartition, OffsetAndMetadata]:
+def _offsets_in(answer: Any) -> dict[TopicPartition, OffsetAndMetadata] | None:
+    """What was committed; None where one of the offsets is not settled yet."""
     found = {}
     codes = [answer.error_code]
-    for topic, partitions in answer.topics:
-        for partition, offset, noted, code in partitions:
+    for topic, partitions, _ in answer.topics:
+        for partition, offset, _, noted, code, _ in partitions:
             codes.append(code)
             if offset >= 0:
-                found[TopicPartition(topic, partition)] = OffsetAndMetadata(offset, noted)
+                found[TopicPartition(topic, partition)] = OffsetAndMetadata(offset, noted or "")
+    if UNSTABLE in codes:
+        return None
     if error_code := next(filter(None, codes), 0):
         raise for_code(error_code)
     return found

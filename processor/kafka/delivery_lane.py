@@ -19,7 +19,6 @@ from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.core.offsets import Offsets
@@ -200,6 +199,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         group: str,
         consumer: Any,
         sources: Sequence[TopicPartition],
+        outputs: Sequence[str],
         stage: DeliveryStage,
         metrics: LaneMetrics,
         at_step: Callable[[str], None] = lambda step: None,
@@ -209,6 +209,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             group=group,
             consumer=consumer,
             sources=sources,
+            outputs=outputs,
             stage=stage,
             metrics=metrics,
             at_step=at_step,
@@ -239,11 +240,11 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             max_request_size=1 << 22,
         )
         await self._kafka(start(self._producer), START_S)
-        committed = await self._read_committed()
-        self._read = {
-            tp: _Source(Offsets(one.offset, one.metadata)) for tp, one in committed.items()
-        }
-        self._seek({tp: one.offset for tp, one in committed.items()})
+        taken = await self._take_positions()
+        self._read = {tp: _Source(Offsets(one.offset, one.stage_note)) for tp, one in taken.items()}
+        self._seek({tp: one.offset for tp, one in taken.items()})
+        # Before the first output: a missing offset is a lost one from now on.
+        await self._commit(every=True)
 
     async def _work(self) -> None:
         self._doing = "running"
@@ -253,6 +254,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             await self._unless_stopped(self._go_on())
             if time.monotonic() - self._committed_at >= _COMMIT_EVERY_S:
                 await self._commit()
+                self._is_well()
 
     async def _go_on(self) -> None:
         """Begin what may be begun, of every source in turn; wait where that is nothing."""
@@ -294,9 +296,10 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
                 *sources, timeout_ms=ceil(1000 * wait_s), max_records=_FETCHED
             )
+            ends = await self._positions.follow(sources)
             for tp in sources:
                 if not found.get(tp):  # a transaction's end is no record
-                    self._read[tp].offsets.advance(await self._consumer.position(tp))
+                    self._read[tp].offsets.advance(ends[tp])
         except KafkaError as error:
             raise BrokerUnavailable(in_words(error)) from error
         for tp, records in found.items():
@@ -369,13 +372,13 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             self._failure = error
         self._finished.set()
 
-    async def _commit(self) -> None:
+    async def _commit(self, *, every: bool = False) -> None:
         self._committed_at = time.monotonic()
         offsets = {}
         for tp, source in self._read.items():
             one = source.offsets
-            if one.changed:
-                offsets[tp] = OffsetAndMetadata(one.committed, one.note())
+            if one.changed or every:
+                offsets[tp] = self._positions.to_commit(tp, one.committed, one.note())
                 one.changed = False
         if offsets:
             await self._kafka(self._consumer.commit(offsets), _COMMIT_S)

@@ -1,4 +1,4 @@
-"""What a failure of Kafka's is called to people."""
+"""What a failure of Kafka's is called to people, and what it means to a producer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     IllegalOperation,
+    InvalidSessionTimeoutError,
+    InvalidTransactionTimeout,
     KafkaError,
     MessageSizeTooLargeError,
+    OffsetMetadataTooLargeError,
     RecordListTooLargeError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
@@ -29,6 +32,18 @@ _REFUSALS = (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
+_LIMITS: dict[type[KafkaError], str] = {
+    InvalidSessionTimeoutError: (
+        "the brokers refuse OPTOUT_SESSION_TIMEOUT_S; they take 6 s to 1,800 s, unless their "
+        "group.min.session.timeout.ms and group.max.session.timeout.ms say otherwise"
+    ),
+    InvalidTransactionTimeout: (
+        "the brokers' transaction.max.timeout.ms is below the 60 s that transactions are given "
+        "at most; raise it"
+    ),
+    OffsetMetadataTooLargeError: "raise the brokers' offset.metadata.max.bytes to 4096 again",
+}
+"""Limits that brokers set on what clients ask for."""
 
 
 def in_words(error: BaseException, at: str = "") -> str:
@@ -44,6 +59,9 @@ def in_words(error: BaseException, at: str = "") -> str:
     if isinstance(error, UnknownTopicOrPartitionError):
         topics = ", ".join(map(str, error.args)) or "a topic"
         return f"{who} has no {topics}; see OPTOUT_TOPIC_PREFIX, and `optout topics create`"
+    for refused, remedy in _LIMITS.items():
+        if isinstance(error, refused):
+            return f"{who}: {name}: {remedy}"
     if isinstance(error, UnsupportedCodecError):
         return f"{who}: records are compressed in a way that cannot be read here: {REMEDY}"
     return f"{who}: {name}"
@@ -58,3 +76,9 @@ def ended_by(producer: Any) -> BaseException | None:
     """What a producer's transaction failed with; what is sent in it after that only follows."""
     ended: asyncio.Future[None] = producer._txn_manager._transaction_waiter
     return ended.exception() if ended.done() else None
+
+
+def is_fenced(producer: Any) -> bool:
+    """Whether a transactional producer may not be used any more."""
+    manager = producer._txn_manager  # None: no transactional one
+    return manager is not None and bool(manager.is_fatal_error())

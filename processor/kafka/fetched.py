@@ -19,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import dropwhile, islice
+from struct import Struct
 from typing import Any, NamedTuple, TypeVar
 
 from aiokafka.consumer import fetcher
@@ -28,7 +29,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from processor.kafka.codecs import Broken
 from processor.kafka.inflating import Inflating
-from processor.kafka.pieces import CODEC_MASK, INT, MOST_HEADERS, PIECE, UNCLEAR, LeftOut, Walk
+from processor.kafka.pieces import CODEC_MASK, MOST_HEADERS, PIECE, UNCLEAR, LeftOut, Walk
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ _T = TypeVar("_T")
 _HEADERS = 20_000  # that are handed out at once, about
 _TURN_S = 0.02  # between two looks whether it is a batch's turn
 _LENGTH_AT, _OVERHEAD = 8, 12  # in a batch; the length counts what is behind it
+_LENGTH_AND_EPOCH = Struct(">ii")  # of the batch, and the leader epoch it was written under
 _IN_TRANSACTION = 0x30  # attributes of a batch that is of a transaction, or the mark that ends one
 _NOTHING = memoryview(b"")
 _TOO_OLD = "a batch in a format from before Kafka 0.11"
@@ -154,8 +156,8 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self.at_end = False
         self.waits: Walk | None = None  # for its turn to be inflated
         self._batch: Any = None  # in hand
-        self._begin = self._end = 0  # of a batch, in all that was fetched
-        self._behind = 0  # how many batches that one lies before the one in hand
+        self._begin = self._end = 0  # of it, in all that was fetched
+        self.leader_epoch: int | None = None  # that it was written under
         self._walk: Walk | None = None  # of the one in hand, where it is compressed
         self._left: Any = None  # its records, or those of a piece of it
         self._piece = _NOTHING  # that piece
@@ -187,7 +189,9 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             self.at_end = True
             return False
         batch = self._batch = self._fetched.next_batch()
-        self._behind += 1
+        self._begin = self._end
+        length, epoch = _LENGTH_AND_EPOCH.unpack_from(self._all, self._begin + _LENGTH_AT)
+        self._end += _OVERHEAD + length
         if self._check_crcs and not batch.validate_crc():
             self.at_end = True
             if found:
@@ -196,6 +200,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         if batch.producer_id is None:
             self._put_aside(found, _TOO_OLD)
             return True
+        self.leader_epoch = epoch
         attributes = batch.attributes
         if attributes & _IN_TRANSACTION and self._is_passed(batch):
             self._end_batch()
@@ -208,11 +213,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         return True
 
     def _raw(self) -> memoryview:
-        """The batch in hand as it lies in the log; few are asked for, so it is looked for then."""
-        while self._behind:
-            self._begin = self._end
-            self._end += _OVERHEAD + INT.unpack_from(self._all, self._end + _LENGTH_AT)[0]
-            self._behind -= 1
+        """The batch in hand as it lies in the log."""
         return self._all[self._begin : self._end]
 
     def _is_passed(self, batch: Any) -> bool:
@@ -364,6 +365,9 @@ class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
             return []
         found = self._partition_records.take(max_records or sys.maxsize)
         self._update_position()
+        if (epoch := self._partition_records.leader_epoch) is not None:
+            state = self._assignment.state_value(self._topic_partition)
+            state.read_to = self._partition_records.next_fetch_offset, epoch
         if self._partition_records.at_end:
             self._partition_records = None
         return found
@@ -378,6 +382,14 @@ class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
     def waits(self) -> Walk | None:
         """The batch that waits for its turn."""
         return self._partition_records and self._partition_records.waits
+
+
+def leader_epoch_at(consumer: Any, tp: Any, position: int) -> int | None:
+    """The leader epoch of the batch that a consumer read up to a position; None: it read none."""
+    assignment = consumer._subscription.subscription.assignment
+    state = assignment.state_value(tp) if assignment else None
+    offset, epoch = getattr(state, "read_to", (None, None))
+    return epoch if offset == position else None
 
 
 _Found = Mapping[Any, list[Record | UnreadBatch]]

@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
@@ -50,7 +49,7 @@ class Stage(Waits, Protocol):
 
         Args:
             committed: source topic to its committed offset.
-            notes: what was noted with them, not empty.
+            notes: what was noted with each; empty where somebody else set it, or nobody yet.
         """
         ...
 
@@ -141,6 +140,7 @@ class Lane(PartitionLane[Stage]):
         group: str,
         consumer: Any,
         sources: Sequence[TopicPartition],
+        outputs: Sequence[str],
         stage: Stage,
         metrics: LaneMetrics,
         at_step: Callable[[str], None] = lambda step: None,
@@ -150,6 +150,7 @@ class Lane(PartitionLane[Stage]):
             group=group,
             consumer=consumer,
             sources=sources,
+            outputs=outputs,
             stage=stage,
             metrics=metrics,
             at_step=at_step,
@@ -181,17 +182,25 @@ class Lane(PartitionLane[Stage]):
         # Not given up for a stop: an initialisation cut off half-way helps nobody.
         await self._kafka(start(producer), START_S)
         self._at_step("committed")
-        committed = await self._read_committed()
-        first = {tp: one.offset for tp, one in committed.items()}
+        taken = await self._take_positions()
+        first = {tp: position.offset for tp, position in taken.items()}
         self._at_step("recover")
         await self._unless_stopped(
             self._stage.recover(
                 {tp.topic: offset for tp, offset in first.items()},
-                [one.metadata for one in committed.values() if one.metadata],
+                [position.stage_note for position in taken.values()],
             )
         )
         self._seek(first)
         self._next = first
+        self._uncommitted = {
+            tp
+            for tp, position in taken.items()
+            if tp in self._positions.new or (self._stage.note and not position.stage_note)
+        }
+        if self._uncommitted:
+            # Before the first output: from here on a missing offset is a lost one.
+            await self._kafka(self._transaction(None, lambda step: None), _COMMIT_S)
 
     async def _work(self) -> None:
         self._doing = "running"
@@ -213,6 +222,7 @@ class Lane(PartitionLane[Stage]):
             if now - looked_at >= 1:
                 looked_at = now
                 await self._unless_stopped(self._stage.idle())
+                self._is_well()
         if self._uncommitted:
             await self._commit(None)
 
@@ -227,7 +237,7 @@ class Lane(PartitionLane[Stage]):
             found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
                 *self._sources, timeout_ms=_POLL_MS, max_records=self._settings.batch_records
             )
-            positions = {tp: await self._consumer.position(tp) for tp in self._sources}
+            positions = await self._positions.follow(self._sources)
         except KafkaError as error:
             raise BrokerUnavailable(in_words(error)) from error
         ends = {tp: end for tp, end in positions.items() if end != self._next[tp]}
@@ -258,26 +268,29 @@ class Lane(PartitionLane[Stage]):
         self._faults.add(len(records), out.counts["faults"])
         self._metrics.batch(len(records), out.counts)
         self._progressed_at = time.monotonic()
+        self._is_well()
 
     async def _commit(self, out: Output | None) -> bool:
         """Steps 3 to 5: outputs and offsets in one transaction; False where it must be redone."""
         with self._metrics.transaction.time():
-            return await self._kafka(self._transaction(out), _COMMIT_S)
+            return await self._kafka(self._transaction(out, self._at_step), _COMMIT_S)
 
-    async def _transaction(self, out: Output | None) -> bool:
+    async def _transaction(self, out: Output | None, at_step: Callable[[str], None]) -> bool:
         producer = self._producer
-        self._at_step("begin")
+        at_step("begin")
         await producer.begin_transaction()
         self._in_transaction = True
         # Offsets first: it keeps the broker from answering the first batch with a retry.
         note = self._stage.note
-        offsets = {tp: OffsetAndMetadata(self._next[tp], note) for tp in self._uncommitted}
+        offsets = {
+            tp: self._positions.to_commit(tp, self._next[tp], note) for tp in self._uncommitted
+        }
         await producer.send_offsets_to_transaction(offsets, self._group)
         if out:
-            self._at_step("emit")
+            at_step("emit")
             with self._metrics.emit.time():
                 await out.send()
-            self._at_step("last_look")
+            at_step("last_look")
             with self._metrics.last_look.time():
                 look = self._stage.last_look()
                 holds = await self._unless_stopped(look, grace_s=_LOOK_S)
@@ -285,11 +298,11 @@ class Lane(PartitionLane[Stage]):
                 await producer.abort_transaction()
                 self._in_transaction = False
                 return False
-        self._at_step("commit")
+        at_step("commit")
         with self._metrics.commit.time():
             await producer.commit_transaction()
         self._in_transaction = False
-        self._at_step("committed_batch")
+        at_step("committed_batch")
         self._uncommitted = set()
         self._committed_at = time.monotonic()
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,10 +15,11 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
 from processor.config import Settings
-from processor.errors import Fenced
+from processor.errors import BrokerUnavailable, Fenced
 from processor.kafka.failures import in_words
 from processor.kafka.lane import Lane
 from processor.kafka.partition_lane import LaneState, PartitionLane, Waits
+from processor.kafka.protocol import topic_ids
 from processor.kafka.starting import start
 from processor.metrics import LaneMetrics
 
@@ -30,6 +32,8 @@ _HEARTBEAT_MS = 250  # at most: it is how members hear of a rebalance, which wai
 _FETCH_WAIT_MS = 100  # what a lane asks while it is taken stands in line behind a fetch
 _METADATA_MS = 30_000  # until a topic that was given more partitions is noticed
 _LAG_S = 10.0
+_SILENT_S = 60.0
+_LEAVE_S = 2.0
 _REJOIN_S = (0.5, 10.0)
 
 
@@ -40,6 +44,7 @@ class Lanes:
         settings: of the clients.
         group: the consumer group.
         topics: the source topics; their partitions of one number belong to one lane.
+        outputs: see ``Positions``.
         stage: makes the stage of a partition.
         metrics: of the role.
         lane: makes the lane of a stage; exactly once unless told otherwise.
@@ -52,6 +57,7 @@ class Lanes:
         *,
         group: str,
         topics: Sequence[str],
+        outputs: Sequence[str],
         stage: Callable[[int], Waits],
         metrics: LaneMetrics,
         lane: Callable[..., PartitionLane[Any]] = Lane,
@@ -60,6 +66,7 @@ class Lanes:
         self._settings = settings
         self._group = group
         self._topics = list(topics)
+        self._outputs = outputs
         self._stage = stage
         self._metrics = metrics
         self._lane = lane
@@ -69,39 +76,83 @@ class Lanes:
         self._lanes: dict[int, tuple[PartitionLane[Any], asyncio.Task[None]]] = {}
         self._consumer: Any = None
         self._caught_up_at: dict[int, float] = {}  # partition to monotonic seconds
+        # Kafka, to this member, at every look; monotonic seconds
+        self._answers_since: float | None = None
+        self._silent_since: float | None = None
         self.joined = False
-        self.unheard = False  # Kafka did not answer the last time it was asked
         self.lags: dict[int, int] = {}  # partition to records not handled, as last looked at
         self.failed: str | None = None  # why it is no member, where it tried
         self.unfit: str | None = None  # why no lane may work, until the process is started anew
 
-    async def stuck(self, after_s: float) -> list[LaneState]:
-        """Lanes that run, have records to read, and have finished no batch for this long."""
-        states = [state for state in self.states() if state.next_offsets]
+    @property
+    def unheard(self) -> bool:
+        """Whether Kafka did not answer this member the last time it was asked."""
+        return self.joined and self._silent_since is not None
+
+    async def stuck(self, after_s: float, *, redis_since: float | None) -> list[LaneState]:
+        """Lanes that another worker should have, as they do not get to work here.
+
+        A lane that runs is stuck if it has had records to read and finished none for so long; any
+        other, if it has not come to run. Only time in which this process reached Kafka and Redis
+        counts, and none in which all workers would wait.
+
+        Args:
+            after_s: how long.
+            redis_since: since when Redis has answered at every look, monotonic seconds.
+        """
+        states = self.states()
         sources = [tp for state in states for tp in state.next_offsets]
+        now = time.monotonic()
         try:
-            ends = await asyncio.wait_for(self._consumer.end_offsets(sources), _LAG_S)
+            async with asyncio.timeout(_LAG_S):
+                ends = await self._consumer.end_offsets(sources)
+                ids = await topic_ids(self._consumer._client, self._topics)
         except (KafkaError, TimeoutError, AttributeError):
             # No broker to ask, or no member: nobody can make progress.
-            self.unheard, self.lags = self.joined, {}
+            self._is_silent(now)
             return []
-        self.unheard = False
+        self._answers_since, self._silent_since = self._answers_since or now, None
+        if any(lane.reads_other_than(ids) for lane, _ in self._lanes.values()):
+            logger.error("group.topic_replaced", extra={"group": self._group})
+            self._rejoin.set()  # each lane then finds whether it may go on
         self.lags = {
             state.partition: sum(
                 max(0, ends[tp] - offset) for tp, offset in state.next_offsets.items()
             )
             for state in states
         }
-        states = [state for state in states if state.doing == "running"]
-        now = time.monotonic()
         for state in states:
-            if all(offset >= ends[tp] for tp, offset in state.next_offsets.items()):
+            if not self.lags[state.partition]:
                 self._caught_up_at[state.partition] = now
-        return [
-            state
-            for state in states
-            if now - max(state.progressed_at, self._caught_up_at.get(state.partition, 0)) > after_s
-        ]
+        if redis_since is None:
+            return []
+        servers_since = max(self._answers_since, redis_since)
+        return [one for one in states if now - max(servers_since, self._well_at(one)) > after_s]
+
+    def _well_at(self, state: LaneState) -> float:
+        """When a lane was last well, or waited for what every worker waits for."""
+        if state.ill_since is not None:
+            return state.ill_since
+        if state.doing != "running":
+            return math.inf
+        return max(state.progressed_at, self._caught_up_at.get(state.partition, 0.0))
+
+    def _is_silent(self, now: float) -> None:
+        """Kafka did not answer; after a minute of that a new consumer may find it."""
+        self.lags = {}
+        self._answers_since, self._silent_since = None, self._silent_since or now
+        if self.joined and now - self._silent_since > _SILENT_S:
+            logger.warning("group.unheard", extra={"group": self._group})
+            self._silent_since = now
+            self._rejoin.set()
+
+    async def hand_over(self) -> None:
+        """Leave the group at once, with whatever is in hand: the next owners undo it."""
+        consumer = self._consumer
+        if consumer is not None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_LEAVE_S):
+                    await consumer._coordinator._maybe_leave_group()
 
     def states(self) -> list[LaneState]:
         """How every lane of this process is."""
@@ -138,7 +189,7 @@ class Lanes:
                 else None
             ),
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # where to go on is the lanes' to decide
             isolation_level="read_committed",
             # Round robin would part p of one source from p of another.
             partition_assignment_strategy=(RangePartitionAssignor,),
@@ -156,11 +207,17 @@ class Lanes:
             await start(consumer)
             self._consumer, self.joined, self.failed = consumer, True, None
             waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self._rejoin)]
+            workings = [consumer._fetcher._fetch_task, consumer._coordinator._coordination_task]
             try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(
+                    (*waits, *workings), return_when=asyncio.FIRST_COMPLETED
+                )
             finally:
                 for wait in waits:
                     wait.cancel()
+            if not done.isdisjoint(workings):
+                # Without the first nothing is read, without the second no rebalance is heard of.
+                raise BrokerUnavailable("Kafka: a task of the consumer ended")
         finally:
             self._consumer, self.joined = None, False
             listener.closed = True
@@ -182,8 +239,17 @@ class Lanes:
 
     def take(self, consumer: Any, assigned: Iterable[TopicPartition]) -> None:
         """Start a lane for every partition, unless recipients are spread by another number."""
-        for topic in self._topics:
-            count = len(consumer.partitions_for_topic(topic) or ())
+        counts = {topic: len(consumer.partitions_for_topic(topic) or ()) for topic in self._topics}
+        by_partition: dict[int, list[TopicPartition]] = {}
+        for tp in sorted(assigned):
+            by_partition.setdefault(tp.partition, []).append(tp)
+        whole = all(len(sources) == len(counts) for sources in by_partition.values())
+        if not all(counts.values()) or not whole:
+            # A broker that is catching up may not know a topic: that says nothing of the topic.
+            logger.warning("group.topics_unknown", extra={"group": self._group})
+            self._rejoin.set()
+            return
+        for topic, count in counts.items():
             if count != self._settings.partitions:
                 self.unfit = (
                     f"{topic}: {count} partitions where {self._settings.partitions} are expected; "
@@ -191,15 +257,13 @@ class Lanes:
                 )
                 logger.error("group.unfit", extra={"group": self._group, "why": self.unfit})
                 return
-        by_partition: dict[int, list[TopicPartition]] = {}
-        for tp in sorted(assigned):
-            by_partition.setdefault(tp.partition, []).append(tp)
         for partition, sources in by_partition.items():
             lane = self._lane(
                 self._settings,
                 group=self._group,
                 consumer=consumer,
                 sources=sources,
+                outputs=self._outputs,
                 stage=self._stage(partition),
                 metrics=self._metrics,
                 at_step=self.at_step,

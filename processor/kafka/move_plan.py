@@ -123,7 +123,7 @@ async def refuse(plan: Plan) -> bool:
     begun = False
     if not there:
         ran = await topic_admin.committed(target, [f"{target.topic_prefix}{one}" for one in LANES])
-        begun = bool(ran)
+        begun = any(offset for offsets in ran.values() for offset in offsets.values())
         problems += await _foreign(plan)
         if begun:
             problems += await _grown(plan)

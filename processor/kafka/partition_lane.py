@@ -13,13 +13,14 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
-from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
-from processor.errors import BrokerUnavailable, Fenced, RetryableError
+from processor.core.positions import Position
+from processor.errors import BrokerUnavailable, Fenced, PositionRefused, RetryableError
 from processor.kafka.client import committed_of
-from processor.kafka.failures import TRANSACTION_ERRORS, in_words
+from processor.kafka.failures import TRANSACTION_ERRORS, in_words, is_fenced
 from processor.kafka.faults import Faults
+from processor.kafka.positions import Positions
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 START_S = 30.0  # to take a partition's producer over, a predecessor's open transaction included
 _BACKOFF_S = (0.05, 2.0)  # first, longest
+_PERSON_S = 10.0  # between two looks where a person must act
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class LaneState:
     doing: str  # "taking", "running", or what it waits for
     progressed_at: float  # when it last finished something, monotonic seconds
     next_offsets: Mapping[TopicPartition, int]  # the first not processed yet, by source
+    ill_since: float | None = None  # it does not get to work, though another worker's might
 
 
 class Waits(Protocol):
@@ -71,6 +74,7 @@ class PartitionLane(ABC, Generic[S]):
         group: the consumer group.
         consumer: the group's started aiokafka consumer.
         sources: this partition of each source topic.
+        outputs: see ``Positions``.
         stage: what is done with the records.
         metrics: of the role.
         at_step: called with the name of each step as it is reached; crash tests kill there.
@@ -83,6 +87,7 @@ class PartitionLane(ABC, Generic[S]):
         group: str,
         consumer: Any,
         sources: Sequence[TopicPartition],
+        outputs: Sequence[str],
         stage: S,
         metrics: LaneMetrics,
         at_step: Callable[[str], None],
@@ -92,6 +97,7 @@ class PartitionLane(ABC, Generic[S]):
         self._group = group
         self._consumer = consumer
         self._sources = list(sources)
+        self._positions = Positions(consumer, self._sources, outputs)
         self._stage = stage
         self._metrics = metrics
         self._at_step = at_step
@@ -100,12 +106,27 @@ class PartitionLane(ABC, Generic[S]):
         self._producer: Any = None
         self._doing = "taking"
         self._progressed_at = time.monotonic()
+        self._ill_since: float | None = None
 
     @property
     def state(self) -> LaneState:
         """A look from outside."""
-        doing = self._stage.waits_for or self._doing
-        return LaneState(self.partition, doing, self._progressed_at, self._next_offsets())
+        waits_for = self._stage.waits_for
+        return LaneState(
+            self.partition,
+            waits_for or self._doing,
+            self._progressed_at,
+            self._next_offsets(),
+            None if waits_for else self._ill_since,
+        )
+
+    def _is_well(self) -> None:
+        """The lane works: whatever it failed at before is over."""
+        self._ill_since = None
+
+    def reads_other_than(self, ids: Mapping[str, str]) -> bool:
+        """Whether a topic it reads has another id by now: it was deleted and created again."""
+        return any(ids.get(topic, id_) != id_ for topic, id_ in self._positions.topic_ids.items())
 
     def stop(self) -> None:
         """Ask the lane to finish what is in hand and end."""
@@ -120,6 +141,7 @@ class PartitionLane(ABC, Generic[S]):
         wait_s = _BACKOFF_S[0]
         while not self._stop.is_set():
             began = time.monotonic()
+            self._ill_since = self._ill_since or began
             try:
                 await self._take()
                 await self._work()
@@ -129,21 +151,28 @@ class PartitionLane(ABC, Generic[S]):
                 self._metrics.failed(error)
                 raise
             except Exception as error:
-                self._metrics.failed(error)
-                expected = isinstance(error, RetryableError)
-                self._doing = str(error) if expected else type(error).__name__
-                logger.warning(
-                    "lane.failed",
-                    extra={"group": self._group, "partition": self.partition, "why": self._doing},
-                    exc_info=None if expected else error,
-                )
+                self._failed(error)
                 if time.monotonic() - began > 2 * _BACKOFF_S[1]:
                     wait_s = _BACKOFF_S[0]
+                pause_s = _PERSON_S if isinstance(error, PositionRefused) else wait_s
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), wait_s)
+                    await asyncio.wait_for(self._stop.wait(), pause_s)
                 wait_s = min(2 * wait_s, _BACKOFF_S[1])
             finally:
                 await self._let_go()
+
+    def _failed(self, error: Exception) -> None:
+        self._metrics.failed(error)
+        expected = error if isinstance(error, RetryableError) else None
+        self._doing = str(error) if expected else type(error).__name__
+        if expected and expected.everywhere:
+            self._ill_since = None
+        logger.log(
+            logging.ERROR if isinstance(error, PositionRefused) else logging.WARNING,
+            "lane.failed",
+            extra={"group": self._group, "partition": self.partition, "why": self._doing},
+            exc_info=None if expected else error,
+        )
 
     @abstractmethod
     async def _take(self) -> None:
@@ -161,19 +190,16 @@ class PartitionLane(ABC, Generic[S]):
     def _next_offsets(self) -> Mapping[TopicPartition, int]:
         """The first offset that is not processed yet, by source."""
 
-    async def _read_committed(self) -> dict[TopicPartition, OffsetAndMetadata]:
-        """Where the group is, fresh from the broker, with what was noted there.
+    async def _take_positions(self) -> dict[TopicPartition, Position]:
+        """Where the group is, fresh from the broker, where that can be believed.
 
-        Never committed: from the beginning, where the group must not lose what waits for it.
+        Raises:
+            PositionRefused: it cannot.
         """
-        asked = committed_of(self._consumer, self._sources)
-        found = await self._unless_stopped(self._kafka(asked, START_S))
-        new = [tp for tp in self._sources if tp not in found]
-        first = await self._unless_stopped(self._consumer.beginning_offsets(new)) if new else {}
-        return {
-            tp: OffsetAndMetadata(first[tp], "") if tp in first else found[tp]
-            for tp in self._sources
-        }
+        asked = committed_of(self._consumer, self._sources, stable=True)
+        committed = await self._unless_stopped(self._kafka(asked, START_S))
+        taken = self._positions.take(committed)
+        return await self._unless_stopped(self._kafka(taken, START_S))
 
     def _seek(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Read on from there: what was handed out before this point is dropped, and read again."""
@@ -196,8 +222,10 @@ class PartitionLane(ABC, Generic[S]):
         except ProducerFenced as error:
             raise Fenced("another process took the partition's transactional id") from error
         except AssertionError as error:
-            # aiokafka's producer after it was fenced: its state is final.
-            raise Fenced("the producer was fenced before") from error
+            # aiokafka asserts that a fenced producer is used no more, and that it knows a broker.
+            if self._producer is not None and is_fenced(self._producer):
+                raise Fenced("the producer was fenced before") from error
+            raise BrokerUnavailable(in_words(error)) from error
         except (*TRANSACTION_ERRORS, OSError, TimeoutError) as error:
             raise BrokerUnavailable(in_words(error)) from error
 

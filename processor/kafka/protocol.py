@@ -7,7 +7,7 @@ some settings of a topic and leaves the others as they are (KIP-339).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -111,24 +111,31 @@ class _MetadataRequestV10(RequestStruct):  # type: ignore[misc]
 class _MetadataRequest(Request[_MetadataRequestV10]):  # type: ignore[misc]
     API_KEY = 3
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
+    def __init__(self, topics: Iterable[str]) -> None:
+        self._topics: list[tuple[Any, ...]] = [(NONE, topic, {}) for topic in topics]
 
     def build(self, request_struct_class: type[_MetadataRequestV10]) -> _MetadataRequestV10:
-        return request_struct_class([(NONE, self._topic, {})], False, False, False, {})
+        return request_struct_class(self._topics, False, False, False, {})
 
 
-async def topic_id(client: Any, topic: str) -> str:
-    """The id of a topic, from any broker of a started aiokafka client.
+async def topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:
+    """The ids of topics by their names, from any broker of a started aiokafka client.
 
     Raises:
         aiokafka.errors.KafkaError: as the broker answers, an unknown topic among them.
     """
-    response = await client.send(client.get_random_node(), _MetadataRequest(topic))
-    error_code, _, found = response.topics[0][:3]
-    if error_code:
-        raise for_code(error_code)(topic)
-    return str(found)
+    response = await client.send(client.get_random_node(), _MetadataRequest(topics))
+    found = {}
+    for error_code, name, id_, *_ in response.topics:
+        if error_code:
+            raise for_code(error_code)(name)
+        found[name] = str(id_)
+    return found
+
+
+async def topic_id(client: Any, topic: str) -> str:
+    """See ``topic_ids``."""
+    return (await topic_ids(client, [topic]))[topic]
 
 
 class _CreateTopicsResponseV4(CreateTopicsResponse_v3):  # type: ignore[misc]

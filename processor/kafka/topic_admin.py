@@ -187,12 +187,13 @@ async def set_timestamps(settings: Settings, kind: str) -> None:
         ConfigError: where the broker refuses it, with its words.
         BrokerUnavailable: where it does not answer.
     """
+    wanted = plans(settings)
     change = [Change(TIMESTAMPS, "", kind)]
-    names = [plan.name for plan in plans(settings) if TIMESTAMPS in plan.config]
+    changes = {plan.name: change for plan in wanted if TIMESTAMPS in plan.config}
     async with _admin(settings) as admin:
-        refused = await _set(admin, dict.fromkeys(names, change))
-    if refused:
-        raise ConfigError([*refused.values()])
+        if refused := await _set(admin, changes):
+            raise ConfigError([*refused.values()])
+        await _settled(admin, wanted, changes)
 
 
 async def check(settings: Settings) -> list[Problem]:

@@ -168,15 +168,16 @@ class MatchInbound:
         # Only now can no older owner commit: Redis must hold what it did until now. Batches that
         # changed no entry have left no record, but a note.
         recorded = await self._block_list.settled_mark(self._partition)
-        noted = [mark for mark in map(noted_mark, notes) if mark]
-        last = max([recorded, *noted])
+        noted = list(map(noted_mark, notes))
+        last = max([recorded, *(mark for mark in noted if mark)])
         if last.epoch >= self._epoch:
             self._known = last
             raise ListLost(
                 "an owner before had a later epoch: Redis lost it, and its clock is behind"
             )
-        # Records and no note: the offsets are another's, who cannot tell what Redis should hold.
-        told = bool(noted) or recorded == NO_MARK
+        # A record, and a source without a note: somebody else set its offset, who cannot tell what
+        # Redis should hold.
+        told = all(noted) or recorded == NO_MARK
         whole = told and self._ready and self._mark >= max(last, self._known)
         ahead = self._mark > last
         # Undone even where the list is rebuilt: of the ids that batch handled, some may have been

@@ -42,6 +42,27 @@ class Topics:
             self.webhook_retries_4,
         )
 
+    def sources(self, role: str) -> tuple[str, ...]:
+        """What a role's lanes read, one partition of each topic a lane."""
+        return {
+            "match": (self.inbound_messages, self.consent_commands),
+            "gate": (self.outbound_messages,),
+            "webhooks": (self.webhook_deliveries, *self.webhook_retries, self.message_statuses),
+        }[role]
+
+    def outputs(self, role: str) -> tuple[str, ...]:
+        """What only that role's lanes write: where these hold something, the role was here."""
+        return {
+            "match": (
+                self.block_list,
+                self.block_changes,
+                self.reply_sends,
+                self.opt_out_notifications,
+            ),
+            "gate": (self.allowed_sends,),
+            "webhooks": self.webhook_retries,
+        }[role]
+
     @classmethod
     def under(cls, prefix: str) -> Topics:
         """All names with the prefix before them and the version behind."""

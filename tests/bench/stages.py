@@ -176,6 +176,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
         settings,
         group=f"{settings.topic_prefix}{job.role}",
         topics=sources,
+        outputs=[],
         stage=lambda partition: Held(partition, make(partition), start),
         metrics=LaneMetrics(runtime.metrics, job.role),
     )

@@ -19,17 +19,24 @@ from processor import config
 from processor.app import Runtime
 
 
-def tell_of_commits(at_step: Callable[[str], None]) -> None:
+def tell_of_commits(at_step: Callable[[str], None]) -> Callable[[str], None]:
     """A step of its own: the broker was told to commit, and has not answered."""
     sent = AIOKafkaConnection.send
+    is_of_a_batch = False
+
+    def tell(step: str) -> None:
+        nonlocal is_of_a_batch
+        is_of_a_batch = step == "commit"
+        at_step(step)
 
     def send(self: Any, request: Any, expect_response: bool = True) -> Any:
         answer = sent(self, request, expect_response)
-        if isinstance(request, EndTxnRequest):
+        if is_of_a_batch and isinstance(request, EndTxnRequest):
             at_step("committing")
         return answer
 
     AIOKafkaConnection.send = send
+    return tell
 
 
 async def main(steps: list[str], sign: signal.Signals) -> None:
@@ -40,8 +47,7 @@ async def main(steps: list[str], sign: signal.Signals) -> None:
             del steps[0]
             os.kill(os.getpid(), sign)
 
-    tell_of_commits(at_step)
-    runtime = Runtime(config.load(), at_step)
+    runtime = Runtime(config.load(), tell_of_commits(at_step))
     await runtime.wait_for_servers()
     await asyncio.gather(runtime.follow(), *(lanes.run() for lanes in runtime.lanes.values()))
 

@@ -347,6 +347,9 @@ async def test_the_command_line_works_with_the_rights_listed(
         await forget_scripts(secured)
         await optout("blocks", "verify")
         await optout("blocks", "rebuild")
+    for role in ("match", "gate", "webhooks"):
+        await optout("offsets", "show", role)
+        await optout("offsets", "set", role, "--to", "latest", "--all", "--yes")
     await put_aside(at)
     assert (await optout("dead-letters", "redrive", "--all")).output == "5 sent back\n"
     await optout("audit")

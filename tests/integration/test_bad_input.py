@@ -11,6 +11,7 @@ from processor.config import Settings
 from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing, writer
 from processor.kafka.dead_letters import redrive
+from processor.kafka.topic_plan import BY_PRODUCER
 from processor.wire import dead_letters
 from tests.builders import RECIPIENT
 from tests.installation import Installation, running
@@ -126,7 +127,7 @@ async def test_a_letter_older_than_kafka_keeps_offsets_is_not_sent_back_a_second
     settings: Settings,
 ) -> None:
     at = Installation(settings)
-    await topic_admin.set_timestamps(settings, topic_admin.BY_PRODUCER)
+    await topic_admin.set_timestamps(settings, BY_PRODUCER)
     now_ms = time.time_ns() // 1_000_000
     async with writer(settings) as out:
         for sid, days in (("OLD", 8), ("NEW", 1)):

@@ -345,4 +345,4 @@ async def test_what_a_producer_writes_in_transactions_leaves_no_lag_and_no_lane_
                 )
         await at.wait_for(at.topics.reply_sends, 2)
         await at.wait_for_no_lag("match")
-        assert await runtime.lanes["match"].stuck(0) == []
+        assert await runtime.lanes["match"].stuck(0, redis_since=0.0) == []

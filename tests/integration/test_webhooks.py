@@ -220,12 +220,12 @@ async def test_the_watchdog_sees_what_hangs_and_not_what_waits_for_its_time(
             await until(waits, "retry that waits for its time")
 
             async def free() -> bool:
-                return await lanes.stuck(0.0) == [] and runtime.unready() == []
+                return await lanes.stuck(0.0, redis_since=0.0) == [] and runtime.unready() == []
 
             await until(free, "lanes that are not stuck, and ready")
             await at.texts(a_text("M1", "hi"))
             await told_at(app, "/inbound", 1)
-            [state] = await lanes.stuck(0.0)
+            [state] = await lanes.stuck(0.0, redis_since=0.0)
             assert state.partition == partition
             hanging.released.set()
             await until(free, "lane that is not stuck")

@@ -180,7 +180,7 @@ async def test_what_a_dead_application_has_waiting_delays_no_others_retry(
             app.answers.clear()
 
             async def nothing_is_stuck() -> bool:
-                return await runtime.lanes["webhooks"].stuck(0.0) == []
+                return await runtime.lanes["webhooks"].stuck(0.0, redis_since=0.0) == []
 
             await until(nothing_is_stuck, "lane that only waits")
             assert runtime.unready() == []

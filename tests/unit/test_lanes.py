@@ -24,11 +24,50 @@ def no_stage(partition: int) -> Stage:
 
 
 async def test_a_member_that_leaves_starts_no_lane_though_a_rebalance_ends_meanwhile() -> None:
-    lanes = Lanes(Settings(), group="match", topics=["t"], stage=no_stage, metrics=METRICS)
+    lanes = Lanes(
+        Settings(), group="match", topics=["t"], outputs=[], stage=no_stage, metrics=METRICS
+    )
     listener = _Listener(lanes, None)
     listener.closed = True
     await listener.on_partitions_assigned([TopicPartition("t", 0)])
     assert lanes.states() == []
+
+
+class Consumer:
+    """What a group's consumer knows of its topics."""
+
+    def __init__(self, **counts: int) -> None:
+        self._counts = counts
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        """None where the last metadata answer had an error for the topic."""
+        count = self._counts.get(topic)
+        return None if count is None else set(range(count))
+
+
+@pytest.mark.parametrize(
+    ("counts", "assigned"),
+    [
+        ({"inbound": 12}, ["inbound"]),
+        ({"inbound": 12}, ["inbound", "commands"]),
+        ({"inbound": 12, "commands": 0}, ["inbound"]),
+        ({"inbound": 12, "commands": 12}, ["inbound"]),  # the group's leader did not know the other
+    ],
+)
+async def test_a_topic_that_is_not_known_at_the_moment_is_asked_for_again(
+    counts: dict[str, int], assigned: list[str]
+) -> None:
+    lanes = Lanes(
+        Settings(),
+        group="match",
+        topics=["inbound", "commands"],
+        outputs=[],
+        stage=no_stage,
+        metrics=METRICS,
+    )
+    lanes.take(Consumer(**counts), [TopicPartition(topic, 0) for topic in assigned])
+    assert (lanes.unfit, lanes.states()) == (None, [])
+    assert lanes._rejoin.is_set()
 
 
 async def test_what_fails_while_it_is_given_up_fails_nobody() -> None:

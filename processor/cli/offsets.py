@@ -1,0 +1,165 @@
+"""`optout offsets`: where the roles are in their topics, and setting them elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+
+import click
+
+from processor import config
+from processor.cli.common import UtcTime, as_json, print_json, run
+from processor.config import Settings
+from processor.errors import BrokerUnavailable, ConfigError, NewerFormat
+from processor.kafka import group_offsets
+from processor.kafka.group_offsets import Standing
+
+_ROLES = ("match", "gate", "webhooks")
+_role = click.Choice(_ROLES)
+
+
+@click.group("offsets")
+def group() -> None:
+    """Show where match, gate and webhooks are in their topics, or set them elsewhere.
+
+    A lane stops where its position cannot be believed: going on would send messages a second time,
+    lift blocks by old STARTs, or skip records without a word.
+    """
+
+
+@group.command("show")
+@click.argument("roles", type=_role, nargs=-1)
+@as_json
+def show(roles: Sequence[str], as_json: bool) -> None:
+    """Show committed offsets beside the logs; exit 1 where a position is refused.
+
+    Example: optout offsets show gate
+    """
+    settings = config.load()
+    found = [one for role in roles or _ROLES for one in run(_standings(settings, role))]
+    if as_json:
+        for one in found:
+            print_json(_told(one))
+    else:
+        _print(found)
+    sys.exit(1 if any(one.doubt for one in found) else 0)
+
+
+@group.command("set")
+@click.argument("role", type=_role)
+@click.option("--to", required=True, help="earliest, latest, an offset, or a time.")
+@click.option("--topic", help="Only of this source; its full name.")
+@click.option("--partition", "partitions", type=int, multiple=True, help="Only this; repeatable.")
+@click.option("--all", "everything", is_flag=True, help="Those that are not refused as well.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def set_(
+    role: str,
+    to: str,
+    topic: str | None,
+    partitions: Sequence[int],
+    everything: bool,
+    yes: bool,
+) -> None:
+    r"""Set a role's refused positions; its lanes go on from there within seconds.
+
+    \b
+    earliest  handle again all that the topic still holds
+    latest    pass over all that is there now
+    OFFSET    of one topic and partition
+    TIME      the first record written then or later, as 2026-01-31T12:00:00Z
+
+    The gate sends again what it handles again. Match knows what it handled in the last
+    OPTOUT_DEDUPE_HOURS; of what is older, a START handled again lifts a later STOP.
+
+    Example: optout offsets set gate --to 2026-01-31T12:00:00Z
+    """
+    settings = config.load()
+    found = run(_standings(settings, role))
+    wanted = [
+        one
+        for one in found
+        if (one.doubt or everything)
+        and topic in (None, one.topic)
+        and (not partitions or one.partition in partitions)
+    ]
+    if not wanted:
+        click.echo("no such position is refused; --all sets the others as well")
+        return
+    offsets = run(_offsets(settings, to, wanted))
+    for one, offset in zip(wanted, offsets, strict=True):
+        click.echo(_says_change(one, offset))
+    if not yes:
+        click.confirm("set these offsets?", abort=True)
+    by_partition = defaultdict(list)
+    for one, offset in zip(wanted, offsets, strict=True):
+        by_partition[one.partition].append((one, offset))
+    run(group_offsets.set_offsets(settings, by_partition))
+    click.echo(f"{len(wanted)} offsets set")
+
+
+async def _standings(settings: Settings, role: str) -> list[Standing]:
+    try:
+        return await group_offsets.standings(settings, role)
+    except NewerFormat as error:
+        raise BrokerUnavailable(str(error)) from error
+
+
+async def _offsets(settings: Settings, to: str, wanted: list[Standing]) -> list[int]:
+    """What the option comes to for each position.
+
+    Raises:
+        ConfigError: it is none of these, or beyond a log.
+    """
+    if to == "earliest":
+        return [one.log.start for one in wanted]
+    if to == "latest":
+        return [one.log.end for one in wanted]
+    if not to.isdecimal():
+        try:
+            since_ms = UtcTime().convert(to, None, None)
+        except click.BadParameter:
+            raise ConfigError(
+                [f"--to: {to!r} is none of earliest, latest, an offset, a time"]
+            ) from None
+        return await group_offsets.offsets_at(settings, since_ms, wanted)
+    if len(wanted) > 1:
+        raise ConfigError([f"--to {to}: name the one --topic and --partition that it is of"])
+    log, offset = wanted[0].log, int(to)
+    if not log.start <= offset <= log.end:
+        raise ConfigError([f"--to {to}: the log has offsets {log.start} to {log.end}"])
+    return [offset]
+
+
+def _told(one: Standing) -> dict[str, object]:
+    return {
+        "role": one.role,
+        "topic": one.topic,
+        "partition": one.partition,
+        "committed": one.position.offset if one.position else None,
+        "log_start": one.log.start,
+        "log_end": one.log.end,
+        "refused": one.doubt.cause if one.doubt else None,
+        "why": one.doubt.text if one.doubt else None,
+    }
+
+
+def _print(found: Sequence[Standing]) -> None:
+    width = max(len(one.topic) for one in found)
+    click.echo(f"{'':8}  {'topic':{width}}  partition  committed  log start    log end       lag")
+    for one in found:
+        committed = one.position.offset if one.position else None
+        lag = one.log.end - (one.log.start if committed is None else committed)
+        click.echo(
+            f"{one.role:8}  {one.topic:{width}}  {one.partition:9}"
+            f"  {'-' if committed is None else committed:>9}  {one.log.start:9}  {one.log.end:9}"
+            f"  {'-' if one.doubt else lag:>8}"
+        )
+        if one.doubt:
+            click.echo(f"{'':8}  refused: {one.doubt.text}")
+
+
+def _says_change(one: Standing, offset: int) -> str:
+    before = one.position.offset if one.position else None
+    what = f"{one.topic}[{one.partition}]: {'-' if before is None else before} -> {offset}"
+    return f"{what}; {one.log.end - offset} of {one.log.end - one.log.start} in the log lie ahead"

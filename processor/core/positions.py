@@ -1,0 +1,140 @@
+"""Whether the position that a group committed in a partition may be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+_FORMAT = "1"
+_UNKNOWN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a group is in a partition, and which log it read that far."""
+
+    offset: int  # of the next record
+    topic_id: str | None = None  # None: somebody else set the offset
+    leader_epoch: int | None = None  # of the last batch before it; None: none was read yet
+    stage_note: str = ""  # what the stage noted for its next owner
+
+    @property
+    def note(self) -> str:
+        """The text that is committed beside the offset."""
+        epoch = _UNKNOWN if self.leader_epoch is None else self.leader_epoch
+        return f"{_FORMAT} {self.topic_id or _UNKNOWN} {epoch} {self.stage_note}"
+
+
+class NewerNote(ValueError):
+    """A newer version wrote the note."""
+
+
+def position_of(offset: int, note: str) -> Position:
+    """Read a position as it was committed; of a foreign note nothing is kept.
+
+    Raises:
+        NewerNote: a newer version wrote it.
+    """
+    version, _, rest = note.partition(" ")
+    parts = rest.split(" ", 2)
+    if not version.isdecimal() or len(parts) != 3:
+        return Position(offset)
+    if int(version) > int(_FORMAT):
+        raise NewerNote
+    topic_id, epoch, stage_note = parts
+    return Position(
+        offset,
+        None if topic_id == _UNKNOWN else topic_id,
+        int(epoch) if epoch.isdecimal() else None,
+        stage_note,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A partition's log as the brokers have it now."""
+
+    topic_id: str
+    start: int
+    end: int
+    epoch_end: int | None = (
+        None  # where the position's leader epoch ends; -1: unknown; None: unasked
+    )
+
+
+class Cause(StrEnum):
+    """Why a position is not believed."""
+
+    NEVER_COMMITTED = "never_committed"
+    OTHER_TOPIC = "other_topic"
+    BELOW_START = "below_start"
+    BEYOND_END = "beyond_end"
+    DIVERGED = "diverged"
+
+
+class Doubt(NamedTuple):
+    """Why a position is not believed, in a word and in a sentence."""
+
+    cause: Cause
+    text: str
+
+
+def doubt(position: Position | None, log: Log, *, has_outputs: bool) -> Doubt | None:
+    """Decide whether a group may go on from a position.
+
+    Going on from a wrong one sends messages a second time, lifts blocks by old STARTs, or skips
+    records without a word.
+
+    Args:
+        position: as committed; None: the group committed none.
+        log: that it should go on in.
+        has_outputs: whether the partition's outputs hold anything: then the group was here before.
+
+    Returns:
+        Why not, or None where it may.
+    """
+    if position is None:
+        if log.start == log.end or not has_outputs:
+            return None
+        return Doubt(
+            Cause.NEVER_COMMITTED,
+            "no offset is committed, but outputs exist: the offset was deleted, or it expired",
+        )
+    if position.topic_id not in (None, log.topic_id):
+        return Doubt(Cause.OTHER_TOPIC, "the topic was deleted and created again")
+    at = position.offset
+    if at < log.start:
+        return Doubt(
+            Cause.BELOW_START,
+            f"the committed offset {at} is below the log's start {log.start}: "
+            "records were deleted before they were read",
+        )
+    if at > log.end:
+        return Doubt(
+            Cause.BEYOND_END,
+            f"the committed offset {at} is beyond the log's end {log.end}: the log lost records",
+        )
+    return diverged(position, log.epoch_end)
+
+
+def diverged(position: Position, epoch_end: int | None) -> Doubt | None:
+    """Whether the log lost records below a position, and others took their places.
+
+    Args:
+        position: with the leader epoch of the last batch read.
+        epoch_end: where that epoch ends in the log; -1: the log does not know it; None: not asked.
+    """
+    if epoch_end is None or epoch_end >= position.offset:
+        return None
+    ends = "is not in the log" if epoch_end < 0 else f"ends at {epoch_end} in the log"
+    return Doubt(
+        Cause.DIVERGED,
+        f"the log was read up to {position.offset} under leader epoch {position.leader_epoch}, "
+        f"which {ends}: the log lost records, and others took their places",
+    )
+
+
+def first_of(position: Position | None, log: Log) -> Position:
+    """Where to go on from: what was committed, else the log's start."""
+    return position or Position(log.start, log.topic_id)

@@ -1,0 +1,137 @@
+"""Where the groups of the roles are in their sources, and setting them elsewhere."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerFenced
+from aiokafka.structs import OffsetAndMetadata
+
+from processor.config import Settings
+from processor.core.positions import Doubt, Log, Position, doubt
+from processor.errors import BrokerUnavailable
+from processor.kafka.client import committed_of, group_view, reader
+from processor.kafka.failures import TRANSACTION_ERRORS, in_words
+from processor.kafka.positions import holds_any, logs_of, positions_in
+from processor.kafka.starting import start
+from processor.wire.topics import Topics
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a role is in one partition of one of its sources."""
+
+    role: str
+    topic: str  # full name
+    partition: int
+    position: Position | None  # as committed
+    log: Log
+    doubt: Doubt | None  # why its lane does not go on from there
+
+
+async def standings(settings: Settings, role: str) -> list[Standing]:
+    """Where a role is in all its sources, in the order of topics and partitions.
+
+    Raises:
+        NewerFormat: a newer version committed the offsets.
+        BrokerUnavailable: a broker does not answer.
+    """
+    topics = Topics.under(settings.topic_prefix)
+    names = topics.sources(role)
+    async with group_view(settings, f"{settings.topic_prefix}{role}") as view:
+        positions = positions_in(await committed_of(view))
+    async with reader(settings, names, at_end=True, paused=True) as consumer:
+        partitions = range(settings.partitions)
+        sources = [TopicPartition(name, number) for name in names for number in partitions]
+        logs = await logs_of(consumer, sources, positions)
+        has_outputs = {
+            number: await holds_any(
+                consumer, [TopicPartition(name, number) for name in topics.outputs(role)]
+            )
+            for number in {tp.partition for tp in sources if tp not in positions}
+        }
+    found = []
+    for tp in sources:
+        position, log = positions.get(tp), logs[tp]
+        doubted = doubt(position, log, has_outputs=has_outputs.get(tp.partition, True))
+        found.append(Standing(role, tp.topic, tp.partition, position, log, doubted))
+    return found
+
+
+async def offsets_at(settings: Settings, since_ms: int, wanted: list[Standing]) -> list[int]:
+    """The first offsets written at a time or later; a log's end where there are none.
+
+    Raises:
+        BrokerUnavailable: a broker does not answer.
+    """
+    sources = [TopicPartition(one.topic, one.partition) for one in wanted]
+    async with reader(
+        settings, sorted({one.topic for one in wanted}), at_end=True, paused=True
+    ) as consumer:
+        found = await consumer.offsets_for_times(dict.fromkeys(sources, since_ms))
+    return [
+        found[tp].offset if found[tp] else one.log.end
+        for tp, one in zip(sources, wanted, strict=True)
+    ]
+
+
+async def begin(settings: Settings, role: str) -> None:
+    """Have a role that has committed nothing begin at the beginning, though outputs exist.
+
+    Raises:
+        BrokerUnavailable: a broker does not answer.
+    """
+    to: dict[int, list[tuple[Standing, int]]] = defaultdict(list)
+    for one in await standings(settings, role):
+        if one.position is None:
+            to[one.partition].append((one, one.log.start))
+    await set_offsets(settings, to)
+
+
+async def set_offsets(settings: Settings, to: Mapping[int, Sequence[tuple[Standing, int]]]) -> None:
+    """Set offsets, those of a partition as one; a lane that works there is fenced and starts over.
+
+    Args:
+        settings: of the installation.
+        to: partition to what is set there, of one role: where it is, and the new offset.
+
+    Raises:
+        BrokerUnavailable: a broker does not take them; partitions before this one are set.
+    """
+    for partition, changes in to.items():
+        group = f"{settings.topic_prefix}{changes[0][0].role}"
+        offsets = {
+            TopicPartition(one.topic, partition): OffsetAndMetadata(
+                offset, Position(offset, one.log.topic_id).note
+            )
+            for one, offset in changes
+        }
+        for last in (False, False, True):
+            try:
+                await _commit(settings, group, partition, offsets)
+                break
+            except ProducerFenced as error:  # its lane tried again just then
+                if last:
+                    raise BrokerUnavailable(in_words(error)) from error
+
+
+async def _commit(
+    settings: Settings, group: str, partition: int, offsets: Mapping[TopicPartition, Any]
+) -> None:
+    producer = AIOKafkaProducer(
+        **settings.kafka(), transactional_id=f"{group}-{partition}", retry_backoff_ms=20
+    )
+    try:
+        await start(producer)
+        async with producer.transaction():
+            await producer.send_offsets_to_transaction(offsets, group)
+    except ProducerFenced:
+        raise
+    except TRANSACTION_ERRORS as error:
+        raise BrokerUnavailable(in_words(error, settings.kafka_bootstrap)) from error
+    finally:
+        await producer.stop()

@@ -1,0 +1,161 @@
+"""Where a lane's group is in its sources, and why that may be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from processor.core.positions import (
+    Doubt,
+    Log,
+    NewerNote,
+    Position,
+    diverged,
+    doubt,
+    first_of,
+    position_of,
+)
+from processor.errors import NewerFormat, PositionRefused
+from processor.kafka.fetched import leader_epoch_at
+from processor.kafka.offset_protocol import epoch_ends
+from processor.kafka.protocol import topic_ids
+
+Committed = Mapping[TopicPartition, OffsetAndMetadata]
+
+
+class Positions:
+    """The positions of one lane.
+
+    Args:
+        consumer: the group's started aiokafka consumer.
+        sources: one partition of each source topic.
+        outputs: the topics that only lanes of this group write; what they hold in the partition
+            shows that the group was here before.
+    """
+
+    def __init__(
+        self, consumer: Any, sources: Sequence[TopicPartition], outputs: Sequence[str]
+    ) -> None:
+        self._consumer = consumer
+        self._sources = sources
+        self._outputs = [TopicPartition(topic, sources[0].partition) for topic in outputs]
+        self._at: dict[TopicPartition, Position] = {}
+        self.new: set[TopicPartition] = set()  # sources that had no committed offset
+
+    @property
+    def topic_ids(self) -> dict[str, str | None]:
+        """The ids of the topics that are read, by their names."""
+        return {tp.topic: position.topic_id for tp, position in self._at.items()}
+
+    async def take(self, committed: Committed) -> dict[TopicPartition, Position]:
+        """Where to go on, by source.
+
+        Args:
+            committed: fresh from the broker.
+
+        Raises:
+            PositionRefused: a position cannot be believed.
+            NewerFormat: a newer version committed it.
+            aiokafka.errors.KafkaError: a broker does not answer.
+        """
+        positions = positions_in(committed)
+        logs = await logs_of(self._consumer, self._sources, positions)
+        has_outputs = len(positions) < len(self._sources) and await holds_any(
+            self._consumer, self._outputs
+        )
+        for tp in self._sources:
+            if doubted := doubt(positions.get(tp), logs[tp], has_outputs=has_outputs):
+                raise refused(tp, doubted)
+        self.new = set(self._sources) - positions.keys()
+        self._at = {
+            tp: replace(first_of(positions.get(tp), logs[tp]), topic_id=logs[tp].topic_id)
+            for tp in self._sources
+        }
+        return self._at
+
+    async def follow(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offsets behind what was read last.
+
+        A new leader epoch is the only sign that a log lost what was read of it before, where it has
+        as many records again.
+
+        Raises:
+            PositionRefused: the log that was read is not the one that was read before.
+            aiokafka.errors.KafkaError: a broker does not answer.
+        """
+        ends = {}
+        for tp in sources:
+            before = self._at[tp]
+            end = ends[tp] = await self._consumer.position(tp)
+            epoch = leader_epoch_at(self._consumer, tp, end)
+            if epoch in (None, before.leader_epoch):
+                epoch = before.leader_epoch
+            elif before.leader_epoch is not None:
+                await self._refuse_diverged(tp, before)
+            self._at[tp] = replace(before, offset=end, leader_epoch=epoch)
+        return ends
+
+    async def _refuse_diverged(self, tp: TopicPartition, before: Position) -> None:
+        ends = await epoch_ends(self._consumer._client, {tp: before.leader_epoch or 0})
+        if doubted := diverged(before, ends[tp]):
+            raise refused(tp, doubted)
+
+    def to_commit(self, tp: TopicPartition, offset: int, stage_note: str) -> OffsetAndMetadata:
+        """An offset to commit, with what tells the next owner whether to believe it."""
+        position = replace(self._at[tp], offset=offset, stage_note=stage_note)
+        return OffsetAndMetadata(offset, position.note)
+
+
+def positions_in(committed: Committed) -> dict[TopicPartition, Position]:
+    """What was committed, with its notes read.
+
+    Raises:
+        NewerFormat: a newer version committed it.
+    """
+    try:
+        return {tp: position_of(one.offset, one.metadata) for tp, one in committed.items()}
+    except NewerNote:
+        raise NewerFormat("a newer version committed the offsets: update this worker") from None
+
+
+async def logs_of(
+    consumer: Any, sources: Sequence[TopicPartition], positions: Mapping[TopicPartition, Position]
+) -> dict[TopicPartition, Log]:
+    """The logs of partitions as the brokers have them now.
+
+    Args:
+        consumer: started, of aiokafka.
+        sources: which.
+        positions: whose leader epochs are asked about.
+
+    Raises:
+        aiokafka.errors.KafkaError: a broker does not answer.
+    """
+    ids = await topic_ids(consumer._client, {tp.topic for tp in sources})
+    starts = await consumer.beginning_offsets(sources)
+    ends = await consumer.end_offsets(sources)
+    epochs = {
+        tp: positions[tp].leader_epoch
+        for tp in sources
+        if tp in positions and positions[tp].topic_id == ids[tp.topic]
+    }
+    known = {tp: epoch for tp, epoch in epochs.items() if epoch is not None}
+    epoch_end = await epoch_ends(consumer._client, known)
+    return {tp: Log(ids[tp.topic], starts[tp], ends[tp], epoch_end.get(tp)) for tp in sources}
+
+
+async def holds_any(consumer: Any, outputs: Sequence[TopicPartition]) -> bool:
+    """Whether partitions hold a record, or held one."""
+    return any((await consumer.end_offsets(outputs)).values())
+
+
+def refused(tp: TopicPartition, doubted: Doubt) -> PositionRefused:
+    """The failure of a lane whose position is not believed."""
+    return PositionRefused(
+        f"{tp.topic}[{tp.partition}]: {doubted.text}; `optout offsets show` says more, "
+        "`optout offsets set` mends it"
+    )

@@ -1,0 +1,84 @@
+"""A worker that cannot work its partitions lets another one have them."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from processor.config import Settings
+from tests.installation import Installation, running, until
+from tests.integration.test_flow import a_send, a_text
+from tests.integration.test_worker_process import OPTOUT, environment, started
+from tests.victim import numbers_in
+
+pytestmark = pytest.mark.crash
+
+_FEW = 10  # less than a process has open as it starts
+
+
+async def everybody_is_heard(at: Installation, *, first: int = 0) -> None:
+    """In every partition a STOP is confirmed, and a send after it refused.
+
+    Args:
+        at: the installation.
+        first: the numbers are looked for from here on; a second time they must be others.
+    """
+    partitions = at.settings.partitions
+    numbers = [next(numbers_in(one, partitions, start=first)) for one in range(partitions)]
+    refused = len(await at.values(at.topics.message_statuses))
+    replies = len(await at.values(at.topics.reply_sends))
+    await at.texts(*(a_text(f"M{one[1:]}", "stop", **{"from": one}) for one in numbers))
+    await at.wait_for(at.topics.reply_sends, replies + partitions)
+    await at.sends(*(a_send(f"S{one[1:]}", to=one) for one in numbers))
+    await at.wait_for(at.topics.message_statuses, refused + partitions)
+
+
+async def test_a_worker_without_descriptors_hands_its_partitions_over(settings: Settings) -> None:
+    at = Installation(settings)
+    mine = environment(settings) | {"OPTOUT_ROLES": "match,gate", "OPTOUT_SESSION_TIMEOUT_S": "60"}
+    async with started(OPTOUT, **mine, OPTOUT_WATCHDOG_S="3") as sick:
+        await sick.says("lane.taken")
+        resource.prlimit(sick.process.pid, resource.RLIMIT_NOFILE, (_FEW, _FEW))
+        # The group gives each of the two half of the partitions.
+        async with started(OPTOUT, **mine) as other:
+            await other.says("lane.taken")
+            assert await sick.ends() == 1
+            assert "worker.stuck" in sick.said
+            await everybody_is_heard(at)
+
+
+@pytest.mark.parametrize(
+    "task_of",
+    [
+        lambda consumer: consumer._fetcher._fetch_task,
+        lambda consumer: consumer._coordinator._coordination_task,
+    ],
+    ids=["fetcher", "coordinator"],
+)
+async def test_a_consumer_of_which_a_task_died_is_replaced(
+    settings: Settings, task_of: Callable[[Any], asyncio.Task[None]]
+) -> None:
+    at = Installation(settings)
+    async with running(settings) as runtime:
+
+        async def is_ready() -> bool:
+            return all(lanes.joined for lanes in runtime.lanes.values()) and not runtime.unready()
+
+        await until(is_ready, "worker that is ready")
+        for lanes in runtime.lanes.values():
+            task_of(lanes._consumer).cancel()
+        await everybody_is_heard(at)
+
+
+async def test_a_session_that_brokers_refuse_is_said_with_its_setting(settings: Settings) -> None:
+    mine = settings.model_copy(update={"session_timeout_s": 3_600.0})  # half an hour at most
+    async with running(mine) as runtime:
+
+        async def is_said() -> bool:
+            return any("OPTOUT_SESSION_TIMEOUT_S" in one for one in runtime.unready())
+
+        await until(is_said, "reason that names the setting")

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
-from weakref import WeakValueDictionary
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -30,6 +29,7 @@ from processor.kafka.failures import TRANSACTION_ERRORS
 from processor.kafka.numbers_topic import NumbersView
 from processor.kafka.services_topic import StoredServices
 from processor.kafka.starting import start
+from processor.kafka.turns import Turns
 from processor.metrics import Metrics
 from processor.wire.configuration import Edit, Kind, write_change
 from processor.wire.topics import Topics
@@ -67,8 +67,7 @@ class Configuration:
             "number": self.numbers,
         }
         self._producer: Any = None
-        self._one_at_a_time = asyncio.Lock()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # of accounts
+        self._turns = Turns()
 
     @property
     def loaded(self) -> bool:
@@ -109,10 +108,8 @@ class Configuration:
             BrokerUnavailable: where the broker does not take it; whether it is stored is unknown.
             ConfigError: where something is too large to be stored.
         """
-        # An account's updates wait behind each other first, so that no other waits for all of them.
         account = self.accounts.of_key(actor)
-        turn = self._turns.setdefault(account.sid if account else actor, asyncio.Lock())
-        async with turn, self._one_at_a_time:
+        async with self._turns.of(account.sid if account else actor):
             return await self._update(decide, actor)
 
     async def _update(self, decide: Decide, actor: str) -> Sequence[Edit]:

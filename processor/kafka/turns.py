@@ -1,0 +1,56 @@
+"""Who writes next, where all share one writer: nobody has more than a part of its time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
+
+_PAUSE = 3  # times as long as the work took: a quarter of the writer's time for each
+
+
+class _Turn:
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.not_before_s = 0.0
+
+
+class Turns:
+    """Turns at one writer. Each of those who come has at most a quarter of its time.
+
+    Whoever comes often waits behind itself, so that another waits for one of its turns at most.
+
+    Args:
+        clock_s: monotonic.
+        sleep: waits for seconds.
+    """
+
+    def __init__(
+        self,
+        clock_s: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock_s = clock_s
+        self._sleep = sleep
+        self._writer = asyncio.Lock()
+        self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def of(self, whose: str) -> AsyncIterator[None]:
+        """Have the writer for oneself."""
+        turn = self._turns.setdefault(whose, _Turn())
+        async with turn.lock:
+            if (wait_s := turn.not_before_s - self._clock_s()) > 0:
+                await self._sleep(wait_s)
+            async with self._writer:
+                began_s = self._clock_s()
+                try:
+                    yield
+                finally:
+                    now_s = self._clock_s()
+                    pause_s = _PAUSE * (now_s - began_s)
+                    turn.not_before_s = now_s + pause_s
+                    # Kept until then, though nobody waits.
+                    asyncio.get_running_loop().call_later(pause_s, id, turn)

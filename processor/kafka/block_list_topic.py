@@ -17,7 +17,7 @@ from processor.errors import BrokerUnavailable
 from processor.kafka.failures import in_words
 from processor.kafka.fetched import UnreadBatch
 from processor.kafka.protocol import topic_id
-from processor.kafka.starting import start, to_its_end
+from processor.kafka.starting import start, stop, to_its_end
 from processor.wire.blocks import MARK_HEADER
 
 _STILL_S = 45.0  # a transaction of ours is ended within 30 s, by its time-out at the latest
@@ -98,7 +98,7 @@ class BlockListTopic:
         except (KafkaError, TimeoutError) as error:
             raise BrokerUnavailable(f"{in_words(error)} ({self._topic})") from error
         finally:
-            await reader.stop()
+            await stop(reader)
 
 
 async def _last_mark(reader: Any, tp: TopicPartition, end: int) -> Mark:

@@ -27,7 +27,7 @@ from processor.kafka.failures import TRANSACTION_ERRORS, in_words
 from processor.kafka.fetched import readable
 from processor.kafka.offset_protocol import UNSTABLE, OffsetFetch
 from processor.kafka.protocol import topic_id
-from processor.kafka.starting import start
+from processor.kafka.starting import start, stop
 
 _ASK_AGAIN_S = 0.1
 _MISSING_S = 2.0  # a topic is missing that a broker does not know for so long
@@ -151,7 +151,7 @@ async def reader(
     except KafkaError as error:
         raise _unavailable(settings, error) from error
     finally:
-        await consumer.stop()
+        await stop(consumer)
 
 
 async def _find(client: Any, topic: str) -> None:
@@ -223,7 +223,7 @@ async def group_view(settings: Settings, group: str) -> AsyncIterator[Any]:
     except (KafkaError, NoBroker) as error:
         raise _unavailable(settings, error) from error
     finally:
-        await consumer.stop()
+        await stop(consumer)
 
 
 async def committed_of(

@@ -18,7 +18,7 @@ from processor.kafka.client import reader
 from processor.kafka.fetched import readable
 from processor.kafka.follower import NOT_ITS_FAULT, Follower, Place
 from processor.kafka.protocol import topic_id
-from processor.kafka.starting import start
+from processor.kafka.starting import start, stop
 from processor.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -158,9 +158,10 @@ class CompactedTopic(Generic[_T]):
                 await consumer.seek_to_beginning(self._tp)
                 self._whole = set()
             self._drop_gathered()
+            self._read_to = ConfigView(id_, self._position)  # of this reading nothing more yet
             await self._follower.watch(consumer, self._read_from(consumer, id_, end))
         finally:
-            await consumer.stop()
+            await stop(consumer)
 
     def _can_go_on(self, id_: str) -> bool:
         """Whether the topic still has all that came since; it forgets what is gone after a day."""
@@ -187,7 +188,9 @@ class CompactedTopic(Generic[_T]):
 
     def _gather(self, records: Iterable[Any]) -> None:
         for record in readable(records):
-            self._gathered.setdefault(record.key or b"", []).append(record)
+            key = record.key or b""
+            self._gathered[key] = gathered = self._gathered.pop(key, [])  # now the last one
+            gathered.append(record)
             self._gathered_bytes += len(record.value or b"")
 
     def _is_due(self) -> bool:
@@ -234,6 +237,7 @@ class CompactedTopic(Generic[_T]):
                     self._follower.refuse(record, error)
                 else:
                     place = Place(record.topic, record.partition, record.offset)
+                    self._changed.pop(key, None)
                     self._changed[key] = place, value
                     break
         self._gathered.clear()

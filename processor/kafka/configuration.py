@@ -194,15 +194,19 @@ class Configuration:
             return
         at = datetime.now(UTC)
         behind: dict[Kind, int] = {}
-        async with self._producer.transaction():
-            fates = []
-            for edit in edits:
-                key, topic = edit.sid.encode(), self._views[edit.kind].topic.full_name
-                change = write_change(edit, change_id=uuid.uuid4().hex, actor=actor, at=at)
-                fates.append(await self._send(self._changes, key, change))
-                fates.append(await self._send(topic, key, edit.value))
-                behind[edit.kind] = len(fates) - 1
-            written = await asyncio.gather(*fates)
+        fates: list[Any] = []
+        try:
+            async with self._producer.transaction():
+                for edit in edits:
+                    key, topic = edit.sid.encode(), self._views[edit.kind].topic.full_name
+                    change = write_change(edit, change_id=uuid.uuid4().hex, actor=actor, at=at)
+                    fates.append(await self._send(self._changes, key, change))
+                    fates.append(await self._send(topic, key, edit.value))
+                    behind[edit.kind] = len(fates) - 1
+                written = await asyncio.gather(*fates)
+        finally:
+            for fate in fates:  # of a transaction that failed: looked at, or asyncio logs it
+                fate.add_done_callback(lambda one: one.cancelled() or one.exception())
         for kind, last in behind.items():
             await self._views[kind].topic.wait_until(written[last].offset + 1)
 

@@ -121,20 +121,26 @@ class Follower:
 
     async def _listen(self, consumer: Any) -> None:
         heard_at, before = time.monotonic(), None
+        ends: dict[Any, int] | None = None  # as of the time that they were asked for
+        asked_at = 0.0
         while time.monotonic() - heard_at < _DEAF_S:
             positions: dict[Any, int] = {}
-            ends: dict[Any, int] | None = None
             try:
                 async with asyncio.timeout(_ASK_S):
                     for tp in consumer.assignment():
                         positions[tp] = await consumer.position(tp)
-                    ends = await consumer.end_offsets(list(positions))
+                    if ends is None or ends.keys() != positions.keys():
+                        asked_at, ends = time.monotonic(), None
+                        ends = await consumer.end_offsets(list(positions))
             except (KafkaError, NoBroker, TimeoutError):
                 pass  # not heard
             settled = not consumer._subscription.reassignment_in_progress
-            at_end = ends is not None and all(positions[tp] >= end for tp, end in ends.items())
+            at_end = ends is not None and all(
+                positions.get(tp, -1) >= end for tp, end in ends.items()
+            )
             if settled and at_end:
-                self._current_at = heard_at = time.monotonic()
+                # It may be behind again by now, and is current as of then all the same.
+                self._current_at, heard_at, ends = asked_at, time.monotonic(), None
             elif positions != before or self._working:
                 heard_at = time.monotonic()
             before = positions

@@ -20,7 +20,7 @@ from processor.kafka.failures import in_words
 from processor.kafka.lane import Lane
 from processor.kafka.partition_lane import LaneState, PartitionLane, Waits
 from processor.kafka.protocol import topic_ids
-from processor.kafka.starting import start
+from processor.kafka.starting import start, stop
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ class Lanes:
             self._consumer, self.joined = None, False
             listener.closed = True
             await self.let_go()
-            await consumer.stop()
+            await stop(consumer)
 
     async def let_go(self) -> None:
         """End every lane: finish and commit what is in hand, abort what cannot finish."""

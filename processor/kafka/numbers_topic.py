@@ -49,7 +49,8 @@ class NumbersView:
         for sid, number in changed.items():
             if before := self._numbers.pop(sid, None):
                 self._of_account[before.account_sid].pop(sid, None)
-                self._sids.pop(before.address, None)
+                if self._sids.get(before.address) == sid:  # another record may have it by now
+                    del self._sids[before.address]
             if number:
                 self._numbers[sid] = number
                 self._of_account.setdefault(number.account_sid, {})[sid] = number

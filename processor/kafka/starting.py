@@ -1,10 +1,12 @@
-"""Starting aiokafka's clients: one that is given up meanwhile leaves no connection open."""
+"""Starting and stopping aiokafka's clients so that none leaves a connection open."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from aiokafka.errors import KafkaError
 
 _T = TypeVar("_T")
 _CONNECT_S = 5.0
@@ -13,6 +15,14 @@ _CONNECT_S = 5.0
 async def start(client: Any) -> None:
     """Start a consumer, a producer or an admin client; raises what it raises."""
     await to_its_end(client.start())
+
+
+async def stop(consumer: Any) -> None:
+    """Stop a consumer, one whose tasks have failed as well: aiokafka would leave it half closed."""
+    try:
+        await consumer.stop()
+    except KafkaError:  # its fetcher's, which nobody waits for any more
+        await consumer._client.close()
 
 
 async def to_its_end(work: Coroutine[Any, Any, _T]) -> _T:

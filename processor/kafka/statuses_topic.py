@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer
 
 from processor.config import Settings
 from processor.kafka.follower import NOT_ITS_FAULT, Follower, said
-from processor.kafka.starting import start
+from processor.kafka.starting import start, stop
 from processor.metrics import Metrics
 from schemas.message_status import MessageStatus
 
@@ -67,7 +67,7 @@ class StatusesTopic:
             await start(consumer)
             await self._follower.watch(consumer, self._read_from(consumer))
         finally:
-            await consumer.stop()
+            await stop(consumer)
 
     async def _read_from(self, consumer: Any) -> None:
         most = self._settings.batch_records

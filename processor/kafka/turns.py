@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 _PAUSE = 3  # times as long as the work took: a quarter of the writer's time for each
+_LONGEST_S = 2.0  # a pause: work that took so long waited for a server
 
 
 class _Turn:
@@ -50,7 +51,7 @@ class Turns:
                     yield
                 finally:
                     now_s = self._clock_s()
-                    pause_s = _PAUSE * (now_s - began_s)
+                    pause_s = min(_PAUSE * (now_s - began_s), _LONGEST_S)
                     turn.not_before_s = now_s + pause_s
                     # Kept until then, though nobody waits.
                     asyncio.get_running_loop().call_later(pause_s, id, turn)

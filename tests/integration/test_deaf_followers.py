@@ -14,6 +14,7 @@ from aiokafka.consumer.fetcher import Fetcher
 
 from processor.config import Settings
 from processor.kafka import compacted, follower
+from processor.kafka.follower import Follower
 from processor.kafka.services_topic import ServicesTopic
 from processor.kafka.statuses_topic import Refused, StatusesTopic
 from processor.metrics import Metrics
@@ -57,17 +58,64 @@ def knows(services: ServicesTopic, *sids: str) -> Callable[[], Any]:
     return does
 
 
+def cancelled(fetcher: Any) -> None:
+    fetcher.error_future.cancel()
+
+
+def failed(fetcher: Any) -> None:
+    fetcher._get_actions_per_node = None  # is called, with every fetch
+
+
+@pytest.mark.parametrize("ends", [cancelled, failed])
 async def test_one_whose_fetch_task_ended_takes_the_next_change(
-    settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    consumers: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    ends: Callable[[Any], None],
 ) -> None:
     monkeypatch.setattr(follower, "_DEAF_S", 3_600.0)  # it is noticed at once
     await configure(settings, CLINIC)
     consumers.clear()
     async with followed(settings) as services:
         [consumer] = consumers
-        consumer._fetcher.error_future.cancel()
+        ends(consumer._fetcher)
         await configure(settings, OTHER)
         await until(knows(services, "MGclinic", "MGother"), "service that is followed again")
+        assert consumer._client._sync_task is None  # closed, its connections too
+
+
+async def test_one_that_begins_again_has_nothing_of_what_it_had_gathered(
+    settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compacted, "_GATHER_S", 3_600.0)  # unless somebody waits
+    await configure(settings, CLINIC)
+    consumers.clear()
+    async with followed(settings) as services:
+        topic = services._topic
+        taken = services.view
+        await configure(settings, OTHER)
+
+        async def has_gathered() -> bool:
+            return bool(topic._gathered)
+
+        await until(has_gathered, "change that is gathered")
+        end = topic._read_to.position
+        begins, may_read = asyncio.Event(), asyncio.Event()
+        watch = Follower.watch
+
+        async def held(self: Follower, consumer: Any, read: Any) -> None:
+            begins.set()
+            await may_read.wait()
+            await watch(self, consumer, read)
+
+        monkeypatch.setattr(Follower, "watch", held)
+        cancelled(consumers[0]._fetcher)
+        await asyncio.wait_for(begins.wait(), 30)
+        assert services.view_at(end) == taken
+        assert await knows(services, "MGclinic")()
+        may_read.set()
+        await asyncio.wait_for(services.wait_until(end), 30)
+        assert await knows(services, "MGclinic", "MGother")()
 
 
 async def test_one_that_comes_no_further_takes_the_next_change_with_another_consumer(

@@ -30,7 +30,7 @@ class Clock:
                 woken.set()
 
 
-async def written(*savers: tuple[str, int], takes_s: float = 2.0) -> Sequence[tuple[str, float]]:
+async def written(*savers: tuple[str, int], takes_s: float = 0.5) -> Sequence[tuple[str, float]]:
     """Who wrote when, where each saver saves so many times in a row, without a pause."""
     clock = Clock()
     turns = Turns(lambda: clock.now_s, clock.sleep)
@@ -48,21 +48,25 @@ async def written(*savers: tuple[str, int], takes_s: float = 2.0) -> Sequence[tu
 
 
 async def test_who_saves_in_a_loop_has_a_quarter_of_the_writers_time() -> None:
-    assert await written(("A", 3)) == [("A", 0.0), ("A", 8.0), ("A", 16.0)]
+    assert await written(("A", 3)) == [("A", 0.0), ("A", 2.0), ("A", 4.0)]
 
 
 async def test_many_connections_of_one_have_no_more() -> None:
-    assert await written(("A", 1), ("A", 1), ("A", 1)) == [("A", 0.0), ("A", 8.0), ("A", 16.0)]
+    assert await written(("A", 1), ("A", 1), ("A", 1)) == [("A", 0.0), ("A", 2.0), ("A", 4.0)]
+
+
+async def test_nobody_waits_long_because_a_server_was_away() -> None:
+    assert await written(("A", 2), takes_s=40.0) == [("A", 0.0), ("A", 42.0)]
 
 
 async def test_another_waits_for_one_turn_at_most() -> None:
     assert await written(("A", 2), ("A", 2), ("B", 2)) == [
         ("A", 0.0),
-        ("B", 2.0),
-        ("A", 8.0),
-        ("B", 10.0),
-        ("A", 16.0),
-        ("A", 24.0),
+        ("B", 0.5),
+        ("A", 2.0),
+        ("B", 2.5),
+        ("A", 4.0),
+        ("A", 6.0),
     ]
 
 

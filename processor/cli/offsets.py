@@ -12,7 +12,7 @@ from processor import config
 from processor.cli.common import UtcTime, as_json, print_json, run
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError, NewerFormat
-from processor.kafka import group_offsets
+from processor.kafka import group_offsets, topic_admin
 from processor.kafka.group_offsets import Standing
 
 _ROLES = ("match", "gate", "webhooks")
@@ -86,6 +86,8 @@ def set_(
     if not wanted:
         click.echo("no such position is refused; --all sets the others as well")
         return
+    if role == "webhooks" and not all(one.doubt for one in wanted):
+        run(_refuse_beside_workers(settings))
     offsets = run(_offsets(settings, to, wanted))
     for one, offset in zip(wanted, offsets, strict=True):
         click.echo(_says_change(one, offset))
@@ -103,6 +105,13 @@ async def _standings(settings: Settings, role: str) -> list[Standing]:
         return await group_offsets.standings(settings, role)
     except NewerFormat as error:
         raise BrokerUnavailable(str(error)) from error
+
+
+async def _refuse_beside_workers(settings: Settings) -> None:
+    """A lane of webhooks is not fenced: one that works would write its own offset again."""
+    group = f"{settings.topic_prefix}webhooks"
+    if count := (await topic_admin.members(settings, [group]))[group]:
+        raise ConfigError([f"{group}: {count} members; stop the workers with this role first"])
 
 
 async def _offsets(settings: Settings, to: str, wanted: list[Standing]) -> list[int]:

@@ -16,14 +16,20 @@ class Position:
 
     offset: int  # of the next record
     topic_id: str | None = None  # None: somebody else set the offset
-    leader_epoch: int | None = None  # of the last batch before it; None: none was read yet
+    leader_epoch: int | None = None  # of the last batch that was read; None: none was yet
     stage_note: str = ""  # what the stage noted for its next owner
+    read_to: int = 0  # behind the last record read, where that is further
 
     @property
     def note(self) -> str:
         """The text that is committed beside the offset."""
         epoch = _UNKNOWN if self.leader_epoch is None else self.leader_epoch
-        return f"{_FORMAT} {self.topic_id or _UNKNOWN} {epoch} {self.stage_note}"
+        return f"{_FORMAT} {self.topic_id or _UNKNOWN} {epoch} {self.read_to} {self.stage_note}"
+
+    @property
+    def furthest(self) -> int:
+        """The offset up to which the log was read: later records may be done, and noted as done."""
+        return max(self.offset, self.read_to)
 
 
 class NewerNote(ValueError):
@@ -37,17 +43,20 @@ def position_of(offset: int, note: str) -> Position:
         NewerNote: a newer version wrote it.
     """
     version, _, rest = note.partition(" ")
-    parts = rest.split(" ", 2)
-    if not version.isdecimal() or len(parts) != 3:
+    parts = rest.split(" ", 3)
+    if not version.isdecimal() or len(parts) != 4:
         return Position(offset)
     if int(version) > int(_FORMAT):
         raise NewerNote
-    topic_id, epoch, stage_note = parts
+    topic_id, epoch, read_to, stage_note = parts
+    if not read_to.isdecimal():
+        return Position(offset)
     return Position(
         offset,
         None if topic_id == _UNKNOWN else topic_id,
         int(epoch) if epoch.isdecimal() else None,
         stage_note,
+        int(read_to),
     )
 
 
@@ -110,10 +119,10 @@ def doubt(position: Position | None, log: Log, *, has_outputs: bool) -> Doubt | 
             f"the committed offset {at} is below the log's start {log.start}: "
             "records were deleted before they were read",
         )
-    if at > log.end:
+    if position.furthest > log.end:
         return Doubt(
             Cause.BEYOND_END,
-            f"the committed offset {at} is beyond the log's end {log.end}: the log lost records",
+            f"the log was read up to {position.furthest} and ends at {log.end}: it lost records",
         )
     return diverged(position, log.epoch_end)
 
@@ -125,12 +134,12 @@ def diverged(position: Position, epoch_end: int | None) -> Doubt | None:
         position: with the leader epoch of the last batch read.
         epoch_end: where that epoch ends in the log; -1: the log does not know it; None: not asked.
     """
-    if epoch_end is None or epoch_end >= position.offset:
+    if epoch_end is None or epoch_end >= position.furthest:
         return None
     ends = "is not in the log" if epoch_end < 0 else f"ends at {epoch_end} in the log"
     return Doubt(
         Cause.DIVERGED,
-        f"the log was read up to {position.offset} under leader epoch {position.leader_epoch}, "
+        f"the log was read up to {position.furthest} under leader epoch {position.leader_epoch}, "
         f"which {ends}: the log lost records, and others took their places",
     )
 

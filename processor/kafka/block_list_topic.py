@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from processor.config import Settings
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import BrokerUnavailable
-from processor.kafka.failures import in_words
+from processor.kafka.failures import unavailable
 from processor.kafka.fetched import UnreadBatch
 from processor.kafka.protocol import topic_id
 from processor.kafka.starting import start, stop, to_its_end
@@ -96,7 +96,7 @@ class BlockListTopic:
             reader.assign([tp])
             yield reader, tp
         except (KafkaError, TimeoutError) as error:
-            raise BrokerUnavailable(f"{in_words(error)} ({self._topic})") from error
+            raise unavailable(error) from error
         finally:
             await stop(reader)
 

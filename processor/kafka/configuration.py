@@ -25,7 +25,7 @@ from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.client import reader
 from processor.kafka.compacted import CompactedTopic
-from processor.kafka.failures import TRANSACTION_ERRORS
+from processor.kafka.failures import TRANSACTION_ERRORS, ended_by
 from processor.kafka.numbers_topic import NumbersView
 from processor.kafka.services_topic import StoredServices
 from processor.kafka.starting import start
@@ -194,19 +194,15 @@ class Configuration:
             return
         at = datetime.now(UTC)
         behind: dict[Kind, int] = {}
-        fates: list[Any] = []
-        try:
-            async with self._producer.transaction():
-                for edit in edits:
-                    key, topic = edit.sid.encode(), self._views[edit.kind].topic.full_name
-                    change = write_change(edit, change_id=uuid.uuid4().hex, actor=actor, at=at)
-                    fates.append(await self._send(self._changes, key, change))
-                    fates.append(await self._send(topic, key, edit.value))
-                    behind[edit.kind] = len(fates) - 1
-                written = await asyncio.gather(*fates)
-        finally:
-            for fate in fates:  # of a transaction that failed: looked at, or asyncio logs it
-                fate.add_done_callback(lambda one: one.cancelled() or one.exception())
+        async with self._producer.transaction():
+            fates = []
+            for edit in edits:
+                key, topic = edit.sid.encode(), self._views[edit.kind].topic.full_name
+                change = write_change(edit, change_id=uuid.uuid4().hex, actor=actor, at=at)
+                fates.append(await self._send(self._changes, key, change))
+                fates.append(await self._send(topic, key, edit.value))
+                behind[edit.kind] = len(fates) - 1
+            written = await asyncio.gather(*fates)
         for kind, last in behind.items():
             await self._views[kind].topic.wait_until(written[last].offset + 1)
 
@@ -231,6 +227,7 @@ async def _stop(producer: Any) -> None:
     except (KafkaError, AssertionError, TimeoutError) as error:
         logger.warning("configuration.stop", extra={"error": type(error).__name__})
     finally:
+        ended_by(producer)  # seen, or asyncio logs it
         await producer.client.close()
 
 

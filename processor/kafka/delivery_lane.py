@@ -24,7 +24,7 @@ from processor.config import Settings
 from processor.core.offsets import Offsets
 from processor.errors import BrokerUnavailable, RetryableError
 from processor.kafka.client import Outgoing, Writer
-from processor.kafka.failures import in_words, is_too_large
+from processor.kafka.failures import is_too_large, unavailable
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
 from processor.kafka.starting import start
 from processor.metrics import LaneMetrics
@@ -254,7 +254,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             await self._unless_stopped(self._go_on())
             if time.monotonic() - self._committed_at >= _COMMIT_EVERY_S:
                 await self._commit()
-                self._is_well()
+                if not self._tasks:
+                    self._is_well()
 
     async def _go_on(self) -> None:
         """Begin what may be begun, of every source in turn; wait where that is nothing."""
@@ -301,7 +302,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
                 if not found.get(tp):  # a transaction's end is no record
                     self._read[tp].offsets.advance(ends[tp])
         except KafkaError as error:
-            raise BrokerUnavailable(in_words(error)) from error
+            raise unavailable(error) from error
         for tp, records in found.items():
             self._take_in(self._read[tp], records)
 
@@ -338,6 +339,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             await self._write(head.record, outputs)
         offsets.finish(head.record.offset)
         self._progressed_at = time.monotonic()
+        self._is_well()
 
     async def _outputs_of(self, head: _Head) -> Sequence[Outgoing]:
         work = head.work

@@ -6,21 +6,26 @@ import asyncio
 from typing import Any
 
 from aiokafka.errors import (
+    BrokerResponseError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     IllegalOperation,
     InvalidSessionTimeoutError,
+    InvalidTimestampError,
     InvalidTransactionTimeout,
     KafkaError,
     MessageSizeTooLargeError,
     OffsetMetadataTooLargeError,
     RecordListTooLargeError,
+    RequestTimedOutError,
+    SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartitionError,
     UnsupportedCodecError,
 )
 
+from processor.errors import BrokerUnavailable
 from processor.kafka.codecs import REMEDY
 
 # A transaction that failed while it was written to answers what comes next with the second, which
@@ -32,6 +37,8 @@ _REFUSALS = (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
+# Of what carries a broker's number: a request that was given up here, this clock, this password.
+_OF_OURS = (RequestTimedOutError, InvalidTimestampError, SaslAuthenticationFailed)
 _LIMITS: dict[type[KafkaError], str] = {
     InvalidSessionTimeoutError: (
         "the brokers refuse OPTOUT_SESSION_TIMEOUT_S; they take 6 s to 1,800 s, unless their "
@@ -67,6 +74,13 @@ def in_words(error: BaseException, at: str = "") -> str:
     return f"{who}: {name}"
 
 
+def unavailable(error: BaseException, at: str = "") -> BrokerUnavailable:
+    """A failure of Kafka's in our words; a broker that answers with it answers others so, too."""
+    made = BrokerUnavailable(in_words(error, at))
+    made.everywhere = isinstance(error, BrokerResponseError) and not isinstance(error, _OF_OURS)
+    return made
+
+
 def is_too_large(error: BaseException) -> bool:
     """Whether a record was not written because of its size: asking again would not help."""
     return isinstance(error.__cause__, MessageSizeTooLargeError | RecordListTooLargeError)
@@ -74,8 +88,8 @@ def is_too_large(error: BaseException) -> bool:
 
 def ended_by(producer: Any) -> BaseException | None:
     """What a producer's transaction failed with; what is sent in it after that only follows."""
-    ended: asyncio.Future[None] = producer._txn_manager._transaction_waiter
-    return ended.exception() if ended.done() else None
+    ended: asyncio.Future[None] | None = producer._txn_manager._transaction_waiter
+    return ended.exception() if ended and ended.done() else None
 
 
 def is_fenced(producer: Any) -> bool:

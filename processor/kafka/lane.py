@@ -19,8 +19,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from processor.config import Settings
-from processor.errors import BrokerUnavailable
-from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, in_words
+from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
 from processor.kafka.starting import start
 from processor.metrics import LaneMetrics
@@ -239,7 +238,7 @@ class Lane(PartitionLane[Stage]):
             )
             positions = await self._positions.follow(self._sources)
         except KafkaError as error:
-            raise BrokerUnavailable(in_words(error)) from error
+            raise unavailable(error) from error
         ends = {tp: end for tp, end in positions.items() if end != self._next[tp]}
         return {tp: records for tp, records in found.items() if records}, ends
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -19,7 +18,7 @@ from processor.errors import BrokerUnavailable, Fenced
 from processor.kafka.failures import in_words
 from processor.kafka.lane import Lane
 from processor.kafka.partition_lane import LaneState, PartitionLane, Waits
-from processor.kafka.protocol import topic_ids
+from processor.kafka.protocol import LeaveGroup, topics_now
 from processor.kafka.starting import start, stop
 from processor.metrics import LaneMetrics
 
@@ -75,7 +74,8 @@ class Lanes:
         self._rejoin = asyncio.Event()
         self._lanes: dict[int, tuple[PartitionLane[Any], asyncio.Task[None]]] = {}
         self._consumer: Any = None
-        self._caught_up_at: dict[int, float] = {}  # partition to monotonic seconds
+        self._names = [*topics, *outputs]
+        self._excused_at: dict[int, float] = {}  # see ``_well_at``; partition to monotonic seconds
         # Kafka, to this member, at every look; monotonic seconds
         self._answers_since: float | None = None
         self._silent_since: float | None = None
@@ -101,41 +101,60 @@ class Lanes:
             redis_since: since when Redis has answered at every look, monotonic seconds.
         """
         states = self.states()
-        sources = [tp for state in states for tp in state.next_offsets]
         now = time.monotonic()
         try:
             async with asyncio.timeout(_LAG_S):
-                ends = await self._consumer.end_offsets(sources)
-                ids = await topic_ids(self._consumer._client, self._topics)
+                topics = await topics_now(self._consumer._client, self._names)
         except (KafkaError, TimeoutError, AttributeError):
             # No broker to ask, or no member: nobody can make progress.
             self._is_silent(now)
             return []
         self._answers_since, self._silent_since = self._answers_since or now, None
+        self._see_errors()
+        ids = {name: topic.id for name, topic in topics.items()}
         if any(lane.reads_other_than(ids) for lane, _ in self._lanes.values()):
             logger.error("group.topic_replaced", extra={"group": self._group})
             self._rejoin.set()  # each lane then finds whether it may go on
-        self.lags = {
-            state.partition: sum(
-                max(0, ends[tp] - offset) for tp, offset in state.next_offsets.items()
-            )
-            for state in states
-        }
+        led = frozenset.intersection(
+            *(topics[name].led if name in topics else frozenset() for name in self._names)
+        )
+        self.lags = await self._lags([state for state in states if state.partition in led])
         for state in states:
-            if not self.lags[state.partition]:
-                self._caught_up_at[state.partition] = now
+            idle = state.doing != "running" or not self.lags.get(state.partition)
+            if state.partition not in led or (state.ill_since is None and idle):
+                self._excused_at[state.partition] = now
         if redis_since is None:
             return []
         servers_since = max(self._answers_since, redis_since)
         return [one for one in states if now - max(servers_since, self._well_at(one)) > after_s]
 
     def _well_at(self, state: LaneState) -> float:
-        """When a lane was last well, or waited for what every worker waits for."""
-        if state.ill_since is not None:
-            return state.ill_since
-        if state.doing != "running":
-            return math.inf
-        return max(state.progressed_at, self._caught_up_at.get(state.partition, 0.0))
+        """When a lane was last well, or had a reason not to work that every worker would have."""
+        at = state.progressed_at if state.ill_since is None else state.ill_since
+        return max(at, self._excused_at.get(state.partition, 0.0))
+
+    def _see_errors(self) -> None:
+        """What stopped the coordination: aiokafka tells it only to who reads, and nobody may."""
+        try:
+            self._consumer._coordinator.check_errors()
+        except KafkaError as error:
+            logger.warning("group.failed", extra={"group": self._group, "why": in_words(error)})
+            self._rejoin.set()
+
+    async def _lags(self, states: Sequence[LaneState]) -> dict[int, int]:
+        """Records not handled, by partition; nothing where Kafka does not say."""
+        sources = [tp for state in states for tp in state.next_offsets]
+        try:
+            async with asyncio.timeout(_LAG_S):
+                ends = await self._consumer.end_offsets(sources)
+        except (KafkaError, TimeoutError):
+            return {}
+        return {
+            state.partition: sum(
+                max(0, ends[tp] - offset) for tp, offset in state.next_offsets.items()
+            )
+            for state in states
+        }
 
     def _is_silent(self, now: float) -> None:
         """Kafka did not answer; after a minute of that a new consumer may find it."""
@@ -148,11 +167,13 @@ class Lanes:
 
     async def hand_over(self) -> None:
         """Leave the group at once, with whatever is in hand: the next owners undo it."""
-        consumer = self._consumer
-        if consumer is not None:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(_LEAVE_S):
-                    await consumer._coordinator._maybe_leave_group()
+        if self._consumer is None:
+            return
+        one = self._consumer._coordinator
+        leave = LeaveGroup(one.group_id, one.member_id, one._group_instance_id)
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_LEAVE_S):
+                await one._send_req(leave)
 
     def states(self) -> list[LaneState]:
         """How every lane of this process is."""
@@ -243,20 +264,20 @@ class Lanes:
         by_partition: dict[int, list[TopicPartition]] = {}
         for tp in sorted(assigned):
             by_partition.setdefault(tp.partition, []).append(tp)
-        whole = all(len(sources) == len(counts) for sources in by_partition.values())
-        if not all(counts.values()) or not whole:
-            # A broker that is catching up may not know a topic: that says nothing of the topic.
-            logger.warning("group.topics_unknown", extra={"group": self._group})
-            self._rejoin.set()
-            return
         for topic, count in counts.items():
-            if count != self._settings.partitions:
+            if count not in (0, self._settings.partitions):
                 self.unfit = (
                     f"{topic}: {count} partitions where {self._settings.partitions} are expected; "
                     "records of one recipient may stand in two of them"
                 )
                 logger.error("group.unfit", extra={"group": self._group, "why": self.unfit})
                 return
+        whole = all(len(sources) == len(counts) for sources in by_partition.values())
+        if not all(counts.values()) or not whole:
+            # A broker that is catching up may not know a topic: that says nothing of the topic.
+            logger.warning("group.topics_unknown", extra={"group": self._group})
+            self._rejoin.set()
+            return
         for partition, sources in by_partition.items():
             lane = self._lane(
                 self._settings,

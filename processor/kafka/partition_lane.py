@@ -16,9 +16,9 @@ from aiokafka.errors import ProducerFenced
 
 from processor.config import Settings
 from processor.core.positions import Position
-from processor.errors import BrokerUnavailable, Fenced, PositionRefused, RetryableError
+from processor.errors import Fenced, PositionRefused, RetryableError
 from processor.kafka.client import committed_of
-from processor.kafka.failures import TRANSACTION_ERRORS, in_words, is_fenced
+from processor.kafka.failures import TRANSACTION_ERRORS, is_fenced, unavailable
 from processor.kafka.faults import Faults
 from processor.kafka.positions import Positions
 from processor.metrics import LaneMetrics
@@ -225,9 +225,9 @@ class PartitionLane(ABC, Generic[S]):
             # aiokafka asserts that a fenced producer is used no more, and that it knows a broker.
             if self._producer is not None and is_fenced(self._producer):
                 raise Fenced("the producer was fenced before") from error
-            raise BrokerUnavailable(in_words(error)) from error
+            raise unavailable(error) from error
         except (*TRANSACTION_ERRORS, OSError, TimeoutError) as error:
-            raise BrokerUnavailable(in_words(error)) from error
+            raise unavailable(error) from error
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, _T], *, grace_s: float = 0) -> _T:
         """Await work, or give it up as soon as the lane is asked to stop.

@@ -106,7 +106,8 @@ class Positions:
 
     def to_commit(self, tp: TopicPartition, offset: int, stage_note: str) -> OffsetAndMetadata:
         """An offset to commit, with what tells the next owner whether to believe it."""
-        position = replace(self._at[tp], offset=offset, stage_note=stage_note)
+        at = self._at[tp]
+        position = replace(at, offset=offset, stage_note=stage_note, read_to=at.furthest)
         return OffsetAndMetadata(offset, position.note)
 
 

@@ -1,4 +1,4 @@
-"""Three requests, or versions of them, that aiokafka does not speak yet.
+"""Four requests, or versions of them, that aiokafka does not speak yet.
 
 Metadata 10 tells a topic's id, which tells it from a later topic of the same name (KIP-516).
 CreateTopics 4 leaves the replication factor to the broker (KIP-464). IncrementalAlterConfigs sets
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from aiokafka.errors import for_code
@@ -116,6 +116,27 @@ class _MetadataRequest(Request[_MetadataRequestV10]):  # type: ignore[misc]
 
     def build(self, request_struct_class: type[_MetadataRequestV10]) -> _MetadataRequestV10:
         return request_struct_class(self._topics, False, False, False, {})
+
+
+class TopicNow(NamedTuple):
+    """A topic as a broker knows it."""
+
+    id: str
+    led: frozenset[int]  # partitions that have a leader
+
+
+async def topics_now(client: Any, topics: Iterable[str]) -> dict[str, TopicNow]:
+    """Topics by their names, as any broker knows them; without those that it does not know.
+
+    Raises:
+        aiokafka.errors.KafkaError: no broker answers.
+    """
+    response = await client.send(client.get_random_node(), _MetadataRequest(topics))
+    return {
+        name: TopicNow(str(id_), frozenset(one[1] for one in partitions if one[2] >= 0))
+        for error_code, name, id_, _, partitions, *_ in response.topics
+        if not error_code
+    }
 
 
 async def topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:
@@ -230,3 +251,53 @@ class SetTopicConfigs(Request[_AlterRequestV0]):  # type: ignore[misc]
     def build(self, request_struct_class: type[_AlterRequestV0]) -> _AlterRequestV0:
         """Build the one version there is."""
         return request_struct_class(self._resources, False)
+
+
+class _LeaveGroupResponse(Response):  # type: ignore[misc]
+    API_KEY = 13
+    API_VERSION = 3
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("error_code", Int16),
+        (
+            "members",
+            Array(
+                ("member_id", String("utf-8")),
+                ("group_instance_id", String("utf-8")),
+                ("error_code", Int16),
+            ),
+        ),
+    )
+
+
+class _LeaveGroupRequestV3(RequestStruct):  # type: ignore[misc]
+    API_KEY = 13
+    API_VERSION = 3
+    RESPONSE_TYPE = _LeaveGroupResponse
+    SCHEMA = Schema(
+        ("group", String("utf-8")),
+        (
+            "members",
+            Array(("member_id", String("utf-8")), ("group_instance_id", String("utf-8"))),
+        ),
+    )
+
+
+class LeaveGroup(Request[_LeaveGroupRequestV3]):  # type: ignore[misc]
+    """Have a member leave its group at once.
+
+    Args:
+        group: its name.
+        member_id: that the group gave it.
+        instance_id: of a static member, else None.
+    """
+
+    API_KEY = 13
+
+    def __init__(self, group: str, member_id: str, instance_id: str | None) -> None:
+        self._group = group
+        self._members = [(member_id, instance_id)]
+
+    def build(self, request_struct_class: type[_LeaveGroupRequestV3]) -> _LeaveGroupRequestV3:
+        """Build the one version there is."""
+        return request_struct_class(self._group, self._members)

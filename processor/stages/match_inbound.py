@@ -203,7 +203,11 @@ class MatchInbound:
                 self._waits_for = None
         elif self._unattended_ms > self._handled.forgets_after_ms:
             # Redis may have forgotten ids of messages whose copies were not read meanwhile.
-            await self._remember(committed)
+            self._waits_for = "what was handled lately is being read"
+            try:
+                await self._remember(committed)
+            finally:
+                self._waits_for = None
 
     async def _rebuild(self, committed: Mapping[str, int]) -> None:
         began, count = time.monotonic(), 0

@@ -37,10 +37,14 @@ async def everybody_is_heard(at: Installation, *, first: int = 0) -> None:
     await at.wait_for(at.topics.message_statuses, refused + partitions)
 
 
-async def test_a_worker_without_descriptors_hands_its_partitions_over(settings: Settings) -> None:
+@pytest.mark.parametrize("names", [{}, {"OPTOUT_INSTANCE_ID": "sick"}], ids=["dynamic", "static"])
+async def test_a_worker_without_descriptors_hands_its_partitions_over(
+    settings: Settings, names: dict[str, str]
+) -> None:
     at = Installation(settings)
-    mine = environment(settings) | {"OPTOUT_ROLES": "match,gate", "OPTOUT_SESSION_TIMEOUT_S": "60"}
-    async with started(OPTOUT, **mine, OPTOUT_WATCHDOG_S="3") as sick:
+    # A session that is lost would hand them over as well, in five minutes.
+    mine = environment(settings) | {"OPTOUT_ROLES": "match,gate", "OPTOUT_SESSION_TIMEOUT_S": "300"}
+    async with started(OPTOUT, **mine, **names, OPTOUT_WATCHDOG_S="3") as sick:
         await sick.says("lane.taken")
         resource.prlimit(sick.process.pid, resource.RLIMIT_NOFILE, (_FEW, _FEW))
         # The group gives each of the two half of the partitions.

@@ -70,6 +70,26 @@ async def test_a_topic_that_is_not_known_at_the_moment_is_asked_for_again(
     assert lanes._rejoin.is_set()
 
 
+async def test_a_topic_with_another_count_stops_the_role_though_partitions_have_one_source() -> (
+    None
+):
+    lanes = Lanes(
+        Settings(),
+        group="match",
+        topics=["inbound", "commands"],
+        outputs=[],
+        stage=no_stage,
+        metrics=METRICS,
+    )
+    assigned = [
+        TopicPartition("inbound", 13),
+        *(TopicPartition(one, 0) for one in ("inbound", "commands")),
+    ]
+    lanes.take(Consumer(inbound=14, commands=12), assigned)
+    assert str(lanes.unfit).startswith("inbound: 14 partitions where 12 are expected")
+    assert lanes.states() == []
+
+
 async def test_what_fails_while_it_is_given_up_fails_nobody() -> None:
     async def fails() -> None:
         try:

@@ -30,6 +30,9 @@ def a_log(start: int = 0, end: int = 10, epoch_end: int | None = None) -> Log:
         (Position(11), a_log(), True, Cause.BEYOND_END),
         (Position(5, ID, 3), a_log(epoch_end=4), True, Cause.DIVERGED),
         (Position(5, ID, 3), a_log(epoch_end=-1), True, Cause.DIVERGED),
+        (Position(5, ID, 3, "0,2", 9), a_log(epoch_end=9), True, None),
+        (Position(5, ID, 3, "0,2", 9), a_log(epoch_end=8), True, Cause.DIVERGED),
+        (Position(5, ID, 3, "0,2", 9), a_log(end=8), True, Cause.BEYOND_END),
     ],
 )
 def test_a_position_is_believed_only_of_the_log_that_was_read_up_to_it(
@@ -44,6 +47,7 @@ def test_a_position_is_believed_only_of_the_log_that_was_read_up_to_it(
     [
         Position(5, ID, 3, "2 17-4"),
         Position(5, ID, 0, ""),
+        Position(5, ID, 3, "0,2", 9),
         Position(5, ID, None, "1,2,1,1"),
         Position(5, None, None, "with spaces in it"),
     ],
@@ -52,11 +56,13 @@ def test_a_note_says_what_it_was_made_of(position: Position) -> None:
     assert position_of(position.offset, position.note) == position
 
 
-@pytest.mark.parametrize("note", ["", "2 17-4", "moved by hand", "x y z w", "1", "1 a", "1 a b"])
+@pytest.mark.parametrize(
+    "note", ["", "2 17-4", "moved by hand", "x y z w", "1", "1 a", "1 a b", "1 a b c d"]
+)
 def test_of_a_foreign_note_nothing_is_kept(note: str) -> None:
     assert position_of(5, note) == Position(5)
 
 
 def test_a_newer_note_is_not_read_as_anything_else() -> None:
     with pytest.raises(NewerNote):
-        position_of(5, f"2 {ID} 3 ")
+        position_of(5, f"2 {ID} 3 9 ")

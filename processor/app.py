@@ -49,7 +49,7 @@ from processor.stages.match_inbound import MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.measured import MeasuredBlockList
 from processor.stores.redis_block_list import block_list_store
-from processor.stores.redis_client import RedisClient
+from processor.stores.redis_client import redis_client
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics
 
@@ -85,7 +85,7 @@ class Runtime:
         self.settings = settings
         self.provider = provider
         self.topics = Topics.under(settings.topic_prefix)
-        self.redis = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
+        self.redis = redis_client(settings)
         self.store = block_list_store(settings, self.redis)
         self.metrics = Metrics(self._looks, lambda: len(self.services.directory.services))
         self.services = ServicesTopic(settings, self.topics.messaging_services, self.metrics)

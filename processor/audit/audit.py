@@ -18,7 +18,7 @@ from processor.audit.report import Findings, Report
 from processor.config import Settings
 from processor.errors import StoreUnavailable
 from processor.kafka.client import committed_of, group_view, read_whole, reader
-from processor.stores.redis_client import RedisClient
+from processor.stores.redis_client import RedisClient, redis_client
 
 _SOURCES = {records.INBOUND: "match", records.COMMANDS: "match", records.OUTBOUND: "gate"}
 _OUTPUTS = (
@@ -178,7 +178,7 @@ def _senders(value: bytes | None) -> list[tuple[str, str]]:
 
 async def _hold_redis(settings: Settings, partition: Partition, findings: Findings) -> None:
     """Look again where something differs: a batch may be written that is not committed yet."""
-    client = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
+    client = redis_client(settings)
     try:
         for look in range(_LOOKS):
             last = look == _LOOKS - 1

@@ -34,7 +34,7 @@ from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import Outgoing, committed_of, group_view, writer
 from processor.stores.block_list import BlockListStore
 from processor.stores.redis_block_list import block_list_store
-from processor.stores.redis_client import RedisClient
+from processor.stores.redis_client import redis_client
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands
 from processor.wire.json_values import reasons, to_text
@@ -353,9 +353,7 @@ def _entry_of(value: bytes) -> Blocks:
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[BlockListStore]:
     """The served block list of an installation."""
-    store = block_list_store(
-        settings, RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
-    )
+    store = block_list_store(settings, redis_client(settings))
     try:
         yield store
     finally:

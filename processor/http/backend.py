@@ -24,7 +24,7 @@ from processor.kafka.statuses_topic import Refused, StatusesTopic
 from processor.metrics import Metrics
 from processor.stores.messages import Messages
 from processor.stores.redis_block_list import block_list_store
-from processor.stores.redis_client import RedisClient
+from processor.stores.redis_client import redis_client
 from processor.stores.whole_list import WholeList
 from processor.wire.json_values import to_ms
 from processor.wire.topics import Topics
@@ -45,7 +45,7 @@ class Backend:
         self.settings = settings
         self.topics = Topics.under(settings.topic_prefix)
         self.metrics = Metrics()
-        self.redis = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
+        self.redis = redis_client(settings)
         self.configuration = Configuration(settings, self.metrics)
         self.credentials = Credentials(settings, self.configuration.accounts)
         self.messages = Messages(

@@ -60,7 +60,7 @@ class Snapshot:
     values: Sequence[bytes | None]  # in the order of the keys asked for
     hits: Sequence[int]  # the indexes of those that are there: of thousands few
     seen: frozenset[bytes]  # of the ids asked for, those handled before
-    connection: int  # grows with every new connection of the client
+    server: bytes  # that answered: another id after a restart, a failover, a new promotion
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class MemoryBlockList:
                 if (at_ms := at.handled.get(one.id)) is not None
                 and one.at_ms - at_ms <= self._seen_ms
             ),
-            connection=1,
+            server=b"memory",
         )
 
     async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:

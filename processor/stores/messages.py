@@ -12,12 +12,8 @@ from typing import Any
 from redis.exceptions import DataError
 
 from processor.errors import NewerFormat, RecordError
-from processor.stores.redis_client import (
-    REDIS_ERRORS,
-    RedisClient,
-    is_of_the_value,
-    unavailable,
-)
+from processor.stores.redis_client import RedisClient
+from processor.stores.redis_errors import REDIS_ERRORS, is_of_the_value, unavailable
 
 RANKS = {
     "accepted": 0,

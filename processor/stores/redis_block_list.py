@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
-from hashlib import sha1
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from redis.asyncio import RedisCluster
-from redis.exceptions import NoScriptError
 
 from processor.config import Settings
 from processor.core.blocks import NO_MARK, ConfigView, Mark
@@ -23,27 +21,27 @@ from processor.stores.block_list import (
     Meta,
     Snapshot,
 )
-from processor.stores.redis_client import REDIS_ERRORS, RedisClient, unavailable
+from processor.stores.redis_client import (
+    NEEDS_NO_REPLICAS,
+    RedisClient,
+    Script,
+    says_it_needs_replicas,
+)
 
 _HOUR_MS = 3_600_000
 _SPANS = 4  # of time in which an id is remembered; it is forgotten one span late at most
 _LOOKED_AT = _SPANS + 2  # spans in which an id may be: brokers' clocks differ a little
 _CLOCKS_DIFFER_MS = 60_000
 _BUCKETS = 1_024  # strings of ids in a span: an id costs 8 bytes, and its share of a key
-_SHA = {
-    script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (
-        scripts.CLAIM,
-        scripts.READ,
-        scripts.WRITE,
-        scripts.BEAT,
-        scripts.SETTLE,
-        scripts.BEGIN_REBUILD,
-        scripts.ADD_REBUILT,
-        scripts.REMEMBER,
-        scripts.FINISH_REBUILD,
-    )
-}
+_CLAIM = Script(scripts.CLAIM)
+_READ = Script(scripts.READ)
+_WRITE = Script(scripts.WRITE)
+_BEAT = Script(scripts.BEAT)
+_SETTLE = Script(scripts.SETTLE)
+_BEGIN_REBUILD = Script(scripts.BEGIN_REBUILD)
+_ADD_REBUILT = Script(scripts.ADD_REBUILT)
+_REMEMBER = Script(scripts.REMEMBER)
+_FINISH_REBUILD = Script(scripts.FINISH_REBUILD)
 
 
 class RedisBlockList:
@@ -53,26 +51,14 @@ class RedisBlockList:
         client: connected lazily, shared by all partitions.
         prefix: of every key, so that two installations may share a server.
         seen_ms: how long a handled id is remembered (R22).
-        min_replicas: how many replicas must have a batch before it is emitted.
-        wait_ms: how long they are waited for.
     """
 
-    def __init__(
-        self,
-        client: RedisClient,
-        *,
-        prefix: str,
-        seen_ms: int,
-        min_replicas: int = 0,
-        wait_ms: int = 1_000,
-    ) -> None:
+    def __init__(self, client: RedisClient, *, prefix: str, seen_ms: int) -> None:
         self._client = client
         self._prefix = prefix
         self._span_ms = max(1, seen_ms // _SPANS)
         # Longer than it counts, as a copy may lie unread: see ``HandledTopics.forgets_after_ms``.
         self._kept_ms = seen_ms + self._span_ms
-        self._min_replicas = min_replicas
-        self._wait_ms = wait_ms
         self._rebuilt: dict[int, int] = {}  # partition to the steps of its rebuild so far
 
     def _key(self, partition: int, name: str) -> str:
@@ -90,48 +76,13 @@ class RedisBlockList:
     def _put_into(self, partition: int, handled: Iterable[Handled]) -> list[str]:
         return [self._handled_key(partition, one, one.at_ms // self._span_ms) for one in handled]
 
-    async def _run(self, script: str, keys: Sequence[str], *args: Any) -> Any:
-        redis = self._client.redis
-        try:
-            return await _answer(redis.evalsha(_SHA[script], len(keys), *keys, *args))
-        except NoScriptError:
-            return await _answer(redis.eval(script, len(keys), *keys, *args))
-
-    async def _own(self, script: str, keys: Sequence[str], epoch: int, *args: Any) -> Any:
-        return _owned(await self._run(script, keys, epoch, *args))
-
-    async def _own_replicated(
-        self, script: str, keys: Sequence[str], epoch: int, *args: Any
-    ) -> None:
-        """As ``_own``, and wait until enough replicas have it.
-
-        Raises:
-            StoreUnavailable: they do not; what was written is undone as the lane begins anew.
-        """
-        if not self._min_replicas:
-            await self._own(script, keys, epoch, *args)
-            return
-        redis = self._client.redis
-        # WAIT counts the writes of its own connection: both go down one, together. A Cluster asks
-        # for the node, as WAIT has no key that tells it.
-        node = {}
-        if isinstance(redis, RedisCluster):
-            await redis.initialize()
-            node = {"target_nodes": redis.get_node_from_key(keys[0])}
-        pipeline = redis.pipeline(**({} if node else {"transaction": False}))
-        pipeline.execute_command("EVAL", script, len(keys), *keys, epoch, *args, **node)
-        pipeline.execute_command("WAIT", self._min_replicas, self._wait_ms, **node)
-        answer, replicas = await _answer(pipeline.execute())
-        _owned(answer)
-        if int(replicas) < self._min_replicas:
-            raise StoreUnavailable(
-                f"Redis: {int(replicas)} of {self._min_replicas} replicas have the last write"
-            )
+    async def _own(self, script: Script, keys: Sequence[str], epoch: int, *args: Any) -> Any:
+        return _owned(await self._client.run(script, keys, epoch, *args))
 
     async def claim(self, partition: int, *, at_least: int) -> Meta:
         """See ``BlockListStore``."""
         keys = [self._key(partition, "meta")]
-        answer = await self._run(scripts.CLAIM, keys, at_least, FORMAT.written)
+        answer = await self._client.run(_CLAIM, keys, at_least, FORMAT.written)
         if answer == b"NEWER":
             raise NewerFormat(
                 "a newer version wrote the block list in Redis: update this worker, or have the "
@@ -150,7 +101,7 @@ class RedisBlockList:
     ) -> bool:
         """See ``BlockListStore``."""
         undo_key = self._key(partition, "undo")
-        stored = await _answer(self._client.redis.get(undo_key)) if undo else None
+        stored = await self._client.call(undo_key, "GET", undo_key) if undo else None
         before, handled = undo_of(stored)
         keys = [
             self._key(partition, "meta"),
@@ -160,47 +111,21 @@ class RedisBlockList:
         ]
         mark = str(Mark(epoch, 1))
         said = mark, int(whole), str(config or ""), _joined(handled)
-        await self._own(scripts.SETTLE, keys, epoch, *said, *_put(before))
+        await self._own(_SETTLE, keys, epoch, *said, *_put(before))
         return stored is not None
 
     async def read(
         self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
     ) -> Snapshot:
         """See ``BlockListStore``."""
-        names = self._read_keys(partition, ids)
-        asked = "\n".join(keys), _joined(ids), _LOOKED_AT
-        return self._snapshot(await self._run(scripts.READ, names, *asked), keys, ids)
-
-    async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
-        """See ``BlockListStore``."""
-        redis = self._client.redis
-        single = {} if isinstance(redis, RedisCluster) else {"transaction": False}
-        pipeline = redis.pipeline(**single)
-        for partition, asked in keys.items():
-            names = self._read_keys(partition)
-            pipeline.evalsha(
-                _SHA[scripts.READ], len(names), *names, "\n".join(asked), b"", _LOOKED_AT
-            )
-        try:
-            answers = await _answer(pipeline.execute())
-        except NoScriptError:
-            # Once a server: one by one they put the script there.
-            return {
-                partition: await self.read(partition, asked) for partition, asked in keys.items()
-            }
-        return {
-            partition: self._snapshot(answer, asked)
-            for (partition, asked), answer in zip(keys.items(), answers, strict=True)
-        }
-
-    def _read_keys(self, partition: int, ids: Sequence[Handled] = ()) -> list[str]:
+        if self._client.unfit:
+            raise StoreUnavailable(self._client.unfit, everywhere=True)
         names = [self._key(partition, "meta"), self._key(partition, "entries")]
-        return names + [
+        names += [
             self._handled_key(partition, one, span) for one in ids for span in self._spans_of(one)
         ]
-
-    def _snapshot(self, answer: Any, keys: Sequence[str], ids: Sequence[Handled] = ()) -> Snapshot:
-        meta, found, seen = answer
+        asked = "\n".join(keys), _joined(ids), _LOOKED_AT
+        meta, found, seen, server = await self._client.run(_READ, names, *asked)
         values: list[bytes | None] = [None] * len(keys)
         for at in range(0, len(found), 2):
             values[found[at]] = found[at + 1]
@@ -209,8 +134,24 @@ class RedisBlockList:
             values=values,
             hits=found[::2],
             seen=frozenset([ids[index].id for index in seen]),
-            connection=self._client.connections,
+            server=self._server_of(server),
         )
+
+    async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
+        """See ``BlockListStore``."""
+        # Asked at one moment, they share a pipeline.
+        found = await asyncio.gather(*(self.read(*one) for one in keys.items()))
+        return dict(zip(keys, found, strict=True))
+
+    def _server_of(self, info: bytes) -> bytes:
+        """The id that a server has from when it became the master until it no longer is."""
+        if b"\r\nrole:master" not in info:
+            raise StoreUnavailable(
+                "Redis: a replica answered, with replica-read-only off", everywhere=True
+            )
+        if self._client.min_replicas and not says_it_needs_replicas(info):
+            raise StoreUnavailable(NEEDS_NO_REPLICAS, everywhere=True)
+        return info.partition(b"master_replid:")[2][:40]
 
     async def write(self, partition: int, batch: BatchWrite) -> None:
         """See ``BlockListStore``."""
@@ -221,8 +162,8 @@ class RedisBlockList:
             self._key(partition, "asked"),
             *self._put_into(partition, batch.handled),
         ]
-        await self._own_replicated(
-            scripts.WRITE,
+        answer, replicas = await self._client.run_replicated(
+            _WRITE,
             keys,
             batch.epoch,
             str(batch.expected),
@@ -233,16 +174,23 @@ class RedisBlockList:
             self._kept_ms,
             *_put(batch.after),
         )
+        _owned(answer)
+        if replicas < self._client.min_replicas:
+            # What was written is undone as the lane begins anew.
+            raise StoreUnavailable(
+                f"Redis: {replicas} of {self._client.min_replicas} replicas have the last write",
+                everywhere=True,
+            )
 
     async def beat(self, partition: int, epoch: int) -> Meta:
         """See ``BlockListStore``."""
         keys = [self._key(partition, "meta"), self._key(partition, "asked")]
-        return meta_of(await self._own(scripts.BEAT, keys, epoch))
+        return meta_of(await self._own(_BEAT, keys, epoch))
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:
         """See ``BlockListStore``."""
         keys = [self._key(partition, name) for name in ("meta", "rebuilt", "asked")]
-        await self._own(scripts.BEGIN_REBUILD, keys, epoch)
+        await self._own(_BEGIN_REBUILD, keys, epoch)
         self._rebuilt[partition] = 0
 
     async def add_rebuilt(
@@ -250,13 +198,13 @@ class RedisBlockList:
     ) -> None:
         """See ``BlockListStore``."""
         keys = [self._key(partition, "meta"), self._key(partition, "rebuilt")]
-        await self._own(scripts.ADD_REBUILT, keys, epoch, *_put(entries))
+        await self._own(_ADD_REBUILT, keys, epoch, *_put(entries))
         self._rebuilt[partition] = self._rebuilt.get(partition, 0) + 1
 
     async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
         """See ``BlockListStore``."""
         keys = [self._key(partition, "meta"), *self._put_into(partition, handled)]
-        await self._own(scripts.REMEMBER, keys, epoch, _joined(handled), self._kept_ms)
+        await self._own(_REMEMBER, keys, epoch, _joined(handled), self._kept_ms)
         self._rebuilt[partition] = self._rebuilt.get(partition, 0) + 1
 
     async def finish_rebuild(
@@ -273,15 +221,17 @@ class RedisBlockList:
         keys = [self._key(partition, name) for name in ("meta", "entries", "rebuilt", "undo")]
         steps = self._rebuilt.pop(partition, 0)
         said = str(mark), ready, partitions, steps, str(FORMAT), str(config or "")
-        await self._own(scripts.FINISH_REBUILD, keys, epoch, *said)
+        await self._own(_FINISH_REBUILD, keys, epoch, *said)
 
     async def declare_lost(self, partition: int) -> None:
         """See ``BlockListStore``."""
-        await _answer(self._client.redis.hdel(self._key(partition, "meta"), "ready"))
+        key = self._key(partition, "meta")
+        await self._client.call(key, "HDEL", key, "ready")
 
     async def ask_for_rebuild(self, partition: int) -> None:
         """See ``BlockListStore``."""
-        await _answer(self._client.redis.set(self._key(partition, "asked"), ""))
+        key = self._key(partition, "asked")
+        await self._client.call(key, "SET", key, "")
 
     async def entries(
         self, partition: int, *, account_sid: str | None = None, list_key: str | None = None
@@ -309,26 +259,17 @@ class RedisBlockList:
         """See ``BlockListStore``."""
         name = self._key(partition, "entries")
         # No id and no number has a character that means something in a pattern.
-        match = None
-        if account_sid or list_key:
-            match = entry_key(account_sid or "*", list_key or "*")
-        after, found = await _answer(
-            self._client.redis.hscan(name, cursor, match=match, count=about)
+        match = entry_key(account_sid or "*", list_key or "*") if account_sid or list_key else "*"
+        after, found = await self._client.call(
+            name, "HSCAN", name, cursor, "MATCH", match, "COUNT", about
         )
-        return int(after), [(key.decode(), value) for key, value in found.items()]
+        return int(after), [
+            (key.decode(), value) for key, value in zip(found[::2], found[1::2], strict=True)
+        ]
 
     async def close(self) -> None:
         """See ``BlockListStore``."""
         await self._client.close()
-
-
-async def _answer(asked: Awaitable[Any]) -> Any:
-    try:
-        return await asked
-    except NoScriptError:
-        raise
-    except REDIS_ERRORS as error:
-        raise unavailable(error) from error
 
 
 def _owned(answer: Any) -> Any:
@@ -395,6 +336,4 @@ def block_list_store(settings: Settings, redis: RedisClient) -> RedisBlockList:
         redis,
         prefix=settings.topic_prefix,
         seen_ms=round(settings.dedupe_hours * _HOUR_MS),
-        min_replicas=settings.redis_min_replicas,
-        wait_ms=round(500 * settings.redis_timeout_s),  # to hear that it was in vain, in time
     )

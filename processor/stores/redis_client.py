@@ -3,29 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
+from hashlib import sha1
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import hiredis
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    NoScriptError,
+    ResponseError,
+    TryAgainError,
+)
 
+from processor.config import Settings
 from processor.errors import ConfigError, StoreUnavailable
+from processor.stores.redis_errors import REDIS_ERRORS, unavailable
+from processor.stores.shared_connections import Command, SharedConnections, renew_tls
 
-REDIS_ERRORS = (RedisError, RedisClusterException, OSError)
-_OF_THE_VALUE = ("ERR", "WRONGTYPE")  # OOM, READONLY, MISCONF and so on are the server's
+_SHARED = 4  # connections to a server that all lanes share
+_OTHERS = 16  # connections of everybody else
+_MOST_LAG_S = 10
+_ELSEWHERE = (MovedError, AskError, TryAgainError, ClusterDownError)
+
+
+class Script:
+    """A Lua script and the digest that Redis knows it by."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 class RedisClient:
-    """One client, and how many connections it has made so far.
+    """One client for all of a process.
 
-    A new connection may lead to another server (a restart, a failover): whoever trusts what Redis
-    says looks again when ``connections`` has grown.
+    Lanes ask by ``run``, over a few shared connections to each server; ``redis`` is redis-py's own
+    client, over a pool of its own, for everything else.
 
     Args:
         url: ``redis://`` or ``rediss://`` for one server; ``redis+cluster://host:port,…`` for a
@@ -33,10 +55,15 @@ class RedisClient:
             ``rediss+…`` over TLS. User and password before the hosts; ``?ssl_ca_certs=FILE`` and
             the other ``ssl_…`` options of redis-py behind.
         timeout_s: of connecting and of each answer.
+        min_replicas: how many replicas must have what ``run_replicated`` writes.
     """
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
-        self.connections = 0
+    def __init__(self, url: str, *, timeout_s: float, min_replicas: int = 0) -> None:
+        self.min_replicas = min_replicas
+        self.unfit: str | None = None  # as last checked
+        self._timeout_s = timeout_s
+        # To hear in time that it was in vain.
+        self._wait: Command = ("WAIT", min_replicas, round(500 * timeout_s)) if min_replicas else ()
         self._options: dict[str, Any] = {
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,
@@ -44,6 +71,9 @@ class RedisClient:
             "retry": Retry(NoBackoff(), 1),
         }
         self._watchers: list[Any] = []
+        self._shared: dict[tuple[str, bool], SharedConnections] = {}  # by server; for writes?
+        self._map: asyncio.Task[None] | None = None  # of a Cluster, being read
+        self._map_is_old = True
         try:
             self.redis: Any = self._made(url)
         except ValueError:
@@ -59,14 +89,15 @@ class RedisClient:
             return self._cluster(parts)
         if kind == "sentinel":
             return self._sentinel(parts)
-        return Redis.from_url(url, redis_connect_func=self._connected, **self._options)
-
-    async def _connected(self, connection: Any) -> None:
-        # redis-py packs in C on its other connections; on these in Python, at a microsecond a key.
-        connection.pack_command = _pack
-        connection.send_packed_command = partial(_send, connection)
-        await connection.on_connect()
-        self.connections += 1
+        return Redis.from_pool(
+            BlockingConnectionPool.from_url(
+                url,
+                max_connections=_OTHERS,
+                timeout=self._timeout_s,
+                redis_connect_func=_connected,
+                **self._options,
+            )
+        )
 
     def _cluster(self, parts: SplitResult) -> Any:
         cluster = RedisCluster(
@@ -74,7 +105,7 @@ class RedisClient:
             **_credentials(parts),
             **self._options,
         )
-        cluster.connection_kwargs["redis_connect_func"] = self._connected
+        cluster.connection_kwargs["redis_connect_func"] = _connected
         return cluster
 
     def _sentinel(self, parts: SplitResult) -> Any:
@@ -88,50 +119,194 @@ class RedisClient:
             _hosts(parts, 26379), sentinel_kwargs=options, **options
         )
         self._watchers = sentinel.sentinels
-        return sentinel.master_for(name, db=int(database or 0), redis_connect_func=self._connected)
+        return sentinel.master_for(
+            name,
+            connection_pool_class=_BlockingSentinelPool,
+            max_connections=_OTHERS,
+            timeout=self._timeout_s,
+            db=int(database or 0),
+            redis_connect_func=_connected,
+        )
+
+    async def run(self, script: Script, keys: Sequence[str], *args: str | bytes | int) -> Any:
+        """Run a script that may run twice; its keys are in one slot.
+
+        Raises:
+            StoreUnavailable: whether it ran is unknown.
+        """
+        [answer] = await self._run(script, keys, args, replicated=False)
+        return answer
+
+    async def run_replicated(
+        self, script: Script, keys: Sequence[str], *args: str | bytes | int
+    ) -> tuple[Any, int]:
+        """Run a script as ``run`` does; its answer, and how many replicas have what it wrote.
+
+        WAIT counts the writes of its own connection, so it follows the script there, behind all
+        that is written at the same moment.
+        """
+        if not self.min_replicas:
+            return await self.run(script, keys, *args), 0
+        answer, replicas = await self._run(script, keys, args, replicated=True)
+        return answer, int(replicas)
+
+    async def call(self, key: str, *command: str | bytes | int) -> Any:
+        """Run one command, that may run twice, on the server of a key."""
+        [answer] = _good(await self._ask(key, command, replicated=False))
+        return answer
+
+    async def _run(
+        self, script: Script, keys: Sequence[str], args: Command, *, replicated: bool
+    ) -> list[Any]:
+        rest = (len(keys), *keys, *args)
+        answers = await self._ask(keys[0], ("EVALSHA", script.sha, *rest), replicated=replicated)
+        if isinstance(answers[0], NoScriptError):
+            answers = await self._ask(
+                keys[0], ("EVAL", script.source, *rest), replicated=replicated
+            )
+        return _good(answers)
+
+    async def _ask(self, key: str, command: Command, *, replicated: bool) -> list[Any]:
+        place = await self._place(key)
+        try:
+            answers = await self._connections(place, replicated=replicated).ask(command)
+        except StoreUnavailable:
+            self._map_is_old = True
+            raise
+        self._map_is_old |= isinstance(answers[0], _ELSEWHERE)
+        return answers
+
+    async def _place(self, key: str) -> Any:
+        """The pool, or in a Cluster the node, of the server that has a key."""
+        if not isinstance(self.redis, RedisCluster):
+            return self.redis.connection_pool
+        await self._know_map()
+        try:
+            return self.redis.get_node_from_key(key)
+        except REDIS_ERRORS as error:
+            self._map_is_old = True
+            raise unavailable(error) from error
+
+    async def _know_map(self) -> None:
+        """Read which server of a Cluster has what, where that may have changed; all wait for it."""
+        if not self._map_is_old:
+            return
+        if self._map is None:
+            self._map = asyncio.create_task(self._read_map())
+        await asyncio.shield(self._map)
+
+    async def _read_map(self) -> None:
+        try:
+            await self.redis.initialize()
+            await self.redis.nodes_manager.initialize()
+            self._map_is_old = False
+        except REDIS_ERRORS as error:
+            raise unavailable(error) from error
+        finally:
+            self._map = None
+        known = {node.name for node in self.redis.get_primaries()}
+        for place in [place for place in self._shared if place[0] not in known]:
+            await self._shared.pop(place).close()
+
+    def _connections(self, place: Any, *, replicated: bool) -> SharedConnections:
+        name = getattr(place, "name", "")
+        shared = self._shared.get((name, replicated))
+        if shared is None:
+            options = dict(place.connection_kwargs, socket_timeout=None, redis_connect_func=None)
+            shared = self._shared[name, replicated] = SharedConnections(
+                partial(place.connection_class, **options),
+                most=_SHARED,
+                timeout_s=self._timeout_s,
+                behind=self._wait if replicated else (),
+            )
+        return shared
 
     async def check(self) -> None:
         """Refuse a server that may forget: it must be Redis 7 or Valkey, and must not evict.
+
+        Where replicas are waited for, it must also refuse writes while it has none: a master that
+        was replaced and cut off from them then answers no gate. What is found here is kept in
+        ``unfit`` until a later check finds it mended.
 
         Raises:
             StoreUnavailable: where it does not answer.
             ConfigError: where it is not fit, with the command that mends it.
         """
+        problems: set[str] = set()
         try:
-            if isinstance(self.redis, RedisCluster):
-                answers = await self.redis.info(target_nodes=RedisCluster.PRIMARIES)
-                nodes = list(answers.values())
-            else:
-                nodes = [await self.redis.info()]
-        except REDIS_ERRORS as error:
-            raise unavailable(error) from error
-        problems = {problem for node in nodes for problem in _unfit(node)}
+            for place in await self._primaries():
+                problems.update(await self._problems(place))
+        except StoreUnavailable:
+            self._map_is_old = True
+            raise
+        self.unfit = "; ".join(sorted(problems)) or None
         if problems:
             raise ConfigError(sorted(problems))
 
+    async def _primaries(self) -> list[Any]:
+        if not isinstance(self.redis, RedisCluster):
+            return [self.redis.connection_pool]
+        await self._know_map()
+        return list(self.redis.get_primaries())
+
+    async def _problems(self, place: Any) -> list[str]:
+        connections = self._connections(place, replicated=False)
+        [answer] = _good(await connections.ask(("INFO",)))
+        info = dict(line.split(":", 1) for line in answer.decode().splitlines() if ":" in line)
+        problems = _unfit(info)
+        if not self.min_replicas:
+            return problems
+        # A managed Redis may not let us ask; then INFO must do.
+        [config] = await connections.ask(("CONFIG", "GET", "min-replicas-max-lag"))
+        lag_s = _MOST_LAG_S if isinstance(config, ResponseError) else int(_value_of(config))
+        if not says_it_needs_replicas(answer) or lag_s > _MOST_LAG_S:
+            problems.append(NEEDS_NO_REPLICAS)
+        return problems
+
     async def close(self) -> None:
         """Let go of the connections."""
+        if self._map:
+            self._map.cancel()
+        for shared in self._shared.values():
+            await shared.close()
         for client in (self.redis, *self._watchers):
             await client.aclose()
 
 
-def unavailable(error: Exception) -> StoreUnavailable:
-    """A failure of Redis in our words.
+NEEDS_NO_REPLICAS = (
+    "Redis takes writes without replicas, so a master that was replaced would go on answering "
+    "(OPTOUT_REDIS_MIN_REPLICAS is set): CONFIG SET min-replicas-to-write 1 and "
+    f"CONFIG SET min-replicas-max-lag {_MOST_LAG_S}, on every server"
+)
 
-    An answer of the server may quote the command, and with it a number: only its code is given.
+
+def redis_client(settings: Settings) -> RedisClient:
+    """The client of an installation."""
+    return RedisClient(
+        settings.redis_url,
+        timeout_s=settings.redis_timeout_s,
+        min_replicas=settings.redis_min_replicas,
+    )
+
+
+def says_it_needs_replicas(info: bytes) -> bool:
+    """Whether a server refuses writes where too few replicas follow, by its INFO.
+
+    Redis says how many follow only where both ``min-replicas-…`` are set.
     """
-    words = _code_of(error) if isinstance(error, ResponseError) else str(error)
-    return StoreUnavailable(f"Redis: {type(error).__name__}" + (f": {words}" if words else ""))
+    return b"\r\nmin_slaves_good_slaves:" in info
 
 
-def is_of_the_value(error: Exception) -> bool:
-    """Whether Redis refused the value and will again; otherwise it was unable to serve."""
-    return type(error) is ResponseError and _code_of(error) in _OF_THE_VALUE
+class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Sentinel's pool, which otherwise refuses a connection where all are taken."""
 
 
-def _code_of(error: ResponseError) -> str:
-    """The first word of the answer; redis-py strips the words that it knows."""
-    return error.status_code or str(error).partition(" ")[0]
+async def _connected(connection: Any) -> None:
+    # redis-py packs in C on its other connections; on these in Python, at a microsecond a key.
+    connection.pack_command = _pack
+    connection.send_packed_command = partial(_send, connection)
+    await connection.on_connect()
+    renew_tls(connection)
 
 
 def _pack(*arguments: Any) -> list[bytes]:
@@ -155,9 +330,22 @@ async def _send(connection: Any, command: Any, check_health: bool = True) -> Non
         raise asyncio.CancelledError
 
 
-def _unfit(info: dict[str, Any]) -> list[str]:
+def _good(answers: list[Any]) -> list[Any]:
+    """Answers none of which is an error."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise unavailable(answer) from answer
+    return answers
+
+
+def _value_of(config: Any) -> Any:
+    """The value of the one setting that CONFIG GET was asked for."""
+    return next(iter(config.values())) if isinstance(config, dict) else config[1]
+
+
+def _unfit(info: dict[str, str]) -> list[str]:
     problems = []
-    if int(str(info["redis_version"]).partition(".")[0]) < 7:
+    if int(info["redis_version"].partition(".")[0]) < 7:
         problems.append(f"Redis is {info['redis_version']}; version 7 or Valkey is needed")
     if info["maxmemory_policy"] != "noeviction":
         problems.append(

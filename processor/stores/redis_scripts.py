@@ -91,8 +91,8 @@ return found
 )
 
 # KEYS: meta, entries, then the keys that may hold each id. ARGV: entry keys, one a line; ids; how
-# many keys an id has. Answers meta, then the indexes and values of the entries found (of thousands
-# asked for few are), then the indexes of the ids found.
+# many keys an id has. Answers meta, the indexes and values of the entries found (of thousands asked
+# for few are), the indexes of the ids found, and what the server says of itself as it answers.
 READ = (
     "#!lua flags=allow-oom\n"
     + _META
@@ -120,7 +120,7 @@ for i = 1, #ARGV[2] / 8 do
     end
   end
 end
-return {meta(), found, handled}
+return {meta(), found, handled, redis.call('INFO', 'replication')}
 """
 )
 
@@ -137,7 +137,10 @@ local refused = own(ARGV[1])
 if refused then return refused end
 local last = redis.call('HMGET', KEYS[1], 'mark', 'ready')
 if not last[2] then return 'LOST' end
-if last[1] == ARGV[3] then return 'OK' end
+if last[1] == ARGV[3] then
+  beat() -- a write, for WAIT: on a new connection it would not wait for the first one
+  return 'OK'
+end
 if last[1] ~= ARGV[2] then return 'LOST' end
 if is_asked_to_rebuild(KEYS[4]) then return 'LOST' end
 put(KEYS[2], 8)
@@ -200,7 +203,7 @@ local refused = own(ARGV[1])
 if refused then return refused end
 redis.call('HDEL', KEYS[1], 'ready')
 redis.call('HSET', KEYS[1], 'rebuilt', 0)
-redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('UNLINK', KEYS[2], KEYS[3])
 return 'OK'
 """
 )
@@ -247,12 +250,9 @@ local refused = own(ARGV[1])
 if refused then return refused end
 if redis.call('HGET', KEYS[1], 'rebuilt') ~= ARGV[5] then return 'LOST' end
 redis.call('HDEL', KEYS[1], 'rebuilt')
-if redis.call('EXISTS', KEYS[3]) == 1 then
-  redis.call('RENAME', KEYS[3], KEYS[2])
-else
-  redis.call('DEL', KEYS[2])
-end
-redis.call('DEL', KEYS[4])
+-- RENAME would free the old list at once, which takes long where it is long.
+redis.call('UNLINK', KEYS[2], KEYS[4])
+if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('RENAME', KEYS[3], KEYS[2]) end
 redis.call(
   'HSET', KEYS[1], 'mark', ARGV[2], 'ready', ARGV[3], 'partitions', ARGV[4], 'format', ARGV[6],
   'config', ARGV[7]

@@ -71,13 +71,14 @@ class TrustedList:
         self._config = config
         self.mark = NO_MARK  # the highest seen: the list can only go on from there
         self._topic_id = ""
-        self._trusted_connection = 0
+        self._trusted_server: bytes | None = None
         self.waits_for: str | None = None  # why it cannot be trusted now
 
     async def learn(self) -> None:
         """Learn anew which list to trust."""
+        self.waits_for = None
         self._topic_id = await self._truth.id()
-        self._trusted_connection = 0
+        self._trusted_server = None
 
     async def look(self, keys: Sequence[str]) -> Snapshot:
         """Look at entries, waiting as long as the list cannot be trusted: nobody judges by less.
@@ -116,7 +117,7 @@ class TrustedList:
             found: the look.
             known: ``mark`` as it was before the look.
         """
-        if found.connection != self._trusted_connection or self._unfit(found.meta, known):
+        if found.server != self._trusted_server or self._unfit(found.meta, known):
             return False
         self.mark = max(self.mark, found.meta.mark)
         self.waits_for = None
@@ -124,12 +125,15 @@ class TrustedList:
 
     async def _learned(self, found: Snapshot) -> bool:
         """Ask the durable truth about what is new; whether there was anything."""
-        if found.connection != self._trusted_connection:
+        if found.server != self._trusted_server:
             # Perhaps another server than before: the next look must hold all that was committed.
             # Of what is in hand there, the owner looks at that server before it commits.
             self.waits_for = "what was last written to the block list is being settled"
-            self.mark = max(self.mark, await self._settled())
-            self._trusted_connection = found.connection
+            try:
+                self.mark = max(self.mark, await self._settled())
+            finally:
+                self.waits_for = None
+            self._trusted_server = found.server
             return True
         if found.meta.ready in (None, self._topic_id):
             return False

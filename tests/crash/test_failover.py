@@ -142,6 +142,40 @@ async def test_r25_a_gate_that_starts_during_such_a_failover_leaks_nothing(pair:
     assert {send["to"] for send in allowed} == set(OTHERS)
 
 
+async def test_r25_a_gate_leaks_nothing_on_a_master_that_was_a_replica_while_it_did_not_look(
+    pair: Pair,
+) -> None:
+    """Its connection stays, and so does the mark that it knows; what came since is gone."""
+    at = Installation(pair.settings)
+    async with running(only(pair.settings, "gate")) as gate:
+        async with running(only(pair.settings, "match")):
+            await stop(at, EARLY, len(EARLY))
+            await at.sends(*(a_send(f"A{one[1:]}", to=one) for one in OTHERS))
+            await at.wait_for(at.topics.allowed_sends, len(OTHERS))
+            await until(pair.follows, "replica")
+            pair.replication.lead_to(None)
+            await stop(at, LATE, len(EARLY + LATE))
+        master = pair.clients.target
+        async with Redis(port=pair.replica.port) as replica, Redis(port=master or 0) as told:
+            await replica.replicaof("NO", "ONE")
+            await told.replicaof("127.0.0.1", pair.replica.port)
+
+            async def follows() -> bool:
+                return bool((await told.info("replication"))["master_link_status"] == "up")
+
+            await until(follows, "master that is a replica")
+            await told.replicaof("NO", "ONE")
+        await at.sends(a_send("W", to=LATE[0]))
+
+        async def a_lane_waits() -> bool:
+            return any("lost writes" in state.doing for state in gate.states()["gate"])
+
+        await until(a_lane_waits, "gate that waits")
+        assert len(await at.values(at.topics.allowed_sends)) == len(OTHERS)
+        async with running(only(pair.settings, "match")):
+            await assert_no_leak(at, "S", EARLY + LATE)
+
+
 async def save(server: stack.Server) -> None:
     """Have a Redis write down what it holds, for when it starts again."""
     async with Redis(port=server.port) as redis:
@@ -324,13 +358,27 @@ async def test_r25_a_stop_in_hand_while_redis_goes_back_is_confirmed_to_no_gate_
     assert "S2" in by_sid(await at.values(at.topics.message_statuses))
 
 
-async def test_r25_a_stop_is_not_confirmed_until_a_replica_has_it(pair: Pair) -> None:
-    careful = pair.settings.model_copy(update={"redis_min_replicas": 1, "redis_timeout_s": 1.0})
-    at = Installation(careful)
-    master = pair.replication.target
-    async with running(careful) as worker:
+@pytest.fixture
+async def careful(pair: Pair) -> Pair:
+    """A pair whose master takes nothing without its replica, and workers that want that."""
+    async with (
+        Redis(port=pair.replica.port) as replica,
+        Redis(port=pair.clients.target or 0) as one,
+    ):
+        for each in (replica, one):
+            await each.config_set("min-replicas-to-write", 1)
+            await each.config_set("min-replicas-max-lag", 10)
+    more = {"redis_min_replicas": 1, "redis_timeout_s": 1.0}
+    return pair._replace(settings=pair.settings.model_copy(update=more))
+
+
+async def test_r25_a_stop_is_not_confirmed_until_a_replica_has_it(careful: Pair) -> None:
+    at = Installation(careful.settings)
+    master = careful.replication.target
+    async with running(careful.settings) as worker:
         await stop(at, EARLY, len(EARLY))
-        pair.replication.lead_to(None)
+        # Frozen, it still counts as a replica for a while.
+        careful.replica.process.send_signal(signal.SIGSTOP)
         await at.texts(*(a_text(f"M{one[1:]}", "stop", **{"from": one}) for one in LATE))
 
         async def says_so() -> bool:
@@ -338,13 +386,39 @@ async def test_r25_a_stop_is_not_confirmed_until_a_replica_has_it(pair: Pair) ->
 
         await until(says_so, "worker that says what it waits for")
         assert len(await at.values(at.topics.reply_sends)) == len(EARLY)
-        pair.replication.lead_to(master)
+        careful.replica.process.send_signal(signal.SIGCONT)
         await at.wait_for(at.topics.reply_sends, len(EARLY + LATE))
     # What is confirmed is on the replica: nothing is left to be mended.
-    pair.replication.lead_to(None)
-    await pair.fail_over()
-    async with running(only(pair.settings, "gate")):
+    careful.replication.lead_to(None)
+    await careful.fail_over()
+    gate = only(careful.settings, "gate").model_copy(update={"redis_min_replicas": 0})
+    async with Redis(port=careful.replica.port) as alone:
+        await alone.config_set("min-replicas-to-write", 0)
+    async with running(gate):
         await assert_no_leak(at, "S", EARLY + LATE)
+    assert master
+
+
+async def test_r25_a_gate_waits_at_a_master_that_was_cut_off_from_its_replica(
+    careful: Pair,
+) -> None:
+    """Somebody else may be the master by now, and have opt-outs that this one does not."""
+    at = Installation(careful.settings)
+    master = careful.replication.target
+    async with running(careful.settings) as worker:
+        await stop(at, EARLY, len(EARLY))
+        await at.sends(a_send("S1", to=EARLY[0]), a_send("S2", to=OTHERS[0]))
+        await at.wait_for_no_lag("gate")
+        careful.replication.lead_to(None)
+        await at.sends(*(a_send(f"W{one[1:]}", to=one) for one in EARLY + OTHERS))
+
+        async def waits_for_replicas() -> bool:
+            return any("gate" in why and "NOREPLICAS" in why for why in worker.unready())
+
+        await until(waits_for_replicas, "gate that waits for replicas")
+        assert len(await at.values(at.topics.allowed_sends)) == 1
+        careful.replication.lead_to(master)
+        await assert_no_leak(at, "X", EARLY)
 
 
 async def test_a_topic_created_anew_over_old_redis_data_is_a_lost_list(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
+from deploy.local import stack
 from processor.cli import main
 from processor.core.partitions import partition_of
 from processor.errors import StoreUnavailable
@@ -99,7 +101,9 @@ async def misplace(at: Installation, values: dict[str, dict[str, Any]]) -> None:
     )
 
 
-async def test_match_and_gate_work_with_the_rights_listed(secured: Secured, given: Given) -> None:
+async def test_match_and_gate_work_with_the_rights_listed(
+    secured: Secured, given: Given, tmp_path: Path
+) -> None:
     at = Installation(secured.open)
     await configure(secured.open, CLINIC | {"inbound_request_url": "https://example.com/in"})
     match = await secured.user(rights_of("match"), redis="match")
@@ -144,13 +148,33 @@ async def test_match_and_gate_work_with_the_rights_listed(secured: Secured, give
         place = partition_of(key, secured.open.partitions)
         async with Redis.from_url(secured.open.redis_url) as redis:
             await redis.hset(f"{secured.prefix}{{{place}}}:entries", ENTRY, "nonsense")
+        await forget_scripts(secured)  # match reads nothing now, and so gives none
         await at.sends(a_send("S3"))
         await at.wait_for(at.topics.message_statuses, 2)
         await assert_each_right_was_needed(secured, "gate", gate, given)
-    # There is no replica: it waits for one, and for nothing else that is listed.
-    async with running(match.model_copy(update={"redis_min_replicas": 1})):
+    careful = match.model_copy(update={"redis_min_replicas": 1})
+    async with a_replica(secured, tmp_path), running(careful):
         await at.texts(a_text("M2", "start"))
         await assert_each_right_was_needed(secured, "match", match, given)
+
+
+@asynccontextmanager
+async def a_replica(secured: Secured, directory: Path) -> AsyncIterator[None]:
+    """A Redis that takes nothing without the replica it has meanwhile."""
+    host, _, port = secured.servers.redis.partition(":")
+    with stack.valkey(directory) as server:
+        async with Redis(port=server.port) as replica, Redis(port=int(port)) as master:
+            await replica.replicaof(host, port)
+
+            async def follows() -> bool:
+                return bool((await replica.info("replication"))["master_link_status"] == "up")
+
+            await until(follows, "replica")
+            await master.config_set("min-replicas-to-write", 1)
+            try:
+                yield
+            finally:
+                await master.config_set("min-replicas-to-write", 0)
 
 
 async def test_webhooks_work_with_the_rights_listed(secured: Secured, given: Given) -> None:

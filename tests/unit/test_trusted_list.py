@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from processor.core.blocks import ConfigView, Mark
+from processor.core.identity import Handled
 from processor.stores import trusted_list
+from processor.stores.block_list import Snapshot
 from processor.stores.memory import MemoryBlockList
 from processor.stores.trusted_list import TrustedList
 from tests.installation import until
@@ -140,3 +144,27 @@ async def test_r21_a_reader_waits_for_the_configuration_the_list_was_decided_und
     await looking
     assert one.waits_for is None
     assert asked == {7}  # so that what was read up to there is taken in
+
+
+async def test_only_another_server_is_learnt_of() -> None:
+    store, truth = Serving(lambda: 1_000), Truth()
+    one, another = a_list(store, truth), a_list(store, truth)
+    await rebuild(store, 0)
+    for each in (one, another):
+        await each.learn()
+    for serves, asked in ((b"one", 2), (b"one", 2), (b"other", 4), (b"one", 6)):
+        store.serves = serves
+        for each in (one, another):
+            await each.look([])
+        assert truth.asked == asked
+
+
+class Serving(MemoryBlockList):
+    """Answers as the server that it is told to be."""
+
+    serves = b""
+
+    async def read(
+        self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
+    ) -> Snapshot:
+        return replace(await super().read(partition, keys, ids), server=self.serves)

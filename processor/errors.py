@@ -20,9 +20,19 @@ class UnreadableEntry(Exception):
 
 
 class RetryableError(Exception):
-    """Hold the offset, back off, take the partition again."""
+    """Hold the offset, back off, take the partition again.
 
-    everywhere = False  # whether every other worker would fail the same way
+    Args:
+        why: for people.
+        everywhere: whether every other worker would fail the same way; None: as the class says.
+    """
+
+    everywhere = False
+
+    def __init__(self, why: str = "", *, everywhere: bool | None = None) -> None:
+        super().__init__(why)
+        if everywhere is not None:
+            self.everywhere = everywhere
 
 
 class StoreUnavailable(RetryableError):

@@ -203,6 +203,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         stage: DeliveryStage,
         metrics: LaneMetrics,
         at_step: Callable[[str], None] = lambda step: None,
+        takes: asyncio.Semaphore,
     ) -> None:
         super().__init__(
             settings,
@@ -213,6 +214,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             stage=stage,
             metrics=metrics,
             at_step=at_step,
+            takes=takes,
         )
         self._read: dict[TopicPartition, _Source] = {}
         self._tasks: dict[asyncio.Task[None], _Head] = {}

@@ -76,9 +76,8 @@ def in_words(error: BaseException, at: str = "") -> str:
 
 def unavailable(error: BaseException, at: str = "") -> BrokerUnavailable:
     """A failure of Kafka's in our words; a broker that answers with it answers others so, too."""
-    made = BrokerUnavailable(in_words(error, at))
-    made.everywhere = isinstance(error, BrokerResponseError) and not isinstance(error, _OF_OURS)
-    return made
+    answered = isinstance(error, BrokerResponseError) and not isinstance(error, _OF_OURS)
+    return BrokerUnavailable(in_words(error, at), everywhere=answered)
 
 
 def is_too_large(error: BaseException) -> bool:

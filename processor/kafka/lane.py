@@ -143,6 +143,7 @@ class Lane(PartitionLane[Stage]):
         stage: Stage,
         metrics: LaneMetrics,
         at_step: Callable[[str], None] = lambda step: None,
+        takes: asyncio.Semaphore,
     ) -> None:
         super().__init__(
             settings,
@@ -153,6 +154,7 @@ class Lane(PartitionLane[Stage]):
             stage=stage,
             metrics=metrics,
             at_step=at_step,
+            takes=takes,
         )
         self._in_transaction = False
         self._next: dict[TopicPartition, int] = {}  # the first offset not processed yet

@@ -32,6 +32,7 @@ _FETCH_WAIT_MS = 100  # what a lane asks while it is taken stands in line behind
 _METADATA_MS = 30_000  # until a topic that was given more partitions is noticed
 _LAG_S = 10.0
 _SILENT_S = 60.0
+_TAKES = 16  # at a time; each makes some clients of Kafka
 _LEAVE_S = 2.0
 _REJOIN_S = (0.5, 10.0)
 
@@ -70,6 +71,7 @@ class Lanes:
         self._metrics = metrics
         self._lane = lane
         self.at_step = at_step
+        self._takes = asyncio.Semaphore(_TAKES)
         self._stop = asyncio.Event()
         self._rejoin = asyncio.Event()
         self._lanes: dict[int, tuple[PartitionLane[Any], asyncio.Task[None]]] = {}
@@ -288,6 +290,7 @@ class Lanes:
                 stage=self._stage(partition),
                 metrics=self._metrics,
                 at_step=self.at_step,
+                takes=self._takes,
             )
             task = asyncio.get_running_loop().create_task(
                 lane.run(), name=f"{self._group}-{partition}"

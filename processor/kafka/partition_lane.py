@@ -78,6 +78,7 @@ class PartitionLane(ABC, Generic[S]):
         stage: what is done with the records.
         metrics: of the role.
         at_step: called with the name of each step as it is reached; crash tests kill there.
+        takes: so many lanes take their partitions at a time.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class PartitionLane(ABC, Generic[S]):
         stage: S,
         metrics: LaneMetrics,
         at_step: Callable[[str], None],
+        takes: asyncio.Semaphore,
     ) -> None:
         self.partition: int = sources[0].partition
         self._settings = settings
@@ -101,6 +103,7 @@ class PartitionLane(ABC, Generic[S]):
         self._stage = stage
         self._metrics = metrics
         self._at_step = at_step
+        self._takes = takes
         self._faults = Faults()
         self._stop = asyncio.Event()
         self._producer: Any = None
@@ -141,9 +144,8 @@ class PartitionLane(ABC, Generic[S]):
         wait_s = _BACKOFF_S[0]
         while not self._stop.is_set():
             began = time.monotonic()
-            self._ill_since = self._ill_since or began
             try:
-                await self._take()
+                await self._take_in_turn()
                 await self._work()
             except Stopped:
                 pass
@@ -160,6 +162,16 @@ class PartitionLane(ABC, Generic[S]):
                 wait_s = min(2 * wait_s, _BACKOFF_S[1])
             finally:
                 await self._let_go()
+
+    async def _take_in_turn(self) -> None:
+        """Hundreds at once would keep each other from it: every request would time out."""
+        self._doing = "waits for its turn to be taken"
+        await self._unless_stopped(self._takes.acquire())
+        try:
+            self._ill_since = self._ill_since or time.monotonic()
+            await self._take()
+        finally:
+            self._takes.release()
 
     def _failed(self, error: Exception) -> None:
         self._metrics.failed(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -34,22 +34,58 @@ async def tls(directory: Path) -> AsyncIterator[str]:
 @asynccontextmanager
 async def cluster(directory: Path) -> AsyncIterator[str]:
     """A Cluster of three masters."""
+    async with cluster_of(directory, NODES) as (url, _):
+        yield url
+
+
+@asynccontextmanager
+async def replicated_cluster(
+    directory: Path,
+) -> AsyncIterator[tuple[str, Mapping[int, stack.Server]]]:
+    """A Cluster of three masters, and the replica of each by the master's port."""
+    async with cluster_of(directory, 2 * NODES) as (url, servers):
+        masters, replicas = servers[:NODES], servers[NODES:]
+        clients: list[Any] = [Redis(host="127.0.0.1", port=one.port) for one in servers]
+        try:
+            for master, replica in zip(clients[:NODES], clients[NODES:], strict=True):
+                id_ = (await master.execute_command("CLUSTER MYID")).decode()
+                await replica.execute_command("CLUSTER REPLICATE", id_)
+
+            async def follow() -> bool:
+                infos = [await client.info("replication") for client in clients[:NODES]]
+                return all(
+                    info["connected_slaves"] == 1 and info["slave0"]["state"] == "online"
+                    for info in infos
+                )
+
+            await until(follow, "replicas")
+        finally:
+            for client in clients:
+                await client.aclose()
+        yield url, {one.port: two for one, two in zip(masters, replicas, strict=True)}
+
+
+@asynccontextmanager
+async def cluster_of(
+    directory: Path, count: int
+) -> AsyncIterator[tuple[str, Sequence[stack.Server]]]:
+    """So many nodes of a Cluster, the first three with all the slots."""
     with ExitStack() as running:
-        ports = []
-        for number in range(NODES):
+        ports, servers = [], []
+        for number in range(count):
             port = running.enter_context(stack.free_port(7000))
             bus = running.enter_context(stack.free_port(17_000))
             home = directory / str(number)
             home.mkdir()
-            running.enter_context(
-                _server(home, port, "--cluster-enabled", "yes", "--cluster-port", str(bus))
-            )
+            options = "--cluster-enabled", "yes", "--cluster-port", str(bus)
+            servers.append(running.enter_context(_server(home, port, *options)))
             ports.append((port, bus))
         clients: list[Any] = [Redis(host="127.0.0.1", port=port) for port, _ in ports]
         try:
             for number, client in enumerate(clients):
-                first, end = SLOTS * number // NODES, SLOTS * (number + 1) // NODES
-                await client.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
+                if number < NODES:
+                    first, end = SLOTS * number // NODES, SLOTS * (number + 1) // NODES
+                    await client.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
                 for port, bus in ports:
                     await client.execute_command("CLUSTER MEET", "127.0.0.1", port, bus)
 
@@ -57,14 +93,14 @@ async def cluster(directory: Path) -> AsyncIterator[str]:
                 infos = [await client.execute_command("CLUSTER INFO") for client in clients]
                 nodes = [await client.execute_command("CLUSTER NODES") for client in clients]
                 return all(info["cluster_state"] == "ok" for info in infos) and all(
-                    len(known) == NODES for known in nodes
+                    len(known) == count for known in nodes
                 )
 
             await until(formed, "cluster")
         finally:
             for client in clients:
                 await client.aclose()
-        yield f"redis+cluster://127.0.0.1:{ports[0][0]},127.0.0.1:{ports[1][0]}"
+        yield f"redis+cluster://127.0.0.1:{ports[0][0]},127.0.0.1:{ports[1][0]}", servers
 
 
 @asynccontextmanager

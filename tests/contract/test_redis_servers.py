@@ -18,6 +18,7 @@ from processor.errors import ConfigError, StoreUnavailable
 from processor.stores.redis_block_list import RedisBlockList
 from processor.stores.redis_client import RedisClient
 from processor.stores.trusted_list import TrustedList
+from tests.contract.redis_topologies import replicated_cluster
 from tests.contract.test_block_list_store import ANN, BOB, P, a_batch, redis_store, whole
 from tests.installation import until
 from tests.switch import switch
@@ -112,6 +113,35 @@ async def test_r25_a_master_that_was_a_replica_meanwhile_is_another_one(tmp_path
         assert (after.meta.mark, list(after.values)) == (before.meta.mark, [None])  # it went back
         assert after.server != before.server
         assert await ids_of_scripts(two.first) == before_ids != set()
+
+
+async def test_in_a_cluster_the_node_that_wrote_is_asked_for_its_replicas(tmp_path: Path) -> None:
+    async with (
+        replicated_cluster(tmp_path) as (url, replicas),
+        redis_store(url, min_replicas=1, timeout_s=2) as store,
+    ):
+        for port in replicas:
+            async with Redis(port=port) as told:
+                await told.config_set("min-replicas-to-write", 1)
+        await store._client.check()
+
+        def replica_of(partition: int) -> stack.Server:
+            return replicas[
+                store._client.redis.get_node_from_key(store._key(partition, "meta")).port
+            ]
+
+        other = next(one for one in range(12) if replica_of(one) is not replica_of(P))
+        epoch = await whole(store, {BOB: b"[2]"})
+        other_epoch = await whole(store, {BOB: b"[2]"}, other)
+        silent = replica_of(P)
+        silent.process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreUnavailable, match="0 of 1 replicas have the last write"):
+                await store.write(P, a_batch(epoch))
+            await store.write(other, a_batch(other_epoch))  # whose node has its replica
+        finally:
+            silent.process.send_signal(signal.SIGCONT)
+        await store.write(P, a_batch(epoch))
 
 
 async def ids_of_scripts(server: stack.Server) -> set[str]:

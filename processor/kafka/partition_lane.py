@@ -8,6 +8,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 START_S = 30.0  # to take a partition's producer over, a predecessor's open transaction included
 _BACKOFF_S = (0.05, 2.0)  # first, longest
+_TURN_S = 5.0  # to be taken; then the next one begins as well
 _PERSON_S = 10.0  # between two looks where a person must act
 
 
@@ -167,11 +169,16 @@ class PartitionLane(ABC, Generic[S]):
         """Hundreds at once would keep each other from it: every request would time out."""
         self._doing = "waits for its turn to be taken"
         await self._unless_stopped(self._takes.acquire())
+        turn = ExitStack()
+        turn.callback(self._takes.release)
+        # Who waits for a server, or rebuilds the list, must not keep the others waiting.
+        over = asyncio.get_running_loop().call_later(_TURN_S, turn.close)
         try:
             self._ill_since = self._ill_since or time.monotonic()
             await self._take()
         finally:
-            self._takes.release()
+            over.cancel()
+            turn.close()
 
     def _failed(self, error: Exception) -> None:
         self._metrics.failed(error)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -11,9 +13,10 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalOperation, ProducerFenced
 
 from processor.config import Settings
+from processor.kafka import partition_lane
 from processor.kafka.lane import Output, Stage
 from processor.kafka.lanes import Lanes, _Listener
-from processor.kafka.partition_lane import given_up
+from processor.kafka.partition_lane import PartitionLane, given_up
 from processor.metrics import LaneMetrics, Metrics
 
 METRICS = LaneMetrics(Metrics(), "match")
@@ -119,3 +122,53 @@ async def test_what_failed_a_transaction_is_told_not_what_followed() -> None:
     out.put("reply-sends", b"key", b"value")
     with pytest.raises(ProducerFenced):
         await out.send()
+
+
+class Hanging(PartitionLane[Any]):
+    """A lane that is never taken."""
+
+    is_taken = False
+
+    async def _take(self) -> None:
+        self.is_taken = True
+        await self._unless_stopped(asyncio.Event().wait())
+
+    async def _work(self) -> None:
+        raise AssertionError
+
+    async def _let_go(self) -> None:
+        pass
+
+    def _next_offsets(self) -> Mapping[TopicPartition, int]:
+        return {}
+
+
+async def test_a_lane_that_hangs_as_it_is_taken_keeps_no_other_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(partition_lane, "_TURN_S", 0.01)
+    takes = asyncio.Semaphore(1)
+    lanes = [
+        Hanging(
+            Settings(),
+            group="match",
+            consumer=None,
+            sources=[TopicPartition("inbound", number)],
+            outputs=[],
+            stage=SimpleNamespace(waits_for=None),
+            metrics=METRICS,
+            at_step=lambda step: None,
+            takes=takes,
+        )
+        for number in range(3)
+    ]
+    runs = [asyncio.create_task(lane.run()) for lane in lanes]
+    async with asyncio.timeout(30):
+        while not all(lane.is_taken for lane in lanes):
+            await asyncio.sleep(0.01)
+    for lane in lanes:
+        lane.stop()
+    await asyncio.gather(*runs)
+    assert not takes.locked()
+    await takes.acquire()
+    assert takes.locked()  # each gave its turn back once

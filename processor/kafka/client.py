@@ -26,10 +26,11 @@ from processor.errors import BrokerUnavailable
 from processor.kafka.failures import TRANSACTION_ERRORS, in_words
 from processor.kafka.fetched import readable
 from processor.kafka.offset_protocol import UNSTABLE, OffsetFetch
-from processor.kafka.protocol import topic_id
+from processor.kafka.protocol import topic_id, topics_now
 from processor.kafka.starting import start, stop
 
 _ASK_AGAIN_S = 0.1
+_LEADERLESS_S = 30.0  # an election takes less
 _MISSING_S = 2.0  # a topic is missing that a broker does not know for so long
 
 NoBroker = AssertionError
@@ -119,7 +120,7 @@ async def reader(
         paused: fetch no record: for who only asks for offsets, and may ask for no more.
 
     Raises:
-        BrokerUnavailable: where the broker does not answer, or has no such topic.
+        BrokerUnavailable: where the broker does not answer, or has no such topic or partition.
     """
     consumer = AIOKafkaConsumer(
         **settings.kafka(),
@@ -131,13 +132,10 @@ async def reader(
     )
     try:
         await start(consumer)
+        wanted = range(settings.partitions) if partitions is None else list(partitions)
         for topic in topics:
-            await _find(consumer._client, topic)
-        sources = [
-            TopicPartition(topic, partition)
-            for topic in topics
-            for partition in (range(settings.partitions) if partitions is None else partitions)
-        ]
+            await _find(consumer._client, topic, wanted)
+        sources = [TopicPartition(topic, partition) for topic in topics for partition in wanted]
         consumer.assign(sources)
         if paused:
             consumer.pause(*sources)
@@ -154,8 +152,24 @@ async def reader(
         await stop(consumer)
 
 
-async def _find(client: Any, topic: str) -> None:
-    """Fail where there is no such topic: aiokafka would wait for it, and say nothing."""
+async def _find(client: Any, topic: str, partitions: Sequence[int]) -> None:
+    """Fail where there is no such topic, or no leader: aiokafka would wait, and say nothing."""
+    await _is_there(client, topic)
+    deadline = time.monotonic() + _LEADERLESS_S
+    with suppress(KafkaError):
+        while found := (await topics_now(client, [topic])).get(topic):
+            lost = sorted(set(partitions) - found.led)
+            if not lost:
+                return
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(
+                    f"Kafka: {topic}[{lost[0]}] has no leader, or is not there; see which brokers "
+                    "are down"
+                )
+            await asyncio.sleep(_ASK_AGAIN_S)
+
+
+async def _is_there(client: Any, topic: str) -> None:
     deadline = time.monotonic() + _MISSING_S
     with suppress(KafkaError):  # a broker that does not answer now is waited for as ever
         while True:

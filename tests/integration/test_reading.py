@@ -8,6 +8,8 @@ import pytest
 from aiokafka import TopicPartition
 
 from processor.config import Settings
+from processor.errors import BrokerUnavailable
+from processor.kafka import client
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import reader
 from processor.wire.topics import Topics
@@ -44,3 +46,13 @@ async def test_a_reader_that_lost_its_place_skips_nothing(settings: Settings, ki
         listed = BlockListTopic(settings, topic)
         async with listed._reader(tp.partition, "read_committed") as (consumer, _):
             assert await place_found(consumer, tp) == 0
+
+
+async def test_a_reader_of_a_partition_that_nobody_leads_says_so(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_LEADERLESS_S", 0.5)
+    topic = Topics.under(settings.topic_prefix).block_list
+    with pytest.raises(BrokerUnavailable, match=r"block-list\.v2\[99\] has no leader"):
+        async with reader(settings, [topic], at_end=True, partitions=[0, 99]):
+            pytest.fail("there is no such partition")

@@ -331,12 +331,12 @@ async def test_r21_a_gate_waits_for_the_configuration_that_a_block_was_decided_u
         await at.sends(a_send("S0"))
         await at.wait_for(at.topics.allowed_sends, 1)
         topic: Any = behind.services._topic
-        reads = topic._values_of
+        reads = topic._gather
 
         def fails(records: Any) -> Any:
             raise RuntimeError("a follower that is broken")
 
-        topic._values_of = fails
+        topic._gather = fails
         wider = {**clinic, "senders": [{"address": LONG_CODE}, {"address": OTHER_LONG_CODE}]}
         await configure(scoped, wider)
         await at.texts(a_text("M1", "stop", to=OTHER_LONG_CODE))
@@ -346,7 +346,7 @@ async def test_r21_a_gate_waits_for_the_configuration_that_a_block_was_decided_u
         states = lambda: [one.doing for one in behind.states()["gate"]]  # noqa: E731
         await waits_for(states, "the configuration is read")
         assert len(await at.values(at.topics.allowed_sends)) == 1
-        topic._values_of = reads
+        topic._gather = reads
         [failed] = await at.wait_for(at.topics.message_statuses, 1)
         assert failed["block"]["scope"] == "service"
     assert await found_wrong(scoped) == []

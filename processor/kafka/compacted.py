@@ -213,7 +213,8 @@ class CompactedTopic(Generic[_T]):
             for key, (_, value) in self._changed.items():
                 (self._known.discard if value is None else self._known.add)(key)
             self._changed = {}
-            self._handed_on_at = time.monotonic()
+            if self.loaded:  # what was there at the start is no change
+                self._handed_on_at = time.monotonic()
         # With no wait between the two, so that nobody decides by one without the other.
         self.view = self._read_to
         self._position = self._read_to.position

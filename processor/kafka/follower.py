@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from processor.errors import BrokerUnavailable, RecordError, RetryableError
 from processor.kafka.client import NoBroker
 from processor.kafka.failures import in_words
+from processor.kafka.starting import to_its_end
 from processor.metrics import Metrics
 from processor.wire.json_values import reason
 
@@ -128,10 +129,10 @@ class Follower:
             try:
                 async with asyncio.timeout(_ASK_S):
                     for tp in consumer.assignment():
-                        positions[tp] = await consumer.position(tp)
+                        positions[tp] = await to_its_end(consumer.position(tp))
                     if ends is None or ends.keys() != positions.keys():
                         asked_at, ends = time.monotonic(), None
-                        ends = await consumer.end_offsets(list(positions))
+                        ends = await to_its_end(consumer.end_offsets(list(positions)))
             except (KafkaError, NoBroker, TimeoutError):
                 pass  # not heard
             settled = not consumer._subscription.reassignment_in_progress

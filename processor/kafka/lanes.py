@@ -19,7 +19,7 @@ from processor.kafka.failures import in_words
 from processor.kafka.lane import Lane
 from processor.kafka.partition_lane import LaneState, PartitionLane, Waits
 from processor.kafka.protocol import LeaveGroup, topics_now
-from processor.kafka.starting import start, stop
+from processor.kafka.starting import start, stop, to_its_end
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Lanes:
         now = time.monotonic()
         try:
             async with asyncio.timeout(_LAG_S):
-                topics = await topics_now(self._consumer._client, self._names)
+                topics = await to_its_end(topics_now(self._consumer._client, self._names))
         except (KafkaError, TimeoutError, AttributeError):
             # No broker to ask, or no member: nobody can make progress.
             self._is_silent(now)
@@ -148,7 +148,7 @@ class Lanes:
         sources = [tp for state in states for tp in state.next_offsets]
         try:
             async with asyncio.timeout(_LAG_S):
-                ends = await self._consumer.end_offsets(sources)
+                ends = await to_its_end(self._consumer.end_offsets(sources))
         except (KafkaError, TimeoutError):
             return {}
         return {

@@ -22,6 +22,7 @@ from processor.kafka.client import committed_of
 from processor.kafka.failures import TRANSACTION_ERRORS, is_fenced, unavailable
 from processor.kafka.faults import Faults
 from processor.kafka.positions import Positions
+from processor.kafka.starting import to_its_end
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -217,7 +218,7 @@ class PartitionLane(ABC, Generic[S]):
         """
         asked = committed_of(self._consumer, self._sources, stable=True)
         committed = await self._unless_stopped(self._kafka(asked, START_S))
-        taken = self._positions.take(committed)
+        taken = to_its_end(self._positions.take(committed))
         return await self._unless_stopped(self._kafka(taken, START_S))
 
     def _seek(self, offsets: Mapping[TopicPartition, int]) -> None:

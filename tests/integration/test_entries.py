@@ -327,7 +327,7 @@ async def test_r21_a_gate_waits_for_the_configuration_that_a_block_was_decided_u
     clinic: dict[str, Any] = {**CLINIC, "senders": [{"address": LONG_CODE}]}
     await configure(scoped, clinic)
     match, gate = (scoped.model_copy(update={"roles": (role,)}) for role in ("match", "gate"))
-    async with running(gate) as behind, running(match):
+    async with running(gate) as behind, running(match) as decides:
         await at.sends(a_send("S0"))
         await at.wait_for(at.topics.allowed_sends, 1)
         topic: Any = behind.services._topic
@@ -339,6 +339,12 @@ async def test_r21_a_gate_waits_for_the_configuration_that_a_block_was_decided_u
         topic._gather = fails
         wider = {**clinic, "senders": [{"address": LONG_CODE}, {"address": OTHER_LONG_CODE}]}
         await configure(scoped, wider)
+
+        async def is_known() -> bool:
+            directory = decides.services.directory
+            return directory.service_of(ACCOUNT, None, OTHER_LONG_CODE) is not None
+
+        await until(is_known, "sender that match knows")
         await at.texts(a_text("M1", "stop", to=OTHER_LONG_CODE))
         await at.wait_for(at.topics.reply_sends, 1)
         # It names no service, and by the older configuration its sender is in none.

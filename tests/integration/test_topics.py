@@ -212,6 +212,11 @@ async def differing(settings: Settings, wanted: Mapping[str, str]) -> bool:
     return told == wanted and len(found) == len(wanted)
 
 
+async def all_need_two(settings: Settings) -> bool:
+    found = [await config_of(settings, plan.name) for plan in plans(settings)]
+    return {one["min.insync.replicas"] for one in found} == {"2"}
+
+
 async def test_of_three_replicas_two_must_have_a_record(
     cluster: list[stack.Server],
 ) -> None:
@@ -227,8 +232,7 @@ async def test_of_three_replicas_two_must_have_a_record(
     assert (len(made.created), made.mended) == (len(plans(settings)), {})
     # Whichever broker is asked, and however far behind the others it is.
     await until(lambda: differing(settings, {}), "topics as planned")
-    for plan in plans(settings):
-        assert (await config_of(settings, plan.name))["min.insync.replicas"] == "2"
+    await until(lambda: all_need_two(settings), "two in-sync replicas of every topic")
 
     await set_configs(settings, {at.topics.block_list: {"min.insync.replicas": "1"}})
     wrong = {at.topics.block_list: "min.insync.replicas 1 -> 2"}

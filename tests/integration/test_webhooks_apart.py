@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from processor.config import Settings
+from processor.kafka import group_offsets
 from processor.kafka.client import Outgoing, writer
 from processor.stages.deliver_webhooks import Delivery
 from processor.wire import webhook_deliveries
@@ -170,6 +171,7 @@ async def test_what_a_dead_application_has_waiting_delays_no_others_retry(
             for one in (a_delivery(f"D{n}", app.url("/dead"), **dead) for n in range(12_000))
         )
         await at.write_raw(*waiting)
+        await group_offsets.begin(at.settings, "webhooks")  # as if its lanes had written them
         async with running(at.settings) as runtime:
             await at.write(at.topics.message_statuses, a_status("V", app.url("/failing")))
 

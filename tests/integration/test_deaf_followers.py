@@ -92,6 +92,8 @@ async def test_one_that_begins_again_has_nothing_of_what_it_had_gathered(
     consumers.clear()
     async with followed(settings) as services:
         topic = services._topic
+        await configure(settings, {**OTHER, "sid": "MGfirst"})  # which is taken at once
+        await until(knows(services, "MGclinic", "MGfirst"), "first change")
         taken = services.view
         await configure(settings, OTHER)
 
@@ -112,10 +114,10 @@ async def test_one_that_begins_again_has_nothing_of_what_it_had_gathered(
         cancelled(consumers[0]._fetcher)
         await asyncio.wait_for(begins.wait(), 30)
         assert services.view_at(end) == taken
-        assert await knows(services, "MGclinic")()
+        assert await knows(services, "MGclinic", "MGfirst")()
         may_read.set()
         await asyncio.wait_for(services.wait_until(end), 30)
-        assert await knows(services, "MGclinic", "MGother")()
+        assert await knows(services, "MGclinic", "MGfirst", "MGother")()
 
 
 async def test_one_that_comes_no_further_takes_the_next_change_with_another_consumer(

@@ -25,7 +25,7 @@ from processor.cli import (
     up,
     worker,
 )
-from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
+from processor.errors import ConfigError, RetryableError
 
 
 class _Main(click.Group):
@@ -38,7 +38,7 @@ class _Main(click.Group):
             for problem in error.problems:
                 click.echo(problem, err=True)
             sys.exit(2)
-        except (BrokerUnavailable, StoreUnavailable) as error:
+        except RetryableError as error:
             click.echo(str(error), err=True)
             sys.exit(1)
 

@@ -11,12 +11,12 @@ import click
 from processor import config
 from processor.cli.common import UtcTime, as_json, print_json, run
 from processor.config import Settings
-from processor.errors import BrokerUnavailable, ConfigError, NewerFormat
+from processor.errors import ConfigError
 from processor.kafka import group_offsets, topic_admin
 from processor.kafka.group_offsets import Standing
+from processor.kafka.topic_plan import LANES
 
-_ROLES = ("match", "gate", "webhooks")
-_role = click.Choice(_ROLES)
+_role = click.Choice(LANES)
 
 
 @click.group("offsets")
@@ -37,7 +37,7 @@ def show(roles: Sequence[str], as_json: bool) -> None:
     Example: optout offsets show gate
     """
     settings = config.load()
-    found = [one for role in roles or _ROLES for one in run(_standings(settings, role))]
+    found = [one for role in roles or LANES for one in run(group_offsets.standings(settings, role))]
     if as_json:
         for one in found:
             print_json(_told(one))
@@ -75,7 +75,7 @@ def set_(
     Example: optout offsets set gate --to 2026-01-31T12:00:00Z
     """
     settings = config.load()
-    found = run(_standings(settings, role))
+    found = run(group_offsets.standings(settings, role))
     wanted = [
         one
         for one in found
@@ -98,13 +98,6 @@ def set_(
         by_partition[one.partition].append((one, offset))
     run(group_offsets.set_offsets(settings, by_partition))
     click.echo(f"{len(wanted)} offsets set")
-
-
-async def _standings(settings: Settings, role: str) -> list[Standing]:
-    try:
-        return await group_offsets.standings(settings, role)
-    except NewerFormat as error:
-        raise BrokerUnavailable(str(error)) from error
 
 
 async def _refuse_beside_workers(settings: Settings) -> None:

@@ -67,9 +67,7 @@ class Log:
     topic_id: str
     start: int
     end: int
-    epoch_end: int | None = (
-        None  # where the position's leader epoch ends; -1: unknown; None: unasked
-    )
+    epoch_end: int | None = None  # see ``diverged``
 
 
 class Cause(StrEnum):
@@ -142,8 +140,3 @@ def diverged(position: Position, epoch_end: int | None) -> Doubt | None:
         f"the log was read up to {position.furthest} under leader epoch {position.leader_epoch}, "
         f"which {ends}: the log lost records, and others took their places",
     )
-
-
-def first_of(position: Position | None, log: Log) -> Position:
-    """Where to go on from: what was committed, else the log's start."""
-    return position or Position(log.start, log.topic_id)

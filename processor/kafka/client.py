@@ -23,10 +23,10 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.config import Settings
 from processor.core.partitions import partition_of, partitions_of
 from processor.errors import BrokerUnavailable
-from processor.kafka.failures import TRANSACTION_ERRORS, in_words
+from processor.kafka.failures import TRANSACTION_ERRORS, in_words, unavailable
 from processor.kafka.fetched import readable
 from processor.kafka.offset_protocol import UNSTABLE, OffsetFetch
-from processor.kafka.protocol import topic_id, topics_now
+from processor.kafka.protocol import topics_now
 from processor.kafka.starting import start, stop
 
 _ASK_AGAIN_S = 0.1
@@ -77,7 +77,7 @@ class Writer:
             for fate in [await self.send(record) for record in records]:
                 await fate
         except TRANSACTION_ERRORS as error:
-            raise BrokerUnavailable(in_words(error)) from error
+            raise unavailable(error) from error
 
 
 @asynccontextmanager
@@ -94,7 +94,7 @@ async def writer(settings: Settings, **options: Any) -> AsyncIterator[Writer]:
         await start(producer)
         yield Writer(producer, settings.partitions)
     except KafkaError as error:
-        raise _unavailable(settings, error) from error
+        raise unavailable(error, settings.kafka_bootstrap) from error
     finally:
         await producer.stop()
 
@@ -147,38 +147,28 @@ async def reader(
             await consumer.seek_to_beginning(*sources)
         yield consumer
     except KafkaError as error:
-        raise _unavailable(settings, error) from error
+        raise unavailable(error, settings.kafka_bootstrap) from error
     finally:
         await stop(consumer)
 
 
 async def _find(client: Any, topic: str, partitions: Sequence[int]) -> None:
     """Fail where there is no such topic, or no leader: aiokafka would wait, and say nothing."""
-    await _is_there(client, topic)
-    deadline = time.monotonic() + _LEADERLESS_S
-    with suppress(KafkaError):
-        while found := (await topics_now(client, [topic])).get(topic):
-            lost = sorted(set(partitions) - found.led)
-            if not lost:
-                return
-            if time.monotonic() > deadline:
-                raise BrokerUnavailable(
-                    f"Kafka: {topic}[{lost[0]}] has no leader, or is not there; see which brokers "
-                    "are down"
-                )
-            await asyncio.sleep(_ASK_AGAIN_S)
-
-
-async def _is_there(client: Any, topic: str) -> None:
-    deadline = time.monotonic() + _MISSING_S
+    began = time.monotonic()
     with suppress(KafkaError):  # a broker that does not answer now is waited for as ever
         while True:
-            try:
-                await topic_id(client, topic)
+            found = (await topics_now(client, [topic]))[topic]
+            lost = sorted(set(partitions) - found.led)
+            if found.error is UnknownTopicOrPartitionError:
+                patience_s, why = _MISSING_S, in_words(found.error(topic))
+            elif lost and not found.error:
+                where = f"{topic}[{lost[0]}]"
+                patience_s = _LEADERLESS_S
+                why = f"Kafka: {where} has no leader, or is not there; see which brokers are down"
+            else:  # it is there, or whoever reads it is told what is wrong
                 return
-            except UnknownTopicOrPartitionError as error:
-                if time.monotonic() > deadline:
-                    raise BrokerUnavailable(in_words(error)) from error
+            if time.monotonic() - began > patience_s:
+                raise BrokerUnavailable(why)
             await asyncio.sleep(_ASK_AGAIN_S)
 
 
@@ -235,7 +225,7 @@ async def group_view(settings: Settings, group: str) -> AsyncIterator[Any]:
         await start(consumer)
         yield consumer
     except (KafkaError, NoBroker) as error:
-        raise _unavailable(settings, error) from error
+        raise unavailable(error, settings.kafka_bootstrap) from error
     finally:
         await stop(consumer)
 
@@ -271,7 +261,7 @@ async def committed_of(
             if found is not None:
                 return found
         except NoBroker as error:
-            raise BrokerUnavailable(in_words(error)) from error
+            raise unavailable(error) from error
         except KafkaError as error:
             if not error.retriable:
                 raise
@@ -306,10 +296,6 @@ async def group_lag(settings: Settings, group: str, topics: Sequence[str]) -> in
         done = {tp: one.offset for tp, one in (await committed_of(view, sources)).items()}
     # The group may be ahead of the ends asked for a moment before.
     return sum(max(0, ends[tp] - done.get(tp, begins[tp])) for tp in sources)
-
-
-def _unavailable(settings: Settings, error: Exception) -> BrokerUnavailable:
-    return BrokerUnavailable(in_words(error, settings.kafka_bootstrap))
 
 
 class BulkWriter:
@@ -374,6 +360,6 @@ async def bulk_writer(settings: Settings, topic: str) -> AsyncIterator[BulkWrite
         yield out
         await out.flush()
     except KafkaError as error:
-        raise _unavailable(settings, error) from error
+        raise unavailable(error, settings.kafka_bootstrap) from error
     finally:
         await producer.stop()

@@ -13,9 +13,8 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.core.positions import Doubt, Log, Position, doubt
-from processor.errors import BrokerUnavailable
 from processor.kafka.client import committed_of, group_view, reader
-from processor.kafka.failures import TRANSACTION_ERRORS, in_words
+from processor.kafka.failures import TRANSACTION_ERRORS, unavailable
 from processor.kafka.positions import holds_any, logs_of, positions_in
 from processor.kafka.starting import start
 from processor.wire.topics import Topics
@@ -116,7 +115,7 @@ async def set_offsets(settings: Settings, to: Mapping[int, Sequence[tuple[Standi
                 break
             except ProducerFenced as error:  # its lane tried again just then
                 if last:
-                    raise BrokerUnavailable(in_words(error)) from error
+                    raise unavailable(error, settings.kafka_bootstrap) from error
 
 
 async def _commit(
@@ -132,6 +131,6 @@ async def _commit(
     except ProducerFenced:
         raise
     except TRANSACTION_ERRORS as error:
-        raise BrokerUnavailable(in_words(error, settings.kafka_bootstrap)) from error
+        raise unavailable(error, settings.kafka_bootstrap) from error
     finally:
         await producer.stop()

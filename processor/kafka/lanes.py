@@ -113,13 +113,11 @@ class Lanes:
             return []
         self._answers_since, self._silent_since = self._answers_since or now, None
         self._see_errors()
-        ids = {name: topic.id for name, topic in topics.items()}
+        ids = {name: topic.id for name, topic in topics.items() if not topic.error}
         if any(lane.reads_other_than(ids) for lane, _ in self._lanes.values()):
             logger.error("group.topic_replaced", extra={"group": self._group})
             self._rejoin.set()  # each lane then finds whether it may go on
-        led = frozenset.intersection(
-            *(topics[name].led if name in topics else frozenset() for name in self._names)
-        )
+        led = frozenset.intersection(*(topic.led for topic in topics.values()))
         self.lags = await self._lags([state for state in states if state.partition in led])
         for state in states:
             idle = state.doing != "running" or not self.lags.get(state.partition)

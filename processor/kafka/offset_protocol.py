@@ -113,25 +113,21 @@ class OffsetFetch(Request[_OffsetFetchRequestV7]):  # type: ignore[misc]
         return request_struct_class(self._group, self._topics, self._stable, {})
 
 
+def _by_topic(*fields: tuple[str, Any]) -> tuple[str, Any]:
+    """The field that holds fields of partitions by topic."""
+    return "topics", Array(("name", String("utf-8")), ("partitions", Array(*fields)))
+
+
 class _EpochEndResponse(Response):  # type: ignore[misc]
     API_KEY = 23
     API_VERSION = 3
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            Array(
-                ("name", String("utf-8")),
-                (
-                    "partitions",
-                    Array(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader_epoch", Int32),
-                        ("end_offset", Int64),
-                    ),
-                ),
-            ),
+        _by_topic(
+            ("error_code", Int16),
+            ("partition", Int32),
+            ("leader_epoch", Int32),
+            ("end_offset", Int64),
         ),
     )
 
@@ -142,20 +138,7 @@ class _EpochEndRequestV3(RequestStruct):  # type: ignore[misc]
     RESPONSE_TYPE = _EpochEndResponse
     SCHEMA = Schema(
         ("replica_id", Int32),
-        (
-            "topics",
-            Array(
-                ("name", String("utf-8")),
-                (
-                    "partitions",
-                    Array(
-                        ("partition", Int32),
-                        ("current_leader_epoch", Int32),
-                        ("leader_epoch", Int32),
-                    ),
-                ),
-            ),
-        ),
+        _by_topic(("partition", Int32), ("current_leader_epoch", Int32), ("leader_epoch", Int32)),
     )
 
 

@@ -8,7 +8,6 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -170,7 +169,7 @@ class PartitionLane(ABC, Generic[S]):
         """Hundreds at once would keep each other from it: every request would time out."""
         self._doing = "waits for its turn to be taken"
         await self._unless_stopped(self._takes.acquire())
-        turn = ExitStack()
+        turn = contextlib.ExitStack()
         turn.callback(self._takes.release)
         # Who waits for a server, or rebuilds the list, must not keep the others waiting.
         over = asyncio.get_running_loop().call_later(_TURN_S, turn.close)

@@ -16,7 +16,6 @@ from processor.core.positions import (
     Position,
     diverged,
     doubt,
-    first_of,
     position_of,
 )
 from processor.errors import NewerFormat, PositionRefused
@@ -72,8 +71,8 @@ class Positions:
                 raise refused(tp, doubted)
         self.new = set(self._sources) - positions.keys()
         self._at = {
-            tp: replace(first_of(positions.get(tp), logs[tp]), topic_id=logs[tp].topic_id)
-            for tp in self._sources
+            tp: replace(positions.get(tp, Position(log.start)), topic_id=log.topic_id)
+            for tp, log in logs.items()
         }
         return self._at
 
@@ -140,12 +139,13 @@ async def logs_of(
     starts = await consumer.beginning_offsets(sources)
     ends = await consumer.end_offsets(sources)
     epochs = {
-        tp: positions[tp].leader_epoch
+        tp: position.leader_epoch
         for tp in sources
-        if tp in positions and positions[tp].topic_id == ids[tp.topic]
+        if (position := positions.get(tp))
+        and position.leader_epoch is not None
+        and position.topic_id == ids[tp.topic]
     }
-    known = {tp: epoch for tp, epoch in epochs.items() if epoch is not None}
-    epoch_end = await epoch_ends(consumer._client, known)
+    epoch_end = await epoch_ends(consumer._client, epochs)
     return {tp: Log(ids[tp.topic], starts[tp], ends[tp], epoch_end.get(tp)) for tp in sources}
 
 

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from aiokafka.errors import for_code
+from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import CreateTopicsRequest_v3, CreateTopicsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -123,35 +123,37 @@ class TopicNow(NamedTuple):
 
     id: str
     led: frozenset[int]  # partitions that have a leader
+    error: type[KafkaError] | None  # with which the broker answers for it
 
 
 async def topics_now(client: Any, topics: Iterable[str]) -> dict[str, TopicNow]:
-    """Topics by their names, as any broker knows them; without those that it does not know.
+    """Topics by their names, as any broker of a started aiokafka client knows them.
 
     Raises:
         aiokafka.errors.KafkaError: no broker answers.
     """
     response = await client.send(client.get_random_node(), _MetadataRequest(topics))
     return {
-        name: TopicNow(str(id_), frozenset(one[1] for one in partitions if one[2] >= 0))
+        name: TopicNow(
+            str(id_),
+            frozenset(one[1] for one in partitions if one[2] >= 0),
+            for_code(error_code) if error_code else None,
+        )
         for error_code, name, id_, _, partitions, *_ in response.topics
-        if not error_code
     }
 
 
 async def topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:
-    """The ids of topics by their names, from any broker of a started aiokafka client.
+    """The ids of topics by their names.
 
     Raises:
         aiokafka.errors.KafkaError: as the broker answers, an unknown topic among them.
     """
-    response = await client.send(client.get_random_node(), _MetadataRequest(topics))
-    found = {}
-    for error_code, name, id_, *_ in response.topics:
-        if error_code:
-            raise for_code(error_code)(name)
-        found[name] = str(id_)
-    return found
+    found = await topics_now(client, topics)
+    for name, topic in found.items():
+        if topic.error:
+            raise topic.error(name)
+    return {name: topic.id for name, topic in found.items()}
 
 
 async def topic_id(client: Any, topic: str) -> str:

@@ -22,7 +22,7 @@ from aiokafka.errors import (
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.client import committed_of, group_view
-from processor.kafka.failures import in_words
+from processor.kafka.failures import unavailable
 from processor.kafka.protocol import CreateTopics, SetTopicConfigs
 from processor.kafka.starting import start
 from processor.kafka.topic_plan import (
@@ -62,7 +62,7 @@ async def _admin(settings: Settings) -> AsyncIterator[Any]:
         await start(admin)
         yield admin
     except KafkaError as error:
-        raise BrokerUnavailable(in_words(error, settings.kafka_bootstrap)) from error
+        raise unavailable(error, settings.kafka_bootstrap) from error
     finally:
         await admin.close()
 

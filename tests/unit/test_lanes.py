@@ -27,13 +27,17 @@ def no_stage(partition: int) -> Stage:
 
 
 async def test_a_member_that_leaves_starts_no_lane_though_a_rebalance_ends_meanwhile() -> None:
-    lanes = Lanes(
-        Settings(), group="match", topics=["t"], outputs=[], stage=no_stage, metrics=METRICS
-    )
+    lanes = a_member("t")
     listener = _Listener(lanes, None)
     listener.closed = True
     await listener.on_partitions_assigned([TopicPartition("t", 0)])
     assert lanes.states() == []
+
+
+def a_member(*topics: str) -> Lanes:
+    return Lanes(
+        Settings(), group="match", topics=topics, outputs=[], stage=no_stage, metrics=METRICS
+    )
 
 
 class Consumer:
@@ -60,14 +64,7 @@ class Consumer:
 async def test_a_topic_that_is_not_known_at_the_moment_is_asked_for_again(
     counts: dict[str, int], assigned: list[str]
 ) -> None:
-    lanes = Lanes(
-        Settings(),
-        group="match",
-        topics=["inbound", "commands"],
-        outputs=[],
-        stage=no_stage,
-        metrics=METRICS,
-    )
+    lanes = a_member("inbound", "commands")
     lanes.take(Consumer(**counts), [TopicPartition(topic, 0) for topic in assigned])
     assert (lanes.unfit, lanes.states()) == (None, [])
     assert lanes._rejoin.is_set()
@@ -76,14 +73,7 @@ async def test_a_topic_that_is_not_known_at_the_moment_is_asked_for_again(
 async def test_a_topic_with_another_count_stops_the_role_though_partitions_have_one_source() -> (
     None
 ):
-    lanes = Lanes(
-        Settings(),
-        group="match",
-        topics=["inbound", "commands"],
-        outputs=[],
-        stage=no_stage,
-        metrics=METRICS,
-    )
+    lanes = a_member("inbound", "commands")
     assigned = [
         TopicPartition("inbound", 13),
         *(TopicPartition(one, 0) for one in ("inbound", "commands")),

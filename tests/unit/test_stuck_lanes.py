@@ -82,7 +82,8 @@ class Watched:
             raise KafkaConnectionError
         led = frozenset({0} if self._look.led else ())
         return {
-            name: TopicNow(name, frozenset({0}) if name == "inbound" else led) for name in names
+            name: TopicNow(name, frozenset({0}) if name == "inbound" else led, None)
+            for name in names
         }
 
     async def looks(self, *looks: Look) -> list[bool]:

@@ -15,27 +15,31 @@ from tests.installation import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-_NOW_MS = time.time_ns() // 1_000_000  # of every page: no hour may end between two looks
 
+async def _count_a_week(console: Console) -> int:
+    """A steady week of a service that is as old, then a jump within the hour.
 
-async def _count_a_week(console: Console) -> None:
-    """A steady week of a service that is as old, then a jump within the hour."""
+    Returns:
+        The time of every page from here on: no hour may end between two looks.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    at, history = console.topics, console.api.backend.counts
+    history.clock_ms = lambda: now_ms
 
     def counted(hours_ago: int, count: int, **changes: Any) -> dict[str, Any]:
         of = {"account_sid": console.account, "messaging_service_sid": console.service}
-        return a_count(_NOW_MS, hours_ago, count, **of | changes)
+        return a_count(now_ms, hours_ago, count, **of | changes)
 
     week = [counted(hours_ago, 4) for hours_ago in range(1, KEPT_HOURS)]
     spanish = [counted(1, 2, language="es"), counted(1, 3, kind="START", language="es")]
-    at, history = console.topics, console.api.backend.counts
     await at.write(at.topics.opt_out_counts, *week, *spanish, counted(0, 90))
-    history.clock_ms = lambda: _NOW_MS
 
     async def counted_all() -> bool:
         kinds = history.hourly.of(console.account, console.service)
         return history.loaded and sum(map(sum, kinds.values())) == 4 * (KEPT_HOURS - 1) + 95
 
     await until(counted_all, "counts that are read")
+    return now_ms
 
 
 async def test_a_jump_is_told_in_the_chart_the_table_and_the_list(console: Console) -> None:
@@ -78,11 +82,11 @@ async def test_without_javascript_service_language_and_days_are_chosen(console: 
 
 
 async def test_another_accounts_figures_are_not_shown(console: Console) -> None:
-    await _count_a_week(console)
+    now_ms = await _count_a_week(console)
     theirs = await console.another_account()
     nobodys = {"account_sid": theirs, "messaging_service_sid": None}
     at, history = console.topics, console.api.backend.counts
-    await at.write(at.topics.opt_out_counts, a_count(_NOW_MS, 0, 500, **nobodys))
+    await at.write(at.topics.opt_out_counts, a_count(now_ms, 0, 500, **nobodys))
 
     async def counted() -> bool:
         return list(history.hourly.services(theirs)) != []

@@ -159,6 +159,7 @@ class Runtime:
             outputs=self.topics.outputs("match"),
             stage=stage,
             metrics=LaneMetrics(self.metrics, "match"),
+            prepared=self.services.wait_loaded,
             at_step=self._at_step,
         )
 
@@ -188,6 +189,7 @@ class Runtime:
             outputs=self.topics.outputs("gate"),
             stage=stage,
             metrics=LaneMetrics(self.metrics, "gate"),
+            prepared=self.services.wait_loaded,
             at_step=self._at_step,
         )
 
@@ -228,6 +230,7 @@ class Runtime:
             stage=lambda partition: stage,
             lane=DeliveryLane,
             metrics=LaneMetrics(self.metrics, "webhooks"),
+            prepared=stage.begin,
             at_step=self._at_step,
         )
 

@@ -19,6 +19,7 @@ from processor.errors import ConfigError
 Role = Literal["match", "gate", "webhooks", "rates"]
 ROLES: tuple[Role, ...] = ("match", "gate", "webhooks", "rates")
 _KEY_BYTES = 32
+_REQUEST_S = 10.0
 _HANDLED = ("opt-out-notifications.v1", "consent-commands.v1")  # they tell what was handled
 _TOPICS = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
 _KEPT_HOURS = 24 * min(int(_TOPICS[name]["retention_days"]) for name in _HANDLED)
@@ -43,7 +44,7 @@ class Settings(BaseSettings):
     redis_url: Annotated[
         str, Field(pattern=r"^(rediss?|rediss?\+cluster|rediss?\+sentinel)://.+")
     ] = "redis://127.0.0.1:6379/0"
-    redis_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    redis_timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
 
     redis_min_replicas: Annotated[int, Field(ge=0, le=10)] = 0  # that have a STOP before its reply
     gate_max_staleness_s: Annotated[float, Field(ge=2)] | None = None  # the owner beats each second
@@ -128,11 +129,16 @@ class Settings(BaseSettings):
         """The key that accounts' tokens are sealed with, None where there is none."""
         return _key_of(self.secret_key.get_secret_value()) if self.secret_key else None
 
-    def kafka(self) -> dict[str, Any]:
-        """The keyword arguments that every Kafka client takes."""
+    def kafka(self, *, request_s: float = _REQUEST_S) -> dict[str, Any]:
+        """The keyword arguments that every Kafka client takes.
+
+        Args:
+            request_s: for which a broker may take to answer; then its connection is given up.
+        """
         tls = self.kafka_security_protocol in ("SSL", "SASL_SSL")
         return {
             "bootstrap_servers": self.kafka_bootstrap,
+            "request_timeout_ms": round(1000 * request_s),
             "security_protocol": self.kafka_security_protocol,
             "ssl_context": (
                 certificates.context_of(self.kafka_cafile, self.kafka_certfile, self.kafka_keyfile)

@@ -87,9 +87,8 @@ async def writer(settings: Settings, **options: Any) -> AsyncIterator[Writer]:
     Raises:
         BrokerUnavailable: where the broker does not take a record.
     """
-    producer = AIOKafkaProducer(
-        **settings.kafka(), **{"acks": "all", "linger_ms": 5, "max_request_size": 1 << 22} | options
-    )
+    usual = {"acks": "all", "linger_ms": 5, "max_request_size": 1 << 22}
+    producer = AIOKafkaProducer(**(settings.kafka() | usual | options))
     try:
         await start(producer)
         yield Writer(producer, settings.partitions)

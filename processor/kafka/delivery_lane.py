@@ -14,7 +14,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -25,7 +24,9 @@ from processor.core.offsets import Offsets
 from processor.errors import BrokerUnavailable, RetryableError
 from processor.kafka.client import Outgoing, Writer
 from processor.kafka.failures import is_too_large, unavailable
+from processor.kafka.membership import Membership
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
+from processor.kafka.source_reader import SourceReader
 from processor.kafka.starting import start
 from processor.metrics import LaneMetrics
 
@@ -36,7 +37,8 @@ _ROOM_S = 0.01  # until it is asked again whether there is room
 _COMMIT_S = 5.0
 _WRITE_S = 15.0
 _COMMIT_EVERY_S = 1.0
-_GRACE_S = 5.0  # for what was begun, when the partition is let go
+_GRACE_S = 0.5  # for what was begun, when the partition is let go
+_SETTLED_S = 0.6  # until the owner before, if it lives, has committed what it finished then
 _IN_HAND = 1_000  # records that are worked, or wait for their turn
 _FETCHED = 100  # records that are taken from aiokafka at once
 _IN_A_ROW = 16  # records of one source, before it is the next one's turn
@@ -192,12 +194,15 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
     Its arguments are those of ``PartitionLane``.
     """
 
+    is_fenced = False
+
     def __init__(
         self,
         settings: Settings,
         *,
         group: str,
-        consumer: Any,
+        member: Membership,
+        reader: SourceReader,
         sources: Sequence[TopicPartition],
         outputs: Sequence[str],
         stage: DeliveryStage,
@@ -208,7 +213,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         super().__init__(
             settings,
             group=group,
-            consumer=consumer,
+            member=member,
+            reader=reader,
             sources=sources,
             outputs=outputs,
             stage=stage,
@@ -234,6 +240,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
     async def _take(self) -> None:
         self._doing = "taking"
         self._failure = None
+        # No transactional id fences that one.
+        await self._unless_stopped(asyncio.sleep(_SETTLED_S))
         await self._unless_stopped(self._stage.begin())
         self._producer = AIOKafkaProducer(
             **self._settings.kafka(),
@@ -241,12 +249,16 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             linger_ms=2,
             max_request_size=1 << 22,
         )
-        await self._kafka(start(self._producer), START_S)
+        await self._unless_stopped(self._kafka(start(self._producer), START_S))
         taken = await self._take_positions()
         self._read = {tp: _Source(Offsets(one.offset, one.stage_note)) for tp, one in taken.items()}
-        self._seek({tp: one.offset for tp, one in taken.items()})
+        self._read_from({tp: one.offset for tp, one in taken.items()})
+        for tp in self._positions.new:
+            self._read[tp].offsets.changed = True
+        while self._member.is_rebalancing:
+            await self._unless_stopped(asyncio.sleep(_ROOM_S))
         # Before the first output: a missing offset is a lost one from now on.
-        await self._commit(every=True)
+        await self._commit()
 
     async def _work(self) -> None:
         self._doing = "running"
@@ -295,11 +307,11 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         if not sources:
             await asyncio.sleep(wait_s)
             return
+        reading = self._reading
+        assert reading is not None
         try:
-            found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
-                *sources, timeout_ms=ceil(1000 * wait_s), max_records=_FETCHED
-            )
-            ends = await self._positions.follow(sources)
+            found = await reading.records(sources, wait_s=wait_s, most=_FETCHED)
+            ends = await self._positions.follow(reading, sources)
             for tp in sources:
                 if not found.get(tp):  # a transaction's end is no record
                     self._read[tp].offsets.advance(ends[tp])
@@ -376,20 +388,23 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             self._failure = error
         self._finished.set()
 
-    async def _commit(self, *, every: bool = False) -> None:
+    async def _commit(self) -> None:
         self._committed_at = time.monotonic()
+        if self._member.is_rebalancing:
+            return  # the group would refuse it; there is a next time
         offsets = {}
         for tp, source in self._read.items():
             one = source.offsets
-            if one.changed or every:
+            if one.changed:
                 offsets[tp] = self._positions.to_commit(tp, one.committed, one.note())
                 one.changed = False
         if offsets:
-            await self._kafka(self._consumer.commit(offsets), _COMMIT_S)
+            await self._kafka(self._member.commit(offsets), _COMMIT_S)
             self._at_step("committed")
 
     async def _let_go(self) -> None:
         """Wait a little for what was begun, drop the rest, and tell the group what is done."""
+        self._read_no_more()
         for task, head in self._tasks.items():
             if head.may_be_dropped:
                 task.cancel()

@@ -384,12 +384,14 @@ class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
         return self._partition_records and self._partition_records.waits
 
 
-def leader_epoch_at(consumer: Any, tp: Any, position: int) -> int | None:
-    """The leader epoch of the batch that a consumer read up to a position; None: it read none."""
-    assignment = consumer._subscription.subscription.assignment
-    state = assignment.state_value(tp) if assignment else None
+def leader_epoch_at(state: Any) -> int | None:
+    """The leader epoch of the batch that was read last; None: none was, up to the position.
+
+    Args:
+        state: aiokafka's, of a partition that has a position.
+    """
     offset, epoch = getattr(state, "read_to", (None, None))
-    return epoch if offset == position else None
+    return epoch if offset == state.position else None
 
 
 _Found = Mapping[Any, list[Record | UnreadBatch]]

@@ -46,10 +46,11 @@ async def standings(settings: Settings, role: str) -> list[Standing]:
     async with reader(settings, names, at_end=True, paused=True) as consumer:
         partitions = range(settings.partitions)
         sources = [TopicPartition(name, number) for name in names for number in partitions]
-        logs = await logs_of(consumer, sources, positions)
+        logs = await logs_of(consumer._client, sources, positions)
         has_outputs = {
             number: await holds_any(
-                consumer, [TopicPartition(name, number) for name in topics.outputs(role)]
+                consumer._client,
+                [TopicPartition(name, number) for name in topics.outputs(role)],
             )
             for number in {tp.partition for tp in sources if tp not in positions}
         }

@@ -20,16 +20,20 @@ from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
+from processor.kafka.membership import Membership
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
+from processor.kafka.source_reader import REQUEST_S, SourceReader
 from processor.kafka.starting import start
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
-_COMMIT_S = 15.0  # below the broker's own time-out of a transaction
+_COMMIT_S = 4.0  # below the broker's own time-out of a transaction
 _LOOK_S = 0.5  # for a last look's answer, where the lane is to stop
-_TRANSACTION_TIMEOUT_MS = 20_000
-_POLL_MS = 500
+# Of a killed worker's last transaction: readers wait for its end. Brokers look every ten seconds
+# which are over.
+_TRANSACTION_TIMEOUT_MS = 5_000
+_POLL_S = 0.5
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
 
@@ -132,12 +136,15 @@ class Lane(PartitionLane[Stage]):
     Its arguments are those of ``PartitionLane``.
     """
 
+    is_fenced = True
+
     def __init__(
         self,
         settings: Settings,
         *,
         group: str,
-        consumer: Any,
+        member: Membership,
+        reader: SourceReader,
         sources: Sequence[TopicPartition],
         outputs: Sequence[str],
         stage: Stage,
@@ -148,7 +155,8 @@ class Lane(PartitionLane[Stage]):
         super().__init__(
             settings,
             group=group,
-            consumer=consumer,
+            member=member,
+            reader=reader,
             sources=sources,
             outputs=outputs,
             stage=stage,
@@ -171,7 +179,7 @@ class Lane(PartitionLane[Stage]):
         await self._unless_stopped(self._stage.claim())
         self._at_step("producer")
         producer = AIOKafkaProducer(
-            **self._settings.kafka(),
+            **self._settings.kafka(request_s=REQUEST_S),
             transactional_id=f"{self._group}-{self.partition}",
             transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS,
             retry_backoff_ms=5,
@@ -180,8 +188,7 @@ class Lane(PartitionLane[Stage]):
             max_request_size=_MAX_REQUEST_BYTES,
         )
         self._producer = producer
-        # Not given up for a stop: an initialisation cut off half-way helps nobody.
-        await self._kafka(start(producer), START_S)
+        await self._unless_stopped(self._kafka(start(producer), START_S))
         self._at_step("committed")
         taken = await self._take_positions()
         first = {tp: position.offset for tp, position in taken.items()}
@@ -192,7 +199,7 @@ class Lane(PartitionLane[Stage]):
                 [position.stage_note for position in taken.values()],
             )
         )
-        self._seek(first)
+        self._read_from(first)
         self._next = first
         self._uncommitted = {
             tp
@@ -234,15 +241,16 @@ class Lane(PartitionLane[Stage]):
 
         It moves on without a record, too: past the marks of the transactions of who writes it.
         """
+        reading = self._reading
+        assert reading is not None
         try:
-            found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
-                *self._sources, timeout_ms=_POLL_MS, max_records=self._settings.batch_records
+            found = await reading.records(
+                self._sources, wait_s=_POLL_S, most=self._settings.batch_records
             )
-            positions = await self._positions.follow(self._sources)
+            positions = await self._positions.follow(reading, self._sources)
         except KafkaError as error:
             raise unavailable(error) from error
-        ends = {tp: end for tp, end in positions.items() if end != self._next[tp]}
-        return {tp: records for tp, records in found.items() if records}, ends
+        return found, {tp: end for tp, end in positions.items() if end != self._next[tp]}
 
     def _move_to(self, ends: Mapping[TopicPartition, int]) -> None:
         self._next.update(ends)
@@ -310,6 +318,7 @@ class Lane(PartitionLane[Stage]):
 
     async def _let_go(self) -> None:
         """Step 6: abort what did not finish, or readers wait for it; then drop the producer."""
+        self._read_no_more()
         producer, self._producer = self._producer, None
         if producer is None:
             return

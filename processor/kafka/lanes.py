@@ -5,36 +5,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from processor.config import Settings
-from processor.errors import BrokerUnavailable, Fenced
+from processor.errors import Fenced
 from processor.kafka.failures import in_words
 from processor.kafka.lane import Lane
-from processor.kafka.partition_lane import LaneState, PartitionLane, Waits
-from processor.kafka.protocol import LeaveGroup, topics_now
-from processor.kafka.starting import start, stop, to_its_end
+from processor.kafka.membership import Membership
+from processor.kafka.offset_protocol import log_ends
+from processor.kafka.partition_lane import LaneState, PartitionLane, Waits, given_up
+from processor.kafka.protocol import topics_now
+from processor.kafka.source_reader import SourceReader
+from processor.kafka.starting import to_its_end
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
-_REBALANCE_MS = 30_000
-_IDLE_MS = 24 * 3_600_000  # lanes may wait long for Redis; the watchdog is our own
-_LET_GO_S = 20.0
-_HEARTBEAT_MS = 250  # at most: it is how members hear of a rebalance, which waits for the last
-_FETCH_WAIT_MS = 100  # what a lane asks while it is taken stands in line behind a fetch
-_METADATA_MS = 30_000  # until a topic that was given more partitions is noticed
+_LET_GO_S = 1.0  # for a batch in hand; what is not finished then is undone by the next owner
+_END_S = 8.0  # for what was not finished to be aborted, as the process ends
+_ASK_AGAIN_S = 0.1
 _LAG_S = 10.0
 _SILENT_S = 60.0
 _TAKES = 16  # at a time; each makes some clients of Kafka
-_LEAVE_S = 2.0
-_REJOIN_S = (0.5, 10.0)
+_REJOIN_S = (0.1, 2.0)  # first, longest
+_WELL_S = 5.0  # a member for so long begins with the first again
+
+
+async def _nothing() -> None:
+    pass
 
 
 class Lanes:
@@ -47,7 +52,8 @@ class Lanes:
         outputs: see ``Positions``.
         stage: makes the stage of a partition.
         metrics: of the role.
-        lane: makes the lane of a stage; exactly once unless told otherwise.
+        lane: works a stage; exactly once unless told otherwise.
+        prepared: waited for first: a member that is not ready would keep its partitions waiting.
         at_step: see ``Lane``.
     """
 
@@ -60,7 +66,8 @@ class Lanes:
         outputs: Sequence[str],
         stage: Callable[[int], Waits],
         metrics: LaneMetrics,
-        lane: Callable[..., PartitionLane[Any]] = Lane,
+        lane: type[PartitionLane[Any]] = Lane,
+        prepared: Callable[[], Awaitable[None]] = _nothing,
         at_step: Callable[[str], None] = lambda step: None,
     ) -> None:
         self._settings = settings
@@ -70,12 +77,18 @@ class Lanes:
         self._stage = stage
         self._metrics = metrics
         self._lane = lane
+        self._prepared = prepared
         self.at_step = at_step
         self._takes = asyncio.Semaphore(_TAKES)
         self._stop = asyncio.Event()
         self._rejoin = asyncio.Event()
         self._lanes: dict[int, tuple[PartitionLane[Any], asyncio.Task[None]]] = {}
-        self._consumer: Any = None
+        self._behind: set[asyncio.Task[None]] = (
+            set()
+        )  # what ends or is asked without being waited for
+        self._member: Membership | None = None
+        self._reader: SourceReader | None = None
+        self._assigned_as = ("", -1)  # the member's id, and the generation of the group
         self._names = [*topics, *outputs]
         self._excused_at: dict[int, float] = {}  # see ``_well_at``; partition to monotonic seconds
         # Kafka, to this member, at every look; monotonic seconds
@@ -106,17 +119,19 @@ class Lanes:
         now = time.monotonic()
         try:
             async with asyncio.timeout(_LAG_S):
-                topics = await to_its_end(topics_now(self._consumer._client, self._names))
-        except (KafkaError, TimeoutError, AttributeError):
+                topics = await to_its_end(topics_now(self._client(), self._names))
+        except (KafkaError, TimeoutError):
             # No broker to ask, or no member: nobody can make progress.
             self._is_silent(now)
             return []
         self._answers_since, self._silent_since = self._answers_since or now, None
-        self._see_errors()
         ids = {name: topic.id for name, topic in topics.items() if not topic.error}
-        if any(lane.reads_other_than(ids) for lane, _ in self._lanes.values()):
-            logger.error("group.topic_replaced", extra={"group": self._group})
-            self._rejoin.set()  # each lane then finds whether it may go on
+        for partition, (lane, _) in list(self._lanes.items()):
+            if lane.reads_other_than(ids):
+                logger.error(
+                    "group.topic_replaced", extra={"group": self._group, "partition": partition}
+                )
+                self._take(partition)  # anew: it finds whether it may go on
         led = frozenset.intersection(*(topic.led for topic in topics.values()))
         self.lags = await self._lags([state for state in states if state.partition in led])
         for state in states:
@@ -133,20 +148,12 @@ class Lanes:
         at = state.progressed_at if state.ill_since is None else state.ill_since
         return max(at, self._excused_at.get(state.partition, 0.0))
 
-    def _see_errors(self) -> None:
-        """What stopped the coordination: aiokafka tells it only to who reads, and nobody may."""
-        try:
-            self._consumer._coordinator.check_errors()
-        except KafkaError as error:
-            logger.warning("group.failed", extra={"group": self._group, "why": in_words(error)})
-            self._rejoin.set()
-
     async def _lags(self, states: Sequence[LaneState]) -> dict[int, int]:
         """Records not handled, by partition; nothing where Kafka does not say."""
         sources = [tp for state in states for tp in state.next_offsets]
         try:
             async with asyncio.timeout(_LAG_S):
-                ends = await to_its_end(self._consumer.end_offsets(sources))
+                ends = await to_its_end(log_ends(self._client(), sources))
         except (KafkaError, TimeoutError):
             return {}
         return {
@@ -165,15 +172,15 @@ class Lanes:
             self._silent_since = now
             self._rejoin.set()
 
+    def _client(self) -> Any:
+        if self._member is None or self._member.client is None:
+            raise KafkaConnectionError("no member")
+        return self._member.client
+
     async def hand_over(self) -> None:
         """Leave the group at once, with whatever is in hand: the next owners undo it."""
-        if self._consumer is None:
-            return
-        one = self._consumer._coordinator
-        leave = LeaveGroup(one.group_id, one.member_id, one._group_instance_id)
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(_LEAVE_S):
-                await one._send_req(leave)
+        if self._member is not None:
+            await self._member.leave()
 
     def states(self) -> list[LaneState]:
         """How every lane of this process is."""
@@ -193,77 +200,116 @@ class Lanes:
             except Exception as error:
                 self.failed = in_words(error)
                 logger.warning("group.failed", extra={"group": self._group, "why": self.failed})
-            if time.monotonic() - began > 60:
+            if time.monotonic() - began > _WELL_S:
                 wait_s = _REJOIN_S[0]
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), wait_s)
+                await asyncio.wait_for(self._stop.wait(), wait_s * random.uniform(0.5, 1))
             wait_s = min(2 * wait_s, _REJOIN_S[1])
+        if self._behind:
+            await asyncio.wait(self._behind, timeout=_END_S)
 
     async def _be_member(self) -> None:
         self._rejoin.clear()
-        consumer = AIOKafkaConsumer(
-            **self._settings.kafka(),
-            group_id=self._group,
-            group_instance_id=(
-                f"{self._group}-{self._settings.instance_id}"
-                if self._settings.instance_id
-                else None
-            ),
-            enable_auto_commit=False,
-            auto_offset_reset="none",  # where to go on is the lanes' to decide
-            isolation_level="read_committed",
-            # Round robin would part p of one source from p of another.
-            partition_assignment_strategy=(RangePartitionAssignor,),
-            session_timeout_ms=round(1000 * self._settings.session_timeout_s),
-            heartbeat_interval_ms=min(_HEARTBEAT_MS, round(100 * self._settings.session_timeout_s)),
-            rebalance_timeout_ms=_REBALANCE_MS,
-            max_poll_interval_ms=_IDLE_MS,
-            max_partition_fetch_bytes=self._settings.fetch_bytes,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-            metadata_max_age_ms=_METADATA_MS,
+        reader = SourceReader(self._settings, self._topics)
+        member = Membership(
+            self._settings,
+            group=self._group,
+            topics=self._topics,
+            revoked=lambda: self.at_step("revoked"),
+            assigned=self.assign,
         )
-        listener = _Listener(self, consumer)
-        consumer.subscribe(self._topics, listener=listener)
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self._rejoin)]
+        being = asyncio.ensure_future(self._be(member, reader))
         try:
-            await start(consumer)
-            self._consumer, self.joined, self.failed = consumer, True, None
-            waits = [asyncio.ensure_future(event.wait()) for event in (self._stop, self._rejoin)]
-            workings = [consumer._fetcher._fetch_task, consumer._coordinator._coordination_task]
-            try:
-                done, _ = await asyncio.wait(
-                    (*waits, *workings), return_when=asyncio.FIRST_COMPLETED
-                )
-            finally:
-                for wait in waits:
-                    wait.cancel()
-            if not done.isdisjoint(workings):
-                # Without the first nothing is read, without the second no rebalance is heard of.
-                raise BrokerUnavailable("Kafka: a task of the consumer ended")
+            await asyncio.wait((*waits, being), return_when=asyncio.FIRST_COMPLETED)
+            if being.done():
+                being.result()
         finally:
-            self._consumer, self.joined = None, False
-            listener.closed = True
+            self._member, self._reader, self.joined = None, None, False
+            for task in (*waits, being):
+                await given_up(task)
             await self.let_go()
-            await stop(consumer)
+            await member.close()
+            await reader.close()
+
+    async def _be(self, member: Membership, reader: SourceReader) -> None:
+        await self._prepared()
+        await reader.start()
+        self._member, self._reader = member, reader
+        await member.start()
+        watches = [asyncio.ensure_future(one.watch()) for one in (member, reader)]
+        try:
+            await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
+            for watch in watches:
+                if watch.done():
+                    watch.result()
+        finally:
+            for watch in watches:
+                await given_up(watch)
 
     async def let_go(self) -> None:
-        """End every lane: finish and commit what is in hand, abort what cannot finish."""
-        lanes, self._lanes = list(self._lanes.values()), {}
-        if lanes:
+        """End every lane: what is in hand is finished, if that takes no longer than a second."""
+        ending = [self._end(partition) for partition in list(self._lanes)]
+        if ending:
             self.at_step("letting_go")
-        for lane, _ in lanes:
-            lane.stop()
-        if lanes:
-            _, late = await asyncio.wait([task for _, task in lanes], timeout=_LET_GO_S)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*(task for _, task in lanes), return_exceptions=True)
+            await asyncio.wait(ending, timeout=_LET_GO_S)
 
-    def take(self, consumer: Any, assigned: Iterable[TopicPartition]) -> None:
-        """Start a lane for every partition, unless recipients are spread by another number."""
-        counts = {topic: len(consumer.partitions_for_topic(topic) or ()) for topic in self._topics}
-        by_partition: dict[int, list[TopicPartition]] = {}
-        for tp in sorted(assigned):
-            by_partition.setdefault(tp.partition, []).append(tp)
+    def _end(self, partition: int) -> asyncio.Task[None]:
+        """End a lane, and wait for nothing; who takes the partition next fences it."""
+        lane, task = self._lanes.pop(partition)
+        lane.stop()
+
+        async def end() -> None:
+            await asyncio.wait((task,), timeout=_LET_GO_S)
+            task.cancel()
+            await asyncio.wait((task,))
+
+        self._go_on_behind(end())
+        return task
+
+    def _go_on_behind(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    def assign(self, assigned: Iterable[TopicPartition]) -> None:
+        """Work these partitions from now on; those that are worked already go on.
+
+        None is worked where recipients are spread by another number of partitions.
+        """
+        member = self._member
+        # A rebalance may end while we leave: lanes of a member that is gone would work nothing,
+        # and fence those that do.
+        if member is None:
+            return
+        self.at_step("assigned")
+        self.joined, self.failed = True, None
+        sources = self._sources_in(assigned, member.partition_counts())
+        # One that was given up has partitions that were another's meanwhile; one that missed a
+        # generation may have. A lane whose producer is fenced finds that by itself.
+        before, self._assigned_as = self._assigned_as, (member.id, member.generation)
+        is_known = before[0] == member.id
+        is_next = before == (member.id, member.generation - 1)
+        stay = is_next or (is_known and self._lane.is_fenced)
+        for partition in list(self._lanes):
+            if partition not in sources or not stay:
+                self._end(partition)
+        for partition in sources.keys() - self._lanes.keys():
+            self._take(partition)
+        member.owns(self._lanes)
+        logger.info(
+            "group.assigned",
+            extra={
+                "group": self._group,
+                "generation": member.generation,
+                "partitions": ",".join(map(str, sorted(sources))),
+            },
+        )
+
+    def _sources_in(
+        self, assigned: Iterable[TopicPartition], counts: Mapping[str, int]
+    ) -> Mapping[int, Sequence[TopicPartition]]:
+        """The sources of each partition; nothing where topics are not as they must be, or known."""
         for topic, count in counts.items():
             if count not in (0, self._settings.partitions):
                 self.unfit = (
@@ -271,52 +317,56 @@ class Lanes:
                     "records of one recipient may stand in two of them"
                 )
                 logger.error("group.unfit", extra={"group": self._group, "why": self.unfit})
-                return
-        whole = all(len(sources) == len(counts) for sources in by_partition.values())
+                return {}
+        found: dict[int, list[TopicPartition]] = {}
+        for tp in sorted(assigned):
+            found.setdefault(tp.partition, []).append(tp)
+        whole = all(len(sources) == len(counts) for sources in found.values())
         if not all(counts.values()) or not whole:
             # A broker that is catching up may not know a topic: that says nothing of the topic.
             logger.warning("group.topics_unknown", extra={"group": self._group})
             self._rejoin.set()
-            return
-        for partition, sources in by_partition.items():
-            lane = self._lane(
-                self._settings,
-                group=self._group,
-                consumer=consumer,
-                sources=sources,
-                outputs=self._outputs,
-                stage=self._stage(partition),
-                metrics=self._metrics,
-                at_step=self.at_step,
-                takes=self._takes,
-            )
-            task = asyncio.get_running_loop().create_task(
-                lane.run(), name=f"{self._group}-{partition}"
-            )
-            task.add_done_callback(self._ended)
-            self._lanes[partition] = (lane, task)
+            return {}
+        return found
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or (error := task.exception()) is None:
-            return
+    def _take(self, partition: int) -> None:
+        """Start a lane, in the place of the one that there is."""
+        assert self._member is not None
+        assert self._reader is not None
+        if partition in self._lanes:
+            self._end(partition)
+        lane = self._lane(
+            self._settings,
+            group=self._group,
+            member=self._member,
+            reader=self._reader,
+            sources=[TopicPartition(topic, partition) for topic in self._topics],
+            outputs=self._outputs,
+            stage=self._stage(partition),
+            metrics=self._metrics,
+            at_step=self.at_step,
+            takes=self._takes,
+        )
+        task = asyncio.get_running_loop().create_task(lane.run(), name=f"{self._group}-{partition}")
+        self._lanes[partition] = lane, task
+        task.add_done_callback(partial(self._ended, partition))
+
+    def _ended(self, partition: int, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if self._lanes.get(partition, (None, None))[1] is not task:
+            return  # it was to end, and whoever has the partition now may have fenced it
         level = logging.WARNING if isinstance(error, Fenced) else logging.ERROR
         logger.log(level, "lane.ended", extra={"lane": task.get_name(), "why": str(error)})
-        self._rejoin.set()
+        self._go_on_behind(self._take_again(partition, task))
 
+    async def _take_again(self, partition: int, ended: asyncio.Task[None]) -> None:
+        """Take a partition again where the group, asked after the lane was fenced, says it is ours.
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    def __init__(self, lanes: Lanes, consumer: Any) -> None:
-        self._lanes = lanes
-        self._consumer = consumer
-        self.closed = False
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        self._lanes.at_step("revoked")
-        await self._lanes.let_go()
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self._lanes.at_step("assigned")
-        # A rebalance may end while we leave: lanes of a consumer that is gone would work nothing,
-        # and fence those that do.
-        if not self.closed:
-            self._lanes.take(self._consumer, assigned)
+        Where it says that it is rebalancing, or does not know us, it will assign anew.
+        """
+        while self._member is not None and self._lanes.get(partition, (None, None))[1] is ended:
+            if await self._member.is_current():
+                if self._lanes.get(partition, (None, None))[1] is ended:
+                    self._take(partition)
+                return
+            await asyncio.sleep(_ASK_AGAIN_S)

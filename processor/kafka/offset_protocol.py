@@ -1,4 +1,4 @@
-"""Two requests about offsets, in versions that aiokafka does not speak yet.
+"""Requests about offsets; two of them in versions that aiokafka does not speak yet.
 
 OffsetFetch 7 waits for transactions that are being completed (KIP-447). OffsetForLeaderEpoch says
 where a leader epoch ends in a log: whoever read further under that epoch read records that the log
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -20,6 +20,7 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 from aiokafka.protocol.types import (
     Array,
     Boolean,
@@ -39,6 +40,7 @@ UNSTABLE = 88
 _CONSUMER = -1  # the replica id of who is none
 _ANY_EPOCH = -1  # of the leader that is asked
 _ASK_AGAIN_S = 0.1
+_NO_LEADER = (NotLeaderForPartitionError, LeaderNotAvailableError)
 _Text = CompactString("utf-8")
 
 
@@ -163,39 +165,89 @@ async def epoch_ends(
     Waits while a partition has no leader.
 
     Args:
-        client: a started aiokafka client that knows the topics.
+        client: a started one of aiokafka.
         epochs: partition to the epoch asked for.
 
     Raises:
         aiokafka.errors.KafkaError: as the brokers answer.
     """
+
+    def request(asked: Sequence[TopicPartition]) -> Any:
+        return _EpochEnd({tp: epochs[tp] for tp in asked})
+
+    def end(code: int, partition: int, epoch: int, offset: int) -> tuple[int, int, int]:
+        return partition, code, offset
+
+    return await _of_leaders(client, epochs, request, end)
+
+
+async def log_starts(client: Any, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """The first offsets of partitions; else as ``epoch_ends``."""
+    return await _log_offsets(client, sources, OffsetResetStrategy.EARLIEST)
+
+
+async def log_ends(
+    client: Any, sources: Iterable[TopicPartition], *, committed: bool = True
+) -> dict[TopicPartition, int]:
+    """The offsets behind the last record, or behind the last that is committed.
+
+    Else as ``epoch_ends``.
+    """
+    return await _log_offsets(client, sources, OffsetResetStrategy.LATEST, committed=committed)
+
+
+async def _log_offsets(
+    client: Any, sources: Iterable[TopicPartition], which: int, *, committed: bool = True
+) -> dict[TopicPartition, int]:
+    def request(asked: Sequence[TopicPartition]) -> Any:
+        topics: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for tp in asked:
+            topics[tp.topic].append((tp.partition, which))
+        return OffsetRequest(_CONSUMER, int(committed), list(topics.items()))
+
+    def offset(partition: int, code: int, at_ms: int, offset: int) -> tuple[int, int, int]:
+        return partition, code, offset
+
+    return await _of_leaders(client, sources, request, offset)
+
+
+async def _of_leaders(
+    client: Any,
+    sources: Iterable[TopicPartition],
+    request: Callable[[Sequence[TopicPartition]], Any],
+    read: Callable[..., tuple[int, int, int]],
+) -> dict[TopicPartition, int]:
+    """Ask the leader of each partition, and those that are no leaders any more once more.
+
+    Args:
+        client: a started one of aiokafka.
+        sources: which partitions.
+        request: what one leader is asked about some of them.
+        read: partition, error code and what was asked for, of an answer's fields.
+    """
     found: dict[TopicPartition, int] = {}
-    while left := {tp: epoch for tp, epoch in epochs.items() if tp not in found}:
-        by_leader: dict[int, dict[TopicPartition, int]] = defaultdict(dict)
-        for tp, epoch in left.items():
+    wanted = list(sources)
+    for topic in {tp.topic for tp in wanted}:
+        await client.add_topic(topic)
+    while left := [tp for tp in wanted if tp not in found]:
+        by_leader: dict[int, list[TopicPartition]] = defaultdict(list)
+        for tp in left:
             leader = client.cluster.leader_for_partition(tp)
-            by_leader[-1 if leader is None else leader][tp] = epoch
+            by_leader[-1 if leader is None else leader].append(tp)
         by_leader.pop(-1, None)
         try:
             for leader, asked in by_leader.items():
-                found |= _ends_in(await client.send(leader, _EpochEnd(asked)))
+                for topic, partitions in (await client.send(leader, request(asked))).topics:
+                    for fields in partitions:
+                        partition, code, value = read(*fields)
+                        if not code:
+                            found[TopicPartition(topic, partition)] = value
+                        elif (error := for_code(code)) not in _NO_LEADER:
+                            raise error(topic)
         except KafkaError as error:
             if not error.retriable:
                 raise
-        if len(found) < len(epochs):
+        if len(found) < len(wanted):
             await client.force_metadata_update()
             await asyncio.sleep(_ASK_AGAIN_S)
-    return found
-
-
-def _ends_in(response: Any) -> dict[TopicPartition, int]:
-    found = {}
-    for topic, partitions in response.topics:
-        for code, partition, _, end in partitions:
-            error = for_code(code)
-            if error in (NotLeaderForPartitionError, LeaderNotAvailableError):
-                continue
-            if code:
-                raise error(topic)
-            found[TopicPartition(topic, partition)] = int(end)
     return found

@@ -20,15 +20,17 @@ from processor.errors import Fenced, PositionRefused, RetryableError
 from processor.kafka.client import committed_of
 from processor.kafka.failures import TRANSACTION_ERRORS, is_fenced, unavailable
 from processor.kafka.faults import Faults
+from processor.kafka.membership import Membership
 from processor.kafka.positions import Positions
+from processor.kafka.source_reader import Reading, SourceReader
 from processor.kafka.starting import to_its_end
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-START_S = 30.0  # to take a partition's producer over, a predecessor's open transaction included
-_BACKOFF_S = (0.05, 2.0)  # first, longest
+START_S = 10.0  # to take a partition's producer over, a predecessor's open transaction included
+_BACKOFF_S = (0.05, 1.0)  # first, longest
 _TURN_S = 5.0  # to be taken; then the next one begins as well
 _PERSON_S = 10.0  # between two looks where a person must act
 
@@ -74,7 +76,8 @@ class PartitionLane(ABC, Generic[S]):
     Args:
         settings: of the clients.
         group: the consumer group.
-        consumer: the group's started aiokafka consumer.
+        member: of the group.
+        reader: of its topics.
         sources: this partition of each source topic.
         outputs: see ``Positions``.
         stage: what is done with the records.
@@ -83,12 +86,15 @@ class PartitionLane(ABC, Generic[S]):
         takes: so many lanes take their partitions at a time.
     """
 
+    is_fenced: bool  # whether a lane elsewhere that takes the partition keeps this one from working
+
     def __init__(
         self,
         settings: Settings,
         *,
         group: str,
-        consumer: Any,
+        member: Membership,
+        reader: SourceReader,
         sources: Sequence[TopicPartition],
         outputs: Sequence[str],
         stage: S,
@@ -99,9 +105,11 @@ class PartitionLane(ABC, Generic[S]):
         self.partition: int = sources[0].partition
         self._settings = settings
         self._group = group
-        self._consumer = consumer
+        self._member = member
+        self._reader = reader
         self._sources = list(sources)
-        self._positions = Positions(consumer, self._sources, outputs)
+        self._positions = Positions(member.client, self._sources, outputs)
+        self._reading: Reading | None = None
         self._stage = stage
         self._metrics = metrics
         self._at_step = at_step
@@ -141,7 +149,7 @@ class PartitionLane(ABC, Generic[S]):
         """Take the partition and work until stopped, again from the first step at any failure.
 
         Raises:
-            Fenced: another process owns the partition; leave the group before trying again.
+            Fenced: another process took the partition; see whether that was right.
         """
         wait_s = _BACKOFF_S[0]
         while not self._stop.is_set():
@@ -153,6 +161,8 @@ class PartitionLane(ABC, Generic[S]):
                 pass
             except Fenced as error:
                 self._metrics.failed(error)
+                self._doing = "asks whose the partition is"
+                self._ill_since = self._ill_since or time.monotonic()
                 raise
             except Exception as error:
                 self._failed(error)
@@ -215,15 +225,13 @@ class PartitionLane(ABC, Generic[S]):
         Raises:
             PositionRefused: it cannot.
         """
-        asked = committed_of(self._consumer, self._sources, stable=True)
+        asked = committed_of(self._member, self._sources, stable=True)
         committed = await self._unless_stopped(self._kafka(asked, START_S))
         taken = to_its_end(self._positions.take(committed))
         return await self._unless_stopped(self._kafka(taken, START_S))
 
-    def _seek(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Read on from there: what was handed out before this point is dropped, and read again."""
-        for tp, offset in offsets.items():
-            self._consumer.seek(tp, offset)
+    def _read_from(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self._reading = self._reader.read(offsets)
         logger.info(
             "lane.taken",
             extra={
@@ -232,6 +240,11 @@ class PartitionLane(ABC, Generic[S]):
                 "offsets": ",".join(map(str, offsets.values())),
             },
         )
+
+    def _read_no_more(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
 
     async def _kafka(self, waiting: Awaitable[_T], timeout_s: float) -> _T:
         """Await Kafka with a deadline, in our own errors; past it the outcome is unknown."""

@@ -19,9 +19,9 @@ from processor.core.positions import (
     position_of,
 )
 from processor.errors import NewerFormat, PositionRefused
-from processor.kafka.fetched import leader_epoch_at
-from processor.kafka.offset_protocol import epoch_ends
+from processor.kafka.offset_protocol import epoch_ends, log_ends, log_starts
 from processor.kafka.protocol import topic_ids
+from processor.kafka.source_reader import Reading
 
 Committed = Mapping[TopicPartition, OffsetAndMetadata]
 
@@ -30,16 +30,16 @@ class Positions:
     """The positions of one lane.
 
     Args:
-        consumer: the group's started aiokafka consumer.
+        client: a started one of aiokafka, which is asked about the topics.
         sources: one partition of each source topic.
         outputs: the topics that only lanes of this group write; what they hold in the partition
             shows that the group was here before.
     """
 
     def __init__(
-        self, consumer: Any, sources: Sequence[TopicPartition], outputs: Sequence[str]
+        self, client: Any, sources: Sequence[TopicPartition], outputs: Sequence[str]
     ) -> None:
-        self._consumer = consumer
+        self._client = client
         self._sources = sources
         self._outputs = [TopicPartition(topic, sources[0].partition) for topic in outputs]
         self._at: dict[TopicPartition, Position] = {}
@@ -62,9 +62,9 @@ class Positions:
             aiokafka.errors.KafkaError: a broker does not answer.
         """
         positions = positions_in(committed)
-        logs = await logs_of(self._consumer, self._sources, positions)
+        logs = await logs_of(self._client, self._sources, positions)
         has_outputs = len(positions) < len(self._sources) and await holds_any(
-            self._consumer, self._outputs
+            self._client, self._outputs
         )
         for tp in self._sources:
             if doubted := doubt(positions.get(tp), logs[tp], has_outputs=has_outputs):
@@ -76,7 +76,9 @@ class Positions:
         }
         return self._at
 
-    async def follow(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    async def follow(
+        self, reading: Reading, sources: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, int]:
         """The offsets behind what was read last.
 
         A new leader epoch is the only sign that a log lost what was read of it before, where it has
@@ -89,8 +91,8 @@ class Positions:
         ends = {}
         for tp in sources:
             before = self._at[tp]
-            end = ends[tp] = await self._consumer.position(tp)
-            epoch = leader_epoch_at(self._consumer, tp, end)
+            end = ends[tp] = reading.position(tp)
+            epoch = reading.leader_epoch(tp)
             if epoch in (None, before.leader_epoch):
                 epoch = before.leader_epoch
             elif before.leader_epoch is not None:
@@ -99,7 +101,7 @@ class Positions:
         return ends
 
     async def _refuse_diverged(self, tp: TopicPartition, before: Position) -> None:
-        ends = await epoch_ends(self._consumer._client, {tp: before.leader_epoch or 0})
+        ends = await epoch_ends(self._client, {tp: before.leader_epoch or 0})
         if doubted := diverged(before, ends[tp]):
             raise refused(tp, doubted)
 
@@ -123,21 +125,21 @@ def positions_in(committed: Committed) -> dict[TopicPartition, Position]:
 
 
 async def logs_of(
-    consumer: Any, sources: Sequence[TopicPartition], positions: Mapping[TopicPartition, Position]
+    client: Any, sources: Sequence[TopicPartition], positions: Mapping[TopicPartition, Position]
 ) -> dict[TopicPartition, Log]:
     """The logs of partitions as the brokers have them now.
 
     Args:
-        consumer: started, of aiokafka.
+        client: a started one of aiokafka.
         sources: which.
         positions: whose leader epochs are asked about.
 
     Raises:
         aiokafka.errors.KafkaError: a broker does not answer.
     """
-    ids = await topic_ids(consumer._client, {tp.topic for tp in sources})
-    starts = await consumer.beginning_offsets(sources)
-    ends = await consumer.end_offsets(sources)
+    ids = await topic_ids(client, {tp.topic for tp in sources})
+    starts = await log_starts(client, sources)
+    ends = await log_ends(client, sources)
     epochs = {
         tp: position.leader_epoch
         for tp in sources
@@ -145,13 +147,13 @@ async def logs_of(
         and position.leader_epoch is not None
         and position.topic_id == ids[tp.topic]
     }
-    epoch_end = await epoch_ends(consumer._client, epochs)
+    epoch_end = await epoch_ends(client, epochs)
     return {tp: Log(ids[tp.topic], starts[tp], ends[tp], epoch_end.get(tp)) for tp in sources}
 
 
-async def holds_any(consumer: Any, outputs: Sequence[TopicPartition]) -> bool:
+async def holds_any(client: Any, outputs: Sequence[TopicPartition]) -> bool:
     """Whether partitions hold a record, or held one."""
-    return any((await consumer.end_offsets(outputs)).values())
+    return any((await log_ends(client, outputs)).values())
 
 
 def refused(tp: TopicPartition, doubted: Doubt) -> PositionRefused:

@@ -1,7 +1,6 @@
 """Workers restarted one after another under constant load: what that costs; `make rolling`.
 
-Dynamic members leave, and their partitions change hands twice. Static ones (`OPTOUT_INSTANCE_ID`)
-say nothing: their partitions wait for them, and nobody else's are touched.
+Each leaves its groups, and joins them again: its partitions change hands twice, others do not.
 """
 
 from __future__ import annotations
@@ -40,6 +39,9 @@ _TICK_S = 0.05
 _DEADLINE_S = 120.0
 _AFTER_S = 2.0  # of load when all are back
 _TAKEN = re.compile(r"lane\.taken group=\S*(match|gate) partition=(\d+) ")
+_ASSIGNED = re.compile(
+    r"group\.assigned group=\S*(match|gate) generation=(\d+) partitions=([\d,]*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Rolled:
     """What one round of restarts came to."""
 
     messages: int  # inbound, and as many sends
-    taken_by_others: int  # partitions that workers which stayed took, or took anew
+    taken_by_others: int  # partitions that workers which stayed took
     longest_s: Mapping[str, float]  # role to the longest that a record waited
     report: Report
 
@@ -91,6 +93,15 @@ class _Worker:
             self._process.terminate()
             await asyncio.wait_for(self._process.wait(), _DEADLINE_S)
 
+    def owns(self) -> list[tuple[str, int]]:
+        """Role and partition of what it was assigned last."""
+        if not self._log.exists():
+            return []
+        last = {role: shared for role, _, shared in _ASSIGNED.findall(self._log.read_text())}
+        return [
+            (role, int(one)) for role, shared in last.items() for one in shared.split(",") if one
+        ]
+
     def takes(self) -> list[tuple[str, str]]:
         """Role and partition of every take of its."""
         return _TAKEN.findall(self._log.read_text()) if self._log.exists() else []
@@ -133,15 +144,18 @@ async def roll(settings: Settings, home: Path, *, static: bool, rate: int) -> Ro
 
 
 async def _join(worker: _Worker, workers: Sequence[_Worker], settings: Settings) -> None:
-    """Start a worker, and wait until every partition is taken anew, by whomever."""
-    before = [len(one.takes()) for one in workers]
+    """Start a worker, and wait until every partition has one owner."""
     await worker.start()
 
-    async def all_taken() -> bool:
-        taken = [one.takes()[known:] for one, known in zip(workers, before, strict=True)]
-        return len(set().union(*taken)) == 2 * settings.partitions
+    async def all_owned() -> bool:
+        owned = [one for worker in workers for one in worker.owns()]
+        return sorted(owned) == sorted(
+            (role, partition)
+            for role in ("match", "gate")
+            for partition in range(settings.partitions)
+        )
 
-    await until(all_taken, "owner of every partition", _DEADLINE_S)
+    await until(all_owned, "owner of every partition", _DEADLINE_S)
 
 
 @asynccontextmanager

@@ -58,12 +58,12 @@ async def test_a_worker_without_descriptors_hands_its_partitions_over(
 @pytest.mark.parametrize(
     "task_of",
     [
-        lambda consumer: consumer._fetcher._fetch_task,
-        lambda consumer: consumer._coordinator._coordination_task,
+        lambda lanes: lanes._reader._consumer._fetcher._fetch_task,
+        lambda lanes: lanes._member._coordinator._coordination_task,
     ],
     ids=["fetcher", "coordinator"],
 )
-async def test_a_consumer_of_which_a_task_died_is_replaced(
+async def test_a_member_or_a_reader_whose_task_died_is_replaced(
     settings: Settings, task_of: Callable[[Any], asyncio.Task[None]]
 ) -> None:
     at = Installation(settings)
@@ -74,7 +74,7 @@ async def test_a_consumer_of_which_a_task_died_is_replaced(
 
         await until(is_ready, "worker that is ready")
         for lanes in runtime.lanes.values():
-            task_of(lanes._consumer).cancel()
+            task_of(lanes).cancel()
         await everybody_is_heard(at)
 
 

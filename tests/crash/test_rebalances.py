@@ -57,7 +57,7 @@ async def ready(*runtimes: Runtime) -> None:
 async def test_a_rebalance_does_not_wait_for_records(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "_POLL_MS", 1000 * round(LONG_S))
+    monkeypatch.setattr(lane, "_POLL_S", LONG_S)
     at = Installation(settings)
     async with running(settings) as first:
         await ready(first)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 
 import pytest
 
 from processor.config import Settings
-from tests.crash.rolling import roll
+from tests.crash.rolling import WORKERS, roll
 
 pytestmark = pytest.mark.crash
 
@@ -16,12 +17,10 @@ pytestmark = pytest.mark.crash
 async def test_workers_restarted_one_after_another_under_load(
     settings: Settings, tmp_path: Path, static: bool
 ) -> None:
-    # No static member is missed while it restarts, however slow the machine is.
-    session_s = 120.0 if static else settings.session_timeout_s
-    mine = settings.model_copy(update={"session_timeout_s": session_s})
-    rolled = await roll(mine, tmp_path, static=static, rate=100)
+    rolled = await roll(settings, tmp_path, static=static, rate=100)
     assert rolled.report.violations == ()
     assert rolled.report.counts["verdicts_checked"] == rolled.messages
     assert rolled.report.counts["opt-out-notifications.v1"] > 0
-    # Static members' partitions wait for them; nobody else lets go of anything.
-    assert (rolled.taken_by_others == 0) == static
+    # Nobody takes more than what the worker that restarts had: what is worked elsewhere goes on.
+    most = 2 * WORKERS * ceil(settings.partitions / WORKERS)
+    assert 0 < rolled.taken_by_others <= most

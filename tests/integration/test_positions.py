@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from processor.app import Runtime
 from processor.config import Role, Settings
 from processor.core.partitions import partition_of
 from processor.core.positions import Position, position_of
+from processor.errors import BrokerUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.client import committed_of, group_view
 from tests.builders import RECIPIENT
@@ -195,14 +197,23 @@ async def test_nothing_is_sent_a_second_time_and_no_old_start_is_applied(
 
 
 async def test_a_lane_notices_that_its_topic_was_made_anew_while_it_works(worked: Worked) -> None:
-    async with running(worked.settings) as runtime:
+    is_being_made = asyncio.Event()
+
+    def at_step(step: str) -> None:
+        # In a topic that is empty there is nothing to refuse.
+        if step == "claim" and is_being_made.is_set():
+            raise BrokerUnavailable("not before the past is written")
+
+    async with running(worked.settings, at_step) as runtime:
 
         async def works() -> bool:
             return runtime.unready() == []
 
         await until(works, "worker that is ready")
         gate = runtime.lanes["gate"]
+        is_being_made.set()
         await make_topics_anew(worked)
+        is_being_made.clear()
 
         async def refused() -> bool:
             await gate.stuck(60, redis_since=0.0)

@@ -198,8 +198,8 @@ async def test_topics_that_are_given_more_partitions_stop_match_and_gate(
 
         async def stopped() -> bool:
             for lanes in runtime.lanes.values():
-                if lanes._consumer:
-                    await lanes._consumer._client.force_metadata_update()
+                if lanes._member:
+                    await lanes._member.client.force_metadata_update()
             return all(lanes.unfit and not lanes.states() for lanes in runtime.lanes.values())
 
         await until(stopped, "worker that stops")

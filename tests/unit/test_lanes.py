@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -14,50 +14,123 @@ from aiokafka.errors import IllegalOperation, ProducerFenced
 
 from processor.config import Settings
 from processor.kafka import partition_lane
-from processor.kafka.lane import Output, Stage
-from processor.kafka.lanes import Lanes, _Listener
+from processor.kafka.lane import Output
+from processor.kafka.lanes import Lanes
 from processor.kafka.partition_lane import PartitionLane, given_up
 from processor.metrics import LaneMetrics, Metrics
 
 METRICS = LaneMetrics(Metrics(), "match")
 
 
-def no_stage(partition: int) -> Stage:
-    raise AssertionError(partition)
+class Member:
+    """A membership as the lanes see it, and the lanes that were started under it."""
+
+    def __init__(self, lanes: Lanes, **counts: int) -> None:
+        self._counts = counts
+        self.id, self.generation = "me", 1
+        self.client = None
+        lanes._member = self  # type: ignore[assignment]
+        lanes._reader = object()  # type: ignore[assignment]
+
+    def partition_counts(self) -> dict[str, int]:
+        """0 where the last metadata answer had an error for the topic."""
+        return self._counts
+
+    def owns(self, partitions: object) -> None:
+        pass
+
+
+class Waiting(PartitionLane[Any]):
+    """A lane that works until it is stopped."""
+
+    is_fenced = True
+
+    async def _take(self) -> None:
+        pass
+
+    async def _work(self) -> None:
+        await self._stop.wait()
+
+    async def _let_go(self) -> None:
+        pass
+
+    def _next_offsets(self) -> Mapping[TopicPartition, int]:
+        return {}
+
+
+class WaitingUnfenced(Waiting):
+    """One that nothing fences."""
+
+    is_fenced = False
+
+
+def a_member(*topics: str, lane: type[PartitionLane[Any]] = Waiting) -> Lanes:
+    return Lanes(
+        Settings(),
+        group="match",
+        topics=topics,
+        outputs=[],
+        stage=lambda partition: SimpleNamespace(waits_for=None),
+        metrics=METRICS,
+        lane=lane,
+    )
+
+
+def tps(*partitions: int, topics: Sequence[str] = ("t",)) -> list[TopicPartition]:
+    return [TopicPartition(topic, partition) for topic in topics for partition in partitions]
+
+
+def works(lanes: Lanes) -> dict[int, object]:
+    """The lane of each partition."""
+    return {partition: lane for partition, (lane, _) in lanes._lanes.items()}
 
 
 async def test_a_member_that_leaves_starts_no_lane_though_a_rebalance_ends_meanwhile() -> None:
     lanes = a_member("t")
-    listener = _Listener(lanes, None)
-    listener.closed = True
-    await listener.on_partitions_assigned([TopicPartition("t", 0)])
+    lanes.assign(tps(0))
     assert lanes.states() == []
 
 
-def a_member(*topics: str) -> Lanes:
-    return Lanes(
-        Settings(), group="match", topics=topics, outputs=[], stage=no_stage, metrics=METRICS
-    )
+async def test_a_lane_whose_partition_stays_goes_on_and_the_others_come_and_go() -> None:
+    lanes = a_member("t")
+    member = Member(lanes, t=12)
+    lanes.assign(tps(0, 1))
+    before = works(lanes)
+    member.generation = 2
+    lanes.assign(tps(1, 2))
+    after = works(lanes)
+    assert set(after) == {1, 2}
+    assert after[1] is before[1]
+    await lanes.let_go()
 
 
-class Consumer:
-    """What a group's consumer knows of its topics."""
-
-    def __init__(self, **counts: int) -> None:
-        self._counts = counts
-
-    def partitions_for_topic(self, topic: str) -> set[int] | None:
-        """None where the last metadata answer had an error for the topic."""
-        count = self._counts.get(topic)
-        return None if count is None else set(range(count))
+@pytest.mark.parametrize(
+    ("lane", "member_id", "generation", "stays"),
+    [
+        (Waiting, "me", 3, True),  # its producer is fenced if another had the partition meanwhile
+        (WaitingUnfenced, "me", 2, True),
+        (WaitingUnfenced, "me", 3, False),
+        (Waiting, "another", 2, False),
+    ],
+)
+async def test_a_partition_that_another_may_have_had_meanwhile_is_taken_anew(
+    lane: type[PartitionLane[Any]], member_id: str, generation: int, stays: bool
+) -> None:
+    lanes = a_member("t", lane=lane)
+    member = Member(lanes, t=12)
+    lanes.assign(tps(0))
+    before = works(lanes)
+    member.id, member.generation = member_id, generation
+    lanes.assign(tps(0))
+    assert (works(lanes)[0] is before[0]) is stays
+    await lanes.let_go()
 
 
 @pytest.mark.parametrize(
     ("counts", "assigned"),
     [
-        ({"inbound": 12}, ["inbound"]),
-        ({"inbound": 12}, ["inbound", "commands"]),
         ({"inbound": 12, "commands": 0}, ["inbound"]),
+        ({"inbound": 12, "commands": 0}, ["inbound", "commands"]),
         ({"inbound": 12, "commands": 12}, ["inbound"]),  # the group's leader did not know the other
     ],
 )
@@ -65,7 +138,8 @@ async def test_a_topic_that_is_not_known_at_the_moment_is_asked_for_again(
     counts: dict[str, int], assigned: list[str]
 ) -> None:
     lanes = a_member("inbound", "commands")
-    lanes.take(Consumer(**counts), [TopicPartition(topic, 0) for topic in assigned])
+    Member(lanes, **counts)
+    lanes.assign(tps(0, topics=assigned))
     assert (lanes.unfit, lanes.states()) == (None, [])
     assert lanes._rejoin.is_set()
 
@@ -74,11 +148,8 @@ async def test_a_topic_with_another_count_stops_the_role_though_partitions_have_
     None
 ):
     lanes = a_member("inbound", "commands")
-    assigned = [
-        TopicPartition("inbound", 13),
-        *(TopicPartition(one, 0) for one in ("inbound", "commands")),
-    ]
-    lanes.take(Consumer(inbound=14, commands=12), assigned)
+    Member(lanes, inbound=14, commands=12)
+    lanes.assign([*tps(13, topics=["inbound"]), *tps(0, topics=["inbound", "commands"])])
     assert str(lanes.unfit).startswith("inbound: 14 partitions where 12 are expected")
     assert lanes.states() == []
 
@@ -142,7 +213,8 @@ async def test_a_lane_that_hangs_as_it_is_taken_keeps_no_other_waiting(
         Hanging(
             Settings(),
             group="match",
-            consumer=None,
+            member=SimpleNamespace(client=None),  # type: ignore[arg-type]
+            reader=None,  # type: ignore[arg-type]
             sources=[TopicPartition("inbound", number)],
             outputs=[],
             stage=SimpleNamespace(waits_for=None),

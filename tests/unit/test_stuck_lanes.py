@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError
 
 from processor.config import Settings
 from processor.kafka import lanes as module
@@ -58,23 +58,17 @@ class Watched:
             metrics=LaneMetrics(Metrics(), "match"),
         )
         self._lane = Lane()
-        self.error: Exception | None = None
         self.lanes._lanes = {0: (self._lane, None)}  # type: ignore[dict-item]
-        self.lanes._consumer = SimpleNamespace(
-            _client=None,
-            end_offsets=self._ends,
-            _coordinator=SimpleNamespace(check_errors=self._check_errors),
-        )
+        self.lanes._member = SimpleNamespace(client=object())  # type: ignore[assignment]
         self.lanes.joined = True
         self._look = Look(0.0, RUNS)
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self._look.at_s))
         monkeypatch.setattr(module, "topics_now", self._topics_now)
+        monkeypatch.setattr(module, "log_ends", self._ends)
 
-    def _check_errors(self) -> None:
-        if self.error:
-            raise self.error
-
-    async def _ends(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    async def _ends(
+        self, client: Any, sources: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int]:
         return dict.fromkeys(sources, 9)
 
     async def _topics_now(self, client: Any, names: Sequence[str]) -> dict[str, TopicNow]:
@@ -150,12 +144,4 @@ async def test_a_member_that_kafka_does_not_answer_for_a_minute_is_made_anew(
     assert watched.lanes.unheard
     assert not watched.lanes._rejoin.is_set()
     await watched.looks(Look(62, RUNS, kafka=False))
-    assert watched.lanes._rejoin.is_set()
-
-
-async def test_a_member_whose_coordination_was_stopped_by_an_error_is_made_anew(
-    watched: Watched,
-) -> None:
-    watched.error = GroupAuthorizationFailedError()
-    await watched.looks(Look(1, RUNS))
     assert watched.lanes._rejoin.is_set()

@@ -1,0 +1,248 @@
+"""One member of a consumer group, which learns what partitions are its own and reads nothing.
+
+A consumer of aiokafka's stops reading all partitions while its group rebalances. Its coordinator
+alone does not: whoever keeps a partition need not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.coordinator.protocol import (
+    ConsumerProtocolMemberAssignment,
+    ConsumerProtocolMemberMetadata,
+)
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.group import HeartbeatRequest
+from aiokafka.structs import OffsetAndMetadata
+
+from processor.config import Settings
+from processor.core.shares import NOTHING, Owned, shares
+from processor.errors import BrokerUnavailable
+from processor.kafka.protocol import LeaveGroup
+from processor.kafka.starting import to_its_end
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_S = 6.0  # above the next one: a request to join is answered when all have asked
+_REBALANCE_MS = 4_000  # for all members to ask; who is later comes anew
+_HEARTBEAT_MS = 250  # at most: it is how members hear of a rebalance
+_METADATA_MS = 30_000  # until a topic that was given more partitions is noticed
+_LEAVE_S = 2.0
+
+
+class Membership:
+    """A member of one group, from its start until it is closed.
+
+    Args:
+        settings: of the clients.
+        group: the consumer group.
+        topics: whose partitions are shared out; those of one number go to one member.
+        revoked: called when a rebalance begins; whose the partitions are is not known then.
+        assigned: called with the partitions that are this member's, once it is known; it must not
+            wait for anything.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        group: str,
+        topics: Sequence[str],
+        revoked: Callable[[], None],
+        assigned: Callable[[Iterable[TopicPartition]], None],
+    ) -> None:
+        self._settings = settings
+        self._group = group
+        self._topics = list(topics)
+        self._sticky = _Sticky()
+        self._listener = _Listener(revoked, assigned)
+        self._subscription: Any = None
+        self._coordinator: Any = None
+        # The partitions of topics, and offsets, are asked of it as well: it never waits for records
+        self.client: Any = None
+
+    @property
+    def generation(self) -> int:
+        """Of the group, as this member knows it; it grows with each rebalance."""
+        return int(self._coordinator.generation)
+
+    @property
+    def id(self) -> str:
+        """What the group calls this member; it gets another one where it was given up."""
+        return str(self._coordinator.member_id)
+
+    @property
+    def is_rebalancing(self) -> bool:
+        """Whether it may turn out soon that partitions are another member's."""
+        return bool(self._subscription.reassignment_in_progress)
+
+    def owns(self, partitions: Iterable[int]) -> None:
+        """Tell the group what is worked here, at its next rebalance: these are to stay."""
+        self._sticky.owned = Owned(self.generation, frozenset(partitions))
+
+    def partition_counts(self) -> dict[str, int]:
+        """How many partitions each topic has; 0 where the brokers do not say at the moment."""
+        known = self.client.cluster.partitions_for_topic
+        return {topic: len(known(topic) or ()) for topic in self._topics}
+
+    async def start(self) -> None:
+        """Ask to be a member.
+
+        Raises:
+            aiokafka.errors.KafkaError: no broker answers, or has the topics.
+        """
+        settings = self._settings
+        self.client = AIOKafkaClient(
+            **settings.kafka(request_s=_REQUEST_S), metadata_max_age_ms=_METADATA_MS
+        )
+        await to_its_end(self.client.bootstrap())
+        for topic in self._topics:
+            await self.client._wait_on_metadata(topic)
+        self._subscription = SubscriptionState()
+        self._subscription.register_fetch_waiters(set())
+        self._subscription.subscribe(set(self._topics), self._listener)
+        name = settings.instance_id
+        self._coordinator = GroupCoordinator(
+            self.client,
+            self._subscription,
+            group_id=self._group,
+            group_instance_id=f"{self._group}-{name}" if name else None,
+            session_timeout_ms=round(1000 * settings.session_timeout_s),
+            heartbeat_interval_ms=min(_HEARTBEAT_MS, round(100 * settings.session_timeout_s)),
+            rebalance_timeout_ms=_REBALANCE_MS,
+            enable_auto_commit=False,  # what is done is the lanes' to say
+            assignors=(self._sticky,),
+            max_poll_interval_ms=math.inf,  # lanes may wait long for Redis; the watchdog is our own
+        )
+
+    async def watch(self) -> None:
+        """Wait until it can be a member no more.
+
+        Raises:
+            aiokafka.errors.KafkaError: what the group refuses it for.
+            BrokerUnavailable: what keeps it a member has ended.
+        """
+        coordination = self._coordinator._coordination_task
+        while True:
+            assignment = self._subscription.wait_for_assignment()
+            await asyncio.wait((assignment, coordination), return_when=asyncio.FIRST_COMPLETED)
+            if coordination.done():
+                raise BrokerUnavailable("Kafka: what coordinates with the group ended")
+            assignment.result()
+
+    def ask_again(self) -> None:
+        """Have the group share its partitions out once more."""
+        self._coordinator.request_rejoin()
+
+    async def is_current(self) -> bool:
+        """Whether the group, asked now, says that this member's partitions are its own."""
+        one = self._coordinator
+        me = one.generation, one.member_id
+        if self.is_rebalancing or one.coordinator_id is None:
+            return False
+        try:
+            # Not over the coordinator's own connection, where it may stand behind a request to join
+            answer = await self.client.send(one.coordinator_id, HeartbeatRequest(self._group, *me))
+        except KafkaError:
+            return False
+        is_known = me == (one.generation, one.member_id) and not self.is_rebalancing
+        return is_known and answer.error_code == 0
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Commit offsets, with what is noted beside each.
+
+        Raises:
+            aiokafka.errors.KafkaError: the group does not take them.
+        """
+        assignment = self._subscription.subscription.assignment
+        await self._coordinator.commit_offsets(assignment, offsets)
+
+    async def leave(self) -> None:
+        """Have the group share this member's partitions out to others at once."""
+        one = self._coordinator
+        if one is None or one.coordinator_id is None or not one.member_id:
+            return
+        request = LeaveGroup(self._group, one.member_id, one._group_instance_id)
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_LEAVE_S):
+                await self.client.send(one.coordinator_id, request)
+
+    async def close(self) -> None:
+        """Leave the group, and drop the connections."""
+        await self.leave()
+        if (one := self._coordinator) is not None:
+            tasks = (one._coordination_task, one._heartbeat_task, one._commit_refresh_task)
+            running = [task for task in tasks if task is not None]
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        if self.client is not None:
+            await to_its_end(self.client.close())
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(
+        self, revoked: Callable[[], None], assigned: Callable[[Iterable[TopicPartition]], None]
+    ) -> None:
+        self._revoked = revoked
+        self._assigned = assigned
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._revoked()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._assigned(assigned)
+
+
+class _Sticky:
+    """What aiokafka asks how partitions are shared out; see ``shares``."""
+
+    name = "optout"
+
+    def __init__(self) -> None:
+        self.owned = NOTHING
+
+    def metadata(self, topics: Iterable[str]) -> Any:
+        """What this member tells whoever shares out."""
+        owned = {"generation": self.owned.generation, "partitions": sorted(self.owned.partitions)}
+        return ConsumerProtocolMemberMetadata(0, sorted(topics), orjson.dumps(owned))
+
+    def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Share out; aiokafka asks one member, for all."""
+        topics = sorted({topic for one in members.values() for topic in one.subscription})
+        counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
+        owned = {member: _owned_in(one.user_data) for member, one in members.items()}
+        shared = shares(max(counts.values()), owned)
+        return {
+            member: ConsumerProtocolMemberAssignment(
+                0,
+                [
+                    (topic, [one for one in sorted(partitions) if one < count])
+                    for topic, count in counts.items()
+                ],
+                b"",
+            )
+            for member, partitions in shared.items()
+        }
+
+    def on_assignment(self, assignment: Any) -> None:
+        """Nothing: the lanes say what is worked."""
+
+
+def _owned_in(told: bytes | None) -> Owned:
+    try:
+        found = orjson.loads(told or b"")
+        return Owned(int(found["generation"]), frozenset(map(int, found["partitions"])))
+    except (ValueError, TypeError, KeyError):
+        return NOTHING  # a stranger

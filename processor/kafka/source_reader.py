@@ -1,0 +1,146 @@
+"""One consumer for all lanes of a role, whose partitions come and go without stopping the others.
+
+aiokafka replaces an assignment as a whole: it drops what was fetched of every partition, and what
+is under way. Here partitions are put into the assignment, and taken out of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.subscription_state import TopicPartitionState
+
+from processor.config import Settings
+from processor.errors import BrokerUnavailable
+from processor.kafka.fetched import leader_epoch_at
+from processor.kafka.starting import start, stop
+
+REQUEST_S = 3.0  # a broker answers at once, or is asked again over another connection
+_FETCH_WAIT_MS = 100  # a partition that is put in waits for so long, behind what is under way
+_METADATA_MS = 30_000
+
+
+class SourceReader:
+    """Reads what lanes ask for, from where they say; it is in no group.
+
+    Args:
+        settings: of the client.
+        topics: full names.
+    """
+
+    def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
+        self._settings = settings
+        self._topics = list(topics)
+        self._consumer: Any = None
+        self._readings: dict[TopicPartition, Reading] = {}
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            aiokafka.errors.KafkaError: no broker answers.
+        """
+        self._consumer = AIOKafkaConsumer(
+            **self._settings.kafka(request_s=REQUEST_S),
+            enable_auto_commit=False,
+            auto_offset_reset="none",  # where to go on is the lanes' to decide
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=self._settings.fetch_bytes,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            metadata_max_age_ms=_METADATA_MS,
+        )
+        await start(self._consumer)
+        self._consumer.assign([])
+        self._consumer._client.set_topics(self._topics)
+
+    async def watch(self) -> None:
+        """Wait until it reads no more.
+
+        Raises:
+            BrokerUnavailable: what fetches records has ended.
+        """
+        await asyncio.wait((self._consumer._fetcher._fetch_task,))
+        raise BrokerUnavailable("Kafka: what fetches records ended")
+
+    def read(self, offsets: Mapping[TopicPartition, int]) -> Reading:
+        """Begin to read partitions at offsets; who reads them here already is cancelled."""
+        for tp in offsets:
+            if tp in self._readings:
+                self._readings[tp].close()
+        assignment = self._consumer._subscription.subscription.assignment
+        states = {tp: TopicPartitionState(assignment) for tp in offsets}
+        for tp, offset in offsets.items():
+            states[tp].seek(offset)  # before it is known to whoever looks for a place by itself
+        assignment._tp_state.update(states)
+        assignment._topic_partitions |= states.keys()
+        for tp, offset in offsets.items():
+            self._consumer.seek(tp, offset)  # drops what was fetched, and wakes who fetches
+        reading = Reading(self._consumer, states)
+        self._readings |= dict.fromkeys(offsets, reading)
+        return reading
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        if self._consumer is not None:
+            await stop(self._consumer)
+
+
+class Reading:
+    """What one lane reads.
+
+    Args:
+        consumer: started, of aiokafka.
+        states: of its partitions, in the consumer's assignment.
+    """
+
+    def __init__(self, consumer: Any, states: Mapping[TopicPartition, Any]) -> None:
+        self._consumer = consumer
+        self._states = states
+        self._asking: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
+
+    async def records(
+        self, partitions: Iterable[TopicPartition], *, wait_s: float, most: int
+    ) -> dict[TopicPartition, list[Any]]:
+        """What comes next of some of the partitions, after a wait if that is nothing.
+
+        Raises:
+            aiokafka.errors.KafkaError: they cannot be read.
+        """
+        assert not self._is_closed
+        asking = asyncio.current_task()
+        assert asking is not None
+        self._asking.add(asking)
+        try:
+            found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
+                *partitions, timeout_ms=ceil(1000 * wait_s), max_records=most
+            )
+        finally:
+            self._asking.discard(asking)
+        return {tp: records for tp, records in found.items() if records}
+
+    def position(self, tp: TopicPartition) -> int:
+        """The offset behind what was read last."""
+        return int(self._states[tp].position)
+
+    def leader_epoch(self, tp: TopicPartition) -> int | None:
+        """That what was read last was written under; None: nothing was read up to the position."""
+        return leader_epoch_at(self._states[tp])
+
+    def close(self) -> None:
+        """Read no more; whoever waits for records is cancelled, or it would take the next one's."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for asking in self._asking:
+            asking.cancel()
+        assignment = self._consumer._subscription.subscription.assignment
+        assignment._topic_partitions -= self._states.keys()
+        for tp, state in self._states.items():
+            # The state stays, for an answer that is under way: without a position it is dropped.
+            state._position = None
+            self._consumer._fetcher._records.pop(tp, None)

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import sys
 import time
 import uuid
-from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -31,17 +29,13 @@ from processor.kafka import topic_admin
 from processor.kafka.client import bulk_writer, read_whole
 from processor.wire.topics import Topics
 from tests.builders import ACCOUNT, LONG_CODE
-from tests.installation import Installation, until
+from tests.installation import Installation
+from tests.worker_process import WorkerProcess, settled
 
-WORKER = (sys.executable, "-m", "processor", "worker")
 WORKERS = 3
 _TICK_S = 0.05
 _DEADLINE_S = 120.0
 _AFTER_S = 2.0  # of load when all are back
-_TAKEN = re.compile(r"lane\.taken group=\S*(match|gate) partition=(\d+) ")
-_ASSIGNED = re.compile(
-    r"group\.assigned group=\S*(match|gate) generation=(\d+) partitions=([\d,]*)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,59 +46,6 @@ class Rolled:
     taken_by_others: int  # partitions that workers which stayed took
     longest_s: Mapping[str, float]  # role to the longest that a record waited
     report: Report
-
-
-class _Worker:
-    def __init__(self, settings: Settings, log: Path, instance_id: str | None) -> None:
-        self._log = log
-        self._environment = os.environ | {
-            "OPTOUT_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
-            "OPTOUT_REDIS_URL": settings.redis_url,
-            "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
-            "OPTOUT_PARTITIONS": str(settings.partitions),
-            "OPTOUT_SESSION_TIMEOUT_S": str(settings.session_timeout_s),
-            "OPTOUT_ROLES": "match,gate",
-        }
-        if instance_id:
-            self._environment["OPTOUT_INSTANCE_ID"] = instance_id
-        self._process: Process | None = None
-
-    async def start(self) -> None:
-        """Start it, and wait until it works for both roles."""
-        before = self.takes()
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *stack.tied_to_this_process("KILL", WORKER),
-                env=self._environment,
-                stdout=DEVNULL,
-                stderr=log,
-            )
-
-        async def works() -> bool:
-            assert self._process is not None
-            assert self._process.returncode is None, self._log.read_text()[-2000:]
-            return {role for role, _ in self.takes()[len(before) :]} == {"match", "gate"}
-
-        await until(works, "worker that works", _DEADLINE_S)
-
-    async def stop(self) -> None:
-        """As an orchestrator would: SIGTERM, and wait."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-            await asyncio.wait_for(self._process.wait(), _DEADLINE_S)
-
-    def owns(self) -> list[tuple[str, int]]:
-        """Role and partition of what it was assigned last."""
-        if not self._log.exists():
-            return []
-        last = {role: shared for role, _, shared in _ASSIGNED.findall(self._log.read_text())}
-        return [
-            (role, int(one)) for role, shared in last.items() for one in shared.split(",") if one
-        ]
-
-    def takes(self) -> list[tuple[str, str]]:
-        """Role and partition of every take of its."""
-        return _TAKEN.findall(self._log.read_text()) if self._log.exists() else []
 
 
 async def roll(settings: Settings, home: Path, *, static: bool, rate: int) -> Rolled:
@@ -118,13 +59,16 @@ async def roll(settings: Settings, home: Path, *, static: bool, rate: int) -> Ro
     """
     at, prefix = Installation(settings), settings.topic_prefix
     workers = [
-        _Worker(settings, home / f"{prefix}{number}.log", f"worker-{number}" if static else None)
+        WorkerProcess(
+            settings, home / f"{prefix}{number}.log", f"worker-{number}" if static else None
+        )
         for number in range(WORKERS)
     ]
     async with AsyncExitStack() as running:
         for worker in workers:
             running.push_async_callback(worker.stop)
-            await _join(worker, workers, settings)
+            await worker.start()
+        await settled(workers, settings)
         async with _load(settings, rate) as written:
             taken = 0
             for worker in workers:
@@ -141,21 +85,6 @@ async def roll(settings: Settings, home: Path, *, static: bool, rate: int) -> Ro
         "gate": await _longest_s(settings, topics.outbound_messages, topics.allowed_sends),
     }
     return Rolled(written[0], taken, longest_s, await audit(settings))
-
-
-async def _join(worker: _Worker, workers: Sequence[_Worker], settings: Settings) -> None:
-    """Start a worker, and wait until every partition has one owner."""
-    await worker.start()
-
-    async def all_owned() -> bool:
-        owned = [one for worker in workers for one in worker.owns()]
-        return sorted(owned) == sorted(
-            (role, partition)
-            for role in ("match", "gate")
-            for partition in range(settings.partitions)
-        )
-
-    await until(all_owned, "owner of every partition", _DEADLINE_S)
 
 
 @asynccontextmanager

@@ -1,0 +1,157 @@
+"""A rebalance touches only lanes that move, and nobody rebalances without need.
+
+Takes are counted by the line that a lane logs, generations by what the coordinator keeps.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from processor.app import Runtime
+from processor.config import Role, Settings
+from tests.crash.test_rebalances import ready, shared
+from tests.groups import generation
+from tests.installation import Installation, running, until
+from tests.integration.test_flow import a_send, a_text
+from tests.raw_log import entries
+from tests.victim import numbers_in
+from tests.worker_process import Place, WorkerProcess, settled, stopped_at_the_end
+
+pytestmark = pytest.mark.crash
+
+ROLES: Sequence[Role] = ("match", "gate")
+
+
+@pytest.fixture(autouse=True)
+def _log_takes(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="processor")
+
+
+def takes(caplog: pytest.LogCaptureFixture) -> Counter[Place]:
+    """How often each partition was taken, by all workers of this process."""
+    return Counter(
+        (vars(record)["group"].rpartition(".")[2], vars(record)["partition"])
+        for record in caplog.records
+        if record.getMessage() == "lane.taken"
+    )
+
+
+def places(worker: Runtime) -> set[Place]:
+    return {(role, one.partition) for role, of in worker.states().items() for one in of}
+
+
+async def write_everywhere(at: Installation, number: int) -> None:
+    """One STOP and one send in every partition, and what comes of them."""
+    partitions = at.settings.partitions
+    texts, sends = [], []
+    for partition in range(partitions):
+        one, other = islice(numbers_in(partition, partitions, start=2 * number * 1_000), 2)
+        texts.append(a_text(f"M{number}x{partition}", "stop", **{"from": one}))
+        sends.append(a_send(f"S{number}x{partition}", to=other))
+    await at.texts(*texts)
+    await at.sends(*sends)
+    await at.wait_for(at.topics.reply_sends, (number + 1) * partitions)
+    await at.wait_for(at.topics.allowed_sends, (number + 1) * partitions)
+
+
+async def producers(at: Installation) -> dict[Place, set[tuple[int, int]]]:
+    """Ids and epochs of who wrote into each partition."""
+    found: dict[Place, set[tuple[int, int]]] = {}
+    for role, topic in (("match", at.topics.reply_sends), ("gate", at.topics.allowed_sends)):
+        async for entry in entries(at.settings, topic):
+            if entry.producer and not entry.mark:
+                found.setdefault((role, entry.tp.partition), set()).add(entry.producer)
+    return found
+
+
+async def test_a_partition_that_stays_is_not_taken_again_when_a_worker_joins_and_leaves(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    at = Installation(settings)
+    async with running(settings) as first:
+        await shared(first)
+        await ready(first)
+        everywhere = places(first)
+        await write_everywhere(at, 0)
+        async with running(settings) as second:
+            await shared(first, second)
+            await ready(first, second)
+            stayed = places(first)
+            await write_everywhere(at, 1)
+        await shared(first)
+        await ready(first)
+        await write_everywhere(at, 2)
+    assert takes(caplog) == {place: 1 if place in stayed else 3 for place in everywhere}
+    wrote = await producers(at)
+    assert {place: len(wrote[place]) for place in stayed} == dict.fromkeys(stayed, 1)
+
+
+async def test_partitions_of_a_worker_that_was_not_terminated_go_on(
+    settings: Settings, tmp_path: Path
+) -> None:
+    first, second = (WorkerProcess(settings, tmp_path / name) for name in ("first", "second"))
+    async with stopped_at_the_end((first, second)):
+        await first.launch()
+        await second.launch()
+        await settled((first, second), settings)
+        stayed, moved = await first.works_at(), await second.works_at()
+        before = len(first.takes())
+        await second.stop()
+        await settled([first], settings)
+        assert await first.works_at() == stayed | moved
+        assert Counter(take.place for take in first.takes()[before:]) == Counter(moved)
+
+
+async def test_a_frozen_worker_that_wakes_costs_one_rebalance(
+    settings: Settings, tmp_path: Path
+) -> None:
+    first, second = (WorkerProcess(settings, tmp_path / name) for name in ("first", "second"))
+    async with stopped_at_the_end((first, second)):
+        await first.launch()
+        await second.launch()
+        await settled((first, second), settings)
+        second.signal(signal.SIGSTOP)
+        await settled([first], settings)
+        before = await generations_of(settings)
+        second.signal(signal.SIGCONT)
+        await settled((first, second), settings)
+        assert await generations_of(settings) == {role: before[role] + 1 for role in ROLES}
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_fenced_lane_whose_partition_is_still_its_own_takes_it_without_a_rebalance(
+    settings: Settings, caplog: pytest.LogCaptureFixture, role: Role
+) -> None:
+    at, partition = Installation(settings), 2
+    async with running(settings) as worker:
+        await shared(worker)
+        await ready(worker)
+        await write_everywhere(at, 0)
+        before, taken = await generations_of(settings), takes(caplog)
+        other = AIOKafkaProducer(
+            **settings.kafka(), transactional_id=f"{settings.topic_prefix}{role}-{partition}"
+        )
+        await other.start()
+        await other.stop()
+        await write_everywhere(at, 1)
+
+        async def is_taken() -> bool:
+            return takes(caplog) != taken
+
+        await until(is_taken, "lane that took its partition again")
+        await shared(worker)
+        await ready(worker)
+        assert await generations_of(settings) == before
+        assert takes(caplog) - taken == {(role, partition): 1}
+
+
+async def generations_of(settings: Settings) -> dict[Role, int]:
+    return {role: await generation(settings, f"{settings.topic_prefix}{role}") for role in ROLES}

@@ -104,9 +104,9 @@ class Stage:
         await settled(workers, self.settings)
 
     @asynccontextmanager
-    async def window(self, what: str) -> AsyncIterator[Window]:
-        """What the block does is measured under this name."""
-        made = Window(what, _now_ms())
+    async def window(self, what: str, *, goes_on: bool = False) -> AsyncIterator[Window]:
+        """What the block does is measured under this name; see ``Window``."""
+        made = Window(what, _now_ms(), goes_on=goes_on)
         yield made
         made.ended_ms = _now_ms()
         self.windows.append(made)
@@ -178,7 +178,7 @@ async def roll(stage: Stage, plan: Plan, *, static: bool) -> None:
         await stage.settled(*workers)
         for _ in range(plan.repeats):
             for worker in workers:
-                async with stage.window(f"rolling restart {kind} ids, a worker"):
+                async with stage.window(f"rolling restart {kind} ids, a worker", goes_on=True):
                     await worker.stop()
                     await worker.start()
             async with stage.window(f"rolling restart {kind} ids, afterwards"):

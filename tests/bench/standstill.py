@@ -35,6 +35,7 @@ class Window:
     began_ms: int
     ended_ms: int = 0
     killed_ms: int = 0  # when a worker was killed in it; 0: none was
+    goes_on: bool = False  # what happened may still stop partitions when the window ends
 
     @property
     def times(self) -> tuple[int, int]:
@@ -114,8 +115,9 @@ def stops(window: Window, answered: Sequence[Answer], takes: Iterable[Take]) -> 
     """What a window came to.
 
     A partition *stayed* if the process that had it before had it all the time. Its stop is the
-    longest time in the window from which an input lay there to when its output could be read; it
-    may go on past the window's end.
+    longest time in the window for which an input lay there and its output could not be read. It
+    counts past the end of a window that goes on: at the end of any other all had settled, and
+    what comes then is of the next window.
     """
     before: dict[Place, Take] = {}
     others: set[Place] = set()
@@ -128,15 +130,13 @@ def stops(window: Window, answered: Sequence[Answer], takes: Iterable[Take]) -> 
     gaps: dict[Place, int] = {}
     last: dict[Place, int] = {}
     for one in sorted(answered, key=lambda one: one.seen_ms):
+        before_ms, last[one.place] = last.get(one.place, one.seen_ms), one.seen_ms
         if one.seen_ms < window.began_ms or one.asked_ms > window.ended_ms:
-            last[one.place] = one.seen_ms
             continue
-        waits[one.place] = max(
-            waits.get(one.place, 0), one.seen_ms - max(one.asked_ms, window.began_ms)
-        )
-        gap = one.seen_ms - max(last.get(one.place, one.seen_ms), 0)
-        gaps[one.place] = max(gaps.get(one.place, 0), gap)
-        last[one.place] = one.seen_ms
+        ended_ms = one.seen_ms if window.goes_on else min(one.seen_ms, window.ended_ms)
+        for longest, since_ms in ((waits, one.asked_ms), (gaps, before_ms)):
+            took_ms = ended_ms - max(since_ms, window.began_ms)
+            longest[one.place] = max(longest.get(one.place, 0), took_ms)
     return Stops(
         stayed={place: wait for place, wait in waits.items() if place not in others},
         moved={place: wait for place, wait in waits.items() if place in others},

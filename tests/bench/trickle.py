@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import orjson
@@ -23,6 +23,7 @@ _MINE = "trickle-"
 _SENDS_TO, _TEXTS_FROM = 500_000, 1_000_000  # numbers; those of more load are lower
 _MORE_RECIPIENTS = 10_000
 _KEYWORD_SHARE = 0.1
+_PHASES = 4  # not all partitions at once: a stop of several then begins right behind one's input
 
 Records = list[tuple[bytes, bytes]]
 
@@ -75,16 +76,17 @@ async def _write(settings: Settings, per_second: float, more: int) -> None:
     ):
         for tick in itertools.count(1):
             at_ms = time.time_ns() // 1_000_000
-            texts, sends = made.texts(at_ms), made.sends(at_ms)
+            places = range(tick % _PHASES, settings.partitions, _PHASES)
+            texts, sends = made.texts(places, at_ms), made.sends(places, at_ms)
             due = round((time.monotonic() - began) * more) - written
             written += due
             await inbound.send(texts + besides.inbound(due, at_ms))
             await outbound.send(sends + besides.sends(due, at_ms))
-            await asyncio.sleep(began + tick / per_second - time.monotonic())
+            await asyncio.sleep(began + tick / per_second / _PHASES - time.monotonic())
 
 
 class _Ticks:
-    """One STOP and one send for each partition, tick by tick."""
+    """A STOP and a send for each of some partitions."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
@@ -93,23 +95,23 @@ class _Ticks:
         self._numbers = (f"+1555{one:07d}" for one in itertools.count(_TEXTS_FROM))
         self._to = [_first_in(partition, partitions) for partition in range(partitions)]
 
-    def texts(self, at_ms: int) -> Records:
-        while not all(self._waiting):
+    def texts(self, places: Sequence[int], at_ms: int) -> Records:
+        while not all(self._waiting[place] for place in places):
             number = next(self._numbers)
             self._waiting[partition_of(number.encode(), self._partitions)].append(number)
         return [
             self._record(
                 number, {"from": number, "to": LONG_CODE, "body": "stop"}, "received", at_ms
             )
-            for number in (waiting.pop(0) for waiting in self._waiting)
+            for number in (self._waiting[place].pop(0) for place in places)
         ]
 
-    def sends(self, at_ms: int) -> Records:
+    def sends(self, places: Sequence[int], at_ms: int) -> Records:
         return [
             self._record(
                 number, {"from": LONG_CODE, "to": number, "body": "hello"}, "created", at_ms
             )
-            for number in self._to
+            for number in (self._to[place] for place in places)
         ]
 
     def _record(

@@ -74,6 +74,7 @@ def test_a_partition_stayed_if_no_other_process_took_it() -> None:
         Answer(moves, 900, 910),
         Answer(moves, 990, 1_800),
         Answer(moves, 1_700, 1_805),
+        Answer(moves, 1_990, 5_000),
         Answer(moves, 2_500, 9_000),
     ]
     takes = [
@@ -84,5 +85,9 @@ def test_a_partition_stayed_if_no_other_process_took_it() -> None:
         Take(2_200, stays, SECOND),
     ]
     assert stops(window, answered, takes) == Stops(
-        stayed={stays: 10}, moved={moves: 800}, gaps={stays: 100, moves: 890}
+        stayed={stays: 10}, moved={moves: 800}, gaps={stays: 100, moves: 800}
+    )
+    window.goes_on = True
+    assert stops(window, answered, takes) == Stops(
+        stayed={stays: 10}, moved={moves: 3_010}, gaps={stays: 100, moves: 3_195}
     )

@@ -104,9 +104,11 @@ class Stage:
         await settled(workers, self.settings)
 
     @asynccontextmanager
-    async def window(self, what: str, *, goes_on: bool = False) -> AsyncIterator[Window]:
+    async def window(
+        self, what: str, *, nobody_works: bool = False, goes_on: bool = False
+    ) -> AsyncIterator[Window]:
         """What the block does is measured under this name; see ``Window``."""
-        made = Window(what, _now_ms(), goes_on=goes_on)
+        made = Window(what, _now_ms(), nobody_works=nobody_works, goes_on=goes_on)
         yield made
         made.ended_ms = _now_ms()
         self.windows.append(made)
@@ -193,7 +195,8 @@ async def die_alone(stage: Stage, plan: Plan) -> None:
         for _ in range(plan.repeats):
             await worker.launch()
             await stage.settled(worker)
-            async with stage.window("a worker is killed, nobody takes over") as window:
+            dead = stage.window("a worker is killed, nobody takes over", nobody_works=True)
+            async with dead as window:
                 await stage.kill_in_a_transaction(worker, window)
                 await stage.nothing_open()
         await worker.launch()
@@ -222,11 +225,12 @@ async def figures(stage: Stage) -> Figures:
         told = await generations(settings, f"{settings.topic_prefix}{role}")
         mine = [take for take in takes if take.place[0] == role]
         for window in stage.windows:
-            stopped = stops(window, answered, mine)
             of = found[window.what]
-            of.stayed[role] += stopped.stayed.values()
-            of.moved[role] += stopped.moved.values()
-            of.gaps[role] += stopped.gaps.values()
+            if not window.nobody_works:
+                stopped = stops(window, answered, mine)
+                of.stayed[role] += stopped.stayed.values()
+                of.moved[role] += stopped.moved.values()
+                of.gaps[role] += stopped.gaps.values()
             of.rebalances[role].append(_rebalances(told, window))
             if window.killed_ms:
                 waits = [held(one, window.killed_ms) for one in outputs.values()]
@@ -437,7 +441,7 @@ def _print_line(what: str, label: str, role: str, of: Found) -> None:
         f"{what:<51} {label:<7}",
         _words(of.stayed[role]),
         _words(of.moved[role]),
-        f"{max(of.gaps[role], default=0) / 1000:7.2f}",
+        f"{max(of.gaps[role]) / 1000:7.2f}" if of.gaps[role] else f"{'':7}",
         f"{len(held_s):>5} {max(held_s) / 1000:6.2f}" if held_s else f"{'':12}",
         f" {few}" if few == many else f" {few} to {many}",
     )

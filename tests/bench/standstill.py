@@ -35,6 +35,7 @@ class Window:
     began_ms: int
     ended_ms: int = 0
     killed_ms: int = 0  # when a worker was killed in it; 0: none was
+    nobody_works: bool = False  # only what was held counts then
     goes_on: bool = False  # what happened may still stop partitions when the window ends
 
     @property

@@ -90,7 +90,7 @@ class Runtime:
         self.metrics = Metrics(self._looks, lambda: len(self.services.directory.services))
         self.services = ServicesTopic(settings, self.topics.messaging_services, self.metrics)
         self.counts = CountsTopic(settings, self.topics.opt_out_counts, self.metrics)
-        self.block_list = BlockListTopic(settings, self.topics.block_list)
+        self._truths: list[BlockListTopic] = []  # of the list; each role asks by itself
         self.cloud_events = CloudEvents(settings.source())
         self.handled = HandledTopics(
             settings,
@@ -130,10 +130,16 @@ class Runtime:
 
         return Spans(self.provider.get_tracer("optout"), group)
 
+    def truth(self, topic: str | None = None) -> BlockListTopic:
+        """A reader of the block list's topic, or of another like it; closed with the worker."""
+        self._truths.append(BlockListTopic(self.settings, topic or self.topics.block_list))
+        return self._truths[-1]
+
     def _match_lanes(self) -> Lanes:
         group = f"{self.settings.topic_prefix}match"
         metrics = MatchMetrics(self.metrics)
         store = MeasuredBlockList(self.store, self.metrics, "match")
+        truth = self.truth()
 
         def stage(partition: int) -> MatchInbound:
             return MatchInbound(
@@ -142,7 +148,7 @@ class Runtime:
                 topics=self.topics,
                 scope=self.settings.block_scope,
                 store=store,
-                block_list=self.block_list,
+                block_list=truth,
                 services=self.services,
                 cloud_events=self.cloud_events,
                 counts=self.counts,
@@ -167,6 +173,7 @@ class Runtime:
         group = f"{self.settings.topic_prefix}gate"
         metrics = GateMetrics(self.metrics)
         store = MeasuredBlockList(self.store, self.metrics, "gate")
+        truth = self.truth()
 
         def stage(partition: int) -> GateOutbound:
             return GateOutbound(
@@ -174,7 +181,7 @@ class Runtime:
                 partitions=self.settings.partitions,
                 topics=self.topics,
                 store=store,
-                block_list=self.block_list,
+                block_list=truth,
                 services=self.services,
                 cloud_events=self.cloud_events,
                 metrics=metrics,
@@ -238,6 +245,8 @@ class Runtime:
         """Drop the connections, once no lane runs."""
         if self._client is not None:
             await self._client.close()
+        for truth in self._truths:
+            await truth.close()
         await self.store.close()
 
     async def wait_for_servers(self) -> None:

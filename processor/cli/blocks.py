@@ -332,11 +332,14 @@ async def differences(settings: Settings, partition: int) -> set[str]:
     """The list keys whose blocks in Redis are not what `block-list` says, as of about now."""
     topic = BlockListTopic(settings, Topics.under(settings.topic_prefix).block_list)
     truth: dict[str, bytes] = {}
-    async for batch in topic.entries(partition):
-        for key, value in batch:
-            truth.pop(key, None)
-            if value is not None:
-                truth[key] = wire_blocks.pack(_entry_of(value))
+    try:
+        async for batch in topic.entries(partition):
+            for key, value in batch:
+                truth.pop(key, None)
+                if value is not None:
+                    truth[key] = wire_blocks.pack(_entry_of(value))
+    finally:
+        await topic.close()
     async with open_store(settings) as store:
         served = {key: value async for key, value in store.entries(partition)}
     return {key for key in truth.keys() | served.keys() if truth.get(key) != served.get(key)}

@@ -54,10 +54,11 @@ class Backend:
             keep_ms=round(settings.message_days * _DAY_MS),
         )
         self.block_list_store = block_list_store(settings, self.redis)
+        self._truth = BlockListTopic(settings, self.topics.block_list)
         self.block_list = WholeList(
             partitions=settings.partitions,
             store=self.block_list_store,
-            truth=BlockListTopic(settings, self.topics.block_list),
+            truth=self._truth,
             max_staleness_s=settings.gate_max_staleness_s,
             config=self.configuration.services.topic.view_at,
         )
@@ -102,6 +103,7 @@ class Backend:
             await asyncio.gather(working, return_exceptions=True)
             await self.configuration.close()
             await self.block_list.close()
+            await self._truth.close()
             await self.redis.close()
 
     async def _work(self) -> None:

@@ -20,7 +20,6 @@ from processor.kafka.fetched import leader_epoch_at
 from processor.kafka.starting import start, stop
 
 REQUEST_S = 3.0  # a broker answers at once, or is asked again over another connection
-_FETCH_WAIT_MS = 100  # a partition that is put in waits for so long, behind what is under way
 _METADATA_MS = 30_000
 
 
@@ -30,11 +29,16 @@ class SourceReader:
     Args:
         settings: of the client.
         topics: full names.
+        fetch_wait_ms: for which brokers wait for records where there are none; a partition that is
+            begun meanwhile waits, too.
     """
 
-    def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, topics: Sequence[str], *, fetch_wait_ms: int = 100
+    ) -> None:
         self._settings = settings
         self._topics = list(topics)
+        self._fetch_wait_ms = fetch_wait_ms
         self._consumer: Any = None
         self._readings: dict[TopicPartition, Reading] = {}
 
@@ -50,12 +54,22 @@ class SourceReader:
             auto_offset_reset="none",  # where to go on is the lanes' to decide
             isolation_level="read_committed",
             max_partition_fetch_bytes=self._settings.fetch_bytes,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            fetch_max_wait_ms=self._fetch_wait_ms,
             metadata_max_age_ms=_METADATA_MS,
         )
         await start(self._consumer)
         self._consumer.assign([])
         self._consumer._client.set_topics(self._topics)
+
+    @property
+    def client(self) -> Any:
+        """Aiokafka's, for questions about the topics."""
+        return self._consumer._client
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it reads no more."""
+        return bool(self._consumer._fetcher._fetch_task.done())
 
     async def watch(self) -> None:
         """Wait until it reads no more.

@@ -98,6 +98,7 @@ async def fill(settings: Settings, blocked: int) -> Memory:
                 await store.remember(partition, epochs[partition], ids)
         with_ids = await _used_memory(client)
     finally:
+        await topic.close()
         await store.close()
     return Memory(
         used=(after - before) / blocked,

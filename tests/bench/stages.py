@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from processor.app import Runtime
-from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.lane import Output, Stage
 from processor.kafka.lanes import Lanes
 from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
@@ -143,7 +142,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     topics=replace(topics, inbound_messages=source),
                     scope=settings.block_scope,
                     store=MeasuredBlockList(runtime.store, runtime.metrics, "match"),
-                    block_list=runtime.block_list,
+                    block_list=runtime.truth(),
                     services=runtime.services,
                     cloud_events=runtime.cloud_events,
                     counts=runtime.counts,
@@ -155,7 +154,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
         case "gate":
             listed = settings.model_copy(update={"topic_prefix": job.source_prefix})
             store = block_list_store(listed, runtime.redis)
-            block_list = BlockListTopic(listed, Topics.under(job.source_prefix).block_list)
+            block_list = runtime.truth(Topics.under(job.source_prefix).block_list)
 
             def make(partition: int) -> Stage:
                 return GateOutbound(

@@ -8,6 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from processor.config import Settings
+from processor.core.blocks import NO_MARK
 from processor.errors import BrokerUnavailable
 from processor.kafka import client
 from processor.kafka.block_list_topic import BlockListTopic
@@ -30,8 +31,7 @@ async def has_position(state: Any) -> bool:
     return bool(state.has_valid_position)
 
 
-@pytest.mark.parametrize("kind", ["of the block list", "of any topic"])
-async def test_a_reader_that_lost_its_place_skips_nothing(settings: Settings, kind: str) -> None:
+async def test_a_reader_that_lost_its_place_skips_nothing(settings: Settings) -> None:
     at = Installation(settings)
     async with running(settings.model_copy(update={"roles": ("match",)})):
         await at.texts(a_text("M1", "stop"))
@@ -39,13 +39,23 @@ async def test_a_reader_that_lost_its_place_skips_nothing(settings: Settings, ki
     topic = Topics.under(settings.topic_prefix).block_list
     [record] = await at.records(topic)
     tp = TopicPartition(topic, record.partition)
-    if kind == "of any topic":
-        async with reader(settings, [topic], at_end=False, partitions=[tp.partition]) as consumer:
-            assert await place_found(consumer, tp) == 0
-    else:
-        listed = BlockListTopic(settings, topic)
-        async with listed._reader(tp.partition, "read_committed") as (consumer, _):
-            assert await place_found(consumer, tp) == 0
+    async with reader(settings, [topic], at_end=False, partitions=[tp.partition]) as consumer:
+        assert await place_found(consumer, tp) == 0
+
+
+async def test_a_list_is_read_from_where_it_was_asked_or_not_at_all(settings: Settings) -> None:
+    at = Installation(settings)
+    topic = at.topics.block_list
+    await at.write(topic, *({"to": f"+1555000{one:04d}"} for one in range(40)))
+    [partition, *_] = {record.partition for record in await at.records(topic)}
+    listed = BlockListTopic(settings, topic)
+    try:
+        assert await listed.settled_mark(partition) == NO_MARK
+        with pytest.raises(BrokerUnavailable, match="OffsetOutOfRange"):
+            [one async for one in listed._records(partition, 100, 101)]
+        assert [one async for one in listed._records(partition, 0, 1)]
+    finally:
+        await listed.close()
 
 
 async def test_a_reader_of_a_partition_that_nobody_leads_says_so(

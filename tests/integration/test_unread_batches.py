@@ -80,10 +80,13 @@ async def test_a_list_that_cannot_be_read_whole_is_no_list(settings: Settings) -
     partition = await write_unreadable(settings, topic)
     listed = BlockListTopic(settings, topic)
     place = re.escape(f"{topic}[{partition}]@0-0: {WHY}")
-    with pytest.raises(BrokerUnavailable, match=place):
-        await listed.settled_mark(partition)
-    with pytest.raises(BrokerUnavailable, match=place):
-        [entries async for entries in listed.entries(partition)]
+    try:
+        with pytest.raises(BrokerUnavailable, match=place):
+            await listed.settled_mark(partition)
+        with pytest.raises(BrokerUnavailable, match=place):
+            [entries async for entries in listed.entries(partition)]
+    finally:
+        await listed.close()
 
 
 async def test_who_reads_a_topic_whole_may_be_told(settings: Settings) -> None:

@@ -9,13 +9,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.protocol.admin import CreateAclsRequest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from deploy.local import stack
 from processor.config import Settings
+from processor.kafka import topic_admin
 from tests.installation import until
 
 RIGHTS = tomllib.loads(Path("deploy/acls.toml").read_text())
@@ -99,22 +100,18 @@ class Secured:
         """The settings of a new user with these rights on Kafka, and a role's on Redis."""
         name = next(_free_users)
         sign = f"sign-of-{name}"  # a topic that is seen once the rights given before are in force
-        admin = AIOKafkaAdminClient(**self.open.kafka())
-        await admin.start()
-        await admin.create_topics([NewTopic(sign, 1, 1)])
-        for acl in [*(_acl(self.prefix, name, right) for right in rights), _sign(name, sign)]:
-            answer = await admin._send_to_controller(acl)
-            assert answer.creation_responses[0][0] == 0
-        await admin.close()
+        async with topic_admin._admin(self.open) as admin:
+            await admin.create_topics([NewTopic(sign, 1, 1)])
+            for acl in [*(_acl(self.prefix, name, right) for right in rights), _sign(name, sign)]:
+                answer = await admin._send_to_controller(acl)
+                assert answer.creation_responses[0][0] == 0
         mine = self._settings_of(name)
-        theirs = AIOKafkaAdminClient(**mine.kafka())
-        await theirs.start()
+        async with topic_admin._admin(mine) as theirs:
 
-        async def in_force() -> bool:
-            return sign in await theirs.list_topics()
+            async def in_force() -> bool:
+                return sign in await theirs.list_topics()
 
-        await until(in_force, "rights in force")
-        await theirs.close()
+            await until(in_force, "rights in force")
         if redis:
             await self._redis_user(name, RIGHTS["redis"][redis])
             url = f"redis://{name}:{name}@{self.servers.redis}/0"

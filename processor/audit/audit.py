@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import orjson
@@ -100,17 +101,18 @@ async def _read(
     for topic in _READ:
         from_ms = None if since_ms is None or topic in _WHOLE else since_ms - _MARGIN_MS
         first = True
-        async for record in _records(settings, topic, number, from_ms):
-            if (
-                first
-                and record.offset > 0
-                and topic != records.LIST
-                and not await _is_first(settings, topic, number)
-            ):
-                partition.first_ms[topic] = record.timestamp
-            first = False
-            findings.counts[topic] += 1
-            records.add(partition, topic, record)
+        async with aclosing(_records(settings, topic, number, from_ms)) as found:
+            async for record in found:
+                if (
+                    first
+                    and record.offset > 0
+                    and topic != records.LIST
+                    and not await _is_first(settings, topic, number)
+                ):
+                    partition.first_ms[topic] = record.timestamp
+                first = False
+                findings.counts[topic] += 1
+                records.add(partition, topic, record)
         on_step()
     partition.letters = {
         (topic.removeprefix(prefix), offset) for topic, offset in partition.letters
@@ -127,7 +129,7 @@ async def _is_first(settings: Settings, topic: str, number: int) -> bool:
 
 def _records(
     settings: Settings, topic: str, number: int, from_ms: int | None
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     name = settings.topic_prefix + topic
     return read_whole(settings, name, partitions=[number], since_ms=from_ms, with_unread=True)
 

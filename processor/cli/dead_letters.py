@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import IO, Any
 
 import click
@@ -33,13 +34,14 @@ def list_(as_json: bool) -> None:
 
     async def work() -> int:
         count = 0
-        async for line, _ in dead_letters.letters(settings):
-            count += 1
-            if as_json:
-                print_json(line)
-            else:
-                place = f"{line['topic']}[{line['partition']}]@{line['offset']}"
-                click.echo(f"{line['id']:<10} {place}  {line['reason']}")
+        async with aclosing(dead_letters.letters(settings)) as letters:
+            async for line, _ in letters:
+                count += 1
+                if as_json:
+                    print_json(line)
+                else:
+                    place = f"{line['topic']}[{line['partition']}]@{line['offset']}"
+                    click.echo(f"{line['id']:<10} {place}  {line['reason']}")
         return count
 
     count = run(work())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing, asynccontextmanager, closing, suppress
 from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
@@ -64,16 +64,20 @@ class BlockListTopic:
         # The last stable offset may lag behind the last commit for a moment.
         return await self._last_mark(partition, await self._end(partition, committed=False))
 
-    async def entries(self, partition: int) -> AsyncIterator[list[tuple[str, bytes | None]]]:
+    async def entries(self, partition: int) -> AsyncGenerator[list[tuple[str, bytes | None]], None]:
         """Everything in a partition, oldest first, in batches of key and value.
 
         Up to the *uncommitted* end: only the partition's one owner has transactions on it.
         """
         end = await self._end(partition, committed=False)
-        async for records in self._records(partition, await self._start(partition), end):
-            yield [
-                (key, record.value) for record in records if (key := _key_of(record)) is not None
-            ]
+        start = await self._start(partition)
+        async with aclosing(self._records(partition, start, end)) as batches:
+            async for records in batches:
+                yield [
+                    (key, record.value)
+                    for record in records
+                    if (key := _key_of(record)) is not None
+                ]
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -93,11 +97,7 @@ class BlockListTopic:
             if self._reader is None or self._reader.has_ended:
                 await self.close()
                 reader = SourceReader(self._settings, [self._topic], fetch_wait_ms=_FETCH_WAIT_MS)
-                try:
-                    await reader.start()
-                except BaseException:
-                    await reader.close()
-                    raise
+                await reader.start()
                 self._reader = reader
             return self._reader
 
@@ -125,7 +125,9 @@ class BlockListTopic:
                 return last
             back *= 16
 
-    async def _records(self, partition: int, start: int, end: int) -> AsyncIterator[Sequence[Any]]:
+    async def _records(
+        self, partition: int, start: int, end: int
+    ) -> AsyncGenerator[Sequence[Any], None]:
         """The records up to an end that was seen; a transaction open there is waited for."""
         tp = TopicPartition(self._topic, partition)
         async with self._in_turn[partition], self._client():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +95,7 @@ async def writer(settings: Settings, **options: Any) -> AsyncIterator[Writer]:
     except KafkaError as error:
         raise unavailable(error, settings.kafka_bootstrap) from error
     finally:
-        await producer.stop()
+        await stop(producer)
 
 
 @asynccontextmanager
@@ -177,11 +177,14 @@ async def read_whole(
     partitions: Iterable[int] | None = None,
     since_ms: int | None = None,
     with_unread: bool = False,
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     """Every record of topics up to their end now, each partition in order.
 
     The *uncommitted* end: what was committed a moment ago may still lie behind the last stable
     offset. A transaction that is open now is waited for.
+
+    Whoever does not read to the end, or awaits between two records, takes it in ``aclosing``: else
+    the consumer stays open until the garbage collector finds it.
 
     Args:
         settings: of the installation.
@@ -361,4 +364,4 @@ async def bulk_writer(settings: Settings, topic: str) -> AsyncIterator[BulkWrite
     except KafkaError as error:
         raise unavailable(error, settings.kafka_bootstrap) from error
     finally:
-        await producer.stop()
+        await stop(producer)

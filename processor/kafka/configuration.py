@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
@@ -28,7 +28,7 @@ from processor.kafka.compacted import CompactedTopic
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by
 from processor.kafka.numbers_topic import NumbersView
 from processor.kafka.services_topic import StoredServices
-from processor.kafka.starting import start
+from processor.kafka.starting import start, stop
 from processor.kafka.turns import Turns
 from processor.metrics import Metrics
 from processor.wire.configuration import Edit, Kind, write_change
@@ -220,15 +220,11 @@ class Configuration:
 
 
 async def _stop(producer: Any) -> None:
-    """Let go of a producer, one that was fenced too: its connections are closed in any case."""
+    """Let go of a producer, a fenced one too."""
     try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            await producer.stop()
-    except (KafkaError, AssertionError, TimeoutError) as error:
-        logger.warning("configuration.stop", extra={"error": type(error).__name__})
+        await stop(producer)
     finally:
         ended_by(producer)  # seen, or asyncio logs it
-        await producer.client.close()
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ import base64
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ from processor.kafka.client import (
     reader,
 )
 from processor.kafka.fetched import readable
-from processor.kafka.starting import start
+from processor.kafka.starting import start, stop
 from processor.wire.dead_letters import CYCLES, own_headers, redrives_of, reference_of, said
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
@@ -56,7 +57,7 @@ class Redriven(NamedTuple):
     older: int = 0  # put aside: no offset is committed, and Kafka may have forgotten one
 
 
-async def letters(settings: Settings) -> AsyncIterator[tuple[Line, bool]]:
+async def letters(settings: Settings) -> AsyncGenerator[tuple[Line, bool], None]:
     """Every dead letter, and whether it was sent back; each partition in order."""
     topic = Topics.under(settings.topic_prefix).dead_letters
     sources = [TopicPartition(topic, one) for one in range(settings.partitions)]
@@ -65,10 +66,11 @@ async def letters(settings: Settings) -> AsyncIterator[tuple[Line, bool]]:
             tp.partition: Offsets(one.offset, one.metadata)
             for tp, one in (await committed_of(view, sources)).items()
         }
-    async for record in read_whole(settings, topic):
-        offsets = done.get(record.partition) or done.setdefault(record.partition, Offsets(0))
-        is_done = record.offset < offsets.committed or not offsets.begin(record.offset)
-        yield letter_of(record), is_done
+    async with aclosing(read_whole(settings, topic)) as records:
+        async for record in records:
+            offsets = done.get(record.partition) or done.setdefault(record.partition, Offsets(0))
+            is_done = record.offset < offsets.committed or not offsets.begin(record.offset)
+            yield letter_of(record), is_done
 
 
 async def redrive(
@@ -134,7 +136,7 @@ async def redrive(
                     rest, _ = taken(records[fit:], offsets, can_go, None, whole)
                     done.update(sent=len(back), left=aside, strewn=len(rest), gone=len(gone))
         finally:
-            await producer.stop()
+            await stop(producer)
     return Redriven(done["sent"], done["left"], done["strewn"], done["gone"], done["older"])
 
 

@@ -27,7 +27,7 @@ from processor.kafka.failures import is_too_large, unavailable
 from processor.kafka.membership import Membership
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
 from processor.kafka.source_reader import SourceReader
-from processor.kafka.starting import start
+from processor.kafka.starting import start, stop
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -420,9 +420,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             await self._commit()
         producer, self._producer = self._producer, None
         if producer is not None:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(_WRITE_S):
-                    await producer.stop()
+            await stop(producer)
 
 
 def _now_ms() -> int:

@@ -16,7 +16,7 @@ from processor.core.positions import Doubt, Log, Position, doubt
 from processor.kafka.client import committed_of, group_view, reader
 from processor.kafka.failures import TRANSACTION_ERRORS, unavailable
 from processor.kafka.positions import holds_any, logs_of, positions_in
-from processor.kafka.starting import start
+from processor.kafka.starting import start, stop
 from processor.wire.topics import Topics
 
 
@@ -134,4 +134,4 @@ async def _commit(
     except TRANSACTION_ERRORS as error:
         raise unavailable(error, settings.kafka_bootstrap) from error
     finally:
-        await producer.stop()
+        await stop(producer)

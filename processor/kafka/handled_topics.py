@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -49,7 +49,7 @@ class HandledTopics:
 
     async def recent(
         self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
-    ) -> AsyncIterator[Sequence[Handled]]:
+    ) -> AsyncGenerator[Sequence[Handled], None]:
         """What was handled as long as ids are remembered, in batches.
 
         Args:
@@ -60,17 +60,18 @@ class HandledTopics:
         remembered_ms = round(_HOUR_MS * self._settings.dedupe_hours) + more_ms
         since_ms = max(0, time.time_ns() // 1_000_000 - remembered_ms)
         found: list[Handled] = []
-        async for one in self._since(partition, since_ms, committed):
-            found.append(one)
-            if len(found) >= _AT_ONCE:
-                yield found
-                found = []
+        async with aclosing(self._since(partition, since_ms, committed)) as ones:
+            async for one in ones:
+                found.append(one)
+                if len(found) >= _AT_ONCE:
+                    yield found
+                    found = []
         if found:
             yield found
 
     async def _since(
         self, partition: int, since_ms: int, committed: Mapping[str, int]
-    ) -> AsyncIterator[Handled]:
+    ) -> AsyncGenerator[Handled, None]:
         done = committed.get(self._commands, 0)
         aside = await put_aside(
             self._settings,
@@ -79,26 +80,28 @@ class HandledTopics:
             partitions=[partition],
             since_ms=since_ms,
         )
-        async for record in read_whole(
+        whole = read_whole(
             self._settings,
             self._notifications,
             self._commands,
             partitions=[partition],
             since_ms=since_ms,
-        ):
-            if record.topic == self._notifications:
-                try:
-                    yield handled_by(record)
-                except RecordError as error:
-                    self._follower.refuse(record, error)
-            elif record.offset < done and (partition, record.offset) not in aside:
-                with suppress(ValidationError):
-                    command = consent_commands.read(record.value or b"")
-                    if record.key == command.recipient.encode():
-                        redrives = redrives_of(record.headers)
-                        yield handled_command(
-                            command.account_sid, command.command_id, redrives, record.timestamp
-                        )
+        )
+        async with aclosing(whole) as records:
+            async for record in records:
+                if record.topic == self._notifications:
+                    try:
+                        yield handled_by(record)
+                    except RecordError as error:
+                        self._follower.refuse(record, error)
+                elif record.offset < done and (partition, record.offset) not in aside:
+                    with suppress(ValidationError):
+                        command = consent_commands.read(record.value or b"")
+                        if record.key == command.recipient.encode():
+                            redrives = redrives_of(record.headers)
+                            yield handled_command(
+                                command.account_sid, command.command_id, redrives, record.timestamp
+                            )
 
 
 async def put_aside(

@@ -7,7 +7,6 @@ offsets, so the group does not fence a zombie; the partition's own transactional
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
 from processor.kafka.membership import Membership
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
 from processor.kafka.source_reader import REQUEST_S, SourceReader
-from processor.kafka.starting import start
+from processor.kafka.starting import start, stop
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -331,6 +330,4 @@ class Lane(PartitionLane[Stage]):
             logger.info("lane.not_aborted", extra={"why": type(error).__name__})
         finally:
             self._in_transaction = False
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(_COMMIT_S):
-                    await producer.stop()
+            await stop(producer)

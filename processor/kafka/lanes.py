@@ -23,7 +23,7 @@ from processor.kafka.offset_protocol import log_ends
 from processor.kafka.partition_lane import LaneState, PartitionLane, Waits, given_up
 from processor.kafka.protocol import topics_now
 from processor.kafka.source_reader import SourceReader
-from processor.kafka.starting import to_its_end
+from processor.kafka.starting import start, stop, to_its_end
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class Lanes:
             self._rejoin.set()
 
     def _client(self) -> Any:
-        if self._member is None or self._member.client is None:
+        if self._member is None:
             raise KafkaConnectionError("no member")
         return self._member.client
 
@@ -229,14 +229,14 @@ class Lanes:
             for task in (*waits, being):
                 await given_up(task)
             await self.let_go()
-            await member.close()
+            await stop(member)
             await reader.close()
 
     async def _be(self, member: Membership, reader: SourceReader) -> None:
         await self._prepared()
         await reader.start()
         self._member, self._reader = member, reader
-        await member.start()
+        await start(member)
         watches = [asyncio.ensure_future(one.watch()) for one in (member, reader)]
         try:
             await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)

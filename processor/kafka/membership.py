@@ -15,7 +15,6 @@ from typing import Any
 
 import orjson
 from aiokafka import ConsumerRebalanceListener, TopicPartition
-from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.coordinator.protocol import (
@@ -29,8 +28,8 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.config import Settings
 from processor.core.shares import NOTHING, Owned, shares
 from processor.errors import BrokerUnavailable
+from processor.kafka.connections import Client
 from processor.kafka.protocol import LeaveGroup
-from processor.kafka.starting import to_its_end
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ _LEAVE_S = 2.0
 
 
 class Membership:
-    """A member of one group, from its start until it is closed.
+    """A member of one group, from its start until it is stopped; see ``starting``.
 
     Args:
         settings: of the clients.
@@ -69,8 +68,10 @@ class Membership:
         self._listener = _Listener(revoked, assigned)
         self._subscription: Any = None
         self._coordinator: Any = None
-        # The partitions of topics, and offsets, are asked of it as well: it never waits for records
-        self.client: Any = None
+        # Partitions and offsets are asked of it as well: nobody waits for records there.
+        self.client = Client(
+            **settings.kafka(request_s=_REQUEST_S), metadata_max_age_ms=_METADATA_MS
+        )
 
     @property
     def generation(self) -> int:
@@ -103,10 +104,7 @@ class Membership:
             aiokafka.errors.KafkaError: no broker answers, or has the topics.
         """
         settings = self._settings
-        self.client = AIOKafkaClient(
-            **settings.kafka(request_s=_REQUEST_S), metadata_max_age_ms=_METADATA_MS
-        )
-        await to_its_end(self.client.bootstrap())
+        await self.client.bootstrap()
         for topic in self._topics:
             await self.client._wait_on_metadata(topic)
         self._subscription = SubscriptionState()
@@ -178,17 +176,14 @@ class Membership:
             async with asyncio.timeout(_LEAVE_S):
                 await self.client.send(one.coordinator_id, request)
 
-    async def close(self) -> None:
-        """Leave the group, and drop the connections."""
-        await self.leave()
+    async def stop(self) -> None:
+        """Leave the group and close the connections, without waiting for a rebalance to end."""
         if (one := self._coordinator) is not None:
-            tasks = (one._coordination_task, one._heartbeat_task, one._commit_refresh_task)
-            running = [task for task in tasks if task is not None]
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-        if self.client is not None:
-            await to_its_end(self.client.close())
+            for task in (one._coordination_task, one._heartbeat_task, one._commit_refresh_task):
+                if task is not None:
+                    task.cancel()  # or it would join again
+        await self.leave()
+        await self.client.close()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -24,7 +24,7 @@ from processor.errors import BrokerUnavailable, Fenced
 from processor.kafka.block_list_topic import mark_of
 from processor.kafka.client import committed_of, group_view, reader
 from processor.kafka.merged import Merged, Offsets, Order
-from processor.kafka.starting import start
+from processor.kafka.starting import start, stop
 from processor.wire.headers import of_the_way
 
 MOVED_FROM = "moved-from"  # topic[partition]@offset: where a record of the history stood before
@@ -121,7 +121,7 @@ async def settle(settings: Settings, transactional_id: str) -> None:
     except KafkaError as error:
         raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
     finally:
-        await producer.stop()
+        await stop(producer)
 
 
 async def copy(
@@ -183,7 +183,7 @@ async def copy(
     except KafkaError as error:
         raise BrokerUnavailable(f"Kafka: {type(error).__name__}") from error
     finally:
-        await producer.stop()
+        await stop(producer)
 
 
 def _producer(settings: Settings, transactional_id: str) -> Any:

@@ -24,7 +24,7 @@ from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.client import committed_of, group_view
 from processor.kafka.failures import unavailable
 from processor.kafka.protocol import CreateTopics, SetTopicConfigs
-from processor.kafka.starting import start
+from processor.kafka.starting import start, stop
 from processor.kafka.topic_plan import (
     LANES,
     SETTINGS,
@@ -64,7 +64,7 @@ async def _admin(settings: Settings) -> AsyncIterator[Any]:
     except KafkaError as error:
         raise unavailable(error, settings.kafka_bootstrap) from error
     finally:
-        await admin.close()
+        await stop(admin)
 
 
 async def create(settings: Settings) -> Made:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -213,10 +214,13 @@ class MatchInbound:
         began, count = time.monotonic(), 0
         await self._store.begin_rebuild(self._partition, self._epoch)
         await self._services.wait_current()
-        async for batch in self._block_list.entries(self._partition):
-            entries = {key: None if value is None else self._packed(value) for key, value in batch}
-            await self._store.add_rebuilt(self._partition, self._epoch, entries)
-            count += len(batch)
+        async with aclosing(self._block_list.entries(self._partition)) as batches:
+            async for batch in batches:
+                entries = {
+                    key: None if value is None else self._packed(value) for key, value in batch
+                }
+                await self._store.add_rebuilt(self._partition, self._epoch, entries)
+                count += len(batch)
         remembered = await self._remember(committed)
         self._at_step("rebuilding")
         self._mark = Mark(self._epoch, 2)
@@ -260,11 +264,11 @@ class MatchInbound:
     async def _remember(self, committed: Mapping[str, int]) -> int:
         """Learn what was handled: a START delivered again must not lift a later STOP (R22)."""
         count = 0
-        async for handled in self._handled.recent(
-            self._partition, committed, more_ms=self._unattended_ms
-        ):
-            await self._store.remember(self._partition, self._epoch, handled)
-            count += len(handled)
+        recent = self._handled.recent(self._partition, committed, more_ms=self._unattended_ms)
+        async with aclosing(recent) as batches:
+            async for handled in batches:
+                await self._store.remember(self._partition, self._epoch, handled)
+                count += len(handled)
         return count
 
     async def process(self, records: Sequence[Any], out: Puts) -> None:

@@ -81,7 +81,7 @@ async def test_one_whose_fetch_task_ended_takes_the_next_change(
         ends(consumer._fetcher)
         await configure(settings, OTHER)
         await until(knows(services, "MGclinic", "MGother"), "service that is followed again")
-        assert consumer._client._sync_task is None  # closed, its connections too
+        assert not any(one.connected() for one in consumer._client._conns.values())
 
 
 async def test_one_that_begins_again_has_nothing_of_what_it_had_gathered(

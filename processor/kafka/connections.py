@@ -1,0 +1,104 @@
+"""Knows every connection that an aiokafka client opens, so that each can be closed with it.
+
+aiokafka 0.14 loses connections: the one that it asks for the brokers on, if the start is cancelled
+before the answer; and one that a request opens while the client is being closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import aiokafka.admin.client
+import aiokafka.conn
+import aiokafka.consumer.consumer
+import aiokafka.producer.producer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaProtocol
+
+
+class Connections:
+    """The transports that one client has open."""
+
+    def __init__(self) -> None:
+        self._open: set[asyncio.Transport] = set()
+        self._is_closed = False
+
+    def made(self, transport: asyncio.Transport) -> None:
+        """Note a transport; abort one that comes too late."""
+        self._open.add(transport)
+        if self._is_closed:
+            transport.abort()
+
+    def lost(self, transport: asyncio.Transport) -> None:
+        """Forget a transport that is closed."""
+        self._open.discard(transport)
+
+    def close(self) -> None:
+        """Abort what is open, and whatever is opened later."""
+        self._is_closed = True
+        for transport in self._open:
+            transport.abort()
+
+
+_of_the_client: ContextVar[Connections | None] = ContextVar("connections", default=None)
+
+
+class _Protocol(AIOKafkaProtocol):  # type: ignore[misc]
+    """Reports its transport to the client that opens the connection."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Not the client itself: one that nobody closes must still be found, and warned about.
+        self._connections = _of_the_client.get()
+        self._made: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._made = transport
+        if self._connections:
+            self._connections.made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        if self._connections:
+            self._connections.lost(self._made)
+
+
+class Client(AIOKafkaClient):  # type: ignore[misc]
+    """Aiokafka's, which opens connections in two methods, and knows what it has open."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.connections = Connections()
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        before = _of_the_client.set(self.connections)
+        try:
+            yield
+        finally:
+            _of_the_client.reset(before)
+
+    async def bootstrap(self) -> None:
+        """Find the brokers."""
+        with self._opening():
+            await super().bootstrap()
+
+    async def _get_conn(self, *args: Any, **options: Any) -> Any:
+        with self._opening():
+            return await super()._get_conn(*args, **options)
+
+
+def know_connections() -> None:
+    """Have every client of this process know its connections; a second call changes nothing."""
+    aiokafka.conn.AIOKafkaProtocol = _Protocol
+    for module in (
+        aiokafka.admin.client,
+        aiokafka.consumer.consumer,
+        aiokafka.producer.producer,
+    ):
+        module.AIOKafkaClient = Client

@@ -12,7 +12,7 @@ import orjson
 
 from processor.app import Runtime
 from processor.config import Settings
-from processor.kafka.client import Outgoing, group_lag, read_whole, writer
+from processor.kafka.client import Outgoing, group_lag, read_whole, reader, writer
 from processor.kafka.topic_plan import plans
 from processor.stages.deliver_webhooks import Tokens
 from processor.wire.topics import Topics
@@ -98,23 +98,26 @@ class Installation:
 
     async def wait_for(self, topic: str, count: int) -> list[dict[str, Any]]:
         """The values of a topic, once there are at least this many."""
-        values: list[dict[str, Any]] = []
-
-        async def enough() -> bool:
-            nonlocal values
-            values = await self.values(topic)
-            return len(values) >= count
-
-        await until(enough, f"{count} records on {topic}")
-        return values
+        await self._wait_for_records(topic, count)
+        return await self.values(topic)
 
     async def wait_for_letters(self, count: int) -> None:
         """Wait until there are so many dead letters."""
+        await self._wait_for_records(self.topics.dead_letters, count)
 
-        async def enough() -> bool:
-            return len(await self.records(self.topics.dead_letters)) >= count
+    async def _wait_for_records(self, topic: str, count: int) -> None:
+        """Wait with one consumer: a new one for each look would cost more than what is tested."""
+        seen = 0
+        partitions = range(self._partitions[topic])
+        async with reader(self.settings, [topic], at_end=False, partitions=partitions) as consumer:
 
-        await until(enough, f"{count} dead letters")
+            async def enough() -> bool:
+                nonlocal seen
+                found = await consumer.getmany(timeout_ms=100)
+                seen += sum(map(len, found.values()))
+                return seen >= count
+
+            await until(enough, f"{count} records on {topic}", pause_s=0)
 
     async def wait_for_no_lag(self, *roles: str, deadline_s: float = DEADLINE_S) -> None:
         """Wait until everything that roles read is done and committed."""
@@ -125,12 +128,18 @@ class Installation:
         await until(done, f"{' and '.join(roles)} without a lag", deadline_s)
 
 
-async def until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> None:
+async def until(
+    condition: Callable[[], Any],
+    what: str,
+    deadline_s: float = DEADLINE_S,
+    *,
+    pause_s: float = 0.1,
+) -> None:
     """Wait for a condition, with a deadline that fails the test."""
     deadline = time.monotonic() + deadline_s
     while not await condition():
         assert time.monotonic() < deadline, f"no {what} within {deadline_s:.0f} s"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(pause_s)
 
 
 async def topics_apart() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import uuid
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,14 @@ MOST_ANSWERS = 60  # none of what is tried here hears so many
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing that is stopped here has anything to write that would be heard of."""
     monkeypatch.setattr(starting, "_STOP_S", 0.05)
     monkeypatch.setattr(starting, "_CONNECT_S", 0.05)
+    gc.collect()
+    gc.freeze()  # what is here already is not looked through at every step
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -15,8 +15,11 @@ help:  ## list these
 run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until Ctrl-C
 	$(STACK) $(BIN)/optout up $(ARGS)
 
-test: .venv/made  ## every test, with a broker and a Redis beside them
-	$(STACK) $(BIN)/python -m pytest $(ARGS)
+test: .venv/made  ## what needs one broker and one Redis, both beside it, or the tests that ARGS names
+	$(STACK) $(BIN)/python -m pytest --part=one-of-each $(ARGS)
+
+test-all: test  ## those, then what needs more: other servers, a browser, npm, Go, a JDK
+	$(STACK) $(BIN)/python -m pytest --part=needs-more $(ARGS)
 
 fuzz: .venv/made  ## search for input that breaks readers and rules; EXAMPLES=50000 a test for hours
 	OPTOUT_HYPOTHESIS=$(EXAMPLES) $(BIN)/python -m pytest tests/property $(ARGS)

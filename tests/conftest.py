@@ -1,4 +1,8 @@
-"""Servers and installations for tests that need the real ones."""
+"""Servers and installations for tests that need the real ones, and which tests run side by side.
+
+`make test` runs the tests that need one broker and one Redis, several at a time; `make test-all`
+runs the others as well, which are marked ``needs_more``. Tests that somebody names run one by one.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,97 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import hypothesis  # noqa: F401 - its plugin's own late import crashes Python 3.11's parser
 import pytest
 
+from deploy.local import stack
 from processor.config import Settings
 from processor.kafka import topic_admin
 
 IN_CI = bool(os.environ.get("CI"))
 SERVERS = ("OPTOUT_KAFKA_BOOTSTRAP", "OPTOUT_REDIS_URL")
+AT_ONCE = 4  # processes, of which each waits most of the time
+DATABASES = 16  # of a Redis
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what the Makefile passes on."""
+    parser.addoption(
+        "--part",
+        choices=["one-of-each", "needs-more"],
+        help="run only the tests that need one broker and one Redis, or only the others; "
+        "nothing is left out where tests are chosen by path, -k or -m",
+    )
+
+
+def _part(config: pytest.Config) -> str | None:
+    """The half that is run; None where tests are named."""
+    if hasattr(config, "workerinput"):  # one of several processes, which is given all files
+        part: str | None = config.workerinput["part"]
+        return part
+    named = config.args_source is config.ArgsSource.ARGS
+    chosen = named or config.option.keyword or config.option.markexpr
+    return None if chosen else config.getoption("part")
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process which half is run."""
+    node.workerinput["part"] = _part(node.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run the first half side by side, each file in one process, unless -n says otherwise.
+
+    The other half goes one by one: its tests start servers, and watch how fast these answer.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # or each process would start as many again
+    if config.option.numprocesses is None and _part(config) == "one-of-each":
+        config.option.numprocesses = AT_ONCE
+        config.option.dist = "loadfile"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each process a database of its own, and see who starts servers."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    url = os.environ.get("OPTOUT_REDIS_URL", "")
+    if worker and url.endswith("/0"):
+        number = int(worker.removeprefix("gw")) % DATABASES
+        os.environ["OPTOUT_REDIS_URL"] = f"{url.removesuffix('/0')}/{number}"
+    stack.Server.launch = _launch  # type: ignore[assignment, method-assign]
+
+
+_real_launch = stack.Server.launch
+_running: pytest.Item | None = None
+
+
+def _launch(server: stack.Server) -> None:
+    """Start a server only for a test that says so, or it would be run without one some day."""
+    if _running and not _running.get_closest_marker("needs_more"):
+        pytest.fail(f"{_running.nodeid} starts a server: mark it needs_more")
+    _real_launch(server)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note whose fixtures and test are run."""
+    global _running
+    _running = item
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the other half."""
+    if (part := _part(config)) is None:
+        return
+    needs_more = part == "needs-more"
+    halves: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        halves[item.get_closest_marker("needs_more") is not None].append(item)
+    config.hook.pytest_deselected(items=halves[not needs_more])
+    items[:] = halves[needs_more]
 
 
 @pytest.hookimpl(wrapper=True)

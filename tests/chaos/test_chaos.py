@@ -14,6 +14,7 @@ pytestmark = pytest.mark.chaos
 SEED = 7
 
 
+@pytest.mark.needs_more
 async def test_nothing_is_lost_doubled_or_leaked_under_faults(tmp_path: Path) -> None:
     options = Options(seed=SEED, seconds=None, rate=50, longest_s=4)
     outcome = await run(options, tmp_path, print)

@@ -11,7 +11,7 @@ from tests.builders import LONG_CODE, SHORT_CODE
 from tests.console.browser import barriers, open_page, sign_in
 from tests.console.services import Console
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs_more]
 
 _WRONG = "stop-it-now, this keyword is much too long to be one"
 

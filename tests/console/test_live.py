@@ -26,7 +26,7 @@ from tests.console.services import Console
 from tests.installation import until
 from tests.integration.test_flow import a_send, a_text
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs_more]
 
 _OTHER = "AC_other"
 

@@ -15,7 +15,7 @@ from tests.console.browser import barriers, open_page, sign_in
 from tests.console.services import Console, with_a_service
 from tests.installation import topics_apart, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs_more]
 
 
 async def _look_up(page: Page, number: str) -> None:

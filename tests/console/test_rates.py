@@ -13,7 +13,7 @@ from tests.console.browser import barriers
 from tests.console.services import Console, a_count
 from tests.installation import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs_more]
 
 
 async def _count_a_week(console: Console) -> int:

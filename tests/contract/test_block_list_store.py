@@ -278,6 +278,7 @@ async def test_an_owner_is_heard_when_it_claims_writes_and_beats(store: BlockLis
         await store.beat(P, epoch)
 
 
+@pytest.mark.needs_more
 @pytest.mark.parametrize("topology", ["single", "cluster"])
 async def test_a_batch_that_no_replica_has_is_not_written(topology: str, tmp_path: Path) -> None:
     async with AsyncExitStack() as running:
@@ -293,6 +294,7 @@ async def test_a_batch_that_no_replica_has_is_not_written(topology: str, tmp_pat
             await store.write(P, a_batch(epoch))
 
 
+@pytest.mark.needs_more
 async def test_a_batch_is_written_once_a_replica_has_it(tmp_path: Path) -> None:
     (tmp_path / "replica").mkdir()
     with stack.valkey(tmp_path) as master, stack.valkey(tmp_path / "replica") as follower:
@@ -378,6 +380,7 @@ async def test_partitions_do_not_know_each_other(store: BlockListStore) -> None:
     assert (list(found.values), found.meta.ready) == ([None], None)
 
 
+@pytest.mark.needs_more
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 async def test_every_kind_of_redis_keeps_every_partition(topology: str, tmp_path: Path) -> None:
     async with TOPOLOGIES[topology](tmp_path) as url, redis_store(url) as store:

@@ -24,6 +24,8 @@ from tests.installation import until
 from tests.switch import switch
 from tests.unit.test_whole_list import Truth
 
+pytestmark = pytest.mark.needs_more
+
 LAG_S = 2  # how long a replica may be silent
 
 

@@ -18,6 +18,8 @@ from processor.stores.redis_block_list import RedisBlockList
 from tests.contract.redis_topologies import cluster, sentinel
 from tests.contract.test_block_list_store import ANN, BOB, a_batch, redis_store, whole
 
+pytestmark = pytest.mark.needs_more
+
 LANES = 300
 A_HANDFUL = 5
 

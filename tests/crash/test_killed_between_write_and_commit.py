@@ -183,6 +183,7 @@ async def test_a_worker_killed_while_it_lets_go_loses_nothing_and_doubles_nothin
     assert_equal(await outcome(at), sequential_model({"stop"}, bodies=[*BODIES, *BODIES]))
 
 
+@pytest.mark.needs_more
 @pytest.mark.parametrize(
     "steps", [["rebuilding"], ["rebuilt", "rebuilding"], ["written", "rebuilt"]]
 )

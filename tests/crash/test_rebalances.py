@@ -86,6 +86,7 @@ async def test_a_batch_in_hand_is_finished_when_a_worker_is_asked_to_stop(
     assert len(await at.values(at.topics.reply_sends)) == 1
 
 
+@pytest.mark.needs_more
 @pytest.mark.parametrize(("role", "step"), [("match", "process"), ("gate", "last_look")])
 async def test_a_rebalance_does_not_wait_for_redis(
     settings: Settings, tmp_path: Path, role: Role, step: str

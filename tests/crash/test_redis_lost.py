@@ -46,6 +46,7 @@ def restarted_empty(server: stack.Server) -> None:
     server.start()
 
 
+@pytest.mark.needs_more
 @pytest.mark.parametrize("fault", [emptied, restarted_empty])
 async def test_r25_redis_that_forgets_under_load_leaks_nothing(
     settings: Settings, tmp_path: Path, fault: Fault
@@ -88,6 +89,7 @@ async def test_r25_redis_that_forgets_under_load_leaks_nothing(
         assert_marks_grow(await at.records(at.topics.allowed_sends))
 
 
+@pytest.mark.needs_more
 @pytest.mark.parametrize("fault", [emptied, restarted_empty])
 async def test_r22_what_is_delivered_again_has_no_effect_though_redis_forgot_it(
     settings: Settings, tmp_path: Path, fault: Fault

@@ -23,7 +23,7 @@ from processor.kafka import topic_admin
 from tests.crash.test_handing_over import everybody_is_heard
 from tests.installation import Installation, running, until
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.needs_more]
 
 # Its own clients come without TLS, as they do elsewhere.
 _TLS = """

@@ -18,7 +18,7 @@ from processor.kafka.group_offsets import standings
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_send
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.needs_more]
 
 READ = ["S0", "S1", "S2", "S3"]
 KEPT = 2  # of them, by the log that the broker has afterwards

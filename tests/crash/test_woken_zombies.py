@@ -24,7 +24,7 @@ from tests.crash.test_killed_between_write_and_commit import (
 from tests.installation import Installation, running, until
 from tests.integration.test_flow import a_text
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.needs_more]
 
 FROZEN = {
     "between its epoch and its producer's start": "producer",

@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from processor.config import ROLES, Settings
 from tests.deploy.conftest import CHART, ROOT, Manifest, Render, template
 
+pytestmark = pytest.mark.needs_more
+
 EVERYTHING = (
     'autoscaling.kind="keda"',
     'autoscaling.keda.authenticationRef="kafka"',

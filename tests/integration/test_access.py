@@ -52,6 +52,8 @@ from tests.secured import (
     servers_with_users,
 )
 
+pytestmark = pytest.mark.needs_more
+
 
 @pytest.fixture(scope="module")
 def with_users(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:

@@ -18,6 +18,8 @@ from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
 from tests.installation import DEADLINE_S, Installation, running
 from tests.integration.test_flow import a_text
 
+pytestmark = pytest.mark.needs_more
+
 CLIENTS = Path(__file__).parents[1] / "clients"
 CACHE = Path(__file__).parents[2] / ".cache" / "clients"
 BUILD_S = 900.0

@@ -95,7 +95,10 @@ def compiles() -> bool:
         librdkafka,
         pytest.param(
             java,
-            marks=pytest.mark.skipif(not compiles(), reason="no JDK: apt-get install default-jdk"),
+            marks=[
+                pytest.mark.needs_more,
+                pytest.mark.skipif(not compiles(), reason="no JDK: apt-get install default-jdk"),
+            ],
         ),
     ],
 )

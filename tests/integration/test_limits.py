@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from redis.asyncio import Redis
 
 from deploy.local import stack
@@ -24,6 +25,8 @@ from tests.builders import OTHER_RECIPIENT, RECIPIENT, command_record
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
 from tests.integration.test_flow import a_send, a_text
+
+pytestmark = pytest.mark.needs_more
 
 SECRET = "Tuesday-at-four"  # in every body
 KEY = RECIPIENT.encode()

@@ -223,6 +223,7 @@ async def test_a_status_that_redis_refuses_holds_up_no_other(settings: Settings)
             assert message.status == "sent"
 
 
+@pytest.mark.needs_more
 @pytest.mark.parametrize(
     "unable",
     [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")],

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local import stack
@@ -117,6 +118,7 @@ async def test_what_matched_is_counted_by_service_kind_and_language(settings: Se
     }
 
 
+@pytest.mark.needs_more
 async def test_a_worker_that_cannot_work_says_why(settings: Settings, tmp_path: Path) -> None:
     port = a_port()
     with stack.valkey(tmp_path) as server:

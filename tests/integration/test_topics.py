@@ -217,6 +217,7 @@ async def all_need_two(settings: Settings) -> bool:
     return {one["min.insync.replicas"] for one in found} == {"2"}
 
 
+@pytest.mark.needs_more
 async def test_of_three_replicas_two_must_have_a_record(
     cluster: list[stack.Server],
 ) -> None:

@@ -133,6 +133,7 @@ async def test_without_a_broker_it_waits_and_says_for_what_and_where(servers: No
     assert "Traceback" not in worker.said
 
 
+@pytest.mark.needs_more
 async def test_without_a_redis_it_waits_and_goes_on_when_there_is_one(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ async def test_without_a_redis_it_waits_and_goes_on_when_there_is_one(
     assert "Traceback" not in worker.said
 
 
+@pytest.mark.needs_more
 async def test_a_worker_whose_broker_is_gone_ends_when_it_is_told_to(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -161,6 +163,7 @@ async def test_a_worker_whose_broker_is_gone_ends_when_it_is_told_to(
             assert await worker.ends(signal.SIGTERM) == 0
 
 
+@pytest.mark.needs_more
 async def test_a_redis_that_evicts_is_refused(settings: Settings, tmp_path: Path) -> None:
     with stack.valkey(tmp_path) as server:
         with socket.create_connection(("127.0.0.1", server.port)) as told:

@@ -43,12 +43,14 @@ def test_the_file_is_what_models_topics_and_examples_make() -> None:
     assert yaml.safe_load(asyncapi.text()) == asyncapi.document()
 
 
+@pytest.mark.needs_more
 def test_the_parser_has_nothing_to_say_against_it(parsed: Any) -> None:
     assert serious(parsed) == []
     assert parsed["channels"] == [f"optout.{topic}" for topic in TOPICS]
     assert set(parsed["operations"]) == set(asyncapi.document()["operations"])
 
 
+@pytest.mark.needs_more
 @pytest.mark.usefixtures("parsed")
 def test_the_parser_would_say_what_is_wrong(tmp_path: Path) -> None:
     document = asyncapi.document()

@@ -203,6 +203,7 @@ BOMB = a_batch(ZSTD, deflated(ZSTD, a_long_record(0, 65 * MIB)), 1)
             "a record with more than 1,000 headers in a long compressed batch",
         ),
     ],
+    ids=lambda one: one if isinstance(one, str) else "batch",  # its bytes hold the time
 )
 def test_a_batch_that_cannot_be_read_is_named_and_passed(
     batch: bytes, why: str, caplog: pytest.LogCaptureFixture

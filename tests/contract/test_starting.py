@@ -7,12 +7,12 @@ import gc
 import uuid
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -24,6 +24,8 @@ from processor.kafka.client import Outgoing, bulk_writer, group_view, read_whole
 from processor.kafka.configuration import configuration
 from processor.kafka.dead_letters import letters
 from processor.kafka.handled_topics import HandledTopics
+from processor.kafka.membership import Membership
+from processor.kafka.source_reader import SourceReader
 from processor.kafka.starting import start, stop
 from processor.metrics import Metrics
 from processor.wire.topics import Topics
@@ -202,8 +204,39 @@ async def check_topics(settings: Settings, topic: str) -> None:
 
 async def read_the_block_list(settings: Settings, topic: str) -> None:
     listed = BlockListTopic(settings, Topics.under(settings.topic_prefix).block_list)
-    assert [batch async for batch in listed.entries(0)] == []
-    await listed.id_and_last_mark(0)
+    try:
+        assert [batch async for batch in listed.entries(0)] == []
+        await listed.id_and_last_mark(0)
+    finally:
+        await listed.close()
+
+
+async def be_a_member(settings: Settings, topic: str) -> None:
+    has_assigned = asyncio.Event()
+    member = Membership(
+        settings,
+        group=f"{settings.topic_prefix}{uuid.uuid4().hex}",
+        topics=[topic],
+        revoked=lambda: None,
+        assigned=lambda partitions: has_assigned.set(),
+    )
+    try:
+        await start(member)
+        await has_assigned.wait()
+        assert await member.is_current()
+    finally:
+        await stop(member)
+
+
+async def read_as_a_lane(settings: Settings, topic: str) -> None:
+    lanes = SourceReader(settings, [topic])
+    try:
+        await lanes.start()
+        source = TopicPartition(topic, 0)
+        with closing(lanes.read({source: 0})) as reading:
+            assert await reading.records([source], wait_s=0, most=1) == {}
+    finally:
+        await lanes.close()
 
 
 async def follow_the_configuration(settings: Settings, topic: str) -> None:
@@ -221,6 +254,8 @@ async def follow_the_configuration(settings: Settings, topic: str) -> None:
         look_at_a_group,
         check_topics,
         read_the_block_list,
+        be_a_member,
+        read_as_a_lane,
         follow_the_configuration,
     ],
 )
@@ -262,13 +297,6 @@ async def test_whatever_is_given_up_while_a_partition_has_no_leader_leaves_nothi
             assert task.cancelled()
 
 
-async def list_entries(settings: Settings) -> AsyncGenerator[Any, None]:
-    listed = BlockListTopic(settings, Topics.under(settings.topic_prefix).block_list)
-    async with aclosing(listed.entries(0)) as batches:
-        async for batch in batches:
-            yield batch
-
-
 def recent(settings: Settings) -> AsyncGenerator[Any, None]:
     topics = Topics.under(settings.topic_prefix)
     handled = HandledTopics(
@@ -281,7 +309,7 @@ def recent(settings: Settings) -> AsyncGenerator[Any, None]:
     return handled.recent(0, {})
 
 
-@pytest.mark.parametrize("read", [list_entries, recent, letters])
+@pytest.mark.parametrize("read", [recent, letters])
 async def test_a_reader_that_has_enough_closes_its_consumer_at_once(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
@@ -291,7 +319,7 @@ async def test_a_reader_that_has_enough_closes_its_consumer_at_once(
     topics = Topics.under(settings.topic_prefix)
     value = NOTIFICATION.read_bytes()  # noqa: ASYNC240 - a small one
     async with writer(settings) as out:
-        for topic in (topics.block_list, topics.opt_out_notifications, topics.dead_letters):
+        for topic in (topics.opt_out_notifications, topics.dead_letters):
             send = await out._producer.send(topic, value, key=b"account/number", partition=0)
             await send
     before = asyncio.all_tasks()

@@ -220,7 +220,9 @@ async def test_the_watchdog_sees_what_hangs_and_not_what_waits_for_its_time(
             await until(waits, "retry that waits for its time")
 
             async def free() -> bool:
-                return await lanes.stuck(0.0, redis_since=0.0) == [] and runtime.unready() == []
+                well = all(state.ill_since is None for state in lanes.states())
+                stuck = await lanes.stuck(0.0, redis_since=0.0)
+                return well and stuck == [] and runtime.unready() == []
 
             await until(free, "lanes that are not stuck, and ready")
             await at.texts(a_text("M1", "hi"))

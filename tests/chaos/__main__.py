@@ -13,11 +13,13 @@ from collections import Counter
 from pathlib import Path
 
 from tests.chaos.clock import libfaketime
-from tests.chaos.plan import make_plan
+from tests.chaos.plan import KINDS, REDIS_KINDS
 from tests.chaos.run import Options, Outcome, run
+from tests.chaos.stalls import longest
 
 _SHOWN = 20
 _STALLS = 8
+_KINDS = ["leak", "lost", "duplicated", "reordered", "contradictory", "differs", "model", "servers"]
 
 
 def main() -> int:
@@ -29,7 +31,17 @@ def main() -> int:
         "--rate", type=int, default=200, help="inbound messages a second, and sends"
     )
     parser.add_argument("--longest", type=float, default=8, help="seconds a fault may last")
-    parser.add_argument("--min-replicas", type=int, default=0, help="OPTOUT_REDIS_MIN_REPLICAS")
+    parser.add_argument("--redis", choices=REDIS_KINDS, default="one", help="what serves the list")
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=3)
+    parser.add_argument(
+        "--min-replicas",
+        type=int,
+        help="OPTOUT_REDIS_MIN_REPLICAS; default: 0 with one Redis, else 1",
+    )
+    parser.add_argument("--only", nargs="+", default=[], choices=KINDS, help="kinds of faults")
+    parser.add_argument(
+        "--strict-stalls", action="store_true", help="exit 1 for stalls that are too long, too"
+    )
     parser.add_argument("--keep", type=Path, help="keep data and logs in this directory")
     parser.add_argument("--plan", action="store_true", help="print the plan and end")
     told = parser.parse_args()
@@ -39,9 +51,12 @@ def main() -> int:
         rate=told.rate,
         longest_s=told.longest,
         min_replicas=told.min_replicas,
+        redis=told.redis,
+        brokers=told.brokers,
+        only=tuple(told.only),
     )
     print(f"seed {options.seed}", flush=True)
-    for fault in make_plan(options.seed, longest_s=options.longest_s, seconds=options.seconds):
+    for fault in options.plan():
         print(f"  {fault.track}: {fault.after_s:g} s later {fault.kind}, {fault.hold_s:g} s")
     if told.plan:
         return 0
@@ -58,7 +73,8 @@ def main() -> int:
         directory.mkdir(parents=True, exist_ok=True)
         outcome = asyncio.run(run(options, directory, say))
     print("\n".join(summary(outcome, began)))
-    return 1 if outcome.violations else 0
+    too_long = told.strict_stalls and any(one.is_too_long for one in outcome.judged)
+    return 1 if outcome.violations or too_long else 0
 
 
 def summary(outcome: Outcome, began: float) -> list[str]:
@@ -68,6 +84,9 @@ def summary(outcome: Outcome, began: float) -> list[str]:
     lines += [f"  {count:>6}  {kind}" for kind, count in sorted(suffered.by_kind.items())]
     lines += [f"  {count:>6}  {kind}: not done here" for kind, count in suffered.not_done.items()]
     lines += [f"  {count:>6}  in all" for count in [suffered.by_kind.total()]]
+    lines += [f"  {outcome.swallowed:>6,}  bytes that never arrived"]
+    lines += [f"  {outcome.refused_elections:>6}  partitions without an unclean leader"]
+    lines += [f"  drifted: {what}" for what in suffered.drifts]
     lines += ["checked:"]
     lines += [f"  {count:>9,}  {name.replace('_', ' ')}" for name, count in sorted(counts.items())]
     lines += [f"  {outcome.compared:>9,}  events compared with the model"]
@@ -76,19 +95,34 @@ def summary(outcome: Outcome, began: float) -> list[str]:
     lines += [f"  {outcome.written / took_s:>9,.0f}  records a second"]
     found = Counter({kind: len(ones) for kind, ones in outcome.violations.items()})
     lines += ["violations:"]
-    for kind in ("leak", "lost", "duplicated", "reordered", "contradictory", "differs", "model"):
+    for kind in _KINDS:
         lines += [f"  {found[kind]:>6}  {kind}"]
         lines += [f"          {what}" for what in outcome.violations.get(kind, ())[:_SHOWN]]
     lines += [f"workers that ended by themselves: {len(outcome.ended_by_themselves)}"]
     lines += [f"  {what}" for what in outcome.ended_by_themselves]
     lines += [f"longest stall of a partition: {outcome.longest_stall_s:.1f} s"]
     lines += [f"outside of broker and Redis outages: {outcome.longest_stall_outside_s:.1f} s"]
-    outages = suffered.outages
-    worst = sorted(outcome.stalls, key=lambda stall: -stall.outside(outages))[:_STALLS]
+    return lines + _stalls(outcome, began)
+
+
+def _stalls(outcome: Outcome, began: float) -> list[str]:
+    """How long partitions stood still, by kind of fault, and what the design does not allow."""
+    found = outcome.judged
+    lines = ["longest stall by kind of fault (beside others, alone, beyond what is allowed):"]
+    by_kind = sorted(longest(found).items(), key=lambda one: (-one[1].excess, -one[1].of_all))
     lines += [
-        f"  {stall.what} in partition {stall.partition}, {stall.began - began:.1f} to "
-        f"{stall.ended - began:.1f} s, {stall.outside(outages):.1f} s of it outside"
-        for stall in worst
+        f"  {one.of_all:>6.1f} {one.alone:>6.1f} {one.excess:>6.1f} s  {kind}"
+        for kind, one in by_kind
+    ]
+    excess_s = max((one.excess_s for one in found), default=0.0)
+    lines += [f"longest excess over what the design allows: {excess_s:.1f} s"]
+    too_long = [one for one in found if one.is_too_long]
+    lines += [f"stalls beyond what the design allows: {len(too_long)}"]
+    lines += [
+        f"  {one.stall.what} in partition {one.stall.partition}, {one.stall.began - began:.1f} to "
+        f"{one.stall.ended - began:.1f} s, {one.excess_s:.1f} s too long, "
+        f"after {one.after or 'no fault'}; beside {', '.join(one.kinds) or 'none'}"
+        for one in too_long[:_STALLS]
     ]
     return lines
 

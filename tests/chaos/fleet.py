@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.local import stack
@@ -30,6 +30,7 @@ class Fleet:
         self._settings = settings
         self._logs = logs
         self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._starting = asyncio.Lock()  # a slot is for one
         self.ended_by_themselves: list[str] = []
 
     def running(self, chance: float) -> Slot:
@@ -37,14 +38,24 @@ class Fleet:
         numbers = sorted(self._running)
         return self._slots[numbers[int(chance * len(numbers))]]
 
+    def is_running(self, slot: Slot) -> bool:
+        """Whether a slot has a worker."""
+        return slot.number in self._running
+
     @property
     def count(self) -> int:
         """How many workers there are."""
         return len(self._running)
 
     async def start(self) -> None:
-        """Start a worker in the first free slot."""
-        slot = next(slot for slot in self._slots if slot.number not in self._running)
+        """Start a worker in the first free slot, where there is one."""
+        async with self._starting:
+            await self._start()
+
+    async def _start(self) -> None:
+        slot = next((slot for slot in self._slots if slot.number not in self._running), None)
+        if slot is None:
+            return
         command = [*slot.clock.command, sys.executable, "-m", "processor", "worker"]
         with (self._logs / f"worker{slot.number}.log").open("ab") as log:
             self._running[slot.number] = await asyncio.create_subprocess_exec(
@@ -52,14 +63,19 @@ class Fleet:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | self._environment(slot),
+                env=os.environ | self.environment(slot.environment),
             )
+        slot.redis.belongs_to(self._running[slot.number].pid)
 
-    def _environment(self, slot: Slot) -> dict[str, str]:
+    def environment(self, servers: Mapping[str, str]) -> dict[str, str]:
+        """What a process of the installation is started with.
+
+        Args:
+            servers: the variables that say where it finds Kafka and Redis.
+        """
         settings = self._settings
         return {
-            "OPTOUT_KAFKA_BOOTSTRAP": f"127.0.0.1:{slot.kafka.port}",
-            "OPTOUT_REDIS_URL": f"redis://127.0.0.1:{slot.redis.port}/0",
+            **servers,
             "OPTOUT_REDIS_TIMEOUT_S": str(settings.redis_timeout_s),
             "OPTOUT_REDIS_MIN_REPLICAS": str(settings.redis_min_replicas),
             "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,

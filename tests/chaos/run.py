@@ -15,17 +15,17 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka import topic_admin
 from processor.wire.topics import Topics
-from tests.chaos.clock import libfaketime
-from tests.chaos.faults import STEPS_S, Faults, Suffered
+from tests.chaos.faults import Faults, Suffered
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import Load
 from tests.chaos.model import deviations
-from tests.chaos.plan import make_plan
+from tests.chaos.plan import Fault, RedisKind, make_plan
 from tests.chaos.servers import Servers, servers
+from tests.chaos.stalls import Judged, Stall, judged
 from tests.chaos.traffic import Traffic
-from tests.chaos.watch import Stall
 from tests.installation import Installation, until
 
+_PREFIX = "chaos."
 _WARM_UP_S = 3.0
 _LONGEST_S = 8.0  # of a fault, in a run of every kind once
 
@@ -39,9 +39,30 @@ class Options:
     rate: int = 200
     workers: int = 2
     partitions: int = 6
-    min_replicas: int = 0
+    redis: RedisKind = "one"
+    brokers: int = 3
+    min_replicas: int | None = None  # None: 1 where Redis fails over by itself
+    only: tuple[str, ...] = ()  # kinds of faults; empty: all
     longest_s: float = _LONGEST_S
     drain_s: float = 180.0
+
+    @property
+    def replicas(self) -> int:
+        """OPTOUT_REDIS_MIN_REPLICAS; without it, a replaced master that wakes is believed."""
+        if self.min_replicas is None:
+            return 0 if self.redis == "one" else 1
+        return self.min_replicas
+
+    def plan(self) -> Sequence[Fault]:
+        """What goes wrong."""
+        return make_plan(
+            self.seed,
+            longest_s=self.longest_s,
+            seconds=self.seconds,
+            redis=self.redis,
+            brokers=self.brokers,
+            only=self.only,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +80,13 @@ class Outcome:
     violations: Mapping[str, Sequence[str]]  # kind to each
     ended_by_themselves: Sequence[str]
     stalls: Sequence[Stall]
+    swallowed: int  # bytes that were sent and never arrived
+    refused_elections: int  # partitions that a broker that lagged did not lead
+
+    @property
+    def judged(self) -> Sequence[Judged]:
+        """The stalls held against what the design allows, the worst first."""
+        return judged(self.stalls, self.suffered.harms)
 
     @property
     def longest_stall_s(self) -> float:
@@ -74,13 +102,25 @@ class Outcome:
 
 async def run(options: Options, directory: Path, say: Callable[[str], None]) -> Outcome:
     """Bring servers and workers up, write, harm, let all drain, and check."""
-    async with servers(directory) as made:
+    async with servers(
+        directory,
+        redis=options.redis,
+        brokers_count=options.brokers,
+        min_replicas=options.replicas,
+        prefix=_PREFIX,
+    ) as made:
         settings = _settings(options, made)
         await topic_admin.create(settings)
         fleet = Fleet(made.slots, settings, directory)
-        faults = Faults(made, fleet, session_timeout_s=settings.session_timeout_s, say=say)
         traffic = Traffic(options.seed, Topics.under(settings.topic_prefix))
         load = Load(settings, traffic, rate=options.rate, seed=options.seed)
+        faults = Faults(
+            made,
+            fleet,
+            settings=lambda: _settings(options, made),
+            entries=lambda: len(load.watch.marks),
+            say=say,
+        )
         began = time.monotonic()
         async with _beside(load.watch.follow()):
             try:
@@ -92,11 +132,16 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
             finally:
                 await fleet.stop()
         say("checking")
-        # Redis may be another one now; and what a worker with a stepped clock wrote has its time.
-        skew_ms = 1000 * (1 + max(map(abs, STEPS_S)) if libfaketime() else 1)
+        # Redis may be another one now; records have the brokers' times.
+        skew_ms = round(1000 * (1 + faults.suffered.brokers_differ_by_s))
         report = await audit(_settings(options, made), skew_ms=skew_ms)
         wrong, compared = await deviations(settings, load.written)
+        swallowed = await made.network.swallowed()
+        if unclean := made.kafka.unclean_elections:
+            faults.suffered.wrong.append(f"{unclean} partitions were led by a broker that lagged")
     violations: dict[str, list[str]] = {"model": wrong} if wrong else {}
+    if faults.suffered.wrong:
+        violations["servers"] = faults.suffered.wrong
     for one in report.violations:
         violations.setdefault(one.kind, []).append(f"{one.where}: {one.what}")
     return Outcome(
@@ -111,17 +156,19 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
         violations,
         fleet.ended_by_themselves,
         load.watch.stalls,
+        swallowed,
+        made.kafka.refused_elections,
     )
 
 
 def _settings(options: Options, made: Servers) -> Settings:
     """Of the installation, by ways that are never cut."""
     return Settings(
-        kafka_bootstrap=made.broker.address,
-        redis_url=f"redis://{made.master.server.address}/0",
+        kafka_bootstrap=made.kafka.bootstrap,
+        redis_url=made.redis.url,
         redis_timeout_s=2,
-        redis_min_replicas=options.min_replicas,
-        topic_prefix="chaos.",
+        redis_min_replicas=options.replicas,
+        topic_prefix=_PREFIX,
         partitions=options.partitions,
         session_timeout_s=3,
     )
@@ -135,12 +182,12 @@ async def _under_faults(
     say: Callable[[str], None],
 ) -> None:
     """Write all the while; then wait until everything written was worked through."""
-    plan = make_plan(options.seed, longest_s=options.longest_s, seconds=options.seconds)
     writing = asyncio.create_task(load.run())
-    await until(lambda: _answered(load), "first answers")
+    await until(lambda: _answered(load), "first answers", options.drain_s)
     async with _beside(_progress(load, say)):
         await asyncio.sleep(_WARM_UP_S)
-        await faults.run(plan, options.seconds)
+        load.watch.forget_stalls()
+        await faults.run(options.plan(), options.seconds)
         say("no more faults; waiting until all is answered")
         load.stop()
         await writing
@@ -148,7 +195,7 @@ async def _under_faults(
 
 
 async def _answered(load: Load) -> bool:
-    return bool(load.watch.seen)
+    return load.watch.has_begun
 
 
 async def _through(at: Installation) -> bool:

@@ -5,40 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.core.partitions import partition_of
-from processor.errors import BrokerUnavailable
-from processor.kafka.client import reader
 from processor.wire.topics import Topics
+from tests.chaos.stalls import NOTED_S, Stall
 from tests.chaos.traffic import Written
 
-_NOTED_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """A time in which a partition had work that was written, and none of it was answered."""
-
-    what: str  # "verdict" or "reply"
-    partition: int
-    began: float  # monotonic seconds
-    ended: float
-
-    def outside(self, outages: Sequence[tuple[float, float]]) -> float:
-        """How many of its seconds lie in no outage."""
-        left, at = self.ended - self.began, self.began
-        for begin, end in sorted(outages):
-            begin, end = max(begin, at), min(end, self.ended)
-            if end > begin:
-                left -= end - begin
-                at = end
-        return left
+# What stands still is to be the workers, and not who looks at them.
+_ANSWERED_MS = 3_000
+_METADATA_MS = 500
 
 
 class Waiting:
@@ -50,6 +33,11 @@ class Waiting:
         self._early: set[str] = set()  # answered before the broker said that it was written
         self._progressed_at = 0.0
         self.stalls: list[Stall] = []
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether something was answered, or nothing was to be."""
+        return self._progressed_at > 0 or not self._written
 
     def __len__(self) -> int:
         """How much."""
@@ -67,7 +55,7 @@ class Waiting:
         now = time.monotonic()
         if self._written:
             began = max(self._progressed_at, next(iter(self._written.values())))
-            if now - began > _NOTED_S:
+            if now - began > NOTED_S:
                 self.stalls.append(Stall(self._what, self._partition, began, now))
         self._progressed_at = now
         if self._written.pop(one, None) is None:
@@ -98,6 +86,16 @@ class Watch:
         return sum(map(len, (*self._replies, *self._verdicts)))
 
     @property
+    def has_begun(self) -> bool:
+        """Whether every partition is worked."""
+        return bool(self.seen) and all(one.has_begun for one in (*self._replies, *self._verdicts))
+
+    def forget_stalls(self) -> None:
+        """Count no stall until now: the workers were starting."""
+        for one in (*self._replies, *self._verdicts):
+            one.stalls.clear()
+
+    @property
     def stalls(self) -> list[Stall]:
         """Those longer than a second."""
         return [stall for one in (*self._replies, *self._verdicts) for stall in one.stalls]
@@ -119,17 +117,36 @@ class Watch:
             topics.message_statuses,
             topics.block_changes,
         ]
-        async with reader(self._settings, put_out, at_end=True) as consumer:
+        async with self._reading(put_out) as consumer:
             while True:
                 try:
                     found = await consumer.getmany(timeout_ms=200)
-                except BrokerUnavailable:
+                except KafkaError:
                     await asyncio.sleep(0.1)
                     continue
                 for tp, records in found.items():
                     self.seen[tp.topic] += len(records)
                     for record in records:
                         self._take(record)
+
+    @asynccontextmanager
+    async def _reading(self, topics: Sequence[str]) -> AsyncIterator[Any]:
+        """A consumer that finds a new leader soon, and does not wait for one that is frozen."""
+        consumer: Any = AIOKafkaConsumer(
+            **self._settings.kafka()
+            | {"request_timeout_ms": _ANSWERED_MS, "metadata_max_age_ms": _METADATA_MS},
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",  # nothing is there yet
+            fetch_max_wait_ms=100,
+        )
+        await consumer.start()
+        try:
+            partitions = range(self._settings.partitions)
+            consumer.assign([TopicPartition(topic, one) for topic in topics for one in partitions])
+            yield consumer
+        finally:
+            await consumer.stop()
 
     def _take(self, record: Any) -> None:
         fields, topics = orjson.loads(record.value), self._topics

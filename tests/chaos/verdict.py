@@ -1,0 +1,152 @@
+"""Holds what a run left against the second model, account by account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tests.chaos.application import Telling
+from tests.chaos.model import tell
+from tests.chaos.seen import Key, Seen
+from tests.chaos.traffic import Written, is_commanded
+from tests.chaos.world import STATUS_PATHS, WAYS
+
+_STORIES = ("changes", "replies", "notifications")
+_SHOWN = 3
+
+
+def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[list[str], int]:
+    """What did not come of what was written as it must have.
+
+    Args:
+        seen: all that is there.
+        written: what the broker said that it has, by id.
+        scope: of blocks by keyword.
+
+    Returns:
+        Each deviation, and how many events were compared.
+    """
+    wrong = [*seen.at_fault, *_gone(seen, written), *_put_aside(seen), *_judged(seen)]
+    compared = len(seen.sends) + len(seen.over_limit)
+    due: set[Telling] = set(_status_tellings(seen))
+    for key in seen.messages.keys() | seen.commands.keys() | seen.changes.keys():
+        messages = seen.messages.get(key, ())
+        story = tell(messages, seen.commands.get(key, ()), scope)
+        due.update(story.tellings)
+        for name in _STORIES:
+            must, was = getattr(story, name), getattr(seen, name).get(key, [])
+            if is_commanded(key.number):
+                if name != "notifications":
+                    continue  # where a command falls among the messages cannot be told
+                must, was = ([one[:3] for one in ones] for ones in (must, was))
+            compared += len(must)
+            if must != was:
+                wrong.append(f"{name} of a recipient of {key.account}: {_difference(must, was)}")
+    wrong += [
+        f"{name} of a recipient of {key.account}, who never texted"
+        for name in ("replies", "notifications")
+        for key in getattr(seen, name).keys() - seen.messages.keys()
+    ]
+    wrong += _webhooks(seen, due)
+    wrong += _headers(seen)
+    return wrong, compared + len(due)
+
+
+def _gone(seen: Seen, written: Mapping[str, Written]) -> Iterable[str]:
+    for one in written.values():
+        topic = next(name for name in _INPUTS if one.record.topic.endswith(name))
+        if one.readable and one.id not in seen.written.get(topic, ()):
+            yield f"{one.id} ({one.codec}) was written to {topic} and is gone"
+
+
+_INPUTS = ("inbound-messages.v1", "consent-commands.v1", "outbound-messages.v1")
+
+
+def _put_aside(seen: Seen) -> Iterable[str]:
+    """What is over a limit is put aside with a reason that says so, and nothing else is."""
+    for at, must in seen.over_limit.items():
+        place, reason = f"{at.topic}[{at.partition}]@{at.offset}", seen.letters.get(at)
+        if reason is None:
+            yield f"{place} is over a limit ({must or 'of a record'}) and was not put aside"
+        elif not reason or must not in reason:
+            yield f"{place} was put aside, and the reason does not name {must}"
+    for at in seen.letters.keys() - seen.over_limit.keys():
+        yield f"{at.topic}[{at.partition}]@{at.offset} was put aside, and is within all limits"
+
+
+def _judged(seen: Seen) -> Iterable[str]:
+    """Each send has one verdict, and an account refuses none for what the other one knows."""
+    for id_ in seen.sends - seen.allowed - seen.refused.keys():
+        yield f"send {id_} has no verdict"
+    for id_ in seen.allowed & seen.refused.keys():
+        yield f"send {id_} was allowed and refused"
+    for id_ in (seen.allowed | seen.refused.keys()) - seen.sends:
+        yield f"send {id_} was judged, and is none that is to be"
+    for id_, status in seen.refused.items():
+        to = status["to"]
+        group = "whatsapp" if to.startswith("whatsapp:") else "sms"
+        key = Key(status["account_sid"], group, to.rpartition(":")[2])
+        if not any(blocked for _, _, _, blocked, _ in seen.changes.get(key, ())):
+            yield f"send {id_} was refused, and its account never blocked its recipient"
+
+
+def _status_tellings(seen: Seen) -> Iterable[Telling]:
+    """What applications are due of refused sends."""
+    for status in seen.refused.values():
+        account, sender = status["account_sid"], status["from"]
+        named = status["messaging_service_sid"]
+        way = WAYS.get((account, sender)) if sender else None
+        path = STATUS_PATHS.get((account, named or (way.service if way else None)))
+        if path:
+            yield Telling(
+                path,
+                account,
+                status["message_sid"],
+                sender,
+                status["to"],
+                named,
+                ("failed", "21610"),
+            )
+
+
+def _webhooks(seen: Seen, due: set[Telling]) -> Iterable[str]:
+    """Every delivery that was due was made or put aside, and no other was."""
+    for telling in due:
+        asked = seen.asked.get(telling)
+        if telling not in seen.undelivered and not (asked and asked.answered):
+            often = asked.count if asked else 0
+            yield f"{_named(telling)} is due, was tried {often} times and was not put aside"
+    tokens: dict[str, Telling] = {}
+    for telling, asked in seen.asked.items():
+        if telling.account != telling.path.split("/")[1]:
+            yield f"{_named(telling)} went to the other account's application"
+        elif telling not in due:
+            yield f"{_named(telling)} was made and is not due"
+        if asked.unsigned:
+            yield f"{_named(telling)} is not signed with its account's token"
+        if len(asked.tokens) > 1:
+            yield f"{_named(telling)} was repeated with another token"
+        for token in asked.tokens:
+            if tokens.setdefault(token, telling) != telling:
+                yield f"{_named(telling)} has the token of {_named(tokens[token])}"
+    for telling in seen.undelivered - due:
+        yield f"{_named(telling)} was put aside and is not due"
+
+
+def _named(telling: Telling) -> str:
+    return f"webhook {telling.path} of {telling.account}'s {telling.sid} ({telling.said[1]})"
+
+
+def _headers(seen: Seen) -> Iterable[str]:
+    """What comes of a record carries its headers, as many as there is room for."""
+    for (topic, id_), carries in seen.carries.items():
+        if seen.carried.get(id_, hash(())) != carries:
+            yield f"{topic}: {id_} carries other headers than what it comes of"
+
+
+def _difference(must: Sequence[tuple[Any, ...]], was: Sequence[tuple[Any, ...]]) -> str:
+    at = next(
+        (index for index, pair in enumerate(zip(must, was, strict=False)) if pair[0] != pair[1]),
+        min(len(must), len(was)),
+    )
+    return f"at {at}: {must[at:][:_SHOWN]} became {was[at:][:_SHOWN]}"

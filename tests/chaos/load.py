@@ -22,6 +22,7 @@ _TICK_S = 0.05
 _COMMANDS = 0.02  # for each inbound message
 _REDELIVERIES = 0.01
 _NEAR_LIMITS = 0.01
+_LOOKED_BACK = 150  # recipients
 _REDELIVERED_AFTER_S = (0.0, 15.0)
 _AT_ONCE = 0.5  # of the blocks that become visible are met with a send at once
 _BEHIND_S = 2.0  # of load that an outage kept back and that is made up for
@@ -78,6 +79,15 @@ class Load:
             self._out = {}
             while self._open:
                 await asyncio.wait(self._open)
+
+    async def look_back(self) -> None:
+        """Once all is worked through: send to some recipients, by every sender of both accounts."""
+        numbers = {(one.record.key or b"").decode() for one in self.written.values()}
+        some = self._random.sample(sorted(numbers), min(_LOOKED_BACK, len(numbers)))
+        sends = self._traffic.last_sends(some)
+        async with writer(self._settings) as out:
+            await out.send_all([one.record for one in sends])
+        self.written |= {one.id: one.noted() for one in sends}
 
     def _writer(self, codec: str) -> Any:
         return writer(

@@ -26,6 +26,7 @@ class Story:
     replies: list[Reply] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
     tellings: list[Telling] = field(default_factory=list)  # that applications are due
+    blocked: frozenset[str] = frozenset()  # places, in the end
 
 
 Sources = dict[str, int]  # the kinds of a block's causes, and when each came last
@@ -54,7 +55,7 @@ class Entry:
         if (message.sid, message.sender) in self._handled:
             return
         self._handled.add((message.sid, message.sender))
-        stopping = [place for place in self._blocks if place in self._places(message, its)]
+        stopping = [place for place in self._blocks if place in places_of(its, message.sender)]
         if message.body == "Yes" and its.yes_only_when_blocked and not stopping:
             self._tell(message, its, None)
             return
@@ -126,9 +127,10 @@ class Entry:
             self.story.changes.append((cause, sender, place, True, tuple(sorted(sources))))
         return is_new
 
-    def _places(self, message: Message, its: Way) -> tuple[str, ...]:
-        sender = message.sender
-        return _ACCOUNT, f"service {its.service}", f"sender {sender}", f"carrier {sender}"
+    @property
+    def blocked(self) -> frozenset[str]:
+        """The places that are blocked now."""
+        return frozenset(self._blocks)
 
     def _notify(
         self,
@@ -165,6 +167,11 @@ class Entry:
             self.story.tellings.append(telling)
 
 
+def places_of(its: Way, sender: str) -> tuple[str, ...]:
+    """The places whose blocks stop a sender (R21)."""
+    return _ACCOUNT, f"service {its.service}", f"sender {sender}", f"carrier {sender}"
+
+
 def tell(messages: Sequence[Message], commands: Sequence[Command], scope: str) -> Story:
     """What must come of one recipient's messages to one account, or of commands on them.
 
@@ -181,4 +188,5 @@ def tell(messages: Sequence[Message], commands: Sequence[Command], scope: str) -
         if command.id not in handled:
             handled.add(command.id)
             entry.carry_out(command, at)
+    entry.story.blocked = entry.blocked
     return entry.story

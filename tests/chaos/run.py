@@ -162,6 +162,8 @@ async def _under_faults(
         load.stop()
         await writing
         await until(lambda: _through(at), "workers without a lag", options.drain_s)
+        await load.look_back()
+        await until(lambda: _through(at), "verdicts on the last sends", options.drain_s)
 
 
 async def _answered(load: Load) -> bool:

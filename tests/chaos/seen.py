@@ -140,7 +140,7 @@ class Seen:
         if at.topic == "consent-commands.v1":
             self.written[at.topic].add(command_id_of(fields))
             if why is None:
-                self.commands[_key(fields, fields["recipient"])].append(_command(fields))
+                self.commands[key_of(fields, fields["recipient"])].append(_command(fields))
             return
         id_ = id_of(fields)
         self.written[at.topic].add(id_)
@@ -166,7 +166,7 @@ class Seen:
             came,
             cause,
         )
-        self.messages[_key(fields, fields["from"])].append(message)
+        self.messages[key_of(fields, fields["from"])].append(message)
 
     def _add_letter(self, record: Any, fields: Mapping[str, Any] | None) -> None:
         said = {
@@ -192,11 +192,11 @@ class Seen:
             return
         if topic == "reply-sends.v1":
             reply = (fields["in_reply_to"], fields["from"], fields["kind"], fields["body"])
-            self.replies[_key(fields, fields["to"])].append(reply)
+            self.replies[key_of(fields, fields["to"])].append(reply)
             return
         id_ = id_of(fields)
         if topic == "opt-out-notifications.v1":
-            self.notifications[_key(fields, fields["from"])].append(_notification(fields))
+            self.notifications[key_of(fields, fields["from"])].append(_notification(fields))
         elif topic == "allowed-sends.v1":
             self.allowed.add(id_)
         else:
@@ -231,7 +231,8 @@ def _fields(value: bytes | None) -> Mapping[str, Any] | None:
     return fields if isinstance(fields, dict) else None
 
 
-def _key(fields: Mapping[str, Any], address: str) -> Key:
+def key_of(fields: Mapping[str, Any], address: str) -> Key:
+    """The entry of an address in the account of what names it."""
     group = fields.get("channel_group") or (
         "whatsapp" if address.startswith("whatsapp:") else "sms"
     )

@@ -15,7 +15,7 @@ from processor.kafka.fetched import UnreadBatch
 from processor.wire.topics import Topics
 from tests.chaos.healthy import Run, a_run
 from tests.chaos.limits import near_limits, over
-from tests.chaos.traffic import CODECS, Traffic, id_of
+from tests.chaos.traffic import CODECS, LAST, Traffic, id_of
 from tests.chaos.verdict import deviations
 from tests.chaos.world import ACCOUNTS, ONE, OTHER, SCOPES, scope_of, way
 
@@ -300,6 +300,38 @@ def test_a_send_refused_for_the_other_accounts_block_is_found(run: Run) -> None:
     assert any("and its account never blocked its recipient" in one for one in found(run))
 
 
+def test_a_last_send_that_is_allowed_in_spite_of_a_block_is_found(run: Run) -> None:
+    refused = the(run, STATUSES, lambda one: one["message_sid"].startswith(LAST))
+    send = the(run, OUTBOUND, lambda one: id_of(one) == id_of(fields_of(refused)))
+    run.records.remove(refused)
+    run.records.append(SimpleNamespace(**{**vars(send), "topic": ALLOWED}))
+    wrong = [one for one in found(run) if "was allowed in the end" in one]
+    assert [id_of(fields_of(refused)) in one and "['account'] stop" in one for one in wrong] == [
+        True
+    ]
+
+
+def test_a_last_send_that_is_refused_where_no_block_stands_any_more_is_found(run: Run) -> None:
+    blocked = {
+        (one["account_sid"], one["recipient"])
+        for one in map(fields_of, run.of(CHANGES))
+        if one["channel_group"] == "sms"
+    }
+    allowed = the(
+        run,
+        ALLOWED,
+        lambda one: (
+            one["message_sid"].startswith(LAST) and (one["account_sid"], one["to"]) in blocked
+        ),
+    )
+    run.records.remove(allowed)
+    value = fields_of(run.of(STATUSES)[0]) | fields_of(allowed)
+    run.records.append(
+        SimpleNamespace(**{**vars(run.of(STATUSES)[0]), "value": orjson.dumps(value)})
+    )
+    assert any("was refused in the end, where [] stop it" in one for one in found(run))
+
+
 def test_a_send_without_a_verdict_and_one_with_two_are_found(run: Run) -> None:
     allowed, refused = run.of(ALLOWED)[0], run.of(STATUSES)[0]
     run.records.remove(allowed)
@@ -325,7 +357,7 @@ def test_a_command_that_is_taken_for_the_other_accounts_is_found(run: Run) -> No
         for one in map(fields_of, run.of(CHANGES))
         if one["cause"]["kind"] is None and one["recipient"] not in texts
     }
-    twin = next(id_ for id_, account in ids if account == OTHER and (id_, ONE) in ids)
+    twin = next(id_ for id_, account in sorted(ids) if account == OTHER and (id_, ONE) in ids)
     drop(run, CHANGES, lambda one: (one["cause"]["id"], one["account_sid"]) == (twin, OTHER))
     wrong = found(run)
     assert wrong

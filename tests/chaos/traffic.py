@@ -23,6 +23,7 @@ from tests.chaos.world import (
     way,
 )
 
+LAST = "Z"  # begins the sids of sends that are written when nothing changes any more
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 _HOT, _HOT_SHARE, _HOT_KEYWORDS = 20, 0.3, 0.6
 _WIDE, _WIDE_KEYWORDS = 20_000, 0.1
@@ -146,12 +147,16 @@ class Traffic:
         return [send, *self._twin(send)]
 
     def send(self, marks: Mapping[str, bytes], account: str, to: str, **more: Any) -> Written:
-        """An account's application sends to a given number; ``more`` as of ``text``."""
-        sender: str | None = self.chance.choices(_SENDERS, _WEIGHTS)[0]
+        """An account's application sends to a given number; ``more`` as of ``text``, or ``sender``.
+
+        Where no sender is given, a service may leave it open.
+        """
+        given = more.pop("sender", None)
+        sender = given or self.chance.choices(_SENDERS, _WEIGHTS)[0]
         headers = [("after-mark", marks.get(to, b"0-0")), *more.pop("headers", ())]
         refused = more.pop("refused", False)
-        service = way(account, sender or "").service
-        named = service is not None and self.chance.random() < _SENDER_UNCHOSEN
+        service = way(account, sender).service
+        named = service and not given and self.chance.random() < _SENDER_UNCHOSEN
         fields = {
             "message_sid": more.pop("sid", None) or self.sid("S"),
             "account_sid": account,
@@ -163,6 +168,15 @@ class Traffic:
         } | more
         record = Outgoing(self.topics.outbound_messages, to.encode(), orjson.dumps(fields), headers)
         return Written(record, id_of(fields), codec=self.chance.choice(CODECS), refused=refused)
+
+    def last_sends(self, recipients: Sequence[str]) -> list[Written]:
+        """A send of each account, by each sender, to each of some numbers."""
+        return [
+            self.send({}, account, recipient, sid=self.sid(LAST), sender=sender)
+            for recipient in recipients
+            for account in ACCOUNTS
+            for sender in SENDERS
+        ]
 
     def conversation(self) -> tuple[Written, Written, Written]:
         """A STOP, a START behind it, and a STOP of the STOP's sid to the other account.

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.chaos.application import Telling
-from tests.chaos.model import tell
-from tests.chaos.seen import Key, Seen
-from tests.chaos.traffic import Written, is_commanded
-from tests.chaos.world import STATUS_PATHS, WAYS
+from tests.chaos.model import places_of, tell
+from tests.chaos.seen import Key, Seen, key_of
+from tests.chaos.traffic import LAST, Written
+from tests.chaos.world import STATUS_PATHS, way
 
 _STORIES = ("changes", "replies", "notifications")
 _SHOWN = 3
@@ -29,15 +29,17 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
     wrong = [*seen.at_fault, *_gone(seen, written), *_put_aside(seen), *_judged(seen)]
     compared = len(seen.sends) + len(seen.over_limit)
     due: set[Telling] = set(_status_tellings(seen))
+    blocked: dict[Key, frozenset[str]] = {}
     for key in seen.messages.keys() | seen.commands.keys() | seen.changes.keys():
         messages = seen.messages.get(key, ())
         story = tell(messages, seen.commands.get(key, ()), scope)
         due.update(story.tellings)
+        blocked[key] = story.blocked
         for name in _STORIES:
             must, was = getattr(story, name), getattr(seen, name).get(key, [])
-            if is_commanded(key.number):
+            if _is_unsure(seen, key):
                 if name != "notifications":
-                    continue  # where a command falls among the messages cannot be told
+                    continue
                 must, was = ([one[:3] for one in ones] for ones in (must, was))
             compared += len(must)
             if must != was:
@@ -47,9 +49,15 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
         for name in ("replies", "notifications")
         for key in getattr(seen, name).keys() - seen.messages.keys()
     ]
+    wrong += _last_sends(seen, blocked)
     wrong += _webhooks(seen, due)
     wrong += _headers(seen)
     return wrong, compared + len(due)
+
+
+def _is_unsure(seen: Seen, key: Key) -> bool:
+    """Whether there are messages and commands: where one falls among the others cannot be told."""
+    return key in seen.messages and key in seen.commands
 
 
 def _gone(seen: Seen, written: Mapping[str, Written]) -> Iterable[str]:
@@ -83,11 +91,23 @@ def _judged(seen: Seen) -> Iterable[str]:
     for id_ in (seen.allowed | seen.refused.keys()) - seen.sends:
         yield f"send {id_} was judged, and is none that is to be"
     for id_, status in seen.refused.items():
-        to = status["to"]
-        group = "whatsapp" if to.startswith("whatsapp:") else "sms"
-        key = Key(status["account_sid"], group, to.rpartition(":")[2])
+        key = key_of(status, status["to"])
         if not any(blocked for _, _, _, blocked, _ in seen.changes.get(key, ())):
             yield f"send {id_} was refused, and its account never blocked its recipient"
+
+
+def _last_sends(seen: Seen, blocked: Mapping[Key, frozenset[str]]) -> Iterable[str]:
+    """What is sent once nothing changes any more is refused exactly where a block stands."""
+    for id_ in seen.allowed | seen.refused.keys():
+        account, sid, sender, to = id_.split("/")
+        key = key_of({"account_sid": account}, to)
+        if not sid.startswith(LAST) or _is_unsure(seen, key):
+            continue
+        places = places_of(way(account, sender), sender)
+        stopping = blocked.get(key, frozenset()).intersection(places)
+        if bool(stopping) != (id_ in seen.refused):
+            was = "refused" if id_ in seen.refused else "allowed"
+            yield f"send {id_} was {was} in the end, where {sorted(stopping)} stop it"
 
 
 def _status_tellings(seen: Seen) -> Iterable[Telling]:
@@ -95,8 +115,7 @@ def _status_tellings(seen: Seen) -> Iterable[Telling]:
     for status in seen.refused.values():
         account, sender = status["account_sid"], status["from"]
         named = status["messaging_service_sid"]
-        way = WAYS.get((account, sender)) if sender else None
-        path = STATUS_PATHS.get((account, named or (way.service if way else None)))
+        path = STATUS_PATHS.get((account, named or way(account, sender or "").service))
         if path:
             yield Telling(
                 path,

@@ -19,6 +19,7 @@ RECORD_BYTES = 2 << 20
 HEADERS, HEADER_BYTES = 100, 64 * 1024  # the key counts among the bytes
 BODY, SID, ADDRESS, MEDIA, MEDIA_URL = 4_096, 64, 68, 10, 2_048
 SOURCE, REASON, PARTS = 64, 500, 100
+BLOCKS = 100  # of an account on a recipient
 _DEEP = b"[" * 5_000 + b"]" * 5_000  # a reader that goes as deep has no limit
 _NOT_SO_DEEP = b"[" * 100 + b"]" * 100
 _LONG_AGO = "2020-01-01T00:00:00Z"
@@ -73,13 +74,21 @@ def passed_on(headers: Headers) -> Headers:
     return fitting
 
 
-def near_limits(traffic: Traffic) -> Iterator[Written]:
+def near_limits(traffic: Traffic) -> Iterator[Sequence[Written]]:
     """Records near each limit, one kind after another, without end."""
     kinds = [*_texts(traffic), *_sends(traffic), *_commands(traffic)]
     while True:
         traffic.chance.shuffle(kinds)
         for make in kinds:
-            yield make()
+            yield [make()]
+        yield _crowd(traffic)
+
+
+def _crowd(traffic: Traffic) -> Sequence[Written]:
+    """Commands for one more block than a recipient may have; whichever comes last is put aside."""
+    recipient, account = traffic.nobody(), traffic.chance.choice(ACCOUNTS)
+    more = {"account_sid": account, "scope": "sender", "blocked": True}
+    return [traffic.command(recipient, sender=f"N{number}", **more) for number in range(BLOCKS + 1)]
 
 
 _Makers = Sequence[Callable[[], Written]]

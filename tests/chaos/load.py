@@ -103,7 +103,7 @@ class Load:
         if self._random.random() < _COMMANDS:
             await self._write(*self._traffic.commands())
         if self._random.random() < _NEAR_LIMITS:
-            await self._write(next(self._near_limits))
+            await self._write(*next(self._near_limits))
         if self._random.random() < _REDELIVERIES:
             self._start(self._redeliver())
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.application import Telling
-from tests.chaos.seen import Change, Command, Message, Notification, Reply, place_of
+from tests.chaos.limits import BLOCKS
+from tests.chaos.seen import At, Change, Command, Message, Notification, Reply, place_of
 from tests.chaos.world import SHOP_TOLL_FREE, TOLL_FREE, Way, Word, way
 
 _ACCOUNT = "account"
@@ -27,6 +28,7 @@ class Story:
     notifications: list[Notification] = field(default_factory=list)
     tellings: list[Telling] = field(default_factory=list)  # that applications are due
     blocked: frozenset[str] = frozenset()  # places, in the end
+    put_aside: list[At] = field(default_factory=list)  # commands for which there was no room
 
 
 Sources = dict[str, int]  # the kinds of a block's causes, and when each came last
@@ -70,7 +72,9 @@ class Entry:
 
     def carry_out(self, command: Command, at: int) -> None:
         """A command comes to a recipient who never texts (R29)."""
-        if command.blocked:
+        if command.blocked and command.place not in self._blocks and len(self._blocks) == BLOCKS:
+            self.story.put_aside.append(command.at)
+        elif command.blocked:
             self._block(command.id, "", command.place, _COMMAND, at)
         elif self._blocks.pop(command.place, None):
             self.story.changes.append((command.id, "", command.place, False, ()))

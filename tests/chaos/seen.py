@@ -65,12 +65,12 @@ class Message(NamedTuple):
 
 
 class Command(NamedTuple):
-    """An operator's command that is handled."""
+    """An operator's command that is within all limits by itself."""
 
+    at: At
     id: str
     place: str
     blocked: bool
-    source: str
 
 
 Change = tuple[str, str, str, bool, tuple[str, ...]]  # cause, its sender, place, blocked, kinds
@@ -140,7 +140,7 @@ class Seen:
         if at.topic == "consent-commands.v1":
             self.written[at.topic].add(command_id_of(fields))
             if why is None:
-                self.commands[key_of(fields, fields["recipient"])].append(_command(fields))
+                self.commands[key_of(fields, fields["recipient"])].append(_command(at, fields))
             return
         id_ = id_of(fields)
         self.written[at.topic].add(id_)
@@ -246,10 +246,10 @@ def place_of(scope: str, service: str | None, sender: str | None, *, carrier: bo
     return {"account": "account", "service": f"service {service}"}.get(scope, f"sender {sender}")
 
 
-def _command(fields: Mapping[str, Any]) -> Command:
+def _command(at: At, fields: Mapping[str, Any]) -> Command:
     service, sender = fields["messaging_service_sid"], fields["sender"]
     place = place_of(fields["scope"], service, sender)
-    return Command(fields["command_id"], place, fields["blocked"], fields["source"])
+    return Command(at, fields["command_id"], place, fields["blocked"])
 
 
 def _change(fields: Mapping[str, Any]) -> Change:

@@ -22,6 +22,7 @@ from tests.chaos.world import ACCOUNTS, ONE, OTHER, SCOPES, scope_of, way
 INBOUND, OUTBOUND = "inbound-messages.v1", "outbound-messages.v1"
 CHANGES, REPLIES, NOTIFICATIONS = "block-changes.v1", "reply-sends.v1", "opt-out-notifications.v1"
 ALLOWED, STATUSES, LETTERS = "allowed-sends.v1", "message-statuses.v1", "dead-letters.v1"
+REASON = "__connect.errors.exception.message"
 OF_MESSAGES = (CHANGES, REPLIES, NOTIFICATIONS)
 
 
@@ -112,7 +113,7 @@ def test_nothing_is_found_in_a_healthy_run(scope: str) -> None:
 def test_a_run_has_every_kind_of_record_near_a_limit() -> None:
     traffic = Traffic(1, Topics.under(""))
     edges = near_limits(traffic)
-    first = [next(edges) for _ in range(43)]
+    first = [one for _ in range(44) for one in next(edges)]
     within = [one for one in first if not one.refused]
     assert {one.record.topic for one in within} == {
         one.record.topic for one in first if one.refused
@@ -169,7 +170,7 @@ def test_a_keyword_that_is_read_as_the_other_account_means_it_is_found(run: Run)
 
 
 def test_a_reply_of_the_other_accounts_service_is_found(run: Run) -> None:
-    reply = the(run, REPLIES, lambda one: one["account_sid"] == ONE and "One's" in one["body"])
+    reply = the(run, REPLIES, lambda one: one["account_sid"] == ONE and "One clinic" in one["body"])
     replace(run, reply, body="The other's clinic: out. START undoes it.")
     [wrong] = found(run)
     assert f"replies of a recipient of {ONE}" in wrong
@@ -250,6 +251,11 @@ def test_a_value_just_over_a_limit_that_is_not_put_aside_is_found(run: Run) -> N
         assert wrong.startswith(place_of(letter))
         assert wrong.endswith("and was not put aside")
         run.records.append(letter)
+
+
+def test_a_block_more_than_there_may_be_is_put_aside(run: Run) -> None:
+    letter = next(one for one in run.of(LETTERS) if b"has 100 blocks" in dict(one.headers)[REASON])
+    assert place_of(letter).startswith("consent-commands.v1")
 
 
 def place_of(letter: Any) -> str:

@@ -84,6 +84,11 @@ class Traffic:
         self._count += 1
         return f"{letter}{self._count:0{length - 1}d}"
 
+    def nobody(self) -> str:
+        """A number that nobody had before."""
+        self._count += 1
+        return f"{_FRESH}{self._count:06d}"
+
     def recipient(self) -> tuple[str, bool]:
         """A number that texts, and whether it does so often."""
         chance = self.chance
@@ -183,8 +188,7 @@ class Traffic:
 
         The recipient is one that nobody else is, and texts in this order.
         """
-        self._count += 1
-        recipient = f"{_FRESH}{self._count:06d}"
+        recipient = self.nobody()
         account, codec = self.chance.choice(ACCOUNTS), self.chance.choice(CODECS)
         sid = self.sid("M")
         stop, start = (

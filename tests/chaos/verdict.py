@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.chaos.application import Telling
+from tests.chaos.limits import BLOCKS
 from tests.chaos.model import places_of, tell
-from tests.chaos.seen import Key, Seen, key_of
+from tests.chaos.seen import At, Key, Seen, key_of
 from tests.chaos.traffic import LAST, Written
 from tests.chaos.world import STATUS_PATHS, way
 
@@ -26,15 +27,17 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
     Returns:
         Each deviation, and how many events were compared.
     """
-    wrong = [*seen.at_fault, *_gone(seen, written), *_put_aside(seen), *_judged(seen)]
-    compared = len(seen.sends) + len(seen.over_limit)
+    wrong = [*seen.at_fault, *_gone(seen, written), *_judged(seen)]
+    over_limit = dict(seen.over_limit)
     due: set[Telling] = set(_status_tellings(seen))
     blocked: dict[Key, frozenset[str]] = {}
+    compared = 0
     for key in seen.messages.keys() | seen.commands.keys() | seen.changes.keys():
         messages = seen.messages.get(key, ())
         story = tell(messages, seen.commands.get(key, ()), scope)
         due.update(story.tellings)
         blocked[key] = story.blocked
+        over_limit |= dict.fromkeys(story.put_aside, f"{BLOCKS} blocks")
         for name in _STORIES:
             must, was = getattr(story, name), getattr(seen, name).get(key, [])
             if _is_unsure(seen, key):
@@ -49,10 +52,11 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
         for name in ("replies", "notifications")
         for key in getattr(seen, name).keys() - seen.messages.keys()
     ]
+    wrong += _put_aside(seen, over_limit)
     wrong += _last_sends(seen, blocked)
     wrong += _webhooks(seen, due)
     wrong += _headers(seen)
-    return wrong, compared + len(due)
+    return wrong, compared + len(seen.sends) + len(over_limit) + len(due)
 
 
 def _is_unsure(seen: Seen, key: Key) -> bool:
@@ -70,15 +74,15 @@ def _gone(seen: Seen, written: Mapping[str, Written]) -> Iterable[str]:
 _INPUTS = ("inbound-messages.v1", "consent-commands.v1", "outbound-messages.v1")
 
 
-def _put_aside(seen: Seen) -> Iterable[str]:
+def _put_aside(seen: Seen, over_limit: Mapping[At, str]) -> Iterable[str]:
     """What is over a limit is put aside with a reason that says so, and nothing else is."""
-    for at, must in seen.over_limit.items():
+    for at, must in over_limit.items():
         place, reason = f"{at.topic}[{at.partition}]@{at.offset}", seen.letters.get(at)
         if reason is None:
             yield f"{place} is over a limit ({must or 'of a record'}) and was not put aside"
         elif not reason or must not in reason:
             yield f"{place} was put aside, and the reason does not name {must}"
-    for at in seen.letters.keys() - seen.over_limit.keys():
+    for at in seen.letters.keys() - over_limit.keys():
         yield f"{at.topic}[{at.partition}]@{at.offset} was put aside, and is within all limits"
 
 

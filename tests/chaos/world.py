@@ -100,9 +100,10 @@ _RESERVED: Mapping[str, Word] = {
     **dict.fromkeys(("START", "unstop"), ("START", None)),
     "HELP": ("HELP", None),
 }
+LONGEST = "please take me off your list today"  # 34 characters, the most a keyword may have
 _CLINIC_OF_ONE: Mapping[str, Word] = {
     **_RESERVED,
-    **dict.fromkeys(("Stop!", "halt", "Halt."), ("STOP", None)),
+    **dict.fromkeys(("Stop!", "halt", "Halt.", LONGEST, f"{LONGEST}!"), ("STOP", None)),
     "Yes": ("START", None),
     "info": ("HELP", None),
     **dict.fromkeys(("baja", "BAJÁ!"), ("STOP", "es")),
@@ -126,8 +127,11 @@ BODIES = tuple(
     dict.fromkeys((*USUAL, *_CLINIC_OF_ONE, *_CLINIC_OF_OTHER, *_SHOP_OF_OTHER, *ORDINARY))
 )
 
+# As many keywords as a list may have, and as long a reply.
+_MOST_WORDS = ["halt", LONGEST, *(f"halt {number}" for number in range(18))]
+_LONGEST_REPLY = f"{'One clinic: you are out. START undoes it.':.<320}"
 _STANDARD = {
-    ONE: {"STOP": {"keywords": ["halt"], "reply": "One's clinic: you are out. START undoes it."}},
+    ONE: {"STOP": {"keywords": _MOST_WORDS, "reply": _LONGEST_REPLY}},
     OTHER: {
         "STOP": {"keywords": ["fin"], "reply": "The other's clinic: out. START undoes it."},
         "START": {"keywords": ["halt", "back"], "reply": "The other's clinic: you are back."},

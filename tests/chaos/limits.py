@@ -11,7 +11,7 @@ from typing import Any
 
 from processor.kafka.client import Outgoing
 from tests.chaos.traffic import CODECS, Headers, Traffic, Written
-from tests.chaos.world import ACCOUNTS, LONG_CODE, SENDERS, TOLL_FREE, USUAL
+from tests.chaos.world import ACCOUNTS, SENDERS, TOLL_FREE, USUAL
 
 VALUE_BYTES = 512 * 1024
 LOOKED_AT_BYTES = 1 << 20  # of a value that cannot be handled, in which a STOP is still looked for
@@ -82,6 +82,7 @@ def near_limits(traffic: Traffic) -> Iterator[Sequence[Written]]:
         for make in kinds:
             yield [make()]
         yield _crowd(traffic)
+        yield _late(traffic)
 
 
 def _crowd(traffic: Traffic) -> Sequence[Written]:
@@ -89,6 +90,13 @@ def _crowd(traffic: Traffic) -> Sequence[Written]:
     recipient, account = traffic.nobody(), traffic.chance.choice(ACCOUNTS)
     more = {"account_sid": account, "scope": "sender", "blocked": True}
     return [traffic.command(recipient, sender=f"N{number}", **more) for number in range(BLOCKS + 1)]
+
+
+def _late(traffic: Traffic) -> Sequence[Written]:
+    """A START that was said long before the STOP in front of it, and so lifts nothing."""
+    recipient, account = traffic.nobody(), traffic.chance.choice(ACCOUNTS)
+    more = {"account": account, "codec": traffic.chance.choice(CODECS), "received_at": _LONG_AGO}
+    return [traffic.text(recipient, TOLL_FREE, body, **more) for body in ("STOP", "START")]
 
 
 _Makers = Sequence[Callable[[], Written]]
@@ -126,8 +134,6 @@ def _texts(traffic: Traffic) -> _Makers:
         lambda: text("STOP", headers=_headers(80, 1_000)),
         lambda: _with_part(text("START"), _NOT_SO_DEEP),
         lambda: _unreadable(_with_part(text("see you", refused=True), _DEEP)),
-        lambda: text("STOP", sender=TOLL_FREE, received_at=_LONG_AGO),
-        lambda: text("START", sender=LONG_CODE, received_at=_LONG_AGO),
     )
 
 

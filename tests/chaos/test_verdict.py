@@ -113,7 +113,7 @@ def test_nothing_is_found_in_a_healthy_run(scope: str) -> None:
 def test_a_run_has_every_kind_of_record_near_a_limit() -> None:
     traffic = Traffic(1, Topics.under(""))
     edges = near_limits(traffic)
-    first = [one for _ in range(44) for one in next(edges)]
+    first = [one for _ in range(43) for one in next(edges)]
     within = [one for one in first if not one.refused]
     assert {one.record.topic for one in within} == {
         one.record.topic for one in first if one.refused

@@ -21,8 +21,8 @@ _FAILS, _NEVER, _LATE = 0.05, 0.03, 0.1  # of the requests
 _LATE_S = (0.1, 1.0)
 
 
-class Telling(NamedTuple):
-    """What a request tells: everything that must be as it is due."""
+class Delivery(NamedTuple):
+    """A request's meaning: every part of it must be as it is due."""
 
     path: str
     account: str
@@ -33,12 +33,12 @@ class Telling(NamedTuple):
     said: tuple[str, str | None]  # body and OptOutType; of a status, that and its error
 
 
-def telling_of(path: str, parameters: Mapping[str, str]) -> Telling:
-    """What a request with these parameters tells."""
+def delivery_of(path: str, parameters: Mapping[str, str]) -> Delivery:
+    """The meaning of a request with these parameters."""
     inbound = parameters.get("SmsStatus") == "received"
     ends = ("To", "From") if inbound else ("From", "To")
     said = ("Body", "OptOutType") if inbound else ("MessageStatus", "ErrorCode")
-    return Telling(
+    return Delivery(
         path,
         parameters["AccountSid"],
         parameters["MessageSid"],
@@ -51,7 +51,7 @@ def telling_of(path: str, parameters: Mapping[str, str]) -> Telling:
 
 @dataclass(slots=True)
 class Asked:
-    """The requests that told one thing."""
+    """The requests that made one delivery."""
 
     count: int = 0
     answered: int = 0  # with 200
@@ -68,7 +68,7 @@ class Applications:
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(f"application {seed}")
-        self.asked: dict[Telling, Asked] = defaultdict(Asked)
+        self.asked: dict[Delivery, Asked] = defaultdict(Asked)
         self.base = self.nowhere = ""
 
     @property
@@ -83,9 +83,9 @@ class Applications:
     async def answer(self, told: Told) -> web.Response:
         """Note a request and answer it."""
         path = path_of(told.url)
-        asked = self.asked[telling_of(path, told.fields)]
+        asked = self.asked[delivery_of(path, told.fields)]
         asked.count += 1
-        asked.tokens.add(told.headers["I-Twilio-Idempotency-Token"])
+        asked.tokens.add(told.headers.get("I-Twilio-Idempotency-Token", ""))
         if not _is_signed(path, told):
             asked.unsigned += 1
         chance = self._chance.random()
@@ -104,7 +104,8 @@ def _is_signed(path: str, told: Told) -> bool:
     """Whether a request is signed by the account whose application it goes to."""
     fields = told.fields if told.method == "POST" else {}
     validator = RequestValidator(TOKENS[path.split("/")[1]])
-    return bool(validator.validate(told.url, fields, told.headers["X-Twilio-Signature"]))
+    signature = told.headers.get("X-Twilio-Signature", "")
+    return bool(validator.validate(told.url, fields, signature))
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ from processor.wire.service_documents import apply
 from processor.wire.services import service_of
 from processor.wire.topics import Topics
 from tests.chaos import world
-from tests.chaos.application import Applications, telling_of
+from tests.chaos.application import Applications, delivery_of
 from tests.chaos.limits import RECORD_BYTES, near_limits
 from tests.chaos.seen import TOPICS, Seen
 from tests.chaos.traffic import Traffic, Written
@@ -89,7 +89,7 @@ async def a_run(scope: str, *, seed: int = 1, rounds: int = 400) -> Run:
         await _matched(store, scope, commands_first), await _judged(store, commands_first)
     ):
         run.records.append(_record(outgoing, offsets))
-    for outgoing in _told(run):
+    for outgoing in _delivered(run):
         run.records.append(_record(outgoing, offsets))
     return run
 
@@ -226,7 +226,7 @@ async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
     return out.put_out
 
 
-def _told(run: Run) -> Iterable[Outgoing]:
+def _delivered(run: Run) -> Iterable[Outgoing]:
     """Every application is asked once; where it is away the delivery is put aside."""
     directory = _Services().directory
     for record in [*run.of(_ALL.webhook_deliveries), *run.of(_ALL.message_statuses)]:
@@ -250,8 +250,8 @@ def _told(run: Run) -> Iterable[Outgoing]:
             )
             yield Outgoing(_ALL.dead_letters, letter.key, letter.value, letter.headers)
             continue
-        telling = telling_of(world.path_of(delivery.url), delivery.parameters)
-        asked = run.applications.asked[telling]
+        key = delivery_of(world.path_of(delivery.url), delivery.parameters)
+        asked = run.applications.asked[key]
         asked.count, asked.answered = asked.count + 1, asked.answered + 1
         asked.tokens.add(idempotency_token(delivery.account_sid, delivery.delivery_id))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.chaos.application import Telling
+from tests.chaos.application import Delivery
 from tests.chaos.limits import BLOCKS
 from tests.chaos.seen import At, Change, Command, Message, Notification, Reply, place_of
 from tests.chaos.world import SHOP_TOLL_FREE, TOLL_FREE, Way, Word, way
@@ -26,7 +26,7 @@ class Story:
     changes: list[Change] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
-    tellings: list[Telling] = field(default_factory=list)  # that applications are due
+    deliveries: list[Delivery] = field(default_factory=list)  # that applications are due
     blocked: frozenset[str] = frozenset()  # places, in the end
     put_aside: list[At] = field(default_factory=list)  # commands for which there was no room
 
@@ -52,14 +52,14 @@ class Entry:
             return
         word = its.word(message.body)
         if word is None:
-            self._tell(message, its, None)
+            self._deliver(message, its, None)
             return
         if (message.sid, message.sender) in self._handled:
             return
         self._handled.add((message.sid, message.sender))
         stopping = [place for place in self._blocks if place in places_of(its, message.sender)]
         if message.body == "Yes" and its.yes_only_when_blocked and not stopping:
-            self._tell(message, its, None)
+            self._deliver(message, its, None)
             return
         match word[0]:
             case "STOP":
@@ -155,11 +155,11 @@ class Entry:
         self.story.notifications.append(
             (message.sid, message.sender, kind, effective, sent, language, its.service)
         )
-        self._tell(message, its, kind if its.aoo else None)
+        self._deliver(message, its, kind if its.aoo else None)
 
-    def _tell(self, message: Message, its: Way, kind: str | None) -> None:
+    def _deliver(self, message: Message, its: Way, kind: str | None) -> None:
         if its.inbound:
-            telling = Telling(
+            delivery = Delivery(
                 its.inbound,
                 message.account,
                 message.sid,
@@ -168,7 +168,7 @@ class Entry:
                 its.service,
                 (message.body, kind),
             )
-            self.story.tellings.append(telling)
+            self.story.deliveries.append(delivery)
 
 
 def places_of(its: Way, sender: str) -> tuple[str, ...]:
@@ -176,12 +176,12 @@ def places_of(its: Way, sender: str) -> tuple[str, ...]:
     return _ACCOUNT, f"service {its.service}", f"sender {sender}", f"carrier {sender}"
 
 
-def tell(messages: Sequence[Message], commands: Sequence[Command], scope: str) -> Story:
+def story_of(messages: Sequence[Message], commands: Sequence[Command], scope: str) -> Story:
     """What must come of one recipient's messages to one account, or of commands on them.
 
     Args:
         messages: in the order of their topic.
-        commands: likewise; of a recipient who texts, their effects cannot be told.
+        commands: likewise; on a recipient who texts, their effects are not known.
         scope: of blocks by keyword.
     """
     entry = Entry(scope)

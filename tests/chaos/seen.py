@@ -12,7 +12,7 @@ import orjson
 
 from processor.config import Settings
 from processor.kafka.client import read_whole
-from tests.chaos.application import Asked, Telling, telling_of
+from tests.chaos.application import Asked, Delivery, delivery_of
 from tests.chaos.limits import blocks_all_the_same, over, passed_on
 from tests.chaos.traffic import command_id_of, id_of
 from tests.chaos.world import path_of
@@ -93,8 +93,8 @@ class Seen:
     refused: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # each with its status
     over_limit: dict[At, str] = field(default_factory=dict)  # to what the reason must hold
     letters: dict[At, str] = field(default_factory=dict)  # to the reason
-    undelivered: set[Telling] = field(default_factory=set)
-    asked: Mapping[Telling, Asked] = field(default_factory=dict)
+    undelivered: set[Delivery] = field(default_factory=set)
+    asked: Mapping[Delivery, Asked] = field(default_factory=dict)
     carried: dict[str, int] = field(default_factory=dict)  # hash of the headers that go on
     carries: dict[tuple[str, str], int] = field(default_factory=dict)  # by topic, and which
     at_fault: list[str] = field(default_factory=list)  # outputs that cannot be read
@@ -174,12 +174,15 @@ class Seen:
             for name, value in record.headers
             if name.startswith(_ERRORS)
         }
+        if "topic" not in said:
+            self.at_fault.append("a dead letter does not say of what")
+            return
         if said.get("stage") == _WEBHOOKS:
             if fields is None:
                 self.at_fault.append("a webhook's dead letter cannot be read")
             else:
-                telling = telling_of(path_of(fields["url"]), fields["parameters"])
-                self.undelivered.add(telling)
+                delivery = delivery_of(path_of(fields["url"]), fields["parameters"])
+                self.undelivered.add(delivery)
             return
         topic = next((one for one in TOPICS if said["topic"].endswith(one)), said["topic"])
         at = At(topic, int(said["partition"]), int(said["offset"]))
@@ -213,7 +216,7 @@ class Seen:
         self.carries[topic, id_] = hash(tuple(own))
 
 
-async def read(settings: Settings, asked: Mapping[Telling, Asked]) -> Seen:
+async def read(settings: Settings, asked: Mapping[Delivery, Asked]) -> Seen:
     """All that a run left, and what the applications were asked."""
     seen = Seen(asked=asked)
     for topic in TOPICS:

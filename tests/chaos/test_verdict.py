@@ -93,10 +93,10 @@ def forget(run: Run, message: dict[str, Any]) -> None:
 
     for topic in OF_MESSAGES:
         drop(run, topic, is_of)
-    for telling in list(run.applications.asked):
-        if (telling.account, telling.sid, telling.sender) == (account, sid, sender):
-            assert telling.recipient == recipient
-            del run.applications.asked[telling]
+    for delivery in list(run.applications.asked):
+        if (delivery.account, delivery.sid, delivery.sender) == (account, sid, sender):
+            assert delivery.recipient == recipient
+            del run.applications.asked[delivery]
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -105,8 +105,7 @@ def test_nothing_is_found_in_a_healthy_run(scope: str) -> None:
     wrong, compared = deviations(run.seen(), run.written, scope)
     assert wrong == []
     assert compared > 500
-    told = run.applications.asked
-    assert {telling.account for telling in told} == set(ACCOUNTS)
+    assert {delivery.account for delivery in run.applications.asked} == set(ACCOUNTS)
     assert {one.codec for one in run.written.values()} == set(CODECS)
 
 
@@ -183,18 +182,18 @@ def test_a_block_of_another_scope_is_found(run: Run) -> None:
 
 def test_a_webhook_to_the_other_accounts_application_is_found(run: Run) -> None:
     asked = run.applications.asked
-    telling = next(one for one in asked if one.account == ONE)
-    asked[telling._replace(path=telling.path.replace(ONE, OTHER))] = asked.pop(telling)
+    delivery = next(one for one in asked if one.account == ONE)
+    asked[delivery._replace(path=delivery.path.replace(ONE, OTHER))] = asked.pop(delivery)
     wrong = found(run)
-    assert any(telling.sid in one and "to the other account's application" in one for one in wrong)
-    assert any(telling.sid in one and "is due, was tried 0 times" in one for one in wrong)
+    assert any(delivery.sid in one and "to the other account's application" in one for one in wrong)
+    assert any(delivery.sid in one and "is due, was tried 0 times" in one for one in wrong)
 
 
 def test_a_webhook_that_was_never_answered_nor_put_aside_is_found(run: Run) -> None:
-    telling, asked = next(iter(run.applications.asked.items()))
+    delivery, asked = next(iter(run.applications.asked.items()))
     asked.answered = 0
     [wrong] = found(run)
-    assert telling.sid in wrong
+    assert delivery.sid in wrong
     assert "is due, was tried 1 times and was not put aside" in wrong
 
 
@@ -209,9 +208,9 @@ def test_a_dead_letter_of_a_webhook_that_is_missing_is_found(run: Run) -> None:
 @pytest.mark.parametrize("said", [("something else", None), ("see you at ten", "STOP")])
 def test_a_webhook_that_is_not_due_is_found(run: Run, said: tuple[str, str | None]) -> None:
     asked = run.applications.asked
-    telling = next(one for one in asked if one.said == ("see you at ten", None))
-    asked[telling._replace(said=said)] = copy.deepcopy(asked[telling])
-    assert any(telling.sid in one and "was made and is not due" in one for one in found(run))
+    delivery = next(one for one in asked if one.said == ("see you at ten", None))
+    asked[delivery._replace(said=said)] = copy.deepcopy(asked[delivery])
+    assert any(delivery.sid in one and "was made and is not due" in one for one in found(run))
 
 
 def test_a_wrong_signature_and_a_token_of_another_delivery_are_found(run: Run) -> None:

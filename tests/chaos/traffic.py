@@ -31,7 +31,7 @@ _OWN_WORDS = 0.8  # of keywords; the others may be the other account's
 _TWINS = 0.25  # of texts, sends and commands: the other account has one of the same id
 _TO_COMMANDED = 0.05  # of sends
 _SENDER_UNCHOSEN = 0.1  # of sends that a service makes
-_COMMANDED = "+15557"  # recipients of commands: where among messages one falls cannot be told
+_COMMANDED = "+15557"  # recipients of commands, whose order among messages is not known
 _COMMANDED_ONLY = "+15554"  # who never text
 _FRESH = "+15559"
 _SENDERS, _WEIGHTS = tuple(SENDERS), tuple(SENDERS.values())
@@ -49,7 +49,7 @@ class Written:
     """A record to write, and what is to come of it."""
 
     record: Outgoing
-    id: str  # what tells it from others of its topic, whatever they share
+    id: str  # unique in its topic, whatever it shares with others
     kind: str | None = None  # of a keyword that is surely answered; None of all else
     codec: str = "none"
     refused: bool = False  # it is over a limit

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tests.chaos.application import Telling
+from tests.chaos.application import Delivery
 from tests.chaos.limits import BLOCKS
-from tests.chaos.model import places_of, tell
+from tests.chaos.model import places_of, story_of
 from tests.chaos.seen import At, Key, Seen, key_of
 from tests.chaos.traffic import LAST, Written
 from tests.chaos.world import STATUS_PATHS, way
@@ -29,13 +29,13 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
     """
     wrong = [*seen.at_fault, *_gone(seen, written), *_judged(seen)]
     over_limit = dict(seen.over_limit)
-    due: set[Telling] = set(_status_tellings(seen))
+    due: set[Delivery] = set(_status_deliveries(seen))
     blocked: dict[Key, frozenset[str]] = {}
     compared = 0
     for key in seen.messages.keys() | seen.commands.keys() | seen.changes.keys():
         messages = seen.messages.get(key, ())
-        story = tell(messages, seen.commands.get(key, ()), scope)
-        due.update(story.tellings)
+        story = story_of(messages, seen.commands.get(key, ()), scope)
+        due.update(story.deliveries)
         blocked[key] = story.blocked
         over_limit |= dict.fromkeys(story.put_aside, f"{BLOCKS} blocks")
         for name in _STORIES:
@@ -60,7 +60,7 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
 
 
 def _is_unsure(seen: Seen, key: Key) -> bool:
-    """Whether there are messages and commands: where one falls among the others cannot be told."""
+    """Whether there are messages and commands: their order is not known."""
     return key in seen.messages and key in seen.commands
 
 
@@ -114,14 +114,14 @@ def _last_sends(seen: Seen, blocked: Mapping[Key, frozenset[str]]) -> Iterable[s
             yield f"send {id_} was {was} in the end, where {sorted(stopping)} stop it"
 
 
-def _status_tellings(seen: Seen) -> Iterable[Telling]:
+def _status_deliveries(seen: Seen) -> Iterable[Delivery]:
     """What applications are due of refused sends."""
     for status in seen.refused.values():
         account, sender = status["account_sid"], status["from"]
         named = status["messaging_service_sid"]
         path = STATUS_PATHS.get((account, named or way(account, sender or "").service))
         if path:
-            yield Telling(
+            yield Delivery(
                 path,
                 account,
                 status["message_sid"],
@@ -132,32 +132,32 @@ def _status_tellings(seen: Seen) -> Iterable[Telling]:
             )
 
 
-def _webhooks(seen: Seen, due: set[Telling]) -> Iterable[str]:
+def _webhooks(seen: Seen, due: set[Delivery]) -> Iterable[str]:
     """Every delivery that was due was made or put aside, and no other was."""
-    for telling in due:
-        asked = seen.asked.get(telling)
-        if telling not in seen.undelivered and not (asked and asked.answered):
+    for delivery in due:
+        asked = seen.asked.get(delivery)
+        if delivery not in seen.undelivered and not (asked and asked.answered):
             often = asked.count if asked else 0
-            yield f"{_named(telling)} is due, was tried {often} times and was not put aside"
-    tokens: dict[str, Telling] = {}
-    for telling, asked in seen.asked.items():
-        if telling.account != telling.path.split("/")[1]:
-            yield f"{_named(telling)} went to the other account's application"
-        elif telling not in due:
-            yield f"{_named(telling)} was made and is not due"
+            yield f"{_named(delivery)} is due, was tried {often} times and was not put aside"
+    tokens: dict[str, Delivery] = {}
+    for delivery, asked in seen.asked.items():
+        if delivery.account != delivery.path.split("/")[1]:
+            yield f"{_named(delivery)} went to the other account's application"
+        elif delivery not in due:
+            yield f"{_named(delivery)} was made and is not due"
         if asked.unsigned:
-            yield f"{_named(telling)} is not signed with its account's token"
+            yield f"{_named(delivery)} is not signed with its account's token"
         if len(asked.tokens) > 1:
-            yield f"{_named(telling)} was repeated with another token"
+            yield f"{_named(delivery)} was repeated with another token"
         for token in asked.tokens:
-            if tokens.setdefault(token, telling) != telling:
-                yield f"{_named(telling)} has the token of {_named(tokens[token])}"
-    for telling in seen.undelivered - due:
-        yield f"{_named(telling)} was put aside and is not due"
+            if tokens.setdefault(token, delivery) != delivery:
+                yield f"{_named(delivery)} has the token of {_named(tokens[token])}"
+    for delivery in seen.undelivered - due:
+        yield f"{_named(delivery)} was put aside and is not due"
 
 
-def _named(telling: Telling) -> str:
-    return f"webhook {telling.path} of {telling.account}'s {telling.sid} ({telling.said[1]})"
+def _named(delivery: Delivery) -> str:
+    return f"webhook {delivery.path} of {delivery.account}'s {delivery.sid} ({delivery.said[1]})"
 
 
 def _headers(seen: Seen) -> Iterable[str]:

@@ -39,7 +39,7 @@ SETTINGS: Mapping[str, Any] = {
     "webhook_timeout_s": 2.0,
     "webhook_attempts": 8,
     "webhook_first_delay_s": 0.5,
-    "webhook_longest_delay_s": 4.0,
+    "webhook_longest_delay_s": 2.0,
     "webhook_circuit_s": 2.0,
 }
 SCOPES = ("account", "service", "sender")
@@ -70,7 +70,7 @@ class Way:
     yes_only_when_blocked: bool = False
     repeats_reply: bool = False
     help_when_blocked: frozenset[str] = frozenset()  # senders
-    inbound: str | None = None  # path of the application, None where it is not told
+    inbound: str | None = None  # path of the application that gets its messages
     status: str | None = None
 
     def word(self, body: str) -> Word | None:

@@ -46,7 +46,7 @@ class Options:
     partitions: int = 6
     min_replicas: int = 0
     longest_s: float = _LONGEST_S
-    drain_s: float = 180.0
+    drain_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploy.local import stack
 from processor.config import Settings
+from tests.chaos import world
 from tests.chaos.servers import Slot
 
 _ENDS_S = 60.0  # a worker that was asked to end
@@ -81,6 +82,7 @@ class Fleet:
             "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
             "OPTOUT_PARTITIONS": str(settings.partitions),
             "OPTOUT_SESSION_TIMEOUT_S": str(settings.session_timeout_s),
+            **world.environment(settings.block_scope),
         }
 
     async def end(self, slot: Slot, sign: signal.Signals) -> None:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Coroutine
+from collections import Counter
+from collections.abc import Awaitable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.kafka.client import Writer, writer
-from tests.chaos.traffic import Traffic, Written
+from tests.chaos.limits import near_limits
+from tests.chaos.traffic import CODECS, Traffic, Written
 from tests.chaos.watch import Watch
 
 _TICK_S = 0.05
 _COMMANDS = 0.02  # for each inbound message
 _REDELIVERIES = 0.01
+_NEAR_LIMITS = 0.01
+_LOOKED_BACK = 150  # recipients
 _REDELIVERED_AFTER_S = (0.0, 15.0)
 _AT_ONCE = 0.5  # of the blocks that become visible are met with a send at once
 _BEHIND_S = 2.0  # of load that an outage kept back and that is made up for
@@ -40,11 +45,18 @@ class Load:
         self._random = random.Random(f"load {seed}")
         self._stop = asyncio.Event()
         self._open: set[asyncio.Task[None]] = set()
-        self._out: Writer | None = None
+        self._near_limits = near_limits(traffic)
+        self._out: Mapping[str, Writer] = {}  # by codec; none where the load is over
         self.watch = Watch(settings, self._send_at_once)
         self.written: dict[str, Written] = {}
+        self.codecs: Counter[str] = Counter()  # of what was written
         self.redelivered = 0
         self.unknown = 0  # records that may have been written, or not
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many records were written with each codec."""
+        return {f"written_with_{codec}": count for codec, count in self.codecs.items()}
 
     def stop(self) -> None:
         """Write no more."""
@@ -52,10 +64,10 @@ class Load:
 
     async def run(self) -> None:
         """Write until stopped, and until all that was handed over is written."""
-        async with writer(
-            self._settings, enable_idempotence=True, request_timeout_ms=120_000
-        ) as out:
-            self._out = out
+        async with AsyncExitStack() as writers:
+            self._out = {
+                codec: await writers.enter_async_context(self._writer(codec)) for codec in CODECS
+            }
             done, last = 0.0, time.monotonic()
             while not self._stop.is_set():
                 await asyncio.sleep(_TICK_S)
@@ -64,27 +76,45 @@ class Load:
                 for _ in range(int(done)):
                     await self._round()
                 done -= int(done)
-            self._out = None
+            self._out = {}
             while self._open:
                 await asyncio.wait(self._open)
 
+    async def look_back(self) -> None:
+        """Once all is worked through: send to some recipients, by every sender of both accounts."""
+        numbers = {(one.record.key or b"").decode() for one in self.written.values()}
+        some = self._random.sample(sorted(numbers), min(_LOOKED_BACK, len(numbers)))
+        sends = self._traffic.last_sends(some)
+        async with writer(self._settings) as out:
+            await out.send_all([one.record for one in sends])
+        self.written |= {one.id: one.noted() for one in sends}
+
+    def _writer(self, codec: str) -> Any:
+        return writer(
+            self._settings,
+            enable_idempotence=True,
+            request_timeout_ms=120_000,
+            compression_type=None if codec == "none" else codec,
+        )
+
     async def _round(self) -> None:
-        await self._write(self._traffic.text())
-        await self._write(self._traffic.send(self.watch.marks))
+        await self._write(*self._traffic.texts())
+        await self._write(*self._traffic.sends(self.watch.marks))
         if self._random.random() < _COMMANDS:
-            await self._write(self._traffic.command())
+            await self._write(*self._traffic.commands())
+        if self._random.random() < _NEAR_LIMITS:
+            await self._write(*next(self._near_limits))
         if self._random.random() < _REDELIVERIES:
             self._start(self._redeliver())
 
-    def _send_at_once(self, recipient: str) -> None:
+    def _send_at_once(self, account: str, recipient: str) -> None:
         if self._out and self._random.random() < _AT_ONCE:
-            self._start(self._write(self._traffic.send(self.watch.marks, recipient)))
+            self._start(self._write(self._traffic.send(self.watch.marks, account, recipient)))
 
     async def _redeliver(self) -> None:
         """A carrier delivers a STOP again, after the recipient came back (R22)."""
-        stop, start = self._traffic.conversation("STOP", "START")
-        await self._write(stop)
-        await self._write(start)
+        stop, start, other = self._traffic.conversation()
+        await self._write(stop, start, other)
         await asyncio.sleep(self._random.uniform(*_REDELIVERED_AFTER_S))
         if self._out:
             await self._write(stop, again=True)
@@ -95,15 +125,16 @@ class Load:
         self._open.add(task)
         task.add_done_callback(self._open.discard)
 
-    async def _write(self, one: Written, *, again: bool = False) -> None:
-        if not self._out:
-            return  # the load is over
-        try:
-            fate = await self._out.send(one.record)
-        except KafkaError:
-            self.unknown += 1
-            return
-        self._start(self._settle(fate, one, again))
+    async def _write(self, *ones: Written, again: bool = False) -> None:
+        for one in ones:
+            if not self._out:
+                return  # the load is over
+            try:
+                fate = await self._out[one.codec].send(one.record)
+            except KafkaError:
+                self.unknown += 1
+                continue
+            self._start(self._settle(fate, one.noted(), again))
 
     async def _settle(self, fate: Awaitable[Any], one: Written, again: bool) -> None:
         try:
@@ -111,6 +142,8 @@ class Load:
         except KafkaError:
             self.unknown += 1
             return
+        self.codecs[one.codec] += 1
         if not again:
             self.written[one.id] = one
-            self.watch.written(one)
+            if not one.refused:
+                self.watch.written(one)

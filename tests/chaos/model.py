@@ -1,123 +1,196 @@
 """One recipient after another, message by message: what must have come of the inbound topic.
 
-It knows the traffic's keywords and default handling; it shares no code with the processor.
+It goes by the world's words and the rules as they are written; it shares no code with the
+processor.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import orjson
-
-from processor.config import Settings
-from processor.kafka.client import read_whole
-from processor.wire.topics import Topics
-from tests.chaos.traffic import KINDS, TOLL_FREE, Written, is_commanded
+from tests.chaos.application import Delivery
+from tests.chaos.limits import BLOCKS
+from tests.chaos.seen import At, Change, Command, Message, Notification, Reply, place_of
+from tests.chaos.world import SHOP_TOLL_FREE, TOLL_FREE, Way, Word, way
 
 _ACCOUNT = "account"
+_KEYWORD, _UNREAD, _COMMAND = "keyword", "unread-stop", "command"
+_NETWORKS = (TOLL_FREE, SHOP_TOLL_FREE)
 
 
 @dataclass(slots=True)
 class Story:
-    """What came, or should have come, of one recipient's messages; ids in order."""
+    """What came, or should have come, of one recipient's messages to one account, in order."""
 
-    changes: list[tuple[str, str, bool]] = field(default_factory=list)  # cause, where, blocked
-    replies: list[tuple[str, str]] = field(default_factory=list)  # message, kind
-    notifications: list[tuple[str, str, bool]] = field(default_factory=list)  # kind, effective
-
-
-def tell(messages: Sequence[Mapping[str, Any]]) -> Story:
-    """What must come of one recipient's messages, by default handling (R3, R18 to R20)."""
-    story = Story()
-    blocked: dict[str, None] = {}  # in the order they came, which is that they are lifted in
-    handled: set[str] = set()
-    for message in messages:
-        sid, body, sender = message["message_sid"], message["body"], message["to"]
-        kind = KINDS.get(body)
-        if kind is None or sid in handled:
-            continue
-        handled.add(sid)
-        word, carrier = body.strip().lower(), f"carrier {sender}"
-        stopping = [place for place in blocked if place in (_ACCOUNT, carrier)]
-        changes: list[str] = []
-        replies, effective = True, True
-        if kind == "STOP":
-            network = sender == TOLL_FREE and word == "stop"
-            replies = not network and _ACCOUNT not in blocked
-            wanted = (_ACCOUNT, carrier) if network else (_ACCOUNT,)
-            changes = [place for place in wanted if place not in blocked]
-            blocked.update(dict.fromkeys(changes))
-        elif kind == "START":
-            if carrier in blocked and word not in ("start", "unstop"):
-                replies = effective = False
-            else:
-                changes = stopping
-                blocked = {place: None for place in blocked if place not in stopping}
-        else:
-            replies = not stopping
-        story.changes += [(sid, place, kind == "STOP") for place in changes]
-        story.replies += [(sid, kind)] if replies else []
-        story.notifications.append((sid, kind, effective))
-    return story
+    changes: list[Change] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    notifications: list[Notification] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)  # that applications are due
+    blocked: frozenset[str] = frozenset()  # places, in the end
+    put_aside: list[At] = field(default_factory=list)  # commands for which there was no room
 
 
-async def deviations(settings: Settings, written: Mapping[str, Written]) -> tuple[list[str], int]:
-    """What did not come of what was written as it must have.
+Sources = dict[str, int]  # the kinds of a block's causes, and when each came last
 
-    Returns:
-        Each deviation, and how many events were compared.
+
+class Entry:
+    """One recipient's blocks of one account, and the story that makes them."""
+
+    def __init__(self, scope: str) -> None:
+        self.story = Story()
+        self._scope = scope
+        self._blocks: dict[str, Sources] = {}  # by place; what changed last stands last
+        self._handled: set[tuple[str, str]] = set()
+
+    def take(self, message: Message) -> None:
+        """A message comes (R3, R18 to R22, R28)."""
+        its = way(message.account, message.sender)
+        if message.put_aside is not None:
+            if message.put_aside:
+                self._block(message.put_aside, "", _ACCOUNT, _UNREAD, message.came_ms)
+            return
+        word = its.word(message.body)
+        if word is None:
+            self._deliver(message, its, None)
+            return
+        if (message.sid, message.sender) in self._handled:
+            return
+        self._handled.add((message.sid, message.sender))
+        stopping = [place for place in self._blocks if place in places_of(its, message.sender)]
+        if message.body == "Yes" and its.yes_only_when_blocked and not stopping:
+            self._deliver(message, its, None)
+            return
+        match word[0]:
+            case "STOP":
+                self._stop(message, its, word)
+            case "START":
+                self._start(message, its, word, stopping)
+            case _:
+                answers = not stopping or message.sender in its.help_when_blocked
+                self._notify(message, its, word, replies=answers)
+
+    def carry_out(self, command: Command, at: int) -> None:
+        """A command comes to a recipient who never texts (R29)."""
+        if command.blocked and command.place not in self._blocks and len(self._blocks) == BLOCKS:
+            self.story.put_aside.append(command.at)
+        elif command.blocked:
+            self._block(command.id, "", command.place, _COMMAND, at)
+        elif self._blocks.pop(command.place, None):
+            self.story.changes.append((command.id, "", command.place, False, ()))
+
+    def _stop(self, message: Message, its: Way, word: Word) -> None:
+        where = place_of(self._scope, its.service, message.sender)
+        if self._scope == "service" and its.service is None:
+            where = f"sender {message.sender}"
+        is_bare = message.body.strip().lower() == "stop"
+        by_network = message.sender in _NETWORKS and is_bare
+        widens = self._block(message.sid, message.sender, where, _KEYWORD, message.came_ms)
+        if by_network:
+            carrier = f"carrier {message.sender}"
+            self._block(message.sid, message.sender, carrier, _KEYWORD, message.came_ms)
+        self._notify(
+            message,
+            its,
+            word,
+            replies=not by_network and (widens or its.repeats_reply),
+            by_network=by_network,
+        )
+
+    def _start(self, message: Message, its: Way, word: Word, stopping: Sequence[str]) -> None:
+        bare = message.body.strip().lower()
+        if f"carrier {message.sender}" in stopping and bare not in ("start", "unstop"):
+            self._notify(message, its, word, effective=False)
+            return
+        effective = True
+        for place in stopping:
+            before = self._blocks[place]
+            left = {
+                kind: last_ms
+                for kind, last_ms in before.items()
+                if (bare == "yes" and kind != _KEYWORD)
+                or (message.late_ms is not None and last_ms > message.late_ms)
+            }
+            effective = effective and not left
+            if left == before:
+                continue
+            del self._blocks[place]
+            if left:
+                self._blocks[place] = left
+            change = (message.sid, message.sender, place, bool(left), tuple(sorted(left)))
+            self.story.changes.append(change)
+        self._notify(message, its, word, effective=effective, replies=effective)
+
+    def _block(self, cause: str, sender: str, place: str, kind: str, at: int) -> bool:
+        """Block in a place; whether that changed anything."""
+        sources = self._blocks.setdefault(place, {})
+        is_new = kind not in sources
+        sources[kind] = max(at, sources.get(kind, at))
+        if is_new:
+            self._blocks[place] = self._blocks.pop(place)
+            self.story.changes.append((cause, sender, place, True, tuple(sorted(sources))))
+        return is_new
+
+    @property
+    def blocked(self) -> frozenset[str]:
+        """The places that are blocked now."""
+        return frozenset(self._blocks)
+
+    def _notify(
+        self,
+        message: Message,
+        its: Way,
+        word: Word,
+        *,
+        effective: bool = True,
+        replies: bool = False,
+        by_network: bool = False,
+    ) -> None:
+        kind, language = word
+        if replies:
+            reply = (message.sid, message.sender, kind, its.reply(word))
+            self.story.replies.append(reply)
+        ours = "aoo" if its.aoo else "default"
+        sent = "carrier" if by_network else ours if replies else "none"
+        self.story.notifications.append(
+            (message.sid, message.sender, kind, effective, sent, language, its.service)
+        )
+        self._deliver(message, its, kind if its.aoo else None)
+
+    def _deliver(self, message: Message, its: Way, kind: str | None) -> None:
+        if its.inbound:
+            delivery = Delivery(
+                its.inbound,
+                message.account,
+                message.sid,
+                message.sender,
+                message.recipient,
+                its.service,
+                (message.body, kind),
+            )
+            self.story.deliveries.append(delivery)
+
+
+def places_of(its: Way, sender: str) -> tuple[str, ...]:
+    """The places whose blocks stop a sender (R21)."""
+    return _ACCOUNT, f"service {its.service}", f"sender {sender}", f"carrier {sender}"
+
+
+def story_of(messages: Sequence[Message], commands: Sequence[Command], scope: str) -> Story:
+    """What must come of one recipient's messages to one account, or of commands on them.
+
+    Args:
+        messages: in the order of their topic.
+        commands: likewise; on a recipient who texts, their effects are not known.
+        scope: of blocks by keyword.
     """
-    topics = Topics.under(settings.topic_prefix)
-    texts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for fields in await _values(settings, topics.inbound_messages):
-        texts[fields["from"]].append(fields)
-    found: dict[str, Story] = defaultdict(Story)
-    for fields in await _values(settings, topics.block_changes):
-        where = f"carrier {fields['sender']}" if fields["carrier"] else fields["scope"]
-        change = (fields["cause"]["id"], where, fields["blocked"])
-        found[fields["recipient"]].changes.append(change)
-    for fields in await _values(settings, topics.reply_sends):
-        found[fields["to"]].replies.append((fields["in_reply_to"], fields["kind"]))
-    for fields in await _values(settings, topics.opt_out_notifications):
-        notification = (fields["message_sid"], fields["kind"], fields["effective"])
-        found[fields["from"]].notifications.append(notification)
-    there = {fields["message_sid"] for messages in texts.values() for fields in messages}
-    judged = {
-        fields["message_sid"]
-        for topic in (topics.allowed_sends, topics.message_statuses)
-        for fields in await _values(settings, topic)
-    }
-    wrong: list[str] = []
-    for one in written.values():
-        if one.record.topic == topics.outbound_messages and one.id not in judged:
-            wrong.append(f"send {one.id} has no verdict")
-        if one.record.topic == topics.inbound_messages and one.id not in there:
-            wrong.append(f"message {one.id} was written and is gone")
-    compared = 0
-    for recipient in texts.keys() | found.keys():
-        told, seen = tell(texts[recipient]), found[recipient]
-        for name in ("changes", "replies", "notifications"):
-            if is_commanded(recipient) and name != "notifications":
-                continue  # where a command falls among the messages cannot be told
-            must, was = getattr(told, name), getattr(seen, name)
-            if is_commanded(recipient):
-                must, was = ([one[:2] for one in ones] for ones in (must, was))
-            compared += len(must)
-            if must != was:
-                wrong.append(_difference(name, must, was))
-    return wrong, compared
-
-
-async def _values(settings: Settings, topic: str) -> list[dict[str, Any]]:
-    return [orjson.loads(record.value) async for record in read_whole(settings, topic)]
-
-
-def _difference(name: str, must: Sequence[tuple[Any, ...]], was: Sequence[tuple[Any, ...]]) -> str:
-    at = next(
-        (index for index, pair in enumerate(zip(must, was, strict=False)) if pair[0] != pair[1]),
-        min(len(must), len(was)),
-    )
-    return f"{name} of one recipient, at {at}: {must[at:][:3]} became {was[at:][:3]}"
+    entry = Entry(scope)
+    for message in messages:
+        entry.take(message)
+    handled: set[str] = set()
+    for at, command in enumerate(commands if not messages else ()):
+        if command.id not in handled:
+            handled.add(command.id)
+            entry.carry_out(command, at)
+    entry.story.blocked = entry.blocked
+    return entry.story

@@ -8,6 +8,7 @@ import pytest
 
 from tests.chaos.plan import kinds_of
 from tests.chaos.run import Options, run
+from tests.chaos.traffic import CODECS
 
 pytestmark = pytest.mark.chaos
 
@@ -19,7 +20,13 @@ async def test_nothing_is_lost_doubled_or_leaked_under_faults(tmp_path: Path) ->
     options = Options(seed=SEED, seconds=None, rate=50, longest_s=4, brokers=1)
     outcome = await run(options, tmp_path, print)
     assert outcome.violations == {}
-    assert outcome.counts["verdicts_checked"] == outcome.counts["outbound-messages.v1"] > 0
+    counts = outcome.counts
+    sends = counts["outbound-messages.v1"] - counts["sends_over_a_limit"]
+    assert counts["verdicts_checked"] == sends > 0
+    assert min(counts[f"written_with_{codec}"] for codec in CODECS) > 0
+    assert counts["webhook_requests"] > counts["webhook_requests_answered"] > 0
+    assert counts["webhooks_put_aside"] > 0
+    assert counts["records_over_a_limit"] > counts["sends_over_a_limit"] > 0
     survived = outcome.suffered.by_kind.keys() | outcome.suffered.not_done.keys()
     assert survived == kinds_of(redis="one", brokers=1).keys()
     assert outcome.swallowed > 0

@@ -1,10 +1,10 @@
-"""Made-up traffic of hot and wide recipients, and what each message is."""
+"""Made-up traffic of hot and wide recipients, of two accounts at once."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,31 +12,31 @@ import orjson
 
 from processor.kafka.client import Outgoing
 from processor.wire.topics import Topics
+from tests.chaos.world import (
+    ACCOUNTS,
+    BODIES,
+    FREE_CODE,
+    LONG_CODE,
+    ORDINARY,
+    SENDERS,
+    WHATSAPP,
+    way,
+)
 
-ACCOUNT = "AC00000000000000000000000000000001"
-LONG_CODE = "+15551234567"
-TOLL_FREE = "+18005550100"
-SENDERS = (LONG_CODE, LONG_CODE, TOLL_FREE)
-# Default handling, as the guide has it.
-KINDS = {
-    "STOP": "STOP",
-    "stop": "STOP",
-    "Stop!": "STOP",
-    "unsubscribe": "STOP",
-    "Cancel": "STOP",
-    "opt out": "STOP",
-    "START": "START",
-    "unstop": "START",
-    "Yes": "START",
-    "HELP": "HELP",
-    "info": "HELP",
-}
-_KEYWORDS = tuple(KINDS)
-_ORDINARY = ("see you at ten", "STOP?", "Stop please", "yes I will", "👍", "stop it now")
+LAST = "Z"  # begins the sids of sends that are written when nothing changes any more
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 _HOT, _HOT_SHARE, _HOT_KEYWORDS = 20, 0.3, 0.6
 _WIDE, _WIDE_KEYWORDS = 20_000, 0.1
-_COMMANDED = "+15557"  # recipients of commands: where among messages one falls cannot be told
+_OWN_WORDS = 0.8  # of keywords; the others may be the other account's
+_TWINS = 0.25  # of texts, sends and commands: the other account has one of the same id
+_TO_COMMANDED = 0.05  # of sends
+_SENDER_UNCHOSEN = 0.1  # of sends that a service makes
+_COMMANDED = "+15557"  # recipients of commands, whose order among messages is not known
+_COMMANDED_ONLY = "+15554"  # who never text
 _FRESH = "+15559"
+_SENDERS, _WEIGHTS = tuple(SENDERS), tuple(SENDERS.values())
+
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 def is_commanded(recipient: str) -> bool:
@@ -49,93 +49,217 @@ class Written:
     """A record to write, and what is to come of it."""
 
     record: Outgoing
-    id: str
-    kind: str | None  # of a keyword; None of sends, commands and all else
+    id: str  # unique in its topic, whatever it shares with others
+    kind: str | None = None  # of a keyword that is surely answered; None of all else
+    codec: str = "none"
+    refused: bool = False  # it is over a limit
+    readable: bool = True  # it is not so far over one that nobody reads it
+
+    def noted(self) -> Written:
+        """The same without what it holds, which may be large."""
+        return replace(self, record=Outgoing(self.record.topic, self.record.key, None))
+
+
+def id_of(fields: Mapping[str, Any]) -> str:
+    """The id of a message, a send, or what came of one: account, sid and both addresses."""
+    names = ("account_sid", "message_sid", "from", "to")
+    return "/".join(str(fields.get(name) or "") for name in names)
+
+
+def command_id_of(fields: Mapping[str, Any]) -> str:
+    """As ``id_of``, of a command."""
+    return f"{fields['account_sid']}/{fields['command_id']}"
 
 
 class Traffic:
     """The same seed makes the same traffic."""
 
     def __init__(self, seed: int, topics: Topics) -> None:
-        self._random = random.Random(f"traffic {seed}")
-        self._topics = topics
+        self.chance = random.Random(f"traffic {seed}")
+        self.topics = topics
         self._count = 0
 
-    def _id(self, letter: str) -> str:
+    def sid(self, letter: str, length: int = 9) -> str:
+        """An id that was not there before, of a given length."""
         self._count += 1
-        return f"{letter}{self._count:08d}"
+        return f"{letter}{self._count:0{length - 1}d}"
 
-    def _recipient(self) -> tuple[str, bool]:
-        chance = self._random
+    def nobody(self) -> str:
+        """A number that nobody had before."""
+        self._count += 1
+        return f"{_FRESH}{self._count:06d}"
+
+    def recipient(self) -> tuple[str, bool]:
+        """A number that texts, and whether it does so often."""
+        chance = self.chance
         hot = chance.random() < _HOT_SHARE
         number = chance.randrange(_HOT if hot else _WIDE)
         return (f"+1555{number:07d}" if hot else f"+1555{5_000_000 + number * 200:07d}"), hot
 
-    def text(self) -> Written:
-        """A recipient texts us."""
-        chance = self._random
-        recipient, hot = self._recipient()
-        keyword = chance.random() < (_HOT_KEYWORDS if hot else _WIDE_KEYWORDS)
-        body = chance.choice(_KEYWORDS if keyword else _ORDINARY)
-        return self.a_text(recipient, chance.choice(SENDERS), body)
+    def texts(self) -> list[Written]:
+        """A recipient texts an account, perhaps both with one sid."""
+        chance = self.chance
+        recipient, hot = self.recipient()
+        account, sender = chance.choice(ACCOUNTS), chance.choices(_SENDERS, _WEIGHTS)[0]
+        body = chance.choice(ORDINARY)
+        if chance.random() < (_HOT_KEYWORDS if hot else _WIDE_KEYWORDS):
+            own = chance.random() < _OWN_WORDS
+            body = chance.choice(tuple(way(account, sender).words) if own else BODIES)
+        text = self.text(recipient, sender, body, account=account)
+        return [text, *self._twin(text)]
 
-    def a_text(self, recipient: str, sender: str, body: str) -> Written:
-        """A given recipient texts us a given text."""
-        sid = self._id("M")
+    def text(self, recipient: str, sender: str, body: str, **more: Any) -> Written:
+        """A recipient texts us a given text.
+
+        Args:
+            recipient: bare number.
+            sender: ours; the recipient is on WhatsApp where it is.
+            body: the text.
+            more: ``account``, ``sid``, ``codec``, ``headers``, ``refused``, and fields.
+        """
+        account, sid = more.pop("account", ACCOUNTS[0]), more.pop("sid", None)
+        codec, headers = more.pop("codec", None), more.pop("headers", ())
+        refused = more.pop("refused", False)
+        if body == "Yes" and is_commanded(recipient):
+            body = "START"  # whether Yes is a keyword may depend on commands
         fields = {
-            "message_sid": sid,
-            "account_sid": ACCOUNT,
-            "from": recipient,
+            "message_sid": sid or self.sid("M"),
+            "account_sid": account,
+            "from": f"whatsapp:{recipient}" if sender == WHATSAPP else recipient,
             "to": sender,
             "body": body,
             "from_country": "US",
             "received_at": _now(),
-        }
-        record = Outgoing(self._topics.inbound_messages, recipient.encode(), orjson.dumps(fields))
-        return Written(record, sid, KINDS.get(body))
+        } | more
+        value = orjson.dumps(fields)
+        return Written(
+            Outgoing(self.topics.inbound_messages, recipient.encode(), value, headers),
+            id_of(fields),
+            None if refused else _kind_of(fields),
+            codec or self.chance.choice(CODECS),
+            refused,
+        )
 
-    def send(self, marks: Mapping[str, bytes], recipient: str | None = None) -> Written:
-        """The application sends.
+    def sends(self, marks: Mapping[str, bytes]) -> list[Written]:
+        """An application sends, perhaps both accounts' with one sid.
 
         Args:
             marks: recipient to the mark of the last change that the application has seen.
-            recipient: whom to; None: any.
         """
-        sid = self._id("S")
-        to = recipient or self._recipient()[0]
+        commanded = self.chance.random() < _TO_COMMANDED
+        to = self.commanded_only() if commanded else self.recipient()[0]
+        send = self.send(marks, self.chance.choice(ACCOUNTS), to)
+        return [send, *self._twin(send)]
+
+    def send(self, marks: Mapping[str, bytes], account: str, to: str, **more: Any) -> Written:
+        """An account's application sends to a given number; ``more`` as of ``text``, or ``sender``.
+
+        Where no sender is given, a service may leave it open.
+        """
+        given = more.pop("sender", None)
+        sender = given or self.chance.choices(_SENDERS, _WEIGHTS)[0]
+        headers = [("after-mark", marks.get(to, b"0-0")), *more.pop("headers", ())]
+        refused = more.pop("refused", False)
+        service = way(account, sender).service
+        named = service and not given and self.chance.random() < _SENDER_UNCHOSEN
         fields = {
-            "message_sid": sid,
-            "account_sid": ACCOUNT,
-            "from": self._random.choice(SENDERS),
-            "to": to,
+            "message_sid": more.pop("sid", None) or self.sid("S"),
+            "account_sid": account,
+            "messaging_service_sid": service if named else None,
+            "from": None if named else sender,
+            "to": f"whatsapp:{to}" if sender == WHATSAPP else to,
             "body": "Your appointment is tomorrow.",
             "created_at": _now(),
-        }
-        topic, headers = self._topics.outbound_messages, [("after-mark", marks.get(to, b"0-0"))]
-        return Written(Outgoing(topic, to.encode(), orjson.dumps(fields), headers), sid, None)
+        } | more
+        record = Outgoing(self.topics.outbound_messages, to.encode(), orjson.dumps(fields), headers)
+        return Written(record, id_of(fields), codec=self.chance.choice(CODECS), refused=refused)
 
-    def conversation(self, *bodies: str) -> list[Written]:
-        """A recipient whom nobody else is texts."""
-        self._count += 1
-        recipient = f"{_FRESH}{self._count:06d}"
-        return [self.a_text(recipient, LONG_CODE, body) for body in bodies]
+    def last_sends(self, recipients: Sequence[str]) -> list[Written]:
+        """A send of each account, by each sender, to each of some numbers."""
+        return [
+            self.send({}, account, recipient, sid=self.sid(LAST), sender=sender)
+            for recipient in recipients
+            for account in ACCOUNTS
+            for sender in SENDERS
+        ]
 
-    def command(self) -> Written:
-        """An operator blocks or unblocks."""
-        sid = self._id("C")
-        recipient = f"{_COMMANDED}{200 * self._random.randrange(5_000):06d}"
+    def conversation(self) -> tuple[Written, Written, Written]:
+        """A STOP, a START behind it, and a STOP of the STOP's sid to the other account.
+
+        The recipient is one that nobody else is, and texts in this order.
+        """
+        recipient = self.nobody()
+        account, codec = self.chance.choice(ACCOUNTS), self.chance.choice(CODECS)
+        sid = self.sid("M")
+        stop, start = (
+            self.text(recipient, LONG_CODE, body, account=account, codec=codec, sid=given)
+            for body, given in (("STOP", sid), ("START", None))
+        )
+        return stop, start, self._other(stop)
+
+    def commands(self) -> list[Written]:
+        """An operator blocks or unblocks, perhaps both accounts' with one id."""
+        chance = self.chance
+        command = self.command(self._commanded(chance.choice((_COMMANDED, _COMMANDED_ONLY))))
+        return [command, *self._twin(command)]
+
+    def commanded_only(self) -> str:
+        """A number that never texts, and that operators block and unblock."""
+        return self._commanded(_COMMANDED_ONLY)
+
+    def _commanded(self, prefix: str) -> str:
+        return f"{prefix}{200 * self.chance.randrange(5_000 if prefix == _COMMANDED else 50):06d}"
+
+    def command(self, recipient: str, **more: Any) -> Written:
+        """An operator blocks or unblocks a given number; ``more`` as of ``text``."""
+        chance = self.chance
+        account = chance.choice(ACCOUNTS)
+        headers, refused = more.pop("headers", ()), more.pop("refused", False)
         fields: dict[str, Any] = {
-            "command_id": sid,
-            "account_sid": ACCOUNT,
-            "scope": "account",
+            "command_id": self.sid("C"),
+            "account_sid": account,
+            "scope": chance.choice(("account", "service", "sender")),
+            "messaging_service_sid": way(account, LONG_CODE).service,
+            "sender": chance.choice((LONG_CODE, FREE_CODE)),
             "recipient": recipient,
             "channel_group": "sms",
-            "blocked": self._random.random() < 0.5,
+            "blocked": chance.random() < 0.5,
             "source": "operator",
             "at": _now(),
-        }
-        record = Outgoing(self._topics.consent_commands, recipient.encode(), orjson.dumps(fields))
-        return Written(record, sid, None)
+        } | more
+        value = orjson.dumps(fields)
+        return Written(
+            Outgoing(self.topics.consent_commands, recipient.encode(), value, headers),
+            command_id_of(fields),
+            codec=chance.choice(CODECS),
+            refused=refused,
+        )
+
+    def _twin(self, one: Written) -> list[Written]:
+        return [self._other(one)] if self.chance.random() < _TWINS else []
+
+    def _other(self, one: Written) -> Written:
+        """The same record of the other account, but for its service, which has the same name."""
+        fields = orjson.loads(one.record.value or b"")
+        mine = fields["account_sid"]
+        other = next(account for account in ACCOUNTS if account != mine)
+        fields["account_sid"] = other
+        if service := fields.get("messaging_service_sid"):
+            fields["messaging_service_sid"] = service[:-1] + other[-1]
+        value = orjson.dumps(fields)
+        record = replace(one.record, value=value)
+        if "command_id" in fields:
+            return replace(one, record=record, id=command_id_of(fields))
+        kind = _kind_of(fields) if "received_at" in fields else None
+        return replace(one, record=record, id=id_of(fields), kind=kind)
+
+
+def _kind_of(fields: Mapping[str, Any]) -> str | None:
+    """The kind of a keyword that is answered whatever was before."""
+    its, body = way(fields["account_sid"], fields["to"]), fields["body"]
+    word = its.word(body)
+    unsure = body == "Yes" and its.yes_only_when_blocked
+    return word[0] if word and not unsure else None
 
 
 def _now() -> str:

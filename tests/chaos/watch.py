@@ -17,7 +17,7 @@ from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.wire.topics import Topics
 from tests.chaos.stalls import NOTED_S, Stall
-from tests.chaos.traffic import Written
+from tests.chaos.traffic import Written, id_of
 
 # What stands still is to be the workers, and not who looks at them.
 _ANSWERED_MS = 3_000
@@ -67,10 +67,10 @@ class Watch:
 
     Args:
         settings: of the installation, with an address of the broker that is never cut.
-        confirmed: called with a recipient whenever a block of theirs has become visible.
+        confirmed: called with an account and a recipient whenever a block there became visible.
     """
 
-    def __init__(self, settings: Settings, confirmed: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, confirmed: Callable[[str, str], None]) -> None:
         self._settings = settings
         self._topics = Topics.under(settings.topic_prefix)
         self._confirmed = confirmed
@@ -153,8 +153,8 @@ class Watch:
         if record.topic == topics.block_changes:
             self.marks[fields["recipient"]] = fields["mark"].encode()
             if fields["blocked"]:
-                self._confirmed(fields["recipient"])
+                self._confirmed(fields["account_sid"], fields["recipient"])
         elif record.topic == topics.opt_out_notifications:
-            self._replies[record.partition].done(fields["message_sid"])
+            self._replies[record.partition].done(id_of(fields))
         else:
-            self._verdicts[record.partition].done(fields["message_sid"])
+            self._verdicts[record.partition].done(id_of(fields))

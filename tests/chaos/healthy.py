@@ -1,0 +1,261 @@
+"""A run without a server: what match and gate make of traffic, and what applications are asked."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+
+from processor.core.blocks import NO_MARK, Mark
+from processor.core.messages import Scope
+from processor.core.services import Directory
+from processor.core.signature import idempotency_token
+from processor.kafka.client import Outgoing
+from processor.kafka.fetched import UnreadBatch
+from processor.metrics import GateMetrics, MatchMetrics, Metrics
+from processor.stages.gate_outbound import GateOutbound
+from processor.stages.match_inbound import MatchInbound
+from processor.stages.records import Headers
+from processor.stages.tracing import Traces
+from processor.stores.memory import MemoryBlockList
+from processor.wire import dead_letters, webhook_deliveries
+from processor.wire.cloud_events import CloudEvents
+from processor.wire.service_documents import apply
+from processor.wire.services import service_of
+from processor.wire.topics import Topics
+from tests.chaos import world
+from tests.chaos.application import Applications, delivery_of
+from tests.chaos.limits import RECORD_BYTES, near_limits
+from tests.chaos.seen import TOPICS, Seen
+from tests.chaos.traffic import Traffic, Written
+
+BASE, NOWHERE = "http://127.0.0.1:4000", "http://127.0.0.2:4000"
+_ALL = Topics.under("")
+_KINDS = 43  # of records near a limit
+_TOPIC_ID = "the list"
+
+
+@dataclass
+class Run:
+    """All that was written and what came of it."""
+
+    records: list[Any] = field(default_factory=list)
+    written: dict[str, Written] = field(default_factory=dict)
+    applications: Applications = field(default_factory=lambda: Applications(1))
+    scope: str = "account"
+
+    def of(self, topic: str) -> list[Any]:
+        """The records of a topic."""
+        return [one for one in self.records if one.topic == topic]
+
+    def seen(self) -> Seen:
+        """As the verdict takes it."""
+        seen = Seen(asked=self.applications.asked)
+        for topic in TOPICS:
+            for record in self.of(topic):
+                seen.add(topic, record)
+        return seen
+
+
+async def a_run(scope: str, *, seed: int = 1, rounds: int = 400) -> Run:
+    """What is written and what comes of it where nothing goes wrong."""
+    traffic = Traffic(seed, _ALL)
+    edges = near_limits(traffic)
+    written: list[Written] = []
+    for _ in range(rounds):
+        written += traffic.texts() + traffic.sends({})
+    for _ in range(max(_KINDS, rounds // 10)):
+        written += traffic.commands()
+        written += next(edges)
+    stop, start, other = traffic.conversation()
+    written += [stop, start, other, stop]
+    numbers = dict.fromkeys((one.record.key or b"").decode() for one in written)
+    written += traffic.last_sends(list(numbers)[:60])
+    run = Run(scope=scope)
+    run.written = {one.id: one.noted() for one in written}
+    offsets: Counter[str] = Counter()
+    sources = [_record(one.record, offsets) for one in written]
+    run.records += sources
+    store = MemoryBlockList(lambda: time.time_ns() // 1_000_000)
+    commands_first = sorted(sources, key=lambda one: one.topic == _ALL.outbound_messages)
+    for outgoing in itertools.chain(
+        await _matched(store, scope, commands_first), await _judged(store, commands_first)
+    ):
+        run.records.append(_record(outgoing, offsets))
+    for outgoing in _delivered(run):
+        run.records.append(_record(outgoing, offsets))
+    return run
+
+
+def _record(one: Outgoing, offsets: Counter[str]) -> Any:
+    offset, at_ms = offsets[one.topic], time.time_ns() // 1_000_000
+    offsets[one.topic] += 1
+    if len(one.value or b"") > RECORD_BYTES:
+        place = (one.topic, 0, offset, at_ms, 1, offset, len(one.value or b""), "00")
+        return UnreadBatch(*place, "more than a record may have")
+    return SimpleNamespace(
+        topic=one.topic,
+        partition=0,
+        offset=offset,
+        timestamp=at_ms,
+        timestamp_type=1,
+        key=one.key,
+        value=one.value,
+        headers=tuple(one.headers),
+    )
+
+
+class _Out:
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.put_out: list[Outgoing] = []
+
+    def put(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+    ) -> None:
+        self.put_out.append(Outgoing(topic, key, value, headers or ()))
+
+    def clear(self) -> None:
+        self.put_out.clear()
+
+
+class _Services:
+    """The configuration, as those who follow it have it."""
+
+    view = None
+
+    def __init__(self) -> None:
+        documents = world.documents(BASE, NOWHERE)
+        made = apply(documents, {}, now=datetime.now(UTC), new_sid=str).changed.values()
+        self.directory = Directory(map(service_of, made))
+
+    def view_at(self, position: int) -> None:
+        """No view."""
+
+    async def wait_loaded(self) -> None:
+        """It is there."""
+
+    wait_current = wait_loaded
+
+
+class _BlockList:
+    """An empty topic."""
+
+    async def id(self) -> str:
+        return _TOPIC_ID
+
+    async def settled_mark(self, partition: int) -> Mark:
+        return NO_MARK
+
+    async def id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
+        return _TOPIC_ID, NO_MARK
+
+    async def entries(self, partition: int) -> AsyncIterator[Any]:
+        for entry in list[Any]():
+            yield entry
+
+
+class _Handled:
+    """Nothing was handled before."""
+
+    forgets_after_ms = 1 << 40
+
+    async def recent(self, *of: Any, **more: Any) -> AsyncIterator[Any]:
+        for entry in list[Any]():
+            yield entry
+
+
+async def _matched(store: Any, scope: str, records: Sequence[Any]) -> Sequence[Outgoing]:
+    nothing: Any = SimpleNamespace(add=lambda matched: None)
+    services: Any = _Services()
+    block_list: Any = _BlockList()
+    handled: Any = _Handled()
+    stage = MatchInbound(
+        0,
+        partitions=1,
+        topics=_ALL,
+        scope=Scope(scope),
+        store=store,
+        block_list=block_list,
+        services=services,
+        cloud_events=CloudEvents("urn:test"),
+        counts=nothing,
+        metrics=MatchMetrics(Metrics()),
+        traces=Traces(),
+        handled=handled,
+    )
+    await stage.claim()
+    await stage.recover({}, ())
+    mine = [one for one in records if one.topic in _ALL.sources("match")]
+    put_out: list[Outgoing] = []
+    for first in range(0, len(mine), 50):
+        out = _Out()
+        await stage.process(mine[first : first + 50], out)
+        put_out += out.put_out
+    return put_out
+
+
+async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
+    services: Any = _Services()
+    stage = GateOutbound(
+        0,
+        partitions=1,
+        topics=_ALL,
+        store=store,
+        block_list=_BlockList(),
+        services=services,
+        cloud_events=CloudEvents("urn:test"),
+        metrics=GateMetrics(Metrics()),
+        traces=Traces(),
+    )
+    await stage.recover({}, ())
+    out = _Out()
+    await stage.process([one for one in records if one.topic == _ALL.outbound_messages], out)
+    return out.put_out
+
+
+def _delivered(run: Run) -> Iterable[Outgoing]:
+    """Every application is asked once; where it is away the delivery is put aside."""
+    directory = _Services().directory
+    for record in [*run.of(_ALL.webhook_deliveries), *run.of(_ALL.message_statuses)]:
+        if record.topic == _ALL.webhook_deliveries:
+            delivery = webhook_deliveries.read(record.value)
+        else:
+            status = webhook_deliveries.read_status(record.value)
+            service = directory.service_of(
+                status.account_sid, status.messaging_service_sid, status.from_
+            )
+            if service is None or service.status_callback is None:
+                continue
+            delivery = webhook_deliveries.callback_of(status, service.status_callback)
+        if delivery.url.startswith(NOWHERE):
+            value = webhook_deliveries.write(delivery)
+            letter = dead_letters.letter_of(
+                record,
+                stage="deliver_webhooks",
+                reason="11205: no connection; attempt 2",
+                value=value,
+            )
+            yield Outgoing(_ALL.dead_letters, letter.key, letter.value, letter.headers)
+            continue
+        key = delivery_of(world.path_of(delivery.url), delivery.parameters)
+        asked = run.applications.asked[key]
+        asked.count, asked.answered = asked.count + 1, asked.answered + 1
+        asked.tokens.add(idempotency_token(delivery.account_sid, delivery.delivery_id))
+
+
+def values(records: Iterable[Any]) -> list[dict[str, Any]]:
+    """What records hold."""
+    return [orjson.loads(one.value) for one in records]

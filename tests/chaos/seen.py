@@ -1,0 +1,283 @@
+"""What a run left in the topics, without what makes it large; read by code of its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from processor.config import Settings
+from processor.kafka.client import read_whole
+from tests.chaos.application import Asked, Delivery, delivery_of
+from tests.chaos.limits import blocks_all_the_same, over, passed_on
+from tests.chaos.traffic import command_id_of, id_of
+from tests.chaos.world import path_of
+
+TOPICS = (
+    "inbound-messages.v1",
+    "consent-commands.v1",
+    "outbound-messages.v1",
+    "block-changes.v1",
+    "reply-sends.v1",
+    "opt-out-notifications.v1",
+    "allowed-sends.v1",
+    "message-statuses.v1",
+    "dead-letters.v1",
+)
+_ERRORS = "__connect.errors."
+_WEBHOOKS = "deliver_webhooks"
+# What a record's own headers are that are not those of the record it comes of.
+_OWN = ("mark", "content-type", "optout.except-from")
+
+
+class Key(NamedTuple):
+    """An entry of the block list."""
+
+    account: str
+    group: str
+    number: str
+
+
+class At(NamedTuple):
+    """Where a record stands."""
+
+    topic: str  # without the prefix
+    partition: int
+    offset: int
+
+
+class Message(NamedTuple):
+    """An inbound message."""
+
+    id: str
+    account: str
+    sid: str
+    sender: str
+    recipient: str  # with its channel
+    body: str
+    late_ms: int | None  # when it was said, where that is more than an hour before it came
+    came_ms: int
+    put_aside: str | None  # as what cause it blocks all the same; "" for none; None: it is handled
+
+
+class Command(NamedTuple):
+    """An operator's command that is within all limits by itself."""
+
+    at: At
+    id: str
+    place: str
+    blocked: bool
+
+
+Change = tuple[str, str, str, bool, tuple[str, ...]]  # cause, its sender, place, blocked, kinds
+Reply = tuple[str, str, str, str]  # message, sender, kind, text
+Notification = tuple[str, str, str, bool, str, str | None, str | None]
+
+
+@dataclass(slots=True)
+class Seen:
+    """Records by what they are about; those of one recipient in the order of their topic."""
+
+    messages: dict[Key, list[Message]] = field(default_factory=lambda: defaultdict(list))
+    commands: dict[Key, list[Command]] = field(default_factory=lambda: defaultdict(list))
+    changes: dict[Key, list[Change]] = field(default_factory=lambda: defaultdict(list))
+    replies: dict[Key, list[Reply]] = field(default_factory=lambda: defaultdict(list))
+    notifications: dict[Key, list[Notification]] = field(default_factory=lambda: defaultdict(list))
+    written: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # by topic
+    sends: set[str] = field(default_factory=set)  # that are to be judged
+    allowed: set[str] = field(default_factory=set)
+    refused: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # each with its status
+    over_limit: dict[At, str] = field(default_factory=dict)  # to what the reason must hold
+    letters: dict[At, str] = field(default_factory=dict)  # to the reason
+    undelivered: set[Delivery] = field(default_factory=set)
+    asked: Mapping[Delivery, Asked] = field(default_factory=dict)
+    carried: dict[str, int] = field(default_factory=dict)  # hash of the headers that go on
+    carries: dict[tuple[str, str], int] = field(default_factory=dict)  # by topic, and which
+    at_fault: list[str] = field(default_factory=list)  # outputs that cannot be read
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How much of it lies behind a limit, or was given up."""
+        sends = [at for at in self.over_limit if at.topic == "outbound-messages.v1"]
+        return {
+            "records_over_a_limit": len(self.over_limit),
+            "sends_over_a_limit": len(sends),
+            "webhooks_put_aside": len(self.undelivered),
+        }
+
+    def add(self, topic: str, record: Any) -> None:
+        """Take a record in.
+
+        Args:
+            topic: without the prefix.
+            record: as read, or an ``UnreadBatch``.
+        """
+        at = At(topic, record.partition, record.offset)
+        fields = _fields(record.value)
+        match topic:
+            case "inbound-messages.v1" | "consent-commands.v1" | "outbound-messages.v1":
+                self._add_input(at, record, fields)
+            case "dead-letters.v1":
+                self._add_letter(record, fields)
+            case _ if fields is None:
+                self.at_fault.append(f"{topic}[{at.partition}]@{at.offset} cannot be read")
+            case _:
+                self._add_output(topic, record, fields)
+
+    def _add_input(self, at: At, record: Any, fields: Mapping[str, Any] | None) -> None:
+        if record.value is None:  # larger than what is read at all
+            self.over_limit[at] = ""
+            return
+        why = over(at.topic.partition(".")[0], len(record.value), fields)
+        if why is not None:
+            self.over_limit[at] = why
+        if fields is None:
+            return
+        if at.topic == "consent-commands.v1":
+            self.written[at.topic].add(command_id_of(fields))
+            if why is None:
+                self.commands[key_of(fields, fields["recipient"])].append(_command(at, fields))
+            return
+        id_ = id_of(fields)
+        self.written[at.topic].add(id_)
+        if why is None and record.headers:
+            self.carried[id_] = hash(tuple(passed_on(record.headers)))
+        if at.topic == "outbound-messages.v1":
+            if why is None:
+                self.sends.add(id_)
+            return
+        cause = None
+        if why is not None:
+            blocks = blocks_all_the_same(len(record.value), fields)
+            cause = f"unread-{at.partition}-{at.offset}" if blocks else ""
+        came, said = record.timestamp, _ms(fields["received_at"])
+        message = Message(
+            id_,
+            fields["account_sid"],
+            fields["message_sid"],
+            fields["to"],
+            fields["from"],
+            fields["body"],
+            said if said < came - 3_600_000 else None,
+            came,
+            cause,
+        )
+        self.messages[key_of(fields, fields["from"])].append(message)
+
+    def _add_letter(self, record: Any, fields: Mapping[str, Any] | None) -> None:
+        said = {
+            name.removeprefix(_ERRORS): (value or b"").decode()
+            for name, value in record.headers
+            if name.startswith(_ERRORS)
+        }
+        if "topic" not in said:
+            self.at_fault.append("a dead letter does not say of what")
+            return
+        if said.get("stage") == _WEBHOOKS:
+            if fields is None:
+                self.at_fault.append("a webhook's dead letter cannot be read")
+            else:
+                delivery = delivery_of(path_of(fields["url"]), fields["parameters"])
+                self.undelivered.add(delivery)
+            return
+        topic = next((one for one in TOPICS if said["topic"].endswith(one)), said["topic"])
+        at = At(topic, int(said["partition"]), int(said["offset"]))
+        self.letters[at] = said["exception.message"]
+
+    def _add_output(self, topic: str, record: Any, fields: Mapping[str, Any]) -> None:
+        if topic == "block-changes.v1":
+            key = Key(fields["account_sid"], fields["channel_group"], fields["recipient"])
+            self.changes[key].append(_change(fields))
+            return
+        if topic == "reply-sends.v1":
+            reply = (fields["in_reply_to"], fields["from"], fields["kind"], fields["body"])
+            self.replies[key_of(fields, fields["to"])].append(reply)
+            return
+        id_ = id_of(fields)
+        if topic == "opt-out-notifications.v1":
+            self.notifications[key_of(fields, fields["from"])].append(_notification(fields))
+        elif topic == "allowed-sends.v1":
+            self.allowed.add(id_)
+        else:
+            self.refused[id_] = {
+                name: fields[name]
+                for name in ("account_sid", "message_sid", "messaging_service_sid", "from", "to")
+            }
+            return
+        own = [
+            (name, value)
+            for name, value in record.headers
+            if name not in _OWN and not name.startswith("ce_")
+        ]
+        self.carries[topic, id_] = hash(tuple(own))
+
+
+async def read(settings: Settings, asked: Mapping[Delivery, Asked]) -> Seen:
+    """All that a run left, and what the applications were asked."""
+    seen = Seen(asked=asked)
+    for topic in TOPICS:
+        name = settings.topic_prefix + topic
+        async for record in read_whole(settings, name, with_unread=True):
+            seen.add(topic, record)
+    return seen
+
+
+def _fields(value: bytes | None) -> Mapping[str, Any] | None:
+    try:
+        fields = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def key_of(fields: Mapping[str, Any], address: str) -> Key:
+    """The entry of an address in the account of what names it."""
+    group = fields.get("channel_group") or (
+        "whatsapp" if address.startswith("whatsapp:") else "sms"
+    )
+    return Key(fields["account_sid"], group, address.rpartition(":")[2])
+
+
+def place_of(scope: str, service: str | None, sender: str | None, *, carrier: bool = False) -> str:
+    """A place in an entry, in words."""
+    if carrier:
+        return f"carrier {sender}"
+    return {"account": "account", "service": f"service {service}"}.get(scope, f"sender {sender}")
+
+
+def _command(at: At, fields: Mapping[str, Any]) -> Command:
+    service, sender = fields["messaging_service_sid"], fields["sender"]
+    place = place_of(fields["scope"], service, sender)
+    return Command(at, fields["command_id"], place, fields["blocked"])
+
+
+def _change(fields: Mapping[str, Any]) -> Change:
+    scope, service, sender = (
+        fields.get(name) for name in ("scope", "messaging_service_sid", "sender")
+    )
+    place = place_of(str(scope), service, sender, carrier=fields["carrier"])
+    standing = fields["standing"] or {"sources": ()}
+    kinds = tuple(sorted(one["kind"] for one in standing["sources"]))
+    cause = fields["cause"]
+    sender = cause["sender"] if cause["kind"] else ""  # of a message, whose sid may be another's
+    return cause["id"], sender, place, fields["blocked"], kinds
+
+
+def _notification(fields: Mapping[str, Any]) -> Notification:
+    return (
+        fields["message_sid"],
+        fields["to"],
+        fields["kind"],
+        fields["effective"],
+        fields["reply_sent"],
+        fields["language"],
+        fields["messaging_service_sid"],
+    )
+
+
+def _ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

@@ -42,7 +42,7 @@ def three_brokers(directory: Path) -> Iterator[list[stack.Server]]:
                 number=number,
                 voters=voters,
             )
-            servers.append(stack.broker(home, port, properties, heap="512m", of=COUNT))
+            servers.append(stack.broker(home, port, properties, heap="512m", of=COUNT, quick=True))
         try:
             for server in servers:
                 server.launch()

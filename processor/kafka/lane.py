@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from processor.config import Settings
+from processor.kafka.batch_size import BatchSize
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
 from processor.kafka.membership import Membership
 from processor.kafka.partition_lane import START_S, PartitionLane, Waits
@@ -167,6 +168,7 @@ class Lane(PartitionLane[Stage]):
         self._next: dict[TopicPartition, int] = {}  # the first offset not processed yet
         self._uncommitted: set[TopicPartition] = set()
         self._committed_at = 0.0
+        self._batch_size = BatchSize(settings.batch_records)
 
     def _next_offsets(self) -> Mapping[TopicPartition, int]:
         return self._next
@@ -220,7 +222,11 @@ class Lane(PartitionLane[Stage]):
                 await self._unless_stopped(asyncio.sleep(early_s))
             found, ends = await self._unless_stopped(self._next_records())
             if found:
-                await self._batch(found, ends)
+                began = time.monotonic()
+                try:
+                    await self._batch(found, ends)
+                finally:
+                    self._batch_size.took(time.monotonic() - began)
             else:
                 self._move_to(ends)
             now = time.monotonic()
@@ -243,9 +249,7 @@ class Lane(PartitionLane[Stage]):
         reading = self._reading
         assert reading is not None
         try:
-            found = await reading.records(
-                self._sources, wait_s=_POLL_S, most=self._settings.batch_records
-            )
+            found = await reading.records(self._sources, wait_s=_POLL_S, most=self._batch_size.now)
             positions = await self._positions.follow(reading, self._sources)
         except KafkaError as error:
             raise unavailable(error) from error

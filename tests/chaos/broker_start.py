@@ -19,11 +19,7 @@ _HEAP = "512m"
 # while those that do not lag behind are down.
 _ROLES: Mapping[int, str] = {1: "broker,controller", 2: "broker", 3: "broker,controller"}
 _EXTRA = 4
-_JAVA = (
-    "env",
-    "FAKETIME_FORCE_MONOTONIC_FIX=0",  # libfaketime's way with waits hangs a JVM
-    "JAVA_TOOL_OPTIONS=-XX:+UseSerialGC -XX:TieredStopAtLevel=1",  # they start often, for little
-)
+_JAVA = ("env", "FAKETIME_FORCE_MONOTONIC_FIX=0")  # libfaketime's way with waits hangs a JVM
 _ADDITIONS = """
 node.id={number}
 process.roles={roles}
@@ -55,6 +51,8 @@ async def brokers(
     authorities: Authorities,
     prefix: str,
     on_thread: Callable[[Callable[[], Any]], Any],
+    *,
+    clocks_step: bool,
 ) -> AsyncIterator[tuple[Brokers, Sequence[str]]]:
     """Start brokers; gives them, and what each worker names them by.
 
@@ -66,6 +64,7 @@ async def brokers(
         authorities: whose certificates are shown and wanted there.
         prefix: of the topics to look at.
         on_thread: runs what blocks, on the thread that starts servers.
+        clocks_step: whether their clocks can be stepped, which costs a third of a core each.
     """
     numbers = range(1, count + 1)
     roles = {1: "broker,controller"} if count == 1 else {**_ROLES, _EXTRA: "controller"}
@@ -94,7 +93,10 @@ async def brokers(
         template += "inter.broker.listener.name=PLAINTEXT\n" + (_REPLICATED if count > 1 else "")
         protocols = ["PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT"]
         protocols += [f"WORKER{slot}:{'PLAINTEXT' if slot else 'SSL'}" for slot in range(len(ways))]
-        clocks = {number: Clock(directory / f"clock-of-broker{number}") for number in numbers}
+        clocks = {
+            number: Clock(directory / f"clock-of-broker{number}")
+            for number in (numbers if clocks_step else ())
+        }
 
         def made(number: int) -> stack.Server:
             home = directory / f"broker{number}"
@@ -114,7 +116,7 @@ async def brokers(
             if number == _EXTRA:
                 properties = _without_clients(properties)
             port = plain.get(number, controllers.get(number, 0))
-            server = stack.broker(home, port, properties, heap=_HEAP, of=count)
+            server = stack.broker(home, port, properties, heap=_HEAP, of=count, quick=True)
             if number in clocks:
                 server.command = [*_JAVA, *clocks[number].command, *server.command]
             return server

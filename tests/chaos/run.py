@@ -114,6 +114,7 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
             brokers_count=options.brokers,
             min_replicas=options.replicas,
             prefix=_PREFIX,
+            broker_clocks_step=any("clock of a broker" in kind for kind in options.only),
         ) as made,
         applications(options.seed) as served,
     ):

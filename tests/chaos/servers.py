@@ -55,7 +55,13 @@ class Servers:
 
 @asynccontextmanager
 async def servers(
-    directory: Path, *, redis: RedisKind, brokers_count: int, min_replicas: int, prefix: str
+    directory: Path,
+    *,
+    redis: RedisKind,
+    brokers_count: int,
+    min_replicas: int,
+    prefix: str,
+    broker_clocks_step: bool,
 ) -> AsyncIterator[Servers]:
     """Start everything.
 
@@ -65,6 +71,7 @@ async def servers(
         brokers_count: 1 or 3.
         min_replicas: what a master of Redis needs to take writes, where it can be replaced.
         prefix: of the installation's topics.
+        broker_clocks_step: see ``brokers``.
     """
     # A server is killed with the thread that started it: one thread, to the end.
     with ThreadPoolExecutor(1) as thread:
@@ -98,7 +105,16 @@ async def servers(
                     assert_never(redis)
             ways = [slot.kafka for slot in slots]
             kafka, bootstraps = await held.enter_async_context(
-                brokers(directory, brokers_count, net, ways, authorities, prefix, on_thread)
+                brokers(
+                    directory,
+                    brokers_count,
+                    net,
+                    ways,
+                    authorities,
+                    prefix,
+                    on_thread,
+                    clocks_step=broker_clocks_step,
+                )
             )
             for slot, bootstrap in zip(slots, bootstraps, strict=True):
                 slot.environment.update(_environment(slot, bootstrap, served, authorities))

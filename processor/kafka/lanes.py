@@ -83,9 +83,7 @@ class Lanes:
         self._stop = asyncio.Event()
         self._rejoin = asyncio.Event()
         self._lanes: dict[int, tuple[PartitionLane[Any], asyncio.Task[None]]] = {}
-        self._behind: set[asyncio.Task[None]] = (
-            set()
-        )  # what ends or is asked without being waited for
+        self._behind: set[asyncio.Task[None]] = set()  # what nobody waits for
         self._member: Membership | None = None
         self._reader: SourceReader | None = None
         self._assigned_as = ("", -1)  # the member's id, and the generation of the group
@@ -284,7 +282,7 @@ class Lanes:
             return
         self.at_step("assigned")
         self.joined, self.failed = True, None
-        sources = self._sources_in(assigned, member.partition_counts())
+        partitions = self._fit({tp.partition for tp in assigned}, member.partition_counts())
         # One that was given up has partitions that were another's meanwhile; one that missed a
         # generation may have. A lane whose producer is fenced finds that by itself.
         before, self._assigned_as = self._assigned_as, (member.id, member.generation)
@@ -292,9 +290,9 @@ class Lanes:
         is_next = before == (member.id, member.generation - 1)
         stay = is_next or (is_known and self._lane.is_fenced)
         for partition in list(self._lanes):
-            if partition not in sources or not stay:
+            if partition not in partitions or not stay:
                 self._end(partition)
-        for partition in sources.keys() - self._lanes.keys():
+        for partition in partitions - self._lanes.keys():
             self._take(partition)
         member.owns(self._lanes)
         logger.info(
@@ -302,14 +300,12 @@ class Lanes:
             extra={
                 "group": self._group,
                 "generation": member.generation,
-                "partitions": ",".join(map(str, sorted(sources))),
+                "partitions": ",".join(map(str, sorted(partitions))),
             },
         )
 
-    def _sources_in(
-        self, assigned: Iterable[TopicPartition], counts: Mapping[str, int]
-    ) -> Mapping[int, Sequence[TopicPartition]]:
-        """The sources of each partition; nothing where topics are not as they must be, or known."""
+    def _fit(self, partitions: set[int], counts: Mapping[str, int]) -> set[int]:
+        """The partitions, unless topics have another number; 0 says nothing of a topic."""
         for topic, count in counts.items():
             if count not in (0, self._settings.partitions):
                 self.unfit = (
@@ -317,17 +313,8 @@ class Lanes:
                     "records of one recipient may stand in two of them"
                 )
                 logger.error("group.unfit", extra={"group": self._group, "why": self.unfit})
-                return {}
-        found: dict[int, list[TopicPartition]] = {}
-        for tp in sorted(assigned):
-            found.setdefault(tp.partition, []).append(tp)
-        whole = all(len(sources) == len(counts) for sources in found.values())
-        if not all(counts.values()) or not whole:
-            # A broker that is catching up may not know a topic: that says nothing of the topic.
-            logger.warning("group.topics_unknown", extra={"group": self._group})
-            self._rejoin.set()
-            return {}
-        return found
+                return set()
+        return partitions
 
     def _take(self, partition: int) -> None:
         """Start a lane, in the place of the one that there is."""
@@ -364,9 +351,11 @@ class Lanes:
 
         Where it says that it is rebalancing, or does not know us, it will assign anew.
         """
-        while self._member is not None and self._lanes.get(partition, (None, None))[1] is ended:
-            if await self._member.is_current():
-                if self._lanes.get(partition, (None, None))[1] is ended:
-                    self._take(partition)
-                return
+
+        def is_it() -> bool:
+            return self._lanes.get(partition, (None, None))[1] is ended
+
+        while is_it() and self._member is not None:
             await asyncio.sleep(_ASK_AGAIN_S)
+            if self._member is not None and await self._member.is_current() and is_it():
+                self._take(partition)

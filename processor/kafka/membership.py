@@ -216,19 +216,18 @@ class _Sticky:
     def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
         """Share out; aiokafka asks one member, for all."""
         topics = sorted({topic for one in members.values() for topic in one.subscription})
-        counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
         owned = {member: _owned_in(one.user_data) for member, one in members.items()}
-        shared = shares(max(counts.values()), owned)
+        # A broker that is catching up may not know a topic: what is worked goes on all the same.
+        count = max(
+            *(len(cluster.partitions_for_topic(topic) or ()) for topic in topics),
+            *(1 + partition for one in owned.values() for partition in one.partitions),
+            0,
+        )
         return {
             member: ConsumerProtocolMemberAssignment(
-                0,
-                [
-                    (topic, [one for one in sorted(partitions) if one < count])
-                    for topic, count in counts.items()
-                ],
-                b"",
+                0, [(topic, sorted(partitions)) for topic in topics], b""
             )
-            for member, partitions in shared.items()
+            for member, partitions in shares(count, owned).items()
         }
 
     def on_assignment(self, assignment: Any) -> None:

@@ -13,9 +13,11 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalOperation, ProducerFenced
 
 from processor.config import Settings
+from processor.core.shares import Owned
 from processor.kafka import partition_lane
 from processor.kafka.lane import Output
 from processor.kafka.lanes import Lanes
+from processor.kafka.membership import _Sticky
 from processor.kafka.partition_lane import PartitionLane, given_up
 from processor.metrics import LaneMetrics, Metrics
 
@@ -126,22 +128,37 @@ async def test_a_partition_that_another_may_have_had_meanwhile_is_taken_anew(
     await lanes.let_go()
 
 
-@pytest.mark.parametrize(
-    ("counts", "assigned"),
-    [
-        ({"inbound": 12, "commands": 0}, ["inbound"]),
-        ({"inbound": 12, "commands": 0}, ["inbound", "commands"]),
-        ({"inbound": 12, "commands": 12}, ["inbound"]),  # the group's leader did not know the other
-    ],
-)
-async def test_a_topic_that_is_not_known_at_the_moment_is_asked_for_again(
-    counts: dict[str, int], assigned: list[str]
+@pytest.mark.parametrize("counts", [{"inbound": 12, "commands": 0}, {"inbound": 0, "commands": 0}])
+async def test_a_topic_that_is_not_known_at_the_moment_stops_no_lane(
+    counts: dict[str, int],
 ) -> None:
     lanes = a_member("inbound", "commands")
     Member(lanes, **counts)
-    lanes.assign(tps(0, topics=assigned))
-    assert (lanes.unfit, lanes.states()) == (None, [])
-    assert lanes._rejoin.is_set()
+    lanes.assign(tps(0, topics=["inbound"]))
+    assert lanes.unfit is None
+    [lane] = works(lanes).values()
+    assert lane._sources == tps(0, topics=["inbound", "commands"])  # type: ignore[attr-defined]
+    await lanes.let_go()
+
+
+@pytest.mark.parametrize("known", [{"inbound": 4, "commands": 0}, {"inbound": 0, "commands": 0}])
+def test_who_shares_out_leaves_what_is_worked_though_topics_are_not_known(
+    known: dict[str, int],
+) -> None:
+    def asks(generation: int, *partitions: int) -> Any:
+        sticky = _Sticky()
+        sticky.owned = Owned(generation, frozenset(partitions))
+        return sticky.metadata(known)
+
+    cluster = SimpleNamespace(partitions_for_topic=lambda topic: set(range(known[topic])) or None)
+    members = {"one": asks(3, 0, 1), "other": asks(3, 2, 3), "stranger": asks(-1)}
+    members["stranger"].user_data = b"of another library"
+    shared = _Sticky().assign(cluster, members)
+    numbers = {member: {tp.partition for tp in one.partitions()} for member, one in shared.items()}
+    assert numbers["one"] | numbers["other"] | numbers["stranger"] == {0, 1, 2, 3}
+    assert numbers["one"] <= {0, 1}
+    assert numbers["other"] <= {2, 3}
+    assert {tp.topic for tp in shared["one"].partitions()} == {"inbound", "commands"}
 
 
 async def test_a_topic_with_another_count_stops_the_role_though_partitions_have_one_source() -> (

@@ -18,6 +18,7 @@ from processor.kafka.client import reader
 from processor.kafka.fetched import readable
 from processor.kafka.follower import NOT_ITS_FAULT, Follower, Place
 from processor.kafka.protocol import topic_id
+from processor.kafka.source_reader import REQUEST_S
 from processor.kafka.starting import start, stop
 from processor.metrics import Metrics
 
@@ -138,7 +139,7 @@ class CompactedTopic(Generic[_T]):
 
     async def _read(self) -> None:
         consumer = AIOKafkaConsumer(
-            **self._settings.kafka(),
+            **self._settings.kafka(request_s=REQUEST_S),
             enable_auto_commit=False,
             isolation_level="read_committed",
             # Where a broker was away, aiokafka looks for a place by itself: it must skip nothing.

@@ -25,7 +25,7 @@ from processor.errors import BrokerUnavailable, RetryableError
 from processor.kafka.client import Outgoing, Writer
 from processor.kafka.failures import is_too_large, unavailable
 from processor.kafka.membership import Membership
-from processor.kafka.partition_lane import START_S, PartitionLane, Waits
+from processor.kafka.partition_lane import START_S, Behind, PartitionLane, Waits
 from processor.kafka.source_reader import SourceReader
 from processor.kafka.starting import start, stop
 from processor.metrics import LaneMetrics
@@ -209,6 +209,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         metrics: LaneMetrics,
         at_step: Callable[[str], None] = lambda step: None,
         takes: asyncio.Semaphore,
+        behind: Behind,
     ) -> None:
         super().__init__(
             settings,
@@ -221,6 +222,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             metrics=metrics,
             at_step=at_step,
             takes=takes,
+            behind=behind,
         )
         self._read: dict[TopicPartition, _Source] = {}
         self._tasks: dict[asyncio.Task[None], _Head] = {}
@@ -420,7 +422,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             await self._commit()
         producer, self._producer = self._producer, None
         if producer is not None:
-            await stop(producer)
+            self._behind(stop(producer))
 
 
 def _now_ms() -> int:

@@ -21,7 +21,7 @@ from processor.config import Settings
 from processor.kafka.batch_size import BatchSize
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
 from processor.kafka.membership import Membership
-from processor.kafka.partition_lane import START_S, PartitionLane, Waits
+from processor.kafka.partition_lane import START_S, Behind, PartitionLane, Waits
 from processor.kafka.source_reader import REQUEST_S, SourceReader
 from processor.kafka.starting import start, stop
 from processor.metrics import LaneMetrics
@@ -151,6 +151,7 @@ class Lane(PartitionLane[Stage]):
         metrics: LaneMetrics,
         at_step: Callable[[str], None] = lambda step: None,
         takes: asyncio.Semaphore,
+        behind: Behind,
     ) -> None:
         super().__init__(
             settings,
@@ -163,6 +164,7 @@ class Lane(PartitionLane[Stage]):
             metrics=metrics,
             at_step=at_step,
             takes=takes,
+            behind=behind,
         )
         self._in_transaction = False
         self._next: dict[TopicPartition, int] = {}  # the first offset not processed yet
@@ -320,18 +322,22 @@ class Lane(PartitionLane[Stage]):
         return True
 
     async def _let_go(self) -> None:
-        """Step 6: abort what did not finish, or readers wait for it; then drop the producer."""
+        """Step 6: drop the producer; abort what did not finish, or readers wait for it."""
         self._read_no_more()
         producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        try:
-            async with asyncio.timeout(_COMMIT_S):
-                if self._in_transaction:
-                    await producer.abort_transaction()
-        except Exception as error:
-            # A broken or fenced producer cannot abort; the next owner's start settles it.
-            logger.info("lane.not_aborted", extra={"why": type(error).__name__})
-        finally:
-            self._in_transaction = False
-            await stop(producer)
+        is_open, self._in_transaction = self._in_transaction, False
+        if producer is not None:
+            self._behind(_dropped(producer, is_open))
+
+
+async def _dropped(producer: Any, has_transaction: bool) -> None:
+    try:
+        async with asyncio.timeout(_COMMIT_S):
+            if has_transaction:
+                await producer.abort_transaction()
+    except Exception as error:
+        # A broken or fenced producer cannot abort; the next owner's start settles it, if that did
+        # not come first.
+        logger.info("lane.not_aborted", extra={"why": type(error).__name__})
+    finally:
+        await stop(producer)

@@ -333,6 +333,7 @@ class Lanes:
             metrics=self._metrics,
             at_step=self.at_step,
             takes=self._takes,
+            behind=self._go_on_behind,
         )
         task = asyncio.get_running_loop().create_task(lane.run(), name=f"{self._group}-{partition}")
         self._lanes[partition] = lane, task

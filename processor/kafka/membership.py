@@ -33,8 +33,8 @@ from processor.kafka.protocol import LeaveGroup
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_S = 6.0  # above the next one: a request to join is answered when all have asked
-_REBALANCE_MS = 4_000  # for all members to ask; who is later comes anew
+_REQUEST_S = 4.0  # above the next one: a request to join is answered when all have asked
+_REBALANCE_MS = 3_000  # for all members to ask; who is later comes anew
 _HEARTBEAT_MS = 250  # at most: it is how members hear of a rebalance
 _METADATA_MS = 30_000  # until a topic that was given more partitions is noticed
 _LEAVE_S = 2.0
@@ -138,10 +138,6 @@ class Membership:
             if coordination.done():
                 raise BrokerUnavailable("Kafka: what coordinates with the group ended")
             assignment.result()
-
-    def ask_again(self) -> None:
-        """Have the group share its partitions out once more."""
-        self._coordinator.request_rejoin()
 
     async def is_current(self) -> bool:
         """Whether the group, asked now, says that this member's partitions are its own."""

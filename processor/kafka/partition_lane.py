@@ -29,6 +29,7 @@ from processor.metrics import LaneMetrics
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+Behind = Callable[[Coroutine[Any, Any, None]], None]
 START_S = 10.0  # to take a partition's producer over, a predecessor's open transaction included
 _BACKOFF_S = (0.05, 1.0)  # first, longest
 _TURN_S = 5.0  # to be taken; then the next one begins as well
@@ -84,6 +85,7 @@ class PartitionLane(ABC, Generic[S]):
         metrics: of the role.
         at_step: called with the name of each step as it is reached; crash tests kill there.
         takes: so many lanes take their partitions at a time.
+        behind: has done what no partition should wait for.
     """
 
     is_fenced: bool  # whether a lane elsewhere that takes the partition keeps this one from working
@@ -101,6 +103,7 @@ class PartitionLane(ABC, Generic[S]):
         metrics: LaneMetrics,
         at_step: Callable[[str], None],
         takes: asyncio.Semaphore,
+        behind: Behind,
     ) -> None:
         self.partition: int = sources[0].partition
         self._settings = settings
@@ -114,6 +117,7 @@ class PartitionLane(ABC, Generic[S]):
         self._metrics = metrics
         self._at_step = at_step
         self._takes = takes
+        self._behind = behind
         self._faults = Faults()
         self._stop = asyncio.Event()
         self._producer: Any = None

@@ -238,6 +238,7 @@ async def test_a_lane_that_hangs_as_it_is_taken_keeps_no_other_waiting(
             metrics=METRICS,
             at_step=lambda step: None,
             takes=takes,
+            behind=lambda work: work.close(),
         )
         for number in range(3)
     ]

@@ -249,11 +249,11 @@ class Lanes:
         """End every lane: what is in hand is finished, if that takes no longer than a second."""
         ending = [self._end(partition) for partition in list(self._lanes)]
         if ending:
-            self.at_step("letting_go")
             await asyncio.wait(ending, timeout=_LET_GO_S)
 
     def _end(self, partition: int) -> asyncio.Task[None]:
         """End a lane, and wait for nothing; who takes the partition next fences it."""
+        self.at_step("letting_go")
         lane, task = self._lanes.pop(partition)
         lane.stop()
 

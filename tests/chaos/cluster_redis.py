@@ -113,12 +113,14 @@ async def _form(made: ClusterRedis, buses: Mapping[int, int]) -> None:
             for port, bus in buses.items():
                 await client.execute_command("CLUSTER MEET", "127.0.0.1", port, bus)
 
+        ids = [(await client.execute_command("CLUSTER MYID")).decode() for client in clients]
+
         async def formed() -> bool:
+            # A node that was just met has a name that is not its own yet.
             nodes = [await client.execute_command("CLUSTER NODES") for client in clients]
-            return all(len(known) == len(clients) for known in nodes)
+            return all({one["node_id"] for one in known.values()} == {*ids} for known in nodes)
 
         await until(formed, "nodes that know each other")
-        ids = [(await client.execute_command("CLUSTER MYID")).decode() for client in masters]
         await asyncio.gather(
             *(
                 client.execute_command("CLUSTER REPLICATE", ids[number % _MASTERS])

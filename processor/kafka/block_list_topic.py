@@ -86,9 +86,9 @@ class BlockListTopic:
             await reader.close()
 
     @asynccontextmanager
-    async def _client(self) -> AsyncIterator[Any]:
+    async def _connected(self) -> AsyncIterator[SourceReader]:
         try:
-            yield (await self._started()).client
+            yield await self._started()
         except (KafkaError, TimeoutError) as error:
             raise unavailable(error) from error
 
@@ -102,9 +102,9 @@ class BlockListTopic:
             return self._reader
 
     async def _ask(self, question: Callable[[Any], Coroutine[Any, Any, _T]]) -> _T:
-        async with self._client() as client:
+        async with self._connected() as reader:
             async with asyncio.timeout(_ASK_S):
-                return await to_its_end(question(client))
+                return await to_its_end(question(reader.client))
 
     async def _start(self, partition: int) -> int:
         tp = TopicPartition(self._topic, partition)
@@ -130,8 +130,7 @@ class BlockListTopic:
     ) -> AsyncGenerator[Sequence[Any], None]:
         """The records up to an end that was seen; a transaction open there is waited for."""
         tp = TopicPartition(self._topic, partition)
-        async with self._in_turn[partition], self._client():
-            reader = await self._started()
+        async with self._in_turn[partition], self._connected() as reader:
             with closing(reader.read({tp: start})) as reading:
                 last, moved_at = -1, time.monotonic()
                 while (position := reading.position(tp)) < end:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -94,14 +95,23 @@ async def test_a_partition_that_stays_is_not_taken_again_when_a_worker_joins_and
     assert {place: len(wrote[place]) for place in stayed} == dict.fromkeys(stayed, 1)
 
 
-async def test_partitions_of_a_worker_that_was_not_terminated_go_on(
-    settings: Settings, tmp_path: Path
-) -> None:
-    first, second = (WorkerProcess(settings, tmp_path / name) for name in ("first", "second"))
+@asynccontextmanager
+async def two_workers(
+    settings: Settings, home: Path
+) -> AsyncIterator[tuple[WorkerProcess, WorkerProcess]]:
+    """Processes that have shared the partitions; stopped at the end."""
+    first, second = (WorkerProcess(settings, home / name) for name in ("first", "second"))
     async with stopped_at_the_end((first, second)):
         await first.launch()
         await second.launch()
         await settled((first, second), settings)
+        yield first, second
+
+
+async def test_partitions_of_a_worker_that_was_not_terminated_go_on(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async with two_workers(settings, tmp_path) as (first, second):
         stayed, moved = await first.works_at(), await second.works_at()
         before = len(first.takes())
         await second.stop()
@@ -113,11 +123,7 @@ async def test_partitions_of_a_worker_that_was_not_terminated_go_on(
 async def test_a_frozen_worker_that_wakes_costs_one_rebalance(
     settings: Settings, tmp_path: Path
 ) -> None:
-    first, second = (WorkerProcess(settings, tmp_path / name) for name in ("first", "second"))
-    async with stopped_at_the_end((first, second)):
-        await first.launch()
-        await second.launch()
-        await settled((first, second), settings)
+    async with two_workers(settings, tmp_path) as (first, second):
         second.signal(signal.SIGSTOP)
         await settled([first], settings)
         before = await generations_of(settings)

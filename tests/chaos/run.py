@@ -30,7 +30,10 @@ from tests.installation import Installation, until
 from tests.integration.test_flow import configure
 
 _PREFIX = "chaos."
-_WARM_UP_S = 3.0
+# Brokers that were just started compile themselves while they work: a partition stands still for
+# seconds then, and no fault did that.
+_STEADY_S = 10.0
+_WARM_UP_S = 60.0  # at most
 _LOOKS = 3  # at the lags
 _LONGEST_S = 8.0  # of a fault, in a run of every kind once
 
@@ -41,7 +44,7 @@ class Options:
 
     seed: int
     seconds: float | None  # None: every kind of fault once
-    rate: int = 200
+    rate: int = 40
     workers: int = 2
     partitions: int = 6
     redis: RedisKind = "one"
@@ -206,8 +209,7 @@ async def _under_faults(
     writing = asyncio.create_task(load.run())
     await until(lambda: _answered(load), "first answers", options.drain_s)
     async with _beside(_progress(load, say)):
-        await asyncio.sleep(_WARM_UP_S)
-        load.watch.forget_stalls()
+        await _warm_up(load, say)
         await faults.run(options.plan(), options.seconds)
         say("no more faults; waiting until all is answered")
         load.stop()
@@ -215,6 +217,18 @@ async def _under_faults(
         await until(lambda: _through(at), "workers without a lag", options.drain_s)
         await load.look_back()
         await until(lambda: _through(at), "verdicts on the last sends", options.drain_s)
+
+
+async def _warm_up(load: Load, say: Callable[[str], None]) -> None:
+    """Wait until no partition has stood still for a while; forget that they did."""
+    began = time.monotonic()
+    while time.monotonic() - began < _WARM_UP_S:
+        await asyncio.sleep(_STEADY_S)
+        if not load.watch.stood_still_since(time.monotonic() - _STEADY_S):
+            break
+    else:
+        say("partitions still stand still before the first fault: this machine is too busy")
+    load.watch.forget_stalls()
 
 
 async def _answered(load: Load) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.chaos.stalls import Harm, Judged, Longest, Stall, judged, longest
+from tests.chaos.watch import Waiting
 
 
 def a_stall(began: float, ended: float) -> Stall:
@@ -78,3 +81,22 @@ def test_the_longest_stall_is_found_for_each_kind_of_fault() -> None:
         "freeze": Longest(of_all=4),
         "none": Longest(of_all=1.5, alone=1.5, excess=1.5),
     }
+
+
+def test_a_partition_that_waits_for_more_than_a_second_stands_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def at(seconds: float) -> None:
+        monkeypatch.setattr(time, "monotonic", lambda: seconds)
+
+    waiting = Waiting("reply", 3)
+    at(10)
+    waiting.add("one")
+    at(10.9)
+    assert not waiting.stood_still_since(0)
+    at(11.5)
+    assert waiting.stood_still_since(0)
+    waiting.done("one")
+    assert waiting.stalls == [Stall("reply", 3, 10, 11.5)]
+    assert waiting.stood_still_since(11)
+    assert not waiting.stood_still_since(11.5)

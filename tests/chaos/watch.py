@@ -43,6 +43,15 @@ class Waiting:
         """How much."""
         return len(self._written)
 
+    def stood_still_since(self, when: float) -> bool:
+        """Whether it stands still now, or did after a time (monotonic seconds)."""
+        waits = bool(self._written) and self._waited_since < time.monotonic() - NOTED_S
+        return waits or any(stall.ended > when for stall in self.stalls)
+
+    @property
+    def _waited_since(self) -> float:
+        return max(self._progressed_at, next(iter(self._written.values())))
+
     def add(self, one: str) -> None:
         """It was written."""
         if one in self._early:
@@ -54,7 +63,7 @@ class Waiting:
         """It was answered."""
         now = time.monotonic()
         if self._written:
-            began = max(self._progressed_at, next(iter(self._written.values())))
+            began = self._waited_since
             if now - began > NOTED_S:
                 self.stalls.append(Stall(self._what, self._partition, began, now))
         self._progressed_at = now
@@ -89,6 +98,10 @@ class Watch:
     def has_begun(self) -> bool:
         """Whether every partition is worked."""
         return bool(self.seen) and all(one.has_begun for one in (*self._replies, *self._verdicts))
+
+    def stood_still_since(self, when: float) -> bool:
+        """Whether any partition stands still now, or did after a time (monotonic seconds)."""
+        return any(one.stood_still_since(when) for one in (*self._replies, *self._verdicts))
 
     def forget_stalls(self) -> None:
         """Count no stall until now: the workers were starting."""

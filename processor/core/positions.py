@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class Position:
 
     offset: int  # of the next record
     topic_id: str | None = None  # None: somebody else set the offset
-    leader_epoch: int | None = None  # of the last batch that was read; None: none was yet
+    leader_epoch: int | None = None  # of the furthest batch that was read; None: none was yet
     stage_note: str = ""  # what the stage noted for its next owner
     read_to: int = 0  # behind the last record read, where that is further
 
@@ -25,6 +25,19 @@ class Position:
         """The text that is committed beside the offset."""
         epoch = _UNKNOWN if self.leader_epoch is None else self.leader_epoch
         return f"{_FORMAT} {self.topic_id or _UNKNOWN} {epoch} {self.read_to} {self.stage_note}"
+
+    def read_on(self, offset: int, leader_epoch: int | None) -> Position:
+        """The position behind what was read next.
+
+        Whoever goes on from a position before the furthest reads records again that were written
+        under an older epoch.
+
+        Args:
+            offset: behind it.
+            leader_epoch: that it was written under; None: nothing was read.
+        """
+        known = [one for one in (self.leader_epoch, leader_epoch) if one is not None]
+        return replace(self, offset=offset, leader_epoch=max(known, default=None))
 
     @property
     def furthest(self) -> int:

@@ -92,12 +92,10 @@ class Positions:
         for tp in sources:
             before = self._at[tp]
             end = ends[tp] = reading.position(tp)
-            epoch = reading.leader_epoch(tp)
-            if epoch in (None, before.leader_epoch):
-                epoch = before.leader_epoch
-            elif before.leader_epoch is not None:
+            now = before.read_on(end, reading.leader_epoch(tp))
+            if now.leader_epoch != before.leader_epoch is not None:
                 await self._refuse_diverged(tp, before)
-            self._at[tp] = replace(before, offset=end, leader_epoch=epoch)
+            self._at[tp] = now
         return ends
 
     async def _refuse_diverged(self, tp: TopicPartition, before: Position) -> None:

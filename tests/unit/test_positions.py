@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from processor.core.positions import Cause, Log, NewerNote, Position, doubt, position_of
+from processor.core.positions import (
+    Cause,
+    Log,
+    NewerNote,
+    Position,
+    diverged,
+    doubt,
+    position_of,
+)
 
 ID, OTHER_ID = "6f1d6f6e-0000-4000-8000-000000000001", "6f1d6f6e-0000-4000-8000-000000000002"
 
@@ -66,3 +74,15 @@ def test_of_a_foreign_note_nothing_is_kept(note: str) -> None:
 def test_a_newer_note_is_not_read_as_anything_else() -> None:
     with pytest.raises(NewerNote):
         position_of(5, f"2 {ID} 3 9 ")
+
+
+def test_a_record_that_is_read_again_under_an_older_epoch_is_not_the_furthest() -> None:
+    """A lane that goes on from 364 reads again what is before 595, where epoch 9 began at 551."""
+    taken = Position(364, ID, 9, read_to=595)
+    again = taken.read_on(380, 8)
+    assert (again.offset, again.furthest, again.leader_epoch) == (380, 595, 9)
+    assert diverged(again, 600) is None
+    assert again.read_on(600, 10) == Position(600, ID, 10, read_to=595)
+    assert taken.read_on(364, None) == taken
+    assert Position(0, ID).read_on(5, 2).leader_epoch == 2
+    assert Position(0, ID).read_on(0, None).leader_epoch is None

@@ -25,7 +25,11 @@ _KINDS = ["leak", "lost", "duplicated", "reordered", "contradictory", "differs",
 def main() -> int:
     """Run once and print what was found; 1 where anything was."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--seconds", type=float, help="of faults; default: every kind once")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="of faults: a third of it beside each other, then one by one; default: each kind once",
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 20))
     parser.add_argument(
         "--rate", type=int, default=40, help="inbound messages a second, and as many sends"

@@ -1,4 +1,4 @@
-"""Carries the plan out: each track one fault after another, all beside each other."""
+"""Carries a plan out: its tracks beside each other, or one fault after another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -74,12 +74,21 @@ class Faults:
         self._session_timeout_s = settings().session_timeout_s
         self.suffered = Suffered()
 
-    async def run(self, plan: Sequence[Fault], seconds: float | None) -> None:
-        """Carry the plan out, to its end or until the time is over."""
+    async def storm(self, plan: Sequence[Fault], seconds: float | None) -> None:
+        """Carry a plan out, its tracks beside each other, to its end or until the time is over."""
         async with asyncio.TaskGroup() as tracks:
             for track in TRACKS:
                 faults = [fault for fault in plan if fault.track == track]
                 tracks.create_task(self._track(faults, seconds))
+
+    async def one_by_one(self, plan: Iterable[Fault], seconds: float, calm_s: float) -> None:
+        """Carry a plan out until the time is over, with a pause behind each fault."""
+        began = time.monotonic()
+        for fault in plan:
+            if time.monotonic() - began > seconds:
+                return
+            await self._suffer(fault)
+            await asyncio.sleep(calm_s)
 
     async def _track(self, faults: Sequence[Fault], seconds: float | None) -> None:
         began = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,6 +116,28 @@ def make_plan(
         names = [name for name, kind in fitting.items() if kind.track == track]
         plan += _track(chance, track, names, longest_s, seconds)
     return plan
+
+
+def one_by_one(
+    seed: int,
+    *,
+    longest_s: float,
+    redis: RedisKind = "one",
+    brokers: int = 3,
+    only: Sequence[str] = (),
+) -> Iterator[Fault]:
+    """Faults without end, every kind before any comes again; else as ``make_plan``."""
+    chance = random.Random(f"one by one {seed}")
+    while True:
+        plan = make_plan(
+            chance.getrandbits(32),
+            longest_s=longest_s,
+            seconds=None,
+            redis=redis,
+            brokers=brokers,
+            only=only,
+        )
+        yield from chance.sample(plan, len(plan))
 
 
 def _track(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from tests.chaos.application import Applications, applications
 from tests.chaos.faults import Faults, Suffered
 from tests.chaos.fleet import Fleet
 from tests.chaos.load import Load
-from tests.chaos.plan import Fault, RedisKind, make_plan
+from tests.chaos.plan import Fault, RedisKind, make_plan, one_by_one
 from tests.chaos.servers import Servers, servers
 from tests.chaos.stalls import Judged, Stall, judged
 from tests.chaos.traffic import Traffic
@@ -33,7 +33,9 @@ _PREFIX = "chaos."
 # Brokers that were just started compile themselves while they work: a partition stands still for
 # seconds then, and no fault did that.
 _STEADY_S = 10.0
-_WARM_UP_S = 60.0  # at most
+_SETTLED_S = 60.0  # at most
+_STORM = 1 / 3  # of the time
+_CALM_S = 8.0  # behind each single fault
 _LOOKS = 3  # at the lags
 _LONGEST_S = 8.0  # of a fault, in a run of every kind once
 
@@ -55,6 +57,11 @@ class Options:
     drain_s: float = 300.0
 
     @property
+    def storm_s(self) -> float | None:
+        """For how long faults come beside each other, before they come one by one."""
+        return None if self.seconds is None else self.seconds * _STORM
+
+    @property
     def replicas(self) -> int:
         """OPTOUT_REDIS_MIN_REPLICAS; without it, a replaced master that wakes is believed."""
         if self.min_replicas is None:
@@ -62,15 +69,21 @@ class Options:
         return self.min_replicas
 
     def plan(self) -> Sequence[Fault]:
-        """What goes wrong."""
-        return make_plan(
-            self.seed,
-            longest_s=self.longest_s,
-            seconds=self.seconds,
-            redis=self.redis,
-            brokers=self.brokers,
-            only=self.only,
-        )
+        """What goes wrong beside each other."""
+        return make_plan(self.seed, seconds=self.storm_s, **self._kinds)
+
+    def one_by_one(self) -> Iterator[Fault]:
+        """What goes wrong afterwards, without end."""
+        return one_by_one(self.seed, **self._kinds)
+
+    @property
+    def _kinds(self) -> dict[str, Any]:
+        return {
+            "longest_s": self.longest_s,
+            "redis": self.redis,
+            "brokers": self.brokers,
+            "only": self.only,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +222,14 @@ async def _under_faults(
     writing = asyncio.create_task(load.run())
     await until(lambda: _answered(load), "first answers", options.drain_s)
     async with _beside(_progress(load, say)):
-        await _warm_up(load, say)
-        await faults.run(options.plan(), options.seconds)
+        await _settle(load, say)
+        load.watch.forget_stalls()
+        await faults.storm(options.plan(), options.storm_s)
+        if options.seconds is not None and options.storm_s is not None:
+            await _settle(load, say)
+            say("from now on one fault at a time")
+            left_s = options.seconds - options.storm_s
+            await faults.one_by_one(options.one_by_one(), left_s, _CALM_S)
         say("no more faults; waiting until all is answered")
         load.stop()
         await writing
@@ -219,16 +238,14 @@ async def _under_faults(
         await until(lambda: _through(at), "verdicts on the last sends", options.drain_s)
 
 
-async def _warm_up(load: Load, say: Callable[[str], None]) -> None:
-    """Wait until no partition has stood still for a while; forget that they did."""
+async def _settle(load: Load, say: Callable[[str], None]) -> None:
+    """Wait until no partition has stood still for a while."""
     began = time.monotonic()
-    while time.monotonic() - began < _WARM_UP_S:
+    while time.monotonic() - began < _SETTLED_S:
         await asyncio.sleep(_STEADY_S)
         if not load.watch.stood_still_since(time.monotonic() - _STEADY_S):
-            break
-    else:
-        say("partitions still stand still before the first fault: this machine is too busy")
-    load.watch.forget_stalls()
+            return
+    say(f"partitions still stand still after {_SETTLED_S:.0f} s: this machine is too busy")
 
 
 async def _answered(load: Load) -> bool:

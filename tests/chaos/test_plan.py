@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
-from tests.chaos.plan import KINDS, REDIS_KINDS, TRACKS, RedisKind, kinds_of, make_plan
+from tests.chaos.plan import (
+    KINDS,
+    REDIS_KINDS,
+    TRACKS,
+    RedisKind,
+    kinds_of,
+    make_plan,
+    one_by_one,
+)
 
 SEED = 7
 
@@ -43,3 +53,11 @@ def test_what_is_not_survived_comes_only_where_it_is_named() -> None:
 def test_a_plan_of_some_kinds_has_just_these() -> None:
     plan = make_plan(SEED, longest_s=8, seconds=None, only=["kill", "broker killed"])
     assert [fault.kind for fault in plan] == ["kill", "broker killed"]
+
+
+def test_one_by_one_every_kind_comes_before_any_comes_again() -> None:
+    kinds = sorted(kinds_of(redis="sentinel", brokers=3))
+    faults = list(islice(one_by_one(SEED, longest_s=8, redis="sentinel"), 2 * len(kinds)))
+    assert sorted(fault.kind for fault in faults[: len(kinds)]) == kinds
+    assert sorted(fault.kind for fault in faults[len(kinds) :]) == kinds
+    assert faults == list(islice(one_by_one(SEED, longest_s=8, redis="sentinel"), len(faults)))

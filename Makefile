@@ -22,7 +22,7 @@ test-all: test  ## those, then what needs more: other servers, a browser, npm, G
 	$(STACK) $(BIN)/python -m pytest --part=needs-more $(ARGS)
 
 fuzz: .venv/made  ## search for input that breaks readers and rules; EXAMPLES=50000 a test for hours
-	OPTOUT_HYPOTHESIS=$(EXAMPLES) $(BIN)/python -m pytest tests/property $(ARGS)
+	OPTOUT_HYPOTHESIS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/security $(ARGS)
 
 chaos: .venv/made  ## faults under load, then every event checked; ARGS="--seconds 600 --seed 7"
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -18,6 +18,7 @@ import pytest
 from deploy.local import stack
 from processor.config import Settings
 from processor.kafka import topic_admin
+from tests import examples  # noqa: F401 - how long hypothesis looks
 
 IN_CI = bool(os.environ.get("CI"))
 SERVERS = ("OPTOUT_KAFKA_BOOTSTRAP", "OPTOUT_REDIS_URL")

@@ -32,7 +32,8 @@ class Account(Record):
     status: Literal["active", "suspended"] = "active"
     token_hash: SecretHash
     sealed_token: str = Field(
-        description="AES-256-GCM under OPTOUT_SECRET_KEY, in base64: webhooks are signed with it."
+        description="AES-256-GCM: the id of its key (one of OPTOUT_SECRET_KEYS), a dot, then nonce "
+        "and ciphertext in base64. Webhooks are signed with it."
     )
     api_keys: list[ApiKey] = Field(default_factory=list)
     created_at: Time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,17 +15,19 @@ from processor import config
 from processor.cli.common import as_json, print_json, run
 from processor.config import Settings
 from processor.errors import ConfigError
+from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.configuration import Configuration, configuration
 from processor.wire.configuration import Edit, edit_of_account
-from processor.wire.credentials import hash_secret, new_token, seal
+from processor.wire.credentials import hash_secret, key_id, new_token, seal, sealed_with
 from schemas.account import Account, ApiKey
 
+_AT_ONCE = 500  # accounts in one transaction
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 
 
 @click.group("accounts")
 def group() -> None:
-    """Create accounts, give them new tokens and API keys, list them."""
+    """Create accounts, give them new tokens and API keys, list them, seal their tokens."""
 
 
 @group.command("create")
@@ -92,7 +94,7 @@ def rotate(sid: str, as_json: bool) -> None:
     Example: optout accounts rotate AC0123456789abcdef0123456789abcdef
     """
     settings, token = config.load(), new_token()
-    hashed, sealed = hash_secret(token), seal(token, _sealing_key(settings), about=sid)
+    hashed, sealed = hash_secret(token), seal(token, _sealing_keys(settings)[0], about=sid)
 
     def decide(stored: Configuration) -> list[Edit]:
         return [_changed(stored, sid, token_hash=hashed, sealed_token=sealed)]
@@ -131,6 +133,56 @@ def key(sid: str, friendly_name: str, remove: str | None, as_json: bool) -> None
         _print(as_json, sid=made.sid, secret=secret)
 
 
+@group.command("reseal")
+@as_json
+def reseal(as_json: bool) -> None:
+    """Seal every token with the first of OPTOUT_SECRET_KEYS, so that the others can go.
+
+    Sealing again changes nothing. Exit 1 where a token cannot be opened; the others are sealed.
+
+    Example: OPTOUT_SECRET_KEYS=new,old optout accounts reseal
+    """
+    settings = config.load()
+    key = _sealing_keys(settings)[0]
+
+    async def work() -> tuple[int, int, dict[str, str]]:
+        async with configuration(settings) as stored:
+            accounts, done = stored.accounts, 0
+            while edits := await stored.update(lambda: _resealed(accounts, key), actor="cli"):
+                done += len(edits)
+            failed = {sid: one.key_id for sid, one in sorted(accounts.unopened().items())}
+            return done, len(accounts.all()) - len(failed) - done, failed
+
+    done, current, failed = run(work())
+    if as_json:
+        print_json({"key": key_id(key), "sealed": done, "current": current, "unopened": failed})
+    else:
+        click.echo(f"{done} tokens sealed with key {key_id(key)}, {current} were already")
+    known = {key_id(one) for one in settings.sealing_keys()}
+    for sid, sealed_by in failed.items():
+        if sealed_by in known:
+            why, remedy = f"its key {sealed_by} does not open it", ""
+        else:
+            why, remedy = f"key {sealed_by} is not in OPTOUT_SECRET_KEYS", "add that key, or "
+        click.echo(f"{sid}: {why}; {remedy}make a token with `optout accounts rotate`", err=True)
+    sys.exit(1 if failed else 0)
+
+
+def _resealed(accounts: AccountsView, key: bytes) -> list[Edit]:
+    """The next accounts whose tokens are sealed with another key than this one."""
+    edits = []
+    for account in accounts.all():
+        token = accounts.token_of(account.sid)
+        if isinstance(token, str) and sealed_with(account.sealed_token) != key_id(key):
+            sealed = seal(token, key, about=account.sid)
+            # Nothing that its users see has changed: updated_at stays.
+            after = account.model_copy(update={"sealed_token": sealed})
+            edits.append(edit_of_account(account, after))
+            if len(edits) == _AT_ONCE:
+                break
+    return edits
+
+
 def new_account(settings: Settings, sid: str, token: str, friendly_name: str) -> Account:
     """An account as it is stored.
 
@@ -142,22 +194,22 @@ def new_account(settings: Settings, sid: str, token: str, friendly_name: str) ->
         sid=sid,
         friendly_name=friendly_name,
         token_hash=hash_secret(token),
-        sealed_token=seal(token, _sealing_key(settings), about=sid),
+        sealed_token=seal(token, _sealing_keys(settings)[0], about=sid),
         created_at=now,
         updated_at=now,
     )
 
 
-def _sealing_key(settings: Settings) -> bytes:
-    key = settings.sealing_key()
-    if key is None:
+def _sealing_keys(settings: Settings) -> Sequence[bytes]:
+    keys = settings.sealing_keys()
+    if not keys:
         raise ConfigError(
             [
-                "OPTOUT_SECRET_KEY: not set; tokens are sealed with it, as webhooks are signed with"
-                " them. Make one with `openssl rand -hex 32`, and give it to every process"
+                "OPTOUT_SECRET_KEYS: not set; the first one seals the tokens that sign webhooks."
+                " Make one with `openssl rand -hex 32`, and give it to every process"
             ]
         )
-    return key
+    return keys
 
 
 def _update(settings: Settings, decide: Callable[[Configuration], list[Edit]]) -> None:

@@ -97,7 +97,7 @@ async def _run(settings: Settings, services: int, connections: int, seconds: flo
     settings = settings.model_copy(
         update={
             "topic_prefix": f"bench-{uuid.uuid4().hex[:8]}.",
-            "secret_key": SecretStr(SEALING_KEY),
+            "secret_keys": SecretStr(SEALING_KEY),
         }
     )
     await topic_admin.create(settings)
@@ -153,7 +153,7 @@ async def _started(
         "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
         "OPTOUT_API_RATE": "0",
         "OPTOUT_API_HOST": "127.0.0.1",
-        "OPTOUT_SECRET_KEY": SEALING_KEY,
+        "OPTOUT_SECRET_KEYS": SEALING_KEY,
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "processor", *command),

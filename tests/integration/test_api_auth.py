@@ -64,8 +64,8 @@ async def test_accounts_are_made_listed_rotated_and_given_keys_by_commands(
     settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = await optout("accounts", "create", code=2)
-    assert "OPTOUT_SECRET_KEY: not set" in without.stderr
-    monkeypatch.setenv("OPTOUT_SECRET_KEY", KEY)
+    assert "OPTOUT_SECRET_KEYS: not set" in without.stderr
+    monkeypatch.setenv("OPTOUT_SECRET_KEYS", KEY)
     made = orjson.loads((await optout("accounts", "create", "--json")).stdout)
     sid, token = made["sid"], made["token"]
     again = await optout("accounts", "create", "--sid", sid, code=2)

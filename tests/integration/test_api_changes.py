@@ -14,7 +14,7 @@ from tests.integration.conftest import Command
 async def test_a_change_names_the_account_the_api_key_or_the_operator_that_made_it(
     settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPTOUT_SECRET_KEY", KEY)
+    monkeypatch.setenv("OPTOUT_SECRET_KEYS", KEY)
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT)
     key = orjson.loads((await optout("accounts", "key", ACCOUNT, "--json")).stdout)

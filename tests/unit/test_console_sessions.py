@@ -15,6 +15,8 @@ from processor.kafka.accounts_topic import AccountsView
 from tests.api import KEY
 from tests.builders import ACCOUNT, RECIPIENT
 
+OTHER_KEY = "fedcba9876543210" * 4
+
 
 class _Accounts:
     def __init__(self) -> None:
@@ -25,7 +27,7 @@ class _Accounts:
 
 
 def _sessions(accounts: _Accounts, now_s: float = 0.0, key: str = KEY) -> Sessions:
-    settings = Settings(secret_key=SecretStr(key), operator_token=SecretStr("the operator's"))
+    settings = Settings(secret_keys=SecretStr(key), operator_token=SecretStr("the operator's"))
     return Sessions(settings, cast(AccountsView, accounts), lambda: now_s)
 
 
@@ -50,7 +52,7 @@ def test_a_cookie_that_is_not_signed_by_us_is_nobodys() -> None:
     accounts = _Accounts()
     cookie = _sessions(accounts).open(Caller(None, OPERATOR, operator=True))
     payload, _, signature = cookie.partition(".")
-    theirs = _sessions(accounts, key="bb" * 32).open(Caller(None, OPERATOR, operator=True))
+    theirs = _sessions(accounts, key=OTHER_KEY).open(Caller(None, OPERATOR, operator=True))
     for given in (
         "",
         "x",
@@ -70,4 +72,16 @@ def test_a_sealed_address_opens_in_any_process_and_about_its_account_only() -> N
     assert RECIPIENT not in sealed
     assert _sessions(_Accounts()).unseal(sealed, about=ACCOUNT) == RECIPIENT
     assert _sessions(_Accounts()).unseal(sealed, about="AC_other") is None
-    assert _sessions(_Accounts(), key="bb" * 32).unseal(sealed, about=ACCOUNT) is None
+    assert _sessions(_Accounts(), key=OTHER_KEY).unseal(sealed, about=ACCOUNT) is None
+
+
+def test_sessions_and_addresses_of_an_old_key_are_good_while_it_is_named() -> None:
+    accounts, both = _Accounts(), f"{OTHER_KEY},{KEY}"
+    cookie = _sessions(accounts).open(Caller(ACCOUNT, ACCOUNT))
+    sealed = _sessions(accounts).seal(RECIPIENT, about=ACCOUNT)
+    assert _sessions(accounts, key=both).read(cookie).caller == Caller(ACCOUNT, ACCOUNT)
+    assert _sessions(accounts, key=both).unseal(sealed, about=ACCOUNT) == RECIPIENT
+    new = _sessions(accounts, key=both).open(Caller(ACCOUNT, ACCOUNT))
+    assert _sessions(accounts, key=OTHER_KEY).read(new).caller == Caller(ACCOUNT, ACCOUNT)
+    with pytest.raises(SignedOut):
+        _sessions(accounts, key=OTHER_KEY).read(cookie)

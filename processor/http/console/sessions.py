@@ -64,7 +64,7 @@ class Sessions:
     """Signs and reads cookies.
 
     Args:
-        settings: its secret key signs; without one a key of this process does.
+        settings: its first secret key signs, all verify; without one a key of this process does.
         accounts: whose tokens sessions depend on.
         clock_s: since 1970.
     """
@@ -75,11 +75,9 @@ class Sessions:
         accounts: AccountsView,
         clock_s: Callable[[], float] = time.time,
     ) -> None:
-        sealing = settings.sealing_key()
-        self._key = (
-            hmac.digest(sealing, b"console", "sha256") if sealing else secrets.token_bytes(32)
-        )
-        self._sealing = hmac.digest(self._key, b"addresses", "sha256")
+        keys = settings.sealing_keys() or (secrets.token_bytes(32),)
+        self._keys = [hmac.digest(key, b"console", "sha256") for key in keys]
+        self._sealing = [hmac.digest(key, b"addresses", "sha256") for key in self._keys]
         token = settings.operator_token
         self._operator = token.get_secret_value() if token else None
         self._accounts = accounts
@@ -97,7 +95,7 @@ class Sessions:
         credential = self._credential(session)
         if credential is None:
             raise SignedOut
-        return f"{payload}.{self._signature(payload, credential)}"
+        return f"{payload}.{_signature(self._keys[0], payload, credential)}"
 
     def read(self, cookie: str) -> Session:
         """The session of a cookie.
@@ -113,14 +111,14 @@ class Sessions:
         credential = self._credential(session)
         if credential is None or session.until_s < self._clock_s():
             raise SignedOut
-        ours = self._signature(payload, credential)
-        if not hmac.compare_digest(ours.encode(), signature.encode()):
+        ours = [_signature(key, payload, credential) for key in self._keys]
+        if not any(hmac.compare_digest(one.encode(), signature.encode()) for one in ours):
             raise SignedOut
         return session
 
     def seal(self, text: str, *, about: str) -> str:
         """Encrypt what an address of a page must not tell; it opens about the same account only."""
-        return seal(text, self._sealing, about=about)
+        return seal(text, self._sealing[0], about=about)
 
     def unseal(self, sealed: str, *, about: str) -> str | None:
         """What was sealed, None where it was not sealed here about this account.
@@ -129,9 +127,6 @@ class Sessions:
             ValueError: where it is nothing that is sealed.
         """
         return unseal(sealed, self._sealing, about=about)
-
-    def _signature(self, payload: str, credential: str) -> str:
-        return hmac.new(self._key, f"{payload}.{credential}".encode(), "sha256").hexdigest()
 
     def _credential(self, session: Session) -> str | None:
         """What they signed in with, hashed; None where it is good no longer."""
@@ -143,6 +138,10 @@ class Sessions:
         if session.actor == account.sid:
             return account.token_hash
         return {key.sid: key.secret_hash for key in account.api_keys}.get(session.actor)
+
+
+def _signature(key: bytes, payload: str, credential: str) -> str:
+    return hmac.new(key, f"{payload}.{credential}".encode(), "sha256").hexdigest()
 
 
 def keep(response: Response, request: Request, cookie: str, name: str = COOKIE) -> None:

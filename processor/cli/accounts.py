@@ -18,7 +18,14 @@ from processor.errors import ConfigError
 from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.configuration import Configuration, configuration
 from processor.wire.configuration import Edit, edit_of_account
-from processor.wire.credentials import hash_secret, key_id, new_token, seal, sealed_with
+from processor.wire.credentials import (
+    hash_secret,
+    key_id,
+    mac_of,
+    new_token,
+    seal,
+    sealed_with,
+)
 from schemas.account import Account, ApiKey
 
 _AT_ONCE = 500  # accounts in one transaction
@@ -41,12 +48,13 @@ def create(sid: str | None, token: str | None, friendly_name: str, as_json: bool
     Example: optout accounts create --friendly-name Clinic
     """
     settings = config.load()
+    is_made = token is None
     sid, token = sid or f"AC{uuid.uuid4().hex}", token or new_token()
     if not _ACCOUNT_SID.fullmatch(sid):
         raise ConfigError([f"--sid: {sid} is not AC and 32 hexadecimal digits"])
     if not 16 <= len(token) <= 128:
         raise ConfigError(["--token: must have 16 to 128 characters"])
-    account = new_account(settings, sid, token, friendly_name)
+    account = new_account(settings, sid, token, friendly_name, made=is_made)
 
     def decide(stored: Configuration) -> list[Edit]:
         if stored.accounts.get(sid):
@@ -94,10 +102,10 @@ def rotate(sid: str, as_json: bool) -> None:
     Example: optout accounts rotate AC0123456789abcdef0123456789abcdef
     """
     settings, token = config.load(), new_token()
-    hashed, sealed = hash_secret(token), seal(token, _sealing_keys(settings)[0], about=sid)
+    fields = _stored_of(settings, sid, token, made=True)
 
     def decide(stored: Configuration) -> list[Edit]:
-        return [_changed(stored, sid, token_hash=hashed, sealed_token=sealed)]
+        return [_changed(stored, sid, **fields)]
 
     _update(settings, decide)
     _print(as_json, sid=sid, token=token)
@@ -118,6 +126,7 @@ def key(sid: str, friendly_name: str, remove: str | None, as_json: bool) -> None
         sid=f"SK{uuid.uuid4().hex}",
         friendly_name=friendly_name,
         secret_hash=hash_secret(secret),
+        secret_mac=mac_of(secret),
         created_at=datetime.now(UTC),
     )
 
@@ -183,8 +192,17 @@ def _resealed(accounts: AccountsView, key: bytes) -> list[Edit]:
     return edits
 
 
-def new_account(settings: Settings, sid: str, token: str, friendly_name: str) -> Account:
+def new_account(
+    settings: Settings, sid: str, token: str, friendly_name: str, *, made: bool = False
+) -> Account:
     """An account as it is stored.
+
+    Args:
+        settings: whose first secret key seals the token.
+        sid: of the account.
+        token: of 16 to 128 characters.
+        friendly_name: of up to 64 characters.
+        made: whether ``new_token`` made the token; one that a person chose needs a slow hash.
 
     Raises:
         ConfigError: where there is no key to seal its token with.
@@ -193,11 +211,19 @@ def new_account(settings: Settings, sid: str, token: str, friendly_name: str) ->
     return Account(
         sid=sid,
         friendly_name=friendly_name,
-        token_hash=hash_secret(token),
-        sealed_token=seal(token, _sealing_keys(settings)[0], about=sid),
         created_at=now,
         updated_at=now,
+        **_stored_of(settings, sid, token, made=made),
     )
+
+
+def _stored_of(settings: Settings, sid: str, token: str, *, made: bool) -> dict[str, Any]:
+    """The fields of an account that a token decides."""
+    return {
+        "token_hash": hash_secret(token),
+        "token_mac": mac_of(token) if made else None,
+        "sealed_token": seal(token, _sealing_keys(settings)[0], about=sid),
+    }
 
 
 def _sealing_keys(settings: Settings) -> Sequence[bytes]:

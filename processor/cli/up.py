@@ -114,7 +114,7 @@ async def _show(settings: Settings, api: asyncio.subprocess.Process, *, demo: bo
 
 async def _token(settings: Settings) -> str | None:
     """The demo account's token: made the first time, None where another key sealed it."""
-    account = new_account(settings, _ACCOUNT, new_token(), "Demo")
+    account = new_account(settings, _ACCOUNT, new_token(), "Demo", made=True)
     async with configuration(settings) as stored:
         await stored.update(
             lambda: [] if stored.accounts.get(_ACCOUNT) else [edit_of_account(None, account)],

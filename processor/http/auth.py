@@ -16,7 +16,8 @@ from processor.errors import BrokerUnavailable
 from processor.http.errors import ApiError, too_many, unauthenticated
 from processor.http.limits import RateLimit
 from processor.kafka.accounts_topic import AccountsView
-from processor.wire.credentials import hash_secret, is_secret
+from processor.wire.credentials import hash_secret, is_fast, is_secret
+from schemas.account import Account
 
 OPERATOR = "operator"
 _ACCOUNT = r"^[A-Za-z0-9_.:-]{1,64}$"
@@ -81,8 +82,7 @@ class Credentials:
         found = self._accounts.of_key(user) or self._accounts.get(user)
         hashed = self._nobodys
         if found:
-            keys = {key.sid: key.secret_hash for key in found.api_keys}
-            hashed = keys.get(user, found.token_hash)
+            hashed = _stored_of(found, user)
         if not await self._fits(user, password, hashed) or found is None:
             raise unauthenticated()
         if found.status != "active":
@@ -91,6 +91,8 @@ class Credentials:
         return Caller(found.sid, user)
 
     async def _fits(self, user: str, password: str, hashed: str) -> bool:
+        if is_fast(hashed):
+            return is_secret(password, hashed)
         known = hmac.digest(self._key, f"{user}\0{password}".encode(), "sha256")
         if self._verified.get(known) == hashed:
             return True  # a new token has another hash
@@ -107,6 +109,14 @@ class Credentials:
                 del self._verified[next(iter(self._verified))]  # the others need no slow hash again
             self._verified[known] = hashed
         return fits
+
+
+def _stored_of(account: Account, user: str) -> str:
+    """What is stored of an account's token, or of the secret of its API key."""
+    for key in account.api_keys:
+        if key.sid == user:
+            return key.secret_mac or key.secret_hash
+    return account.token_mac or account.token_hash
 
 
 _basic = HTTPBasic(

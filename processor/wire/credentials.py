@@ -13,18 +13,34 @@ from hashlib import scrypt, sha256
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+_MAC = "hmac-sha256"
 _NONCE_BYTES = 12
 _SEALED = re.compile(r"([0-9a-f]{8})\.([A-Za-z0-9_=-]+)")  # the key's id, then what it sealed
 _LOG_N, _R, _P = 14, 8, 1  # 16 MiB and some 40 ms: what guessing costs
 
 
 def new_token() -> str:
-    """A token or secret: 32 hexadecimal digits."""
+    """A token or secret: 32 hexadecimal digits, 128 random bits."""
     return secrets.token_hex(16)
 
 
+def mac_of(token: str) -> str:
+    """What is stored of a token that ``new_token`` made; fast, as nobody guesses 128 bits.
+
+    Its key is its own and stands beside it, so that a change of secret keys leaves it alone.
+    """
+    key = secrets.token_bytes(16)
+    mac = hmac.digest(key, token.encode(), "sha256")
+    return "$".join((_MAC, b64encode(key).decode(), b64encode(mac).decode()))
+
+
+def is_fast(stored: str) -> bool:
+    """Whether ``mac_of`` made what is stored, and not ``hash_secret``."""
+    return stored.startswith(f"{_MAC}$")
+
+
 def hash_secret(secret: str) -> str:
-    """What is stored of a secret; slow on purpose."""
+    """What is stored of a secret that a person may have chosen; slow on purpose."""
     salt = secrets.token_bytes(16)
     hashed = _scrypt(secret, salt, _LOG_N, _R, _P)
     return "$".join(
@@ -39,10 +55,19 @@ def hash_secret(secret: str) -> str:
     )
 
 
-def is_secret(secret: str, hashed: str) -> bool:
-    """Whether a secret is the one that was hashed; slow, and its time tells nothing."""
-    _, log_n, r, p, salt, wanted = hashed.split("$")
-    found = _scrypt(secret, b64decode(salt), int(log_n), int(r), int(p))
+def is_secret(secret: str, stored: str) -> bool:
+    """Whether a secret is the one that is stored; its time tells nothing.
+
+    Args:
+        secret: as somebody gave it.
+        stored: by ``mac_of``, which takes a microsecond, or ``hash_secret``, some 40 ms.
+    """
+    if is_fast(stored):
+        _, key, wanted = stored.split("$")
+        found = hmac.digest(b64decode(key), secret.encode(), "sha256")
+    else:
+        _, log_n, r, p, salt, wanted = stored.split("$")
+        found = _scrypt(secret, b64decode(salt), int(log_n), int(r), int(p))
     return hmac.compare_digest(found, b64decode(wanted))
 
 

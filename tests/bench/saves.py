@@ -103,7 +103,7 @@ async def _run(settings: Settings, services: int, connections: int, seconds: flo
     await topic_admin.create(settings)
     tokens = {account: new_token() for account in (ACCOUNT, OTHER_ACCOUNT)}
     async with configuration(settings) as stored:
-        accounts = [new_account(settings, *one, "Bench") for one in tokens.items()]
+        accounts = [new_account(settings, *one, "Bench", made=True) for one in tokens.items()]
         await stored.update(
             lambda: [edit_of_account(None, account) for account in accounts], actor="bench"
         )

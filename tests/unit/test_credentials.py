@@ -8,8 +8,10 @@ from pydantic import SecretStr, ValidationError
 from processor.config import Settings
 from processor.wire.credentials import (
     hash_secret,
+    is_fast,
     is_secret,
     key_id,
+    mac_of,
     new_token,
     seal,
     sealed_with,
@@ -27,6 +29,17 @@ def test_a_secret_is_known_again_and_no_other_is() -> None:
     assert not is_secret(TOKEN + "0", hashed)
     assert TOKEN not in hashed
     assert hash_secret(TOKEN) != hashed  # salted
+
+
+def test_a_token_that_was_made_is_known_again_by_a_fast_hash_with_a_key_of_its_own() -> None:
+    stored = mac_of(TOKEN)
+    assert is_fast(stored)
+    assert is_secret(TOKEN, stored)
+    assert not is_secret(TOKEN + "0", stored)
+    assert not is_secret("", stored)
+    assert TOKEN not in stored
+    assert mac_of(TOKEN) != stored
+    assert not is_fast(hash_secret(TOKEN))
 
 
 def test_a_sealed_text_opens_with_its_key_and_for_its_account_only() -> None:

@@ -11,6 +11,7 @@ import pytest
 from fastapi import Request
 from pydantic import Field, SecretStr
 
+from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.http import auth
 from processor.http.auth import OPERATOR, Caller, Credentials
@@ -20,8 +21,11 @@ from processor.http.limits import RateLimit
 from processor.http.paging import Page, slice_of
 from processor.kafka.accounts_topic import AccountsView
 from processor.stores.messages import RANKS
+from processor.wire import credentials as wire_credentials
 from processor.wire.credentials import is_secret
 from schemas.message_status import MessageStatus
+from tests.api import KEY
+from tests.builders import ACCOUNT, OTHER_ACCOUNT
 
 # Pages
 
@@ -185,6 +189,34 @@ async def test_the_operators_token_is_hashed_once_and_every_wrong_one_each_time(
     assert hashed == [TOKEN, "wrong", "wrong"]
     for_an_account = await credentials.caller(OPERATOR, TOKEN, "AC1")
     assert for_an_account == Caller("AC1", OPERATOR, operator=True)
+
+
+async def test_a_token_that_was_made_costs_no_slow_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(secret_keys=SecretStr(KEY))
+    made, chosen = "0123456789abcdef" * 2, "chosen by a person"
+    accounts = AccountsView(settings, "accounts")
+    accounts._take(
+        {
+            ACCOUNT: new_account(settings, ACCOUNT, made, "One", made=True),
+            OTHER_ACCOUNT: new_account(settings, OTHER_ACCOUNT, chosen, "Other"),
+        }
+    )
+    credentials = Credentials(settings, accounts)
+    hashed = []
+
+    def slow(*given: object) -> bytes:
+        hashed.append(given)
+        return scrypt(*given)
+
+    scrypt = wire_credentials._scrypt
+    monkeypatch.setattr(wire_credentials, "_scrypt", slow)
+    assert await credentials.caller(ACCOUNT, made, None) == Caller(ACCOUNT, ACCOUNT)
+    assert hashed == []
+    assert await credentials.caller(OTHER_ACCOUNT, chosen, None)
+    assert len(hashed) == 1
+    for user, password in ((ACCOUNT, chosen), (OTHER_ACCOUNT, made), (ACCOUNT, "")):
+        with pytest.raises(ApiError):
+            await credentials.caller(user, password, None)
 
 
 async def test_guesses_of_the_operators_token_wait_for_each_other_and_too_many_hear_429(

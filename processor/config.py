@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from base64 import b64decode
 from importlib.resources import files
@@ -19,6 +20,8 @@ from processor.errors import ConfigError
 Role = Literal["match", "gate", "webhooks", "rates"]
 ROLES: tuple[Role, ...] = ("match", "gate", "webhooks", "rates")
 _KEY_BYTES = 32
+_LEAST_TOKEN = 16
+_OPERATOR_NAME = re.compile(r"[A-Za-z0-9._-]{1,32}")
 _MAKE_A_KEY = "`openssl rand -hex 32` makes one"
 _REQUEST_S = 10.0
 _HANDLED = ("opt-out-notifications.v1", "consent-commands.v1")  # they tell what was handled
@@ -71,7 +74,9 @@ class Settings(BaseSettings):
     webhook_circuit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # for how long
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # though not public
 
-    operator_token: SecretStr | None = None  # who may disable Advanced Opt-Out (R5)
+    operator_tokens: SecretStr | None = (
+        None  # `name:token,…`: who may disable Advanced Opt-Out (R5)
+    )
     secret_keys: SecretStr | None = None  # of 32 bytes each; the first seals tokens, all open them
 
     api_host: str = "0.0.0.0"
@@ -90,7 +95,7 @@ class Settings(BaseSettings):
     batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20  # a partition, a fetch
 
-    @field_validator("secret_keys", "operator_token", mode="before")
+    @field_validator("secret_keys", "operator_tokens", mode="before")
     @classmethod
     def _no_secret(cls, given: Any) -> Any:
         return given or None  # empty, as Compose writes what is not set, is no secret
@@ -104,6 +109,24 @@ class Settings(BaseSettings):
                 raise ValueError(f"key {place} must be 32 bytes in hex or base64; {_MAKE_A_KEY}")
             if len(set(key)) == 1:
                 raise ValueError(f"key {place} is one byte 32 times, no secret; {_MAKE_A_KEY}")
+        return given
+
+    @field_validator("operator_tokens")
+    @classmethod
+    def _are_operators(cls, given: SecretStr | None) -> SecretStr | None:
+        parts = _parts(given)
+        names = [name for name, _ in map(_operator_of, parts)]
+        for place, (name, token) in enumerate(map(_operator_of, parts), 1):
+            # A token may stand where a name should: neither is repeated.
+            if not _OPERATOR_NAME.fullmatch(name):
+                raise ValueError(f"entry {place}: a name has up to 32 letters, digits and . _ -")
+            if len(token) < _LEAST_TOKEN:
+                raise ValueError(
+                    f"entry {place}: the token has fewer than {_LEAST_TOKEN} characters;"
+                    " `openssl rand -hex 16` makes one"
+                )
+            if names.index(name) != place - 1:
+                raise ValueError(f"entry {place}: another entry has the same name, or none either")
         return given
 
     @field_validator("roles", mode="before")
@@ -134,6 +157,11 @@ class Settings(BaseSettings):
         """The keys of accounts' tokens, perhaps none: the first seals, all of them open."""
         return tuple(key for text in _parts(self.secret_keys) if (key := _key_of(text)))
 
+    def operators(self) -> dict[str, str]:
+        """The operators' user names, ``operator/<name>`` or ``operator``, and their tokens."""
+        named = map(_operator_of, _parts(self.operator_tokens))
+        return {"operator" + f"/{name}" * (name != "operator"): token for name, token in named}
+
     def kafka(self, *, request_s: float = _REQUEST_S) -> dict[str, Any]:
         """The keyword arguments that every Kafka client takes.
 
@@ -162,6 +190,12 @@ def _parts(given: SecretStr | None) -> list[str]:
     """The parts of a list with commas."""
     text = given.get_secret_value() if given else ""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _operator_of(text: str) -> tuple[str, str]:
+    """Name and token of ``name:token``; a lone token is the operator's."""
+    name, colon, token = text.partition(":")
+    return (name, token) if colon else ("operator", text)
 
 
 def _key_of(text: str) -> bytes | None:

@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 
 def with_secrets(settings: Settings, **changes: Any) -> Settings:
     """The settings of an installation that has accounts and an operator."""
-    secrets = {"secret_keys": SecretStr(KEY), "operator_token": SecretStr(OPERATOR_TOKEN)}
+    secrets = {"secret_keys": SecretStr(KEY), "operator_tokens": SecretStr(OPERATOR_TOKEN)}
     return settings.model_copy(update=secrets | changes)
 
 

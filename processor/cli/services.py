@@ -183,16 +183,17 @@ def starter(language: str | None) -> None:
 def disable(sid: str, operator_token: str | None) -> None:
     """Disable Advanced Opt-Out of a service again: default handling answers. Operators only (R5).
 
-    The token is held against OPTOUT_OPERATOR_TOKEN, which an owner does not have.
+    The token is held against OPTOUT_OPERATOR_TOKENS, which an owner does not have.
 
     Example: optout services disable MG0123456789abcdef0123456789abcdef
     """
     settings = config.load()
-    if settings.operator_token is None:
-        raise ConfigError(["OPTOUT_OPERATOR_TOKEN: not set; only an operator may disable"])
+    operators = settings.operators()
+    if not operators:
+        raise ConfigError(["OPTOUT_OPERATOR_TOKENS: not set; only an operator may disable"])
     given = operator_token or click.prompt("operator token", hide_input=True, err=True)
-    if not hmac.compare_digest(given.encode(), settings.operator_token.get_secret_value().encode()):
-        raise ConfigError(["--operator-token: is not the operator's; only an operator may disable"])
+    if not any(hmac.compare_digest(given.encode(), one.encode()) for one in operators.values()):
+        raise ConfigError(["--operator-token: is not an operator's; only an operator may disable"])
     model = _one(_stored(settings), sid)
     if model.active is None:
         click.echo(f"{sid} is not enabled")

@@ -163,7 +163,7 @@ NOT_HERE = {
     "API_PORT": "is 8080 in a pod",
     "INSTANCE_ID": "must be another one for each worker",
     **dict.fromkeys(
-        ("KAFKA_PASSWORD", "OPERATOR_TOKEN", "SECRET_KEYS"), "belongs in existingSecret"
+        ("KAFKA_PASSWORD", "OPERATOR_TOKENS", "SECRET_KEYS"), "belongs in existingSecret"
     ),
 }
 SAID_OF_A_VALUE = {"type", "enum", "pattern", "minimum", "exclusiveMinimum", "maximum"}

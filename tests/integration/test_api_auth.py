@@ -120,7 +120,7 @@ async def test_each_process_has_a_port_of_its_own_and_ends_on_sigterm(
 ) -> None:
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT)
-    mine = environment(settings) | {"OPTOUT_OPERATOR_TOKEN": OPERATOR_TOKEN}
+    mine = environment(settings) | {"OPTOUT_OPERATOR_TOKENS": OPERATOR_TOKEN}
     command = (sys.executable, "-m", "processor", "api")
     async with started(command, **mine) as one, started(command, **mine) as other:
         bases = []

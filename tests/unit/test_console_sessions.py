@@ -9,12 +9,13 @@ import pytest
 from pydantic import SecretStr
 
 from processor.config import Settings
-from processor.http.auth import OPERATOR, Caller
+from processor.http.auth import Caller
 from processor.http.console.sessions import TIMEOUT_S, Sessions, SignedOut
 from processor.kafka.accounts_topic import AccountsView
 from tests.api import KEY
 from tests.builders import ACCOUNT, RECIPIENT
 
+OPERATORS = "jane:the token of jane"
 OTHER_KEY = "fedcba9876543210" * 4
 
 
@@ -27,7 +28,7 @@ class _Accounts:
 
 
 def _sessions(accounts: _Accounts, now_s: float = 0.0, key: str = KEY) -> Sessions:
-    settings = Settings(secret_keys=SecretStr(key), operator_token=SecretStr("the operator's"))
+    settings = Settings(secret_keys=SecretStr(key), operator_tokens=SecretStr(OPERATORS))
     return Sessions(settings, cast(AccountsView, accounts), lambda: now_s)
 
 
@@ -50,9 +51,9 @@ def test_a_new_token_or_a_closed_account_ends_a_session() -> None:
 
 def test_a_cookie_that_is_not_signed_by_us_is_nobodys() -> None:
     accounts = _Accounts()
-    cookie = _sessions(accounts).open(Caller(None, OPERATOR, operator=True))
+    cookie = _sessions(accounts).open(Caller(None, "operator/jane", operator=True))
     payload, _, signature = cookie.partition(".")
-    theirs = _sessions(accounts, key=OTHER_KEY).open(Caller(None, OPERATOR, operator=True))
+    theirs = _sessions(accounts, key=OTHER_KEY).open(Caller(None, "operator/jane", operator=True))
     for given in (
         "",
         "x",

@@ -78,8 +78,7 @@ class Sessions:
         keys = settings.sealing_keys() or (secrets.token_bytes(32),)
         self._keys = [hmac.digest(key, b"console", "sha256") for key in keys]
         self._sealing = [hmac.digest(key, b"addresses", "sha256") for key in self._keys]
-        token = settings.operator_token
-        self._operator = token.get_secret_value() if token else None
+        self._operators = settings.operators()
         self._accounts = accounts
         self._clock_s = clock_s
 
@@ -131,7 +130,7 @@ class Sessions:
     def _credential(self, session: Session) -> str | None:
         """What they signed in with, hashed; None where it is good no longer."""
         if session.account_sid is None:
-            return self._operator
+            return self._operators.get(session.actor)
         account = self._accounts.get(session.account_sid)
         if account is None or account.status != "active":
             return None

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from processor.errors import BrokerUnavailable
+from processor.http.auth import address_of
 from processor.http.backend import BackendIs
 from processor.http.console import sessions
 from processor.http.console.pages import Page, go, page
@@ -37,7 +38,9 @@ async def sign_in(
     if not backend.configuration.loaded:
         raise BrokerUnavailable("the accounts are not read yet")
     try:
-        caller = await backend.credentials.caller(user.strip(), token.strip(), None)
+        caller = await backend.credentials.caller(
+            user.strip(), token.strip(), None, address=address_of(request)
+        )
     except ApiError as error:
         if error.status != 401:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
@@ -14,6 +15,8 @@ from processor.http.console import sessions
 from processor.http.console.pages import Page, go, page
 from processor.http.console.sessions import COOKIE, PATH, SessionIs, Sessions
 from processor.http.errors import ApiError
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
@@ -48,13 +51,17 @@ async def sign_in(
     known: Sessions = request.app.state.sessions
     # Only to a page of ours: a path, and none that a browser takes for another host.
     response = RedirectResponse(after if after.startswith(f"{PATH}/") else PATH, 303)
-    sessions.keep(response, request, known.open(caller))
+    sessions.keep(response, request, await known.open(caller))
+    extra = {"actor": caller.actor, "address": address_of(request)}
+    logger.info("auth.signed_in", extra=extra)
     return response
 
 
 @router.post("/sign-out")
-async def sign_out(backend: BackendIs, session: SessionIs) -> Response:
-    """Forget the session, and end what it looks on at here; elsewhere that ends by itself."""
+async def sign_out(request: Request, backend: BackendIs, session: SessionIs) -> Response:
+    """End the session everywhere, and what it looks on at here; elsewhere that ends by itself."""
+    known: Sessions = request.app.state.sessions
+    await known.end(session)
     backend.live.end_session(session.csrf)
     response = go("/sign-in", "signed-out")
     response.delete_cookie(COOKIE, path=PATH)

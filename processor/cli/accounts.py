@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from processor import config
-from processor.cli.common import as_json, print_json, run
+from processor.cli.common import actor, as_json, print_json, run
 from processor.config import Settings
 from processor.errors import ConfigError
 from processor.kafka.accounts_topic import AccountsView
@@ -39,16 +39,24 @@ def group() -> None:
 
 @group.command("create")
 @click.option("--sid", help="AC and 32 hexadecimal digits; made if absent.")
-@click.option("--token", help="What its programs log in with; made if absent.")
+@click.option(
+    "--token",
+    help="What its programs log in with; made if absent. `-` reads it from standard input, or asks"
+    " for it: what stands on a command line can be read by others, and in the shell's history.",
+)
 @click.option("--friendly-name", default="Account", show_default=True)
 @as_json
 def create(sid: str | None, token: str | None, friendly_name: str, as_json: bool) -> None:
     """Create an account; its sid and token are printed once and cannot be shown again.
 
     Example: optout accounts create --friendly-name Clinic
+
+    Example: head -1 token.txt | optout accounts create --token -
     """
     settings = config.load()
     is_made = token is None
+    if token == "-":
+        token = _token_given()
     sid, token = sid or f"AC{uuid.uuid4().hex}", token or new_token()
     if not _ACCOUNT_SID.fullmatch(sid):
         raise ConfigError([f"--sid: {sid} is not AC and 32 hexadecimal digits"])
@@ -63,6 +71,15 @@ def create(sid: str | None, token: str | None, friendly_name: str, as_json: bool
 
     _update(settings, decide)
     _print(as_json, sid=sid, token=token)
+
+
+def _token_given() -> str:
+    """A token by standard input, asked for twice and unseen where a person sits there."""
+    given = click.get_text_stream("stdin")
+    if given.isatty():
+        asked: str = click.prompt("token", hide_input=True, confirmation_prompt=True, err=True)
+        return asked
+    return given.readline().strip()
 
 
 @group.command("list")
@@ -157,7 +174,7 @@ def reseal(as_json: bool) -> None:
     async def work() -> tuple[int, int, dict[str, str]]:
         async with configuration(settings) as stored:
             accounts, done = stored.accounts, 0
-            while edits := await stored.update(lambda: _resealed(accounts, key), actor="cli"):
+            while edits := await stored.update(lambda: _resealed(accounts, key), actor=actor()):
                 done += len(edits)
             failed = {sid: one.key_id for sid, one in sorted(accounts.unopened().items())}
             return done, len(accounts.all()) - len(failed) - done, failed
@@ -241,7 +258,7 @@ def _sealing_keys(settings: Settings) -> Sequence[bytes]:
 def _update(settings: Settings, decide: Callable[[Configuration], list[Edit]]) -> None:
     async def work() -> None:
         async with configuration(settings) as stored:
-            await stored.update(lambda: decide(stored), actor="cli")
+            await stored.update(lambda: decide(stored), actor=actor())
 
     run(work())
 

@@ -13,7 +13,7 @@ import orjson
 import yaml
 
 from processor import config
-from processor.cli.common import as_json, print_json, run
+from processor.cli.common import actor, as_json, print_json, run
 from processor.cli.documents import lay_over, load, refuse
 from processor.config import Settings
 from processor.core.differences import differences
@@ -293,7 +293,7 @@ async def _update(
                 if after != before.get(sid)
             ]
 
-        return await stored.update(edits, actor="cli")
+        return await stored.update(edits, actor=actor())
 
 
 def _stored(settings: Settings) -> Mapping[str, MessagingService]:

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from processor import config
 from processor.cli import secret_key
 from processor.cli.accounts import new_account
-from processor.cli.common import run
+from processor.cli.common import actor, run
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka import topic_admin
@@ -118,7 +118,7 @@ async def _token(settings: Settings) -> str | None:
     async with configuration(settings) as stored:
         await stored.update(
             lambda: [] if stored.accounts.get(_ACCOUNT) else [edit_of_account(None, account)],
-            actor="cli",
+            actor=actor(),
         )
         token = stored.accounts.token_of(_ACCOUNT)
         return token if isinstance(token, str) else None

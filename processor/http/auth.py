@@ -22,6 +22,7 @@ from processor.http.errors import ApiError, too_many, unauthenticated
 from processor.http.failures import Tries, place_of
 from processor.http.limits import RateLimit
 from processor.kafka.accounts_topic import AccountsView
+from processor.kafka.configuration import Configuration
 from processor.wire.credentials import hash_secret, is_fast, is_secret
 from schemas.account import Account
 
@@ -225,9 +226,24 @@ async def _caller(
     if not backend.configuration.loaded:
         raise BrokerUnavailable("the accounts are not read yet")
     credentials: Credentials = backend.credentials
-    return await credentials.caller(
+    caller = await credentials.caller(
         given.username, given.password, x_optout_account, address=address_of(request)
     )
+    if caller.operator and x_optout_account:
+        _check_is_there(backend.configuration, x_optout_account)
+    return caller
+
+
+def _check_is_there(stored: Configuration, account_sid: str) -> None:
+    """Refuse an account that nothing is known of: the operator mistyped it.
+
+    An installation may have services of accounts that were never made, or no account at all.
+    """
+    known = stored.accounts.get(account_sid) or not stored.accounts.all()
+    if known or any(stored.services.of_account(account_sid)):
+        return
+    if not any(stored.numbers.of_account(account_sid)):
+        raise ApiError(404, 20404, "X-Optout-Account: there is no such account")
 
 
 def address_of(request: Request) -> str:

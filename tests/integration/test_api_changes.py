@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from processor.cli.common import actor
 from processor.config import Settings
 from tests.api import KEY, OPERATOR_TOKEN, Api, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT
@@ -31,7 +32,7 @@ async def test_a_change_names_the_account_the_api_key_or_the_operator_that_made_
         ("service", "updated", "operator"),
         ("service", "updated", key["sid"]),
         ("service", "created", ACCOUNT),
-        ("account", "updated", "cli"),
+        ("account", "updated", actor()),
         ("account", "created", "test"),
     ]
 

@@ -19,6 +19,7 @@ from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.configuration import Configuration, configuration
 from processor.wire.configuration import Edit, edit_of_account
 from processor.wire.credentials import (
+    UNKNOWN,
     hash_secret,
     key_id,
     mac_of,
@@ -177,7 +178,8 @@ def reseal(as_json: bool) -> None:
             while edits := await stored.update(lambda: _resealed(accounts, key), actor=actor()):
                 done += len(edits)
             failed = {sid: one.key_id for sid, one in sorted(accounts.unopened().items())}
-            return done, len(accounts.all()) - len(failed) - done, failed
+            opened = sum(one.sid not in failed for one in accounts.all())
+            return done, opened - done, failed
 
     done, current, failed = run(work())
     if as_json:
@@ -186,11 +188,13 @@ def reseal(as_json: bool) -> None:
         click.echo(f"{done} tokens sealed with key {key_id(key)}, {current} were already")
     known = {key_id(one) for one in settings.sealing_keys()}
     for sid, sealed_by in failed.items():
-        if sealed_by in known:
-            why, remedy = f"its key {sealed_by} does not open it", ""
+        if sealed_by == UNKNOWN:
+            why = "its token names no key, or its record cannot be read; "
+        elif sealed_by in known:
+            why = f"key {sealed_by} does not open its token; "
         else:
-            why, remedy = f"key {sealed_by} is not in OPTOUT_SECRET_KEYS", "add that key, or "
-        click.echo(f"{sid}: {why}; {remedy}make a token with `optout accounts rotate`", err=True)
+            why = f"key {sealed_by} is not in OPTOUT_SECRET_KEYS; add it, or "
+        click.echo(f"{sid}: {why}make a token with `optout accounts rotate`", err=True)
     sys.exit(1 if failed else 0)
 
 

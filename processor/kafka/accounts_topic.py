@@ -24,6 +24,7 @@ class AccountsView:
             sid_of=lambda account: account.sid,
             take=self._take,
             metrics=metrics,
+            unusable=self._hold,
         )
         self._keys = settings.sealing_keys()
         self._key_ids = {key_id(key) for key in self._keys}
@@ -56,11 +57,12 @@ class AccountsView:
     def token_of(self, account_sid: str) -> str | Unopened | None:
         """The token that an account's webhooks are signed with.
 
-        None where there is no such account, ``Unopened`` where none of OPTOUT_SECRET_KEYS opens it.
+        None where there is no such account. ``Unopened`` where none of OPTOUT_SECRET_KEYS opens it,
+        or the account is there and its record cannot be read.
         """
         account = self._accounts.get(account_sid)
         if account is None:
-            return None
+            return self._unopened.get(account_sid)
         if account_sid not in self._tokens:
             self._tokens[account_sid] = token = self._opened(account)
             if isinstance(token, Unopened):
@@ -74,6 +76,11 @@ class AccountsView:
         was asked for.
         """
         return self._unopened
+
+    def _hold(self, sid: str) -> None:
+        """Note an account whose record cannot be used: it must not be taken for none."""
+        if sid not in self._accounts:
+            self._unopened[sid] = Unopened(UNKNOWN)
 
     def _opened(self, account: Account) -> str | Unopened:
         try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from types import SimpleNamespace
 
 from pydantic import SecretStr
 
 from processor.cli.accounts import _resealed, new_account
 from processor.config import Settings
 from processor.kafka.accounts_topic import AccountsView
+from processor.wire.configuration import write_account
 from processor.wire.credentials import UNKNOWN, Unopened, key_id, sealed_with
 from schemas.account import Account
 from tests.api import KEY, TOKEN
@@ -16,7 +17,6 @@ from tests.builders import ACCOUNT, OTHER_ACCOUNT
 
 NEW_KEY = "fedcba9876543210" * 4
 OLD, NEW = (key_id(bytes.fromhex(key)) for key in (KEY, NEW_KEY))
-AT = datetime(2026, 11, 2, tzinfo=UTC)
 
 
 def settings_of(*keys: str) -> Settings:
@@ -61,6 +61,28 @@ def test_a_new_token_or_the_accounts_end_mends_it() -> None:
     assert view.token_of(ACCOUNT) == Unopened(OLD)
     view._take({ACCOUNT: an_account(key=NEW_KEY), OTHER_ACCOUNT: None})
     assert (view.token_of(ACCOUNT), view.unopened()) == (TOKEN, {})
+
+
+def test_an_account_whose_record_cannot_be_read_is_no_unknown_account() -> None:
+    view = view_of(keys=(KEY,))
+    read(view, ACCOUNT, b'{"sid": 1}')
+    assert view.token_of(ACCOUNT) == Unopened(UNKNOWN)
+    assert view.unopened() == {ACCOUNT: Unopened(UNKNOWN)}
+    read(view, ACCOUNT, write_account(an_account()))
+    assert (view.token_of(ACCOUNT), view.unopened()) == (TOKEN, {})
+    read(view, ACCOUNT, b'{"sid": 1}')
+    assert view.token_of(ACCOUNT) == TOKEN  # the last good one stays in force
+    read(view, OTHER_ACCOUNT, b"")
+    assert view.token_of(OTHER_ACCOUNT) == Unopened(UNKNOWN)
+    read(view, OTHER_ACCOUNT, None)
+    assert view.token_of(OTHER_ACCOUNT) is None
+
+
+def read(view: AccountsView, sid: str, value: bytes | None) -> None:
+    """Have a view read a record of the topic."""
+    record = SimpleNamespace(topic="accounts", partition=0, offset=0, key=sid.encode(), value=value)
+    view.topic._gather([record])
+    view.topic._hand_on()
 
 
 def test_tokens_are_sealed_with_the_first_key_once_and_nothing_else_changes() -> None:

@@ -19,7 +19,7 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.http.errors import ApiError, too_many, unauthenticated
-from processor.http.failures import Tries, place_of
+from processor.http.failures import Failures, Tries, place_of
 from processor.http.limits import RateLimit
 from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.configuration import Configuration
@@ -108,6 +108,7 @@ class Credentials:
         self._limit = RateLimit(settings.api_rate)
         self._refused = refused
         self._tries = Tries(clock_s)
+        self._inactive = Failures(clock_s)  # by user; what is beyond is not logged
         self._key = secrets.token_bytes(32)
         self._verified: dict[bytes, str] = {}  # of place, user and password, to what they fit
         self._under_way: dict[tuple[bytes, str], asyncio.Task[bool]] = {}
@@ -132,21 +133,21 @@ class Credentials:
         """
         found = self._accounts.of_key(user) or self._accounts.get(user)
         stored = self._operators.get(user) or (_stored_of(found, user) if found else None)
-        place = place_of(address)
-        if not await self._fits(user, password, stored, place):
+        if not await self._fits(user, password, stored, address):
             raise unauthenticated()
         if user in self._operators:
             return Caller(account, user, operator=True)
         assert found is not None
         if found.status != "active":
-            self._refuse("inactive", user, place)
+            self._refuse_inactive(user, place_of(address))
             raise ApiError(401, 20005, "Account not active")
         self._limit.take(found.sid)
         return Caller(found.sid, user)
 
-    async def _fits(self, user: str, password: str, stored: str | None, place: str) -> bool:
+    async def _fits(self, user: str, password: str, stored: str | None, address: str) -> bool:
         if stored and is_fast(stored) and is_secret(password, stored):
             return True
+        place = place_of(address)
         # With the place: who failed too often must not learn here what fits elsewhere.
         known = hmac.digest(self._key, f"{place}\0{user}\0{password}".encode(), "sha256")
         if stored and self._verified.get(known) == stored:
@@ -193,6 +194,13 @@ class Credentials:
             # What a stranger typed may be a password, or somebody's number.
             self._refuse("credentials", user if exists else "unknown", place)
         return fits
+
+    def _refuse_inactive(self, user: str, place: str) -> None:
+        if self._inactive.wait_s(user):
+            self._refused("inactive")  # its programs may ask a thousand times a second
+        else:
+            self._inactive.add(user)
+            self._refuse("inactive", user, place)
 
     def _refuse(self, why: str, user: str, place: str) -> None:
         self._refused(why)

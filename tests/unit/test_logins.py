@@ -193,6 +193,19 @@ async def test_a_refused_login_is_logged_without_what_was_typed(
     assert "+1555" not in str(told)
 
 
+async def test_a_suspended_accounts_programs_do_not_fill_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logins = Logins()
+    accounts = logins.credentials._accounts
+    before = accounts.get(ACCOUNT)
+    assert before
+    accounts._take({ACCOUNT: before.model_copy(update={"status": "suspended"})})
+    assert [await logins.status(ACCOUNT, MADE) for _ in range(100)] == [401] * 100
+    assert logins.refused == {"inactive": 100}
+    assert len([one for one in caplog.records if one.message == "auth.refused"]) == 20
+
+
 async def test_operators_have_names() -> None:
     credentials = Logins().credentials
     for user, token in (

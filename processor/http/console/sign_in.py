@@ -45,9 +45,17 @@ async def sign_in(
             user.strip(), token.strip(), None, address=address_of(request)
         )
     except ApiError as error:
-        if error.status != 401:
-            raise
-        return _form(request, after=after, user=user, problem="User or token is not right.")
+        match error.status:
+            case 401:
+                problem = "User or token is not right."
+            case 429:
+                problem = "Too many logins were refused lately. Try again in a few seconds."
+            case _:
+                raise
+        response = _form(request, after=after, user=user, status=error.status, problem=problem)
+        if after_s := (error.headers or {}).get("Retry-After"):
+            response.headers["Retry-After"] = after_s
+        return response
     known: Sessions = request.app.state.sessions
     # Only to a page of ours: a path, and none that a browser takes for another host.
     response = RedirectResponse(after if after.startswith(f"{PATH}/") else PATH, 303)
@@ -68,12 +76,14 @@ async def sign_out(request: Request, backend: BackendIs, session: SessionIs) -> 
     return response
 
 
-def _form(request: Request, *, after: str, user: str = "", problem: str = "") -> Response:
+def _form(
+    request: Request, *, after: str, user: str = "", status: int = 200, problem: str = ""
+) -> Response:
     csrf = sessions.before_sign_in(request)
     response = page(
         request,
         "sign_in",
-        status=401 if problem else 200,
+        status=status,
         csrf=csrf,
         after=after,
         user=user,

@@ -45,7 +45,7 @@ async def test_a_cookie_is_worth_nothing_anywhere_once_its_user_signed_out(
             assert [await shown(api.base, stolen) for api in (here, there)] == [303, 303]
             assert await shown(here.base, other.cookies) == 200
     [first, _] = [line for line in written if "auth.signed_in" in line]
-    assert f"actor={ACCOUNT} address=127.0.0.1" in first
+    assert f"account={ACCOUNT} actor={ACCOUNT} address=127.0.0.1" in first
     assert TOKEN not in "".join(written)
 
 

@@ -60,7 +60,11 @@ async def sign_in(
     # Only to a page of ours: a path, and none that a browser takes for another host.
     response = RedirectResponse(after if after.startswith(f"{PATH}/") else PATH, 303)
     sessions.keep(response, request, await known.open(caller))
-    extra = {"actor": caller.actor, "address": address_of(request)}
+    extra = {
+        "account": caller.account_sid,
+        "actor": caller.actor,
+        "address": address_of(request),
+    }
     logger.info("auth.signed_in", extra=extra)
     return response
 

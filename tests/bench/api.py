@@ -81,7 +81,7 @@ async def _run(settings: Settings, requests: int, connections: int) -> None:
     )
     await topic_admin.create(settings)
     token = new_token()
-    account = new_account(settings, _ACCOUNT, token, "Bench", made=True)
+    account = new_account(settings, _ACCOUNT, token, "Bench")
     async with configuration(settings) as stored:
         await stored.update(lambda: [edit_of_account(None, account)], actor="bench")
     for name, value in (await report.versions(settings)).items():

@@ -7,9 +7,11 @@ import logging
 from collections import Counter
 
 import pytest
+from click.testing import CliRunner
 from pydantic import SecretStr
 
 from processor import config
+from processor.cli import main
 from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.errors import ConfigError
@@ -246,3 +248,26 @@ def test_operators_that_cannot_be_told_apart_or_guarded_are_named_by_their_place
     assert why in problem
     for secret in ("short", "ssss", "tttt", "jane"):
         assert secret not in problem
+
+
+def test_only_an_operators_token_lets_the_command_line_disable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def said(token: str) -> str:
+        options = ("services", "disable", "MG1", "--operator-token", token)
+        result = CliRunner().invoke(main, options)
+        assert result.exit_code == 2
+        return result.stderr
+
+    assert "OPTOUT_OPERATOR_TOKENS: not set" in said("a token of jane's")
+    monkeypatch.setenv("OPTOUT_OPERATOR_TOKENS", OPERATORS)
+    for token in ("a token of jim's", "jane:a token of jane's", OPERATORS):
+        assert "only an operator may disable" in said(token)
+    monkeypatch.setenv("OPTOUT_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    for token in ("a token of jane's", "a token of nobody's"):
+        assert (
+            "only an operator"
+            not in CliRunner()
+            .invoke(main, ("services", "disable", "MG1", "--operator-token", token))
+            .stderr
+        )

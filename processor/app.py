@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ from processor.stores.measured import MeasuredBlockList
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
 from processor.wire.cloud_events import CloudEvents
+from processor.wire.credentials import Unopened
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ logger = logging.getLogger(__name__)
 _WATCH_S = 5.0
 _OLD_S = 60.0  # of the configuration
 _COUNTS_S = 2.0
+_NAMED = 10  # accounts in a reason
 _FAUST_STOP_S = 5.0  # Faust's own clients, once no lane runs
 _STOP_S = 45.0  # all of it; orchestrators kill after 60
 
@@ -293,6 +295,8 @@ class Runtime:
                 reasons.append(f"{role}: {lanes.failed or 'no member'}")
             elif lanes.unheard:
                 reasons.append(f"{role}: Kafka does not answer")
+        if "webhooks" in self.lanes and (unopened := self.tokens.unopened()):
+            reasons.append(f"webhooks: {_said_of(unopened)}")
         reasons += [f"{role}: {lanes.unfit}" for role, lanes in self.lanes.items() if lanes.unfit]
         return reasons + [
             f"{role} {state.partition}: {state.doing}"
@@ -306,6 +310,17 @@ class Runtime:
             for state in lanes.states():
                 works = state.doing == "running"
                 yield LaneLook(role, state.partition, works, lanes.lags.get(state.partition))
+
+
+def _said_of(unopened: Mapping[str, Unopened]) -> str:
+    """Which accounts' webhooks wait for which keys; neither is a secret."""
+    keys = sorted({one.key_id for one in unopened.values()})
+    named = sorted(unopened)[:_NAMED]
+    more = f" and {len(unopened) - len(named)} more" if len(unopened) > len(named) else ""
+    return (
+        f"OPTOUT_SECRET_KEYS opens no token of {', '.join(named)}{more}, sealed with"
+        f" key {', '.join(keys)}; their deliveries wait"
+    )
 
 
 def tracer_provider(settings: Settings) -> Any:

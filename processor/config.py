@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from base64 import b64decode
 from importlib.resources import files
@@ -19,6 +20,9 @@ from processor.errors import ConfigError
 Role = Literal["match", "gate", "webhooks", "rates"]
 ROLES: tuple[Role, ...] = ("match", "gate", "webhooks", "rates")
 _KEY_BYTES = 32
+_LEAST_TOKEN = 16
+_OPERATOR_NAME = re.compile(r"[A-Za-z0-9._-]{1,32}")
+_MAKE_A_KEY = "`openssl rand -hex 32` makes one"
 _REQUEST_S = 10.0
 _HANDLED = ("opt-out-notifications.v1", "consent-commands.v1")  # they tell what was handled
 _TOPICS = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
@@ -70,8 +74,10 @@ class Settings(BaseSettings):
     webhook_circuit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # for how long
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # though not public
 
-    operator_token: SecretStr | None = None  # who may disable Advanced Opt-Out (R5)
-    secret_key: SecretStr | None = None  # 32 bytes in hex or base64; seals accounts' tokens
+    operator_tokens: SecretStr | None = (
+        None  # `name:token,…`: who may disable Advanced Opt-Out (R5)
+    )
+    secret_keys: SecretStr | None = None  # of 32 bytes each; the first seals tokens, all open them
 
     api_host: str = "0.0.0.0"
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8080  # else the next free one
@@ -89,16 +95,38 @@ class Settings(BaseSettings):
     batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20  # a partition, a fetch
 
-    @field_validator("secret_key", "operator_token", mode="before")
+    @field_validator("secret_keys", "operator_tokens", mode="before")
     @classmethod
     def _no_secret(cls, given: Any) -> Any:
         return given or None  # empty, as Compose writes what is not set, is no secret
 
-    @field_validator("secret_key")
+    @field_validator("secret_keys")
     @classmethod
-    def _is_a_key(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is not None and _key_of(given.get_secret_value()) is None:
-            raise ValueError("must be 32 bytes in hex or base64; `openssl rand -hex 32` makes one")
+    def _are_keys(cls, given: SecretStr | None) -> SecretStr | None:
+        for place, text in enumerate(_parts(given), 1):
+            key = _key_of(text)
+            if key is None:
+                raise ValueError(f"key {place} must be 32 bytes in hex or base64; {_MAKE_A_KEY}")
+            if len(set(key)) == 1:
+                raise ValueError(f"key {place} is one byte 32 times, no secret; {_MAKE_A_KEY}")
+        return given
+
+    @field_validator("operator_tokens")
+    @classmethod
+    def _are_operators(cls, given: SecretStr | None) -> SecretStr | None:
+        parts = _parts(given)
+        names = [name for name, _ in map(_operator_of, parts)]
+        for place, (name, token) in enumerate(map(_operator_of, parts), 1):
+            # A token may stand where a name should: neither is repeated.
+            if not _OPERATOR_NAME.fullmatch(name):
+                raise ValueError(f"entry {place}: a name has up to 32 letters, digits and . _ -")
+            if len(token) < _LEAST_TOKEN:
+                raise ValueError(
+                    f"entry {place}: the token has fewer than {_LEAST_TOKEN} characters;"
+                    " `openssl rand -hex 16` makes one"
+                )
+            if names.index(name) != place - 1:
+                raise ValueError(f"entry {place}: another entry has the same name, or none either")
         return given
 
     @field_validator("roles", mode="before")
@@ -125,9 +153,14 @@ class Settings(BaseSettings):
         """Whom emitted events say they are from, as a URI."""
         return self.event_source or f"urn:optout:{self.topic_prefix.rstrip('._-') or 'default'}"
 
-    def sealing_key(self) -> bytes | None:
-        """The key that accounts' tokens are sealed with, None where there is none."""
-        return _key_of(self.secret_key.get_secret_value()) if self.secret_key else None
+    def sealing_keys(self) -> tuple[bytes, ...]:
+        """The keys of accounts' tokens, perhaps none: the first seals, all of them open."""
+        return tuple(key for text in _parts(self.secret_keys) if (key := _key_of(text)))
+
+    def operators(self) -> dict[str, str]:
+        """The operators' user names, ``operator/<name>`` or ``operator``, and their tokens."""
+        named = map(_operator_of, _parts(self.operator_tokens))
+        return {"operator" + f"/{name}" * (name != "operator"): token for name, token in named}
 
     def kafka(self, *, request_s: float = _REQUEST_S) -> dict[str, Any]:
         """The keyword arguments that every Kafka client takes.
@@ -151,6 +184,18 @@ class Settings(BaseSettings):
                 self.kafka_password.get_secret_value() if self.kafka_password else None
             ),
         }
+
+
+def _parts(given: SecretStr | None) -> list[str]:
+    """The parts of a list with commas."""
+    text = given.get_secret_value() if given else ""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _operator_of(text: str) -> tuple[str, str]:
+    """Name and token of ``name:token``; a lone token is the operator's."""
+    name, colon, token = text.partition(":")
+    return (name, token) if colon else ("operator", text)
 
 
 def _key_of(text: str) -> bytes | None:

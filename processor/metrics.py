@@ -185,6 +185,9 @@ class Metrics:
             "A request to the API, by the route that served it.",
             ["method", "route", "status"],
         )
+        self.logins_refused = counter(
+            "optout_logins_refused", "Logins to API and console that were refused.", ["why"]
+        )
         # What has not happened yet is 0, not absent: an alert sees the first time.
         for kind in OptOutType:
             for tier in MatchMode:
@@ -199,6 +202,12 @@ class Metrics:
             self.gate_waiting_seconds.labels(reason)
         for seen_by in ("gate", "rebuild"):
             self.unreadable_entries.labels(seen_by)
+        for why in ("credentials", "inactive", "limited"):
+            self.logins_refused.labels(why)
+
+    def login_refused(self, why: str) -> None:
+        """A login was refused, by a word of why."""
+        self.logins_refused.labels(why).inc()
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

@@ -12,6 +12,11 @@ FriendlyName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 SecretHash = Annotated[str, StringConstraints(pattern=r"^scrypt\$[0-9]+\$[0-9]+\$[0-9]+\$.+\$.+$")]
 """``scrypt$<log2 n>$<r>$<p>$<salt>$<hash>``, salt and hash in base64."""
 
+SecretMac = Annotated[
+    str, StringConstraints(pattern=r"^hmac-sha256\$[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+$")
+]
+"""``hmac-sha256$<key>$<mac>`` in base64, of 128 random bits, which need no slow hash."""
+
 
 class ApiKey(BaseModel):
     """A second credential of an account, which can be taken away alone."""
@@ -21,6 +26,10 @@ class ApiKey(BaseModel):
     sid: Sid
     friendly_name: FriendlyName
     secret_hash: SecretHash
+    secret_mac: SecretMac | None = Field(
+        default=None,
+        description="Of a secret that was made, not chosen: it is checked by this alone.",
+    )
     created_at: Time
 
 
@@ -31,8 +40,13 @@ class Account(Record):
     friendly_name: FriendlyName
     status: Literal["active", "suspended"] = "active"
     token_hash: SecretHash
+    token_mac: SecretMac | None = Field(
+        default=None,
+        description="Of a token that was made, not chosen: it is checked by this alone.",
+    )
     sealed_token: str = Field(
-        description="AES-256-GCM under OPTOUT_SECRET_KEY, in base64: webhooks are signed with it."
+        description="AES-256-GCM: the id of its key (one of OPTOUT_SECRET_KEYS), a dot, then nonce "
+        "and ciphertext in base64. Webhooks are signed with it."
     )
     api_keys: list[ApiKey] = Field(default_factory=list)
     created_at: Time

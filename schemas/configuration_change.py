@@ -14,7 +14,7 @@ class ConfigurationChange(Record):
 
     change_id: Sid
     actor: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
-        description="An account's or API key's sid, `operator`, or `cli`."
+        description="An account's or API key's sid, `operator/<name>`, or `cli/<system user>`."
     )
     what: Literal["created", "updated", "enabled", "disabled", "deleted"]
     kind: Literal["service", "account", "number"]

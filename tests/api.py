@@ -27,14 +27,14 @@ from tests.installation import Installation, running, until
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 OPERATOR_TOKEN = "the operator's own"
-KEY = "aa" * 32
+KEY = "0123456789abcdef" * 4
 
 _T = TypeVar("_T")
 
 
 def with_secrets(settings: Settings, **changes: Any) -> Settings:
     """The settings of an installation that has accounts and an operator."""
-    secrets = {"secret_key": SecretStr(KEY), "operator_token": SecretStr(OPERATOR_TOKEN)}
+    secrets = {"secret_keys": SecretStr(KEY), "operator_tokens": SecretStr(OPERATOR_TOKEN)}
     return settings.model_copy(update=secrets | changes)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from processor.config import Settings
+from processor.wire.credentials import Unopened
 
 TOKEN = "12345"
 
@@ -117,8 +118,11 @@ class OneToken:
     async def wait_loaded(self) -> None:
         """It is known from the start."""
 
-    def token_of(self, account_sid: str) -> str | None:
+    def token_of(self, account_sid: str) -> str | Unopened | None:
         return TOKEN
+
+    def unopened(self) -> Mapping[str, Unopened]:
+        return {}
 
 
 def allowing(settings: Settings, *roles: str, **changes: object) -> Settings:

@@ -5,46 +5,65 @@ from __future__ import annotations
 import re
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from processor import config
-from processor.cli.common import as_json, print_json, run
+from processor.cli.common import actor, as_json, print_json, run
 from processor.config import Settings
 from processor.errors import ConfigError
+from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.configuration import Configuration, configuration
 from processor.wire.configuration import Edit, edit_of_account
-from processor.wire.credentials import hash_secret, new_token, seal
+from processor.wire.credentials import (
+    UNKNOWN,
+    hash_secret,
+    key_id,
+    mac_of,
+    new_token,
+    seal,
+    sealed_with,
+)
 from schemas.account import Account, ApiKey
 
+_AT_ONCE = 500  # accounts in one transaction
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 
 
 @click.group("accounts")
 def group() -> None:
-    """Create accounts, give them new tokens and API keys, list them."""
+    """Create accounts, give them new tokens and API keys, list them, seal their tokens."""
 
 
 @group.command("create")
 @click.option("--sid", help="AC and 32 hexadecimal digits; made if absent.")
-@click.option("--token", help="What its programs log in with; made if absent.")
+@click.option(
+    "--token",
+    help="What its programs log in with; made if absent. `-` reads it from standard input, or asks"
+    " for it: what stands on a command line can be read by others, and in the shell's history.",
+)
 @click.option("--friendly-name", default="Account", show_default=True)
 @as_json
 def create(sid: str | None, token: str | None, friendly_name: str, as_json: bool) -> None:
     """Create an account; its sid and token are printed once and cannot be shown again.
 
     Example: optout accounts create --friendly-name Clinic
+
+    Example: head -1 token.txt | optout accounts create --token -
     """
     settings = config.load()
+    is_made = token is None
+    if token == "-":
+        token = _token_given()
     sid, token = sid or f"AC{uuid.uuid4().hex}", token or new_token()
     if not _ACCOUNT_SID.fullmatch(sid):
         raise ConfigError([f"--sid: {sid} is not AC and 32 hexadecimal digits"])
     if not 16 <= len(token) <= 128:
         raise ConfigError(["--token: must have 16 to 128 characters"])
-    account = new_account(settings, sid, token, friendly_name)
+    account = new_account(settings, sid, token, friendly_name, made=is_made)
 
     def decide(stored: Configuration) -> list[Edit]:
         if stored.accounts.get(sid):
@@ -53,6 +72,15 @@ def create(sid: str | None, token: str | None, friendly_name: str, as_json: bool
 
     _update(settings, decide)
     _print(as_json, sid=sid, token=token)
+
+
+def _token_given() -> str:
+    """A token by standard input, asked for twice and unseen where a person sits there."""
+    given = click.get_text_stream("stdin")
+    if given.isatty():
+        asked: str = click.prompt("token", hide_input=True, confirmation_prompt=True, err=True)
+        return asked
+    return given.readline().strip()
 
 
 @group.command("list")
@@ -92,10 +120,10 @@ def rotate(sid: str, as_json: bool) -> None:
     Example: optout accounts rotate AC0123456789abcdef0123456789abcdef
     """
     settings, token = config.load(), new_token()
-    hashed, sealed = hash_secret(token), seal(token, _sealing_key(settings), about=sid)
+    fields = _stored_of(settings, sid, token, made=True)
 
     def decide(stored: Configuration) -> list[Edit]:
-        return [_changed(stored, sid, token_hash=hashed, sealed_token=sealed)]
+        return [_changed(stored, sid, **fields)]
 
     _update(settings, decide)
     _print(as_json, sid=sid, token=token)
@@ -116,6 +144,7 @@ def key(sid: str, friendly_name: str, remove: str | None, as_json: bool) -> None
         sid=f"SK{uuid.uuid4().hex}",
         friendly_name=friendly_name,
         secret_hash=hash_secret(secret),
+        secret_mac=mac_of(secret),
         created_at=datetime.now(UTC),
     )
 
@@ -131,8 +160,70 @@ def key(sid: str, friendly_name: str, remove: str | None, as_json: bool) -> None
         _print(as_json, sid=made.sid, secret=secret)
 
 
-def new_account(settings: Settings, sid: str, token: str, friendly_name: str) -> Account:
+@group.command("reseal")
+@as_json
+def reseal(as_json: bool) -> None:
+    """Seal every token with the first of OPTOUT_SECRET_KEYS, so that the others can go.
+
+    Sealing again changes nothing. Exit 1 where a token cannot be opened; the others are sealed.
+
+    Example: OPTOUT_SECRET_KEYS=new,old optout accounts reseal
+    """
+    settings = config.load()
+    key = _sealing_keys(settings)[0]
+
+    async def work() -> tuple[int, int, dict[str, str]]:
+        async with configuration(settings) as stored:
+            accounts, done = stored.accounts, 0
+            while edits := await stored.update(lambda: _resealed(accounts, key), actor=actor()):
+                done += len(edits)
+            failed = {sid: one.key_id for sid, one in sorted(accounts.unopened().items())}
+            opened = sum(one.sid not in failed for one in accounts.all())
+            return done, opened - done, failed
+
+    done, current, failed = run(work())
+    if as_json:
+        print_json({"key": key_id(key), "sealed": done, "current": current, "unopened": failed})
+    else:
+        click.echo(f"{done} tokens sealed with key {key_id(key)}, {current} were already")
+    known = {key_id(one) for one in settings.sealing_keys()}
+    for sid, sealed_by in failed.items():
+        if sealed_by == UNKNOWN:
+            why = "its token names no key, or its record cannot be read; "
+        elif sealed_by in known:
+            why = f"key {sealed_by} does not open its token; "
+        else:
+            why = f"key {sealed_by} is not in OPTOUT_SECRET_KEYS; add it, or "
+        click.echo(f"{sid}: {why}make a token with `optout accounts rotate`", err=True)
+    sys.exit(1 if failed else 0)
+
+
+def _resealed(accounts: AccountsView, key: bytes) -> list[Edit]:
+    """The next accounts whose tokens are sealed with another key than this one."""
+    edits = []
+    for account in accounts.all():
+        token = accounts.token_of(account.sid)
+        if isinstance(token, str) and sealed_with(account.sealed_token) != key_id(key):
+            sealed = seal(token, key, about=account.sid)
+            # Nothing that its users see has changed: updated_at stays.
+            after = account.model_copy(update={"sealed_token": sealed})
+            edits.append(edit_of_account(account, after))
+            if len(edits) == _AT_ONCE:
+                break
+    return edits
+
+
+def new_account(
+    settings: Settings, sid: str, token: str, friendly_name: str, *, made: bool = False
+) -> Account:
     """An account as it is stored.
+
+    Args:
+        settings: whose first secret key seals the token.
+        sid: of the account.
+        token: of 16 to 128 characters.
+        friendly_name: of up to 64 characters.
+        made: whether ``new_token`` made the token; one that a person chose needs a slow hash.
 
     Raises:
         ConfigError: where there is no key to seal its token with.
@@ -141,29 +232,37 @@ def new_account(settings: Settings, sid: str, token: str, friendly_name: str) ->
     return Account(
         sid=sid,
         friendly_name=friendly_name,
-        token_hash=hash_secret(token),
-        sealed_token=seal(token, _sealing_key(settings), about=sid),
         created_at=now,
         updated_at=now,
+        **_stored_of(settings, sid, token, made=made),
     )
 
 
-def _sealing_key(settings: Settings) -> bytes:
-    key = settings.sealing_key()
-    if key is None:
+def _stored_of(settings: Settings, sid: str, token: str, *, made: bool) -> dict[str, Any]:
+    """The fields of an account that a token decides."""
+    return {
+        "token_hash": hash_secret(token),
+        "token_mac": mac_of(token) if made else None,
+        "sealed_token": seal(token, _sealing_keys(settings)[0], about=sid),
+    }
+
+
+def _sealing_keys(settings: Settings) -> Sequence[bytes]:
+    keys = settings.sealing_keys()
+    if not keys:
         raise ConfigError(
             [
-                "OPTOUT_SECRET_KEY: not set; tokens are sealed with it, as webhooks are signed with"
-                " them. Make one with `openssl rand -hex 32`, and give it to every process"
+                "OPTOUT_SECRET_KEYS: not set; the first one seals the tokens that sign webhooks."
+                " Make one with `openssl rand -hex 32`, and give it to every process"
             ]
         )
-    return key
+    return keys
 
 
 def _update(settings: Settings, decide: Callable[[Configuration], list[Edit]]) -> None:
     async def work() -> None:
         async with configuration(settings) as stored:
-            await stored.update(lambda: decide(stored), actor="cli")
+            await stored.update(lambda: decide(stored), actor=actor())
 
     run(work())
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from processor import config
 from processor.cli.blocks import Recipient, open_store
+from processor.cli.common import actor as user
 from processor.cli.common import as_json, lines_of, print_json, progress, run
 from processor.config import Settings
 from processor.core.messages import bare_number
@@ -136,7 +137,7 @@ def export(file: Path, file_format: str | None) -> None:
 @click.option("--account-sid", help="For rows that name no account.")
 @click.option("--source", help="Where blocks of rows that do not say it come from.")
 @click.option("--reason", help="For rows that give none; needed to lift what recipients made.")
-@click.option("--actor", help="Who imports, kept in the history; `cli` if nobody is named.")
+@click.option("--actor", help="Who imports, kept in the history; cli/<you> if nobody is named.")
 @click.option(
     "--import-id",
     type=ImportId(),
@@ -171,7 +172,7 @@ def import_(
         "scope": settings.block_scope.value,
         "source": source,
         "reason": reason,
-        "actor": actor or "cli",
+        "actor": actor or user(),
     }
     click.echo(f"import {import_id}; should it break off, add --import-id {import_id}", err=True)
     with lines_of(file, "importing") as lines:

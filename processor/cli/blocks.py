@@ -14,6 +14,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from processor import config
+from processor.cli.common import actor as user
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
 from processor.core.blocks import UNREADABLE, Block, Blocks, place_for, scope_for
@@ -115,7 +116,7 @@ def _changes(command: Any) -> Any:
         click.option("--service-sid", help="For scope service."),
         click.option("--sender", help="For scope sender."),
         click.option("--source", default="operator", show_default=True),
-        click.option("--actor", default="cli", show_default=True, help="Who asks for it."),
+        click.option("--actor", default=user, show_default="cli/<you>", help="Who asks for it."),
         click.option(
             "--reason", help="Kept in the history; needed to lift what the recipient blocked."
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import sys
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,7 @@ import orjson
 from processor.wire.json_values import to_ms
 
 _T = TypeVar("_T")
+_LONGEST_ACTOR = 64  # in the topics
 _TOLD_BYTES = 1 << 17  # between two words of progress
 
 
@@ -34,6 +36,16 @@ class UtcTime(click.ParamType):
         if at_ms < 0:
             self.fail(f"{value!r} is before 1970")
         return at_ms
+
+
+def actor() -> str:
+    """Who gives a command, as histories name it: ``cli/`` and the user of the system."""
+    number = os.getuid()
+    try:
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:  # as in a container
+        name = str(number)
+    return f"cli/{name}"[:_LONGEST_ACTOR]
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines for programs.")

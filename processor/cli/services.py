@@ -13,7 +13,7 @@ import orjson
 import yaml
 
 from processor import config
-from processor.cli.common import as_json, print_json, run
+from processor.cli.common import actor, as_json, print_json, run
 from processor.cli.documents import lay_over, load, refuse
 from processor.config import Settings
 from processor.core.differences import differences
@@ -183,16 +183,17 @@ def starter(language: str | None) -> None:
 def disable(sid: str, operator_token: str | None) -> None:
     """Disable Advanced Opt-Out of a service again: default handling answers. Operators only (R5).
 
-    The token is held against OPTOUT_OPERATOR_TOKEN, which an owner does not have.
+    The token is held against OPTOUT_OPERATOR_TOKENS, which an owner does not have.
 
     Example: optout services disable MG0123456789abcdef0123456789abcdef
     """
     settings = config.load()
-    if settings.operator_token is None:
-        raise ConfigError(["OPTOUT_OPERATOR_TOKEN: not set; only an operator may disable"])
+    operators = settings.operators()
+    if not operators:
+        raise ConfigError(["OPTOUT_OPERATOR_TOKENS: not set; only an operator may disable"])
     given = operator_token or click.prompt("operator token", hide_input=True, err=True)
-    if not hmac.compare_digest(given.encode(), settings.operator_token.get_secret_value().encode()):
-        raise ConfigError(["--operator-token: is not the operator's; only an operator may disable"])
+    if not any(hmac.compare_digest(given.encode(), one.encode()) for one in operators.values()):
+        raise ConfigError(["--operator-token: is not an operator's; only an operator may disable"])
     model = _one(_stored(settings), sid)
     if model.active is None:
         click.echo(f"{sid} is not enabled")
@@ -292,7 +293,7 @@ async def _update(
                 if after != before.get(sid)
             ]
 
-        return await stored.update(edits, actor="cli")
+        return await stored.update(edits, actor=actor())
 
 
 def _stored(settings: Settings) -> Mapping[str, MessagingService]:

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from processor import config
 from processor.cli import secret_key
 from processor.cli.accounts import new_account
-from processor.cli.common import run
+from processor.cli.common import actor, run
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka import topic_admin
@@ -62,7 +62,7 @@ async def _up(settings: Settings, *, demo: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    settings, environment = _with_secret_key(settings)
+    settings, environment = _with_secret_keys(settings)
     async with _process(environment, "worker") as worker, _process(environment, "api") as api:
         ended = asyncio.create_task(worker.wait())
         stopped = asyncio.create_task(stop.wait())
@@ -77,13 +77,13 @@ async def _up(settings: Settings, *, demo: bool) -> None:
         sys.exit(1)
 
 
-def _with_secret_key(settings: Settings) -> tuple[Settings, dict[str, str]]:
+def _with_secret_keys(settings: Settings) -> tuple[Settings, dict[str, str]]:
     """The settings and environment of what runs here, with a key of this machine if none is set."""
     environment = {"OPTOUT_API_HOST": "127.0.0.1", **os.environ}
-    if settings.secret_key is None:
+    if settings.secret_keys is None:
         key = secret_key.of_this_machine()
-        environment["OPTOUT_SECRET_KEY"] = key
-        settings = settings.model_copy(update={"secret_key": SecretStr(key)})
+        environment["OPTOUT_SECRET_KEYS"] = key
+        settings = settings.model_copy(update={"secret_keys": SecretStr(key)})
     return settings, environment
 
 
@@ -106,21 +106,22 @@ async def _show(settings: Settings, api: asyncio.subprocess.Process, *, demo: bo
     click.echo(f"  export OPTOUT_KAFKA_BOOTSTRAP={settings.kafka_bootstrap}")
     if "@" not in settings.redis_url:  # a password is not for the screen
         click.echo(f"  export OPTOUT_REDIS_URL={settings.redis_url}")
-    if "OPTOUT_SECRET_KEY" not in os.environ:
-        click.echo(f"  export OPTOUT_SECRET_KEY=$(cat {secret_key.FILE})")
+    if "OPTOUT_SECRET_KEYS" not in os.environ:
+        click.echo(f"  export OPTOUT_SECRET_KEYS=$(cat {secret_key.FILE})")
     click.echo(f"  {sys.argv[0]} simulate --rate 2000 --seconds 5")
     click.echo(f"  {sys.argv[0]} blocks list")
 
 
 async def _token(settings: Settings) -> str | None:
     """The demo account's token: made the first time, None where another key sealed it."""
-    account = new_account(settings, _ACCOUNT, new_token(), "Demo")
+    account = new_account(settings, _ACCOUNT, new_token(), "Demo", made=True)
     async with configuration(settings) as stored:
         await stored.update(
             lambda: [] if stored.accounts.get(_ACCOUNT) else [edit_of_account(None, account)],
-            actor="cli",
+            actor=actor(),
         )
-        return stored.accounts.token_of(_ACCOUNT)
+        token = stored.accounts.token_of(_ACCOUNT)
+        return token if isinstance(token, str) else None
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ class Why(StrEnum):
     REFUSED = "refused"  # by ourselves: no retry changes it
     BUSY = "busy"  # too much waits already, or the circuit is open: nothing was asked
     ANSWER = "answer"  # it was told; what it answered cannot be used
+    SEALED = "sealed"  # the token that signs it cannot be opened: nothing was asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -14,15 +19,20 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.http.errors import ApiError, too_many, unauthenticated
+from processor.http.failures import Failures, Tries, place_of
 from processor.http.limits import RateLimit
 from processor.kafka.accounts_topic import AccountsView
-from processor.wire.credentials import hash_secret, is_secret
+from processor.kafka.configuration import Configuration
+from processor.wire.credentials import hash_secret, is_fast, is_secret
+from schemas.account import Account
 
-OPERATOR = "operator"
+logger = logging.getLogger(__name__)
+
 _ACCOUNT = r"^[A-Za-z0-9_.:-]{1,64}$"
 _KEPT = 10_000
 _AT_ONCE = 2  # each costs a core some 40 ms
 _MOST_WAITING = 100
+_MOST_STRANGERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,7 @@ class Caller:
     """Who makes a request, and for which account."""
 
     account_sid: str | None  # None: the operator, for every account
-    actor: str  # an account's or API key's sid, or ``operator``
+    actor: str  # an account's or API key's sid, ``operator`` or ``operator/<name>``
     operator: bool = False
 
     def may_see(self, account_sid: str) -> bool:
@@ -49,69 +59,165 @@ class Caller:
         return self.account_sid
 
 
-class Credentials:
-    """Knows whose user name and password are whose; a slow hash is computed once for each."""
+class _Queue:
+    """Slow hashes take their turns; who is one too many is sent away."""
 
-    def __init__(self, settings: Settings, accounts: AccountsView) -> None:
-        self._accounts = accounts
-        self._limit = RateLimit(settings.api_rate)
-        self._key = secrets.token_bytes(32)
-        self._verified: dict[bytes, str] = {}  # of user and password, to the hash they fit
-        self._nobodys = hash_secret(secrets.token_hex())
-        token = settings.operator_token
-        self._operators = hash_secret(token.get_secret_value()) if token else self._nobodys
-        self._one_of = asyncio.Semaphore(_AT_ONCE)
+    def __init__(self, *, at_once: int, most_waiting: int) -> None:
+        self._one_of = asyncio.Semaphore(at_once)
+        self._most_waiting = most_waiting
         self._waiting = 0
 
-    async def caller(self, user: str, password: str, account: str | None) -> Caller:
-        """Who this is.
-
-        Args:
-            user: sid of an account or API key, or ``operator``.
-            password: token, secret, or the operator's token.
-            account: for which the operator acts; others have their own.
+    async def is_secret(self, secret: str, stored: str) -> bool:
+        """See ``credentials``.
 
         Raises:
-            ApiError: 20003 for nobody we know; 20429 for too many requests.
+            ApiError: 20429, where too many wait.
         """
-        if user == OPERATOR:
-            if not await self._fits(user, password, self._operators):
-                raise unauthenticated()
-            return Caller(account, OPERATOR, operator=True)
-        found = self._accounts.of_key(user) or self._accounts.get(user)
-        hashed = self._nobodys
-        if found:
-            keys = {key.sid: key.secret_hash for key in found.api_keys}
-            hashed = keys.get(user, found.token_hash)
-        if not await self._fits(user, password, hashed) or found is None:
-            raise unauthenticated()
-        if found.status != "active":
-            raise ApiError(401, 20005, "Account not active")
-        self._limit.take(found.sid)
-        return Caller(found.sid, user)
-
-    async def _fits(self, user: str, password: str, hashed: str) -> bool:
-        known = hmac.digest(self._key, f"{user}\0{password}".encode(), "sha256")
-        if self._verified.get(known) == hashed:
-            return True  # a new token has another hash
-        if self._waiting >= _MOST_WAITING:
+        if self._waiting >= self._most_waiting:
             raise too_many()
         self._waiting += 1
         try:
             async with self._one_of:
-                fits = await asyncio.to_thread(is_secret, password, hashed)
+                return await asyncio.to_thread(is_secret, secret, stored)
         finally:
             self._waiting -= 1
+
+
+class Credentials:
+    """Knows whose user name and password are whose.
+
+    A secret that was made is checked at once. One that a person chose needs a slow hash, once for
+    each address that it is given from; that an address may try is decided before. Users that exist
+    and others wait in queues of their own.
+
+    Args:
+        settings: of the installation.
+        accounts: whose credentials these are.
+        refused: counts refused logins, by why.
+        clock_s: monotonic.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        accounts: AccountsView,
+        refused: Callable[[str], None] = lambda why: None,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._accounts = accounts
+        self._limit = RateLimit(settings.api_rate)
+        self._refused = refused
+        self._tries = Tries(clock_s)
+        self._inactive = Failures(clock_s)  # by user; what is beyond is not logged
+        self._key = secrets.token_bytes(32)
+        self._verified: dict[bytes, str] = {}  # of place, user and password, to what they fit
+        self._under_way: dict[tuple[bytes, str], asyncio.Task[bool]] = {}
+        self._nobodys = hash_secret(secrets.token_hex())
+        self._operators = {user: hash_secret(token) for user, token in settings.operators().items()}
+        self._users = _Queue(at_once=_AT_ONCE, most_waiting=_MOST_WAITING)
+        self._strangers = _Queue(at_once=1, most_waiting=_MOST_STRANGERS)
+
+    async def caller(
+        self, user: str, password: str, account: str | None, *, address: str = ""
+    ) -> Caller:
+        """Who this is.
+
+        Args:
+            user: sid of an account or API key, or ``operator``, ``operator/<name>``.
+            password: token, secret, or the operator's token.
+            account: for which the operator acts; others have their own.
+            address: of the client.
+
+        Raises:
+            ApiError: 20003 for nobody we know; 20429 for too many requests, or failed logins.
+        """
+        found = self._accounts.of_key(user) or self._accounts.get(user)
+        stored = self._operators.get(user) or (_stored_of(found, user) if found else None)
+        if not await self._fits(user, password, stored, address):
+            raise unauthenticated()
+        if user in self._operators:
+            return Caller(account, user, operator=True)
+        assert found is not None
+        if found.status != "active":
+            self._refuse_inactive(user, place_of(address))
+            raise ApiError(401, 20005, "Account not active")
+        self._limit.take(found.sid)
+        return Caller(found.sid, user)
+
+    async def _fits(self, user: str, password: str, stored: str | None, address: str) -> bool:
+        if stored and is_fast(stored) and is_secret(password, stored):
+            return True
+        place = place_of(address)
+        # With the place: who failed too often must not learn here what fits elsewhere.
+        known = hmac.digest(self._key, f"{place}\0{user}\0{password}".encode(), "sha256")
+        if stored and self._verified.get(known) == stored:
+            return True  # a new token has another hash
+        # A client that opens many connections at once has one answer for all of them.
+        looked = known, stored or ""
+        task = self._under_way.get(looked)
+        if task is None:
+            task = asyncio.create_task(self._look(user, password, stored, place))
+            self._under_way[looked] = task
+            task.add_done_callback(partial(self._looked, looked))
+        if not await asyncio.shield(task):
+            return False
+        assert stored
+        if len(self._verified) >= _KEPT:
+            del self._verified[next(iter(self._verified))]  # the others need no slow hash again
+        self._verified[known] = stored
+        return True
+
+    def _looked(self, looked: tuple[bytes, str], task: asyncio.Task[bool]) -> None:
+        del self._under_way[looked]
+        if not task.cancelled():
+            task.exception()  # seen, or asyncio logs it where whoever asked has gone
+
+    async def _look(self, user: str, password: str, stored: str | None, place: str) -> bool:
+        """Whether a password fits, as far as its place and user may try."""
+        exists = stored is not None
+        if wait_s := self._tries.wait_s(place, user, exists=exists):
+            self._refused("limited")
+            raise too_many(ceil(wait_s))
+        self._tries.begin(place, user, exists=exists)
+        fits = False
+        try:
+            if not (stored and is_fast(stored)):
+                queue = self._users if exists else self._strangers
+                fits = await queue.is_secret(password, stored or self._nobodys) and exists
+        except ApiError:
+            self._refused("limited")
+            self._tries.take_back(place, user, exists=exists)
+            raise
         if fits:
-            if len(self._verified) >= _KEPT:
-                del self._verified[next(iter(self._verified))]  # the others need no slow hash again
-            self._verified[known] = hashed
+            self._tries.take_back(place, user, exists=exists)
+        else:
+            # What a stranger typed may be a password, or somebody's number.
+            self._refuse("credentials", user if exists else "unknown", place)
         return fits
+
+    def _refuse_inactive(self, user: str, place: str) -> None:
+        if self._inactive.wait_s(user):
+            self._refused("inactive")  # its programs may ask a thousand times a second
+        else:
+            self._inactive.add(user)
+            self._refuse("inactive", user, place)
+
+    def _refuse(self, why: str, user: str, place: str) -> None:
+        self._refused(why)
+        logger.warning("auth.refused", extra={"why": why, "user": user, "address": place})
+
+
+def _stored_of(account: Account, user: str) -> str:
+    """What is stored of an account's token, or of the secret of its API key."""
+    for key in account.api_keys:
+        if key.sid == user:
+            return key.secret_mac or key.secret_hash
+    return account.token_mac or account.token_hash
 
 
 _basic = HTTPBasic(
     auto_error=False,
-    description="Account sid and token, API key sid and secret, or `operator` and their token.",
+    description="Account sid and token, API key sid and secret, or an operator's name and token.",
 )
 
 
@@ -128,7 +234,29 @@ async def _caller(
     if not backend.configuration.loaded:
         raise BrokerUnavailable("the accounts are not read yet")
     credentials: Credentials = backend.credentials
-    return await credentials.caller(given.username, given.password, x_optout_account)
+    caller = await credentials.caller(
+        given.username, given.password, x_optout_account, address=address_of(request)
+    )
+    if caller.operator and x_optout_account:
+        _check_is_there(backend.configuration, x_optout_account)
+    return caller
+
+
+def _check_is_there(stored: Configuration, account_sid: str) -> None:
+    """Refuse an account that nothing is known of: the operator mistyped it.
+
+    An installation may have services of accounts that were never made, or no account at all.
+    """
+    known = stored.accounts.get(account_sid) or not stored.accounts.all()
+    if known or any(stored.services.of_account(account_sid)):
+        return
+    if not any(stored.numbers.of_account(account_sid)):
+        raise ApiError(404, 20404, "X-Optout-Account: there is no such account")
+
+
+def address_of(request: Request) -> str:
+    """The client's address: the peer's, or what a trusted proxy says it is; empty if unknown."""
+    return request.client.host if request.client else ""
 
 
 CallerIs = Annotated[Caller, Depends(_caller)]

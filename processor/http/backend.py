@@ -47,7 +47,9 @@ class Backend:
         self.metrics = Metrics()
         self.redis = redis_client(settings)
         self.configuration = Configuration(settings, self.metrics)
-        self.credentials = Credentials(settings, self.configuration.accounts)
+        self.credentials = Credentials(
+            settings, self.configuration.accounts, self.metrics.login_refused
+        )
         self.messages = Messages(
             self.redis,
             prefix=settings.topic_prefix,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import logging
 from collections.abc import AsyncIterator, Iterable
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from processor.core.blocks import Block
 from processor.http.answers.blocks import BadRow, Imported
-from processor.http.auth import Caller, CallerIs
+from processor.http.auth import Caller, CallerIs, address_of
 from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import refuse_partial
 from processor.http.errors import ApiError
@@ -31,6 +32,8 @@ from processor.wire.block_rows import (
 )
 from processor.wire.json_values import reason
 from schemas.common import Sid
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["block list"])
 
@@ -54,6 +57,7 @@ _BODIES = {
     responses={200: {"content": _AS_TEXT, "description": "The file, as it is read."}},
 )
 async def export(
+    request: Request,
     backend: BackendIs,
     caller: CallerIs,
     kind: Annotated[
@@ -64,6 +68,8 @@ async def export(
     """Every block of the account, as Import takes it."""
     for partition in range(backend.settings.partitions):
         await refuse_partial(backend, partition)
+    extra = {"account": caller.account, "actor": caller.actor, "address": address_of(request)}
+    logger.info("blocks.exported", extra=extra)
     return StreamingResponse(_lines(backend, caller.account, kind), media_type=_TYPES[kind])
 
 

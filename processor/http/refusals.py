@@ -13,11 +13,11 @@ _ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}
 _WHY = {
     "400": "A parameter is missing or wrong; `details.problems` has each where there are several.",
     "401": "No credentials, or nobody's (20003); an account that is not active (20005).",
-    "404": "Not there, or another account's (20404).",
+    "404": "Not there, or another account's (20404); no such account in `X-Optout-Account`.",
     "412": "It has another version than `If-Match` says (20412).",
     "413": "Too large.",
     "415": "The body is of another kind.",
-    "429": "Too many requests of this account (20429): after `Retry-After` again.",
+    "429": "Too many requests of the account, or failed logins (20429): wait for `Retry-After`.",
     "503": "Kafka, Redis, or the block list cannot be trusted now (20503): not done, or unknown.",
 }
 _HEADERS = {"401": "WWW-Authenticate", "412": "ETag", "429": "Retry-After", "503": "Retry-After"}
@@ -65,7 +65,7 @@ def _refusals(path: str, operation: dict[str, Any]) -> list[str]:
         return []
     named = {one["name"].lower() for one in operation.get("parameters", ())}
     refusals = ["400", "401", "429", "503"]
-    if "{" in path:
+    if "{" in path or "x-optout-account" in named:
         refusals.append("404")
     if "if-match" in named:
         refusals.append("412")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 
 from processor.config import Settings
 from processor.kafka.compacted import CompactedTopic
 from processor.metrics import Metrics
 from processor.wire.configuration import write_account
-from processor.wire.credentials import unseal
+from processor.wire.credentials import UNKNOWN, Unopened, key_id, sealed_with, unseal
 from schemas.account import Account
 
 
@@ -25,11 +24,14 @@ class AccountsView:
             sid_of=lambda account: account.sid,
             take=self._take,
             metrics=metrics,
+            unusable=self._hold,
         )
-        self._key = settings.sealing_key()
+        self._keys = settings.sealing_keys()
+        self._key_ids = {key_id(key) for key in self._keys}
         self._accounts: dict[str, Account] = {}
         self._of_key: dict[str, str] = {}
-        self._tokens: dict[str, str | None] = {}
+        self._tokens: dict[str, str | Unopened] = {}  # of those that were asked for
+        self._unopened: dict[str, Unopened] = {}
 
     def value_of(self, sid: str) -> bytes | None:
         """What the topic holds for a sid."""
@@ -52,27 +54,57 @@ class AccountsView:
         """Wait until everything that was there at the start has been read."""
         await self.topic.wait_loaded()
 
-    def token_of(self, account_sid: str) -> str | None:
+    def token_of(self, account_sid: str) -> str | Unopened | None:
         """The token that an account's webhooks are signed with.
 
-        None where the account is not known, or OPTOUT_SECRET_KEY is not the key it was sealed with.
+        None where there is no such account. ``Unopened`` where none of OPTOUT_SECRET_KEYS opens it,
+        or the account is there and its record cannot be read.
         """
+        account = self._accounts.get(account_sid)
+        if account is None:
+            return self._unopened.get(account_sid)
         if account_sid not in self._tokens:
-            account = self._accounts.get(account_sid)
-            if account is None or self._key is None:
-                return None
-            self._tokens[account_sid] = None
-            with suppress(ValueError):  # nothing that we sealed
-                token = unseal(account.sealed_token, self._key, about=account_sid)
-                self._tokens[account_sid] = token
+            self._tokens[account_sid] = token = self._opened(account)
+            if isinstance(token, Unopened):
+                self._unopened[account_sid] = token
         return self._tokens[account_sid]
+
+    def unopened(self) -> Mapping[str, Unopened]:
+        """Accounts whose tokens none of OPTOUT_SECRET_KEYS opens, as far as is known.
+
+        That a key is missing is known as soon as an account is; that a token is damaged, once it
+        was asked for.
+        """
+        return self._unopened
+
+    def _hold(self, sid: str) -> None:
+        """Note an account whose record cannot be used: it must not be taken for none."""
+        if sid not in self._accounts:
+            self._unopened[sid] = Unopened(UNKNOWN)
+
+    def _opened(self, account: Account) -> str | Unopened:
+        try:
+            token = unseal(account.sealed_token, self._keys, about=account.sid)
+        except ValueError:
+            token = None
+        return Unopened(_key_id_of(account)) if token is None else token
 
     def _take(self, changed: Mapping[str, Account | None]) -> None:
         for sid, account in changed.items():
             self._tokens.pop(sid, None)
+            self._unopened.pop(sid, None)
             if before := self._accounts.pop(sid, None):
                 for key in before.api_keys:
                     self._of_key.pop(key.sid, None)
             if account:
                 self._accounts[sid] = account
                 self._of_key |= {key.sid: sid for key in account.api_keys}
+                if (sealed_by := _key_id_of(account)) not in self._key_ids:
+                    self._unopened[sid] = Unopened(sealed_by)
+
+
+def _key_id_of(account: Account) -> str:
+    try:
+        return sealed_with(account.sealed_token)
+    except ValueError:
+        return UNKNOWN

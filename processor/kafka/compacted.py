@@ -47,6 +47,7 @@ class CompactedTopic(Generic[_T]):
         sid_of: the sid in what was read, which must be the record's key.
         take: is given what changed, whole or not at all; None for what is gone.
         metrics: of the process.
+        unusable: is given each key whose new records were all skipped.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class CompactedTopic(Generic[_T]):
         sid_of: Callable[[_T], str],
         take: Callable[[Mapping[str, _T | None]], None],
         metrics: Metrics | None = None,
+        unusable: Callable[[str], None] = lambda key: None,
     ) -> None:
         self._settings = settings
         self.full_name = topic
@@ -67,6 +69,7 @@ class CompactedTopic(Generic[_T]):
         self._read_value = read
         self._sid_of = sid_of
         self._take = take
+        self._unusable = unusable
         self._follower = Follower(name, metrics)
         self._loaded = asyncio.Event()
         self.view: ConfigView | None = None  # what was handed on; None before it is loaded
@@ -242,6 +245,8 @@ class CompactedTopic(Generic[_T]):
                     self._changed.pop(key, None)
                     self._changed[key] = place, value
                     break
+            else:
+                self._unusable(raw.decode(errors="replace"))
         self._gathered.clear()
         self._gathered_bytes = 0
 

@@ -35,6 +35,7 @@ from processor.kafka.services_topic import ServicesTopic
 from processor.stages.records import reasons_of
 from processor.stages.tracing import Traces
 from processor.wire import dead_letters, twiml, webhook_deliveries
+from processor.wire.credentials import Unopened
 from processor.wire.headers import kept, passed_on
 from processor.wire.json_values import reason, refuse_size, to_ms
 from processor.wire.topics import Topics
@@ -43,6 +44,8 @@ from schemas.webhook_delivery import WebhookDelivery
 logger = logging.getLogger(__name__)
 
 STAGE = "deliver_webhooks"
+_SEALED = Failure(Why.SEALED, 11200, "OPTOUT_SECRET_KEYS lacks the key of the account's token")
+_SEALED_S = 60.0  # a person must name the key: each try writes the delivery again, so not sooner
 _BAD_SENDER, _BAD_MESSAGE, _TOO_LARGE = 14102, 12200, 11750
 
 
@@ -53,20 +56,27 @@ class Tokens(Protocol):
         """Wait until they are known."""
         ...
 
-    def token_of(self, account_sid: str) -> str | None:
-        """The token; None where the account has none, or is not known."""
+    def token_of(self, account_sid: str) -> str | Unopened | None:
+        """The token; None where there is no such account."""
+        ...
+
+    def unopened(self) -> Mapping[str, Unopened]:
+        """Accounts whose tokens cannot be opened."""
         ...
 
 
 class NoTokens:
-    """No account has a token: nothing is signed."""
+    """There is no account: nothing is signed."""
 
     async def wait_loaded(self) -> None:
         """Nothing to wait for."""
 
-    def token_of(self, account_sid: str) -> str | None:
+    def token_of(self, account_sid: str) -> None:
         """None."""
-        return None
+
+    def unopened(self) -> Mapping[str, Unopened]:
+        """None."""
+        return {}
 
 
 @dataclass
@@ -162,18 +172,20 @@ class DeliverWebhooks:
         logger.warning("record.refused", extra=place)
         return Outgoing(self.topics.dead_letters, letter.key, letter.value, letter.headers)
 
-    def token_of(self, account_sid: str) -> str | None:
-        """The account's token, with a word where it has none."""
+    def token_of(self, account_sid: str) -> str | Unopened | None:
+        """The account's token, with a word where nothing can be signed."""
         token = self.tokens.token_of(account_sid)
         if token is None:
             self.say_once("webhooks.unsigned", account_sid)
+        elif isinstance(token, Unopened):
+            self.say_once("webhooks.sealed", account_sid, key=token.key_id)
         return token
 
-    def say_once(self, event: str, account_sid: str) -> None:
+    def say_once(self, event: str, account_sid: str, **fields: str) -> None:
         """Warn of what is so with every delivery of an account."""
         if (event, account_sid) not in self._said:
             self._said.add((event, account_sid))
-            logger.warning(event, extra={"account": account_sid})
+            logger.warning(event, extra={"account": account_sid, **fields})
 
 
 class Delivery:
@@ -210,6 +222,9 @@ class Delivery:
     async def do(self) -> Sequence[Outgoing]:
         """Tell the application; see ``Work``."""
         delivery, stage = self._delivery, self._stage
+        if isinstance(stage.token_of(delivery.account_sid), Unopened):
+            stage.counts[f"failed.{_SEALED.why}"] += 1
+            return self._after(_SEALED)
         told = await self._told(delivery.url, delivery.method, delivery.parameters)
         if not isinstance(told, Failure):
             return told
@@ -267,12 +282,15 @@ class Delivery:
         stage, delivery = self._stage, self._delivery
 
         async def ask() -> Answered | Failure:
+            token = stage.token_of(delivery.account_sid)
+            if isinstance(token, Unopened):
+                return _SEALED  # only just: the account was changed while this waited
             self.begun = True
             request = request_of(
                 url,
                 method,
                 fields,
-                token=stage.token_of(delivery.account_sid),
+                token=token,
                 repeat_token=idempotency_token(delivery.account_sid, delivery.delivery_id),
             )
             with stage.request_seconds.time():
@@ -288,19 +306,26 @@ class Delivery:
         stage, delivery, record = self._stage, self._delivery, self._record
         if failure.why is Why.ANSWER:
             return ()  # it was told
+        if failure.why is Why.SEALED:  # no fault of the application's, so no attempt of its
+            return self._again(delivery.attempt, at_least_s=_SEALED_S)
         if may_retry(failure, delivery.attempt, stage.rules, self._overrides):
-            tier = tier_of(delivery.attempt, stage.rules, at_least_s=self._endpoint.pause_s)
-            topic = stage.topics.webhook_retries[tier]
-            again = {
-                "attempt": delivery.attempt + 1,
-                "not_before": stage.clock() + timedelta(seconds=stage.delays_s[topic]),
-            }
-            value = webhook_deliveries.write(delivery.model_copy(update=again))
-            stage.counts["retried"] += 1
-            return [Outgoing(topic, record.key, value, kept(record.headers, record.key))]
+            return self._again(delivery.attempt + 1, at_least_s=self._endpoint.pause_s)
         stage.counts["dead_lettered"] += 1
         why = f"{failure.code}: {failure.reason}; attempt {delivery.attempt}"
         return [stage.undelivered(record, delivery, why)]
+
+    def _again(self, attempt: int, *, at_least_s: float) -> Sequence[Outgoing]:
+        """The next try, after the delay that follows from this one."""
+        stage, delivery, record = self._stage, self._delivery, self._record
+        tier = tier_of(delivery.attempt, stage.rules, at_least_s=at_least_s)
+        topic = stage.topics.webhook_retries[tier]
+        again = {
+            "attempt": attempt,
+            "not_before": stage.clock() + timedelta(seconds=stage.delays_s[topic]),
+        }
+        value = webhook_deliveries.write(delivery.model_copy(update=again))
+        stage.counts["retried"] += 1
+        return [Outgoing(topic, record.key, value, kept(record.headers, record.key))]
 
     def _sends(self, answer: twiml.Answer, url: str) -> Sequence[Outgoing]:
         """The answer's messages, for the gate to judge like any send."""

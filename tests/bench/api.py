@@ -40,7 +40,7 @@ _PACE = 500  # checks a second, whether or not the last one was answered
 _WARM_UP = 200
 _ACCOUNT = f"AC{0:032x}"
 _SENDER, _RECIPIENT = "+15005550006", "+15005550009"
-SEALING_KEY = "00" * 32
+SEALING_KEY = "5eed" * 16
 
 Call = Callable[[], Awaitable[aiohttp.ClientResponse]]
 
@@ -76,7 +76,7 @@ async def _run(settings: Settings, requests: int, connections: int) -> None:
     settings = settings.model_copy(
         update={
             "topic_prefix": f"bench-{uuid.uuid4().hex[:8]}.",
-            "secret_key": SecretStr(SEALING_KEY),
+            "secret_keys": SecretStr(SEALING_KEY),
         }
     )
     await topic_admin.create(settings)
@@ -114,7 +114,7 @@ async def _served(settings: Settings) -> AsyncIterator[tuple[str, int]]:
         "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
         "OPTOUT_API_RATE": "0",
         "OPTOUT_API_HOST": "127.0.0.1",
-        "OPTOUT_SECRET_KEY": SEALING_KEY,
+        "OPTOUT_SECRET_KEYS": SEALING_KEY,
     }
     run = (sys.executable, "-m", "processor")
     # Its list is what checks look at.

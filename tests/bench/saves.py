@@ -97,13 +97,13 @@ async def _run(settings: Settings, services: int, connections: int, seconds: flo
     settings = settings.model_copy(
         update={
             "topic_prefix": f"bench-{uuid.uuid4().hex[:8]}.",
-            "secret_key": SecretStr(SEALING_KEY),
+            "secret_keys": SecretStr(SEALING_KEY),
         }
     )
     await topic_admin.create(settings)
     tokens = {account: new_token() for account in (ACCOUNT, OTHER_ACCOUNT)}
     async with configuration(settings) as stored:
-        accounts = [new_account(settings, *one, "Bench") for one in tokens.items()]
+        accounts = [new_account(settings, *one, "Bench", made=True) for one in tokens.items()]
         await stored.update(
             lambda: [edit_of_account(None, account) for account in accounts], actor="bench"
         )
@@ -153,7 +153,7 @@ async def _started(
         "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
         "OPTOUT_API_RATE": "0",
         "OPTOUT_API_HOST": "127.0.0.1",
-        "OPTOUT_SECRET_KEY": SEALING_KEY,
+        "OPTOUT_SECRET_KEYS": SEALING_KEY,
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "processor", *command),

@@ -34,7 +34,7 @@ SENDERS = {
 
 # Settings of the installation: an application is tried again soon, and given up within a minute.
 SETTINGS: Mapping[str, Any] = {
-    "secret_key": "5e" * 32,
+    "secret_keys": "5eed" * 16,
     "webhook_allow_networks": "127.0.0.0/8",
     "webhook_timeout_s": 2.0,
     "webhook_attempts": 8,

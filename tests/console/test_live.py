@@ -128,7 +128,7 @@ async def test_a_broker_that_does_not_answer_is_told_and_followed_again_by_itsel
             caplog.set_level(logging.INFO)
             state = page.locator("#live-state")
             broker.process.send_signal(signal.SIGSTOP)
-            await expect(state).to_contain_text("Kafka does not answer", timeout=60_000)
+            await expect(state).to_contain_text("Kafka or Redis does not answer", timeout=60_000)
             assert await barriers(page) == []
             broker.process.send_signal(signal.SIGCONT)
             await expect(state).to_have_text("Live.", timeout=60_000)

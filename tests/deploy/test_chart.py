@@ -163,7 +163,7 @@ NOT_HERE = {
     "API_PORT": "is 8080 in a pod",
     "INSTANCE_ID": "must be another one for each worker",
     **dict.fromkeys(
-        ("KAFKA_PASSWORD", "OPERATOR_TOKEN", "SECRET_KEY"), "belongs in existingSecret"
+        ("KAFKA_PASSWORD", "OPERATOR_TOKENS", "SECRET_KEYS"), "belongs in existingSecret"
     ),
 }
 SAID_OF_A_VALUE = {"type", "enum", "pattern", "minimum", "exclusiveMinimum", "maximum"}
@@ -322,7 +322,7 @@ def test_the_topics_job_needs_nothing_that_comes_after_it(render: Render) -> Non
     assert {env["name"]: env["value"] for env in container["env"]} == config["data"]
 
 
-def test_the_api_and_the_webhooks_have_the_secret_key_of_the_existing_secret(
+def test_the_api_and_the_webhooks_have_the_secret_keys_of_the_existing_secret(
     render: Render,
 ) -> None:
     deployments = of_kind(render('existingSecret="optout-secrets"'), "Deployment")
@@ -330,7 +330,7 @@ def test_the_api_and_the_webhooks_have_the_secret_key_of_the_existing_secret(
         [container] = deployments[f"here-optout-{name}"]["spec"]["template"]["spec"]["containers"]
         assert {"secretRef": {"name": "optout-secrets"}} in container["envFrom"]
         # What is written out in the pod would go before the Secret's.
-        assert "OPTOUT_SECRET_KEY" not in {env["name"] for env in container.get("env", ())}
+        assert "OPTOUT_SECRET_KEYS" not in {env["name"] for env in container.get("env", ())}
 
 
 def test_only_what_is_needed_may_be_reached(render: Render) -> None:

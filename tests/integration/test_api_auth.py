@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
+from collections import Counter
+from itertools import count
 
 import httpx
 import orjson
 import pytest
+from pydantic import SecretStr
 
 from processor.config import Settings
 from tests.api import (
@@ -15,6 +19,7 @@ from tests.api import (
     OPERATOR_TOKEN,
     TOKEN,
     Api,
+    all_running,
     create_accounts,
     serving,
     with_secrets,
@@ -22,6 +27,7 @@ from tests.api import (
 from tests.builders import ACCOUNT, OTHER_ACCOUNT
 from tests.installation import Installation, until
 from tests.integration.conftest import Command
+from tests.integration.test_live_stream import send_form, signed_in
 from tests.integration.test_worker_process import environment, started
 
 
@@ -64,8 +70,8 @@ async def test_accounts_are_made_listed_rotated_and_given_keys_by_commands(
     settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = await optout("accounts", "create", code=2)
-    assert "OPTOUT_SECRET_KEY: not set" in without.stderr
-    monkeypatch.setenv("OPTOUT_SECRET_KEY", KEY)
+    assert "OPTOUT_SECRET_KEYS: not set" in without.stderr
+    monkeypatch.setenv("OPTOUT_SECRET_KEYS", KEY)
     made = orjson.loads((await optout("accounts", "create", "--json")).stdout)
     sid, token = made["sid"], made["token"]
     again = await optout("accounts", "create", "--sid", sid, code=2)
@@ -100,6 +106,129 @@ async def test_accounts_are_made_listed_rotated_and_given_keys_by_commands(
                 assert secret.encode() not in record.value
 
 
+async def test_a_token_that_a_person_chose_comes_by_standard_input(
+    settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPTOUT_SECRET_KEYS", KEY)
+    short = await optout("accounts", "create", "--token", "-", given="short\n", code=2)
+    assert "--token: must have 16 to 128 characters" in short.stderr
+    chosen = "chosen by a person"
+    said = await optout("accounts", "create", "--token", "-", "--json", given=f"{chosen}\n")
+    made = orjson.loads(said.stdout)
+    assert made["token"] == chosen
+    async with serving(with_secrets(settings), user=made["sid"], password=chosen) as api:
+        assert await can(api)
+        account = api.backend.configuration.accounts.get(made["sid"])
+        assert account
+        assert account.token_mac is None  # a slow hash alone guards what may be guessed
+
+
+async def test_a_flood_of_wrong_passwords_keeps_no_first_login_from_elsewhere_out(
+    settings: Settings, written: list[str]
+) -> None:
+    operators = SecretStr("jane:a token of jane's")
+    settings = with_secrets(settings, operator_tokens=operators)
+    await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
+    async with serving(settings) as api:
+        answers: Counter[int] = Counter()
+        # The attacker has an address of its own: all of 127.0.0.0/8 is this machine's.
+        elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.9", limits=httpx.Limits())
+        over = asyncio.Event()
+
+        async def attack(client: httpx.AsyncClient, number: int) -> None:
+            while not over.is_set():
+                guess = next(guesses)
+                user = ("operator/jane", ACCOUNT, f"AC{number:032}")[guess % 3]
+                refused = await client.get("/v1/Services", auth=(user, f"wrong {guess}"))
+                answers[refused.status_code] += 1
+                last[refused.status_code] = refused
+
+        last: dict[int, httpx.Response] = {}
+        guesses = count()
+        async with httpx.AsyncClient(base_url=api.base, transport=elsewhere) as client:
+            attackers = [asyncio.create_task(attack(client, number)) for number in range(10, 60)]
+
+            async def is_flooded() -> bool:
+                return answers[429] >= 200
+
+            await until(is_flooded, "flood")
+            assert await can(api.as_("operator/jane", "a token of jane's"))
+            assert await can(api)
+            async with signed_in(api.base, "operator/jane", "a token of jane's") as console:
+                assert (await console.get("/console/dead-letters")).status_code == 200
+            over.set()
+            await asyncio.gather(*attackers)
+
+            async def failed_once_more() -> bool:  # and so cannot for the next three seconds
+                refused = await client.get("/v1/Services", auth=(ACCOUNT, f"wrong {next(guesses)}"))
+                answers[refused.status_code] += 1
+                return refused.status_code == 401
+
+            await until(failed_once_more, "failure that is allowed again")
+            page = await send_form(client, "/console/sign-in", user=ACCOUNT, token="wrong again")
+            assert page.status_code == 429
+            assert "Try again in a few seconds" in page.text
+            assert int(page.headers["retry-after"]) >= 1
+            mine = await client.get("/v1/Services", auth=("operator/jane", "a token of jane's"))
+            assert mine.status_code == 429  # from there not even the right one is told apart
+            metrics = (await api.ask("GET", "/metrics")).text
+        assert 20 <= answers[401] < 60  # and one more each three seconds
+        assert set(answers) == {401, 429}
+        assert last[429].json()["code"] == 20429
+        assert int(last[429].headers["retry-after"]) >= 1
+        assert f'optout_logins_refused_total{{why="credentials"}} {answers[401]}.0' in metrics
+        assert f'optout_logins_refused_total{{why="limited"}} {answers[429] + 2}.0' in metrics
+    told = [line for line in written if "auth.refused" in line]
+    assert len(told) == answers[401]
+    assert all("address=127.0.0.9" in line and "wrong" not in line for line in told)
+
+
+async def test_an_operator_who_mistypes_an_account_hears_404(settings: Settings) -> None:
+    settings = with_secrets(settings)
+    async with serving(settings) as api:
+        operator = api.as_("operator", OPERATOR_TOKEN)
+
+        async def status(account: str) -> int:
+            named = {"X-Optout-Account": account}
+            answer = await operator.ask("GET", "/v1/Services", headers=named)
+            if answer.status_code == 404:
+                assert answer.json()["code"] == 20404
+            return answer.status_code
+
+        assert await status("AC1") == 200  # without an account of its own, an installation has any
+        made = await operator.ask(
+            "POST",
+            "/v1/Services",
+            data={"FriendlyName": "One"},
+            headers={"X-Optout-Account": "AC1"},
+        )
+        assert made.status_code == 201
+        await create_accounts(settings, ACCOUNT)
+
+        async def known() -> bool:
+            return await status(ACCOUNT) == 200 and await status("AC2") == 404
+
+        await until(known, "account that is there, and one that is not")
+        assert await status("AC1") == 200  # it has a service
+        assert (await api.ask("GET", "/v1/Services")).status_code == 200
+
+
+async def test_who_exports_and_who_sends_back_leaves_a_trace(
+    settings: Settings, written: list[str]
+) -> None:
+    settings = with_secrets(settings, operator_tokens=SecretStr("jane:a token of jane's"))
+    await create_accounts(settings, ACCOUNT)
+    async with all_running(settings) as api:
+        assert (await api.ask("GET", "/v1/OptOuts/Export")).status_code == 200
+        async with signed_in(api.base, "operator/jane", "a token of jane's") as console:
+            back = await send_form(console, "/console/dead-letters/redrive")
+            assert back.status_code == 303, back.text
+    [exported] = [line for line in written if "blocks.exported" in line]
+    assert f"account={ACCOUNT} actor={ACCOUNT} address=127.0.0.1" in exported
+    [redriven] = [line for line in written if "dead_letters.redriven" in line]
+    assert "actor=operator/jane address=127.0.0.1 sent=0" in redriven
+
+
 async def can(api: Api) -> bool:
     return (await api.ask("GET", "/v1/Services")).status_code == 200
 
@@ -120,7 +249,7 @@ async def test_each_process_has_a_port_of_its_own_and_ends_on_sigterm(
 ) -> None:
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT)
-    mine = environment(settings) | {"OPTOUT_OPERATOR_TOKEN": OPERATOR_TOKEN}
+    mine = environment(settings) | {"OPTOUT_OPERATOR_TOKENS": OPERATOR_TOKEN}
     command = (sys.executable, "-m", "processor", "api")
     async with started(command, **mine) as one, started(command, **mine) as other:
         bases = []

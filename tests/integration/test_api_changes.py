@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from processor.cli.common import actor
 from processor.config import Settings
 from tests.api import KEY, OPERATOR_TOKEN, Api, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT
@@ -14,7 +15,7 @@ from tests.integration.conftest import Command
 async def test_a_change_names_the_account_the_api_key_or_the_operator_that_made_it(
     settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPTOUT_SECRET_KEY", KEY)
+    monkeypatch.setenv("OPTOUT_SECRET_KEYS", KEY)
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT)
     key = orjson.loads((await optout("accounts", "key", ACCOUNT, "--json")).stdout)
@@ -31,7 +32,7 @@ async def test_a_change_names_the_account_the_api_key_or_the_operator_that_made_
         ("service", "updated", "operator"),
         ("service", "updated", key["sid"]),
         ("service", "created", ACCOUNT),
-        ("account", "updated", "cli"),
+        ("account", "updated", actor()),
         ("account", "created", "test"),
     ]
 

@@ -84,7 +84,7 @@ async def test_a_new_token_ends_a_stream_and_nobody_gets_one_without_a_session(
 
 async def test_sigterm_ends_streams_and_waits_for_none(settings: Settings) -> None:
     settings = with_secrets(settings)
-    mine = environment(settings) | {"OPTOUT_OPERATOR_TOKEN": OPERATOR_TOKEN}
+    mine = environment(settings) | {"OPTOUT_OPERATOR_TOKENS": OPERATOR_TOKEN}
     async with started(_API, **mine) as process:
         await process.says("API at http://")
         base = process.said.partition("API at ")[2].split()[0]

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from fastapi import Request
 from pydantic import Field, SecretStr
 
+from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.http import auth
-from processor.http.auth import OPERATOR, Caller, Credentials
+from processor.http.auth import Caller, Credentials
 from processor.http.errors import ApiError
 from processor.http.forms import Form, OptionalUrl, form_of
 from processor.http.limits import RateLimit
 from processor.http.paging import Page, slice_of
 from processor.kafka.accounts_topic import AccountsView
 from processor.stores.messages import RANKS
+from processor.wire import credentials as wire_credentials
 from processor.wire.credentials import is_secret
 from schemas.message_status import MessageStatus
+from tests.api import KEY
+from tests.builders import ACCOUNT, OTHER_ACCOUNT
 
 # Pages
 
@@ -157,14 +160,14 @@ TOKEN = "the operator's own"
 
 @pytest.fixture
 def credentials() -> Credentials:
-    settings = Settings(operator_token=SecretStr(TOKEN))
+    settings = Settings(operator_tokens=SecretStr(TOKEN))
     return Credentials(settings, AccountsView(settings, "accounts"))
 
 
 async def status_of(credentials: Credentials, password: str) -> int:
     """What the operator's sign-in with a password is answered with."""
     try:
-        await credentials.caller(OPERATOR, password, None)
+        await credentials.caller("operator", password, None)
     except ApiError as refused:
         return refused.status
     return 200
@@ -183,18 +186,36 @@ async def test_the_operators_token_is_hashed_once_and_every_wrong_one_each_time(
     tried = [TOKEN, "wrong", TOKEN, "wrong"]
     assert [await status_of(credentials, one) for one in tried] == [200, 401, 200, 401]
     assert hashed == [TOKEN, "wrong", "wrong"]
-    for_an_account = await credentials.caller(OPERATOR, TOKEN, "AC1")
-    assert for_an_account == Caller("AC1", OPERATOR, operator=True)
+    for_an_account = await credentials.caller("operator", TOKEN, "AC1")
+    assert for_an_account == Caller("AC1", "operator", operator=True)
 
 
-async def test_guesses_of_the_operators_token_wait_for_each_other_and_too_many_hear_429(
-    credentials: Credentials, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(auth, "_MOST_WAITING", 4)
-    assert await status_of(credentials, TOKEN) == 200
-    tried = [*(f"wrong {number}" for number in range(10)), TOKEN]
-    found = await asyncio.gather(*(status_of(credentials, one) for one in tried))
-    assert found == [401] * 4 + [429] * 6 + [200]  # who was let in before does not wait
+async def test_a_token_that_was_made_costs_no_slow_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(secret_keys=SecretStr(KEY))
+    made, chosen = "0123456789abcdef" * 2, "chosen by a person"
+    accounts = AccountsView(settings, "accounts")
+    accounts._take(
+        {
+            ACCOUNT: new_account(settings, ACCOUNT, made, "One", made=True),
+            OTHER_ACCOUNT: new_account(settings, OTHER_ACCOUNT, chosen, "Other"),
+        }
+    )
+    credentials = Credentials(settings, accounts)
+    hashed = []
+
+    def slow(*given: Any) -> bytes:
+        hashed.append(given)
+        return scrypt(*given)
+
+    scrypt = wire_credentials._scrypt
+    monkeypatch.setattr(wire_credentials, "_scrypt", slow)
+    assert await credentials.caller(ACCOUNT, made, None) == Caller(ACCOUNT, ACCOUNT)
+    assert hashed == []
+    assert await credentials.caller(OTHER_ACCOUNT, chosen, None)
+    assert len(hashed) == 1
+    for user, password in ((ACCOUNT, chosen), (OTHER_ACCOUNT, made), (ACCOUNT, "")):
+        with pytest.raises(ApiError):
+            await credentials.caller(user, password, None)
 
 
 async def test_a_credential_too_many_puts_out_one_and_not_all(
@@ -208,7 +229,7 @@ async def test_a_credential_too_many_puts_out_one_and_not_all(
 
 
 async def test_where_no_operators_token_is_set_nobody_is_the_operator() -> None:
-    settings = Settings(operator_token=None)
+    settings = Settings(operator_tokens=None)
     credentials = Credentials(settings, AccountsView(settings, "accounts"))
     assert [await status_of(credentials, one) for one in ("", "None")] == [401, 401]
 

@@ -20,4 +20,4 @@ def test_it_is_made_once_and_only_its_owner_can_read_it(
     assert secret_key.of_this_machine() == key
     assert file.stat().st_mode & 0o777 == 0o600
     assert list(file.parent.iterdir()) == [file]
-    assert Settings(secret_key=SecretStr(key)).sealing_key() == bytes.fromhex(key)
+    assert Settings(secret_keys=SecretStr(key)).sealing_keys() == (bytes.fromhex(key),)

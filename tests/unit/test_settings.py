@@ -68,9 +68,9 @@ def test_a_watchdog_may_not_bite_where_an_application_is_slow(
 
 
 def test_an_empty_secret_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPTOUT_SECRET_KEY", "")
-    monkeypatch.setenv("OPTOUT_OPERATOR_TOKEN", "")
-    assert (config.load().secret_key, config.load().operator_token) == (None, None)
+    monkeypatch.setenv("OPTOUT_SECRET_KEYS", "")
+    monkeypatch.setenv("OPTOUT_OPERATOR_TOKENS", "")
+    assert (config.load().secret_keys, config.load().operator_tokens) == (None, None)
 
 
 @pytest.mark.parametrize("hours", ["168.5", "8760", "1e9", "inf"])

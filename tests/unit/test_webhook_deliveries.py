@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from processor.core.circuit import CircuitRules
+from processor.core.requests import Answered, Request
 from processor.core.retries import RetryRules
 from processor.core.services import Directory
 from processor.endpoints.client import Client, Limits
@@ -20,6 +22,7 @@ from processor.kafka.client import Outgoing
 from processor.metrics import Metrics
 from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoTokens
 from processor.wire import webhook_deliveries
+from processor.wire.credentials import Unopened
 from processor.wire.dead_letters import FIRST_BYTES, MOST_REASON
 from processor.wire.json_values import to_ms
 from processor.wire.topics import Topics
@@ -192,6 +195,54 @@ def test_what_is_put_off_comes_back_as_what_failed_does() -> None:
         TOPICS.webhook_retries_1,
         {"failed.busy": 1, "retried": 1},
     )
+
+
+class Sealed:
+    """Tokens that nobody can open any more."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.open_at_first = 0
+
+    async def wait_loaded(self) -> None:
+        """They are known from the start."""
+
+    def token_of(self, account_sid: str) -> str | Unopened:
+        self.asked += 1
+        return "a token" if self.asked <= self.open_at_first else Unopened("1a2b3c4d")
+
+    def unopened(self) -> Mapping[str, Unopened]:
+        return {ACCOUNT: Unopened("1a2b3c4d")}
+
+
+@pytest.mark.parametrize("open_at_first", [0, 1])
+@pytest.mark.parametrize("attempt", [1, 3, 99])
+async def test_what_cannot_be_signed_is_never_sent_and_never_given_up(
+    attempt: int, open_at_first: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[Request] = []
+
+    async def ask(request: Request) -> Answered:
+        asked.append(request)
+        return Answered(200, None, b"")
+
+    stage = a_stage()
+    stage.tokens = tokens = Sealed()
+    tokens.open_at_first = open_at_first
+    stage.client = cast(Client, SimpleNamespace(ask=ask))
+    value = a_delivery(attempt=attempt, url=f"{URL}#rc=0&rp=5xx", fallback_url=URL)
+    work = stage.work_of(a_record(TOPICS.webhook_deliveries, value))
+    assert isinstance(work, Delivery)
+    [again] = await work.do()
+    assert (asked, again.topic) == ([], TOPICS.webhook_retries_4)
+    assert again.value is not None
+    delivery = webhook_deliveries.read(again.value)
+    assert delivery.attempt == attempt
+    assert delivery.not_before == AT.replace(microsecond=123000) + timedelta(seconds=27)
+    assert "dead_lettered" not in stage.counts
+    [told] = [record for record in caplog.records if record.message == "webhooks.sealed"]
+    assert vars(told)["account"] == ACCOUNT
+    assert vars(told)["key"] == "1a2b3c4d"
 
 
 async def test_a_dead_letter_begins_anew_when_it_is_sent_back_behind_nothing_that_waits() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -14,10 +15,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from processor.errors import BrokerUnavailable
+from processor.http.auth import address_of
 from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, go, page
-from processor.http.console.sessions import PATH, for_operators
+from processor.http.console.sessions import PATH, SessionIs, for_operators
 from processor.kafka.dead_letters import MOST, Choice, Line, letters, redrive
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(
     prefix=PATH,
@@ -76,7 +80,7 @@ async def confirm(request: Request, backend: BackendIs) -> Response:
 
 
 @router.post("/dead-letters/redrive")
-async def send_back(request: Request, backend: BackendIs) -> Response:
+async def send_back(request: Request, backend: BackendIs, session: SessionIs) -> Response:
     """Send back what was confirmed, each letter once, whoever else sends some."""
     form = await request.form()
     wanted, until = _wanted(form), str(form.get("until", ""))
@@ -89,6 +93,8 @@ async def send_back(request: Request, backend: BackendIs) -> Response:
     most = None if "id" in wanted else MOST
     async with backend.few_readers:
         done = await redrive(backend.settings, chosen, most=most, follow=False)
+    extra = {"actor": session.actor, "address": address_of(request), "sent": done.sent}
+    logger.info("dead_letters.redriven", extra=extra)
     in_part = done.strewn or done.gone or done.older
     return go("/dead-letters", "redriven-in-part" if in_part else "redriven")
 

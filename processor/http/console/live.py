@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from processor.core.live import LiveEvent
+from processor.errors import StoreUnavailable
 from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, page, render
 from processor.http.console.sessions import COOKIE, PATH, SessionIs, Sessions, SignedOut
@@ -47,7 +48,7 @@ async def events(request: Request, backend: BackendIs) -> AsyncIterator[ServerSe
     if not backend.configuration.loaded:
         return
     try:
-        session = sessions.read(cookie)
+        session = await sessions.read(cookie)
         until_s = time.monotonic() + _STREAM_S
         with backend.live.watching(session.caller.account_sid, session.csrf) as viewer:
             while not await backend.live.look():
@@ -55,15 +56,17 @@ async def events(request: Request, backend: BackendIs) -> AsyncIterator[ServerSe
                     return
                 yield ServerSentEvent(event="cut", raw_data="no answer")
                 await asyncio.sleep(_BEAT_S)
-                sessions.read(cookie)
+                await sessions.read(cookie)
             viewer.forget()  # it begins with what there is
             yield _sent(backend, "begin", backend.live.recent(viewer.account_sid))
             while time.monotonic() < until_s and not viewer.ended:
                 async for each in _news(backend, viewer):
                     yield each
-                sessions.read(cookie)  # raises once it is over
+                await sessions.read(cookie)  # raises once it is over
     except SignedOut:
         yield ServerSentEvent(event="ended", raw_data="signed out")
+    except StoreUnavailable:
+        yield ServerSentEvent(event="cut", raw_data="no answer")  # the browser comes again
     except TooManyViewers:
         yield ServerSentEvent(event="full", raw_data="too many")
 

@@ -21,6 +21,7 @@ from processor.http.console import (
 from processor.http.console.pages import Page, Static
 from processor.http.console.sessions import PATH, SessionIs, Sessions
 from processor.http.errors import not_found
+from processor.stores.sessions import RedisSessions
 
 _MODULES = (
     sign_in,
@@ -48,7 +49,11 @@ async def nowhere(request: Request, session: SessionIs) -> Response:
 
 def add_to(api: FastAPI, backend: Backend) -> None:
     """Serve the console under ``/console``, beside the API."""
-    api.state.sessions = Sessions(backend.settings, backend.configuration.accounts)
+    api.state.sessions = Sessions(
+        backend.settings,
+        backend.configuration.accounts,
+        RedisSessions(backend.redis, prefix=backend.settings.topic_prefix),
+    )
     for module in _MODULES:
         api.include_router(module.router)
     api.mount(

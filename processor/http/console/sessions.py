@@ -1,7 +1,8 @@
 """Who is signed in: a signed cookie that no script reads, and a token in every form.
 
-Nothing is kept here, so that any process serves any page. A new account token ends its sessions:
-what is signed with is made of it too.
+Any process serves any page: which sessions are open is kept in Redis, and one whose end or
+beginning cannot be told is not believed. A new account token ends its sessions: what is signed with
+is made of it too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from processor.http.auth import Caller
 from processor.http.errors import ApiError
 from processor.http.links import url_of
 from processor.kafka.accounts_topic import AccountsView
+from processor.stores.sessions import OpenSessions
 from processor.wire.credentials import seal, unseal
 
 COOKIE = "optout_session"
@@ -49,10 +51,16 @@ class CsrfRefused(ApiError):
 class Session:
     """What the cookie says."""
 
+    sid: str
     account_sid: str | None  # None: the operator, who sees every account
     actor: str
     csrf: str
     until_s: float
+
+    @property
+    def owner(self) -> str:
+        """Whose sessions are counted together: the account's, or the operator's."""
+        return self.account_sid or self.actor
 
     @property
     def caller(self) -> Caller:
@@ -61,11 +69,12 @@ class Session:
 
 
 class Sessions:
-    """Signs and reads cookies.
+    """Opens, reads and ends sessions.
 
     Args:
-        settings: its secret key signs; without one a key of this process does.
+        settings: its first secret key signs, all verify; without one a key of this process does.
         accounts: whose tokens sessions depend on.
+        open_: where all processes keep which are open.
         clock_s: since 1970.
     """
 
@@ -73,21 +82,25 @@ class Sessions:
         self,
         settings: Settings,
         accounts: AccountsView,
+        open_: OpenSessions,
         clock_s: Callable[[], float] = time.time,
     ) -> None:
-        sealing = settings.sealing_key()
-        self._key = (
-            hmac.digest(sealing, b"console", "sha256") if sealing else secrets.token_bytes(32)
-        )
-        self._sealing = hmac.digest(self._key, b"addresses", "sha256")
-        token = settings.operator_token
-        self._operator = token.get_secret_value() if token else None
+        keys = settings.sealing_keys() or (secrets.token_bytes(32),)
+        self._keys = [hmac.digest(key, b"console", "sha256") for key in keys]
+        self._sealing = [hmac.digest(key, b"addresses", "sha256") for key in self._keys]
+        self._operators = settings.operators()
         self._accounts = accounts
+        self._open = open_
         self._clock_s = clock_s
 
-    def open(self, caller: Caller) -> str:
-        """The cookie of a session that begins now."""
+    async def open(self, caller: Caller) -> str:
+        """The cookie of a session that begins now.
+
+        Raises:
+            StoreUnavailable: it could not be opened.
+        """
         session = Session(
+            secrets.token_urlsafe(16),
             None if caller.operator else caller.account_sid,
             caller.actor,
             secrets.token_urlsafe(24),
@@ -97,14 +110,35 @@ class Sessions:
         credential = self._credential(session)
         if credential is None:
             raise SignedOut
-        return f"{payload}.{self._signature(payload, credential)}"
+        await self._open.open(
+            session.owner,
+            session.sid,
+            until_ms=round(1000 * session.until_s),
+            for_ms=1000 * TIMEOUT_S,
+        )
+        return f"{payload}.{_signature(self._keys[0], payload, credential)}"
 
-    def read(self, cookie: str) -> Session:
+    async def end(self, session: Session) -> None:
+        """End a session, for every process.
+
+        Raises:
+            StoreUnavailable: it may not have ended.
+        """
+        await self._open.end(session.owner, session.sid)
+
+    async def read(self, cookie: str) -> Session:
         """The session of a cookie.
 
         Raises:
             SignedOut: where it is not ours, is over, or its credentials are no longer good.
+            StoreUnavailable: where nobody can tell whether it was ended.
         """
+        session = self._signed(cookie)
+        if not await self._open.is_open(session.owner, session.sid):
+            raise SignedOut
+        return session
+
+    def _signed(self, cookie: str) -> Session:
         payload, _, signature = cookie.partition(".")
         try:
             session = msgspec.json.decode(urlsafe_b64decode(payload), type=Session)
@@ -113,14 +147,14 @@ class Sessions:
         credential = self._credential(session)
         if credential is None or session.until_s < self._clock_s():
             raise SignedOut
-        ours = self._signature(payload, credential)
-        if not hmac.compare_digest(ours.encode(), signature.encode()):
+        ours = [_signature(key, payload, credential) for key in self._keys]
+        if not any(hmac.compare_digest(one.encode(), signature.encode()) for one in ours):
             raise SignedOut
         return session
 
     def seal(self, text: str, *, about: str) -> str:
         """Encrypt what an address of a page must not tell; it opens about the same account only."""
-        return seal(text, self._sealing, about=about)
+        return seal(text, self._sealing[0], about=about)
 
     def unseal(self, sealed: str, *, about: str) -> str | None:
         """What was sealed, None where it was not sealed here about this account.
@@ -130,19 +164,20 @@ class Sessions:
         """
         return unseal(sealed, self._sealing, about=about)
 
-    def _signature(self, payload: str, credential: str) -> str:
-        return hmac.new(self._key, f"{payload}.{credential}".encode(), "sha256").hexdigest()
-
     def _credential(self, session: Session) -> str | None:
         """What they signed in with, hashed; None where it is good no longer."""
         if session.account_sid is None:
-            return self._operator
+            return self._operators.get(session.actor)
         account = self._accounts.get(session.account_sid)
         if account is None or account.status != "active":
             return None
         if session.actor == account.sid:
             return account.token_hash
         return {key.sid: key.secret_hash for key in account.api_keys}.get(session.actor)
+
+
+def _signature(key: bytes, payload: str, credential: str) -> str:
+    return hmac.new(key, f"{payload}.{credential}".encode(), "sha256").hexdigest()
 
 
 def keep(response: Response, request: Request, cookie: str, name: str = COOKIE) -> None:
@@ -183,7 +218,7 @@ async def _session(request: Request) -> Session:
     if not request.app.state.backend.configuration.loaded:
         raise BrokerUnavailable("the accounts are not read yet")
     sessions: Sessions = request.app.state.sessions
-    session = sessions.read(request.cookies.get(COOKIE, ""))
+    session = await sessions.read(request.cookies.get(COOKIE, ""))
     request.state.session = session
     if request.method == "POST":
         given = (await request.form()).get("csrf", "")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from processor.errors import BrokerUnavailable
+from processor.http.auth import address_of
 from processor.http.backend import BackendIs
 from processor.http.console import sessions
 from processor.http.console.pages import Page, go, page
 from processor.http.console.sessions import COOKIE, PATH, SessionIs, Sessions
 from processor.http.errors import ApiError
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
@@ -37,33 +41,53 @@ async def sign_in(
     if not backend.configuration.loaded:
         raise BrokerUnavailable("the accounts are not read yet")
     try:
-        caller = await backend.credentials.caller(user.strip(), token.strip(), None)
+        caller = await backend.credentials.caller(
+            user.strip(), token.strip(), None, address=address_of(request)
+        )
     except ApiError as error:
-        if error.status != 401:
-            raise
-        return _form(request, after=after, user=user, problem="User or token is not right.")
+        match error.status:
+            case 401:
+                problem = "User or token is not right."
+            case 429:
+                problem = "Too many logins were refused lately. Try again in a few seconds."
+            case _:
+                raise
+        response = _form(request, after=after, user=user, status=error.status, problem=problem)
+        if after_s := (error.headers or {}).get("Retry-After"):
+            response.headers["Retry-After"] = after_s
+        return response
     known: Sessions = request.app.state.sessions
     # Only to a page of ours: a path, and none that a browser takes for another host.
     response = RedirectResponse(after if after.startswith(f"{PATH}/") else PATH, 303)
-    sessions.keep(response, request, known.open(caller))
+    sessions.keep(response, request, await known.open(caller))
+    extra = {
+        "account": caller.account_sid,
+        "actor": caller.actor,
+        "address": address_of(request),
+    }
+    logger.info("auth.signed_in", extra=extra)
     return response
 
 
 @router.post("/sign-out")
-async def sign_out(backend: BackendIs, session: SessionIs) -> Response:
-    """Forget the session, and end what it looks on at here; elsewhere that ends by itself."""
+async def sign_out(request: Request, backend: BackendIs, session: SessionIs) -> Response:
+    """End the session everywhere, and what it looks on at here; elsewhere that ends by itself."""
+    known: Sessions = request.app.state.sessions
+    await known.end(session)
     backend.live.end_session(session.csrf)
     response = go("/sign-in", "signed-out")
     response.delete_cookie(COOKIE, path=PATH)
     return response
 
 
-def _form(request: Request, *, after: str, user: str = "", problem: str = "") -> Response:
+def _form(
+    request: Request, *, after: str, user: str = "", status: int = 200, problem: str = ""
+) -> Response:
     csrf = sessions.before_sign_in(request)
     response = page(
         request,
         "sign_in",
-        status=401 if problem else 200,
+        status=status,
         csrf=csrf,
         after=after,
         user=user,

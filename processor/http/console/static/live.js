@@ -45,7 +45,7 @@ function open() {
   });
   source.addEventListener("cut", () => {
     heard();
-    say("Cut off: Kafka does not answer. What is shown is of before; it goes on by itself.", true);
+    say("Cut off: Kafka or Redis does not answer. What is shown is of before; it goes on by itself.", true);
   });
   source.addEventListener("rows", (event) => {
     rows.insertAdjacentHTML("afterbegin", event.data);

@@ -120,7 +120,7 @@ class Runtime:
         async with asyncio.TaskGroup() as group:
             if self.lanes:
                 group.create_task(self.services.follow())
-            if "webhooks" in self.lanes:
+            if self.lanes.keys() & {"gate", "webhooks"}:
                 group.create_task(self.accounts.topic.follow())
 
     def _traces(self, group: str) -> Traces:
@@ -183,11 +183,16 @@ class Runtime:
                 store=store,
                 block_list=truth,
                 services=self.services,
+                accounts=self.accounts,
                 cloud_events=self.cloud_events,
                 metrics=metrics,
                 traces=self._traces(group),
                 max_staleness_s=self.settings.gate_max_staleness_s,
             )
+
+        async def prepared() -> None:
+            await self.services.wait_loaded()
+            await self.accounts.wait_loaded()
 
         return Lanes(
             self.settings,
@@ -196,7 +201,7 @@ class Runtime:
             outputs=self.topics.outputs("gate"),
             stage=stage,
             metrics=LaneMetrics(self.metrics, "gate"),
-            prepared=self.services.wait_loaded,
+            prepared=prepared,
             at_step=self._at_step,
         )
 
@@ -218,6 +223,7 @@ class Runtime:
             topics=topics,
             services=self.services,
             tokens=self.tokens,
+            accounts=self.accounts,
             client=self._client,
             endpoints=Endpoints(rules, counts),
             rules=RetryRules(

@@ -8,7 +8,7 @@ from contextlib import suppress
 from processor.config import Settings
 from processor.kafka.compacted import CompactedTopic
 from processor.metrics import Metrics
-from processor.wire.configuration import write_account
+from processor.wire.configuration import Status, write_account
 from processor.wire.credentials import unseal
 from schemas.account import Account
 
@@ -30,6 +30,7 @@ class AccountsView:
         self._accounts: dict[str, Account] = {}
         self._of_key: dict[str, str] = {}
         self._tokens: dict[str, str | None] = {}
+        self.ended: dict[str, Status] = {}  # by sid, of those that are not active; altered in place
 
     def value_of(self, sid: str) -> bytes | None:
         """What the topic holds for a sid."""
@@ -70,9 +71,12 @@ class AccountsView:
     def _take(self, changed: Mapping[str, Account | None]) -> None:
         for sid, account in changed.items():
             self._tokens.pop(sid, None)
+            self.ended.pop(sid, None)
             if before := self._accounts.pop(sid, None):
                 for key in before.api_keys:
                     self._of_key.pop(key.sid, None)
             if account:
                 self._accounts[sid] = account
+                if account.state != "active":
+                    self.ended[sid] = account.state
                 self._of_key |= {key.sid: sid for key in account.api_keys}

@@ -13,6 +13,7 @@ from prometheus_client import Histogram
 from pydantic import ValidationError
 
 from processor.core.addresses import url_problem
+from processor.core.gate import SUSPENDED_CODE
 from processor.core.messages import bare_number
 from processor.core.requests import Answered, request_of
 from processor.core.retries import (
@@ -32,6 +33,7 @@ from processor.errors import RecordError
 from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
 from processor.kafka.services_topic import ServicesTopic
+from processor.stages.accounts import Accounts, AllActive
 from processor.stages.records import reasons_of
 from processor.stages.tracing import Traces
 from processor.wire import dead_letters, twiml, webhook_deliveries
@@ -43,6 +45,11 @@ from schemas.webhook_delivery import WebhookDelivery
 logger = logging.getLogger(__name__)
 
 STAGE = "deliver_webhooks"
+# Of an account that is resumed nothing is lost that was still to be tried again.
+_ENDED = {
+    "suspended": Failure(Why.BUSY, SUSPENDED_CODE, "the account is suspended"),
+    "closed": Failure(Why.REFUSED, SUSPENDED_CODE, "the account is closed"),
+}
 _BAD_SENDER, _BAD_MESSAGE, _TOO_LARGE = 14102, 12200, 11750
 
 
@@ -86,6 +93,7 @@ class DeliverWebhooks:
     rules: RetryRules
     counts: Counter[str]
     request_seconds: Histogram
+    accounts: Accounts = field(default_factory=AllActive)
     traces: Traces = field(default_factory=Traces)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     delays_s: Mapping[str, float] = field(init=False)  # of each topic of retries
@@ -100,9 +108,10 @@ class DeliverWebhooks:
         return None
 
     async def begin(self) -> None:
-        """The services say whom to tell, the accounts how to sign; see ``DeliveryStage``."""
+        """The services say whom to tell, the accounts whether and how; see ``DeliveryStage``."""
         await self.services.wait_loaded()
         await self.tokens.wait_loaded()
+        await self.accounts.wait_loaded()
 
     def work_of(self, record: Any) -> Delivery | Outgoing | None:
         """The delivery that a record asks for; see ``DeliveryStage``."""
@@ -267,6 +276,8 @@ class Delivery:
         stage, delivery = self._stage, self._delivery
 
         async def ask() -> Answered | Failure:
+            if ended := stage.accounts.ended.get(delivery.account_sid):
+                return _ENDED[ended]
             self.begun = True
             request = request_of(
                 url,

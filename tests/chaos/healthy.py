@@ -20,6 +20,7 @@ from processor.core.signature import idempotency_token
 from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
 from processor.metrics import GateMetrics, MatchMetrics, Metrics
+from processor.stages.accounts import AllActive
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
 from processor.stages.records import Headers
@@ -216,6 +217,7 @@ async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
         store=store,
         block_list=_BlockList(),
         services=services,
+        accounts=AllActive(),
         cloud_events=CloudEvents("urn:test"),
         metrics=GateMetrics(Metrics()),
         traces=Traces(),

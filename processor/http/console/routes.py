@@ -6,6 +6,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from processor.http.backend import Backend
 from processor.http.console import (
+    accounts,
     dead_letters,
     editing,
     live,
@@ -34,6 +35,7 @@ _MODULES = (
     live,
     rates,
     dead_letters,
+    accounts,
 )
 
 

@@ -294,6 +294,8 @@ class Runtime:
         reasons = [self._redis_unfit] if self._redis_unfit else []
         if self.services.age_s > _OLD_S:
             reasons.append(f"the configuration was current {self.services.age_s:.0f} s ago")
+        if (age_s := self.accounts.topic.age_s) > _OLD_S:
+            reasons.append(f"the accounts were current {age_s:.0f} s ago")
         for role, lanes in self.lanes.items():
             if not lanes.joined:
                 reasons.append(f"{role}: {lanes.failed or 'no member'}")

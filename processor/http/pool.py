@@ -45,7 +45,8 @@ def check_available(backend: Backend, caller: Caller, account_sid: str, address:
         ApiError: 21422, where it is another account's, which is not named, or must be granted.
     """
     stored = backend.configuration
-    if stored.holdings.owners_of(address) - {account_sid}:
+    owners = stored.holdings.owners_of(address)
+    if owners and account_sid not in owners:
         raise wrong_parameter("The number is not available", NUMBER_TAKEN)
     if caller.operator or backend.settings.api_numbers == "any" or not can_be_owned(address):
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from datetime import UTC, datetime
@@ -135,6 +136,22 @@ def test_a_verdict_changes_with_the_account_as_it_does_with_a_block() -> None:
     before = gate._verdicts(sends, [()])
     gate._accounts.ended[ACCOUNT] = "suspended"  # type: ignore[index]
     assert gate._verdicts(sends, [()]) != before == {}
+
+
+async def test_a_gate_that_starts_waits_until_it_knows_who_is_suspended() -> None:
+    gate, known = a_gate(Metrics()), asyncio.Event()
+
+    async def loaded() -> None:
+        return None
+
+    gate._services.wait_loaded = loaded
+    gate._accounts.wait_loaded = known.wait  # type: ignore[method-assign, assignment]
+    claiming = asyncio.create_task(gate.claim())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (claiming.done(), gate.waits_for) == (False, "the configuration is being read")
+    known.set()
+    await claiming
 
 
 def a_stage(**ended: Status) -> DeliverWebhooks:

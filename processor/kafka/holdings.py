@@ -48,13 +48,20 @@ class Holdings:
         account = self._accounts.get(account_sid)
         return {
             **self._services_of(account_sid),
-            Quota.NUMBERS: len(self.numbers_of(account_sid)),
+            Quota.NUMBERS: self._count_numbers(account_sid),
             Quota.API_KEYS: len(account.api_keys) if account else 0,
         }
 
     def _services_of(self, account_sid: str) -> dict[Quota, int]:
         count, size = self._services.size_of(account_sid)
         return {Quota.SERVICES: count, Quota.CONFIGURATION_BYTES: size}
+
+    def _count_numbers(self, account_sid: str) -> int:
+        """How many ``numbers_of`` has, at less cost."""
+        return self._services.numbers_in_pools(account_sid) + sum(
+            self._services.holder_of(account_sid, number.address) is None
+            for number in self._numbers.of_account(account_sid)
+        )
 
     @property
     def accounts(self) -> set[str]:
@@ -125,9 +132,17 @@ class Holdings:
         """The numbers that an edit brings to an account which did not have them."""
         return {
             address
-            for address in edit.senders
+            for address in edit.senders - self._named_by(edit)
             if can_be_owned(address) and edit.account_sid not in self.owners_of(address)
         }
+
+    def _named_by(self, edit: Edit) -> set[str]:
+        """The senders that what is edited names until then."""
+        if edit.kind == "service":
+            service = self._services.get(edit.sid)
+            return {sender.address for sender in service.head.senders} if service else set()
+        number = self._numbers.get(edit.sid) if edit.kind == "number" else None
+        return {number.address} if number else set()
 
     def _change_of(self, account_sid: str, edits: Sequence[Edit]) -> tuple[Amounts, Amounts]:
         """What an account has now and would have, of what the edits make more of."""
@@ -141,9 +156,9 @@ class Holdings:
             bytes_ = sum(len(edit.value or b"") - len(stored[edit.sid] or b"") for edit in services)
             after[Quota.SERVICES] = before[Quota.SERVICES] + more
             after[Quota.CONFIGURATION_BYTES] = before[Quota.CONFIGURATION_BYTES] + bytes_
-        if any(self._added(edit) for edit in edits):
-            before[Quota.NUMBERS] = len(self.numbers_of(account_sid))
-            after[Quota.NUMBERS] = len(self._numbers_after(account_sid, edits))
+        if added := set(chain.from_iterable(map(self._added, edits))):
+            before[Quota.NUMBERS] = had = self._count_numbers(account_sid)
+            after[Quota.NUMBERS] = had + len(added) - len(self._lost(account_sid, edits))
         for edit in edits:
             if edit.kind == "account":
                 account = self._accounts.get(edit.sid)
@@ -151,15 +166,16 @@ class Holdings:
                 after[Quota.API_KEYS] = edit.api_keys
         return before, after
 
-    def _numbers_after(self, account_sid: str, edits: Sequence[Edit]) -> set[str]:
+    def _lost(self, account_sid: str, edits: Sequence[Edit]) -> set[str]:
+        """The numbers that an account has no more after edits."""
         edited = {edit.sid for edit in edits}
-        left = {
+        named = set(chain.from_iterable(edit.senders for edit in edits))
+        return {
             address
-            for address in self.numbers_of(account_sid)
-            if account_sid in self.owners_of(address, apart_from=edited)
+            for address in set(chain.from_iterable(map(self._named_by, edits))) - named
+            if can_be_owned(address)
+            and account_sid not in self.owners_of(address, apart_from=edited)
         }
-        given = chain.from_iterable(edit.senders for edit in edits)
-        return left | {address for address in given if can_be_owned(address)}
 
 
 def can_be_owned(address: str) -> bool:

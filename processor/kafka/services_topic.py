@@ -90,6 +90,7 @@ class StoredServices:
         self._pool: dict[tuple[str, str], str] = {}
         self._holders: dict[str, tuple[str, ...]] = {}  # by address, whoever's they are
         self._bytes: Counter[str] = Counter()  # by account
+        self._numbers: Counter[str] = Counter()  # in the pools of an account, each once
 
     def value_of(self, sid: str) -> bytes | None:
         """What the topic holds for a sid."""
@@ -124,6 +125,10 @@ class StoredServices:
         """How many services an account has, and their bytes as stored."""
         return len(self._of_account.get(account_sid, ())), self._bytes[account_sid]
 
+    def numbers_in_pools(self, account_sid: str) -> int:
+        """How many numbers the pools of an account have; names do not count."""
+        return self._numbers[account_sid]
+
     def _take(self, changed: Mapping[str, StoredService | None]) -> None:
         for sid, stored in changed.items():
             if before := self._services.pop(sid, None):
@@ -143,13 +148,15 @@ class StoredServices:
                 self._pool |= {(account, one.address): sid for one in stored.head.senders}
 
     def _hold(self, stored: StoredService, *, held: bool) -> None:
-        sid = stored.head.sid
+        sid, account = stored.head.sid, stored.head.account_sid
         for address in {sender.address for sender in stored.head.senders}:
             if sender_type_of(address) is SenderType.ALPHANUMERIC:
                 continue  # many may use it
             others = tuple(one for one in self._holders.pop(address, ()) if one != sid)
             if held or others:
                 self._holders[address] = (*others, sid) if held else others
+            if not any(self._services[one].head.account_sid == account for one in others):
+                self._numbers[account] += 1 if held else -1
 
 
 def _read(value: bytes) -> StoredService:

@@ -145,6 +145,32 @@ def test_numbers_are_counted_once_wherever_they_stand_and_names_are_not() -> Non
     refusal(made, edit_of_service(pool, a_service(SERVICE, SHORT_CODE)))
 
 
+def test_numbers_are_counted_as_they_come_and_go() -> None:
+    shared = a_service(OTHER_SERVICE, LONG_CODE, SHORT_CODE)  # one pool too many, as it once was
+    theirs = a_service("MG3", LONG_CODE, account_sid=OTHER_ACCOUNT)
+    number = a_number(OTHER_LONG_CODE)
+    edits = [
+        *created(a_service(SERVICE, LONG_CODE, "Clinic")),
+        *created(shared),
+        *created(theirs),
+        edit_of_number(None, a_number()),
+        edit_of_number(a_number(), None),
+        edit_of_number(None, number),
+        edit_of_service(a_service(SERVICE, LONG_CODE), a_service(SERVICE)),
+        edit_of_service(shared, None),
+        edit_of_service(theirs, None),
+        edit_of_number(number, None),
+    ]
+    counts = []
+    for end in range(len(edits) + 1):
+        holdings = stored(*edits[:end]).holdings
+        for account in (ACCOUNT, OTHER_ACCOUNT):
+            count = holdings.usage_of(account)[Quota.NUMBERS]
+            assert count == len(holdings.numbers_of(account)), (end, account)
+        counts.append(holdings.usage_of(ACCOUNT)[Quota.NUMBERS])
+    assert counts == [0, 1, 2, 2, 2, 2, 3, 3, 1, 1, 0]
+
+
 def test_an_account_has_its_own_limits_where_it_has_some() -> None:
     account = an_account(keys=2, limits=AccountLimits(api_keys=3))
     made = stored(edit_of_account(None, account), api_keys=1, services=7)

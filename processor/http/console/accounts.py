@@ -40,12 +40,12 @@ async def list_(request: Request, backend: BackendIs, named: str = "") -> Respon
     ]
     found.sort(key=lambda account: (account.friendly_name.casefold(), account.sid))
     first = _PAGE * asked_page(request)
-    holdings = backend.configuration.holdings
+    services = backend.configuration.services
     return page(
         request,
         "accounts",
         accounts=[
-            (account, holdings.usage_of(account.sid), _POSSIBLE[account.state])
+            (account, services.size_of(account.sid)[0], _POSSIBLE[account.state])
             for account in found[first : first + _PAGE]
         ],
         every=len(every),

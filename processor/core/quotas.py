@@ -46,8 +46,8 @@ class Excess(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"The account has {self.used} {WORDS[self.quota]} and may have {self.limit};"
-            f" this would make {self.wanted}. Delete some, or ask the operator for a higher limit"
+            f"Too many {WORDS[self.quota]}: the account has {self.used}, its limit is {self.limit},"
+            f" and this would make {self.wanted}. Delete some, or ask the operator for a higher limit"
             " (optout accounts limits)"
         )
 

@@ -54,7 +54,7 @@ async def test_one_thing_too_many_is_refused_by_the_api_and_nothing_is_written(
         before = await records_of(settings)
         refused = await asked(api, "/v1/Services", 30995, FriendlyName="Three")
         assert refused["message"].startswith(
-            "The account has 2 messaging services and may have 2; this would make 3."
+            "Too many messaging services: the account has 2, its limit is 2, and this would make 3."
         )
         another = {"PhoneNumber": OTHER_LONG_CODE}
         await asked(api, f"{BASE}/IncomingPhoneNumbers.json", 20001, **another)
@@ -107,7 +107,7 @@ async def test_the_console_says_beside_the_field_what_is_too_many(settings: Sett
             assert (await send_form(console, path, address=LONG_CODE)).status_code == 303
             refused = await send_form(console, path, address=OTHER_LONG_CODE)
         assert refused.status_code == 422
-        assert "The account has 1 numbers and may have 1" in refused.text
+        assert "Too many numbers: the account has 1, its limit is 1" in refused.text
         pool = (await api.ask("GET", f"/v1/Services/{service}/PhoneNumbers")).json()
         assert [one["phone_number"] for one in pool["phone_numbers"]] == [LONG_CODE]
 
@@ -127,7 +127,7 @@ async def test_commands_are_refused_alike_and_an_account_may_have_limits_of_its_
     file.write_text(yaml.safe_dump([CLINIC, shop]))
     before = await records_of(settings)
     refused = await optout("services", "apply", str(file), code=2)
-    assert "has 0 messaging services and may have 1; this would make 2" in refused.stderr
+    assert "Too many messaging services: the account has 0, its limit is 1" in refused.stderr
     assert await records_of(settings) == before
     await optout("accounts", "limits", ACCOUNT, "--services", "2", "--messages", "7")
     await optout("services", "apply", str(file))

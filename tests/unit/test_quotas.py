@@ -109,8 +109,8 @@ def test_one_service_too_many_is_refused_with_twilios_code_the_use_the_limit_and
     assert (refused.code, refused.problems) == (
         30995,
         [
-            "The account has 1 messaging services and may have 1; this would make 2. Delete some,"
-            " or ask the operator for a higher limit (optout accounts limits)"
+            "Too many messaging services: the account has 1, its limit is 1, and this would make 2."
+            " Delete some, or ask the operator for a higher limit (optout accounts limits)"
         ],
     )
     # One for another is no growth.

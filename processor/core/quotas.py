@@ -47,8 +47,8 @@ class Excess(NamedTuple):
     def __str__(self) -> str:
         return (
             f"Too many {WORDS[self.quota]}: the account has {self.used}, its limit is {self.limit},"
-            f" and this would make {self.wanted}. Delete some, or ask the operator for a higher limit"
-            " (optout accounts limits)"
+            f" and this would make {self.wanted}. Delete some, or ask the operator for a higher"
+            " limit (optout accounts limits)"
         )
 
 

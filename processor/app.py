@@ -122,7 +122,7 @@ class Runtime:
         async with asyncio.TaskGroup() as group:
             if self.lanes:
                 group.create_task(self.services.follow())
-            if "webhooks" in self.lanes:
+            if self.lanes.keys() & {"gate", "webhooks"}:
                 group.create_task(self.accounts.topic.follow())
 
     def _traces(self, group: str) -> Traces:
@@ -185,11 +185,16 @@ class Runtime:
                 store=store,
                 block_list=truth,
                 services=self.services,
+                accounts=self.accounts,
                 cloud_events=self.cloud_events,
                 metrics=metrics,
                 traces=self._traces(group),
                 max_staleness_s=self.settings.gate_max_staleness_s,
             )
+
+        async def prepared() -> None:
+            await self.services.wait_loaded()
+            await self.accounts.wait_loaded()
 
         return Lanes(
             self.settings,
@@ -198,7 +203,7 @@ class Runtime:
             outputs=self.topics.outputs("gate"),
             stage=stage,
             metrics=LaneMetrics(self.metrics, "gate"),
-            prepared=self.services.wait_loaded,
+            prepared=prepared,
             at_step=self._at_step,
         )
 
@@ -220,6 +225,7 @@ class Runtime:
             topics=topics,
             services=self.services,
             tokens=self.tokens,
+            accounts=self.accounts,
             client=self._client,
             endpoints=Endpoints(rules, counts),
             rules=RetryRules(
@@ -290,6 +296,8 @@ class Runtime:
         reasons = [self._redis_unfit] if self._redis_unfit else []
         if self.services.age_s > _OLD_S:
             reasons.append(f"the configuration was current {self.services.age_s:.0f} s ago")
+        if (age_s := self.accounts.topic.age_s) > _OLD_S:
+            reasons.append(f"the accounts were current {age_s:.0f} s ago")
         for role, lanes in self.lanes.items():
             if not lanes.joined:
                 reasons.append(f"{role}: {lanes.failed or 'no member'}")

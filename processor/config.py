@@ -87,6 +87,14 @@ class Settings(BaseSettings):
     api_rate: Annotated[float, Field(ge=0)] = 1_000.0  # requests a second of an account; 0: any
     api_refuse_blocked: bool = True  # sends without a service, at once, as Twilio does
     message_days: Annotated[float, Field(ge=0, le=400)] = 1.0  # kept in Redis; 0: none
+    api_numbers: Literal["any", "granted"] = "any"  # that accounts may record and pool
+
+    # What an account may keep, unless `optout accounts limits` gives it limits of its own.
+    account_services: Annotated[int, Field(ge=0)] = 1_000
+    account_configuration_bytes: Annotated[int, Field(ge=0)] = 10 << 20  # of its services
+    account_numbers: Annotated[int, Field(ge=0)] = 10_000
+    account_api_keys: Annotated[int, Field(ge=0)] = 20
+    account_messages: Annotated[int, Field(ge=0)] = 1_000_000  # in Redis; the oldest go
 
     web_port: Annotated[int, Field(ge=1, le=65535)] = 6066  # /livez, /readyz; else the next free
     tracing: bool | None = None  # spans; unset: where OTEL_EXPORTER_OTLP_ENDPOINT is set

@@ -11,6 +11,19 @@ class ConfigError(Exception):
         self.problems = problems
 
 
+class EditRefused(ConfigError):
+    """An edit of the configuration breaks a rule of the installation; nothing is written.
+
+    Args:
+        problems: each with its place and what to do; they name no other account.
+        code: Twilio's.
+    """
+
+    def __init__(self, problems: list[str], *, code: int = 20001) -> None:
+        super().__init__(problems)
+        self.code = code
+
+
 class RecordError(Exception):
     """Dead-letter the record and go on; the message is the reason, free of personal data."""
 

@@ -196,7 +196,7 @@ class Metrics:
             self.follower_refused.labels(follower)
             self.follower_failures.labels(follower)
             self.follower_age.labels(follower)
-        for verdict in ("allowed", "refused"):
+        for verdict in ("allowed", "refused", "suspended"):
             self.verdicts.labels(verdict)
         for reason in _WAITS:
             self.gate_waiting_seconds.labels(reason)
@@ -292,13 +292,15 @@ class GateMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self._allowed = metrics.verdicts.labels("allowed")
         self._refused = metrics.verdicts.labels("refused")
+        self._suspended = metrics.verdicts.labels("suspended")
         self._waiting = metrics.gate_waiting_seconds
         self.unreadable = metrics.unreadable_entries.labels("gate")
 
-    def judged(self, *, allowed: int, refused: int) -> None:
+    def judged(self, *, allowed: int, refused: int, suspended: int) -> None:
         """The verdicts of a committed batch."""
         self._allowed.inc(allowed)
         self._refused.inc(refused)
+        self._suspended.inc(suspended)
 
     def waited(self, reason: str, seconds: float) -> None:
         """No send could be judged; ``reason`` is one of a few words."""

@@ -33,6 +33,21 @@ class ApiKey(BaseModel):
     created_at: Time
 
 
+Limit = Annotated[int, Field(ge=0)]
+
+
+class AccountLimits(BaseModel):
+    """How much an account may keep, where that differs from the installation's settings."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
+
+    services: Limit | None = None
+    configuration_bytes: Limit | None = None
+    numbers: Limit | None = None
+    api_keys: Limit | None = None
+    messages: Limit | None = None
+
+
 class Account(Record):
     """An account; its token is kept hashed to know it again, and sealed to sign webhooks with."""
 
@@ -49,5 +64,14 @@ class Account(Record):
         "and ciphertext in base64. Webhooks are signed with it."
     )
     api_keys: list[ApiKey] = Field(default_factory=list)
+    limits: AccountLimits | None = None
+    closed_at: Time | None = Field(
+        default=None, description="Since when it is closed for good; its status is `suspended`."
+    )
     created_at: Time
     updated_at: Time
+
+    @property
+    def state(self) -> Literal["active", "suspended", "closed"]:
+        """The status, as Twilio names it."""
+        return "closed" if self.closed_at else self.status

@@ -22,4 +22,7 @@ class ConfigurationChange(Record):
     account_sid: Sid
     version_before: int | None = Field(default=None, description="Of services only.")
     version_after: int | None = None
+    status_after: Literal["active", "suspended", "closed"] | None = Field(
+        default=None, description="Of accounts only."
+    )
     at: Time

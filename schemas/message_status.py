@@ -29,7 +29,7 @@ class RefusedBy(Record):
 
 
 class MessageStatus(Record):
-    """A send's new status; the gate writes failures (21610) only, carriers the rest."""
+    """A send's new status; the gate writes failures (21610, 30002) only, carriers the rest."""
 
     message_sid: Sid
     account_sid: Sid

@@ -24,5 +24,6 @@ class Number(Record):
     sms_fallback_url: Url | None = None
     sms_fallback_method: HttpMethod = "POST"
     status_callback: Url | None = None
+    granted: bool = Field(default=False, description="By the operator, to this account.")
     created_at: Time
     updated_at: Time

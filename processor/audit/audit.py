@@ -166,7 +166,21 @@ async def _pools(settings: Settings) -> Pools:
         for account, address in ones:
             senders[account, sid].add(address)
     services = {one: sid for sid, ones in found.items() for one in ones}
-    return Pools(services, senders, changed_ms)
+    return Pools(services, senders, changed_ms, await _ended_ms(settings))
+
+
+async def _ended_ms(settings: Settings) -> dict[str, int]:
+    """When each account was suspended or closed for the first time."""
+    found: dict[str, int] = {}
+    topic = settings.topic_prefix + records.CONFIGURATION
+    async for record in read_whole(settings, topic, partitions=[0]):
+        try:
+            change = orjson.loads(record.value)
+            if change.get("status_after") in ("suspended", "closed"):
+                found.setdefault(str(change["sid"]), record.timestamp)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            continue
+    return found
 
 
 def _senders(value: bytes | None) -> list[tuple[str, str]]:

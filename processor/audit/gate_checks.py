@@ -88,6 +88,11 @@ def check_verdicts(
             findings.counts["not_checked"] += 1
             continue
         findings.counts["verdicts_checked"] += 1
+        if one.suspended:
+            if one.at_ms + skew_ms < pools.ended_ms.get(one.account, one.at_ms + skew_ms + 1):
+                what = "failed as of a suspended account, which was active"
+                findings.add("contradictory", where, what)
+            continue
         history = histories.get(one.key, NO_HISTORY)
         states = list(caused.states_at(one.mark, history, one.at_ms + skew_ms))
         if not any(_is_right(one, state, pools) for state in states):

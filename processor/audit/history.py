@@ -23,11 +23,12 @@ from processor.audit.records import (
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Which senders each service has, as the configuration is now."""
+    """Which senders each service has, as the configuration is now, and which accounts ended."""
 
     services: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by account and sender
     senders: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)  # by service
     changed_ms: Mapping[str, int] = field(default_factory=dict)  # when each service was last
+    ended_ms: Mapping[str, int] = field(default_factory=dict)  # when an account first was suspended
 
     def of(self, account: str, service: str | None, at_ms: int, key: str) -> set[str] | None:
         """The senders of a service that reached a recipient at a time; None: nobody knows now."""

@@ -25,6 +25,7 @@ ALLOWED = "allowed-sends.v1"
 STATUSES = "message-statuses.v1"
 LETTERS = "dead-letters.v1"
 SERVICES = "messaging-services.v1"
+CONFIGURATION = "configuration-changes.v1"
 
 _LETTER_HEADER = "__connect.errors."
 _MOVED_HEADER = "moved-from"
@@ -197,11 +198,12 @@ class Verdict(Record):
     after: Mark | None
     refused_by: Named | None
     except_from: frozenset[str]  # senders that whoever chooses one must not choose
+    suspended: bool = False  # it failed because its account was
 
     @property
     def topic(self) -> str:
         """Where it stands."""
-        return STATUSES if self.refused_by else ALLOWED
+        return STATUSES if self.refused_by or self.suspended else ALLOWED
 
 
 @dataclass(slots=True)
@@ -484,7 +486,13 @@ def _shared(text: str | None) -> str | None:
     return None if text is None else intern(text)
 
 
-def _verdict(record: Any, fields: Mapping[str, Any], refused_by: Named | None = None) -> Verdict:
+def _verdict(
+    record: Any,
+    fields: Mapping[str, Any],
+    refused_by: Named | None = None,
+    *,
+    suspended: bool = False,
+) -> Verdict:
     except_from = (_header(record.headers, _EXCEPT_FROM_HEADER) or b"").decode()
     return Verdict(
         fields["message_sid"],
@@ -495,18 +503,22 @@ def _verdict(record: Any, fields: Mapping[str, Any], refused_by: Named | None = 
         intern(fields["account_sid"]),
         _shared(fields.get("messaging_service_sid")),
         _shared(fields.get("from")),
-        None if refused_by else hash(record.value),
+        None if refused_by or suspended else hash(record.value),
         _header_mark(record.headers, "mark"),
         _header_mark(record.headers, "after-mark"),
         refused_by,
         frozenset(except_from.split(",")) if except_from else frozenset(),
+        suspended,
     )
 
 
 def _add_status(partition: Partition, record: Any, fields: Mapping[str, Any]) -> None:
     block = fields.get("block")
-    # Carriers write here too; only the gate names a block.
-    if (fields["status"], fields.get("error_code")) == ("failed", 21610) and block:
+    outcome = fields["status"], fields.get("error_code")
+    # Carriers write here too; only the gate names a block, or a mark.
+    if outcome == ("failed", 30002) and _header(record.headers, "mark"):
+        partition.verdicts.append(_verdict(record, fields, suspended=True))
+    if outcome == ("failed", 21610) and block:
         named = Named(block["scope"], block["change_id"], mark_of(block["mark"]))
         partition.verdicts.append(_verdict(record, fields, named))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +14,13 @@ import click
 from processor import config
 from processor.cli.common import actor, as_json, print_json, run
 from processor.config import Settings
+from processor.core.quotas import Quota
 from processor.errors import ConfigError
+from processor.kafka import ending
 from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.configuration import Configuration, configuration
+from processor.stores.messages import Messages
+from processor.stores.redis_client import redis_client
 from processor.wire.configuration import Edit, edit_of_account
 from processor.wire.credentials import (
     UNKNOWN,
@@ -27,15 +31,26 @@ from processor.wire.credentials import (
     seal,
     sealed_with,
 )
-from schemas.account import Account, ApiKey
+from schemas.account import Account, AccountLimits, ApiKey
 
 _AT_ONCE = 500  # accounts in one transaction
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 
 
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
+    for quota in reversed(Quota):
+        option = click.option(f"--{_dashed(quota)}", quota.value, type=click.IntRange(min=0))
+        command = option(command)
+    return command
+
+
 @click.group("accounts")
 def group() -> None:
-    """Create accounts, give them new tokens and API keys, list them, seal their tokens."""
+    """Create accounts, give them tokens, API keys and limits, seal tokens anew, end accounts."""
 
 
 @group.command("create")
@@ -99,14 +114,14 @@ def list_(as_json: bool) -> None:
         line = {
             "sid": account.sid,
             "friendly_name": account.friendly_name,
-            "status": account.status,
+            "status": account.state,
             "api_keys": [key.sid for key in account.api_keys],
         }
         if as_json:
             print_json(line)
         else:
             keys = f"  {len(account.api_keys)} API keys" if account.api_keys else ""
-            click.echo(f"{account.sid}  {account.status:<9}  {account.friendly_name}{keys}")
+            click.echo(f"{account.sid}  {account.state:<9}  {account.friendly_name}{keys}")
 
 
 @group.command("rotate")
@@ -158,6 +173,112 @@ def key(sid: str, friendly_name: str, remove: str | None, as_json: bool) -> None
     _update(settings, decide)
     if remove is None:
         _print(as_json, sid=made.sid, secret=secret)
+
+
+@group.command("suspend")
+@click.argument("sid")
+def suspend(sid: str) -> None:
+    """Suspend an account: its credentials, sessions, sends and webhooks stop within a second.
+
+    Sends fail with 30002. Webhooks are tried again until their usual end, so that one resumed soon
+    gets them. Its block list goes on holding, and STOP is still answered.
+
+    Example: optout accounts suspend AC0123456789abcdef0123456789abcdef
+    """
+    _print_state(_end(ending.suspend, sid))
+
+
+@group.command("resume")
+@click.argument("sid")
+def resume(sid: str) -> None:
+    """Let a suspended account go on as it was; one that was deleted cannot.
+
+    Example: optout accounts resume AC0123456789abcdef0123456789abcdef
+    """
+    _print_state(_end(ending.resume, sid))
+
+
+@group.command("delete")
+@click.argument("sid")
+@click.option("--confirm", metavar="SID", help="The sid again; asked for if absent.")
+def delete(sid: str, confirm: str | None) -> None:
+    """Close an account for good: its credentials, API keys, services and numbers are deleted.
+
+    Sends that name it fail with 30002. Who opted out of it stays on its block list.
+
+    Example: optout accounts delete AC0123456789abcdef0123456789abcdef
+    """
+    if (confirm or click.prompt("the sid again", err=True)) != sid:
+        raise ConfigError([f"--confirm: is not {sid}; nothing was deleted"])
+    _print_state(_end(ending.close, sid))
+
+
+@group.command("limits")
+@click.argument("sid")
+@_limit_options
+@click.option(
+    "--default",
+    "usual",
+    type=click.Choice(list(Quota)),
+    multiple=True,
+    help="Take the account's own limit away: the setting's holds again.",
+)
+@as_json
+def limits(sid: str, usual: tuple[str, ...], as_json: bool, **given: int | None) -> None:
+    """Print how much an account has and may have, or set limits of its own.
+
+    What is above a new limit stays; only growth is refused. Of messages the oldest go.
+
+    Example: optout accounts limits AC0123456789abcdef0123456789abcdef --services 20
+    """
+    settings = config.load()
+    own = {name: limit for name, limit in given.items() if limit is not None}
+    if both := sorted(own.keys() & set(usual)):
+        raise ConfigError([f"--default {name}: --{_dashed(name)} is given, too" for name in both])
+
+    def decide(stored: Configuration) -> list[Edit]:
+        had = _one(stored, sid).limits
+        has = (had.model_dump(exclude_none=True) if had else {}) | own
+        left = {name: limit for name, limit in has.items() if name not in usual}
+        return [_changed(stored, sid, limits=AccountLimits(**left) if left else None)]
+
+    async def work() -> list[tuple[Quota, int, int, bool]]:
+        async with configuration(settings) as stored:
+            if own or usual:
+                await stored.update(lambda: decide(stored), actor=actor())
+            _one(stored, sid)
+            usage = stored.holdings.usage_of(sid)
+            usage[Quota.MESSAGES] = await _messages_kept(settings, sid)
+            has, its_own = stored.holdings.limits_of(sid), stored.holdings.own_limits_of(sid)
+            return [(quota, usage[quota], has[quota], quota in its_own) for quota in Quota]
+
+    for quota, used, limit, is_own in run(work()):
+        if as_json:
+            print_json({"quota": quota, "used": used, "limit": limit, "own": is_own})
+        else:
+            whose = "its own" if is_own else f"OPTOUT_ACCOUNT_{quota.upper()}"
+            click.echo(f"{quota:<20} {used:>12,} of {limit:>12,}  {whose}")
+
+
+async def _messages_kept(settings: Settings, sid: str) -> int:
+    redis = redis_client(settings)
+    try:
+        return await Messages.of(settings, redis).count(sid)
+    finally:
+        await redis.close()
+
+
+def _end(step: Callable[..., Coroutine[Any, Any, Account]], sid: str) -> Account:
+    async def work() -> Account:
+        async with configuration(config.load()) as stored:
+            _one(stored, sid)
+            return await step(stored, sid, actor=actor())
+
+    return run(work())
+
+
+def _print_state(account: Account) -> None:
+    click.echo(f"{account.sid}  {account.state}")
 
 
 @group.command("reseal")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -71,13 +71,24 @@ def load(file: IO[bytes]) -> list[Any]:
     return given
 
 
-def lay_over(documents: list[Any], stored: Mapping[str, MessagingService]) -> Applied:
-    """What documents change of the services stored, or the problems that forbid it."""
+def lay_over(
+    documents: list[Any],
+    stored: Mapping[str, MessagingService],
+    recorded: Callable[[str], str | None] = lambda address: None,
+) -> Applied:
+    """What documents change of the services stored, or the problems that forbid it.
+
+    Args:
+        documents: not checked yet.
+        stored: every service, by sid.
+        recorded: the account that has recorded a number.
+    """
     return apply(
         documents,
         stored,
         now=datetime.now(UTC),
         new_sid=lambda: f"MG{uuid.uuid4().hex}",
+        recorded=recorded,
     )
 
 

@@ -30,6 +30,9 @@ from processor.wire.services import config_of
 from processor.wire.topics import Topics
 from schemas.messaging_service import MessagingService, ServiceDocument
 
+Recorded = Callable[[str], str | None]
+"""The account that has recorded a number, None where nobody has."""
+
 
 @click.group("services")
 def group() -> None:
@@ -52,12 +55,14 @@ def apply(files: tuple[IO[bytes], ...], as_json: bool) -> None:
     stored: dict[str, MessagingService] = {}
     sids: list[str] = []
 
-    def decide(now: Mapping[str, MessagingService]) -> dict[str, MessagingService]:
+    def decide(
+        now: Mapping[str, MessagingService], recorded: Recorded
+    ) -> dict[str, MessagingService]:
         stored.clear()
         sids.clear()
         stored.update(now)
         for file, given in documents:
-            applied = lay_over(given, stored)
+            applied = lay_over(given, stored, recorded)
             refuse(file, applied)
             stored.update(applied.changed)
             sids.extend(applied.sids)
@@ -270,7 +275,7 @@ class _Step(Protocol):
 def _change(settings: Settings, sid: str, step: _Step) -> MessagingService:
     made: list[MessagingService] = []
 
-    def decide(now: Mapping[str, MessagingService]) -> dict[str, MessagingService]:
+    def decide(now: Mapping[str, MessagingService], _: Recorded) -> dict[str, MessagingService]:
         made[:] = [step(_one(now, sid), now=datetime.now(UTC))]
         return {sid: made[0]}
 
@@ -280,16 +285,20 @@ def _change(settings: Settings, sid: str, step: _Step) -> MessagingService:
 
 async def _update(
     settings: Settings,
-    decide: Callable[[Mapping[str, MessagingService]], Mapping[str, MessagingService]],
+    decide: Callable[[Mapping[str, MessagingService], Recorded], Mapping[str, MessagingService]],
 ) -> Sequence[Edit]:
     """Store what is decided from the services as they are, nobody else writing meanwhile."""
     async with configuration(settings) as stored:
+
+        def recorded(address: str) -> str | None:
+            number = stored.numbers.at(address)
+            return number.account_sid if number else None
 
         def edits() -> list[Edit]:
             before = stored.services.all()
             return [
                 edit_of_service(before.get(sid), after)
-                for sid, after in decide(before).items()
+                for sid, after in decide(before, recorded).items()
                 if after != before.get(sid)
             ]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from processor.core.messages import OptOutType
+from processor.core.messages import OptOutType, SenderType, sender_type_of
 from processor.core.normalise import exact, tolerant_forms
 from processor.core.policy import (
     RESERVED,
@@ -65,12 +66,25 @@ class Pool(NamedTuple):
     """What is asked of a service about its pool."""
 
     name: str  # by which people know the service; no other has it
-    account_sid: str
+    account_sid: str | None  # None where nobody can read it: no other's
     addresses: Sequence[str]  # of its senders; "" of one that cannot be read
+    stored: Collection[str] = ()  # those among them that it has already
 
 
-def pool_problems(services: Iterable[Pool]) -> list[str]:
-    """Senders that stand in two services of an account, or twice in one (R1)."""
+def pool_problems(
+    services: Sequence[Pool], recorded: Callable[[str], str | None] = lambda address: None
+) -> list[str]:
+    """Senders in two services of an account, twice in one (R1), or new and another account's.
+
+    Args:
+        services: every one there is, as it shall be.
+        recorded: the account that has recorded a number.
+    """
+    accounts: dict[str, set[str]] = defaultdict(set)
+    for service in services:
+        for address in service.addresses:
+            if service.account_sid:
+                accounts[address].add(service.account_sid)
     owners: dict[tuple[str, str], tuple[str, int]] = {}
     problems = []
     for service in services:
@@ -78,12 +92,18 @@ def pool_problems(services: Iterable[Pool]) -> list[str]:
             if not address:
                 continue
             mine = (service.name, index)
-            other, first = owners.setdefault((service.account_sid, address), mine)
+            other, first = owners.setdefault((service.account_sid or service.name, address), mine)
             place = f"{service.name}: senders.{index}.address"
             if other != service.name:
                 problems.append(f"{place}: is in {other} already; a sender is in one only")
             elif first != index:
                 problems.append(f"{place}: stands twice in this pool")
+            if service.account_sid is None or address in service.stored:
+                continue
+            if sender_type_of(address) is SenderType.ALPHANUMERIC:
+                continue  # a name belongs to nobody
+            if (accounts[address] | {recorded(address)}) - {service.account_sid, None}:
+                problems.append(f"{place}: is not available: another account has this number")
     return problems
 
 

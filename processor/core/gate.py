@@ -1,4 +1,4 @@
-"""Whether a send may go out: the only place that knows error 21610 (R24)."""
+"""Whether a send may go out: the only place that knows errors 21610 (R24) and 30002."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from processor.core.messages import OutboundSend, Scope
 
 ERROR_CODE = 21610
 ERROR_MESSAGE = "Attempt to send to unsubscribed recipient"
+SUSPENDED_CODE = 30002
+SUSPENDED_MESSAGE = "Account suspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,14 @@ class Refused:
     block: Block
 
 
-Verdict = Allowed | Refused
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """The send fails with 30002, because its account is suspended or closed."""
+
+
+Verdict = Allowed | Refused | Suspended
 ALLOWED = Allowed()
+SUSPENDED = Suspended()
 
 
 def judge(send: OutboundSend, blocks: Blocks, pool: Collection[str] = ()) -> Verdict:

@@ -33,7 +33,6 @@ from schemas.message_status import MessageStatus
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
-_DAY_MS = 86_400_000
 _MOST_CODE = 1 << 31  # of a carrier's error codes
 _MOST_WORDS = 500  # characters of its error messages
 
@@ -50,11 +49,7 @@ class Backend:
         self.credentials = Credentials(
             settings, self.configuration.accounts, self.metrics.login_refused
         )
-        self.messages = Messages(
-            self.redis,
-            prefix=settings.topic_prefix,
-            keep_ms=round(settings.message_days * _DAY_MS),
-        )
+        self.messages = Messages.of(settings, self.redis)
         self.block_list_store = block_list_store(settings, self.redis)
         self._truth = BlockListTopic(settings, self.topics.block_list)
         self.block_list = WholeList(

@@ -14,9 +14,9 @@ from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import OptionalUrl
-from processor.http.numbers import a_number, given_up, record
-from processor.http.owned import numbers_of
+from processor.http.numbers import record
 from processor.http.paging import PageIs, meta_of, slice_of
+from processor.kafka.owned import a_number, given_up, numbers_of
 from processor.wire.configuration import Edit, edit_of_number
 from schemas.common import HttpMethod, SenderAddress
 from schemas.number import Number
@@ -78,7 +78,7 @@ async def create(
     if sender_type_of(given.sender_id) not in _CHANNELS:
         raise wrong_parameter("sender_id: must begin with whatsapp: or rcs:")
     number = a_number(caller.account, given.sender_id, **given.given())
-    return channel_sender_of(request, await record(backend, number, actor=caller.actor))
+    return channel_sender_of(request, await record(backend, caller, number))
 
 
 @router.get("/v2/Channels/Senders")
@@ -135,7 +135,8 @@ async def delete(request: Request, backend: BackendIs, caller: CallerIs, sid: _S
     """Give a channel sender up; it leaves its service, too."""
 
     def decide() -> list[Edit]:
-        return given_up(backend.configuration, _find(request, backend, caller, sid))
+        number = _find(request, backend, caller, sid)
+        return given_up(backend.configuration, [(number.address, number.account_sid)])
 
     await backend.configuration.update(decide, actor=caller.actor)
     return Response(status_code=204)

@@ -13,7 +13,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 from typing_extensions import TypedDict
 
-from processor.errors import ConfigError, RetryableError
+from processor.errors import ConfigError, EditRefused, RetryableError
 
 logger = logging.getLogger(__name__)
 
@@ -154,6 +154,11 @@ def install(api: FastAPI) -> None:
         words = [f"{problem['loc'][-1]}: {problem['msg']}" for problem in problems]
         code = URL_CODES.get(str(problems[0]["loc"][-1]), 20001)
         return respond(wrong_parameter("; ".join(words), code))
+
+    @api.exception_handler(EditRefused)
+    async def refused_by_a_limit(request: Request, error: EditRefused) -> JSONResponse:
+        problems = error.problems
+        return respond(ApiError(400, error.code, "; ".join(problems), problems=problems))
 
     @api.exception_handler(ConfigError)
     async def refused_by_the_rules(request: Request, error: ConfigError) -> JSONResponse:

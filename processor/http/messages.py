@@ -14,6 +14,7 @@ from pydantic import Field
 
 from processor.core import gate
 from processor.core.messages import SenderType, bare_number, channel_group_of, sender_type_of
+from processor.core.quotas import Quota
 from processor.core.segments import segments_of
 from processor.http.accounts import PATH, AccountIs
 from processor.http.answers.messages import Media, Message, Messages, message_of
@@ -21,10 +22,10 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import is_refused
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import CheckedUrl, Form, OptionalUrl, documented, form_of
-from processor.http.owned import owns
 from processor.http.paging import PageIs, Slice, neighbours, uris_of
 from processor.http.views import time_of
 from processor.kafka.client import Outgoing
+from processor.kafka.owned import owns
 from processor.stores.messages import StoredMessage
 from processor.wire import outbound_messages
 from schemas.common import RecipientAddress, SenderAddress
@@ -74,6 +75,8 @@ async def create(
 
     Without a service it is refused with 21610 at once, unless OPTOUT_API_REFUSE_BLOCKED is false.
     """
+    if account_sid in backend.configuration.accounts.ended:  # the operator asks: nobody else can
+        raise wrong_parameter(gate.SUSPENDED_MESSAGE, gate.SUSPENDED_CODE)
     service = _sendable(backend, account_sid, form)
     assert form.to is not None
     if (
@@ -96,7 +99,8 @@ async def create(
         created_at_ms=message.created_at_ms,
     )
     # Kept first, so that no status finds it missing.
-    await backend.messages.add(message)
+    limits = backend.configuration.holdings.limits_of(account_sid)
+    await backend.messages.add(message, most=limits[Quota.MESSAGES])
     try:
         await backend.send(
             Outgoing(backend.topics.outbound_messages, bare_number(form.to).encode(), value)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field, StringConstraints
 
-from processor.core.messages import SenderType, sender_type_of
+from processor.core.messages import SenderType
 from processor.http.accounts import PATH, AccountIs
 from processor.http.answers.numbers import (
     IncomingPhoneNumber,
@@ -18,15 +18,15 @@ from processor.http.answers.numbers import (
     phone_number_of,
     short_code_of,
 )
-from processor.http.auth import CallerIs
+from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import Form, OptionalUrl, documented, form_of
-from processor.http.owned import country_at, numbers_of, sid_of
 from processor.http.paging import PageIs, slice_of, uris_of
-from processor.http.services import changed
-from processor.kafka.configuration import Configuration
-from processor.wire.configuration import Edit, edit_of_number, edit_of_service
+from processor.http.pool import check_available
+from processor.kafka.holdings import NUMBER_TAKEN
+from processor.kafka.owned import a_number, given_up, numbers_of
+from processor.wire.configuration import Edit, edit_of_number
 from schemas.common import HttpMethod
 from schemas.common import Number as Address
 from schemas.number import Number
@@ -82,7 +82,7 @@ async def create(
 ) -> IncomingPhoneNumber:
     """Record a phone number, so that services can use it."""
     number = a_number(account_sid, form.address, **form.given())
-    return phone_number_of(await record(backend, number, actor=caller.actor))
+    return phone_number_of(await record(backend, caller, number))
 
 
 @router.get(_NUMBERS + ".json")
@@ -139,7 +139,7 @@ async def delete(
 
     def decide() -> list[Edit]:
         number = _find(request, backend, account_sid, sid, *_PHONE)
-        return given_up(backend.configuration, number)
+        return given_up(backend.configuration, [(number.address, account_sid)])
 
     await backend.configuration.update(decide, actor=caller.actor)
     return Response(status_code=204)
@@ -154,7 +154,7 @@ async def create_short_code(
 ) -> ShortCode:
     """Record a short code, so that services can use it."""
     number = a_number(account_sid, form.address, **{"country": "US", **form.given()})
-    return short_code_of(await record(backend, number, actor=caller.actor))
+    return short_code_of(await record(backend, caller, number))
 
 
 @router.get(_SHORT_CODES + ".json")
@@ -202,49 +202,27 @@ async def update_short_code(
     return short_code_of(_find(request, backend, account_sid, sid, SenderType.SHORT_CODE))
 
 
-def a_number(account_sid: str, address: str, **fields: Any) -> Number:
-    """A sender to be recorded, with what its address tells of it."""
-    now, sender_type = datetime.now(UTC), sender_type_of(address)
-    known = {
-        "sid": sid_of(account_sid, address, sender_type),
-        "account_sid": account_sid,
-        "address": address,
-        "type": sender_type.value,
-        "country": country_at(address),
-        "friendly_name": address,
-        "created_at": now,
-        "updated_at": now,
-    }
-    return Number(**{**known, **fields})
-
-
-async def record(backend: Backend, number: Number, *, actor: str) -> Number:
-    """Store a new number.
+async def record(backend: Backend, caller: Caller, number: Number) -> Number:
+    """Store a new number, or what is said of one that the operator granted.
 
     Raises:
-        ApiError: 21422, where it is recorded already, for this account or another.
+        ApiError: 21422, where the account has recorded it, another has it, or it is not granted.
     """
     stored = backend.configuration
+    kept: list[Number] = []
 
     def decide() -> list[Edit]:
-        if stored.numbers.at(number.address):
-            raise wrong_parameter("The number is not available: it is recorded already", 21422)
-        return [edit_of_number(None, number)]
+        check_available(backend, caller, number.account_sid, number.address)
+        before = stored.numbers.at(number.address)
+        if before and not before.granted:
+            raise wrong_parameter("The number is recorded already", NUMBER_TAKEN)
+        since = {"created_at": before.created_at} if before else {}
+        granted = caller.operator or before is not None
+        kept[:] = [number.model_copy(update={**since, "granted": granted})]
+        return [edit_of_number(before, kept[0])]
 
-    await stored.update(decide, actor=actor)
-    return number
-
-
-def given_up(stored: Configuration, number: Number) -> list[Edit]:
-    """What taking a number away changes: its record, and the pool it is in."""
-    edits = []
-    if recorded := stored.numbers.get(number.sid):
-        edits.append(edit_of_number(recorded, None))
-    if holder := stored.services.holder_of(number.account_sid, number.address):
-        before = holder.whole()
-        left = [one for one in before.senders if one.address != number.address]
-        edits.append(edit_of_service(before, changed(before, senders=left)))
-    return edits
+    await stored.update(decide, actor=caller.actor)
+    return kept[0]
 
 
 def _of_type(backend: Backend, account_sid: str, *types: SenderType) -> list[Number]:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, conflict, wrong_parameter
-from processor.http.services import changed
+from processor.kafka.holdings import NUMBER_TAKEN, can_be_owned
+from processor.wire.service_documents import changed
 from schemas.messaging_service import MessagingService, PoolSender
 
 MAX_POOL = 400
 
 
 def with_sender(
-    backend: Backend, service: MessagingService, sender: PoolSender
+    backend: Backend, caller: Caller, service: MessagingService, sender: PoolSender
 ) -> MessagingService:
     """The service with one more sender in its pool.
 
     Raises:
-        ApiError: where it is in a pool already, another account's, or one too many.
+        ApiError: where it is in a pool already, another account's, not granted, or one too many.
     """
-    recorded = backend.configuration.numbers.at(sender.address)
-    if recorded and recorded.account_sid != service.account_sid:
-        raise wrong_parameter("The number is not available: it is recorded already", 21422)
+    check_available(backend, caller, service.account_sid, sender.address)
     holder = backend.configuration.services.holder_of(service.account_sid, sender.address)
     if holder and holder.head.sid == service.sid:
         raise conflict(21710, "Phone Number or Short Code is already in the Messaging Service.")
@@ -36,3 +36,22 @@ def with_sender(
 def without_sender(service: MessagingService, address: str) -> MessagingService:
     """The service with one sender less in its pool."""
     return changed(service, senders=[one for one in service.senders if one.address != address])
+
+
+def check_available(backend: Backend, caller: Caller, account_sid: str, address: str) -> None:
+    """Whether an account may have a sender, as its own record or in a pool.
+
+    Raises:
+        ApiError: 21422, where it is another account's, which is not named, or must be granted.
+    """
+    stored = backend.configuration
+    owners = stored.holdings.owners_of(address)
+    if owners and account_sid not in owners:
+        raise wrong_parameter("The number is not available", NUMBER_TAKEN)
+    if caller.operator or backend.settings.api_numbers == "any" or not can_be_owned(address):
+        return
+    recorded = stored.numbers.at(address)
+    if recorded is None or not recorded.granted:
+        raise wrong_parameter(
+            "The number is not available: the operator must grant it first", NUMBER_TAKEN
+        )

@@ -26,11 +26,10 @@ from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import Form, documented, form_of
-from processor.http.numbers import a_number
-from processor.http.owned import in_pool, numbers_of
 from processor.http.paging import Meta, PageIs, meta_of, slice_of
 from processor.http.pool import with_sender, without_sender
 from processor.http.services import ServiceSid, find
+from processor.kafka.owned import a_number, in_pool, numbers_of
 from processor.wire.configuration import Edit, edit_of_service
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number
@@ -90,7 +89,7 @@ def _routes(kind: Kind[_One, _Many]) -> None:
         def decide() -> list[Edit]:
             before = find(request, backend, caller, service_sid).whole()
             sender = PoolSender(address=number.address, type=number.type, country=number.country)
-            after = with_sender(backend, before, sender)
+            after = with_sender(backend, caller, before, sender)
             return [edit_of_service(before, after)]
 
         await backend.configuration.update(decide, actor=caller.actor)

@@ -17,6 +17,7 @@ from processor.http.forms import Form, OptionalUrl, documented, form_of
 from processor.http.paging import PageIs, meta_of, slice_of
 from processor.kafka.services_topic import StoredService
 from processor.wire.configuration import Edit, edit_of_service
+from processor.wire.service_documents import changed
 from schemas.common import HttpMethod
 from schemas.messaging_service import MessagingService
 
@@ -143,14 +144,6 @@ def find(request: Request, backend: Backend, caller: Caller, sid: str) -> Stored
     if stored is None or not caller.may_see(stored.head.account_sid):
         raise not_found(request)
     return stored
-
-
-def changed(before: MessagingService, **fields: Any) -> MessagingService:
-    """A service with fields changed, as its next version; the same where nothing differs."""
-    after = before.model_copy(update=fields)
-    if after == before:
-        return before
-    return after.model_copy(update={"version": before.version + 1, "updated_at": datetime.now(UTC)})
 
 
 def _age(service: MessagingService) -> tuple[datetime, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from processor.config import Settings
 from processor.kafka.compacted import CompactedTopic
 from processor.metrics import Metrics
-from processor.wire.configuration import write_account
+from processor.wire.configuration import Status, write_account
 from processor.wire.credentials import UNKNOWN, Unopened, key_id, sealed_with, unseal
 from schemas.account import Account
 
@@ -32,6 +32,7 @@ class AccountsView:
         self._of_key: dict[str, str] = {}
         self._tokens: dict[str, str | Unopened] = {}  # of those that were asked for
         self._unopened: dict[str, Unopened] = {}
+        self.ended: dict[str, Status] = {}  # by sid, of those that are not active; altered in place
 
     def value_of(self, sid: str) -> bytes | None:
         """What the topic holds for a sid."""
@@ -57,12 +58,14 @@ class AccountsView:
     def token_of(self, account_sid: str) -> str | Unopened | None:
         """The token that an account's webhooks are signed with.
 
-        None where there is no such account. ``Unopened`` where none of OPTOUT_SECRET_KEYS opens it,
+        None where there is no such account, or it is closed. ``Unopened`` where none of OPTOUT_SECRET_KEYS opens it,
         or the account is there and its record cannot be read.
         """
         account = self._accounts.get(account_sid)
         if account is None:
             return self._unopened.get(account_sid)
+        if account.closed_at:
+            return None
         if account_sid not in self._tokens:
             self._tokens[account_sid] = token = self._opened(account)
             if isinstance(token, Unopened):
@@ -93,13 +96,17 @@ class AccountsView:
         for sid, account in changed.items():
             self._tokens.pop(sid, None)
             self._unopened.pop(sid, None)
+            self.ended.pop(sid, None)
             if before := self._accounts.pop(sid, None):
                 for key in before.api_keys:
                     self._of_key.pop(key.sid, None)
             if account:
                 self._accounts[sid] = account
+                if account.state != "active":
+                    self.ended[sid] = account.state
                 self._of_key |= {key.sid: sid for key in account.api_keys}
-                if (sealed_by := _key_id_of(account)) not in self._key_ids:
+                sealed_by = _key_id_of(account)
+                if sealed_by not in self._key_ids and not account.closed_at:
                     self._unopened[sid] = Unopened(sealed_by)
 
 

@@ -26,6 +26,7 @@ from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.client import reader
 from processor.kafka.compacted import CompactedTopic
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by
+from processor.kafka.holdings import Holdings
 from processor.kafka.numbers_topic import NumbersView
 from processor.kafka.services_topic import StoredServices
 from processor.kafka.starting import start, stop
@@ -60,6 +61,7 @@ class Configuration:
         self.services = StoredServices(settings, topics.messaging_services, metrics)
         self.accounts = AccountsView(settings, topics.accounts, metrics)
         self.numbers = NumbersView(settings, topics.numbers, metrics)
+        self.holdings = Holdings(settings, self.services, self.accounts, self.numbers)
         self._changes = topics.configuration_changes
         self._views: Mapping[Kind, _View] = {
             "service": self.services,
@@ -106,6 +108,7 @@ class Configuration:
 
         Raises:
             BrokerUnavailable: where the broker does not take it; whether it is stored is unknown.
+            EditRefused: where an account would have more than it may, or another's number.
             ConfigError: where something is too large to be stored.
         """
         account = self.accounts.of_key(actor)
@@ -144,10 +147,15 @@ class Configuration:
         nothing to commit, nothing would.
         """
         with suppress(Exception):
-            if edits := decide():
+            if edits := self._checked(decide):
                 return edits
         await self._read_to_the_end()
-        return decide()
+        return self._checked(decide)
+
+    def _checked(self, decide: Decide) -> Sequence[Edit]:
+        edits = decide()
+        self.holdings.check(edits)
+        return edits
 
     def _is_stored(self, edit: Edit) -> bool:
         return self._views[edit.kind].value_of(edit.sid) == edit.value

@@ -41,6 +41,10 @@ class NumbersView:
         """The number with an address, whoever it belongs to."""
         return self._numbers.get(self._sids.get(address, ""))
 
+    def every(self) -> Iterable[Number]:
+        """The numbers of every account, in no order."""
+        return self._numbers.values()
+
     def of_account(self, account_sid: str) -> Iterable[Number]:
         """The numbers of an account, in no order."""
         return self._of_account.get(account_sid, {}).values()

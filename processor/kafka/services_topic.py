@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from processor.config import Settings
 from processor.core.blocks import ConfigView
+from processor.core.messages import SenderType, sender_type_of
 from processor.core.services import Directory, Service
 from processor.kafka.client import read_whole
 from processor.kafka.compacted import CompactedTopic
@@ -86,6 +88,9 @@ class StoredServices:
         self._services: dict[str, StoredService] = {}
         self._of_account: dict[str, dict[str, StoredService]] = {}
         self._pool: dict[tuple[str, str], str] = {}
+        self._holders: dict[str, tuple[str, ...]] = {}  # by address, whoever's they are
+        self._bytes: Counter[str] = Counter()  # by account
+        self._numbers: Counter[str] = Counter()  # in the pools of an account, each once
 
     def value_of(self, sid: str) -> bytes | None:
         """What the topic holds for a sid."""
@@ -112,19 +117,46 @@ class StoredServices:
         """The service whose pool holds a sender of an account (R1)."""
         return self._services.get(self._pool.get((account_sid, address), ""))
 
+    def holders_of(self, address: str) -> Sequence[str]:
+        """The sids of the services whose pools hold a number, of any account; none of a name."""
+        return self._holders.get(address, ())
+
+    def size_of(self, account_sid: str) -> tuple[int, int]:
+        """How many services an account has, and their bytes as stored."""
+        return len(self._of_account.get(account_sid, ())), self._bytes[account_sid]
+
+    def numbers_in_pools(self, account_sid: str) -> int:
+        """How many numbers the pools of an account have; names do not count."""
+        return self._numbers[account_sid]
+
     def _take(self, changed: Mapping[str, StoredService | None]) -> None:
         for sid, stored in changed.items():
             if before := self._services.pop(sid, None):
                 account = before.head.account_sid
                 self._of_account[account].pop(sid, None)
+                self._bytes[account] -= len(before.value)
+                self._hold(before, held=False)
                 for sender in before.head.senders:
                     if self._pool.get((account, sender.address)) == sid:
                         del self._pool[account, sender.address]
             if stored:
                 account = stored.head.account_sid
                 self._services[sid] = stored
+                self._bytes[account] += len(stored.value)
+                self._hold(stored, held=True)
                 self._of_account.setdefault(account, {})[sid] = stored
                 self._pool |= {(account, one.address): sid for one in stored.head.senders}
+
+    def _hold(self, stored: StoredService, *, held: bool) -> None:
+        sid, account = stored.head.sid, stored.head.account_sid
+        for address in {sender.address for sender in stored.head.senders}:
+            if sender_type_of(address) is SenderType.ALPHANUMERIC:
+                continue  # many may use it
+            others = tuple(one for one in self._holders.pop(address, ()) if one != sid)
+            if held or others:
+                self._holders[address] = (*others, sid) if held else others
+            if not any(self._services[one].head.account_sid == account for one in others):
+                self._numbers[account] += 1 if held else -1
 
 
 def _read(value: bytes) -> StoredService:

@@ -13,6 +13,7 @@ from prometheus_client import Histogram
 from pydantic import ValidationError
 
 from processor.core.addresses import url_problem
+from processor.core.gate import SUSPENDED_CODE
 from processor.core.messages import bare_number
 from processor.core.requests import Answered, request_of
 from processor.core.retries import (
@@ -32,6 +33,7 @@ from processor.errors import RecordError
 from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
 from processor.kafka.services_topic import ServicesTopic
+from processor.stages.accounts import Accounts, AllActive
 from processor.stages.records import reasons_of
 from processor.stages.tracing import Traces
 from processor.wire import dead_letters, twiml, webhook_deliveries
@@ -46,6 +48,11 @@ logger = logging.getLogger(__name__)
 STAGE = "deliver_webhooks"
 _SEALED = Failure(Why.SEALED, 11200, "OPTOUT_SECRET_KEYS lacks the key of the account's token")
 _SEALED_S = 60.0  # a person must name the key: each try writes the delivery again, so not sooner
+# Of an account that is resumed nothing is lost that was still to be tried again.
+_ENDED = {
+    "suspended": Failure(Why.BUSY, SUSPENDED_CODE, "the account is suspended"),
+    "closed": Failure(Why.REFUSED, SUSPENDED_CODE, "the account is closed"),
+}
 _BAD_SENDER, _BAD_MESSAGE, _TOO_LARGE = 14102, 12200, 11750
 
 
@@ -96,6 +103,7 @@ class DeliverWebhooks:
     rules: RetryRules
     counts: Counter[str]
     request_seconds: Histogram
+    accounts: Accounts = field(default_factory=AllActive)
     traces: Traces = field(default_factory=Traces)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     delays_s: Mapping[str, float] = field(init=False)  # of each topic of retries
@@ -110,9 +118,10 @@ class DeliverWebhooks:
         return None
 
     async def begin(self) -> None:
-        """The services say whom to tell, the accounts how to sign; see ``DeliveryStage``."""
+        """The services say whom to tell, the accounts whether and how; see ``DeliveryStage``."""
         await self.services.wait_loaded()
         await self.tokens.wait_loaded()
+        await self.accounts.wait_loaded()
 
     def work_of(self, record: Any) -> Delivery | Outgoing | None:
         """The delivery that a record asks for; see ``DeliveryStage``."""
@@ -222,7 +231,8 @@ class Delivery:
     async def do(self) -> Sequence[Outgoing]:
         """Tell the application; see ``Work``."""
         delivery, stage = self._delivery, self._stage
-        if isinstance(stage.token_of(delivery.account_sid), Unopened):
+        has_ended = delivery.account_sid in stage.accounts.ended
+        if not has_ended and isinstance(stage.token_of(delivery.account_sid), Unopened):
             stage.counts[f"failed.{_SEALED.why}"] += 1
             return self._after(_SEALED)
         told = await self._told(delivery.url, delivery.method, delivery.parameters)
@@ -282,6 +292,8 @@ class Delivery:
         stage, delivery = self._stage, self._delivery
 
         async def ask() -> Answered | Failure:
+            if ended := stage.accounts.ended.get(delivery.account_sid):
+                return _ENDED[ended]
             token = stage.token_of(delivery.account_sid)
             if isinstance(token, Unopened):
                 return _SEALED  # only just: the account was changed while this waited

@@ -1,20 +1,25 @@
-"""The gate: every send against the block list; allowed ones go on, others fail with 21610."""
+"""The gate: every send against the block list; allowed ones go on, others fail with 21610.
+
+Those of accounts that are suspended or closed fail with 30002.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from processor.core.blocks import UNREADABLE, Blocks, Mark
-from processor.core.gate import ALLOWED, Allowed, Refused, Verdict, judge
+from processor.core.gate import ALLOWED, SUSPENDED, Allowed, Refused, Suspended, Verdict, judge
 from processor.core.messages import bare_number, channel_group_of, entry_key, list_key
 from processor.errors import UnreadableEntry
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import GateMetrics
+from processor.stages.accounts import Accounts
 from processor.stages.faults import separate
 from processor.stages.records import (
     Headers,
@@ -43,6 +48,7 @@ STAGE = "gate_outbound"
 _MOST_TRIED = 10_000
 _REBUILT_S = 10.0  # an entry that cannot be read is waited for; then its recipient is blocked
 _ASK_AGAIN_S = 0.05
+_SAID = {Allowed: "allowed", Refused: "refused", Suspended: "suspended"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,7 @@ class GateOutbound:
         store: BlockListStore,
         block_list: ListTruth,
         services: ServicesTopic,
+        accounts: Accounts,
         cloud_events: CloudEvents,
         metrics: GateMetrics,
         traces: Traces,
@@ -94,6 +101,7 @@ class GateOutbound:
         self._partitions = partitions
         self._topics = topics
         self._services = services
+        self._accounts = accounts
         self._cloud_events = cloud_events
         self._metrics = metrics
         self._traces = traces
@@ -121,6 +129,8 @@ class GateOutbound:
         """Nothing to take, the gate only reads; see ``Stage``."""
         self._loading = True
         await self._services.wait_loaded()
+        # A gate that starts must not let pass what others stop; later it goes by what it last read.
+        await self._accounts.wait_loaded()
         self._loading = False
 
     async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
@@ -197,7 +207,7 @@ class GateOutbound:
             caused = None
             verdict = verdicts.get(index)  # None: a plain yes, as for nearly all
             if record.headers:
-                said = "refused" if isinstance(verdict, Refused) else "allowed"
+                said = "allowed" if verdict is None else _SAID[type(verdict)]
                 caused = self._traces.headers(record, verdict=said)
                 passed = kept(record.headers)
                 out.counts["surplus_headers"] += len(record.headers) - len(passed)
@@ -209,7 +219,10 @@ class GateOutbound:
                 put(allowed, record.key, record.value, [*headers, _except_from(verdict)])
                 continue
             at_ms = record.timestamp
-            value = message_statuses.write_refusal(send, verdict.block, at_ms)
+            if isinstance(verdict, Suspended):
+                value = message_statuses.write_suspended(send, at_ms)
+            else:
+                value = message_statuses.write_refusal(send, verdict.block, at_ms)
             own = [marked, *self._cloud_events.of_refusal(send, at_ms)]
             put(
                 self._topics.message_statuses,
@@ -245,6 +258,10 @@ class GateOutbound:
             verdict = judge(outbound_messages.send_of(send, service_sid), blocks, pool)
             if verdict != ALLOWED:
                 verdicts[index] = verdict
+        if ended := self._accounts.ended:  # nearly always empty
+            for index, send in enumerate(sends):
+                if send.account_sid in ended:
+                    verdicts[index] = SUSPENDED
         return verdicts
 
     async def last_look(self) -> bool:
@@ -267,8 +284,10 @@ class GateOutbound:
         """Count the verdicts; see ``Stage``."""
         self._traces.committed()
         if judged := self._judged:
-            refused = sum(isinstance(one, Refused) for one in judged.verdicts.values())
-            self._metrics.judged(allowed=len(judged.sends) - refused, refused=refused)
+            said = Counter(_SAID[type(one)] for one in judged.verdicts.values())
+            refused, suspended = said["refused"], said["suspended"]
+            allowed = len(judged.sends) - refused - suspended
+            self._metrics.judged(allowed=allowed, refused=refused, suspended=suspended)
 
     async def idle(self) -> None:
         """Nothing to do between sends; see ``Stage``."""

@@ -5,12 +5,14 @@ A view, not the truth: what is lost here was sent all the same.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import DataError
 
+from processor.config import Settings
 from processor.errors import NewerFormat, RecordError
 from processor.stores.redis_client import RedisClient
 from processor.stores.redis_errors import REDIS_ERRORS, is_of_the_value, unavailable
@@ -31,13 +33,16 @@ FORMAT = "1"  # of a message's hash; a process that does not know another one wa
 _OTHER_FORMAT = "another version wrote this message: update this process"
 _CHUNK = 200
 _TRIMMED = 100  # sids that one addition takes off a list, at most
+_NO_LIMIT = 1 << 53
+_DAY_MS = 86_400_000
 # A message is a whole hash or none: each script writes one key, all or nothing.
 # ARGV: ms to keep it, then fields and values.
 _ADD = """
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 """
-# ARGV: sid, its time, ms to keep the list, the time up to which sids are too old, most to take off.
+# ARGV: sid, its time, ms to keep the list, the time up to which sids are too old, most to take off,
+# how many the list may have. Answers some of the oldest beyond that, which stay in the list.
 _LIST = """
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
@@ -45,6 +50,9 @@ local old = redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[4])
 if old > 0 then
   redis.call('ZREMRANGEBYRANK', KEYS[1], 0, math.min(old, tonumber(ARGV[5])) - 1)
 end
+local surplus = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[6])
+if surplus <= 0 then return {} end
+return redis.call('ZRANGE', KEYS[1], 0, math.min(surplus, tonumber(ARGV[5])) - 1)
 """
 # Without a rank there is no message: it was deleted, or it expired, after somebody had looked.
 _RANK = (
@@ -127,24 +135,52 @@ class Messages:
         part = f":to:{to}" if to else f":from:{sender}" if sender else ""
         return f"{self._prefix}messages:{account_sid}{part}"
 
-    async def add(self, message: StoredMessage) -> None:
-        """Keep a new message."""
-        if not self._keep_ms:
+    def _lists(self, message: StoredMessage) -> list[str]:
+        """The lists that a message is in, its account's first."""
+        account = message.account_sid
+        lists = [self._list(account), self._list(account, to=message.to)]
+        return lists + ([self._list(account, sender=message.sender)] if message.sender else [])
+
+    @classmethod
+    def of(cls, settings: Settings, client: RedisClient) -> Messages:
+        """Those of an installation."""
+        keep_ms = round(settings.message_days * _DAY_MS)
+        return cls(client, prefix=settings.topic_prefix, keep_ms=keep_ms)
+
+    async def add(self, message: StoredMessage, *, most: int = _NO_LIMIT) -> None:
+        """Keep a new message; of those that are then too many the oldest go.
+
+        Args:
+            message: as it was accepted.
+            most: how many of the account are kept.
+        """
+        if not self._keep_ms or not most:
             return
-        lists = [
-            self._list(message.account_sid),
-            self._list(message.account_sid, to=message.to),
-        ]
-        if message.sender:
-            lists.append(self._list(message.account_sid, sender=message.sender))
+        lists = self._lists(message)
         pipeline = self._client.redis.pipeline(transaction=False)
         pairs = [part for pair in fields_of(message).items() for part in pair]
         pipeline.execute_command("EVAL", _ADD, 1, self._key(message.sid), self._keep_ms, *pairs)
         at_ms, too_old_ms = message.created_at_ms, message.created_at_ms - self._keep_ms
         for name in lists:
-            arguments = (message.sid, at_ms, self._keep_ms, too_old_ms, _TRIMMED)
+            limit = most if name == lists[0] else _NO_LIMIT
+            arguments = (message.sid, at_ms, self._keep_ms, too_old_ms, _TRIMMED, limit)
             pipeline.execute_command("EVAL", _LIST, 1, name, *arguments)
-        await _answers(pipeline)
+        _, surplus, *_ = await _answers(pipeline)
+        if surplus:
+            await self._forget(message.account_sid, [sid.decode() for sid in surplus])
+
+    async def count(self, account_sid: str) -> int:
+        """How many messages of an account are kept."""
+        since_ms = time.time_ns() // 1_000_000 - self._keep_ms
+        name = self._list(account_sid)
+        return int(await _answer(self._client.redis.zcount(name, since_ms, "+inf")))
+
+    async def _forget(self, account_sid: str, sids: Sequence[str]) -> None:
+        """Forget messages of an account, and the sids of those that have expired."""
+        for message in await self._read(sids):
+            if message.account_sid == account_sid:
+                await self.remove(message)
+        await _answer(self._client.redis.zrem(self._list(account_sid), *sids))
 
     async def get(self, sid: str) -> StoredMessage | None:
         """A message, whoever it belongs to."""
@@ -154,11 +190,7 @@ class Messages:
         """Forget a message."""
         pipeline = self._client.redis.pipeline(transaction=False)
         pipeline.delete(self._key(message.sid))
-        for name in (
-            self._list(message.account_sid),
-            self._list(message.account_sid, to=message.to),
-            self._list(message.account_sid, sender=message.sender),
-        ):
+        for name in self._lists(message):
             pipeline.zrem(name, message.sid)
         await _answers(pipeline)
 

@@ -14,6 +14,7 @@ from schemas.number import Number
 
 Kind = Literal["service", "account", "number"]
 What = Literal["created", "updated", "enabled", "disabled", "deleted"]
+Status = Literal["active", "suspended", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,9 @@ class Edit:
     value: bytes | None  # None takes it away
     version_before: int | None = None
     version_after: int | None = None
+    senders: frozenset[str] = frozenset()  # addresses that the new value names
+    api_keys: int = 0  # that the new value holds
+    status_after: Status | None = None  # of accounts
 
 
 def edit_of_service(before: MessagingService | None, after: MessagingService | None) -> Edit:
@@ -44,20 +48,35 @@ def edit_of_service(before: MessagingService | None, after: MessagingService | N
         value=write_stored(after) if after else None,
         version_before=before.version if before else None,
         version_after=after.version if after else None,
+        senders=frozenset(one.address for one in after.senders) if after else frozenset(),
     )
 
 
 def edit_of_account(before: Account | None, after: Account) -> Edit:
     """Create or change an account."""
-    return Edit("account", _what(before, after), after.sid, after.sid, write_account(after))
+    return Edit(
+        kind="account",
+        what=_what(before, after),
+        sid=after.sid,
+        account_sid=after.sid,
+        value=write_account(after),
+        api_keys=len(after.api_keys),
+        status_after=after.state if before is None or before.state != after.state else None,
+    )
 
 
 def edit_of_number(before: Number | None, after: Number | None) -> Edit:
     """Create, change or delete a number; one of both is given."""
     of = after or before
     assert of is not None
-    value = write_number(after) if after else None
-    return Edit("number", _what(before, after), of.sid, of.account_sid, value)
+    return Edit(
+        kind="number",
+        what=_what(before, after),
+        sid=of.sid,
+        account_sid=of.account_sid,
+        value=write_number(after) if after else None,
+        senders=frozenset({after.address}) if after else frozenset(),
+    )
 
 
 def _what(before: object, after: object) -> What:
@@ -87,6 +106,7 @@ def write_change(edit: Edit, *, change_id: str, actor: str, at: datetime) -> byt
         account_sid=edit.account_sid,
         version_before=edit.version_before,
         version_after=edit.version_after,
+        status_after=edit.status_after,
         at=at,
     )
     return change.model_dump_json(exclude_none=True).encode()

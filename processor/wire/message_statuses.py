@@ -1,17 +1,34 @@
-"""message-statuses.v1: the failure of a send that the gate refused (R24)."""
+"""message-statuses.v1: the failure of a send that was refused (R24), or whose account ended."""
 
 from __future__ import annotations
 
 import orjson
 
 from processor.core.blocks import Block
-from processor.core.gate import ERROR_CODE, ERROR_MESSAGE
+from processor.core.gate import ERROR_CODE, ERROR_MESSAGE, SUSPENDED_CODE, SUSPENDED_MESSAGE
 from processor.wire.json_values import to_text
 from schemas.outbound_message import OutboundMessage
 
 
 def write_refusal(send: OutboundMessage, block: Block, at_ms: int) -> bytes:
     """The value of a refused send's status."""
+    refused_by = {
+        "scope": block.scope,
+        "since": to_text(block.since_ms),
+        "change_id": block.change_id,
+        "mark": str(block.mark),
+    }
+    return _write(send, ERROR_CODE, ERROR_MESSAGE, refused_by, at_ms)
+
+
+def write_suspended(send: OutboundMessage, at_ms: int) -> bytes:
+    """The value of the status of a send whose account is suspended or closed."""
+    return _write(send, SUSPENDED_CODE, SUSPENDED_MESSAGE, None, at_ms)
+
+
+def _write(
+    send: OutboundMessage, code: int, message: str, block: dict[str, str] | None, at_ms: int
+) -> bytes:
     return orjson.dumps(
         {
             "message_sid": send.message_sid,
@@ -20,15 +37,10 @@ def write_refusal(send: OutboundMessage, block: Block, at_ms: int) -> bytes:
             "from": send.from_,
             "to": send.to,
             "status": "failed",
-            "error_code": ERROR_CODE,
-            "error_message": ERROR_MESSAGE,
+            "error_code": code,
+            "error_message": message,
             "status_callback": send.status_callback,
-            "block": {
-                "scope": block.scope,
-                "since": to_text(block.since_ms),
-                "change_id": block.change_id,
-                "mark": str(block.mark),
-            },
+            "block": block,
             "at": to_text(at_ms),
         }
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -182,11 +182,19 @@ def apply(
     *,
     now: datetime,
     new_sid: Callable[[], str],
+    recorded: Callable[[str], str | None] = lambda address: None,
 ) -> Applied:
     """Lay documents over the stored services: whole, or not at all.
 
     A document without a sid is the stored service of the same account and name, or a new one.
     Applying the same document again changes nothing.
+
+    Args:
+        documents: not checked yet.
+        stored: every service of every account, by sid.
+        now: when they are applied.
+        new_sid: makes the sid of a new service.
+        recorded: the account that has recorded a number.
     """
     changed: dict[str, MessagingService] = {}
     sids: dict[str, None] = {}
@@ -200,11 +208,11 @@ def apply(
         place = f"service {index + 1}" + (f" ({name})" if name else "")
         if document is None:
             pool = _pool_within(place, given)
-            known = named.get((pool.account_sid, str(name)))
+            known = named.get((pool.account_sid or "", str(name)))
             sid = str(_mapping(given).get("sid") or known or place)
             wrong += _url_problems(given, stored.get(sid))
             if sid not in replaced:
-                pools.append(pool)
+                pools.append(pool._replace(stored=_addresses(stored.get(sid))))
         else:
             wrong = [f"opt_out.{problem}" for problem in problems_of(config_of(document.opt_out))]
             known = named.get((document.account_sid, document.friendly_name))
@@ -215,7 +223,7 @@ def apply(
             if sid in sids:
                 wrong.append(f"sid: {sid} is described twice; services of one name need one each")
             elif sid not in replaced:
-                pools.append(_pool(place, document))
+                pools.append(_pool(place, document, before))
             sids[sid] = None
             after = _merged(document, sid, before, now)
             if after is not before:
@@ -223,16 +231,21 @@ def apply(
         replaced.add(sid)
         problems += [f"{place}: {problem}" for problem in wrong]
     others = [
-        _pool(f"service {sid} ({model.friendly_name})", model)
+        _pool(f"service {sid} ({model.friendly_name})", model, model)
         for sid, model in stored.items()
         if sid not in replaced
     ]
-    problems += pool_problems([*others, *pools])
+    problems += pool_problems([*others, *pools], recorded)
     return Applied({} if problems else changed, list(sids), problems)
 
 
-def _pool(name: str, model: ServiceDocument) -> Pool:
-    return Pool(name, model.account_sid, [sender.address for sender in model.senders])
+def _pool(name: str, model: ServiceDocument, before: ServiceDocument | None) -> Pool:
+    addresses = [sender.address for sender in model.senders]
+    return Pool(name, model.account_sid, addresses, _addresses(before))
+
+
+def _addresses(model: ServiceDocument | None) -> set[str]:
+    return {sender.address for sender in model.senders} if model else set()
 
 
 def _pool_within(name: str, given: Any) -> Pool:
@@ -241,8 +254,7 @@ def _pool_within(name: str, given: Any) -> Pool:
         str(_mapping(one).get("address") or "")
         for one in (senders if isinstance(senders, list) else ())
     ]
-    # Whose it is if it says nothing, nobody knows: no other's.
-    return Pool(name, account_sid if isinstance(account_sid, str) else name, addresses)
+    return Pool(name, account_sid if isinstance(account_sid, str) else None, addresses)
 
 
 _URLS = ("inbound_request_url", "fallback_url", "status_callback")
@@ -334,3 +346,11 @@ def disabled(model: MessagingService, *, now: datetime) -> MessagingService:
             "updated_at": now,
         }
     )
+
+
+def changed(before: MessagingService, **fields: Any) -> MessagingService:
+    """A service with fields changed, as its next version; the same where nothing differs."""
+    after = before.model_copy(update=fields)
+    if after == before:
+        return before
+    return after.model_copy(update={"version": before.version + 1, "updated_at": datetime.now(UTC)})

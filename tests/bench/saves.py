@@ -152,6 +152,8 @@ async def _started(
     environment = os.environ | {
         "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
         "OPTOUT_API_RATE": "0",
+        "OPTOUT_ACCOUNT_SERVICES": str(1 << 30),
+        "OPTOUT_ACCOUNT_CONFIGURATION_BYTES": str(1 << 40),
         "OPTOUT_API_HOST": "127.0.0.1",
         "OPTOUT_SECRET_KEYS": SEALING_KEY,
     }

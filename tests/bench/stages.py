@@ -164,6 +164,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     store=MeasuredBlockList(store, runtime.metrics, "gate"),
                     block_list=block_list,
                     services=runtime.services,
+                    accounts=runtime.accounts,
                     cloud_events=runtime.cloud_events,
                     metrics=GateMetrics(runtime.metrics),
                     traces=Traces(),

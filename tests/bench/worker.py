@@ -80,7 +80,9 @@ async def _lanes(job: Job) -> Measured:
 
 async def _follow(runtime: Runtime, job: Job) -> None:
     if job.role != "passthrough":  # which has no configuration
-        await runtime.services.follow()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(runtime.services.follow())
+            group.create_task(runtime.accounts.topic.follow())
 
 
 async def _watch(running: Lanes, job: Job, start: Start) -> Measured:

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +19,7 @@ from processor.core.signature import idempotency_token
 from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
 from processor.metrics import GateMetrics, MatchMetrics, Metrics
+from processor.stages.accounts import AllActive
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
 from processor.stages.records import Headers
@@ -27,7 +27,6 @@ from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
 from processor.wire import dead_letters, webhook_deliveries
 from processor.wire.cloud_events import CloudEvents
-from processor.wire.service_documents import apply
 from processor.wire.services import service_of
 from processor.wire.topics import Topics
 from tests.chaos import world
@@ -137,9 +136,7 @@ class _Services:
     view = None
 
     def __init__(self) -> None:
-        documents = world.documents(BASE, NOWHERE)
-        made = apply(documents, {}, now=datetime.now(UTC), new_sid=str).changed.values()
-        self.directory = Directory(map(service_of, made))
+        self.directory = Directory(map(service_of, world.services(BASE, NOWHERE)))
 
     def view_at(self, position: int) -> None:
         """No view."""
@@ -216,6 +213,7 @@ async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
         store=store,
         block_list=_BlockList(),
         services=services,
+        accounts=AllActive(),
         cloud_events=CloudEvents("urn:test"),
         metrics=GateMetrics(Metrics()),
         traces=Traces(),

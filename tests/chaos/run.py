@@ -14,6 +14,8 @@ from processor.audit import audit
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka import topic_admin
+from processor.kafka.client import Outgoing
+from processor.wire.services import write_stored
 from processor.wire.topics import Topics
 from tests.api import create_accounts
 from tests.chaos import seen, world
@@ -27,7 +29,6 @@ from tests.chaos.stalls import Judged, Stall, judged
 from tests.chaos.traffic import Traffic
 from tests.chaos.verdict import deviations
 from tests.installation import Installation, until
-from tests.integration.test_flow import configure
 
 _PREFIX = "chaos."
 # Brokers that were just started compile themselves while they work: a partition stands still for
@@ -208,7 +209,9 @@ async def _furnish(settings: Settings, served: Applications) -> None:
     """Make the accounts and their services."""
     for account, token in world.TOKENS.items():
         await create_accounts(settings, account, token=token)
-    await configure(settings, *world.documents(served.base, served.nowhere))
+    at, services = Installation(settings), world.services(served.base, served.nowhere)
+    topic = at.topics.messaging_services
+    await at.write_raw(*(Outgoing(topic, one.sid.encode(), write_stored(one)) for one in services))
 
 
 async def _under_faults(

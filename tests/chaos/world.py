@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
+
+from processor.wire.service_documents import apply
+from schemas.messaging_service import MessagingService
 
 ONE, OTHER = "AC00000000000000000000000000000001", "AC00000000000000000000000000000002"
 ACCOUNTS = (ONE, OTHER)
@@ -224,8 +228,27 @@ def path_of(url: str) -> str:
     return urlsplit(url).path.replace("/fallback", "/inbound")
 
 
+def services(base: str, nowhere: str) -> list[MessagingService]:
+    """The services as they are stored.
+
+    Both accounts have each sender: from before an installation asked whose a number is, as it
+    never takes one away.
+
+    Args:
+        base: where the applications answer, such as ``http://127.0.0.1:4000``.
+        nowhere: an address at which nothing answers.
+    """
+    found: list[MessagingService] = []
+    for account in ACCOUNTS:
+        its = [one for one in documents(base, nowhere) if one["account_sid"] == account]
+        applied = apply(its, {}, now=datetime.now(UTC), new_sid=str)
+        assert not applied.problems
+        found += applied.changed.values()
+    return found
+
+
 def documents(base: str, nowhere: str) -> list[dict[str, Any]]:
-    """What `optout services apply` takes.
+    """What `optout services apply` takes, of one account at a time.
 
     Args:
         base: where the applications answer, such as ``http://127.0.0.1:4000``.

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from processor.kafka import ending
 from tests.api import Api, all_running, create_accounts, with_secrets
 from tests.builders import ACCOUNT
 from tests.conftest import an_installation
@@ -32,6 +33,9 @@ async def served(servers: None) -> AsyncIterator[Api]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def console(served: Api, browser: Browser) -> Console:
+async def console(served: Api, browser: Browser) -> AsyncIterator[Console]:
     """The console, and an account of its own with a service to look at."""
-    return await an_account_with_a_service(served, browser)
+    made = await an_account_with_a_service(served, browser)
+    yield made
+    # Its numbers are those of the next test's account.
+    await ending.close(served.backend.configuration, made.account, actor="test")

@@ -230,6 +230,35 @@ async def test_a_dead_letter_is_sent_back_once_and_by_an_operator_only(console: 
     assert found + await barriers(looking) == []
 
 
+async def test_an_account_is_deleted_once_its_sid_was_typed(console: Console) -> None:
+    operator = await console.operator(java_script=False)
+    await operator.get_by_role("link", name="Accounts").click()
+    mine = f"/console/accounts?named={console.account}"
+    await operator.goto(mine)
+    row = operator.get_by_role("region", name="Accounts").get_by_role("row", name=console.account)
+    await expect(row).to_contain_text("active")
+    await row.get_by_role("link", name="Delete…").click()
+    await expect(operator.locator("main")).to_contain_text("services (1) and numbers (2)")
+    field = operator.get_by_label("The account's sid, to confirm")
+    await field.fill("AC1")
+    await operator.get_by_role("button", name="Delete").click()
+    await expect(operator.locator("main")).to_contain_text("This is not the account's sid.")
+    await field.fill(console.account)
+    await operator.get_by_role("button", name="Delete").click()
+    await expect(operator.get_by_role("status")).to_contain_text("the account is closed")
+    await operator.goto(mine)
+    await expect(row).to_contain_text("closed")
+    assert await row.get_by_role("link").count() == 0
+
+
+async def test_the_pages_of_accounts_are_accessible(console: Console) -> None:
+    looking, found = await console.operator(), []
+    for path in ("", f"/{console.account}/suspend", f"/{console.account}/delete"):
+        await looking.goto(f"/console/accounts{path}")
+        found += await barriers(looking)
+    assert found == []
+
+
 async def test_the_pages_of_a_recipient_are_accessible(console: Console) -> None:
     await console.texts("STOP")
     page = await console.page()

@@ -36,7 +36,15 @@ from tests.api import (
 )
 from tests.application import OneToken, allowing, application, status, twiml
 from tests.asked import Given, assert_each_right_was_needed, commands_given
-from tests.builders import ACCOUNT, ENTRY, LONG_CODE, OTHER_RECIPIENT, RECIPIENT, command_record
+from tests.builders import (
+    ACCOUNT,
+    ENTRY,
+    LONG_CODE,
+    OTHER_LONG_CODE,
+    OTHER_RECIPIENT,
+    RECIPIENT,
+    command_record,
+)
 from tests.installation import Installation, running, until
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
 from tests.integration.test_live_stream import send_form, signed_in
@@ -219,7 +227,7 @@ async def test_rates_work_with_the_rights_listed(secured: Secured, given: Given)
 async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Given) -> None:
     at, open_to_all = Installation(secured.open), with_secrets(secured.open)
     await create_accounts(open_to_all, ACCOUNT)
-    mine = with_secrets(await secured.user(rights_of("api"), redis="api"))
+    mine = with_secrets(await secured.user(rights_of("api"), redis="api"), account_messages=2)
     async with running(secured.open):
         # The block list is read from its topic where there is anything in it.
         await at.texts(a_text("M1", "stop"), a_text("M2", "start"))
@@ -246,6 +254,9 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
         assert len(await blocking(client.messages.list, to=RECIPIENT, page_size=1)) == 2
         await blocking(client.messages(made.sid).update, body="")
         assert await blocking(client.messages(made.sid).delete)
+        for body in ("one more", "one too many"):
+            to = OTHER_RECIPIENT
+            await blocking(client.messages.create, to=to, from_=LONG_CODE, body=body)
         history, export = f"OptOuts/Blocks/{RECIPIENT}/History", "OptOuts/Export?Format=csv"
         for path in (history, export, "ConfigurationChanges"):
             assert (await api.ask("GET", f"/v1/{path}")).status_code == 200
@@ -256,6 +267,8 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
             assert (await console.get("/console/live")).status_code == 200
             sent_back = await send_form(console, "/console/dead-letters/redrive")
             assert sent_back.headers["location"].endswith("?said=redriven"), sent_back.headers
+            await send_form(console, f"/console/accounts/{ACCOUNT}/suspend")
+        assert (await api.ask("GET", "/v1/Services")).status_code == 401
         await assert_each_right_was_needed(secured, "api", mine, given)
 
 
@@ -365,7 +378,9 @@ async def test_the_command_line_works_with_the_rights_listed(
     await optout("topics", "check")
     await optout("services", "apply", str(services))
     await optout("services", "list")
-    await optout("accounts", "create")
+    await optout("accounts", "create", "--sid", ACCOUNT)
+    await optout("accounts", "limits", ACCOUNT)
+    await optout("numbers", "grant", OTHER_LONG_CODE, "--account-sid", ACCOUNT)
     async with running(secured.open):
         await optout("blocks", "block", RECIPIENT, "--account-sid", "AC1", "--reason", "asked")
         assert RECIPIENT in (await optout("blocks", "list")).output

@@ -144,6 +144,20 @@ async def failed_without_a_block(at: Installation, redis: Redis) -> None:
     )
 
 
+async def failed_as_of_a_suspended_account(at: Installation, redis: Redis) -> None:
+    [record] = [
+        one
+        for one in await at.records(at.topics.message_statuses)
+        if orjson.loads(one.value)["message_sid"] == "S5"
+    ]
+    status = orjson.loads(record.value) | {"message_sid": "S6", "to": STRANGER, "block": None}
+    status |= {"error_code": 30002, "error_message": "Account suspended"}
+    await at.write(at.topics.outbound_messages, a_send("S6", to=STRANGER))
+    await at.write_raw(
+        Outgoing(record.topic, STRANGER.encode(), orjson.dumps(status), record.headers)
+    )
+
+
 async def passed_by(at: Installation, role: str, topic: str, fields: dict[str, Any]) -> None:
     """Written, and committed by the group without anything coming of it."""
     await at.write(topic, fields)
@@ -185,6 +199,7 @@ async def changed_without_a_cause(at: Installation, redis: Redis) -> None:
         (judged_too_early, {"leak"}),
         (altered, {"contradictory"}),
         (failed_without_a_block, {"contradictory"}),
+        (failed_as_of_a_suspended_account, {"contradictory"}),
         (no_word_on_a_help, {"lost"}),
         (no_word_on_a_send, {"lost"}),
         (replied_to_nobody, {"contradictory"}),

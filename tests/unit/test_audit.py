@@ -134,6 +134,14 @@ def judged(partition: Partition, verdict: Verdict) -> Partition:
     return partition
 
 
+def test_a_send_fails_for_its_account_only_where_that_was_suspended() -> None:
+    failed = replace(allowed(Mark(1, 1), 300), value=None, suspended=True)
+    partition = judged(a_history(Mark(1, 1)), failed)
+    assert found(partition, Pools(ended_ms={ACCOUNT: 299})) == set()
+    assert found(partition, Pools(ended_ms={ACCOUNT: 301})) == {"contradictory"}
+    assert found(partition) == {"contradictory"}
+
+
 def test_a_history_is_right_and_every_verdict_at_its_mark() -> None:
     partition = a_history(Mark(1, 1), Mark(1, 2))
     assert found(judged(partition, allowed(Mark(1, 2), 300))) == set()

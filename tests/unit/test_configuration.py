@@ -178,9 +178,31 @@ def test_r1_a_sender_stands_once_in_a_pool() -> None:
     ]
 
 
-def test_r1_accounts_do_not_see_each_others_pools() -> None:
-    services = [Pool("service 1", ACCOUNT, [LONG_CODE]), Pool("2", OTHER_ACCOUNT, [LONG_CODE])]
-    assert pool_problems(services) == []
+TAKEN = "2: senders.0.address: is not available: another account has this number"
+
+
+def test_a_number_in_another_accounts_pool_is_not_available_and_whose_it_is_is_not_said() -> None:
+    theirs = Pool("service 1", ACCOUNT, [LONG_CODE], {LONG_CODE})
+    assert pool_problems([theirs, Pool("2", OTHER_ACCOUNT, [LONG_CODE])]) == [TAKEN]
+    assert pool_problems([Pool("2", OTHER_ACCOUNT, [LONG_CODE]), theirs]) == [TAKEN]
+
+
+def test_a_number_that_another_account_recorded_is_not_available() -> None:
+    pools = [Pool("2", OTHER_ACCOUNT, [LONG_CODE])]
+    assert pool_problems(pools, {LONG_CODE: ACCOUNT}.get) == [TAKEN]
+    assert pool_problems(pools, {LONG_CODE: OTHER_ACCOUNT}.get) == []
+
+
+def test_a_number_that_two_accounts_had_before_that_was_asked_stays_with_both() -> None:
+    both = [Pool("1", ACCOUNT, ["+1"], {"+1"}), Pool("2", OTHER_ACCOUNT, ["+1"], {"+1"})]
+    assert pool_problems(both) == []
+
+
+def test_a_name_belongs_to_nobody_and_a_pool_of_nobody_takes_nothing() -> None:
+    assert (
+        pool_problems([Pool("1", ACCOUNT, ["Clinic"]), Pool("2", OTHER_ACCOUNT, ["Clinic"])]) == []
+    )
+    assert pool_problems([Pool("1", None, [LONG_CODE]), Pool("2", ACCOUNT, [LONG_CODE])]) == []
 
 
 @pytest.mark.parametrize("keyword", ["stop.", "STÓP", "“Stop!”", "ѕtop", "hélp"])

@@ -25,7 +25,7 @@ class Account(TypedDict):
     sid: str
     owner_account_sid: str
     friendly_name: str
-    status: Annotated[str, Field(description="`active` or `suspended`.")]
+    status: Annotated[str, Field(description="`active`, `suspended` or `closed`.")]
     type: str
     auth_token: None
     date_created: str
@@ -63,7 +63,7 @@ def account_of(account: StoredAccount) -> Account:
         "sid": account.sid,
         "owner_account_sid": account.sid,
         "friendly_name": account.friendly_name,
-        "status": account.status,
+        "status": account.state,
         "type": "Full",
         "auth_token": None,
         "date_created": time_2010(account.created_at),

@@ -6,6 +6,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from processor.http.backend import Backend
 from processor.http.console import (
+    accounts,
     dead_letters,
     editing,
     live,
@@ -35,6 +36,7 @@ _MODULES = (
     live,
     rates,
     dead_letters,
+    accounts,
 )
 
 

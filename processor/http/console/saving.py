@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from processor.http.auth import Caller
 from processor.http.backend import BackendIs
 from processor.http.console.sessions import SessionIs
 from processor.http.services import find
@@ -26,6 +27,11 @@ class Shown:
         self._request = request
         self._session = session
         self._sid = sid
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks."""
+        return self._session.caller
 
     def now(self) -> MessagingService:
         """As it is stored.

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from processor.core.messages import SenderType
+from processor.errors import EditRefused
 from processor.http.backend import Backend
 from processor.http.console.pages import Page, go, page
 from processor.http.console.saving import SavedMeanwhile, ShownIs
 from processor.http.console.sessions import PATH
 from processor.http.errors import ApiError, not_found
-from processor.http.owned import in_pool
 from processor.http.pool import with_sender, without_sender
+from processor.kafka.owned import in_pool
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reasons
 from schemas.messaging_service import MessagingService, PoolSender
@@ -40,7 +41,8 @@ async def add(request: Request, shown: ShownIs, sid: str) -> Response:
             type=form.get("type") or None,  # type: ignore[arg-type]  # checked by the model
             country=form.get("country") or None,  # type: ignore[arg-type]
         )
-        await shown.change(form, lambda before: with_sender(shown.backend, before, sender))
+        caller = shown.caller
+        await shown.change(form, lambda before: with_sender(shown.backend, caller, before, sender))
         return go(f"/services/{sid}/senders", "added")
     except ValidationError as error:
         problem = "; ".join(reasons(error))
@@ -48,6 +50,8 @@ async def add(request: Request, shown: ShownIs, sid: str) -> Response:
         if error.status == 404:
             raise
         problem = error.message
+    except EditRefused as error:
+        problem = "; ".join(error.problems)
     except SavedMeanwhile:
         status = 409
     return _pool(request, shown.backend, shown.now(), form, problem=problem, status=status)

@@ -6,12 +6,17 @@ sid it would have had from here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Any
 
 from processor.core.messages import SenderType, bare_number, sender_type_of
 from processor.kafka.configuration import Configuration
+from processor.wire.configuration import Edit, edit_of_number, edit_of_service
 from processor.wire.countries import country_of
+from processor.wire.service_documents import changed
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number
 
@@ -77,3 +82,43 @@ def owns(stored: Configuration, account_sid: str, address: str) -> bool:
     return (recorded is not None and recorded.account_sid == account_sid) or (
         stored.services.holder_of(account_sid, address) is not None
     )
+
+
+def a_number(account_sid: str, address: str, **fields: Any) -> Number:
+    """A sender to be recorded, with what its address tells of it."""
+    now, sender_type = datetime.now(UTC), sender_type_of(address)
+    known = {
+        "sid": sid_of(account_sid, address, sender_type),
+        "account_sid": account_sid,
+        "address": address,
+        "type": sender_type.value,
+        "country": country_at(address),
+        "friendly_name": address,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return Number(**{**known, **fields})
+
+
+def given_up(stored: Configuration, numbers: Iterable[tuple[str, str]]) -> list[Edit]:
+    """What taking numbers away changes: their records, and the pools they are in.
+
+    Args:
+        stored: as it is now.
+        numbers: the address of each, and the account that loses it.
+    """
+    edits = []
+    left: dict[str, MessagingService] = {}  # services with less in their pools, by sid
+    for address, account_sid in numbers:
+        recorded = stored.numbers.at(address)
+        if recorded and recorded.account_sid == account_sid:
+            edits.append(edit_of_number(recorded, None))
+        if holder := stored.services.holder_of(account_sid, address):
+            service = left.get(holder.head.sid) or holder.whole()
+            senders = [one for one in service.senders if one.address != address]
+            left[service.sid] = service.model_copy(update={"senders": senders})
+    for sid, service in left.items():
+        if holder := stored.services.get(sid):
+            before = holder.whole()
+            edits.append(edit_of_service(before, changed(before, senders=service.senders)))
+    return edits

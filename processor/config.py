@@ -18,7 +18,9 @@ from processor.errors import ConfigError
 
 Role = Literal["match", "gate", "webhooks", "rates"]
 ROLES: tuple[Role, ...] = ("match", "gate", "webhooks", "rates")
+LOOPBACK = "127.0.0.1"
 _KEY_BYTES = 32
+_LEAST_TOKEN = 16  # characters
 _REQUEST_S = 10.0
 _HANDLED = ("opt-out-notifications.v1", "consent-commands.v1")  # they tell what was handled
 _TOPICS = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
@@ -72,9 +74,17 @@ class Settings(BaseSettings):
 
     operator_token: SecretStr | None = None  # who may disable Advanced Opt-Out (R5)
     secret_key: SecretStr | None = None  # 32 bytes in hex or base64; seals accounts' tokens
+    metrics_token: SecretStr | None = None  # who reads /metrics and /opt-out-rates sends it
 
-    api_host: str = "0.0.0.0"
+    api_host: str = LOOPBACK  # another one for whoever is not on this machine
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8080  # else the next free one
+    api_certfile: str | None = None  # PEM, with what it is signed by; then the API speaks TLS
+    api_keyfile: str | None = None
+    api_connections: Annotated[int, Field(ge=10, le=50_000)] = 2_000  # open at once
+    api_client_connections: Annotated[int, Field(ge=1, le=50_000)] = 200  # of one address
+    api_header_s: Annotated[float, Field(gt=0, le=600)] = 10.0  # until a request's headers are here
+    api_keep_alive_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  # between two requests
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()  # whose X-Forwarded-* is true
     public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+$")] | None = None  # in links
     api_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 20  # of a request
     api_import_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 30  # of a block list sent in
@@ -82,6 +92,7 @@ class Settings(BaseSettings):
     api_refuse_blocked: bool = True  # sends without a service, at once, as Twilio does
     message_days: Annotated[float, Field(ge=0, le=400)] = 1.0  # kept in Redis; 0: none
 
+    web_host: str = LOOPBACK  # of the worker's pages
     web_port: Annotated[int, Field(ge=1, le=65535)] = 6066  # /livez, /readyz; else the next free
     tracing: bool | None = None  # spans; unset: where OTEL_EXPORTER_OTLP_ENDPOINT is set
     watchdog_s: Annotated[float, Field(gt=0)] = 45.0  # a lane that does not work, until it moves
@@ -89,10 +100,15 @@ class Settings(BaseSettings):
     batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20  # a partition, a fetch
 
-    @field_validator("secret_key", "operator_token", mode="before")
+    @field_validator("secret_key", "operator_token", "metrics_token", mode="before")
     @classmethod
     def _no_secret(cls, given: Any) -> Any:
         return given or None  # empty, as Compose writes what is not set, is no secret
+
+    @field_validator("api_certfile", "api_keyfile", mode="before")
+    @classmethod
+    def _no_file(cls, given: Any) -> Any:
+        return given or None
 
     @field_validator("secret_key")
     @classmethod
@@ -109,7 +125,14 @@ class Settings(BaseSettings):
         names = tuple(name.strip() for name in given.split(",") if name.strip())
         return ROLES if names == ("all",) else names
 
-    @field_validator("webhook_allow_networks", mode="before")
+    @field_validator("metrics_token")
+    @classmethod
+    def _is_long(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and len(given.get_secret_value()) < _LEAST_TOKEN:
+            raise ValueError("must have at least 16 characters; `openssl rand -hex 16` makes one")
+        return given
+
+    @field_validator("webhook_allow_networks", "trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, given: Any) -> Any:
         if not isinstance(given, str):
@@ -205,6 +228,13 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(
             f"OPTOUT_DEDUPE_HOURS: must be at most {_KEPT_HOURS}: after Redis was lost, handled"
             f" ids are read from {' and '.join(_HANDLED)}, which keep them no longer"
+        )
+    if (settings.api_certfile is None) != (settings.api_keyfile is None):
+        problems.append("OPTOUT_API_CERTFILE, OPTOUT_API_KEYFILE: set both, or none")
+    if settings.api_client_connections > settings.api_connections:
+        problems.append(
+            f"OPTOUT_API_CLIENT_CONNECTIONS: must be at most {settings.api_connections},"
+            " OPTOUT_API_CONNECTIONS"
         )
     if not settings.roles:
         problems.append(f"OPTOUT_ROLES: empty; name some of {', '.join(ROLES)}, or all")

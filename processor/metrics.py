@@ -6,6 +6,7 @@ Labels are bounded: roles, partitions, steps and kinds. Counts by service are a 
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -63,6 +64,13 @@ _WAITS = (
     *("format", "configuration"),
 )
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def is_reader(authorization: str, token: str) -> bool:
+    """Whether a request's ``Authorization`` shows the token of those who read metrics."""
+    given = authorization.encode(errors="surrogateescape")
+    return hmac.compare_digest(given, f"Bearer {token}".encode())
+
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 

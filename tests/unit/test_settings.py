@@ -115,7 +115,7 @@ def test_a_short_token_for_metrics_is_refused_and_not_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPTOUT_METRICS_TOKEN", "s3cret")
-    with pytest.raises(ConfigError, match="OPTOUT_METRICS_TOKEN: .*at least 16") as refused:
+    with pytest.raises(ConfigError, match=r"OPTOUT_METRICS_TOKEN: .*at least 16") as refused:
         config.load()
     assert "s3cret" not in str(refused.value)
     monkeypatch.setenv("OPTOUT_METRICS_TOKEN", "")

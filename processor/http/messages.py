@@ -21,6 +21,7 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import is_refused
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import CheckedUrl, Form, OptionalUrl, documented, form_of
+from processor.http.known import Known
 from processor.http.owned import owns
 from processor.http.paging import PageIs, Slice, neighbours, uris_of
 from processor.http.views import time_of
@@ -30,7 +31,7 @@ from processor.wire import outbound_messages
 from schemas.common import RecipientAddress, SenderAddress
 from schemas.messaging_service import MessagingService
 
-router = APIRouter(tags=["2010-04-01 messages"])
+router = APIRouter(route_class=Known, tags=["2010-04-01 messages"])
 
 MAX_BODY = 1_600
 _MESSAGES = PATH + "/Messages"

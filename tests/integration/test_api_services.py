@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 import asyncio
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 
 import pytest
 from twilio.base.exceptions import TwilioRestException

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from ipaddress import ip_network
 from typing import Any
@@ -18,6 +19,7 @@ from processor import certificates
 from processor.cli import main
 from processor.config import Settings
 from processor.core.browsers import DATA_HEADERS
+from processor.http.api import create_api
 from processor.http.links import url_of
 from processor.http.serving import clear_text
 from tests.edge import Edge, serving_alone
@@ -158,6 +160,33 @@ async def test_what_is_no_scheme_host_or_address_is_not_repeated(forwarded: dict
         assert link in ("http://optout.internal/x", "http://localhost/x")
 
 
+# Metrics
+
+TOKEN = "a token for metrics"
+
+
+@pytest.mark.parametrize(
+    ("settings", "given", "status"),
+    [
+        ({}, "", 200),
+        ({"api_host": "0.0.0.0"}, "", 403),
+        ({"api_host": "0.0.0.0", "metrics_token": TOKEN}, "", 401),
+        ({"metrics_token": TOKEN}, "", 401),
+        ({"metrics_token": TOKEN}, f"Bearer {TOKEN}!", 401),
+        ({"metrics_token": TOKEN}, f"Bearer {TOKEN}", 200),
+        ({"api_host": "0.0.0.0", "metrics_token": TOKEN}, f"Bearer {TOKEN}", 200),
+    ],
+)
+async def test_metrics_are_for_this_machine_or_for_who_has_the_token(
+    settings: dict[str, str], given: str, status: int
+) -> None:
+    async with serving_alone(**settings) as edge, httpx.AsyncClient() as client:
+        url = f"http://127.0.0.1:{edge.port}/metrics"
+        answer = await client.get(url, headers={"Authorization": given})
+    assert answer.status_code == status
+    assert ("optout_" in answer.text) is (status == 200)
+
+
 # TLS
 
 
@@ -266,3 +295,39 @@ def test_credentials_in_clear_are_warned_of(host: str) -> None:
 )
 def test_where_none_travel_in_clear_nobody_is_warned(settings: Settings) -> None:
     assert clear_text(settings) is None
+
+
+# Who asks, before what is asked
+
+
+def operations() -> list[tuple[str, str]]:
+    """Every operation that takes a body from somebody we know."""
+    paths = create_api(Settings()).openapi()["paths"]
+    return [
+        (method.upper(), re.sub(r"\{\w+\}", "x", path))
+        for path, each in paths.items()
+        for method, one in each.items()
+        if "security" in one and "requestBody" in one
+    ]
+
+
+async def test_nothing_of_a_body_is_looked_at_before_the_credentials() -> None:
+    found = operations()
+    assert len(found) > 15
+    async with serving_alone() as edge, httpx.AsyncClient() as client:
+        for method, path in found:
+            for kind in ("application/json", "application/x-www-form-urlencoded", "text/csv"):
+                answer = await client.request(
+                    method,
+                    f"http://127.0.0.1:{edge.port}{path}",
+                    content=b"{nonsense",
+                    headers={"Content-Type": kind},
+                )
+                assert answer.status_code == 401, (method, path, kind, answer.text)
+
+
+async def test_a_body_is_not_waited_for_where_nobody_is_known() -> None:
+    head = b"POST /v1/OptOuts/Check HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    async with serving_alone(api_header_s=0.5) as edge:
+        answer = await edge.ask(head + b"Content-Length: 900000\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 401 ")

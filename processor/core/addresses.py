@@ -86,6 +86,53 @@ def url_problem(url: str) -> str | None:
     return None
 
 
+HIDDEN = "***"
+"""Stands for a password where a URL is shown."""
+
+
+def has_login(url: str) -> bool:
+    """Whether a URL holds a user, or a user and a password."""
+    return "@" in parts_of(url).netloc
+
+
+def hides_password(url: str) -> bool:
+    """Whether a URL's password is the sign that it is not shown."""
+    return parts_of(url).netloc.rpartition("@")[0].partition(":")[2] == HIDDEN
+
+
+def shown(url: str) -> str:
+    """A URL without its password, for whoever reads the configuration."""
+    parts = parts_of(url)
+    userinfo, at, place = parts.netloc.rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    hidden = HIDDEN if colon else ""
+    return url.replace(f"//{parts.netloc}", f"//{user}{colon}{hidden}{at}{place}", 1)
+
+
+def without_login(url: str) -> str:
+    """A URL without user and password."""
+    netloc = parts_of(url).netloc
+    return url.replace(f"//{netloc}", f"//{netloc.rpartition('@')[2]}", 1)
+
+
+def with_login_of(url: str, known: Iterable[str | None]) -> str:
+    """A URL with the user and password that one of the same scheme, host and port has.
+
+    Args:
+        url: that may hold a login of its own, which it keeps.
+        known: of the same owner, the first one before the others.
+    """
+    if has_login(url):
+        return url
+    origin = parts_of(url).scheme, *host_and_port(url)
+    for other in known:
+        if other and has_login(other) and (parts_of(other).scheme, *host_and_port(other)) == origin:
+            netloc = parts_of(url).netloc
+            login = parts_of(other).netloc.rpartition("@")[0]
+            return url.replace(f"//{netloc}", f"//{login}@{netloc}", 1)
+    return url
+
+
 def _is_place(place: str) -> bool:
     """Whether a host, perhaps with a port, can be looked up or connected to."""
     found = _PLACE.fullmatch(place)

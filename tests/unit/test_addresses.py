@@ -6,7 +6,17 @@ from ipaddress import ip_network
 
 import pytest
 
-from processor.core.addresses import client_of, is_loopback, is_reachable, url_problem
+from processor.core.addresses import (
+    client_of,
+    has_login,
+    hides_password,
+    is_loopback,
+    is_reachable,
+    shown,
+    url_problem,
+    with_login_of,
+    without_login,
+)
 
 PRIVATE = [
     "0.0.0.0",
@@ -190,3 +200,40 @@ def test_a_client_is_who_trusted_proxies_say_and_nobody_else(
 ) -> None:
     assert client_of(peer, forwarded_for, PROXIES) == client
     assert client_of(peer, forwarded_for, ()) == peer
+
+
+@pytest.mark.parametrize(
+    ("url", "seen", "bare"),
+    [
+        ("https://a.example/x@y?z=@", "https://a.example/x@y?z=@", "https://a.example/x@y?z=@"),
+        ("https://u:p%40s@a.example:81/x#rc=3", "https://u:***@a.example:81/x#rc=3", None),
+        ("https://u@a.example", "https://u@a.example", "https://a.example"),
+        ("https://u:@a.example/", "https://u:***@a.example/", "https://a.example/"),
+        ("https://:p@a.example/", "https://:***@a.example/", "https://a.example/"),
+        ("http://u:p@u:p@a.example/", "http://u:***@a.example/", "http://a.example/"),
+        ("http://[", "http://[", "http://["),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, seen: str, bare: str | None) -> None:
+    assert shown(url) == seen
+    assert shown(seen) == seen
+    assert hides_password(seen) is ("***" in seen)
+    assert without_login(url) == (bare or "https://a.example:81/x#rc=3")
+    assert has_login(url) is (seen != without_login(url))
+
+
+@pytest.mark.parametrize(
+    ("url", "called"),
+    [
+        ("https://a.example/status", "https://u:p@a.example/status"),
+        ("https://A.example:443/status", "https://u:p@A.example:443/status"),
+        ("https://x:y@a.example/status", "https://x:y@a.example/status"),
+        ("http://a.example/status", "http://a.example/status"),
+        ("https://a.example:8443/status", "https://a.example:8443/status"),
+        ("https://a.example.evil.example/", "https://a.example.evil.example/"),
+        ("https://b.example/", "https://b.example/"),
+    ],
+)
+def test_the_login_of_a_url_goes_for_its_origin_alone(url: str, called: str) -> None:
+    known = [None, "https://b.example/", "https://u:p@a.example/inbound", "https://v:q@a.example/"]
+    assert with_login_of(url, known) == called

@@ -193,6 +193,11 @@ class Metrics:
             "A request to the API, by the route that served it.",
             ["method", "route", "status"],
         )
+        self.api_connections_ended = counter(
+            "optout_api_connections_ended",
+            "Connections to the API that were ended, by what was answered.",
+            ["status"],
+        )
         # What has not happened yet is 0, not absent: an alert sees the first time.
         for kind in OptOutType:
             for tier in MatchMode:

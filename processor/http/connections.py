@@ -22,6 +22,7 @@ from processor.config import Settings
 from processor.core.addresses import Network, is_one_of
 from processor.core.browsers import DATA_HEADERS
 from processor.http.errors import ApiError, respond, too_many
+from processor.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ _SITE = 64  # bits of an IPv6 address that one customer has
 _SLOW = ApiError(408, 20001, "The request took too long to arrive")
 _MALFORMED = ApiError(400, 20001, "The request is not HTTP/1.1")
 _LARGE = ApiError(431, 20001, f"The headers are larger than {_MOST_HEADER_BYTES} bytes")
+_UNREAD = "unread"
+_REASONS = ("400", "408", "429", "431", "503", _UNREAD)
 _CROWDED = ApiError(503, 20503, "Too many connections are open", headers={"Retry-After": "1"})
 
 
@@ -64,8 +67,11 @@ def limits_of(settings: Settings) -> Limits:
 class Connections:
     """Every open connection, by client."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self.limits = limits
+        self._ended = metrics.api_connections_ended
+        for why in _REASONS:
+            self._ended.labels(why)  # 0, not absent
         self._by_client: dict[str, dict[Connection, None]] = {}  # the oldest first
         self._clients: dict[Connection, str] = {}
         self._looked_s = time.monotonic()
@@ -103,6 +109,14 @@ class Connections:
             del self._by_client[client][connection]
             if not self._by_client[client]:
                 del self._by_client[client]
+
+    def ended(self, why: str) -> None:
+        """Count one that was ended here.
+
+        Args:
+            why: the status it was answered with, or ``unread``.
+        """
+        self._ended.labels(why).inc()
 
     def look(self) -> None:
         """End those that keep us waiting for too long."""
@@ -275,6 +289,7 @@ class Connection(HttpToolsProtocol):
             self._unread_since_s, self._unwritten = now_s, unwritten
         elif now_s - self._unread_since_s > _UNREAD_S:
             self._has_ended = True
+            self.config.connections.ended(_UNREAD)
             self.transport.abort()
 
     def end(self, why: ApiError) -> None:
@@ -282,6 +297,7 @@ class Connection(HttpToolsProtocol):
         if self._has_ended:
             return
         self._has_ended = True
+        self.config.connections.ended(str(why.status))
         self._unset_keepalive_if_required()
         began = False
         if self._is_served:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from processor.core.addresses import Network, client_of, is_one_of
@@ -19,6 +19,8 @@ from processor.http.errors import ApiError, respond
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded")
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9_.-]{0,253}[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
+_HTTP = [(name.lower().encode(), value.encode()) for name, value in DATA_HEADERS.items()]
+_HTTPS = [*_HTTP, (HSTS[0].lower().encode(), HSTS[1].encode())]
 _FOREIGN = ApiError(
     403, 20003, "A page of another site may not write here; this request came from one"
 )
@@ -78,15 +80,14 @@ class Protected:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_https = self._is_https or scope["scheme"] == "https"
+        wanted = _HTTPS if self._is_https or scope["scheme"] == "https" else _HTTP
 
         async def protected(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in DATA_HEADERS.items():
-                    headers.setdefault(name, value)
-                if is_https:
-                    headers.setdefault(*HSTS)
+                given = message.get("headers", ())
+                names = {name.lower() for name, _ in given}
+                missing = (one for one in wanted if one[0] not in names)
+                message = {**message, "headers": [*given, *missing]}
             await send(message)
 
         await self._app(scope, receive, protected)

@@ -96,7 +96,7 @@ def web_config(api: FastAPI, settings: Settings, *, port: int) -> WebConfig:
         options["ssl_context_factory"] = lambda config, usual: context
     return WebConfig(
         api,
-        Connections(limits_of(settings)),
+        Connections(limits_of(settings), api.state.backend.metrics),
         host=settings.api_host,
         port=port,
         log_config=None,

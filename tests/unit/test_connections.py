@@ -29,6 +29,8 @@ async def test_400_half_sent_requests_end_and_others_are_answered_meanwhile() ->
         assert {one.partition(b"\r\n")[0] for one in answers} == {b"HTTP/1.1 408 Refused"}
         assert b'"code":20001' in answers[0]
         await edge.has(0)
+        metrics = await edge.ask(LAST.replace(b"livez", b"metrics"))
+        assert b'optout_api_connections_ended_total{status="408"} 400.0' in metrics
 
 
 async def test_who_sends_nothing_is_closed_and_told_nothing() -> None:
@@ -178,3 +180,16 @@ async def test_who_reads_no_answer_is_not_waited_for(monkeypatch: pytest.MonkeyP
         await until(ended, "end of it")
         assert not reader.at_eof()
         writer.transport.abort()
+
+
+async def test_a_client_that_breaks_off_leaves_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving_alone() as edge:
+        _, writer = await edge.connect(FORM + b"1000\r\n\r\nsome of it")
+        await edge.has(1)
+        writer.close()
+        await edge.has(0)
+        answer = await edge.ask(LAST)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+    assert [one for one in caplog.records if one.exc_info or one.levelname == "ERROR"] == []

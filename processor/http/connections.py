@@ -171,12 +171,13 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._waits_since_s: float | None = None  # for a request's headers
-        self._has_begun = False  # a request, at any time
+        self._has_begun = False  # a request that is not answered yet
         self._has_ended = False
         self._comes = False  # a request's body
         self._patience_s = _BODY_PATIENCE_S
         self._framing = 0  # bytes of the request that are not of its body
-        self._body = 0
+        self._body = 0  # bytes of bodies
+        self._body_before = 0  # ... of earlier requests
         self._unwritten = 0
         self._unread_since_s: float | None = None
 
@@ -213,7 +214,8 @@ class Connection(HttpToolsProtocol):
         if self._has_ended:
             return
         self._framing += len(data) - (self._body - before)
-        if self._framing > _MOST_HEADER_BYTES + _MOST_FRAMING * self._body:
+        body = self._body - self._body_before
+        if self._framing > _MOST_HEADER_BYTES + _MOST_FRAMING * body:
             self.end(_LARGE)
         elif not self._is_served and self._waits_since_s is None:
             self._waits_since_s = time.monotonic()  # the rest of a request, or the next one
@@ -222,9 +224,8 @@ class Connection(HttpToolsProtocol):
         """See httptools."""
         super().on_message_begin()
         self._has_begun = True
-        self._framing = self._body = 0
-        if self._waits_since_s is None:
-            self._waits_since_s = time.monotonic()
+        self._framing, self._body_before = 0, self._body
+        self._waits_since_s = time.monotonic()
 
     def on_headers_complete(self) -> None:
         """See httptools."""
@@ -248,11 +249,14 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """See httptools."""
         self._comes = False
+        if not self._is_served:  # it was answered long ago: now the next one may come
+            self._waits_since_s = time.monotonic()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """See uvicorn."""
         super().on_response_complete()
+        self._has_begun = False
         if self._comes and not self._is_served:  # it was answered early: it has to end
             self._waits_since_s = time.monotonic()
 

@@ -93,7 +93,17 @@ async def test_a_body_that_goes_on_after_its_answer_ends() -> None:
         asked = b"POST /v1/Services HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
         answer = await edge.ask(asked)
         assert answer.startswith(b"HTTP/1.1 401 ")
+        assert answer.count(b"HTTP/1.1") == 1
         await edge.has(0)
+
+
+async def test_a_connection_goes_on_after_a_body_that_was_not_needed() -> None:
+    async with serving_alone(api_header_s=5.0) as edge:
+        asked = b"POST /v1/Services HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+        reader, writer = await edge.connect(asked)
+        assert b" 401 " in await reader.readuntil(b"\r\n")
+        writer.write(b"0123456789" + LAST)
+        assert b"HTTP/1.1 200 OK" in await heard(reader, writer)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +126,17 @@ async def test_what_stands_around_a_body_has_a_size_too() -> None:
     async with serving_alone() as edge:
         assert b" 431 " in await edge.ask(head + b"1;" + b"x" * 100_000)  # an endless extension
         assert b" 431 " in await edge.ask(head + b"1\r\na\r\n0\r\n" + b"a: b\r\n" * 20_000)
+
+
+async def test_a_large_body_is_not_counted_against_the_next_request() -> None:
+    asked = FORM.replace(b"Connection: close\r\n", b"") + b"200000\r\n\r\n" + b"x" * 200_000
+    async with serving_alone() as edge:
+        reader, writer = await edge.connect(asked)
+        assert b" 403 " in await reader.readuntil(b"\r\n")
+        writer.write(asked + LAST)
+        answers = await heard(reader, writer)
+    assert answers.count(b"HTTP/1.1 403 ") == 1
+    assert answers.count(b"HTTP/1.1 200 ") == 1
 
 
 async def test_a_flood_of_requests_at_once_ends() -> None:

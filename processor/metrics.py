@@ -202,6 +202,8 @@ class Metrics:
         for kind in OptOutType:
             for tier in MatchMode:
                 self.matches.labels(kind, tier)
+        for status in ("400", "408", "429", "431", "503", "unread"):
+            self.api_connections_ended.labels(status)
         for follower in FOLLOWERS:
             self.follower_refused.labels(follower)
             self.follower_failures.labels(follower)

@@ -40,7 +40,6 @@ _SLOW = ApiError(408, 20001, "The request took too long to arrive")
 _MALFORMED = ApiError(400, 20001, "The request is not HTTP/1.1")
 _LARGE = ApiError(431, 20001, f"The headers are larger than {_MOST_HEADER_BYTES} bytes")
 _UNREAD = "unread"
-_REASONS = ("400", "408", "429", "431", "503", _UNREAD)
 _CROWDED = ApiError(503, 20503, "Too many connections are open", headers={"Retry-After": "1"})
 
 
@@ -70,8 +69,6 @@ class Connections:
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self.limits = limits
         self._ended = metrics.api_connections_ended
-        for why in _REASONS:
-            self._ended.labels(why)  # 0, not absent
         self._by_client: dict[str, dict[Connection, None]] = {}  # the oldest first
         self._clients: dict[Connection, str] = {}
         self._looked_s = time.monotonic()

@@ -42,6 +42,15 @@ class Edge:
         await writer.drain()
         return reader, writer
 
+    async def looked(self) -> None:
+        """Wait until connections were looked at."""
+        before = self.connections._looked_s
+
+        async def again() -> bool:
+            return self.connections._looked_s > before
+
+        await until(again, "look")
+
     def close(self) -> None:
         """Let go of every connection."""
         for writer in self._writers:

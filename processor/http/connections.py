@@ -27,6 +27,7 @@ from processor.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+_LONGEST_S = 2 * LOOK_S  # between two looks; what is more, this process stood still
 _MOST_HEADER_BYTES = 64 * 1024  # of a request: its line, its headers
 _MOST_HEADERS = 200
 _MOST_FRAMING = 16  # bytes around each byte of a body that comes in chunks
@@ -72,6 +73,7 @@ class Connections:
         self._by_client: dict[str, dict[Connection, None]] = {}  # the oldest first
         self._clients: dict[Connection, str] = {}
         self._looked_s = time.monotonic()
+        self._stood_still_s = 0.0  # which no client is to blame for
         self._refused = 0  # since the last look
 
     def __len__(self) -> int:
@@ -121,10 +123,16 @@ class Connections:
             said = {"refused": self._refused, "open": len(self)}
             logger.warning("api.connections_refused", extra=said)
             self._refused = 0
-        now_s = time.monotonic()
-        passed_s, self._looked_s = now_s - self._looked_s, now_s
+        was_s, self._looked_s = self._looked_s, time.monotonic()
+        passed_s = min(self._looked_s - was_s, _LONGEST_S)
+        self._stood_still_s += self._looked_s - was_s - passed_s
+        now_s = self.now_s()
         for connection in list(self._clients):
             connection.look(now_s, passed_s)
+
+    def now_s(self) -> float:
+        """Monotonic, without the time in which this process stood still and could read nothing."""
+        return time.monotonic() - self._stood_still_s
 
     def _client_of(self, address: str) -> str:
         """Who a connection counts for; nobody, for a proxy."""
@@ -191,7 +199,7 @@ class Connection(HttpToolsProtocol):
         """See asyncio."""
         super().connection_made(transport)
         address = self.client[0] if self.client else ""
-        self._waits_since_s = time.monotonic()
+        self._waits_since_s = self.config.connections.now_s()
         if refused := self.config.connections.admit(self, address):
             self._has_begun = True  # it is told why
             self.end(refused)
@@ -215,14 +223,16 @@ class Connection(HttpToolsProtocol):
         if self._framing > _MOST_HEADER_BYTES + _MOST_FRAMING * body:
             self.end(_LARGE)
         elif not self._is_served and self._waits_since_s is None:
-            self._waits_since_s = time.monotonic()  # the rest of a request, or the next one
+            self._waits_since_s = (
+                self.config.connections.now_s()
+            )  # the rest of a request, or the next one
 
     def on_message_begin(self) -> None:
         """See httptools."""
         super().on_message_begin()
         self._has_begun = True
         self._framing, self._body_before = 0, self._body
-        self._waits_since_s = time.monotonic()
+        self._waits_since_s = self.config.connections.now_s()
 
     def on_headers_complete(self) -> None:
         """See httptools."""
@@ -247,7 +257,7 @@ class Connection(HttpToolsProtocol):
         """See httptools."""
         self._comes = False
         if not self._is_served:  # it was answered long ago: now the next one may come
-            self._waits_since_s = time.monotonic()
+            self._waits_since_s = self.config.connections.now_s()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -255,7 +265,7 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         self._has_begun = False
         if self._comes and not self._is_served:  # it was answered early: it has to end
-            self._waits_since_s = time.monotonic()
+            self._waits_since_s = self.config.connections.now_s()
 
     def send_400_response(self, msg: str) -> None:
         """See uvicorn."""
@@ -266,7 +276,7 @@ class Connection(HttpToolsProtocol):
         """End it where it keeps us waiting for too long.
 
         Args:
-            now_s: monotonic.
+            now_s: see ``Connections.now_s``.
             passed_s: since the last look.
         """
         if self.flow.write_paused or self.transport.is_closing():

@@ -214,3 +214,17 @@ async def test_a_client_that_breaks_off_leaves_no_traceback(
         answer = await edge.ask(LAST)
         assert answer.startswith(b"HTTP/1.1 200 ")
     assert [one for one in caplog.records if one.exc_info or one.levelname == "ERROR"] == []
+
+
+async def test_a_client_is_not_blamed_for_a_process_that_stood_still() -> None:
+    async with serving_alone(api_header_s=5.0) as edge:
+        head, rest = FORM + b"1000\r\n\r\n", b"x" * 1_000
+        half, body = await edge.connect(HALF), await edge.connect(head)
+        await edge.has(2)
+        await edge.looked()
+        edge.connections._looked_s -= 3_600  # as if it had been frozen for an hour
+        await edge.looked()
+        half[1].write(b"x\r\nConnection: close\r\n\r\n")
+        body[1].write(rest)
+        assert (await heard(*half)).startswith(b"HTTP/1.1 200 ")
+        assert (await heard(*body)).startswith(b"HTTP/1.1 403 ")

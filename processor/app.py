@@ -18,7 +18,7 @@ import faust
 import faust.app
 from mode import Service
 
-from processor import certificates, config, logs, servers
+from processor import certificates, config, logs, pages, servers
 from processor.config import Settings
 from processor.core.circuit import CircuitRules
 from processor.core.retries import RetryRules
@@ -35,7 +35,6 @@ from processor.kafka.lanes import Lanes
 from processor.kafka.partition_lane import LaneState
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import (
-    CONTENT_TYPE,
     GateMetrics,
     LaneLook,
     LaneMetrics,
@@ -446,6 +445,7 @@ def create_app(settings: Settings) -> OptOutApp:
         consumer_group_instance_id=settings.instance_id,
         worker_redirect_stdouts=False,
         logging_config=logs.CONFIG,
+        web_bind=settings.web_host,
         web_port=servers.free_port(settings.web_port, "OPTOUT_WEB_PORT"),
         datadir=Path(tempfile.gettempdir()) / f"{settings.topic_prefix}worker",
     )
@@ -455,24 +455,9 @@ def create_app(settings: Settings) -> OptOutApp:
     if app.boot_strategy.enable_kafka:
         topic = app.runtime.topics.opt_out_counts
         opt_out_rates.add_to(app, topic, settings.partitions, app.runtime.metrics)
-    _pages(app)
+    runtime = app.runtime
+    pages.add_to(app, settings, unready=runtime.unready, metrics=runtime.metrics.text)
     return app
-
-
-def _pages(app: OptOutApp) -> None:
-    @app.page("/livez")  # type: ignore[untyped-decorator]
-    async def livez(view: Any, request: Any) -> Any:
-        return view.json({"alive": True})
-
-    @app.page("/readyz")  # type: ignore[untyped-decorator]
-    async def readyz(view: Any, request: Any) -> Any:
-        reasons = app.runtime.unready()
-        return view.json({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
-
-    @app.page("/metrics")  # type: ignore[untyped-decorator]
-    async def metrics(view: Any, request: Any) -> Any:
-        headers = {"Content-Type": CONTENT_TYPE}
-        return view.bytes(app.runtime.metrics.text(), headers=headers)
 
 
 def _credentials(settings: Settings) -> Any:

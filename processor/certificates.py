@@ -1,4 +1,4 @@
-"""The TLS contexts of Kafka's clients: one for the same files, with what these hold now."""
+"""TLS contexts of Kafka clients and of the API: one for the same files, with what they hold now."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import ssl
 logger = logging.getLogger(__name__)
 
 _LOOK_S = 5.0
+_NO_PASSWORD = ""  # else OpenSSL asks for one at the terminal, and all else waits
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
@@ -20,15 +21,24 @@ class Certificates:
 
     Args:
         cafile: PEM; None: the system's authorities.
-        certfile: PEM, for client authentication.
+        certfile: PEM, of a server, or for client authentication.
         keyfile: PEM; None: it is in ``certfile``.
+        serves: whether it is a server's, not a client's.
 
     Raises:
         OSError: a file cannot be read, or the key is not the certificate's.
     """
 
-    def __init__(self, cafile: str | None, certfile: str | None, keyfile: str | None) -> None:
+    def __init__(
+        self,
+        cafile: str | None,
+        certfile: str | None,
+        keyfile: str | None,
+        *,
+        serves: bool = False,
+    ) -> None:
         self._cafile, self._certfile, self._keyfile = cafile, certfile, keyfile
+        self._serves = serves
         self._stamp = self._stamp_now()
         self.context = self._made()
 
@@ -47,14 +57,18 @@ class Certificates:
         if self._cafile:
             self.context.load_verify_locations(self._cafile)
         if self._certfile:
-            self.context.load_cert_chain(self._certfile, self._keyfile)
+            self.context.load_cert_chain(self._certfile, self._keyfile, _NO_PASSWORD)
         self._stamp = stamp
         return True
 
     def _made(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._cafile)
+        if self._serves:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.set_alpn_protocols(["http/1.1"])
+        else:
+            context = ssl.create_default_context(cafile=self._cafile)
         if self._certfile:
-            context.load_cert_chain(self._certfile, self._keyfile)
+            context.load_cert_chain(self._certfile, self._keyfile, _NO_PASSWORD)
         return context
 
     def _stamp_now(self) -> _Stamp:
@@ -71,6 +85,17 @@ def context_of(cafile: str | None, certfile: str | None, keyfile: str | None) ->
     if files not in _made:
         _made[files] = Certificates(*files)
     return _made[files].context
+
+
+def server_context_of(certfile: str, keyfile: str) -> ssl.SSLContext:
+    """A server's TLS context of these files, which are loaded again when they change.
+
+    Raises:
+        OSError: a file cannot be read, or the key is not the certificate's.
+    """
+    made = Certificates(None, certfile, keyfile, serves=True)
+    _made["server", certfile, keyfile] = made
+    return made.context
 
 
 async def keep_current() -> None:

@@ -19,8 +19,9 @@ from processor.errors import ConfigError
 
 Role = Literal["match", "gate", "webhooks", "rates"]
 ROLES: tuple[Role, ...] = ("match", "gate", "webhooks", "rates")
+LOOPBACK = "127.0.0.1"
 _KEY_BYTES = 32
-_LEAST_TOKEN = 16
+_LEAST_TOKEN = 16  # characters
 _OPERATOR_NAME = re.compile(r"[A-Za-z0-9._-]{1,32}")
 _MAKE_A_KEY = "`openssl rand -hex 32` makes one"
 _REQUEST_S = 10.0
@@ -74,13 +75,19 @@ class Settings(BaseSettings):
     webhook_circuit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # for how long
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # though not public
 
-    operator_tokens: SecretStr | None = (
-        None  # `name:token,…`: who may disable Advanced Opt-Out (R5)
-    )
+    operator_tokens: SecretStr | None = None  # `name:token,…`: who may disable a service (R5)
     secret_keys: SecretStr | None = None  # of 32 bytes each; the first seals tokens, all open them
+    metrics_token: SecretStr | None = None  # who reads /metrics and /opt-out-rates sends it
 
-    api_host: str = "0.0.0.0"
+    api_host: str = LOOPBACK  # another one for whoever is not on this machine
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8080  # else the next free one
+    api_certfile: str | None = None  # PEM, with what it is signed by; then the API speaks TLS
+    api_keyfile: str | None = None
+    api_connections: Annotated[int, Field(ge=10, le=50_000)] = 2_000  # open at once
+    api_client_connections: Annotated[int, Field(ge=1, le=50_000)] = 200  # of one address
+    api_header_s: Annotated[float, Field(gt=0, le=600)] = 10.0  # until a request's headers are here
+    api_keep_alive_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  # between two requests
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()  # whose X-Forwarded-* is true
     public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+$")] | None = None  # in links
     api_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 20  # of a request
     api_import_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 30  # of a block list sent in
@@ -96,6 +103,7 @@ class Settings(BaseSettings):
     account_api_keys: Annotated[int, Field(ge=0)] = 20
     account_messages: Annotated[int, Field(ge=0)] = 1_000_000  # in Redis; the oldest go
 
+    web_host: str = LOOPBACK  # of the worker's pages
     web_port: Annotated[int, Field(ge=1, le=65535)] = 6066  # /livez, /readyz; else the next free
     tracing: bool | None = None  # spans; unset: where OTEL_EXPORTER_OTLP_ENDPOINT is set
     watchdog_s: Annotated[float, Field(gt=0)] = 45.0  # a lane that does not work, until it moves
@@ -103,10 +111,15 @@ class Settings(BaseSettings):
     batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20  # a partition, a fetch
 
-    @field_validator("secret_keys", "operator_tokens", mode="before")
+    @field_validator("secret_keys", "operator_tokens", "metrics_token", mode="before")
     @classmethod
     def _no_secret(cls, given: Any) -> Any:
         return given or None  # empty, as Compose writes what is not set, is no secret
+
+    @field_validator("api_certfile", "api_keyfile", mode="before")
+    @classmethod
+    def _no_file(cls, given: Any) -> Any:
+        return given or None
 
     @field_validator("secret_keys")
     @classmethod
@@ -145,7 +158,14 @@ class Settings(BaseSettings):
         names = tuple(name.strip() for name in given.split(",") if name.strip())
         return ROLES if names == ("all",) else names
 
-    @field_validator("webhook_allow_networks", mode="before")
+    @field_validator("metrics_token")
+    @classmethod
+    def _is_long(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is not None and len(given.get_secret_value()) < _LEAST_TOKEN:
+            raise ValueError("must have at least 16 characters; `openssl rand -hex 16` makes one")
+        return given
+
+    @field_validator("webhook_allow_networks", "trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, given: Any) -> Any:
         if not isinstance(given, str):
@@ -258,6 +278,13 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(
             f"OPTOUT_DEDUPE_HOURS: must be at most {_KEPT_HOURS}: after Redis was lost, handled"
             f" ids are read from {' and '.join(_HANDLED)}, which keep them no longer"
+        )
+    if (settings.api_certfile is None) != (settings.api_keyfile is None):
+        problems.append("OPTOUT_API_CERTFILE, OPTOUT_API_KEYFILE: set both, or none")
+    if settings.api_client_connections > settings.api_connections:
+        problems.append(
+            f"OPTOUT_API_CLIENT_CONNECTIONS: must be at most {settings.api_connections},"
+            " OPTOUT_API_CONNECTIONS"
         )
     if not settings.roles:
         problems.append(f"OPTOUT_ROLES: empty; name some of {', '.join(ROLES)}, or all")

@@ -48,7 +48,11 @@ CONFIG: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "fields"}},
     # The libraries only where they warn: their own lines are many, and may quote a record.
     "loggers": {
-        name: {"level": "WARNING"} for name in ("aiokafka", "faust", "mode", "aiohttp", "asyncio")
+        **{
+            name: {"level": "WARNING"}
+            for name in ("aiokafka", "faust", "mode", "aiohttp", "asyncio")
+        },
+        "uvicorn.error": {"level": "ERROR"},  # it warns of each request that anybody sends wrong
     },
     "root": {"level": "INFO", "handlers": ["stderr"]},
 }

@@ -6,6 +6,7 @@ Labels are bounded: roles, partitions, steps and kinds. Counts by service are a 
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -63,6 +64,13 @@ _WAITS = (
     *("format", "configuration"),
 )
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def is_reader(authorization: str, token: str) -> bool:
+    """Whether a request's ``Authorization`` shows the token of those who read metrics."""
+    given = authorization.encode(errors="surrogateescape")
+    return hmac.compare_digest(given, f"Bearer {token}".encode())
+
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -188,10 +196,17 @@ class Metrics:
         self.logins_refused = counter(
             "optout_logins_refused", "Logins to API and console that were refused.", ["why"]
         )
+        self.api_connections_ended = counter(
+            "optout_api_connections_ended",
+            "Connections to the API that were ended, by what was answered.",
+            ["status"],
+        )
         # What has not happened yet is 0, not absent: an alert sees the first time.
         for kind in OptOutType:
             for tier in MatchMode:
                 self.matches.labels(kind, tier)
+        for status in ("400", "408", "429", "431", "503", "unread"):
+            self.api_connections_ended.labels(status)
         for follower in FOLLOWERS:
             self.follower_refused.labels(follower)
             self.follower_failures.labels(follower)

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import httpx
-import uvicorn
 from pydantic import SecretStr
 from twilio.rest import Client
 
@@ -18,7 +17,7 @@ from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.http.api import create_api
 from processor.http.backend import Backend
-from processor.http.serving import Server
+from processor.http.serving import Server, web_config
 from processor.kafka.configuration import configuration
 from processor.wire.configuration import Edit, edit_of_account, edit_of_service
 from processor.wire.service_documents import enabled
@@ -87,7 +86,7 @@ async def serving(
     api = create_api(settings)
     with socket.create_server(("127.0.0.1", port)) as listening:
         backend: Backend = api.state.backend
-        server = Server(uvicorn.Config(api, log_config=None, access_log=False), backend)
+        server = Server(web_config(api, settings, port=port), backend)
         serving = asyncio.create_task(server.serve([listening]))
         try:
 

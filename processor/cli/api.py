@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 
@@ -9,6 +10,8 @@ import click
 
 from processor import config, logs
 from processor.servers import free_port
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("api")
@@ -21,31 +24,25 @@ def command(quiet: bool) -> None:
     Example: OPTOUT_API_PORT=9000 optout api
     """
     # Only this command needs them.
-    import uvicorn
-
+    from processor.endpoints import descriptors
     from processor.http.api import create_api
-    from processor.http.serving import Server
+    from processor.http.serving import Server, clear_text, web_config
 
     if quiet:
         logs.CONFIG["root"]["level"] = "WARNING"
         logs.CONFIG["loggers"]["aiokafka"]["level"] = "CRITICAL"
     logs.set_up()
     settings = config.load()
+    descriptors.raise_limit()
     port = free_port(settings.api_port, "OPTOUT_API_PORT")
+    api = create_api(settings)
+    web = web_config(api, settings, port=port)
     host = "127.0.0.1" if settings.api_host == "0.0.0.0" else settings.api_host
-    click.echo(f"API at http://{host}:{port}")
+    click.echo(f"API at {'https' if web.is_ssl else 'http'}://{host}:{port}")
+    if warning := clear_text(settings):
+        click.echo(f"warning: {warning}")
+        logger.warning("api.clear_text", extra={"why": warning})
     # uvicorn drains, then gives itself the signal again: that would end us with 143.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
-    api = create_api(settings)
-    web = uvicorn.Config(
-        api,
-        host=settings.api_host,
-        port=port,
-        log_config=None,
-        access_log=False,  # addresses of recipients stand in queries
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=25,
-    )
     Server(web, api.state.backend).run()
     sys.exit(api.state.backend.exit_code)

@@ -79,7 +79,7 @@ async def _up(settings: Settings, *, demo: bool) -> None:
 
 def _with_secret_keys(settings: Settings) -> tuple[Settings, dict[str, str]]:
     """The settings and environment of what runs here, with a key of this machine if none is set."""
-    environment = {"OPTOUT_API_HOST": "127.0.0.1", **os.environ}
+    environment = dict(os.environ)
     if settings.secret_keys is None:
         key = secret_key.of_this_machine()
         environment["OPTOUT_SECRET_KEYS"] = key

@@ -24,6 +24,11 @@ Network = IPv4Network | IPv6Network
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE = IPv6Network("::/96")
+# Public by number only: a cloud answers its own machines there, with their secrets.
+_CLOUDS = (
+    IPv4Network("168.63.129.16/32"),  # Azure's wire server
+    IPv4Network("192.0.0.0/24"),  # Oracle's metadata are at .192; Python before 3.11.10 is unsure
+)
 _PORTS = (80, 443)  # and those nobody needs to be root for: not mail's, not a shell's
 
 # RFC 3986, Appendix B: it splits any text, proper or not.
@@ -81,6 +86,53 @@ def url_problem(url: str) -> str | None:
     return None
 
 
+HIDDEN = "***"
+"""Stands for a password where a URL is shown."""
+
+
+def has_login(url: str) -> bool:
+    """Whether a URL holds a user, or a user and a password."""
+    return "@" in parts_of(url).netloc
+
+
+def hides_password(url: str) -> bool:
+    """Whether a URL's password is the sign that it is not shown."""
+    return parts_of(url).netloc.rpartition("@")[0].partition(":")[2] == HIDDEN
+
+
+def shown(url: str) -> str:
+    """A URL without its password, for whoever reads the configuration."""
+    parts = parts_of(url)
+    userinfo, at, place = parts.netloc.rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    hidden = HIDDEN if colon else ""
+    return url.replace(f"//{parts.netloc}", f"//{user}{colon}{hidden}{at}{place}", 1)
+
+
+def without_login(url: str) -> str:
+    """A URL without user and password."""
+    netloc = parts_of(url).netloc
+    return url.replace(f"//{netloc}", f"//{netloc.rpartition('@')[2]}", 1)
+
+
+def with_login_of(url: str, known: Iterable[str | None]) -> str:
+    """A URL with the user and password that one of the same scheme, host and port has.
+
+    Args:
+        url: that may hold a login of its own, which it keeps.
+        known: of the same owner, the first one before the others.
+    """
+    if has_login(url):
+        return url
+    origin = parts_of(url).scheme, *host_and_port(url)
+    for other in known:
+        if other and has_login(other) and (parts_of(other).scheme, *host_and_port(other)) == origin:
+            netloc = parts_of(url).netloc
+            login = parts_of(other).netloc.rpartition("@")[0]
+            return url.replace(f"//{netloc}", f"//{login}@{netloc}", 1)
+    return url
+
+
 def _is_place(place: str) -> bool:
     """Whether a host, perhaps with a port, can be looked up or connected to."""
     found = _PLACE.fullmatch(place)
@@ -129,7 +181,59 @@ def _is_public(address: Address) -> bool:
         and not address.is_reserved
         and not (isinstance(address, IPv6Address) and address.is_site_local)
         and address not in _LOCAL_NAT64
+        and not _is_in(address, _CLOUDS)
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens on a host."""
+    if host == "localhost":
+        return True
+    address = _read(host)
+    return address is not None and address.is_loopback
+
+
+def client_of(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
+    """Who asks: the peer, or whoever trusted proxies say that they ask for.
+
+    Each proxy writes at the end who asked it, so the list is read from there, and no further than
+    the first address that is no trusted proxy's: what stands before it anybody may have written.
+
+    Args:
+        peer: of the connection.
+        forwarded_for: ``X-Forwarded-For``, several of them joined by commas; empty if none.
+        trusted: networks of proxies.
+    """
+    found = peer
+    for entry in reversed(forwarded_for.split(",")):
+        if not is_one_of(found, trusted):
+            break
+        address = _read(_without_port(entry.strip()))
+        if address is None:
+            break
+        found = str(address)
+    return found
+
+
+def is_one_of(host: str, networks: Sequence[Network]) -> bool:
+    """Whether an address is in one of some networks; what is no address is in none."""
+    address = _read(host)
+    return address is not None and _is_in(address, networks)
+
+
+def _read(host: str) -> Address | None:
+    """An address, an IPv4 one where it is mapped into IPv6; None where it is none."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+def _without_port(entry: str) -> str:
+    if entry.startswith("["):
+        return entry[1:].partition("]")[0]
+    return entry.partition(":")[0] if entry.count(":") == 1 else entry
 
 
 def _is_in(address: Address, networks: Sequence[Network]) -> bool:

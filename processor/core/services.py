@@ -53,6 +53,13 @@ class Service:
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", Policy(self.active) if self.active else None)
 
+    @property
+    def urls(self) -> tuple[str | None, ...]:
+        """Every URL at which the application is called."""
+        webhook = self.webhook
+        asked = (webhook.url, webhook.fallback_url) if webhook else ()
+        return self.status_callback, *asked
+
 
 @dataclass(frozen=True, slots=True)
 class Handling:

@@ -10,8 +10,9 @@ from processor.http.answers.accounts import Account, account_of
 from processor.http.auth import CallerIs
 from processor.http.backend import BackendIs
 from processor.http.errors import not_found
+from processor.http.known import Known
 
-router = APIRouter(tags=["2010-04-01 accounts"])
+router = APIRouter(route_class=Known, tags=["2010-04-01 accounts"])
 
 PATH = "/2010-04-01/Accounts/{account_sid}"
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from processor.config import Settings
 from processor.http import (
@@ -16,6 +17,7 @@ from processor.http import (
     changes,
     channels,
     consents,
+    docs,
     errors,
     health,
     measured,
@@ -32,6 +34,7 @@ from processor.http.backend import Backend
 from processor.http.console import routes as console
 from processor.http.limits import SizeLimit
 from processor.http.measured import Measured
+from processor.http.protection import Forwarded, OwnSite, Protected
 from processor.http.refusals import document_refusals
 
 _ROUTERS = (  # tried in this order: what is asked with every send first
@@ -54,6 +57,17 @@ _ROUTERS = (  # tried in this order: what is asked with every send first
 )
 
 
+class _Api(FastAPI):
+    """FastAPI, with what stands around all of it, the answer to a failure included."""
+
+    settings: Settings
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """See Starlette, whose own handler of failures is outside of every other middleware."""
+        inner = Protected(super().build_middleware_stack(), self.settings.public_url)
+        return Forwarded(inner, self.settings.trusted_proxies)
+
+
 def create_api(settings: Settings) -> FastAPI:
     """Build the API of an installation; it connects when it is started."""
     backend = Backend(settings)
@@ -63,23 +77,27 @@ def create_api(settings: Settings) -> FastAPI:
         async with backend.running():
             yield
 
-    api = FastAPI(
+    api = _Api(
         title="optout",
         version=version("optout"),
         description="Messaging services with keyword opt-out, as Twilio's helper libraries ask.",
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's page loads its script from elsewhere
         redoc_url=None,
     )
+    api.settings = settings
     api.state.backend = backend
     api.add_middleware(
         SizeLimit,
         max_bytes=settings.api_max_bytes,
         by_path={block_files.IMPORT: settings.api_import_max_bytes},
     )
+    api.add_middleware(OwnSite, public_url=settings.public_url)
     api.add_middleware(Measured, metrics=backend.metrics)
     errors.install(api)
     for router in _ROUTERS:
         api.include_router(router)
+    docs.add_to(api)
     console.add_to(api, backend)
     document_refusals(api)
     return api

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
@@ -221,6 +222,19 @@ _basic = HTTPBasic(
 )
 
 
+async def look_at(request: Request) -> None:
+    """Find out who asks, for the dependencies of the request: nothing else is read before.
+
+    Raises:
+        ApiError: 20003 for nobody we know; 20429 for too many requests.
+    """
+    account = request.headers.get("x-optout-account")
+    if account is None or re.match(_ACCOUNT, account):
+        request.state.caller = await _caller(request, await _basic(request), account)
+    else:  # it is refused where it is read
+        await _caller(request, await _basic(request))
+
+
 async def _caller(
     request: Request,
     given: Annotated[HTTPBasicCredentials | None, Depends(_basic)],
@@ -228,6 +242,8 @@ async def _caller(
         str | None, Header(pattern=_ACCOUNT, description="The account that the operator acts for.")
     ] = None,
 ) -> Caller:
+    if known := getattr(request.state, "caller", None):
+        return cast(Caller, known)
     if given is None:
         raise unauthenticated()
     backend = request.app.state.backend

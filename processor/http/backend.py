@@ -15,6 +15,7 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.http.auth import Credentials
 from processor.http.live import Live
+from processor.http.waits import Waits
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import Outgoing, Writer, writer
 from processor.kafka.configuration import Configuration
@@ -63,6 +64,7 @@ class Backend:
         self.live = Live(settings, self.topics, self.metrics)
         self.histories = Histories(settings, self.metrics)
         self.few_readers = asyncio.Semaphore(2)  # a history is read from its beginning: it costs
+        self.waits = Waits()  # for what a lane does
         self._writer: Writer | None = None
         self._unfit = ""
         self.exit_code = 0  # of a process that has ended by itself

@@ -20,6 +20,7 @@ from processor.http.auth import Caller, CallerIs, address_of
 from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import refuse_partial
 from processor.http.errors import ApiError
+from processor.http.known import Known
 from processor.kafka.client import Outgoing
 from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import (
@@ -35,7 +36,7 @@ from schemas.common import Sid
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(tags=["block list"])
+router = APIRouter(route_class=Known, tags=["block list"])
 
 IMPORT = "/v1/OptOuts/Import"
 _TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}

@@ -31,6 +31,7 @@ from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.changes import Limit, Since
 from processor.http.errors import ApiError
+from processor.http.known import Known
 from processor.http.links import url_of
 from processor.http.paging import MAX_PAGE
 from processor.http.recipients import (
@@ -48,7 +49,7 @@ from processor.wire.blocks import BlockLine
 from processor.wire.json_values import to_ms
 from schemas.common import RecipientAddress, SenderAddress, Sid
 
-router = APIRouter(prefix="/v1/OptOuts", tags=["block list"])
+router = APIRouter(route_class=Known, prefix="/v1/OptOuts", tags=["block list"])
 
 MOST_CHECKED = 1_000
 _HINT_S = 0.5  # the gate judges all the same

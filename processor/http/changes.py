@@ -10,10 +10,11 @@ from pydantic import AwareDatetime
 from processor.http.answers.accounts import ConfigurationChanges
 from processor.http.auth import CallerIs
 from processor.http.backend import BackendIs
+from processor.http.known import Known
 from processor.wire.json_values import to_ms
 from schemas.configuration_change import ConfigurationChange
 
-router = APIRouter(prefix="/v1", tags=["histories"])
+router = APIRouter(route_class=Known, prefix="/v1", tags=["histories"])
 
 Limit = Annotated[int, Query(ge=1, le=1_000, description="At most so many.")]
 Since = Annotated[AwareDatetime | None, Query(description="From this time on, RFC 3339.")]

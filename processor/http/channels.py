@@ -14,6 +14,7 @@ from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import OptionalUrl
+from processor.http.known import Known
 from processor.http.numbers import record
 from processor.http.paging import PageIs, meta_of, slice_of
 from processor.kafka.owned import a_number, given_up, numbers_of
@@ -21,7 +22,7 @@ from processor.wire.configuration import Edit, edit_of_number
 from schemas.common import HttpMethod, SenderAddress
 from schemas.number import Number
 
-router = APIRouter(tags=["messaging.v2 channel senders"])
+router = APIRouter(route_class=Known, tags=["messaging.v2 channel senders"])
 
 _Sid = Annotated[str, Path(description="XE and 32 hexadecimal digits.")]
 _CHANNELS = {SenderType.WHATSAPP: "whatsapp", SenderType.RCS: "rcs"}

@@ -19,13 +19,14 @@ from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import wrong_parameter
 from processor.http.forms import Form, documented, form_of
+from processor.http.known import Known
 from processor.kafka.client import Outgoing
 from processor.kafka.owned import owns
 from processor.wire import consent_commands
 from processor.wire.json_values import to_ms
 from schemas.common import CountryCode, Number, SenderAddress, Time
 
-router = APIRouter(tags=["accounts.v1"])
+router = APIRouter(route_class=Known, tags=["accounts.v1"])
 
 MAX_ITEMS = 25
 _CONSENT_ERROR, _CONTACT_ERROR = 30646, 30647

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from typing_extensions import TypedDict
 
 from processor.errors import ConfigError, EditRefused, RetryableError
@@ -170,6 +171,10 @@ def install(api: FastAPI) -> None:
         logger.warning("api.cannot", extra={"why": str(error)})
         refusal = ApiError(503, 20503, "Service unavailable", headers={"Retry-After": "1"})
         return respond(refusal)
+
+    @api.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> JSONResponse:
+        return respond(wrong_parameter("The request broke off"))  # nobody hears it
 
     @api.exception_handler(Exception)
     async def our_fault(request: Request, error: Exception) -> JSONResponse:

@@ -10,18 +10,24 @@ from fastapi import Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
-from processor.core.addresses import url_problem
+from processor.core.addresses import HIDDEN, hides_password, url_problem
 from processor.http.errors import URL_CODES, ApiError, wrong_parameter
 from processor.wire.json_values import reasons
 from schemas.common import Url
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 1_000
+_HIDDEN = (
+    f"the password is {HIDDEN}, which answers show in its place; give the password itself, or leave"
+    " the URL out to keep what is set"
+)
 
 
 def _checked(url: str) -> str:
     if problem := url_problem(url):
         raise PydanticCustomError("url", problem)
+    if hides_password(url):
+        raise PydanticCustomError("url", _HIDDEN)
     return url
 
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import time
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from processor.core.addresses import is_loopback
 from processor.http.backend import BackendIs
-from processor.metrics import CONTENT_TYPE, Metrics
+from processor.http.errors import ApiError
+from processor.metrics import CONTENT_TYPE, Metrics, is_reader
 
 router = APIRouter(tags=["health"])
 
+_NO_TOKEN = (
+    "The API listens to others than this machine: set OPTOUT_METRICS_TOKEN, and send it as"
+    " Authorization: Bearer <token>"
+)
+_WRONG_TOKEN = "Send OPTOUT_METRICS_TOKEN as Authorization: Bearer <token>"
 _NO_ROUTE = "none"  # what nobody serves may be asked for under any name
 
 
@@ -50,7 +57,31 @@ class Measured:
             self._seconds.labels(method, route, f"{status // 100}xx").observe(seconds)
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+def _refuse_others(request: Request, backend: BackendIs) -> None:
+    """Metrics are the operator's: for who has the token, without one for this machine alone.
+
+    Raises:
+        ApiError: 401 or 403, for anybody else.
+    """
+    settings = backend.settings
+    if settings.metrics_token is None:
+        if not is_loopback(settings.api_host):
+            raise ApiError(403, 20003, _NO_TOKEN)
+        return
+    given, token = request.headers.get("authorization", ""), settings.metrics_token
+    if not is_reader(given, token.get_secret_value()):
+        raise ApiError(401, 20003, _WRONG_TOKEN, headers={"WWW-Authenticate": "Bearer"})
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    dependencies=[Depends(_refuse_others)],
+    responses={
+        401: {"description": "Without OPTOUT_METRICS_TOKEN, where it is set."},
+        403: {"description": "It is not set, and others than this machine are listened to."},
+    },
+)
 async def metrics(backend: BackendIs) -> Response:
-    """What is counted and timed, for Prometheus."""
+    """What is counted and timed, for Prometheus, who sends `Authorization: Bearer <token>`."""
     return Response(backend.metrics.text(), media_type=CONTENT_TYPE)

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
 
 from processor.core import gate
+from processor.core.addresses import with_login_of, without_login
 from processor.core.messages import SenderType, bare_number, channel_group_of, sender_type_of
 from processor.core.quotas import Quota
 from processor.core.segments import segments_of
@@ -22,6 +23,7 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import is_refused
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import CheckedUrl, Form, OptionalUrl, documented, form_of
+from processor.http.known import Known
 from processor.http.paging import PageIs, Slice, neighbours, uris_of
 from processor.http.views import time_of
 from processor.kafka.client import Outgoing
@@ -31,7 +33,7 @@ from processor.wire import outbound_messages
 from schemas.common import RecipientAddress, SenderAddress
 from schemas.messaging_service import MessagingService
 
-router = APIRouter(tags=["2010-04-01 messages"])
+router = APIRouter(route_class=Known, tags=["2010-04-01 messages"])
 
 MAX_BODY = 1_600
 _MESSAGES = PATH + "/Messages"
@@ -62,6 +64,12 @@ class MessageUpdate(Form):
 
     body: str | None = Field(default=None, alias="Body")
     status: str | None = Field(default=None, alias="Status")
+
+
+_LOGIN = (
+    "StatusCallback: user and password of a message's URL would be read by carriers; set them in a"
+    " URL of the messaging service, such as its StatusCallback, and they are used for its host"
+)
 
 
 @router.post(_MESSAGES + ".json", status_code=201, openapi_extra=documented(MessageCreate))
@@ -95,7 +103,7 @@ async def create(
         to=form.to,
         body=form.body,
         media_urls=form.media_urls,
-        status_callback=form.status_callback or (service.status_callback if service else None),
+        status_callback=_callback(form.status_callback, service),
         created_at_ms=message.created_at_ms,
     )
     # Kept first, so that no status finds it missing.
@@ -109,6 +117,25 @@ async def create(
         await backend.messages.remove(message)
         raise
     return message_of(message)
+
+
+def _callback(given: str | None, service: MessagingService | None) -> str | None:
+    """Where a send's statuses are told, as carriers may read it: the login is the service's.
+
+    Raises:
+        ApiError: 21609, where the login would be lost.
+    """
+    if service is None:
+        known: tuple[str | None, ...] = ()
+    else:
+        known = (service.status_callback, service.inbound_request_url, service.fallback_url)
+    url = given or (service.status_callback if service else None)
+    if url is None:
+        return None
+    bare = without_login(url)
+    if with_login_of(bare, known) != url:
+        raise wrong_parameter(_LOGIN, 21609)
+    return bare
 
 
 @router.get(_MESSAGES + ".json")

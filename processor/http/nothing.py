@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request
 from processor.http.answers.services import Campaigns, DestinationAlphaSenders, Usecases
 from processor.http.auth import CallerIs
 from processor.http.backend import BackendIs
+from processor.http.known import Known
 from processor.http.paging import PageIs, Slice, meta_of
 from processor.http.services import ServiceSid, find
 
-router = APIRouter(tags=["messaging.v1 services"])
+router = APIRouter(route_class=Known, tags=["messaging.v1 services"])
 
 _SERVICE = "/v1/Services/{service_sid}"
 _EMPTY: Slice[Any] = Slice((), None, None)

@@ -22,6 +22,7 @@ from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import Form, OptionalUrl, documented, form_of
+from processor.http.known import Known
 from processor.http.paging import PageIs, slice_of, uris_of
 from processor.http.pool import check_available
 from processor.kafka.holdings import NUMBER_TAKEN
@@ -31,7 +32,7 @@ from schemas.common import HttpMethod
 from schemas.common import Number as Address
 from schemas.number import Number
 
-router = APIRouter(tags=["2010-04-01 numbers"])
+router = APIRouter(route_class=Known, tags=["2010-04-01 numbers"])
 
 _NUMBERS = PATH + "/IncomingPhoneNumbers"
 _SHORT_CODES = PATH + "/SMS/ShortCodes"

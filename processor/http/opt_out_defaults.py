@@ -14,6 +14,7 @@ from processor.http.answers.opt_outs import (
 )
 from processor.http.auth import CallerIs
 from processor.http.errors import not_found
+from processor.http.known import Known
 from processor.http.opt_out_drafts import (
     Language,
 )
@@ -21,7 +22,7 @@ from processor.keywords.load import language_of, languages, starter, tag_of
 from processor.wire.countries import COUNTRIES
 from processor.wire.opt_outs import EVERYWHERE, Layer
 
-router = APIRouter(prefix="/v3/OptOuts", tags=["opt-out configurations"])
+router = APIRouter(route_class=Known, prefix="/v3/OptOuts", tags=["opt-out configurations"])
 
 
 @router.get("/DefaultKeywordsMessages")

@@ -20,6 +20,7 @@ from processor.http.answers.opt_outs import (
 from processor.http.auth import CallerIs
 from processor.http.backend import BackendIs
 from processor.http.errors import not_found
+from processor.http.known import Known
 from processor.http.opt_out_drafts import (
     TAGGED,
     TAGGED_204,
@@ -36,7 +37,7 @@ from processor.wire.opt_outs import EVERYWHERE, Layer, layer_of
 from schemas.messaging_service import KeywordSets as KeywordSetsDocument
 from schemas.messaging_service import MessagingService
 
-router = APIRouter(prefix="/v3/OptOuts", tags=["opt-out configurations"])
+router = APIRouter(route_class=Known, prefix="/v3/OptOuts", tags=["opt-out configurations"])
 
 _Sets = Annotated[
     dict[str, Any],

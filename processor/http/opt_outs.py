@@ -26,6 +26,7 @@ from processor.http.answers.services import created_at
 from processor.http.auth import CallerIs
 from processor.http.backend import BackendIs
 from processor.http.errors import ApiError
+from processor.http.known import Known
 from processor.http.opt_out_drafts import (
     TAGGED,
     Draft,
@@ -41,7 +42,7 @@ from schemas.common import Body as MessageBody
 from schemas.common import CountryCode, RecipientAddress, SenderAddress
 from schemas.messaging_service import MessagingService, OptOut
 
-router = APIRouter(prefix="/v3/OptOuts", tags=["opt-out configurations"])
+router = APIRouter(route_class=Known, prefix="/v3/OptOuts", tags=["opt-out configurations"])
 
 _Document = Annotated[
     dict[str, Any],

@@ -37,6 +37,7 @@ _HINT_S = 0.5
 _LOOK_S = 2.0  # a list that cannot be trusted by then: 503
 _IN_FORCE_S = 5.0
 _POLL_S = 0.01
+_LONGEST_POLL_S = 0.2
 _MOST_WAITING = 200  # looks at a list that cannot be trusted outlive their requests
 
 
@@ -161,7 +162,9 @@ def place_of(command: ConsentCommand) -> Place:
 
 
 async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:
-    """Give a command; what is on the list once it is as asked, None where that takes too long.
+    """Give a command; what is on the list once it is as asked.
+
+    None where that takes too long, or too many requests of the account wait for such a thing.
 
     Raises:
         ApiError: 400, where the lane would put the command aside.
@@ -171,6 +174,13 @@ async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:
     listed = entry_key(command.account_sid, list_key(command.recipient, command.channel_group))
     await _refuse(backend, command, listed)
     await backend.send(Outgoing(backend.topics.consent_commands, key, value))
+    with backend.waits.one_of(command.account_sid) as may_wait:
+        return await _in_force(backend, command, listed) if may_wait else None
+
+
+async def _in_force(backend: Backend, command: ConsentCommand, listed: str) -> Found | None:
+    """Wait until the list is as asked; looks are ever further apart, as many may wait."""
+    pause_s = _POLL_S
     try:
         async with asyncio.timeout(_IN_FORCE_S):
             while True:
@@ -178,7 +188,8 @@ async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:
                 places = {one.place for one in wire_blocks.readable(found.value)}
                 if (place_of(command) in places) is command.blocked:
                     return found
-                await asyncio.sleep(_POLL_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 1.5, _LONGEST_POLL_S)
     except (TimeoutError, StoreUnavailable):
         return None
 

@@ -26,6 +26,7 @@ from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import Form, documented, form_of
+from processor.http.known import Known
 from processor.http.paging import Meta, PageIs, meta_of, slice_of
 from processor.http.pool import with_sender, without_sender
 from processor.http.services import ServiceSid, find
@@ -34,7 +35,7 @@ from processor.wire.configuration import Edit, edit_of_service
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number
 
-router = APIRouter(tags=["messaging.v1 senders"])
+router = APIRouter(route_class=Known, tags=["messaging.v1 senders"])
 
 _One = TypeVar("_One")
 _Many = TypeVar("_Many")

@@ -14,6 +14,7 @@ from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found
 from processor.http.forms import Form, OptionalUrl, documented, form_of
+from processor.http.known import Known
 from processor.http.paging import PageIs, meta_of, slice_of
 from processor.kafka.services_topic import StoredService
 from processor.wire.configuration import Edit, edit_of_service
@@ -21,7 +22,7 @@ from processor.wire.service_documents import changed
 from schemas.common import HttpMethod
 from schemas.messaging_service import MessagingService
 
-router = APIRouter(tags=["messaging.v1 services"])
+router = APIRouter(route_class=Known, tags=["messaging.v1 services"])
 
 _CODES = {"FriendlyName": 20002}
 ServiceSid = Annotated[str, Path(description="MG and 32 hexadecimal digits.")]

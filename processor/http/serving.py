@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
+import sys
+from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
+from processor import certificates
+from processor.config import Settings
+from processor.core.addresses import is_loopback
+from processor.errors import ConfigError
 from processor.http.backend import Backend
+from processor.http.connections import LOOK_S, Connection, Connections, WebConfig, limits_of
+
+logger = logging.getLogger(__name__)
+
+_TICKS = round(LOOK_S / 0.1)  # of uvicorn, from one look to the next
+_SHUTDOWN_S = 5.0  # of TLS
 
 
 class Server(uvicorn.Server):
@@ -15,19 +30,95 @@ class Server(uvicorn.Server):
     It ends when the backend has ended: an API without its followers would serve old data.
 
     Args:
-        config: of uvicorn.
+        config: see ``web_config``.
         backend: what the application stands on.
     """
 
-    def __init__(self, config: uvicorn.Config, backend: Backend) -> None:
+    config: WebConfig
+
+    def __init__(self, config: WebConfig, backend: Backend) -> None:
         super().__init__(config)
         self._backend = backend
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn, which gives a TLS handshake a minute."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(3)
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def protocol() -> asyncio.Protocol:
+            return Connection(
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        options: dict[str, Any] = {"ssl": config.ssl, "backlog": config.backlog}
+        if config.ssl:
+            options["ssl_handshake_timeout"] = config.connections.limits.header_s
+            options["ssl_shutdown_timeout"] = _SHUTDOWN_S
+        places: list[dict[str, Any]] = [{"sock": one} for one in sockets or ()]
+        try:
+            self.servers = [
+                await loop.create_server(protocol, **place, **options)
+                for place in places or [{"host": config.host, "port": config.port}]
+            ]
+        except OSError as error:
+            logger.error("api.cannot_listen", extra={"why": error.strerror or str(error)})
+            await self.lifespan.shutdown()
+            sys.exit(3)
+        self.started = True
+
     async def on_tick(self, counter: int) -> bool:
         """See uvicorn."""
+        if counter % _TICKS == 0:
+            self.config.connections.look()
         return await super().on_tick(counter) or bool(self._backend.ended())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
         self._backend.live.close()
         await super().shutdown(sockets)
+
+
+def web_config(api: FastAPI, settings: Settings, *, port: int) -> WebConfig:
+    """How the API is served.
+
+    Raises:
+        ConfigError: the TLS files cannot be used.
+    """
+    options: dict[str, Any] = {}
+    if settings.api_certfile and settings.api_keyfile:
+        try:
+            context = certificates.server_context_of(settings.api_certfile, settings.api_keyfile)
+        except OSError as error:
+            why = f"OPTOUT_API_CERTFILE, OPTOUT_API_KEYFILE: {error.strerror or error}"
+            raise ConfigError([why]) from None
+        options["ssl_context_factory"] = lambda config, usual: context
+    return WebConfig(
+        api,
+        Connections(limits_of(settings), api.state.backend.metrics),
+        host=settings.api_host,
+        port=port,
+        log_config=None,
+        access_log=False,  # addresses of recipients stand in queries
+        server_header=False,
+        proxy_headers=False,  # ``Forwarded`` reads them, of trusted proxies
+        timeout_keep_alive=settings.api_keep_alive_s,
+        timeout_graceful_shutdown=25,
+        **options,
+    )
+
+
+def clear_text(settings: Settings) -> str | None:
+    """What to warn of where credentials would travel in clear; None where they do not."""
+    if (
+        is_loopback(settings.api_host)
+        or settings.api_certfile
+        or (settings.public_url or "").startswith("https:")
+    ):
+        return None
+    return (
+        f"OPTOUT_API_HOST is {settings.api_host} and nothing says that TLS is spoken: tokens, which"
+        " also sign webhooks, would travel in clear. Set OPTOUT_API_CERTFILE and"
+        " OPTOUT_API_KEYFILE, or OPTOUT_PUBLIC_URL to the https address of a proxy before it."
+    )

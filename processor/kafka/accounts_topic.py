@@ -58,8 +58,8 @@ class AccountsView:
     def token_of(self, account_sid: str) -> str | Unopened | None:
         """The token that an account's webhooks are signed with.
 
-        None where there is no such account, or it is closed. ``Unopened`` where none of OPTOUT_SECRET_KEYS opens it,
-        or the account is there and its record cannot be read.
+        None where there is no such account, or it is closed. ``Unopened`` where none of
+        OPTOUT_SECRET_KEYS opens it, or its record cannot be read.
         """
         account = self._accounts.get(account_sid)
         if account is None:

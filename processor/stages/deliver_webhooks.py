@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from prometheus_client import Histogram
 from pydantic import ValidationError
 
-from processor.core.addresses import url_problem
+from processor.core.addresses import url_problem, with_login_of
 from processor.core.gate import SUSPENDED_CODE
 from processor.core.messages import bare_number
 from processor.core.requests import Answered, request_of
@@ -141,11 +141,12 @@ class DeliverWebhooks:
             return webhook_deliveries.read(record.value)
         status = webhook_deliveries.read_status(record.value)
         url = status.status_callback
-        if url is None:
-            service = self.services.directory.service_of(
-                status.account_sid, status.messaging_service_sid, status.from_
-            )
-            url = service.status_callback if service else None
+        service = self.services.directory.service_of(
+            status.account_sid, status.messaging_service_sid, status.from_
+        )
+        if service:
+            # Carriers read a send's URL: its login stands in the service's URLs alone.
+            url = with_login_of(url, service.urls) if url else service.status_callback
         return None if url is None else webhook_deliveries.callback_of(status, url)
 
     def due_ms(self, record: Any, delivery: WebhookDelivery) -> int:

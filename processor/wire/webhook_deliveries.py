@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 import orjson
 from pydantic import BaseModel
 
+from processor.core.addresses import without_login
 from processor.core.identity import send_id
 from processor.core.signature import signed_url
 from processor.wire.json_values import to_ms, to_text
@@ -93,7 +94,7 @@ def send_of(
             "to": message.recipient or delivery.parameters.get("From"),
             "body": message.body,
             "media_urls": [urljoin(base, one) for one in message.media_urls] or None,
-            "status_callback": urljoin(url, callback) if callback else None,
+            "status_callback": without_login(urljoin(url, callback)) if callback else None,
             "created_at": at,
         }
     )

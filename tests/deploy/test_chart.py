@@ -159,11 +159,14 @@ def test_every_setting_is_one_of_the_processors(manifests: list[Manifest]) -> No
 
 NOT_HERE = {
     "ROLES": "a worker's are given in workers",
+    **dict.fromkeys(("WEB_HOST", "API_HOST"), "is 0.0.0.0 in a pod"),
+    **dict.fromkeys(("API_CERTFILE", "API_KEYFILE"), "an ingress speaks TLS for pods"),
     "WEB_PORT": "is 6066 in a pod",
     "API_PORT": "is 8080 in a pod",
     "INSTANCE_ID": "must be another one for each worker",
     **dict.fromkeys(
-        ("KAFKA_PASSWORD", "OPERATOR_TOKENS", "SECRET_KEYS"), "belongs in existingSecret"
+        ("KAFKA_PASSWORD", "METRICS_TOKEN", "OPERATOR_TOKENS", "SECRET_KEYS"),
+        "belongs in existingSecret",
     ),
 }
 SAID_OF_A_VALUE = {"type", "enum", "pattern", "minimum", "exclusiveMinimum", "maximum"}
@@ -177,6 +180,7 @@ UNSET = {
     "PUBLIC_URL": "https://example.com",
     "TRACING": True,
     "WEBHOOK_ALLOW_NETWORKS": "10.1.0.0/16,fd00::/8",
+    "TRUSTED_PROXIES": "10.2.0.0/16",
 }
 
 
@@ -255,6 +259,19 @@ def test_what_selects_pods_finds_some(manifests: list[Manifest]) -> None:
         else:
             continue
         assert any(selector.items() <= each.items() for each in labels), one["metadata"]["name"]
+
+
+def test_a_pods_ports_are_open_to_others(manifests: list[Manifest]) -> None:
+    for one in containers(manifests):
+        hosts = [env["value"] for env in one.get("env", ()) if env["name"].endswith("_HOST")]
+        assert hosts == (["0.0.0.0"] if "ports" in one else [])
+
+
+def test_a_token_for_metrics_is_sent_where_it_is_given(render: Render) -> None:
+    token = {"credentials": {"name": "optout", "key": "OPTOUT_METRICS_TOKEN"}}
+    given = f"serviceMonitor.authorization={json.dumps(token)}"
+    for monitor in of_kind(render(*EVERYTHING, given), "ServiceMonitor").values():
+        assert [one["authorization"] for one in monitor["spec"]["endpoints"]] == [token]
 
 
 def test_metrics_are_read_from_a_service_of_each(render: Render) -> None:

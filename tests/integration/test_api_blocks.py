@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import pytest
 
 from processor.config import Settings
 from processor.core.identity import cause_of
 from processor.core.messages import Scope
+from processor.http import recipients, waits
 from tests.api import OPERATOR_TOKEN, Api, all_running, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, RECIPIENT
-from tests.installation import Installation, until
+from tests.installation import DEADLINE_S, Installation, running, until
 
 ELSE = "+15550001111"
 
@@ -51,6 +54,31 @@ async def test_a_block_is_in_force_when_it_is_answered_and_is_lifted_again(
         ]
         assert past[0]["cause"]["reason"] == "asked in the shop"
         assert past[0]["cause"]["actor"] == ACCOUNT
+
+
+async def test_while_no_worker_works_few_requests_of_an_account_wait_for_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "_MOST_EACH", 3)
+    monkeypatch.setattr(recipients, "_IN_FORCE_S", DEADLINE_S)
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT)
+    async with all_running(settings):
+        pass  # there is a list, and nobody works on it any more
+    async with serving(settings) as api:
+        numbers = [f"+1555000{number:04}" for number in range(8)]
+        asked = [
+            asyncio.create_task(post(api, "Block", recipient=one, reason="asked"))
+            for one in numbers
+        ]
+
+        async def answered() -> bool:
+            return sum(one.done() for one in asked) == 5
+
+        await until(answered, "answer to all but those that wait")
+        async with running(settings):
+            answers = await asyncio.gather(*asked)
+        assert sorted(one.status_code for one in answers) == [200] * 3 + [202] * 5
 
 
 async def test_a_block_of_a_sender_stops_that_sender_only(settings: Settings) -> None:

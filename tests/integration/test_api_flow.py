@@ -211,3 +211,34 @@ async def test_a_services_status_callback_stands_where_a_message_has_none(
         await api.ask("POST", f"{BASE}/Messages.json", data=own)
     sends = await at.values(at.topics.outbound_messages)
     assert [one["status_callback"] for one in sends] == [callback, "https://example.com/own"]
+
+
+async def test_no_login_of_a_callback_is_in_what_carriers_read_or_in_an_answer(
+    settings: Settings,
+) -> None:
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT)
+    at = Installation(settings)
+    async with all_running(settings) as api:
+        number = await with_a_number(api)
+        login = "https://user:s3cret@example.com"
+        form = {"FriendlyName": "Clinic", "StatusCallback": f"{login}/service"}
+        made = (await api.ask("POST", "/v1/Services", data=form)).json()
+        assert made["status_callback"] == "https://user:***@example.com/service"
+        sid = made["sid"]
+        again = {"StatusCallback": made["status_callback"]}
+        refused = await api.ask("POST", f"/v1/Services/{sid}", data=again)
+        assert (refused.status_code, refused.json()["code"]) == (400, 21609)
+        form = {"PhoneNumberSid": number}
+        await api.ask("POST", f"/v1/Services/{sid}/PhoneNumbers", data=form)
+        form = {"To": RECIPIENT, "MessagingServiceSid": sid, "Body": "Hello"}
+        for own in ({}, {"StatusCallback": f"{login}/own"}):
+            sent = await api.ask("POST", f"{BASE}/Messages.json", data=form | own)
+            assert sent.status_code == 201, sent.text
+        lost = form | {"StatusCallback": "https://user:s3cret@other.example.com/"}
+        refused = await api.ask("POST", f"{BASE}/Messages.json", data=lost)
+        assert (refused.status_code, refused.json()["code"]) == (400, 21609)
+        assert "s3cret" not in refused.text
+        allowed = await at.wait_for(at.topics.allowed_sends, 2)
+    urls = [one["status_callback"] for one in allowed]
+    assert urls == ["https://example.com/service", "https://example.com/own"]

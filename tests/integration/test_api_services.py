@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 
 import pytest
 from twilio.base.exceptions import TwilioRestException
@@ -73,6 +74,10 @@ async def test_a_service_is_written_field_for_field_as_in_the_guide(settings: Se
         assert (body["url"], body["links"]["phone_numbers"]) == (url, f"{url}/PhoneNumbers")
         assert (body["validity_period"], body["usecase"]) == (36_000, "undeclared")
         behind = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "messaging.example.com"}
+        proxied = await api.ask("GET", f"/v1/Services/{body['sid']}", headers=behind)
+        assert proxied.json()["url"] == url  # no proxy that is trusted
+    here = (ip_network("127.0.0.1/32"),)
+    async with serving(settings.model_copy(update={"trusted_proxies": here})) as api:
         proxied = await api.ask("GET", f"/v1/Services/{body['sid']}", headers=behind)
         assert proxied.json()["url"] == f"https://messaging.example.com/v1/Services/{body['sid']}"
 

@@ -15,14 +15,13 @@ from typing import Any
 
 import httpx
 import orjson
-import uvicorn
 from redis.asyncio import Redis
 
 from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.http.api import create_api
 from processor.http.backend import Backend
-from processor.http.serving import Server
+from processor.http.serving import Server, web_config
 from processor.kafka.client import Outgoing
 from processor.kafka.compacted import CompactedTopic
 from processor.metrics import Metrics
@@ -385,7 +384,7 @@ async def test_an_api_that_lost_what_it_stands_on_ends_and_says_so(
 
     backend._works = lambda: [dies()]  # type: ignore[method-assign]
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = Server(uvicorn.Config(api, log_config=None, access_log=False), backend)
+        server = Server(web_config(api, settings, port=0), backend)
         await asyncio.wait_for(server.serve([listening]), DEADLINE_S)
     assert backend.exit_code == 1
     assert any("api.broken" in line for line in written)

@@ -6,15 +6,27 @@ from ipaddress import ip_network
 
 import pytest
 
-from processor.core.addresses import is_reachable, url_problem
+from processor.core.addresses import (
+    client_of,
+    has_login,
+    hides_password,
+    is_loopback,
+    is_reachable,
+    shown,
+    url_problem,
+    with_login_of,
+    without_login,
+)
 
 PRIVATE = [
     "0.0.0.0",
     "10.0.0.1",
     "100.64.0.1",
     "127.0.0.1",
+    "168.63.129.16",  # Azure's wire server
     "169.254.169.254",
     "172.16.0.1",
+    "192.0.0.192",  # Oracle's metadata
     "192.168.1.1",
     "198.18.0.1",
     "224.0.0.1",
@@ -26,6 +38,7 @@ PRIVATE = [
     "::127.0.0.1",
     "::ffff:127.0.0.1",
     "::ffff:10.0.0.1",
+    "::ffff:168.63.129.16",
     "64:ff9b::10.0.0.1",
     "64:ff9b::a9fe:a9fe",
     "64:ff9b:1::8.8.8.8",
@@ -150,3 +163,77 @@ def test_a_url_that_some_library_cannot_read_is_refused(url: str) -> None:
 )
 def test_a_url_that_can_be_asked_is_let_through(url: str) -> None:
     assert url_problem(url) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1", "localhost"])
+def test_what_only_this_machine_reaches_is_known(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.1", "127.example.com", "8.8.8.8"])
+def test_what_others_may_reach_is_no_loopback(host: str) -> None:
+    assert not is_loopback(host)
+
+
+PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "client"),
+    [
+        ("203.0.113.5", "198.51.100.1", "203.0.113.5"),  # no proxy of ours
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("::ffff:10.0.0.1", "198.51.100.1:4711", "198.51.100.1"),
+        ("fd00::1", "[2001:db8::5]:4711", "2001:db8::5"),
+        ("fd00::1", "2001:db8::5", "2001:db8::5"),
+        ("10.0.0.1", "8.8.8.8, 198.51.100.1", "198.51.100.1"),  # the first one is the client's word
+        ("10.0.0.1", "8.8.8.8, 198.51.100.1, 10.0.0.2", "198.51.100.1"),
+        ("10.0.0.1", "10.0.0.3,10.0.0.2", "10.0.0.3"),
+        ("10.0.0.1", "198.51.100.1, unknown", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.1, <script>, 10.0.0.2", "10.0.0.2"),
+        ("nobody", "198.51.100.1", "nobody"),
+    ],
+)
+def test_a_client_is_who_trusted_proxies_say_and_nobody_else(
+    peer: str, forwarded_for: str, client: str
+) -> None:
+    assert client_of(peer, forwarded_for, PROXIES) == client
+    assert client_of(peer, forwarded_for, ()) == peer
+
+
+@pytest.mark.parametrize(
+    ("url", "seen", "bare"),
+    [
+        ("https://a.example/x@y?z=@", "https://a.example/x@y?z=@", "https://a.example/x@y?z=@"),
+        ("https://u:p%40s@a.example:81/x#rc=3", "https://u:***@a.example:81/x#rc=3", None),
+        ("https://u@a.example", "https://u@a.example", "https://a.example"),
+        ("https://u:@a.example/", "https://u:***@a.example/", "https://a.example/"),
+        ("https://:p@a.example/", "https://:***@a.example/", "https://a.example/"),
+        ("http://u:p@u:p@a.example/", "http://u:***@a.example/", "http://a.example/"),
+        ("http://[", "http://[", "http://["),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, seen: str, bare: str | None) -> None:
+    assert shown(url) == seen
+    assert shown(seen) == seen
+    assert hides_password(seen) is ("***" in seen)
+    assert without_login(url) == (bare or "https://a.example:81/x#rc=3")
+    assert has_login(url) is (seen != without_login(url))
+
+
+@pytest.mark.parametrize(
+    ("url", "called"),
+    [
+        ("https://a.example/status", "https://u:p@a.example/status"),
+        ("https://A.example:443/status", "https://u:p@A.example:443/status"),
+        ("https://x:y@a.example/status", "https://x:y@a.example/status"),
+        ("http://a.example/status", "http://a.example/status"),
+        ("https://a.example:8443/status", "https://a.example:8443/status"),
+        ("https://a.example.evil.example/", "https://a.example.evil.example/"),
+        ("https://b.example/", "https://b.example/"),
+    ],
+)
+def test_the_login_of_a_url_goes_for_its_origin_alone(url: str, called: str) -> None:
+    known = [None, "https://b.example/", "https://u:p@a.example/inbound", "https://v:q@a.example/"]
+    assert with_login_of(url, known) == called

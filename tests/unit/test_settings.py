@@ -86,3 +86,37 @@ def test_nothing_is_remembered_longer_than_the_topics_that_tell_of_it_are_kept(
     ]
     monkeypatch.setenv("OPTOUT_DEDUPE_HOURS", "168")
     assert config.load().dedupe_hours == 168
+
+
+def test_nobody_but_this_machine_is_listened_to_unless_told_otherwise() -> None:
+    settings = config.load()
+    assert (settings.api_host, settings.web_host) == ("127.0.0.1", "127.0.0.1")
+    assert settings.trusted_proxies == ()
+
+
+@pytest.mark.parametrize("name", ["OPTOUT_API_CERTFILE", "OPTOUT_API_KEYFILE"])
+def test_a_certificate_and_its_key_are_set_together(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "one.pem")
+    with pytest.raises(ConfigError, match="OPTOUT_API_CERTFILE, OPTOUT_API_KEYFILE: set both"):
+        config.load()
+
+
+def test_one_client_may_not_have_more_connections_than_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPTOUT_API_CONNECTIONS", "100")
+    with pytest.raises(ConfigError, match="OPTOUT_API_CLIENT_CONNECTIONS: must be at most 100"):
+        config.load()
+
+
+def test_a_short_token_for_metrics_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPTOUT_METRICS_TOKEN", "s3cret")
+    with pytest.raises(ConfigError, match=r"OPTOUT_METRICS_TOKEN: .*at least 16") as refused:
+        config.load()
+    assert "s3cret" not in str(refused.value)
+    monkeypatch.setenv("OPTOUT_METRICS_TOKEN", "")
+    assert config.load().metrics_token is None

@@ -15,7 +15,7 @@ import pytest
 from processor.core.circuit import CircuitRules
 from processor.core.requests import Answered, Request
 from processor.core.retries import RetryRules
-from processor.core.services import Directory
+from processor.core.services import Directory, Webhook
 from processor.endpoints.client import Client, Limits
 from processor.endpoints.endpoint import Endpoints, Rules
 from processor.kafka.client import Outgoing
@@ -114,7 +114,7 @@ def test_an_answers_send_has_the_same_sid_whenever_it_is_repeated() -> None:
         "to": RECIPIENT,
         "body": "Hi",
         "media_urls": ["https://example.com/a.png"],
-        "status_callback": "https://user:secret@example.com/status",
+        "status_callback": "https://example.com/status",  # carriers read it
         "created_at": "2026-11-02T12:00:00.123Z",
     }
 
@@ -130,6 +130,20 @@ def test_a_status_is_told_where_its_send_or_its_service_says() -> None:
     assert url_of(a_status(status_callback="https://example.com/one")) == "https://example.com/one"
     assert url_of(a_status()) == "https://example.com/all"
     assert url_of(a_status(account_sid="ACother")) is None
+
+
+def test_a_status_is_told_with_the_login_that_the_service_has_for_that_host() -> None:
+    webhook = Webhook(URL)
+    stage = a_stage(Directory([a_service(LONG_CODE, webhook=webhook)]))
+
+    def url_of(url: str) -> str:
+        work = stage.work_of(a_record(TOPICS.message_statuses, a_status(status_callback=url)))
+        assert isinstance(work, Delivery)
+        return work._delivery.url
+
+    assert url_of("https://example.com/one") == "https://user:secret@example.com/one"
+    assert url_of("https://me:own@example.com/one") == "https://me:own@example.com/one"
+    assert url_of("https://other.example.com/one") == "https://other.example.com/one"
 
 
 @pytest.mark.parametrize("topic", [TOPICS.webhook_deliveries, TOPICS.message_statuses])

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from processor.http.answers.urls import shown_url
 from processor.http.paging import Uris
 from processor.http.views import time_2010
 from schemas.common import HttpMethod
@@ -98,11 +99,11 @@ def phone_number_of(number: Number) -> IncomingPhoneNumber:
         "account_sid": number.account_sid,
         "phone_number": number.address,
         "friendly_name": number.friendly_name,
-        "sms_url": number.sms_url or "",
+        "sms_url": shown_url(number.sms_url) or "",
         "sms_method": number.sms_method,
-        "sms_fallback_url": number.sms_fallback_url or "",
+        "sms_fallback_url": shown_url(number.sms_fallback_url) or "",
         "sms_fallback_method": number.sms_fallback_method,
-        "status_callback": number.status_callback or "",
+        "status_callback": shown_url(number.status_callback) or "",
         "status_callback_method": "POST",
         "date_created": time_2010(number.created_at),
         "date_updated": time_2010(number.updated_at),
@@ -139,9 +140,9 @@ def short_code_of(number: Number) -> ShortCode:
         "account_sid": number.account_sid,
         "short_code": number.address,
         "friendly_name": number.friendly_name,
-        "sms_url": number.sms_url,
+        "sms_url": shown_url(number.sms_url),
         "sms_method": number.sms_method,
-        "sms_fallback_url": number.sms_fallback_url,
+        "sms_fallback_url": shown_url(number.sms_fallback_url),
         "sms_fallback_method": number.sms_fallback_method,
         "date_created": time_2010(number.created_at),
         "date_updated": time_2010(number.updated_at),

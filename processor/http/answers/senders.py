@@ -8,6 +8,7 @@ from fastapi import Request
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from processor.http.answers.urls import shown_url
 from processor.http.links import url_of
 from processor.http.paging import Meta
 from processor.http.views import time_v1
@@ -146,11 +147,11 @@ def channel_sender_of(request: Request, number: Number) -> ChannelSender:
         "friendly_name": number.friendly_name,
         "configuration": None,
         "webhook": {
-            "callback_url": number.sms_url,
+            "callback_url": shown_url(number.sms_url),
             "callback_method": number.sms_method,
-            "fallback_url": number.sms_fallback_url,
+            "fallback_url": shown_url(number.sms_fallback_url),
             "fallback_method": number.sms_fallback_method,
-            "status_callback_url": number.status_callback,
+            "status_callback_url": shown_url(number.status_callback),
             "status_callback_method": "POST",
         },
         "profile": None,

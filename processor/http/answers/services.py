@@ -9,6 +9,7 @@ from fastapi import Request
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from processor.http.answers.urls import shown_url
 from processor.http.links import url_of
 from processor.http.paging import Meta, Nothing
 from processor.http.views import time_v1
@@ -102,11 +103,11 @@ def service_of(request: Request, service: MessagingService) -> Service:
         "date_created": time_v1(created_at(service)),
         "date_updated": time_v1(service.updated_at),
         "friendly_name": service.friendly_name,
-        "inbound_request_url": service.inbound_request_url,
+        "inbound_request_url": shown_url(service.inbound_request_url),
         "inbound_method": service.inbound_method,
-        "fallback_url": service.fallback_url,
+        "fallback_url": shown_url(service.fallback_url),
         "fallback_method": service.fallback_method,
-        "status_callback": service.status_callback,
+        "status_callback": shown_url(service.status_callback),
         "sticky_sender": service.sticky_sender,
         "mms_converter": service.mms_converter,
         "smart_encoding": service.smart_encoding,

@@ -13,8 +13,8 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
-from starlette.staticfiles import StaticFiles
 
+from processor.core.browsers import PAGE_HEADERS
 from processor.core.segments import segments_of
 from processor.errors import ConfigError, RetryableError
 from processor.http.console.layers import in_words
@@ -22,15 +22,6 @@ from processor.http.console.sessions import PATH, SignedOut
 from processor.http.errors import ApiError
 from processor.keywords.load import language_of
 
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self';"
-        " object-src 'none'"
-    ),
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-}
 _environment = Environment(
     loader=PackageLoader("processor.http.console"),
     autoescape=True,
@@ -119,20 +110,10 @@ class Page(APIRoute):
                 response = _refusal(
                     request, 503, "Kafka or Redis does not answer. Try again in a moment."
                 )
-            response.headers.update({**_HEADERS, "Cache-Control": "no-store"})
+            response.headers.update(PAGE_HEADERS)
             return response
 
         return handle
-
-
-class Static(StaticFiles):
-    """Style and script with the headers of pages; a browser asks whether they changed."""
-
-    def file_response(self, *given: Any, **named: Any) -> Response:
-        """See Starlette."""
-        response = super().file_response(*given, **named)
-        response.headers.update({**_HEADERS, "Cache-Control": "no-cache"})
-        return response
 
 
 def _to_sign_in(request: Request) -> Response:

@@ -19,9 +19,10 @@ from processor.http.console import (
     sign_in,
     trying,
 )
-from processor.http.console.pages import Page, Static
+from processor.http.console.pages import Page
 from processor.http.console.sessions import PATH, SessionIs, Sessions
 from processor.http.errors import not_found
+from processor.http.static_files import Static
 from processor.stores.sessions import RedisSessions
 
 _MODULES = (

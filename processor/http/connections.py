@@ -1,0 +1,328 @@
+"""Connections of the web server: how many there may be, and how long one may keep us waiting.
+
+Uvicorn limits neither the time nor the size of a request's headers, nor how slowly a body comes.
+Its protocol stays as it is; this counts what goes through it, and looks at every connection once a
+second. A client that is slow loses its own connection, and takes nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from processor.config import Settings
+from processor.core.addresses import Network, is_one_of
+from processor.core.browsers import DATA_HEADERS
+from processor.http.errors import ApiError, respond, too_many
+from processor.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+_LONGEST_S = 2 * LOOK_S  # between two looks; what is more, this process stood still
+_MOST_HEADER_BYTES = 64 * 1024  # of a request: its line, its headers
+_MOST_HEADERS = 200
+_MOST_FRAMING = 16  # bytes around each byte of a body that comes in chunks
+_MOST_PIPELINED = 100
+_BODY_PATIENCE_S = 20.0  # for which a body may come more slowly than
+_BODY_RATE = 1024.0  # bytes a second
+_UNREAD_S = 30.0  # for which a client may read nothing of an answer
+_SITE = 64  # bits of an IPv6 address that one customer has
+
+_SLOW = ApiError(408, 20001, "The request took too long to arrive")
+_MALFORMED = ApiError(400, 20001, "The request is not HTTP/1.1")
+_LARGE = ApiError(431, 20001, f"The headers are larger than {_MOST_HEADER_BYTES} bytes")
+_UNREAD = "unread"
+_CROWDED = ApiError(503, 20503, "Too many connections are open", headers={"Retry-After": "1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many connections there may be, and how long one may wait for a request's headers."""
+
+    of_all: int
+    of_client: int
+    header_s: float
+    proxies: Sequence[Network] = ()  # which open theirs for many clients
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits that settings ask for."""
+    return Limits(
+        settings.api_connections,
+        settings.api_client_connections,
+        settings.api_header_s,
+        settings.trusted_proxies,
+    )
+
+
+class Connections:
+    """Every open connection, by client."""
+
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self.limits = limits
+        self._ended = metrics.api_connections_ended
+        self._by_client: dict[str, dict[Connection, None]] = {}  # the oldest first
+        self._clients: dict[Connection, str] = {}
+        self._looked_s = time.monotonic()
+        self._stood_still_s = 0.0  # which no client is to blame for
+        self._refused = 0  # since the last look
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._clients)
+
+    def admit(self, connection: Connection, address: str) -> ApiError | None:
+        """Count a new connection; why not, where there are too many.
+
+        Where there is no room, whoever has most makes some: nobody keeps all others out.
+
+        Args:
+            connection: that was just made.
+            address: of the peer.
+        """
+        client = self._client_of(address)
+        mine = self._by_client.get(client, {})
+        if client and len(mine) >= self.limits.of_client:
+            self._refused += 1
+            return too_many()
+        if len(self) >= self.limits.of_all and not self._make_room(len(mine)):
+            self._refused += 1
+            return _CROWDED
+        self._by_client.setdefault(client, {})[connection] = None
+        self._clients[connection] = client
+        return None
+
+    def drop(self, connection: Connection) -> None:
+        """Count a connection no longer."""
+        client = self._clients.pop(connection, None)
+        if client is not None:
+            del self._by_client[client][connection]
+            if not self._by_client[client]:
+                del self._by_client[client]
+
+    def ended(self, why: str) -> None:
+        """Count one that was ended here.
+
+        Args:
+            why: the status it was answered with, or ``unread``.
+        """
+        self._ended.labels(why).inc()
+
+    def look(self) -> None:
+        """End those that keep us waiting for too long."""
+        if self._refused:  # said once, however many they are
+            said = {"refused": self._refused, "open": len(self)}
+            logger.warning("api.connections_refused", extra=said)
+            self._refused = 0
+        was_s, self._looked_s = self._looked_s, time.monotonic()
+        passed_s = min(self._looked_s - was_s, _LONGEST_S)
+        self._stood_still_s += self._looked_s - was_s - passed_s
+        now_s = self.now_s()
+        for connection in list(self._clients):
+            connection.look(now_s, passed_s)
+
+    def now_s(self) -> float:
+        """Monotonic, without the time in which this process stood still and could read nothing."""
+        return time.monotonic() - self._stood_still_s
+
+    def _client_of(self, address: str) -> str:
+        """Who a connection counts for; nobody, for a proxy."""
+        if is_one_of(address, self.limits.proxies):
+            return ""
+        try:
+            found = ip_address(address.partition("%")[0])
+        except ValueError:
+            return address or "unknown"
+        if isinstance(found, IPv6Address) and not found.ipv4_mapped:
+            return str(ip_network((found, _SITE), strict=False))
+        return str(getattr(found, "ipv4_mapped", None) or found)
+
+    def _make_room(self, mine: int) -> bool:
+        richest = max(
+            (those for client, those in self._by_client.items() if client), key=len, default={}
+        )
+        if len(richest) <= mine + 1:
+            return False
+        waiting = next((one for one in richest if one.waits_for_client), None)
+        if waiting is None:
+            return False
+        self.drop(waiting)
+        waiting.end(_CROWDED)
+        return True
+
+
+class WebConfig(uvicorn.Config):
+    """Of uvicorn, and the connections that its protocol counts."""
+
+    def __init__(self, app: Any, connections: Connections, **options: Any) -> None:
+        super().__init__(app, http=Connection, ws="none", **options)
+        self.connections = connections
+
+
+class Connection(HttpToolsProtocol):
+    """Uvicorn's protocol, with limits."""
+
+    config: WebConfig
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._waits_since_s: float | None = None  # for a request's headers
+        self._has_begun = False  # a request that is not answered yet
+        self._has_ended = False
+        self._comes = False  # a request's body
+        self._patience_s = _BODY_PATIENCE_S
+        self._framing = 0  # bytes of the request that are not of its body
+        self._body = 0  # bytes of bodies
+        self._body_before = 0  # ... of earlier requests
+        self._unwritten = 0
+        self._unread_since_s: float | None = None
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether there is nothing to do here until the client sends something."""
+        return not self._is_served or self._comes
+
+    @property
+    def _is_served(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See asyncio."""
+        super().connection_made(transport)
+        address = self.client[0] if self.client else ""
+        self._waits_since_s = self.config.connections.now_s()
+        if refused := self.config.connections.admit(self, address):
+            self._has_begun = True  # it is told why
+            self.end(refused)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        self._has_ended = True
+        self.config.connections.drop(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        if self._has_ended:
+            return
+        before = self._body
+        super().data_received(data)
+        if self._has_ended:
+            return
+        self._framing += len(data) - (self._body - before)
+        body = self._body - self._body_before
+        if self._framing > _MOST_HEADER_BYTES + _MOST_FRAMING * body:
+            self.end(_LARGE)
+        elif not self._is_served and self._waits_since_s is None:
+            self._waits_since_s = (
+                self.config.connections.now_s()
+            )  # the rest of a request, or the next one
+
+    def on_message_begin(self) -> None:
+        """See httptools."""
+        super().on_message_begin()
+        self._has_begun = True
+        self._framing, self._body_before = 0, self._body
+        self._waits_since_s = self.config.connections.now_s()
+
+    def on_headers_complete(self) -> None:
+        """See httptools."""
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > _MOST_HEADER_BYTES or len(self.headers) > _MOST_HEADERS:
+            self.end(_LARGE)
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            self.end(too_many())
+        if self._has_ended:
+            raise ValueError("refused")  # the parser stops
+        self._waits_since_s = None
+        self._comes, self._patience_s = True, _BODY_PATIENCE_S
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """See httptools."""
+        self._body += len(body)
+        self._patience_s = min(_BODY_PATIENCE_S, self._patience_s + len(body) / _BODY_RATE)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """See httptools."""
+        self._comes = False
+        if not self._is_served:  # it was answered long ago: now the next one may come
+            self._waits_since_s = self.config.connections.now_s()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """See uvicorn."""
+        super().on_response_complete()
+        self._has_begun = False
+        if self._comes and not self._is_served:  # it was answered early: it has to end
+            self._waits_since_s = self.config.connections.now_s()
+
+    def send_400_response(self, msg: str) -> None:
+        """See uvicorn."""
+        self._has_begun = True
+        self.end(_MALFORMED)
+
+    def look(self, now_s: float, passed_s: float) -> None:
+        """End it where it keeps us waiting for too long.
+
+        Args:
+            now_s: see ``Connections.now_s``.
+            passed_s: since the last look.
+        """
+        if self.flow.write_paused or self.transport.is_closing():
+            self._look_at_answer(now_s)
+        else:
+            self._unread_since_s = None
+        if self._has_ended:
+            return
+        if not self._is_served:
+            since_s, most_s = self._waits_since_s, self.config.connections.limits.header_s
+            if since_s is not None and now_s - since_s > most_s:
+                self.end(_SLOW)
+        elif self._comes and not (self.flow.read_paused or self.cycle.waiting_for_100_continue):
+            self._patience_s -= passed_s
+            if self._patience_s < 0:
+                self.end(_SLOW)
+
+    def _look_at_answer(self, now_s: float) -> None:
+        unwritten = self.transport.get_write_buffer_size()
+        if self._unread_since_s is None or unwritten != self._unwritten:
+            self._unread_since_s, self._unwritten = now_s, unwritten
+        elif now_s - self._unread_since_s > _UNREAD_S:
+            self._has_ended = True
+            self.config.connections.ended(_UNREAD)
+            self.transport.abort()
+
+    def end(self, why: ApiError) -> None:
+        """Close, and say why where there is somebody to say it to and no answer has begun."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self.config.connections.ended(str(why.status))
+        self._unset_keepalive_if_required()
+        began = False
+        if self._is_served:
+            began = self.cycle.response_started
+            self.cycle.disconnected = True  # what serves it hears so
+            self.cycle.message_event.set()
+        if self._has_begun and not began:
+            self.transport.write(_raw(why))
+        self.transport.close()
+
+
+def _raw(why: ApiError) -> bytes:
+    """The whole answer, as it goes over the wire."""
+    made = respond(why)
+    headers = {**made.headers, **DATA_HEADERS, "connection": "close"}
+    lines = [f"HTTP/1.1 {why.status} Refused", *(f"{name}: {one}" for name, one in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + bytes(made.body)

@@ -1,0 +1,25 @@
+"""Routes that look at the credentials before anything else: nobody we do not know is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from processor.http.auth import look_at
+
+
+class Known(APIRoute):
+    """A route of the API; FastAPI by itself reads and parses a body before it asks who sent it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See FastAPI."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            await look_at(request)
+            return await handler(request)
+
+        return handle

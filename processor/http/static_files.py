@@ -1,0 +1,20 @@
+"""Style and script of pages, from the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Response
+from starlette.staticfiles import StaticFiles
+
+from processor.core.browsers import PAGE_HEADERS
+
+
+class Static(StaticFiles):
+    """Style and script with the headers of pages; a browser asks whether they changed."""
+
+    def file_response(self, *given: Any, **named: Any) -> Response:
+        """See Starlette."""
+        response = super().file_response(*given, **named)
+        response.headers.update({**PAGE_HEADERS, "Cache-Control": "no-cache"})
+        return response

@@ -1,0 +1,104 @@
+"""The API's web server by itself: it is there before Kafka and Redis are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+
+from processor.config import Settings
+from processor.http.api import create_api
+from processor.http.connections import Connections
+from processor.http.serving import Server, web_config
+from tests.installation import until
+
+NOBODY = "127.0.0.1:1"  # no server is there
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A served API, and what it counts."""
+
+    api: FastAPI
+    port: int
+    connections: Connections
+    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def connect(self, given: bytes = b"", *, of: str = "127.0.0.1") -> Streams:
+        """Connect from an address of this machine, and send something."""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, local_addr=(of, 0), limit=1 << 24
+        )
+        self._writers.append(writer)
+        writer.write(given)
+        await writer.drain()
+        return reader, writer
+
+    async def looked(self) -> None:
+        """Wait until connections were looked at."""
+        before = self.connections._looked_s
+
+        async def again() -> bool:
+            return self.connections._looked_s > before
+
+        await until(again, "look")
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def ask(self, given: bytes, *, of: str = "127.0.0.1") -> bytes:
+        """Everything that is answered until the connection is closed."""
+        reader, writer = await self.connect(given, of=of)
+        return await heard(reader, writer)
+
+    async def has(self, count: int) -> None:
+        """Wait until so many connections are open."""
+
+        async def so_many() -> bool:
+            return len(self.connections) == count
+
+        await until(so_many, f"{count} connections, not {len(self.connections)}")
+
+
+async def heard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """What comes until the other side closes."""
+    found = b""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(30):
+            while part := await reader.read(1 << 16):
+                found += part
+    writer.close()
+    return found
+
+
+@asynccontextmanager
+async def serving_alone(**settings: Any) -> AsyncIterator[Edge]:
+    """The API with these settings, without Kafka and Redis."""
+    made = Settings(kafka_bootstrap=NOBODY, redis_url=f"redis://{NOBODY}/0", **settings)
+    api = create_api(made)
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+        config = web_config(api, made, port=0)
+        server = Server(config, api.state.backend)
+        edge = Edge(api, listening.getsockname()[1], config.connections)
+        serving = asyncio.create_task(server.serve([listening]))
+        try:
+
+            async def started() -> bool:
+                return server.started
+
+            await until(started, "server")
+            yield edge
+        finally:
+            edge.close()
+            server.should_exit = True
+            await serving

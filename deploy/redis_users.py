@@ -17,6 +17,7 @@ from processor import config
 
 ACLS = Path(__file__).parent / "acls.toml"
 _FROM_NOTHING = ("on", "resetkeys", "resetchannels", "clearselectors", "nocommands")
+_EVERYBODY = ("+@connection", "+cluster|slots")  # the second where Redis is a Cluster
 
 
 def roles() -> dict[str, list[str]]:
@@ -35,7 +36,7 @@ def rights(rules: list[str], prefix: str) -> list[str]:
     placed = [re.sub(r"(%RW?~|%W~|~)", rf"\g<1>{prefix}", rule) for rule in rules]
     everywhere = [word for rule in placed if "~" not in rule for word in rule.split()]
     selectors = [f"({rule})" for rule in placed if "~" in rule]
-    return [*_FROM_NOTHING, "+@connection", *everywhere, *selectors]
+    return [*_FROM_NOTHING, *_EVERYBODY, *everywhere, *selectors]
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import TopicAuthorizationFailedError
 from click.testing import CliRunner, Result
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
+from deploy import redis_users
 from deploy.local import stack
 from processor.cli import main
 from processor.config import Settings
@@ -26,6 +27,8 @@ from processor.errors import StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing
 from processor.kafka.topic_plan import BY_PRODUCER
+from processor.stores.redis_block_list import block_list_store
+from processor.stores.redis_client import redis_client
 from processor.wire import dead_letters
 from tests.api import (
     OPERATOR_TOKEN,
@@ -38,6 +41,7 @@ from tests.api import (
 from tests.application import OneToken, allowing, application, status, twiml
 from tests.asked import Given, assert_each_right_was_needed, commands_given
 from tests.builders import ACCOUNT, ENTRY, LONG_CODE, OTHER_RECIPIENT, RECIPIENT, command_record
+from tests.contract.redis_topologies import NODES, cluster_of
 from tests.installation import Installation, running, until
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
 from tests.integration.test_live_stream import send_form, signed_in
@@ -434,7 +438,6 @@ async def test_who_takes_the_api_over_cannot_text_for_anybody(secured: Secured) 
         at.topics.webhook_deliveries,  # requests that are signed with any account's token
         at.topics.block_list,
         at.topics.block_changes,
-        at.topics.accounts,
     ):
         await at.write_raw(Outgoing(topic, b"+15557654321", b"{}"))
         await assert_may_not_write(mine, topic)
@@ -537,6 +540,64 @@ async def test_nobody_reaches_past_the_prefix(secured: Secured) -> None:
                 assert not await is_refused(redis, *nothing, secured.prefix + key)
                 for prefix in ("", "another.", secured.prefix[:-1], secured.prefix + "x"):
                     assert await is_refused(redis, *nothing, prefix + key), (role, prefix + key)
+
+
+async def test_the_users_are_made_by_the_lines_that_are_printed(
+    secured: Secured, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPTOUT_TOPIC_PREFIX", secured.prefix)
+    redis_users.main()
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == len(REDIS_RULES)
+    gate = f"{secured.prefix}gate"
+    made = await secured.user([], redis="gate")
+    async with Redis.from_url(secured.open.redis_url, decode_responses=True) as redis:
+        ask: Any = redis.execute_command
+        for line in told:
+            await ask(*line.split(" "))
+        with pytest.raises(AuthenticationError):
+            await Redis(port=redis_port(secured), username=gate, password="").ping()
+        await ask("ACL", "SETUSER", gate, ">secret", "~*", "+@all")
+        for line in told:  # it keeps its password, and loses what it was given besides
+            await ask(*line.split(" "))
+        theirs, ours = [await ask("ACL", "GETUSER", name) for name in (gate, made.kafka_username)]
+    assert theirs.pop("passwords") != ours.pop("passwords")
+    assert theirs == ours
+    async with Redis(port=redis_port(secured), username=gate, password="secret") as mine:
+        assert not await is_refused(mine, "HMGET", f"{secured.prefix}{ENTRIES}", "x")
+        assert await is_refused(mine, "HSET", f"{secured.prefix}{ENTRIES}", "x", "y")
+
+
+def redis_port(secured: Secured) -> int:
+    return int(secured.servers.redis.rpartition(":")[2])
+
+
+async def test_a_cluster_takes_the_same_users(tmp_path: Path) -> None:
+    settings = Settings(topic_prefix="t.")
+    async with cluster_of(tmp_path, NODES) as (url, servers):
+        for server in servers:
+            async with Redis(port=server.port) as redis:
+                for role in ("match", "gate", "api"):
+                    given = ["reset", f">{role}", *redis_users.rights(REDIS_RULES[role], "t.")]
+                    await redis.execute_command("ACL", "SETUSER", role, *given)  # type: ignore[no-untyped-call]
+
+        def of(role: str) -> Settings:
+            mine = url.replace("//", f"//{role}:{role}@")
+            return settings.model_copy(update={"redis_url": mine})
+
+        async with AsyncExitStack() as closing:
+            stores = {}
+            for role in ("match", "gate", "api"):
+                client = redis_client(of(role))
+                closing.push_async_callback(client.close)
+                await client.check()
+                stores[role] = block_list_store(of(role), client)
+            for partition in range(12):  # on every server
+                epoch = (await stores["match"].claim(partition, at_least=0)).epoch
+                for role in ("gate", "api"):
+                    assert (await stores[role].read(partition, [ENTRY])).meta.epoch == epoch
+                    with pytest.raises(StoreUnavailable):
+                        await stores[role].claim(partition, at_least=0)
 
 
 async def test_applications_and_carriers_work_with_the_rights_listed(secured: Secured) -> None:

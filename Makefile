@@ -7,7 +7,7 @@ BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz chaos bench bench-api soak capacity rolling lint schemas manifests screenshots lock clean
+.PHONY: help run test fuzz chaos bench bench-api soak capacity rolling lint audit-deps schemas manifests screenshots lock sbom clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -48,8 +48,12 @@ lint: .venv/made  ## format, style, types, which way imports run, what a change 
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/local/stack.py
 	$(BIN)/mypy deploy/strimzi/manifests.py
+	$(BIN)/mypy deploy/redis_users.py deploy/sbom.py deploy/audit.py
 	$(BIN)/lint-imports
 	$(BIN)/optout schemas check
+
+audit-deps: .venv/made  ## known advisories about the locked packages; says so where no source answers
+	$(BIN)/python deploy/audit.py $(ARGS)
 
 schemas: .venv/made  ## write schemas/json and schemas/asyncapi.yaml anew from the models
 	$(BIN)/optout schemas export $(ARGS)
@@ -60,7 +64,7 @@ manifests: .venv/made  ## write deploy/strimzi anew from topics.toml, acls.toml 
 screenshots: .venv/made  ## take the README's pictures of the console anew
 	$(STACK) $(BIN)/python -m tests.console.screenshots
 
-lock:  ## write deploy/*.lock anew from pyproject.toml; ARGS=--upgrade for newer packages
+lock:  ## write deploy/*.lock and the bill of materials anew from pyproject.toml; ARGS=--upgrade for newer packages
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \
 	&& "$$tools/bin/pip" install --quiet uv \
 	&& "$$tools/bin/uv" pip compile --quiet --extra dev --universal --python-version 3.11 \
@@ -70,6 +74,10 @@ lock:  ## write deploy/*.lock anew from pyproject.toml; ARGS=--upgrade for newer
 	| "$$tools/bin/uv" pip compile --quiet --extra tracing --universal --python-version 3.11 \
 	    --generate-hashes --custom-compile-command "make lock" --constraints deploy/requirements.lock \
 	    --output-file deploy/image.lock pyproject.toml -
+	$(MAKE) sbom
+
+sbom: .venv/made  ## write deploy/sbom.cdx.json anew from deploy/image.lock
+	$(BIN)/python deploy/sbom.py
 
 clean:  ## remove what was made or fetched
 	rm -rf .venv .cache build tests/clients/*/node_modules *.egg-info .hypothesis .*_cache

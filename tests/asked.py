@@ -13,13 +13,16 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from fnmatch import fnmatchcase
+from functools import partial
+from itertools import dropwhile, takewhile
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
 from processor.config import Settings
 from tests.installation import until
-from tests.secured import RIGHTS, Right, Secured, rights_of
+from tests.secured import REDIS_RULES, Right, Secured, rights_of
 
 _KINDS = {"Topic": "topics", "Group": "groups", "TransactionalId": "transactional_ids"}
 _LINE = (
@@ -56,20 +59,55 @@ def needless(rights: Sequence[Right], asked: Iterable[Right]) -> set[Right]:
     return set(rights) - {each[0] for each in enough if len(each) == 1}
 
 
-Given = Mapping[str, set[str]]
+class Command(NamedTuple):
+    """A command that a user gave a Redis, and its keys without the prefix."""
+
+    name: str
+    keys: tuple[str, ...]
+
+    def is_allowed_by(self, rule: str) -> bool:
+        """Whether a rule of `acls.toml` is for it; which of them Redis took is not seen."""
+        patterns = patterns_of(rule)
+        return f"+{self.name}" in rule.split() and (
+            not patterns or all(any(map(partial(fnmatchcase, one), patterns)) for one in self.keys)
+        )
+
+
+def patterns_of(rule: str) -> list[str]:
+    """Of the keys that a rule is for."""
+    return [word.partition("~")[2] for word in rule.split() if "~" in word]
+
+
+def unused(rule: str, given: Iterable[Command]) -> set[str]:
+    """The commands and the patterns of a rule that nobody needed."""
+    needed = [one for one in given if one.is_allowed_by(rule)]
+    commands = {f"+{one.name}" for one in needed}
+    keys = {key for one in needed for key in one.keys}
+    return {
+        word
+        for word in rule.split()
+        if not (
+            any(fnmatchcase(key, word.partition("~")[2]) for key in keys)
+            if "~" in word
+            else word in commands
+        )
+    }
+
+
+Given = Mapping[str, set[Command]]
 """Which commands users of a Redis gave."""
 
 
 @asynccontextmanager
-async def commands_given(url: str) -> AsyncIterator[Given]:
-    """What users ask a Redis, as long as this lasts, in scripts too."""
-    given: dict[str, set[str]] = defaultdict(set)
+async def commands_given(url: str, prefix: str) -> AsyncIterator[Given]:
+    """What users ask a Redis for keys with a prefix, as long as this lasts, in scripts too."""
+    given: dict[str, set[Command]] = defaultdict(set)
     async with (
         Redis.from_url(url, socket_timeout=None) as told,  # it waits for others to ask
         Redis.from_url(url, decode_responses=True) as asked,
         told.monitor() as monitor,
     ):
-        noting = asyncio.create_task(_note(monitor, asked, given))
+        noting = asyncio.create_task(_note(monitor, asked, prefix, given))
         try:
             yield given
         finally:
@@ -78,7 +116,7 @@ async def commands_given(url: str) -> AsyncIterator[Given]:
                 await noting
 
 
-async def _note(monitor: Any, asked: Any, given: dict[str, set[str]]) -> None:
+async def _note(monitor: Any, asked: Any, prefix: str, given: dict[str, set[Command]]) -> None:
     users: dict[str, str] = {}
     user = ""
     async for one in monitor.listen():
@@ -87,7 +125,15 @@ async def _note(monitor: Any, asked: Any, given: dict[str, set[str]]) -> None:
             if address not in users:
                 users |= {each["addr"]: each["user"] for each in await asked.client_list()}
             user = users.get(address, "")
-        given[user].add(one["command"].partition(" ")[0].lower())
+        given[user].add(command_of(one["command"], prefix))
+
+
+def command_of(text: str, prefix: str) -> Command:
+    """A command as MONITOR tells it: keys are what has the prefix, in a row."""
+    name, *words = text.split(" ")
+    found = dropwhile(lambda word: not word.startswith(prefix), words)
+    keys = takewhile(lambda word: word.startswith(prefix), found)
+    return Command(name.lower(), tuple(key.removeprefix(prefix) for key in keys))
 
 
 async def assert_each_right_was_needed(
@@ -100,9 +146,9 @@ async def assert_each_right_was_needed(
         left.clear()
         left.update(needless(rights_of(role), asked_of_kafka(secured, user)))
         if given is not None:
-            rights = RIGHTS["redis"][role]
-            commands = {*rights["commands"], *rights.get("also", {}).get("commands", ())}
-            left.update(commands - given[str(user.kafka_username)])
+            mine = given[str(user.kafka_username)]
+            for rule in REDIS_RULES[role]:
+                left.update(f"{word} of {rule}" for word in unused(rule, mine))
         return not left
 
     with contextlib.suppress(AssertionError):

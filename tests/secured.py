@@ -7,19 +7,21 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from aiokafka.admin import NewTopic
 from aiokafka.protocol.admin import CreateAclsRequest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from deploy import redis_users
 from deploy.local import stack
 from processor.config import Settings
 from processor.kafka import topic_admin
 from tests.installation import until
 
 RIGHTS = tomllib.loads(Path("deploy/acls.toml").read_text())
+REDIS_RULES = redis_users.roles()
 KINDS = {"topics": 2, "groups": 3, "transactional_ids": 5}  # as the protocol numbers them
 LITERAL, PREFIXED = 3, 4
 OPERATIONS = {
@@ -27,7 +29,7 @@ OPERATIONS = {
     **{"DescribeConfigs": 10, "AlterConfigs": 11},
 }
 ALLOW = 3
-USERS = [f"user{number}" for number in range(64)]
+USERS = [f"user{number}" for number in range(96)]
 
 # A broker that knows users; whoever comes without a name, on the other port, may do everything.
 SECURED = """
@@ -113,18 +115,14 @@ class Secured:
 
             await until(in_force, "rights in force")
         if redis:
-            await self._redis_user(name, RIGHTS["redis"][redis])
+            await self._redis_user(name, redis)
             url = f"redis://{name}:{name}@{self.servers.redis}/0"
             return mine.model_copy(update={"redis_url": url})
         return mine
 
-    async def _redis_user(self, name: str, given: dict[str, Any]) -> None:
-        allowed = ["+@connection", *(f"+{command}" for command in given["commands"])]
+    async def _redis_user(self, name: str, role: str) -> None:
+        setting = ["reset", f">{name}", *redis_users.rights(REDIS_RULES[role], self.prefix)]
         async with Redis.from_url(self.open.redis_url) as client:
-            setting = ["reset", "on", f">{name}", f"~{self.prefix}{given['keys']}", *allowed]
-            if also := given.get("also"):
-                commands = " ".join(f"+{command}" for command in also["commands"])
-                setting.append(f"({commands} ~{self.prefix}{also['keys']})")
             assert await client.execute_command("ACL", "SETUSER", name, *setting)  # type: ignore[no-untyped-call]
 
     def _settings_of(self, name: str) -> Settings:

@@ -57,24 +57,33 @@ def list_(as_json: bool) -> None:
     type=click.IntRange(1),
     default=dead_letters.MOST,
     show_default=True,
-    help="With --all: leave a letter that was sent back that often already; --all does not come"
-    " back to it, a FILE does.",
+    help="Leave a letter that was sent back that often already; only a FILE and --id come back to"
+    " it.",
 )
-def redrive(file: IO[bytes] | None, everything: bool, most: int) -> None:
+@click.option("--topic", help="Send those that were read from this topic, by its whole name.")
+@click.option("--stage", help="Send those that this stage refused.")
+@click.option("--reason", help="Send those that were refused for this reason.")
+@click.option("--id", help="Send this one, however often it was sent back: partition:offset.")
+def redrive(file: IO[bytes] | None, everything: bool, most: int, **given: str | None) -> None:
     """Send dead letters back to the topic they were read from.
 
     FILE (- for standard input) holds lines of `dead-letters list --json`, mended; the key is made
     anew from a mended value. A line with a `reference` and no `value` is sent back as the record it
     refers to. --all sends every letter as it was, each once: after its cause is
-    mended elsewhere.
+    mended elsewhere. --topic, --stage, --reason and --id choose among all.
 
     Example: optout dead-letters redrive refused.jsonl
     """
-    if (file is None) != everything:
-        raise click.UsageError("name a FILE, or say --all")
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if (file is None) != (everything or bool(wanted)):
+        raise click.UsageError(
+            "name a FILE, say --all, or choose by --topic, --stage, --reason and --id"
+        )
     settings = config.load()
     if file is None:
-        done = run(dead_letters.redrive(settings, lambda line: True, most=most))
+        chosen = dead_letters.choice_of(wanted)
+        limit = None if "id" in wanted else most
+        done = run(dead_letters.redrive(settings, chosen, most=limit))
         count = done.sent
         for left, why in (
             (

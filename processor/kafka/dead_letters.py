@@ -33,6 +33,7 @@ from processor.kafka.client import (
     reader,
 )
 from processor.kafka.fetched import readable
+from processor.kafka.protocol import writable
 from processor.kafka.starting import start, stop
 from processor.wire.dead_letters import CYCLES, own_headers, redrives_of, reference_of, said
 from processor.wire.json_values import to_text
@@ -45,6 +46,23 @@ MOST = 5  # redrives after which a letter that nobody named stays where it is
 
 Line = dict[str, Any]
 Choice = Callable[[Line], bool]
+
+
+def choice_of(wanted: Mapping[str, str]) -> Choice:
+    """The letters that have these values, by the names of a line's fields; without any, all."""
+    return lambda line: all(line[name] == value for name, value in wanted.items())
+
+
+async def may_be_sent_to(settings: Settings) -> frozenset[str]:
+    """The topics that lanes read and this process's Kafka user may write to.
+
+    Raises:
+        BrokerUnavailable: where the broker does not answer.
+    """
+    of = Topics.under(settings.topic_prefix).sources
+    topics = [topic for role in ("match", "gate", "webhooks") for topic in of(role)]
+    async with group_view(settings, _group(settings)) as view:
+        return await writable(view._client, topics)
 
 
 class Redriven(NamedTuple):

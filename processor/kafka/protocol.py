@@ -1,6 +1,7 @@
 """Four requests, or versions of them, that aiokafka does not speak yet.
 
-Metadata 10 tells a topic's id, which tells it from a later topic of the same name (KIP-516).
+Metadata 10 tells a topic's id, which tells it from a later topic of the same name (KIP-516), and
+what this user may do with it (KIP-430).
 CreateTopics 4 leaves the replication factor to the broker (KIP-464). IncrementalAlterConfigs sets
 some settings of a topic and leaves the others as they are (KIP-339).
 """
@@ -30,6 +31,7 @@ from aiokafka.protocol.types import (
 )
 
 NONE = UUID(int=0)
+_MAY_WRITE = 1 << 4  # among a topic's authorized operations (KIP-430)
 
 
 class _Uuid(AbstractType[UUID]):  # type: ignore[misc]
@@ -111,11 +113,12 @@ class _MetadataRequestV10(RequestStruct):  # type: ignore[misc]
 class _MetadataRequest(Request[_MetadataRequestV10]):  # type: ignore[misc]
     API_KEY = 3
 
-    def __init__(self, topics: Iterable[str]) -> None:
+    def __init__(self, topics: Iterable[str], *, operations: bool = False) -> None:
         self._topics: list[tuple[Any, ...]] = [(NONE, topic, {}) for topic in topics]
+        self._operations = operations
 
     def build(self, request_struct_class: type[_MetadataRequestV10]) -> _MetadataRequestV10:
-        return request_struct_class(self._topics, False, False, False, {})
+        return request_struct_class(self._topics, False, False, self._operations, {})
 
 
 class TopicNow(NamedTuple):
@@ -141,6 +144,21 @@ async def topics_now(client: Any, topics: Iterable[str]) -> dict[str, TopicNow]:
         )
         for error_code, name, id_, _, partitions, *_ in response.topics
     }
+
+
+async def writable(client: Any, topics: Iterable[str]) -> frozenset[str]:
+    """Those of topics that the user of a started aiokafka client may write to; all without users.
+
+    Raises:
+        aiokafka.errors.KafkaError: no broker answers.
+    """
+    asked = _MetadataRequest(topics, operations=True)
+    response = await client.send(client.get_random_node(), asked)
+    return frozenset(
+        name
+        for error_code, name, _, _, _, operations, *_ in response.topics
+        if not error_code and operations & _MAY_WRITE
+    )
 
 
 async def topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:

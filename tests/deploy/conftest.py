@@ -38,11 +38,13 @@ def helm() -> str:
     return str(folder / "helm")
 
 
-def template(helm: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """What `helm template` makes of the chart as release `here`, every value given as `a.b=c`."""
+def template(
+    helm: str, arguments: Sequence[str], *, chart: Path = CHART
+) -> subprocess.CompletedProcess[str]:
+    """What `helm template` makes of a chart as release `here`, every value given as `a.b=c`."""
     values = [part for one in arguments for part in ("--set-json", one)]
     return subprocess.run(
-        [helm, "template", "here", str(CHART), "--kube-version", KUBERNETES, *values],
+        [helm, "template", "here", str(chart), "--kube-version", KUBERNETES, *values],
         capture_output=True,
         text=True,
         check=False,

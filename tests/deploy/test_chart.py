@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
 from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
 from pydantic import BaseModel
 
 from processor.config import ROLES, Settings
+from processor.core.addresses import is_reachable
 from tests.deploy.conftest import CHART, ROOT, Manifest, Render, template
 
 pytestmark = pytest.mark.needs_more
@@ -30,7 +35,14 @@ EVERYTHING = (
     'pod={"labels":{"team":"a"},"annotations":{"b":"c"},"nodeSelector":{"d":"e"},'
     '"tolerations":[{"operator":"Exists"}],"extraEnv":[{"name":"F","value":"g"}]}',
     'networkPolicy.extraEgress=[{"ports":[{"port":443}]}]',
-    'settings={"FETCH_BYTES":1048576,"GATE_MAX_STALENESS_S":2.5}',
+    'networkPolicy.kafkaTo=[{"podSelector":{"matchLabels":{"strimzi.io/cluster":"kafka"}}}]',
+    'networkPolicy.redisTo=[{"ipBlock":{"cidr":"10.1.0.0/24"}}]',
+    'settings={"FETCH_BYTES":1048576,"GATE_MAX_STALENESS_S":2.5,'
+    '"KAFKA_SECURITY_PROTOCOL":"SASL_SSL","WEBHOOK_ALLOW_NETWORKS":"10.2.0.0/16, fd00::/8"}',
+    'workers.gate.existingSecret="gate-secrets"',
+    'workers.gate.tlsSecret="gate-ca"',
+    'workers.match.kafkaUser="optout.match"',
+    'topics.kafkaUser="optout.topics"',
 )
 LEAST = (
     "api.enabled=false",
@@ -229,8 +241,10 @@ def test_numbers_are_written_as_they_are(render: Render) -> None:
         "OPTOUT_FETCH_BYTES": "1048576",
         "OPTOUT_GATE_MAX_STALENESS_S": "2.5",
         "OPTOUT_KAFKA_BOOTSTRAP": "kafka:9092",
+        "OPTOUT_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
         "OPTOUT_PARTITIONS": "12",
         "OPTOUT_TOPIC_PREFIX": "optout.",
+        "OPTOUT_WEBHOOK_ALLOW_NETWORKS": "10.2.0.0/16, fd00::/8",
     }
 
 
@@ -334,52 +348,276 @@ def test_the_topics_job_needs_nothing_that_comes_after_it(render: Render) -> Non
     [container] = spec["containers"]
     assert "serviceAccountName" not in spec
     assert container["args"] == ["topics", "create"]
-    assert container["envFrom"] == [{"secretRef": {"name": "optout-secrets"}}]
+    assert "envFrom" not in container
     [config] = of_kind(render(*EVERYTHING), "ConfigMap").values()
-    assert {env["name"]: env["value"] for env in container["env"]} == config["data"]
+    assert {
+        env["name"]: env["value"]
+        for env in container["env"]
+        if env["name"] not in ("OPTOUT_KAFKA_USERNAME", "OPTOUT_KAFKA_PASSWORD")
+    } == config["data"]
 
 
-def test_the_api_and_the_webhooks_have_the_secret_keys_of_the_existing_secret(
-    render: Render,
+SASL = 'settings.KAFKA_SECURITY_PROTOCOL="SASL_SSL"'
+ONE_SECRET = (SASL, 'existingSecret="all"')
+SECRETS = tomllib.loads((ROOT / "deploy" / "acls.toml").read_text("utf-8"))["secrets"]
+
+
+def secrets(manifests: list[Manifest]) -> dict[str, dict[str, str]]:
+    """Which Secret each component has each variable from; a value written out is itself."""
+    found: dict[str, dict[str, str]] = {}
+    for meta, spec in pods(manifests):
+        for container in spec["containers"]:
+            component = meta["labels"]["app.kubernetes.io/component"].removeprefix("worker-")
+            of = found.setdefault(f"{component}.{container['name']}", {})
+            assert not [one for one in container.get("envFrom", ()) if "secretRef" in one]
+            for env in container.get("env", ()):
+                name = env["name"].removeprefix("OPTOUT_")
+                if "valueFrom" in env:
+                    ref = env["valueFrom"]["secretKeyRef"]
+                    of[name] = f"{ref['name']}/{ref['key'].removeprefix('OPTOUT_')}"
+                elif name == "KAFKA_USERNAME":
+                    of[name] = env["value"]
+    return found
+
+
+def test_a_pod_has_the_variables_of_its_role_and_no_others(render: Render) -> None:
+    found = secrets(render(*ONE_SECRET))
+    pods_of = {role: f"{role}.worker" for role in ROLES} | {"api": "api.api"}
+    for role, names in SECRETS.items():
+        for one in [pods_of[role]] if role in pods_of else ["topics.topics", "test.topics"]:
+            assert found[one] == {name: f"all/{name}" for name in names}, one
+    assert found["test.api"] == {}
+    assert {name for names in SECRETS.values() for name in names} - {"REDIS_URL"} <= {
+        *NOT_HERE,
+        "KAFKA_USERNAME",
+    }
+
+
+def test_a_worker_of_several_roles_has_the_variables_of_each(render: Render) -> None:
+    found = secrets(render(*ONE_SECRET, 'workers.match.roles=["gate","webhooks"]'))
+    assert set(found["match.worker"]) == {*SECRETS["gate"], *SECRETS["webhooks"]}
+
+
+def test_each_role_may_have_a_secret_and_users_of_its_own(render: Render) -> None:
+    own = [f'workers.{role}.existingSecret="of-{role}"' for role in ROLES]
+    own += ['api.existingSecret="of-api"', 'topics.existingSecret="of-topics"']
+    for component, of in secrets(render(SASL, *own)).items():
+        role = component.partition(".")[0].replace("test", "topics")
+        assert {one.partition("/")[0] for one in of.values()} <= {f"of-{role}"}, component
+    users = [f'workers.{role}.kafkaUser="optout.{role}"' for role in ROLES]
+    users += ['api.kafkaUser="optout.api"', 'topics.kafkaUser="optout.topics"']
+    for component, of in secrets(render(*ONE_SECRET, *users)).items():
+        role = component.partition(".")[0].replace("test", "topics")
+        if component != "test.api":
+            assert of["KAFKA_USERNAME"] == f"optout.{role}"
+            assert of["KAFKA_PASSWORD"] == f"optout.{role}/password"
+            assert of.get("REDIS_URL", "all/REDIS_URL") == "all/REDIS_URL"
+
+
+def test_a_secret_that_lacks_what_is_needed_stops_the_pod_and_not_the_rest(render: Render) -> None:
+    for _, spec in pods(render(*ONE_SECRET)):
+        for container in spec["containers"]:
+            for env in container.get("env", ()):
+                ref = env.get("valueFrom", {}).get("secretKeyRef", {})
+                may_lack = env["name"] in (
+                    "OPTOUT_SECRET_KEYS",
+                    "OPTOUT_OPERATOR_TOKENS",
+                    "OPTOUT_METRICS_TOKEN",
+                )
+                assert ref.get("optional", False) == may_lack
+    # What stands in the settings is not asked for besides.
+    given = (*ONE_SECRET, 'settings.REDIS_URL="redis://r:6379/0"', 'settings.KAFKA_USERNAME="u"')
+    found = secrets(render(*given))
+    assert {*found["gate.worker"]} == {"KAFKA_PASSWORD"}
+    # Nor a password where Kafka knows no users.
+    assert {*secrets(render('existingSecret="all"'))["gate.worker"]} == {"REDIS_URL"}
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((SASL,), "SASL_SSL needs a user and a password: give"),
+        (('workers.gate.kafkaUser="u"',), "workers.gate.kafkaUser: settings.KAFKA_SECURITY"),
+    ],
+)
+def test_users_that_cannot_log_in_are_refused(
+    helm: str, values: tuple[str, ...], said: str
 ) -> None:
-    deployments = of_kind(render('existingSecret="optout-secrets"'), "Deployment")
-    for name in ("api", "webhooks"):
-        [container] = deployments[f"here-optout-{name}"]["spec"]["template"]["spec"]["containers"]
-        assert {"secretRef": {"name": "optout-secrets"}} in container["envFrom"]
-        # What is written out in the pod would go before the Secret's.
-        assert "OPTOUT_SECRET_KEYS" not in {env["name"] for env in container.get("env", ())}
+    done = template(helm, values)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_the_files_of_tls_are_the_roles_own_or_the_common_ones(render: Render) -> None:
+    def laid(name: str, manifests: list[Manifest]) -> dict[str, str]:
+        spec = of_kind(manifests, "Deployment")[f"here-optout-{name}"]["spec"]["template"]["spec"]
+        at = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
+        volumes = [one for one in spec["volumes"] if "secret" in one]
+        return {at[one["name"]]: one["secret"]["secretName"] for one in volumes}
+
+    everything = render(*EVERYTHING)
+    assert laid("gate", everything) == {"/etc/optout/tls": "gate-ca"}
+    assert laid("match", everything) == {"/etc/optout/tls": "kafka-ca"}
+    assert laid("api", render('api.certSecret="api-cert"')) == {"/etc/optout/cert": "api-cert"}
+
+
+def test_with_a_certificate_the_api_is_asked_by_https(render: Render) -> None:
+    manifests = render('api.certSecret="api-cert"', "serviceMonitor.enabled=true")
+    [container] = of_kind(manifests, "Deployment")["here-optout-api"]["spec"]["template"]["spec"][
+        "containers"
+    ]
+    env = {one["name"]: one.get("value") for one in container["env"]}
+    assert env["OPTOUT_API_CERTFILE"] == "/etc/optout/cert/tls.crt"
+    assert env["OPTOUT_API_KEYFILE"] == "/etc/optout/cert/tls.key"
+    for name in ("startup", "liveness", "readiness"):
+        assert container[f"{name}Probe"]["httpGet"]["scheme"] == "HTTPS"
+    [endpoint] = of_kind(manifests, "ServiceMonitor")["here-optout-api"]["spec"]["endpoints"]
+    assert endpoint["scheme"] == "https"
+    asked = containers([one for one in manifests if one["kind"] == "Pod"])[1]["command"][-1]
+    assert asked == "https://here-optout-api:80/readyz"
+    for manifest in manifests:
+        if model := OWN_KINDS.get(manifest["kind"]):
+            model.model_validate(manifest, extra="forbid")
+        else:
+            kubernetes_validate.validate(manifest, "1.31", strict=True)
+
+
+def reached(policy: Manifest) -> dict[int, list[dict[str, Any]] | None]:
+    """The ports that a policy lets out, each with whom they are let out to; None: anybody."""
+    return {
+        port["port"]: rule.get("to") for rule in policy["spec"]["egress"] for port in rule["ports"]
+    }
 
 
 def test_only_what_is_needed_may_be_reached(render: Render) -> None:
     policies = of_kind(render(*EVERYTHING), "NetworkPolicy")
-    all_pods = policies["here-optout"]["spec"]
-    assert all_pods["policyTypes"] == ["Ingress", "Egress"]
-    ports = {port["port"] for rule in all_pods["egress"] for port in rule["ports"]}
-    assert ports == {53, 443, 6379, 8080, 9092}
+    assert policies["here-optout"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert set(reached(policies["here-optout"])) == {53, 443, 9092}
+    assert set(reached(policies["here-optout-redis"])) == {6379}
+    assert policies["here-optout-redis"]["spec"]["podSelector"]["matchExpressions"] == [
+        {"key": "app.kubernetes.io/component", "operator": "NotIn", "values": ["topics", "test"]}
+    ]
+    assert set(reached(policies["here-optout-test"])) == {8080}
     closed = of_kind(render("networkPolicy.metricsFrom=[]"), "NetworkPolicy")
     # A rule with nobody in it would let all in.
     assert "ingress" not in closed["here-optout"]["spec"]
     assert closed["here-optout-api"]["spec"]["ingress"][0]["from"] == [{"podSelector": {}}]
 
 
+def test_servers_are_reached_where_they_are_said_to_be(render: Render) -> None:
+    policies = of_kind(render(*EVERYTHING), "NetworkPolicy")
+    kafka, redis = reached(policies["here-optout"]), reached(policies["here-optout-redis"])
+    assert kafka[9092] == [{"podSelector": {"matchLabels": {"strimzi.io/cluster": "kafka"}}}]
+    assert redis[6379] == [{"ipBlock": {"cidr": "10.1.0.0/24"}}]
+    dns = {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}
+    assert kafka[53] == [{"namespaceSelector": dns}, {"ipBlock": {"cidr": "169.254.20.10/32"}}]
+    usual = of_kind(render(), "NetworkPolicy")
+    assert reached(usual["here-optout"])[9092] is None
+    assert reached(usual["here-optout-redis"])[6379] is None
+
+
+NOBODYS = [  # and yet a server is found there
+    *("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+    *("10.0.0.1", "172.31.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1", "0.0.0.0", "198.18.0.1"),
+    *("::1", "fd00:ec2::254", "fe80::1", "ff02::1", "::7f00:1"),
+]
+
+
 def test_only_webhooks_may_reach_the_world_and_nothing_private_in_it(render: Render) -> None:
-    policies = of_kind(render("workers.webhooks.enabled=true"), "NetworkPolicy")
+    policies = of_kind(render(), "NetworkPolicy")
     spec = policies["here-optout-webhooks"]["spec"]
     assert spec["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker-webhooks"
     [rule] = spec["egress"]
     assert rule["ports"] == [{"port": 80}, {"port": 443}]
-    excepted = [network for peer in rule["to"] for network in peer["ipBlock"]["except"]]
-    assert {"10.0.0.0/8", "169.254.0.0/16", "fc00::/7"} <= set(excepted)
+    blocks = [peer["ipBlock"] for peer in rule["to"]]
+    assert [block["cidr"] for block in blocks] == ["0.0.0.0/0", "::/0"]
+    excepted = [ip_network(one) for block in blocks for one in block["except"]]
+    for address in map(ip_address, NOBODYS):
+        assert any(address in network for network in excepted), address
+    # It lets through what the worker does.
+    for network in excepted:
+        assert not is_reachable(str(network[1 % network.num_addresses]), ()) or network == AZURE
     to_all = [
         name
         for name, one in policies.items()
         if any(
-            "ipBlock" in peer
+            peer.get("ipBlock", {}).get("cidr") in ("0.0.0.0/0", "::/0")
             for rule in one["spec"].get("egress", ())
             for peer in rule.get("to", ())
         )
     ]
     assert to_all == ["here-optout-webhooks"]
+
+
+AZURE = ip_network("168.63.129.16/32")
+
+
+def test_networks_that_webhooks_may_reach_are_let_through(render: Render) -> None:
+    [rule] = of_kind(render(*EVERYTHING), "NetworkPolicy")["here-optout-webhooks"]["spec"]["egress"]
+    blocks = [peer["ipBlock"] for peer in rule["to"]]
+    assert blocks[2:] == [{"cidr": "10.2.0.0/16"}, {"cidr": "fd00::/8"}]
+
+
+@pytest.fixture
+def notes(helm: str, tmp_path: Path) -> Callable[..., str]:
+    """What a person reads after an install; `helm template` leaves it out."""
+    chart = tmp_path / "optout"
+    shutil.copytree(CHART, chart)
+    (chart / "NOTES.txt").write_bytes((CHART / "templates" / "NOTES.txt").read_bytes())
+    (chart / "templates" / "notes.yaml").write_text(
+        'kind: Notes\nsaid: {{ tpl (.Files.Get "NOTES.txt") . | quote }}\n'
+    )
+
+    def said(*values: str) -> str:
+        done = template(helm, values, chart=chart)
+        assert done.returncode == 0, done.stderr
+        manifests = [one for one in yaml.safe_load_all(done.stdout) if one]
+        [found] = [one["said"] for one in manifests if one["kind"] == "Notes"]
+        return " ".join(found.split())
+
+    return said
+
+
+CLOSED = (
+    *(f'workers.{role}.existingSecret="{role}"' for role in ROLES),
+    *('api.existingSecret="api"', 'topics.existingSecret="topics"', 'api.certSecret="cert"', SASL),
+    'networkPolicy.kafkaTo=[{"podSelector":{}}]',
+    'networkPolicy.redisTo=[{"podSelector":{}}]',
+)
+
+
+def test_what_is_open_is_said(notes: Callable[..., str]) -> None:
+    usual = notes()
+    for said in (
+        "no existingSecret is set, so Redis is redis://127.0.0.1:6379/0",
+        "KAFKA_SECURITY_PROTOCOL is PLAINTEXT: numbers and texts go to Kafka in clear, and Kafka",
+        "The API speaks HTTP: credentials travel in clear",
+        "networkPolicy.kafkaTo is empty: pods reach port 9092 of any address",
+        "networkPolicy.redisTo is empty: pods reach port 6379 of any address",
+    ):
+        assert said in usual
+    assert "What is open" not in notes(*CLOSED)
+    assert "all log in to Redis" not in usual
+    assert "workers.gate, workers.match" in notes('existingSecret="all"')
+    assert "all log in to Redis" in notes('existingSecret="all"')
+    without_tls = [one for one in CLOSED if "certSecret" not in one]
+    assert "What is open" not in notes(*without_tls, 'settings.PUBLIC_URL="https://a.example"')
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("networkPolicy.enabled=false", "every pod of the cluster reaches the API"),
+        ("networkPolicy.dnsTo=[]", "dnsTo is empty: pods reach port 53 of any address"),
+        ('api.service.type="LoadBalancer"', "reached from outside the cluster without a proxy"),
+        ('networkPolicy.apiFrom=[{"namespaceSelector":{}}]', "apiFrom lets every pod"),
+        ('networkPolicy.metricsFrom=[{"ipBlock":{"cidr":"0.0.0.0/0"}}]', "metricsFrom lets every"),
+    ],
+)
+def test_each_thing_that_is_opened_is_said(
+    notes: Callable[..., str], value: str, said: str
+) -> None:
+    assert said in notes(*CLOSED, value)
 
 
 @pytest.mark.parametrize(
@@ -399,6 +637,12 @@ def test_only_webhooks_may_reach_the_world_and_nothing_private_in_it(render: Ren
         ('autoscaling.kind="lag"', "autoscaling/kind"),
         ('image.digest="latest"', "image/digest"),
         ("networkPolicy.apiFrom=[]", "networkPolicy/apiFrom"),
+        ("networkPolicy.kafkaTo=[{}]", "networkPolicy/kafkaTo"),
+        ('networkPolicy.redisTo=["10.0.0.0/8"]', "networkPolicy/redisTo"),
+        ('networkPolicy.dnsTo=[{"cidr":"10.0.0.0/8"}]', "networkPolicy/dnsTo"),
+        ('workers.gate.existingSecret="A B"', "workers/gate/existingSecret"),
+        ('api.kafkaUser="-"', "api/kafkaUser"),
+        ('topics.secret="s"', "topics"),
         ("topicz.create=true", "topicz"),
     ],
 )

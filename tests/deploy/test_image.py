@@ -42,12 +42,29 @@ def test_hadolint_would_find_something(tmp_path: Path) -> None:
     assert {"DL3003", "DL3004", "DL3006"} <= set(re.findall(r"DL\d{4}", done.stdout))
 
 
-def test_the_base_is_pinned_and_from_no_named_registry() -> None:
+def test_the_base_is_pinned_by_digest_and_from_no_named_registry() -> None:
     [base] = [one for one in instructions("ARG") if one.startswith("BASE=")]
-    assert re.fullmatch(r"BASE=python:3\.11\.\d+-slim-[a-z]+", base)
+    assert re.fullmatch(r"BASE=python:3\.11\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", base)
     assert [one.split(" ")[0] for one in instructions("FROM")] == ["${BASE}", "${BASE}"]
+
+
+def test_the_demos_images_have_a_version_and_can_be_named_by_digest() -> None:
     images = [service["image"] for service in COMPOSE["services"].values()]
-    assert not [image for image in images if "." in image.partition("/")[0].partition(":")[0]]
+    others = {image for image in images if image != "optout"}
+    assert len(others) == 2
+    for image in others:
+        assert re.fullmatch(r"\$\{(KAFKA|VALKEY)_IMAGE:-[a-z]+/[a-z]+:\d+\.\d[0-9.]*\}", image)
+    assert {
+        tuple(service["build"]["args"])
+        for service in COMPOSE["services"].values()
+        if "build" in service
+    } == {("BASE",)}
+
+
+def test_the_image_has_its_bill_of_materials() -> None:
+    [install] = [line for line in instructions("RUN") if "sbom.cdx.json" in line]
+    assert "/opt/optout/share/sbom.cdx.json" in install
+    assert [line for line in instructions("COPY") if "deploy/sbom.cdx.json" in line]
 
 
 def test_it_runs_as_the_chart_says_it_does() -> None:

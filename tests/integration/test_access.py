@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,19 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import TopicAuthorizationFailedError
 from click.testing import CliRunner, Result
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
+from deploy import redis_users
 from deploy.local import stack
 from processor.cli import main
+from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.errors import StoreUnavailable
 from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing
 from processor.kafka.topic_plan import BY_PRODUCER
+from processor.stores.redis_block_list import block_list_store
+from processor.stores.redis_client import redis_client
 from processor.wire import dead_letters
 from tests.api import (
     OPERATOR_TOKEN,
@@ -45,6 +49,7 @@ from tests.builders import (
     RECIPIENT,
     command_record,
 )
+from tests.contract.redis_topologies import NODES, cluster_of
 from tests.installation import Installation, running, until
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
 from tests.integration.test_live_stream import send_form, signed_in
@@ -52,6 +57,7 @@ from tests.integration.test_metrics import a_port
 from tests.integration.test_webhooks import a_service
 from tests.integration.test_worker_process import OPTOUT, started
 from tests.secured import (
+    REDIS_RULES,
     Right,
     Secured,
     Servers,
@@ -78,7 +84,7 @@ async def secured(with_users: Servers) -> Secured:
 
 @pytest.fixture
 async def given(secured: Secured) -> AsyncIterator[Given]:
-    async with commands_given(secured.open.redis_url) as given:
+    async with commands_given(secured.open.redis_url, secured.prefix) as given:
         yield given
 
 
@@ -260,15 +266,24 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
         history, export = f"OptOuts/Blocks/{RECIPIENT}/History", "OptOuts/Export?Format=csv"
         for path in (history, export, "ConfigurationChanges"):
             assert (await api.ask("GET", f"/v1/{path}")).status_code == 200
+        await forget_scripts(secured)
         checked = await api.ask("POST", "/v1/OptOuts/Check", json={"recipients": [RECIPIENT]})
         assert checked.status_code == 200, checked.text
         await put_aside(at)
         async with signed_in(api.base, "operator", OPERATOR_TOKEN) as console:
             assert (await console.get("/console/live")).status_code == 200
+            confirming = (await console.get("/console/dead-letters/redrive")).text
             sent_back = await send_form(console, "/console/dead-letters/redrive")
             assert sent_back.headers["location"].endswith("?said=redriven"), sent_back.headers
+            left = (await console.get("/console/dead-letters")).text
             await send_form(console, f"/console/accounts/{ACCOUNT}/suspend")
         assert (await api.ask("GET", "/v1/Services")).status_code == 401
+        # What the API may write in any case goes back; a STOP and a webhook only by command.
+        for topic in (at.topics.outbound_messages, at.topics.consent_commands):
+            assert f"<li>1 to {topic}</li>" in confirming
+        for topic in (at.topics.inbound_messages, at.topics.webhook_deliveries):
+            assert f"<code>optout dead-letters redrive --topic {topic}</code>" in confirming
+        assert "5 in all, 3 not sent back" in left
         await assert_each_right_was_needed(secured, "api", mine, given)
 
 
@@ -392,32 +407,212 @@ async def test_the_command_line_works_with_the_rights_listed(
         await optout("offsets", "show", role)
         await optout("offsets", "set", role, "--to", "latest", "--all", "--yes")
     await put_aside(at)
-    assert (await optout("dead-letters", "redrive", "--all")).output == "5 sent back\n"
+    inbound = await optout("dead-letters", "redrive", "--topic", at.topics.inbound_messages)
+    assert inbound.output == "1 sent back\n"
+    assert (await optout("dead-letters", "redrive", "--all")).output == "4 sent back\n"
     await optout("audit")
     await assert_each_right_was_needed(secured, "operator", mine, given)
+
+
+async def test_the_topics_job_works_with_the_rights_listed(
+    secured: Secured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = Installation(secured.open)
+    mine = await secured.user(rights_of("topics"))
+    for name, value in as_environment(mine).items():
+        monkeypatch.setenv(name, value)
+    await topic_admin.set_timestamps(secured.open, BY_PRODUCER)
+    made = await asyncio.to_thread(CliRunner().invoke, main, ("topics", "create"))
+    assert f"mended {at.topics.inbound_messages}" in made.output
+    checked = await asyncio.to_thread(CliRunner().invoke, main, ("topics", "check"))
+    assert checked.exit_code == 0, checked.output
+    await assert_each_right_was_needed(secured, "topics", mine)
 
 
 async def test_only_the_gate_can_allow_a_send(secured: Secured) -> None:
     at = Installation(secured.open)
     await at.write_raw(Outgoing(at.topics.allowed_sends, b"+15557654321", b"{}"))
-    for role in ("application", "carrier", "match", "operator", "webhooks", "rates", "api"):
-        mine = await secured.user(rights_of(role))
-        producer = AIOKafkaProducer(**mine.kafka())
-        await producer.start()
-        with pytest.raises(TopicAuthorizationFailedError):
-            await producer.send_and_wait(at.topics.allowed_sends, b"{}", key=b"+15557654321")
-        await producer.stop()
+    for role in (
+        "application",
+        "carrier",
+        "match",
+        "operator",
+        "webhooks",
+        "rates",
+        "api",
+        "topics",
+    ):
+        await assert_may_not_write(await secured.user(rights_of(role)), at.topics.allowed_sends)
 
 
-async def test_only_who_must_writes_to_redis_and_nobody_past_the_prefix(secured: Secured) -> None:
-    list_of_0 = f"{secured.open.topic_prefix}{{0}}:entries"
-    refused = [("gate", list_of_0), ("webhooks", list_of_0), ("rates", list_of_0)]
-    refused += [(role, "another:{0}:entries") for role in ("match", "operator", "api")]
-    for role, key in refused:
+async def test_who_takes_the_api_over_cannot_text_for_anybody(secured: Secured) -> None:
+    at, mine = Installation(secured.open), await secured.user(rights_of("api"))
+    for topic in (
+        at.topics.inbound_messages,  # a START for a recipient who opted out
+        at.topics.message_statuses,
+        at.topics.webhook_deliveries,  # requests that are signed with any account's token
+        at.topics.block_list,
+        at.topics.block_changes,
+    ):
+        await at.write_raw(Outgoing(topic, b"+15557654321", b"{}"))
+        await assert_may_not_write(mine, topic)
+
+
+async def assert_may_not_write(mine: Settings, topic: str) -> None:
+    producer = AIOKafkaProducer(**mine.kafka())
+    await producer.start()
+    with pytest.raises(TopicAuthorizationFailedError):
+        await producer.send_and_wait(topic, b"{}", key=b"+15557654321")
+    await producer.stop()
+
+
+ENTRIES, META, ASKED = "{0}:entries", "{0}:meta", "{0}:asked"
+_READ_BY_SCRIPT = "return redis.call('HGET', KEYS[1], 'x')"
+_WRITE_BY_SCRIPT = "return redis.call('HSET', KEYS[1], 'x', 'y')"
+_WRITE_UNDECLARED = "return redis.call('HSET', ARGV[1], 'x', 'y')"
+BEYOND = [
+    *[
+        (role, command)
+        for role in ("gate", "webhooks", "rates", "api", "operator")
+        for command in [
+            ("HSET", ENTRIES, "x", "y"),
+            ("HDEL", ENTRIES, "x"),
+            ("DEL", ENTRIES),
+            ("UNLINK", META),
+            ("HSET", META, "epoch", "9"),
+            ("SET", "{0}:undo", ""),
+            ("EVAL", _WRITE_BY_SCRIPT, "1", ENTRIES),
+            ("EVAL", _WRITE_BY_SCRIPT, "1", META),
+            ("PEXPIRE", ENTRIES, "1"),
+            ("RENAME", "{0}:rebuilt", ENTRIES),
+        ]
+    ],
+    ("gate", ("HDEL", META, "ready")),
+    ("api", ("HDEL", META, "ready")),
+    ("api", ("SET", ASKED, "")),
+    ("api", ("EVAL", _WRITE_UNDECLARED, "1", "message:SM1", "{prefix}" + ENTRIES)),
+    *[
+        (role, command)
+        for role in ("match", "gate", "webhooks", "rates", "operator")
+        for command in [
+            ("HGETALL", "message:SM1"),
+            ("HSET", "message:SM1", "x", "y"),
+            ("EVAL", _READ_BY_SCRIPT, "1", "message:SM1"),
+            ("ZREVRANGE", "messages:AC1", "0", "-1"),
+            ("DEL", "messages:AC1"),
+        ]
+    ],
+    *[("webhooks", command) for command in [("HMGET", ENTRIES, "x"), ("GET", ASKED)]],
+    *[
+        (role, command)
+        for role in ("match", "gate", "webhooks", "rates", "api", "operator")
+        for command in [
+            ("FLUSHDB",),
+            ("KEYS", "*"),
+            ("SCAN", "0"),
+            ("CONFIG", "GET", "requirepass"),
+            ("ACL", "LIST"),
+            ("MONITOR",),
+            ("SCRIPT", "FLUSH"),
+        ]
+    ],
+]
+
+
+@pytest.mark.parametrize("role", REDIS_RULES)
+async def test_redis_refuses_a_role_all_that_is_not_its_own(secured: Secured, role: str) -> None:
+    mine = await secured.user([], redis=role)
+    is_kept = {ENTRIES, META, ASKED, "{0}:undo", "{0}:rebuilt", "message:SM1", "messages:AC1"}
+    allowed = []
+    async with Redis.from_url(mine.redis_url) as redis:
+        for who, (name, *words) in BEYOND:
+            given = [
+                secured.prefix + one if one in is_kept else one.replace("{prefix}", secured.prefix)
+                for one in words
+            ]
+            if who == role and not await is_refused(redis, name, *given):
+                allowed.append((name, *words))
+    assert allowed == []
+
+
+async def is_refused(redis: Any, *command: str) -> bool:
+    try:
+        await redis.execute_command(*command)
+    except NoPermissionError:
+        return True
+    except ResponseError as error:  # of what a script asked for
+        return "ACL failure in script" in str(error)
+    return False
+
+
+async def test_nobody_reaches_past_the_prefix(secured: Secured) -> None:
+    for role in ("match", "gate", "operator", "api"):
         mine = await secured.user([], redis=role)
+        own = {"message:SM1"} if role == "api" else {META, ENTRIES}
         async with Redis.from_url(mine.redis_url) as redis:
-            with pytest.raises(NoPermissionError):
-                await redis.hdel(key, RECIPIENT)
+            for key in own:
+                nothing = "EVAL", "return 1", "1"
+                assert not await is_refused(redis, *nothing, secured.prefix + key)
+                for prefix in ("", "another.", secured.prefix[:-1], secured.prefix + "x"):
+                    assert await is_refused(redis, *nothing, prefix + key), (role, prefix + key)
+
+
+async def test_the_users_are_made_by_the_lines_that_are_printed(
+    secured: Secured, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPTOUT_TOPIC_PREFIX", secured.prefix)
+    redis_users.main()
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == len(REDIS_RULES)
+    gate = f"{secured.prefix}gate"
+    made = await secured.user([], redis="gate")
+    async with Redis.from_url(secured.open.redis_url, decode_responses=True) as redis:
+        ask: Any = redis.execute_command
+        for line in told:
+            await ask(*line.split(" "))
+        with pytest.raises(AuthenticationError):
+            await Redis(port=redis_port(secured), username=gate, password="").ping()
+        await ask("ACL", "SETUSER", gate, ">secret", "~*", "+@all")
+        for line in told:  # it keeps its password, and loses what it was given besides
+            await ask(*line.split(" "))
+        theirs, ours = [await ask("ACL", "GETUSER", name) for name in (gate, made.kafka_username)]
+    assert theirs.pop("passwords") != ours.pop("passwords")
+    assert theirs == ours
+    async with Redis(port=redis_port(secured), username=gate, password="secret") as mine:
+        assert not await is_refused(mine, "HMGET", f"{secured.prefix}{ENTRIES}", "x")
+        assert await is_refused(mine, "HSET", f"{secured.prefix}{ENTRIES}", "x", "y")
+
+
+def redis_port(secured: Secured) -> int:
+    return int(secured.servers.redis.rpartition(":")[2])
+
+
+async def test_a_cluster_takes_the_same_users(tmp_path: Path) -> None:
+    settings = Settings(topic_prefix="t.")
+    async with cluster_of(tmp_path, NODES) as (url, servers):
+        for server in servers:
+            async with Redis(port=server.port) as redis:
+                for role in ("match", "gate", "api"):
+                    given = ["reset", f">{role}", *redis_users.rights(REDIS_RULES[role], "t.")]
+                    await redis.execute_command("ACL", "SETUSER", role, *given)  # type: ignore[no-untyped-call]
+
+        def of(role: str) -> Settings:
+            mine = url.replace("//", f"//{role}:{role}@")
+            return settings.model_copy(update={"redis_url": mine})
+
+        async with AsyncExitStack() as closing:
+            stores = {}
+            for role in ("match", "gate", "api"):
+                client = redis_client(of(role))
+                closing.push_async_callback(client.close)
+                await client.check()
+                stores[role] = block_list_store(of(role), client)
+            for partition in range(12):  # on every server
+                epoch = (await stores["match"].claim(partition, at_least=0)).epoch
+                for role in ("gate", "api"):
+                    assert (await stores[role].read(partition, [ENTRY])).meta.epoch == epoch
+                    with pytest.raises(StoreUnavailable):
+                        await stores[role].claim(partition, at_least=0)
 
 
 async def test_applications_and_carriers_work_with_the_rights_listed(secured: Secured) -> None:

@@ -69,7 +69,7 @@ async def judged_as(at: Installation, code: int | None, name: str) -> None:
 async def test_a_suspended_account_stops_at_once_and_its_block_list_goes_on_holding(
     settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPTOUT_SECRET_KEY", KEY)
+    monkeypatch.setenv("OPTOUT_SECRET_KEYS", KEY)
     settings = with_secrets(settings)
     at = Installation(settings)
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
@@ -148,7 +148,7 @@ async def test_webhooks_of_a_suspended_account_wait_and_go_out_once_it_is_resume
 async def test_a_deleted_account_is_closed_for_good_and_who_opted_out_stays_out(
     settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPTOUT_SECRET_KEY", KEY)
+    monkeypatch.setenv("OPTOUT_SECRET_KEYS", KEY)
     monkeypatch.setattr(ending, "_AT_ONCE", 2)  # more than one transaction
     settings = with_secrets(settings)
     at = Installation(settings)

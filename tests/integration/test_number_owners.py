@@ -93,7 +93,7 @@ async def test_a_recorded_number_is_no_other_accounts_in_a_file_either(
 async def test_the_operator_grants_numbers_lists_whose_they_are_and_takes_them_away(
     settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OPTOUT_SECRET_KEY", KEY)
+    monkeypatch.setenv("OPTOUT_SECRET_KEYS", KEY)
     settings = with_secrets(settings, api_numbers="granted")
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
     await configure(settings, CLINIC)

@@ -118,7 +118,7 @@ async def test_commands_are_refused_alike_and_an_account_may_have_limits_of_its_
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Any,
 ) -> None:
-    monkeypatch.setenv("OPTOUT_SECRET_KEY", KEY)
+    monkeypatch.setenv("OPTOUT_SECRET_KEYS", KEY)
     monkeypatch.setenv("OPTOUT_ACCOUNT_SERVICES", "1")
     monkeypatch.setenv("OPTOUT_ACCOUNT_API_KEYS", "1")
     await create_accounts(with_secrets(settings), ACCOUNT)

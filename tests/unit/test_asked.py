@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.asked import needless
+from tests.asked import Command, command_of, needless, unused
 from tests.secured import Right
 
 EVERY = Right("topics", "*", "Describe")
@@ -33,3 +33,47 @@ def test_a_right_is_needless_where_nothing_would_be_refused_without_it(
     rights: list[Right], asked: list[Right], left: set[Right]
 ) -> None:
     assert needless(rights, asked) == left
+
+
+LIST = "+evalsha +hmget %R~{*}:meta ~{*}:entries"
+
+
+@pytest.mark.parametrize(
+    ("rule", "given", "left"),
+    [
+        ("+time +info", [Command("time", ()), Command("info", ())], set()),
+        ("+time +info", [Command("time", ())], {"+info"}),
+        (
+            LIST,
+            [Command("evalsha", ("{0}:meta", "{0}:entries")), Command("hmget", ("{0}:meta",))],
+            set(),
+        ),
+        (LIST, [Command("evalsha", ("{0}:meta",))], {"+hmget", "~{*}:entries"}),
+        (LIST, [Command("hmget", ("{0}:undo",))], set(LIST.split())),
+        (LIST, [Command("hmget", ("{0}:meta", "message:SM1"))], set(LIST.split())),
+    ],
+)
+def test_a_word_of_a_rule_is_unused_where_no_command_needed_it(
+    rule: str, given: list[Command], left: set[str]
+) -> None:
+    assert unused(rule, given) == left
+
+
+@pytest.mark.parametrize(
+    ("told", "command"),
+    [
+        ("TIME", Command("time", ())),
+        ("HMGET t.{0}:entries AC1/+1555 AC2/+1555", Command("hmget", ("{0}:entries",))),
+        ("rename t.{0}:rebuilt t.{0}:entries", Command("rename", ("{0}:rebuilt", "{0}:entries"))),
+        (
+            "EVALSHA abc 2 t.{0}:meta t.{0}:entries x",
+            Command("evalsha", ("{0}:meta", "{0}:entries")),
+        ),
+        (
+            "EVAL return redis.call('T', KEYS[1]) 1 t.message:SM1 x",
+            Command("eval", ("message:SM1",)),
+        ),
+    ],
+)
+def test_keys_are_what_has_the_prefix_in_a_row(told: str, command: Command) -> None:
+    assert command_of(told, "t.") == command

@@ -6,8 +6,13 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from click.testing import CliRunner
+
+from processor.cli import main
 from processor.core.offsets import Offsets
-from processor.kafka.dead_letters import Line, fitting, taken
+from processor.http.console.dead_letters import _command
+from processor.kafka.dead_letters import Line, choice_of, fitting, letter_of, taken
 from processor.wire import dead_letters
 
 
@@ -67,3 +72,25 @@ def test_a_letter_that_went_round_too_often_is_put_aside() -> None:
     offsets = Offsets(0)
     back, aside = taken([letter(0, redrives=5), letter(1)], offsets, lambda line: True, most=5)
     assert (len(back), aside, offsets.committed) == (1, 1, 2)
+
+
+def test_letters_are_chosen_by_what_a_line_says() -> None:
+    line = letter_of(letter(7, "odd"))
+    assert choice_of({})(line)
+    assert choice_of({"id": "0:7", "reason": "odd", "topic": "inbound"})(line)
+    assert not choice_of({"id": "0:7", "reason": "even"})(line)
+
+
+def test_a_reason_cannot_leave_the_command_that_the_console_shows() -> None:
+    command = _command({"topic": "optout.inbound-messages.v1", "reason": "it's $(x) `y`; z"})
+    assert command == (
+        "optout dead-letters redrive --topic optout.inbound-messages.v1"
+        """ --reason 'it'"'"'s $(x) `y`; z'"""
+    )
+
+
+@pytest.mark.parametrize("given", [(), ("-", "--all"), ("-", "--topic", "t")])
+def test_what_goes_back_is_said_in_one_way(given: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(main, ("dead-letters", "redrive", *given), input="")
+    assert done.exit_code == 2
+    assert "name a FILE, say --all, or choose by --topic" in done.output

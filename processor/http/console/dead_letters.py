@@ -1,5 +1,6 @@
 """Dead letters, the operator's alone: what was refused and why, sent back after a confirmation.
 
+Letters go back where the API's Kafka user may write; for the others the page has the command.
 Neither keys nor values are shown: a reason names the field and never what stood in it.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import shlex
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -19,7 +21,14 @@ from processor.http.auth import address_of
 from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, go, page
 from processor.http.console.sessions import PATH, SessionIs, for_operators
-from processor.kafka.dead_letters import MOST, Choice, Line, letters, redrive
+from processor.kafka.dead_letters import (
+    MOST,
+    Line,
+    choice_of,
+    letters,
+    may_be_sent_to,
+    redrive,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +49,7 @@ _DEADLINE_S = 20.0
 async def list_(request: Request, backend: BackendIs) -> Response:
     """Dead letters by reason, and the newest one by one."""
     wanted = _wanted(request.query_params)
-    chosen = _choice(wanted)
+    chosen = choice_of(wanted)
     groups: Counter[tuple[str, str, str]] = Counter()
     waiting: Counter[tuple[str, str, str]] = Counter()
     newest: list[tuple[str, str, Line, bool]] = []  # a heap, the oldest first
@@ -69,14 +78,26 @@ async def list_(request: Request, backend: BackendIs) -> Response:
 async def confirm(request: Request, backend: BackendIs) -> Response:
     """Say what will be sent back, and where."""
     wanted = _wanted(request.query_params)
-    chosen = _choice(wanted)
+    chosen = choice_of(wanted)
     topics: Counter[str] = Counter()
     until = ""
     async for line, is_done in _all(backend):
         if chosen(line) and not is_done:
-            topics[line["topic"]] += 1
+            topics[line["topic"] or ""] += 1
             until = max(until, line["at"])
-    return page(request, "redrive", wanted=wanted, topics=sorted(topics.items()), until=until)
+    may = await may_be_sent_to(backend.settings)
+    return page(
+        request,
+        "redrive",
+        wanted=wanted,
+        topics=[(topic, count) for topic, count in sorted(topics.items()) if topic in may],
+        others=[
+            (topic, count, _command({"topic": topic} | wanted))
+            for topic, count in sorted(topics.items())
+            if topic not in may
+        ],
+        until=until,
+    )
 
 
 @router.post("/dead-letters/redrive")
@@ -84,10 +105,11 @@ async def send_back(request: Request, backend: BackendIs, session: SessionIs) ->
     """Send back what was confirmed, each letter once, whoever else sends some."""
     form = await request.form()
     wanted, until = _wanted(form), str(form.get("until", ""))
-    matches = _choice(wanted)
+    matches, may = choice_of(wanted), await may_be_sent_to(backend.settings)
 
     def chosen(line: Line) -> bool:
-        return matches(line) and line["at"] <= until  # what comes later was not confirmed
+        # What comes later was not confirmed.
+        return matches(line) and line["at"] <= until and line["topic"] in may
 
     # One that a person names goes however often it was sent back already.
     most = None if "id" in wanted else MOST
@@ -116,5 +138,7 @@ def _wanted(given: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(given[name]) for name in _NAMES if given.get(name)}
 
 
-def _choice(wanted: Mapping[str, str]) -> Choice:
-    return lambda line: all(line[name] == value for name, value in wanted.items())
+def _command(wanted: Mapping[str, str]) -> str:
+    """What sends letters back from a shell."""
+    options = [part for name, value in wanted.items() for part in (f"--{name}", value)]
+    return shlex.join(["optout", "dead-letters", "redrive", *options])

@@ -47,16 +47,60 @@ OPTOUT_{{ $name }}: {{ if kindIs "float64" $value }}{{ printf "%v" (ternary (int
 {{- end }}
 {{- end }}
 
+{{/* What each role has of its Secret, as deploy/acls.toml lists it under secrets. */}}
+{{- define "optout.secrets" -}}
+match: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
+gate: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
+webhooks: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN, SECRET_KEYS]
+rates: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
+api: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN, SECRET_KEYS, OPERATOR_TOKENS]
+topics: [KAFKA_USERNAME, KAFKA_PASSWORD]
+{{- end }}
+
+{{/*
+The variables that roles have of a Secret, and no others. Give a dict of root, of (the component's
+values), roles and place (where in the values it stands, for errors).
+*/}}
 {{- define "optout.secretEnv" -}}
-{{- with .Values.existingSecret }}
-- secretRef:
-    name: {{ . }}
+{{- $secret := .of.existingSecret | default .root.Values.existingSecret }}
+{{- $settings := .root.Values.settings }}
+{{- $sasl := hasPrefix "SASL_" ($settings.KAFKA_SECURITY_PROTOCOL | default "PLAINTEXT") }}
+{{- $needs := include "optout.secrets" . | fromYaml }}
+{{- $names := list }}
+{{- range .roles }}{{ $names = concat $names (get $needs . | default list) }}{{ end }}
+{{- if and .of.kafkaUser (not $sasl) }}
+{{- fail (printf "%s.kafkaUser: settings.KAFKA_SECURITY_PROTOCOL must be SASL_SSL or SASL_PLAINTEXT for a user with a password" .place) }}
+{{- end }}
+{{- if and $sasl (not .of.kafkaUser) (not $secret) }}
+{{- fail (printf "%s: %s needs a user and a password: give %s.kafkaUser, or a Secret by %s.existingSecret or existingSecret" .place $settings.KAFKA_SECURITY_PROTOCOL .place .place) }}
+{{- end }}
+{{- range uniq $names }}
+{{- if and (hasPrefix "KAFKA_" .) (not $sasl) }}
+{{- else if and (eq . "KAFKA_USERNAME") $.of.kafkaUser }}
+- name: OPTOUT_KAFKA_USERNAME
+  value: {{ $.of.kafkaUser | quote }}
+{{- else if and (eq . "KAFKA_PASSWORD") $.of.kafkaUser }}
+- name: OPTOUT_KAFKA_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.of.kafkaUser }}
+      key: password
+{{- else if and $secret (not (hasKey $settings .)) }}
+- name: OPTOUT_{{ . }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret }}
+      key: OPTOUT_{{ . }}
+      {{- if has . (list "SECRET_KEYS" "OPERATOR_TOKENS" "METRICS_TOKEN") }}
+      optional: true
+      {{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
-{{/* What all pods have. */}}
+{{/* What all pods have. Give a dict of root and of (the component's values). */}}
 {{- define "optout.pod" -}}
-serviceAccountName: {{ include "optout.serviceAccountName" . }}
+serviceAccountName: {{ include "optout.serviceAccountName" .root }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
@@ -66,39 +110,44 @@ securityContext:
   fsGroup: 10001
   seccompProfile:
     type: RuntimeDefault
-{{- with .Values.imagePullSecrets }}
+{{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.pod.nodeSelector }}
+{{- with .root.Values.pod.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.pod.tolerations }}
+{{- with .root.Values.pod.tolerations }}
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.pod.affinity }}
+{{- with .root.Values.pod.affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.pod.priorityClassName }}
+{{- with .root.Values.pod.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
 volumes:
   - name: tmp
     emptyDir: {}
-  {{- with .Values.tlsSecret }}
+  {{- with .of.tlsSecret | default .root.Values.tlsSecret }}
   - name: tls
+    secret:
+      secretName: {{ . }}
+  {{- end }}
+  {{- with .of.certSecret }}
+  - name: cert
     secret:
       secretName: {{ . }}
   {{- end }}
 {{- end }}
 
-{{/* What all containers have. */}}
+{{/* What all containers have. Give a dict as for the pod. */}}
 {{- define "optout.container" -}}
-image: {{ include "optout.image" . }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+image: {{ include "optout.image" .root }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
@@ -107,9 +156,14 @@ securityContext:
 volumeMounts:
   - name: tmp
     mountPath: /tmp
-  {{- if .Values.tlsSecret }}
+  {{- if .of.tlsSecret | default .root.Values.tlsSecret }}
   - name: tls
     mountPath: /etc/optout/tls
+    readOnly: true
+  {{- end }}
+  {{- if .of.certSecret }}
+  - name: cert
+    mountPath: /etc/optout/cert
     readOnly: true
   {{- end }}
 {{- end }}
@@ -118,7 +172,6 @@ volumeMounts:
 envFrom:
   - configMapRef:
       name: {{ include "optout.fullname" . }}
-  {{- include "optout.secretEnv" . | nindent 2 }}
 {{- end }}
 
 {{/* One zone or host lost is not all replicas lost. Give a dict of root and component. */}}
@@ -166,4 +219,60 @@ match: [inbound-messages.v1, consent-commands.v1]
 gate: [outbound-messages.v1]
 webhooks: [webhook-deliveries.v1]
 rates: [opt-out-counts.v1]
+{{- end }}
+
+{{/* What of an installation is open, or has more rights than it needs: sentences for NOTES. */}}
+{{- define "optout.open" -}}
+{{- $common := list }}
+{{- $noRedis := list }}
+{{- range $name, $worker := .Values.workers }}
+{{- if $worker.enabled }}
+{{- if and $.Values.existingSecret (not $worker.existingSecret) }}{{ $common = append $common (printf "workers.%s" $name) }}{{ end }}
+{{- if not (or $.Values.existingSecret $worker.existingSecret $.Values.settings.REDIS_URL) }}{{ $noRedis = append $noRedis (printf "workers.%s" $name) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- if .Values.api.enabled }}
+{{- if and .Values.existingSecret (not .Values.api.existingSecret) }}{{ $common = append $common "api" }}{{ end }}
+{{- if not (or .Values.existingSecret .Values.api.existingSecret .Values.settings.REDIS_URL) }}{{ $noRedis = append $noRedis "api" }}{{ end }}
+{{- end }}
+{{- with $noRedis }}
+- {{ printf "%s: no existingSecret is set, so Redis is redis://127.0.0.1:6379/0, which is not what you want." (join ", " .) | quote }}
+{{- end }}
+{{- if gt (len $common) 1 }}
+- {{ printf "%s: all log in to Redis, and to Kafka unless kafkaUser is set, as one user. Give each its own existingSecret, with the rights of deploy/acls.toml." (join ", " $common) | quote }}
+{{- end }}
+{{- $protocol := .Values.settings.KAFKA_SECURITY_PROTOCOL | default "PLAINTEXT" }}
+{{- if has $protocol (list "PLAINTEXT" "SASL_PLAINTEXT") }}
+- {{ printf "settings.KAFKA_SECURITY_PROTOCOL is %s: numbers and texts go to Kafka in clear%s." $protocol (ternary ", and Kafka knows no users" "" (eq $protocol "PLAINTEXT")) | quote }}
+{{- end }}
+{{- if and .Values.api.enabled (not .Values.api.certSecret) (not (hasPrefix "https:" (.Values.settings.PUBLIC_URL | default ""))) }}
+- "The API speaks HTTP: credentials travel in clear. Set api.certSecret, or put a proxy before it that ends TLS and set settings.PUBLIC_URL to its https address."
+{{- end }}
+{{- if and .Values.api.enabled (ne .Values.api.service.type "ClusterIP") }}
+- {{ printf "api.service.type is %s: the API is reached from outside the cluster without a proxy before it." .Values.api.service.type | quote }}
+{{- end }}
+{{- with .Values.networkPolicy }}
+{{- if not .enabled }}
+- "networkPolicy.enabled is false: every pod of the cluster reaches the API and the workers' pages, and pods of optout reach everything."
+{{- else }}
+{{- if not .kafkaTo }}
+- {{ printf "networkPolicy.kafkaTo is empty: pods reach port %s of any address. Name your brokers." (join ", " .kafkaPorts) | quote }}
+{{- end }}
+{{- if not .redisTo }}
+- {{ printf "networkPolicy.redisTo is empty: pods reach port %s of any address. Name your Redis." (join ", " .redisPorts) | quote }}
+{{- end }}
+{{- if not .dnsTo }}
+- {{ printf "networkPolicy.dnsTo is empty: pods reach port %s of any address." (join ", " .dnsPorts) | quote }}
+{{- end }}
+{{- range $name, $peers := dict "apiFrom" .apiFrom "metricsFrom" .metricsFrom }}
+{{- range $peers }}
+{{- if and (hasKey . "namespaceSelector") (empty .namespaceSelector) (empty .podSelector) }}
+- {{ printf "networkPolicy.%s lets every pod of the cluster in." $name | quote }}
+{{- else if has (dig "ipBlock" "cidr" "" .) (list "0.0.0.0/0" "::/0") }}
+- {{ printf "networkPolicy.%s lets every address in." $name | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}

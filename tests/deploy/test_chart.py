@@ -428,9 +428,10 @@ def test_a_secret_that_lacks_what_is_needed_stops_the_pod_and_not_the_rest(rende
     # What stands in the settings is not asked for besides.
     given = (*ONE_SECRET, 'settings.REDIS_URL="redis://r:6379/0"', 'settings.KAFKA_USERNAME="u"')
     found = secrets(render(*given))
-    assert {*found["gate.worker"]} == {"KAFKA_PASSWORD"}
+    assert {*found["gate.worker"]} == {"KAFKA_PASSWORD", "METRICS_TOKEN"}
     # Nor a password where Kafka knows no users.
-    assert {*secrets(render('existingSecret="all"'))["gate.worker"]} == {"REDIS_URL"}
+    found = secrets(render('existingSecret="all"'))
+    assert {*found["gate.worker"]} == {"REDIS_URL", "METRICS_TOKEN"}
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ async def test_redis_forgets_an_owner_who_does_not_sign_in_again(servers: None) 
     await client.close()
 
 
+@pytest.mark.needs_more
 async def test_sessions_of_a_cluster_are_where_their_keys_are(tmp_path: Path) -> None:
     async with cluster(tmp_path) as url:
         client = RedisClient(url, timeout_s=5)
@@ -96,6 +97,7 @@ async def test_a_server_that_is_away_tells_of_no_session() -> None:
     await client.close()
 
 
+@pytest.mark.needs_more
 async def test_a_replica_that_may_not_have_heard_of_a_sign_out_tells_of_no_session(
     tmp_path: Path,
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 
+from processor.cli.common import actor
 from processor.config import Settings
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT, SERVICE
 from tests.installation import Installation, running
@@ -112,7 +113,7 @@ async def test_r29_the_history_tells_every_change_and_its_cause(
         told = (await optout("blocks", "history", RECIPIENT)).stdout.splitlines()
     assert [line.split()[1] for line in told] == ["blocked", "unblocked", "blocked"]
     assert told[0].endswith("account  keyword 'quit' (M1)")
-    assert "operator 'by phone' by cli (CC" in told[2]
+    assert f"operator 'by phone' by {actor()} (CC" in told[2]
 
 
 async def test_r29_what_an_import_claims_is_kept_as_a_claim(

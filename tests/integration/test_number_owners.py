@@ -41,7 +41,7 @@ async def made(api: Api, path: str, **form: str) -> dict[str, Any]:
 async def test_what_stands_in_a_pool_only_is_no_other_accounts(
     settings: Settings, optout: Command, tmp_path: Path
 ) -> None:
-    settings = with_secrets(settings)
+    settings = with_secrets(settings, api_refuse_blocked=False)  # no worker runs
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
     await configure(settings, CLINIC)  # in a pool, and recorded nowhere
     async with serving(settings, user=OTHER_ACCOUNT) as api:
@@ -94,7 +94,7 @@ async def test_the_operator_grants_numbers_lists_whose_they_are_and_takes_them_a
     settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPTOUT_SECRET_KEY", KEY)
-    settings = with_secrets(settings, api_numbers="granted")
+    settings = with_secrets(settings, api_numbers="granted", api_refuse_blocked=False)
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
     await configure(settings, CLINIC)
     async with serving(settings, user=OTHER_ACCOUNT) as api:

@@ -121,8 +121,12 @@ async def works(api: Api) -> bool:
 async def test_webhooks_of_a_suspended_account_wait_and_go_out_once_it_is_resumed(
     settings: Settings,
 ) -> None:
-    short = {"webhook_first_delay_s": 0.2, "webhook_longest_delay_s": 1.0, "webhook_attempts": 60}
-    settings = allowing(with_secrets(settings, **short))
+    settings = allowing(
+        with_secrets(settings),
+        webhook_first_delay_s=0.2,
+        webhook_longest_delay_s=1.0,
+        webhook_attempts=100,
+    )
     at = Installation(settings)
     await create_accounts(settings, ACCOUNT)
     async with application() as app, running(settings) as runtime:

@@ -139,7 +139,7 @@ async def test_the_operator_grants_numbers_lists_whose_they_are_and_takes_them_a
 
         async def is_empty() -> bool:
             pool = await api.ask("GET", f"/v1/Services/{service}/PhoneNumbers")
-            return pool.json()["phone_numbers"] == []
+            return bool(pool.json()["phone_numbers"] == [])
 
         await until(is_empty, "pool without the number")
         refusal = await api.ask("POST", f"{OTHER}/Messages.json", data=sends)

@@ -219,7 +219,7 @@ def delete(sid: str, confirm: str | None) -> None:
 @click.option(
     "--default",
     "usual",
-    type=click.Choice(list(Quota)),
+    type=click.Choice([quota.value for quota in Quota]),
     multiple=True,
     help="Take the account's own limit away: the setting's holds again.",
 )

@@ -121,8 +121,12 @@ async def works(api: Api) -> bool:
 async def test_webhooks_of_a_suspended_account_wait_and_go_out_once_it_is_resumed(
     settings: Settings,
 ) -> None:
-    short = {"webhook_first_delay_s": 0.2, "webhook_longest_delay_s": 1.0, "webhook_attempts": 60}
-    settings = allowing(with_secrets(settings, **short))
+    settings = allowing(
+        with_secrets(settings),
+        webhook_first_delay_s=0.2,
+        webhook_longest_delay_s=1.0,
+        webhook_attempts=100,
+    )
     at = Installation(settings)
     await create_accounts(settings, ACCOUNT)
     async with application() as app, running(settings) as runtime:
@@ -136,8 +140,7 @@ async def test_webhooks_of_a_suspended_account_wait_and_go_out_once_it_is_resume
 
         await until(knows, "worker that knows of the suspension")
         await at.texts(a_text("M2", "are you there?"))
-        retries = at.topics.webhook_retries[0]
-        await at.wait_for(retries, 2)  # more than one try, of which nobody hears
+        await at.wait_for(at.topics.webhook_retries[1], 1)  # a second try, of which nobody hears
         assert len(app.at("/inbound")) == 1
         await ended_in(settings, ACCOUNT, "resume")
         told = await told_at(app, "/inbound", 2)
@@ -187,7 +190,7 @@ async def test_a_deleted_account_is_closed_for_good_and_who_opted_out_stays_out(
         assert (added.status_code, added.json()["code"]) == (400, 20005)
         body = {"recipients": [RECIPIENT]}
         check = await operator.ask("POST", "/v1/OptOuts/Check", json=body, headers=acting)
-        assert [one["allowed"] for one in check.json()["recipients"]] == [False]
+        assert [one["allowed"] for one in check.json()["results"]] == [False]
         # Its numbers are free.
         theirs = numbers.replace(ACCOUNT, OTHER_ACCOUNT)
         taken = await api.as_(OTHER_ACCOUNT).ask("POST", theirs, data={"PhoneNumber": LONG_CODE})

@@ -13,7 +13,7 @@ from processor.config import Settings
 from processor.wire.topics import Topics
 from tests.api import KEY, OPERATOR_TOKEN, TOKEN, Api, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, OTHER_LONG_CODE, RECIPIENT
-from tests.installation import Installation
+from tests.installation import Installation, until
 from tests.integration.conftest import Command
 from tests.integration.test_flow import CLINIC, configure
 from tests.integration.test_live_stream import send_form, signed_in
@@ -41,7 +41,7 @@ async def made(api: Api, path: str, **form: str) -> dict[str, Any]:
 async def test_what_stands_in_a_pool_only_is_no_other_accounts(
     settings: Settings, optout: Command, tmp_path: Path
 ) -> None:
-    settings = with_secrets(settings)
+    settings = with_secrets(settings, api_refuse_blocked=False)  # no worker runs
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
     await configure(settings, CLINIC)  # in a pool, and recorded nowhere
     async with serving(settings, user=OTHER_ACCOUNT) as api:
@@ -94,7 +94,7 @@ async def test_the_operator_grants_numbers_lists_whose_they_are_and_takes_them_a
     settings: Settings, optout: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPTOUT_SECRET_KEYS", KEY)
-    settings = with_secrets(settings, api_numbers="granted")
+    settings = with_secrets(settings, api_numbers="granted", api_refuse_blocked=False)
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
     await configure(settings, CLINIC)
     async with serving(settings, user=OTHER_ACCOUNT) as api:
@@ -137,8 +137,11 @@ async def test_the_operator_grants_numbers_lists_whose_they_are_and_takes_them_a
             "belongs to no account" in (await optout("numbers", "revoke", "12345", code=2)).stderr
         )
 
-        pool_after = await api.ask("GET", f"/v1/Services/{service}/PhoneNumbers")
-        assert pool_after.json()["phone_numbers"] == []
+        async def is_empty() -> bool:
+            pool = await api.ask("GET", f"/v1/Services/{service}/PhoneNumbers")
+            return bool(pool.json()["phone_numbers"] == [])
+
+        await until(is_empty, "pool without the number")
         refusal = await api.ask("POST", f"{OTHER}/Messages.json", data=sends)
         assert refusal.json()["code"] == 21606
         changes = await Installation(settings).values(

@@ -159,7 +159,7 @@ async def test_commands_are_refused_alike_and_an_account_may_have_limits_of_its_
 async def test_of_too_many_messages_the_oldest_go_and_no_send_is_refused(
     settings: Settings,
 ) -> None:
-    settings = with_secrets(settings, account_messages=3)
+    settings = with_secrets(settings, account_messages=3, api_refuse_blocked=False)
     await create_accounts(settings, ACCOUNT)
     async with serving(settings) as api:
         await asked(api, f"{BASE}/IncomingPhoneNumbers.json", PhoneNumber=LONG_CODE)

@@ -51,7 +51,7 @@ class Forwarded:
 
     def _read(self, scope: Scope) -> None:
         peer, port = scope.get("client") or ("", 0)
-        if not is_one_of(peer, self._proxies):
+        if not (self._proxies and is_one_of(peer, self._proxies)):
             scope["headers"] = [one for one in scope["headers"] if one[0] not in _FORWARDED]
             return
         headers = Headers(scope=scope)

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from processor.cli import main
 from processor.core.offsets import Offsets
 from processor.http.console.dead_letters import _command
+from processor.http.console.pages import render
 from processor.kafka.dead_letters import Line, choice_of, fitting, letter_of, taken
 from processor.wire import dead_letters
 
@@ -87,6 +88,33 @@ def test_a_reason_cannot_leave_the_command_that_the_console_shows() -> None:
         "optout dead-letters redrive --topic optout.inbound-messages.v1"
         """ --reason 'it'"'"'s $(x) `y`; z'"""
     )
+
+
+@pytest.mark.parametrize(
+    ("topics", "others", "shown"),
+    [
+        ([("t.a", 2)], [], ["<li>2 to t.a</li>", "<button", "put aside"]),
+        (
+            [],
+            [("t.b", 1, "optout x 'y'")],
+            ["Nothing from here", "<code>optout x &#39;y&#39;</code>"],
+        ),
+        (
+            [("t.a", 2)],
+            [("t.b", 1, "x")],
+            ["<li>2 to t.a</li>", "<li>1 to t.b: <code>x</code></li>"],
+        ),
+        ([], [], ["Nothing: all of it was sent back already."]),
+    ],
+)
+def test_the_page_says_what_goes_back_from_here_and_what_by_command(
+    topics: list[Any], others: list[Any], shown: list[str]
+) -> None:
+    session = SimpleNamespace(csrf="c", actor="operator", caller=SimpleNamespace(operator=True))
+    given = {"session": session, "said": "", "here": "/", "wanted": {}, "until": "", "since": ""}
+    text = render("redrive", topics=topics, others=others, **given)
+    assert [one for one in shown if one not in text] == []
+    assert ('<button class="main">Send back' in text) == bool(topics)
 
 
 @pytest.mark.parametrize("given", [(), ("-", "--all"), ("-", "--topic", "t")])

@@ -33,6 +33,11 @@ class Caller:
     actor: str  # an account's or API key's sid, or ``operator``
     operator: bool = False
 
+    @property
+    def payer(self) -> str:
+        """Whose rate a request counts against: an account's, or an operator's own."""
+        return self.actor if self.operator or self.account_sid is None else self.account_sid
+
     def may_see(self, account_sid: str) -> bool:
         """Whether something of an account is theirs to see."""
         return account_sid == self.account_sid or (self.operator and self.account_sid is None)
@@ -54,7 +59,7 @@ class Credentials:
 
     def __init__(self, settings: Settings, accounts: AccountsView) -> None:
         self._accounts = accounts
-        self._limit = RateLimit(settings.api_rate)
+        self.limit = RateLimit(settings.api_rate)
         self._key = secrets.token_bytes(32)
         self._verified: dict[bytes, str] = {}  # of user and password, to the hash they fit
         self._nobodys = hash_secret(secrets.token_hex())
@@ -77,7 +82,9 @@ class Credentials:
         if user == OPERATOR:
             if not await self._fits(user, password, self._operators):
                 raise unauthenticated()
-            return Caller(account, OPERATOR, operator=True)
+            acting = Caller(account, OPERATOR, operator=True)
+            await self.limit.admit(acting.payer)
+            return acting
         found = self._accounts.of_key(user) or self._accounts.get(user)
         hashed = self._nobodys
         if found:
@@ -87,8 +94,9 @@ class Credentials:
             raise unauthenticated()
         if found.status != "active":
             raise ApiError(401, 20005, "Account not active")
-        self._limit.take(found.sid)
-        return Caller(found.sid, user)
+        known = Caller(found.sid, user)
+        await self.limit.admit(known.payer)
+        return known
 
     async def _fits(self, user: str, password: str, hashed: str) -> bool:
         known = hmac.digest(self._key, f"{user}\0{password}".encode(), "sha256")

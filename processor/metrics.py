@@ -55,6 +55,7 @@ FOLLOWERS = (
     "counts",
     "live",
     "histories",
+    "edits",
     "handled",
     "rates",
 )

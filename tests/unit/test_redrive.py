@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
+from aiokafka import TopicPartition
+
 from processor.core.offsets import Offsets
-from processor.kafka.dead_letters import Line, fitting, taken
+from processor.kafka.dead_letters import Line, fitting, shared_out, taken
 from processor.wire import dead_letters
 
 
@@ -67,3 +69,16 @@ def test_a_letter_that_went_round_too_often_is_put_aside() -> None:
     offsets = Offsets(0)
     back, aside = taken([letter(0, redrives=5), letter(1)], offsets, lambda line: True, most=5)
     assert (len(back), aside, offsets.committed) == (1, 1, 2)
+
+
+def test_what_may_be_read_is_shared_out_and_what_is_small_goes_whole() -> None:
+    sizes = {TopicPartition("letters", one): size for one, size in enumerate((50, 3, 1_000, 0))}
+    for most, expected in (
+        (2_000, [50, 3, 1_000, 0]),
+        (103, [50, 3, 50, 0]),
+        (20, [8, 3, 9, 0]),
+        (2, [1, 0, 1, 0]),
+        (0, [0] * 4),
+    ):
+        shares = shared_out(sizes, most)
+        assert [shares[one] for one in sizes] == expected

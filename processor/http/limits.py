@@ -18,6 +18,7 @@ _KEPT = 10_000  # accounts; one that is forgotten begins with a full bucket agai
 _BURST_S = 2.0
 _MOST_DEBT_S = 30.0  # for which an account is refused at most
 _LONGEST_PAUSE_S = 1.0
+_LONGEST_REST_S = 0.1  # after a slice that waited for a slow server
 _HELD_S = 0.25  # a refusal
 _MOST_HELD = 1_000
 
@@ -183,7 +184,7 @@ class Slices:
     """Shares this process between long answers and all others: half of its time, in short slices.
 
     Who has much to read takes it slice by slice. One slice is worked at a time, and as long as it
-    took nothing follows, so that a short request waits for one slice at most.
+    took no other begins, so that a short request waits for one slice at most.
     """
 
     def __init__(self) -> None:
@@ -192,10 +193,13 @@ class Slices:
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
         """Wait for a slice; what is done in it should take a millisecond or two."""
-        async with self._one:
-            began = time.perf_counter()
+        await self._one.acquire()
+        began = time.perf_counter()
+        try:
             yield
-            await asyncio.sleep(time.perf_counter() - began)
+        finally:
+            took_s = time.perf_counter() - began
+            asyncio.get_running_loop().call_later(min(took_s, _LONGEST_REST_S), self._one.release)
 
 
 class SizeLimit:

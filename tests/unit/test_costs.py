@@ -191,5 +191,5 @@ async def test_between_two_slices_others_have_as_long_as_a_slice_took() -> None:
         await asyncio.sleep(0)
         served += 1
     await asyncio.gather(*readers)
-    assert time.monotonic() - began >= 10 * 2 * 0.01
+    assert time.monotonic() - began >= (10 + 9) * 0.01  # nobody waits for what comes after the last
     assert served > 10  # not once a slice: also in the time between

@@ -138,14 +138,14 @@ async def _each_call(
 
 async def _worst(settings: Settings, login: dict[str, str], checks: int) -> None:
     """What an account's checks come to while another one reads all it can."""
-    other = await worst.prepare(settings)
     async with (
         _served(settings, rate=str(settings.api_rate)) as (base, pid),
         aiohttp.ClientSession(base, headers=login) as session,
     ):
-        await _list_is_whole(session)
+        await _list_is_whole(session)  # and lanes have noted where they begin
+        other = await worst.prepare(settings)
         topics = Topics.under(settings.topic_prefix)
-        async with asyncio.timeout(_READY_S):
+        async with asyncio.timeout(4 * _READY_S):
             while await group_lag(
                 settings, f"{settings.topic_prefix}match", topics.sources("match")
             ):

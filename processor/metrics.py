@@ -56,6 +56,7 @@ FOLLOWERS = (
     "counts",
     "live",
     "histories",
+    "edits",
     "handled",
     "rates",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,8 +19,10 @@ from processor.cli.common import as_json, lines_of, print_json, progress, run
 from processor.config import Settings
 from processor.core.messages import bare_number
 from processor.core.partitions import partition_of
-from processor.errors import ConfigError
-from processor.kafka.client import bulk_writer, read_whole
+from processor.errors import ConfigError, RecordError
+from processor.histories import block_changes
+from processor.kafka.client import bulk_writer
+from processor.stores.redis_client import redis_client
 from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import COLUMNS, Rows, command_of, new_import_id, row_of
 from processor.wire.json_values import is_sid, reason
@@ -28,6 +30,8 @@ from processor.wire.topics import Topics
 from schemas.block_change import BlockChange
 
 _BATCH = 5_000
+_ALL = 1 << 30
+_SLOW = 100_000  # changes
 _formats = click.option(
     "--format",
     "file_format",
@@ -57,20 +61,14 @@ def history(recipient: str, as_json: bool) -> None:
     Example: optout blocks history +15551234567
     """
     settings = config.load()
-    number = bare_number(recipient)
-    topic = Topics.under(settings.topic_prefix).block_changes
-    partition = partition_of(number.encode(), settings.partitions)
 
     async def work() -> int:
         count = 0
-        async for record in read_whole(settings, topic, partitions=[partition]):
-            if record.key != number.encode():
-                continue
+        for record in reversed(await _history_of(settings, bare_number(recipient))):
             try:
                 BlockChange.model_validate_json(record.value or b"")
             except ValidationError as error:
-                place = f"{record.topic}[{record.partition}]@{record.offset}"
-                click.echo(f"{place}: passed over: {reason(error)}", err=True)
+                _pass_over(record, error)
                 continue
             count += 1
             change = orjson.loads(record.value)
@@ -91,6 +89,37 @@ def history(recipient: str, as_json: bool) -> None:
 
     if not run(work()) and not as_json:
         click.echo(f"nothing ever changed for {recipient}")
+
+
+def _pass_over(record: Any, error: Exception) -> None:
+    place = f"{record.topic}[{record.partition}]@{record.offset}"
+    match error:
+        case ValidationError():
+            why = reason(error)
+        case RecordError():
+            why = str(error)
+        case _:
+            why = type(error).__name__  # the message may quote the record
+    click.echo(f"{place}: passed over: {why}", err=True)
+
+
+async def _history_of(settings: Settings, number: str) -> Sequence[Any]:
+    """The records about a number, the newest first."""
+    redis = redis_client(settings)
+    changes = block_changes(settings, redis, patient=True, refuse=_pass_over)
+    try:
+        partition = partition_of(number.encode(), settings.partitions)
+        found = await changes.newest(partition, number, None, most=_ALL)
+    finally:
+        await changes.close()
+        await redis.close()
+    if found.read - len(found.records) > _SLOW:
+        click.echo(
+            f"{found.read} changes were read, as the API that indexes them does not run or has not "
+            "got that far; with it this takes less than a second",
+            err=True,
+        )
+    return found.records
 
 
 @click.command("export")

@@ -44,6 +44,11 @@ class Caller:
     actor: str  # an account's or API key's sid, ``operator`` or ``operator/<name>``
     operator: bool = False
 
+    @property
+    def payer(self) -> str:
+        """Whose rate a request counts against: an account's, or an operator's own."""
+        return self.actor if self.operator or self.account_sid is None else self.account_sid
+
     def may_see(self, account_sid: str) -> bool:
         """Whether something of an account is theirs to see."""
         return account_sid == self.account_sid or (self.operator and self.account_sid is None)
@@ -106,7 +111,7 @@ class Credentials:
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._accounts = accounts
-        self._limit = RateLimit(settings.api_rate)
+        self.limit = RateLimit(settings.api_rate)
         self._refused = refused
         self._tries = Tries(clock_s)
         self._inactive = Failures(clock_s)  # by user; what is beyond is not logged
@@ -137,13 +142,15 @@ class Credentials:
         if not await self._fits(user, password, stored, address):
             raise unauthenticated()
         if user in self._operators:
-            return Caller(account, user, operator=True)
-        assert found is not None
-        if found.status != "active":
-            self._refuse_inactive(user, place_of(address))
-            raise ApiError(401, 20005, "Account not active")
-        self._limit.take(found.sid)
-        return Caller(found.sid, user)
+            known = Caller(account, user, operator=True)
+        else:
+            assert found is not None
+            if found.status != "active":
+                self._refuse_inactive(user, place_of(address))
+                raise ApiError(401, 20005, "Account not active")
+            known = Caller(found.sid, user)
+        await self.limit.admit(known.payer)
+        return known
 
     async def _fits(self, user: str, password: str, stored: str | None, address: str) -> bool:
         if stored and is_fast(stored) and is_secret(password, stored):

@@ -10,17 +10,17 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from processor import certificates, servers
+from processor import certificates, histories, servers
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
-from processor.http.auth import Credentials
+from processor.http.auth import Caller, Credentials
+from processor.http.limits import OneEach, Slices, Turns
 from processor.http.live import Live
 from processor.http.waits import Waits
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import Outgoing, Writer, writer
 from processor.kafka.configuration import Configuration
 from processor.kafka.counts_history import CountsHistory
-from processor.kafka.histories import Histories
 from processor.kafka.statuses_topic import Refused, StatusesTopic
 from processor.metrics import Metrics
 from processor.stores.messages import Messages
@@ -34,6 +34,7 @@ from schemas.message_status import MessageStatus
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+_READ_S = 20.0
 _MOST_CODE = 1 << 31  # of a carrier's error codes
 _MOST_WORDS = 500  # characters of its error messages
 
@@ -62,12 +63,24 @@ class Backend:
         )
         self.counts = CountsHistory(settings, self.topics.opt_out_counts, metrics=self.metrics)
         self.live = Live(settings, self.topics, self.metrics)
-        self.histories = Histories(settings, self.metrics)
-        self.few_readers = asyncio.Semaphore(2)  # a history is read from its beginning: it costs
+        self.block_changes = histories.block_changes(settings, self.redis, metrics=self.metrics)
+        self.configuration_changes = histories.configuration_changes(
+            settings, self.redis, metrics=self.metrics
+        )
+        self.slices = Slices()
+        # Apart, as one of the two servers may be slow.
+        self.kafka_turns = Turns(at_once=4, most_waiting=20, within_s=_READ_S)
+        self.redis_turns = Turns(at_once=4, most_waiting=20, within_s=_READ_S)
+        self.exports = OneEach()
+        self.redrives = OneEach()
         self.waits = Waits()  # for what a lane does
         self._writer: Writer | None = None
         self._unfit = ""
         self.exit_code = 0  # of a process that has ended by itself
+
+    def charge(self, caller: Caller, cost: float) -> None:
+        """Count what was read for a caller against their rate; see ``RateLimit``."""
+        self.credentials.limit.charge(caller.payer, cost)
 
     def ended(self) -> str:
         """Why this process will never serve again, empty where it may: start another one."""
@@ -103,6 +116,8 @@ class Backend:
             await self.configuration.close()
             await self.block_list.close()
             await self._truth.close()
+            await self.block_changes.close()
+            await self.configuration_changes.close()
             await self.redis.close()
 
     async def _work(self) -> None:
@@ -142,6 +157,8 @@ class Backend:
             statuses.follow(),
             self.counts.follow(),
             self.live.follow(),
+            self.block_changes.follow(),
+            self.configuration_changes.follow(),
             certificates.keep_current(),
         ]
 

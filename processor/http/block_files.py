@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -21,6 +21,8 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import refuse_partial
 from processor.http.errors import ApiError
 from processor.http.known import Known
+from processor.http.limits import MADE
+from processor.http.scanning import Scan
 from processor.kafka.client import Outgoing
 from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import (
@@ -40,7 +42,8 @@ router = APIRouter(route_class=Known, tags=["block list"])
 
 IMPORT = "/v1/OptOuts/Import"
 _TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
-_SLICE = 200  # rows at a time: others wait some ms for them
+_AT_ONCE = 200  # rows that are stored together
+_SLICE = 50  # rows that are read in a slice
 _MOST_NAMED = 1_000  # bad rows; the others are counted
 _AS_TEXT: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in _TYPES.values()}
 _EXAMPLES = {
@@ -66,23 +69,40 @@ async def export(
         Query(alias="Format", description="Comma-separated, or JSON lines."),
     ] = "jsonl",
 ) -> StreamingResponse:
-    """Every block of the account, as Import takes it."""
+    """Every block of the account, as Import takes it; one at a time, at the account's rate."""
     for partition in range(backend.settings.partitions):
         await refuse_partial(backend, partition)
+    lines = _lines(backend, caller, kind)
+    begins = await anext(lines, b"")  # refused before anything is answered, where it is
     extra = {"account": caller.account, "actor": caller.actor, "address": address_of(request)}
     logger.info("blocks.exported", extra=extra)
-    return StreamingResponse(_lines(backend, caller.account, kind), media_type=_TYPES[kind])
+    return StreamingResponse(_all_of(begins, lines), media_type=_TYPES[kind])
 
 
-async def _lines(backend: Backend, account_sid: str, kind: str) -> AsyncIterator[bytes]:
-    if kind == "csv":
-        yield ",".join(COLUMNS).encode() + b"\r\n"
-    for partition in range(backend.settings.partitions):
-        async for key, value in backend.block_list_store.entries(
-            partition, account_sid=account_sid
-        ):
-            for block in wire_blocks.readable(value):
-                yield _line(key, block, kind)
+async def _all_of(begins: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        yield begins
+        async for chunk in rest:
+            yield chunk
+
+
+async def _lines(backend: Backend, caller: Caller, kind: str) -> AsyncGenerator[bytes, None]:
+    """The file in pieces of some lines."""
+    scan = Scan(
+        backend,
+        caller,
+        lambda key, value: [_line(key, block, kind) for block in wire_blocks.readable(value)],
+    )
+    with backend.exports.of(caller.payer):
+        yield ",".join(COLUMNS).encode() + b"\r\n" if kind == "csv" else b""
+        for partition in range(backend.settings.partitions):
+            cursor, is_begun = 0, False
+            while cursor or not is_begun:
+                cursor, lines = await scan.some(partition, cursor)
+                is_begun = True
+                if lines:
+                    yield b"".join(lines)
+                await scan.pay()
 
 
 def _line(key: str, block: Block, kind: str) -> bytes:
@@ -121,8 +141,8 @@ async def import_(
     rows = Rows(as_csv=given == _TYPES["csv"], name="body")
     taken = _Import(backend, caller, import_id or new_import_id())
     async for lines in _lines_of(request.stream()):
-        for at in range(0, len(lines), _SLICE):
-            await taken.take(rows.of(lines[at : at + _SLICE]))
+        for at in range(0, len(lines), _AT_ONCE):
+            await taken.take(rows, lines[at : at + _AT_ONCE])
     return {
         "import_id": taken.import_id,
         "accepted": taken.good,
@@ -147,6 +167,7 @@ class _Import:
 
     def __init__(self, backend: Backend, caller: Caller, import_id: str) -> None:
         self._backend = backend
+        self._caller = caller
         self.import_id = import_id
         self._account = caller.account
         self._defaults: dict[str, str | None] = {
@@ -157,20 +178,25 @@ class _Import:
         self.good = self.bad = 0
         self.errors: list[BadRow] = []
 
-    async def take(self, rows: Iterable[tuple[int, Any]]) -> None:
-        """Store the good ones of some rows, and wait until they are."""
-        records = []
+    async def take(self, rows: Rows, lines: Sequence[bytes]) -> None:
+        """Store the good rows of some lines, and wait until they are and the rate allows more."""
+        records: list[Outgoing] = []
+        for at in range(0, len(lines), _SLICE):
+            async with self._backend.slices.one():
+                records += self._records(rows.of(lines[at : at + _SLICE]))
+        await self._backend.send(*records)
+        self.good += len(records)
+        await self._backend.credentials.limit.afford(self._caller.payer, MADE * len(lines))
+
+    def _records(self, rows: Iterable[tuple[int, Any]]) -> Iterator[Outgoing]:
         for number, row in rows:
             try:
-                records.append(self._record(row))
+                yield self._record(row)
             except ValueError as error:
                 self.bad += 1
                 why = reason(error) if isinstance(error, ValidationError) else str(error)
                 if self.bad <= _MOST_NAMED:
                     self.errors.append({"row": number, "error": why})
-        await self._backend.send(*records)
-        self.good += len(records)
-        await asyncio.sleep(0)  # others are served meanwhile
 
     def _record(self, row: Any) -> Outgoing:
         if isinstance(row, dict) and row.get("account_sid") not in (None, "", self._account):

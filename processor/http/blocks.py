@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime, Field
 
@@ -24,14 +24,16 @@ from processor.http.answers.blocks import (
     Checked,
     History,
     RecipientBlocks,
+    Verdict,
     blocks_on,
     verdict_of,
 )
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
-from processor.http.changes import Limit, Since
+from processor.http.changes import Below, Limit, Since, meta_of_changes
 from processor.http.errors import ApiError
 from processor.http.known import Known
+from processor.http.limits import LOOKED_AT
 from processor.http.links import url_of
 from processor.http.paging import MAX_PAGE
 from processor.http.recipients import (
@@ -44,6 +46,8 @@ from processor.http.recipients import (
     key_of,
     look,
 )
+from processor.http.scanning import Scan
+from processor.http.written import written
 from processor.wire import blocks as wire_blocks
 from processor.wire.blocks import BlockLine
 from processor.wire.json_values import to_ms
@@ -52,8 +56,9 @@ from schemas.common import RecipientAddress, SenderAddress, Sid
 router = APIRouter(route_class=Known, prefix="/v1/OptOuts", tags=["block list"])
 
 MOST_CHECKED = 1_000
+_SLICE = 100  # recipients that are judged before others are served
 _HINT_S = 0.5  # the gate judges all the same
-_SCANS = 50  # of a page whose filter lets little through
+_MOST_LOOKED_AT = 20_000  # entries, everybody's, of a page whose filter lets little through
 _Recipient = Annotated[
     RecipientAddress, Path(description="An E.164 number; `whatsapp:` before it for WhatsApp.")
 ]
@@ -75,18 +80,23 @@ async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     account = caller.account
     service_sid = given.service_sid or _holder_of(backend, account, given.sender)
     looked = await look(backend, [key_of(account, one) for one in given.recipients])
-    checked: Checked = {
-        "results": [
+    backend.charge(caller, LOOKED_AT * len(given.recipients))
+    results: list[Verdict] = []
+    for at in range(0, len(looked), _SLICE):
+        if at:
+            await asyncio.sleep(0)  # others are served meanwhile
+        results += [
             verdict_of(
                 OutboundSend("", account, service_sid, given.sender, recipient),
                 found,
                 () if given.sender else _pool_for(backend, account, service_sid, recipient),
             )
-            for recipient, found in zip(given.recipients, looked, strict=True)
+            for recipient, found in zip(
+                given.recipients[at : at + _SLICE], looked[at : at + _SLICE], strict=True
+            )
         ]
-    }
-    # Written here, not checked again: it is asked before every send.
-    return Response(orjson.dumps(checked), media_type="application/json")
+    checked: Checked = {"results": results}
+    return written(checked)
 
 
 def _holder_of(backend: Backend, account_sid: str, sender: str | None) -> str | None:
@@ -118,7 +128,7 @@ async def is_refused(backend: Backend, account_sid: str, sender: str, recipient:
     return isinstance(gate.judge(send, wire_blocks.readable(found.value)), gate.Refused)
 
 
-@router.get("/Blocks")
+@router.get("/Blocks", response_model=BlocksPage)
 async def list_(
     request: Request,
     backend: BackendIs,
@@ -142,12 +152,13 @@ async def list_(
             description="As a page's link has it.",
         ),
     ] = "0-0",
-) -> BlocksPage:
+) -> Response:
     """List blocks, in no order; a page holds about so many, and perhaps one of the last again.
+
+    A page may be short or empty and have a next one: only so much is looked at for each.
 
     What kind of cause a block has (a keyword, the API, a file) the recipient's history tells.
     """
-    account = caller.account
     since_ms = to_ms(since) if since else 0
     until_ms = to_ms(until) if until else None
 
@@ -167,25 +178,33 @@ async def list_(
         )
 
     partition, cursor = map(int, page_token.split("-"))
-    found: list[BlockLine] = []
-    for _ in range(_SCANS):
-        if partition >= backend.settings.partitions or len(found) >= page_size:
-            break
-        await refuse_partial(backend, partition)
-        cursor, entries = await backend.block_list_store.scan(
-            partition, cursor, about=page_size, account_sid=account
-        )
-        found += [
+    scan = Scan(
+        backend,
+        caller,
+        lambda key, value: [
             wire_blocks.line_of(key, block)
-            for key, value in entries
             for block in wire_blocks.readable(value)
             if wanted(key, block)
-        ]
-        partition += cursor == 0
+        ],
+        few=page_size,
+    )
+    found: list[BlockLine] = []
+    whole = -1  # the partition that is known to be
+    async with backend.redis_turns.turn(caller.payer):
+        while partition < backend.settings.partitions and len(found) < page_size:
+            if partition != whole:
+                await refuse_partial(backend, partition)
+                whole = partition
+            cursor, lines = await scan.some(partition, cursor)
+            found += lines
+            partition += cursor == 0
+            if scan.looked_at >= _MOST_LOOKED_AT:
+                break
+    backend.charge(caller, scan.cost)
     more = partition < backend.settings.partitions
     query = request.url.include_query_params(PageToken=f"{partition}-{cursor}").query
     here = url_of(request, request.url.path)
-    return {
+    answer: BlocksPage = {
         "meta": {
             "key": "blocks",
             "page_size": page_size,
@@ -193,6 +212,7 @@ async def list_(
         },
         "blocks": found,
     }
+    return written(answer)
 
 
 async def refuse_partial(backend: Backend, partition: int) -> None:
@@ -208,24 +228,33 @@ async def get(backend: BackendIs, caller: CallerIs, recipient: _Recipient) -> Re
     return blocks_on(caller.account, recipient, found)
 
 
-@router.get("/Blocks/{recipient}/History")
+@router.get("/Blocks/{recipient}/History", response_model=History)
 async def history(
+    request: Request,
     backend: BackendIs,
     caller: CallerIs,
     recipient: _Recipient,
     limit: Limit = 100,
     since: Since = None,
-) -> History:
+    below: Below = None,
+) -> Response:
     """How the account's blocks on one recipient changed and why, the newest first."""
     found = await changes_of(
         backend,
+        caller,
         caller.account,
         recipient,
         channel_group_of(recipient),
         limit=limit,
         since_ms=to_ms(since) if since else None,
+        below=below,
     )
-    return {"recipient": recipient, "changes": found}
+    answer: History = {
+        "meta": meta_of_changes(request, limit, found.below),
+        "recipient": recipient,
+        "changes": found.values,
+    }
+    return written(answer)
 
 
 _CHANGE: dict[int | str, dict[str, Any]] = {

@@ -4,35 +4,62 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime
 
 from processor.http.answers.accounts import ConfigurationChanges
+from processor.http.answers.changes import ChangesMeta
 from processor.http.auth import CallerIs
 from processor.http.backend import BackendIs
 from processor.http.known import Known
+from processor.http.links import url_of
+from processor.http.recipients import cost_of, values_of
+from processor.http.written import written
 from processor.wire.json_values import to_ms
-from schemas.configuration_change import ConfigurationChange
 
 router = APIRouter(route_class=Known, prefix="/v1", tags=["histories"])
 
 Limit = Annotated[int, Query(ge=1, le=1_000, description="At most so many.")]
 Since = Annotated[AwareDatetime | None, Query(description="From this time on, RFC 3339.")]
+Below = Annotated[
+    int | None,
+    Query(alias="PageToken", ge=0, lt=1 << 48, description="As a page's link has it."),
+]
 
 
-@router.get("/ConfigurationChanges")
+@router.get("/ConfigurationChanges", response_model=ConfigurationChanges)
 async def changes(
-    backend: BackendIs, caller: CallerIs, limit: Limit = 100, since: Since = None
-) -> ConfigurationChanges:
+    request: Request,
+    backend: BackendIs,
+    caller: CallerIs,
+    limit: Limit = 100,
+    since: Since = None,
+    below: Below = None,
+) -> Response:
     """The changes of the account's services, numbers and of itself, the newest first."""
-    account = caller.account
-    async with backend.few_readers:
-        found = await backend.histories.newest(
-            backend.topics.configuration_changes,
+    async with backend.kafka_turns.turn(caller.payer):
+        found = await backend.configuration_changes.newest(
             0,
-            model=ConfigurationChange,
-            keep=lambda key, change: change["account_sid"] == account,
-            limit=limit,
+            caller.account,
+            None,
+            most=limit,
+            below=below,
             since_ms=to_ms(since) if since else None,
         )
-    return {"changes": found}
+    backend.charge(caller, cost_of(found))
+    answer: ConfigurationChanges = {
+        "meta": meta_of_changes(request, limit, found.below),
+        "changes": await values_of(backend, backend.configuration_changes, found),
+    }
+    return written(answer)
+
+
+def meta_of_changes(request: Request, limit: int, below: int | None) -> ChangesMeta:
+    """Where a page of changes stands, and where older ones are."""
+    query = request.url.include_query_params(PageToken=below).query
+    here = url_of(request, request.url.path)
+    return {
+        "key": "changes",
+        "page_size": limit,
+        "next_page_url": None if below is None else f"{here}?{query}",
+    }

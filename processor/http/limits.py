@@ -1,20 +1,37 @@
-"""How much one may ask of us: the size of a request, and how many a second."""
+"""How much one may ask of us: the size of a request, how many a second, and what they read."""
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from processor.errors import BrokerUnavailable
 from processor.http.errors import ApiError, respond, too_many
 
 _KEPT = 10_000  # accounts; one that is forgotten begins with a full bucket again
 _BURST_S = 2.0
+_MOST_DEBT_S = 30.0  # for which an account is refused at most
+_LONGEST_PAUSE_S = 1.0
+_LONGEST_REST_S = 0.1  # after a slice that waited for a slow server
+_HELD_S = 0.25  # a refusal
+_MOST_HELD = 1_000
+
+LOOKED_AT = 0.01
+"""Requests that an entry costs which is passed over where it is kept."""
+MADE = 0.05
+"""Requests that an entry or a message costs which is read into an answer."""
+FETCHED = 1.0
+"""Requests that a record costs which is fetched from Kafka by itself."""
 
 
 class RateLimit:
-    """A token bucket for each account, in this process.
+    """A token bucket for each account, in this process; a request takes one, what it reads more.
 
     Args:
         a_second: how many requests; 0 lets everything pass.
@@ -25,6 +42,7 @@ class RateLimit:
         self._a_second = a_second
         self._clock_s = clock_s
         self._buckets: dict[str, tuple[float, float]] = {}
+        self._held = 0
 
     def take(self, whose: str) -> None:
         """Count one request.
@@ -34,16 +52,154 @@ class RateLimit:
         """
         if not self._a_second:
             return
-        now = self._clock_s()
-        most = max(1.0, self._a_second * _BURST_S)
-        left, since = self._buckets.get(whose, (most, now))
-        left = min(most, left + (now - since) * self._a_second)
+        left = self._left(whose)
         if left < 1:
-            raise too_many()
+            raise too_many(math.ceil((1 - left) / self._a_second))
+        self._keep(whose, left - 1)
+
+    async def admit(self, whose: str) -> None:
+        """As ``take``; a refusal is held back a little.
+
+        It costs nearly as much as a cheap answer, and who does not heed it asks again at once.
+        """
+        try:
+            self.take(whose)
+        except ApiError:
+            if self._held < _MOST_HELD:
+                self._held += 1
+                try:
+                    await asyncio.sleep(_HELD_S)
+                finally:
+                    self._held -= 1
+            raise
+
+    def charge(self, whose: str, cost: float) -> None:
+        """Count what was read, in requests; what was answered already is not refused any more.
+
+        The debt counts against the requests that come next, for half a minute at most.
+        """
+        if self._a_second:
+            most_debt = self._a_second * _MOST_DEBT_S
+            self._keep(whose, max(-most_debt, self._left(whose) - cost))
+
+    async def afford(self, whose: str, cost: float) -> None:
+        """Count what is read next; wait where it would leave the account's other requests little.
+
+        A long answer comes at the pace of its account's rate: half the bucket stays for requests.
+        """
+        if not self._a_second:
+            return
+        lacking = self._most / 2 + cost - self._left(whose)
+        if lacking > 0:
+            await asyncio.sleep(min(_LONGEST_PAUSE_S, lacking / self._a_second))
+        self.charge(whose, cost)
+
+    @property
+    def _most(self) -> float:
+        return max(1.0, self._a_second * _BURST_S)
+
+    def _left(self, whose: str) -> float:
+        now = self._clock_s()
+        left, since = self._buckets.get(whose, (self._most, now))
+        return min(self._most, left + (now - since) * self._a_second)
+
+    def _keep(self, whose: str, left: float) -> None:
         self._buckets.pop(whose, None)
-        self._buckets[whose] = (left - 1, now)  # last: who asked longest ago is forgotten first
+        self._buckets[whose] = (left, self._clock_s())  # last: who asked longest ago goes first
         if len(self._buckets) > _KEPT:
             del self._buckets[next(iter(self._buckets))]
+
+
+class Turns:
+    """Turns for long readings: one at a time of an account, few at a time in all.
+
+    Those of an account wait in a line of their own, so one that asks for many delays itself.
+
+    Args:
+        at_once: how many in all.
+        most_waiting: of one account.
+        within_s: until a turn must be over; waiting for it counts.
+    """
+
+    def __init__(self, *, at_once: int, most_waiting: int, within_s: float) -> None:
+        self._all = asyncio.Semaphore(at_once)
+        self._most_waiting = most_waiting
+        self._within_s = within_s
+        self._lines: dict[str, _Line] = {}
+
+    @asynccontextmanager
+    async def turn(self, whose: str) -> AsyncIterator[None]:
+        """Wait for a turn, and have it.
+
+        Raises:
+            ApiError: 20429, where too many of the account wait already.
+            BrokerUnavailable: where it is not over in time.
+        """
+        line = self._lines.setdefault(whose, _Line(asyncio.Lock()))
+        if line.length > self._most_waiting:
+            raise too_many()
+        line.length += 1
+        try:
+            async with asyncio.timeout(self._within_s), line.lock, self._all:
+                yield
+        except TimeoutError:
+            raise BrokerUnavailable(f"nothing was read within {self._within_s:g} s") from None
+        finally:
+            line.length -= 1
+            if not line.length:
+                del self._lines[whose]
+
+
+@dataclass(slots=True)
+class _Line:
+    """Who of one account has a turn or waits for it."""
+
+    lock: asyncio.Lock
+    length: int = 0
+
+
+class OneEach:
+    """Lets each account do one of something at a time."""
+
+    def __init__(self) -> None:
+        self._busy: set[str] = set()
+
+    @contextmanager
+    def of(self, whose: str) -> Iterator[None]:
+        """Do it.
+
+        Raises:
+            ApiError: 20429, where the account does it already.
+        """
+        if whose in self._busy:
+            raise too_many()
+        self._busy.add(whose)
+        try:
+            yield
+        finally:
+            self._busy.discard(whose)
+
+
+class Slices:
+    """Shares this process between long answers and all others: half of its time, in short slices.
+
+    Who has much to read takes it slice by slice. One slice is worked at a time, and as long as it
+    took no other begins, so that a short request waits for one slice at most.
+    """
+
+    def __init__(self) -> None:
+        self._one = asyncio.Lock()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Wait for a slice; what is done in it should take a millisecond or two."""
+        await self._one.acquire()
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            took_s = time.perf_counter() - began
+            asyncio.get_running_loop().call_later(min(took_s, _LONGEST_REST_S), self._one.release)
 
 
 class SizeLimit:

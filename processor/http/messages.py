@@ -19,23 +19,30 @@ from processor.core.quotas import Quota
 from processor.core.segments import segments_of
 from processor.http.accounts import PATH, AccountIs
 from processor.http.answers.messages import Media, Message, Messages, message_of
+from processor.http.auth import CallerIs
 from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import is_refused
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import CheckedUrl, Form, OptionalUrl, documented, form_of
 from processor.http.known import Known
-from processor.http.paging import PageIs, Slice, neighbours, uris_of
+from processor.http.limits import MADE
+from processor.http.paging import PageIs, Slice, between, uris_of
 from processor.http.views import time_of
+from processor.http.written import written
 from processor.kafka.client import Outgoing
 from processor.kafka.owned import owns
-from processor.stores.messages import StoredMessage
+from processor.stores.messages import Found, StoredMessage
 from processor.wire import outbound_messages
+from processor.wire.json_values import to_ms
 from schemas.common import RecipientAddress, SenderAddress
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(route_class=Known, tags=["2010-04-01 messages"])
 
 MAX_BODY = 1_600
+_AT_ONCE = 50  # messages that are read in a slice
+_MOST_LOOKED_AT = 1_000  # of a page whose filter lets little through
+_CLOCKS_DIFFER_MS = 3_600_000  # a carrier's and ours
 _MESSAGES = PATH + "/Messages"
 _Sid = Annotated[str, Path(description="SM or MM and 32 hexadecimal digits.")]
 _SERVICE_SID = re.compile(r"MG[0-9a-fA-F]{32}")
@@ -138,10 +145,11 @@ def _callback(given: str | None, service: MessagingService | None) -> str | None
     return bare
 
 
-@router.get(_MESSAGES + ".json")
+@router.get(_MESSAGES + ".json", response_model=Messages)
 async def list_(
     request: Request,
     backend: BackendIs,
+    caller: CallerIs,
     account_sid: AccountIs,
     page: PageIs,
     to: Annotated[str | None, Query(alias="To", description="Only to them.")] = None,
@@ -154,25 +162,40 @@ async def list_(
         str | None, Query(alias="DateSent<", description="Until then, inclusive.")
     ] = None,
     sent_after: Annotated[str | None, Query(alias="DateSent>", description="From then on.")] = None,
-) -> Messages:
-    """List the messages that are still kept, the newest first."""
-    found = await backend.messages.find(
-        account_sid,
-        to=_address(to),
-        sender=_address(sender),
-        wanted=_sent(sent_on, sent_before, sent_after),
-        size=page.size,
-        start=page.number * page.size,
-        after=page.after,
-        before=page.before,
-    )
-    slice_: Slice[StoredMessage] = neighbours(
-        found.messages, lambda message: message.sid, more=found.more, less=found.less
-    )
-    return {
-        **uris_of(request, page, slice_),
-        "messages": [message_of(message) for message in slice_.items],
-    }
+) -> Response:
+    """List the messages that are still kept, the newest first.
+
+    A page may be short or empty and have a next one: only so much is looked at for each.
+    """
+    wanted, until_ms = _sent(sent_on, sent_before, sent_after)
+    found: list[Message] = []
+    first: Found | None = None
+    looked_at, after = 0, page.after
+    async with backend.redis_turns.turn(caller.payer):
+        while True:
+            async with backend.slices.one():
+                part = await backend.messages.find(
+                    account_sid,
+                    to=_address(to),
+                    sender=_address(sender),
+                    wanted=wanted,
+                    size=page.size - len(found),
+                    most=min(_AT_ONCE, page.size),
+                    until_ms=until_ms,
+                    start=page.number * page.size,
+                    after=after,
+                    before=None if first else page.before,
+                )
+                found += [message_of(message) for message in part.messages]
+            first = first or part
+            looked_at += part.looked_at
+            after = part.after
+            if after is None or len(found) == page.size or looked_at >= _MOST_LOOKED_AT:
+                break
+    backend.charge(caller, MADE * looked_at)
+    slice_ = between(found, after=after, before=first.before)
+    answer: Messages = {**uris_of(request, page, slice_), "messages": found}
+    return written(answer)
 
 
 @router.get(_MESSAGES + "/{sid}.json")
@@ -294,10 +317,17 @@ def _address(given: str | None) -> str | None:
     return given.replace(" ", "+") if given else None
 
 
-def _sent(on: str | None, before: str | None, after: str | None) -> Callable[[StoredMessage], bool]:
-    """Which messages were sent then; those not sent yet count by their creation."""
+def _sent(
+    on: str | None, before: str | None, after: str | None
+) -> tuple[Callable[[StoredMessage], bool], int | None]:
+    """Which messages were sent then, and until when at the latest they were created.
+
+    Those not sent yet count by their creation.
+    """
     day = _instant(on).date() if on else None
     until, since = (_instant(given) if given else None for given in (before, after))
+    if day and (until is None or until.date() > day):
+        until = datetime.combine(day, datetime.max.time(), UTC)
 
     def wanted(message: StoredMessage) -> bool:
         at = time_of(message.sent_at_ms or message.created_at_ms)
@@ -307,7 +337,7 @@ def _sent(on: str | None, before: str | None, after: str | None) -> Callable[[St
             and (since is None or at >= since)
         )
 
-    return wanted
+    return wanted, to_ms(until) + _CLOCKS_DIFFER_MS if until else None
 
 
 def _instant(given: str) -> datetime:

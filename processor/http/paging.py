@@ -88,6 +88,11 @@ def neighbours(
     )
 
 
+def between(items: Sequence[_T], *, after: str | None, before: str | None) -> Slice[_T]:
+    """A page that may be short, between the sids behind and before which its neighbours are."""
+    return Slice(items, after and _AFTER + after, before and _BEFORE + before)
+
+
 Nothing = Annotated[list[Any], Field(max_length=0, description="Empty: there is none here.")]
 """The items of a list that has none."""
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -26,11 +27,12 @@ from processor.errors import StoreUnavailable
 from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, wrong_parameter
+from processor.http.limits import FETCHED, LOOKED_AT
 from processor.kafka.client import Outgoing
+from processor.kafka.histories import History, Newest
 from processor.stores.whole_list import Found
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands
-from schemas.block_change import BlockChange
 from schemas.common import RecipientAddress, SenderAddress, Sid
 
 _HINT_S = 0.5
@@ -38,6 +40,8 @@ _LOOK_S = 2.0  # a list that cannot be trusted by then: 503
 _IN_FORCE_S = 5.0
 _POLL_S = 0.01
 _LONGEST_POLL_S = 0.2
+_SLICE = 50  # records that are read in a slice
+_ASKED = 10  # requests: what it costs to ask Kafka where a topic begins and ends, and the index
 _MOST_WAITING = 200  # looks at a list that cannot be trusted outlive their requests
 
 
@@ -82,37 +86,70 @@ async def look(backend: Backend, keys: Sequence[str], *, within_s: float = _LOOK
         raise cannot(backend.block_list.waits_for) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Some changes of a recipient's blocks."""
+
+    values: list[dict[str, Any]]  # as they are stored, the newest first
+    below: int | None  # where older ones are; None: there are none
+
+
 async def changes_of(
     backend: Backend,
+    caller: Caller,
     account_sid: str,
     recipient: str,
     *groups: ChannelGroup,
     limit: int,
     since_ms: int | None = None,
-) -> list[dict[str, Any]]:
-    """How an account's blocks on one recipient changed and why, the newest first.
+    below: int | None = None,
+    skip: int = 0,
+) -> Changes:
+    """How an account's blocks on one recipient changed and why.
+
+    Args:
+        backend: of the process.
+        caller: who asks, and pays for what is read.
+        account_sid: whose blocks.
+        recipient: of whichever channel.
+        groups: only of these.
+        limit: how many are looked at; those of other channels are left out.
+        since_ms: only from then on.
+        below: only those before; see ``Changes``.
+        skip: how many of the newest to leave out.
 
     Raises:
+        ApiError: 20429, where they ask for too much at a time.
         BrokerUnavailable: where it takes too long.
     """
-    key = bare_number(recipient).encode()
-
-    def keep(found: bytes | None, change: dict[str, Any]) -> bool:
-        return (
-            found == key
-            and change["account_sid"] == account_sid
-            and change["channel_group"] in groups
-        )
-
-    async with backend.few_readers:
-        return await backend.histories.newest(
-            backend.topics.block_changes,
-            partition_of(key, backend.settings.partitions),
-            model=BlockChange,
-            keep=keep,
-            limit=limit,
+    number = bare_number(recipient)
+    async with backend.kafka_turns.turn(caller.payer):
+        found = await backend.block_changes.newest(
+            partition_of(number.encode(), backend.settings.partitions),
+            number,
+            account_sid,
+            most=limit,
+            below=below,
             since_ms=since_ms,
+            skip=skip,
         )
+    backend.charge(caller, cost_of(found))
+    values = await values_of(backend, backend.block_changes, found)
+    return Changes([one for one in values if one["channel_group"] in groups], found.below)
+
+
+async def values_of(backend: Backend, history: History, found: Newest) -> list[dict[str, Any]]:
+    """What records hold, as it is stored, slice by slice."""
+    values: list[dict[str, Any]] = []
+    for at in range(0, len(found.records), _SLICE):
+        async with backend.slices.one():
+            values += history.values(found.records[at : at + _SLICE])
+    return values
+
+
+def cost_of(found: Newest) -> float:
+    """What it cost to find some records, in requests."""
+    return _ASKED + FETCHED * len(found.records) + LOOKED_AT * found.read
 
 
 def command_of(

@@ -7,12 +7,14 @@ to its record is sent back as that record, as long as it can be read.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -42,6 +44,8 @@ from processor.wire.topics import Topics
 _MOST_BYTES = 1 << 26  # of a record that a letter refers to; it is written compressed, as it came
 _DAY_MS = 86_400_000
 _KEPT_DAYS = 6  # brokers keep offsets for 7 days after the last commit (offsets.retention.minutes)
+_AT_ONCE = 100  # letters of a reach: some 2 ms of this process,
+_PAUSE_S = 0.004  # and others are served twice as long
 MOST = 5  # redrives after which a letter that nobody named stays where it is
 
 Line = dict[str, Any]
@@ -75,8 +79,57 @@ class Redriven(NamedTuple):
     older: int = 0  # put aside: no offset is committed, and Kafka may have forgotten one
 
 
-async def letters(settings: Settings) -> AsyncGenerator[tuple[Line, bool], None]:
-    """Every dead letter, and whether it was sent back; each partition in order."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which dead letters are read."""
+
+    offsets: Mapping[TopicPartition, range]
+    begins_late: frozenset[int]  # partitions that have older ones
+
+
+async def reach_of(settings: Settings, most: int, before_ms: int | None = None) -> Reach:
+    """The newest dead letters, shared out evenly among partitions that have more.
+
+    Args:
+        settings: of the installation.
+        most: how many offsets in all.
+        before_ms: only those written before, UTC.
+    """
+    topic = Topics.under(settings.topic_prefix).dead_letters
+    async with reader(settings, [topic], at_end=False, paused=True) as consumer:
+        sources = list(consumer.assignment())
+        begins = await consumer.beginning_offsets(sources)
+        ends = await consumer.end_offsets(sources)
+        if before_ms is not None:
+            found = await consumer.offsets_for_times(dict.fromkeys(sources, before_ms))
+            ends |= {tp: one.offset for tp, one in found.items() if one}
+    sizes = {tp: max(0, ends[tp] - begins[tp]) for tp in sources}
+    shares = shared_out(sizes, most)
+    return Reach(
+        {tp: range(ends[tp] - shares[tp], ends[tp]) for tp in sources if shares[tp]},
+        frozenset(tp.partition for tp in sources if shares[tp] < sizes[tp]),
+    )
+
+
+def shared_out(sizes: Mapping[TopicPartition, int], most: int) -> dict[TopicPartition, int]:
+    """How much of each is taken, so that it is ``most`` in all, and what is small goes whole."""
+    shares: dict[TopicPartition, int] = {}
+    for left, (tp, size) in zip(
+        range(len(sizes), 0, -1), sorted(sizes.items(), key=lambda one: one[1]), strict=True
+    ):
+        shares[tp] = min(size, (most - sum(shares.values())) // left)
+    return shares
+
+
+async def letters(
+    settings: Settings, reach: Reach | None = None
+) -> AsyncGenerator[tuple[Line, bool], None]:
+    """Dead letters, and whether each was sent back; each partition in order.
+
+    Args:
+        settings: of the installation.
+        reach: only these; None: all.
+    """
     topic = Topics.under(settings.topic_prefix).dead_letters
     sources = [TopicPartition(topic, one) for one in range(settings.partitions)]
     async with group_view(settings, _group(settings)) as view:
@@ -84,11 +137,32 @@ async def letters(settings: Settings) -> AsyncGenerator[tuple[Line, bool], None]
             tp.partition: Offsets(one.offset, one.metadata)
             for tp, one in (await committed_of(view, sources)).items()
         }
-    async with aclosing(read_whole(settings, topic)) as records:
+    read = read_whole(settings, topic) if reach is None else _within(settings, topic, reach)
+    async with aclosing(read) as records:
         async for record in records:
             offsets = done.get(record.partition) or done.setdefault(record.partition, Offsets(0))
             is_done = record.offset < offsets.committed or not offsets.begin(record.offset)
             yield letter_of(record), is_done
+
+
+async def _within(settings: Settings, topic: str, reach: Reach) -> AsyncGenerator[Any, None]:
+    """The records of a reach; others are served between some of them and the next."""
+    left = dict(reach.offsets)
+    partitions = [tp.partition for tp in left]
+    if not left:
+        return
+    async with reader(settings, [topic], at_end=False, partitions=partitions) as consumer:
+        for tp, offsets in left.items():
+            consumer.seek(tp, offsets.start)
+        while left:
+            found = await consumer.getmany(*left, timeout_ms=200, max_records=_AT_ONCE)
+            for tp, records in found.items():
+                for record in readable(records):
+                    if record.offset in left[tp]:
+                        yield record
+            for tp in [tp for tp in left if await consumer.position(tp) >= left[tp].stop]:
+                del left[tp]
+            await asyncio.sleep(_PAUSE_S)
 
 
 async def redrive(

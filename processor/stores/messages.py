@@ -31,7 +31,6 @@ RANKS = {
 
 FORMAT = "1"  # of a message's hash; a process that does not know another one waits
 _OTHER_FORMAT = "another version wrote this message: update this process"
-_CHUNK = 200
 _TRIMMED = 100  # sids that one addition takes off a list, at most
 _NO_LIMIT = 1 << 53
 _DAY_MS = 86_400_000
@@ -104,11 +103,12 @@ class StoredMessage:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page of messages, and whether there are more on either side."""
+    """Some messages, and where those on either side are."""
 
     messages: Sequence[StoredMessage]
-    more: bool
-    less: bool
+    after: str | None  # the sid behind which others are, wanted or not; None: none is
+    before: str | None  # the sid before which others are; None: none is
+    looked_at: int  # how many messages
 
 
 class Messages:
@@ -232,6 +232,8 @@ class Messages:
         sender: str | None,
         wanted: Callable[[StoredMessage], bool],
         size: int,
+        most: int,
+        until_ms: int | None = None,
         start: int = 0,
         after: str | None = None,
         before: str | None = None,
@@ -244,6 +246,8 @@ class Messages:
             sender: only from this sender.
             wanted: only those.
             size: how many at most.
+            most: how many are looked at, at most; what is found may be fewer than there are.
+            until_ms: pass over what was created later.
             start: how many to pass over, where no sid says where to begin.
             after: the sid behind which to begin.
             before: the sid before which to end.
@@ -253,26 +257,33 @@ class Messages:
         rank = await _answer(self._client.redis.zrevrank(name, place)) if place else None
         if rank is not None:
             start = rank + 1 if after else max(0, rank - size)
+        if until_ms is not None:
+            newer = await _answer(self._client.redis.zcount(name, f"({until_ms}", "+inf"))
+            start = max(start, newer)
+        # One more tells whether there are others.
+        sids = await _answer(self._client.redis.zrevrange(name, start, start + most))
+        asked = [sid.decode() for sid in sids[:most]]
         found: list[StoredMessage] = []
-        at, chunk = start, min(_CHUNK, size + 1)
-        while len(found) <= size:
-            sids = await _answer(self._client.redis.zrevrange(name, at, at + chunk - 1))
-            if not sids:
-                break
-            at += len(sids)
-            found += [
-                message
-                for message in await self._read([sid.decode() for sid in sids])
-                if wanted(message) and sender in (None, message.sender)
-            ]
-        return Found(found[:size], more=len(found) > size, less=start > 0)
+        looked_at = 0
+        for message in await self._read(asked):
+            looked_at += 1
+            if message and wanted(message) and sender in (None, message.sender):
+                found.append(message)
+                if len(found) == size:
+                    break
+        return Found(
+            found,
+            after=asked[looked_at - 1] if len(sids) > looked_at else None,
+            before=found[0].sid if found and start > 0 else None,
+            looked_at=looked_at,
+        )
 
-    async def _read(self, sids: Sequence[str]) -> list[StoredMessage]:
+    async def _read(self, sids: Sequence[str]) -> list[StoredMessage | None]:
         pipeline = self._client.redis.pipeline(transaction=False)
         for sid in sids:
             pipeline.hgetall(self._key(sid))
-        found = zip(sids, await _answers(pipeline), strict=True)
-        return [message for sid, fields in found if (message := message_of(sid, fields))]
+        answers = await _answers(pipeline) if sids else []
+        return [message_of(sid, fields) for sid, fields in zip(sids, answers, strict=True)]
 
 
 def fields_of(message: StoredMessage) -> dict[str, str | int]:

@@ -5,6 +5,9 @@
 The load comes from this process, over connections that stay open, each sending its next request
 when the last one was answered; at the end checks at a fixed rate, whether or not the last one was
 answered, each timed from when it was due.
+
+Then the same checks while another account does its worst, in a process of its own; and how long a
+recipient's history takes in a partition of many changes.
 """
 
 from __future__ import annotations
@@ -29,10 +32,12 @@ from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.errors import ConfigError, RetryableError
 from processor.kafka import topic_admin
+from processor.kafka.client import group_lag
 from processor.kafka.configuration import configuration
 from processor.wire.configuration import edit_of_account
 from processor.wire.credentials import new_token
-from tests.bench import report
+from processor.wire.topics import Topics
+from tests.bench import report, worst
 
 _READY_S = 60.0
 _CHECK = "check 10"
@@ -41,6 +46,8 @@ _WARM_UP = 200
 _ACCOUNT = f"AC{0:032x}"
 _SENDER, _RECIPIENT = "+15005550006", "+15005550009"
 SEALING_KEY = "5eed" * 16
+_TEN = {"recipients": [f"+1500555{index:04}" for index in range(10)], "from": _SENDER}
+_CALM_PACE = 200  # checks a second of an account beside which another one reads
 
 Call = Callable[[], Awaitable[aiohttp.ClientResponse]]
 
@@ -63,16 +70,26 @@ class Figure:
 @click.command()
 @click.option("--requests", type=click.IntRange(1_000), default=5_000, show_default=True)
 @click.option("--connections", type=click.IntRange(1, 200), default=8, show_default=True)
-def main(requests: int, connections: int) -> None:
-    """Measure each call of the API on this machine."""
+@click.option(
+    "--checks",
+    type=click.IntRange(100),
+    default=3_000,
+    show_default=True,
+    help="Beside each reading of another account.",
+)
+@click.option("--only", type=click.Choice(["calls", "worst"]), help="Measure a part of it.")
+def main(requests: int, connections: int, checks: int, only: str | None) -> None:
+    """Measure each call of the API on this machine, and beside an account that does its worst."""
     try:
-        asyncio.run(_run(config.load(), requests, connections))
+        asyncio.run(_run(config.load(), requests, connections, checks, only))
     except (Broken, ConfigError, RetryableError) as error:
         print(f"broken: {error}", file=sys.stderr)
         sys.exit(1)
 
 
-async def _run(settings: Settings, requests: int, connections: int) -> None:
+async def _run(
+    settings: Settings, requests: int, connections: int, checks: int, only: str | None
+) -> None:
     settings = settings.model_copy(
         update={
             "topic_prefix": f"bench-{uuid.uuid4().hex[:8]}.",
@@ -86,21 +103,32 @@ async def _run(settings: Settings, requests: int, connections: int) -> None:
         await stored.update(lambda: [edit_of_account(None, account)], actor="bench")
     for name, value in (await report.versions(settings)).items():
         click.echo(f"{name:<9} {value}")
+    login = {"Authorization": aiohttp.encode_basic_auth(_ACCOUNT, token)}
+    if only != "worst":
+        await _each_call(settings, login, requests, connections)
+    if only != "calls":
+        await _worst(settings, login, checks)
+
+
+async def _each_call(
+    settings: Settings, login: dict[str, str], requests: int, connections: int
+) -> None:
     click.echo(f"setting   one process, {connections} connections, load and broker beside it\n")
     click.echo(f"{'call':<18}{'a second':>10}{'p50 ms':>9}{'p99 ms':>9}{'CPU us each':>13}")
-    async with _served(settings) as (base, pid):
-        login = {"Authorization": aiohttp.encode_basic_auth(_ACCOUNT, token)}
-        async with aiohttp.ClientSession(base, headers=login) as session:
-            first = await _first(session)
-            calls = await _calls(session)
-            for name, call in calls.items():
-                few = requests // 10 if name == "update service" else requests
-                figure = await _measure(name, call, few, connections, pid)
-                click.echo(
-                    f"{figure.name:<18}{figure.per_second:>10,.0f}"
-                    f"{figure.p50_ms:>9.1f}{figure.p99_ms:>9.1f}{figure.cpu_us:>13,.0f}"
-                )
-            paced = await _paced(calls[_CHECK], requests, pid)
+    async with (
+        _served(settings) as (base, pid),
+        aiohttp.ClientSession(base, headers=login) as session,
+    ):
+        first = await _first(session)
+        calls = await _calls(session)
+        for name, call in calls.items():
+            few = requests // 10 if name == "update service" else requests
+            figure = await _measure(name, call, few, connections, pid)
+            click.echo(
+                f"{figure.name:<18}{figure.per_second:>10,.0f}"
+                f"{figure.p50_ms:>9.1f}{figure.p99_ms:>9.1f}{figure.cpu_us:>13,.0f}"
+            )
+        paced = await _paced(calls[_CHECK], requests, pid, _PACE)
     click.echo(
         f"\n{_CHECK} at {_PACE} a second: p50 {paced.p50_ms:.1f} ms, p99 {paced.p99_ms:.1f} ms, "
         f"CPU {paced.cpu_us:,.0f} us each"
@@ -108,11 +136,48 @@ async def _run(settings: Settings, requests: int, connections: int) -> None:
     click.echo(f"a credential's first request (its slow hash): {first:.0f} ms")
 
 
+async def _worst(settings: Settings, login: dict[str, str], checks: int) -> None:
+    """What an account's checks come to while another one reads all it can."""
+    async with (
+        _served(settings, rate=str(settings.api_rate)) as (base, pid),
+        aiohttp.ClientSession(base, headers=login) as session,
+    ):
+        await _list_is_whole(session)  # and lanes have noted where they begin
+        other = await worst.prepare(settings)
+        topics = Topics.under(settings.topic_prefix)
+        async with asyncio.timeout(4 * _READY_S):
+            while await group_lag(
+                settings, f"{settings.topic_prefix}match", topics.sources("match")
+            ):
+                await asyncio.sleep(0.5)
+
+        async def check() -> aiohttp.ClientResponse:
+            return await session.post("/v1/OptOuts/Check", json=_TEN)
+
+        for line in await worst.history(base, other):
+            click.echo(line)
+        click.echo(
+            f"\n{_CHECK} at {_CALM_PACE} a second while another account, without a pause, …\n\n"
+            f"{'asks for':<24}{'p50 ms':>8}{'p99 ms':>8}{'of alone':>10}{'answered':>10}"
+            f"{'refused':>9}"
+        )
+        await _paced(check, _WARM_UP, pid, _CALM_PACE)
+        alone = await _paced(check, checks, pid, _CALM_PACE)
+        click.echo(f"{'nothing':<24}{alone.p50_ms:>8.1f}{alone.p99_ms:>8.1f}{'1.0':>10}")
+        for name, paths in worst.READINGS.items():
+            async with worst.asking(base, other, paths) as said:
+                figure = await _paced(check, checks, pid, _CALM_PACE)
+            click.echo(
+                f"{name:<24}{figure.p50_ms:>8.1f}{figure.p99_ms:>8.1f}"
+                f"{figure.p99_ms / alone.p99_ms:>10.1f}{said.answered:>10,}{said.refused:>9,}"
+            )
+
+
 @asynccontextmanager
-async def _served(settings: Settings) -> AsyncIterator[tuple[str, int]]:
+async def _served(settings: Settings, rate: str = "0") -> AsyncIterator[tuple[str, int]]:
     environment = os.environ | {
         "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
-        "OPTOUT_API_RATE": "0",
+        "OPTOUT_API_RATE": rate,
         "OPTOUT_API_HOST": "127.0.0.1",
         "OPTOUT_SECRET_KEYS": SEALING_KEY,
     }
@@ -166,7 +231,6 @@ async def _calls(session: aiohttp.ClientSession) -> dict[str, Call]:
     message = await made(session, f"{base}/Messages.json", form)
     await _list_is_whole(session)
     names = iter(range(1 << 30))
-    check = {"recipients": [f"+1500555{index:04}" for index in range(10)], "from": _SENDER}
     return {
         "livez": lambda: session.get("/livez"),
         "fetch service": lambda: session.get(path),
@@ -174,7 +238,7 @@ async def _calls(session: aiohttp.ClientSession) -> dict[str, Call]:
         "update service": lambda: session.post(path, data={"FriendlyName": f"B {next(names)}"}),
         "create message": lambda: session.post(f"{base}/Messages.json", data=form),
         "fetch message": lambda: session.get(f"{base}/Messages/{message}.json"),
-        _CHECK: lambda: session.post("/v1/OptOuts/Check", json=check),
+        _CHECK: lambda: session.post("/v1/OptOuts/Check", json=_TEN),
         "list 50 messages": lambda: session.get(f"{base}/Messages.json"),
     }
 
@@ -199,7 +263,7 @@ async def answered(answer: aiohttp.ClientResponse) -> None:
             raise Broken(f"{answer.method} {answer.url.path}: {answer.status}")
 
 
-async def _paced(call: Call, requests: int, pid: int) -> Figure:
+async def _paced(call: Call, requests: int, pid: int, pace: int) -> Figure:
     """What calls come to that are made when they are due, each timed from then."""
     took: list[float] = []
 
@@ -210,7 +274,7 @@ async def _paced(call: Call, requests: int, pid: int) -> Figure:
     began, cpu = time.perf_counter(), cpu_seconds(pid)
     async with asyncio.TaskGroup() as group:
         for index in range(requests):
-            due = began + index / _PACE
+            due = began + index / pace
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             group.create_task(one(due))
     return figure_of(_CHECK, took, time.perf_counter() - began, cpu_seconds(pid) - cpu)

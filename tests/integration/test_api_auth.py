@@ -242,7 +242,7 @@ async def test_one_too_many_hears_20429(settings: Settings) -> None:
         answers = [await api.ask("GET", "/v1/Services") for _ in range(3)]
         assert [answer.status_code for answer in answers][:1] == [200]
         assert (answers[-1].status_code, answers[-1].json()["code"]) == (429, 20429)
-        assert answers[-1].headers["retry-after"] == "1"
+        assert answers[-1].headers["retry-after"] in ("1", "2")  # a request takes two seconds
         assert await can(api.as_(OTHER_ACCOUNT))  # each has its own
 
 

@@ -82,28 +82,51 @@ async def test_messages_are_found_by_account_recipient_and_sender(messages: Mess
             )
         )
 
-    async def found(**given: Any) -> tuple[list[str], bool, bool]:
+    async def found(**given: Any) -> tuple[list[str], str | None, str | None]:
         page = await messages.find(
             given.pop("account", ACCOUNT),
             to=given.pop("to", None),
             sender=given.pop("sender", None),
             wanted=given.pop("wanted", lambda message: True),
-            **{"size": 10, **given},
+            **{"size": 10, "most": 10, **given},
         )
-        return [message.sid for message in page.messages], page.more, page.less
+        return [message.sid for message in page.messages], page.after, page.before
 
-    assert await found() == (["SM4", "SM3", "SM2", "SM1", "SM0"], False, False)
-    assert await found(to=RECIPIENT) == (["SM3", "SM1"], False, False)
-    assert await found(to=RECIPIENT, sender="+15550000001") == ([], False, False)
-    assert await found(sender=LONG_CODE, size=2) == (["SM4", "SM3"], True, False)
-    assert await found(after="SM3", size=2) == (["SM2", "SM1"], True, True)
-    assert await found(before="SM2", size=2) == (["SM4", "SM3"], True, False)
-    assert await found(wanted=lambda message: message.sid == "SM0") == (["SM0"], False, False)
-    assert await found(account=OTHER_ACCOUNT) == ([], False, False)
+    assert await found() == (["SM4", "SM3", "SM2", "SM1", "SM0"], None, None)
+    assert await found(to=RECIPIENT) == (["SM3", "SM1"], None, None)
+    assert await found(to=RECIPIENT, sender="+15550000001") == ([], None, None)
+    assert await found(sender=LONG_CODE, size=2) == (["SM4", "SM3"], "SM3", None)
+    assert await found(after="SM3", size=2) == (["SM2", "SM1"], "SM1", "SM2")
+    assert await found(before="SM2", size=2) == (["SM4", "SM3"], "SM3", None)
+    assert await found(wanted=lambda message: message.sid == "SM0") == (["SM0"], None, None)
+    assert await found(account=OTHER_ACCOUNT) == ([], None, None)
+    assert await found(until_ms=NOW_MS + 1) == (["SM1", "SM0"], None, "SM1")
     gone = await messages.get("SM3")
     assert gone is not None
     await messages.remove(gone)
-    assert await found(to=RECIPIENT) == (["SM1"], False, False)
+    assert await found(to=RECIPIENT) == (["SM1"], None, None)
+
+
+async def test_no_more_messages_are_looked_at_than_may_be(messages: Messages) -> None:
+    """Finding 10: a filter that lets nothing through read all that there is."""
+    for number in range(25):
+        await messages.add(replace(A_MESSAGE, sid=f"SM{number}", created_at_ms=NOW_MS + number))
+    looked_at, after = [], None
+    while True:
+        page = await messages.find(
+            ACCOUNT,
+            to=None,
+            sender=None,
+            wanted=lambda message: message.sid == "SM1",
+            size=2,
+            most=10,
+            after=after,
+        )
+        after = page.after
+        looked_at.append((len(page.messages), page.looked_at, after))
+        if after is None:
+            break
+    assert looked_at == [(0, 10, "SM15"), (0, 10, "SM5"), (1, 5, None)]
 
 
 async def test_no_message_is_kept_where_none_shall_be(settings: Settings) -> None:

@@ -52,8 +52,8 @@ async def test_a_list_is_read_from_where_it_was_asked_or_not_at_all(settings: Se
     try:
         assert await listed.settled_mark(partition) == NO_MARK
         with pytest.raises(BrokerUnavailable, match="OffsetOutOfRange"):
-            [one async for one in listed._records(partition, 100, 101)]
-        assert [one async for one in listed._records(partition, 0, 1)]
+            [one async for one in listed.between(partition, 100, 101)]
+        assert [one async for one in listed.between(partition, 0, 1)]
     finally:
         await listed.close()
 

@@ -7,13 +7,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from click.testing import CliRunner
 
 from processor.cli import main
 from processor.core.offsets import Offsets
 from processor.http.console.dead_letters import _command
 from processor.http.console.pages import render
-from processor.kafka.dead_letters import Line, choice_of, fitting, letter_of, taken
+from processor.kafka.dead_letters import (
+    Line,
+    choice_of,
+    fitting,
+    letter_of,
+    shared_out,
+    taken,
+)
 from processor.wire import dead_letters
 
 
@@ -122,3 +130,16 @@ def test_what_goes_back_is_said_in_one_way(given: tuple[str, ...]) -> None:
     done = CliRunner().invoke(main, ("dead-letters", "redrive", *given), input="")
     assert done.exit_code == 2
     assert "name a FILE, say --all, or choose by --topic" in done.output
+
+
+def test_what_may_be_read_is_shared_out_and_what_is_small_goes_whole() -> None:
+    sizes = {TopicPartition("letters", one): size for one, size in enumerate((50, 3, 1_000, 0))}
+    for most, expected in (
+        (2_000, [50, 3, 1_000, 0]),
+        (103, [50, 3, 50, 0]),
+        (20, [8, 3, 9, 0]),
+        (2, [1, 0, 1, 0]),
+        (0, [0] * 4),
+    ):
+        shares = shared_out(sizes, most)
+        assert [shares[one] for one in sizes] == expected

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from processor.http.answers.changes import ChangesMeta
 from processor.http.answers.documented import StoredConfigurationChange
 from processor.http.views import time_2010
 from schemas.account import Account as StoredAccount
@@ -53,6 +54,7 @@ class Bulk(TypedDict):
 class ConfigurationChanges(TypedDict):
     """Changes, the newest first."""
 
+    meta: ChangesMeta
     changes: list[StoredConfigurationChange]
 
 

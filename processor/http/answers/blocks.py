@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from processor.core import gate
 from processor.core.messages import OutboundSend, entry_key
+from processor.http.answers.changes import ChangesMeta
 from processor.http.answers.documented import StoredBlockChange
 from processor.stores.whole_list import Found
 from processor.wire import blocks as wire_blocks
@@ -74,6 +75,7 @@ class BlocksPage(TypedDict):
 class History(TypedDict):
     """The changes of a recipient, the newest first, each as `block-changes.v1` says."""
 
+    meta: ChangesMeta
     recipient: str
     changes: list[StoredBlockChange]
 

@@ -6,29 +6,31 @@ Neither keys nor values are shown: a reason names the field and never what stood
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import logging
 import shlex
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from processor.errors import BrokerUnavailable
 from processor.http.auth import address_of
 from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, go, page
-from processor.http.console.sessions import PATH, SessionIs, for_operators
+from processor.http.console.sessions import PATH, Session, SessionIs, for_operators
+from processor.http.limits import MADE
 from processor.kafka.dead_letters import (
     MOST,
     Line,
     choice_of,
     letters,
     may_be_sent_to,
+    reach_of,
     redrive,
 )
+from processor.wire.json_values import to_ms, to_text
 
 logger = logging.getLogger(__name__)
 
@@ -42,18 +44,19 @@ router = APIRouter(
 _NAMES = ("stage", "topic", "reason", "id")
 _NEWEST = 200
 _MOST_GROUPS = 50
-_DEADLINE_S = 20.0
+_MOST_READ = 20_000
 
 
 @router.get("/dead-letters")
-async def list_(request: Request, backend: BackendIs) -> Response:
+async def list_(request: Request, backend: BackendIs, session: SessionIs) -> Response:
     """Dead letters by reason, and the newest one by one."""
     wanted = _wanted(request.query_params)
     chosen = choice_of(wanted)
     groups: Counter[tuple[str, str, str]] = Counter()
     waiting: Counter[tuple[str, str, str]] = Counter()
     newest: list[tuple[str, str, Line, bool]] = []  # a heap, the oldest first
-    async for line, is_done in _all(backend):
+    read, since = await _read(backend, session, _asked_until(request))
+    for line, is_done in read:
         if not chosen(line):
             continue
         group = (line["stage"] or "", line["topic"] or "", line["reason"] or "")
@@ -66,6 +69,8 @@ async def list_(request: Request, backend: BackendIs) -> Response:
         request,
         "dead_letters",
         wanted=wanted,
+        since=since,
+        until=_asked_until(request),
         groups=[(*one, count, waiting[one]) for one, count in groups.most_common(_MOST_GROUPS)],
         all_groups=len(groups),
         waiting=waiting.total(),
@@ -75,13 +80,14 @@ async def list_(request: Request, backend: BackendIs) -> Response:
 
 
 @router.get("/dead-letters/redrive")
-async def confirm(request: Request, backend: BackendIs) -> Response:
+async def confirm(request: Request, backend: BackendIs, session: SessionIs) -> Response:
     """Say what will be sent back, and where."""
     wanted = _wanted(request.query_params)
     chosen = choice_of(wanted)
     topics: Counter[str] = Counter()
     until = ""
-    async for line, is_done in _all(backend):
+    read, since = await _read(backend, session, _asked_until(request))
+    for line, is_done in read:
         if chosen(line) and not is_done:
             topics[line["topic"] or ""] += 1
             until = max(until, line["at"])
@@ -96,6 +102,7 @@ async def confirm(request: Request, backend: BackendIs) -> Response:
             for topic, count in sorted(topics.items())
             if topic not in may
         ],
+        since=since,
         until=until,
     )
 
@@ -104,16 +111,17 @@ async def confirm(request: Request, backend: BackendIs) -> Response:
 async def send_back(request: Request, backend: BackendIs, session: SessionIs) -> Response:
     """Send back what was confirmed, each letter once, whoever else sends some."""
     form = await request.form()
-    wanted, until = _wanted(form), str(form.get("until", ""))
+    wanted = _wanted(form)
+    since, until = str(form.get("since", "")), str(form.get("until", ""))
     matches, may = choice_of(wanted), await may_be_sent_to(backend.settings)
 
     def chosen(line: Line) -> bool:
-        # What comes later was not confirmed.
-        return matches(line) and line["at"] <= until and line["topic"] in may
+        is_confirmed = since <= line["at"] <= until
+        return matches(line) and is_confirmed and line["topic"] in may
 
     # One that a person names goes however often it was sent back already.
     most = None if "id" in wanted else MOST
-    async with backend.few_readers:
+    with backend.redrives.of(session.caller.payer):
         done = await redrive(backend.settings, chosen, most=most, follow=False)
     extra = {"actor": session.actor, "address": address_of(request), "sent": done.sent}
     logger.info("dead_letters.redriven", extra=extra)
@@ -121,14 +129,44 @@ async def send_back(request: Request, backend: BackendIs, session: SessionIs) ->
     return go("/dead-letters", "redriven-in-part" if in_part else "redriven")
 
 
-async def _all(backend: Backend) -> AsyncIterator[tuple[Line, bool]]:
-    """What is shown of every letter, and whether it was sent back."""
+async def _read(
+    backend: Backend, session: Session, until: str
+) -> tuple[list[tuple[Line, bool]], str]:
+    """What is shown of the newest letters up to a time, and whether each was sent back.
+
+    Returns:
+        Also since when these are all there are; "" where there are no older ones.
+    """
+    before_ms = to_ms(datetime.fromisoformat(until)) if until else None
+    found: list[tuple[Line, bool]] = []
+    begins: dict[int, str] = {}  # when the first was written that is read of a partition
+    async with backend.kafka_turns.turn(session.caller.payer):
+        reach = await reach_of(backend.settings, _MOST_READ, before_ms)
+        async for line, is_done in letters(backend.settings, reach):
+            begins.setdefault(_partition_of(line), line["at"])
+            found.append(({name: line[name] for name in _SHOWN}, is_done))
+    backend.charge(session.caller, MADE * len(found))
+    first = max((begins[one] for one in reach.begins_late if one in begins), default="")
+    if not first:
+        return found, ""
+    # Some of that millisecond may not be read: it is the next page's, unless it is all of this one.
+    since = to_text(to_ms(datetime.fromisoformat(first)) + 1)
+    if not any(line["at"] >= since for line, _ in found):
+        since = first
+    return [one for one in found if one[0]["at"] >= since], since
+
+
+def _partition_of(letter: Line) -> int:
+    return int(letter["id"].partition(":")[0])
+
+
+def _asked_until(request: Request) -> str:
+    """The time before which letters are asked for, "" for the newest."""
+    asked = request.query_params.get("until", "")
     try:
-        async with backend.few_readers, asyncio.timeout(_DEADLINE_S):
-            async for line, is_done in letters(backend.settings):
-                yield {name: line[name] for name in _SHOWN}, is_done
-    except TimeoutError:
-        raise BrokerUnavailable("Kafka: the dead letters were not read in time") from None
+        return to_text(max(0, to_ms(datetime.fromisoformat(asked)))) if asked else ""
+    except (ValueError, OverflowError):
+        return ""
 
 
 _SHOWN = ("id", "at", "stage", "topic", "partition", "offset", "reason", "redrives")

@@ -29,7 +29,6 @@ from schemas.common import RecipientAddress
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
 _PAGE = 25
-_MOST = 1_000  # changes of one recipient that are shown
 _address = TypeAdapter(RecipientAddress).validate_python
 
 
@@ -64,7 +63,7 @@ async def show(
 ) -> Response:
     """Who may not write to a recipient, and how that came about."""
     number = _number(request, session, account_sid, sealed)
-    return await _show(request, backend, account_sid, sealed, number)
+    return await _show(request, backend, session, account_sid, sealed, number)
 
 
 @router.get("/recipients/{account_sid}/{sealed}/change")
@@ -77,11 +76,11 @@ async def confirm(
     try:
         return await _confirmation(request, backend, session, account_sid, sealed, number, given)
     except Unclear as error:
-        return await _show(request, backend, account_sid, sealed, number, str(error))
+        return await _show(request, backend, session, account_sid, sealed, number, str(error))
     except ApiError as error:
         if error.status != 400:
             raise
-        return await _show(request, backend, account_sid, sealed, number, error.message)
+        return await _show(request, backend, session, account_sid, sealed, number, error.message)
 
 
 @router.post("/recipients/{account_sid}/{sealed}/change")
@@ -174,6 +173,7 @@ async def _confirmation(
 async def _show(
     request: Request,
     backend: Backend,
+    session: Session,
     account_sid: str,
     sealed: str,
     number: str,
@@ -187,12 +187,13 @@ async def _show(
         for group, found in zip(groups, looked, strict=True)
         for one in wire_blocks.readable(found.value)
     ]
-    first = min(_PAGE * asked_page(request), _MOST)
+    first = _PAGE * asked_page(request)
     changes: list[dict[str, Any]] | None
     try:
-        changes = await changes_of(
-            backend, account_sid, number, *groups, limit=min(first + _PAGE + 1, _MOST)
+        found = await changes_of(
+            backend, session.caller, account_sid, number, *groups, limit=_PAGE + 1, skip=first
         )
+        changes = found.values
     except RetryableError:
         changes = None  # said on the page; who is blocked is known all the same
     return page(
@@ -203,7 +204,7 @@ async def _show(
         account_sid=account_sid,
         at=f"{PATH}/recipients/{account_sid}/{sealed}",
         blocks=blocks,
-        changes=None if changes is None else [_told(backend, one) for one in changes[first:]],
+        changes=None if changes is None else [_told(backend, one) for one in changes],
         first=first,
         size=_PAGE,
         options=options(services_of(backend, account_sid)),

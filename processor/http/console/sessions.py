@@ -220,6 +220,7 @@ async def _session(request: Request) -> Session:
     sessions: Sessions = request.app.state.sessions
     session = await sessions.read(request.cookies.get(COOKIE, ""))
     request.state.session = session
+    await request.app.state.backend.credentials.limit.admit(session.caller.payer)
     if request.method == "POST":
         given = (await request.form()).get("csrf", "")
         if not isinstance(given, str) or not hmac.compare_digest(

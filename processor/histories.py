@@ -1,0 +1,63 @@
+"""The histories that are looked into: each topic with its index in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from processor.config import Settings
+from processor.kafka.histories import History
+from processor.metrics import Metrics
+from processor.stores.record_index import RecordIndex
+from processor.stores.redis_client import RedisClient
+from processor.wire import subjects
+from processor.wire.topics import Topics
+from schemas.block_change import BlockChange
+from schemas.configuration_change import ConfigurationChange
+
+
+def block_changes(
+    settings: Settings,
+    redis: RedisClient,
+    *,
+    metrics: Metrics | None = None,
+    patient: bool = False,
+    refuse: Callable[[Any, Exception], None] | None = None,
+) -> History:
+    """What changed on the block list, by the recipient's bare number and the account.
+
+    Args:
+        settings: of the installation.
+        redis: where the index is.
+        metrics: of the process.
+        patient: see ``History``.
+        refuse: see ``History``.
+    """
+    return History(
+        settings,
+        Topics.under(settings.topic_prefix).block_changes,
+        name="histories",
+        partitions=settings.partitions,
+        model=BlockChange,
+        about_of=subjects.of_block_change,
+        index=RecordIndex(redis, prefix=settings.topic_prefix, name="block-changes"),
+        metrics=metrics,
+        patient=patient,
+        refuse=refuse,
+    )
+
+
+def configuration_changes(
+    settings: Settings, redis: RedisClient, *, metrics: Metrics | None = None
+) -> History:
+    """What changed of services, numbers and accounts, by the account."""
+    return History(
+        settings,
+        Topics.under(settings.topic_prefix).configuration_changes,
+        name="edits",
+        partitions=1,
+        model=ConfigurationChange,
+        about_of=subjects.of_configuration_change,
+        index=RecordIndex(redis, prefix=settings.topic_prefix, name="configuration-changes"),
+        metrics=metrics,
+    )

@@ -1,0 +1,58 @@
+"""Reading the entries of an account from the served block list, slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from processor.http.auth import Caller
+from processor.http.backend import Backend
+from processor.http.limits import LOOKED_AT, MADE
+
+_T = TypeVar("_T")
+_FEW, _MANY = 100, 1_000  # entries looked at in a slice: where most are the account's, or few
+
+
+class Scan(Generic[_T]):
+    """What an account has on the list, made into something, at a cost.
+
+    A partition's list holds the entries of all accounts, so others' are passed over.
+
+    Args:
+        backend: of the process.
+        caller: whose entries, and who pays.
+        make: what is made of an entry's key and packed blocks.
+        few: how many entries are enough.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        caller: Caller,
+        make: Callable[[str, bytes], Iterable[_T]],
+        *,
+        few: int = _FEW,
+    ) -> None:
+        self._backend = backend
+        self._caller = caller
+        self._make = make
+        self._few = self._about = min(_FEW, few)
+        self.looked_at = 0  # entries, about
+        self.cost = 0.0  # in requests, not paid yet
+
+    async def some(self, partition: int, cursor: int) -> tuple[int, list[_T]]:
+        """What is made of some entries, and the next cursor; see ``BlockListStore.scan``."""
+        async with self._backend.slices.one():
+            after, entries = await self._backend.block_list_store.scan(
+                partition, cursor, about=self._about, account_sid=self._caller.account
+            )
+            made = [one for key, value in entries for one in self._make(key, value)]
+        self.looked_at += self._about
+        self.cost += LOOKED_AT * self._about + MADE * len(entries)
+        self._about = self._few if len(entries) > self._few // 2 else _MANY
+        return after, made
+
+    async def pay(self) -> None:
+        """Count what was read, and wait where the account's rate does not allow more."""
+        cost, self.cost = self.cost, 0.0
+        await self._backend.credentials.limit.afford(self._caller.payer, cost)

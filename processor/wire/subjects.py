@@ -1,0 +1,40 @@
+"""What the records of a history are about, as far as it must be known to find them again."""
+
+from __future__ import annotations
+
+import orjson
+
+from processor.core.record_index import About
+from processor.errors import RecordError
+
+
+def of_block_change(key: bytes | None, value: bytes | None) -> About:
+    """The recipient's bare number, and the account.
+
+    Raises:
+        RecordError: where it is no change.
+    """
+    try:
+        return About((key or b"").decode(), _account_of(value))
+    except UnicodeDecodeError:
+        raise RecordError("key: not UTF-8") from None
+
+
+def of_configuration_change(key: bytes | None, value: bytes | None) -> About:
+    """The account.
+
+    Raises:
+        RecordError: where it is no change.
+    """
+    return About(_account_of(value))
+
+
+def _account_of(value: bytes | None) -> str:
+    try:
+        fields = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        raise RecordError("not JSON") from None
+    account_sid = fields.get("account_sid") if isinstance(fields, dict) else None
+    if not isinstance(account_sid, str):
+        raise RecordError("account_sid: must be a string")
+    return account_sid

@@ -178,7 +178,7 @@ class Messages:
     async def _forget(self, account_sid: str, sids: Sequence[str]) -> None:
         """Forget messages of an account, and the sids of those that have expired."""
         for message in await self._read(sids):
-            if message.account_sid == account_sid:
+            if message and message.account_sid == account_sid:
                 await self.remove(message)
         await _answer(self._client.redis.zrem(self._list(account_sid), *sids))
 

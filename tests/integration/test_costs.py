@@ -12,7 +12,6 @@ import pytest
 from processor.config import Settings
 from processor.core.messages import bare_number
 from processor.http import blocks, messages
-from processor.http.auth import OPERATOR
 from processor.http.console import dead_letters
 from processor.kafka.client import Outgoing
 from tests.api import OPERATOR_TOKEN, Api, all_running, create_accounts, serving, with_secrets
@@ -60,7 +59,7 @@ async def test_an_account_that_asks_for_histories_is_refused_sooner_and_nobody_e
         other = api.as_(OTHER_ACCOUNT)
         for _ in range(3):
             assert (await other.ask("GET", "/v1/Services")).status_code == 200
-        operator, acting = api.as_(OPERATOR, OPERATOR_TOKEN), {"X-Optout-Account": OTHER_ACCOUNT}
+        operator, acting = api.as_("operator", OPERATOR_TOKEN), {"X-Optout-Account": OTHER_ACCOUNT}
         assert await asked_until_refused(operator, HISTORY, **acting) == 1
         assert (await other.ask("GET", "/v1/Services")).status_code == 200  # the operator paid
 
@@ -178,7 +177,7 @@ async def test_dead_letters_are_read_and_shown_page_by_page(
     for number in range(30):
         letter = Outgoing(at.topics.dead_letters, f"+1555{number:07}".encode(), b"null", [])
         await at.write_raw(letter)
-    async with served(settings) as api, signed_in(api.base, OPERATOR, OPERATOR_TOKEN) as console:
+    async with served(settings) as api, signed_in(api.base, "operator", OPERATOR_TOKEN) as console:
         shown, path = [], "/console/dead-letters"
         while path:
             page = (await console.get(path)).text

@@ -9,7 +9,7 @@ import pytest
 
 from processor.errors import BrokerUnavailable
 from processor.http import limits
-from processor.http.auth import OPERATOR, Caller
+from processor.http.auth import Caller
 from processor.http.errors import ApiError
 from processor.http.limits import OneEach, RateLimit, Slices, Turns
 
@@ -109,8 +109,8 @@ async def test_where_no_rate_is_set_nothing_waits_and_nothing_is_refused() -> No
 
 def test_an_operator_pays_for_what_they_do_for_an_account() -> None:
     assert Caller("AC1", "SK1").payer == "AC1"
-    assert Caller("AC1", OPERATOR, operator=True).payer == OPERATOR
-    assert Caller(None, OPERATOR, operator=True).payer == OPERATOR
+    assert Caller("AC1", "operator/jane", operator=True).payer == "operator/jane"
+    assert Caller(None, "operator", operator=True).payer == "operator"
 
 
 async def in_turn(turns: Turns, whose: str, said: list[str]) -> None:

@@ -9,6 +9,7 @@ import orjson
 import pytest
 import yaml
 
+from processor.cli.common import actor
 from processor.config import Settings
 from processor.wire.topics import Topics
 from tests.api import KEY, OPERATOR_TOKEN, TOKEN, Api, create_accounts, serving, with_secrets
@@ -150,7 +151,7 @@ async def test_the_operator_grants_numbers_lists_whose_they_are_and_takes_them_a
         numbers = [(one["what"], one["actor"]) for one in changes if one["kind"] == "number"]
         assert numbers == [
             ("created", "operator"),
-            *[("created", "cli")] * 2,
+            *[("created", actor())] * 2,
             ("updated", OTHER_ACCOUNT),
-            *[("deleted", "cli")] * 2,
+            *[("deleted", actor())] * 2,
         ]

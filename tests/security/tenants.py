@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from processor.config import Settings
 from tests.api import OPERATOR_TOKEN, Api, all_running, create_accounts, with_secrets
@@ -46,9 +47,9 @@ class Tenants:
 
 
 @asynccontextmanager
-async def two_tenants(settings: Settings) -> AsyncIterator[Tenants]:
+async def two_tenants(settings: Settings, **changes: Any) -> AsyncIterator[Tenants]:
     """A worker with all lanes, the API, and what the attacked tenant has; checked at the end."""
-    settings = with_secrets(allowing(settings))
+    settings = with_secrets(allowing(settings), **changes)
     await create_accounts(settings, ATTACKER, TENANT)
     at = Installation(settings)
     async with all_running(settings) as attacker, victim(at, PARTITION) as somebody:

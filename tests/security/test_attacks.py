@@ -7,6 +7,7 @@ judged, their Check answers right.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import httpx
@@ -15,9 +16,11 @@ import pytest
 from aiohttp import web
 
 from processor.config import Settings
+from tests.api import OPERATOR_TOKEN, TOKEN
 from tests.application import Told, application
 from tests.builders import LONG_CODE, RECIPIENT
 from tests.installation import topics_apart, until
+from tests.integration.test_live_stream import send_form, signed_in
 from tests.security.tenants import (
     ATTACKER,
     BASE,
@@ -178,3 +181,123 @@ async def test_what_is_imported_is_never_another_tenants(settings: Settings) -> 
         answer = await imported(tenants, {"recipient": RECIPIENT, "blocked": False})
         assert answer.status_code == 202
         await tenants.at.wait_for_no_lag("match")
+
+
+async def test_more_services_numbers_and_messages_than_an_account_may_have(
+    settings: Settings,
+) -> None:
+    few = {"account_services": 2, "account_numbers": 2, "account_messages": 5}
+    async with two_tenants(settings, **few) as tenants:
+        ask = tenants.attacker.ask
+        answers = [
+            await ask("POST", "/v1/Services", data={"FriendlyName": f"S{one}"}) for one in range(4)
+        ]
+        assert [one.status_code for one in answers] == [201, 201, 400, 400]
+        path = f"{MINE}/IncomingPhoneNumbers.json"
+        numbers = [
+            await ask("POST", path, data={"PhoneNumber": f"+1500555010{one}"}) for one in range(4)
+        ]
+        assert [one.status_code for one in numbers] == [201, 201, 400, 400]
+        form = {"From": "+15005550100", "To": HANDSET, "Body": "hello"}
+        for _ in range(8):
+            assert (await ask("POST", f"{MINE}/Messages.json", data=form)).status_code == 201
+        kept = await ask("GET", f"{MINE}/Messages.json")
+        assert len(kept.json()["messages"]) == 5
+
+
+async def test_wrong_passwords_without_end_keep_nobody_else_out(settings: Settings) -> None:
+    async with two_tenants(settings) as tenants:
+        elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.7")
+        async with httpx.AsyncClient(transport=elsewhere, timeout=60) as attacker:
+
+            async def guess(number: int) -> int:
+                user = TENANT if number % 2 else "operator"
+                place = f"{tenants.attacker.base}/v1/Services"
+                return (await attacker.get(place, auth=(user, f"guess {number}"))).status_code
+
+            guesses = asyncio.gather(*(guess(number) for number in range(130)))
+            async with signed_in(tenants.attacker.base, TENANT, TOKEN) as console:
+                assert (await console.get("/console")).status_code == 200
+            services = await tenants.operator.ask(
+                "GET", "/v1/Services", headers={"X-Optout-Account": TENANT}
+            )
+            assert services.status_code == 200
+            assert {401, 429} == set(await guesses)
+
+
+async def test_a_session_that_was_ended_is_no_credential(settings: Settings) -> None:
+    async with (
+        two_tenants(settings) as tenants,
+        signed_in(tenants.attacker.base, TENANT, TOKEN) as console,
+    ):
+        stolen = dict(console.cookies)
+        await send_form(console, "/console/sign-out")
+        async with httpx.AsyncClient(base_url=tenants.attacker.base, cookies=stolen) as thief:
+            assert (await thief.get("/console")).headers["location"].startswith("/console/sign-in")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}],
+    ids=["origin", "fetch metadata"],
+)
+async def test_a_page_of_another_site_that_writes_with_the_browsers_credentials(
+    settings: Settings, headers: dict[str, str]
+) -> None:
+    async with two_tenants(settings) as tenants:
+        before = (await tenants.tenant.ask("GET", "/v1/Services")).json()
+        form = {"FriendlyName": "forged"}
+        answer = await tenants.tenant.ask("POST", "/v1/Services", data=form, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, 20003)
+        assert (await tenants.tenant.ask("GET", "/v1/Services")).json() == before
+
+
+async def test_a_host_that_nobody_vouches_for_stands_in_no_link(settings: Settings) -> None:
+    async with two_tenants(settings) as tenants:
+        forged = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "javascript"}
+        answer = await tenants.tenant.ask("GET", "/v1/Services?PageSize=1", headers=forged)
+        assert answer.status_code == 200
+        assert "evil.example" not in answer.text
+        assert "javascript" not in answer.text
+
+
+async def test_the_page_of_the_document_runs_nobody_elses_scripts(settings: Settings) -> None:
+    async with two_tenants(settings) as tenants, httpx.AsyncClient() as anybody:
+        answer = await anybody.get(f"{tenants.attacker.base}/docs")
+        assert answer.status_code == 200
+        assert "//cdn" not in answer.text
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe-eval" not in policy
+
+
+async def test_an_attacker_is_suspended_and_their_block_list_goes_on_holding(
+    settings: Settings,
+) -> None:
+    async with two_tenants(settings) as tenants:
+        blocked = {"recipient": HANDSET, "reason": "asked"}
+        assert (await tenants.attacker.ask("POST", "/v1/OptOuts/Block", json=blocked)).is_success
+        async with signed_in(tenants.attacker.base, "operator", OPERATOR_TOKEN) as console:
+            await send_form(console, f"/console/accounts/{ATTACKER}/suspend")
+        refused = await tenants.attacker.ask("GET", "/v1/Services")
+        assert (refused.status_code, refused.json()["code"]) == (401, 20005)
+        listed = await tenants.operator.ask(
+            "GET", f"/v1/OptOuts/Blocks/{HANDSET}", headers={"X-Optout-Account": ATTACKER}
+        )
+        assert listed.json()["blocked"] is True
+
+
+async def test_four_hundred_requests_that_never_end(settings: Settings) -> None:
+    async with two_tenants(settings) as tenants:
+        port = int(tenants.attacker.base.rpartition(":")[2])
+        opened = [
+            await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.7", 0))
+            for _ in range(400)
+        ]
+        for _, writer in opened:
+            with contextlib.suppress(ConnectionError):
+                writer.write(b"POST /v1/Services HTTP/1.1\r\nHost: here\r\n")
+                await writer.drain()
+        await tenants.tenant_is_unharmed()
+        for _, writer in opened:
+            writer.transport.abort()

@@ -1,23 +1,30 @@
-"""Knows every connection that an aiokafka client opens, so that each can be closed with it.
+"""Knows every connection that an aiokafka client opens, so that each can be closed in time.
 
 aiokafka 0.14 loses connections: the one that it asks for the brokers on, if the start is cancelled
 before the answer; and one that a request opens while the client is being closed.
+
+A network that swallowed packets leaves connections open that never answer again. Where a request
+waits for its answer in vain, every connection of this process to that broker is closed on which
+nothing was heard meanwhile. Else each would cost a lane another time-out, one after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
 import aiokafka.admin.client
 import aiokafka.conn
 import aiokafka.consumer.consumer
 import aiokafka.producer.producer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import AIOKafkaProtocol
+from aiokafka.conn import AIOKafkaProtocol, CloseReason
+from aiokafka.errors import RequestTimedOutError
 
 
 class Connections:
@@ -55,6 +62,11 @@ class _Protocol(AIOKafkaProtocol):  # type: ignore[misc]
         # Not the client itself: one that nobody closes must still be found, and warned about.
         self._connections = _of_the_client.get()
         self._made: Any = None
+        self.heard_s = time.monotonic()  # when something came last
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_s = time.monotonic()
+        super().data_received(data)
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -74,6 +86,33 @@ class Client(AIOKafkaClient):  # type: ignore[misc]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.connections = Connections()
+        self._here = asyncio.get_running_loop()
+        _clients.add(self)
+
+    async def send(self, node_id: int, request: Any, **options: Any) -> Any:
+        """Send a request to a broker, and wait for its answer."""
+        began_s = time.monotonic()
+        try:
+            return await super().send(node_id, request, **options)
+        except RequestTimedOutError:
+            if broker := self.cluster.broker_metadata(node_id):
+                for client in list(_clients):
+                    if client._here is self._here:  # Faust has some in a thread of its own
+                        client.drop_unheard(broker.host, broker.port, began_s)
+            raise
+
+    def drop_unheard(self, host: str, port: int, since_s: float) -> None:
+        """Close the connections to a broker on which nothing was heard.
+
+        Args:
+            host: of the broker.
+            port: of the broker.
+            since_s: since when, monotonic.
+        """
+        for connection in list(self._conns.values()):
+            is_there = (connection.host, connection.port) == (host, port)
+            if is_there and connection.connected() and connection._protocol.heard_s < since_s:
+                connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
 
     @contextmanager
     def _opening(self) -> Iterator[None]:
@@ -91,6 +130,9 @@ class Client(AIOKafkaClient):  # type: ignore[misc]
     async def _get_conn(self, *args: Any, **options: Any) -> Any:
         with self._opening():
             return await super()._get_conn(*args, **options)
+
+
+_clients: WeakSet[Client] = WeakSet()
 
 
 def know_connections() -> None:

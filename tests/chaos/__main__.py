@@ -32,7 +32,7 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 20))
     parser.add_argument(
-        "--rate", type=int, default=40, help="inbound messages a second, and as many sends"
+        "--rate", type=int, default=10, help="inbound messages a second, and as many sends"
     )
     parser.add_argument("--longest", type=float, default=8, help="seconds a fault may last")
     parser.add_argument("--redis", choices=REDIS_KINDS, default="one", help="what serves the list")

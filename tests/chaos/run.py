@@ -47,9 +47,9 @@ class Options:
 
     seed: int
     seconds: float | None  # None: every kind of fault once
-    rate: int = 40
+    rate: int = 10
     workers: int = 2
-    partitions: int = 6
+    partitions: int = 3
     redis: RedisKind = "one"
     brokers: int = 3
     min_replicas: int | None = None  # None: 1 where Redis fails over by itself

@@ -52,7 +52,7 @@ from tests.builders import (
 from tests.contract.redis_topologies import NODES, cluster_of
 from tests.installation import Installation, running, until
 from tests.integration.test_flow import CLINIC, a_send, a_text, configure
-from tests.integration.test_live_stream import send_form, signed_in
+from tests.integration.test_live_stream import send_form, sign_out, signed_in
 from tests.integration.test_metrics import a_port
 from tests.integration.test_webhooks import a_service
 from tests.integration.test_worker_process import OPTOUT, started
@@ -279,6 +279,7 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
             await at.wait_for_letters(7)  # the two that went back are as bad as before
             left = (await console.get("/console/dead-letters")).text
             await send_form(console, f"/console/accounts/{ACCOUNT}/suspend")
+            await sign_out(console)
         assert (await api.ask("GET", "/v1/Services")).status_code == 401
         # What the API may write in any case goes back; a STOP and a webhook only by command.
         for topic in (at.topics.outbound_messages, at.topics.consent_commands):

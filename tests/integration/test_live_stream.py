@@ -39,6 +39,13 @@ async def send_form(client: httpx.AsyncClient, path: str, **given: str) -> httpx
     return await client.post(path, data={**hidden, **given})
 
 
+async def sign_out(client: httpx.AsyncClient) -> None:
+    """End the session, as the button on each page does."""
+    page = await client.get("/console")
+    csrf = re.findall(r'<input type="hidden" name="csrf" value="([^"]*)"', page.text)[0]
+    assert (await client.post("/console/sign-out", data={"csrf": csrf})).status_code == 303
+
+
 @asynccontextmanager
 async def streaming(base: str, user: str, token: str) -> AsyncIterator[httpx.Response]:
     """The stream of somebody who signed in."""

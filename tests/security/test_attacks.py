@@ -20,7 +20,7 @@ from tests.api import OPERATOR_TOKEN, TOKEN
 from tests.application import Told, application
 from tests.builders import LONG_CODE, RECIPIENT
 from tests.installation import topics_apart, until
-from tests.integration.test_live_stream import send_form, signed_in
+from tests.integration.test_live_stream import send_form, sign_out, signed_in
 from tests.security.tenants import (
     ATTACKER,
     BASE,
@@ -231,7 +231,7 @@ async def test_a_session_that_was_ended_is_no_credential(settings: Settings) -> 
         signed_in(tenants.attacker.base, TENANT, TOKEN) as console,
     ):
         stolen = dict(console.cookies)
-        await send_form(console, "/console/sign-out")
+        await sign_out(console)
         async with httpx.AsyncClient(base_url=tenants.attacker.base, cookies=stolen) as thief:
             assert (await thief.get("/console")).headers["location"].startswith("/console/sign-in")
 

@@ -228,10 +228,10 @@ async def _under_faults(
         await _settle(load, say)
         load.watch.forget_stalls()
         await faults.storm(options.plan(), options.storm_s)
-        if options.seconds is not None and options.storm_s is not None:
+        if options.seconds is not None:
             await _settle(load, say)
             say("from now on one fault at a time")
-            left_s = options.seconds - options.storm_s
+            left_s = options.seconds * (1 - _STORM)
             await faults.one_by_one(options.one_by_one(), left_s, _CALM_S)
         say("no more faults; waiting until all is answered")
         load.stop()

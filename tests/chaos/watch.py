@@ -86,32 +86,33 @@ class Watch:
         partitions = range(settings.partitions)
         self._replies = [Waiting("reply", partition) for partition in partitions]
         self._verdicts = [Waiting("verdict", partition) for partition in partitions]
+        self._all = (*self._replies, *self._verdicts)
         self.marks: dict[str, bytes] = {}  # recipient to the mark of the last change seen
         self.seen: Counter[str] = Counter()
 
     @property
     def waiting(self) -> int:
         """How many keywords and sends are not answered yet."""
-        return sum(map(len, (*self._replies, *self._verdicts)))
+        return sum(map(len, self._all))
 
     @property
     def has_begun(self) -> bool:
         """Whether every partition is worked."""
-        return bool(self.seen) and all(one.has_begun for one in (*self._replies, *self._verdicts))
+        return bool(self.seen) and all(one.has_begun for one in self._all)
 
     def stood_still_since(self, when: float) -> bool:
         """Whether any partition stands still now, or did after a time (monotonic seconds)."""
-        return any(one.stood_still_since(when) for one in (*self._replies, *self._verdicts))
+        return any(one.stood_still_since(when) for one in self._all)
 
     def forget_stalls(self) -> None:
         """Count no stall until now: the workers were starting."""
-        for one in (*self._replies, *self._verdicts):
+        for one in self._all:
             one.stalls.clear()
 
     @property
     def stalls(self) -> list[Stall]:
         """Those longer than a second."""
-        return [stall for one in (*self._replies, *self._verdicts) for stall in one.stalls]
+        return [stall for one in self._all for stall in one.stalls]
 
     def written(self, one: Written) -> None:
         """Expect an answer to what was written."""

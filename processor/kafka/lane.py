@@ -47,12 +47,20 @@ class Stage(Waits, Protocol):
         """Step 1a: from here on no older owner can write what this stage writes."""
         ...
 
-    async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
-        """Steps 1d and 1e: settle what the last owner left.
+    async def inherit(self, notes: Iterable[str]) -> None:
+        """Step 1d: learn what the last owner noted; then ``note`` is committed.
+
+        Args:
+            notes: what was noted with each source's offset; empty where somebody else set it, or
+                nobody yet.
+        """
+        ...
+
+    async def recover(self, committed: Mapping[str, int]) -> None:
+        """Step 1e: settle what the last owner left.
 
         Args:
             committed: source topic to its committed offset.
-            notes: what was noted with each; empty where somebody else set it, or nobody yet.
         """
         ...
 
@@ -195,23 +203,22 @@ class Lane(PartitionLane[Stage]):
         self._at_step("committed")
         taken = await self._take_positions()
         first = {tp: position.offset for tp, position in taken.items()}
-        self._at_step("recover")
-        await self._unless_stopped(
-            self._stage.recover(
-                {tp.topic: offset for tp, offset in first.items()},
-                [position.stage_note for position in taken.values()],
-            )
-        )
-        self._read_from(first)
+        notes = {tp: position.stage_note for tp, position in taken.items()}
+        await self._unless_stopped(self._stage.inherit(notes.values()))
         self._next = first
         self._uncommitted = {
-            tp
-            for tp, position in taken.items()
-            if tp in self._positions.new or (self._stage.note and not position.stage_note)
+            tp for tp in taken if tp in self._positions.new or self._stage.note != notes[tp]
         }
         if self._uncommitted:
-            # Before the first output: from here on a missing offset is a lost one.
+            # Before the first output: from here on a missing offset is a lost one. And before
+            # anybody reads what this owner writes: the next one must begin above it.
             await self._kafka(self._transaction(None, lambda step: None), _COMMIT_S)
+            self._uncommitted = set(taken)  # by the note of one who has recovered
+        self._at_step("recover")
+        await self._unless_stopped(
+            self._stage.recover({tp.topic: offset for tp, offset in first.items()})
+        )
+        self._read_from(first)
 
     async def _work(self) -> None:
         self._doing = "running"

@@ -133,7 +133,10 @@ class GateOutbound:
         await self._accounts.wait_loaded()
         self._loading = False
 
-    async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
+    async def inherit(self, notes: Iterable[str]) -> None:
+        """Nothing, it notes nothing; see ``Stage``."""
+
+    async def recover(self, committed: Mapping[str, int]) -> None:
         """Learn which list to trust; see ``Stage``."""
         await self._list.learn()
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from processor.core.blocks import NO_MARK, UNREADABLE, Blocks, ConfigView, Mark
 from processor.core.events import (
@@ -112,6 +112,8 @@ class MatchInbound:
         }
         self._epoch = 0
         self._mark = NO_MARK  # of the last write; the stored one must be it
+        self._inherited: Mark | None = None  # what it must be at least; None: nobody can tell
+        self._recovered = False
         self._counter = 0
         self._topic_id = ""
         self._known = NO_MARK  # what the list must have reached to be whole
@@ -145,6 +147,7 @@ class MatchInbound:
             )
         await self._follow_config(meta)
         self._epoch = meta.epoch
+        self._recovered = False
         self._unattended_ms = meta.unheard_ms or 0
         self._counter = 2  # undo takes the first mark, a rebuild the second
         self._ready = meta.ready == self._topic_id
@@ -164,23 +167,30 @@ class MatchInbound:
                 "messaging-services was made anew since this process started to read it: restart it"
             )
 
-    async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
-        """Undo what the last owner did not commit, rebuild what is not whole; see ``Stage``."""
+    async def inherit(self, notes: Iterable[str]) -> None:
+        """Learn what Redis must hold, and begin above every epoch before; see ``Stage``."""
         # Only now can no older owner commit: Redis must hold what it did until now. Batches that
         # changed no entry have left no record, but a note.
         recorded = await self._block_list.settled_mark(self._partition)
-        noted = list(map(noted_mark, notes))
-        last = max([recorded, *(mark for mark in noted if mark)])
-        if last.epoch >= self._epoch:
-            self._known = last
+        noted = [Note.parse(note) for note in notes]
+        marks = [one.mark for one in noted if one.mark]
+        last = max([recorded, *marks])
+        latest = max([Mark(one.epoch, 0) for one in noted], default=NO_MARK)
+        if max(last, latest).epoch >= self._epoch:
+            self._known = max(last, latest)
             raise ListLost(
                 "an owner before had a later epoch: Redis lost it, and its clock is behind"
             )
         # A record, and a source without a note: somebody else set its offset, who cannot tell what
         # Redis should hold.
-        told = all(noted) or recorded == NO_MARK
-        whole = told and self._ready and self._mark >= max(last, self._known)
-        ahead = self._mark > last
+        told = len(marks) == len(noted) or recorded == NO_MARK
+        self._inherited = last if told else None
+
+    async def recover(self, committed: Mapping[str, int]) -> None:
+        """Undo what the last owner did not commit, rebuild what is not whole; see ``Stage``."""
+        last = self._inherited
+        whole = last is not None and self._ready and self._mark >= max(last, self._known)
+        ahead = last is not None and self._mark > last
         # Undone even where the list is rebuilt: of the ids that batch handled, some may have been
         # handled again since Redis went back, and some not; those that were are told by topics.
         undone = await self._store.settle(
@@ -209,6 +219,7 @@ class MatchInbound:
                 await self._remember(committed)
             finally:
                 self._waits_for = None
+        self._recovered = True
 
     async def _rebuild(self, committed: Mapping[str, int]) -> None:
         began, count = time.monotonic(), 0
@@ -509,7 +520,7 @@ class MatchInbound:
     @property
     def note(self) -> str:
         """The mark of the list that the offsets go with; see ``Stage``."""
-        return f"{FORMAT.written} {self._mark}"
+        return str(Note(self._mark if self._recovered else self._inherited, self._epoch))
 
     def committed(self) -> None:
         """Count what matched, for metrics and `opt-out-counts`; see ``Stage``."""
@@ -525,19 +536,32 @@ class MatchInbound:
         self._trust(await self._store.beat(self._partition, self._epoch))
 
 
-def noted_mark(note: str) -> Mark | None:
-    """The mark that an owner noted; None where somebody else moved the group.
+class Note(NamedTuple):
+    """What an owner commits with its offsets: ``<format> <mark>[ <epoch>]``."""
 
-    Raises:
-        NewerFormat: where a newer version noted it.
-    """
-    version, _, mark = note.partition(" ")
-    if version.isdecimal() and int(version) > FORMAT.written:
-        raise NewerFormat("a newer version committed the offsets: update this worker")
-    try:
-        return Mark.parse(mark)
-    except ValueError:
-        return None
+    mark: Mark | None  # that Redis must hold; None: nobody can tell, somebody else moved the group
+    epoch: int  # of the owner, of which readers may have seen marks
+
+    def __str__(self) -> str:
+        told = f"{FORMAT.written} {self.mark or '-'}"
+        return told if self.mark and self.mark.epoch == self.epoch else f"{told} {self.epoch}"
+
+    @classmethod
+    def parse(cls, text: str) -> Note:
+        """Read a note; of a foreign one nothing is kept.
+
+        Raises:
+            NewerFormat: where a newer version noted it.
+        """
+        version, _, rest = text.partition(" ")
+        if version.isdecimal() and int(version) > FORMAT.written:
+            raise NewerFormat("a newer version committed the offsets: update this worker")
+        told, _, epoch = rest.partition(" ")
+        try:
+            mark = None if told == "-" else Mark.parse(told)
+            return cls(mark, int(epoch) if epoch or not mark else mark.epoch)
+        except ValueError:
+            return cls(None, 0)
 
 
 def hit_of(read: InboundMessage, directory: Directory, record: Any = None) -> Hit | None:

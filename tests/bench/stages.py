@@ -34,7 +34,10 @@ class Passthrough:
     async def claim(self) -> None:
         """See ``Stage``."""
 
-    async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
+    async def inherit(self, notes: Iterable[str]) -> None:
+        """See ``Stage``."""
+
+    async def recover(self, committed: Mapping[str, int]) -> None:
         """See ``Stage``."""
 
     async def process(self, records: Sequence[Any], out: Output) -> None:
@@ -103,9 +106,13 @@ class Held:
         """See ``Stage``."""
         return self._stage.note
 
-    async def recover(self, committed: Mapping[str, int], notes: Iterable[str]) -> None:
+    async def inherit(self, notes: Iterable[str]) -> None:
+        """See ``Stage``."""
+        await self._stage.inherit(notes)
+
+    async def recover(self, committed: Mapping[str, int]) -> None:
         """Recover, and wait for the others; see ``Stage``."""
-        await self._stage.recover(committed, notes)
+        await self._stage.recover(committed)
         await self._start.wait(self._partition)
 
     async def process(self, records: Sequence[Any], out: Output) -> None:

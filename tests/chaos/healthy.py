@@ -194,7 +194,8 @@ async def _matched(store: Any, scope: str, records: Sequence[Any]) -> Sequence[O
         handled=handled,
     )
     await stage.claim()
-    await stage.recover({}, ())
+    await stage.inherit(())
+    await stage.recover({})
     mine = [one for one in records if one.topic in _ALL.sources("match")]
     put_out: list[Outgoing] = []
     for first in range(0, len(mine), 50):
@@ -218,7 +219,7 @@ async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
         metrics=GateMetrics(Metrics()),
         traces=Traces(),
     )
-    await stage.recover({}, ())
+    await stage.recover({})
     out = _Out()
     await stage.process([one for one in records if one.topic == _ALL.outbound_messages], out)
     return out.put_out

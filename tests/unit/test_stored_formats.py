@@ -10,7 +10,7 @@ import pytest
 
 from processor.core.blocks import ConfigView, Mark
 from processor.core.identity import Handled, handled_command, handled_message
-from processor.stages.match_inbound import noted_mark
+from processor.stages.match_inbound import Note
 from processor.stores.block_list import FORMAT, NEWER, BatchWrite, Format
 from processor.stores.messages import fields_of, message_of
 from processor.stores.redis_block_list import meta_of, undo_of, undo_record
@@ -75,10 +75,30 @@ def test_the_last_batch_can_be_undone_and_its_mark_is_noted(path: Path) -> None:
     assert nothing is None
     assert unpack(something)
     assert [one.id.hex() for one in handled] == [one["id"] for one in golden["handled"]]
-    assert str(noted_mark(golden["note"])) == golden["meta"]["mark"]
+    assert str(Note.parse(golden["note"]).mark) == golden["meta"]["mark"]
     if path.parent == NOW:
         batch = BatchWrite(1, Mark(1, 1), Mark(1, 2), {}, before, handled)
         assert undo_record(batch).decode() == golden["undo"]
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (f"{FORMAT.written} 7-3", Note(Mark(7, 3), 7)),
+        (f"{FORMAT.written} 7-3 9", Note(Mark(7, 3), 9)),
+        (f"{FORMAT.written} - 9", Note(None, 9)),
+    ],
+)
+def test_a_note_says_its_mark_and_a_later_epoch(text: str, note: Note) -> None:
+    assert Note.parse(text) == note
+    assert str(note) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2", "2 -", "2 7", "2 7-3 x", "2 7-3-1", "kafka-consumer-groups"]
+)
+def test_of_a_foreign_note_nothing_is_kept(text: str) -> None:
+    assert Note.parse(text) == Note(None, 0)
 
 
 @pytest.mark.parametrize("path", LISTS, ids=str)

@@ -6,25 +6,95 @@ before the answer; and one that a request opens while the client is being closed
 A network that swallowed packets leaves connections open that never answer again. Where a request
 waits for its answer in vain, every connection of this process to that broker is closed on which
 nothing was heard meanwhile. Else each would cost a lane another time-out, one after the other.
+
+A broker that refuses connections is tried by one client for all of the process, and less and less
+often. aiokafka knows no ``reconnect.backoff.ms``: a worker whose certificate has ended would make
+brokers compute a hundred TLS handshakes a second, and what they serve would stand still.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiokafka.admin.client
+import aiokafka.client
 import aiokafka.conn
 import aiokafka.consumer.consumer
 import aiokafka.producer.producer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import AIOKafkaProtocol, CloseReason
-from aiokafka.errors import RequestTimedOutError
+from aiokafka.conn import AIOKafkaProtocol, CloseReason, create_conn
+from aiokafka.errors import KafkaConnectionError, KafkaError, RequestTimedOutError
+
+_FIRST_PAUSE_S = 0.05  # after a connection that failed; twice as long after each other one
+_LONGEST_PAUSE_S = 0.5
+_PATIENCE_S = 1.0  # with the attempt of another client
+
+
+class Address:
+    """How connections to one broker fare, from one event loop."""
+
+    def __init__(self) -> None:
+        self._pause_s = 0.0  # 0: the last one did not fail
+        self._next_s = 0.0  # when it may be tried again, monotonic
+        self._attempt: asyncio.Future[None] | None = None
+        self._begun_s = 0.0
+
+    async def connect(self, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Connect: at once, or, where the last connection failed, after a pause and one for all.
+
+        Args:
+            make: connects.
+
+        Raises:
+            KafkaConnectionError: where another client's attempt failed; else what ``make`` raises.
+        """
+        if self._pause_s:
+            now_s = time.monotonic()
+            if self._attempt is None or now_s - self._begun_s > _PATIENCE_S:
+                return await self._try_for_all(make)
+            await asyncio.wait((self._attempt,), timeout=_PATIENCE_S)
+            if self._pause_s:
+                raise KafkaConnectionError("the broker was tried a moment ago, in vain")
+        return await self._try(make)
+
+    async def _try_for_all(self, make: Callable[[], Awaitable[Any]]) -> Any:
+        self._attempt = attempt = asyncio.get_running_loop().create_future()
+        self._begun_s = time.monotonic()
+        try:
+            await asyncio.sleep(self._next_s - self._begun_s)
+            return await self._try(make)
+        finally:
+            attempt.set_result(None)
+            if self._attempt is attempt:
+                self._attempt = None
+
+    async def _try(self, make: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            made = await make()
+        except (OSError, KafkaError, TimeoutError):
+            now_s = time.monotonic()
+            if now_s >= self._next_s:  # else it failed beside another one
+                self._pause_s = min(_LONGEST_PAUSE_S, 2 * self._pause_s or _FIRST_PAUSE_S)
+                self._next_s = now_s + self._pause_s
+            raise
+        self._pause_s = 0.0
+        return made
+
+
+_addresses: WeakKeyDictionary[Any, dict[tuple[str, int], Address]] = WeakKeyDictionary()
+
+
+async def _create_conn(host: str, port: int, **options: Any) -> Any:
+    """As aiokafka's ``create_conn``, which its clients call."""
+    here = _addresses.setdefault(asyncio.get_running_loop(), {})
+    address = here.setdefault((host, port), Address())
+    return await address.connect(lambda: create_conn(host, port, **options))
 
 
 class Connections:
@@ -138,6 +208,7 @@ _clients: WeakSet[Client] = WeakSet()
 def know_connections() -> None:
     """Have every client of this process know its connections; a second call changes nothing."""
     aiokafka.conn.AIOKafkaProtocol = _Protocol
+    aiokafka.client.create_conn = _create_conn
     for module in (
         aiokafka.admin.client,
         aiokafka.consumer.consumer,

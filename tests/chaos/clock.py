@@ -39,6 +39,9 @@ class Clock:
             f"LD_PRELOAD={library}",
             f"FAKETIME_TIMESTAMP_FILE={self._file}",
             "FAKETIME_DONT_FAKE_MONOTONIC=1",
+            # Else a wait by the monotonic clock ends at once: whoever waits for a busy lock spins,
+            # Python's threads among them, and a rebalance takes both cores for seconds.
+            "FAKETIME_FORCE_MONOTONIC_FIX=0",
             "FAKETIME_CACHE_DURATION=1",
             "NO_FAKE_STAT=1",
         )

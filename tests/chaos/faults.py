@@ -252,6 +252,7 @@ class Faults:
         slot.kafka.break_links()
         await asyncio.sleep(self._session_timeout_s + hold_s)
         authorities.renew()
+        harm.is_reachable()
         await asyncio.sleep(_CERTIFICATE_S)
 
     async def _drift(self, fault: Fault) -> None:

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from processor.config import Settings
-from processor.kafka.connections import Client
+from processor.kafka.connections import Address, Client
 from tests.contract.silent_broker import silent_broker
 from tests.installation import DEADLINE_S
 
@@ -69,3 +69,62 @@ async def test_a_connection_on_which_something_is_heard_stays(settings: Settings
         assert connection.connected()
         assert not any(made.connected() for made in one._conns.values())
         assert await asked(one)
+
+
+class Broker:
+    """Refuses connections, or makes them; counts how many it was asked for."""
+
+    def __init__(self) -> None:
+        self.refuses = True
+        self.asked = 0
+
+    async def connect(self) -> str:
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        if self.refuses:
+            raise KafkaConnectionError("refused")
+        return "made"
+
+
+async def test_a_broker_that_refuses_is_tried_by_one_for_all() -> None:
+    broker, address = Broker(), Address()
+    with pytest.raises(KafkaConnectionError):
+        await address.connect(broker.connect)
+    for round_ in range(2, 5):
+        fates = await asyncio.gather(
+            *(address.connect(broker.connect) for _ in range(50)), return_exceptions=True
+        )
+        assert all(isinstance(fate, KafkaConnectionError) for fate in fates)
+        assert broker.asked == round_
+    broker.refuses = False
+    assert await asyncio.gather(*(address.connect(broker.connect) for _ in range(50))) == (
+        50 * ["made"]
+    )
+
+
+async def test_who_gives_up_an_attempt_keeps_nobody_from_the_next() -> None:
+    broker, address = Broker(), Address()
+    with pytest.raises(KafkaConnectionError):
+        await address.connect(broker.connect)
+    given_up = asyncio.create_task(address.connect(broker.connect))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(address.connect(broker.connect))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    with pytest.raises(KafkaConnectionError):
+        await waiting
+    broker.refuses = False
+    assert await address.connect(broker.connect) == "made"
+
+
+async def test_an_attempt_that_hangs_keeps_nobody_from_another() -> None:
+    broker, address = Broker(), Address()
+    with pytest.raises(KafkaConnectionError):
+        await address.connect(broker.connect)
+    hanging = asyncio.create_task(address.connect(asyncio.Event().wait))
+    await asyncio.sleep(0)
+    with pytest.raises(KafkaConnectionError):
+        await address.connect(broker.connect)
+    broker.refuses = False
+    assert await asyncio.wait_for(address.connect(broker.connect), DEADLINE_S) == "made"
+    hanging.cancel()

@@ -1,0 +1,45 @@
+"""A process whose clock can be stepped is otherwise as any other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.clock import Clock, libfaketime
+
+_TIME = "import time; print(time.time())"
+# Two threads that both want the interpreter's lock, which they wait for by the monotonic clock.
+_WAITS = """
+import resource, threading, time
+ends = time.perf_counter() + 1
+def work():
+    while time.perf_counter() < ends: pass
+threads = [threading.Thread(target=work) for _ in range(2)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw)
+"""
+
+pytestmark = pytest.mark.skipif(libfaketime() is None, reason="apt-get install faketime")
+
+
+def said_by(program: str, command: Sequence[str] = ()) -> float:
+    ran = subprocess.run(
+        [*command, sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    return float(ran.stdout)
+
+
+def test_a_step_is_a_step_of_the_time_of_day(tmp_path: Path) -> None:
+    clock = Clock(tmp_path / "clock")
+    clock.step(7_200)
+    assert said_by(_TIME, clock.command) - said_by(_TIME) == pytest.approx(7_200, abs=60)
+
+
+def test_threads_that_wait_do_not_spin(tmp_path: Path) -> None:
+    clock = Clock(tmp_path / "clock")
+    assert said_by(_WAITS, clock.command) < 10 * said_by(_WAITS)

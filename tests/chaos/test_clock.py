@@ -24,8 +24,6 @@ for thread in threads: thread.join()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw)
 """
 
-pytestmark = pytest.mark.skipif(libfaketime() is None, reason="apt-get install faketime")
-
 
 def said_by(program: str, command: Sequence[str] = ()) -> float:
     ran = subprocess.run(
@@ -34,10 +32,11 @@ def said_by(program: str, command: Sequence[str] = ()) -> float:
     return float(ran.stdout)
 
 
-def test_a_step_is_a_step_of_the_time_of_day(tmp_path: Path) -> None:
+def test_a_step_is_one_of_the_time_of_day_where_the_library_is_there(tmp_path: Path) -> None:
     clock = Clock(tmp_path / "clock")
     clock.step(7_200)
-    assert said_by(_TIME, clock.command) - said_by(_TIME) == pytest.approx(7_200, abs=60)
+    ahead_s = said_by(_TIME, clock.command) - said_by(_TIME)
+    assert ahead_s == pytest.approx(7_200 if libfaketime() else 0, abs=60)
 
 
 def test_threads_that_wait_do_not_spin(tmp_path: Path) -> None:

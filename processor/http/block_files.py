@@ -203,5 +203,10 @@ class _Import:
             raise ValueError("account_sid: is another account's")
         if isinstance(row, dict):
             row.pop("actor", None)  # it is who sends the file
+            for column in ("messaging_service_sid", "service_sid"):
+                # One that is gone may be named: a block of it is still one.
+                service = self._backend.configuration.services.get(str(row.get(column)))
+                if service and service.head.account_sid != self._account:
+                    raise ValueError(f"{column}: no service of this account")
         key, value = command_of(row, self._defaults, import_id=self.import_id)
         return Outgoing(self._backend.topics.consent_commands, key, value)

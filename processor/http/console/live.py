@@ -85,10 +85,11 @@ def _sent(backend: Backend, event: str, events: Sequence[LiveEvent]) -> ServerSe
 
 
 def _rows(backend: Backend, events: Sequence[LiveEvent]) -> dict[str, Any]:
-    found = {
-        one.service_sid: backend.configuration.services.get(one.service_sid or "") for one in events
-    }
-    names = {sid: one.head.friendly_name for sid, one in found.items() if one}
+    names = {}
+    for one in events:
+        service = backend.configuration.services.get(one.service_sid or "")
+        if service and service.head.account_sid == one.account_sid:
+            names[one.service_sid] = service.head.friendly_name
     return {"events": events, "names": names}
 
 

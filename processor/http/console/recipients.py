@@ -162,9 +162,9 @@ async def _confirmation(
         number=number,
         at=f"{PATH}/recipients/{account_sid}/{sealed}",
         command=command,
-        whom=_whom(backend, command.scope, place.target),
+        whom=_whom(backend, account_sid, command.scope, place.target),
         same=(place in {one.place for one in blocks}) is command.blocked,
-        others=[_row(backend, one) for one in blocks if one.place != place],
+        others=[_row(backend, account_sid, one) for one in blocks if one.place != place],
         reason=given.get("reason", ""),
         problem="Say why, in 1 to 400 characters." if status == 422 else "",
     )
@@ -183,7 +183,7 @@ async def _show(
     keys = [entry_key(account_sid, list_key(number, group)) for group in groups]
     looked = await look(backend, keys)
     blocks = [
-        {**_row(backend, one), "channel": group}
+        {**_row(backend, account_sid, one), "channel": group}
         for group, found in zip(groups, looked, strict=True)
         for one in wire_blocks.readable(found.value)
     ]
@@ -204,7 +204,7 @@ async def _show(
         account_sid=account_sid,
         at=f"{PATH}/recipients/{account_sid}/{sealed}",
         blocks=blocks,
-        changes=None if changes is None else [_told(backend, one) for one in changes],
+        changes=None if changes is None else [_told(backend, account_sid, one) for one in changes],
         first=first,
         size=_PAGE,
         options=options(services_of(backend, account_sid)),
@@ -214,9 +214,9 @@ async def _show(
     )
 
 
-def _row(backend: Backend, block: Block) -> dict[str, Any]:
+def _row(backend: Backend, account_sid: str, block: Block) -> dict[str, Any]:
     return {
-        "whom": _whom(backend, block.scope, block.target),
+        "whom": _whom(backend, account_sid, block.scope, block.target),
         "scope": block.scope,
         "target": block.target,
         "carrier": block.carrier,
@@ -229,10 +229,10 @@ def _row(backend: Backend, block: Block) -> dict[str, Any]:
     }
 
 
-def _told(backend: Backend, change: dict[str, Any]) -> dict[str, Any]:
+def _told(backend: Backend, account_sid: str, change: dict[str, Any]) -> dict[str, Any]:
     """A change of the history, as its row shows it."""
     target = change.get("messaging_service_sid") or change.get("sender") or ""
-    whom = _whom(backend, Scope(change["scope"]), target)
+    whom = _whom(backend, account_sid, Scope(change["scope"]), target)
     return {**change, "whom": whom, "what": _what(change)}
 
 
@@ -245,14 +245,16 @@ def _what(change: dict[str, Any]) -> str:
     return "Blocked for one more cause" if change["change_id"] in causes else "One cause lifted"
 
 
-def _whom(backend: Backend, scope: Scope, target: str) -> str:
+def _whom(backend: Backend, account_sid: str, scope: Scope, target: str) -> str:
     """Who may not write, in words."""
     match scope:
         case Scope.ACCOUNT:
             return "the whole account"
         case Scope.SERVICE:
             stored = backend.configuration.services.get(target)
-            return f"service {stored.head.friendly_name if stored else target}"
+            if stored and stored.head.account_sid == account_sid:
+                return f"service {stored.head.friendly_name}"
+            return f"service {target}"
         case Scope.SENDER:
             return f"sender {target}"
 

@@ -209,8 +209,9 @@ async def _furnish(settings: Settings, served: Applications) -> None:
     """Make the accounts and their services."""
     for account, token in world.TOKENS.items():
         await create_accounts(settings, account, token=token)
-    at, services = Installation(settings), world.services(served.base, served.nowhere)
-    topic = at.topics.messaging_services
+    # The topic of services has one partition.
+    at = Installation(settings.model_copy(update={"partitions": 1}))
+    topic, services = at.topics.messaging_services, world.services(served.base, served.nowhere)
     await at.write_raw(*(Outgoing(topic, one.sid.encode(), write_stored(one)) for one in services))
 
 

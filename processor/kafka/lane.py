@@ -212,7 +212,7 @@ class Lane(PartitionLane[Stage]):
         if self._uncommitted:
             # Before the first output: from here on a missing offset is a lost one. And before
             # anybody reads what this owner writes: the next one must begin above it.
-            await self._kafka(self._transaction(None, lambda step: None), _COMMIT_S)
+            await self._kafka(self._transaction(None), _COMMIT_S)
             self._uncommitted = set(taken)  # by the note of one who has recovered
         self._at_step("recover")
         await self._unless_stopped(
@@ -294,10 +294,11 @@ class Lane(PartitionLane[Stage]):
     async def _commit(self, out: Output | None) -> bool:
         """Steps 3 to 5: outputs and offsets in one transaction; False where it must be redone."""
         with self._metrics.transaction.time():
-            return await self._kafka(self._transaction(out, self._at_step), _COMMIT_S)
+            return await self._kafka(self._transaction(out), _COMMIT_S)
 
-    async def _transaction(self, out: Output | None, at_step: Callable[[str], None]) -> bool:
+    async def _transaction(self, out: Output | None) -> bool:
         producer = self._producer
+        at_step = self._at_step if out else lambda step: None  # offsets alone are no step
         at_step("begin")
         await producer.begin_transaction()
         self._in_transaction = True

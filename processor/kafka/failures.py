@@ -60,6 +60,7 @@ def in_words(error: BaseException, at: str = "") -> str:
         error: what failed.
         at: which brokers, where that is worth saying.
     """
+    error = _meant(error)
     name, who = type(error).__name__, f"Kafka at {at}" if at else "Kafka"
     if isinstance(error, _REFUSALS):
         return f"{who} refuses this user: {name}; deploy/acls.toml lists the rights of each role"
@@ -76,8 +77,15 @@ def in_words(error: BaseException, at: str = "") -> str:
 
 def unavailable(error: BaseException, at: str = "") -> BrokerUnavailable:
     """A failure of Kafka's in our words; a broker that answers with it answers others so, too."""
-    answered = isinstance(error, BrokerResponseError) and not isinstance(error, _OF_OURS)
+    meant = _meant(error)
+    answered = isinstance(meant, BrokerResponseError) and not isinstance(meant, _OF_OURS)
     return BrokerUnavailable(in_words(error, at), everywhere=answered)
+
+
+def _meant(error: BaseException) -> BaseException:
+    """What a producer met that aiokafka did not expect, such as a right that is missing."""
+    cause = error.__cause__
+    return cause if type(error) is KafkaError and isinstance(cause, KafkaError) else error
 
 
 def is_too_large(error: BaseException) -> bool:

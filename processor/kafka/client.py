@@ -133,7 +133,7 @@ async def reader(
         await start(consumer)
         wanted = range(settings.partitions) if partitions is None else list(partitions)
         for topic in topics:
-            await _find(consumer._client, topic, wanted)
+            await find_topic(consumer._client, topic, wanted)
         sources = [TopicPartition(topic, partition) for topic in topics for partition in wanted]
         consumer.assign(sources)
         if paused:
@@ -151,7 +151,7 @@ async def reader(
         await stop(consumer)
 
 
-async def _find(client: Any, topic: str, partitions: Sequence[int]) -> None:
+async def find_topic(client: Any, topic: str, partitions: Sequence[int]) -> None:
     """Fail where there is no such topic, or no leader: aiokafka would wait, and say nothing."""
     began = time.monotonic()
     with suppress(KafkaError):  # a broker that does not answer now is waited for as ever

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
+from processor.kafka.client import find_topic
 from processor.kafka.failures import unavailable
 from processor.kafka.offset_protocol import log_ends, log_starts
 from processor.kafka.protocol import topic_id
@@ -67,7 +68,12 @@ class TopicReader:
             if self._reader is None or self._reader.has_ended:
                 await self.close()
                 reader = SourceReader(self._settings, [self._topic], fetch_wait_ms=_FETCH_WAIT_MS)
-                await reader.start()
+                try:
+                    await reader.start()
+                    await find_topic(reader.client, self._topic, ())
+                except BaseException:
+                    await reader.close()
+                    raise
                 self._reader = reader
             return self._reader
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 from datetime import datetime
 from pathlib import Path
@@ -22,8 +24,11 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def a_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+    """A free port that no connection is given as its own before a worker listens there."""
+    for port in random.sample(range(28_000, 32_768), 4_768):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 def samples_of(text: str) -> Samples:

@@ -250,5 +250,7 @@ async def configuration(settings: Settings) -> AsyncIterator[Configuration]:
         yield made
     finally:
         following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await made.close()
+        try:
+            await asyncio.gather(following, return_exceptions=True)
+        finally:  # given up here as well
+            await made.close()

@@ -21,7 +21,7 @@ from processor.errors import BrokerUnavailable
 from processor.kafka import handled_topics, starting, topic_admin
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import Outgoing, bulk_writer, group_view, read_whole, reader, writer
-from processor.kafka.configuration import configuration
+from processor.kafka.configuration import Configuration, configuration
 from processor.kafka.dead_letters import letters
 from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.membership import Membership
@@ -266,6 +266,29 @@ async def test_whatever_is_given_up_while_it_waits_for_an_answer_leaves_nothing_
     tried = through(settings, silent)
     step = 5 if work is follow_the_configuration else 1  # which takes long
     assert await given_up_at_each_answer(silent, lambda: work(tried, topic), step=step) >= 2
+
+
+async def test_a_configuration_that_is_given_up_while_it_is_left_leaves_nothing_open(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow, leaving = Configuration.follow, asyncio.Event()
+
+    async def to_the_end(self: Configuration) -> None:
+        try:
+            await follow(self)
+        finally:
+            leaving.set()
+            await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(Configuration, "follow", to_the_end)
+    async with leaving_nothing():
+        task = asyncio.ensure_future(follow_the_configuration(settings, ""))
+        await asyncio.wait_for(leaving.wait(), 20)
+        task.cancel()
+        await asyncio.wait([task], timeout=10)
+        assert task.cancelled()
+        del task
+        await asyncio.sleep(0.1)
 
 
 async def read_one(settings: Settings, topic: str) -> None:

@@ -145,7 +145,7 @@ async def test_a_flood_of_wrong_passwords_keeps_no_first_login_from_elsewhere_ou
 
         last: dict[int, httpx.Response] = {}
         guesses = count()
-        async with httpx.AsyncClient(base_url=api.base, transport=elsewhere) as client:
+        async with httpx.AsyncClient(base_url=api.base, transport=elsewhere, timeout=60) as client:
             attackers = [asyncio.create_task(attack(client, number)) for number in range(10, 60)]
 
             async def is_flooded() -> bool:

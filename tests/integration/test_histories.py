@@ -99,7 +99,7 @@ async def is_indexed(settings: Settings, history: History) -> None:
         extent = await history._index.extent(partition)
         return extent.topic_id == await history._reader.id() and extent.next >= end
 
-    await until(done, "index that is whole")
+    await until(done, "index that is whole", 300.0)
 
 
 async def index_keys(settings: Settings) -> dict[bytes, bytes]:

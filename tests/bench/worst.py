@@ -212,7 +212,7 @@ async def asking(base: str, login: tuple[str, str], paths: Sequence[str]) -> Asy
     try:
         yield said
     finally:
-        out, _ = await process.communicate()
+        out, _ = await process.communicate(b"")  # before Python 3.12 only an input closes it
         said.answered, said.refused = orjson.loads(out)
 
 

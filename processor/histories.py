@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from processor.config import Settings
@@ -23,6 +24,7 @@ def block_changes(
     metrics: Metrics | None = None,
     patient: bool = False,
     refuse: Callable[[Any, Exception], None] | None = None,
+    share: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> History:
     """What changed on the block list, by the recipient's bare number and the account.
 
@@ -32,6 +34,7 @@ def block_changes(
         metrics: of the process.
         patient: see ``History``.
         refuse: see ``History``.
+        share: see ``History``.
     """
     return History(
         settings,
@@ -44,11 +47,16 @@ def block_changes(
         metrics=metrics,
         patient=patient,
         refuse=refuse,
+        share=share,
     )
 
 
 def configuration_changes(
-    settings: Settings, redis: RedisClient, *, metrics: Metrics | None = None
+    settings: Settings,
+    redis: RedisClient,
+    *,
+    metrics: Metrics | None = None,
+    share: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> History:
     """What changed of services, numbers and accounts, by the account."""
     return History(
@@ -60,4 +68,5 @@ def configuration_changes(
         about_of=subjects.of_configuration_change,
         index=RecordIndex(redis, prefix=settings.topic_prefix, name="configuration-changes"),
         metrics=metrics,
+        share=share,
     )

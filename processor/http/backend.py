@@ -63,11 +63,14 @@ class Backend:
         )
         self.counts = CountsHistory(settings, self.topics.opt_out_counts, metrics=self.metrics)
         self.live = Live(settings, self.topics, self.metrics)
-        self.block_changes = histories.block_changes(settings, self.redis, metrics=self.metrics)
-        self.configuration_changes = histories.configuration_changes(
-            settings, self.redis, metrics=self.metrics
-        )
         self.slices = Slices()
+        look_ups = Slices()  # apart, as they wait for Kafka
+        self.block_changes = histories.block_changes(
+            settings, self.redis, metrics=self.metrics, share=look_ups.one
+        )
+        self.configuration_changes = histories.configuration_changes(
+            settings, self.redis, metrics=self.metrics, share=look_ups.one
+        )
         # Apart, as one of the two servers may be slow.
         self.kafka_turns = Turns(at_once=4, most_waiting=20, within_s=_READ_S)
         self.redis_turns = Turns(at_once=4, most_waiting=20, within_s=_READ_S)

@@ -70,8 +70,6 @@ async def export(
     ] = "jsonl",
 ) -> StreamingResponse:
     """Every block of the account, as Import takes it; one at a time, at the account's rate."""
-    for partition in range(backend.settings.partitions):
-        await refuse_partial(backend, partition)
     lines = _lines(backend, caller, kind)
     begins = await anext(lines, b"")  # refused before anything is answered, where it is
     extra = {"account": caller.account, "actor": caller.actor, "address": address_of(request)}
@@ -93,7 +91,9 @@ async def _lines(backend: Backend, caller: Caller, kind: str) -> AsyncGenerator[
         caller,
         lambda key, value: [_line(key, block, kind) for block in wire_blocks.readable(value)],
     )
-    with backend.exports.of(caller.payer):
+    async with backend.exports.of(caller.payer):
+        for partition in range(backend.settings.partitions):
+            await refuse_partial(backend, partition)
         yield ",".join(COLUMNS).encode() + b"\r\n" if kind == "csv" else b""
         for partition in range(backend.settings.partitions):
             cursor, is_begun = 0, False

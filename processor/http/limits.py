@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,6 +30,25 @@ FETCHED = 1.0
 """Requests that a record costs which is fetched from Kafka by itself."""
 
 
+class _Refusals:
+    """Holds refusals back a little.
+
+    One costs nearly as much as a cheap answer, and who does not heed it asks again at once.
+    """
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    async def hold(self) -> None:
+        """Wait before a refusal is answered, where not too many wait already."""
+        if self._held < _MOST_HELD:
+            self._held += 1
+            try:
+                await asyncio.sleep(_HELD_S)
+            finally:
+                self._held -= 1
+
+
 class RateLimit:
     """A token bucket for each account, in this process; a request takes one, what it reads more.
 
@@ -42,7 +61,7 @@ class RateLimit:
         self._a_second = a_second
         self._clock_s = clock_s
         self._buckets: dict[str, tuple[float, float]] = {}
-        self._held = 0
+        self._refusals = _Refusals()
 
     def take(self, whose: str) -> None:
         """Count one request.
@@ -58,19 +77,11 @@ class RateLimit:
         self._keep(whose, left - 1)
 
     async def admit(self, whose: str) -> None:
-        """As ``take``; a refusal is held back a little.
-
-        It costs nearly as much as a cheap answer, and who does not heed it asks again at once.
-        """
+        """As ``take``; a refusal is held back a little."""
         try:
             self.take(whose)
         except ApiError:
-            if self._held < _MOST_HELD:
-                self._held += 1
-                try:
-                    await asyncio.sleep(_HELD_S)
-                finally:
-                    self._held -= 1
+            await self._refusals.hold()
             raise
 
     def charge(self, whose: str, cost: float) -> None:
@@ -126,6 +137,7 @@ class Turns:
         self._most_waiting = most_waiting
         self._within_s = within_s
         self._lines: dict[str, _Line] = {}
+        self._refusals = _Refusals()
 
     @asynccontextmanager
     async def turn(self, whose: str) -> AsyncIterator[None]:
@@ -137,6 +149,7 @@ class Turns:
         """
         line = self._lines.setdefault(whose, _Line(asyncio.Lock()))
         if line.length > self._most_waiting:
+            await self._refusals.hold()
             raise too_many()
         line.length += 1
         try:
@@ -163,15 +176,17 @@ class OneEach:
 
     def __init__(self) -> None:
         self._busy: set[str] = set()
+        self._refusals = _Refusals()
 
-    @contextmanager
-    def of(self, whose: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def of(self, whose: str) -> AsyncIterator[None]:
         """Do it.
 
         Raises:
             ApiError: 20429, where the account does it already.
         """
         if whose in self._busy:
+            await self._refusals.hold()
             raise too_many()
         self._busy.add(whose)
         try:

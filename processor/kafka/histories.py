@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ _DEADLINE_S = 10.0
 _FETCH_BYTES = 1 << 16  # of a record that is looked up, and what is beside it
 _MOST_BEHIND = 10_000  # records behind the index that are read for an answer
 _AT_ONCE = 250  # records that are read at once: some 2 ms of this process
-_IN_A_TURN = 50  # records that are looked up before the next one who waits for the partition
+_IN_A_TURN = 10  # records that are looked up before the next one who waits for the partition
 
 AboutOf = Callable[[bytes | None, bytes | None], About]
 """What a record is about, by its key and value; it may raise."""
@@ -57,6 +57,7 @@ class History:
         metrics: of the process; None in a command.
         patient: read all that the index does not know yet, however much that is.
         refuse: is given each record that is passed over, and why; None: the log says so.
+        share: is entered around each few look-ups, so that other work has its share of the process.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class History:
         metrics: Metrics | None = None,
         patient: bool = False,
         refuse: Callable[[Any, Exception], None] | None = None,
+        share: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> None:
         self._topic = topic
         self._model = model
         self._about_of = about_of
         self._index = index
         self._patient = patient
+        self._share = share
         few = settings if patient else settings.model_copy(update={"fetch_bytes": _FETCH_BYTES})
         self._reader = TopicReader(few, topic)
         self._follower = Follower(name, metrics)
@@ -153,7 +156,8 @@ class History:
         asked = sorted(set(shown) & set(older))
         early: list[Any] = []
         for at in range(0, len(asked), _IN_A_TURN):
-            early += await self._reader.at(partition, asked[at : at + _IN_A_TURN])
+            async with self._share():
+                early += await self._reader.at(partition, asked[at : at + _IN_A_TURN])
         records = {one.offset: one for one in [*late, *self._wanted(early, subject, part)]}
         found = [records[offset] for offset in shown if offset in records]
         is_over = since_ms is not None and any(one.timestamp < since_ms for one in found)

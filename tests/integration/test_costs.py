@@ -144,7 +144,7 @@ async def test_an_account_exports_one_file_at_a_time(settings: Settings) -> None
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
     async with all_running(settings) as api:
         assert (await post(api, "Block", recipient=RECIPIENT, reason="a")).status_code == 200
-        with api.backend.exports.of(ACCOUNT):  # one that is under way
+        async with api.backend.exports.of(ACCOUNT):  # one that is under way
             refused = await api.ask("GET", "/v1/OptOuts/Export")
             assert (refused.status_code, refused.json()["code"]) == (429, 20429)
             other = await api.as_(OTHER_ACCOUNT).ask("GET", "/v1/OptOuts/Export")

@@ -121,7 +121,7 @@ async def send_back(request: Request, backend: BackendIs, session: SessionIs) ->
 
     # One that a person names goes however often it was sent back already.
     most = None if "id" in wanted else MOST
-    with backend.redrives.of(session.caller.payer):
+    async with backend.redrives.of(session.caller.payer):
         done = await redrive(backend.settings, chosen, most=most, follow=False)
     extra = {"actor": session.actor, "address": address_of(request), "sent": done.sent}
     logger.info("dead_letters.redriven", extra=extra)

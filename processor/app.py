@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import sys
@@ -350,17 +349,6 @@ def tracer_provider(settings: Settings) -> Any:
     return provider()
 
 
-def settle_memory() -> None:
-    """Have the garbage collector look less often, and not at what is there to stay.
-
-    A batch makes tens of thousands of objects and drops them all, none in a cycle: the collector's
-    usual pace costs a fifth of a lane's time and finds nothing.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-
-
 class _Hosted(Service):  # type: ignore[misc]
     """What runs in Faust's service tree: the lanes, the configuration and the watchdog."""
 
@@ -383,7 +371,7 @@ class _Hosted(Service):  # type: ignore[misc]
     async def _settle(self) -> None:
         if self._runtime.lanes:
             await self._runtime.services.wait_loaded()
-        settle_memory()
+        servers.settle_memory()
 
     async def on_stop(self) -> None:
         for lanes in self._runtime.lanes.values():

@@ -9,7 +9,7 @@ import sys
 import click
 
 from processor import config, logs
-from processor.servers import free_port
+from processor.servers import free_port, settle_memory
 
 logger = logging.getLogger(__name__)
 
@@ -44,5 +44,6 @@ def command(quiet: bool) -> None:
         logger.warning("api.clear_text", extra={"why": warning})
     # uvicorn drains, then gives itself the signal again: that would end us with 143.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
+    settle_memory()
     Server(web, api.state.backend).run()
     sys.exit(api.state.backend.exit_code)

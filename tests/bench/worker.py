@@ -13,10 +13,11 @@ import time
 import orjson
 
 from processor import config
-from processor.app import Runtime, settle_memory
+from processor.app import Runtime
 from processor.config import Settings
 from processor.kafka.lanes import Lanes
 from processor.kafka.services_topic import ServicesTopic
+from processor.servers import settle_memory
 from processor.wire.topics import Topics
 from tests.bench import faust_agent
 from tests.bench.installations import PARTITIONS

@@ -10,7 +10,7 @@ from processor.http.backend import Backend
 from processor.http.limits import LOOKED_AT, MADE
 
 _T = TypeVar("_T")
-_FEW, _MANY = 100, 1_000  # entries looked at in a slice: where most are the account's, or few
+_FEW, _MANY = 50, 1_000  # entries looked at in a slice: where most are the account's, or few
 
 
 class Scan(Generic[_T]):

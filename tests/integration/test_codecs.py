@@ -12,18 +12,17 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from confluent_kafka import Producer
 from redis.asyncio import Redis
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.kafka import fetched
+from processor.kafka import fetched, topic_admin
 from processor.kafka.codecs import NAMES
 from processor.kafka.inflating import Inflating
 from processor.kafka.pieces import Walk
-from processor.kafka.topic_plan import plans
+from processor.kafka.topic_plan import Change, plans
 from tests.api import Api, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, NOW
 from tests.installation import Installation, running, until
@@ -204,18 +203,20 @@ async def test_a_broker_may_compress_every_topic(
 
 
 async def compress(settings: Settings, codec: str) -> None:
-    admin = AIOKafkaAdminClient(**settings.kafka())
-    await admin.start()
-    try:
+    """Set the codec of every topic, and wait until it is in force: the broker answers before."""
+    setting, names = "compression.type", [plan.name for plan in plans(settings)]
+    async with topic_admin._admin(settings) as admin:
+        change = [Change(setting, "producer", codec)]
+        assert await topic_admin._set(admin, dict.fromkeys(names, change)) == {}
         kind = ConfigResourceType.TOPIC
-        await admin.alter_configs(
-            [
-                ConfigResource(kind, plan.name, dict(plan.config) | {"compression.type": codec})
-                for plan in plans(settings)
-            ]
-        )
-    finally:
-        await admin.close()
+        asked = [ConfigResource(kind, name, {setting: None}) for name in names]
+
+        async def is_set() -> bool:
+            found = await admin.describe_configs(asked)
+            entries = [one for answer in found for *_, each in answer.resources for one in each]
+            return [value for _, value, *_ in entries] == [codec] * len(names)
+
+        await until(is_set, f"topics compressed by {codec}")
 
 
 async def test_a_worker_that_cannot_read_them_all_does_not_start(settings: Settings) -> None:

@@ -19,6 +19,8 @@ _BURST_S = 2.0
 _MOST_DEBT_S = 30.0  # for which an account is refused at most
 _LONGEST_PAUSE_S = 1.0
 _LONGEST_REST_S = 0.1  # after a slice that waited for a slow server
+_MOST_RESTS = 5  # after a slice, while there is other work
+_LATE_S = 0.000_5  # by which a pause ends late where there is
 _HELD_S = 0.25  # a refusal
 _MOST_HELD = 1_000
 
@@ -196,25 +198,43 @@ class OneEach:
 
 
 class Slices:
-    """Shares this process between long answers and all others: half of its time, in short slices.
+    """Shares this process between long answers and all others: half of its time at most, in slices.
 
-    Who has much to read takes it slice by slice. One slice is worked at a time, and as long as it
-    took no other begins, so that a short request waits for one slice at most.
+    A long answer is read slice by slice. One slice is worked at a time, and a pause follows that is
+    at least as long, so that a short request waits for one slice at most. While the process is
+    behind with other work, the pause is repeated, a few times at most: long answers go on more
+    slowly then, and never stop.
     """
 
     def __init__(self) -> None:
         self._one = asyncio.Lock()
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Wait for a slice; what is done in it should take a millisecond or two."""
+    async def one(self, pause: int = 1) -> AsyncIterator[None]:
+        """Wait for a slice; what is done in it should take a millisecond or two.
+
+        Args:
+            pause: how many times as long as the slice nothing else of this kind is done.
+        """
         await self._one.acquire()
         began = time.perf_counter()
         try:
             yield
         finally:
             took_s = time.perf_counter() - began
-            asyncio.get_running_loop().call_later(min(took_s, _LONGEST_REST_S), self._one.release)
+            self._rest(min(pause * took_s, _LONGEST_REST_S), _MOST_RESTS)
+
+    def _rest(self, rest_s: float, left: int) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + rest_s
+
+        def rested() -> None:
+            if left > 1 and loop.time() > until + _LATE_S:
+                self._rest(rest_s, left - 1)
+            else:
+                self._one.release()
+
+        loop.call_at(until, rested)
 
 
 class SizeLimit:

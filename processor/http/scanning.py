@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
@@ -10,6 +12,7 @@ from processor.http.backend import Backend
 from processor.http.limits import LOOKED_AT, MADE
 
 _T = TypeVar("_T")
+_SLICE_S = 0.002  # an entry may have a hundred blocks
 _FEW, _MANY = 50, 1_000  # entries looked at in a slice: where most are the account's, or few
 
 
@@ -23,6 +26,7 @@ class Scan(Generic[_T]):
         caller: whose entries, and who pays.
         make: what is made of an entry's key and packed blocks.
         few: how many entries are enough.
+        pause: after each slice, see ``Slices``.
     """
 
     def __init__(
@@ -32,21 +36,29 @@ class Scan(Generic[_T]):
         make: Callable[[str, bytes], Iterable[_T]],
         *,
         few: int = _FEW,
+        pause: int = 1,
     ) -> None:
         self._backend = backend
         self._caller = caller
         self._make = make
+        self._pause = pause
         self._few = self._about = min(_FEW, few)
         self.looked_at = 0  # entries, about
         self.cost = 0.0  # in requests, not paid yet
 
     async def some(self, partition: int, cursor: int) -> tuple[int, list[_T]]:
         """What is made of some entries, and the next cursor; see ``BlockListStore.scan``."""
-        async with self._backend.slices.one():
+        made: list[_T] = []
+        async with self._backend.slices.one(self._pause):
             after, entries = await self._backend.block_list_store.scan(
                 partition, cursor, about=self._about, account_sid=self._caller.account
             )
-            made = [one for key, value in entries for one in self._make(key, value)]
+        left = deque(entries)
+        while left:
+            async with self._backend.slices.one(self._pause):
+                until = time.perf_counter() + _SLICE_S
+                while left and time.perf_counter() < until:
+                    made += self._make(*left.popleft())
         self.looked_at += self._about
         self.cost += LOOKED_AT * self._about + MADE * len(entries)
         self._about = self._few if len(entries) > self._few // 2 else _MANY

@@ -196,3 +196,22 @@ async def test_between_two_slices_others_have_as_long_as_a_slice_took() -> None:
     await asyncio.gather(*readers)
     assert time.monotonic() - began >= (10 + 9) * 0.01  # nobody waits for what comes after the last
     assert served > 10  # not once a slice: also in the time between
+
+
+async def test_while_a_process_is_behind_long_answers_pause_longer_and_go_on() -> None:
+    slices, done = Slices(), 0
+
+    async def reads() -> None:
+        nonlocal done
+        for _ in range(3):
+            async with slices.one(pause=2):
+                time.sleep(0.01)  # noqa: ASYNC251, as work that holds the loop
+                done += 1
+
+    began = time.monotonic()
+    reader = asyncio.create_task(reads())
+    while done < 3:
+        time.sleep(0.005)  # noqa: ASYNC251, as requests that are worked
+        await asyncio.sleep(0)
+    await reader
+    assert time.monotonic() - began >= (3 + 2 * 2 * limits._MOST_RESTS) * 0.01

@@ -15,12 +15,12 @@ from twilio.rest import Client
 
 from processor.cli.accounts import new_account
 from processor.config import Settings
+from processor.configuration.documents import enabled
+from processor.configuration.edits import Edit, edit_of_account, edit_of_service
 from processor.http.api import create_api
 from processor.http.backend import Backend
 from processor.http.serving import Server, web_config
 from processor.kafka.configuration import configuration
-from processor.wire.configuration import Edit, edit_of_account, edit_of_service
-from processor.wire.service_documents import enabled
 from tests.builders import ACCOUNT, LONG_CODE, NOW
 from tests.installation import Installation, running, until
 

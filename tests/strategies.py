@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from processor.configuration.rules import problems_of
 from processor.core.blocks import (
     ALL_INTENTS,
     Block,
@@ -17,7 +18,6 @@ from processor.core.blocks import (
     Source,
     SourceKind,
 )
-from processor.core.configuration import problems_of
 from processor.core.fold import Hit, Item
 from processor.core.merging import sources_of
 from processor.core.messages import (

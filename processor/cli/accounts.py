@@ -14,14 +14,14 @@ import click
 from processor import config
 from processor.cli.common import actor, as_json, print_json, run
 from processor.config import Settings
-from processor.core.quotas import Quota
+from processor.configuration.edits import Edit, edit_of_account
+from processor.configuration.quotas import Quota
 from processor.errors import ConfigError
 from processor.kafka import ending
 from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.configuration import Configuration, configuration
 from processor.stores.messages import Messages
 from processor.stores.redis_client import redis_client
-from processor.wire.configuration import Edit, edit_of_account
 from processor.wire.credentials import (
     UNKNOWN,
     hash_secret,

@@ -14,6 +14,7 @@ from processor import config
 from processor.cli.common import UtcTime, as_json, lines_of, print_json, run
 from processor.cli.documents import read_documents
 from processor.config import Settings
+from processor.configuration.documents import enabled
 from processor.core.fold import Hit
 from processor.core.messages import OptOutType, bare_number
 from processor.core.services import Directory
@@ -23,7 +24,6 @@ from processor.stages.match_inbound import hit_of
 from processor.wire import inbound_messages
 from processor.wire.countries import country_of
 from processor.wire.json_values import reason
-from processor.wire.service_documents import enabled
 from processor.wire.services import service_of
 from processor.wire.topics import Topics
 from schemas.messaging_service import MessagingService

@@ -10,8 +10,8 @@ from typing import IO, Any
 
 import yaml
 
+from processor.configuration.documents import Applied, apply
 from processor.errors import ConfigError
-from processor.wire.service_documents import Applied, apply
 from schemas.messaging_service import MessagingService
 
 

@@ -16,16 +16,16 @@ from processor import config
 from processor.cli.common import actor, as_json, print_json, run
 from processor.cli.documents import lay_over, load, refuse
 from processor.config import Settings
-from processor.core.differences import differences
+from processor.configuration.differences import differences
+from processor.configuration.documents import disabled, enabled, read_document
+from processor.configuration.edits import Edit, edit_of_service
+from processor.configuration.languages import language_of, languages, tag_of
+from processor.configuration.languages import starter as language_starter
+from processor.configuration.opt_outs import warnings_about
 from processor.core.policy import OptOutConfig
 from processor.errors import ConfigError
 from processor.kafka.configuration import configuration
 from processor.kafka.services_topic import stored
-from processor.keywords.load import language_of, languages, tag_of
-from processor.keywords.load import starter as language_starter
-from processor.wire.configuration import Edit, edit_of_service
-from processor.wire.opt_outs import warnings_about
-from processor.wire.service_documents import disabled, enabled, read_document
 from processor.wire.services import config_of
 from processor.wire.topics import Topics
 from schemas.messaging_service import MessagingService, ServiceDocument

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from processor.configuration.edits import Edit, edit_of_number
 from processor.core.messages import SenderType, sender_type_of
 from processor.http.answers.senders import ChannelSender, ChannelSenders, channel_sender_of
 from processor.http.auth import Caller, CallerIs
@@ -18,7 +19,6 @@ from processor.http.known import Known
 from processor.http.numbers import record
 from processor.http.paging import PageIs, meta_of, slice_of
 from processor.kafka.owned import a_number, given_up, numbers_of
-from processor.wire.configuration import Edit, edit_of_number
 from schemas.common import HttpMethod, SenderAddress
 from schemas.number import Number
 

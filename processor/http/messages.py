@@ -12,10 +12,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
 
+from processor.configuration.quotas import Quota
 from processor.core import gate
 from processor.core.addresses import with_login_of, without_login
 from processor.core.messages import SenderType, bare_number, channel_group_of, sender_type_of
-from processor.core.quotas import Quota
 from processor.core.segments import segments_of
 from processor.http.accounts import PATH, AccountIs
 from processor.http.answers.messages import Media, Message, Messages, message_of

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field, StringConstraints
 
+from processor.configuration.edits import Edit, edit_of_number
 from processor.core.messages import SenderType
 from processor.http.accounts import PATH, AccountIs
 from processor.http.answers.numbers import (
@@ -27,7 +28,6 @@ from processor.http.paging import PageIs, slice_of, uris_of
 from processor.http.pool import check_available
 from processor.kafka.holdings import NUMBER_TAKEN
 from processor.kafka.owned import a_number, given_up, numbers_of
-from processor.wire.configuration import Edit, edit_of_number
 from schemas.common import HttpMethod
 from schemas.common import Number as Address
 from schemas.number import Number

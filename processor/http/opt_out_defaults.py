@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from processor.configuration.languages import language_of, languages, starter, tag_of
+from processor.configuration.opt_outs import EVERYWHERE, Layer
 from processor.core.messages import OptOutType
 from processor.core.policy import RESERVED, STANDARD
 from processor.http.answers.opt_outs import (
@@ -18,9 +20,7 @@ from processor.http.known import Known
 from processor.http.opt_out_drafts import (
     Language,
 )
-from processor.keywords.load import language_of, languages, starter, tag_of
 from processor.wire.countries import COUNTRIES
-from processor.wire.opt_outs import EVERYWHERE, Layer
 
 router = APIRouter(route_class=Known, prefix="/v3/OptOuts", tags=["opt-out configurations"])
 

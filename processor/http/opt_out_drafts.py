@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from fastapi import Header, Path, Request
 
+from processor.configuration import opt_outs
+from processor.configuration.edits import Edit, edit_of_service
 from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, not_found
 from processor.http.services import find
-from processor.wire import opt_outs
-from processor.wire.configuration import Edit, edit_of_service
 from schemas.messaging_service import MessagingService
 
 OptOutSid = Annotated[str, Path(description="OO and the digits of its service's sid.")]

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from processor.configuration import opt_outs
+from processor.configuration.opt_outs import EVERYWHERE, Layer, layer_of
 from processor.core.policy import KeywordSet
 from processor.http.answers.documented import Documented
 from processor.http.answers.opt_outs import (
@@ -32,8 +34,6 @@ from processor.http.opt_out_drafts import (
     etag,
     stored,
 )
-from processor.wire import opt_outs
-from processor.wire.opt_outs import EVERYWHERE, Layer, layer_of
 from schemas.messaging_service import KeywordSets as KeywordSetsDocument
 from schemas.messaging_service import MessagingService
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from processor.configuration import opt_outs
+from processor.configuration.documents import disabled, enabled
 from processor.core.messages import Arrival, InboundMessage
 from processor.errors import ConfigError
 from processor.http.answers.documented import Documented
@@ -36,8 +38,6 @@ from processor.http.opt_out_drafts import (
     stored,
 )
 from processor.http.paging import PageIs, meta_of, slice_of
-from processor.wire import opt_outs
-from processor.wire.service_documents import disabled, enabled
 from schemas.common import Body as MessageBody
 from schemas.common import CountryCode, RecipientAddress, SenderAddress
 from schemas.messaging_service import MessagingService, OptOut

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field, StringConstraints, create_model
 
+from processor.configuration.edits import Edit, edit_of_service
 from processor.core.messages import SenderType
 from processor.http.answers.senders import (
     InPool,
@@ -31,7 +32,6 @@ from processor.http.paging import Meta, PageIs, meta_of, slice_of
 from processor.http.pool import with_sender, without_sender
 from processor.http.services import ServiceSid, find
 from processor.kafka.owned import a_number, in_pool, numbers_of
-from processor.wire.configuration import Edit, edit_of_service
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import Field, StringConstraints
 
+from processor.configuration.documents import changed
+from processor.configuration.edits import Edit, edit_of_service
 from processor.http.answers.services import Service, Services, created_at, service_of
 from processor.http.auth import Caller, CallerIs
 from processor.http.backend import Backend, BackendIs
@@ -17,8 +19,6 @@ from processor.http.forms import Form, OptionalUrl, documented, form_of
 from processor.http.known import Known
 from processor.http.paging import PageIs, meta_of, slice_of
 from processor.kafka.services_topic import StoredService
-from processor.wire.configuration import Edit, edit_of_service
-from processor.wire.service_documents import changed
 from schemas.common import HttpMethod
 from schemas.messaging_service import MessagingService
 

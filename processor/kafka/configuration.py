@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 
 from processor.config import Settings
+from processor.configuration.edits import Edit, Kind, write_change
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.client import reader
@@ -32,7 +33,6 @@ from processor.kafka.services_topic import StoredServices
 from processor.kafka.starting import start, stop
 from processor.kafka.turns import Turns
 from processor.metrics import Metrics
-from processor.wire.configuration import Edit, Kind, write_change
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)

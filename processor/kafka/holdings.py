@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from processor.config import Settings
+from processor.configuration.edits import Edit
+from processor.configuration.quotas import Amounts, Quota, excesses
 from processor.core.messages import SenderType, sender_type_of
-from processor.core.quotas import Amounts, Quota, excesses
 from processor.errors import EditRefused
 from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.numbers_topic import NumbersView
 from processor.kafka.services_topic import StoredServices
-from processor.wire.configuration import Edit
 
 NUMBER_TAKEN = 21422  # Twilio's: the number is not available
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from processor.config import Settings
+from processor.configuration.edits import write_number
 from processor.kafka.compacted import CompactedTopic
 from processor.metrics import Metrics
-from processor.wire.configuration import write_number
 from schemas.number import Number
 
 

@@ -12,11 +12,11 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
+from processor.configuration.documents import changed
+from processor.configuration.edits import Edit, edit_of_number, edit_of_service
 from processor.core.messages import SenderType, bare_number, sender_type_of
 from processor.kafka.configuration import Configuration
-from processor.wire.configuration import Edit, edit_of_number, edit_of_service
 from processor.wire.countries import country_of
-from processor.wire.service_documents import changed
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number
 

@@ -30,11 +30,11 @@ from pydantic import SecretStr
 from processor import config
 from processor.cli.accounts import new_account
 from processor.config import Settings
+from processor.configuration.edits import edit_of_account
 from processor.errors import ConfigError, RetryableError
 from processor.kafka import topic_admin
 from processor.kafka.client import group_lag
 from processor.kafka.configuration import configuration
-from processor.wire.configuration import edit_of_account
 from processor.wire.credentials import new_token
 from processor.wire.topics import Topics
 from tests.bench import report, worst

@@ -24,12 +24,12 @@ from yarl import URL
 
 from processor.cli.accounts import new_account
 from processor.config import Settings
+from processor.configuration.edits import edit_of_account
 from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing, bulk_writer, writer
 from processor.kafka.configuration import configuration
 from processor.stores.messages import Messages, StoredMessage, fields_of
 from processor.stores.redis_client import redis_client
-from processor.wire.configuration import edit_of_account
 from processor.wire.credentials import new_token
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics

@@ -12,12 +12,12 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from processor.config import Settings
+from processor.configuration.documents import apply
+from processor.configuration.edits import edit_of_service
 from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing
 from processor.kafka.configuration import configuration
-from processor.wire.configuration import edit_of_service
 from processor.wire.json_values import to_text
-from processor.wire.service_documents import apply
 from tests.builders import ACCOUNT, LONG_CODE, NOW, RECIPIENT
 from tests.installation import Installation, by_sid, running, until
 

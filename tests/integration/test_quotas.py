@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from processor.config import Settings
-from processor.core.quotas import Quota
+from processor.configuration.quotas import Quota
 from processor.kafka.client import read_whole
 from processor.stores.messages import Messages
 from processor.stores.redis_client import redis_client

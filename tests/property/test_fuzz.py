@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from processor.audit import records as audited
+from processor.configuration.documents import read_document
 from processor.core.normalise import exact, tolerant
 from processor.kafka.dead_letters import letter_of, sent_back
 from processor.wire import consent_commands, dead_letters, inbound_messages, outbound_messages
 from processor.wire.json_values import reason
-from processor.wire.service_documents import read_document
 from processor.wire.services import read_service, read_stored, service_of
 from tests.builders import command_record, inbound_record, outbound_record
 from tests.strategies import anything, broken, json_values, mutated

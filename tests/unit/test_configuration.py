@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processor.core.configuration import Pool, pool_problems, problems_of
+from processor.configuration.rules import Pool, pool_problems, problems_of
 from processor.core.messages import OptOutType
 from processor.core.policy import (
     CountryOverride,

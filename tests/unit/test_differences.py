@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processor.core.differences import differences
+from processor.configuration.differences import differences
 from processor.core.messages import OptOutType, SenderType
 from processor.core.policy import CountryOverride, KeywordSet, MatchMode, OptOutConfig
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
+from processor.configuration.edits import edit_of_account
 from processor.core.blocks import Mark
 from processor.core.circuit import CircuitRules
 from processor.core.retries import RetryRules
@@ -28,7 +29,6 @@ from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
 from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
-from processor.wire.configuration import edit_of_account
 from processor.wire.topics import Topics
 from schemas import MODELS
 from tests.builders import (

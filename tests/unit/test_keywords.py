@@ -12,13 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.core.configuration import problems_of
-from processor.core.messages import OptOutType
-from processor.core.normalise import exact
-from processor.core.policy import STANDARD, KeywordSet, KeywordSets, MatchMode, OptOutConfig, Policy
-from processor.core.segments import segments_of
-from processor.errors import ConfigError
-from processor.keywords.load import (
+from processor.configuration.languages import (
     MIN_REPLY_CHARACTERS,
     Language,
     language_of,
@@ -27,6 +21,12 @@ from processor.keywords.load import (
     starter,
     tag_of,
 )
+from processor.configuration.rules import problems_of
+from processor.core.messages import OptOutType
+from processor.core.normalise import exact
+from processor.core.policy import STANDARD, KeywordSet, KeywordSets, MatchMode, OptOutConfig, Policy
+from processor.core.segments import segments_of
+from processor.errors import ConfigError
 from schemas.messaging_service import (
     MAX_KEYWORD_CHARACTERS,
     MAX_KEYWORDS,
@@ -170,7 +170,7 @@ def test_the_languages_are_the_guides() -> None:
 
 
 def test_a_language_is_the_file_named_by_its_tag() -> None:
-    found = sorted(path.name for path in (files("processor.keywords") / "data").iterdir())
+    found = sorted(path.name for path in (files("processor.configuration") / "data").iterdir())
     assert found == sorted(f"{tag}.toml" for tag in NAMES)
     assert all(tag == language.tag for tag, language in languages().items())
 

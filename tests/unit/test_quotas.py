@@ -8,15 +8,10 @@ from typing import Any
 import pytest
 
 from processor.config import load
-from processor.core.quotas import Quota, excesses
+from processor.configuration.edits import Edit, edit_of_account, edit_of_number, edit_of_service
+from processor.configuration.quotas import Quota, excesses
 from processor.errors import EditRefused
 from processor.kafka.configuration import Configuration
-from processor.wire.configuration import (
-    Edit,
-    edit_of_account,
-    edit_of_number,
-    edit_of_service,
-)
 from schemas.account import Account, AccountLimits, ApiKey
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from processor.core.configuration import problems_of
+from processor.configuration.languages import language_of, languages
+from processor.configuration.rules import problems_of
+from processor.configuration.warnings import warnings_of
 from processor.core.messages import OptOutType, SenderType
 from processor.core.policy import CountryOverride, KeywordSet, MatchMode, OptOutConfig
-from processor.core.review import warnings_of
 from processor.core.services import PoolSender
-from processor.keywords.load import language_of, languages
 from tests.builders import LONG_CODE, SHORT_CODE, TOLL_FREE, sets
 
 STOP, START, HELP = OptOutType.STOP, OptOutType.START, OptOutType.HELP

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from processor.configuration.documents import Applied, apply, disabled, enabled, read_document
 from processor.core.messages import SenderType
 from processor.core.policy import CountryOverride, MatchMode, OptOutConfig
 from processor.core.services import PoolSender, Service
 from processor.wire.json_values import reason
-from processor.wire.service_documents import Applied, apply, disabled, enabled, read_document
 from processor.wire.services import (
     config_of,
     read_service,

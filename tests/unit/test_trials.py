@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from processor.configuration.opt_outs import Trial, try_out
 from processor.core.events import ReplySent
 from processor.core.messages import Scope
-from processor.wire.opt_outs import Trial, try_out
 from schemas.messaging_service import MessagingService
 from tests.builders import ACCOUNT, LONG_CODE, NOW, SERVICE, TOLL_FREE, an_inbound
 

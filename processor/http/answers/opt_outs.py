@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from processor.configuration import opt_outs
+from processor.configuration.languages import KeywordSetDocument
 from processor.core.events import ReplySent
 from processor.core.messages import OptOutType
 from processor.http.answers.services import created_at
 from processor.http.paging import Meta
 from processor.http.views import time_v1
-from processor.keywords.load import KeywordSetDocument
-from processor.wire import opt_outs
 from schemas.messaging_service import MessagingService, OptOut
 
 KeywordSets = Annotated[

@@ -8,6 +8,15 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from processor.configuration.documents import disabled, enabled
+from processor.configuration.languages import tag_of
+from processor.configuration.opt_outs import (
+    kinds_at,
+    not_in_force,
+    warnings_about,
+    with_draft,
+    with_sets,
+)
 from processor.core.segments import segments_of
 from processor.errors import ConfigError
 from processor.http.console.layers import (
@@ -24,15 +33,6 @@ from processor.http.console.pages import Page, go, page
 from processor.http.console.saving import SavedMeanwhile, ShownIs
 from processor.http.console.sessions import PATH, SessionIs, for_operators
 from processor.http.errors import not_found, wrong_parameter
-from processor.keywords.load import tag_of
-from processor.wire.opt_outs import (
-    kinds_at,
-    not_in_force,
-    warnings_about,
-    with_draft,
-    with_sets,
-)
-from processor.wire.service_documents import disabled, enabled
 from processor.wire.services import pool_of
 from schemas.messaging_service import MessagingService
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from processor.configuration import opt_outs
+from processor.configuration.languages import Language, language_of, starter, tag_of
 from processor.core.messages import OptOutType
 from processor.core.normalise import exact
 from processor.core.policy import RESERVED, STANDARD, KeywordSets
-from processor.keywords.load import Language, language_of, starter, tag_of
-from processor.wire import opt_outs
 from processor.wire.countries import COUNTRIES
 from schemas.messaging_service import MAX_REPLY_CHARACTERS
 

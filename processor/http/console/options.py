@@ -8,12 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
 
+from processor.configuration.opt_outs import with_draft
 from processor.core.messages import SenderType
 from processor.errors import ConfigError
 from processor.http.console.pages import Page, go, page
 from processor.http.console.saving import SavedMeanwhile, ShownIs
 from processor.http.console.sessions import PATH
-from processor.wire.opt_outs import with_draft
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)

@@ -14,13 +14,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from processor.configuration.languages import language_of
 from processor.core.browsers import PAGE_HEADERS
 from processor.core.segments import segments_of
 from processor.errors import ConfigError, RetryableError
 from processor.http.console.layers import in_words
 from processor.http.console.sessions import PATH, SignedOut
 from processor.http.errors import ApiError
-from processor.keywords.load import language_of
 
 _environment = Environment(
     loader=PackageLoader("processor.http.console"),

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from processor.configuration.edits import Edit, edit_of_service
 from processor.http.auth import Caller
 from processor.http.backend import BackendIs
 from processor.http.console.sessions import SessionIs
 from processor.http.services import find
-from processor.wire.configuration import Edit, edit_of_service
 from schemas.messaging_service import MessagingService
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from processor.configuration.languages import languages
+from processor.configuration.opt_outs import kinds_at, not_in_force, warnings_about
 from processor.http.backend import BackendIs
 from processor.http.console.figures import alarms_of, figures_of
 from processor.http.console.layers import Field, Layer, fields_of
@@ -12,9 +14,7 @@ from processor.http.console.pages import Page, asked_page, page
 from processor.http.console.saving import ShownIs
 from processor.http.console.sessions import PATH, SessionIs
 from processor.http.services import find
-from processor.keywords.load import languages
 from processor.wire.countries import COUNTRIES
-from processor.wire.opt_outs import kinds_at, not_in_force, warnings_about
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
+from processor.configuration.opt_outs import Trial, try_out
 from processor.core.events import ReplySent
 from processor.core.messages import Arrival, InboundMessage, OptOutType
 from processor.http.console.layers import layer_at
@@ -14,7 +15,6 @@ from processor.http.console.pages import Page, page
 from processor.http.console.saving import ShownIs
 from processor.http.console.sessions import PATH
 from processor.wire.countries import COUNTRIES
-from processor.wire.opt_outs import Trial, try_out
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 

@@ -10,19 +10,19 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from processor.configuration.differences import differences
+from processor.configuration.documents import apply
+from processor.configuration.languages import KeywordSetDocument, languages, tag_of
+from processor.configuration.warnings import warnings_of
 from processor.core.blocks import NO_MARK, Block, Source, SourceKind, place_for
 from processor.core.decide import decide
-from processor.core.differences import differences
 from processor.core.events import BlockChange, OptOutNotification, ReplySend, ReplySent
 from processor.core.fold import apply as follow
 from processor.core.messages import InboundMessage, OptOutType, Scope, bare_number
 from processor.core.policy import KeywordSet, OptOutConfig, Policy, standard_sets
-from processor.core.review import warnings_of
 from processor.core.services import Directory, Handling, Service
 from processor.errors import ConfigError
-from processor.keywords.load import KeywordSetDocument, languages, tag_of
 from processor.wire.countries import COUNTRIES, country_of
-from processor.wire.service_documents import apply
 from processor.wire.services import config_of, pool_of, service_of
 from schemas.messaging_service import MessagingService, OptOut, ServiceDocument
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from processor.core.configuration import problems_of
+from processor.configuration.rules import problems_of
 from processor.core.messages import OptOutType
 from processor.core.policy import KeywordSet, KeywordSets, MatchMode, OptOutConfig
 from processor.errors import ConfigError
@@ -69,7 +69,7 @@ def languages() -> Mapping[str, Language]:
     Raises:
         ConfigError: with every problem, each naming its file and key.
     """
-    return read(files("processor.keywords") / "data")
+    return read(files("processor.configuration") / "data")
 
 
 def tag_of(given: str) -> str | None:

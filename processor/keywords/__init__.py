@@ -1,1 +1,0 @@
-"""The languages a service may speak, each a file of keywords and replies to start from."""

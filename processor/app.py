@@ -19,11 +19,6 @@ from mode import Service
 
 from processor import certificates, config, logs, pages, servers
 from processor.config import Settings
-from processor.core.circuit import CircuitRules
-from processor.core.retries import RetryRules
-from processor.endpoints import descriptors
-from processor.endpoints.client import Client, Limits
-from processor.endpoints.endpoint import Endpoints, Rules
 from processor.errors import ConfigError, StoreUnavailable
 from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.block_list_topic import BlockListTopic
@@ -48,6 +43,11 @@ from processor.stages.tracing import Traces
 from processor.stores.measured import MeasuredBlockList
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
+from processor.webhooks import descriptors
+from processor.webhooks.circuit import CircuitRules
+from processor.webhooks.client import Client, Limits
+from processor.webhooks.endpoint import Endpoints, Rules
+from processor.webhooks.retries import RetryRules
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.credentials import Unopened
 from processor.wire.topics import Topics

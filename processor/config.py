@@ -13,9 +13,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from processor import certificates
-from processor.core.addresses import Network
 from processor.core.messages import Scope
 from processor.errors import ConfigError
+from processor.webhooks.addresses import Network
 
 Role = Literal["match", "gate", "webhooks", "rates"]
 ROLES: tuple[Role, ...] = ("match", "gate", "webhooks", "rates")

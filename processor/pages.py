@@ -14,9 +14,9 @@ from aiohttp import web
 from faust.web.base import BlueprintManager
 
 from processor.config import Settings
-from processor.core.addresses import is_loopback
 from processor.core.browsers import DATA_HEADERS
 from processor.metrics import CONTENT_TYPE, is_reader
+from processor.webhooks.addresses import is_loopback
 
 RATES = "/opt-out-rates"
 METRICS = "/metrics"

@@ -24,9 +24,9 @@ def command(quiet: bool) -> None:
     Example: OPTOUT_API_PORT=9000 optout api
     """
     # Only this command needs them.
-    from processor.endpoints import descriptors
     from processor.http.api import create_api
     from processor.http.serving import Server, clear_text, web_config
+    from processor.webhooks import descriptors
 
     if quiet:
         logs.CONFIG["root"]["level"] = "WARNING"

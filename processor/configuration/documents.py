@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from processor.configuration.languages import tag_of
 from processor.configuration.rules import Pool, pool_problems, problems_of
-from processor.core.addresses import url_problem
 from processor.core.messages import OptOutType
 from processor.core.normalise import exact
 from processor.core.policy import (
@@ -22,6 +21,7 @@ from processor.core.policy import (
     MatchMode,
     OptOutConfig,
 )
+from processor.webhooks.addresses import url_problem
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reasons
 from processor.wire.services import config_of

@@ -19,10 +19,10 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from processor.config import Settings
-from processor.core.addresses import Network, is_one_of
 from processor.core.browsers import DATA_HEADERS
 from processor.http.errors import ApiError, respond, too_many
 from processor.metrics import Metrics
+from processor.webhooks.addresses import Network, is_one_of
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from fastapi import Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
-from processor.core.addresses import HIDDEN, hides_password, url_problem
 from processor.http.errors import URL_CODES, ApiError, wrong_parameter
+from processor.webhooks.addresses import HIDDEN, hides_password, url_problem
 from processor.wire.json_values import reasons
 from schemas.common import Url
 

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from processor.config import Settings
-from processor.core.live import LastMinute, LiveEvent, Pace, Progress, What, pace_of
 from processor.kafka.client import NoBroker
 from processor.kafka.follower import NOT_ITS_FAULT, Follower
 from processor.kafka.live_topics import follow_progress, tail
 from processor.metrics import Metrics
+from processor.statistics.live import LastMinute, LiveEvent, Pace, Progress, What, pace_of
 from processor.wire import live_events
 from processor.wire.topics import Topics
 

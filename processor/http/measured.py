@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from processor.core.addresses import is_loopback
 from processor.http.backend import BackendIs
 from processor.http.errors import ApiError
 from processor.metrics import CONTENT_TYPE, Metrics, is_reader
+from processor.webhooks.addresses import is_loopback
 
 router = APIRouter(tags=["health"])
 

@@ -14,7 +14,6 @@ from pydantic import Field
 
 from processor.configuration.quotas import Quota
 from processor.core import gate
-from processor.core.addresses import with_login_of, without_login
 from processor.core.messages import SenderType, bare_number, channel_group_of, sender_type_of
 from processor.core.segments import segments_of
 from processor.http.accounts import PATH, AccountIs
@@ -32,6 +31,7 @@ from processor.http.written import written
 from processor.kafka.client import Outgoing
 from processor.kafka.owned import owns
 from processor.stores.messages import Found, StoredMessage
+from processor.webhooks.addresses import with_login_of, without_login
 from processor.wire import outbound_messages
 from processor.wire.json_values import to_ms
 from schemas.common import RecipientAddress, SenderAddress

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from processor.core.addresses import Network, client_of, is_one_of
 from processor.core.browsers import DATA_HEADERS, HSTS, is_foreign_write
 from processor.http.errors import ApiError, respond
+from processor.webhooks.addresses import Network, client_of, is_one_of
 
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded")
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9_.-]{0,253}[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")

@@ -13,10 +13,10 @@ from fastapi import FastAPI
 
 from processor import certificates
 from processor.config import Settings
-from processor.core.addresses import is_loopback
 from processor.errors import ConfigError
 from processor.http.backend import Backend
 from processor.http.connections import LOOK_S, Connection, Connections, WebConfig, limits_of
+from processor.webhooks.addresses import is_loopback
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from processor.config import Settings
-from processor.core.hourly import KEPT_HOURS, Hourly
 from processor.kafka.client import reader
 from processor.kafka.fetched import readable
 from processor.kafka.follower import Follower
 from processor.metrics import Metrics
+from processor.statistics.hourly import KEPT_HOURS, Hourly
 from processor.wire.opt_out_counts import read
 
 _AT_ONCE = 250  # records that are folded at once: some 2 ms of this process,

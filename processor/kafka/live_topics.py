@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from processor.config import Settings
-from processor.core.live import Progress
 from processor.kafka.client import group_view, reader
 from processor.kafka.fetched import readable
+from processor.statistics.live import Progress
 
 _BACK = 20  # offsets of a partition before its end, for what is shown at first
 _MOST_BEHIND = 10_000  # of a partition: a reader that is slower passes records over

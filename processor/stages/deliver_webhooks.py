@@ -12,11 +12,21 @@ from typing import Any, Protocol
 from prometheus_client import Histogram
 from pydantic import ValidationError
 
-from processor.core.addresses import url_problem, with_login_of
 from processor.core.gate import SUSPENDED_CODE
 from processor.core.messages import bare_number
-from processor.core.requests import Answered, request_of
-from processor.core.retries import (
+from processor.errors import RecordError
+from processor.kafka.client import Outgoing
+from processor.kafka.fetched import UnreadBatch
+from processor.kafka.services_topic import ServicesTopic
+from processor.stages.accounts import Accounts, AllActive
+from processor.stages.records import reasons_of
+from processor.stages.tracing import Traces
+from processor.webhooks import twiml
+from processor.webhooks.addresses import url_problem, with_login_of
+from processor.webhooks.client import Client
+from processor.webhooks.endpoint import CROWDED, Endpoint, Endpoints
+from processor.webhooks.requests import Answered, request_of
+from processor.webhooks.retries import (
     Failure,
     RetryRules,
     Why,
@@ -26,17 +36,8 @@ from processor.core.retries import (
     tier_of,
     tiers_of,
 )
-from processor.core.signature import idempotency_token, signed_url
-from processor.endpoints.client import Client
-from processor.endpoints.endpoint import CROWDED, Endpoint, Endpoints
-from processor.errors import RecordError
-from processor.kafka.client import Outgoing
-from processor.kafka.fetched import UnreadBatch
-from processor.kafka.services_topic import ServicesTopic
-from processor.stages.accounts import Accounts, AllActive
-from processor.stages.records import reasons_of
-from processor.stages.tracing import Traces
-from processor.wire import dead_letters, twiml, webhook_deliveries
+from processor.webhooks.signature import idempotency_token, signed_url
+from processor.wire import dead_letters, webhook_deliveries
 from processor.wire.credentials import Unopened
 from processor.wire.headers import kept, passed_on
 from processor.wire.json_values import reason, refuse_size, to_ms

@@ -32,10 +32,10 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from processor.core.addresses import host_and_port
-from processor.core.requests import Request
-from processor.core.retries import Failure
 from processor.stages.tracing import Ask, Outcome, Traces
+from processor.webhooks.addresses import host_and_port
+from processor.webhooks.requests import Request
+from processor.webhooks.retries import Failure
 from processor.wire.headers import TRACEPARENT
 
 _PROPAGATOR = TraceContextTextMapPropagator()

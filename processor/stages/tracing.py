@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from processor.core.requests import Answered, Request
-from processor.core.retries import Failure
+from processor.webhooks.requests import Answered, Request
+from processor.webhooks.retries import Failure
 from processor.wire.headers import passed_on
 
 Outcome: TypeAlias = Answered | Failure

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from processor.core.gate import ERROR_CODE
-from processor.core.live import LiveEvent, What, masked
 from processor.errors import RecordError
+from processor.statistics.live import LiveEvent, What, masked
 from processor.wire.json_values import LAST_MS
 from schemas.block_change import BlockChange
 from schemas.message_status import MessageStatus

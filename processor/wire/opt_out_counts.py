@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import orjson
 
-from processor.core import hourly
 from processor.core.events import OptOutNotification
 from processor.core.messages import OptOutType
 from processor.errors import RecordError
+from processor.statistics import hourly
 from processor.wire.json_values import NOT_QUICK, is_sid, quick_decoder, to_ms, to_text
 from schemas.opt_out_count import OptOutCount
 

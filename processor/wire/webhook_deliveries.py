@@ -9,11 +9,11 @@ from urllib.parse import urljoin
 import orjson
 from pydantic import BaseModel
 
-from processor.core.addresses import without_login
 from processor.core.identity import send_id
-from processor.core.signature import signed_url
+from processor.webhooks.addresses import without_login
+from processor.webhooks.signature import signed_url
+from processor.webhooks.twiml import Message
 from processor.wire.json_values import to_ms, to_text
-from processor.wire.twiml import Message
 from schemas.message_status import MessageStatus
 from schemas.outbound_message import OutboundMessage
 from schemas.webhook_delivery import WebhookDelivery

@@ -15,7 +15,6 @@ import orjson
 from processor.core.blocks import NO_MARK, Mark
 from processor.core.messages import Scope
 from processor.core.services import Directory
-from processor.core.signature import idempotency_token
 from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
 from processor.metrics import GateMetrics, MatchMetrics, Metrics
@@ -25,6 +24,7 @@ from processor.stages.match_inbound import MatchInbound
 from processor.stages.records import Headers
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
+from processor.webhooks.signature import idempotency_token
 from processor.wire import dead_letters, webhook_deliveries
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.services import service_of

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from processor.core.signature import sign
+from processor.webhooks.signature import sign
 from tests.chaos.application import Asked, applications
 from tests.chaos.world import ACCOUNTS, LONG_CODE, ONE, SHOP, TOKENS, way
 

@@ -13,9 +13,9 @@ from typing import Any
 from playwright.async_api import Browser, Page
 
 from processor.config import load
-from processor.core.hourly import KEPT_HOURS
 from processor.kafka import topic_admin
 from processor.kafka.client import Outgoing
+from processor.statistics.hourly import KEPT_HOURS
 from processor.wire.topics import Topics
 from tests.api import OPERATOR_TOKEN, serving
 from tests.builders import OTHER_RECIPIENT, RECIPIENT, SERVICE, inbound_record

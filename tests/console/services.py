@@ -12,8 +12,8 @@ from playwright.async_api import Browser, Page
 from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.configuration.edits import edit_of_account, edit_of_service
-from processor.core.hourly import KEPT_HOURS
 from processor.kafka.configuration import configuration
+from processor.statistics.hourly import KEPT_HOURS
 from processor.wire.json_values import to_text
 from schemas.messaging_service import MessagingService
 from tests.api import OPERATOR_TOKEN, TOKEN, Api, create_accounts, with_secrets

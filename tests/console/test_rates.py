@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from processor.core.hourly import KEPT_HOURS
+from processor.statistics.hourly import KEPT_HOURS
 from tests.console.browser import barriers
 from tests.console.services import Console, a_count
 from tests.installation import until

@@ -19,7 +19,7 @@ from cloudcoil.models.prometheus_operator.v1 import ServiceMonitor
 from pydantic import BaseModel
 
 from processor.config import ROLES, Settings
-from processor.core.addresses import is_reachable
+from processor.webhooks.addresses import is_reachable
 from tests.deploy.conftest import CHART, ROOT, Manifest, Render, template
 
 pytestmark = pytest.mark.needs_more

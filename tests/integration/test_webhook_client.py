@@ -14,10 +14,10 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from processor.core.requests import Answered, Request
-from processor.core.retries import Failure, Overrides, Why
-from processor.endpoints import descriptors
-from processor.endpoints.client import Client, Limits
+from processor.webhooks import descriptors
+from processor.webhooks.client import Client, Limits
+from processor.webhooks.requests import Answered, Request
+from processor.webhooks.retries import Failure, Overrides, Why
 from tests.application import application
 from tests.installation import until
 

@@ -9,10 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from processor.core.addresses import url_problem
-from processor.core.requests import request_of
-from processor.core.retries import overrides_of
-from processor.core.signature import signed_url
+from processor.webhooks.addresses import url_problem
+from processor.webhooks.requests import request_of
+from processor.webhooks.retries import overrides_of
+from processor.webhooks.signature import signed_url
 from schemas.common import Url, pattern_of
 
 PATTERN = re.compile(pattern_of(Url))

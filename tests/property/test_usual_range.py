@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processor.core.usual_range import LEAST, LEAST_HOURS, Usual, may_be_unusual, usual
+from processor.statistics.usual_range import LEAST, LEAST_HOURS, Usual, may_be_unusual, usual
 
 _HOURS = 7 * 24
 known = st.integers(LEAST_HOURS, _HOURS)

@@ -13,13 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from processor.core.addresses import host_and_port, parts_of, url_problem
-from processor.core.requests import request_of
-from processor.core.retries import overrides_of
-from processor.core.signature import signed_url
-from processor.endpoints.client import Client, Limits
 from processor.kafka.client import Outgoing
 from processor.stages.deliver_webhooks import Delivery
+from processor.webhooks.addresses import host_and_port, parts_of, url_problem
+from processor.webhooks.client import Client, Limits
+from processor.webhooks.requests import request_of
+from processor.webhooks.retries import overrides_of
+from processor.webhooks.signature import signed_url
 from schemas.common import Url
 from tests.unit.test_webhook_deliveries import TOPICS, a_delivery, a_record, a_stage, a_status
 

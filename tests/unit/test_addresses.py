@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from processor.core.addresses import (
+from processor.webhooks.addresses import (
     client_of,
     has_login,
     hides_password,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.core.circuit import Circuit, CircuitRules
-from processor.core.retries import (
+from processor.webhooks.circuit import Circuit, CircuitRules
+from processor.webhooks.retries import (
     TIERS,
     Failure,
     Overrides,

@@ -13,11 +13,7 @@ import pytest
 
 from processor.configuration.edits import edit_of_account
 from processor.core.blocks import Mark
-from processor.core.circuit import CircuitRules
-from processor.core.retries import RetryRules
 from processor.core.services import Directory
-from processor.endpoints.client import Client, Limits
-from processor.endpoints.endpoint import Endpoints, Rules
 from processor.errors import ConfigError, EditRefused
 from processor.kafka.client import Outgoing
 from processor.kafka.ending import closed, with_status
@@ -27,6 +23,10 @@ from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoToken
 from processor.stages.gate_outbound import GateOutbound, _Looked
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
+from processor.webhooks.circuit import CircuitRules
+from processor.webhooks.client import Client, Limits
+from processor.webhooks.endpoint import Endpoints, Rules
+from processor.webhooks.retries import RetryRules
 from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics

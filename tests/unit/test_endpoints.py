@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from processor.core.circuit import CircuitRules
-from processor.core.requests import Answered
-from processor.core.retries import Failure, Why
-from processor.endpoints import endpoint as module
-from processor.endpoints import places
-from processor.endpoints.endpoint import Endpoint, Endpoints, Rules
+from processor.webhooks import endpoint as module
+from processor.webhooks import places
+from processor.webhooks.circuit import CircuitRules
+from processor.webhooks.endpoint import Endpoint, Endpoints, Rules
+from processor.webhooks.requests import Answered
+from processor.webhooks.retries import Failure, Why
 
 ANSWERED = Answered(200, None, b"")
 RULES = Rules(of_endpoint=2, of_account=3, of_all=8, circuit=CircuitRules(failures=3, pause_s=1000))

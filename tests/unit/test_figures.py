@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from processor.core.hourly import KEPT_HOURS, Counted, Hourly, Series
 from processor.core.messages import OptOutType
-from processor.core.usual_range import Usual
 from processor.http.console.chart import HEIGHT, WIDTH, chart_of
 from processor.http.console.figures import Hour, added, alarms_of, figures_of, hours_of, known_hours
+from processor.statistics.hourly import KEPT_HOURS, Counted, Hourly, Series
+from processor.statistics.usual_range import Usual
 from schemas.messaging_service import MessagingService
 from tests.builders import ACCOUNT, NOW_MS, OTHER_ACCOUNT, SERVICE
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from processor.core.hourly import ALL, KEPT_HOURS, Counted, Hourly, Series
 from processor.core.messages import OptOutType
+from processor.statistics.hourly import ALL, KEPT_HOURS, Counted, Hourly, Series
 from tests.builders import ACCOUNT, NOW_MS, OTHER_ACCOUNT, SERVICE
 
 _HOUR_MS = 3_600_000

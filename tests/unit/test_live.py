@@ -8,8 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from processor.core.live import LastMinute, LiveEvent, Pace, Progress, What, pace_of
 from processor.errors import RecordError
+from processor.statistics.live import LastMinute, LiveEvent, Pace, Progress, What, pace_of
 from processor.wire.events import write_block_change
 from processor.wire.live_events import of_change, of_notification, of_status
 from processor.wire.message_statuses import write_refusal

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from processor.core.requests import request_of
-from processor.core.signature import idempotency_token, sign, signed_url, with_body_hash
+from processor.webhooks.requests import request_of
+from processor.webhooks.signature import idempotency_token, sign, signed_url, with_body_hash
 
 TOKEN = "12345"
 VALIDATOR = RequestValidator(TOKEN)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.twiml.messaging_response import MessagingResponse
 
-from processor.wire.twiml import Answer, Message, read
+from processor.webhooks.twiml import Answer, Message, read
 
 XML = "text/xml"
 BOMB = (

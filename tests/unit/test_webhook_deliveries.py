@@ -12,21 +12,21 @@ from typing import Any, cast
 
 import pytest
 
-from processor.core.circuit import CircuitRules
-from processor.core.requests import Answered, Request
-from processor.core.retries import RetryRules
 from processor.core.services import Directory, Webhook
-from processor.endpoints.client import Client, Limits
-from processor.endpoints.endpoint import Endpoints, Rules
 from processor.kafka.client import Outgoing
 from processor.metrics import Metrics
 from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoTokens
+from processor.webhooks.circuit import CircuitRules
+from processor.webhooks.client import Client, Limits
+from processor.webhooks.endpoint import Endpoints, Rules
+from processor.webhooks.requests import Answered, Request
+from processor.webhooks.retries import RetryRules
+from processor.webhooks.twiml import Message
 from processor.wire import webhook_deliveries
 from processor.wire.credentials import Unopened
 from processor.wire.dead_letters import FIRST_BYTES, MOST_REASON
 from processor.wire.json_values import to_ms
 from processor.wire.topics import Topics
-from processor.wire.twiml import Message
 from schemas import MODELS
 from tests.builders import ACCOUNT, LONG_CODE, MESSAGE, RECIPIENT, SERVICE, a_service
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processor.core.addresses import shown
+from processor.webhooks.addresses import shown
 
 
 def shown_url(url: str | None) -> str | None:

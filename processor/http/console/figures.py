@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from processor.core.hourly import KEPT_HOURS, Counts, Hourly, Kinds, hour_of
 from processor.core.messages import OptOutType
-from processor.core.usual_range import Alarm, Usual, may_be_unusual, usual
 from processor.http.answers.services import created_at
+from processor.statistics.hourly import KEPT_HOURS, Counts, Hourly, Kinds, hour_of
+from processor.statistics.usual_range import Alarm, Usual, may_be_unusual, usual
 from processor.wire.json_values import to_ms
 from schemas.messaging_service import MessagingService
 

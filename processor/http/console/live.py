@@ -14,12 +14,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from processor.core.live import LiveEvent
 from processor.errors import StoreUnavailable
 from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, page, render
 from processor.http.console.sessions import COOKIE, PATH, SessionIs, Sessions, SignedOut
 from processor.http.live import KEPT, TooManyViewers, Viewer
+from processor.statistics.live import LiveEvent
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 

@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from processor.configuration.languages import languages
-from processor.core.hourly import ALL, Hourly
 from processor.core.messages import OptOutType
 from processor.http.backend import Backend, BackendIs
 from processor.http.console.chart import chart_of
@@ -18,6 +17,7 @@ from processor.http.console.figures import DAY_HOURS, added, alarms_of, hours_of
 from processor.http.console.naming import Unclear, as_typed, options, the_one, visible
 from processor.http.console.pages import Page, page
 from processor.http.console.sessions import PATH, SessionIs
+from processor.statistics.hourly import ALL, Hourly
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)

@@ -15,9 +15,9 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
-from processor.core.addresses import Network, is_reachable
-from processor.core.requests import Answered, Request
-from processor.core.retries import Failure, Why
+from processor.webhooks.addresses import Network, is_reachable
+from processor.webhooks.requests import Answered, Request
+from processor.webhooks.retries import Failure, Why
 
 MOST_BYTES = 64 * 1024  # of an answer
 _HEADERS = {"User-Agent": "optout", "Accept": "*/*", "Accept-Encoding": "identity"}

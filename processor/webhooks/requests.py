@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlencode
 
-from processor.core.addresses import parts_of
-from processor.core.retries import Overrides, overrides_of
-from processor.core.signature import sign, signed_url
+from processor.webhooks.addresses import parts_of
+from processor.webhooks.retries import Overrides, overrides_of
+from processor.webhooks.signature import sign, signed_url
 
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 _AS_IT_IS = "".join(map(chr, range(0x21, 0x7F)))  # what is ASCII is sent as it was configured

@@ -9,7 +9,7 @@ from hashlib import blake2b, sha1, sha256
 from urllib.parse import urlunsplit
 from uuid import UUID
 
-from processor.core.addresses import parts_of
+from processor.webhooks.addresses import parts_of
 
 
 def signed_url(url: str) -> str:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from math import log
 from urllib.parse import parse_qsl
 
-from processor.core.addresses import parts_of
+from processor.webhooks.addresses import parts_of
 
 TIERS = 4  # one delay each: what waits in a tier is due in the order it came
 _MOST_RETRIES = 5

@@ -11,11 +11,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from processor.core.addresses import parts_of
-from processor.core.circuit import Circuit, CircuitRules
-from processor.core.requests import Answered
-from processor.core.retries import Failure, Why
-from processor.endpoints.places import Places, Queue
+from processor.webhooks.addresses import parts_of
+from processor.webhooks.circuit import Circuit, CircuitRules
+from processor.webhooks.places import Places, Queue
+from processor.webhooks.requests import Answered
+from processor.webhooks.retries import Failure, Why
 
 logger = logging.getLogger(__name__)
 

@@ -1,1 +1,0 @@
-"""Applications outside: who is asked when, and how a request is made."""

@@ -1,0 +1,1 @@
+"""How often people opt out: hours, usual ranges, and what goes on now."""

@@ -23,10 +23,10 @@ from processor.errors import ConfigError, StoreUnavailable
 from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.counts_topic import CountsTopic
-from processor.kafka.delivery_lane import DeliveryLane
 from processor.kafka.handled_topics import HandledTopics
-from processor.kafka.lanes import Lanes
-from processor.kafka.partition_lane import LaneState
+from processor.kafka.lanes.at_least_once import DeliveryLane
+from processor.kafka.lanes.partition_lane import LaneState
+from processor.kafka.lanes.supervisor import Lanes
 from processor.kafka.services_topic import ServicesTopic
 from processor.metrics import (
     GateMetrics,

@@ -17,8 +17,8 @@ from processor.errors import RecordError
 from processor.kafka.client import reader
 from processor.kafka.fetched import readable
 from processor.kafka.follower import NOT_ITS_FAULT, Follower, Place
+from processor.kafka.lanes.source_reader import REQUEST_S
 from processor.kafka.protocol import topic_id
-from processor.kafka.source_reader import REQUEST_S
 from processor.kafka.starting import start, stop
 from processor.metrics import Metrics
 

@@ -25,7 +25,6 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.core.messages import bare_number
-from processor.core.offsets import Offsets
 from processor.kafka.client import (
     Outgoing,
     Writer,
@@ -35,6 +34,7 @@ from processor.kafka.client import (
     reader,
 )
 from processor.kafka.fetched import readable
+from processor.kafka.lanes.finished_offsets import Offsets
 from processor.kafka.protocol import writable
 from processor.kafka.starting import start, stop
 from processor.wire.dead_letters import CYCLES, own_headers, redrives_of, reference_of, said

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from processor.app import Runtime
-from processor.kafka.lane import Output, Stage
-from processor.kafka.lanes import Lanes
+from processor.kafka.lanes.exactly_once import Output, Stage
+from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound

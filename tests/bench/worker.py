@@ -15,7 +15,7 @@ import orjson
 from processor import config
 from processor.app import Runtime
 from processor.config import Settings
-from processor.kafka.lanes import Lanes
+from processor.kafka.lanes.supervisor import Lanes
 from processor.kafka.services_topic import ServicesTopic
 from processor.servers import settle_memory
 from processor.wire.topics import Topics

@@ -24,8 +24,8 @@ from processor.kafka.client import Outgoing, bulk_writer, group_view, read_whole
 from processor.kafka.configuration import Configuration, configuration
 from processor.kafka.dead_letters import letters
 from processor.kafka.handled_topics import HandledTopics
-from processor.kafka.membership import Membership
-from processor.kafka.source_reader import SourceReader
+from processor.kafka.lanes.membership import Membership
+from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.starting import start, stop
 from processor.metrics import Metrics
 from processor.wire.topics import Topics

@@ -15,7 +15,7 @@ import pytest
 from deploy.local import stack
 from processor.app import Runtime
 from processor.config import Role, Settings
-from processor.kafka import lane, lanes
+from processor.kafka.lanes import exactly_once, supervisor
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_send, a_text
 
@@ -29,8 +29,8 @@ DEADLINE_S = 40.0  # less than that
 
 @pytest.fixture(autouse=True)
 def _no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "_COMMIT_S", LONG_S)
-    monkeypatch.setattr(lanes, "_LET_GO_S", LONG_S)
+    monkeypatch.setattr(exactly_once, "_COMMIT_S", LONG_S)
+    monkeypatch.setattr(supervisor, "_LET_GO_S", LONG_S)
 
 
 async def shared(*runtimes: Runtime) -> None:
@@ -57,7 +57,7 @@ async def ready(*runtimes: Runtime) -> None:
 async def test_a_rebalance_does_not_wait_for_records(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "_POLL_S", LONG_S)
+    monkeypatch.setattr(exactly_once, "_POLL_S", LONG_S)
     at = Installation(settings)
     async with running(settings) as first:
         await ready(first)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.core.shares import NOTHING, Owned, shares
+from processor.kafka.lanes.assignor import NOTHING, Owned, shares
 
 COUNTS = st.integers(0, 40)
 OWNED = st.builds(Owned, st.integers(-1, 5), st.frozensets(st.integers(0, 50)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processor.kafka.batch_size import BatchSize
+from processor.kafka.lanes.batch_size import BatchSize
 
 
 def test_a_lane_comes_to_batches_that_are_done_in_time_and_back_again() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from processor.core.offsets import Offsets
-from processor.kafka import delivery_lane
 from processor.kafka.client import Outgoing
-from processor.kafka.delivery_lane import _Source
+from processor.kafka.lanes import at_least_once
+from processor.kafka.lanes.at_least_once import _Source
+from processor.kafka.lanes.finished_offsets import Offsets
 
 
 @dataclass
@@ -82,7 +82,7 @@ def test_room_is_waited_for_unless_that_keeps_others_waiting(
 def test_a_retry_is_in_the_way_only_since_it_is_due() -> None:
     work = AWork(due_ms=now_ms() - 100, has_room=False, has_neighbours=True)
     assert not a_source(work, age_s=3600).is_ready
-    work.due_ms -= round(1000 * delivery_lane._PATIENCE_S)
+    work.due_ms -= round(1000 * at_least_once._PATIENCE_S)
     assert a_source(work, age_s=3600).is_ready
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.errors import RecordError, StoreUnavailable, TooManyFaults
-from processor.kafka.faults import Faults
+from processor.kafka.lanes.fault_limit import Faults
 from processor.stages.faults import place_of, reason_of, separate
 
 

@@ -13,12 +13,12 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalOperation, ProducerFenced
 
 from processor.config import Settings
-from processor.core.shares import Owned
-from processor.kafka import partition_lane
-from processor.kafka.lane import Output
-from processor.kafka.lanes import Lanes
-from processor.kafka.membership import _Sticky
-from processor.kafka.partition_lane import PartitionLane, given_up
+from processor.kafka.lanes import partition_lane
+from processor.kafka.lanes.assignor import Owned
+from processor.kafka.lanes.exactly_once import Output
+from processor.kafka.lanes.membership import _Sticky
+from processor.kafka.lanes.partition_lane import PartitionLane, given_up
+from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import LaneMetrics, Metrics
 
 METRICS = LaneMetrics(Metrics(), "match")

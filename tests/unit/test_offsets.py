@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.core.offsets import Offsets
+from processor.kafka.lanes.finished_offsets import Offsets
 
 
 def in_hand(*offsets: int, done: tuple[int, ...] = ()) -> Offsets:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from processor.core.positions import (
+from processor.kafka.lanes.position_rules import (
     Cause,
     Log,
     NewerNote,

@@ -11,7 +11,6 @@ from aiokafka import TopicPartition
 from click.testing import CliRunner
 
 from processor.cli import main
-from processor.core.offsets import Offsets
 from processor.http.console.dead_letters import _command
 from processor.http.console.pages import render
 from processor.kafka.dead_letters import (
@@ -22,6 +21,7 @@ from processor.kafka.dead_letters import (
     shared_out,
     taken,
 )
+from processor.kafka.lanes.finished_offsets import Offsets
 from processor.wire import dead_letters
 
 

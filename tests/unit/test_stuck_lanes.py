@@ -12,9 +12,9 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from processor.config import Settings
-from processor.kafka import lanes as module
-from processor.kafka.lanes import Lanes
-from processor.kafka.partition_lane import LaneState
+from processor.kafka.lanes import supervisor as module
+from processor.kafka.lanes.partition_lane import LaneState
+from processor.kafka.lanes.supervisor import Lanes
 from processor.kafka.protocol import TopicNow
 from processor.metrics import LaneMetrics, Metrics
 

@@ -17,12 +17,12 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from processor.config import Settings
 from processor.errors import Fenced
 from processor.kafka.failures import in_words
-from processor.kafka.lane import Lane
-from processor.kafka.membership import Membership
+from processor.kafka.lanes.exactly_once import Lane
+from processor.kafka.lanes.membership import Membership
+from processor.kafka.lanes.partition_lane import LaneState, PartitionLane, Waits, given_up
+from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.offset_protocol import log_ends
-from processor.kafka.partition_lane import LaneState, PartitionLane, Waits, given_up
 from processor.kafka.protocol import topics_now
-from processor.kafka.source_reader import SourceReader
 from processor.kafka.starting import start, stop, to_its_end
 from processor.metrics import LaneMetrics
 

@@ -18,11 +18,11 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from processor.config import Settings
-from processor.kafka.batch_size import BatchSize
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
-from processor.kafka.membership import Membership
-from processor.kafka.partition_lane import START_S, Behind, PartitionLane, Waits
-from processor.kafka.source_reader import REQUEST_S, SourceReader
+from processor.kafka.lanes.batch_size import BatchSize
+from processor.kafka.lanes.membership import Membership
+from processor.kafka.lanes.partition_lane import START_S, Behind, PartitionLane, Waits
+from processor.kafka.lanes.source_reader import REQUEST_S, SourceReader
 from processor.kafka.starting import start, stop
 from processor.metrics import LaneMetrics
 

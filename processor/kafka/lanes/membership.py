@@ -26,9 +26,9 @@ from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
-from processor.core.shares import NOTHING, Owned, shares
 from processor.errors import BrokerUnavailable
 from processor.kafka.connections import Client
+from processor.kafka.lanes.assignor import NOTHING, Owned, shares
 from processor.kafka.protocol import LeaveGroup
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from processor.core.positions import (
+from processor.errors import NewerFormat, PositionRefused
+from processor.kafka.lanes.position_rules import (
     Doubt,
     Log,
     NewerNote,
@@ -18,10 +19,9 @@ from processor.core.positions import (
     doubt,
     position_of,
 )
-from processor.errors import NewerFormat, PositionRefused
+from processor.kafka.lanes.source_reader import Reading
 from processor.kafka.offset_protocol import epoch_ends, log_ends, log_starts
 from processor.kafka.protocol import topic_ids
-from processor.kafka.source_reader import Reading
 
 Committed = Mapping[TopicPartition, OffsetAndMetadata]
 

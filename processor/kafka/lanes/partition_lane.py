@@ -15,14 +15,14 @@ from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from processor.config import Settings
-from processor.core.positions import Position
 from processor.errors import Fenced, PositionRefused, RetryableError
 from processor.kafka.client import committed_of
 from processor.kafka.failures import TRANSACTION_ERRORS, is_fenced, unavailable
-from processor.kafka.faults import Faults
-from processor.kafka.membership import Membership
-from processor.kafka.positions import Positions
-from processor.kafka.source_reader import Reading, SourceReader
+from processor.kafka.lanes.fault_limit import Faults
+from processor.kafka.lanes.membership import Membership
+from processor.kafka.lanes.position_rules import Position
+from processor.kafka.lanes.positions import Positions
+from processor.kafka.lanes.source_reader import Reading, SourceReader
 from processor.kafka.starting import to_its_end
 from processor.metrics import LaneMetrics
 

@@ -12,10 +12,10 @@ from aiokafka.errors import ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
-from processor.core.positions import Doubt, Log, Position, doubt
 from processor.kafka.client import committed_of, group_view, reader
 from processor.kafka.failures import TRANSACTION_ERRORS, unavailable
-from processor.kafka.positions import holds_any, logs_of, positions_in
+from processor.kafka.lanes.position_rules import Doubt, Log, Position, doubt
+from processor.kafka.lanes.positions import holds_any, logs_of, positions_in
 from processor.kafka.starting import start, stop
 from processor.wire.topics import Topics
 

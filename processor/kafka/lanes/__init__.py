@@ -1,0 +1,1 @@
+"""The lanes: who has which partition, and how its records are worked."""

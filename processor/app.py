@@ -20,14 +20,14 @@ from mode import Service
 from processor import certificates, config, logs, pages, servers
 from processor.config import Settings
 from processor.errors import ConfigError, StoreUnavailable
-from processor.kafka.accounts_topic import AccountsView
-from processor.kafka.block_list_topic import BlockListTopic
-from processor.kafka.counts_topic import CountsTopic
-from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.lanes.at_least_once import DeliveryLane
 from processor.kafka.lanes.partition_lane import LaneState
 from processor.kafka.lanes.supervisor import Lanes
-from processor.kafka.services_topic import ServicesTopic
+from processor.kafka.topics.accounts_topic import AccountsView
+from processor.kafka.topics.block_list_topic import BlockListTopic
+from processor.kafka.topics.counts_topic import CountsTopic
+from processor.kafka.topics.handled_messages import HandledTopics
+from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import (
     GateMetrics,
     LaneLook,

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from processor.config import Settings
-from processor.kafka.histories import History
+from processor.kafka.topics.histories import History
 from processor.metrics import Metrics
 from processor.stores.record_index import RecordIndex
 from processor.stores.redis_client import RedisClient

@@ -9,8 +9,9 @@ import socket
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
-from processor.kafka import codecs, topic_admin
-from processor.kafka.topic_plan import Consequence
+from processor.kafka import codecs
+from processor.kafka.topics import topic_admin
+from processor.kafka.topics.topic_plan import Consequence
 from processor.stores.redis_client import RedisClient
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from processor.configuration.edits import Edit, edit_of_account, edit_of_service
 from processor.http.api import create_api
 from processor.http.backend import Backend
 from processor.http.serving import Server, web_config
-from processor.kafka.configuration import configuration
+from processor.kafka.topics.configuration_writer import configuration
 from tests.builders import ACCOUNT, LONG_CODE, NOW
 from tests.installation import Installation, running, until
 

@@ -17,7 +17,7 @@ import pytest
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.kafka import topic_admin
+from processor.kafka.topics import topic_admin
 from tests import examples  # noqa: F401 - how long hypothesis looks
 
 IN_CI = bool(os.environ.get("CI"))

@@ -13,7 +13,7 @@ import orjson
 from processor.app import Runtime
 from processor.config import Settings
 from processor.kafka.client import Outgoing, group_lag, read_whole, reader, writer
-from processor.kafka.topic_plan import plans
+from processor.kafka.topics.topic_plan import plans
 from processor.stages.deliver_webhooks import Tokens
 from processor.wire.topics import Topics
 from schemas import MODELS

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from deploy import redis_users
 from deploy.local import stack
 from processor.config import Settings
-from processor.kafka import topic_admin
+from processor.kafka.topics import topic_admin
 from tests.installation import until
 
 RIGHTS = tomllib.loads(Path("deploy/acls.toml").read_text())

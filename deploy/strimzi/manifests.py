@@ -20,7 +20,7 @@ import yaml
 
 from processor import config
 from processor.config import Settings
-from processor.kafka import topic_plan
+from processor.kafka.topics import topic_plan
 
 API_VERSION = "kafka.strimzi.io/v1"
 CLUSTER = "kafka"

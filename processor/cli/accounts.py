@@ -17,9 +17,9 @@ from processor.config import Settings
 from processor.configuration.edits import Edit, edit_of_account
 from processor.configuration.quotas import Quota
 from processor.errors import ConfigError
-from processor.kafka import ending
-from processor.kafka.accounts_topic import AccountsView
-from processor.kafka.configuration import Configuration, configuration
+from processor.kafka.topics import ending
+from processor.kafka.topics.accounts_topic import AccountsView
+from processor.kafka.topics.configuration_writer import Configuration, configuration
 from processor.stores.messages import Messages
 from processor.stores.redis_client import redis_client
 from processor.wire.credentials import (

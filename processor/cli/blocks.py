@@ -31,8 +31,8 @@ from processor.core.messages import (
 )
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError
-from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import Outgoing, committed_of, group_view, writer
+from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.stores.block_list import BlockListStore
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client

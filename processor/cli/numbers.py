@@ -12,9 +12,9 @@ from processor.cli.common import actor, as_json, print_json, run
 from processor.configuration.edits import Edit, edit_of_number
 from processor.core.messages import sender_type_of
 from processor.errors import ConfigError
-from processor.kafka.configuration import Configuration, configuration
-from processor.kafka.holdings import can_be_owned
-from processor.kafka.owned import a_number, country_at, given_up
+from processor.kafka.topics.configuration_writer import Configuration, configuration
+from processor.kafka.topics.holdings import can_be_owned
+from processor.kafka.topics.owned_senders import a_number, country_at, given_up
 from schemas.common import SenderAddress
 
 _Addresses = tuple[str, ...]

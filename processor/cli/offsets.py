@@ -12,10 +12,10 @@ from processor import config
 from processor.cli.common import UtcTime, as_json, print_json, run
 from processor.config import Settings
 from processor.errors import ConfigError
-from processor.kafka import topic_admin
 from processor.kafka.lanes import group_offsets
 from processor.kafka.lanes.group_offsets import Standing
-from processor.kafka.topic_plan import LANES
+from processor.kafka.topics import topic_admin
+from processor.kafka.topics.topic_plan import LANES
 
 _role = click.Choice(LANES)
 

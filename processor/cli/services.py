@@ -24,8 +24,8 @@ from processor.configuration.languages import starter as language_starter
 from processor.configuration.opt_outs import warnings_about
 from processor.core.policy import OptOutConfig
 from processor.errors import ConfigError
-from processor.kafka.configuration import configuration
-from processor.kafka.services_topic import stored
+from processor.kafka.topics.configuration_writer import configuration
+from processor.kafka.topics.services_topic import stored
 from processor.wire.services import config_of
 from processor.wire.topics import Topics
 from schemas.messaging_service import MessagingService, ServiceDocument

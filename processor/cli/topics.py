@@ -12,8 +12,8 @@ import click
 from processor import config
 from processor.cli import topics_move
 from processor.cli.common import as_json, print_json, run
-from processor.kafka import topic_admin
-from processor.kafka.topic_plan import Consequence, Problem
+from processor.kafka.topics import topic_admin
+from processor.kafka.topics.topic_plan import Consequence, Problem
 
 _WORDS = {
     Consequence.WAIT: "error",

@@ -21,13 +21,13 @@ from processor.config import Settings
 from processor.core.identity import Handled, handled_command
 from processor.core.partitions import partitions_of
 from processor.errors import ConfigError, RecordError
-from processor.kafka import topic_admin
 from processor.kafka.client import read_whole
-from processor.kafka.handled_topics import handled_by, put_aside
 from processor.kafka.lanes import group_offsets
-from processor.kafka.move_plan import HISTORY, LIST, Plan, plan, refuse
-from processor.kafka.moving import Convert, Part, begin, copy, ends_of, settle
-from processor.kafka.topic_plan import BY_BROKER, BY_PRODUCER, LANES
+from processor.kafka.moving.copying import Convert, Part, begin, copy, ends_of, settle
+from processor.kafka.moving.move_plan import HISTORY, LIST, Plan, plan, refuse
+from processor.kafka.topics import topic_admin
+from processor.kafka.topics.handled_messages import handled_by, put_aside
+from processor.kafka.topics.topic_plan import BY_BROKER, BY_PRODUCER, LANES
 from processor.wire import blocks_v1, consent_commands
 from processor.wire.dead_letters import redrives_of
 from processor.wire.topics import Topics

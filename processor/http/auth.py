@@ -22,8 +22,8 @@ from processor.errors import BrokerUnavailable
 from processor.http.errors import ApiError, too_many, unauthenticated
 from processor.http.failures import Failures, Tries, place_of
 from processor.http.limits import RateLimit
-from processor.kafka.accounts_topic import AccountsView
-from processor.kafka.configuration import Configuration
+from processor.kafka.topics.accounts_topic import AccountsView
+from processor.kafka.topics.configuration_writer import Configuration
 from processor.wire.credentials import hash_secret, is_fast, is_secret
 from schemas.account import Account
 

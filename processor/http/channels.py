@@ -18,7 +18,7 @@ from processor.http.forms import OptionalUrl
 from processor.http.known import Known
 from processor.http.numbers import record
 from processor.http.paging import PageIs, meta_of, slice_of
-from processor.kafka.owned import a_number, given_up, numbers_of
+from processor.kafka.topics.owned_senders import a_number, given_up, numbers_of
 from schemas.common import HttpMethod, SenderAddress
 from schemas.number import Number
 

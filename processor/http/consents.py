@@ -21,7 +21,7 @@ from processor.http.errors import wrong_parameter
 from processor.http.forms import Form, documented, form_of
 from processor.http.known import Known
 from processor.kafka.client import Outgoing
-from processor.kafka.owned import owns
+from processor.kafka.topics.owned_senders import owns
 from processor.wire import consent_commands
 from processor.wire.json_values import to_ms
 from schemas.common import CountryCode, Number, SenderAddress, Time

@@ -13,8 +13,8 @@ from typing import Any
 
 from processor.config import Settings
 from processor.kafka.client import NoBroker
-from processor.kafka.follower import NOT_ITS_FAULT, Follower
-from processor.kafka.live_topics import follow_progress, tail
+from processor.kafka.topics.follower import NOT_ITS_FAULT, Follower
+from processor.kafka.topics.live_topics import follow_progress, tail
 from processor.metrics import Metrics
 from processor.statistics.live import LastMinute, LiveEvent, Pace, Progress, What, pace_of
 from processor.wire import live_events

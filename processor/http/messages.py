@@ -29,7 +29,7 @@ from processor.http.paging import PageIs, Slice, between, uris_of
 from processor.http.views import time_of
 from processor.http.written import written
 from processor.kafka.client import Outgoing
-from processor.kafka.owned import owns
+from processor.kafka.topics.owned_senders import owns
 from processor.stores.messages import Found, StoredMessage
 from processor.webhooks.addresses import with_login_of, without_login
 from processor.wire import outbound_messages

@@ -26,8 +26,8 @@ from processor.http.forms import Form, OptionalUrl, documented, form_of
 from processor.http.known import Known
 from processor.http.paging import PageIs, slice_of, uris_of
 from processor.http.pool import check_available
-from processor.kafka.holdings import NUMBER_TAKEN
-from processor.kafka.owned import a_number, given_up, numbers_of
+from processor.kafka.topics.holdings import NUMBER_TAKEN
+from processor.kafka.topics.owned_senders import a_number, given_up, numbers_of
 from schemas.common import HttpMethod
 from schemas.common import Number as Address
 from schemas.number import Number

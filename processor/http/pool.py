@@ -6,7 +6,7 @@ from processor.configuration.documents import changed
 from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, conflict, wrong_parameter
-from processor.kafka.holdings import NUMBER_TAKEN, can_be_owned
+from processor.kafka.topics.holdings import NUMBER_TAKEN, can_be_owned
 from schemas.messaging_service import MessagingService, PoolSender
 
 MAX_POOL = 400

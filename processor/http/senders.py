@@ -31,7 +31,7 @@ from processor.http.known import Known
 from processor.http.paging import Meta, PageIs, meta_of, slice_of
 from processor.http.pool import with_sender, without_sender
 from processor.http.services import ServiceSid, find
-from processor.kafka.owned import a_number, in_pool, numbers_of
+from processor.kafka.topics.owned_senders import a_number, in_pool, numbers_of
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number
 

@@ -18,7 +18,7 @@ from processor.http.errors import not_found
 from processor.http.forms import Form, OptionalUrl, documented, form_of
 from processor.http.known import Known
 from processor.http.paging import PageIs, meta_of, slice_of
-from processor.kafka.services_topic import StoredService
+from processor.kafka.topics.services_topic import StoredService
 from schemas.common import HttpMethod
 from schemas.messaging_service import MessagingService
 

@@ -17,7 +17,7 @@ from processor.core.messages import bare_number
 from processor.errors import RecordError
 from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
-from processor.kafka.services_topic import ServicesTopic
+from processor.kafka.topics.services_topic import ServicesTopic
 from processor.stages.accounts import Accounts, AllActive
 from processor.stages.records import reasons_of
 from processor.stages.tracing import Traces

@@ -17,7 +17,7 @@ from processor.core.blocks import UNREADABLE, Blocks, Mark
 from processor.core.gate import ALLOWED, SUSPENDED, Allowed, Refused, Suspended, Verdict, judge
 from processor.core.messages import bare_number, channel_group_of, entry_key, list_key
 from processor.errors import UnreadableEntry
-from processor.kafka.services_topic import ServicesTopic
+from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import GateMetrics
 from processor.stages.accounts import Accounts
 from processor.stages.faults import separate

@@ -35,10 +35,10 @@ from processor.core.messages import (
 from processor.core.partitions import partition_of
 from processor.core.services import Directory, Handling
 from processor.errors import Fenced, ListLost, NewerFormat, RetryableError, UnreadableEntry
-from processor.kafka.block_list_topic import BlockListTopic
-from processor.kafka.counts_topic import CountsTopic
-from processor.kafka.handled_topics import HandledTopics
-from processor.kafka.services_topic import ServicesTopic
+from processor.kafka.topics.block_list_topic import BlockListTopic
+from processor.kafka.topics.counts_topic import CountsTopic
+from processor.kafka.topics.handled_messages import HandledTopics
+from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import MatchMetrics
 from processor.stages.faults import NOT_THE_RECORDS, separate
 from processor.stages.records import (

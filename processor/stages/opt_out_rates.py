@@ -21,7 +21,7 @@ import orjson
 from faust.exceptions import DecodeError
 
 from processor.errors import RecordError
-from processor.kafka.follower import Follower
+from processor.kafka.topics.follower import Follower
 from processor.metrics import Metrics
 from processor.wire.opt_out_counts import read_model
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Any
 
-from processor.core.record_index import About, Extent, Known
 from processor.stores.redis_client import RedisClient, Script
+from processor.wire.record_index import About, Extent, Known
 
 _FORMAT = 1  # another one has keys of its own, and is made anew
 _BUCKETS = 1_024  # strings of entries in a partition; a subject's are all in one

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import orjson
 
-from processor.core.record_index import About
 from processor.errors import RecordError
+from processor.wire.record_index import About
 
 
 def of_block_change(key: bytes | None, value: bytes | None) -> About:

@@ -13,7 +13,7 @@ from processor.core.blocks import Block, Mark, Source, SourceKind
 from processor.core.identity import Handled, change_id_of, handled_message
 from processor.core.messages import entry_key
 from processor.core.partitions import partitions_of
-from processor.kafka.block_list_topic import BlockListTopic
+from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import RedisClient
 from processor.wire import blocks as wire_blocks

@@ -24,7 +24,7 @@ from deploy.local import stack
 from processor import config
 from processor.config import Settings
 from processor.core.partitions import partition_of
-from processor.kafka import topic_admin
+from processor.kafka.topics import topic_admin
 from tests.bench import report
 from tests.bench.capacity import WORKER, _end
 from tests.bench.worker import memory_mb

@@ -23,8 +23,8 @@ import click
 
 from processor import config
 from processor.config import Settings
-from processor.kafka import topic_admin
 from processor.kafka.client import BulkWriter, bulk_writer, group_lag
+from processor.kafka.topics import topic_admin
 from processor.wire.topics import Topics
 from tests.bench.load import chunks, traffic
 from tests.bench.worker import memory_mb

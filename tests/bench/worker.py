@@ -16,7 +16,7 @@ from processor import config
 from processor.app import Runtime
 from processor.config import Settings
 from processor.kafka.lanes.supervisor import Lanes
-from processor.kafka.services_topic import ServicesTopic
+from processor.kafka.topics.services_topic import ServicesTopic
 from processor.servers import settle_memory
 from processor.wire.topics import Topics
 from tests.bench import faust_agent

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from processor.config import Settings
-from processor.kafka.topic_plan import BY_PRODUCER, TIMESTAMPS, Consequence
+from processor.kafka.topics.topic_plan import BY_PRODUCER, TIMESTAMPS, Consequence
 from processor.wire.topics import Topics
 from tests.installation import until
 from tests.integration.test_topics import set_configs

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from processor.kafka import ending
+from processor.kafka.topics import ending
 from tests.api import Api, all_running, create_accounts, with_secrets
 from tests.builders import ACCOUNT
 from tests.conftest import an_installation

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page
 from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.configuration.edits import edit_of_account, edit_of_service
-from processor.kafka.configuration import configuration
+from processor.kafka.topics.configuration_writer import configuration
 from processor.statistics.hourly import KEPT_HOURS
 from processor.wire.json_values import to_text
 from schemas.messaging_service import MessagingService

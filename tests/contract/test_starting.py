@@ -18,15 +18,16 @@ from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
-from processor.kafka import handled_topics, starting, topic_admin
-from processor.kafka.block_list_topic import BlockListTopic
+from processor.kafka import starting
 from processor.kafka.client import Outgoing, bulk_writer, group_view, read_whole, reader, writer
-from processor.kafka.configuration import Configuration, configuration
-from processor.kafka.dead_letters import letters
-from processor.kafka.handled_topics import HandledTopics
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.starting import start, stop
+from processor.kafka.topics import handled_messages, topic_admin
+from processor.kafka.topics.block_list_topic import BlockListTopic
+from processor.kafka.topics.configuration_writer import Configuration, configuration
+from processor.kafka.topics.dead_letters import letters
+from processor.kafka.topics.handled_messages import HandledTopics
 from processor.metrics import Metrics
 from processor.wire.topics import Topics
 from tests.contract.silent_broker import SilentBroker, silent_broker
@@ -338,7 +339,7 @@ async def test_a_reader_that_has_enough_closes_its_consumer_at_once(
     monkeypatch: pytest.MonkeyPatch,
     read: Callable[[Settings], AsyncGenerator[Any, None]],
 ) -> None:
-    monkeypatch.setattr(handled_topics, "_AT_ONCE", 1)
+    monkeypatch.setattr(handled_messages, "_AT_ONCE", 1)
     topics = Topics.under(settings.topic_prefix)
     value = NOTIFICATION.read_bytes()  # noqa: ASYNC240 - a small one
     async with writer(settings) as out:

@@ -25,8 +25,8 @@ from processor import config
 from processor.audit import Report, audit
 from processor.cli.traffic import Sender, Traffic
 from processor.config import Settings
-from processor.kafka import topic_admin
 from processor.kafka.client import bulk_writer, read_whole
+from processor.kafka.topics import topic_admin
 from processor.wire.topics import Topics
 from tests.builders import ACCOUNT, LONG_CODE
 from tests.installation import Installation

@@ -17,8 +17,8 @@ from deploy.local import stack
 from processor.app import Runtime
 from processor.cli.blocks import differences
 from processor.config import Role, Settings
-from processor.kafka import topic_admin
 from processor.kafka.client import committed_of, group_view
+from processor.kafka.topics import topic_admin
 from tests.crash.test_killed_between_write_and_commit import killed, whole, worker
 from tests.crash.test_woken_zombies import frozen
 from tests.installation import Installation, by_sid, running, until

@@ -17,7 +17,7 @@ from deploy.local import stack
 from processor.cli.blocks import differences
 from processor.config import Settings
 from processor.core.blocks import Mark
-from processor.kafka.block_list_topic import mark_of
+from processor.kafka.topics.block_list_topic import mark_of
 from tests.builders import ACCOUNT, NOW, RECIPIENT
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_send, a_text

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from deploy.local import stack
 from processor import certificates
 from processor.config import Settings
-from processor.kafka import topic_admin
+from processor.kafka.topics import topic_admin
 from tests.crash.test_handing_over import everybody_is_heard
 from tests.installation import Installation, running, until
 

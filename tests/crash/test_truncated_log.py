@@ -13,8 +13,8 @@ import pytest
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.kafka import topic_admin
 from processor.kafka.lanes.group_offsets import standings
+from processor.kafka.topics import topic_admin
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_send
 

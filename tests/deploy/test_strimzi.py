@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from processor.config import Settings
-from processor.kafka.topic_plan import plans
+from processor.kafka.topics.topic_plan import plans
 from tests.deploy.conftest import ROOT
 
 FOLDER = ROOT / "deploy" / "strimzi"

@@ -7,8 +7,8 @@ import pytest
 
 from processor.audit.audit import audit
 from processor.config import Settings
-from processor.kafka import ending, topic_admin
-from processor.kafka.configuration import configuration
+from processor.kafka.topics import ending, topic_admin
+from processor.kafka.topics.configuration_writer import configuration
 from tests.api import (
     KEY,
     OPERATOR_TOKEN,

@@ -18,11 +18,12 @@ from redis.asyncio import Redis
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.kafka import fetched, topic_admin
+from processor.kafka import fetched
 from processor.kafka.codecs import NAMES
 from processor.kafka.inflating import Inflating
 from processor.kafka.pieces import Walk
-from processor.kafka.topic_plan import Change, plans
+from processor.kafka.topics import topic_admin
+from processor.kafka.topics.topic_plan import Change, plans
 from tests.api import Api, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, NOW
 from tests.installation import Installation, running, until

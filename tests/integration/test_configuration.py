@@ -13,8 +13,8 @@ from aiokafka.errors import KafkaConnectionError
 from processor.config import Settings
 from processor.configuration.edits import Edit, edit_of_account, edit_of_service
 from processor.errors import BrokerUnavailable, ConfigError
-from processor.kafka import compacted
-from processor.kafka.configuration import Configuration, configuration
+from processor.kafka.topics import compacted
+from processor.kafka.topics.configuration_writer import Configuration, configuration
 from schemas.account import Account, ApiKey
 from schemas.messaging_service import MessagingService, PoolSender
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT

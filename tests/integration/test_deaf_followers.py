@@ -13,10 +13,10 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
 
 from processor.config import Settings
-from processor.kafka import compacted, follower
-from processor.kafka.follower import Follower
-from processor.kafka.services_topic import ServicesTopic
-from processor.kafka.statuses_topic import Refused, StatusesTopic
+from processor.kafka.topics import compacted, follower
+from processor.kafka.topics.follower import Follower
+from processor.kafka.topics.services_topic import ServicesTopic
+from processor.kafka.topics.statuses_topic import Refused, StatusesTopic
 from processor.metrics import Metrics
 from processor.wire.topics import Topics
 from tests.installation import Installation, running, until

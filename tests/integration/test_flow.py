@@ -16,7 +16,7 @@ from processor.configuration.documents import apply
 from processor.configuration.edits import edit_of_service
 from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing
-from processor.kafka.configuration import configuration
+from processor.kafka.topics.configuration_writer import configuration
 from processor.wire.json_values import to_text
 from tests.builders import ACCOUNT, LONG_CODE, NOW, RECIPIENT
 from tests.installation import Installation, by_sid, running, until

@@ -23,7 +23,7 @@ from processor.http.api import create_api
 from processor.http.backend import Backend
 from processor.http.serving import Server, web_config
 from processor.kafka.client import Outgoing
-from processor.kafka.compacted import CompactedTopic
+from processor.kafka.topics.compacted import CompactedTopic
 from processor.metrics import Metrics
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics

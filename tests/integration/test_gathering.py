@@ -13,10 +13,10 @@ import pytest
 
 from processor.config import Settings
 from processor.configuration.edits import edit_of_service
-from processor.kafka import compacted
 from processor.kafka.client import Outgoing
-from processor.kafka.compacted import CompactedTopic
-from processor.kafka.configuration import configuration
+from processor.kafka.topics import compacted
+from processor.kafka.topics.compacted import CompactedTopic
+from processor.kafka.topics.configuration_writer import configuration
 from tests.installation import Installation, until
 from tests.integration.test_configuration import a_service, one_more_sender
 

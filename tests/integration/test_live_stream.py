@@ -14,7 +14,7 @@ import httpx
 from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.configuration.edits import Edit, edit_of_account
-from processor.kafka.configuration import configuration
+from processor.kafka.topics.configuration_writer import configuration
 from tests.api import OPERATOR_TOKEN, TOKEN, Api, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT
 from tests.installation import DEADLINE_S, until

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processor.config import Settings
 from processor.kafka.client import Outgoing
-from processor.kafka.topic_plan import plans
+from processor.kafka.topics.topic_plan import plans
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
 from tests.integration.test_flow import CLINIC, a_text, configure

@@ -11,8 +11,8 @@ from processor.config import Settings
 from processor.core.blocks import NO_MARK
 from processor.errors import BrokerUnavailable
 from processor.kafka import client
-from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import reader
+from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.wire.topics import Topics
 from tests.installation import Installation, running, until
 from tests.integration.test_flow import a_text

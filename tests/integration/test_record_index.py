@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from processor.config import Settings
-from processor.core.record_index import About, Extent, Known
 from processor.stores import record_index
 from processor.stores.record_index import RecordIndex
 from processor.stores.redis_client import redis_client
+from processor.wire.record_index import About, Extent, Known
 from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT
 
 NEVER = Extent("", 0)

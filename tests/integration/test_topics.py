@@ -13,9 +13,9 @@ from aiokafka.admin import NewTopic, RecordsToDelete
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.kafka import topic_admin
 from processor.kafka.protocol import SetTopicConfigs
-from processor.kafka.topic_plan import BY_PRODUCER, Consequence, plans
+from processor.kafka.topics import topic_admin
+from processor.kafka.topics.topic_plan import BY_PRODUCER, Consequence, plans
 from tests.brokers import bootstrap, three_brokers
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command

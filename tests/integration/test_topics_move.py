@@ -13,10 +13,11 @@ from processor.audit import audit
 from processor.cli import topics_move
 from processor.config import Settings
 from processor.core.partitions import partition_of
-from processor.kafka import moving, topic_admin
 from processor.kafka.client import Outgoing
-from processor.kafka.services_topic import stored
-from processor.kafka.topic_plan import Consequence
+from processor.kafka.moving import copying
+from processor.kafka.topics import topic_admin
+from processor.kafka.topics.services_topic import stored
+from processor.kafka.topics.topic_plan import Consequence
 from tests.builders import ACCOUNT, OTHER_ACCOUNT
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.conftest import Command
@@ -123,15 +124,15 @@ async def test_a_move_that_broke_off_goes_on_without_doubling(
 ) -> None:
     old, new = Installation(settings), moved_to(settings)
     await an_installation_at_work(old)
-    write, left = moving._write, iter(range(BREAKS * WRITES))
+    write, left = copying._write, iter(range(BREAKS * WRITES))
 
     async def breaks(*arguments: Any) -> None:
         await write(*arguments)
         if next(left, 1) % WRITES == 0:  # between what is written and its commit
             raise ConnectionResetError
 
-    monkeypatch.setattr(moving, "_AT_ONCE", 5)
-    monkeypatch.setattr(moving, "_write", breaks)
+    monkeypatch.setattr(copying, "_AT_ONCE", 5)
+    monkeypatch.setattr(copying, "_write", breaks)
     for _ in range(BREAKS):
         result = await optout(*the_move(new), code=1)
         assert isinstance(result.exception, ConnectionResetError)
@@ -160,15 +161,15 @@ async def test_no_worker_starts_on_new_topics_before_the_move_has_compared_them(
 ) -> None:
     old, new = Installation(settings), moved_to(settings)
     await an_installation_at_work(old)
-    write, left = moving._write, iter(range(WRITES))
+    write, left = copying._write, iter(range(WRITES))
 
     async def breaks(*arguments: Any) -> None:
         await write(*arguments)
         if next(left, None) == WRITES - 1:
             raise ConnectionResetError
 
-    monkeypatch.setattr(moving, "_AT_ONCE", 5)
-    monkeypatch.setattr(moving, "_write", breaks)
+    monkeypatch.setattr(copying, "_AT_ONCE", 5)
+    monkeypatch.setattr(copying, "_write", breaks)
     await optout(*the_move(new), code=1)
     made = await topic_admin.create(new.settings)  # which would mend the times of any others
     assert made.mended == {}

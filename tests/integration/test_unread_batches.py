@@ -14,12 +14,12 @@ from processor.config import Settings
 from processor.core.messages import OptOutType
 from processor.core.partitions import partition_of
 from processor.errors import BrokerUnavailable
-from processor.kafka.block_list_topic import BlockListTopic
 from processor.kafka.client import read_whole
 from processor.kafka.codecs import ZSTD
 from processor.kafka.fetched import UnreadBatch
-from processor.kafka.live_topics import tail
-from processor.kafka.services_topic import stored
+from processor.kafka.topics.block_list_topic import BlockListTopic
+from processor.kafka.topics.live_topics import tail
+from processor.kafka.topics.services_topic import stored
 from processor.wire.json_values import to_text
 from tests.batches import a_batch, a_long_record, deflated, write_batches
 from tests.builders import ACCOUNT, RECIPIENT, SERVICE

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.kafka import topic_admin
+from processor.kafka.topics import topic_admin
 from tests.installation import DEADLINE_S, Installation, running, until
 from tests.integration.test_flow import a_send, a_text
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from processor.audit import records as audited
 from processor.configuration.documents import read_document
 from processor.core.normalise import exact, tolerant
-from processor.kafka.dead_letters import letter_of, sent_back
+from processor.kafka.topics.dead_letters import letter_of, sent_back
 from processor.wire import consent_commands, dead_letters, inbound_messages, outbound_messages
 from processor.wire.json_values import reason
 from processor.wire.services import read_service, read_stored, service_of

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from processor.config import Settings
 from processor.http.auth import Caller
 from processor.http.console.sessions import TIMEOUT_S, Sessions, SignedOut
-from processor.kafka.accounts_topic import AccountsView
+from processor.kafka.topics.accounts_topic import AccountsView
 from processor.stores.sessions import MemorySessions
 from tests.api import KEY
 from tests.builders import ACCOUNT, RECIPIENT

@@ -16,7 +16,7 @@ from processor.core.blocks import Mark
 from processor.core.services import Directory
 from processor.errors import ConfigError, EditRefused
 from processor.kafka.client import Outgoing
-from processor.kafka.ending import closed, with_status
+from processor.kafka.topics.ending import closed, with_status
 from processor.metrics import GateMetrics, Metrics
 from processor.stages.accounts import AllActive
 from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoTokens

@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaConnectionError
 from pydantic import ValidationError
 
 from processor.errors import BrokerUnavailable, RecordError
-from processor.kafka import follower
-from processor.kafka.follower import Follower, Place
+from processor.kafka.topics import follower
+from processor.kafka.topics.follower import Follower, Place
 from processor.metrics import FOLLOWERS, Metrics
 from schemas.messaging_service import MessagingService
 from tests.builders import RECIPIENT

@@ -18,7 +18,7 @@ from processor.http.errors import ApiError
 from processor.http.forms import Form, OptionalUrl, form_of
 from processor.http.limits import RateLimit
 from processor.http.paging import Page, slice_of
-from processor.kafka.accounts_topic import AccountsView
+from processor.kafka.topics.accounts_topic import AccountsView
 from processor.stores.messages import RANKS
 from processor.wire import credentials as wire_credentials
 from processor.wire.credentials import is_secret

@@ -18,7 +18,7 @@ from processor.errors import ConfigError
 from processor.http.auth import Caller, Credentials
 from processor.http.errors import ApiError
 from processor.http.failures import Failures, Tries, place_of
-from processor.kafka.accounts_topic import AccountsView
+from processor.kafka.topics.accounts_topic import AccountsView
 from tests.api import KEY
 from tests.builders import ACCOUNT, OTHER_ACCOUNT
 

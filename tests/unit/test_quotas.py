@@ -11,7 +11,7 @@ from processor.config import load
 from processor.configuration.edits import Edit, edit_of_account, edit_of_number, edit_of_service
 from processor.configuration.quotas import Quota, excesses
 from processor.errors import EditRefused
-from processor.kafka.configuration import Configuration
+from processor.kafka.topics.configuration_writer import Configuration
 from schemas.account import Account, AccountLimits, ApiKey
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number

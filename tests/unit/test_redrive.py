@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from processor.cli import main
 from processor.http.console.dead_letters import _command
 from processor.http.console.pages import render
-from processor.kafka.dead_letters import (
+from processor.kafka.lanes.finished_offsets import Offsets
+from processor.kafka.topics.dead_letters import (
     Line,
     choice_of,
     fitting,
@@ -21,7 +22,6 @@ from processor.kafka.dead_letters import (
     shared_out,
     taken,
 )
-from processor.kafka.lanes.finished_offsets import Offsets
 from processor.wire import dead_letters
 
 

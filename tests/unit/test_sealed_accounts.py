@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from processor.cli.accounts import _resealed, new_account
 from processor.config import Settings
 from processor.configuration.edits import write_account
-from processor.kafka.accounts_topic import AccountsView
+from processor.kafka.topics.accounts_topic import AccountsView
 from processor.wire.credentials import UNKNOWN, Unopened, key_id, sealed_with
 from schemas.account import Account
 from tests.api import KEY, TOKEN

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from processor.core.record_index import About
 from processor.errors import RecordError
 from processor.wire import subjects
+from processor.wire.record_index import About
 
 _EXAMPLES = Path("schemas/examples")
 _BLOCK_CHANGES = sorted(_EXAMPLES.glob("block-changes.v1/*.json"))

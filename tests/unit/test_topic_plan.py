@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from processor.config import Settings
-from processor.kafka.topic_plan import (
+from processor.kafka.topics.topic_plan import (
     BY_PRODUCER,
     TIMESTAMPS,
     Change,

@@ -12,7 +12,7 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, asked_page, go, page
 from processor.http.console.sessions import PATH, SessionIs, for_operators
 from processor.http.errors import not_found
-from processor.kafka import ending
+from processor.kafka.topics import ending
 from schemas.account import Account
 
 router = APIRouter(

@@ -21,7 +21,7 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, go, page
 from processor.http.console.sessions import PATH, Session, SessionIs, for_operators
 from processor.http.limits import MADE
-from processor.kafka.dead_letters import (
+from processor.kafka.topics.dead_letters import (
     MOST,
     Line,
     choice_of,

@@ -16,7 +16,7 @@ from processor.http.console.saving import SavedMeanwhile, ShownIs
 from processor.http.console.sessions import PATH
 from processor.http.errors import ApiError, not_found
 from processor.http.pool import with_sender, without_sender
-from processor.kafka.owned import in_pool
+from processor.kafka.topics.owned_senders import in_pool
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reasons
 from schemas.messaging_service import MessagingService, PoolSender

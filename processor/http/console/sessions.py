@@ -24,7 +24,7 @@ from processor.errors import BrokerUnavailable
 from processor.http.auth import Caller
 from processor.http.errors import ApiError
 from processor.http.links import url_of
-from processor.kafka.accounts_topic import AccountsView
+from processor.kafka.topics.accounts_topic import AccountsView
 from processor.stores.sessions import OpenSessions
 from processor.wire.credentials import seal, unseal
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from processor.config import Settings
 from processor.configuration.edits import Status, write_account
-from processor.kafka.compacted import CompactedTopic
+from processor.kafka.topics.compacted import CompactedTopic
 from processor.metrics import Metrics
 from processor.wire.credentials import UNKNOWN, Unopened, key_id, sealed_with, unseal
 from schemas.account import Account

@@ -25,7 +25,7 @@ from processor.kafka.client import committed_of, group_view
 from processor.kafka.failures import unavailable
 from processor.kafka.protocol import CreateTopics, SetTopicConfigs
 from processor.kafka.starting import start, stop
-from processor.kafka.topic_plan import (
+from processor.kafka.topics.topic_plan import (
     LANES,
     SETTINGS,
     TIMESTAMPS,

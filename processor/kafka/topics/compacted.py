@@ -16,10 +16,10 @@ from processor.core.blocks import ConfigView
 from processor.errors import RecordError
 from processor.kafka.client import reader
 from processor.kafka.fetched import readable
-from processor.kafka.follower import NOT_ITS_FAULT, Follower, Place
 from processor.kafka.lanes.source_reader import REQUEST_S
 from processor.kafka.protocol import topic_id
 from processor.kafka.starting import start, stop
+from processor.kafka.topics.follower import NOT_ITS_FAULT, Follower, Place
 from processor.metrics import Metrics
 
 logger = logging.getLogger(__name__)

@@ -23,15 +23,15 @@ from aiokafka.errors import MessageSizeTooLargeError
 from processor.config import Settings
 from processor.configuration.edits import Edit, Kind, write_change
 from processor.errors import BrokerUnavailable, ConfigError
-from processor.kafka.accounts_topic import AccountsView
 from processor.kafka.client import reader
-from processor.kafka.compacted import CompactedTopic
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by
-from processor.kafka.holdings import Holdings
-from processor.kafka.numbers_topic import NumbersView
-from processor.kafka.services_topic import StoredServices
 from processor.kafka.starting import start, stop
-from processor.kafka.turns import Turns
+from processor.kafka.topics.accounts_topic import AccountsView
+from processor.kafka.topics.compacted import CompactedTopic
+from processor.kafka.topics.holdings import Holdings
+from processor.kafka.topics.numbers_topic import NumbersView
+from processor.kafka.topics.services_topic import StoredServices
+from processor.kafka.topics.turns import Turns
 from processor.metrics import Metrics
 from processor.wire.topics import Topics
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from processor.config import Settings
 from processor.configuration.edits import write_number
-from processor.kafka.compacted import CompactedTopic
+from processor.kafka.topics.compacted import CompactedTopic
 from processor.metrics import Metrics
 from schemas.number import Number
 

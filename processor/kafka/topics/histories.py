@@ -16,13 +16,13 @@ import orjson
 from pydantic import BaseModel
 
 from processor.config import Settings
-from processor.core.record_index import NOTHING_KNOWN, About, Known
 from processor.errors import BrokerUnavailable, StoreUnavailable
 from processor.kafka.fetched import readable
-from processor.kafka.follower import Follower
-from processor.kafka.indexing import Indexing, RecordIndex
-from processor.kafka.topic_reader import TopicReader
+from processor.kafka.topics.follower import Follower
+from processor.kafka.topics.indexing import Indexing, RecordIndex
+from processor.kafka.topics.topic_reader import TopicReader
 from processor.metrics import Metrics
+from processor.wire.record_index import NOTHING_KNOWN, About, Known
 
 _DEADLINE_S = 10.0
 _FETCH_BYTES = 1 << 16  # of a record that is looked up, and what is beside it

@@ -13,7 +13,7 @@ from typing import Literal
 
 from processor.configuration.edits import Edit, edit_of_account, edit_of_number, edit_of_service
 from processor.errors import ConfigError
-from processor.kafka.configuration import Configuration
+from processor.kafka.topics.configuration_writer import Configuration
 from processor.wire.credentials import hash_secret, new_token
 from schemas.account import Account
 

@@ -9,7 +9,7 @@ from typing import Any
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import BrokerUnavailable
 from processor.kafka.fetched import UnreadBatch
-from processor.kafka.topic_reader import TopicReader
+from processor.kafka.topics.topic_reader import TopicReader
 from processor.wire.blocks import MARK_HEADER
 
 _FIRST_LOOK = 64  # offsets back from the end for the last record; transaction markers are between

@@ -10,8 +10,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 
 from processor.config import Settings
-from processor.kafka.follower import NOT_ITS_FAULT, Follower, said
 from processor.kafka.starting import start, stop
+from processor.kafka.topics.follower import NOT_ITS_FAULT, Follower, said
 from processor.metrics import Metrics
 from schemas.message_status import MessageStatus
 

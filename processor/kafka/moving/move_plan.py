@@ -12,9 +12,9 @@ from typing import Any
 
 from processor.config import Settings
 from processor.errors import ConfigError
-from processor.kafka import topic_admin
-from processor.kafka.moving import Part, begin, by_mark, by_time, ends_of, has_more
-from processor.kafka.topic_plan import LANES, PROOF_DAYS, Consequence, Problem
+from processor.kafka.moving.copying import Part, begin, by_mark, by_time, ends_of, has_more
+from processor.kafka.topics import topic_admin
+from processor.kafka.topics.topic_plan import LANES, PROOF_DAYS, Consequence, Problem
 
 HISTORY = "block-changes.v1"
 LIST = "block-list.v2"

@@ -15,7 +15,7 @@ from typing import Any
 from processor.configuration.documents import changed
 from processor.configuration.edits import Edit, edit_of_number, edit_of_service
 from processor.core.messages import SenderType, bare_number, sender_type_of
-from processor.kafka.configuration import Configuration
+from processor.kafka.topics.configuration_writer import Configuration
 from processor.wire.countries import country_of
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number

@@ -11,9 +11,9 @@ from processor.configuration.edits import Edit
 from processor.configuration.quotas import Amounts, Quota, excesses
 from processor.core.messages import SenderType, sender_type_of
 from processor.errors import EditRefused
-from processor.kafka.accounts_topic import AccountsView
-from processor.kafka.numbers_topic import NumbersView
-from processor.kafka.services_topic import StoredServices
+from processor.kafka.topics.accounts_topic import AccountsView
+from processor.kafka.topics.numbers_topic import NumbersView
+from processor.kafka.topics.services_topic import StoredServices
 
 NUMBER_TAKEN = 21422  # Twilio's: the number is not available
 

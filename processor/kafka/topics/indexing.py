@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from processor.config import Settings
-from processor.core.record_index import About, Extent, Known
 from processor.errors import BrokerUnavailable
 from processor.kafka.client import reader
 from processor.kafka.fetched import readable
-from processor.kafka.follower import Follower
 from processor.kafka.protocol import topic_id
+from processor.kafka.topics.follower import Follower
+from processor.wire.record_index import About, Extent, Known
 
 _AT_ONCE = 250  # records that are added at once: some 2 ms of this process,
 _PAUSE_S = 0.004  # and others are served twice as long

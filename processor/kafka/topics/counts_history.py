@@ -15,7 +15,7 @@ from typing import Any
 from processor.config import Settings
 from processor.kafka.client import reader
 from processor.kafka.fetched import readable
-from processor.kafka.follower import Follower
+from processor.kafka.topics.follower import Follower
 from processor.metrics import Metrics
 from processor.statistics.hourly import KEPT_HOURS, Hourly
 from processor.wire.opt_out_counts import read

@@ -13,7 +13,7 @@ from processor.config import Settings
 from processor.core.identity import Handled, handled_command, handled_message
 from processor.errors import RecordError
 from processor.kafka.client import read_whole
-from processor.kafka.follower import Follower
+from processor.kafka.topics.follower import Follower
 from processor.metrics import Metrics
 from processor.wire import consent_commands, dead_letters
 from processor.wire.dead_letters import redrives_of

@@ -1,0 +1,1 @@
+"""Moving an installation to topics with other partition counts or in a newer version."""

@@ -1,0 +1,1 @@
+"""The worker: what one process runs."""

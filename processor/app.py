@@ -17,7 +17,7 @@ import faust
 import faust.app
 from mode import Service
 
-from processor import certificates, config, logs, pages, servers
+from processor import certificates, config, logs, servers
 from processor.config import Settings
 from processor.errors import ConfigError, StoreUnavailable
 from processor.kafka.lanes.at_least_once import DeliveryLane
@@ -40,7 +40,7 @@ from processor.stages.deliver_webhooks import DeliverWebhooks, Tokens
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
 from processor.stages.tracing import Traces
-from processor.stores.measured import MeasuredBlockList
+from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
 from processor.webhooks import descriptors
@@ -51,6 +51,7 @@ from processor.webhooks.retries import RetryRules
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.credentials import Unopened
 from processor.wire.topics import Topics
+from processor.worker import pages
 
 logger = logging.getLogger(__name__)
 

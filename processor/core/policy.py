@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from processor.core.messages import OptOutType, SenderType
 from processor.core.normalise import exact, tolerant, tolerant_forms
-from processor.core.sieve import Sieve
+from processor.core.prefilter import Sieve
 
 
 class MatchMode(StrEnum):

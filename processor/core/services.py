@@ -15,7 +15,7 @@ from processor.core.policy import (
     Policy,
     words_of,
 )
-from processor.core.sieve import Sieve
+from processor.core.prefilter import Sieve
 
 
 @dataclass(frozen=True, slots=True)

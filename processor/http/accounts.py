@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
 
-from processor.http.answers.accounts import Account, account_of
 from processor.http.auth import CallerIs
+from processor.http.authenticated_routes import Known
 from processor.http.backend import BackendIs
 from processor.http.errors import not_found
-from processor.http.known import Known
+from processor.http.responses.accounts import Account, account_of
 
 router = APIRouter(route_class=Known, tags=["2010-04-01 accounts"])
 

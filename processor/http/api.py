@@ -14,43 +14,43 @@ from processor.http import (
     accounts,
     block_files,
     blocks,
-    changes,
     channels,
+    configuration_changes,
     consents,
     docs,
+    empty_lists,
     errors,
     health,
-    measured,
     messages,
-    nothing,
     numbers,
     opt_out_defaults,
     opt_out_layers,
     opt_outs,
+    request_metrics,
     senders,
     services,
 )
 from processor.http.backend import Backend
 from processor.http.console import routes as console
 from processor.http.limits import SizeLimit
-from processor.http.measured import Measured
+from processor.http.openapi_errors import document_refusals
 from processor.http.protection import Forwarded, OwnSite, Protected
-from processor.http.refusals import document_refusals
+from processor.http.request_metrics import Measured
 
 _ROUTERS = (  # tried in this order: what is asked with every send first
     blocks.router,
     messages.router,
     health.router,
-    measured.router,
+    request_metrics.router,
     services.router,
     senders.router,
-    nothing.router,
+    empty_lists.router,
     accounts.router,
     numbers.router,
     channels.router,
     consents.router,
     block_files.router,
-    changes.router,
+    configuration_changes.router,
     opt_out_defaults.router,
     opt_outs.router,
     opt_out_layers.router,

@@ -15,13 +15,13 @@ from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
 from processor.core.blocks import Block
-from processor.http.answers.blocks import BadRow, Imported
 from processor.http.auth import Caller, CallerIs, address_of
+from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
 from processor.http.blocks import refuse_partial
 from processor.http.errors import ApiError
-from processor.http.known import Known
 from processor.http.limits import MADE
+from processor.http.responses.blocks import BadRow, Imported
 from processor.http.scanning import Scan
 from processor.kafka.client import Outgoing
 from processor.wire import blocks as wire_blocks

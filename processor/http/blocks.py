@@ -18,23 +18,14 @@ from processor.core.messages import (
     channel_group_of,
 )
 from processor.errors import RetryableError
-from processor.http.answers.blocks import (
-    BlocksPage,
-    Changed,
-    Checked,
-    History,
-    RecipientBlocks,
-    Verdict,
-    blocks_on,
-    verdict_of,
-)
 from processor.http.auth import Caller, CallerIs
+from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
-from processor.http.changes import Below, Limit, Since, meta_of_changes
+from processor.http.configuration_changes import Below, Limit, Since, meta_of_changes
 from processor.http.errors import ApiError
-from processor.http.known import Known
 from processor.http.limits import LOOKED_AT
 from processor.http.links import url_of
+from processor.http.long_responses import written
 from processor.http.paging import MAX_PAGE
 from processor.http.recipients import (
     Change,
@@ -46,8 +37,17 @@ from processor.http.recipients import (
     key_of,
     look,
 )
+from processor.http.responses.blocks import (
+    BlocksPage,
+    Changed,
+    Checked,
+    History,
+    RecipientBlocks,
+    Verdict,
+    blocks_on,
+    verdict_of,
+)
 from processor.http.scanning import Scan
-from processor.http.written import written
 from processor.wire import blocks as wire_blocks
 from processor.wire.blocks import BlockLine
 from processor.wire.json_values import to_ms

@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from processor.configuration.edits import Edit, edit_of_number
 from processor.core.messages import SenderType, sender_type_of
-from processor.http.answers.senders import ChannelSender, ChannelSenders, channel_sender_of
 from processor.http.auth import Caller, CallerIs
+from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import OptionalUrl
-from processor.http.known import Known
 from processor.http.numbers import record
 from processor.http.paging import PageIs, meta_of, slice_of
+from processor.http.responses.senders import ChannelSender, ChannelSenders, channel_sender_of
 from processor.kafka.topics.owned_senders import a_number, given_up, numbers_of
 from schemas.common import HttpMethod, SenderAddress
 from schemas.number import Number

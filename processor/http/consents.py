@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from processor.core.blocks import ACCOUNT, Place
 from processor.core.messages import ChannelGroup, ConsentCommand, Scope
-from processor.http.answers.accounts import Bulk, BulkItem
 from processor.http.auth import Caller, CallerIs
+from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import wrong_parameter
 from processor.http.forms import Form, documented, form_of
-from processor.http.known import Known
+from processor.http.responses.accounts import Bulk, BulkItem
 from processor.kafka.client import Outgoing
 from processor.kafka.topics.owned_senders import owns
 from processor.wire import consent_commands

@@ -11,7 +11,13 @@ from pydantic import Field, StringConstraints
 from processor.configuration.edits import Edit, edit_of_number
 from processor.core.messages import SenderType
 from processor.http.accounts import PATH, AccountIs
-from processor.http.answers.numbers import (
+from processor.http.auth import Caller, CallerIs
+from processor.http.authenticated_routes import Known
+from processor.http.backend import Backend, BackendIs
+from processor.http.errors import not_found, wrong_parameter
+from processor.http.forms import Form, OptionalUrl, documented, form_of
+from processor.http.paging import PageIs, slice_of, uris_of
+from processor.http.responses.numbers import (
     IncomingPhoneNumber,
     IncomingPhoneNumbers,
     ShortCode,
@@ -19,13 +25,7 @@ from processor.http.answers.numbers import (
     phone_number_of,
     short_code_of,
 )
-from processor.http.auth import Caller, CallerIs
-from processor.http.backend import Backend, BackendIs
-from processor.http.errors import not_found, wrong_parameter
-from processor.http.forms import Form, OptionalUrl, documented, form_of
-from processor.http.known import Known
-from processor.http.paging import PageIs, slice_of, uris_of
-from processor.http.pool import check_available
+from processor.http.sender_pool import check_available
 from processor.kafka.topics.holdings import NUMBER_TAKEN
 from processor.kafka.topics.owned_senders import a_number, given_up, numbers_of
 from schemas.common import HttpMethod

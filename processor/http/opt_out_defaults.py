@@ -8,18 +8,13 @@ from processor.configuration.languages import language_of, languages, starter, t
 from processor.configuration.opt_outs import EVERYWHERE, Layer
 from processor.core.messages import OptOutType
 from processor.core.policy import RESERVED, STANDARD
-from processor.http.answers.opt_outs import (
-    DefaultSet,
-    KnownLanguages,
-    MessageTypes,
-    StarterPack,
-)
 from processor.http.auth import CallerIs
+from processor.http.authenticated_routes import Known
 from processor.http.errors import not_found
-from processor.http.known import Known
 from processor.http.opt_out_drafts import (
     Language,
 )
+from processor.http.responses.opt_outs import DefaultSet, KnownLanguages, MessageTypes, StarterPack
 from processor.wire.countries import COUNTRIES
 
 router = APIRouter(route_class=Known, prefix="/v3/OptOuts", tags=["opt-out configurations"])

@@ -10,19 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from processor.configuration import opt_outs
 from processor.configuration.opt_outs import EVERYWHERE, Layer, layer_of
 from processor.core.policy import KeywordSet
-from processor.http.answers.documented import Documented
-from processor.http.answers.opt_outs import (
-    AllKeywords,
-    AllReplies,
-    KeywordsAndReply,
-    KeywordSets,
-    MessageTypes,
-    Place,
-)
 from processor.http.auth import CallerIs
+from processor.http.authenticated_routes import Known
 from processor.http.backend import BackendIs
 from processor.http.errors import not_found
-from processor.http.known import Known
 from processor.http.opt_out_drafts import (
     TAGGED,
     TAGGED_204,
@@ -33,6 +24,15 @@ from processor.http.opt_out_drafts import (
     OptOutSid,
     etag,
     stored,
+)
+from processor.http.responses.documented import Documented
+from processor.http.responses.opt_outs import (
+    AllKeywords,
+    AllReplies,
+    KeywordsAndReply,
+    KeywordSets,
+    MessageTypes,
+    Place,
 )
 from schemas.messaging_service import KeywordSets as KeywordSetsDocument
 from schemas.messaging_service import MessagingService

@@ -12,8 +12,21 @@ from processor.configuration import opt_outs
 from processor.configuration.documents import disabled, enabled
 from processor.core.messages import Arrival, InboundMessage
 from processor.errors import ConfigError
-from processor.http.answers.documented import Documented
-from processor.http.answers.opt_outs import (
+from processor.http.auth import CallerIs
+from processor.http.authenticated_routes import Known
+from processor.http.backend import BackendIs
+from processor.http.errors import ApiError
+from processor.http.opt_out_drafts import (
+    TAGGED,
+    Draft,
+    IfMatch,
+    OptOutSid,
+    etag,
+    stored,
+)
+from processor.http.paging import PageIs, meta_of, slice_of
+from processor.http.responses.documented import Documented
+from processor.http.responses.opt_outs import (
     Configuration,
     Configurations,
     Diff,
@@ -24,20 +37,7 @@ from processor.http.answers.opt_outs import (
     trial_of,
     whole_of,
 )
-from processor.http.answers.services import created_at
-from processor.http.auth import CallerIs
-from processor.http.backend import BackendIs
-from processor.http.errors import ApiError
-from processor.http.known import Known
-from processor.http.opt_out_drafts import (
-    TAGGED,
-    Draft,
-    IfMatch,
-    OptOutSid,
-    etag,
-    stored,
-)
-from processor.http.paging import PageIs, meta_of, slice_of
+from processor.http.responses.services import created_at
 from schemas.common import Body as MessageBody
 from schemas.common import CountryCode, RecipientAddress, SenderAddress
 from schemas.messaging_service import MessagingService, OptOut

@@ -11,7 +11,13 @@ from pydantic import Field, StringConstraints, create_model
 
 from processor.configuration.edits import Edit, edit_of_service
 from processor.core.messages import SenderType
-from processor.http.answers.senders import (
+from processor.http.auth import Caller, CallerIs
+from processor.http.authenticated_routes import Known
+from processor.http.backend import Backend, BackendIs
+from processor.http.errors import not_found, wrong_parameter
+from processor.http.forms import Form, documented, form_of
+from processor.http.paging import Meta, PageIs, meta_of, slice_of
+from processor.http.responses.senders import (
     InPool,
     ServiceAlphaSender,
     ServiceAlphaSenders,
@@ -23,13 +29,7 @@ from processor.http.answers.senders import (
     ServiceShortCodes,
     in_pool_of,
 )
-from processor.http.auth import Caller, CallerIs
-from processor.http.backend import Backend, BackendIs
-from processor.http.errors import not_found, wrong_parameter
-from processor.http.forms import Form, documented, form_of
-from processor.http.known import Known
-from processor.http.paging import Meta, PageIs, meta_of, slice_of
-from processor.http.pool import with_sender, without_sender
+from processor.http.sender_pool import with_sender, without_sender
 from processor.http.services import ServiceSid, find
 from processor.kafka.topics.owned_senders import a_number, in_pool, numbers_of
 from schemas.messaging_service import MessagingService, PoolSender

@@ -11,13 +11,13 @@ from pydantic import Field, StringConstraints
 
 from processor.configuration.documents import changed
 from processor.configuration.edits import Edit, edit_of_service
-from processor.http.answers.services import Service, Services, created_at, service_of
 from processor.http.auth import Caller, CallerIs
+from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
 from processor.http.errors import not_found
 from processor.http.forms import Form, OptionalUrl, documented, form_of
-from processor.http.known import Known
 from processor.http.paging import PageIs, meta_of, slice_of
+from processor.http.responses.services import Service, Services, created_at, service_of
 from processor.kafka.topics.services_topic import StoredService
 from schemas.common import HttpMethod
 from schemas.messaging_service import MessagingService

@@ -15,7 +15,7 @@ from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
 from processor.stages.tracing import Traces
-from processor.stores.measured import MeasuredBlockList
+from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.redis_block_list import block_list_store
 from processor.wire.topics import Topics
 from tests.bench.installations import PARTITIONS

@@ -6,7 +6,7 @@ import pytest
 
 from processor.errors import BrokerUnavailable, Fenced, StoreUnavailable, TooManyFaults
 from processor.metrics import LaneLook, LaneMetrics, MatchMetrics, Metrics, StoreMetrics
-from processor.stores.measured import MeasuredBlockList
+from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.memory import MemoryBlockList
 
 

@@ -14,7 +14,7 @@ import yaml
 import processor
 from processor import errors
 from processor.metrics import GateMetrics, LaneLook, LaneMetrics, MatchMetrics, Metrics
-from processor.stores.measured import MeasuredBlockList
+from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.memory import MemoryBlockList
 
 DEPLOY = Path(processor.__file__).parent.parent / "deploy"

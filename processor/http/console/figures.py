@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from processor.core.messages import OptOutType
-from processor.http.answers.services import created_at
+from processor.http.responses.services import created_at
 from processor.statistics.hourly import KEPT_HOURS, Counts, Hourly, Kinds, hour_of
 from processor.statistics.usual_range import Alarm, Usual, may_be_unusual, usual
 from processor.wire.json_values import to_ms

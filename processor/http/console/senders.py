@@ -15,7 +15,7 @@ from processor.http.console.pages import Page, go, page
 from processor.http.console.saving import SavedMeanwhile, ShownIs
 from processor.http.console.sessions import PATH
 from processor.http.errors import ApiError, not_found
-from processor.http.pool import with_sender, without_sender
+from processor.http.sender_pool import with_sender, without_sender
 from processor.kafka.topics.owned_senders import in_pool
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reasons

@@ -9,10 +9,10 @@ from fastapi import Request
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from processor.http.answers.urls import shown_url
 from processor.http.links import url_of
 from processor.http.paging import Meta, Nothing
-from processor.http.views import time_v1
+from processor.http.responses.urls import shown_url
+from processor.http.times import time_v1
 from schemas.common import HttpMethod
 from schemas.messaging_service import MessagingService
 

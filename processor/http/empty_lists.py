@@ -6,11 +6,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from processor.http.answers.services import Campaigns, DestinationAlphaSenders, Usecases
 from processor.http.auth import CallerIs
+from processor.http.authenticated_routes import Known
 from processor.http.backend import BackendIs
-from processor.http.known import Known
 from processor.http.paging import PageIs, Slice, meta_of
+from processor.http.responses.services import Campaigns, DestinationAlphaSenders, Usecases
 from processor.http.services import ServiceSid, find
 
 router = APIRouter(route_class=Known, tags=["messaging.v1 services"])

@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime
 
-from processor.http.answers.accounts import ConfigurationChanges
-from processor.http.answers.changes import ChangesMeta
 from processor.http.auth import CallerIs
+from processor.http.authenticated_routes import Known
 from processor.http.backend import BackendIs
-from processor.http.known import Known
 from processor.http.links import url_of
+from processor.http.long_responses import written
 from processor.http.recipients import cost_of, values_of
-from processor.http.written import written
+from processor.http.responses.accounts import ConfigurationChanges
+from processor.http.responses.changes import ChangesMeta
 from processor.wire.json_values import to_ms
 
 router = APIRouter(route_class=Known, prefix="/v1", tags=["histories"])

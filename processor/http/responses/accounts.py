@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from processor.http.answers.changes import ChangesMeta
-from processor.http.answers.documented import StoredConfigurationChange
-from processor.http.views import time_2010
+from processor.http.responses.changes import ChangesMeta
+from processor.http.responses.documented import StoredConfigurationChange
+from processor.http.times import time_2010
 from schemas.account import Account as StoredAccount
 
 

@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 
 from processor.core import gate
 from processor.core.messages import OutboundSend, entry_key
-from processor.http.answers.changes import ChangesMeta
-from processor.http.answers.documented import StoredBlockChange
+from processor.http.responses.changes import ChangesMeta
+from processor.http.responses.documented import StoredBlockChange
 from processor.stores.whole_list import Found
 from processor.wire import blocks as wire_blocks
 from processor.wire.blocks import BlockLine

@@ -8,7 +8,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from processor.http.paging import Nothing, Uris
-from processor.http.views import time_2010, time_of
+from processor.http.times import time_2010, time_of
 from processor.stores.messages import StoredMessage
 
 

@@ -11,9 +11,9 @@ from processor.configuration import opt_outs
 from processor.configuration.languages import KeywordSetDocument
 from processor.core.events import ReplySent
 from processor.core.messages import OptOutType
-from processor.http.answers.services import created_at
 from processor.http.paging import Meta
-from processor.http.views import time_v1
+from processor.http.responses.services import created_at
+from processor.http.times import time_v1
 from schemas.messaging_service import MessagingService, OptOut
 
 KeywordSets = Annotated[

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from processor.http.answers.urls import shown_url
 from processor.http.paging import Uris
-from processor.http.views import time_2010
+from processor.http.responses.urls import shown_url
+from processor.http.times import time_2010
 from schemas.common import HttpMethod
 from schemas.number import Number
 

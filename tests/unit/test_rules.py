@@ -19,6 +19,7 @@ ROOT = Path(processor.__file__).parent.parent
 BOOK = ROOT / "processor" / "RULES.md"
 CITED = re.compile(r"\bR([0-9]+)\b")
 NAMED = re.compile(r"(?<=_)r([0-9]+)(?=_)")  # in the name of a test: test_r18_r21_…
+TEST = re.compile(r"\bdef (test_\w+)")
 STATUS = re.compile(r"^\*(Built|Built in part|Not built yet)\.\*", re.M)
 WORDS = {
     ".py",
@@ -100,7 +101,7 @@ def test_every_rule_that_is_cited_is_in_the_book() -> None:
     unknown = {
         f"{path}: R{number}"
         for path, text in texts().items()
-        for number in {*CITED.findall(text), *re.findall(r"\bdef test_r([0-9]+)_", text)}
+        for number in {*CITED.findall(text), *NAMED.findall(" ".join(TEST.findall(text)))}
         if number not in rules()
     }
     assert unknown == set()

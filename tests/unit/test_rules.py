@@ -21,16 +21,8 @@ CITED = re.compile(r"\bR([0-9]+)\b")
 NAMED = re.compile(r"(?<=_)r([0-9]+)(?=_)")  # in the name of a test: test_r18_r21_…
 TEST = re.compile(r"\bdef (test_\w+)")
 STATUS = re.compile(r"^\*(Built|Built in part|Not built yet)\.\*", re.M)
-WORDS = {
-    ".py",
-    ".md",
-    ".toml",
-    ".yaml",
-    ".yml",
-    ".html",
-    ".tpl",
-    "",
-}  # not data, nor what is others'
+# The rest is data, or comes from elsewhere.
+WORDS = {"", ".html", ".md", ".py", ".toml", ".tpl", ".yaml", ".yml"}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Whether a configuration may come into force: every problem, each with its place (R5 to R10)."""
+"""Whether a configuration may come into force: every problem, with its place (R1, R7 to R10)."""
 
 from __future__ import annotations
 

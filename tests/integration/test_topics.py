@@ -158,7 +158,7 @@ async def test_a_setting_that_is_only_warned_of_is_logged_and_the_worker_works(
     assert "`optout topics create` mends it" in worker.said
 
 
-async def test_topics_with_producers_times_are_waited_for(
+async def test_r23_topics_with_producers_times_are_waited_for(
     settings: Settings, optout: Command
 ) -> None:
     at = Installation(settings)

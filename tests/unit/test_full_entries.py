@@ -40,7 +40,7 @@ def places(decision: Decided) -> list[Place]:
     return [block.place for block in decision.blocks]
 
 
-def test_a_command_beyond_the_limit_is_refused_by_name_and_one_below_is_not() -> None:
+def test_r18_a_command_beyond_the_limit_is_refused_by_name_and_one_below_is_not() -> None:
     command = a_command(scope=Scope.SENDER, sender="more")
     refused = commanded(command, FULL)
     assert (refused.blocks, refused.events) == (FULL, ())
@@ -53,7 +53,7 @@ def test_a_command_beyond_the_limit_is_refused_by_name_and_one_below_is_not() ->
 
 
 @pytest.mark.parametrize("scope", Scope)
-def test_one_block_of_the_account_takes_the_place_of_all(scope: Scope) -> None:
+def test_r18_one_block_of_the_account_takes_the_place_of_all(scope: Scope) -> None:
     stop = decided("STOP", FULL, scope=scope)
     assert places(stop) == [a_place()]
     changes = [event for event in stop.events if isinstance(event, BlockChange)]
@@ -63,7 +63,7 @@ def test_one_block_of_the_account_takes_the_place_of_all(scope: Scope) -> None:
     assert sum(isinstance(event, ReplySend) for event in stop.events) == 1
 
 
-def test_the_carriers_own_blocks_stay_as_long_as_there_is_room() -> None:
+def test_r18_the_carriers_own_blocks_stay_as_long_as_there_is_room() -> None:
     carriers = blocks(60, carrier=True)
     stop = decided("STOP", (*carriers, *blocks(40)))
     assert places(stop) == [*(block.place for block in carriers), a_place()]
@@ -82,7 +82,7 @@ def test_the_carriers_own_blocks_stay_as_long_as_there_is_room() -> None:
     assert not last.blocks[-1].carrier
 
 
-def test_a_stop_to_a_toll_free_number_keeps_within_the_limit_too() -> None:
+def test_r18_a_stop_to_a_toll_free_number_keeps_within_the_limit_too() -> None:
     toll_free = a_handling(sender_type=SenderType.TOLL_FREE)
     carriers = (a_block(), *blocks(MOST_BLOCKS - 1, carrier=True))
     stop = decided("STOP", carriers, handling=toll_free, sender=TOLL_FREE)
@@ -91,7 +91,7 @@ def test_a_stop_to_a_toll_free_number_keeps_within_the_limit_too() -> None:
     assert places(fits) == [a_place(), a_place(Scope.SENDER, target=TOLL_FREE, carrier=True)]
 
 
-def test_other_accounts_have_a_hundred_of_their_own() -> None:
+def test_r18_other_accounts_have_a_hundred_of_their_own() -> None:
     theirs = f"{OTHER_ACCOUNT}/{RECIPIENT}"
     folded = fold([a_command()], {theirs: FULL}, set(), scope=Scope.ACCOUNT, mark=MARK)
     assert folded.refused == {}
@@ -116,8 +116,7 @@ def test_a_stop_that_cannot_be_decided_on_blocks_for_the_account(before: Blocks)
     assert not any(isinstance(event, ReplySend) for event in folded.events)
 
 
-def test_a_stop_to_a_block_that_a_command_made_is_the_first_keyword_and_is_answered() -> None:
-    """R18."""
+def test_r18_a_stop_to_a_block_that_a_command_made_is_the_first_keyword_and_is_answered() -> None:
     ours = a_block(kind=SourceKind.COMMAND)
     first = decided("STOP", (ours,))
     assert [type(event).__name__ for event in first.events] == [

@@ -164,7 +164,7 @@ def without(language: Language, word: str) -> KeywordSets:
     }
 
 
-def test_the_languages_are_the_guides() -> None:
+def test_r6_the_languages_are_the_guides() -> None:
     assert {tag: language.name for tag, language in languages().items()} == NAMES
     assert len(NAMES) == len(set(NAMES.values())) == 41
 

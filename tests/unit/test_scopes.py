@@ -1,4 +1,4 @@
-"""R21: whom a block keeps away."""
+"""R21, R31: whom a block keeps away, and from whom."""
 
 from __future__ import annotations
 
@@ -154,5 +154,5 @@ def test_r21_sms_and_rcs_share_a_list_and_whatsapp_has_its_own(
     assert (bare_number(address), found, list_key(address, found)) == (number, group, key)
 
 
-def test_a_list_key_is_that_of_the_bare_number_too() -> None:
+def test_r31_a_list_key_is_that_of_the_bare_number_too() -> None:
     assert list_key(RECIPIENT, ChannelGroup.WHATSAPP) == WHATSAPP_RECIPIENT

@@ -1,4 +1,4 @@
-"""R5, R8, R10, R12: documents of services.yaml over the services that are stored."""
+"""R5, R6, R8, R10, R12: documents of services.yaml over the services that are stored."""
 
 from __future__ import annotations
 
@@ -467,7 +467,7 @@ def test_a_language_may_be_said_by_its_english_name() -> None:
     assert list(model.opt_out.languages) == ["es"]
 
 
-def test_r9_a_language_said_twice_and_an_unknown_country_are_refused() -> None:
+def test_r6_a_language_said_twice_and_an_unknown_country_are_refused() -> None:
     opt_out = {
         "languages": {"Spanish": BAJA, "es": BAJA},
         "countries": {"XX": {"languages": {"es": BAJA}}},

@@ -30,9 +30,9 @@ _HEAD = """\
 `optout settings` makes this page from [config.py](../processor/config.py): edit that file, then run
 `optout settings > deploy/settings.md`. A test fails if the page is out of date.
 
-Settings are environment variables. A process reads them once, at start. It names every wrong one and
-exits with 2. Items of a list are separated by commas. The end of a name is the unit: `_S` is seconds,
-`_MS` milliseconds.
+Settings are environment variables. A process reads them once, at start. It names every wrong one
+and exits with 2. Items of a list are separated by commas. The end of a name is the unit: `_S` is
+seconds, `_MS` milliseconds.
 """
 _LIMITS = """
 These hold for every account unless `optout accounts limits` gives the account its own.

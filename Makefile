@@ -61,7 +61,7 @@ schemas: .venv/made  ## write schemas/json and schemas/asyncapi.yaml anew from t
 manifests: .venv/made  ## write deploy/strimzi anew from topics.toml, acls.toml and the settings
 	$(BIN)/python deploy/strimzi/manifests.py $(ARGS)
 
-screenshots: .venv/made  ## take the README's pictures of the console anew
+screenshots: .venv/made  ## take the manuals' pictures of the console again
 	$(STACK) $(BIN)/python -m tests.console.screenshots
 
 lock:  ## write deploy/*.lock and the bill of materials anew from pyproject.toml; ARGS=--upgrade for newer packages

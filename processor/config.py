@@ -31,85 +31,178 @@ _KEPT_HOURS = 24 * min(int(_TOPICS[name]["retention_days"]) for name in _HANDLED
 
 
 class Settings(BaseSettings):
-    """Every setting; the environment variable is the name in capitals, ``OPTOUT_`` before it."""
+    """Every setting; the environment variable is the name in capitals, ``OPTOUT_`` before it.
 
-    model_config = SettingsConfigDict(env_prefix="OPTOUT_", frozen=True, hide_input_in_errors=True)
+    The docstrings below are the text of `deploy/settings.md`, which `optout settings` prints.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="OPTOUT_",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
 
     kafka_bootstrap: Annotated[str, Field(pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")] = (
         "127.0.0.1:9092"
     )
+    """Brokers as `host:port`, separated by commas."""
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How to connect to the brokers. The SASL protocols need a user and a password."""
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How the user logs in."""
     kafka_username: str | None = None
+    """The Kafka user of this process. Give each role its own."""
     kafka_password: SecretStr | None = None
-    kafka_cafile: str | None = None  # PEM; the system's authorities if absent
-    kafka_certfile: str | None = None  # PEM, for TLS client authentication
+    """The password of that user."""
+    kafka_cafile: str | None = None
+    """PEM file of the authorities that signed the brokers' certificates. Not set: the system's
+    authorities. The three TLS files are loaded again when they change."""
+    kafka_certfile: str | None = None
+    """PEM file of the client certificate, for TLS client authentication."""
     kafka_keyfile: str | None = None
+    """PEM file of the key of that certificate."""
 
     redis_url: Annotated[
         str, Field(pattern=r"^(rediss?|rediss?\+cluster|rediss?\+sentinel)://.+")
     ] = "redis://127.0.0.1:6379/0"
+    """Redis 7 or Valkey. `rediss://` speaks TLS. A Cluster is `redis+cluster://host:port,…`, and
+    Sentinel is `redis+sentinel://host:port,…/master`."""
     redis_timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
-
-    redis_min_replicas: Annotated[int, Field(ge=0, le=10)] = 0  # that have a STOP before its reply
-    gate_max_staleness_s: Annotated[float, Field(ge=2)] | None = None  # the owner beats each second
+    """Time-out of a connection and of each answer."""
+    redis_min_replicas: Annotated[int, Field(ge=0, le=10)] = 0
+    """Replicas that must have a STOP before it is confirmed. The STOP then outlives any failover.
+    Redis must refuse writes without replicas: `min-replicas-to-write` 1 or more,
+    `min-replicas-max-lag` 10 or less."""
+    gate_max_staleness_s: Annotated[float, Field(ge=2)] | None = None
+    """The gate also waits if the block list's owner has sent no heartbeat for this long. This
+    protects against a cut-off old master that still answers, at the cost of availability. Owners
+    send a heartbeat each second. Not set: off."""
 
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = "optout."
-    event_source: Annotated[str, Field(pattern=r"^[A-Za-z][!-~]{0,254}$")] | None = None  # a URI
+    """Comes before the name of every topic and every Redis key."""
+    event_source: Annotated[str, Field(pattern=r"^[A-Za-z][!-~]{0,254}$")] | None = None
+    """The URI that events name as their source. Not set: `urn:optout:` and the topic prefix
+    without its last dot."""
     partitions: Annotated[int, Field(ge=1, le=1000)] = 12
+    """Partitions of every topic that is keyed by recipient. Another number is a move to new topics
+    (`optout topics move`)."""
     roles: Annotated[tuple[Role, ...], NoDecode] = ROLES
+    """What a worker does. `all` means every role."""
     instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
-    session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0  # until a dead worker is missed
+    """Makes the worker a static member of its groups. Each worker needs an id of its own."""
+    session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0
+    """How long a dead worker keeps its partitions. Brokers take 6 to 1800 unless set otherwise."""
     block_scope: Scope = Scope.ACCOUNT
+    """What a STOP stops: sends of the whole account, of the service or of one sender."""
     dedupe_hours: Annotated[float, Field(gt=0, json_schema_extra={"maximum": _KEPT_HOURS})] = 24.0
+    """How long a handled message or command is remembered. The most is the retention of
+    notifications and commands."""
 
     webhook_attempts: Annotated[int, Field(ge=1, le=100)] = 15
-    webhook_first_delay_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  # in four steps up to
+    """Tries of a delivery before it becomes a dead letter."""
+    webhook_first_delay_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    """Delay before the first retry. Retries have four delays in equal ratios: by default 5 s,
+    45 s, 7 min and 1 h, in all 6.4 h."""
     webhook_longest_delay_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
+    """Longest delay between two tries."""
     webhook_connect_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    webhook_timeout_s: Annotated[float, Field(gt=0, le=60)] = 15.0  # of a whole request
-    webhook_concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16  # requests to one endpoint
-    webhook_account_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 128  # of one account
-    webhook_worker_concurrency: Annotated[int, Field(ge=2, le=100_000)] = 1_000  # of this process
-    webhook_circuit_failures: Annotated[int, Field(ge=1)] = 10  # in a row, until it is left alone
-    webhook_circuit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # for how long
-    webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # though not public
+    """Time-out of a connection to an application."""
+    webhook_timeout_s: Annotated[float, Field(gt=0, le=60)] = 15.0
+    """Time-out of a whole request to an application."""
+    webhook_concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16
+    """Requests at once to one endpoint, from one worker."""
+    webhook_account_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 128
+    """Requests at once to all endpoints of one account, from one worker."""
+    webhook_worker_concurrency: Annotated[int, Field(ge=2, le=100_000)] = 1_000
+    """Requests at once to all endpoints, from one worker; at most a quarter of its file
+    descriptors."""
+    webhook_circuit_failures: Annotated[int, Field(ge=1)] = 10
+    """Failures in a row after which an endpoint's circuit opens."""
+    webhook_circuit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """How long an open circuit keeps requests from the endpoint."""
+    webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Networks such as `10.1.0.0/16` that webhooks may reach although they are not public."""
 
-    operator_tokens: SecretStr | None = None  # `name:token,…`: who may disable a service (R5)
-    secret_keys: SecretStr | None = None  # of 32 bytes each; the first seals tokens, all open them
-    metrics_token: SecretStr | None = None  # who reads /metrics and /opt-out-rates sends it
+    operator_tokens: SecretStr | None = None
+    """Operators, as `jane:token,…`. Jane logs in as `operator/jane`, acts on any account and may
+    run `optout services disable` (R5). A token without a name belongs to the user `operator`.
+    Tokens have at least 16 characters."""
+    secret_keys: SecretStr | None = None
+    """Keys of 32 bytes in hex or base64, separated by commas. The first seals the accounts' tokens,
+    which sign webhooks; all of them open tokens."""
+    metrics_token: SecretStr | None = None
+    """Readers of `/metrics` and `/opt-out-rates` send it as `Authorization: Bearer …`; at least 16
+    characters. Not set: the API shows metrics, and a worker shows rates, only if it listens on
+    127.0.0.1."""
 
-    api_host: str = LOOPBACK  # another one for whoever is not on this machine
-    api_port: Annotated[int, Field(ge=1, le=65535)] = 8080  # else the next free one
-    api_certfile: str | None = None  # PEM, with what it is signed by; then the API speaks TLS
+    api_host: str = LOOPBACK
+    """Address that `optout api` listens on. The default reaches this machine only."""
+    api_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    """Port of the API. If it is taken, the next free port."""
+    api_certfile: str | None = None
+    """PEM file of the API's certificate and its chain. With it the API speaks TLS. Both files are
+    loaded again when they change."""
     api_keyfile: str | None = None
-    api_connections: Annotated[int, Field(ge=10, le=50_000)] = 2_000  # open at once
-    api_client_connections: Annotated[int, Field(ge=1, le=50_000)] = 200  # of one address
-    api_header_s: Annotated[float, Field(gt=0, le=600)] = 10.0  # until a request's headers are here
-    api_keep_alive_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  # between two requests
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()  # whose X-Forwarded-* is true
-    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+$")] | None = None  # in links
-    api_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 20  # of a request
-    api_import_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 30  # of a block list sent in
-    api_rate: Annotated[float, Field(ge=0)] = 1_000.0  # requests a second of an account; 0: any
-    api_refuse_blocked: bool = True  # sends without a service, at once, as Twilio does
-    message_days: Annotated[float, Field(ge=0, le=400)] = 1.0  # kept in Redis; 0: none
-    api_numbers: Literal["any", "granted"] = "any"  # that accounts may record and pool
+    """PEM file of the key of that certificate."""
+    api_connections: Annotated[int, Field(ge=10, le=50_000)] = 2_000
+    """Connections open at once."""
+    api_client_connections: Annotated[int, Field(ge=1, le=50_000)] = 200
+    """Connections open at once from one address. An IPv6 network of 64 bits counts as one
+    address."""
+    api_header_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    """Time in which a request's headers must arrive. A body may be slower than 1 KiB a second for
+    20 s."""
+    api_keep_alive_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    """How long a connection may stay idle between two requests."""
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Networks such as `10.1.0.0/16` of proxies. Their `X-Forwarded-For`, `-Proto` and `-Host`
+    count; those of others are dropped."""
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+$")] | None = None
+    """The beginning of links in answers. Not set: as the client asked."""
+    api_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
+    """Size of a request."""
+    api_import_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 30
+    """Size of a block list sent to Import, which is read line by line."""
+    api_rate: Annotated[float, Field(ge=0)] = 1_000.0
+    """Requests a second of an account, in each process. Entries that a request reads count
+    as well. 0 means no limit."""
+    api_refuse_blocked: bool = True
+    """A message without a service to a blocked recipient is 400, 21610 at once, as Twilio does it.
+    `false`: it becomes `failed` later, as with a service."""
+    message_days: Annotated[float, Field(ge=0, le=400)] = 1.0
+    """How long the API knows a message; it is kept in Redis. 0 means not at all."""
+    api_numbers: Literal["any", "granted"] = "any"
+    """Numbers that accounts may record and put into pools: any that no other account has, or only
+    those that `optout numbers grant` gave them."""
 
-    # What an account may keep, unless `optout accounts limits` gives it limits of its own.
     account_services: Annotated[int, Field(ge=0)] = 1_000
-    account_configuration_bytes: Annotated[int, Field(ge=0)] = 10 << 20  # of its services
+    """Messaging services of an account."""
+    account_configuration_bytes: Annotated[int, Field(ge=0)] = 10 << 20
+    """Size of an account's services as stored."""
     account_numbers: Annotated[int, Field(ge=0)] = 10_000
+    """Numbers in an account's records and pools."""
     account_api_keys: Annotated[int, Field(ge=0)] = 20
-    account_messages: Annotated[int, Field(ge=0)] = 1_000_000  # in Redis; the oldest go
+    """API keys of an account."""
+    account_messages: Annotated[int, Field(ge=0)] = 1_000_000
+    """Messages of an account that the API knows. The oldest go."""
 
-    web_host: str = LOOPBACK  # of the worker's pages
-    web_port: Annotated[int, Field(ge=1, le=65535)] = 6066  # /livez, /readyz; else the next free
-    tracing: bool | None = None  # spans; unset: where OTEL_EXPORTER_OTLP_ENDPOINT is set
-    watchdog_s: Annotated[float, Field(gt=0)] = 45.0  # a lane that does not work, until it moves
-    batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = 10.0  # least time between commits
+    web_host: str = LOOPBACK
+    """Address of the worker's pages: health, metrics and rates."""
+    web_port: Annotated[int, Field(ge=1, le=65535)] = 6066
+    """Port of the worker's pages. If it is taken, the next free port."""
+    tracing: bool | None = None
+    """OpenTelemetry spans; they need `pip install 'optout[tracing]'`. Not set: on if
+    `OTEL_EXPORTER_OTLP_ENDPOINT` is set."""
+    watchdog_s: Annotated[float, Field(gt=0)] = 45.0
+    """If a lane does not work for this long although Kafka and Redis answer, the worker leaves its
+    groups and exits. Another worker takes its partitions at once."""
+    batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = 10.0
+    """Least time between two commits of a lane under load."""
     batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
-    fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20  # a partition, a fetch
+    """Records of a batch, at most."""
+    fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20
+    """Bytes of one fetch from one partition, at most."""
 
     @field_validator("secret_keys", "operator_tokens", "metrics_token", mode="before")
     @classmethod

@@ -71,7 +71,7 @@ class Api:
             return await client.request(method, f"{self.base}{path}", timeout=60, **options)
 
     def twilio(self, account_sid: str = ACCOUNT) -> Client:
-        """Twilio's own client, pointed here as the README says."""
+        """Twilio's own client, pointed here as processor/http/README.md says."""
         client = Client(self.user, self.password, account_sid)
         for domain in (client.api, client.messaging, client.accounts):
             domain.base_url = self.base

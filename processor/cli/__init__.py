@@ -21,6 +21,7 @@ from processor.cli import (
     offsets,
     schemas,
     services,
+    settings,
     simulate,
     topics,
     up,
@@ -49,7 +50,7 @@ class _Main(click.Group):
 def main() -> None:
     """Keyword opt-out for messaging: nothing lost, nothing twice, nothing leaked.
 
-    Settings are environment variables with OPTOUT_ before them; the README lists them.
+    Settings are environment variables with OPTOUT_ before them; `optout settings` lists them.
     """
 
 
@@ -68,6 +69,7 @@ for command in (
     offsets.group,
     schemas.group,
     services.group,
+    settings.command,
     simulate.command,
     topics.group,
     up.command,

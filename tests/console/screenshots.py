@@ -1,4 +1,4 @@
-"""Takes the README's pictures of the console into `deploy/screenshots`: `make screenshots`."""
+"""Takes the manuals' pictures of the console into `deploy/screenshots`: `make screenshots`."""
 
 from __future__ import annotations
 

@@ -17,10 +17,21 @@ from processor.config import Settings
 from tests.unit.test_observability import exposed  # noqa: F401 - a fixture
 
 ROOT = Path(processor.__file__).parent.parent
+SOURCES = ("deploy", "processor", "schemas", "tests")
+FOLDERS = (
+    ".",
+    ".github",
+    "deploy",
+    "processor",
+    "processor/configuration",
+    "processor/http",
+    "schemas",
+    "tests/bench",
+)
 MANUALS = {
     str(path.relative_to(ROOT)): path.read_text("utf-8")
-    for folder in (ROOT, ROOT / "deploy", ROOT / "processor")
-    for path in sorted(folder.glob("*.md"))
+    for folder in FOLDERS
+    for path in sorted((ROOT / folder).glob("*.md"))
 }
 
 
@@ -82,11 +93,57 @@ def test_settings_that_are_named_exist() -> None:
     }
 
 
-def test_the_readme_has_every_setting() -> None:
-    words = set(re.findall(r"`([A-Z_]+)`", MANUALS["README.md"]))
-    ends = tuple(word for word in words if word.startswith("_"))  # `KAFKA_USERNAME`, `_PASSWORD`
-    names = {name.upper() for name in Settings.model_fields}
-    assert {name for name in names - words if not name.endswith(ends)} == set()
+def test_the_settings_page_has_every_setting() -> None:
+    words = set(re.findall(r"`OPTOUT_([A-Z_]+)`", MANUALS["deploy/settings.md"]))
+    assert words == {name.upper() for name in Settings.model_fields}
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    assert len(MANUALS["README.md"].splitlines()) <= 150
+
+
+def links() -> Iterator[tuple[str, str]]:
+    """Every link and picture that leads into the project, and where it stands."""
+    for name, text in MANUALS.items():
+        prose = re.sub(r"^ {4,}.*$|`[^`]*`", "", text, flags=re.M)
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+            if "://" not in target:
+                yield name, target
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)$", text, re.M):
+        words = re.sub(r"[^\w\- ]", "", heading.lower())
+        found.add(words.replace(" ", "-"))
+    return found
+
+
+@pytest.mark.parametrize(("where", "target"), sorted(set(links())))
+def test_a_link_leads_somewhere(where: str, target: str) -> None:
+    path, _, anchor = target.partition("#")
+    page = (ROOT / where).parent / path if path else ROOT / where
+    assert page.exists()
+    assert not anchor or anchor in anchors(page.read_text("utf-8"))
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, found = {"README.md"}, {"README.md"}
+    while found:
+        found = {
+            str(page.resolve().relative_to(ROOT.resolve()))
+            for where, target in links()
+            if where in found and (page := (ROOT / where).parent / target.partition("#")[0])
+        } & set(MANUALS) - reached
+        reached |= found
+    pages = {name for name in MANUALS if not name.startswith(".github/")}  # GitHub shows these
+    assert pages - reached == set()
+
+
+def test_code_files_that_are_named_exist() -> None:
+    names = {path.name for top in SOURCES for path in (ROOT / top).rglob("*.py")}
+    assert found_in_manuals(r"`(?:[\w/]+/)?(\w+\.py)`") <= names
 
 
 def test_metrics_that_are_named_exist(exposed: dict[str, Any]) -> None:  # noqa: F811
@@ -103,4 +160,4 @@ def test_what_a_log_is_searched_for_is_logged() -> None:
 
 def test_what_make_is_told_to_make_is_in_the_makefile() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    assert found_in_manuals(r"(?:^ {4}|`)make ([a-z-]+)") <= targets
+    assert found_in_manuals(r"(?m)(?:^ {4}|`)make ([a-z-]+)") <= targets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -87,7 +88,7 @@ async def test_one_whose_fetch_task_ended_takes_the_next_change(
 async def test_one_that_begins_again_has_nothing_of_what_it_had_gathered(
     settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compacted, "_GATHER_S", 3_600.0)  # unless somebody waits
+    monkeypatch.setattr(compacted, "_GATHER_S", math.inf)  # unless somebody waits
     await configure(settings, CLINIC)
     consumers.clear()
     async with followed(settings) as services:

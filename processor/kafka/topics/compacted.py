@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
@@ -82,7 +83,7 @@ class CompactedTopic(Generic[_T]):
         self._read_to = ConfigView("", 0)
         self._known: set[str] = set()  # keys of what was handed on and is not gone
         self._whole: set[str] | None = None  # keys met, while the topic is read from its beginning
-        self._handed_on_at = 0.0  # monotonic; when something was changed last
+        self._handed_on_at = -math.inf  # monotonic; when something was changed last
 
     @property
     def loaded(self) -> bool:

@@ -310,6 +310,9 @@ class MatchInbound:
             faults += [(pair[0], error) for pair, error in broken]
             sorted_.aside += reasons_of([(pair[0], error) for pair, error in broken])
             read = self._without(read, [pair for pair, _ in broken])
+            # A message that was no keyword may be a STOP now, of a recipient not looked at yet.
+            snapshot, before, blocks = await self._look(read)
+            mark = Mark(self._epoch, self._counter)
         sorted_.aside += [(read[index][0], why) for index, why in folded.refused.items()]
         to_dead_letters(out, self._topics.dead_letters, sorted_.aside, stage=STAGE)
         for record, recipient in sorted_.elsewhere:

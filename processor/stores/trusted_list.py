@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from processor.core.blocks import NO_MARK, ConfigView, Mark
 from processor.errors import StoreUnavailable
-from processor.stores.block_list import FORMAT, BlockListStore, Meta, Snapshot
+from processor.stores.block_list import FORMAT, BlockListReader, Meta, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class TrustedList:
         partition: int,
         *,
         partitions: int,
-        store: BlockListStore,
+        store: BlockListReader,
         truth: ListTruth,
         max_staleness_s: float | None = None,
         waited: Callable[[str, float], None] = lambda reason, seconds: None,

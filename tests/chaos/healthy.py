@@ -17,8 +17,8 @@ from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
 from processor.metrics import GateMetrics, MatchMetrics, Metrics
 from processor.stages.accounts import AllActive
-from processor.stages.gate_outbound import GateOutbound
-from processor.stages.match_inbound import MatchInbound
+from processor.stages.gate_outbound import GateDependencies, GateOutbound
+from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
 from processor.webhooks.signature import idempotency_token
@@ -117,8 +117,7 @@ async def _matched(store: Any, scope: str, records: Sequence[Any]) -> Sequence[O
     services: Any = _services()
     block_list: Any = EmptyList()
     handled: Any = NothingHandled()
-    stage = MatchInbound(
-        0,
+    needs = MatchDependencies(
         partitions=1,
         topics=_ALL,
         scope=Scope(scope),
@@ -131,6 +130,7 @@ async def _matched(store: Any, scope: str, records: Sequence[Any]) -> Sequence[O
         traces=Traces(),
         handled=handled,
     )
+    stage = MatchInbound(0, needs)
     await stage.claim()
     await stage.inherit(())
     await stage.recover({})
@@ -145,8 +145,7 @@ async def _matched(store: Any, scope: str, records: Sequence[Any]) -> Sequence[O
 
 async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
     services: Any = _services()
-    stage = GateOutbound(
-        0,
+    needs = GateDependencies(
         partitions=1,
         topics=_ALL,
         store=store,
@@ -157,6 +156,7 @@ async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
         metrics=GateMetrics(Metrics()),
         traces=Traces(),
     )
+    stage = GateOutbound(0, needs)
     await stage.recover({})
     out = Kept()
     await stage.process([one for one in records if one.topic == _ALL.outbound_messages], out)

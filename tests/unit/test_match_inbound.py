@@ -13,7 +13,7 @@ from processor.core.events import WebhookDelivery
 from processor.core.messages import Scope
 from processor.core.services import Service, Webhook
 from processor.metrics import MatchMetrics, Metrics
-from processor.stages.match_inbound import MatchInbound
+from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
 from processor.wire import blocks as wire_blocks
@@ -55,8 +55,7 @@ async def a_stage(store: MemoryBlockList, services: Iterable[Service] = ()) -> M
         handled=NothingHandled(),
         counts=SimpleNamespace(add=lambda matched: None),
     )
-    stage = MatchInbound(
-        0,
+    needs = MatchDependencies(
         partitions=1,
         topics=TOPICS,
         scope=Scope.ACCOUNT,
@@ -69,6 +68,7 @@ async def a_stage(store: MemoryBlockList, services: Iterable[Service] = ()) -> M
         traces=Traces(),
         handled=fakes.handled,
     )
+    stage = MatchInbound(0, needs)
     await stage.claim()
     await stage.inherit(())
     await stage.recover({})

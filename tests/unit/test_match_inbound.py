@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from processor.core.events import WebhookDelivery
+from processor.core.events import ReplySend, WebhookDelivery
 from processor.core.messages import Scope
 from processor.core.services import Service, Webhook
+from processor.errors import ListLost
 from processor.metrics import MatchMetrics, Metrics
 from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
+from processor.stores.notes import Note
 from processor.wire import blocks as wire_blocks
 from processor.wire import dead_letters, events
 from processor.wire.cloud_events import CloudEvents
@@ -47,13 +49,15 @@ def a_record(offset: int = 7, **fields: Any) -> Any:
     )
 
 
-async def a_stage(store: MemoryBlockList, services: Iterable[Service] = ()) -> MatchInbound:
+async def a_stage(
+    store: MemoryBlockList, services: Iterable[Service] = (), counted: list[Any] | None = None
+) -> MatchInbound:
     """One that has taken its partition."""
     fakes: Any = SimpleNamespace(
         services=Services(services),
         block_list=EmptyList(),
         handled=NothingHandled(),
-        counts=SimpleNamespace(add=lambda matched: None),
+        counts=SimpleNamespace(add=[].extend if counted is None else counted.extend),
     )
     needs = MatchDependencies(
         partitions=1,
@@ -110,3 +114,51 @@ async def test_our_defect_on_a_stop_that_is_no_keyword_blocks_unanswered_and_sto
     assert (out.counts["faults"], out.counts["unread_stops"]) == (1, 1)
     before = ["keyword"] if blocked_before else []
     assert await blocks_in(store) == [(ENTRY, [*before, "unread-stop"])]
+
+
+async def test_a_batch_notes_the_mark_it_wrote_and_counts_once_it_is_committed() -> None:
+    counted: list[Any] = []
+    stage, out = await a_stage(a_list(), counted=counted), Kept()
+    earlier = await stage.process([a_record(6, body="good morning")], out)
+    batch = await stage.process([a_record(7, body="stop")], out)
+    assert await batch.still_holds()
+    [entry] = out.of(TOPICS.block_list)
+    mark = dict(entry.headers)[wire_blocks.MARK_HEADER] or b""
+    assert str(Note.parse(batch.note).mark) == mark.decode()
+    assert Note.parse(batch.note) > Note.parse(earlier.note)
+    assert counted == []
+    batch.committed()
+    assert [one.match.kind for one in counted] == ["STOP"]
+
+
+async def test_a_batch_fails_where_redis_no_longer_holds_what_it_wrote() -> None:
+    store = a_list()
+    stage = await a_stage(store)
+    nothing = await stage.process([a_record(6, body="good morning")], Kept())
+    batch = await stage.process([a_record(7, body="stop")], Kept())
+    store.flush()
+    with pytest.raises(ListLost):
+        await batch.still_holds()
+    assert await nothing.still_holds()  # it wrote nothing that could be lost
+
+
+async def test_a_stop_that_our_code_cannot_answer_blocks_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R18: the message at fault is put aside; who texted it is blocked all the same."""
+    write = events.write_reply
+
+    def raising(event: ReplySend) -> bytes:
+        if event.message.message_sid == "M1":
+            raise ZeroDivisionError
+        return write(event)
+
+    monkeypatch.setattr(events, "write_reply", raising)
+    store = a_list()
+    stage, out = await a_stage(store), Kept()
+    stop = a_record(7, body="stop", message_sid="M1")
+    await stage.process([stop, a_record(8, body="help", message_sid="M2")], out)
+    assert await blocks_in(store) == [(ENTRY, ["unread-stop"])]
+    assert len(out.of(TOPICS.dead_letters)) == 1
+    notified = [json.loads(one.value or b"") for one in out.of(TOPICS.opt_out_notifications)]
+    assert [one["message_sid"] for one in notified] == ["M2"]

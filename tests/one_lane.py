@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
 from processor.core.blocks import NO_MARK, Mark
+from processor.core.identity import Handled
 from processor.core.services import Directory, Service
 from processor.kafka.client import Outgoing
 from processor.stages.records import Headers
@@ -73,10 +73,9 @@ class EmptyList:
         """See ``BlockListTopic``."""
         return TOPIC_ID, NO_MARK
 
-    async def entries(self, partition: int) -> AsyncIterator[Any]:
+    async def entries(self, partition: int) -> AsyncGenerator[list[tuple[str, bytes | None]], None]:
         """See ``BlockListTopic``."""
-        for entry in list[Any]():
-            yield entry
+        yield []
 
 
 class NothingHandled:
@@ -84,7 +83,8 @@ class NothingHandled:
 
     forgets_after_ms = 1 << 40
 
-    async def recent(self, *of: Any, **more: Any) -> AsyncIterator[Any]:
+    async def recent(
+        self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
+    ) -> AsyncGenerator[Sequence[Handled], None]:
         """See ``HandledTopics``."""
-        for entry in list[Any]():
-            yield entry
+        yield []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -33,19 +33,24 @@ class AList(EmptyList):
     async def settled_mark(self, partition: int) -> Mark:
         return self.last
 
-    async def entries(self, partition: int) -> AsyncIterator[Any]:
+    async def entries(self, partition: int) -> AsyncGenerator[list[tuple[str, bytes | None]], None]:
         yield list(self.records)
 
 
 class HandledOnce(NothingHandled):
     """One message was handled lately."""
 
-    async def recent(self, *of: Any, **more: Any) -> AsyncIterator[Any]:
+    async def recent(
+        self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
+    ) -> AsyncGenerator[Sequence[Handled], None]:
         yield [MESSAGE]
 
 
 def an_owner(
-    store: MemoryBlockList, truth: Any = None, handled: Any = None, metrics: Metrics | None = None
+    store: MemoryBlockList,
+    truth: EmptyList | None = None,
+    handled: NothingHandled | None = None,
+    metrics: Metrics | None = None,
 ) -> OwnedList:
     services: Any = Services()
     return OwnedList(
@@ -84,7 +89,8 @@ async def test_what_is_written_is_read_back_with_a_later_mark() -> None:
     before = await written(owner)
     assert (before.packed, before.blocks, before.seen) == ({ENTRY: None}, {ENTRY: ()}, frozenset())
     after = await owner.read([ENTRY], [MESSAGE])
-    assert (after.blocks, after.seen) == ({ENTRY: BLOCKS}, {MESSAGE.id})
+    assert after.blocks == {ENTRY: BLOCKS}
+    assert after.seen == {MESSAGE.id}
     assert after.mark > before.mark
     await written(owner, ())
     assert (await owner.read([ENTRY], [])).packed == {ENTRY: None}

@@ -1,4 +1,4 @@
-"""What inbound records come to: keywords, messages an application is told of, commands, faults."""
+"""Bytes of inbound records to hits, ordinary messages and commands; the others are put aside."""
 
 from __future__ import annotations
 

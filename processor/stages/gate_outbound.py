@@ -87,7 +87,7 @@ class GateDependencies:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedBatch:
+class GateBatch:
     """Sends that were judged, and what was known then; see ``Batch``."""
 
     gate: GateOutbound
@@ -156,7 +156,7 @@ class GateOutbound:
         await self._list.learn()
         return ""
 
-    async def process(self, records: Sequence[Any], out: Puts) -> JudgedBatch:
+    async def process(self, records: Sequence[Any], out: Puts) -> GateBatch:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
         sorted_, faults = separate(records, self._sort)
         sorted_.aside += reasons_of(faults)
@@ -212,7 +212,7 @@ class GateOutbound:
         while (await self._list.look(())).meta.epoch == epoch and time.monotonic() < deadline:
             await asyncio.sleep(_ASK_AGAIN_S)
 
-    def _put_out(self, looked: _Looked, mark: Mark, out: Puts) -> JudgedBatch:
+    def _put_out(self, looked: _Looked, mark: Mark, out: Puts) -> GateBatch:
         """The verdict on each send; pure."""
         out.clear()
         traces, topics = self._needs.traces.begin(), self._needs.topics
@@ -250,7 +250,7 @@ class GateOutbound:
                 [*caused, *own] if caused else own,
             )
         metrics = self._needs.metrics
-        return JudgedBatch(self, looked.keys, sends, verdicts, mark, traces, metrics)
+        return GateBatch(self, looked.keys, sends, verdicts, mark, traces, metrics)
 
     def _sort(self, records: Sequence[Any]) -> Sorted[OutboundMessage]:
         """The records that can be judged, and the send of each; and those that cannot."""
@@ -285,7 +285,7 @@ class GateOutbound:
                     verdicts[index] = SUSPENDED
         return verdicts
 
-    async def still_judges(self, batch: JudgedBatch) -> bool:
+    async def still_judges(self, batch: GateBatch) -> bool:
         """Whether every verdict of a batch still is what the list says."""
         now = await self._list.look(())
         if now.meta.mark == batch.mark:

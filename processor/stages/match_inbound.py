@@ -104,7 +104,7 @@ class MatchInbound:
 
     @property
     def waits_for(self) -> str | None:
-        """The configuration, or a rebuild; at all else it fails; see ``Stage``."""
+        """The configuration or a rebuild; without a server it fails instead; see ``Stage``."""
         return self._list.waits_for
 
     async def claim(self) -> None:

@@ -1,7 +1,7 @@
 """OpenTelemetry spans of records that carry a sampled ``traceparent``; the extra ``tracing``.
 
-A record without one costs nothing. A span lasts from the start of its batch to the commit; what is
-not committed is not told.
+A record without one costs nothing. A span lasts from the start of its batch to the commit; a batch
+that is not committed has none.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class OwnedList:
         self._refill = Refill(
             partition, topic=topic, store=store, truth=truth, handled=handled, metrics=metrics
         )
-        self.waits_for: str | None = None  # the configuration, or a rebuild; at all else it fails
+        self.waits_for: str | None = None  # without a server it does not wait, it fails
         self._epoch = 0
         self._mark = NO_MARK  # of the last write; the stored one must be it
         self._inherited: Mark | None = None  # what it must be at least; None: nobody can tell
@@ -103,7 +103,7 @@ class OwnedList:
         if meta.partitions not in (None, self._partitions):
             raise ListLost(
                 f"the block list was built for {meta.partitions} partitions, the topics have "
-                f"{self._partitions}: another count spreads recipients anew: `optout topics move`"
+                f"{self._partitions}, which spreads recipients otherwise: use `optout topics move`"
             )
         await self._follow(meta.config)
         self._epoch = meta.epoch
@@ -131,7 +131,8 @@ class OwnedList:
                 await self._configuration.wait_until(decided_under.position)
         elif (await self._configuration.now()).topic_id != view.topic_id:
             raise RetryableError(
-                "messaging-services was made anew since this process started to read it: restart it"
+                "messaging-services was created again since this process began to read it: restart "
+                "this process"
             )
 
     async def inherit(self, notes: Iterable[str]) -> None:

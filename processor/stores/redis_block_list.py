@@ -1,4 +1,4 @@
-"""The served block list in Redis: one server, TLS, Cluster or Sentinel, told by the URL."""
+"""The served block list in Redis: one server, TLS, Cluster or Sentinel, as the URL says."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class RedisBlockList:
         )
         _owned(answer)
         if replicas < self._client.min_replicas:
-            # What was written is undone as the lane begins anew.
+            # The lane begins again, which undoes what was written.
             raise StoreUnavailable(
                 f"Redis: {replicas} of {self._client.min_replicas} replicas have the last write",
                 everywhere=True,

@@ -196,7 +196,7 @@ class Lane(PartitionLane[Stage]):
 
     async def _take(self) -> None:
         self._doing = "taking"
-        self._uncommitted = set()  # and how far it had come stays, for the lag to be told
+        self._uncommitted = set()  # how far it had come stays: the lag is measured by it
         self._at_step("claim")
         await self._unless_stopped(self._stage.claim())
         self._at_step("producer")

@@ -131,6 +131,7 @@ class MatchInbound:
         directory, config = services.directory, services.view  # one for the whole batch
         batch = self._classifier.classify(records, directory)
         while True:
+            # Read in each round: a message at fault may have become a STOP of another recipient.
             lasting = batch.lasting
             entries = await self._list.read(map(key_of, lasting), map(handled_of, lasting))
             decide = partial(self._decide, before=entries, out=out)

@@ -37,8 +37,8 @@ from processor.metrics import (
 )
 from processor.stages import opt_out_rates
 from processor.stages.deliver_webhooks import DeliverWebhooks, Tokens
-from processor.stages.gate_outbound import GateOutbound
-from processor.stages.match_inbound import MatchInbound
+from processor.stages.gate_outbound import GateDependencies, GateOutbound
+from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.redis_block_list import block_list_store
@@ -138,33 +138,26 @@ class Runtime:
 
     def _match_lanes(self) -> Lanes:
         group = f"{self.settings.topic_prefix}match"
-        metrics = MatchMetrics(self.metrics)
-        store = MeasuredBlockList(self.store, self.metrics, "match")
-        truth = self.truth()
-
-        def stage(partition: int) -> MatchInbound:
-            return MatchInbound(
-                partition,
-                partitions=self.settings.partitions,
-                topics=self.topics,
-                scope=self.settings.block_scope,
-                store=store,
-                block_list=truth,
-                services=self.services,
-                cloud_events=self.cloud_events,
-                counts=self.counts,
-                metrics=metrics,
-                traces=self._traces(group),
-                handled=self.handled,
-                at_step=self._at_step,
-            )
-
+        needs = MatchDependencies(
+            partitions=self.settings.partitions,
+            topics=self.topics,
+            scope=self.settings.block_scope,
+            store=MeasuredBlockList(self.store, self.metrics, "match"),
+            block_list=self.truth(),
+            services=self.services,
+            cloud_events=self.cloud_events,
+            counts=self.counts,
+            metrics=MatchMetrics(self.metrics),
+            traces=self._traces(group),
+            handled=self.handled,
+            at_step=self._at_step,
+        )
         return Lanes(
             self.settings,
             group=group,
             topics=self.topics.sources("match"),
             outputs=self.topics.outputs("match"),
-            stage=stage,
+            stage=lambda partition: MatchInbound(partition, needs),
             metrics=LaneMetrics(self.metrics, "match"),
             prepared=self.services.wait_loaded,
             at_step=self._at_step,
@@ -172,24 +165,18 @@ class Runtime:
 
     def _gate_lanes(self) -> Lanes:
         group = f"{self.settings.topic_prefix}gate"
-        metrics = GateMetrics(self.metrics)
-        store = MeasuredBlockList(self.store, self.metrics, "gate")
-        truth = self.truth()
-
-        def stage(partition: int) -> GateOutbound:
-            return GateOutbound(
-                partition,
-                partitions=self.settings.partitions,
-                topics=self.topics,
-                store=store,
-                block_list=truth,
-                services=self.services,
-                accounts=self.accounts,
-                cloud_events=self.cloud_events,
-                metrics=metrics,
-                traces=self._traces(group),
-                max_staleness_s=self.settings.gate_max_staleness_s,
-            )
+        needs = GateDependencies(
+            partitions=self.settings.partitions,
+            topics=self.topics,
+            store=MeasuredBlockList(self.store, self.metrics, "gate"),
+            block_list=self.truth(),
+            services=self.services,
+            accounts=self.accounts,
+            cloud_events=self.cloud_events,
+            metrics=GateMetrics(self.metrics),
+            traces=self._traces(group),
+            max_staleness_s=self.settings.gate_max_staleness_s,
+        )
 
         async def prepared() -> None:
             await self.services.wait_loaded()
@@ -200,7 +187,7 @@ class Runtime:
             group=group,
             topics=self.topics.sources("gate"),
             outputs=self.topics.outputs("gate"),
-            stage=stage,
+            stage=lambda partition: GateOutbound(partition, needs),
             metrics=LaneMetrics(self.metrics, "gate"),
             prepared=prepared,
             at_step=self._at_step,

@@ -33,7 +33,7 @@ from processor.core.partitions import partition_of
 from processor.errors import ConfigError
 from processor.kafka.client import Outgoing, committed_of, group_view, writer
 from processor.kafka.topics.block_list_topic import BlockListTopic
-from processor.stores.block_list import BlockListStore
+from processor.stores.block_list import BlockListInspector, BlockListStore
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
 from processor.wire import blocks as wire_blocks
@@ -285,7 +285,7 @@ def rebuild(partition: int | None) -> None:
     click.echo(f"{len(partitions)} partitions rebuilt")
 
 
-async def _wait_rebuilt(store: BlockListStore, partition: int) -> None:
+async def _wait_rebuilt(store: BlockListInspector, partition: int) -> None:
     told_at = time.monotonic() + _WAIT_S
     while (await store.read(partition, ())).meta.ready is None:
         if time.monotonic() > told_at:

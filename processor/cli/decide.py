@@ -19,7 +19,7 @@ from processor.core.fold import fold
 from processor.core.messages import Scope, channel_group_of, entry_key, list_key
 from processor.core.services import Directory
 from processor.errors import ConfigError
-from processor.stages.match_inbound import hit_of
+from processor.stages.classify import hit_of
 from processor.wire import inbound_messages
 from processor.wire.blocks import read_entry
 from processor.wire.json_values import reason

@@ -23,6 +23,7 @@ from processor.kafka.topics.configuration_writer import Configuration
 from processor.kafka.topics.counts_history import CountsHistory
 from processor.kafka.topics.statuses_topic import Refused, StatusesTopic
 from processor.metrics import Metrics
+from processor.stores.block_list import BlockListInspector
 from processor.stores.messages import Messages
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
@@ -52,11 +53,12 @@ class Backend:
             settings, self.configuration.accounts, self.metrics.login_refused
         )
         self.messages = Messages.of(settings, self.redis)
-        self.block_list_store = block_list_store(settings, self.redis)
+        store = block_list_store(settings, self.redis)
+        self.block_list_store: BlockListInspector = store
         self._truth = BlockListTopic(settings, self.topics.block_list)
         self.block_list = WholeList(
             partitions=settings.partitions,
-            store=self.block_list_store,
+            store=store,
             truth=self._truth,
             max_staleness_s=settings.gate_max_staleness_s,
             config=self.configuration.services.topic.view_at,

@@ -32,8 +32,8 @@ from processor.stages.records import (
     send_on,
     to_dead_letters,
 )
-from processor.stages.tracing import Traces
-from processor.stores.block_list import BlockListStore
+from processor.stages.tracing import BatchTraces, Traces
+from processor.stores.block_list import BlockListReader
 from processor.stores.trusted_list import ListTruth, TrustedList
 from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
@@ -70,55 +70,69 @@ class _Looked:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """What the last look looks at again."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateDependencies:
+    """What the gates of all partitions share."""
 
+    partitions: int  # of every topic
+    topics: Topics
+    store: BlockListReader
+    block_list: ListTruth
+    services: ServicesTopic
+    accounts: Accounts
+    cloud_events: CloudEvents
+    metrics: GateMetrics
+    traces: Traces
+    max_staleness_s: float | None = None  # see ``TrustedList``
+
+
+@dataclass(frozen=True, slots=True)
+class GateBatch:
+    """Sends that were judged, and what was known then; see ``Batch``."""
+
+    gate: GateOutbound
     keys: Sequence[str]
     sends: Sequence[OutboundMessage]
     verdicts: Mapping[int, Verdict]  # index of a send to its verdict, where it is no plain yes
     mark: Mark
+    traces: BatchTraces
+    metrics: GateMetrics
+
+    @property
+    def note(self) -> str:
+        """Nothing, the gate writes no list; see ``Batch``."""
+        return ""
+
+    async def still_holds(self) -> bool:
+        """Whether every verdict still is what the list says; see ``Batch``."""
+        return await self.gate.still_judges(self)
+
+    def committed(self) -> None:
+        """Count the verdicts; see ``Batch``."""
+        self.traces.committed()
+        said = Counter(_SAID[type(one)] for one in self.verdicts.values())
+        refused, suspended = said["refused"], said["suspended"]
+        allowed = len(self.sends) - refused - suspended
+        self.metrics.judged(allowed=allowed, refused=refused, suspended=suspended)
 
 
 class GateOutbound:
-    """The gate of one partition; it reads the block list and never writes it."""
+    """The gate of one partition; it reads the block list and never writes it; see ``Stage``."""
 
-    def __init__(
-        self,
-        partition: int,
-        *,
-        partitions: int,
-        topics: Topics,
-        store: BlockListStore,
-        block_list: ListTruth,
-        services: ServicesTopic,
-        accounts: Accounts,
-        cloud_events: CloudEvents,
-        metrics: GateMetrics,
-        traces: Traces,
-        max_staleness_s: float | None = None,
-    ) -> None:
-        self._partitions = partitions
-        self._topics = topics
-        self._services = services
-        self._accounts = accounts
-        self._cloud_events = cloud_events
-        self._metrics = metrics
-        self._traces = traces
+    def __init__(self, partition: int, needs: GateDependencies) -> None:
+        self._partition = partition
+        self._needs = needs
         self._list = TrustedList(
             partition,
-            partitions=partitions,
-            store=store,
-            truth=block_list,
-            max_staleness_s=max_staleness_s,
-            waited=metrics.waited,
-            config=services.view_at,
+            partitions=needs.partitions,
+            store=needs.store,
+            truth=needs.block_list,
+            max_staleness_s=needs.max_staleness_s,
+            waited=needs.metrics.waited,
+            config=needs.services.view_at,
         )
-        self._partition = partition
-        self._store = store
         self._tried: set[str] = set()  # entry keys for which the list was rebuilt already
         self._loading = False
-        self._judged: _Judged | None = None
 
     @property
     def waits_for(self) -> str | None:
@@ -128,19 +142,21 @@ class GateOutbound:
     async def claim(self) -> None:
         """Nothing to take, the gate only reads; see ``Stage``."""
         self._loading = True
-        await self._services.wait_loaded()
+        await self._needs.services.wait_loaded()
         # A gate that starts must not let pass what others stop; later it goes by what it last read.
-        await self._accounts.wait_loaded()
+        await self._needs.accounts.wait_loaded()
         self._loading = False
 
-    async def inherit(self, notes: Iterable[str]) -> None:
+    async def inherit(self, notes: Iterable[str]) -> str:
         """Nothing, it notes nothing; see ``Stage``."""
+        return ""
 
-    async def recover(self, committed: Mapping[str, int]) -> None:
+    async def recover(self, committed: Mapping[str, int]) -> str:
         """Learn which list to trust; see ``Stage``."""
         await self._list.learn()
+        return ""
 
-    async def process(self, records: Sequence[Any], out: Puts) -> None:
+    async def process(self, records: Sequence[Any], out: Puts) -> GateBatch:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
         sorted_, faults = separate(records, self._sort)
         sorted_.aside += reasons_of(faults)
@@ -154,16 +170,17 @@ class GateOutbound:
         ]
         mark, entries = await self._look(keys)
         looked = _Looked(pairs, keys, entries)
-        _, broken = separate(
+        judged, broken = separate(
             range(len(pairs)), lambda part: self._put_out(looked.only(part), mark, out)
         )
         at_fault = [(pairs[index][0], error) for index, error in broken]
         faults += at_fault
         sorted_.aside += reasons_of(at_fault)
-        to_dead_letters(out, self._topics.dead_letters, sorted_.aside, stage=STAGE)
+        to_dead_letters(out, self._needs.topics.dead_letters, sorted_.aside, stage=STAGE)
         for record, recipient in sorted_.elsewhere:
-            send_on(out, record, recipient, self._partitions)
+            send_on(out, record, recipient, self._needs.partitions)
         out.counts["faults"] += len(faults)
+        return judged
 
     async def _look(self, keys: Sequence[str]) -> tuple[Mark, Sequence[Blocks]]:
         """The blocks of entries; for one that cannot be read the list is rebuilt, once (R25)."""
@@ -178,7 +195,7 @@ class GateOutbound:
                     blocks[index] = (UNREADABLE,)
                     broken.add(keys[index])
             if broken <= self._tried:
-                self._metrics.unreadable.inc(len(broken))
+                self._needs.metrics.unreadable.inc(len(broken))
                 return found.meta.mark, blocks
             if len(self._tried) > _MOST_TRIED:
                 self._tried.clear()
@@ -190,20 +207,19 @@ class GateOutbound:
 
     async def _wait_rebuilt(self, epoch: int) -> None:
         """Ask the list's owner for a rebuild, and give it some time; it begins with a new epoch."""
-        await self._store.ask_for_rebuild(self._partition)
+        await self._needs.store.ask_for_rebuild(self._partition)
         deadline = time.monotonic() + _REBUILT_S
         while (await self._list.look(())).meta.epoch == epoch and time.monotonic() < deadline:
             await asyncio.sleep(_ASK_AGAIN_S)
 
-    def _put_out(self, looked: _Looked, mark: Mark, out: Puts) -> None:
+    def _put_out(self, looked: _Looked, mark: Mark, out: Puts) -> GateBatch:
         """The verdict on each send; pure."""
         out.clear()
-        self._traces.begin()
+        traces, topics = self._needs.traces.begin(), self._needs.topics
         sends = [send for _, send in looked.pairs]
         verdicts = self._verdicts(sends, looked.entries)
-        self._judged = _Judged(looked.keys, sends, verdicts, mark)
         marked = (wire_blocks.MARK_HEADER, str(mark).encode())
-        allowed, put = self._topics.allowed_sends, out.put
+        allowed, put = topics.allowed_sends, out.put
         only_mark: Headers = [marked]
         for index, (record, send) in enumerate(looked.pairs):
             headers: Headers = only_mark
@@ -211,7 +227,7 @@ class GateOutbound:
             verdict = verdicts.get(index)  # None: a plain yes, as for nearly all
             if record.headers:
                 said = "allowed" if verdict is None else _SAID[type(verdict)]
-                caused = self._traces.headers(record, verdict=said)
+                caused = traces.headers(record, verdict=said)
                 passed = kept(record.headers)
                 out.counts["surplus_headers"] += len(record.headers) - len(passed)
                 headers = [*passed, marked]
@@ -226,27 +242,29 @@ class GateOutbound:
                 value = message_statuses.write_suspended(send, at_ms)
             else:
                 value = message_statuses.write_refusal(send, verdict.block, at_ms)
-            own = [marked, *self._cloud_events.of_refusal(send, at_ms)]
+            own = [marked, *self._needs.cloud_events.of_refusal(send, at_ms)]
             put(
-                self._topics.message_statuses,
+                topics.message_statuses,
                 record.key,
                 value,
                 [*caused, *own] if caused else own,
             )
+        metrics = self._needs.metrics
+        return GateBatch(self, looked.keys, sends, verdicts, mark, traces, metrics)
 
     def _sort(self, records: Sequence[Any]) -> Sorted[OutboundMessage]:
         """The records that can be judged, and the send of each; and those that cannot."""
         found: Sorted[OutboundMessage] = Sorted()
-        read = {self._topics.outbound_messages: outbound_messages.read_all}
+        read = {self._needs.topics.outbound_messages: outbound_messages.read_all}
         good = read_all(records, read, lambda record, why: found.aside.append((record, why)))
         numbers = [to if to[0] == "+" else bare_number(to) for to in [send.to for _, send in good]]
-        found.good = placed(good, numbers, self._partitions, into(found))
+        found.good = placed(good, numbers, self._needs.partitions, into(found))
         return found
 
     def _verdicts(
         self, sends: Sequence[OutboundMessage], entries: Sequence[Blocks]
     ) -> dict[int, Verdict]:
-        directory = self._services.directory
+        directory = self._needs.services.directory
         verdicts: dict[int, Verdict] = {}
         for index in [index for index, blocks in enumerate(entries) if blocks]:
             send, blocks = sends[index], entries[index]
@@ -261,36 +279,19 @@ class GateOutbound:
             verdict = judge(outbound_messages.send_of(send, service_sid), blocks, pool)
             if verdict != ALLOWED:
                 verdicts[index] = verdict
-        if ended := self._accounts.ended:  # nearly always empty
+        if ended := self._needs.accounts.ended:  # nearly always empty
             for index, send in enumerate(sends):
                 if send.account_sid in ended:
                     verdicts[index] = SUSPENDED
         return verdicts
 
-    async def last_look(self) -> bool:
-        """Whether every verdict still is what the list says; see ``Stage``."""
-        judged = self._judged
-        if judged is None:
-            return True
+    async def still_judges(self, batch: GateBatch) -> bool:
+        """Whether every verdict of a batch still is what the list says."""
         now = await self._list.look(())
-        if now.meta.mark == judged.mark:
+        if now.meta.mark == batch.mark:
             return True
-        _, entries = await self._look(judged.keys)
-        return self._verdicts(judged.sends, entries) == judged.verdicts
-
-    @property
-    def note(self) -> str:
-        """Nothing, it writes no list; see ``Stage``."""
-        return ""
-
-    def committed(self) -> None:
-        """Count the verdicts; see ``Stage``."""
-        self._traces.committed()
-        if judged := self._judged:
-            said = Counter(_SAID[type(one)] for one in judged.verdicts.values())
-            refused, suspended = said["refused"], said["suspended"]
-            allowed = len(judged.sends) - refused - suspended
-            self._metrics.judged(allowed=allowed, refused=refused, suspended=suspended)
+        _, entries = await self._look(batch.keys)
+        return self._verdicts(batch.sends, entries) == batch.verdicts
 
     async def idle(self) -> None:
         """Nothing to do between sends; see ``Stage``."""

@@ -1,7 +1,7 @@
 """OpenTelemetry spans of records that carry a sampled ``traceparent``; the extra ``tracing``.
 
-A record without one costs nothing. A span lasts from the start of its batch to the commit; what is
-not committed is not told.
+A record without one costs nothing. A span lasts from the start of its batch to the commit; a batch
+that is not committed has none.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from processor.stages.tracing import Ask, Outcome, Traces
+from processor.stages.tracing import Ask, BatchTraces, Outcome, Traces
 from processor.webhooks.addresses import host_and_port
 from processor.webhooks.requests import Request
 from processor.webhooks.retries import Failure
@@ -49,26 +49,17 @@ def provider() -> TracerProvider:
     return made
 
 
-class Spans(Traces):
-    """The spans of one partition's stage.
-
-    Args:
-        tracer: makes them.
-        group: the consumer group that reads.
-    """
+class _BatchSpans(BatchTraces):
+    """The spans of one batch; those of a batch that is not committed never end."""
 
     def __init__(self, tracer: Tracer, group: str) -> None:
         self._tracer = tracer
         self._group = group
         self._open: list[Span] = []
-        self._began_ns = 0
-
-    def begin(self) -> None:
-        """See ``Traces``."""
-        self._open, self._began_ns = [], time.time_ns()
+        self._began_ns = time.time_ns()
 
     def headers(self, record: Any, **said: str) -> list[tuple[str, bytes | None]] | None:
-        """As ``Traces`` does, with the span as the parent of what comes next."""
+        """As ``BatchTraces`` does, with the span as the parent of what comes next."""
         passed = super().headers(record, **said)
         if passed is None or all(name != TRACEPARENT for name, _ in passed):
             return passed
@@ -101,6 +92,28 @@ class Spans(Traces):
             *((name, value.encode()) for name, value in mine.items()),
         ]
 
+    def committed(self) -> None:
+        """See ``BatchTraces``."""
+        for span in self._open:
+            span.end()
+
+
+class Spans(Traces):
+    """The spans of a role's stages.
+
+    Args:
+        tracer: makes them.
+        group: the consumer group that reads.
+    """
+
+    def __init__(self, tracer: Tracer, group: str) -> None:
+        self._tracer = tracer
+        self._group = group
+
+    def begin(self) -> BatchTraces:
+        """See ``Traces``."""
+        return _BatchSpans(self._tracer, self._group)
+
     async def ask(self, record: Any, attempt: int, request: Request, ask: Ask) -> Outcome:
         """As ``Traces`` does, with a span that lasts as long as the request.
 
@@ -124,12 +137,6 @@ class Spans(Traces):
         finally:
             span.end()
         return outcome
-
-    def committed(self) -> None:
-        """See ``Traces``."""
-        for span in self._open:
-            span.end()
-        self._open = []
 
 
 def _context_of(headers: Iterable[tuple[str, bytes | None]]) -> Context | None:

@@ -13,11 +13,8 @@ Outcome: TypeAlias = Answered | Failure
 Ask: TypeAlias = Callable[[Request], Awaitable[Outcome]]
 
 
-class Traces:
-    """Passes headers on; ``Spans`` also tells a collector what was done with the record."""
-
-    def begin(self) -> None:
-        """A batch begins; what an earlier one did not commit is forgotten."""
+class BatchTraces:
+    """The traces of one batch's records."""
 
     def headers(self, record: Any, **said: str) -> list[tuple[str, bytes | None]] | None:
         """The headers of what a record causes, None for none.
@@ -27,6 +24,17 @@ class Traces:
             said: what was decided on it, as attributes of the span, under ``optout.``.
         """
         return passed_on(record.headers) if record.headers else None
+
+    def committed(self) -> None:
+        """The batch is committed."""
+
+
+class Traces:
+    """Passes headers on; ``Spans`` also tells a collector what was done with the record."""
+
+    def begin(self) -> BatchTraces:
+        """A batch begins."""
+        return BatchTraces()
 
     async def ask(self, record: Any, attempt: int, request: Request, ask: Ask) -> Outcome:
         """Ask an application, telling it of the trace.
@@ -38,6 +46,3 @@ class Traces:
             ask: makes it; never raises.
         """
         return await ask(request)
-
-    def committed(self) -> None:
-        """The batch is committed."""

@@ -1,7 +1,10 @@
-"""The port of the served block list: what the match lane writes and the gate reads.
+"""The served block list as its users see it: a port for readers, owners and inspectors each.
 
 Everything is by partition; the one writer of a partition is the match lane that owns it. Keys are
 entry keys (one recipient of one account), values the packed blocks of an entry (`wire.blocks`).
+
+Every method of the ports raises ``StoreUnavailable`` where the server cannot be asked; nothing is
+then known to be written.
 """
 
 from __future__ import annotations
@@ -76,12 +79,27 @@ class BatchWrite:
     config: ConfigView | None = None  # under which it was decided
 
 
-class BlockListStore(Protocol):
-    """A served block list.
+class BlockListReader(Protocol):
+    """The list for who goes by it: the gate, and the API's `Check`."""
 
-    Every method raises ``StoreUnavailable`` where the server cannot be asked; nothing is then known
-    to be written. Those that take an epoch raise ``Fenced`` where a later owner took the partition,
-    and ``ListLost`` where the stored epoch is gone.
+    async def read(self, partition: int, keys: Sequence[str]) -> Snapshot:
+        """Look at entries, and at the list itself, in one atomic trip."""
+        ...
+
+    async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
+        """Look at entries of several partitions in one trip; each look is atomic by itself."""
+        ...
+
+    async def ask_for_rebuild(self, partition: int) -> None:
+        """Have the owner rebuild the list; all that a reader may write."""
+        ...
+
+
+class BlockListOwner(Protocol):
+    """The list for the one writer of a partition.
+
+    Methods that take an epoch raise ``Fenced`` where a later owner took the partition, and
+    ``ListLost`` where the stored epoch is gone.
     """
 
     async def claim(self, partition: int, *, at_least: int) -> Meta:
@@ -124,10 +142,6 @@ class BlockListStore(Protocol):
         self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
     ) -> Snapshot:
         """Look at entries and handled ids, and at the list itself, in one atomic trip."""
-        ...
-
-    async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
-        """Look at entries of several partitions in one trip; each look is atomic by itself."""
         ...
 
     async def write(self, partition: int, batch: BatchWrite) -> None:
@@ -173,14 +187,18 @@ class BlockListStore(Protocol):
         """Say that the list is not whole: its owner rebuilds it, gates wait meanwhile."""
         ...
 
-    async def ask_for_rebuild(self, partition: int) -> None:
-        """Have the owner rebuild the list; all that a reader may write."""
+
+class BlockListInspector(Protocol):
+    """The list for people and checks: what it holds now, whether that can be trusted or not."""
+
+    async def read(self, partition: int, keys: Sequence[str]) -> Snapshot:
+        """Look at entries, and at the list itself, in one atomic trip."""
         ...
 
     def entries(
         self, partition: int, *, account_sid: str | None = None, list_key: str | None = None
     ) -> AsyncIterator[tuple[str, bytes]]:
-        """Every entry of a partition, in no order; for people and checks, not for lanes.
+        """Every entry of a partition, in no order.
 
         Args:
             partition: which.
@@ -203,6 +221,14 @@ class BlockListStore(Protocol):
         What is there all the while is found, perhaps twice; ``about`` so many are looked at.
         """
         ...
+
+    async def declare_lost(self, partition: int) -> None:
+        """Say that the list is not whole: its owner rebuilds it, gates wait meanwhile."""
+        ...
+
+
+class BlockListStore(BlockListOwner, BlockListReader, BlockListInspector, Protocol):
+    """A served block list as who opens it has it; all others take the smallest port they need."""
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
 from processor.core.blocks import ConfigView, Mark
@@ -16,10 +16,10 @@ _OPERATIONS = ("claim", "settle", "read", "write", "beat", "rebuild")
 
 
 class MeasuredBlockList:
-    """Passes everything on to a store; see ``BlockListStore``.
+    """The list of a reader or an owner; passes everything on to a store.
 
     Args:
-        store: that does it.
+        store: does it.
         metrics: of the process.
         role: who uses it.
     """
@@ -39,7 +39,7 @@ class MeasuredBlockList:
             self._metrics.asked(operation, time.perf_counter() - began, failed)
 
     async def claim(self, partition: int, *, at_least: int) -> Meta:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         return await self._measured("claim", self._store.claim(partition, at_least=at_least))
 
     async def settle(
@@ -51,40 +51,40 @@ class MeasuredBlockList:
         whole: bool,
         config: ConfigView | None = None,
     ) -> bool:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         settle = self._store.settle(partition, epoch, undo=undo, whole=whole, config=config)
         return await self._measured("settle", settle)
 
     async def read(
         self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
     ) -> Snapshot:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         return await self._measured("read", self._store.read(partition, keys, ids))
 
     async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
-        """See ``BlockListStore``."""
+        """See ``BlockListReader``."""
         return await self._measured("read", self._store.read_many(keys))
 
     async def write(self, partition: int, batch: BatchWrite) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         await self._measured("write", self._store.write(partition, batch))
 
     async def beat(self, partition: int, epoch: int) -> Meta:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         return await self._measured("beat", self._store.beat(partition, epoch))
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         await self._measured("rebuild", self._store.begin_rebuild(partition, epoch))
 
     async def add_rebuilt(
         self, partition: int, epoch: int, entries: Mapping[str, bytes | None]
     ) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         await self._measured("rebuild", self._store.add_rebuilt(partition, epoch, entries))
 
     async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         await self._measured("rebuild", self._store.remember(partition, epoch, handled))
 
     async def finish_rebuild(
@@ -97,7 +97,7 @@ class MeasuredBlockList:
         partitions: int,
         config: ConfigView | None = None,
     ) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         await self._measured(
             "rebuild",
             self._store.finish_rebuild(
@@ -106,33 +106,9 @@ class MeasuredBlockList:
         )
 
     async def declare_lost(self, partition: int) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         await self._store.declare_lost(partition)
 
     async def ask_for_rebuild(self, partition: int) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListReader``."""
         await self._store.ask_for_rebuild(partition)
-
-    def entries(
-        self, partition: int, *, account_sid: str | None = None, list_key: str | None = None
-    ) -> AsyncIterator[tuple[str, bytes]]:
-        """See ``BlockListStore``."""
-        return self._store.entries(partition, account_sid=account_sid, list_key=list_key)
-
-    async def scan(
-        self,
-        partition: int,
-        cursor: int,
-        *,
-        about: int,
-        account_sid: str | None = None,
-        list_key: str | None = None,
-    ) -> tuple[int, list[tuple[str, bytes]]]:
-        """See ``BlockListStore``."""
-        return await self._store.scan(
-            partition, cursor, about=about, account_sid=account_sid, list_key=list_key
-        )
-
-    async def close(self) -> None:
-        """See ``BlockListStore``."""
-        await self._store.close()

@@ -56,7 +56,7 @@ class MemoryBlockList:
         self._partitions.clear()
 
     async def claim(self, partition: int, *, at_least: int) -> Meta:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         at = self._at(partition)
         at.epoch = max(at.epoch or 0, self._clock_ms(), at_least) + 1
         found = self._meta(at)
@@ -76,7 +76,7 @@ class MemoryBlockList:
         whole: bool,
         config: ConfigView | None = None,
     ) -> bool:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         at = self._at(partition)
         at.own(epoch)
         at.mark, at.ready = Mark(epoch, 1), at.ready if whole else None
@@ -92,7 +92,7 @@ class MemoryBlockList:
     async def read(
         self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
     ) -> Snapshot:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         at = self._at(partition)
         values = [at.entries.get(key) for key in keys]
         return Snapshot(
@@ -109,11 +109,11 @@ class MemoryBlockList:
         )
 
     async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
-        """See ``BlockListStore``."""
+        """See ``BlockListReader``."""
         return {partition: await self.read(partition, asked) for partition, asked in keys.items()}
 
     async def write(self, partition: int, batch: BatchWrite) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         at = self._at(partition)
         at.own(batch.epoch)
         if at.ready is None:
@@ -131,7 +131,7 @@ class MemoryBlockList:
         at.beat_ms = self._clock_ms()
 
     async def beat(self, partition: int, epoch: int) -> Meta:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         at = self._at(partition)
         at.own(epoch)
         at.is_asked_to_rebuild()
@@ -139,7 +139,7 @@ class MemoryBlockList:
         return self._meta(at)
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         at = self._at(partition)
         at.own(epoch)
         at.ready, at.asked = None, False
@@ -148,13 +148,13 @@ class MemoryBlockList:
     async def add_rebuilt(
         self, partition: int, epoch: int, entries: Mapping[str, bytes | None]
     ) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         at = self._at(partition)
         at.own(epoch)
         _put(at.rebuilt, entries)
 
     async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         at = self._at(partition)
         at.own(epoch)
         at.handled |= {one.id: one.at_ms for one in handled}
@@ -169,24 +169,24 @@ class MemoryBlockList:
         partitions: int,
         config: ConfigView | None = None,
     ) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         at = self._at(partition)
         at.own(epoch)
         at.entries, at.rebuilt, at.undo = at.rebuilt, {}, None
         at.mark, at.ready, at.partitions, at.config = mark, ready, partitions, config
 
     async def declare_lost(self, partition: int) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         self._at(partition).ready = None
 
     async def ask_for_rebuild(self, partition: int) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListReader``."""
         self._at(partition).asked = True
 
     async def entries(
         self, partition: int, *, account_sid: str | None = None, list_key: str | None = None
     ) -> AsyncIterator[tuple[str, bytes]]:
-        """See ``BlockListStore``."""
+        """See ``BlockListInspector``."""
         for key, value in list(self._at(partition).entries.items()):
             if _is_asked_for(key, account_sid, list_key):
                 yield key, value
@@ -200,7 +200,7 @@ class MemoryBlockList:
         account_sid: str | None = None,
         list_key: str | None = None,
     ) -> tuple[int, list[tuple[str, bytes]]]:
-        """See ``BlockListStore``."""
+        """See ``BlockListInspector``."""
         # By a place of its own for each key: what goes meanwhile moves no other.
         entries = sorted(self._at(partition).entries.items(), key=lambda one: _place(one[0]))
         left = [one for one in entries if _place(one[0]) >= cursor]

@@ -1,4 +1,4 @@
-"""The served block list in Redis: one server, TLS, Cluster or Sentinel, told by the URL."""
+"""The served block list in Redis: one server, TLS, Cluster or Sentinel, as the URL says."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class RedisBlockList:
         return _owned(await self._client.run(script, keys, epoch, *args))
 
     async def claim(self, partition: int, *, at_least: int) -> Meta:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         keys = [self._key(partition, "meta")]
         answer = await self._client.run(_CLAIM, keys, at_least, FORMAT.written)
         if answer == b"NEWER":
@@ -99,7 +99,7 @@ class RedisBlockList:
         whole: bool,
         config: ConfigView | None = None,
     ) -> bool:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         undo_key = self._key(partition, "undo")
         stored = await self._client.call(undo_key, "GET", undo_key) if undo else None
         before, handled = undo_of(stored)
@@ -117,7 +117,7 @@ class RedisBlockList:
     async def read(
         self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
     ) -> Snapshot:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         if self._client.unfit:
             raise StoreUnavailable(self._client.unfit, everywhere=True)
         names = [self._key(partition, "meta"), self._key(partition, "entries")]
@@ -138,7 +138,7 @@ class RedisBlockList:
         )
 
     async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
-        """See ``BlockListStore``."""
+        """See ``BlockListReader``."""
         # Asked at one moment, they share a pipeline.
         found = await asyncio.gather(*(self.read(*one) for one in keys.items()))
         return dict(zip(keys, found, strict=True))
@@ -154,7 +154,7 @@ class RedisBlockList:
         return info.partition(b"master_replid:")[2][:40]
 
     async def write(self, partition: int, batch: BatchWrite) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         keys = [
             self._key(partition, "meta"),
             self._key(partition, "entries"),
@@ -176,19 +176,19 @@ class RedisBlockList:
         )
         _owned(answer)
         if replicas < self._client.min_replicas:
-            # What was written is undone as the lane begins anew.
+            # The lane begins again, which undoes what was written.
             raise StoreUnavailable(
                 f"Redis: {replicas} of {self._client.min_replicas} replicas have the last write",
                 everywhere=True,
             )
 
     async def beat(self, partition: int, epoch: int) -> Meta:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         keys = [self._key(partition, "meta"), self._key(partition, "asked")]
         return meta_of(await self._own(_BEAT, keys, epoch))
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         keys = [self._key(partition, name) for name in ("meta", "rebuilt", "asked")]
         await self._own(_BEGIN_REBUILD, keys, epoch)
         self._rebuilt[partition] = 0
@@ -196,13 +196,13 @@ class RedisBlockList:
     async def add_rebuilt(
         self, partition: int, epoch: int, entries: Mapping[str, bytes | None]
     ) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         keys = [self._key(partition, "meta"), self._key(partition, "rebuilt")]
         await self._own(_ADD_REBUILT, keys, epoch, *_put(entries))
         self._rebuilt[partition] = self._rebuilt.get(partition, 0) + 1
 
     async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         keys = [self._key(partition, "meta"), *self._put_into(partition, handled)]
         await self._own(_REMEMBER, keys, epoch, _joined(handled), self._kept_ms)
         self._rebuilt[partition] = self._rebuilt.get(partition, 0) + 1
@@ -217,26 +217,26 @@ class RedisBlockList:
         partitions: int,
         config: ConfigView | None = None,
     ) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         keys = [self._key(partition, name) for name in ("meta", "entries", "rebuilt", "undo")]
         steps = self._rebuilt.pop(partition, 0)
         said = str(mark), ready, partitions, steps, str(FORMAT), str(config or "")
         await self._own(_FINISH_REBUILD, keys, epoch, *said)
 
     async def declare_lost(self, partition: int) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListOwner``."""
         key = self._key(partition, "meta")
         await self._client.call(key, "HDEL", key, "ready")
 
     async def ask_for_rebuild(self, partition: int) -> None:
-        """See ``BlockListStore``."""
+        """See ``BlockListReader``."""
         key = self._key(partition, "asked")
         await self._client.call(key, "SET", key, "")
 
     async def entries(
         self, partition: int, *, account_sid: str | None = None, list_key: str | None = None
     ) -> AsyncIterator[tuple[str, bytes]]:
-        """See ``BlockListStore``."""
+        """See ``BlockListInspector``."""
         cursor = 0
         while True:
             cursor, found = await self.scan(
@@ -256,7 +256,7 @@ class RedisBlockList:
         account_sid: str | None = None,
         list_key: str | None = None,
     ) -> tuple[int, list[tuple[str, bytes]]]:
-        """See ``BlockListStore``."""
+        """See ``BlockListInspector``."""
         name = self._key(partition, "entries")
         # No id and no number has a character that means something in a pattern.
         match = entry_key(account_sid or "*", list_key or "*") if account_sid or list_key else "*"

@@ -28,7 +28,7 @@ _END = Script("#!lua flags=allow-oom\nreturn redis.call('ZREM', KEYS[1], ARGV[1]
 class OpenSessions(Protocol):
     """Which sessions are open, for all processes of an installation.
 
-    Every method raises ``StoreUnavailable`` where that cannot be told.
+    Every method raises ``StoreUnavailable`` where Redis does not answer.
     """
 
     async def open(self, owner: str, session: str, *, until_ms: int, for_ms: int) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from processor.core.blocks import NO_MARK, ConfigView, Mark
 from processor.errors import StoreUnavailable
-from processor.stores.block_list import FORMAT, BlockListStore, Meta, Snapshot
+from processor.stores.block_list import FORMAT, BlockListReader, Meta, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class TrustedList:
         store: the served list.
         truth: its durable truth.
         max_staleness_s: wait also where the list's owner was not heard for so long; None: never.
-        waited: told of each wait: why, in a word, and how many seconds.
+        waited: called after each wait with the reason, in a word, and the seconds.
         config: the configuration that the reader judges by, as far as the position given if that
             was read; None: by none.
     """
@@ -56,7 +56,7 @@ class TrustedList:
         partition: int,
         *,
         partitions: int,
-        store: BlockListStore,
+        store: BlockListReader,
         truth: ListTruth,
         max_staleness_s: float | None = None,
         waited: Callable[[str, float], None] = lambda reason, seconds: None,
@@ -75,7 +75,7 @@ class TrustedList:
         self.waits_for: str | None = None  # why it cannot be trusted now
 
     async def learn(self) -> None:
-        """Learn anew which list to trust."""
+        """Learn which list to trust, whatever was known before."""
         self.waits_for = None
         self._topic_id = await self._truth.id()
         self._trusted_server = None
@@ -137,11 +137,11 @@ class TrustedList:
             return True
         if found.meta.ready in (None, self._topic_id):
             return False
-        before, self._topic_id = self._topic_id, await self._truth.id()  # created anew since?
+        before, self._topic_id = self._topic_id, await self._truth.id()  # created again since?
         return before != self._topic_id
 
     async def _settled(self) -> Mark:
-        """The truth's last mark; waiting for a transaction of the owner's is told as it lasts."""
+        """The truth's last mark; a wait for a transaction of the owner is reported as it lasts."""
         asked = asyncio.ensure_future(self._truth.settled_mark(self._partition))
         try:
             while not asked.done():
@@ -190,7 +190,7 @@ class TrustedList:
             return Distrust(
                 "configuration",
                 "the block list was decided under another topic of services than this process "
-                "reads: `messaging-services` was made anew; restart this process",
+                "reads: `messaging-services` was created again; restart this process",
                 logging.ERROR,
             )
         if ours.position < decided_under.position:

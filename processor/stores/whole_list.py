@@ -12,7 +12,7 @@ from processor.core.blocks import ConfigView, Mark
 from processor.core.messages import number_of
 from processor.core.partitions import partitions_of
 from processor.errors import StoreUnavailable
-from processor.stores.block_list import BlockListStore, Snapshot
+from processor.stores.block_list import BlockListReader, Snapshot
 from processor.stores.trusted_list import ListTruth, TrustedList
 
 
@@ -39,7 +39,7 @@ class WholeList:
         self,
         *,
         partitions: int,
-        store: BlockListStore,
+        store: BlockListReader,
         truth: ListTruth,
         max_staleness_s: float | None = None,
         config: Callable[[int], ConfigView | None] = lambda position: None,

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from processor.app import Runtime
-from processor.kafka.lanes.exactly_once import Output, Stage
+from processor.kafka.lanes.exactly_once import Batch, Output, Stage
 from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
-from processor.stages.gate_outbound import GateOutbound
-from processor.stages.match_inbound import MatchInbound
+from processor.stages.gate_outbound import GateDependencies, GateOutbound
+from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.redis_block_list import block_list_store
@@ -22,11 +22,23 @@ from tests.bench.installations import PARTITIONS
 from tests.bench.jobs import Job
 
 
+class PassedOn:
+    """A batch that was only passed on."""
+
+    note = ""
+
+    async def still_holds(self) -> bool:
+        """See ``Batch``."""
+        return True
+
+    def committed(self) -> None:
+        """See ``Batch``."""
+
+
 class Passthrough:
     """A stage that only passes on: what the lanes themselves cost."""
 
     waits_for = None
-    note = ""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -34,24 +46,20 @@ class Passthrough:
     async def claim(self) -> None:
         """See ``Stage``."""
 
-    async def inherit(self, notes: Iterable[str]) -> None:
+    async def inherit(self, notes: Iterable[str]) -> str:
         """See ``Stage``."""
+        return ""
 
-    async def recover(self, committed: Mapping[str, int]) -> None:
+    async def recover(self, committed: Mapping[str, int]) -> str:
         """See ``Stage``."""
+        return ""
 
-    async def process(self, records: Sequence[Any], out: Output) -> None:
+    async def process(self, records: Sequence[Any], out: Output) -> Batch:
         """Put every record out unchanged; see ``Stage``."""
         put, topic = out.put, self._topic
         for record in records:
             put(topic, record.key, record.value, [*record.headers] if record.headers else None)
-
-    async def last_look(self) -> bool:
-        """See ``Stage``."""
-        return True
-
-    def committed(self) -> None:
-        """See ``Stage``."""
+        return PassedOn()
 
     async def idle(self) -> None:
         """See ``Stage``."""
@@ -92,34 +100,29 @@ class Held:
         self._stage = stage
         self._start = start
         self.claim = stage.claim
-        self.last_look = stage.last_look
         self.idle = stage.idle
-        self.committed = stage.committed
 
     @property
     def waits_for(self) -> str | None:
         """See ``Stage``."""
         return self._stage.waits_for
 
-    @property
-    def note(self) -> str:
+    async def inherit(self, notes: Iterable[str]) -> str:
         """See ``Stage``."""
-        return self._stage.note
+        return await self._stage.inherit(notes)
 
-    async def inherit(self, notes: Iterable[str]) -> None:
-        """See ``Stage``."""
-        await self._stage.inherit(notes)
-
-    async def recover(self, committed: Mapping[str, int]) -> None:
+    async def recover(self, committed: Mapping[str, int]) -> str:
         """Recover, and wait for the others; see ``Stage``."""
-        await self._stage.recover(committed)
+        note = await self._stage.recover(committed)
         await self._start.wait(self._partition)
+        return note
 
-    async def process(self, records: Sequence[Any], out: Output) -> None:
+    async def process(self, records: Sequence[Any], out: Output) -> Batch:
         """Process, and note when; see ``Stage``."""
         self._start.batch()
-        await self._stage.process(records, out)
+        batch = await self._stage.process(records, out)
         self._start.processed_at[self._partition] = time.monotonic()
+        return batch
 
 
 def source_of(job: Job) -> str:
@@ -143,8 +146,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
             sources.append(topics.consent_commands)
 
             def make(partition: int) -> Stage:
-                return MatchInbound(
-                    partition,
+                needs = MatchDependencies(
                     partitions=settings.partitions,
                     topics=replace(topics, inbound_messages=source),
                     scope=settings.block_scope,
@@ -157,6 +159,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     traces=Traces(),
                     handled=runtime.handled,
                 )
+                return MatchInbound(partition, needs)
 
         case "gate":
             listed = settings.model_copy(update={"topic_prefix": job.source_prefix})
@@ -164,8 +167,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
             block_list = runtime.truth(Topics.under(job.source_prefix).block_list)
 
             def make(partition: int) -> Stage:
-                return GateOutbound(
-                    partition,
+                needs = GateDependencies(
                     partitions=settings.partitions,
                     topics=replace(topics, outbound_messages=source),
                     store=MeasuredBlockList(store, runtime.metrics, "gate"),
@@ -176,6 +178,7 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     metrics=GateMetrics(runtime.metrics),
                     traces=Traces(),
                 )
+                return GateOutbound(partition, needs)
 
         case "faust":
             raise ValueError("Faust has no lanes")

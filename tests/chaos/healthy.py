@@ -5,23 +5,20 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 
-from processor.core.blocks import NO_MARK, Mark
 from processor.core.messages import Scope
-from processor.core.services import Directory
 from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
 from processor.metrics import GateMetrics, MatchMetrics, Metrics
 from processor.stages.accounts import AllActive
-from processor.stages.gate_outbound import GateOutbound
-from processor.stages.match_inbound import MatchInbound
-from processor.stages.records import Headers
+from processor.stages.gate_outbound import GateDependencies, GateOutbound
+from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
 from processor.webhooks.signature import idempotency_token
@@ -34,11 +31,11 @@ from tests.chaos.application import Applications, delivery_of
 from tests.chaos.limits import RECORD_BYTES, near_limits
 from tests.chaos.seen import TOPICS, Seen
 from tests.chaos.traffic import Traffic, Written
+from tests.one_lane import EmptyList, Kept, NothingHandled, Services
 
 BASE, NOWHERE = "http://127.0.0.1:4000", "http://127.0.0.2:4000"
 _ALL = Topics.under("")
 _KINDS = 43  # of records near a limit
-_TOPIC_ID = "the list"
 
 
 @dataclass
@@ -111,76 +108,16 @@ def _record(one: Outgoing, offsets: Counter[str]) -> Any:
     )
 
 
-class _Out:
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.put_out: list[Outgoing] = []
-
-    def put(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Headers | None = None,
-        partition: int | None = None,
-    ) -> None:
-        self.put_out.append(Outgoing(topic, key, value, headers or ()))
-
-    def clear(self) -> None:
-        self.put_out.clear()
-
-
-class _Services:
-    """The configuration, as those who follow it have it."""
-
-    view = None
-
-    def __init__(self) -> None:
-        self.directory = Directory(map(service_of, world.services(BASE, NOWHERE)))
-
-    def view_at(self, position: int) -> None:
-        """No view."""
-
-    async def wait_loaded(self) -> None:
-        """It is there."""
-
-    wait_current = wait_loaded
-
-
-class _BlockList:
-    """An empty topic."""
-
-    async def id(self) -> str:
-        return _TOPIC_ID
-
-    async def settled_mark(self, partition: int) -> Mark:
-        return NO_MARK
-
-    async def id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
-        return _TOPIC_ID, NO_MARK
-
-    async def entries(self, partition: int) -> AsyncIterator[Any]:
-        for entry in list[Any]():
-            yield entry
-
-
-class _Handled:
-    """Nothing was handled before."""
-
-    forgets_after_ms = 1 << 40
-
-    async def recent(self, *of: Any, **more: Any) -> AsyncIterator[Any]:
-        for entry in list[Any]():
-            yield entry
+def _services() -> Services:
+    return Services(map(service_of, world.services(BASE, NOWHERE)))
 
 
 async def _matched(store: Any, scope: str, records: Sequence[Any]) -> Sequence[Outgoing]:
     nothing: Any = SimpleNamespace(add=lambda matched: None)
-    services: Any = _Services()
-    block_list: Any = _BlockList()
-    handled: Any = _Handled()
-    stage = MatchInbound(
-        0,
+    services: Any = _services()
+    block_list: Any = EmptyList()
+    handled: Any = NothingHandled()
+    needs = MatchDependencies(
         partitions=1,
         topics=_ALL,
         scope=Scope(scope),
@@ -193,41 +130,42 @@ async def _matched(store: Any, scope: str, records: Sequence[Any]) -> Sequence[O
         traces=Traces(),
         handled=handled,
     )
+    stage = MatchInbound(0, needs)
     await stage.claim()
     await stage.inherit(())
     await stage.recover({})
     mine = [one for one in records if one.topic in _ALL.sources("match")]
     put_out: list[Outgoing] = []
     for first in range(0, len(mine), 50):
-        out = _Out()
+        out = Kept()
         await stage.process(mine[first : first + 50], out)
         put_out += out.put_out
     return put_out
 
 
 async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
-    services: Any = _Services()
-    stage = GateOutbound(
-        0,
+    services: Any = _services()
+    needs = GateDependencies(
         partitions=1,
         topics=_ALL,
         store=store,
-        block_list=_BlockList(),
+        block_list=EmptyList(),
         services=services,
         accounts=AllActive(),
         cloud_events=CloudEvents("urn:test"),
         metrics=GateMetrics(Metrics()),
         traces=Traces(),
     )
+    stage = GateOutbound(0, needs)
     await stage.recover({})
-    out = _Out()
+    out = Kept()
     await stage.process([one for one in records if one.topic == _ALL.outbound_messages], out)
     return out.put_out
 
 
 def _delivered(run: Run) -> Iterable[Outgoing]:
     """Every application is asked once; where it is away the delivery is put aside."""
-    directory = _Services().directory
+    directory = _services().directory
     for record in [*run.of(_ALL.webhook_deliveries), *run.of(_ALL.message_statuses)]:
         if record.topic == _ALL.webhook_deliveries:
             delivery = webhook_deliveries.read(record.value)

@@ -20,7 +20,7 @@ from processor.kafka.topics.ending import closed, with_status
 from processor.metrics import GateMetrics, Metrics
 from processor.stages.accounts import AllActive
 from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoTokens
-from processor.stages.gate_outbound import GateOutbound, _Looked
+from processor.stages.gate_outbound import GateDependencies, GateOutbound, _Looked
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
 from processor.webhooks.circuit import CircuitRules
@@ -70,8 +70,7 @@ class _Out:
 def a_gate(metrics: Metrics, **ended: Status) -> GateOutbound:
     services: Any = SimpleNamespace(directory=Directory(), view_at=lambda position: None)
     block_list: Any = None
-    return GateOutbound(
-        0,
+    needs = GateDependencies(
         partitions=1,
         topics=TOPICS,
         store=MemoryBlockList(lambda: 0),
@@ -82,6 +81,7 @@ def a_gate(metrics: Metrics, **ended: Status) -> GateOutbound:
         metrics=GateMetrics(metrics),
         traces=Traces(),
     )
+    return GateOutbound(0, needs)
 
 
 def judged(gate: GateOutbound, *sends: dict[str, Any], blocks: Any = ()) -> list[Outgoing]:
@@ -92,8 +92,8 @@ def judged(gate: GateOutbound, *sends: dict[str, Any], blocks: Any = ()) -> list
         for record, value in zip(records, values, strict=True)
     ]
     out: Any = _Out()
-    gate._put_out(_Looked(pairs, [ENTRY] * len(pairs), [blocks] * len(pairs)), Mark(1, 1), out)
-    gate.committed()
+    looked = _Looked(pairs, [ENTRY] * len(pairs), [blocks] * len(pairs))
+    gate._put_out(looked, Mark(1, 1), out).committed()
     found: list[Outgoing] = out.records
     return found
 
@@ -134,7 +134,7 @@ def test_a_verdict_changes_with_the_account_as_it_does_with_a_block() -> None:
     gate = a_gate(Metrics())
     sends = [outbound_messages.read(json.dumps(outbound_record()).encode())]
     before = gate._verdicts(sends, [()])
-    gate._accounts.ended[ACCOUNT] = "suspended"  # type: ignore[index]
+    gate._needs.accounts.ended[ACCOUNT] = "suspended"  # type: ignore[index]
     assert gate._verdicts(sends, [()]) != before == {}
 
 
@@ -144,8 +144,8 @@ async def test_a_gate_that_starts_waits_until_it_knows_who_is_suspended() -> Non
     async def loaded() -> None:
         return None
 
-    gate._services.wait_loaded = loaded
-    gate._accounts.wait_loaded = known.wait  # type: ignore[method-assign, assignment]
+    gate._needs.services.wait_loaded = loaded
+    gate._needs.accounts.wait_loaded = known.wait  # type: ignore[method-assign, assignment]
     claiming = asyncio.create_task(gate.claim())
     await asyncio.sleep(0)
     await asyncio.sleep(0)

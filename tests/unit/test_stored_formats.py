@@ -10,9 +10,9 @@ import pytest
 
 from processor.core.blocks import ConfigView, Mark
 from processor.core.identity import Handled, handled_command, handled_message
-from processor.stages.match_inbound import Note
 from processor.stores.block_list import FORMAT, NEWER, BatchWrite, Format
 from processor.stores.messages import fields_of, message_of
+from processor.stores.notes import Note
 from processor.stores.redis_block_list import meta_of, undo_of, undo_record
 from processor.wire.blocks import pack, read_entry, unpack, write_entry
 from schemas import released

@@ -40,6 +40,23 @@ _MAX_REQUEST_BYTES = 1 << 22
 Headers = list[tuple[str, bytes | None]]  # a list: aiokafka's record builder takes nothing else
 
 
+class Batch(Protocol):
+    """What a stage made of some records; it is put out, and not committed yet."""
+
+    @property
+    def note(self) -> str:
+        """What is committed with the offsets, for the next owner; empty: nothing."""
+        ...
+
+    async def still_holds(self) -> bool:
+        """Before the commit: False where what was put out no longer holds, to process again."""
+        ...
+
+    def committed(self) -> None:
+        """What was put out is committed, or nothing was put out."""
+        ...
+
+
 class Stage(Waits, Protocol):
     """What a lane does with the records of its partition; the lane does all the rest."""
 
@@ -47,38 +64,31 @@ class Stage(Waits, Protocol):
         """Step 1a: from here on no older owner can write what this stage writes."""
         ...
 
-    async def inherit(self, notes: Iterable[str]) -> None:
-        """Step 1d: learn what the last owner noted; then ``note`` is committed.
+    async def inherit(self, notes: Iterable[str]) -> str:
+        """Step 1d: learn what the last owner noted.
 
         Args:
             notes: what was noted with each source's offset; empty where somebody else set it, or
                 nobody yet.
+
+        Returns:
+            The note that is committed before anything is put out; see ``Batch``.
         """
         ...
 
-    async def recover(self, committed: Mapping[str, int]) -> None:
+    async def recover(self, committed: Mapping[str, int]) -> str:
         """Step 1e: settle what the last owner left.
 
         Args:
             committed: source topic to its committed offset.
+
+        Returns:
+            The note that goes with the offsets until there is a batch; see ``Batch``.
         """
         ...
 
-    async def process(self, records: Sequence[Any], out: Output) -> None:
+    async def process(self, records: Sequence[Any], out: Output) -> Batch:
         """Step 2: decide on records of all sources, in order, write, and put out the events."""
-        ...
-
-    async def last_look(self) -> bool:
-        """Before the commit: False where what was put out no longer holds, to process again."""
-        ...
-
-    @property
-    def note(self) -> str:
-        """What is committed with the offsets, for the next owner; empty: nothing."""
-        ...
-
-    def committed(self) -> None:
-        """What the last ``process`` put out is committed, or it put out nothing."""
         ...
 
     async def idle(self) -> None:
@@ -177,6 +187,7 @@ class Lane(PartitionLane[Stage]):
         self._in_transaction = False
         self._next: dict[TopicPartition, int] = {}  # the first offset not processed yet
         self._uncommitted: set[TopicPartition] = set()
+        self._note = ""  # that goes with the offsets
         self._committed_at = 0.0
         self._batch_size = BatchSize(settings.batch_records)
 
@@ -185,7 +196,7 @@ class Lane(PartitionLane[Stage]):
 
     async def _take(self) -> None:
         self._doing = "taking"
-        self._uncommitted = set()  # and how far it had come stays, for the lag to be told
+        self._uncommitted = set()  # how far it had come stays: the lag is measured by it
         self._at_step("claim")
         await self._unless_stopped(self._stage.claim())
         self._at_step("producer")
@@ -204,18 +215,18 @@ class Lane(PartitionLane[Stage]):
         taken = await self._take_positions()
         first = {tp: position.offset for tp, position in taken.items()}
         notes = {tp: position.stage_note for tp, position in taken.items()}
-        await self._unless_stopped(self._stage.inherit(notes.values()))
+        self._note = await self._unless_stopped(self._stage.inherit(notes.values()))
         self._next = first
         self._uncommitted = {
-            tp for tp in taken if tp in self._positions.new or self._stage.note != notes[tp]
+            tp for tp in taken if tp in self._positions.new or self._note != notes[tp]
         }
         if self._uncommitted:
             # Before the first output: from here on a missing offset is a lost one. And before
             # anybody reads what this owner writes: the next one must begin above it.
-            await self._kafka(self._transaction(None), _COMMIT_S)
+            await self._kafka(self._transaction(), _COMMIT_S)
             self._uncommitted = set(taken)  # by the note of one who has recovered
         self._at_step("recover")
-        await self._unless_stopped(
+        self._note = await self._unless_stopped(
             self._stage.recover({tp.topic: offset for tp, offset in first.items()})
         )
         self._read_from(first)
@@ -240,13 +251,13 @@ class Lane(PartitionLane[Stage]):
                 self._move_to(ends)
             now = time.monotonic()
             if self._uncommitted and now - self._committed_at >= 1:
-                await self._commit(None)
+                await self._commit()
             if now - looked_at >= 1:
                 looked_at = now
                 await self._unless_stopped(self._stage.idle())
                 self._is_well()
         if self._uncommitted:
-            await self._commit(None)
+            await self._commit()
 
     async def _next_records(
         self,
@@ -279,43 +290,43 @@ class Lane(PartitionLane[Stage]):
             out = Output(self._producer, self.partition)
             self._at_step("process")
             with self._metrics.process.time():
-                await self._unless_stopped(self._stage.process(records, out))
+                batch = await self._unless_stopped(self._stage.process(records, out))
+            self._note = batch.note
             self._faults.check(len(records), out.counts["faults"])
             self._move_to(ends)
             # A batch that puts out nothing needs no transaction: its offset goes with a later one.
-            if not out or await self._commit(out):
+            if not out or await self._commit(out, batch):
                 break
-        self._stage.committed()
+        batch.committed()
         self._faults.add(len(records), out.counts["faults"])
         self._metrics.batch(len(records), out.counts)
         self._progressed_at = time.monotonic()
         self._is_well()
 
-    async def _commit(self, out: Output | None) -> bool:
+    async def _commit(self, out: Output | None = None, batch: Batch | None = None) -> bool:
         """Steps 3 to 5: outputs and offsets in one transaction; False where it must be redone."""
         with self._metrics.transaction.time():
-            return await self._kafka(self._transaction(out), _COMMIT_S)
+            return await self._kafka(self._transaction(out, batch), _COMMIT_S)
 
-    async def _transaction(self, out: Output | None) -> bool:
+    async def _transaction(self, out: Output | None = None, batch: Batch | None = None) -> bool:
         producer = self._producer
         at_step = self._at_step if out else lambda step: None  # offsets alone are no step
         at_step("begin")
         await producer.begin_transaction()
         self._in_transaction = True
         # Offsets first: it keeps the broker from answering the first batch with a retry.
-        note = self._stage.note
         offsets = {
-            tp: self._positions.to_commit(tp, self._next[tp], note) for tp in self._uncommitted
+            tp: self._positions.to_commit(tp, self._next[tp], self._note)
+            for tp in self._uncommitted
         }
         await producer.send_offsets_to_transaction(offsets, self._group)
-        if out:
+        if out and batch:
             at_step("emit")
             with self._metrics.emit.time():
                 await out.send()
             at_step("last_look")
             with self._metrics.last_look.time():
-                look = self._stage.last_look()
-                holds = await self._unless_stopped(look, grace_s=_LOOK_S)
+                holds = await self._unless_stopped(batch.still_holds(), grace_s=_LOOK_S)
             if not holds:
                 await producer.abort_transaction()
                 self._in_transaction = False

@@ -1,0 +1,183 @@
+"""Bytes of inbound records to hits, ordinary messages and commands; the others are put aside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from processor.core.fold import Hit, Item, Ordinary, key_of
+from processor.core.messages import (
+    ConsentCommand,
+    SenderType,
+    UnreadStop,
+    bare_number,
+    number_of,
+)
+from processor.core.partitions import partition_of
+from processor.core.services import Directory, Handling
+from processor.stages.faults import NOT_THE_RECORDS, Faults, separate
+from processor.stages.records import Read, Sorted, into, placed, read_all, reasons_of
+from processor.wire import consent_commands, inbound_messages
+from processor.wire.countries import country_of
+from processor.wire.dead_letters import redrives_of
+from processor.wire.headers import arrival_of, was_sent_on
+from processor.wire.json_values import MAX_VALUE_BYTES
+from processor.wire.topics import Topics
+from schemas.inbound_message import InboundMessage
+
+Pair: TypeAlias = tuple[Any, Item | Ordinary]  # a record and what it comes to
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """The records of a batch that come to anything."""
+
+    pairs: Sequence[Pair]  # in the order of the records
+    aside: Sequence[tuple[Any, str]]  # records for the dead letters, each with its reason
+    elsewhere: Sequence[tuple[Any, str]]  # misplaced records, each with its recipient
+    faults: int  # how many records made our code raise
+
+    @property
+    def lasting(self) -> list[Item]:
+        """What can change the block list."""
+        return [item for _, item in self.pairs if not isinstance(item, Ordinary)]
+
+
+class Classifier:
+    """Sorts the records of a batch by what they come to.
+
+    Args:
+        topics: their names.
+        partitions: how many they have.
+    """
+
+    def __init__(self, topics: Topics, partitions: int) -> None:
+        self._inbound_messages = topics.inbound_messages
+        self._partitions = partitions
+        self._read: Read[InboundMessage | ConsentCommand] = {
+            topics.inbound_messages: inbound_messages.read_all,
+            topics.consent_commands: consent_commands.read_all,
+        }
+
+    def classify(self, records: Sequence[Any], directory: Directory) -> Classified:
+        """Classify the records of one partition under one configuration."""
+        sorted_, faults = separate(records, lambda part: self._sort(part, directory))
+        return self._with_unread(sorted_, faults, records)
+
+    def _sort(self, records: Sequence[Any], directory: Directory) -> Sorted[Item | Ordinary]:
+        """The records that come to something, in their order, and those that cannot be handled."""
+        found: Sorted[Item | Ordinary] = Sorted()
+        ordinary = directory.has_webhooks
+        pairs: list[Pair] = []
+        refuse: Callable[[Any, str], None] = lambda record, why: found.aside.append((record, why))  # noqa: E731
+        for record, one in read_all(records, self._read, refuse):
+            item: Item | Ordinary | None
+            if isinstance(one, ConsentCommand):
+                item = replace(
+                    one, arrival=arrival_of(record), redrives=redrives_of(record.headers)
+                )
+            else:
+                item = hit_of(one, directory, record)
+                if item is None and ordinary:
+                    item = _ordinary(one, directory)
+            if item is not None:
+                pairs.append((record, item))
+        # Where a message stands matters only if it comes to something.
+        recipients = [number_of(key_of(item)) for _, item in pairs]
+        found.good = placed(pairs, recipients, self._partitions, into(found))
+        return found
+
+    def _with_unread(
+        self, sorted_: Sorted[Item | Ordinary], faults: Faults[Any], records: Sequence[Any]
+    ) -> Classified:
+        """What comes to something, and the STOPs among what is put aside: those block as well."""
+        aside: list[tuple[Any, str]] = []
+        elsewhere = list(sorted_.elsewhere)
+        unread: list[Pair] = []
+        for record, why in [*sorted_.aside, *reasons_of(faults)]:
+            stop = self._unread_stop(record)
+            place = partition_of(stop.recipient.encode(), self._partitions) if stop else None
+            if stop and place != record.partition and _can_be_sent_on(record):
+                # Another partition's list must hold the block.
+                elsewhere.append((record, stop.recipient))
+                continue
+            aside.append((record, why))
+            if stop and place == record.partition:
+                unread.append((record, stop))
+        pairs = sorted_.good
+        if unread:
+            order = {id(record): index for index, record in enumerate(records)}
+            pairs = sorted([*pairs, *unread], key=lambda pair: order[id(pair[0])])
+        return Classified(pairs, aside, elsewhere, len(faults))
+
+    def without(self, batch: Classified, broken: Faults[Pair]) -> Classified:
+        """The batch with pairs at fault put aside; one that is a STOP blocks all the same.
+
+        Such a STOP may be of a recipient whose entry no other record of the batch touches.
+        """
+        at_fault = {id(pair) for pair, _ in broken}
+        left: list[Pair] = []
+        for pair in batch.pairs:
+            record, item = pair
+            if id(pair) not in at_fault:
+                left.append(pair)
+            elif not isinstance(item, UnreadStop) and (stop := self._unread_stop(record)):
+                left.append((record, stop))
+        reasons = reasons_of([(pair[0], error) for pair, error in broken])
+        return replace(
+            batch, pairs=left, aside=[*batch.aside, *reasons], faults=batch.faults + len(broken)
+        )
+
+    def _unread_stop(self, record: Any) -> UnreadStop | None:
+        if record.topic != self._inbound_messages:
+            return None
+        try:
+            return inbound_messages.unread_stop_of(record)
+        except NOT_THE_RECORDS:
+            raise
+        except Exception:  # what failed on the record before may fail here as well
+            return None
+
+
+def _can_be_sent_on(record: Any) -> bool:
+    return not was_sent_on(record) and len(record.value) <= MAX_VALUE_BYTES
+
+
+def hit_of(read: InboundMessage, directory: Directory, record: Any = None) -> Hit | None:
+    """What a checked inbound message matches under the configuration; None for most.
+
+    Args:
+        read: the message.
+        directory: the configuration.
+        record: that held it; None: it comes from no topic.
+    """
+    body = read.body
+    if not directory.may_match(body):
+        return None
+    handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
+    policy = handling.policy
+    if policy is None or not policy.may_match(body):
+        return None
+    country = read.from_country or _country(read.from_, handling)
+    match = policy.match(body, country)
+    if match is None:
+        return None
+    arrival = None if record is None else arrival_of(record)
+    return Hit(inbound_messages.message_of(read, arrival), match, handling, country)
+
+
+def _ordinary(read: InboundMessage, directory: Directory) -> Ordinary | None:
+    """A message that matches nothing, where an application wants to know of it (R28)."""
+    handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
+    if handling.webhook is None:
+        return None
+    return Ordinary(inbound_messages.message_of(read), handling)
+
+
+def _country(recipient: str, handling: Handling) -> str | None:
+    # The numbering plan is asked only where the answer matters: it costs more than all the rest.
+    matters = handling.sender_type is SenderType.TOLL_FREE or (
+        handling.policy is not None and handling.policy.asks_country
+    )
+    return country_of(bare_number(recipient)) if matters else None

@@ -1,0 +1,119 @@
+"""What a decided batch of the match stage puts out, record by record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from processor.core.blocks import Mark
+from processor.core.events import (
+    BlockChange,
+    Event,
+    OptOutNotification,
+    ReplySend,
+    WebhookDelivery,
+)
+from processor.core.fold import Folded, Hit
+from processor.core.messages import UnreadStop, bare_number
+from processor.stages.classify import Classified, Pair
+from processor.stages.records import Headers, Puts, refuse_output, send_on, to_dead_letters
+from processor.stages.tracing import BatchTraces
+from processor.wire import blocks as wire_blocks
+from processor.wire import events
+from processor.wire.cloud_events import CloudEvents
+from processor.wire.headers import kept
+from processor.wire.topics import Topics
+
+logger = logging.getLogger(__name__)
+
+STAGE = "match_inbound"
+
+
+class MatchOutputs:
+    """Writes what was decided as records of its topics.
+
+    Args:
+        topics: their names.
+        partitions: how many they have.
+        cloud_events: names events.
+    """
+
+    def __init__(self, topics: Topics, partitions: int, cloud_events: CloudEvents) -> None:
+        self._topics = topics
+        self._partitions = partitions
+        self._cloud_events = cloud_events
+
+    def put_decided(
+        self,
+        pairs: Sequence[Pair],
+        folded: Folded,
+        mark: Mark,
+        traces: BatchTraces,
+        out: Puts,
+    ) -> Sequence[OptOutNotification]:
+        """Put out the events of each record, then the entries that change; pure.
+
+        Args:
+            pairs: that were folded.
+            folded: what they come to.
+            mark: of the write that stores it.
+            traces: of the batch.
+            out: takes the records.
+
+        Returns:
+            The notifications among the events.
+
+        Raises:
+            RecordError: an output that no broker would take; the fault is its record's.
+        """
+        matched = []
+        for (record, item), decision in zip(pairs, folded.decisions, strict=True):
+            caused = None
+            if record.headers and decision:
+                said = {"opt_out_type": item.match.kind} if isinstance(item, Hit) else {}
+                caused = traces.headers(record, **said)
+                out.counts["surplus_headers"] += len(record.headers) - len(kept(record.headers))
+            for event in decision:
+                own = self._cloud_events.of(event)
+                topic, key, value = self._record(event)
+                headers = [*caused, *own] if caused else own
+                refuse_output(key, value, headers)
+                out.put(topic, key, value, headers)
+                if isinstance(event, OptOutNotification):
+                    matched.append(event)
+        header: Headers = [(wire_blocks.MARK_HEADER, str(mark).encode())]
+        for changed, blocks in folded.changed.items():
+            entry = wire_blocks.write_entry(changed, blocks)
+            refuse_output(None, entry, header)
+            out.put(self._topics.block_list, changed.encode(), entry, header)
+        return matched
+
+    def _record(self, event: Event) -> tuple[str, bytes, bytes]:
+        """Topic, key and value of an event."""
+        topics = self._topics
+        match event:
+            case BlockChange():
+                key = event.recipient.encode()
+                return topics.block_changes, key, events.write_block_change(event)
+            case ReplySend():
+                key = bare_number(event.message.recipient).encode()
+                return topics.reply_sends, key, events.write_reply(event)
+            case OptOutNotification():
+                key = bare_number(event.message.recipient).encode()
+                return topics.opt_out_notifications, key, events.write_notification(event)
+            case WebhookDelivery():
+                key = bare_number(event.message.recipient).encode()
+                return topics.webhook_deliveries, key, events.write_delivery(event)
+
+    def put_undecided(self, batch: Classified, folded: Folded, out: Puts) -> None:
+        """Put aside or send on the records that were not decided, and count what went wrong."""
+        refused = [(batch.pairs[index][0], why) for index, why in folded.refused.items()]
+        to_dead_letters(out, self._topics.dead_letters, [*batch.aside, *refused], stage=STAGE)
+        for record, recipient in batch.elsewhere:
+            send_on(out, record, recipient, self._partitions)
+        out.counts["faults"] += batch.faults
+        for record, item in batch.pairs:
+            if isinstance(item, UnreadStop):
+                out.counts["unread_stops"] += 1
+                place = {"partition": record.partition, "offset": record.offset}
+                logger.error("stop.unread", extra=place)

@@ -1,0 +1,90 @@
+"""What a stage works with, in memory: a configuration, an empty topic, room for its output."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+
+from processor.core.blocks import NO_MARK, Mark
+from processor.core.identity import Handled
+from processor.core.services import Directory, Service
+from processor.kafka.client import Outgoing
+from processor.stages.records import Headers
+
+TOPIC_ID = "the list"
+
+
+class Kept:
+    """Keeps what a stage puts out."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.put_out: list[Outgoing] = []
+
+    def put(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """See ``Puts``."""
+        self.put_out.append(Outgoing(topic, key, value, headers or ()))
+
+    def clear(self) -> None:
+        """See ``Puts``."""
+        self.put_out.clear()
+
+    def of(self, topic: str) -> Sequence[Outgoing]:
+        """What was put out for a topic."""
+        return [one for one in self.put_out if one.topic == topic]
+
+
+class Services:
+    """The configuration, as those who follow it have it."""
+
+    view = None
+
+    def __init__(self, services: Iterable[Service] = ()) -> None:
+        self.directory = Directory(services)
+
+    def view_at(self, position: int) -> None:
+        """No view."""
+
+    async def wait_loaded(self) -> None:
+        """It is there."""
+
+    wait_current = wait_loaded
+
+
+class EmptyList:
+    """The topic of the block list, with nothing in it."""
+
+    async def id(self) -> str:
+        """See ``BlockListTopic``."""
+        return TOPIC_ID
+
+    async def settled_mark(self, partition: int) -> Mark:
+        """See ``BlockListTopic``."""
+        return NO_MARK
+
+    async def id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
+        """See ``BlockListTopic``."""
+        return TOPIC_ID, NO_MARK
+
+    async def entries(self, partition: int) -> AsyncGenerator[list[tuple[str, bytes | None]], None]:
+        """See ``BlockListTopic``."""
+        yield []
+
+
+class NothingHandled:
+    """Nothing was handled before."""
+
+    forgets_after_ms = 1 << 40
+
+    async def recent(
+        self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
+    ) -> AsyncGenerator[Sequence[Handled], None]:
+        """See ``HandledTopics``."""
+        yield []

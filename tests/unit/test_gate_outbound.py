@@ -1,0 +1,105 @@
+"""The gate of one partition, over a list in memory: what its batches say before the commit."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from processor.core.blocks import Mark
+from processor.metrics import GateMetrics, Metrics
+from processor.stages.accounts import AllActive
+from processor.stages.gate_outbound import GateDependencies, GateOutbound
+from processor.stages.tracing import Traces
+from processor.stores.block_list import BatchWrite
+from processor.stores.memory import MemoryBlockList
+from processor.wire import blocks as wire_blocks
+from processor.wire.cloud_events import CloudEvents
+from processor.wire.topics import Topics
+from tests.builders import (
+    ENTRY,
+    NOW_MS,
+    OTHER_RECIPIENT,
+    RECIPIENT,
+    a_block,
+    outbound_record,
+)
+from tests.one_lane import TOPIC_ID, EmptyList, Kept, Services
+
+TOPICS = Topics.under("")
+
+
+def a_record(to: str = RECIPIENT) -> Any:
+    return SimpleNamespace(
+        topic=TOPICS.outbound_messages,
+        partition=0,
+        offset=7,
+        timestamp=NOW_MS,
+        key=to.encode(),
+        value=json.dumps(outbound_record(to=to)).encode(),
+        headers=(),
+    )
+
+
+async def a_gate(store: MemoryBlockList, metrics: Metrics) -> GateOutbound:
+    """One that knows which list to trust; its partition has an owner."""
+    services: Any = Services()
+    needs = GateDependencies(
+        partitions=1,
+        topics=TOPICS,
+        store=store,
+        block_list=EmptyList(),
+        services=services,
+        accounts=AllActive(),
+        cloud_events=CloudEvents("urn:test"),
+        metrics=GateMetrics(metrics),
+        traces=Traces(),
+    )
+    gate = GateOutbound(0, needs)
+    epoch = (await store.claim(0, at_least=0)).epoch
+    await store.begin_rebuild(0, epoch)
+    await store.finish_rebuild(0, epoch, mark=Mark(epoch, 2), ready=TOPIC_ID, partitions=1)
+    await gate.recover({})
+    return gate
+
+
+async def block(store: MemoryBlockList, key: str) -> None:
+    """Block a recipient, as the list's owner does."""
+    meta = (await store.read(0, ())).meta
+    after = {key: wire_blocks.pack((a_block(),))}
+    mark = Mark(meta.epoch, meta.mark.counter + 1)
+    await store.write(0, BatchWrite(meta.epoch, meta.mark, mark, after, {key: None}, ()))
+
+
+@pytest.mark.parametrize(("blocked", "holds"), [(RECIPIENT, False), (OTHER_RECIPIENT, True)])
+async def test_r24_a_batch_holds_until_one_of_its_own_recipients_is_blocked(
+    blocked: str, holds: bool
+) -> None:
+    store, out = MemoryBlockList(lambda: NOW_MS), Kept()
+    gate = await a_gate(store, Metrics())
+    batch = await gate.process([a_record()], out)
+    assert await batch.still_holds()
+    await block(store, ENTRY.replace(RECIPIENT, blocked))
+    assert await batch.still_holds() is holds
+    assert len(out.of(TOPICS.allowed_sends)) == 1
+    again = await gate.process([a_record()], Kept())
+    assert await again.still_holds()
+
+
+async def test_a_batch_counts_its_verdicts_once_it_is_committed() -> None:
+    store, metrics = MemoryBlockList(lambda: NOW_MS), Metrics()
+    gate = await a_gate(store, metrics)
+    await block(store, ENTRY)
+    batch = await gate.process([a_record(), a_record(OTHER_RECIPIENT)], Kept())
+
+    def counted() -> list[float | None]:
+        return [
+            metrics.registry.get_sample_value("optout_verdicts_total", {"verdict": said})
+            for said in ("allowed", "refused", "suspended")
+        ]
+
+    assert (batch.note, counted()) == ("", [0, 0, 0])
+    batch.committed()
+    assert counted() == [1, 1, 0]

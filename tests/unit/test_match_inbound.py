@@ -1,0 +1,164 @@
+"""The match stage of one partition, over a list in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from processor.core.events import ReplySend, WebhookDelivery
+from processor.core.messages import Scope
+from processor.core.services import Service, Webhook
+from processor.errors import ListLost
+from processor.metrics import MatchMetrics, Metrics
+from processor.stages.match_inbound import MatchDependencies, MatchInbound
+from processor.stages.tracing import Traces
+from processor.stores.memory import MemoryBlockList
+from processor.stores.notes import Note
+from processor.wire import blocks as wire_blocks
+from processor.wire import dead_letters, events
+from processor.wire.cloud_events import CloudEvents
+from processor.wire.topics import Topics
+from tests.builders import (
+    ENTRY,
+    LONG_CODE,
+    NOW_MS,
+    RECIPIENT,
+    SHORT_CODE,
+    a_service,
+    inbound_record,
+)
+from tests.one_lane import EmptyList, Kept, NothingHandled, Services
+
+TOPICS = Topics.under("")
+HOOK = Webhook("https://example.com/inbound")
+
+
+def a_record(offset: int = 7, **fields: Any) -> Any:
+    return SimpleNamespace(
+        topic=TOPICS.inbound_messages,
+        partition=0,
+        offset=offset,
+        timestamp=NOW_MS + offset,
+        key=RECIPIENT.encode(),
+        value=json.dumps(inbound_record(**fields)).encode(),
+        headers=(),
+    )
+
+
+async def a_stage(
+    store: MemoryBlockList, services: Iterable[Service] = (), counted: list[Any] | None = None
+) -> MatchInbound:
+    """One that has taken its partition."""
+    fakes: Any = SimpleNamespace(
+        services=Services(services),
+        block_list=EmptyList(),
+        handled=NothingHandled(),
+        counts=SimpleNamespace(add=[].extend if counted is None else counted.extend),
+    )
+    needs = MatchDependencies(
+        partitions=1,
+        topics=TOPICS,
+        scope=Scope.ACCOUNT,
+        store=store,
+        block_list=fakes.block_list,
+        services=fakes.services,
+        cloud_events=CloudEvents("urn:test"),
+        counts=fakes.counts,
+        metrics=MatchMetrics(Metrics()),
+        traces=Traces(),
+        handled=fakes.handled,
+    )
+    stage = MatchInbound(0, needs)
+    await stage.claim()
+    await stage.inherit(())
+    await stage.recover({})
+    return stage
+
+
+def a_list() -> MemoryBlockList:
+    return MemoryBlockList(lambda: NOW_MS)
+
+
+async def blocks_in(store: MemoryBlockList) -> list[tuple[str, list[str]]]:
+    return [
+        (key, [source.kind for block in wire_blocks.unpack(value) for source in block.sources])
+        async for key, value in store.entries(0)
+    ]
+
+
+@pytest.mark.parametrize("blocked_before", [False, True])
+async def test_our_defect_on_a_stop_that_is_no_keyword_blocks_unanswered_and_stops_no_lane(
+    monkeypatch: pytest.MonkeyPatch, blocked_before: bool
+) -> None:
+    """R3: a short code without a configuration has no keywords; its application is to be told."""
+
+    def raising(event: WebhookDelivery) -> bytes:
+        raise KeyError("a defect that nobody has found yet")
+
+    store = a_list()
+    services = [a_service(LONG_CODE, SHORT_CODE, active=None, webhook=HOOK)]
+    stage, out = await a_stage(store, services), Kept()
+    if blocked_before:
+        await stage.process([a_record(6, body="stop", message_sid="M0")], Kept())
+    monkeypatch.setattr(events, "write_delivery", raising)
+    await stage.process([a_record(7, body="Stop!", to=SHORT_CODE)], out)
+    [letter] = out.of(TOPICS.dead_letters)
+    reason = dead_letters.said(letter.headers, "exception.message")
+    assert reason == "unexpected KeyError while it was decided on: please report it"
+    assert out.of(TOPICS.reply_sends) == []
+    assert len(out.of(TOPICS.block_list)) == 1
+    assert (out.counts["faults"], out.counts["unread_stops"]) == (1, 1)
+    before = ["keyword"] if blocked_before else []
+    assert await blocks_in(store) == [(ENTRY, [*before, "unread-stop"])]
+
+
+async def test_a_batch_notes_the_mark_it_wrote_and_counts_once_it_is_committed() -> None:
+    counted: list[Any] = []
+    stage, out = await a_stage(a_list(), counted=counted), Kept()
+    earlier = await stage.process([a_record(6, body="good morning")], out)
+    batch = await stage.process([a_record(7, body="stop")], out)
+    assert await batch.still_holds()
+    [entry] = out.of(TOPICS.block_list)
+    mark = dict(entry.headers)[wire_blocks.MARK_HEADER] or b""
+    assert str(Note.parse(batch.note).mark) == mark.decode()
+    assert Note.parse(batch.note) > Note.parse(earlier.note)
+    assert counted == []
+    batch.committed()
+    assert [one.match.kind for one in counted] == ["STOP"]
+
+
+async def test_a_batch_fails_where_redis_no_longer_holds_what_it_wrote() -> None:
+    store = a_list()
+    stage = await a_stage(store)
+    nothing = await stage.process([a_record(6, body="good morning")], Kept())
+    batch = await stage.process([a_record(7, body="stop")], Kept())
+    store.flush()
+    with pytest.raises(ListLost):
+        await batch.still_holds()
+    assert await nothing.still_holds()  # it wrote nothing that could be lost
+
+
+async def test_a_stop_that_our_code_cannot_answer_blocks_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R18: the message at fault is put aside; who texted it is blocked all the same."""
+    write = events.write_reply
+
+    def raising(event: ReplySend) -> bytes:
+        if event.message.message_sid == "M1":
+            raise ZeroDivisionError
+        return write(event)
+
+    monkeypatch.setattr(events, "write_reply", raising)
+    store = a_list()
+    stage, out = await a_stage(store), Kept()
+    stop = a_record(7, body="stop", message_sid="M1")
+    await stage.process([stop, a_record(8, body="help", message_sid="M2")], out)
+    assert await blocks_in(store) == [(ENTRY, ["unread-stop"])]
+    assert len(out.of(TOPICS.dead_letters)) == 1
+    notified = [json.loads(one.value or b"") for one in out.of(TOPICS.opt_out_notifications)]
+    assert [one["message_sid"] for one in notified] == ["M2"]

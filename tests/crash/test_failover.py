@@ -14,11 +14,11 @@ from aiokafka.structs import OffsetAndMetadata
 from redis.asyncio import Redis
 
 from deploy.local import stack
-from processor.app import Runtime
 from processor.cli.blocks import differences
 from processor.config import Role, Settings
 from processor.kafka.client import committed_of, group_view
 from processor.kafka.topics import topic_admin
+from processor.worker.runtime import Runtime
 from tests.crash.test_killed_between_write_and_commit import killed, whole, worker
 from tests.crash.test_woken_zombies import frozen
 from tests.installation import Installation, by_sid, running, until

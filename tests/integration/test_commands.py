@@ -84,7 +84,7 @@ async def test_r5_a_draft_has_no_effect_until_it_is_enabled(
         assert (sid.startswith("MG"), len(sid), applied["enabled"]) == (True, 34, False)
 
         async def version(wanted: int) -> bool:
-            service = runtime.services.directory.services.get(sid)
+            service = runtime.shared.services.directory.services.get(sid)
             return service is not None and service.version == wanted
 
         await until(lambda: version(1), "draft")
@@ -207,8 +207,8 @@ async def test_a_record_that_is_no_service_of_ours_stops_nobody(
             await producer.send_and_wait(at.topics.messaging_services, value, key=key)
     assert "Good" in (await optout("services", "list")).stdout
     async with running(settings) as runtime:
-        await runtime.services.wait_loaded()
-        assert runtime.services.directory.services["MGgood"].version == 1
+        await runtime.shared.services.wait_loaded()
+        assert runtime.shared.services.directory.services["MGgood"].version == 1
         await at.texts(a_text("M1", "help"))
         await at.wait_for(at.topics.reply_sends, 1)
 

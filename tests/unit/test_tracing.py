@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from processor.app import tracer_provider
 from processor.config import Settings
 from processor.errors import ConfigError
+from processor.worker.tracing import tracer_provider
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 

@@ -113,7 +113,7 @@ def create_app(settings: Settings) -> OptOutApp:
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance_id,
         worker_redirect_stdouts=False,
-        logging_config=logs.CONFIG,
+        logging_config=logs.configuration(),
         web_bind=settings.web_host,
         web_port=servers.free_port(settings.web_port, "OPTOUT_WEB_PORT"),
         datadir=Path(tempfile.gettempdir()) / f"{settings.topic_prefix}worker",

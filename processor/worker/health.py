@@ -35,8 +35,8 @@ def looks(lanes: Mapping[str, Lanes]) -> Iterator[LaneLook]:
     """Every lane, for the metrics."""
     for role, each in lanes.items():
         for state in each.states():
-            works = state.doing == "running"
-            yield LaneLook(role, state.partition, works, each.lags.get(state.partition))
+            lag = each.lags.get(state.partition)
+            yield LaneLook(role, state.partition, state.is_running, lag)
 
 
 def _of_views(shared: Shared) -> Iterator[str]:
@@ -73,5 +73,5 @@ def _words_of(unopened: Mapping[str, Unopened]) -> str:
 def _of_lanes(lanes: Mapping[str, Lanes]) -> Iterator[str]:
     for role, each in lanes.items():
         for state in each.states():
-            if state.doing != "running":
-                yield f"{role} {state.partition}: {state.doing}"
+            if not state.is_running:
+                yield f"{role} {state.partition}: {state.text}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from processor import servers
 from processor.config import Settings
-from processor.kafka.lanes.partition_lane import LaneState
+from processor.kafka.lanes.lane_state import LaneState
 from processor.kafka.lanes.supervisor import Lanes
 from processor.stages.deliver_webhooks import Tokens
 from processor.worker import health

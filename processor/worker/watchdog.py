@@ -68,6 +68,6 @@ class Watchdog:
     async def _are_stuck(self, role: str, lanes: Lanes) -> bool:
         stuck = await lanes.stuck(self._settings.watchdog_s, redis_since=self._redis_since)
         for state in stuck:
-            extra = {"role": role, "partition": state.partition, "why": state.doing}
+            extra = {"role": role, "partition": state.partition, "why": state.text}
             logger.error("worker.stuck", extra=extra)
         return bool(stuck)

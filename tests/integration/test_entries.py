@@ -307,7 +307,7 @@ async def test_a_list_that_a_newer_version_wrote_makes_readers_and_owners_wait(
         async with running(settings) as runtime:
             await at.sends(a_send("S1"))
             for role in ("gate", "match"):
-                states = lambda role=role: [one.doing for one in runtime.states()[role]]  # noqa: E731
+                states = lambda role=role: [one.text for one in runtime.states()[role]]  # noqa: E731
                 await waits_for(states, "newer version")
             assert await at.values(at.topics.message_statuses) == []
             await redis.hset(meta, "format", "3 2")  # which this version can read, and not write
@@ -349,7 +349,7 @@ async def test_r21_a_gate_waits_for_the_configuration_that_a_block_was_decided_u
         await at.wait_for(at.topics.reply_sends, 1)
         # It names no service, and by the older configuration its sender is in none.
         await at.sends(a_send("S1", **{"from": OTHER_LONG_CODE}))
-        states = lambda: [one.doing for one in behind.states()["gate"]]  # noqa: E731
+        states = lambda: [one.text for one in behind.states()["gate"]]  # noqa: E731
         await waits_for(states, "the configuration is read")
         assert len(await at.values(at.topics.allowed_sends)) == 1
         topic._gather = reads

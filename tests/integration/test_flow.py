@@ -259,7 +259,7 @@ async def test_r25_the_gate_waits_while_no_list_is_whole(settings: Settings) -> 
         await at.sends(a_send("S1"))
 
         async def waits() -> bool:
-            return any("not whole" in state.doing for state in runtime.states()["gate"])
+            return any("not whole" in state.text for state in runtime.states()["gate"])
 
         await until(waits, "gate that waits")
         assert await at.values(at.topics.allowed_sends) == []

@@ -136,7 +136,7 @@ async def refusing(worked: Worked) -> AsyncIterator[Runtime]:
 
         async def refused() -> bool:
             doing = {
-                role: state.doing
+                role: state.text
                 for role, states in runtime.states().items()
                 for state in states
                 if state.partition == worked.partition

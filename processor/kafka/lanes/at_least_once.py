@@ -24,6 +24,7 @@ from processor.errors import BrokerUnavailable, RetryableError
 from processor.kafka.client import Outgoing, Writer
 from processor.kafka.failures import is_too_large, unavailable
 from processor.kafka.lanes.finished_offsets import Offsets
+from processor.kafka.lanes.lane_state import Doing
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.partition_lane import START_S, Behind, PartitionLane, Waits
 from processor.kafka.lanes.source_reader import SourceReader
@@ -240,7 +241,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         }
 
     async def _take(self) -> None:
-        self._doing = "taking"
+        self._enter(Doing.TAKING)
         self._failure = None
         # No transactional id fences that one.
         await self._unless_stopped(asyncio.sleep(_SETTLED_S))
@@ -263,7 +264,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         await self._commit()
 
     async def _work(self) -> None:
-        self._doing = "running"
+        self._enter(Doing.RUNNING)
         while not self._stop.is_set():
             if self._failure is not None:
                 raise self._failure

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from processor.config import Settings
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
 from processor.kafka.lanes.batch_size import BatchSize
+from processor.kafka.lanes.lane_state import Doing
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.partition_lane import START_S, Behind, PartitionLane, Waits
 from processor.kafka.lanes.source_reader import REQUEST_S, SourceReader
@@ -184,7 +185,7 @@ class Lane(PartitionLane[Stage]):
         return self._next
 
     async def _take(self) -> None:
-        self._doing = "taking"
+        self._enter(Doing.TAKING)
         self._uncommitted = set()  # and how far it had come stays, for the lag to be told
         self._at_step("claim")
         await self._unless_stopped(self._stage.claim())
@@ -221,7 +222,7 @@ class Lane(PartitionLane[Stage]):
         self._read_from(first)
 
     async def _work(self) -> None:
-        self._doing = "running"
+        self._enter(Doing.RUNNING)
         looked_at = time.monotonic()
         while not self._stop.is_set():
             # Small transactions are what costs: under load, let records gather between two. A lane

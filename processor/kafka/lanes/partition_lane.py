@@ -8,7 +8,6 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from aiokafka import TopicPartition
@@ -19,6 +18,7 @@ from processor.errors import Fenced, PositionRefused, RetryableError
 from processor.kafka.client import committed_of
 from processor.kafka.failures import TRANSACTION_ERRORS, is_fenced, unavailable
 from processor.kafka.lanes.fault_limit import Faults
+from processor.kafka.lanes.lane_state import Doing, LaneState
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.position_rules import Position
 from processor.kafka.lanes.positions import Positions
@@ -34,17 +34,6 @@ START_S = 10.0  # to take a partition's producer over, a predecessor's open tran
 _BACKOFF_S = (0.05, 1.0)  # first, longest
 _TURN_S = 5.0  # to be taken; then the next one begins as well
 _PERSON_S = 10.0  # between two looks where a person must act
-
-
-@dataclass(frozen=True, slots=True)
-class LaneState:
-    """How a lane is, for health and the watchdog."""
-
-    partition: int
-    doing: str  # "taking", "running", or what it waits for
-    progressed_at: float  # when it last finished something, monotonic seconds
-    next_offsets: Mapping[TopicPartition, int]  # the first not processed yet, by source
-    ill_since: float | None = None  # it does not get to work, though another worker's might
 
 
 class Waits(Protocol):
@@ -121,7 +110,8 @@ class PartitionLane(ABC, Generic[S]):
         self._faults = Faults()
         self._stop = asyncio.Event()
         self._producer: Any = None
-        self._doing = "taking"
+        self._doing = Doing.TAKING
+        self._reason: str | None = None  # why it does not run, in words
         self._progressed_at = time.monotonic()
         self._ill_since: float | None = None
 
@@ -131,11 +121,15 @@ class PartitionLane(ABC, Generic[S]):
         waits_for = self._stage.waits_for
         return LaneState(
             self.partition,
-            waits_for or self._doing,
+            Doing.WAITING if waits_for else self._doing,
             self._progressed_at,
             self._next_offsets(),
             None if waits_for else self._ill_since,
+            waits_for or self._reason,
         )
+
+    def _enter(self, doing: Doing, reason: str | None = None) -> None:
+        self._doing, self._reason = doing, reason
 
     def _is_well(self) -> None:
         """The lane works: whatever it failed at before is over."""
@@ -165,7 +159,7 @@ class PartitionLane(ABC, Generic[S]):
                 pass
             except Fenced as error:
                 self._metrics.failed(error)
-                self._doing = "asks whose the partition is"
+                self._enter(Doing.FENCED)
                 self._ill_since = self._ill_since or time.monotonic()
                 raise
             except Exception as error:
@@ -181,7 +175,7 @@ class PartitionLane(ABC, Generic[S]):
 
     async def _take_in_turn(self) -> None:
         """Hundreds at once would keep each other from it: every request would time out."""
-        self._doing = "waits for its turn to be taken"
+        self._enter(Doing.QUEUED)
         await self._unless_stopped(self._takes.acquire())
         turn = contextlib.ExitStack()
         turn.callback(self._takes.release)
@@ -197,13 +191,14 @@ class PartitionLane(ABC, Generic[S]):
     def _failed(self, error: Exception) -> None:
         self._metrics.failed(error)
         expected = error if isinstance(error, RetryableError) else None
-        self._doing = str(error) if expected else type(error).__name__
+        reason = str(error) if expected else type(error).__name__
+        self._enter(Doing.FAILED, reason)
         if expected and expected.everywhere:
             self._ill_since = None
         logger.log(
             logging.ERROR if isinstance(error, PositionRefused) else logging.WARNING,
             "lane.failed",
-            extra={"group": self._group, "partition": self.partition, "why": self._doing},
+            extra={"group": self._group, "partition": self.partition, "why": reason},
             exc_info=None if expected else error,
         )
 

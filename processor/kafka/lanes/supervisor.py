@@ -18,8 +18,9 @@ from processor.config import Settings
 from processor.errors import Fenced
 from processor.kafka.failures import in_words
 from processor.kafka.lanes.exactly_once import Lane
+from processor.kafka.lanes.lane_state import LaneState
 from processor.kafka.lanes.membership import Membership
-from processor.kafka.lanes.partition_lane import LaneState, PartitionLane, Waits, given_up
+from processor.kafka.lanes.partition_lane import PartitionLane, Waits, given_up
 from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.offset_protocol import log_ends
 from processor.kafka.protocol import topics_now
@@ -133,7 +134,7 @@ class Lanes:
         led = frozenset.intersection(*(topic.led for topic in topics.values()))
         self.lags = await self._lags([state for state in states if state.partition in led])
         for state in states:
-            idle = state.doing != "running" or not self.lags.get(state.partition)
+            idle = not state.is_running or not self.lags.get(state.partition)
             if state.partition not in led or (state.ill_since is None and idle):
                 self._excused_at[state.partition] = now
         if redis_since is None:

@@ -32,8 +32,8 @@ from processor.kafka.topics.topic_plan import (
     Change,
     Consequence,
     Found,
-    Problem,
     TopicPlan,
+    TopicProblem,
     judge,
     lost_before,
     of_older,
@@ -52,7 +52,7 @@ class Made:
     mended: Mapping[str, Sequence[Change]]  # by topic
     lost: list[str]  # what topics may have lost before they were mended
     refused: list[str]  # changes that the brokers refused, each with why
-    problems: list[Problem]  # what is left
+    problems: list[TopicProblem]  # what is left
 
 
 @asynccontextmanager
@@ -119,7 +119,7 @@ def _outcome(answer: Any) -> tuple[list[str], list[str]]:
     return created, refusals
 
 
-def _changes(problems: Sequence[Problem]) -> dict[str, list[Change]]:
+def _changes(problems: Sequence[TopicProblem]) -> dict[str, list[Change]]:
     """What would mend what can be mended, by topic."""
     changes = defaultdict(list)
     for problem in problems:
@@ -196,7 +196,7 @@ async def set_timestamps(settings: Settings, kind: str) -> None:
         await _settled(admin, wanted, changes)
 
 
-async def check(settings: Settings) -> list[Problem]:
+async def check(settings: Settings) -> list[TopicProblem]:
     """What is wrong with the topics; empty where all are as they should be.
 
     Raises:

@@ -28,8 +28,8 @@ class FieldsFormatter(logging.Formatter):
             f" {_on_one_line(record.getMessage())}{fields}"
         )
         if record.exc_info:
-            told = map(_on_one_line, self.formatException(record.exc_info).splitlines())
-            line = "\n".join((line, *told))
+            lines = map(_on_one_line, self.formatException(record.exc_info).splitlines())
+            line = "\n".join((line, *lines))
         return line
 
 

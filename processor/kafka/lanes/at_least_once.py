@@ -1,8 +1,8 @@
-"""A lane whose work takes long and may be done twice: at least once, and not always in order.
+"""At-least-once lane for slow work; records may finish out of order.
 
-The next record of each topic waits until it is due; others are worked beside each other. An offset
-is committed when its record is done and all before it are; which later ones are done already stands
-in a note beside it.
+The next record of each topic waits until it is due; records that are due are worked concurrently.
+An offset is committed when its record and all before it are done. A note beside the offset names
+the later records that are done already.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Work(Protocol):
 
     @property
     def account_sid(self) -> str:
-        """Whose it is: nobody has more than a share of what is in hand."""
+        """The account, which may have only a share of the records in hand."""
         ...
 
     @property
@@ -103,7 +103,7 @@ class DeliveryStage(Waits, Protocol):
         ...
 
     def unexpected(self, record: Any, error: Exception) -> Outgoing:
-        """The dead letter of a record that raised what nobody foresaw."""
+        """The dead letter of a record that raised an unforeseen error."""
         ...
 
 
@@ -243,7 +243,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
     async def _take(self) -> None:
         self._enter(Doing.TAKING)
         self._failure = None
-        # No transactional id fences that one.
+        # No transactional id fences the owner before.
         await self._unless_stopped(asyncio.sleep(_SETTLED_S))
         await self._unless_stopped(self._stage.begin())
         self._producer = AIOKafkaProducer(
@@ -316,7 +316,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             found = await reading.records(sources, wait_s=wait_s, most=_FETCHED)
             ends = await self._positions.follow(reading, sources)
             for tp in sources:
-                if not found.get(tp):  # a transaction's end is no record
+                if not found.get(tp):  # the end of a transaction is not a record
                     self._read[tp].offsets.advance(ends[tp])
         except KafkaError as error:
             raise unavailable(error) from error
@@ -406,7 +406,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             self._at_step("committed")
 
     async def _let_go(self) -> None:
-        """Wait a little for what was begun, drop the rest, and tell the group what is done."""
+        """Wait a little for what was begun, drop the rest, and commit what is done."""
         self._read_no_more()
         for task, head in self._tasks.items():
             if head.may_be_dropped:

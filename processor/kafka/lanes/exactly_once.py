@@ -186,7 +186,7 @@ class Lane(PartitionLane[Stage]):
 
     async def _take(self) -> None:
         self._enter(Doing.TAKING)
-        self._uncommitted = set()  # and how far it had come stays, for the lag to be told
+        self._uncommitted = set()  # self._next stays as it was: the lag is counted from it
         self._at_step("claim")
         await self._unless_stopped(self._stage.claim())
         self._at_step("producer")
@@ -214,7 +214,7 @@ class Lane(PartitionLane[Stage]):
             # Before the first output: from here on a missing offset is a lost one. And before
             # anybody reads what this owner writes: the next one must begin above it.
             await self._kafka(self._transaction(None), _COMMIT_S)
-            self._uncommitted = set(taken)  # by the note of one who has recovered
+            self._uncommitted = set(taken)  # with the note of an owner that has recovered
         self._at_step("recover")
         await self._unless_stopped(
             self._stage.recover({tp.topic: offset for tp, offset in first.items()})
@@ -254,7 +254,7 @@ class Lane(PartitionLane[Stage]):
     ) -> tuple[Mapping[TopicPartition, list[Any]], Mapping[TopicPartition, int]]:
         """What there is to process, and for each source that moved on the offset behind it.
 
-        It moves on without a record, too: past the marks of the transactions of who writes it.
+        It moves on without a record, too: past the markers of its producers' transactions.
         """
         reading = self._reading
         assert reading is not None

@@ -61,7 +61,7 @@ async def given_up(task: asyncio.Future[Any]) -> None:
 
 
 class PartitionLane(ABC, Generic[S]):
-    """Takes its partition and works until it is stopped, anew after every failure.
+    """Takes its partition and works until it is stopped; after a failure it takes it again.
 
     Args:
         settings: of the clients.
@@ -212,7 +212,7 @@ class PartitionLane(ABC, Generic[S]):
 
     @abstractmethod
     async def _let_go(self) -> None:
-        """Settle what is open and drop the producer; after a failure, too."""
+        """Settle open work and drop the producer; after a failure, too."""
 
     @abstractmethod
     def _next_offsets(self) -> Mapping[TopicPartition, int]:

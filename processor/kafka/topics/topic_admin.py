@@ -68,7 +68,7 @@ async def _admin(settings: Settings) -> AsyncIterator[Any]:
 
 
 async def create(settings: Settings) -> Made:
-    """Create what is missing, and mend the settings of what is there.
+    """Create missing topics, and mend the settings of the others.
 
     It changes no partition count, shortens no retention and deletes nothing. While a move to these
     topics is under way, they keep producers' times.
@@ -142,15 +142,15 @@ async def _set(admin: Any, changes: Mapping[str, Sequence[Change]]) -> dict[str,
     answer = await admin._send_to_controller(SetTopicConfigs(wanted))
     refused = {}
     for code, message, _, name in answer.resources:
-        told = ", ".join(map(str, changes[name]))
+        settings = ", ".join(map(str, changes[name]))
         if for_code(code) is TopicAuthorizationFailedError:
             refused[name] = (
-                f"{name}: this user may not change settings ({told}); give it AlterConfigs "
+                f"{name}: this user may not change settings ({settings}); give it AlterConfigs "
                 "(deploy/acls.toml)"
             )
         elif code:
             why = f"{for_code(code).__name__} {message or ''}".strip()
-            refused[name] = f"{name}: {told}: the brokers refuse it: {why}"
+            refused[name] = f"{name}: {settings}: the brokers refuse it: {why}"
     return refused
 
 

@@ -15,7 +15,7 @@ LANES = ("match", "gate", "webhooks")  # roles that must not lose or double what
 TIMESTAMPS = "message.timestamp.type"
 # The broker's clock is the one that counts (R41), and no producer's can hold a record up.
 BY_BROKER, BY_PRODUCER = "LogAppendTime", "CreateTime"
-PROOF_DAYS = 365  # what is kept for years is proof
+PROOF_DAYS = 365  # records kept for years are proof
 _SAFE_REPLICAS = 3
 _POLICY = "cleanup.policy"
 _RETENTION, _RETENTION_BYTES = "retention.ms", "retention.bytes"
@@ -57,7 +57,7 @@ _OTHER_COUNT_OF_CHANGELOG = (
 class Consequence(Enum):
     """What follows from a problem."""
 
-    WAIT = "wait"  # worker and API wait until somebody has ended it
+    WAIT = "wait"  # worker and API wait until it is over
     REFUSE = "refuse"  # worker and API do not start
     WARN = "warn"  # they start, and say so
     NOTE = "note"  # worth knowing; where it is meant, all is well
@@ -154,11 +154,11 @@ class _Rule:
 
     suits: _Suits
     otherwise: str
-    consequence: Consequence = Consequence.WARN  # REFUSE where it is not even what is needed
+    consequence: Consequence = Consequence.WARN  # REFUSE where it falls short of what is needed
     remedy: str = _MENDED
 
 
-# Keeping more, or longer, than planned is no problem: somebody may have reasons to.
+# Keeping more, or longer, than planned is not a problem: there may be reasons to.
 _RULES = {
     _POLICY: _Rule(_same, "records that are needed are deleted"),
     _RETENTION: _Rule(_at_least, "records are deleted too early"),
@@ -269,7 +269,7 @@ def judge(wanted: Sequence[TopicPlan], there: Mapping[str, Found]) -> list[Topic
 
 
 def of_older(plan: TopicPlan) -> TopicProblem:
-    """Say that a topic of an older version stands in this one's place."""
+    """The problem of a topic of an older version in this one's place."""
     return TopicProblem(
         Code.OLDER_VERSION,
         str(plan.replaces),

@@ -12,24 +12,20 @@ import contextlib
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from processor.config import Settings
 from processor.errors import BrokerUnavailable, RetryableError
 from processor.kafka.client import Outgoing, Writer
 from processor.kafka.failures import is_too_large, unavailable
 from processor.kafka.lanes.finished_offsets import Offsets
 from processor.kafka.lanes.lane_state import Doing
-from processor.kafka.lanes.membership import Membership
-from processor.kafka.lanes.partition_lane import START_S, Behind, PartitionLane, Waits
-from processor.kafka.lanes.source_reader import SourceReader
+from processor.kafka.lanes.partition_lane import START_S, LaneContext, PartitionLane, Waits
 from processor.kafka.starting import start, stop
-from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -197,34 +193,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
 
     is_fenced = False
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        group: str,
-        member: Membership,
-        reader: SourceReader,
-        sources: Sequence[TopicPartition],
-        outputs: Sequence[str],
-        stage: DeliveryStage,
-        metrics: LaneMetrics,
-        at_step: Callable[[str], None] = lambda step: None,
-        takes: asyncio.Semaphore,
-        behind: Behind,
-    ) -> None:
-        super().__init__(
-            settings,
-            group=group,
-            member=member,
-            reader=reader,
-            sources=sources,
-            outputs=outputs,
-            stage=stage,
-            metrics=metrics,
-            at_step=at_step,
-            takes=takes,
-            behind=behind,
-        )
+    def __init__(self, context: LaneContext, stage: DeliveryStage) -> None:
+        super().__init__(context, stage)
         self._read: dict[TopicPartition, _Source] = {}
         self._tasks: dict[asyncio.Task[None], _Head] = {}
         self._in_hand: Counter[str | None] = Counter()  # accounts' records that are done now

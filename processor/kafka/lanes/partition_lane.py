@@ -8,6 +8,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from aiokafka import TopicPartition
@@ -60,53 +61,46 @@ async def given_up(task: asyncio.Future[Any]) -> None:
         task.exception()  # seen, or asyncio logs it
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneContext:
+    """The partition of a lane, and what it shares with the other lanes of its group."""
+
+    settings: Settings
+    group: str
+    member: Membership
+    reader: SourceReader
+    sources: Sequence[TopicPartition]  # this partition of each source topic
+    outputs: Sequence[str]  # see ``Positions``
+    metrics: LaneMetrics  # of the role
+    at_step: Callable[[str], None]  # called with each step reached; crash tests kill there
+    takes: asyncio.Semaphore  # so many lanes take their partitions at a time
+    behind: Behind  # has work done that no partition should wait for
+
+
 class PartitionLane(ABC, Generic[S]):
     """Takes its partition and works until it is stopped; after a failure it takes it again.
 
     Args:
-        settings: of the clients.
-        group: the consumer group.
-        member: of the group.
-        reader: of its topics.
-        sources: this partition of each source topic.
-        outputs: see ``Positions``.
+        context: its partition and clients.
         stage: what is done with the records.
-        metrics: of the role.
-        at_step: called with the name of each step as it is reached; crash tests kill there.
-        takes: so many lanes take their partitions at a time.
-        behind: has done what no partition should wait for.
     """
 
     is_fenced: bool  # whether a lane elsewhere that takes the partition keeps this one from working
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        group: str,
-        member: Membership,
-        reader: SourceReader,
-        sources: Sequence[TopicPartition],
-        outputs: Sequence[str],
-        stage: S,
-        metrics: LaneMetrics,
-        at_step: Callable[[str], None],
-        takes: asyncio.Semaphore,
-        behind: Behind,
-    ) -> None:
-        self.partition: int = sources[0].partition
-        self._settings = settings
-        self._group = group
-        self._member = member
-        self._reader = reader
-        self._sources = list(sources)
-        self._positions = Positions(member.client, self._sources, outputs)
+    def __init__(self, context: LaneContext, stage: S) -> None:
+        self.partition: int = context.sources[0].partition
+        self._settings = context.settings
+        self._group = context.group
+        self._member = context.member
+        self._reader = context.reader
+        self._sources = list(context.sources)
+        self._positions = Positions(context.member.client, self._sources, context.outputs)
         self._reading: Reading | None = None
         self._stage = stage
-        self._metrics = metrics
-        self._at_step = at_step
-        self._takes = takes
-        self._behind = behind
+        self._metrics = context.metrics
+        self._at_step = context.at_step
+        self._takes = context.takes
+        self._behind = context.behind
         self._faults = Faults()
         self._stop = asyncio.Event()
         self._producer: Any = None

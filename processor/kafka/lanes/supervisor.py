@@ -20,7 +20,7 @@ from processor.kafka.failures import in_words
 from processor.kafka.lanes.exactly_once import Lane
 from processor.kafka.lanes.lane_state import LaneState
 from processor.kafka.lanes.membership import Membership
-from processor.kafka.lanes.partition_lane import PartitionLane, Waits, given_up
+from processor.kafka.lanes.partition_lane import LaneContext, PartitionLane, Waits, given_up
 from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.offset_protocol import log_ends
 from processor.kafka.protocol import topics_now
@@ -323,19 +323,19 @@ class Lanes:
         assert self._reader is not None
         if partition in self._lanes:
             self._end(partition)
-        lane = self._lane(
-            self._settings,
+        context = LaneContext(
+            settings=self._settings,
             group=self._group,
             member=self._member,
             reader=self._reader,
             sources=[TopicPartition(topic, partition) for topic in self._topics],
             outputs=self._outputs,
-            stage=self._stage(partition),
             metrics=self._metrics,
             at_step=self.at_step,
             takes=self._takes,
             behind=self._go_on_behind,
         )
+        lane = self._lane(context, self._stage(partition))
         task = asyncio.get_running_loop().create_task(lane.run(), name=f"{self._group}-{partition}")
         self._lanes[partition] = lane, task
         task.add_done_callback(partial(self._ended, partition))

@@ -28,8 +28,8 @@ class FieldsFormatter(logging.Formatter):
             f" {_on_one_line(record.getMessage())}{fields}"
         )
         if record.exc_info:
-            told = map(_on_one_line, self.formatException(record.exc_info).splitlines())
-            line = "\n".join((line, *told))
+            lines = map(_on_one_line, self.formatException(record.exc_info).splitlines())
+            line = "\n".join((line, *lines))
         return line
 
 
@@ -41,24 +41,27 @@ def _on_one_line(value: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-CONFIG: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"fields": {"()": FieldsFormatter}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "fields"}},
+def configuration(*, quiet: bool = False) -> dict[str, Any]:
+    """For ``logging.config.dictConfig``, and for Faust, which configures logging itself.
+
+    Args:
+        quiet: warnings only, and no error of aiokafka: a broker that has just begun is none.
+    """
     # The libraries only where they warn: their own lines are many, and may quote a record.
-    "loggers": {
-        **{
-            name: {"level": "WARNING"}
-            for name in ("aiokafka", "faust", "mode", "aiohttp", "asyncio")
-        },
-        "uvicorn.error": {"level": "ERROR"},  # it warns of each request that anybody sends wrong
-    },
-    "root": {"level": "INFO", "handlers": ["stderr"]},
-}
-"""For ``logging.config.dictConfig``, and for Faust, which configures logging itself."""
+    levels = dict.fromkeys(("aiokafka", "faust", "mode", "aiohttp", "asyncio"), "WARNING")
+    levels["uvicorn.error"] = "ERROR"  # it warns of each request that anybody sends wrong
+    if quiet:
+        levels["aiokafka"] = "CRITICAL"
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"fields": {"()": FieldsFormatter}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "fields"}},
+        "loggers": {name: {"level": level} for name, level in levels.items()},
+        "root": {"level": "WARNING" if quiet else "INFO", "handlers": ["stderr"]},
+    }
 
 
-def set_up() -> None:
-    """Log to standard error."""
-    dictConfig(CONFIG)
+def set_up(*, quiet: bool = False) -> None:
+    """Log to standard error; see ``configuration``."""
+    dictConfig(configuration(quiet=quiet))

@@ -22,7 +22,7 @@ _RETRY_S = 1.0
 async def wait_for_servers(settings: Settings, redis: RedisClient, *, who: str) -> None:
     """Wait until Kafka, its topics and Redis are there, saying for what and where.
 
-    What is no reason not to start, but somebody should know, is logged.
+    A problem that stops no start is logged.
 
     Raises:
         ConfigError: where they are there and unfit, or this process cannot read every record.
@@ -54,7 +54,7 @@ _claims: list[socket.socket] = []  # held as long as the process lives
 
 
 def free_port(wanted: int, setting: str) -> int:
-    """The wanted port, or the next one nobody has: processes share a host.
+    """The wanted port, or the next free one: processes share a host.
 
     The web server binds it only later: the UDP port of that number, which none of them uses, keeps
     others that start at this moment off it.
@@ -78,7 +78,7 @@ def free_port(wanted: int, setting: str) -> int:
 
 
 def settle_memory() -> None:
-    """Have the garbage collector look less often, and not at what is there to stay.
+    """Have the garbage collector look less often, and not at objects that stay.
 
     A batch or a long answer makes tens of thousands of objects and drops them all, none in a cycle.
     The collector's usual pace costs a fifth of a lane's time and finds nothing; looking through all

@@ -10,12 +10,12 @@ from typing import Any
 
 import orjson
 
-from processor.app import Runtime
 from processor.config import Settings
 from processor.kafka.client import Outgoing, group_lag, read_whole, reader, writer
 from processor.kafka.topics.topic_plan import plans
 from processor.stages.deliver_webhooks import Tokens
 from processor.wire.topics import Topics
+from processor.worker.runtime import Runtime
 from schemas import MODELS
 
 DEADLINE_S = 60.0
@@ -31,20 +31,12 @@ async def running(
     """A worker in this process, stopped as SIGTERM would stop it."""
     runtime = Runtime(settings, at_step, provider, tokens)
     await runtime.wait_for_servers()
-    following = asyncio.create_task(runtime.follow())
-    lanes = [asyncio.create_task(lanes.run()) for lanes in runtime.lanes.values()]
-    counting = asyncio.create_task(runtime.counts.run())
+    runtime.start()
     try:
         yield runtime
     finally:
-        for one in runtime.lanes.values():
-            one.stop()
-        await asyncio.gather(*lanes)
-        runtime.counts.stop()
-        await counting
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await runtime.close()
+        ended = await runtime.stop()
+    assert ended, "the worker did not end in time, or failed"
 
 
 class Installation:

@@ -8,8 +8,6 @@ from contextlib import aclosing
 from typing import Any
 
 import orjson
-from aiokafka import TopicPartition
-from redis.exceptions import RedisError
 
 from processor.audit import records
 from processor.audit.check import check, check_redis
@@ -17,8 +15,9 @@ from processor.audit.history import Pools
 from processor.audit.records import Block, Partition, packed_blocks
 from processor.audit.report import Findings, Report
 from processor.config import Settings
-from processor.errors import StoreUnavailable
-from processor.kafka.client import committed_of, group_view, read_whole, reader
+from processor.kafka.client import read_whole
+from processor.kafka.partition_facts import committed_offset, has_its_beginning, uncommitted_ends
+from processor.stores.hashes import fields_of
 from processor.stores.redis_client import RedisClient, redis_client
 
 _SOURCES = {records.INBOUND: "match", records.COMMANDS: "match", records.OUTBOUND: "gate"}
@@ -86,7 +85,7 @@ async def _read(
     prefix = settings.topic_prefix
     # First what is committed, then the ends, then the records: what they refer to lies behind them.
     committed = {
-        topic: await _committed(settings, f"{prefix}{role}", TopicPartition(prefix + topic, number))
+        topic: await committed_offset(settings, f"{prefix}{role}", prefix + topic, number)
         for topic, role in _SOURCES.items()
     }
     partition = Partition(
@@ -107,7 +106,7 @@ async def _read(
                     first
                     and record.offset > 0
                     and topic != records.LIST
-                    and not await _is_first(settings, topic, number)
+                    and not await has_its_beginning(settings, prefix + topic, number)
                 ):
                     partition.first_ms[topic] = record.timestamp
                 first = False
@@ -120,13 +119,6 @@ async def _read(
     return partition
 
 
-async def _is_first(settings: Settings, topic: str, number: int) -> bool:
-    """Whether nothing of a topic was deleted yet."""
-    tp = TopicPartition(settings.topic_prefix + topic, number)
-    async with reader(settings, [tp.topic], at_end=False, partitions=[number]) as consumer:
-        return bool((await consumer.beginning_offsets([tp]))[tp] == 0)
-
-
 def _records(
     settings: Settings, topic: str, number: int, from_ms: int | None
 ) -> AsyncGenerator[Any, None]:
@@ -134,19 +126,11 @@ def _records(
     return read_whole(settings, name, partitions=[number], since_ms=from_ms, with_unread=True)
 
 
-async def _committed(settings: Settings, group: str, tp: TopicPartition) -> int:
-    async with group_view(settings, group) as view:
-        return sum(one.offset for one in (await committed_of(view, [tp])).values())
-
-
 async def _ends(settings: Settings, number: int, topics: Sequence[str]) -> dict[str, int]:
     """The ends of topics, with what is not committed yet: reading waits for it."""
     names = {settings.topic_prefix + topic: topic for topic in topics}
-    async with reader(
-        settings, list(names), at_end=True, partitions=[number], isolation="read_uncommitted"
-    ) as consumer:
-        ends = await consumer.end_offsets(list(consumer.assignment()))
-    return {names[tp.topic]: end for tp, end in ends.items()}
+    ends = await uncommitted_ends(settings, list(names), number)
+    return {names[name]: end for name, end in ends.items()}
 
 
 async def _pools(settings: Settings) -> Pools:
@@ -224,13 +208,7 @@ async def _served(
     client: RedisClient, settings: Settings, number: int
 ) -> dict[str, tuple[Block, ...]]:
     name = f"{settings.topic_prefix}{{{number}}}:entries"
-    try:
-        return {
-            key.decode(): _packed(value)
-            async for key, value in client.redis.hscan_iter(name, count=1_000)
-        }
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+    return {key.decode(): _packed(value) async for key, value in fields_of(client, name)}
 
 
 def _packed(value: bytes) -> tuple[Block, ...]:

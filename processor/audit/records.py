@@ -10,9 +10,9 @@ from sys import intern
 from typing import Any, NamedTuple
 
 import orjson
-from aiokafka.partitioner import murmur2
 
 from processor.kafka.fetched import UnreadBatch
+from processor.kafka.partition_facts import aiokafkas_partition_of
 
 INBOUND = "inbound-messages.v1"
 OUTBOUND = "outbound-messages.v1"
@@ -310,7 +310,7 @@ def _said_ms(record: Any, fields: Mapping[str, Any]) -> int:
 def _is_elsewhere(partition: Partition, record: Any, key: str) -> bool:
     """Whether a record was sent on, as it is not where its recipient's others are."""
     number = key.rpartition("/")[2].removeprefix("whatsapp:").encode()
-    place = (murmur2(number) & 0x7FFFFFFF) % partition.of
+    place = aiokafkas_partition_of(number, partition.of)
     return bool(record.key != number or place != partition.number)
 
 

@@ -28,10 +28,7 @@ def command(quiet: bool) -> None:
     from processor.http.serving import Server, clear_text, web_config
     from processor.webhooks import descriptors
 
-    if quiet:
-        logs.CONFIG["root"]["level"] = "WARNING"
-        logs.CONFIG["loggers"]["aiokafka"]["level"] = "CRITICAL"
-    logs.set_up()
+    logs.set_up(quiet=quiet)
     settings = config.load()
     descriptors.raise_limit()
     port = free_port(settings.api_port, "OPTOUT_API_PORT")

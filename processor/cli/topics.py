@@ -13,7 +13,7 @@ from processor import config
 from processor.cli import topics_move
 from processor.cli.common import as_json, print_json, run
 from processor.kafka.topics import topic_admin
-from processor.kafka.topics.topic_plan import Consequence, Problem
+from processor.kafka.topics.topic_plan import Consequence, TopicProblem
 
 _WORDS = {
     Consequence.WAIT: "error",
@@ -77,24 +77,25 @@ def check(as_json: bool) -> None:
     sys.exit(1 if _are_wrong(problems) else 0)
 
 
-def _are_wrong(problems: Sequence[Problem]) -> bool:
+def _are_wrong(problems: Sequence[TopicProblem]) -> bool:
     return any(one.consequence is not Consequence.NOTE for one in problems)
 
 
-def _print(problems: Sequence[Problem]) -> None:
+def _print(problems: Sequence[TopicProblem]) -> None:
     for problem in problems:
         click.echo(f"{_WORDS[problem.consequence]}: {problem}", err=True)
 
 
-def _as_values(problems: Sequence[Problem]) -> dict[str, Any]:
+def _as_values(problems: Sequence[TopicProblem]) -> dict[str, Any]:
     """For programs; ``consequence`` is what worker and API do: wait, refuse, warn, or note."""
-    told = [
+    values = [
         {
             "topic": one.place,
+            "code": one.code.value,
             "consequence": one.consequence.value,
             "what": one.what,
             "remedy": one.remedy,
         }
         for one in problems
     ]
-    return {"problems": told}
+    return {"problems": values}

@@ -88,8 +88,8 @@ async def _last_of_each(source: Settings, part: Part) -> Convert:
             place = f"{record.topic}[{record.partition}]@{record.offset}"
             raise ConfigError(
                 [
-                    f"{place}: is no entry of a block list; whom it blocked cannot be told. Write "
-                    "a good value, or a tombstone, under its key, then move again"
+                    f"{place}: is not an entry of a block list; nothing shows who was blocked. "
+                    "Write a good value, or a tombstone, under its key, then move again"
                 ]
             ) from None
 
@@ -234,7 +234,7 @@ async def _history_of(settings: Settings) -> _Held:
 
 
 def _digest(key: bytes, value: bytes) -> int:
-    """Added up in any order, it tells one set of records from another."""
+    """A hash; the sum over a set of records identifies the set in any order."""
     return int.from_bytes(blake2b(key + b"\0" + value, digest_size=16).digest(), "big")
 
 

@@ -21,13 +21,11 @@ def command(quiet: bool, faust_options: tuple[str, ...]) -> None:
     # Faust is slow to import and only this command needs it.
     from faust.cli.faust import cli
 
-    from processor import app, logs
+    from processor import logs
+    from processor.app import app
 
     if quiet:
-        logs.CONFIG["root"]["level"] = "WARNING"
-        # A broker that has just started is not an error to show.
-        logs.CONFIG["loggers"]["aiokafka"]["level"] = "CRITICAL"
-    app.app  # noqa: B018 - wrong settings end here, before Faust says a word
+        app.conf.logging_config = logs.configuration(quiet=True)
     banner = ["--quiet"] if quiet else []
     sys.argv = ["faust", *banner, "-A", "processor.app", "worker", "-l", "info", *faust_options]
     cli()

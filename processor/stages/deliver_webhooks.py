@@ -10,11 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from prometheus_client import Histogram
-from pydantic import ValidationError
 
 from processor.core.gate import SUSPENDED_CODE
 from processor.core.messages import bare_number
-from processor.errors import RecordError
 from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
 from processor.kafka.topics.services_topic import ServicesTopic
@@ -40,7 +38,7 @@ from processor.webhooks.signature import idempotency_token, signed_url
 from processor.wire import dead_letters, webhook_deliveries
 from processor.wire.credentials import Unopened
 from processor.wire.headers import kept, passed_on
-from processor.wire.json_values import reason, refuse_size, to_ms
+from processor.wire.json_values import UNREADABLE, refuse_size, to_ms, why_unreadable
 from processor.wire.topics import Topics
 from schemas.webhook_delivery import WebhookDelivery
 
@@ -131,10 +129,9 @@ class DeliverWebhooks:
         try:
             refuse_size(record.value)
             delivery = self._delivery_of(record)
-        except (ValidationError, RecordError) as error:
+        except UNREADABLE as error:
             self.counts["refused"] += 1
-            why = reason(error) if isinstance(error, ValidationError) else str(error)
-            return self.put_aside(record, why)
+            return self.put_aside(record, why_unreadable(error))
         return Delivery(self, record, delivery) if delivery else None
 
     def _delivery_of(self, record: Any) -> WebhookDelivery | None:

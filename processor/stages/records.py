@@ -8,15 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from pydantic import ValidationError
-
 from processor.core.partitions import all_in, partition_of
 from processor.errors import RecordError
 from processor.kafka.fetched import UnreadBatch
 from processor.stages.faults import Faults, place_of, reason_of
 from processor.wire import dead_letters
 from processor.wire.headers import SENT_ON, of_the_way, was_sent_on
-from processor.wire.json_values import MAX_VALUE_BYTES, reason, refuse_size
+from processor.wire.json_values import MAX_VALUE_BYTES, UNREADABLE, refuse_size, why_unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +67,7 @@ def read_all(records: Sequence[Any], read: Read[_T], refuse: Refuse) -> list[tup
     if len(topics) == 1 and None not in values and max(map(len, values)) <= MAX_VALUE_BYTES:
         try:
             return list(zip(records, read[topics.pop()](values), strict=True))
-        except ValidationError:
+        except UNREADABLE:
             pass  # some are wrong: now one by one
     good = []
     for record in records:
@@ -79,10 +77,8 @@ def read_all(records: Sequence[Any], read: Read[_T], refuse: Refuse) -> list[tup
         try:
             refuse_size(record.value)
             good.append((record, read[record.topic]([record.value])[0]))
-        except ValidationError as error:
-            refuse(record, reason(error))
-        except RecordError as error:
-            refuse(record, str(error))
+        except UNREADABLE as error:
+            refuse(record, why_unreadable(error))
     return good
 
 

@@ -114,6 +114,15 @@ def refuse_size(value: bytes | None) -> None:
         raise RecordError(f"{len(value)} bytes; at most {MAX_VALUE_BYTES} can be passed on")
 
 
+UNREADABLE = (ValidationError, RecordError)
+"""What a reader raises for a value that it cannot read; ``why_unreadable`` says why."""
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why a reader refused a value, without the value itself."""
+    return reason(error) if isinstance(error, ValidationError) else str(error)
+
+
 def reason(error: ValidationError) -> str:
     """Why a value was refused, field by field, without the value itself."""
     return "; ".join(reasons(error))

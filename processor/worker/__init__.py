@@ -1,1 +1,1 @@
-"""The worker: what one process runs."""
+"""The worker: what one process runs. Faust hosts it; its life is its own."""

@@ -1,8 +1,8 @@
 """The worker's pages: health, metrics, rates. Faust's web server serves them, and none of its own.
 
-Metrics and rates are for the operator. Metrics name no account, so that who reaches the server may
-read them unless there is a token; rates tell what every account does, so that without a token only
-this machine may.
+Metrics and rates are for the operator. Metrics name no account: without a token, everybody who
+reaches the server may read them. Rates show what every account does: without a token, only this
+machine may read them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from processor.webhooks.addresses import is_loopback
 RATES = "/opt-out-rates"
 METRICS = "/metrics"
 _NO_TOKEN = (
-    f"{RATES} tells what every account does: set OPTOUT_METRICS_TOKEN and send it as"
+    f"{RATES} shows what every account does: set OPTOUT_METRICS_TOKEN and send it as"
     " `Authorization: Bearer <token>`, or have the worker listen on this machine alone"
     " (OPTOUT_WEB_HOST=127.0.0.1)"
 )
@@ -41,7 +41,7 @@ def add_to(
         unready: why it is not ready; empty where it is.
         metrics: in Prometheus' text.
     """
-    app.web.blueprints = BlueprintManager()  # /, /router, /table tell of hosts and of tables
+    app.web.blueprints = BlueprintManager()  # /, /router and /table show hosts and tables
     app.web.web_app.middlewares.append(_guarded(app, settings))
     app.web.web_app.on_response_prepare.append(_prepared)
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from processor.app import Runtime
 from processor.kafka.lanes.exactly_once import Batch, Output, Stage
 from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
@@ -18,6 +17,7 @@ from processor.stages.tracing import Traces
 from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.redis_block_list import block_list_store
 from processor.wire.topics import Topics
+from processor.worker.shared import Shared
 from tests.bench.installations import PARTITIONS
 from tests.bench.jobs import Job
 
@@ -131,9 +131,9 @@ def source_of(job: Job) -> str:
     return topics.outbound_messages if job.role == "gate" else topics.inbound_messages
 
 
-def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
+def lanes(shared: Shared, job: Job, start: Start) -> Lanes:
     """The lanes of a role, reading another installation's load, writing into their own."""
-    settings, topics, source = runtime.settings, runtime.topics, source_of(job)
+    settings, topics, source = shared.settings, shared.topics, source_of(job)
     sources = [source]
     make: Callable[[int], Stage]
     match job.role:
@@ -150,32 +150,32 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
                     partitions=settings.partitions,
                     topics=replace(topics, inbound_messages=source),
                     scope=settings.block_scope,
-                    store=MeasuredBlockList(runtime.store, runtime.metrics, "match"),
-                    block_list=runtime.truth(),
-                    services=runtime.services,
-                    cloud_events=runtime.cloud_events,
-                    counts=runtime.counts,
-                    metrics=MatchMetrics(runtime.metrics),
+                    store=MeasuredBlockList(shared.store, shared.metrics, "match"),
+                    block_list=shared.truth(),
+                    services=shared.services,
+                    cloud_events=shared.cloud_events,
+                    counts=shared.counts,
+                    metrics=MatchMetrics(shared.metrics),
                     traces=Traces(),
-                    handled=runtime.handled,
+                    handled=shared.handled,
                 )
                 return MatchInbound(partition, needs)
 
         case "gate":
             listed = settings.model_copy(update={"topic_prefix": job.source_prefix})
-            store = block_list_store(listed, runtime.redis)
-            block_list = runtime.truth(Topics.under(job.source_prefix).block_list)
+            store = block_list_store(listed, shared.redis)
+            block_list = shared.truth(Topics.under(job.source_prefix).block_list)
 
             def make(partition: int) -> Stage:
                 needs = GateDependencies(
                     partitions=settings.partitions,
                     topics=replace(topics, outbound_messages=source),
-                    store=MeasuredBlockList(store, runtime.metrics, "gate"),
+                    store=MeasuredBlockList(store, shared.metrics, "gate"),
                     block_list=block_list,
-                    services=runtime.services,
-                    accounts=runtime.accounts,
-                    cloud_events=runtime.cloud_events,
-                    metrics=GateMetrics(runtime.metrics),
+                    services=shared.services,
+                    accounts=shared.accounts,
+                    cloud_events=shared.cloud_events,
+                    metrics=GateMetrics(shared.metrics),
                     traces=Traces(),
                 )
                 return GateOutbound(partition, needs)
@@ -188,5 +188,5 @@ def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
         topics=sources,
         outputs=[],
         stage=lambda partition: Held(partition, make(partition), start),
-        metrics=LaneMetrics(runtime.metrics, job.role),
+        metrics=LaneMetrics(shared.metrics, job.role),
     )

@@ -120,7 +120,7 @@ async def _throughput(settings: Settings, count: int) -> None:
             await out.send_all(_deliveries(topic, base, "/told", "AC1", count))
         async with running(made) as runtime:
             told = sorted(at for _, at in await _times(base, count))
-            retried = runtime.webhook_counts["retried"]
+            retried = runtime.shared.webhook_counts["retried"]
     print(
         f"{count:,} deliveries of one endpoint, {made.webhook_concurrency} at once:"
         f" {count / (told[-1] - told[0]):,.0f} a second; {retried:,} put off"
@@ -142,7 +142,7 @@ async def _latency(settings: Settings, rate: int, seconds: int, *, hanging: int)
                 await out.send_all(slow)
             await out.send_all(_deliveries(topic, base, "/told", "AC1", rate // 10))
         times = await _times(base, rate // 10 * 10 * seconds)
-        retried = runtime.webhook_counts["retried"]
+        retried = runtime.shared.webhook_counts["retried"]
     waits = sorted(1000 * (told - written) for written, told in times)
     p50, p99 = waits[len(waits) // 2], waits[len(waits) * 99 // 100]
     print(

@@ -13,12 +13,12 @@ import time
 import orjson
 
 from processor import config
-from processor.app import Runtime
 from processor.config import Settings
 from processor.kafka.lanes.supervisor import Lanes
 from processor.kafka.topics.services_topic import ServicesTopic
 from processor.servers import settle_memory
 from processor.wire.topics import Topics
+from processor.worker.shared import Shared
 from tests.bench import faust_agent
 from tests.bench.installations import PARTITIONS
 from tests.bench.jobs import READY, Job, Measured
@@ -53,17 +53,17 @@ def _settings(job: Job) -> Settings:
 
 
 async def _lanes(job: Job) -> Measured:
-    runtime, start = Runtime(_settings(job)), Start()
-    runtime.services = ServicesTopic(
-        runtime.settings, Topics.under(job.source_prefix).messaging_services, runtime.metrics
+    shared, start = Shared(_settings(job)), Start()
+    shared.services = ServicesTopic(
+        shared.settings, Topics.under(job.source_prefix).messaging_services, shared.metrics
     )
-    running = lanes(runtime, job, start)
+    running = lanes(shared, job, start)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
-    following = asyncio.create_task(_follow(runtime, job))
-    counting = asyncio.create_task(runtime.counts.run())
+    following = asyncio.create_task(_follow(shared, job))
+    counting = asyncio.create_task(shared.counts.run())
     if job.role in ("one_service", "many_services"):  # apart from what the lanes take to begin
         began, before = time.monotonic(), memory_mb("VmRSS")
-        await runtime.services.wait_loaded()
+        await shared.services.wait_loaded()
         start.services_s, start.services_rss_mb = (
             time.monotonic() - began,
             memory_mb("VmRSS") - before,
@@ -71,19 +71,19 @@ async def _lanes(job: Job) -> Measured:
     watching = asyncio.create_task(_watch(running, job, start))
     await running.run()
     measured = await watching if job.records else _measured(start, 0, 0.0, 0.0)
-    runtime.counts.stop()
+    shared.counts.stop()
     for task in (following, watching):
         task.cancel()
     await asyncio.gather(following, watching, counting, return_exceptions=True)
-    await runtime.close()
+    await shared.close()
     return measured
 
 
-async def _follow(runtime: Runtime, job: Job) -> None:
+async def _follow(shared: Shared, job: Job) -> None:
     if job.role != "passthrough":  # which has no configuration
         async with asyncio.TaskGroup() as group:
-            group.create_task(runtime.services.follow())
-            group.create_task(runtime.accounts.topic.follow())
+            group.create_task(shared.services.follow())
+            group.create_task(shared.accounts.topic.follow())
 
 
 async def _watch(running: Lanes, job: Job, start: Start) -> Measured:

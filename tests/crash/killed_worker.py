@@ -16,7 +16,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.transaction import EndTxnRequest
 
 from processor import config
-from processor.app import Runtime
+from processor.worker.runtime import Runtime
 
 
 def tell_of_commits(at_step: Callable[[str], None]) -> Callable[[str], None]:
@@ -49,7 +49,8 @@ async def main(steps: list[str], sign: signal.Signals) -> None:
 
     runtime = Runtime(config.load(), tell_of_commits(at_step))
     await runtime.wait_for_servers()
-    await asyncio.gather(runtime.follow(), *(lanes.run() for lanes in runtime.lanes.values()))
+    runtime.start()
+    await runtime.wait()
 
 
 if __name__ == "__main__":

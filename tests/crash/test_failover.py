@@ -14,11 +14,11 @@ from aiokafka.structs import OffsetAndMetadata
 from redis.asyncio import Redis
 
 from deploy.local import stack
-from processor.app import Runtime
 from processor.cli.blocks import differences
 from processor.config import Role, Settings
 from processor.kafka.client import committed_of, group_view
 from processor.kafka.topics import topic_admin
+from processor.worker.runtime import Runtime
 from tests.crash.test_killed_between_write_and_commit import killed, whole, worker
 from tests.crash.test_woken_zombies import frozen
 from tests.installation import Installation, by_sid, running, until
@@ -171,7 +171,7 @@ async def test_r25_a_gate_leaks_nothing_on_a_master_that_was_a_replica_while_it_
         await at.sends(a_send("W", to=LATE[0]))
 
         async def a_lane_waits() -> bool:
-            return any("lost writes" in state.doing for state in gate.states()["gate"])
+            return any("lost writes" in state.text for state in gate.states()["gate"])
 
         await until(a_lane_waits, "gate that waits")
         assert len(await at.values(at.topics.allowed_sends)) == len(OTHERS)
@@ -194,7 +194,7 @@ async def stop_around_a_save(at: Installation, server: stack.Server) -> None:
 
 async def waits(gate: Runtime) -> bool:
     """Whether every lane that was given a send waits for the list."""
-    found = [state.doing for state in gate.states()["gate"]]
+    found = [state.text for state in gate.states()["gate"]]
     return len(found) == 4 and all("lost writes" in doing for doing in found)
 
 
@@ -343,7 +343,7 @@ async def test_r25_a_stop_in_hand_while_redis_goes_back_is_confirmed_to_no_gate_
                 *await at.values(at.topics.allowed_sends),
                 *await at.values(at.topics.message_statuses),
             ]
-            waits = any("list" in state.doing for state in gate.states()["gate"])
+            waits = any("list" in state.text for state in gate.states()["gate"])
             return waits or sid in [one["message_sid"] for one in verdicts]
 
         # Frozen before the confirmation is visible, and again as soon as it is.
@@ -450,7 +450,7 @@ async def test_a_topic_created_anew_over_old_redis_data_is_a_lost_list(settings:
     async with running(only(settings, "gate")) as gate:
 
         async def waits_for_the_owner() -> bool:
-            found = [state.doing for state in gate.states()["gate"]]
+            found = [state.text for state in gate.states()["gate"]]
             return len(found) == 4 and all("not whole" in doing for doing in found)
 
         await until(waits_for_the_owner, "gate that waits")

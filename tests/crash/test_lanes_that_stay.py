@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from processor.app import Runtime
 from processor.config import Role, Settings
+from processor.worker.runtime import Runtime
 from tests.crash.test_rebalances import ready, shared
 from tests.groups import generation
 from tests.installation import Installation, running, until

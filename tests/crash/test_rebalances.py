@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local import stack
-from processor.app import Runtime
 from processor.config import Role, Settings
 from processor.kafka.lanes import exactly_once, supervisor
+from processor.worker.runtime import Runtime
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.test_flow import a_send, a_text
 

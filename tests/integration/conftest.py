@@ -41,11 +41,12 @@ def written() -> Iterator[list[str]]:
             lines.append(formatter.format(record))
 
     handler, root = Keep(), logging.getLogger()
-    levels = {name: logging.getLogger(name).level for name in ("", *logs.CONFIG["loggers"])}
+    configured = logs.configuration()
+    levels = {name: logging.getLogger(name).level for name in ("", *configured["loggers"])}
     root.addHandler(handler)
     for name in levels:
         logging.getLogger(name).setLevel(
-            logs.CONFIG["loggers"].get(name, {}).get("level", logs.CONFIG["root"]["level"])
+            configured["loggers"].get(name, {}).get("level", configured["root"]["level"])
         )
     yield lines
     root.removeHandler(handler)

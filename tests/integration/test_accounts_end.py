@@ -136,7 +136,7 @@ async def test_webhooks_of_a_suspended_account_wait_and_go_out_once_it_is_resume
         await ended_in(settings, ACCOUNT, "suspend")
 
         async def knows() -> bool:
-            return ACCOUNT in runtime.accounts.ended
+            return ACCOUNT in runtime.shared.accounts.ended
 
         await until(knows, "worker that knows of the suspension")
         await at.texts(a_text("M2", "are you there?"))
@@ -251,7 +251,7 @@ async def test_a_gate_that_cannot_read_the_accounts_any_more_goes_on_by_what_it_
             await admin.delete_topics([at.topics.accounts])
 
         async def is_old() -> bool:
-            return runtime.accounts.topic.age_s > 2.0
+            return runtime.shared.accounts.topic.age_s > 2.0
 
         await until(is_old, "follower that hears nothing")
         theirs = a_send("S2", account_sid=OTHER_ACCOUNT, to=ANOTHER)

@@ -117,7 +117,7 @@ async def test_a_service_that_holds_such_an_address_all_the_same_is_read_and_men
         assert (await api.ask("GET", path)).json()["inbound_request_url"] == BAD[0]
 
         async def is_followed() -> bool:
-            return SERVICE in worker.services.directory.services
+            return SERVICE in worker.shared.services.directory.services
 
         await until(is_followed, "service")
         await at.texts(a_text("M1", "stop"))

@@ -37,7 +37,7 @@ async def a_good_run(at: Installation) -> None:
     }
     await configure(at.settings, CLINIC)
     async with running(at.settings) as runtime:
-        await runtime.services.wait_loaded()
+        await runtime.shared.services.wait_loaded()
         await at.sends(a_send("S1"))
         await at.wait_for(at.topics.allowed_sends, 1)
         await at.texts(a_text("M1", "help"), a_text("M2", "stop"), a_text("M2", "stop"))

@@ -199,7 +199,7 @@ async def test_a_broker_may_compress_every_topic(
             await redis.delete(*lost)
         await at.sends(a_send("S1"))
         await at.wait_for(at.topics.message_statuses, 1)
-        assert runtime.services.directory.services
+        assert runtime.shared.services.directory.services
     assert read == {codec}
 
 

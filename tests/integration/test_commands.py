@@ -24,7 +24,8 @@ async def test_topics_are_created_once_and_checked(settings: Settings, optout: C
     assert checked.stdout == "all topics are as they should be\n"
     assert checked.stderr.startswith("note: ")  # one broker, one replica
     created = orjson.loads((await optout("topics", "create", "--json")).stdout)
-    assert [one["consequence"] for one in created.pop("problems")] == ["note"]
+    [problem] = created.pop("problems")
+    assert (problem["code"], problem["consequence"]) == ("few_replicas", "note")
     assert created == {"created": [], "mended": {}, "lost": [], "refused": []}
 
 
@@ -84,7 +85,7 @@ async def test_r5_a_draft_has_no_effect_until_it_is_enabled(
         assert (sid.startswith("MG"), len(sid), applied["enabled"]) == (True, 34, False)
 
         async def version(wanted: int) -> bool:
-            service = runtime.services.directory.services.get(sid)
+            service = runtime.shared.services.directory.services.get(sid)
             return service is not None and service.version == wanted
 
         await until(lambda: version(1), "draft")
@@ -207,8 +208,8 @@ async def test_a_record_that_is_no_service_of_ours_stops_nobody(
             await producer.send_and_wait(at.topics.messaging_services, value, key=key)
     assert "Good" in (await optout("services", "list")).stdout
     async with running(settings) as runtime:
-        await runtime.services.wait_loaded()
-        assert runtime.services.directory.services["MGgood"].version == 1
+        await runtime.shared.services.wait_loaded()
+        assert runtime.shared.services.directory.services["MGgood"].version == 1
         await at.texts(a_text("M1", "help"))
         await at.wait_for(at.topics.reply_sends, 1)
 

@@ -257,8 +257,8 @@ async def test_a_worker_whose_configuration_is_old_is_not_ready(settings: Settin
             return not worker.unready()
 
         await until(is_ready, "worker that is ready")
-        heard_at = worker.services._topic._follower._current_at
+        heard_at = worker.shared.services._topic._follower._current_at
         assert heard_at is not None
-        worker.services._topic._follower._current_at = heard_at - 1_000
+        worker.shared.services._topic._follower._current_at = heard_at - 1_000
         assert any("the configuration was current" in reason for reason in worker.unready())
-        assert b'optout_follower_age_seconds{follower="services"} 1' in worker.metrics.text()
+        assert b'optout_follower_age_seconds{follower="services"} 1' in worker.shared.metrics.text()

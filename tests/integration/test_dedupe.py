@@ -6,11 +6,11 @@ import time
 
 from redis.asyncio import Redis
 
-from processor.app import Runtime
 from processor.config import Settings
 from processor.core.blocks import Mark
 from processor.core.identity import cause_of
 from processor.wire.blocks import MARK_HEADER
+from processor.worker.runtime import Runtime
 from tests.builders import RECIPIENT, command_record
 from tests.installation import Installation, by_sid, running
 from tests.integration.test_flow import a_send, a_text
@@ -47,8 +47,8 @@ async def put_clock_ahead(settings: Settings) -> int:
     ahead_ms = time.time_ns() // 1_000_000 + DAY_MS
     runtime = Runtime(settings)
     for partition in range(settings.partitions):
-        await runtime.store.claim(partition, at_least=ahead_ms)
-    await runtime.store.close()
+        await runtime.shared.store.claim(partition, at_least=ahead_ms)
+    await runtime.shared.store.close()
     return ahead_ms
 
 

@@ -245,7 +245,7 @@ async def test_r25_an_entry_that_cannot_be_read_is_rebuilt(
         await at.sends(a_send("S2"))
         failed = by_sid(await at.wait_for(at.topics.message_statuses, 2))["S2"]
         assert (failed["error_code"], failed["block"]["change_id"]) == (21610, "unreadable")
-        text = runtime.metrics.text().decode()
+        text = runtime.shared.metrics.text().decode()
         assert 'optout_unreadable_entries_total{seen_by="gate"}' in text
         await at.texts(a_text("M2", "start"))  # who decides has it rebuilt
         await at.wait_for(at.topics.reply_sends, 2)
@@ -279,7 +279,7 @@ async def test_r25_a_record_of_the_list_that_cannot_be_read_blocks(settings: Set
         await at.sends(a_send("S3"))
         await at.wait_for(at.topics.allowed_sends, 2)
         assert 'optout_unreadable_entries_total{seen_by="rebuild"} 1.0' in (
-            runtime.metrics.text().decode()
+            runtime.shared.metrics.text().decode()
         )
 
 
@@ -307,7 +307,7 @@ async def test_a_list_that_a_newer_version_wrote_makes_readers_and_owners_wait(
         async with running(settings) as runtime:
             await at.sends(a_send("S1"))
             for role in ("gate", "match"):
-                states = lambda role=role: [one.doing for one in runtime.states()[role]]  # noqa: E731
+                states = lambda role=role: [one.text for one in runtime.states()[role]]  # noqa: E731
                 await waits_for(states, "newer version")
             assert await at.values(at.topics.message_statuses) == []
             await redis.hset(meta, "format", "3 2")  # which this version can read, and not write
@@ -330,7 +330,7 @@ async def test_r21_a_gate_waits_for_the_configuration_that_a_block_was_decided_u
     async with running(gate) as behind, running(match) as decides:
         await at.sends(a_send("S0"))
         await at.wait_for(at.topics.allowed_sends, 1)
-        topic: Any = behind.services._topic
+        topic: Any = behind.shared.services._topic
         reads = topic._gather
 
         def fails(records: Any) -> Any:
@@ -341,7 +341,7 @@ async def test_r21_a_gate_waits_for_the_configuration_that_a_block_was_decided_u
         await configure(scoped, wider)
 
         async def is_known() -> bool:
-            directory = decides.services.directory
+            directory = decides.shared.services.directory
             return directory.service_of(ACCOUNT, None, OTHER_LONG_CODE) is not None
 
         await until(is_known, "sender that match knows")
@@ -349,7 +349,7 @@ async def test_r21_a_gate_waits_for_the_configuration_that_a_block_was_decided_u
         await at.wait_for(at.topics.reply_sends, 1)
         # It names no service, and by the older configuration its sender is in none.
         await at.sends(a_send("S1", **{"from": OTHER_LONG_CODE}))
-        states = lambda: [one.doing for one in behind.states()["gate"]]  # noqa: E731
+        states = lambda: [one.text for one in behind.states()["gate"]]  # noqa: E731
         await waits_for(states, "the configuration is read")
         assert len(await at.values(at.topics.allowed_sends)) == 1
         topic._gather = reads

@@ -144,7 +144,7 @@ async def test_a_change_of_configuration_takes_effect_without_a_restart(
         await configure(settings, CLINIC)
 
         async def followed() -> bool:
-            return "MGclinic" in runtime.services.directory.services
+            return "MGclinic" in runtime.shared.services.directory.services
 
         await until(followed, "configuration")
         await at.texts(a_text("M3", "halt"), a_text("M4", "start"))
@@ -259,14 +259,14 @@ async def test_r25_the_gate_waits_while_no_list_is_whole(settings: Settings) -> 
         await at.sends(a_send("S1"))
 
         async def waits() -> bool:
-            return any("not whole" in state.doing for state in runtime.states()["gate"])
+            return any("not whole" in state.text for state in runtime.states()["gate"])
 
         await until(waits, "gate that waits")
         assert await at.values(at.topics.allowed_sends) == []
         assert runtime.unready() != []
         async with running(match):
             await at.wait_for(at.topics.allowed_sends, 1)
-        waited_s = runtime.metrics.registry.get_sample_value(
+        waited_s = runtime.shared.metrics.registry.get_sample_value(
             "optout_gate_waiting_seconds_total", {"reason": "not_whole"}
         )
         assert waited_s is not None

@@ -235,13 +235,13 @@ async def test_a_worker_keeps_the_last_good_configuration_and_takes_the_next(
         await configure(settings, {**CLINIC, "sid": "MGother", "senders": []})
 
         async def is_followed() -> bool:
-            return "MGother" in worker.services.directory.services
+            return "MGother" in worker.shared.services.directory.services
 
         await until(is_followed, "service behind the others")
         await at.texts(a_text("M1", "halt"))
         [reply] = await at.wait_for(at.topics.reply_sends, 1)
         assert reply["body"] == "You are out."
-        text = worker.metrics.text().decode()
+        text = worker.shared.metrics.text().decode()
     assert value(samples_of(text), "optout_follower_refused_total", follower="services") > 0
 
 
@@ -313,7 +313,7 @@ async def test_a_rebuild_ends_past_notifications_and_commands_that_are_none(
         failed = by_sid(await at.wait_for(at.topics.message_statuses, 1))
         assert failed["S1"]["error_code"] == 21610
         await at.wait_for_no_lag("match")
-        text = worker.metrics.text().decode()
+        text = worker.shared.metrics.text().decode()
     assert value(samples_of(text), "optout_follower_refused_total", follower="handled") > 0
     assert len(await at.values(at.topics.block_changes)) == 1
 
@@ -401,13 +401,13 @@ async def test_an_api_that_does_not_fit_its_topics_ends_as_a_worker_does(
 
 _DYING = """
 import sys
-from processor.app import Runtime
 from processor.cli import main
+from processor.worker.shared import Shared
 
-async def follow(self):
+async def follow(self, roles):
     raise RuntimeError("a defect")
 
-Runtime.follow = follow
+Shared.follow = follow
 sys.argv = ["optout", "worker"]
 main()
 """

@@ -115,4 +115,4 @@ async def test_compacted_topics_are_followed_and_the_list_rebuilt_past_such_a_he
             await redis.delete(*lost)
         await at.sends(a_send("S1"))
         await at.wait_for(at.topics.message_statuses, 1)
-        assert runtime.services.directory.services
+        assert runtime.shared.services.directory.services

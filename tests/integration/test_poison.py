@@ -109,7 +109,7 @@ async def test_a_stop_that_cannot_be_read_whole_blocks_unanswered_and_pages_some
         assert (failed["message_sid"], failed["error_code"]) == ("S1", 21610)
         assert await at.records(at.topics.reply_sends) == []
         assert len(await at.records(at.topics.dead_letters)) == 1
-        counted = runtime.metrics.registry.get_sample_value(
+        counted = runtime.shared.metrics.registry.get_sample_value(
             "optout_unread_stops_total", {"role": "match"}
         )
         assert counted == 1
@@ -207,7 +207,7 @@ async def test_a_misplaced_record_is_sent_on_once_and_keeps_the_time_it_first_ca
         [failed] = await at.wait_for(at.topics.message_statuses, 1)
         assert (failed["message_sid"], failed["error_code"]) == ("S1", 21610)
         misplaced = {
-            role: runtime.metrics.registry.get_sample_value(
+            role: runtime.shared.metrics.registry.get_sample_value(
                 "optout_misplaced_total", {"role": role}
             )
             for role in ("match", "gate")
@@ -367,7 +367,7 @@ async def test_a_record_that_makes_the_code_raise_is_found_and_the_others_go_on(
         await until(lambda: replied(at, "M2"), "confirmation")
         await at.wait_for_letters(2)
         await at.wait_for_no_lag("match")
-        counted = runtime.metrics.registry.get_sample_value(
+        counted = runtime.shared.metrics.registry.get_sample_value(
             "optout_record_faults_total", {"role": "match"}
         )
         assert counted == 2

@@ -12,13 +12,13 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.structs import OffsetAndMetadata
 
-from processor.app import Runtime
 from processor.config import Role, Settings
 from processor.core.partitions import partition_of
 from processor.errors import BrokerUnavailable
 from processor.kafka.client import committed_of, group_view
 from processor.kafka.lanes.position_rules import Position, position_of
 from processor.kafka.topics import topic_admin
+from processor.worker.runtime import Runtime
 from tests.builders import RECIPIENT
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.conftest import Command
@@ -136,7 +136,7 @@ async def refusing(worked: Worked) -> AsyncIterator[Runtime]:
 
         async def refused() -> bool:
             doing = {
-                role: state.doing
+                role: state.text
                 for role, states in runtime.states().items()
                 for state in states
                 if state.partition == worked.partition
@@ -163,7 +163,7 @@ async def test_nothing_is_sent_a_second_time_and_no_old_start_is_applied(
         unready = " ".join(runtime.unready())
         assert f"match {worked.partition}: " in unready
         assert f"gate {worked.partition}: " in unready
-        metrics = runtime.metrics.text().decode()
+        metrics = runtime.shared.metrics.text().decode()
         for role in ("match", "gate"):
             assert (
                 f'optout_lane_works{{partition="{worked.partition}",role="{role}"}} 0.0' in metrics

@@ -41,7 +41,7 @@ async def test_what_cannot_be_signed_waits_until_a_worker_has_the_key(settings: 
             )
 
             async def tried_again() -> bool:
-                return worker.webhook_counts["failed.sealed"] >= 3
+                return worker.shared.webhook_counts["failed.sealed"] >= 3
 
             await until(tried_again, "third try")
             [reason] = [one for one in worker.unready() if "OPTOUT_SECRET_KEYS" in one]

@@ -47,7 +47,7 @@ async def an_installation_at_work(at: Installation) -> None:
     """Blocks of both channel groups, one lifted, a command; then what nobody has read yet."""
     await configure(at.settings, CLINIC)
     async with running(at.settings) as runtime:
-        await runtime.services.wait_loaded()
+        await runtime.shared.services.wait_loaded()
         await at.texts(*(a_text(f"STOP{one[1:]}", "stop", **{"from": one}) for one in BLOCKED))
         await at.texts(a_text("LIFTED", "stop", **{"from": OTHERS[2]}))
         await at.wait_for(at.topics.block_changes, len(BLOCKED) + 1)

@@ -52,7 +52,7 @@ async def test_a_service_is_not_taken_for_deleted(
     async with running(settings) as runtime:
         await at.texts(a_text("M1", "halt"))
         await at.wait_for(at.topics.reply_sends, 1)
-        assert set(runtime.services.directory.services) == {"MGclinic"}
+        assert set(runtime.shared.services.directory.services) == {"MGclinic"}
     assert set(await stored(settings, at.topics.messaging_services)) == {"MGclinic"}
     said = [one for one in caplog.records if one.getMessage() == "batch.unread"]
     assert {one.levelno for one in said} == {logging.WARNING}

@@ -123,8 +123,8 @@ async def test_failures_are_tried_again_then_the_fallback_then_put_aside_and_com
             signature = fallback.headers["X-Twilio-Signature"]
             assert RequestValidator(TOKEN).validate(fallback.url, {}, signature)
             assert said(letter.headers, "exception.message") == "11200: answered 500; attempt 3"
-            assert runtime.webhook_counts["retried"] == 2
-            assert runtime.webhook_counts["dead_lettered"] == 1
+            assert runtime.shared.webhook_counts["retried"] == 2
+            assert runtime.shared.webhook_counts["dead_lettered"] == 1
 
             app.answers.clear()
             await optout("dead-letters", "redrive", "--all")
@@ -251,7 +251,7 @@ async def test_an_endpoint_that_is_down_is_left_alone_and_told_once_it_is_back(
             await at.texts(*(a_text(f"M{number}", "hi") for number in range(50)))
 
             async def opened() -> bool:
-                return runtime.webhook_counts["failed.busy"] >= 48
+                return runtime.shared.webhook_counts["failed.busy"] >= 48
 
             await until(opened, "open circuit")
             assert len(app.told) < 10
@@ -322,7 +322,7 @@ async def test_a_private_address_is_refused_without_a_try(settings: Settings) ->
             texts = (a_text(f"M{n}", "hi", to=f"+1555123000{n}") for n in range(len(urls)))
             await at.texts(*texts)
             await at.wait_for_letters(len(urls))
-            assert runtime.webhook_counts["retried"] == 0
+            assert runtime.shared.webhook_counts["retried"] == 0
         assert app.told == []
     for letter in await at.records(at.topics.dead_letters):
         why = said(letter.headers, "exception.message") or ""
@@ -358,8 +358,8 @@ async def test_an_answer_is_sent_through_the_gate_and_fails_after_a_stop(
             allowed = await at.wait_for(at.topics.allowed_sends, 2)
             await at.texts(a_text("M2", "halt"))
             failed = await at.wait_for(at.topics.message_statuses, 2)
-            assert runtime.webhook_counts["answers"] == 4
-            assert runtime.webhook_counts["answers_after_opt_out_type"] == 2
+            assert runtime.shared.webhook_counts["answers"] == 4
+            assert runtime.shared.webhook_counts["answers_after_opt_out_type"] == 2
     assert [(send["body"], send.get("media_urls")) for send in allowed] == [
         ("Hello", None),
         ("Map", [app.url("/map.png")]),
@@ -393,7 +393,7 @@ async def test_what_is_wrong_with_an_answer_is_counted_and_not_tried_again(
             await at.texts(a_text("M1", "hi"))
             await told_at(app, "/inbound", 1)
             await at.wait_for_no_lag("webhooks")
-            counts = runtime.webhook_counts
+            counts = runtime.shared.webhook_counts
     assert counts[f"answer_problems.{code}"] == 1
     assert len(app.told) == 1
     sends = await at.records(at.topics.outbound_messages)

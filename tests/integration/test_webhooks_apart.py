@@ -115,7 +115,7 @@ async def test_many_silent_hosts_of_one_account_hold_nobody_else_up(settings: Se
         await at.write(at.topics.message_statuses, *attack)
         async with running(at.settings) as runtime:
             await others_are_told(at, app, "V", deadline_s=20.0)
-            assert runtime.webhook_counts["failed.rt"] == 0  # nobody's time was up meanwhile
+            assert runtime.shared.webhook_counts["failed.rt"] == 0  # nobody's time was up meanwhile
             await at.wait_for(at.topics.webhook_retries_1, 1_000)
     assert hosts.most == 40
 
@@ -132,7 +132,7 @@ async def test_accounts_that_hang_together_leave_room_for_others(settings: Setti
         await at.write(at.topics.message_statuses, *attack)
         async with running(at.settings) as runtime:
             await others_are_told(at, app, "V", deadline_s=20.0)
-            assert runtime.webhook_counts["failed.rt"] == 0
+            assert runtime.shared.webhook_counts["failed.rt"] == 0
     assert 4 <= hosts.most < 8
 
 
@@ -343,7 +343,7 @@ async def test_no_answer_stops_a_lane_or_is_asked_for_again(
         await at.write_raw(Outgoing(at.topics.webhook_deliveries, KEY, orjson.dumps(one)))
         await others_are_told(at, app, "V")
         await at.wait_for_no_lag("webhooks")
-        assert runtime.webhook_counts[f"answer_problems.{code}"] == 1
+        assert runtime.shared.webhook_counts[f"answer_problems.{code}"] == 1
         assert len(app.at("/odd")) == 1
     assert await at.records(at.topics.dead_letters) == []
 
@@ -371,7 +371,7 @@ async def test_what_nobody_foresaw_is_put_aside_and_the_lane_goes_on(
         await others_are_told(at, app, "V")
         await at.wait_for_letters(2)
         await at.wait_for_no_lag("webhooks")
-        assert runtime.webhook_counts["unexpected"] == 2
+        assert runtime.shared.webhook_counts["unexpected"] == 2
     letters = [said_of(letter) for letter in await at.records(at.topics.dead_letters)]
     why = "unexpected KeyError while it was decided on: please report it"
     assert letters == 2 * [(at.topics.message_statuses, why)]

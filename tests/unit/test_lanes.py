@@ -17,7 +17,7 @@ from processor.kafka.lanes import partition_lane
 from processor.kafka.lanes.assignor import Owned
 from processor.kafka.lanes.exactly_once import Output
 from processor.kafka.lanes.membership import _Sticky
-from processor.kafka.lanes.partition_lane import PartitionLane, given_up
+from processor.kafka.lanes.partition_lane import LaneContext, PartitionLane, given_up
 from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import LaneMetrics, Metrics
 
@@ -228,17 +228,19 @@ async def test_a_lane_that_hangs_as_it_is_taken_keeps_no_other_waiting(
     takes = asyncio.Semaphore(1)
     lanes = [
         Hanging(
-            Settings(),
-            group="match",
-            member=SimpleNamespace(client=None),  # type: ignore[arg-type]
-            reader=None,  # type: ignore[arg-type]
-            sources=[TopicPartition("inbound", number)],
-            outputs=[],
-            stage=SimpleNamespace(waits_for=None),
-            metrics=METRICS,
-            at_step=lambda step: None,
-            takes=takes,
-            behind=lambda work: work.close(),
+            LaneContext(
+                settings=Settings(),
+                group="match",
+                member=SimpleNamespace(client=None),  # type: ignore[arg-type]
+                reader=None,  # type: ignore[arg-type]
+                sources=[TopicPartition("inbound", number)],
+                outputs=[],
+                metrics=METRICS,
+                at_step=lambda step: None,
+                takes=takes,
+                behind=lambda work: work.close(),
+            ),
+            SimpleNamespace(waits_for=None),
         )
         for number in range(3)
     ]

@@ -10,9 +10,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 
-from processor.app import create_app
 from processor.config import Settings
 from processor.core.browsers import DATA_HEADERS
+from processor.worker.faust_host import create_app
 
 TOKEN = "a token for metrics"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

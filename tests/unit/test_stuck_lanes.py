@@ -13,17 +13,17 @@ from aiokafka.errors import KafkaConnectionError
 
 from processor.config import Settings
 from processor.kafka.lanes import supervisor as module
-from processor.kafka.lanes.partition_lane import LaneState
+from processor.kafka.lanes.lane_state import Doing, LaneState
 from processor.kafka.lanes.supervisor import Lanes
 from processor.kafka.protocol import TopicNow
 from processor.metrics import LaneMetrics, Metrics
 
 AFTER_S = 45.0
 SOURCE = TopicPartition("inbound", 0)
-RUNS = LaneState(0, "running", 0.0, {SOURCE: 5})
+RUNS = LaneState(0, Doing.RUNNING, 0.0, {SOURCE: 5})
 WORKS = replace(RUNS, next_offsets={SOURCE: 9})
-TAKES = LaneState(0, "taking", 0.0, {}, ill_since=0.0)
-WAITS = LaneState(0, "the block list is being rebuilt", 0.0, {})
+TAKES = LaneState(0, Doing.TAKING, 0.0, {}, ill_since=0.0)
+WAITS = LaneState(0, Doing.WAITING, 0.0, {}, reason="the block list is being rebuilt")
 
 
 @dataclass(frozen=True)

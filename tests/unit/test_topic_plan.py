@@ -12,9 +12,10 @@ from processor.kafka.topics.topic_plan import (
     BY_PRODUCER,
     TIMESTAMPS,
     Change,
+    Code,
     Consequence,
     Found,
-    Problem,
+    TopicProblem,
     judge,
     lost_before,
     plans,
@@ -39,11 +40,11 @@ def all_well(replicas: int = 3) -> dict[str, Found]:
     }
 
 
-def problems(there: Mapping[str, Found]) -> list[Problem]:
+def problems(there: Mapping[str, Found]) -> list[TopicProblem]:
     return judge(list(PLANS.values()), there)
 
 
-def with_setting(topic: str, setting: str, value: str, replicas: int = 3) -> list[Problem]:
+def with_setting(topic: str, setting: str, value: str, replicas: int = 3) -> list[TopicProblem]:
     """What is found where one setting of one topic is another."""
     there = all_well(replicas)
     plan = PLANS[topic]
@@ -99,6 +100,7 @@ def test_a_setting_that_differs(
     topic: str, setting: str, value: str, consequence: Consequence
 ) -> None:
     [problem] = with_setting(topic, setting, value)
+    assert problem.code is Code.SETTING
     assert (problem.place, problem.consequence) == (f"t.{topic}", consequence)
     planned = PLANS[topic].settings(3)[setting]
     assert problem.change == Change(setting, value, planned)
@@ -153,14 +155,14 @@ def test_two_in_sync_replicas_are_wanted_of_three_and_of_no_fewer() -> None:
 
 def test_few_replicas_are_one_note() -> None:
     [note] = problems(all_well(replicas=1))
-    assert note.consequence is NOTE
+    assert (note.code, note.consequence) == (Code.FEW_REPLICAS, NOTE)
     assert note.place == f"t.{SOURCE} and {len(PLANS) - 1} others"
 
 
 def test_settings_that_may_not_be_read_are_one_warning() -> None:
     there = {name: Found(found.partitions, 3, None) for name, found in all_well().items()}
     [problem] = problems(there)
-    assert problem.consequence is WARN
+    assert (problem.code, problem.consequence) == (Code.SETTINGS_HIDDEN, WARN)
     assert "DescribeConfigs" in problem.remedy
 
 
@@ -169,17 +171,19 @@ def test_a_missing_topic_is_waited_for() -> None:
         f"t.{LIST}: missing; create it with `optout topics create`"
     ]
     assert problems(without(LIST))[0].consequence is WAIT
+    assert problems(without(LIST))[0].code is Code.MISSING
 
 
 def test_a_topic_whose_partitions_are_not_known_yet_is_waited_for() -> None:
     [problem] = problems({**all_well(), f"t.{LIST}": Found(0, 0, {})})
+    assert problem.code is Code.PARTITIONS_UNKNOWN
     assert (problem.place, problem.consequence) == (f"t.{LIST}", WAIT)
 
 
 def test_another_number_of_partitions_is_refused() -> None:
     plan = PLANS[LIST]
     [problem] = problems({**all_well(), plan.name: Found(6, 3, plan.settings(3))})
-    assert problem.consequence is REFUSE
+    assert (problem.code, problem.consequence) == (Code.PARTITION_COUNT, REFUSE)
     assert str(problem).startswith(f"t.{LIST}: 6 partitions where 4 are expected; set OPTOUT_")
     assert problem.change is None
 
@@ -187,6 +191,7 @@ def test_another_number_of_partitions_is_refused() -> None:
 def test_a_list_of_an_older_version_is_refused_and_its_successor_not_missed() -> None:
     there = {**without(LIST), "t.block-list.v1": Found(4, 3, {})}
     [problem] = problems(there)
+    assert problem.code is Code.OLDER_VERSION
     assert (problem.place, problem.consequence) == ("t.block-list.v1", REFUSE)
 
 

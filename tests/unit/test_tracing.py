@@ -11,10 +11,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from processor.app import tracer_provider
 from processor.config import Settings
 from processor.errors import ConfigError
 from processor.stages.spans import Spans
+from processor.worker.tracing import tracer_provider
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 

@@ -1,8 +1,8 @@
-"""A lane whose work takes long and may be done twice: at least once, and not always in order.
+"""At-least-once lane for slow work; records may finish out of order.
 
-The next record of each topic waits until it is due; others are worked beside each other. An offset
-is committed when its record is done and all before it are; which later ones are done already stands
-in a note beside it.
+The next record of each topic waits until it is due; records that are due are worked concurrently.
+An offset is committed when its record and all before it are done. A note beside the offset names
+the later records that are done already.
 """
 
 from __future__ import annotations
@@ -12,23 +12,20 @@ import contextlib
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from processor.config import Settings
 from processor.errors import BrokerUnavailable, RetryableError
 from processor.kafka.client import Outgoing, Writer
 from processor.kafka.failures import is_too_large, unavailable
 from processor.kafka.lanes.finished_offsets import Offsets
-from processor.kafka.lanes.membership import Membership
-from processor.kafka.lanes.partition_lane import START_S, Behind, PartitionLane, Waits
-from processor.kafka.lanes.source_reader import SourceReader
+from processor.kafka.lanes.lane_state import Doing
+from processor.kafka.lanes.partition_lane import START_S, LaneContext, PartitionLane, Waits
 from processor.kafka.starting import start, stop
-from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +51,7 @@ class Work(Protocol):
 
     @property
     def account_sid(self) -> str:
-        """Whose it is: nobody has more than a share of what is in hand."""
+        """The account, which may have only a share of the records in hand."""
         ...
 
     @property
@@ -102,7 +99,7 @@ class DeliveryStage(Waits, Protocol):
         ...
 
     def unexpected(self, record: Any, error: Exception) -> Outgoing:
-        """The dead letter of a record that raised what nobody foresaw."""
+        """The dead letter of a record that raised an unforeseen error."""
         ...
 
 
@@ -196,34 +193,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
 
     is_fenced = False
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        group: str,
-        member: Membership,
-        reader: SourceReader,
-        sources: Sequence[TopicPartition],
-        outputs: Sequence[str],
-        stage: DeliveryStage,
-        metrics: LaneMetrics,
-        at_step: Callable[[str], None] = lambda step: None,
-        takes: asyncio.Semaphore,
-        behind: Behind,
-    ) -> None:
-        super().__init__(
-            settings,
-            group=group,
-            member=member,
-            reader=reader,
-            sources=sources,
-            outputs=outputs,
-            stage=stage,
-            metrics=metrics,
-            at_step=at_step,
-            takes=takes,
-            behind=behind,
-        )
+    def __init__(self, context: LaneContext, stage: DeliveryStage) -> None:
+        super().__init__(context, stage)
         self._read: dict[TopicPartition, _Source] = {}
         self._tasks: dict[asyncio.Task[None], _Head] = {}
         self._in_hand: Counter[str | None] = Counter()  # accounts' records that are done now
@@ -240,9 +211,9 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         }
 
     async def _take(self) -> None:
-        self._doing = "taking"
+        self._enter(Doing.TAKING)
         self._failure = None
-        # No transactional id fences that one.
+        # No transactional id fences the owner before.
         await self._unless_stopped(asyncio.sleep(_SETTLED_S))
         await self._unless_stopped(self._stage.begin())
         self._producer = AIOKafkaProducer(
@@ -263,7 +234,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         await self._commit()
 
     async def _work(self) -> None:
-        self._doing = "running"
+        self._enter(Doing.RUNNING)
         while not self._stop.is_set():
             if self._failure is not None:
                 raise self._failure
@@ -315,7 +286,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             found = await reading.records(sources, wait_s=wait_s, most=_FETCHED)
             ends = await self._positions.follow(reading, sources)
             for tp in sources:
-                if not found.get(tp):  # a transaction's end is no record
+                if not found.get(tp):  # the end of a transaction is not a record
                     self._read[tp].offsets.advance(ends[tp])
         except KafkaError as error:
             raise unavailable(error) from error
@@ -405,7 +376,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             self._at_step("committed")
 
     async def _let_go(self) -> None:
-        """Wait a little for what was begun, drop the rest, and tell the group what is done."""
+        """Wait a little for what was begun, drop the rest, and commit what is done."""
         self._read_no_more()
         for task, head in self._tasks.items():
             if head.may_be_dropped:

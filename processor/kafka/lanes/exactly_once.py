@@ -10,21 +10,19 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from processor.config import Settings
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
 from processor.kafka.lanes.batch_size import BatchSize
-from processor.kafka.lanes.membership import Membership
-from processor.kafka.lanes.partition_lane import START_S, Behind, PartitionLane, Waits
-from processor.kafka.lanes.source_reader import REQUEST_S, SourceReader
+from processor.kafka.lanes.lane_state import Doing
+from processor.kafka.lanes.partition_lane import START_S, LaneContext, PartitionLane, Waits
+from processor.kafka.lanes.source_reader import REQUEST_S
 from processor.kafka.starting import start, stop
-from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -156,47 +154,21 @@ class Lane(PartitionLane[Stage]):
 
     is_fenced = True
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        group: str,
-        member: Membership,
-        reader: SourceReader,
-        sources: Sequence[TopicPartition],
-        outputs: Sequence[str],
-        stage: Stage,
-        metrics: LaneMetrics,
-        at_step: Callable[[str], None] = lambda step: None,
-        takes: asyncio.Semaphore,
-        behind: Behind,
-    ) -> None:
-        super().__init__(
-            settings,
-            group=group,
-            member=member,
-            reader=reader,
-            sources=sources,
-            outputs=outputs,
-            stage=stage,
-            metrics=metrics,
-            at_step=at_step,
-            takes=takes,
-            behind=behind,
-        )
+    def __init__(self, context: LaneContext, stage: Stage) -> None:
+        super().__init__(context, stage)
         self._in_transaction = False
         self._next: dict[TopicPartition, int] = {}  # the first offset not processed yet
         self._uncommitted: set[TopicPartition] = set()
         self._note = ""  # that goes with the offsets
         self._committed_at = 0.0
-        self._batch_size = BatchSize(settings.batch_records)
+        self._batch_size = BatchSize(context.settings.batch_records)
 
     def _next_offsets(self) -> Mapping[TopicPartition, int]:
         return self._next
 
     async def _take(self) -> None:
-        self._doing = "taking"
-        self._uncommitted = set()  # how far it had come stays: the lag is measured by it
+        self._enter(Doing.TAKING)
+        self._uncommitted = set()  # self._next stays as it was: the lag is counted from it
         self._at_step("claim")
         await self._unless_stopped(self._stage.claim())
         self._at_step("producer")
@@ -232,7 +204,7 @@ class Lane(PartitionLane[Stage]):
         self._read_from(first)
 
     async def _work(self) -> None:
-        self._doing = "running"
+        self._enter(Doing.RUNNING)
         looked_at = time.monotonic()
         while not self._stop.is_set():
             # Small transactions are what costs: under load, let records gather between two. A lane
@@ -264,7 +236,7 @@ class Lane(PartitionLane[Stage]):
     ) -> tuple[Mapping[TopicPartition, list[Any]], Mapping[TopicPartition, int]]:
         """What there is to process, and for each source that moved on the offset behind it.
 
-        It moves on without a record, too: past the marks of the transactions of who writes it.
+        It moves on without a record, too: past the markers of its producers' transactions.
         """
         reading = self._reading
         assert reading is not None

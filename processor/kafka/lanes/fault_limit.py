@@ -1,4 +1,4 @@
-"""When so many records make the code raise that the code is what is wrong."""
+"""How many records may make the code raise before the code is to blame."""
 
 from __future__ import annotations
 

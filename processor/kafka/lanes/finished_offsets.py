@@ -1,4 +1,4 @@
-"""Which records of a partition are done, where they are not done in their order.
+"""Which records of a partition are done, where they finish out of order.
 
 A group commits one offset, and what may be done again begins there. Which of the later ones are
 done already is written beside it, so that a restart does not repeat them.
@@ -70,7 +70,7 @@ class Offsets:
     def note(self) -> str:
         """The lengths of the runs from the committed offset on: in hand, done, in hand, done.
 
-        As far as there is room: what it does not tell of is done again.
+        As far as there is room: records that it leaves out are done again.
         """
         said = ""
         for in_hand, done in self._runs():

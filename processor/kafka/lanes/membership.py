@@ -34,7 +34,7 @@ from processor.kafka.protocol import LeaveGroup
 logger = logging.getLogger(__name__)
 
 _REQUEST_S = 4.0  # above the next one: a request to join is answered when all have asked
-_REBALANCE_MS = 3_000  # for all members to ask; who is later comes anew
+_REBALANCE_MS = 3_000  # for all members to ask; a later one starts another rebalance
 _HEARTBEAT_MS = 250  # at most: it is how members hear of a rebalance
 _METADATA_MS = 30_000  # until a topic that was given more partitions is noticed
 _LEAVE_S = 2.0
@@ -68,7 +68,7 @@ class Membership:
         self._listener = _Listener(revoked, assigned)
         self._subscription: Any = None
         self._coordinator: Any = None
-        # Partitions and offsets are asked of it as well: nobody waits for records there.
+        # It answers for partitions and offsets, too: no fetch for records holds its connections up.
         self.client = Client(
             **settings.kafka(request_s=_REQUEST_S), metadata_max_age_ms=_METADATA_MS
         )
@@ -89,7 +89,7 @@ class Membership:
         return bool(self._subscription.reassignment_in_progress)
 
     def owns(self, partitions: Iterable[int]) -> None:
-        """Tell the group what is worked here, at its next rebalance: these are to stay."""
+        """Name the partitions worked here at the next rebalance, so that they stay."""
         self._sticky.owned = Owned(self.generation, frozenset(partitions))
 
     def partition_counts(self) -> dict[str, int]:
@@ -119,7 +119,7 @@ class Membership:
             session_timeout_ms=round(1000 * settings.session_timeout_s),
             heartbeat_interval_ms=min(_HEARTBEAT_MS, round(100 * settings.session_timeout_s)),
             rebalance_timeout_ms=_REBALANCE_MS,
-            enable_auto_commit=False,  # what is done is the lanes' to say
+            enable_auto_commit=False,  # the lanes say what is done
             assignors=(self._sticky,),
             max_poll_interval_ms=math.inf,  # lanes may wait long for Redis; the watchdog is our own
         )
@@ -146,7 +146,7 @@ class Membership:
         if self.is_rebalancing or one.coordinator_id is None:
             return False
         try:
-            # Not over the coordinator's own connection, where it may stand behind a request to join
+            # Not over the coordinator's own connection, where it may wait behind a request to join
             answer = await self.client.send(one.coordinator_id, HeartbeatRequest(self._group, *me))
         except KafkaError:
             return False
@@ -205,7 +205,7 @@ class _Sticky:
         self.owned = NOTHING
 
     def metadata(self, topics: Iterable[str]) -> Any:
-        """What this member tells whoever shares out."""
+        """What this member says to the member that shares partitions out."""
         owned = {"generation": self.owned.generation, "partitions": sorted(self.owned.partitions)}
         return ConsumerProtocolMemberMetadata(0, sorted(topics), orjson.dumps(owned))
 
@@ -230,9 +230,9 @@ class _Sticky:
         """Nothing: the lanes say what is worked."""
 
 
-def _owned_in(told: bytes | None) -> Owned:
+def _owned_in(said: bytes | None) -> Owned:
     try:
-        found = orjson.loads(told or b"")
+        found = orjson.loads(said or b"")
         return Owned(int(found["generation"]), frozenset(map(int, found["partitions"])))
     except (ValueError, TypeError, KeyError):
         return NOTHING  # a stranger

@@ -19,6 +19,7 @@ from processor.errors import Fenced, PositionRefused, RetryableError
 from processor.kafka.client import committed_of
 from processor.kafka.failures import TRANSACTION_ERRORS, is_fenced, unavailable
 from processor.kafka.lanes.fault_limit import Faults
+from processor.kafka.lanes.lane_state import Doing, LaneState
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.position_rules import Position
 from processor.kafka.lanes.positions import Positions
@@ -34,17 +35,6 @@ START_S = 10.0  # to take a partition's producer over, a predecessor's open tran
 _BACKOFF_S = (0.05, 1.0)  # first, longest
 _TURN_S = 5.0  # to be taken; then the next one begins as well
 _PERSON_S = 10.0  # between two looks where a person must act
-
-
-@dataclass(frozen=True, slots=True)
-class LaneState:
-    """How a lane is, for health and the watchdog."""
-
-    partition: int
-    doing: str  # "taking", "running", or what it waits for
-    progressed_at: float  # when it last finished something, monotonic seconds
-    next_offsets: Mapping[TopicPartition, int]  # the first not processed yet, by source
-    ill_since: float | None = None  # it does not get to work, though another worker's might
 
 
 class Waits(Protocol):
@@ -71,57 +61,51 @@ async def given_up(task: asyncio.Future[Any]) -> None:
         task.exception()  # seen, or asyncio logs it
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneContext:
+    """The partition of a lane, and what it shares with the other lanes of its group."""
+
+    settings: Settings
+    group: str
+    member: Membership
+    reader: SourceReader
+    sources: Sequence[TopicPartition]  # this partition of each source topic
+    outputs: Sequence[str]  # see ``Positions``
+    metrics: LaneMetrics  # of the role
+    at_step: Callable[[str], None]  # called with each step reached; crash tests kill there
+    takes: asyncio.Semaphore  # so many lanes take their partitions at a time
+    behind: Behind  # has work done that no partition should wait for
+
+
 class PartitionLane(ABC, Generic[S]):
-    """Takes its partition and works until it is stopped, anew after every failure.
+    """Takes its partition and works until it is stopped; after a failure it takes it again.
 
     Args:
-        settings: of the clients.
-        group: the consumer group.
-        member: of the group.
-        reader: of its topics.
-        sources: this partition of each source topic.
-        outputs: see ``Positions``.
+        context: its partition and clients.
         stage: what is done with the records.
-        metrics: of the role.
-        at_step: called with the name of each step as it is reached; crash tests kill there.
-        takes: so many lanes take their partitions at a time.
-        behind: has done what no partition should wait for.
     """
 
     is_fenced: bool  # whether a lane elsewhere that takes the partition keeps this one from working
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        group: str,
-        member: Membership,
-        reader: SourceReader,
-        sources: Sequence[TopicPartition],
-        outputs: Sequence[str],
-        stage: S,
-        metrics: LaneMetrics,
-        at_step: Callable[[str], None],
-        takes: asyncio.Semaphore,
-        behind: Behind,
-    ) -> None:
-        self.partition: int = sources[0].partition
-        self._settings = settings
-        self._group = group
-        self._member = member
-        self._reader = reader
-        self._sources = list(sources)
-        self._positions = Positions(member.client, self._sources, outputs)
+    def __init__(self, context: LaneContext, stage: S) -> None:
+        self.partition: int = context.sources[0].partition
+        self._settings = context.settings
+        self._group = context.group
+        self._member = context.member
+        self._reader = context.reader
+        self._sources = list(context.sources)
+        self._positions = Positions(context.member.client, self._sources, context.outputs)
         self._reading: Reading | None = None
         self._stage = stage
-        self._metrics = metrics
-        self._at_step = at_step
-        self._takes = takes
-        self._behind = behind
+        self._metrics = context.metrics
+        self._at_step = context.at_step
+        self._takes = context.takes
+        self._behind = context.behind
         self._faults = Faults()
         self._stop = asyncio.Event()
         self._producer: Any = None
-        self._doing = "taking"
+        self._doing = Doing.TAKING
+        self._reason: str | None = None  # why it does not run, in words
         self._progressed_at = time.monotonic()
         self._ill_since: float | None = None
 
@@ -131,11 +115,15 @@ class PartitionLane(ABC, Generic[S]):
         waits_for = self._stage.waits_for
         return LaneState(
             self.partition,
-            waits_for or self._doing,
+            Doing.WAITING if waits_for else self._doing,
             self._progressed_at,
             self._next_offsets(),
             None if waits_for else self._ill_since,
+            waits_for or self._reason,
         )
+
+    def _enter(self, doing: Doing, reason: str | None = None) -> None:
+        self._doing, self._reason = doing, reason
 
     def _is_well(self) -> None:
         """The lane works: whatever it failed at before is over."""
@@ -165,7 +153,7 @@ class PartitionLane(ABC, Generic[S]):
                 pass
             except Fenced as error:
                 self._metrics.failed(error)
-                self._doing = "asks whose the partition is"
+                self._enter(Doing.FENCED)
                 self._ill_since = self._ill_since or time.monotonic()
                 raise
             except Exception as error:
@@ -181,7 +169,7 @@ class PartitionLane(ABC, Generic[S]):
 
     async def _take_in_turn(self) -> None:
         """Hundreds at once would keep each other from it: every request would time out."""
-        self._doing = "waits for its turn to be taken"
+        self._enter(Doing.QUEUED)
         await self._unless_stopped(self._takes.acquire())
         turn = contextlib.ExitStack()
         turn.callback(self._takes.release)
@@ -197,13 +185,14 @@ class PartitionLane(ABC, Generic[S]):
     def _failed(self, error: Exception) -> None:
         self._metrics.failed(error)
         expected = error if isinstance(error, RetryableError) else None
-        self._doing = str(error) if expected else type(error).__name__
+        reason = str(error) if expected else type(error).__name__
+        self._enter(Doing.FAILED, reason)
         if expected and expected.everywhere:
             self._ill_since = None
         logger.log(
             logging.ERROR if isinstance(error, PositionRefused) else logging.WARNING,
             "lane.failed",
-            extra={"group": self._group, "partition": self.partition, "why": self._doing},
+            extra={"group": self._group, "partition": self.partition, "why": reason},
             exc_info=None if expected else error,
         )
 
@@ -217,7 +206,7 @@ class PartitionLane(ABC, Generic[S]):
 
     @abstractmethod
     async def _let_go(self) -> None:
-        """Settle what is open and drop the producer; after a failure, too."""
+        """Settle open work and drop the producer; after a failure, too."""
 
     @abstractmethod
     def _next_offsets(self) -> Mapping[TopicPartition, int]:

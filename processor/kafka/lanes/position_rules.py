@@ -15,7 +15,7 @@ class Position:
     """Where a group is in a partition, and which log it read that far."""
 
     offset: int  # of the next record
-    topic_id: str | None = None  # None: somebody else set the offset
+    topic_id: str | None = None  # None: another program set the offset
     leader_epoch: int | None = None  # of the furthest batch that was read; None: none was yet
     stage_note: str = ""  # what the stage noted for its next owner
     read_to: int = 0  # behind the last record read, where that is further

@@ -104,7 +104,7 @@ class Positions:
             raise refused(tp, doubted)
 
     def to_commit(self, tp: TopicPartition, offset: int, stage_note: str) -> OffsetAndMetadata:
-        """An offset to commit, with what tells the next owner whether to believe it."""
+        """An offset to commit, with a note by which the next owner can check it."""
         at = self._at[tp]
         position = replace(at, offset=offset, stage_note=stage_note, read_to=at.furthest)
         return OffsetAndMetadata(offset, position.note)

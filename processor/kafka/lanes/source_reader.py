@@ -81,7 +81,7 @@ class SourceReader:
         raise BrokerUnavailable("Kafka: what fetches records ended")
 
     def read(self, offsets: Mapping[TopicPartition, int]) -> Reading:
-        """Begin to read partitions at offsets; who reads them here already is cancelled."""
+        """Begin to read partitions at offsets; an earlier reading of them is cancelled."""
         for tp in offsets:
             if tp in self._readings:
                 self._readings[tp].close()
@@ -92,7 +92,7 @@ class SourceReader:
         assignment._tp_state.update(states)
         assignment._topic_partitions |= states.keys()
         for tp, offset in offsets.items():
-            self._consumer.seek(tp, offset)  # drops what was fetched, and wakes who fetches
+            self._consumer.seek(tp, offset)  # drops what was fetched, and wakes the fetcher
         reading = Reading(self._consumer, states)
         self._readings |= dict.fromkeys(offsets, reading)
         return reading

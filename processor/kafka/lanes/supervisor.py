@@ -18,8 +18,9 @@ from processor.config import Settings
 from processor.errors import Fenced
 from processor.kafka.failures import in_words
 from processor.kafka.lanes.exactly_once import Lane
+from processor.kafka.lanes.lane_state import LaneState
 from processor.kafka.lanes.membership import Membership
-from processor.kafka.lanes.partition_lane import LaneState, PartitionLane, Waits, given_up
+from processor.kafka.lanes.partition_lane import LaneContext, PartitionLane, Waits, given_up
 from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.offset_protocol import log_ends
 from processor.kafka.protocol import topics_now
@@ -28,7 +29,7 @@ from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)
 
-_LET_GO_S = 1.0  # for a batch in hand; what is not finished then is undone by the next owner
+_LET_GO_S = 1.0  # for a batch in hand; the next owner undoes it if it takes longer
 _END_S = 8.0  # for what was not finished to be aborted, as the process ends
 _ASK_AGAIN_S = 0.1
 _LAG_S = 10.0
@@ -52,7 +53,7 @@ class Lanes:
         outputs: see ``Positions``.
         stage: makes the stage of a partition.
         metrics: of the role.
-        lane: works a stage; exactly once unless told otherwise.
+        lane: works a stage; exactly once by default.
         prepared: waited for first: a member that is not ready would keep its partitions waiting.
         at_step: see ``Lane``.
     """
@@ -83,7 +84,7 @@ class Lanes:
         self._stop = asyncio.Event()
         self._rejoin = asyncio.Event()
         self._lanes: dict[int, tuple[PartitionLane[Any], asyncio.Task[None]]] = {}
-        self._behind: set[asyncio.Task[None]] = set()  # what nobody waits for
+        self._behind: set[asyncio.Task[None]] = set()  # work that no lane waits for
         self._member: Membership | None = None
         self._reader: SourceReader | None = None
         self._assigned_as = ("", -1)  # the member's id, and the generation of the group
@@ -94,8 +95,8 @@ class Lanes:
         self._silent_since: float | None = None
         self.joined = False
         self.lags: dict[int, int] = {}  # partition to records not handled, as last looked at
-        self.failed: str | None = None  # why it is no member, where it tried
-        self.unfit: str | None = None  # why no lane may work, until the process is started anew
+        self.failed: str | None = None  # why it failed to join, where it did
+        self.unfit: str | None = None  # why no lane may work until the process restarts
 
     @property
     def unheard(self) -> bool:
@@ -119,7 +120,7 @@ class Lanes:
             async with asyncio.timeout(_LAG_S):
                 topics = await to_its_end(topics_now(self._client(), self._names))
         except (KafkaError, TimeoutError):
-            # No broker to ask, or no member: nobody can make progress.
+            # No broker to ask, or no member: no lane can make progress.
             self._is_silent(now)
             return []
         self._answers_since, self._silent_since = self._answers_since or now, None
@@ -129,11 +130,11 @@ class Lanes:
                 logger.error(
                     "group.topic_replaced", extra={"group": self._group, "partition": partition}
                 )
-                self._take(partition)  # anew: it finds whether it may go on
+                self._take(partition)  # the new lane finds out whether it may go on
         led = frozenset.intersection(*(topic.led for topic in topics.values()))
         self.lags = await self._lags([state for state in states if state.partition in led])
         for state in states:
-            idle = state.doing != "running" or not self.lags.get(state.partition)
+            idle = not state.is_running or not self.lags.get(state.partition)
             if state.partition not in led or (state.ill_since is None and idle):
                 self._excused_at[state.partition] = now
         if redis_since is None:
@@ -252,7 +253,7 @@ class Lanes:
             await asyncio.wait(ending, timeout=_LET_GO_S)
 
     def _end(self, partition: int) -> asyncio.Task[None]:
-        """End a lane, and wait for nothing; who takes the partition next fences it."""
+        """End a lane, and wait for nothing; the next owner of the partition fences it."""
         self.at_step("letting_go")
         lane, task = self._lanes.pop(partition)
         lane.stop()
@@ -322,19 +323,19 @@ class Lanes:
         assert self._reader is not None
         if partition in self._lanes:
             self._end(partition)
-        lane = self._lane(
-            self._settings,
+        context = LaneContext(
+            settings=self._settings,
             group=self._group,
             member=self._member,
             reader=self._reader,
             sources=[TopicPartition(topic, partition) for topic in self._topics],
             outputs=self._outputs,
-            stage=self._stage(partition),
             metrics=self._metrics,
             at_step=self.at_step,
             takes=self._takes,
             behind=self._go_on_behind,
         )
+        lane = self._lane(context, self._stage(partition))
         task = asyncio.get_running_loop().create_task(lane.run(), name=f"{self._group}-{partition}")
         self._lanes[partition] = lane, task
         task.add_done_callback(partial(self._ended, partition))
@@ -350,7 +351,7 @@ class Lanes:
     async def _take_again(self, partition: int, ended: asyncio.Task[None]) -> None:
         """Take a partition again where the group, asked after the lane was fenced, says it is ours.
 
-        Where it says that it is rebalancing, or does not know us, it will assign anew.
+        Where it is rebalancing, or does not know us, another assignment follows.
         """
 
         def is_it() -> bool:

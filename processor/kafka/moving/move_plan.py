@@ -14,10 +14,12 @@ from processor.config import Settings
 from processor.errors import ConfigError
 from processor.kafka.moving.copying import Part, begin, by_mark, by_time, ends_of, has_more
 from processor.kafka.topics import topic_admin
-from processor.kafka.topics.topic_plan import LANES, PROOF_DAYS, Consequence, Problem
+from processor.kafka.topics.topic_plan import LANES, PROOF_DAYS, Code, Consequence
 
 HISTORY = "block-changes.v1"
 LIST = "block-list.v2"
+# Settings are not in the way: the source is only read, and `create` mends the target.
+_IN_THE_WAY = {Code.MISSING, Code.OLDER_VERSION, Code.PARTITIONS_UNKNOWN, Code.PARTITION_COUNT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,7 @@ async def refuse(plan: Plan) -> bool:
     source, target = plan.source, plan.target
     if source.topic_prefix == target.topic_prefix:
         raise ConfigError([f"--to-prefix: {target.topic_prefix} is where the topics are now"])
-    # Settings are not in the way: the source is only read, and `create` mends the target.
-    wrong = [one for one in await topic_admin.check(source) if _is_in_the_way(one)]
+    wrong = [one for one in await topic_admin.check(source) if one.code in _IN_THE_WAY]
     if plan.older:
         older = {source.topic_prefix + old for old in plan.older.values()}
         wrong = [
@@ -116,7 +117,7 @@ async def refuse(plan: Plan) -> bool:
         raise ConfigError([str(one) for one in wrong])
     if members := await _members(plan):
         raise ConfigError(members)
-    there = [one for one in await topic_admin.check(target) if _is_in_the_way(one)]
+    there = [one for one in await topic_admin.check(target) if one.code in _IN_THE_WAY]
     if counted := [str(one) for one in there if one.consequence is Consequence.REFUSE]:
         raise ConfigError(counted)
     problems = await _uncommitted(plan) + await _unread(plan)
@@ -130,10 +131,6 @@ async def refuse(plan: Plan) -> bool:
     if problems:
         raise ConfigError(problems)
     return begun
-
-
-def _is_in_the_way(problem: Problem) -> bool:
-    return problem.change is None and problem.consequence in (Consequence.WAIT, Consequence.REFUSE)
 
 
 async def _members(plan: Plan) -> list[str]:

@@ -32,8 +32,8 @@ from processor.kafka.topics.topic_plan import (
     Change,
     Consequence,
     Found,
-    Problem,
     TopicPlan,
+    TopicProblem,
     judge,
     lost_before,
     of_older,
@@ -52,7 +52,7 @@ class Made:
     mended: Mapping[str, Sequence[Change]]  # by topic
     lost: list[str]  # what topics may have lost before they were mended
     refused: list[str]  # changes that the brokers refused, each with why
-    problems: list[Problem]  # what is left
+    problems: list[TopicProblem]  # what is left
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def _admin(settings: Settings) -> AsyncIterator[Any]:
 
 
 async def create(settings: Settings) -> Made:
-    """Create what is missing, and mend the settings of what is there.
+    """Create missing topics, and mend the settings of the others.
 
     It changes no partition count, shortens no retention and deletes nothing. While a move to these
     topics is under way, they keep producers' times.
@@ -119,7 +119,7 @@ def _outcome(answer: Any) -> tuple[list[str], list[str]]:
     return created, refusals
 
 
-def _changes(problems: Sequence[Problem]) -> dict[str, list[Change]]:
+def _changes(problems: Sequence[TopicProblem]) -> dict[str, list[Change]]:
     """What would mend what can be mended, by topic."""
     changes = defaultdict(list)
     for problem in problems:
@@ -142,15 +142,15 @@ async def _set(admin: Any, changes: Mapping[str, Sequence[Change]]) -> dict[str,
     answer = await admin._send_to_controller(SetTopicConfigs(wanted))
     refused = {}
     for code, message, _, name in answer.resources:
-        told = ", ".join(map(str, changes[name]))
+        settings = ", ".join(map(str, changes[name]))
         if for_code(code) is TopicAuthorizationFailedError:
             refused[name] = (
-                f"{name}: this user may not change settings ({told}); give it AlterConfigs "
+                f"{name}: this user may not change settings ({settings}); give it AlterConfigs "
                 "(deploy/acls.toml)"
             )
         elif code:
             why = f"{for_code(code).__name__} {message or ''}".strip()
-            refused[name] = f"{name}: {told}: the brokers refuse it: {why}"
+            refused[name] = f"{name}: {settings}: the brokers refuse it: {why}"
     return refused
 
 
@@ -196,7 +196,7 @@ async def set_timestamps(settings: Settings, kind: str) -> None:
         await _settled(admin, wanted, changes)
 
 
-async def check(settings: Settings) -> list[Problem]:
+async def check(settings: Settings) -> list[TopicProblem]:
     """What is wrong with the topics; empty where all are as they should be.
 
     Raises:

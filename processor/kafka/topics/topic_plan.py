@@ -15,7 +15,7 @@ LANES = ("match", "gate", "webhooks")  # roles that must not lose or double what
 TIMESTAMPS = "message.timestamp.type"
 # The broker's clock is the one that counts (R41), and no producer's can hold a record up.
 BY_BROKER, BY_PRODUCER = "LogAppendTime", "CreateTime"
-PROOF_DAYS = 365  # what is kept for years is proof
+PROOF_DAYS = 365  # records kept for years are proof
 _SAFE_REPLICAS = 3
 _POLICY = "cleanup.policy"
 _RETENTION, _RETENTION_BYTES = "retention.ms", "retention.bytes"
@@ -57,10 +57,22 @@ _OTHER_COUNT_OF_CHANGELOG = (
 class Consequence(Enum):
     """What follows from a problem."""
 
-    WAIT = "wait"  # worker and API wait until somebody has ended it
+    WAIT = "wait"  # worker and API wait until it is over
     REFUSE = "refuse"  # worker and API do not start
     WARN = "warn"  # they start, and say so
     NOTE = "note"  # worth knowing; where it is meant, all is well
+
+
+class Code(Enum):
+    """What is wrong; programs go by it, and never by the words."""
+
+    MISSING = "missing"
+    OLDER_VERSION = "older_version"
+    PARTITIONS_UNKNOWN = "partitions_unknown"
+    PARTITION_COUNT = "partition_count"
+    SETTING = "setting"
+    SETTINGS_HIDDEN = "settings_hidden"
+    FEW_REPLICAS = "few_replicas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +115,10 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class TopicProblem:
     """What is wrong, where, and what to do about it."""
 
+    code: Code
     place: str
     what: str
     remedy: str
@@ -141,11 +154,11 @@ class _Rule:
 
     suits: _Suits
     otherwise: str
-    consequence: Consequence = Consequence.WARN  # REFUSE where it is not even what is needed
+    consequence: Consequence = Consequence.WARN  # REFUSE where it falls short of what is needed
     remedy: str = _MENDED
 
 
-# Keeping more, or longer, than planned is no problem: somebody may have reasons to.
+# Keeping more, or longer, than planned is not a problem: there may be reasons to.
 _RULES = {
     _POLICY: _Rule(_same, "records that are needed are deleted"),
     _RETENTION: _Rule(_at_least, "records are deleted too early"),
@@ -231,7 +244,7 @@ def older_of(wanted: Sequence[TopicPlan], there: Mapping[str, Any]) -> list[Topi
     return [plan for plan in wanted if plan.replaces in there]
 
 
-def judge(wanted: Sequence[TopicPlan], there: Mapping[str, Found]) -> list[Problem]:
+def judge(wanted: Sequence[TopicPlan], there: Mapping[str, Found]) -> list[TopicProblem]:
     """What is wrong with the topics that are there, and which are missing.
 
     Args:
@@ -245,7 +258,9 @@ def judge(wanted: Sequence[TopicPlan], there: Mapping[str, Found]) -> list[Probl
             problems.append(of_older(plan))
         elif found is None:
             create = "create it with `optout topics create`"
-            problems.append(Problem(plan.name, "missing", create, Consequence.WAIT))
+            problems.append(
+                TopicProblem(Code.MISSING, plan.name, "missing", create, Consequence.WAIT)
+            )
         if found is not None:
             problems += _of_partitions(plan, found)
             problems += _of_settings(plan, found)
@@ -253,9 +268,10 @@ def judge(wanted: Sequence[TopicPlan], there: Mapping[str, Found]) -> list[Probl
     return [*problems, *_of_rights(ours), *_of_replicas(ours)]
 
 
-def of_older(plan: TopicPlan) -> Problem:
-    """Say that a topic of an older version stands in this one's place."""
-    return Problem(
+def of_older(plan: TopicPlan) -> TopicProblem:
+    """The problem of a topic of an older version in this one's place."""
+    return TopicProblem(
+        Code.OLDER_VERSION,
         str(plan.replaces),
         f"is of an older version, {plan.name} takes its place",
         "carry everything over to a new prefix with `optout topics move` (deploy/upgrade.md)",
@@ -263,16 +279,18 @@ def of_older(plan: TopicPlan) -> Problem:
     )
 
 
-def _of_partitions(plan: TopicPlan, found: Found) -> Iterator[Problem]:
+def _of_partitions(plan: TopicPlan, found: Found) -> Iterator[TopicProblem]:
     if not found.partitions:
         what, remedy = "the brokers do not know its partitions yet", "they will in a moment"
-        yield Problem(plan.name, what, remedy, Consequence.WAIT)
+        yield TopicProblem(Code.PARTITIONS_UNKNOWN, plan.name, what, remedy, Consequence.WAIT)
     elif found.partitions != plan.partitions:
         what = f"{found.partitions} partitions where {plan.partitions} are expected"
-        yield Problem(plan.name, what, plan.other_count, Consequence.REFUSE)
+        yield TopicProblem(
+            Code.PARTITION_COUNT, plan.name, what, plan.other_count, Consequence.REFUSE
+        )
 
 
-def _of_settings(plan: TopicPlan, found: Found) -> Iterator[Problem]:
+def _of_settings(plan: TopicPlan, found: Found) -> Iterator[TopicProblem]:
     for setting, planned in plan.settings(found.replicas).items():
         rule, is_now = _RULES[setting], (found.config or {}).get(setting)
         if is_now is None or rule.suits(is_now, planned):
@@ -280,7 +298,8 @@ def _of_settings(plan: TopicPlan, found: Found) -> Iterator[Problem]:
         needed = plan.needed.get(setting)
         refused = needed is not None and not rule.suits(is_now, needed)
         wanted = f"{needed} is needed" if refused else f"{planned} is planned"
-        yield Problem(
+        yield TopicProblem(
+            Code.SETTING,
             plan.name,
             f"{setting} is {is_now} where {_LIMITS.get(rule.suits, '')}{wanted}: {rule.otherwise}",
             rule.remedy,
@@ -289,9 +308,10 @@ def _of_settings(plan: TopicPlan, found: Found) -> Iterator[Problem]:
         )
 
 
-def _of_rights(ours: Mapping[str, Found]) -> Iterator[Problem]:
+def _of_rights(ours: Mapping[str, Found]) -> Iterator[TopicProblem]:
     if hidden := [name for name, found in ours.items() if found.config is None]:
-        yield Problem(
+        yield TopicProblem(
+            Code.SETTINGS_HIDDEN,
             _all_of(hidden),
             "this user may not read the settings, so nobody knows whether an opt-out is kept",
             "give it DescribeConfigs on them (deploy/acls.toml)",
@@ -299,10 +319,11 @@ def _of_rights(ours: Mapping[str, Found]) -> Iterator[Problem]:
         )
 
 
-def _of_replicas(ours: Mapping[str, Found]) -> Iterator[Problem]:
+def _of_replicas(ours: Mapping[str, Found]) -> Iterator[TopicProblem]:
     few = [name for name, found in ours.items() if 0 < found.replicas < _SAFE_REPLICAS]
     if few:
-        yield Problem(
+        yield TopicProblem(
+            Code.FEW_REPLICAS,
             _all_of(few),
             f"fewer than {_SAFE_REPLICAS} replicas: a lost disk may be a lost opt-out",
             "on three brokers or more, give them three (kafka-reassign-partitions.sh)",

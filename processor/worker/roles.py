@@ -1,0 +1,125 @@
+"""Builds the lanes of each role: which stage, on which topics, with which clients."""
+
+from __future__ import annotations
+
+from processor.kafka.lanes.at_least_once import DeliveryLane
+from processor.kafka.lanes.supervisor import Lanes
+from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
+from processor.stages.deliver_webhooks import DeliverWebhooks
+from processor.stages.gate_outbound import GateDependencies, GateOutbound
+from processor.stages.match_inbound import MatchDependencies, MatchInbound
+from processor.stores.measured_block_list import MeasuredBlockList
+from processor.webhooks import descriptors
+from processor.webhooks.circuit import CircuitRules
+from processor.webhooks.endpoint import Endpoints, Rules
+from processor.webhooks.retries import RetryRules
+from processor.worker.shared import Shared
+
+
+def lanes_of(shared: Shared) -> dict[str, Lanes]:
+    """The lanes of every role that the settings name, by role; rates has none."""
+    makers = {"match": match_lanes, "gate": gate_lanes, "webhooks": webhook_lanes}
+    return {role: makers[role](shared) for role in shared.settings.roles if role in makers}
+
+
+def match_lanes(shared: Shared) -> Lanes:
+    """Read what recipients send: keywords, block changes, replies, notifications."""
+    needs = MatchDependencies(
+        partitions=shared.settings.partitions,
+        topics=shared.topics,
+        scope=shared.settings.block_scope,
+        store=MeasuredBlockList(shared.store, shared.metrics, "match"),
+        block_list=shared.truth(),
+        services=shared.services,
+        cloud_events=shared.cloud_events,
+        counts=shared.counts,
+        metrics=MatchMetrics(shared.metrics),
+        traces=shared.traces("match"),
+        handled=shared.handled,
+        at_step=shared.at_step,
+    )
+
+    return Lanes(
+        shared.settings,
+        group=shared.group("match"),
+        topics=shared.topics.sources("match"),
+        outputs=shared.topics.outputs("match"),
+        stage=lambda partition: MatchInbound(partition, needs),
+        metrics=LaneMetrics(shared.metrics, "match"),
+        prepared=shared.services.wait_loaded,
+        at_step=shared.at_step,
+    )
+
+
+def gate_lanes(shared: Shared) -> Lanes:
+    """Judge every send by the block list."""
+    needs = GateDependencies(
+        partitions=shared.settings.partitions,
+        topics=shared.topics,
+        store=MeasuredBlockList(shared.store, shared.metrics, "gate"),
+        block_list=shared.truth(),
+        services=shared.services,
+        accounts=shared.accounts,
+        cloud_events=shared.cloud_events,
+        metrics=GateMetrics(shared.metrics),
+        traces=shared.traces("gate"),
+        max_staleness_s=shared.settings.gate_max_staleness_s,
+    )
+
+    async def prepared() -> None:
+        await shared.services.wait_loaded()
+        await shared.accounts.wait_loaded()
+
+    return Lanes(
+        shared.settings,
+        group=shared.group("gate"),
+        topics=shared.topics.sources("gate"),
+        outputs=shared.topics.outputs("gate"),
+        stage=lambda partition: GateOutbound(partition, needs),
+        metrics=LaneMetrics(shared.metrics, "gate"),
+        prepared=prepared,
+        at_step=shared.at_step,
+    )
+
+
+def webhook_lanes(shared: Shared) -> Lanes:
+    """Call the customers' applications; one stage serves all partitions."""
+    stage = _deliveries(shared)
+    return Lanes(
+        shared.settings,
+        group=shared.group("webhooks"),
+        topics=shared.topics.sources("webhooks"),
+        outputs=shared.topics.outputs("webhooks"),
+        stage=lambda partition: stage,
+        lane=DeliveryLane,
+        metrics=LaneMetrics(shared.metrics, "webhooks"),
+        prepared=stage.begin,
+        at_step=shared.at_step,
+    )
+
+
+def _deliveries(shared: Shared) -> DeliverWebhooks:
+    settings, counts = shared.settings, shared.webhook_counts
+    most_requests = descriptors.most_requests(settings.webhook_worker_concurrency)
+    rules = Rules(
+        settings.webhook_concurrency,
+        settings.webhook_account_concurrency,
+        most_requests,
+        CircuitRules(settings.webhook_circuit_failures, settings.webhook_circuit_s),
+    )
+    return DeliverWebhooks(
+        topics=shared.topics,
+        services=shared.services,
+        tokens=shared.tokens,
+        accounts=shared.accounts,
+        client=shared.client(most_idle=most_requests // 4),
+        endpoints=Endpoints(rules, counts),
+        rules=RetryRules(
+            settings.webhook_attempts,
+            settings.webhook_first_delay_s,
+            settings.webhook_longest_delay_s,
+        ),
+        counts=counts,
+        request_seconds=shared.metrics.webhook_request_seconds,
+        traces=shared.traces("webhooks"),
+    )

@@ -21,7 +21,7 @@ from processor.endpoints.client import Client, Limits
 from processor.kafka.client import Outgoing
 from processor.stages.deliver_webhooks import Delivery
 from schemas.common import Url
-from tests.unit.test_webhook_deliveries import TOPICS, a_delivery, a_record, a_stage, a_status
+from tests.deliveries import TOPICS, a_delivery, a_record, a_stage, a_status
 
 TAKEN = TypeAdapter(Url)
 ODD = st.sampled_from(

@@ -6,16 +6,17 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 TESTS = Path(__file__).resolve().parents[1]
-MODULES = sorted(path for path in TESTS.rglob("*.py") if "node_modules" not in path.parts)
-HELPERS = [path for path in MODULES if not path.name.startswith("test_")]
+TREES = {
+    str(path.relative_to(TESTS)): ast.parse(path.read_text("utf-8"))
+    for path in TESTS.rglob("*.py")
+    if "node_modules" not in path.parts
+}
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Every module that may be meant by an import, with its dots."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Every module that an import may mean, with its dots."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -23,20 +24,27 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(TESTS)))
-def test_nothing_is_imported_from_a_module_of_tests(path: Path) -> None:
-    of_tests = [
-        name
-        for name in imported(path)
-        if name.startswith("tests.") and name.split(".")[-1].startswith("test_")
-    ]
-    assert not of_tests, "move what is shared to a module whose name does not begin with test_"
+def is_a_test_module(name: str) -> bool:
+    """Whether a module, given with its dots, is one that pytest collects."""
+    return name.startswith("tests.") and name.rpartition(".")[2].startswith("test_")
 
 
-@pytest.mark.parametrize("path", HELPERS, ids=lambda path: str(path.relative_to(TESTS)))
-def test_helpers_hold_no_tests(path: Path) -> None:
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    tree = ast.walk(ast.parse(path.read_text("utf-8")))
+def test_nothing_is_imported_from_a_test_module() -> None:
+    """What is shared belongs in a module whose name does not begin with ``test_``."""
     assert not [
-        one.name for one in tree if isinstance(one, functions) and one.name.startswith("test_")
+        f"{file}: {name}"
+        for file, tree in TREES.items()
+        for name in imported(tree)
+        if is_a_test_module(name)
+    ]
+
+
+def test_helpers_hold_no_tests() -> None:
+    assert not [
+        f"{file}: {node.name}"
+        for file, tree in TREES.items()
+        if not Path(file).name.startswith("test_")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_")
     ]

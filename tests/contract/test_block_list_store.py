@@ -28,7 +28,7 @@ from tests.installation import until
 TOPOLOGIES = {"tls": tls, "cluster": cluster, "sentinel": sentinel}
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.servers)])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[BlockListStore]:
     if request.param == "memory":
         yield MemoryBlockList(lambda: time.time_ns() // 1_000_000, seen_ms=SEEN_MS)

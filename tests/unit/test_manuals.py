@@ -18,7 +18,7 @@ from processor.config import Settings
 ROOT = Path(processor.__file__).parent.parent
 MANUALS = {
     str(path.relative_to(ROOT)): path.read_text("utf-8")
-    for folder in (ROOT, ROOT / "deploy", ROOT / "processor")
+    for folder in (ROOT, ROOT / ".github", ROOT / "deploy", ROOT / "processor")
     for path in sorted(folder.glob("*.md"))
 }
 

@@ -58,7 +58,7 @@ class Edge:
         async def again() -> bool:
             return self.connections._looked_s > before
 
-        await until(again, "look")
+        await until(again, "look", pause_s=0.01)
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -76,7 +76,7 @@ class Edge:
         async def so_many() -> bool:
             return len(self.connections) == count
 
-        await until(so_many, f"{count} connections, not {len(self.connections)}")
+        await until(so_many, f"{count} connections, not {len(self.connections)}", pause_s=0.01)
 
 
 async def heard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
@@ -105,7 +105,7 @@ async def serving_alone(**settings: Any) -> AsyncIterator[Edge]:
             async def started() -> bool:
                 return server.started
 
-            await until(started, "server")
+            await until(started, "server", pause_s=0.01)
             yield edge
         finally:
             edge.close()

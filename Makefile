@@ -5,15 +5,30 @@ ARGS ?=
 EXAMPLES ?= 5000
 BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
+UNIT := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal tests/unit tests/property
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz chaos bench bench-api soak capacity rolling lint audit-deps schemas manifests screenshots lock sbom clean
+.PHONY: help run unit check format coverage test test-all fuzz chaos bench bench-api soak capacity rolling lint audit-deps schemas manifests screenshots lock sbom clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until Ctrl-C
 	$(STACK) $(BIN)/optout up $(ARGS)
+
+unit: .venv/test  ## tests of pure functions and properties, side by side; they need no server
+	$(UNIT) $(ARGS)
+
+check: lint unit  ## lint and unit: before each commit
+
+format: .venv/made  ## format the code, and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+coverage: .venv/test  ## measure unit; fails where a branch of core, configuration or wire is not reached
+	$(UNIT) --timeout 600 --cov --cov-report= $(ARGS)
+	$(BIN)/coverage report --include 'processor/*' --fail-under 0 --format total
+	$(BIN)/coverage report
 
 test: .venv/made  ## what needs one broker and one Redis, both beside it, or the tests that ARGS names
 	$(STACK) $(BIN)/python -m pytest --part=one-of-each $(ARGS)
@@ -22,7 +37,7 @@ test-all: test  ## those, then what needs more: other servers, a browser, npm, G
 	$(STACK) $(BIN)/python -m pytest --part=needs-more $(ARGS)
 
 fuzz: .venv/made  ## search for input that breaks readers and rules; EXAMPLES=50000 a test for hours
-	OPTOUT_HYPOTHESIS=$(EXAMPLES) $(BIN)/python -m pytest tests/property tests/security $(ARGS)
+	OPTOUT_HYPOTHESIS=$(EXAMPLES) $(BIN)/python -m pytest --timeout 0 tests/property tests/security $(ARGS)
 
 chaos: .venv/made  ## faults under load, then every event checked; ARGS="--seconds 600 --seed 7"
 	$(BIN)/python -m tests.chaos $(ARGS)
@@ -70,6 +85,9 @@ lock:  ## write deploy/*.lock and the bill of materials anew from pyproject.toml
 	&& "$$tools/bin/uv" pip compile --quiet --extra dev --universal --python-version 3.11 \
 	    --generate-hashes --custom-compile-command "make lock" \
 	    --output-file deploy/requirements.lock $(ARGS) pyproject.toml \
+	&& "$$tools/bin/uv" pip compile --quiet --extra test --universal --python-version 3.11 \
+	    --generate-hashes --custom-compile-command "make lock" --constraints deploy/requirements.lock \
+	    --output-file deploy/test.lock pyproject.toml \
 	&& echo 'setuptools>=80  # builds the package, then goes' \
 	| "$$tools/bin/uv" pip compile --quiet --extra tracing --universal --python-version 3.11 \
 	    --generate-hashes --custom-compile-command "make lock" --constraints deploy/requirements.lock \
@@ -83,12 +101,21 @@ clean:  ## remove what was made or fetched
 	rm -rf .venv .cache build tests/clients/*/node_modules *.egg-info .hypothesis .*_cache
 	find processor schemas tests deploy -name __pycache__ -prune -exec rm -rf {} +
 
+# .venv/test holds `.[test]`: enough for unit and coverage. .venv/made holds `.[dev]`, which has it.
+.venv/test: deploy/test.lock pyproject.toml
+	$(call install,deploy/test.lock)
+	@touch $@
+
 .venv/made: deploy/requirements.lock pyproject.toml
+	$(call install,deploy/requirements.lock)
+	@touch .venv/test $@
+
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	|| { echo 'Python 3.11 or newer is needed; name one: make PYTHON=python3.11 ...' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
 	|| { echo 'venv is missing; on Debian: sudo apt-get install -y python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes --requirement deploy/requirements.lock
+	$(BIN)/pip install --quiet --require-hashes --requirement $(1)
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
-	@touch $@
+endef

@@ -21,12 +21,8 @@ from processor.http.api import create_api
 from processor.http.backend import Backend
 from processor.http.serving import Server, web_config
 from processor.kafka.topics.configuration_writer import configuration
-from tests.builders import ACCOUNT, LONG_CODE, NOW
+from tests.builders import ACCOUNT, KEY, LONG_CODE, NOW, OPERATOR_TOKEN, TOKEN
 from tests.installation import Installation, running, until
-
-TOKEN = "0123456789abcdef0123456789abcdef"
-OPERATOR_TOKEN = "the operator's own"
-KEY = "0123456789abcdef" * 4
 
 _T = TypeVar("_T")
 
@@ -138,3 +134,19 @@ async def carrier_says(at: Installation, send: dict[str, Any], status: str) -> N
     kept = ("message_sid", "account_sid", "messaging_service_sid", "to")
     told = {name: send[name] for name in kept} | {"from": LONG_CODE, "status": status, "at": NOW}
     await at.write(at.topics.message_statuses, told)
+
+
+BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
+
+
+async def post(api: Api, what: str, **given: Any) -> Any:
+    """What the opt-out resources answer to a JSON request."""
+    return await api.ask("POST", f"/v1/OptOuts/{what}", json=given)
+
+
+async def with_a_number(api: Api) -> str:
+    """The sid of the account's number, made here."""
+    form = {"PhoneNumber": LONG_CODE}
+    made = await api.ask("POST", f"{BASE}/IncomingPhoneNumbers.json", data=form)
+    assert made.status_code == 201
+    return str(made.json()["sid"])

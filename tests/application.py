@@ -6,13 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
 from processor.config import Settings
 from processor.wire.credentials import Unopened
+from tests.builders import OTHER_LONG_CODE
+from tests.clinic import CLINIC
+from tests.installation import until
 
 TOKEN = "12345"
+SHOP_NUMBER = OTHER_LONG_CODE
 
 
 @dataclass(frozen=True)
@@ -137,3 +142,24 @@ def allowing(settings: Settings, *roles: str, **changes: object) -> Settings:
         }
         | changes
     )
+
+
+def a_service(app: Application, path: str = "/inbound", **changes: Any) -> dict[str, Any]:
+    """The clinic's service, its texts passed to a path of the application."""
+    return CLINIC | {"inbound_request_url": app.url(path)} | changes
+
+
+def a_shop(app: Application, path: str, **changes: Any) -> dict[str, Any]:
+    """A service of another account, its texts passed to a path of the application."""
+    shop = {"sid": "MGshop", "account_sid": "ACshop", "friendly_name": "Shop"}
+    return a_service(app, path, senders=[{"address": SHOP_NUMBER}], **shop | changes)
+
+
+async def told_at(app: Application, path: str, count: int) -> list[Told]:
+    """What a path was asked, once it was asked so many times."""
+
+    async def enough() -> bool:
+        return len(app.at(path)) >= count
+
+    await until(enough, f"{count} requests to {path}")
+    return app.at(path)

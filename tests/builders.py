@@ -39,6 +39,7 @@ from processor.core.policy import (
     Policy,
 )
 from processor.core.services import Handling, PoolSender, Service
+from processor.stores.messages import StoredMessage
 
 ACCOUNT = "AC00000000000000000000000000000001"
 OTHER_ACCOUNT = "AC00000000000000000000000000000002"
@@ -66,8 +67,29 @@ NOW_MS = 1_793_620_800_000
 NOW = "2026-11-02T12:00:00.000Z"
 MARK = Mark(1_793_620_000_000, 7)
 
+TOKEN = "0123456789abcdef0123456789abcdef"  # an account's
+OPERATOR_TOKEN = "the operator's own"
+KEY = "0123456789abcdef" * 4  # seals tokens
+
 
 # Messages, sends, commands
+
+A_MESSAGE = StoredMessage(
+    sid="SM1",
+    account_sid=ACCOUNT,
+    service_sid="MG1",
+    sender=None,
+    to=RECIPIENT,
+    body="Your appointment is tomorrow.",
+    num_media=0,
+    num_segments=0,
+    status="accepted",
+    error_code=None,
+    error_message=None,
+    created_at_ms=NOW_MS,
+    updated_at_ms=NOW_MS,
+    sent_at_ms=None,
+)
 
 
 def an_inbound(body: str = "STOP", **changes: Any) -> InboundMessage:

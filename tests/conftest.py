@@ -1,7 +1,8 @@
 """Servers and installations for tests that need the real ones, and which tests run side by side.
 
-`make test` runs the tests that need one broker and one Redis, several at a time; `make test-all`
-runs the others as well, which are marked ``needs_more``. Tests that somebody names run one by one.
+Three tiers. `make unit` runs the first one: tests/unit and tests/property, which need no server.
+`make test` adds what needs one broker and one Redis, several tests at a time. `make test-all` adds
+the tests that are marked ``needs_more``. Tests that are named run one by one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import hypothesis  # noqa: F401 - its plugin's own late import crashes Python 3.11's parser
@@ -24,6 +26,10 @@ IN_CI = bool(os.environ.get("CI"))
 SERVERS = ("OPTOUT_KAFKA_BOOTSTRAP", "OPTOUT_REDIS_URL")
 AT_ONCE = 4  # processes, of which each waits most of the time
 DATABASES = 16  # of a Redis
+FIRST_TIER = tuple(Path(__file__).parent / name for name in ("unit", "property"))
+FIRST_TIER_S = 60.0  # a test; pyproject.toml has the others' limit
+NEEDS_MORE_S = 1_800.0  # servers are built and started, faults last minutes
+MARKED_BY_FIXTURE = ("servers", "browser")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -92,8 +98,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     _running = item
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the other half."""
+    """Mark each test by what it needs, limit its time, and leave out the other half."""
+    limited = config.getoption("timeout") is not None  # by who runs them
+    for item in items:
+        _mark_by_fixtures(item)
+        if not limited and item.get_closest_marker("timeout") is None:
+            _limit(item)
     if (part := _part(config)) is None:
         return
     needs_more = part == "needs-more"
@@ -102,6 +114,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         halves[item.get_closest_marker("needs_more") is not None].append(item)
     config.hook.pytest_deselected(items=halves[not needs_more])
     items[:] = halves[needs_more]
+
+
+def _mark_by_fixtures(item: pytest.Item) -> None:
+    """Mark a test whose fixtures start or use a server or a browser.
+
+    Raises:
+        UsageError: it is of the first tier, which `make unit` runs without either.
+    """
+    needed = set(MARKED_BY_FIXTURE).intersection(getattr(item, "fixturenames", ()))
+    for name in needed:
+        item.add_marker(name)
+    if needed and _is_of_the_first_tier(item):
+        raise pytest.UsageError(f"{item.nodeid} needs more than tests/unit has: move it")
+
+
+def _limit(item: pytest.Item) -> None:
+    """Limit a test's time by its tier; pyproject.toml has the limit of all the others."""
+    if _is_of_the_first_tier(item):
+        item.add_marker(pytest.mark.timeout(FIRST_TIER_S))
+    elif item.get_closest_marker("needs_more"):
+        item.add_marker(pytest.mark.timeout(NEEDS_MORE_S))
+
+
+def _is_of_the_first_tier(item: pytest.Item) -> bool:
+    return any(folder in item.path.parents for folder in FIRST_TIER)
 
 
 @pytest.hookimpl(wrapper=True)

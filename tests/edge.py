@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import trustme
 from fastapi import FastAPI
 
 from processor.config import Settings
@@ -19,6 +21,13 @@ from processor.http.serving import Server, web_config
 from tests.installation import until
 
 NOBODY = "127.0.0.1:1"  # no server is there
+
+HALF = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-More: "
+LAST = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+FORM = (
+    b"POST /console/sign-in HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
+)
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -49,7 +58,7 @@ class Edge:
         async def again() -> bool:
             return self.connections._looked_s > before
 
-        await until(again, "look")
+        await until(again, "look", pause_s=0.01)
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -67,7 +76,7 @@ class Edge:
         async def so_many() -> bool:
             return len(self.connections) == count
 
-        await until(so_many, f"{count} connections, not {len(self.connections)}")
+        await until(so_many, f"{count} connections, not {len(self.connections)}", pause_s=0.01)
 
 
 async def heard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
@@ -96,9 +105,30 @@ async def serving_alone(**settings: Any) -> AsyncIterator[Edge]:
             async def started() -> bool:
                 return server.started
 
-            await until(started, "server")
+            await until(started, "server", pause_s=0.01)
             yield edge
         finally:
             edge.close()
             server.should_exit = True
             await serving
+
+
+class Pki:
+    """An authority, and the files of the API's certificate."""
+
+    def __init__(self, folder: Any) -> None:
+        self.authority = trustme.CA()
+        self.certfile, self.keyfile = str(folder / "cert.pem"), str(folder / "key.pem")
+        self.client = ssl.create_default_context()
+        self.authority.configure_trust(self.client)
+        self.give("127.0.0.1")
+
+    def give(self, *names: str) -> None:
+        """Put a certificate for these names in the place of the one before."""
+        made = self.authority.issue_cert(*names)
+        made.private_key_pem.write_to_path(self.keyfile)
+        made.cert_chain_pems[0].write_to_path(self.certfile)
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {"api_certfile": self.certfile, "api_keyfile": self.keyfile}

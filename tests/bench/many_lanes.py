@@ -28,9 +28,9 @@ from processor.kafka.topics import topic_admin
 from tests.bench import report
 from tests.bench.capacity import WORKER, _end
 from tests.bench.worker import memory_mb
+from tests.clinic import a_send, a_text
 from tests.installation import Installation, until
-from tests.integration.test_flow import a_send, a_text
-from tests.integration.test_metrics import a_port
+from tests.processes import a_port
 
 _DEADLINE_S = 300.0
 

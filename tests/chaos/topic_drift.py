@@ -12,8 +12,8 @@ from processor.config import Settings
 from processor.kafka.topics.topic_plan import BY_PRODUCER, TIMESTAMPS, Consequence
 from processor.wire.topics import Topics
 from tests.installation import until
-from tests.integration.test_topics import set_configs
-from tests.integration.test_worker_process import Process, started
+from tests.processes import Process, started
+from tests.topics import set_configs
 
 _OPTOUT = (sys.executable, "-m", "processor")
 _REFUSED = 2  # exit code

@@ -11,8 +11,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright
 
 from deploy.local import stack
-from tests.api import TOKEN
-from tests.builders import ACCOUNT
+from tests.builders import ACCOUNT, TOKEN
 
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),

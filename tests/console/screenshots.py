@@ -17,12 +17,12 @@ from processor.kafka.client import Outgoing
 from processor.kafka.topics import topic_admin
 from processor.statistics.hourly import KEPT_HOURS
 from processor.wire.topics import Topics
-from tests.api import OPERATOR_TOKEN, serving
-from tests.builders import OTHER_RECIPIENT, RECIPIENT, SERVICE, inbound_record
+from tests.api import serving
+from tests.builders import OPERATOR_TOKEN, OTHER_RECIPIENT, RECIPIENT, SERVICE, inbound_record
+from tests.clinic import a_send, a_text
 from tests.console.browser import browsing, open_page, sign_in
 from tests.console.services import a_count, with_a_service
 from tests.installation import Installation, running
-from tests.integration.test_flow import a_send, a_text
 
 _FOLDER = Path(__file__).parents[2] / "deploy" / "screenshots"
 _AT = f"/console/services/{SERVICE}"

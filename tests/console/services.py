@@ -16,11 +16,11 @@ from processor.kafka.topics.configuration_writer import configuration
 from processor.statistics.hourly import KEPT_HOURS
 from processor.wire.json_values import to_text
 from schemas.messaging_service import MessagingService
-from tests.api import OPERATOR_TOKEN, TOKEN, Api, create_accounts, with_secrets
-from tests.builders import ACCOUNT, LONG_CODE, SERVICE, SHORT_CODE
+from tests.api import Api, create_accounts, with_secrets
+from tests.builders import ACCOUNT, LONG_CODE, OPERATOR_TOKEN, SERVICE, SHORT_CODE, TOKEN
+from tests.clinic import a_text
 from tests.console.browser import open_page, sign_in
 from tests.installation import Installation
-from tests.integration.test_flow import a_text
 
 _REGISTERED = {"HELP": {"keywords": ["help"], "reply": "Clinic alerts. Reply STOP to end."}}
 

@@ -6,8 +6,7 @@ import httpx
 import pytest
 from playwright.async_api import expect
 
-from tests.api import TOKEN
-from tests.builders import LONG_CODE, SHORT_CODE
+from tests.builders import LONG_CODE, SHORT_CODE, TOKEN
 from tests.console.browser import barriers, open_page, sign_in
 from tests.console.services import Console
 

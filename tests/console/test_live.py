@@ -19,12 +19,12 @@ from processor.kafka.client import Outgoing
 from processor.kafka.topics import topic_admin
 from processor.metrics import Metrics
 from processor.wire.topics import Topics
-from tests.api import OPERATOR_TOKEN, serving, with_secrets
-from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
+from tests.api import serving, with_secrets
+from tests.builders import ACCOUNT, LONG_CODE, OPERATOR_TOKEN, RECIPIENT
+from tests.clinic import a_send, a_text
 from tests.console.browser import barriers, open_page, sign_in
 from tests.console.services import Console
 from tests.installation import until
-from tests.integration.test_flow import a_send, a_text
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs_more]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,24 +17,18 @@ from processor.config import Settings
 from processor.core.blocks import ConfigView, Mark
 from processor.core.identity import Handled
 from processor.errors import Fenced, ListLost, NewerFormat, StoreUnavailable
-from processor.stores.block_list import FORMAT, BatchWrite, BlockListStore, Format
+from processor.stores.block_list import FORMAT, BlockListStore, Format
 from processor.stores.memory import MemoryBlockList
-from processor.stores.redis_block_list import RedisBlockList
 from processor.stores.redis_client import RedisClient
+from tests.builders import NOW_MS
 from tests.contract.redis_topologies import cluster, sentinel, tls
+from tests.contract.stores import ANN, BOB, ONE, SEEN_MS, THREE, TWO, P, a_batch, redis_store, whole
 from tests.installation import until
-
-P = 3
-ANN, BOB = "AC1/+15550000001", "AC2/whatsapp:+15550000002"
-SEEN_MS = 60_000
-NOW_MS = 1_793_620_800_000
-ONE, TWO, THREE = (Handled(bytes([1, 2, *[number] * 8]), NOW_MS) for number in range(3))
-
 
 TOPOLOGIES = {"tls": tls, "cluster": cluster, "sentinel": sentinel}
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.servers)])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[BlockListStore]:
     if request.param == "memory":
         yield MemoryBlockList(lambda: time.time_ns() // 1_000_000, seen_ms=SEEN_MS)
@@ -43,40 +36,6 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[BlockListStore]
     request.getfixturevalue("servers")
     async with redis_store(Settings().redis_url) as made:
         yield made
-
-
-@asynccontextmanager
-async def redis_store(
-    url: str, *, prefix: str = "", timeout_s: float = 5, min_replicas: int = 0
-) -> AsyncIterator[RedisBlockList]:
-    client = RedisClient(url, timeout_s=timeout_s, min_replicas=min_replicas)
-    prefix = prefix or f"t{uuid.uuid4().hex[:12]}."
-    try:
-        yield RedisBlockList(client, prefix=prefix, seen_ms=SEEN_MS)
-    finally:
-        await client.close()
-
-
-async def whole(
-    store: BlockListStore, entries: dict[str, bytes | None] | None = None, partition: int = P
-) -> int:
-    """A claimed partition with a whole list; its owner's epoch."""
-    epoch = (await store.claim(partition, at_least=0)).epoch
-    await store.begin_rebuild(partition, epoch)
-    await store.add_rebuilt(partition, epoch, entries or {})
-    await store.finish_rebuild(partition, epoch, mark=Mark(epoch, 2), ready="topic", partitions=12)
-    return epoch
-
-
-def a_batch(epoch: int) -> BatchWrite:
-    return BatchWrite(
-        epoch=epoch,
-        expected=Mark(epoch, 2),
-        mark=Mark(epoch, 3),
-        after={ANN: b"[1]", BOB: None},
-        before={ANN: None, BOB: b"[2]"},
-        handled=[ONE, TWO],
-    )
 
 
 async def test_every_claim_has_a_greater_epoch(store: BlockListStore) -> None:

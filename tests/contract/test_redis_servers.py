@@ -18,11 +18,11 @@ from processor.errors import ConfigError, StoreUnavailable
 from processor.stores.redis_block_list import RedisBlockList
 from processor.stores.redis_client import RedisClient
 from processor.stores.trusted_list import TrustedList
+from tests.block_lists import Truth
 from tests.contract.redis_topologies import replicated_cluster
-from tests.contract.test_block_list_store import ANN, BOB, P, a_batch, redis_store, whole
+from tests.contract.stores import ANN, BOB, P, a_batch, redis_store, whole
 from tests.installation import until
 from tests.switch import switch
-from tests.unit.test_whole_list import Truth
 
 pytestmark = pytest.mark.needs_more
 

@@ -16,7 +16,7 @@ from deploy.local import stack
 from processor.errors import StoreUnavailable
 from processor.stores.redis_block_list import RedisBlockList
 from tests.contract.redis_topologies import cluster, sentinel
-from tests.contract.test_block_list_store import ANN, BOB, a_batch, redis_store, whole
+from tests.contract.stores import ANN, BOB, a_batch, redis_store, whole
 
 pytestmark = pytest.mark.needs_more
 

@@ -19,10 +19,10 @@ from processor.config import Role, Settings
 from processor.kafka.client import committed_of, group_view
 from processor.kafka.topics import topic_admin
 from processor.worker.runtime import Runtime
-from tests.crash.test_killed_between_write_and_commit import killed, whole, worker
-from tests.crash.test_woken_zombies import frozen
+from tests.clinic import a_send, a_text
+from tests.crash.history import whole
+from tests.crash.stopped_worker import frozen, killed, worker
 from tests.installation import Installation, by_sid, running, until
-from tests.integration.test_flow import a_send, a_text
 from tests.switch import Switch, switch
 
 pytestmark = pytest.mark.crash

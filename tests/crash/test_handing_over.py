@@ -10,31 +10,13 @@ from typing import Any
 import pytest
 
 from processor.config import Settings
+from tests.crash.sharing import everybody_is_heard
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import a_send, a_text
-from tests.integration.test_worker_process import OPTOUT, environment, started
-from tests.victim import numbers_in
+from tests.processes import OPTOUT, environment, started
 
 pytestmark = pytest.mark.crash
 
 _FEW = 10  # less than a process has open as it starts
-
-
-async def everybody_is_heard(at: Installation, *, first: int = 0) -> None:
-    """In every partition a STOP is confirmed, and a send after it refused.
-
-    Args:
-        at: the installation.
-        first: the numbers are looked for from here on; a second time they must be others.
-    """
-    partitions = at.settings.partitions
-    numbers = [next(numbers_in(one, partitions, start=first)) for one in range(partitions)]
-    refused = len(await at.values(at.topics.message_statuses))
-    replies = len(await at.values(at.topics.reply_sends))
-    await at.texts(*(a_text(f"M{one[1:]}", "stop", **{"from": one}) for one in numbers))
-    await at.wait_for(at.topics.reply_sends, replies + partitions)
-    await at.sends(*(a_send(f"S{one[1:]}", to=one) for one in numbers))
-    await at.wait_for(at.topics.message_statuses, refused + partitions)
 
 
 @pytest.mark.parametrize("names", [{}, {"OPTOUT_INSTANCE_ID": "sick"}], ids=["dynamic", "static"])

@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from deploy.local import stack
-from processor.cli.blocks import differences
-from processor.config import Role, Settings
-from processor.core.identity import cause_of
+from processor.config import Settings
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
+from tests.clinic import a_text, configure
+from tests.crash.history import (
+    BODIES,
+    LATER,
+    MESSAGES,
+    assert_equal,
+    outcome,
+    sequential_model,
+    whole,
+)
+from tests.crash.stopped_worker import killed, worker
 from tests.installation import Installation, by_sid, running, until
-from tests.integration.test_flow import a_text, configure
 
 pytestmark = pytest.mark.crash
 
-# All of one recipient, written before any worker is there: one batch.
-BODIES = (
-    "stop",
-    "help",
-    "start",
-    "halt",
-    "STOP",
-    "help",
-    "Start",
-    "help",
-    "stop!",
-    "unstop",
-    "halt",
-)
-MESSAGES = [a_text(f"M{number}", body) for number, body in enumerate(BODIES)]
 
 KILLS: dict[str, Sequence[str]] = {
     "after the Redis write": ["written"],
@@ -59,99 +48,6 @@ KILLS: dict[str, Sequence[str]] = {
 }
 
 
-class Expected(NamedTuple):
-    """What the history comes to, by a model of its own."""
-
-    changes: list[tuple[str, bool]]
-    replies: list[tuple[str, str]]
-    notifications: list[str]
-    blocked_by: str | None
-
-
-def sequential_model(
-    stop_words: set[str], stop_reply: str | None = None, *, bodies: Sequence[str] = BODIES
-) -> Expected:
-    """One recipient's history, one message after another: no batch, no crash."""
-    changes, replies, notifications = [], [], []
-    blocked_by = None
-    for number, body in enumerate(bodies):
-        sid, word = f"M{number}", body.lower().strip("!")
-        if word in stop_words:
-            if blocked_by is None:
-                blocked_by = sid
-                changes.append((sid, True))
-                replies.append((sid, stop_reply or "You have successfully been unsubscribed."))
-        elif word in ("start", "unstop"):
-            if blocked_by is not None:
-                changes.append((sid, False))
-            blocked_by = None
-            replies.append((sid, "You have successfully been re-subscribed"))
-        elif word == "help":
-            if blocked_by is None:
-                replies.append((sid, "Reply STOP to unsubscribe."))
-        else:
-            continue
-        notifications.append(sid)
-    return Expected(changes, replies, notifications, blocked_by)
-
-
-@asynccontextmanager
-async def worker(
-    settings: Settings, step: str, sign: str = "SIGKILL", *, role: Role = "match"
-) -> AsyncIterator[Process]:
-    """A worker that sends itself a signal when it first comes to a step."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tests.crash.killed_worker", step, sign),
-        env=os.environ
-        | {
-            "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
-            "OPTOUT_PARTITIONS": str(settings.partitions),
-            "OPTOUT_SESSION_TIMEOUT_S": str(settings.session_timeout_s),
-            "OPTOUT_REDIS_URL": settings.redis_url,
-            "OPTOUT_ROLES": role,
-        },
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def killed(settings: Settings, step: str, *, role: Role = "match") -> None:
-    """Run a worker until it has killed itself at a step."""
-    async with worker(settings, step, role=role) as process:
-        assert await asyncio.wait_for(process.wait(), 60) == -9
-
-
-async def outcome(at: Installation) -> Expected:
-    """What is on the topics and in Redis."""
-    assert await whole(at)
-    changes = await at.values(at.topics.block_changes)
-    replies = await at.values(at.topics.reply_sends)
-    notifications = await at.values(at.topics.opt_out_notifications)
-    entries = await at.values_or_tombstones(at.topics.block_list)
-    last = entries[-1] if entries else None
-    return Expected(
-        [(change["cause"]["id"], change["blocked"]) for change in changes],
-        [(reply["in_reply_to"], reply["body"]) for reply in replies],
-        [notification["message_sid"] for notification in notifications],
-        cause_of(last["blocks"][0]["sources"][-1]["change_id"]) if last else None,
-    )
-
-
-def assert_equal(found: Expected, expected: Expected) -> None:
-    """Everything equal, replies by their first words."""
-    texts = [
-        (sid, body[: len(wanted)])
-        for (sid, body), (_, wanted) in zip(found.replies, expected.replies, strict=False)
-    ]
-    assert len(found.replies) == len(expected.replies)
-    assert found._replace(replies=texts) == expected
-
-
 @pytest.mark.parametrize("steps", KILLS.values(), ids=KILLS)
 async def test_a_killed_worker_loses_nothing_and_doubles_nothing(
     settings: Settings, steps: Sequence[str]
@@ -165,9 +61,6 @@ async def test_a_killed_worker_loses_nothing_and_doubles_nothing(
     assert expected.blocked_by is None
     assert len(expected.changes) == 6
     assert_equal(await outcome(at), expected)
-
-
-LATER = [a_text(f"M{number}", body) for number, body in enumerate(BODIES, len(BODIES))]
 
 
 async def test_a_worker_killed_while_it_lets_go_loses_nothing_and_doubles_nothing(
@@ -257,10 +150,3 @@ async def finish(at: Installation) -> None:
             return not runtime.unready()
 
         await until(ready, "worker that has rebuilt its list")
-
-
-async def whole(at: Installation) -> bool:
-    """Whether Redis holds what the topic says, in every partition."""
-    patient = at.settings.model_copy(update={"redis_timeout_s": 30.0})  # others work there, too
-    partitions = range(at.settings.partitions)
-    return not any([await differences(patient, one) for one in partitions])

@@ -9,10 +9,9 @@ import pytest
 
 from processor.config import Settings
 from processor.core.blocks import Mark
-from tests.crash.test_killed_between_write_and_commit import killed, worker
-from tests.crash.test_woken_zombies import frozen
+from tests.clinic import a_send, a_text
+from tests.crash.stopped_worker import frozen, killed, worker
 from tests.installation import Installation, by_sid, running, until
-from tests.integration.test_flow import a_send, a_text
 
 pytestmark = pytest.mark.crash
 

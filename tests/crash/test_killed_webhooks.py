@@ -10,8 +10,8 @@ import pytest
 
 from processor.config import Settings
 from tests.application import allowing, application
+from tests.clinic import CLINIC, a_text, configure
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import CLINIC, a_text, configure
 
 pytestmark = pytest.mark.crash
 

@@ -18,10 +18,10 @@ from aiokafka import AIOKafkaProducer
 
 from processor.config import Role, Settings
 from processor.worker.runtime import Runtime
-from tests.crash.test_rebalances import ready, shared
+from tests.clinic import a_send, a_text
+from tests.crash.sharing import ready, shared
 from tests.groups import generation
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import a_send, a_text
 from tests.raw_log import entries
 from tests.victim import numbers_in
 from tests.worker_process import Place, WorkerProcess, settled, stopped_at_the_end

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -15,43 +14,21 @@ import pytest
 from deploy.local import stack
 from processor.config import Role, Settings
 from processor.kafka.lanes import exactly_once, supervisor
-from processor.worker.runtime import Runtime
-from tests.installation import Installation, by_sid, running, until
-from tests.integration.test_flow import a_send, a_text
+from tests.clinic import a_send, a_text
+from tests.crash.sharing import DEADLINE_S, ready, shared
+from tests.installation import Installation, by_sid, running
 
 pytestmark = pytest.mark.crash
 
 PEOPLE = [f"+1555000{number:04d}" for number in range(20)]
 LONG_S = 120.0
 REDIS_S = 60.0  # the longest that can be set
-DEADLINE_S = 40.0  # less than that
 
 
 @pytest.fixture(autouse=True)
 def _no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exactly_once, "_COMMIT_S", LONG_S)
     monkeypatch.setattr(supervisor, "_LET_GO_S", LONG_S)
-
-
-async def shared(*runtimes: Runtime) -> None:
-    """Wait until each worker has some of every group's partitions, and each partition one owner."""
-
-    async def is_shared() -> bool:
-        for role in runtimes[0].lanes:
-            owned = [[state.partition for state in one.states()[role]] for one in runtimes]
-            partitions = list(range(runtimes[0].settings.partitions))
-            if not all(owned) or sorted(chain(*owned)) != partitions:
-                return False
-        return True
-
-    await until(is_shared, "shared partitions", DEADLINE_S)
-
-
-async def ready(*runtimes: Runtime) -> None:
-    async def is_ready() -> bool:
-        return not any(one.unready() for one in runtimes)
-
-    await until(is_ready, "ready worker")
 
 
 async def test_a_rebalance_does_not_wait_for_records(

@@ -19,8 +19,8 @@ from processor.config import Settings
 from processor.core.blocks import Mark
 from processor.kafka.topics.block_list_topic import mark_of
 from tests.builders import ACCOUNT, NOW, RECIPIENT
+from tests.clinic import a_send, a_text
 from tests.installation import Installation, by_sid, running, until
-from tests.integration.test_flow import a_send, a_text
 
 pytestmark = pytest.mark.crash
 

@@ -20,7 +20,7 @@ from deploy.local import stack
 from processor import certificates
 from processor.config import Settings
 from processor.kafka.topics import topic_admin
-from tests.crash.test_handing_over import everybody_is_heard
+from tests.crash.sharing import everybody_is_heard
 from tests.installation import Installation, running, until
 
 pytestmark = [pytest.mark.crash, pytest.mark.needs_more]

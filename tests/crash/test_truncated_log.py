@@ -15,8 +15,8 @@ from deploy.local import stack
 from processor.config import Settings
 from processor.kafka.lanes.group_offsets import standings
 from processor.kafka.topics import topic_admin
+from tests.clinic import a_send
 from tests.installation import Installation, by_sid, running, until
-from tests.integration.test_flow import a_send
 
 pytestmark = [pytest.mark.crash, pytest.mark.needs_more]
 

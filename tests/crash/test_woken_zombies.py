@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from redis.asyncio import Redis
 
 from deploy.local import stack
 from processor.config import Settings
-from tests.crash.test_killed_between_write_and_commit import (
+from tests.clinic import a_text
+from tests.crash.history import (
     BODIES,
     LATER,
     MESSAGES,
@@ -19,10 +19,9 @@ from tests.crash.test_killed_between_write_and_commit import (
     outcome,
     sequential_model,
     whole,
-    worker,
 )
+from tests.crash.stopped_worker import frozen, worker
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import a_text
 
 pytestmark = [pytest.mark.crash, pytest.mark.needs_more]
 
@@ -62,8 +61,3 @@ async def test_a_zombie_that_wakes_writes_nothing(
         assert_equal(
             await outcome(at), sequential_model({"stop"}, bodies=[*BODIES, *BODIES, "stop"])
         )
-
-
-async def frozen(pid: int) -> bool:
-    status = await asyncio.to_thread(Path(f"/proc/{pid}/stat").read_text)
-    return status.rpartition(")")[2].split()[0] == "T"

@@ -16,7 +16,7 @@ DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 LINES = DOCKERFILE.read_text("utf-8").replace("\\\n", " ").splitlines()
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 PINNED = re.compile(r"^([a-z0-9-]+)==([^ ;]+)(?: ; (.+?))? \\$", re.MULTILINE)
-LOCKS = ("requirements.lock", "image.lock")
+LOCKS = ("requirements.lock", "image.lock", "test.lock")
 
 
 def instructions(name: str) -> list[str]:
@@ -89,8 +89,9 @@ def test_what_is_copied_is_let_through_and_there() -> None:
 
 
 def test_the_image_has_what_was_tested_and_nothing_for_tests() -> None:
-    tested, shipped = (packages(lock) for lock in LOCKS)
+    tested, shipped, unit = (packages(lock) for lock in LOCKS)
     assert shipped <= tested
+    assert unit <= tested
     assert {"faust-streaming", "aiokafka", "redis", "setuptools"} <= {name for name, _ in shipped}
     assert {"pytest", "mypy", "playwright"}.isdisjoint(name for name, _ in shipped)
 

@@ -30,32 +30,24 @@ from processor.kafka.topics.topic_plan import BY_PRODUCER
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
 from processor.wire import dead_letters
-from tests.api import (
-    OPERATOR_TOKEN,
-    blocking,
-    carrier_says,
-    create_accounts,
-    serving,
-    with_secrets,
-)
-from tests.application import OneToken, allowing, application, status, twiml
+from tests.api import blocking, carrier_says, create_accounts, serving, with_secrets
+from tests.application import OneToken, a_service, allowing, application, status, twiml
 from tests.asked import Given, assert_each_right_was_needed, commands_given
 from tests.builders import (
     ACCOUNT,
     ENTRY,
     LONG_CODE,
+    OPERATOR_TOKEN,
     OTHER_LONG_CODE,
     OTHER_RECIPIENT,
     RECIPIENT,
     command_record,
 )
+from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.contract.redis_topologies import NODES, cluster_of
+from tests.forms import send_form, sign_out, signed_in
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
-from tests.integration.test_live_stream import send_form, sign_out, signed_in
-from tests.integration.test_metrics import a_port
-from tests.integration.test_webhooks import a_service
-from tests.integration.test_worker_process import OPTOUT, started
+from tests.processes import OPTOUT, a_port, started
 from tests.secured import (
     REDIS_RULES,
     Right,

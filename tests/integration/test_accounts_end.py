@@ -9,23 +9,22 @@ from processor.audit.audit import audit
 from processor.config import Settings
 from processor.kafka.topics import ending, topic_admin
 from processor.kafka.topics.configuration_writer import configuration
-from tests.api import (
+from tests.api import Api, all_running, create_accounts, serving, with_secrets
+from tests.application import a_service, allowing, application, told_at
+from tests.builders import (
+    ACCOUNT,
     KEY,
+    LONG_CODE,
     OPERATOR_TOKEN,
+    OTHER_ACCOUNT,
+    OTHER_LONG_CODE,
+    RECIPIENT,
     TOKEN,
-    Api,
-    all_running,
-    create_accounts,
-    serving,
-    with_secrets,
 )
-from tests.application import allowing, application
-from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, OTHER_LONG_CODE, RECIPIENT
+from tests.clinic import CLINIC, a_send, a_text, configure
+from tests.forms import send_form, signed_in
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
-from tests.integration.test_live_stream import send_form, signed_in
-from tests.integration.test_webhooks import a_service, told_at
 
 BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
 ANOTHER = "+15557650001"  # nobody who opted out

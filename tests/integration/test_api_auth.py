@@ -14,21 +14,12 @@ import pytest
 from pydantic import SecretStr
 
 from processor.config import Settings
-from tests.api import (
-    KEY,
-    OPERATOR_TOKEN,
-    TOKEN,
-    Api,
-    all_running,
-    create_accounts,
-    serving,
-    with_secrets,
-)
-from tests.builders import ACCOUNT, OTHER_ACCOUNT
+from tests.api import Api, all_running, create_accounts, serving, with_secrets
+from tests.builders import ACCOUNT, KEY, OPERATOR_TOKEN, OTHER_ACCOUNT, TOKEN
+from tests.forms import send_form, signed_in
 from tests.installation import Installation, until
 from tests.integration.conftest import Command
-from tests.integration.test_live_stream import send_form, signed_in
-from tests.integration.test_worker_process import environment, started
+from tests.processes import environment, started
 
 
 async def test_nobody_we_know_hears_20003(settings: Settings) -> None:

@@ -13,15 +13,11 @@ from processor.config import Settings
 from processor.core.identity import cause_of
 from processor.core.messages import Scope
 from processor.http import recipients, waits
-from tests.api import OPERATOR_TOKEN, Api, all_running, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, RECIPIENT
+from tests.api import Api, all_running, create_accounts, post, serving, with_secrets
+from tests.builders import ACCOUNT, LONG_CODE, OPERATOR_TOKEN, OTHER_ACCOUNT, RECIPIENT
 from tests.installation import DEADLINE_S, Installation, running, until
 
 ELSE = "+15550001111"
-
-
-async def post(api: Api, what: str, **given: Any) -> Any:
-    return await api.ask("POST", f"/v1/OptOuts/{what}", json=given)
 
 
 async def verdicts(api: Api, *recipients: str, **given: Any) -> list[bool]:

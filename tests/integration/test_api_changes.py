@@ -7,8 +7,8 @@ import pytest
 
 from processor.cli.common import actor
 from processor.config import Settings
-from tests.api import KEY, OPERATOR_TOKEN, Api, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT
+from tests.api import Api, create_accounts, serving, with_secrets
+from tests.builders import ACCOUNT, KEY, OPERATOR_TOKEN
 from tests.integration.conftest import Command
 
 

@@ -15,28 +15,18 @@ import pytest
 from processor.config import Settings
 from tests.api import Api, carrier_says, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
+from tests.clinic import a_text
 from tests.installation import DEADLINE_S, Installation, running
-from tests.integration.test_flow import a_text
+from tests.processes import run
 
 pytestmark = pytest.mark.needs_more
 
 CLIENTS = Path(__file__).parents[1] / "clients"
 CACHE = Path(__file__).parents[2] / ".cache" / "clients"
-BUILD_S = 900.0
 
 
 def needs(tool: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not shutil.which(tool), reason=f"{tool} is not installed")
-
-
-async def run(*command: str, cwd: Path, given: bytes = b"", **environment: str) -> str:
-    """What a command says; a failure where it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=os.environ | environment
-    )
-    out, err = await asyncio.wait_for(process.communicate(given), BUILD_S)
-    assert process.returncode == 0, err.decode()
-    return out.decode()
 
 
 async def node() -> tuple[Sequence[str], Path]:

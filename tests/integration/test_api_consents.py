@@ -10,8 +10,8 @@ from processor.config import Settings
 from processor.core.messages import Scope
 from tests.api import Api, blocking, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, RECIPIENT
+from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, running, topics_apart
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
 
 SID = "MG" + "0" * 32
 CORRELATION = "ad388b5a46b33b874b0d41f7226db2ef"

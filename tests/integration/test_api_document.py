@@ -12,8 +12,15 @@ import pytest
 
 from processor.config import Settings
 from processor.http.api import create_api
-from tests.api import OPERATOR_TOKEN, Api, all_running, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT, LONG_CODE, OTHER_RECIPIENT, RECIPIENT, SHORT_CODE
+from tests.api import Api, all_running, create_accounts, serving, with_secrets
+from tests.builders import (
+    ACCOUNT,
+    LONG_CODE,
+    OPERATOR_TOKEN,
+    OTHER_RECIPIENT,
+    RECIPIENT,
+    SHORT_CODE,
+)
 
 BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
 CSV = {"Content-Type": "text/csv"}

@@ -7,18 +7,19 @@ from twilio.base.exceptions import TwilioRestException
 
 from processor.config import Settings
 from tests.api import (
-    Api,
+    BASE,
     all_running,
     blocking,
     carrier_says,
     create_accounts,
     enable,
     serving,
+    with_a_number,
     with_secrets,
 )
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, OTHER_LONG_CODE, RECIPIENT
+from tests.clinic import a_text
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import a_text
 
 
 async def test_stop_fails_the_next_message_with_21610_until_start(settings: Settings) -> None:
@@ -77,16 +78,6 @@ MESSAGE_KEYS = {
     *("sid", "date_sent", "date_created", "error_code", "price_unit", "api_version"),
     "subresource_uris",
 }
-
-
-async def with_a_number(api: Api) -> str:
-    form = {"PhoneNumber": LONG_CODE}
-    made = await api.ask("POST", f"{BASE}/IncomingPhoneNumbers.json", data=form)
-    assert made.status_code == 201
-    return str(made.json()["sid"])
-
-
-BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
 
 
 async def test_a_message_is_written_field_for_field_and_listed_page_by_page(

@@ -19,7 +19,7 @@ from tests.builders import (
     TOLL_FREE,
     WHATSAPP_SENDER,
 )
-from tests.integration.test_flow import CLINIC, configure
+from tests.clinic import CLINIC, configure
 
 BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
 IN_A_POOL = {"sid", "account_sid", "date_created", "date_updated", "url"}

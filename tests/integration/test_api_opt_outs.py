@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from processor.config import Settings
-from tests.api import OPERATOR_TOKEN, Api, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT, OTHER_ACCOUNT
+from tests.api import Api, create_accounts, serving, with_secrets
+from tests.builders import ACCOUNT, OPERATOR_TOKEN, OTHER_ACCOUNT
 from tests.installation import Installation
 
 SPANISH = {"STOP": {"keywords": ["baja"], "reply": "Listo."}}

@@ -15,11 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.edge import NOBODY, heard
-from tests.integration.test_metrics import a_port
-from tests.integration.test_worker_process import Process, started
-from tests.unit.test_connections import FORM, HALF, LAST
-from tests.unit.test_protection import Pki
+from tests.edge import FORM, HALF, LAST, NOBODY, Pki, heard
+from tests.processes import Process, a_port, started
 
 API = (sys.executable, "-m", "processor", "api")
 ALONE = {"OPTOUT_KAFKA_BOOTSTRAP": NOBODY, "OPTOUT_REDIS_URL": f"redis://{NOBODY}/0"}

@@ -10,8 +10,8 @@ import pytest
 from twilio.base.exceptions import TwilioRestException
 
 from processor.config import Settings
-from tests.api import OPERATOR_TOKEN, blocking, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT, OTHER_ACCOUNT
+from tests.api import blocking, create_accounts, serving, with_secrets
+from tests.builders import ACCOUNT, OPERATOR_TOKEN, OTHER_ACCOUNT
 from tests.installation import Installation
 
 KEYS = {

@@ -9,12 +9,11 @@ import httpx
 from processor.config import Settings
 from processor.kafka.client import Outgoing
 from processor.wire.services import write_stored
-from tests.api import Api, create_accounts, serving, with_secrets
+from tests.api import BASE, Api, create_accounts, serving, with_a_number, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT, SERVICE, WHATSAPP_SENDER
+from tests.clinic import a_text
 from tests.installation import Installation, running, until
-from tests.integration.test_api_flow import BASE, with_a_number
-from tests.integration.test_configuration import a_service
-from tests.integration.test_flow import a_text
+from tests.stored import a_stored_service
 
 BAD = [
     "http://[",
@@ -107,7 +106,7 @@ async def test_a_service_that_holds_such_an_address_all_the_same_is_read_and_men
     await create_accounts(settings, ACCOUNT)
     at = Installation(settings)
     bad = dict.fromkeys(("inbound_request_url", "fallback_url", "status_callback"), BAD[0])
-    stored = a_service(SERVICE, senders=[{"address": LONG_CODE}]).model_copy(update=bad)
+    stored = a_stored_service(SERVICE, senders=[{"address": LONG_CODE}]).model_copy(update=bad)
     alone = Installation(settings.model_copy(update={"partitions": 1}))
     await alone.write_raw(
         Outgoing(at.topics.messaging_services, SERVICE.encode(), write_stored(stored))

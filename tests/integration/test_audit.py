@@ -15,9 +15,9 @@ from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing, group_view
 from tests.builders import ACCOUNT, ENTRY, RECIPIENT
+from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, running
 from tests.integration.conftest import Command
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
 
 KEY = RECIPIENT.encode()
 OTHER = "+15550000001"

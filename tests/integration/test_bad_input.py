@@ -14,9 +14,9 @@ from processor.kafka.topics.dead_letters import redrive
 from processor.kafka.topics.topic_plan import BY_PRODUCER
 from processor.wire import dead_letters
 from tests.builders import RECIPIENT
+from tests.clinic import a_text
 from tests.installation import Installation, running
 from tests.integration.conftest import Command
-from tests.integration.test_flow import a_text
 
 KEY = RECIPIENT.encode()
 WRONG: dict[str, tuple[Any, str]] = {

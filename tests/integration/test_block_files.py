@@ -10,9 +10,9 @@ import orjson
 from processor.cli.common import actor
 from processor.config import Settings
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT, SERVICE
+from tests.clinic import a_text
 from tests.installation import Installation, running
 from tests.integration.conftest import Command
-from tests.integration.test_flow import a_text
 
 
 async def test_a_file_is_imported_once_its_bad_rows_named_and_exported_again(

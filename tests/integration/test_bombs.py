@@ -21,10 +21,9 @@ from tests.batches import (
     deflated,
     write_batches,
 )
+from tests.clinic import a_text
 from tests.installation import Installation
-from tests.integration.test_api_clients import run
-from tests.integration.test_flow import a_text
-from tests.integration.test_worker_process import OPTOUT, environment, started
+from tests.processes import OPTOUT, environment, run, started
 from tests.reading_process import peak_kib
 
 ROOT = Path(__file__).parents[2]

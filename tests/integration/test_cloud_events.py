@@ -9,8 +9,8 @@ from processor.config import Settings
 from processor.kafka.client import Outgoing
 from schemas.cloud_events import TYPES, header_schema
 from tests.builders import RECIPIENT
+from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, running
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
 
 OF_THE_SEND = [("ce_id", b"of the send"), ("traceparent", b"00-1-2-01")]
 

@@ -26,10 +26,9 @@ from processor.kafka.topics import topic_admin
 from processor.kafka.topics.topic_plan import Change, plans
 from tests.api import Api, create_accounts, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, NOW
+from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, running, until
-from tests.integration.test_api_clients import run
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
-from tests.integration.test_worker_process import environment, started
+from tests.processes import environment, run, started
 
 JAVA = Path(__file__).parents[1] / "clients" / "java"
 PADDING = b"well compressed " * 100

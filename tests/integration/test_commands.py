@@ -11,9 +11,9 @@ from aiokafka import AIOKafkaProducer
 
 from processor.config import Settings
 from tests.builders import ACCOUNT, RECIPIENT, TOLL_FREE
+from tests.clinic import a_send, a_text, configure
 from tests.installation import Installation, running, topics_apart, until
 from tests.integration.conftest import Command
-from tests.integration.test_flow import a_send, a_text, configure
 
 EXAMPLE = "schemas/examples/services.yaml"
 SID = "MG00000000000000000000000000000001"

@@ -14,31 +14,19 @@ from processor.config import Settings
 from processor.configuration.edits import Edit, edit_of_account, edit_of_service
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.topics import compacted
-from processor.kafka.topics.configuration_writer import Configuration, configuration
+from processor.kafka.topics.configuration_writer import configuration
 from schemas.account import Account, ApiKey
-from schemas.messaging_service import MessagingService, PoolSender
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT
 from tests.installation import Installation, until
-
-
-def a_service(sid: str, **changes: Any) -> MessagingService:
-    fields: dict[str, Any] = {"account_sid": ACCOUNT, "friendly_name": sid, "version": 1}
-    return MessagingService(sid=sid, updated_at=datetime.now(UTC), **{**fields, **changes})
-
-
-def one_more_sender(stored: Configuration, sid: str, address: str) -> list[Edit]:
-    found = stored.services.get(sid)
-    assert found is not None
-    before = found.whole()
-    senders = [*before.senders, PoolSender(address=address)]
-    after = before.model_copy(update={"senders": senders, "version": before.version + 1})
-    return [edit_of_service(before, after)]
+from tests.stored import a_stored_service, one_more_sender
 
 
 async def test_writers_that_take_turns_and_those_at_once_lose_nothing(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         writers = [await stack.enter_async_context(configuration(settings)) for _ in range(3)]
-        await writers[0].update(lambda: [edit_of_service(None, a_service("MGone"))], actor="test")
+        await writers[0].update(
+            lambda: [edit_of_service(None, a_stored_service("MGone"))], actor="test"
+        )
         addresses = [f"+1555000{number:04}" for number in range(12)]
 
         async def add(number: int, address: str) -> None:
@@ -64,14 +52,16 @@ async def test_a_writer_that_is_fenced_in_the_middle_of_a_change_does_it_again(
     settings: Settings,
 ) -> None:
     async with configuration(settings) as one, configuration(settings) as other:
-        await one.update(lambda: [edit_of_service(None, a_service("MGone"))], actor="test")
+        await one.update(lambda: [edit_of_service(None, a_stored_service("MGone"))], actor="test")
         producer, sent = one._producer, one._producer.send
 
         async def failed() -> bool:
             return bool(producer._txn_manager.is_fatal_error())
 
         async def fenced(*args: Any, **given: Any) -> Any:
-            await other.update(lambda: [edit_of_service(None, a_service("MGtwo"))], actor="test")
+            await other.update(
+                lambda: [edit_of_service(None, a_stored_service("MGtwo"))], actor="test"
+            )
             fate = await sent(*args, **given)
             await until(failed, "word that another took over")
             return fate
@@ -93,14 +83,18 @@ async def test_what_a_decision_refuses_changes_nothing_and_the_next_one_counts(
 
         with pytest.raises(ConfigError):
             await stored.update(refuse, actor="test")
-        await stored.update(lambda: [edit_of_service(None, a_service("MGone"))], actor="test")
+        await stored.update(
+            lambda: [edit_of_service(None, a_stored_service("MGone"))], actor="test"
+        )
         assert stored.services.get("MGone") is not None
-        huge = a_service("MGhuge", friendly_name="x" * 64).model_copy(
+        huge = a_stored_service("MGhuge", friendly_name="x" * 64).model_copy(
             update={"inbound_request_url": "https://example.com/" + "x" * (3 << 20)}
         )
         with pytest.raises(ConfigError, match="too large"):
             await stored.update(lambda: [edit_of_service(None, huge)], actor="test")
-        await stored.update(lambda: [edit_of_service(None, a_service("MGtwo"))], actor="test")
+        await stored.update(
+            lambda: [edit_of_service(None, a_stored_service("MGtwo"))], actor="test"
+        )
     at = Installation(settings)
     assert [one["sid"] for one in await at.values(at.topics.messaging_services)] == [
         *("MGone", "MGtwo"),
@@ -109,7 +103,9 @@ async def test_what_a_decision_refuses_changes_nothing_and_the_next_one_counts(
 
 async def test_a_commit_whose_outcome_is_unknown_is_not_done_twice(settings: Settings) -> None:
     async with configuration(settings) as stored:
-        await stored.update(lambda: [edit_of_service(None, a_service("MGone"))], actor="test")
+        await stored.update(
+            lambda: [edit_of_service(None, a_stored_service("MGone"))], actor="test"
+        )
         commit, lost = stored._producer.commit_transaction, 0
 
         async def commits_and_does_not_hear() -> None:
@@ -153,7 +149,7 @@ async def test_an_account_that_saves_again_and_again_goes_between_the_others(
         await stored.update(lambda: [edit_of_account(None, account)], actor="test")
 
         async def save(actor: str, number: int) -> None:
-            service = a_service(f"MG{number}")
+            service = a_stored_service(f"MG{number}")
             await stored.update(lambda: [edit_of_service(None, service)], actor=actor)
 
         actors = [*[ACCOUNT, "SKone"] * 10, OTHER_ACCOUNT]
@@ -169,9 +165,9 @@ async def test_what_stores_nothing_is_decided_by_what_is_stored_now(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, edits: int
 ) -> None:
     async with configuration(settings) as one, configuration(settings) as other:
-        await one.update(lambda: [edit_of_service(None, a_service("MGone"))], actor="test")
+        await one.update(lambda: [edit_of_service(None, a_stored_service("MGone"))], actor="test")
         monkeypatch.setattr(compacted, "_GATHER_S", 3_600.0)  # what others save comes late
-        await other.update(lambda: [edit_of_service(None, a_service("MGtwo"))], actor="test")
+        await other.update(lambda: [edit_of_service(None, a_stored_service("MGtwo"))], actor="test")
         assert one.services.get("MGtwo") is None
 
         def decide() -> list[Edit]:

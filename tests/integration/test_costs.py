@@ -14,13 +14,11 @@ from processor.core.messages import bare_number
 from processor.http import blocks, messages
 from processor.http.console import dead_letters
 from processor.kafka.client import Outgoing
-from tests.api import OPERATOR_TOKEN, Api, all_running, create_accounts, serving, with_secrets
+from tests.api import Api, all_running, create_accounts, post, serving, with_secrets
 from tests.api import blocking as in_a_thread
-from tests.builders import ACCOUNT, NOW_MS, OTHER_ACCOUNT, RECIPIENT
+from tests.builders import A_MESSAGE, ACCOUNT, NOW_MS, OPERATOR_TOKEN, OTHER_ACCOUNT, RECIPIENT
+from tests.forms import signed_in
 from tests.installation import Installation
-from tests.integration.test_api_blocks import post
-from tests.integration.test_live_stream import signed_in
-from tests.integration.test_messages import A_MESSAGE
 
 HISTORY = f"/v1/OptOuts/Blocks/{RECIPIENT}/History"
 LISTED = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from processor.config import Settings
 from processor.core.messages import OptOutType
@@ -15,27 +12,11 @@ from processor.kafka.topics.counts_history import CountsHistory
 from processor.statistics.hourly import ALL, KEPT_HOURS
 from processor.wire.json_values import to_text
 from tests.builders import ACCOUNT, SERVICE
+from tests.clinic import CLINIC, a_text, configure
+from tests.counts import followed
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import CLINIC, a_text, configure
 
 _DAY_MS = 86_400_000
-
-
-@asynccontextmanager
-async def followed(at: Installation) -> AsyncIterator[CountsHistory]:
-    """The history, being read."""
-    history = CountsHistory(at.settings, at.topics.opt_out_counts)
-    following = asyncio.create_task(history.follow())
-
-    async def loaded() -> bool:
-        return history.loaded
-
-    try:
-        await until(loaded, "history that is read")
-        yield history
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
 
 
 def _by_series(history: CountsHistory) -> dict[tuple[str | None, str], int]:

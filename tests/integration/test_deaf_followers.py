@@ -20,9 +20,9 @@ from processor.kafka.topics.services_topic import ServicesTopic
 from processor.kafka.topics.statuses_topic import Refused, StatusesTopic
 from processor.metrics import Metrics
 from processor.wire.topics import Topics
+from tests.clinic import CLINIC, configure
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import CLINIC, configure
-from tests.integration.test_followers import example
+from tests.schema_files import example
 
 OTHER = {**CLINIC, "sid": "MGother", "senders": []}
 

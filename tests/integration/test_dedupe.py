@@ -12,8 +12,8 @@ from processor.core.identity import cause_of
 from processor.wire.blocks import MARK_HEADER
 from processor.worker.runtime import Runtime
 from tests.builders import RECIPIENT, command_record
+from tests.clinic import a_send, a_text
 from tests.installation import Installation, by_sid, running
-from tests.integration.test_flow import a_send, a_text
 
 DAY_MS = 24 * 3_600_000
 

@@ -29,8 +29,8 @@ from tests.builders import (
     OTHER_RECIPIENT,
     RECIPIENT,
 )
+from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, by_sid, running, topics_apart, until
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
 
 
 def a_command(id_: str, **changes: Any) -> dict[str, Any]:

@@ -27,17 +27,17 @@ from processor.kafka.topics.compacted import CompactedTopic
 from processor.metrics import Metrics
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
-from tests.api import TOKEN, Api, carrier_says, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, RECIPIENT
+from tests.api import BASE, Api, carrier_says, create_accounts, serving, with_a_number, with_secrets
+from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, RECIPIENT, TOKEN
+from tests.clinic import CLINIC, a_send, a_text, configure
+from tests.counts import counted
+from tests.forms import signed_in
 from tests.installation import DEADLINE_S, Installation, by_sid, running, until
 from tests.integration.conftest import Command
-from tests.integration.test_api_flow import BASE, with_a_number
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
-from tests.integration.test_header_names import write_at_once
-from tests.integration.test_live_stream import signed_in
-from tests.integration.test_metrics import samples_of, value
-from tests.integration.test_opt_out_rates import counted
-from tests.integration.test_worker_process import OPTOUT, environment, started
+from tests.processes import OPTOUT, environment, started
+from tests.raw_headers import write_at_once
+from tests.samples import samples_of, value
+from tests.schema_files import example
 
 SECRET = "Tuesday-at-four"
 KEY = RECIPIENT.encode()
@@ -66,11 +66,6 @@ ODD_VALUES = [
     b'"%b"' % (SECRET.encode() * 5_000),
 ]
 EXAMPLES = Path("schemas/examples")
-
-
-def example(topic: str, name: str, **changes: Any) -> dict[str, Any]:
-    record: dict[str, Any] = orjson.loads((EXAMPLES / topic / f"{name}.json").read_bytes())
-    return record | changes
 
 
 def odd(record: Mapping[str, Any]) -> list[bytes]:

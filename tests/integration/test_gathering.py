@@ -18,7 +18,7 @@ from processor.kafka.topics import compacted
 from processor.kafka.topics.compacted import CompactedTopic
 from processor.kafka.topics.configuration_writer import configuration
 from tests.installation import Installation, until
-from tests.integration.test_configuration import a_service, one_more_sender
+from tests.stored import a_stored_service, one_more_sender
 
 NEVER_S = 3_600.0
 
@@ -142,7 +142,9 @@ async def test_a_writer_sees_its_own_changes_at_once_and_each_has_its_version(
 ) -> None:
     monkeypatch.setattr(compacted, "_GATHER_S", NEVER_S)
     async with configuration(settings) as stored:
-        await stored.update(lambda: [edit_of_service(None, a_service("MGone"))], actor="test")
+        await stored.update(
+            lambda: [edit_of_service(None, a_stored_service("MGone"))], actor="test"
+        )
         for number in range(3):
             address = f"+1555000{number:04}"
             await stored.update(partial(one_more_sender, stored, "MGone", address), actor="test")

@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from redis.asyncio import Redis
 
 from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.kafka.codecs import LZ4
 from tests.builders import RECIPIENT
+from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, running
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
+from tests.raw_headers import write_at_once
 
 _READ_AS = "caf\ufffd"
-
-
-class Latin(str):
-    """A name that is written in Latin-1."""
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        return super().encode("latin-1", errors)
-
-
-async def write_at_once(
-    settings: Settings,
-    topic: str,
-    values: Sequence[bytes],
-    *,
-    partition: int,
-    key: bytes,
-    codec: int = 0,
-) -> None:
-    """Records in one batch, the second with the header; aiokafka's faster builder refuses it."""
-    producer = AIOKafkaProducer(**settings.kafka())
-    await producer.start()
-    batch = producer.create_batch()
-    batch._builder = _DefaultRecordBatchBuilderPy(2, codec, 0, -1, -1, 0, 1 << 16)
-    for number, value in enumerate(values):
-        headers = [(Latin("caf\u00e9"), b"1"), ("traceparent", b"2")] if number == 1 else []
-        headers += [("padding", bytes(999))] if codec else []
-        batch.append(key=key, value=value, timestamp=None, headers=headers)
-    batch.close()
-    await (await producer.send_batch(batch, topic, partition=partition))
-    await producer.stop()
 
 
 @pytest.mark.parametrize("codec", [0, LZ4], ids=["as it is", "compressed"])

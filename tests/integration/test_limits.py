@@ -22,9 +22,9 @@ from processor.config import Settings
 from processor.kafka.client import Outgoing
 from processor.wire import dead_letters
 from tests.builders import OTHER_RECIPIENT, RECIPIENT, command_record
+from tests.clinic import a_send, a_text
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
-from tests.integration.test_flow import a_send, a_text
 
 pytestmark = pytest.mark.needs_more
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -15,35 +14,13 @@ from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.configuration.edits import Edit, edit_of_account
 from processor.kafka.topics.configuration_writer import configuration
-from tests.api import OPERATOR_TOKEN, TOKEN, Api, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT
+from tests.api import Api, create_accounts, serving, with_secrets
+from tests.builders import ACCOUNT, OPERATOR_TOKEN, TOKEN
+from tests.forms import signed_in
 from tests.installation import DEADLINE_S, until
-from tests.integration.test_worker_process import environment, started
+from tests.processes import environment, started
 
 _API = (sys.executable, "-m", "processor", "api")
-
-
-@asynccontextmanager
-async def signed_in(base: str, user: str, token: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The console of somebody who signed in."""
-    async with httpx.AsyncClient(base_url=base, timeout=DEADLINE_S) as client:
-        await send_form(client, "/console/sign-in", user=user, token=token)
-        yield client
-
-
-async def send_form(client: httpx.AsyncClient, path: str, **given: str) -> httpx.Response:
-    """Load a page with a form, and send that."""
-    form = await client.get(path)
-    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form.text))
-    assert "csrf" in hidden, form.text
-    return await client.post(path, data={**hidden, **given})
-
-
-async def sign_out(client: httpx.AsyncClient) -> None:
-    """End the session, as the button on each page does."""
-    page = await client.get("/console")
-    csrf = re.findall(r'<input type="hidden" name="csrf" value="([^"]*)"', page.text)[0]
-    assert (await client.post("/console/sign-out", data={"csrf": csrf})).status_code == 303
 
 
 @asynccontextmanager

@@ -16,12 +16,11 @@ from redis.asyncio import Redis
 from deploy.local import stack
 from processor.config import Settings
 from processor.errors import NewerFormat, StoreUnavailable
-from processor.stores.messages import Messages, StoredMessage
+from processor.stores.messages import Messages
 from processor.stores.redis_client import RedisClient
-from tests.api import carrier_says, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT, LONG_CODE, NOW_MS, OTHER_ACCOUNT, RECIPIENT
+from tests.api import BASE, carrier_says, create_accounts, serving, with_a_number, with_secrets
+from tests.builders import A_MESSAGE, ACCOUNT, LONG_CODE, NOW_MS, OTHER_ACCOUNT, RECIPIENT
 from tests.installation import Installation, until
-from tests.integration.test_api_flow import BASE, with_a_number
 
 
 @pytest.fixture
@@ -32,23 +31,6 @@ async def messages(settings: Settings) -> AsyncIterator[Messages]:
 
 
 Fields = Mapping[str, str | int]
-
-A_MESSAGE = StoredMessage(
-    sid="SM1",
-    account_sid=ACCOUNT,
-    service_sid="MG1",
-    sender=None,
-    to=RECIPIENT,
-    body="Your appointment is tomorrow.",
-    num_media=0,
-    num_segments=0,
-    status="accepted",
-    error_code=None,
-    error_message=None,
-    created_at_ms=NOW_MS,
-    updated_at_ms=NOW_MS,
-    sent_at_ms=None,
-)
 
 
 async def test_a_message_only_goes_on_whatever_comes_twice_or_late(messages: Messages) -> None:

@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-import socket
 from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local import stack
 from processor.config import Settings
 from processor.kafka.client import Outgoing
 from tests.builders import LONG_CODE, RECIPIENT
+from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
-from tests.integration.test_worker_process import OPTOUT, environment, started
-
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def a_port() -> int:
-    """A free port that no connection is given as its own before a worker listens there."""
-    for port in random.sample(range(28_000, 32_768), 4_768):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise AssertionError("no port is free")
-
-
-def samples_of(text: str) -> Samples:
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-def value(samples: Samples, name: str, **labels: str) -> float:
-    return samples[name, frozenset(labels.items())]
+from tests.processes import OPTOUT, a_port, environment, started
+from tests.samples import samples_of, value
 
 
 async def test_a_worker_tells_what_it_did_and_of_nobody(settings: Settings) -> None:

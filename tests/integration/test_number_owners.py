@@ -12,12 +12,21 @@ import yaml
 from processor.cli.common import actor
 from processor.config import Settings
 from processor.wire.topics import Topics
-from tests.api import KEY, OPERATOR_TOKEN, TOKEN, Api, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, OTHER_LONG_CODE, RECIPIENT
+from tests.api import Api, create_accounts, serving, with_secrets
+from tests.builders import (
+    ACCOUNT,
+    KEY,
+    LONG_CODE,
+    OPERATOR_TOKEN,
+    OTHER_ACCOUNT,
+    OTHER_LONG_CODE,
+    RECIPIENT,
+    TOKEN,
+)
+from tests.clinic import CLINIC, configure
+from tests.forms import send_form, signed_in
 from tests.installation import Installation, until
 from tests.integration.conftest import Command
-from tests.integration.test_flow import CLINIC, configure
-from tests.integration.test_live_stream import send_form, signed_in
 
 OTHER = f"/2010-04-01/Accounts/{OTHER_ACCOUNT}"
 SHOP = {"account_sid": OTHER_ACCOUNT, "friendly_name": "Shop"}

@@ -16,11 +16,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from processor.config import Settings
 from processor.kafka.client import Outgoing
 from processor.kafka.topics.topic_plan import plans
+from tests.clinic import CLINIC, a_text, configure
+from tests.counts import counted
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
-from tests.integration.test_flow import CLINIC, a_text, configure
-from tests.integration.test_metrics import a_port
-from tests.integration.test_worker_process import OPTOUT, environment, started
+from tests.processes import OPTOUT, a_port, environment, started
 
 
 @asynccontextmanager
@@ -43,14 +43,6 @@ async def listed(admin: Any, topic: str, there: bool) -> None:
         return (topic in await admin.list_topics()) is there
 
     await until(is_so, f"word of {topic}")
-
-
-def counted(answer: dict[str, Any], size: str) -> Counter[tuple[str | None, str]]:
-    """The counts of all windows of a size, by service and kind."""
-    total: Counter[tuple[str | None, str]] = Counter()
-    for one in answer[size]:
-        total[one["messaging_service_sid"], one["kind"]] += one["count"]
-    return total
 
 
 async def test_the_last_day_by_hour_and_minute_outlives_a_restart(settings: Settings) -> None:

@@ -17,8 +17,8 @@ from processor.kafka.topics.dead_letters import letters, redrive
 from processor.wire import dead_letters, events
 from processor.wire.events import write_notification
 from tests.builders import ACCOUNT, command_record
+from tests.clinic import a_send, a_text
 from tests.installation import Installation, by_sid, running, topics_apart, until
-from tests.integration.test_flow import a_send, a_text
 from tests.victim import numbers_in, victim
 
 PARTITION = 2

@@ -20,9 +20,9 @@ from processor.kafka.lanes.position_rules import Position, position_of
 from processor.kafka.topics import topic_admin
 from processor.worker.runtime import Runtime
 from tests.builders import RECIPIENT
+from tests.clinic import a_send, a_text
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.conftest import Command
-from tests.integration.test_flow import a_send, a_text
 
 Break = Callable[["Worked"], Awaitable[None]]
 

@@ -14,11 +14,21 @@ from processor.kafka.client import read_whole
 from processor.stores.messages import Messages
 from processor.stores.redis_client import redis_client
 from processor.wire.topics import Topics
-from tests.api import KEY, OPERATOR_TOKEN, TOKEN, Api, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT, LONG_CODE, OTHER_ACCOUNT, OTHER_LONG_CODE, RECIPIENT, TOLL_FREE
+from tests.api import Api, create_accounts, serving, with_secrets
+from tests.builders import (
+    ACCOUNT,
+    KEY,
+    LONG_CODE,
+    OPERATOR_TOKEN,
+    OTHER_ACCOUNT,
+    OTHER_LONG_CODE,
+    RECIPIENT,
+    TOKEN,
+    TOLL_FREE,
+)
+from tests.clinic import CLINIC
+from tests.forms import send_form, signed_in
 from tests.integration.conftest import Command
-from tests.integration.test_flow import CLINIC
-from tests.integration.test_live_stream import send_form, signed_in
 
 BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
 

@@ -14,8 +14,8 @@ from processor.kafka import client
 from processor.kafka.client import reader
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.wire.topics import Topics
+from tests.clinic import a_text
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import a_text
 
 
 async def place_found(consumer: Any, tp: TopicPartition) -> int:

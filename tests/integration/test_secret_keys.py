@@ -9,13 +9,12 @@ from twilio.request_validator import RequestValidator
 
 from processor.config import Settings
 from processor.wire.credentials import key_id
-from tests.api import KEY, TOKEN, create_accounts, with_secrets
-from tests.application import allowing, application
-from tests.builders import ACCOUNT, OTHER_ACCOUNT
+from tests.api import create_accounts, with_secrets
+from tests.application import SHOP_NUMBER, a_service, a_shop, allowing, application, told_at
+from tests.builders import ACCOUNT, KEY, OTHER_ACCOUNT, TOKEN
+from tests.clinic import a_text, configure
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
-from tests.integration.test_flow import a_text, configure
-from tests.integration.test_webhooks import SHOP_NUMBER, a_service, a_shop, told_at
 
 NEW_KEY = "fedcba9876543210" * 4
 OLD, NEW = (key_id(bytes.fromhex(key)) for key in (KEY, NEW_KEY))

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from processor.config import Settings
-from tests.api import TOKEN, create_accounts, serving, with_secrets
-from tests.builders import ACCOUNT
+from tests.api import create_accounts, serving, with_secrets
+from tests.builders import ACCOUNT, TOKEN
+from tests.forms import send_form, signed_in
 from tests.installation import DEADLINE_S, until
-from tests.integration.test_live_stream import send_form, signed_in
 from tests.switch import switch
 
 

@@ -13,36 +13,17 @@ from aiokafka.admin import NewTopic, RecordsToDelete
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.kafka.protocol import SetTopicConfigs
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.topic_plan import BY_PRODUCER, Consequence, plans
 from tests.brokers import bootstrap, three_brokers
+from tests.clinic import a_send, a_text
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
-from tests.integration.test_flow import a_send, a_text
-from tests.integration.test_worker_process import OPTOUT, environment, started
+from tests.processes import OPTOUT, environment, started
+from tests.topics import config_of, set_configs
 
 API = (*OPTOUT[:-1], "api")
 DAY_MS = 24 * 3_600_000
-
-
-async def set_configs(settings: Settings, wanted: Mapping[str, Mapping[str, str]]) -> None:
-    async with topic_admin._admin(settings) as admin:
-        answer = await admin._send_to_controller(SetTopicConfigs(wanted))
-    assert [code for code, *_ in answer.resources] == [0] * len(wanted)
-
-    async def in_force() -> bool:
-        found = [(await config_of(settings, topic), values) for topic, values in wanted.items()]
-        return all({**config, **values} == config for config, values in found)
-
-    await until(in_force, "settings in force")
-
-
-async def config_of(settings: Settings, topic: str) -> Mapping[str, str]:
-    async with topic_admin._admin(settings) as admin:
-        config = (await topic_admin._described(admin, plans(settings)))[topic].config
-    assert config
-    return config
 
 
 async def test_a_list_that_would_forget_stops_worker_and_api_and_is_mended(

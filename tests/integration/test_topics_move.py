@@ -19,15 +19,15 @@ from processor.kafka.topics import topic_admin
 from processor.kafka.topics.services_topic import stored
 from processor.kafka.topics.topic_plan import Consequence
 from tests.builders import ACCOUNT, OTHER_ACCOUNT
+from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, by_sid, running, until
 from tests.integration.conftest import Command
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
-from tests.integration.test_worker_process import OPTOUT, environment, started
+from tests.processes import OPTOUT, environment, started
+from tests.topics import PARTITIONS, moved_to, the_move
 
 BLOCKED = [f"+1555000{number:04d}" for number in range(30)]
 OTHERS = [f"+1555001{number:04d}" for number in range(30)]
 WHATSAPP = f"whatsapp:{OTHERS[0]}"
-PARTITIONS = 7
 
 
 def a_command(number: int, **changes: Any) -> dict[str, Any]:
@@ -67,16 +67,6 @@ async def an_installation_at_work(at: Installation) -> None:
     )
     await at.write(at.topics.consent_commands, a_command(2, recipient=OTHERS[3]))
     await at.sends(*(a_send(f"P{one[1:]}", to=one) for one in BLOCKED))
-
-
-def moved_to(settings: Settings, prefix: str = "to.") -> Installation:
-    update = {"topic_prefix": prefix + settings.topic_prefix, "partitions": PARTITIONS}
-    return Installation(settings.model_copy(update=update))
-
-
-def the_move(at: Installation) -> tuple[str, ...]:
-    to = at.settings
-    return ("topics", "move", "--to-prefix", to.topic_prefix, "--partitions", str(to.partitions))
 
 
 async def test_seven_partitions_go_on_where_four_stopped(

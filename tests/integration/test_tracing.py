@@ -15,10 +15,9 @@ from processor.config import Settings
 from processor.kafka.client import Outgoing
 from tests.application import OneToken, Told, allowing, application, status
 from tests.builders import RECIPIENT
+from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, running, until
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
-from tests.integration.test_metrics import a_port
-from tests.integration.test_worker_process import OPTOUT, environment, started
+from tests.processes import OPTOUT, a_port, environment, started
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"

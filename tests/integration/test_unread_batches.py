@@ -23,11 +23,11 @@ from processor.kafka.topics.services_topic import stored
 from processor.wire.json_values import to_text
 from tests.batches import a_batch, a_long_record, deflated, write_batches
 from tests.builders import ACCOUNT, RECIPIENT, SERVICE
+from tests.clinic import CLINIC, a_send, a_text, configure
+from tests.counts import followed
 from tests.installation import Installation, running
 from tests.integration.conftest import Command
-from tests.integration.test_counts_history import followed
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
-from tests.integration.test_topics_move import moved_to, the_move
+from tests.topics import moved_to, the_move
 
 KEY = RECIPIENT.encode()
 WHY = "a record that inflates to more than 2 MiB"

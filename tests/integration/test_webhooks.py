@@ -14,39 +14,23 @@ from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing
 from processor.wire.dead_letters import said
 from tests.application import (
+    SHOP_NUMBER,
     TOKEN,
-    Application,
     Hanging,
     OneToken,
     Told,
+    a_service,
+    a_shop,
     allowing,
     application,
     status,
+    told_at,
     twiml,
 )
-from tests.builders import ACCOUNT, LONG_CODE, OTHER_LONG_CODE, RECIPIENT
+from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT
+from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
-from tests.integration.test_flow import CLINIC, a_send, a_text, configure
-
-SHOP_NUMBER = OTHER_LONG_CODE
-
-
-def a_service(app: Application, path: str = "/inbound", **changes: Any) -> dict[str, Any]:
-    return CLINIC | {"inbound_request_url": app.url(path)} | changes
-
-
-def a_shop(app: Application, path: str, **changes: Any) -> dict[str, Any]:
-    shop = {"sid": "MGshop", "account_sid": "ACshop", "friendly_name": "Shop"}
-    return a_service(app, path, senders=[{"address": SHOP_NUMBER}], **shop | changes)
-
-
-async def told_at(app: Application, path: str, count: int) -> list[Told]:
-    async def enough() -> bool:
-        return len(app.at(path)) >= count
-
-    await until(enough, f"{count} requests to {path}")
-    return app.at(path)
 
 
 async def test_r28_every_message_arrives_once_and_in_its_recipients_order(

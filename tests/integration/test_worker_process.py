@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -18,65 +15,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from deploy.local import stack
 from processor.config import Settings
 from processor.kafka.topics import topic_admin
-from tests.installation import DEADLINE_S, Installation, running, until
-from tests.integration.test_flow import a_send, a_text
+from tests.clinic import a_send, a_text
+from tests.installation import Installation, running, until
+from tests.processes import OPTOUT, environment, started
 
-OPTOUT = (sys.executable, "-m", "processor", "worker")
 FAUST = (sys.executable, "-m", "faust", "-A", "processor.app", "worker", "-l", "info")
-
-
-class Process:
-    """A started worker, and what it said so far."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.said = ""
-
-    async def read(self) -> None:
-        """Read what it says until it ends."""
-        assert self.process.stdout is not None
-        while line := await self.process.stdout.readline():
-            self.said += line.decode()
-
-    async def says(self, words: str) -> None:
-        """Wait until it has said something."""
-
-        async def has_said() -> bool:
-            return words in self.said
-
-        await until(has_said, f"{words!r} in {self.said}")
-
-    async def ends(self, signum: int | None = None) -> int:
-        """Its exit code, perhaps after a signal."""
-        if signum is not None:
-            self.process.send_signal(signum)
-        return await asyncio.wait_for(self.process.wait(), DEADLINE_S)
-
-
-@asynccontextmanager
-async def started(command: tuple[str, ...], **environment: str) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=os.environ | environment,
-    )
-    worker = Process(process)
-    reading = asyncio.create_task(worker.read())
-    try:
-        yield worker
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        await reading
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    return {
-        "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
-        "OPTOUT_PARTITIONS": str(settings.partitions),
-    }
 
 
 @pytest.mark.parametrize("command", [OPTOUT, FAUST], ids=["optout worker", "faust worker"])

@@ -21,7 +21,7 @@ from processor.webhooks.requests import request_of
 from processor.webhooks.retries import overrides_of
 from processor.webhooks.signature import signed_url
 from schemas.common import Url
-from tests.unit.test_webhook_deliveries import TOPICS, a_delivery, a_record, a_stage, a_status
+from tests.deliveries import TOPICS, a_delivery, a_record, a_stage, a_status
 
 TAKEN = TypeAdapter(Url)
 ODD = st.sampled_from(

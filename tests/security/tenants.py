@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from processor.config import Settings
-from tests.api import OPERATOR_TOKEN, Api, all_running, create_accounts, with_secrets
+from tests.api import Api, all_running, create_accounts, with_secrets
 from tests.application import allowing
-from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT
+from tests.builders import ACCOUNT, OPERATOR_TOKEN, OTHER_ACCOUNT, RECIPIENT
 from tests.installation import Installation
 from tests.victim import Victim, numbers_in, victim
 

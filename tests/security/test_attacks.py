@@ -16,11 +16,10 @@ import pytest
 from aiohttp import web
 
 from processor.config import Settings
-from tests.api import OPERATOR_TOKEN, TOKEN
 from tests.application import Told, application
-from tests.builders import LONG_CODE, RECIPIENT
+from tests.builders import LONG_CODE, OPERATOR_TOKEN, RECIPIENT, TOKEN
+from tests.forms import send_form, sign_out, signed_in
 from tests.installation import topics_apart, until
-from tests.integration.test_live_stream import send_form, sign_out, signed_in
 from tests.security.tenants import (
     ATTACKER,
     BASE,

@@ -20,8 +20,7 @@ from schemathesis.core.result import Ok
 
 from processor.config import Settings
 from processor.http.api import create_api
-from tests.api import TOKEN
-from tests.builders import RECIPIENT
+from tests.builders import RECIPIENT, TOKEN
 from tests.security.tenants import ATTACKER, MARKER, TENANT, Tenants, two_tenants
 
 PUBLIC = {"/livez", "/readyz", "/metrics"}

@@ -13,7 +13,7 @@ import yaml
 
 from schemas import MODELS, asyncapi
 from schemas.cloud_events import TYPES
-from tests.unit.test_schemas import EXAMPLES, TOPICS
+from tests.schema_files import EXAMPLES, TOPICS
 
 PARSER = Path(__file__).parents[1] / "clients" / "asyncapi"
 WARNING = 1  # and 0 is an error, as Spectral counts

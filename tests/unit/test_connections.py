@@ -9,16 +9,10 @@ from ipaddress import ip_network
 import pytest
 
 from processor.http import connections
-from tests.edge import heard, serving_alone
+from tests.edge import FORM, HALF, LAST, heard, serving_alone
 from tests.installation import until
 
-HALF = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-More: "
 WHOLE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-LAST = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-FORM = (
-    b"POST /console/sign-in HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-    b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
-)
 
 
 async def test_400_half_sent_requests_end_and_others_are_answered_meanwhile() -> None:

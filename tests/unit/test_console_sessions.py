@@ -13,8 +13,7 @@ from processor.http.auth import Caller
 from processor.http.console.sessions import TIMEOUT_S, Sessions, SignedOut
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.stores.sessions import MemorySessions
-from tests.api import KEY
-from tests.builders import ACCOUNT, RECIPIENT
+from tests.builders import ACCOUNT, KEY, RECIPIENT
 
 OPERATORS = "jane:the token of jane"
 OTHER_KEY = "fedcba9876543210" * 4

@@ -6,7 +6,7 @@ import pytest
 
 from processor.http.console.layers import in_words
 from processor.http.console.naming import Unclear, as_typed, options, the_one
-from tests.console.services import a_service
+from tests.stored import a_stored_service
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_place_is_said_as_pages_call_it(said: str, words: str) -> None:
 
 
 _SERVICES = [
-    a_service(f"MG{number}", "AC1", name)
+    a_stored_service(f"MG{number}", friendly_name=name)
     for number, name in enumerate(("Twin", "twin", "Shop", "Shop two", "MG0"))
 ]
 

@@ -40,9 +40,8 @@ from tests.builders import (
     a_block,
     outbound_record,
 )
-from tests.unit.test_quotas import a_service as a_stored_service
-from tests.unit.test_quotas import an_account, created, stored
-from tests.unit.test_webhook_deliveries import a_delivery, a_record
+from tests.deliveries import a_delivery, a_record
+from tests.stored import a_stored_service, an_account, created, stored
 
 TOPICS = Topics.under("")
 AT = datetime(2026, 11, 2, 12, tzinfo=UTC)

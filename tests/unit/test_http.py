@@ -23,8 +23,7 @@ from processor.stores.messages import RANKS
 from processor.wire import credentials as wire_credentials
 from processor.wire.credentials import is_secret
 from schemas.message_status import MessageStatus
-from tests.api import KEY
-from tests.builders import ACCOUNT, OTHER_ACCOUNT
+from tests.builders import ACCOUNT, KEY, OTHER_ACCOUNT
 
 # Pages
 

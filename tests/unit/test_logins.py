@@ -19,8 +19,7 @@ from processor.http.auth import Caller, Credentials
 from processor.http.errors import ApiError
 from processor.http.failures import Failures, Tries, place_of
 from processor.kafka.topics.accounts_topic import AccountsView
-from tests.api import KEY
-from tests.builders import ACCOUNT, OTHER_ACCOUNT
+from tests.builders import ACCOUNT, KEY, OTHER_ACCOUNT
 
 MINE, THEIRS = "192.0.2.1", "203.0.113.9"
 OPERATORS = "jane:a token of jane's,joe:a token of joe's,a token of nobody's"

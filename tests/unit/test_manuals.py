@@ -14,7 +14,6 @@ import pytest
 import processor
 from processor.cli import main
 from processor.config import Settings
-from tests.unit.test_observability import exposed  # noqa: F401 - a fixture
 
 ROOT = Path(processor.__file__).parent.parent
 SOURCES = ("deploy", "processor", "schemas", "tests")
@@ -146,7 +145,7 @@ def test_code_files_that_are_named_exist() -> None:
     assert found_in_manuals(r"`(?:[\w/]+/)?(\w+\.py)`") <= names
 
 
-def test_metrics_that_are_named_exist(exposed: dict[str, Any]) -> None:  # noqa: F811
+def test_metrics_that_are_named_exist(exposed: dict[str, Any]) -> None:
     assert found_in_manuals(r"\boptout_[a-z_]+\b") <= set(exposed)
 
 

@@ -13,9 +13,6 @@ import yaml
 
 import processor
 from processor import errors
-from processor.metrics import GateMetrics, LaneLook, LaneMetrics, MatchMetrics, Metrics
-from processor.stores.measured_block_list import MeasuredBlockList
-from processor.stores.memory import MemoryBlockList
 
 DEPLOY = Path(processor.__file__).parent.parent / "deploy"
 ALERTS = yaml.safe_load((DEPLOY / "observability" / "alerts.yaml").read_text())
@@ -23,23 +20,6 @@ RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 DASHBOARD = json.loads((DEPLOY / "observability" / "dashboard.json").read_text())
 RUNBOOK = (DEPLOY / "runbook.md").read_text()
 FROM_THE_SCRAPE = {"instance", "job"}
-
-
-@pytest.fixture(scope="module")
-def exposed() -> dict[str, set[str]]:
-    """Every sample's name, and its labels, of a worker of all roles."""
-    metrics = Metrics(lambda: [LaneLook("match", 0, True, 0)])
-    metrics.webhook_results = {"delivered": 0}
-    MatchMetrics(metrics)
-    GateMetrics(metrics)
-    for role in ("match", "gate"):
-        LaneMetrics(metrics, role)
-        MeasuredBlockList(MemoryBlockList(lambda: 0), metrics, role)
-    samples: dict[str, set[str]] = {}
-    for family in metrics.registry.collect():
-        for sample in family.samples:
-            samples.setdefault(sample.name, set()).update(sample.labels)
-    return samples
 
 
 def expressions() -> Iterator[tuple[str, str]]:

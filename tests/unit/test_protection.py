@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import ssl
 from ipaddress import ip_network
 from typing import Any
 
 import httpx
 import pytest
-import trustme
 from click.testing import CliRunner
 from fastapi import Request
 
@@ -22,7 +20,7 @@ from processor.core.browsers import DATA_HEADERS
 from processor.http.api import create_api
 from processor.http.links import url_of
 from processor.http.serving import clear_text
-from tests.edge import Edge, serving_alone
+from tests.edge import Edge, Pki, serving_alone
 from tests.installation import until
 
 POST = b"POST /v1/Services HTTP/1.1\r\nHost: optout.example\r\nContent-Length: 900000\r\n"
@@ -188,27 +186,6 @@ async def test_metrics_are_for_this_machine_or_for_who_has_the_token(
 
 
 # TLS
-
-
-class Pki:
-    """An authority, and the files of the API's certificate."""
-
-    def __init__(self, folder: Any) -> None:
-        self.authority = trustme.CA()
-        self.certfile, self.keyfile = str(folder / "cert.pem"), str(folder / "key.pem")
-        self.client = ssl.create_default_context()
-        self.authority.configure_trust(self.client)
-        self.give("127.0.0.1")
-
-    def give(self, *names: str) -> None:
-        """Put a certificate for these names in the place of the one before."""
-        made = self.authority.issue_cert(*names)
-        made.private_key_pem.write_to_path(self.keyfile)
-        made.cert_chain_pems[0].write_to_path(self.certfile)
-
-    @property
-    def files(self) -> dict[str, str]:
-        return {"api_certfile": self.certfile, "api_keyfile": self.keyfile}
 
 
 @pytest.fixture

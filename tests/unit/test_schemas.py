@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-import schemas
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend
 from processor.core.messages import Scope, SenderType
 from processor.core.services import Webhook
@@ -46,10 +44,8 @@ from tests.builders import (
     service_record,
     the_block,
 )
+from tests.schema_files import EXAMPLES, FOLDER, TOPICS
 
-FOLDER = Path(schemas.__file__).parent
-TOPICS: dict[str, dict[str, Any]] = tomllib.loads((FOLDER / "topics.toml").read_text("utf-8"))
-EXAMPLES = sorted((FOLDER / "examples").glob("*/*.json"))
 SCHEMAS: dict[str, Any] = {
     topic: json.loads((FOLDER / "json" / f"{topic}.json").read_text("utf-8")) for topic in MODELS
 }

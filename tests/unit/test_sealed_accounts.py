@@ -12,8 +12,7 @@ from processor.configuration.edits import write_account
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.wire.credentials import UNKNOWN, Unopened, key_id, sealed_with
 from schemas.account import Account
-from tests.api import KEY, TOKEN
-from tests.builders import ACCOUNT, OTHER_ACCOUNT
+from tests.builders import ACCOUNT, KEY, OTHER_ACCOUNT, TOKEN
 
 NEW_KEY = "fedcba9876543210" * 4
 OLD, NEW = (key_id(bytes.fromhex(key)) for key in (KEY, NEW_KEY))

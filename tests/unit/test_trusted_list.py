@@ -16,8 +16,8 @@ from processor.stores import trusted_list
 from processor.stores.block_list import Snapshot
 from processor.stores.memory import MemoryBlockList
 from processor.stores.trusted_list import TrustedList
+from tests.block_lists import PARTITIONS, Truth, rebuild
 from tests.installation import until
-from tests.unit.test_whole_list import PARTITIONS, Truth, rebuild
 
 
 def a_list(store: MemoryBlockList, truth: Truth) -> TrustedList:

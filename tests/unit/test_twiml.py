@@ -7,9 +7,8 @@ from encodings.aliases import aliases
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twilio.twiml.messaging_response import MessagingResponse
 
-from processor.webhooks.twiml import Answer, Message, read
+from processor.webhooks.twiml import Answer, read
 
 XML = "text/xml"
 BOMB = (
@@ -101,25 +100,6 @@ def test_no_codec_is_at_work_for_an_answer_but_the_usual_ones(codec: str) -> Non
 )
 def test_more_markup_than_an_answer_needs_is_not_read(body: bytes) -> None:
     assert read(XML, body) == Answer(problems=(12100,))
-
-
-def test_the_helper_librarys_answer_is_read_whole() -> None:
-    made = MessagingResponse()
-    message = made.message(to="+15550001111", from_="+15550002222", action="/status")
-    message.body("Look <here> & there")
-    message.media("https://example.com/1.png")
-    message.media("/2.png")
-    assert read(XML, str(made).encode()) == Answer(
-        (
-            Message(
-                "Look <here> & there",
-                ("https://example.com/1.png", "/2.png"),
-                "+15550001111",
-                "+15550002222",
-                "/status",
-            ),
-        )
-    )
 
 
 @pytest.mark.parametrize(

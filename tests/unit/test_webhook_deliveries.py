@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,78 +13,17 @@ import pytest
 
 from processor.core.services import Directory, Webhook
 from processor.kafka.client import Outgoing
-from processor.metrics import Metrics
-from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoTokens
-from processor.webhooks.circuit import CircuitRules
-from processor.webhooks.client import Client, Limits
-from processor.webhooks.endpoint import Endpoints, Rules
+from processor.stages.deliver_webhooks import Delivery
+from processor.webhooks.client import Client
 from processor.webhooks.requests import Answered, Request
-from processor.webhooks.retries import RetryRules
 from processor.webhooks.twiml import Message
 from processor.wire import webhook_deliveries
 from processor.wire.credentials import Unopened
 from processor.wire.dead_letters import FIRST_BYTES, MOST_REASON
 from processor.wire.json_values import to_ms
-from processor.wire.topics import Topics
 from schemas import MODELS
-from tests.builders import ACCOUNT, LONG_CODE, MESSAGE, RECIPIENT, SERVICE, a_service
-
-TOPICS = Topics.under("")
-URL = "https://user:secret@example.com/inbound/x?y=1"
-AT = datetime(2026, 11, 2, 12, 0, 0, 123456, tzinfo=UTC)
-
-
-def a_delivery(**changes: Any) -> bytes:
-    fields = {
-        "delivery_id": f"{MESSAGE}.inbound",
-        "account_sid": ACCOUNT,
-        "messaging_service_sid": SERVICE,
-        "message_sid": MESSAGE,
-        "url": URL,
-        "parameters": {"From": RECIPIENT, "To": LONG_CODE, "SmsStatus": "received"},
-    }
-    return json.dumps(fields | changes).encode()
-
-
-def a_status(**changes: Any) -> bytes:
-    fields = {
-        "message_sid": MESSAGE,
-        "account_sid": ACCOUNT,
-        "from": LONG_CODE,
-        "to": RECIPIENT,
-        "status": "undelivered",
-        "error_code": 30003,
-        "at": "2026-11-02T12:00:00.000Z",
-    }
-    return json.dumps(fields | changes).encode()
-
-
-def a_record(topic: str, value: bytes | None) -> Any:
-    return SimpleNamespace(
-        topic=topic,
-        partition=0,
-        offset=7,
-        timestamp=1_793_620_800_000,
-        key=RECIPIENT.encode(),
-        value=value,
-        headers=(),
-    )
-
-
-def a_stage(directory: Directory | None = None) -> DeliverWebhooks:
-    counts: Counter[str] = Counter()
-    services: Any = SimpleNamespace(directory=directory or Directory())
-    return DeliverWebhooks(
-        topics=TOPICS,
-        services=services,
-        tokens=NoTokens(),
-        client=Client((), Limits(1, 1)),
-        endpoints=Endpoints(Rules(1, 1, 2, CircuitRules(10, 1)), counts),
-        rules=RetryRules(3, 1, 27),
-        counts=counts,
-        request_seconds=Metrics().webhook_request_seconds,
-        clock=lambda: AT,
-    )
+from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT, SERVICE, a_service
+from tests.deliveries import AT, TOPICS, URL, a_delivery, a_record, a_stage, a_status
 
 
 def test_a_delivery_is_read_as_it_was_written() -> None:

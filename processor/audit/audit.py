@@ -18,7 +18,8 @@ from processor.audit.records import Block, Partition, packed_blocks
 from processor.audit.report import Findings, Report
 from processor.config import Settings
 from processor.errors import StoreUnavailable
-from processor.kafka.client import committed_of, group_view, read_whole, reader
+from processor.kafka.groups import committed_of, group_view
+from processor.kafka.reading import read_whole, reader
 from processor.stores.redis_client import RedisClient, redis_client
 
 _SOURCES = {records.INBOUND: "match", records.COMMANDS: "match", records.OUTBOUND: "gate"}

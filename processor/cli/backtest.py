@@ -19,7 +19,7 @@ from processor.core.fold import Hit
 from processor.core.messages import OptOutType, bare_number
 from processor.core.services import Directory
 from processor.errors import ConfigError
-from processor.kafka.client import read_whole
+from processor.kafka.reading import read_whole
 from processor.stages.match_inbound import hit_of
 from processor.wire import inbound_messages
 from processor.wire.countries import country_of

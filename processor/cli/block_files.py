@@ -21,7 +21,7 @@ from processor.core.messages import bare_number
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError, RecordError
 from processor.histories import block_changes
-from processor.kafka.client import bulk_writer
+from processor.kafka.writing import bulk_writer
 from processor.stores.redis_client import redis_client
 from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import COLUMNS, Rows, command_of, new_import_id, row_of

@@ -31,8 +31,9 @@ from processor.core.messages import (
 )
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError
-from processor.kafka.client import Outgoing, committed_of, group_view, writer
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.topics.block_list_topic import BlockListTopic
+from processor.kafka.writing import Outgoing, writer
 from processor.stores.block_list import BlockListStore
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client

@@ -12,8 +12,8 @@ from processor import config
 from processor.cli.common import as_json, print_json, run
 from processor.config import Settings
 from processor.errors import ConfigError
-from processor.kafka.client import Outgoing, writer
 from processor.kafka.topics import dead_letters
+from processor.kafka.writing import Outgoing, writer
 
 
 @click.group("dead-letters")

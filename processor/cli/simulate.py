@@ -17,8 +17,9 @@ from processor.cli.common import as_json, print_json, run
 from processor.cli.traffic import Sender, TollFreeNetwork, Traffic
 from processor.config import Settings
 from processor.core.messages import SenderType, sender_type_of
-from processor.kafka.client import bulk_writer, reader
 from processor.kafka.fetched import readable
+from processor.kafka.reading import reader
+from processor.kafka.writing import bulk_writer
 from processor.wire.topics import Topics
 
 _TICK_S = 0.05

@@ -21,10 +21,10 @@ from processor.config import Settings
 from processor.core.identity import Handled, handled_command
 from processor.core.partitions import partitions_of
 from processor.errors import ConfigError, RecordError
-from processor.kafka.client import read_whole
 from processor.kafka.lanes import group_offsets
 from processor.kafka.moving.copying import Convert, Part, begin, copy, ends_of, settle
 from processor.kafka.moving.move_plan import HISTORY, LIST, Plan, plan, refuse
+from processor.kafka.reading import read_whole
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.handled_messages import handled_by, put_aside
 from processor.kafka.topics.topic_plan import BY_BROKER, BY_PRODUCER, LANES

@@ -24,10 +24,11 @@ from processor.cli.common import actor, run
 from processor.config import Settings
 from processor.configuration.edits import edit_of_account
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import Outgoing, reader, writer
 from processor.kafka.fetched import readable
+from processor.kafka.reading import reader
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.configuration_writer import configuration
+from processor.kafka.writing import Outgoing, writer
 from processor.wire.credentials import new_token
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics

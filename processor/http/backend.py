@@ -17,11 +17,11 @@ from processor.http.auth import Caller, Credentials
 from processor.http.limits import OneEach, Slices, Turns
 from processor.http.live import Live
 from processor.http.waits import Waits
-from processor.kafka.client import Outgoing, Writer, writer
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.topics.configuration_writer import Configuration
 from processor.kafka.topics.counts_history import CountsHistory
 from processor.kafka.topics.statuses_topic import Refused, StatusesTopic
+from processor.kafka.writing import Outgoing, Writer, writer
 from processor.metrics import Metrics
 from processor.stores.messages import Messages
 from processor.stores.redis_block_list import block_list_store

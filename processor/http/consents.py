@@ -20,8 +20,8 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.errors import wrong_parameter
 from processor.http.forms import Form, documented, form_of
 from processor.http.responses.accounts import Bulk, BulkItem
-from processor.kafka.client import Outgoing
 from processor.kafka.topics.owned_senders import owns
+from processor.kafka.writing import Outgoing
 from processor.wire import consent_commands
 from processor.wire.json_values import to_ms
 from schemas.common import CountryCode, Number, SenderAddress, Time

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from processor.config import Settings
-from processor.kafka.client import NoBroker
+from processor.kafka.failures import NoBroker
 from processor.kafka.topics.follower import NOT_ITS_FAULT, Follower
 from processor.kafka.topics.live_topics import follow_progress, tail
 from processor.metrics import Metrics

@@ -28,8 +28,8 @@ from processor.http.long_responses import written
 from processor.http.paging import PageIs, Slice, between, uris_of
 from processor.http.responses.messages import Media, Message, Messages, message_of
 from processor.http.times import time_of
-from processor.kafka.client import Outgoing
 from processor.kafka.topics.owned_senders import owns
+from processor.kafka.writing import Outgoing
 from processor.stores.messages import Found, StoredMessage
 from processor.webhooks.addresses import with_login_of, without_login
 from processor.wire import outbound_messages

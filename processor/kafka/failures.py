@@ -52,6 +52,10 @@ _LIMITS: dict[type[KafkaError], str] = {
 }
 """Limits that brokers set on what clients ask for."""
 
+NoBroker = AssertionError
+"""aiokafka raises it if it looks for a group's coordinator and knows no broker: a broker that has
+just started, or was not heard for a while, names none."""
+
 
 def in_words(error: BaseException, at: str = "") -> str:
     """The failure's name, and the remedy where a right, a topic or a library is missing.

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from processor.core.gate import SUSPENDED_CODE
 from processor.core.messages import bare_number
 from processor.errors import RecordError
-from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
 from processor.kafka.topics.services_topic import ServicesTopic
+from processor.kafka.writing import Outgoing
 from processor.stages.accounts import Accounts, AllActive
 from processor.stages.records import reasons_of
 from processor.stages.tracing import Traces
@@ -71,20 +71,6 @@ class Tokens(Protocol):
     def unopened(self) -> Mapping[str, Unopened]:
         """Accounts whose tokens cannot be opened."""
         ...
-
-
-class NoTokens:
-    """There is no account: nothing is signed."""
-
-    async def wait_loaded(self) -> None:
-        """Nothing to wait for."""
-
-    def token_of(self, account_sid: str) -> None:
-        """None."""
-
-    def unopened(self) -> Mapping[str, Unopened]:
-        """None."""
-        return {}
 
 
 @dataclass

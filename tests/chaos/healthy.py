@@ -15,8 +15,8 @@ import orjson
 from processor.core.blocks import NO_MARK, Mark
 from processor.core.messages import Scope
 from processor.core.services import Directory
-from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
+from processor.kafka.writing import Outgoing
 from processor.metrics import GateMetrics, MatchMetrics, Metrics
 from processor.stages.accounts import AllActive
 from processor.stages.gate_outbound import GateOutbound

@@ -17,7 +17,7 @@ from deploy.local import stack
 from processor.app import Runtime
 from processor.cli.blocks import differences
 from processor.config import Role, Settings
-from processor.kafka.client import committed_of, group_view
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.topics import topic_admin
 from tests.crash.test_killed_between_write_and_commit import killed, whole, worker
 from tests.crash.test_woken_zombies import frozen

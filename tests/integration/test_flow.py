@@ -15,8 +15,8 @@ from processor.config import Settings
 from processor.configuration.documents import apply
 from processor.configuration.edits import edit_of_service
 from processor.core.partitions import partition_of
-from processor.kafka.client import Outgoing
 from processor.kafka.topics.configuration_writer import configuration
+from processor.kafka.writing import Outgoing
 from processor.wire.json_values import to_text
 from tests.builders import ACCOUNT, LONG_CODE, NOW, RECIPIENT
 from tests.installation import Installation, by_sid, running, until

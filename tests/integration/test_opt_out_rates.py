@@ -14,8 +14,8 @@ import orjson
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processor.config import Settings
-from processor.kafka.client import Outgoing
 from processor.kafka.topics.topic_plan import plans
+from processor.kafka.writing import Outgoing
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
 from tests.integration.test_flow import CLINIC, a_text, configure

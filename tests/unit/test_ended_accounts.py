@@ -15,11 +15,11 @@ from processor.configuration.edits import edit_of_account
 from processor.core.blocks import Mark
 from processor.core.services import Directory
 from processor.errors import ConfigError, EditRefused
-from processor.kafka.client import Outgoing
 from processor.kafka.topics.ending import closed, with_status
+from processor.kafka.writing import Outgoing
 from processor.metrics import GateMetrics, Metrics
 from processor.stages.accounts import AllActive
-from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoTokens
+from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery
 from processor.stages.gate_outbound import GateOutbound, _Looked
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
@@ -40,6 +40,7 @@ from tests.builders import (
     a_block,
     outbound_record,
 )
+from tests.tokens import NoTokens
 from tests.unit.test_quotas import a_service as a_stored_service
 from tests.unit.test_quotas import an_account, created, stored
 from tests.unit.test_webhook_deliveries import a_delivery, a_record

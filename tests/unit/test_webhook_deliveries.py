@@ -13,9 +13,9 @@ from typing import Any, cast
 import pytest
 
 from processor.core.services import Directory, Webhook
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from processor.metrics import Metrics
-from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoTokens
+from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery
 from processor.webhooks.circuit import CircuitRules
 from processor.webhooks.client import Client, Limits
 from processor.webhooks.endpoint import Endpoints, Rules
@@ -29,6 +29,7 @@ from processor.wire.json_values import to_ms
 from processor.wire.topics import Topics
 from schemas import MODELS
 from tests.builders import ACCOUNT, LONG_CODE, MESSAGE, RECIPIENT, SERVICE, a_service
+from tests.tokens import NoTokens
 
 TOPICS = Topics.under("")
 URL = "https://user:secret@example.com/inbound/x?y=1"

@@ -79,7 +79,7 @@ def go(path: str, said: str = "") -> RedirectResponse:
 
     Args:
         path: below the console's.
-        said: the name of a sentence in `said.html`.
+        said: the name of a sentence in `base.html`.
     """
     return RedirectResponse(PATH + path + (f"?said={said}" if said else ""), 303)
 

@@ -21,13 +21,13 @@ from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, RetryableError
-from processor.kafka.client import Outgoing, Writer
 from processor.kafka.failures import is_too_large, unavailable
 from processor.kafka.lanes.finished_offsets import Offsets
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.partition_lane import START_S, Behind, PartitionLane, Waits
 from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.starting import start, stop
+from processor.kafka.writing import Outgoing, Writer
 from processor.metrics import LaneMetrics
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from aiokafka.errors import ProducerFenced
 
 from processor.config import Settings
 from processor.errors import Fenced, PositionRefused, RetryableError
-from processor.kafka.client import committed_of
 from processor.kafka.failures import TRANSACTION_ERRORS, is_fenced, unavailable
+from processor.kafka.groups import committed_of
 from processor.kafka.lanes.fault_limit import Faults
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.position_rules import Position

@@ -21,8 +21,9 @@ from processor.config import Settings
 from processor.core.blocks import NO_MARK, Mark
 from processor.core.partitions import partitions_of
 from processor.errors import BrokerUnavailable, Fenced
-from processor.kafka.client import committed_of, group_view, reader
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.moving.merged import Merged, Offsets, Order
+from processor.kafka.reading import reader
 from processor.kafka.starting import start, stop
 from processor.kafka.topics.block_list_topic import mark_of
 from processor.wire.headers import of_the_way

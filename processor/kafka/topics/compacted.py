@@ -14,10 +14,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from processor.config import Settings
 from processor.core.blocks import ConfigView
 from processor.errors import RecordError
-from processor.kafka.client import reader
 from processor.kafka.fetched import readable
 from processor.kafka.lanes.source_reader import REQUEST_S
 from processor.kafka.protocol import topic_id
+from processor.kafka.reading import reader
 from processor.kafka.starting import start, stop
 from processor.kafka.topics.follower import NOT_ITS_FAULT, Follower, Place
 from processor.metrics import Metrics

@@ -23,8 +23,8 @@ from aiokafka.errors import MessageSizeTooLargeError
 from processor.config import Settings
 from processor.configuration.edits import Edit, Kind, write_change
 from processor.errors import BrokerUnavailable, ConfigError
-from processor.kafka.client import reader
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by
+from processor.kafka.reading import reader
 from processor.kafka.starting import start, stop
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.kafka.topics.compacted import CompactedTopic

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from processor.config import Settings
-from processor.kafka.client import reader
 from processor.kafka.fetched import readable
+from processor.kafka.reading import reader
 from processor.kafka.topics.follower import Follower
 from processor.metrics import Metrics
 from processor.statistics.hourly import KEPT_HOURS, Hourly

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from processor.config import Settings
 from processor.core.events import OptOutNotification
-from processor.kafka.client import BulkWriter, bulk_writer
+from processor.kafka.writing import BulkWriter, bulk_writer
 from processor.metrics import Metrics
 from processor.wire.opt_out_counts import Counted, counted_of, write
 

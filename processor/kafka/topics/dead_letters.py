@@ -25,18 +25,13 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
 from processor.core.messages import bare_number
-from processor.kafka.client import (
-    Outgoing,
-    Writer,
-    committed_of,
-    group_view,
-    read_whole,
-    reader,
-)
 from processor.kafka.fetched import readable
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.lanes.finished_offsets import Offsets
 from processor.kafka.protocol import writable
+from processor.kafka.reading import read_whole, reader
 from processor.kafka.starting import start, stop
+from processor.kafka.writing import Outgoing, Writer
 from processor.wire.dead_letters import CYCLES, own_headers, redrives_of, reference_of, said
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics

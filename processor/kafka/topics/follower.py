@@ -19,8 +19,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from processor.errors import BrokerUnavailable, RecordError, RetryableError
-from processor.kafka.client import NoBroker
-from processor.kafka.failures import in_words
+from processor.kafka.failures import NoBroker, in_words
 from processor.kafka.starting import to_its_end
 from processor.metrics import Metrics
 from processor.wire.json_values import reason

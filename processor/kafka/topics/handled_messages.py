@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from processor.config import Settings
 from processor.core.identity import Handled, handled_command, handled_message
 from processor.errors import RecordError
-from processor.kafka.client import read_whole
+from processor.kafka.reading import read_whole
 from processor.kafka.topics.follower import Follower
 from processor.metrics import Metrics
 from processor.wire import consent_commands, dead_letters

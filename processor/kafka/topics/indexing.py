@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import reader
 from processor.kafka.fetched import readable
 from processor.kafka.protocol import topic_id
+from processor.kafka.reading import reader
 from processor.kafka.topics.follower import Follower
 from processor.wire.record_index import About, Extent, Known
 

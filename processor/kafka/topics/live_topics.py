@@ -9,8 +9,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from processor.config import Settings
-from processor.kafka.client import group_view, reader
 from processor.kafka.fetched import readable
+from processor.kafka.groups import group_view
+from processor.kafka.reading import reader
 from processor.statistics.live import Progress
 
 _BACK = 20  # offsets of a partition before its end, for what is shown at first

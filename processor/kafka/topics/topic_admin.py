@@ -21,8 +21,8 @@ from aiokafka.errors import (
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
-from processor.kafka.client import committed_of, group_view
 from processor.kafka.failures import unavailable
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.protocol import CreateTopics, SetTopicConfigs
 from processor.kafka.starting import start, stop
 from processor.kafka.topics.topic_plan import (

@@ -14,11 +14,11 @@ from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import find_topic
 from processor.kafka.failures import unavailable
 from processor.kafka.lanes.source_reader import Reading, SourceReader
 from processor.kafka.offset_protocol import log_ends, log_starts
 from processor.kafka.protocol import topic_id
+from processor.kafka.reading import find_topic
 from processor.kafka.starting import to_its_end
 
 _T = TypeVar("_T")

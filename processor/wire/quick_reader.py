@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
 from msgspec.structs import astuple
@@ -22,6 +22,7 @@ _T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)
 _REFUSALS = (msgspec.MsgspecError, ValueError, RecursionError)  # of a quick decoder
 _KNOWN_LIMIT = 100_000
+_fields_of = cast(Callable[[object], tuple[object, ...]], astuple)  # structs pass for models
 
 
 class Known(set[_T], Generic[_T]):
@@ -142,7 +143,7 @@ class QuickReader(Generic[_Model]):
             quick = self._decode(value)
         except _REFUSALS:
             return self._read_slowly(value)
-        for check, field in zip(self._checks, astuple(quick), strict=False):
+        for check, field in zip(self._checks, _fields_of(quick), strict=False):
             if not check(field):
                 return self._read_slowly(value)
         return quick
@@ -170,7 +171,7 @@ class QuickReader(Generic[_Model]):
             return None
 
     def _unsure(self, quick: Sequence[_Model]) -> list[int]:
-        columns = zip(*map(astuple, quick), strict=True)
+        columns = zip(*map(_fields_of, quick), strict=True)
         unsure: set[int] = set()
         for rule, fields in zip(self._rules, columns, strict=False):
             if not rule.all(fields):
@@ -201,7 +202,7 @@ def _decoder(model: type[_Model], *, first: Sequence[str]) -> Callable[[bytes], 
     names = [*first, *(name for name in model.model_fields if name not in first)]
     fields = [_field(name, model.model_fields[name]) for name in names]
     made = msgspec.defstruct(model.__name__, fields, kw_only=True, gc=False)
-    return msgspec.json.Decoder(made).decode
+    return cast(Callable[[bytes], _Model], msgspec.json.Decoder(made).decode)
 
 
 def _field(name: str, info: FieldInfo) -> tuple[str, Any, Any]:

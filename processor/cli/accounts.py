@@ -268,7 +268,7 @@ async def _messages_kept(settings: Settings, sid: str) -> int:
         await redis.close()
 
 
-def _end(step: Callable[..., Coroutine[Any, Any, Account]], sid: str) -> Account:
+def _end(step: Callable[..., Coroutine[object, object, Account]], sid: str) -> Account:
     async def work() -> Account:
         async with configuration(config.load()) as stored:
             _one(stored, sid)
@@ -396,7 +396,7 @@ def _one(stored: Configuration, sid: str) -> Account:
     return account
 
 
-def _changed(stored: Configuration, sid: str, **fields: Any) -> Edit:
+def _changed(stored: Configuration, sid: str, **fields: object) -> Edit:
     before = _one(stored, sid)
     after = before.model_copy(update={**fields, "updated_at": datetime.now(UTC)})
     return edit_of_account(before, after)

@@ -26,6 +26,7 @@ from processor.stores.redis_client import redis_client
 from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import COLUMNS, Rows, command_of, new_import_id, row_of
 from processor.wire.json_values import is_sid, reason
+from processor.wire.records import Record
 from processor.wire.topics import Topics
 from schemas.block_change import BlockChange
 
@@ -91,7 +92,7 @@ def history(recipient: str, as_json: bool) -> None:
         click.echo(f"nothing ever changed for {recipient}")
 
 
-def _pass_over(record: Any, error: Exception) -> None:
+def _pass_over(record: Record, error: Exception) -> None:
     place = f"{record.topic}[{record.partition}]@{record.offset}"
     match error:
         case ValidationError():

@@ -51,7 +51,7 @@ def actor() -> str:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines for programs.")
 
 
-def run(work: Coroutine[Any, Any, _T]) -> _T:
+def run(work: Coroutine[object, object, _T]) -> _T:
     """Run a command's work to its end."""
     return asyncio.run(work)
 

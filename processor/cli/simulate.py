@@ -18,6 +18,7 @@ from processor.cli.traffic import Sender, TollFreeNetwork, Traffic
 from processor.config import Settings
 from processor.core.messages import SenderType, sender_type_of
 from processor.kafka.fetched import readable
+from processor.kafka.ports import Consumer
 from processor.kafka.reading import reader
 from processor.kafka.writing import bulk_writer
 from processor.wire.topics import Topics
@@ -190,7 +191,7 @@ class _Simulation:
             for key, value in records:
                 self._network.hears(key.decode(), orjson.loads(value)["body"])
 
-    async def _listen(self, consumer: Any) -> None:
+    async def _listen(self, consumer: Consumer) -> None:
         names = {
             self._topics.reply_sends: "replies",
             self._topics.block_changes: "block changes",

@@ -30,6 +30,7 @@ from processor.kafka.topics.handled_messages import handled_by, put_aside
 from processor.kafka.topics.topic_plan import BY_BROKER, BY_PRODUCER, LANES
 from processor.wire import blocks_v1, consent_commands
 from processor.wire.dead_letters import redrives_of
+from processor.wire.records import Record
 from processor.wire.topics import Topics
 
 _HOUR_MS = 3_600_000
@@ -79,7 +80,7 @@ async def _last_of_each(source: Settings, part: Part) -> Convert:
         async for record in read_whole(source, source.topic_prefix + topic):
             last[_digest(record.key or b"", b"")] = record.partition, record.offset
 
-    def convert(record: Any) -> Sequence[tuple[bytes, bytes]]:
+    def convert(record: Record) -> Sequence[tuple[bytes, bytes]]:
         if last.get(_digest(record.key or b"", b"")) != (record.partition, record.offset):
             return ()
         try:

@@ -25,6 +25,7 @@ from processor.config import Settings
 from processor.configuration.edits import edit_of_account
 from processor.errors import BrokerUnavailable
 from processor.kafka.fetched import readable
+from processor.kafka.ports import Consumer
 from processor.kafka.reading import reader
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.configuration_writer import configuration
@@ -174,7 +175,7 @@ def _shown(topics: Topics) -> list[str]:
 
 
 class _Talk:
-    def __init__(self, topics: Topics, recipient: str, out: Any, consumer: Any) -> None:
+    def __init__(self, topics: Topics, recipient: str, out: Any, consumer: Consumer) -> None:
         self._topics = topics
         self._recipient = recipient
         self._out = out

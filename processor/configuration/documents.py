@@ -348,7 +348,7 @@ def disabled(model: MessagingService, *, now: datetime) -> MessagingService:
     )
 
 
-def changed(before: MessagingService, **fields: Any) -> MessagingService:
+def changed(before: MessagingService, **fields: object) -> MessagingService:
     """A service with fields changed, as its next version; the same where nothing differs."""
     after = before.model_copy(update=fields)
     if after == before:

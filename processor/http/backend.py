@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -146,7 +146,7 @@ class Backend:
     def _end(self, why: str, *, exit_code: int) -> None:
         self._unfit, self.exit_code = why, exit_code
 
-    def _works(self) -> list[Coroutine[Any, Any, None]]:
+    def _works(self) -> list[Coroutine[object, object, None]]:
         """What runs as long as the process does."""
         statuses = StatusesTopic(
             self.settings,

@@ -9,7 +9,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from processor.config import Settings
 from processor.kafka.failures import NoBroker
@@ -18,6 +17,7 @@ from processor.kafka.topics.live_topics import follow_progress, tail
 from processor.metrics import Metrics
 from processor.statistics.live import LastMinute, LiveEvent, Pace, Progress, What, pace_of
 from processor.wire import live_events
+from processor.wire.records import Record
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -209,7 +209,7 @@ class Live:
     def _pass(self, records: int) -> None:
         self.passed += records
 
-    def _take(self, records: Sequence[Any]) -> None:
+    def _take(self, records: Sequence[Record]) -> None:
         if not self._ready.is_set():  # begins anew, with the last ones
             self._all.clear()
             self._of_account.clear()

@@ -20,13 +20,14 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.config import Settings
 from processor.kafka.failures import NoBroker, unavailable
 from processor.kafka.offset_protocol import UNSTABLE, OffsetFetch
+from processor.kafka.ports import Consumer, InGroup
 from processor.kafka.starting import start, stop
 
 _ASK_AGAIN_S = 0.1
 
 
 @asynccontextmanager
-async def group_view(settings: Settings, group: str) -> AsyncIterator[Any]:
+async def group_view(settings: Settings, group: str) -> AsyncIterator[Consumer]:
     """A consumer that asks what a group committed, without joining it.
 
     Raises:
@@ -43,7 +44,7 @@ async def group_view(settings: Settings, group: str) -> AsyncIterator[Any]:
 
 
 async def committed_of(
-    view: Any, sources: Iterable[TopicPartition] | None = None, *, stable: bool = False
+    view: InGroup, sources: Iterable[TopicPartition] | None = None, *, stable: bool = False
 ) -> dict[TopicPartition, OffsetAndMetadata]:
     """What a group committed, with what was noted beside it; nothing of what it never did.
 

@@ -6,17 +6,19 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka.failures import in_words, unavailable
 from processor.kafka.fetched import readable
+from processor.kafka.ports import Consumer
 from processor.kafka.protocol import topics_now
 from processor.kafka.starting import start, stop
+from processor.wire.records import Record
 
 _ASK_AGAIN_S = 0.1
 _LEADERLESS_S = 30.0  # an election takes less
@@ -32,7 +34,7 @@ async def reader(
     partitions: Iterable[int] | None = None,
     isolation: str = "read_committed",
     paused: bool = False,
-) -> AsyncIterator[Any]:
+) -> AsyncIterator[Consumer]:
     """A consumer of every partition of topics, in no group.
 
     Args:
@@ -76,7 +78,7 @@ async def reader(
         await stop(consumer)
 
 
-async def find_topic(client: Any, topic: str, partitions: Sequence[int]) -> None:
+async def find_topic(client: AIOKafkaClient, topic: str, partitions: Sequence[int]) -> None:
     """Fail where there is no such topic, or no leader: aiokafka would wait, and say nothing."""
     began = time.monotonic()
     with suppress(KafkaError):  # a broker that does not answer now is waited for as ever
@@ -102,7 +104,7 @@ async def read_whole(
     partitions: Iterable[int] | None = None,
     since_ms: int | None = None,
     with_unread: bool = False,
-) -> AsyncGenerator[Any, None]:
+) -> AsyncGenerator[Record, None]:
     """Every record of topics up to their end now, each partition in order.
 
     The *uncommitted* end: what was committed a moment ago may still lie behind the last stable
@@ -129,8 +131,8 @@ async def read_whole(
         ends = await consumer.end_offsets(list(consumer.assignment()))
     async with reader(settings, topics, at_end=False, partitions=partitions) as consumer:
         if since_ms is not None:
-            found = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
-            for tp, first in found.items():
+            began = await consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
+            for tp, first in began.items():
                 consumer.seek(tp, first.offset if first else ends[tp])
         while open_ends := {tp for tp, end in ends.items() if await consumer.position(tp) < end}:
             found = await consumer.getmany(*open_ends, timeout_ms=200)

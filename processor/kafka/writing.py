@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
 
 from processor.config import Settings
 from processor.core.partitions import partition_of, partitions_of
 from processor.kafka.failures import TRANSACTION_ERRORS, unavailable
+from processor.kafka.ports import Batch
 from processor.kafka.starting import start, stop
 
 _MAX_REQUEST_BYTES = 1 << 22
@@ -33,21 +35,22 @@ class Outgoing:
 class Writer:
     """Writes records to the partition their key belongs to."""
 
-    def __init__(self, producer: Any, partitions: int) -> None:
+    def __init__(self, producer: AIOKafkaProducer, partitions: int) -> None:
         self._producer = producer
         self._partitions = partitions
 
-    async def send(self, record: Outgoing) -> Any:
+    async def send(self, record: Outgoing) -> asyncio.Future[RecordMetadata]:
         """Hand a record over; await what it returns to know that it was written."""
         # aiokafka takes no record that has neither, though a broker does.
         value = b"" if record.key is None and record.value is None else record.value
-        return await self._producer.send(
+        written: asyncio.Future[RecordMetadata] = await self._producer.send(
             record.topic,
             value,
             key=record.key,
             partition=partition_of(record.key or b"", self._partitions),
             headers=list(record.headers),
         )
+        return written
 
     async def send_all(self, records: Iterable[Outgoing]) -> None:
         """Write records and wait until all are written.
@@ -63,7 +66,7 @@ class Writer:
 
 
 @asynccontextmanager
-async def writer(settings: Settings, **options: Any) -> AsyncIterator[Writer]:
+async def writer(settings: Settings, **options: object) -> AsyncIterator[Writer]:
     """A producer of this installation.
 
     Raises:
@@ -89,16 +92,16 @@ class BulkWriter:
         partitions: of the topic.
     """
 
-    def __init__(self, producer: Any, topic: str, partitions: int) -> None:
+    def __init__(self, producer: AIOKafkaProducer, topic: str, partitions: int) -> None:
         self._producer = producer
         self._topic = topic
         self._partitions = partitions
-        self._fates: deque[Any] = deque()
+        self._fates: deque[Awaitable[object]] = deque()
 
     async def send(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         """Hand over keys and values; waits only for batches handed over long before."""
         places = partitions_of([key for key, _ in records], self._partitions)
-        builders: dict[int, Any] = {}
+        builders: dict[int, Batch] = {}
         for (key, value), place in zip(records, places, strict=True):
             builder = builders.get(place)
             if builder is None:
@@ -112,7 +115,7 @@ class BulkWriter:
         while len(self._fates) > 4 * self._partitions:
             await self._fates.popleft()
 
-    async def _send(self, builder: Any, place: int) -> None:
+    async def _send(self, builder: Batch, place: int) -> None:
         builder.close()
         self._fates.append(await self._producer.send_batch(builder, self._topic, partition=place))
 

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from processor.core.blocks import UNREADABLE, Blocks, Mark
 from processor.core.gate import ALLOWED, SUSPENDED, Allowed, Refused, Suspended, Verdict, judge
@@ -22,8 +21,6 @@ from processor.metrics import GateMetrics
 from processor.stages.accounts import Accounts
 from processor.stages.faults import separate
 from processor.stages.records import (
-    Headers,
-    Puts,
     Sorted,
     into,
     placed,
@@ -39,6 +36,7 @@ from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import kept
+from processor.wire.records import Header, Output, Record
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
@@ -55,7 +53,7 @@ _SAID = {Allowed: "allowed", Refused: "refused", Suspended: "suspended"}
 class _Looked:
     """Sends in their order, each with its record, the key of its entry, and the blocks there."""
 
-    pairs: Sequence[tuple[Any, OutboundMessage]]
+    pairs: Sequence[tuple[Record, OutboundMessage]]
     keys: Sequence[str]
     entries: Sequence[Blocks]
 
@@ -140,7 +138,7 @@ class GateOutbound:
         """Learn which list to trust; see ``Stage``."""
         await self._list.learn()
 
-    async def process(self, records: Sequence[Any], out: Puts) -> None:
+    async def process(self, records: Sequence[Record], out: Output) -> None:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
         sorted_, faults = separate(records, self._sort)
         sorted_.aside += reasons_of(faults)
@@ -195,7 +193,7 @@ class GateOutbound:
         while (await self._list.look(())).meta.epoch == epoch and time.monotonic() < deadline:
             await asyncio.sleep(_ASK_AGAIN_S)
 
-    def _put_out(self, looked: _Looked, mark: Mark, out: Puts) -> None:
+    def _put_out(self, looked: _Looked, mark: Mark, out: Output) -> None:
         """The verdict on each send; pure."""
         out.clear()
         self._traces.begin()
@@ -204,9 +202,9 @@ class GateOutbound:
         self._judged = _Judged(looked.keys, sends, verdicts, mark)
         marked = (wire_blocks.MARK_HEADER, str(mark).encode())
         allowed, put = self._topics.allowed_sends, out.put
-        only_mark: Headers = [marked]
+        only_mark: list[Header] = [marked]
         for index, (record, send) in enumerate(looked.pairs):
-            headers: Headers = only_mark
+            headers: list[Header] = only_mark
             caused = None
             verdict = verdicts.get(index)  # None: a plain yes, as for nearly all
             if record.headers:
@@ -234,7 +232,7 @@ class GateOutbound:
                 [*caused, *own] if caused else own,
             )
 
-    def _sort(self, records: Sequence[Any]) -> Sorted[OutboundMessage]:
+    def _sort(self, records: Sequence[Record]) -> Sorted[OutboundMessage]:
         """The records that can be judged, and the send of each; and those that cannot."""
         found: Sorted[OutboundMessage] = Sorted()
         read = {self._topics.outbound_messages: outbound_messages.read_all}

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from processor.core.blocks import NO_MARK, UNREADABLE, Blocks, ConfigView, Mark
 from processor.core.events import (
@@ -42,8 +42,6 @@ from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import MatchMetrics
 from processor.stages.faults import NOT_THE_RECORDS, separate
 from processor.stages.records import (
-    Headers,
-    Puts,
     Read,
     Sorted,
     into,
@@ -63,6 +61,7 @@ from processor.wire.countries import country_of
 from processor.wire.dead_letters import redrives_of
 from processor.wire.headers import arrival_of, kept, was_sent_on
 from processor.wire.json_values import MAX_VALUE_BYTES
+from processor.wire.records import Header, Output, Record
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
 
@@ -70,7 +69,7 @@ logger = logging.getLogger(__name__)
 
 STAGE = "match_inbound"
 _Item = Item | Ordinary
-_Pair = tuple[Any, _Item]  # a record and what it comes to
+_Pair = tuple[Record, _Item]  # a record and what it comes to
 
 
 class MatchInbound:
@@ -282,7 +281,7 @@ class MatchInbound:
                 count += len(handled)
         return count
 
-    async def process(self, records: Sequence[Any], out: Puts) -> None:
+    async def process(self, records: Sequence[Record], out: Output) -> None:
         """Classify, fold, put out the events, then write Redis; see ``Stage``.
 
         All that can fail for a record's sake is done before Redis is written, and again without
@@ -343,7 +342,7 @@ class MatchInbound:
             raise ListLost(f"{error}: the list is rebuilt") from None
         return found, before, blocks
 
-    def _with_unread(self, sorted_: Sorted[_Item], records: Sequence[Any]) -> Sequence[_Pair]:
+    def _with_unread(self, sorted_: Sorted[_Item], records: Sequence[Record]) -> Sequence[_Pair]:
         """What comes to something, and the STOPs among what is put aside: those block as well."""
         unread: list[_Pair] = []
         aside, sorted_.aside = sorted_.aside, []
@@ -362,17 +361,17 @@ class MatchInbound:
         order = {id(record): index for index, record in enumerate(records)}
         return sorted([*sorted_.good, *unread], key=lambda pair: order[id(pair[0])])
 
-    def _can_be_sent_on(self, record: Any) -> bool:
+    def _can_be_sent_on(self, record: Record) -> bool:
         return not was_sent_on(record) and len(record.value) <= MAX_VALUE_BYTES
 
-    def _tell_of_unread(self, read: Sequence[_Pair], out: Puts) -> None:
+    def _tell_of_unread(self, read: Sequence[_Pair], out: Output) -> None:
         for record, item in read:
             if isinstance(item, UnreadStop):
                 out.counts["unread_stops"] += 1
                 place = {"partition": record.partition, "offset": record.offset}
                 logger.error("stop.unread", extra=place)
 
-    def _unread_stop(self, record: Any) -> UnreadStop | None:
+    def _unread_stop(self, record: Record) -> UnreadStop | None:
         if record.topic != self._topics.inbound_messages:
             return None
         try:
@@ -432,7 +431,7 @@ class MatchInbound:
         if (meta.epoch, meta.mark, meta.ready) != (self._epoch, self._mark, self._topic_id):
             raise ListLost("the block list in Redis is not as this lane left it")
 
-    def _sort(self, records: Sequence[Any]) -> Sorted[_Item]:
+    def _sort(self, records: Sequence[Record]) -> Sorted[_Item]:
         """The records that come to something, in their order, and those that cannot be handled."""
         found: Sorted[_Item] = Sorted()
         # One configuration for the whole batch.
@@ -457,7 +456,7 @@ class MatchInbound:
         found.good = placed(items, recipients, self._partitions, into(found))
         return found
 
-    def _emit(self, read: Sequence[_Pair], folded: Folded, out: Puts, mark: Mark) -> None:
+    def _emit(self, read: Sequence[_Pair], folded: Folded, out: Output, mark: Mark) -> None:
         matched = []
         for (record, item), decision in zip(read, folded.decisions, strict=True):
             caused = None
@@ -474,7 +473,7 @@ class MatchInbound:
                 if isinstance(event, OptOutNotification):
                     matched.append(event)
         self._matched = matched
-        header: Headers = [(wire_blocks.MARK_HEADER, str(mark).encode())]
+        header: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
         for changed, blocks in folded.changed.items():
             entry = wire_blocks.write_entry(changed, blocks)
             refuse_output(None, entry, header)
@@ -564,7 +563,7 @@ class Note(NamedTuple):
             return cls(None, 0)
 
 
-def hit_of(read: InboundMessage, directory: Directory, record: Any = None) -> Hit | None:
+def hit_of(read: InboundMessage, directory: Directory, record: Record | None = None) -> Hit | None:
     """What a checked inbound message matches under the configuration; None for most.
 
     Args:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from processor.webhooks.requests import Answered, Request
 from processor.webhooks.retries import Failure
 from processor.wire.headers import passed_on
+from processor.wire.records import Record
 
 Outcome: TypeAlias = Answered | Failure
 Ask: TypeAlias = Callable[[Request], Awaitable[Outcome]]
@@ -19,7 +20,7 @@ class Traces:
     def begin(self) -> None:
         """A batch begins; what an earlier one did not commit is forgotten."""
 
-    def headers(self, record: Any, **said: str) -> list[tuple[str, bytes | None]] | None:
+    def headers(self, record: Record, **said: str) -> list[tuple[str, bytes | None]] | None:
         """The headers of what a record causes, None for none.
 
         Args:
@@ -28,7 +29,7 @@ class Traces:
         """
         return passed_on(record.headers) if record.headers else None
 
-    async def ask(self, record: Any, attempt: int, request: Request, ask: Ask) -> Outcome:
+    async def ask(self, record: Record, attempt: int, request: Request, ask: Ask) -> Outcome:
         """Ask an application, telling it of the trace.
 
         Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from processor.core.messages import (
@@ -18,6 +16,7 @@ from processor.core.policy import DEFAULT_POLICY
 from processor.wire.headers import arrival_of
 from processor.wire.json_values import is_address, is_sender, is_sid, to_ms
 from processor.wire.quick_reader import ADDRESS, SID, TIME, QuickReader, known, known_or_number
+from processor.wire.records import Record
 from schemas.common import MAX_BODY_CHARACTERS
 from schemas.inbound_message import InboundMessage as Model
 
@@ -37,7 +36,7 @@ _READER = QuickReader(
 read, read_all = _READER.read, _READER.read_all
 
 
-def unread_stop_of(record: Any) -> UnreadStop | None:
+def unread_stop_of(record: Record) -> UnreadStop | None:
     """The STOP that a record holds which cannot be read whole; None where it holds none.
 
     Only a word that default handling knows (R3), with an account and a recipient that can be read.

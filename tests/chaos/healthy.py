@@ -21,12 +21,12 @@ from processor.metrics import GateMetrics, MatchMetrics, Metrics
 from processor.stages.accounts import AllActive
 from processor.stages.gate_outbound import GateOutbound
 from processor.stages.match_inbound import MatchInbound
-from processor.stages.records import Headers
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
 from processor.webhooks.signature import idempotency_token
 from processor.wire import dead_letters, webhook_deliveries
 from processor.wire.cloud_events import CloudEvents
+from processor.wire.records import Header
 from processor.wire.services import service_of
 from processor.wire.topics import Topics
 from tests.chaos import world
@@ -121,7 +121,7 @@ class _Out:
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: Headers | None = None,
+        headers: list[Header] | None = None,
         partition: int | None = None,
     ) -> None:
         self.put_out.append(Outgoing(topic, key, value, headers or ()))

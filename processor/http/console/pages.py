@@ -93,7 +93,7 @@ def asked_page(request: Request) -> int:
 class Page(APIRoute):
     """A route whose errors are pages."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         """See FastAPI."""
         handler = super().get_route_handler()
 

@@ -29,6 +29,7 @@ from processor.kafka.lanes.source_reader import SourceReader
 from processor.kafka.starting import start, stop
 from processor.kafka.writing import Outgoing, Writer
 from processor.metrics import LaneMetrics
+from processor.wire.records import Record
 
 logger = logging.getLogger(__name__)
 
@@ -93,15 +94,15 @@ class DeliveryStage(Waits, Protocol):
         """Wait for what the work cannot do without."""
         ...
 
-    def work_of(self, record: Any) -> Work | Outgoing | None:
+    def work_of(self, record: Record) -> Work | Outgoing | None:
         """What a record asks for, if anything; a dead letter where it cannot be read."""
         ...
 
-    def put_aside(self, record: Any, why: str, *, whole: bool = True) -> Outgoing:
+    def put_aside(self, record: Record, why: str, *, whole: bool = True) -> Outgoing:
         """The dead letter of a record; a reference to it, where it is too large to be kept."""
         ...
 
-    def unexpected(self, record: Any, error: Exception) -> Outgoing:
+    def unexpected(self, record: Record, error: Exception) -> Outgoing:
         """The dead letter of a record that raised what nobody foresaw."""
         ...
 
@@ -110,7 +111,7 @@ class DeliveryStage(Waits, Protocol):
 class _Head:
     """The next record of a source."""
 
-    record: Any
+    record: Record
     work: Work | Outgoing
     due_s: float  # monotonic
     is_put_off: bool = False
@@ -322,14 +323,14 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         for tp, records in found.items():
             self._take_in(self._read[tp], records)
 
-    def _take_in(self, source: _Source, records: Sequence[Any]) -> None:
+    def _take_in(self, source: _Source, records: Sequence[Record]) -> None:
         asked = [(record, self._work_of(record)) for record in records]
         refused = sum(isinstance(work, Outgoing) for _, work in asked)
         source.fetched.extend(asked)
         self._metrics.batch(len(records), {"refused": refused})
         self._progressed_at = time.monotonic()
 
-    def _work_of(self, record: Any) -> Work | Outgoing | None:
+    def _work_of(self, record: Record) -> Work | Outgoing | None:
         try:
             return self._stage.work_of(record)
         except _NOT_THE_RECORDS_FAULT:
@@ -368,7 +369,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         except Exception as error:
             return [self._stage.unexpected(head.record, error)]
 
-    async def _write(self, record: Any, outputs: Sequence[Outgoing]) -> None:
+    async def _write(self, record: Record, outputs: Sequence[Outgoing]) -> None:
         """Write what follows from a record, or put the record aside where Kafka has no room."""
         writer = Writer(self._producer, self._settings.partitions)
         for whole in (True, False):

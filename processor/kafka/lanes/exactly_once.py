@@ -25,6 +25,7 @@ from processor.kafka.lanes.partition_lane import START_S, Behind, PartitionLane,
 from processor.kafka.lanes.source_reader import REQUEST_S, SourceReader
 from processor.kafka.starting import start, stop
 from processor.metrics import LaneMetrics
+from processor.wire.records import Header, Record
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,6 @@ _TRANSACTION_TIMEOUT_MS = 5_000
 _POLL_S = 0.5
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
-
-Headers = list[tuple[str, bytes | None]]  # a list: aiokafka's record builder takes nothing else
 
 
 class Stage(Waits, Protocol):
@@ -64,7 +63,7 @@ class Stage(Waits, Protocol):
         """
         ...
 
-    async def process(self, records: Sequence[Any], out: Output) -> None:
+    async def process(self, records: Sequence[Record], out: Output) -> None:
         """Step 2: decide on records of all sources, in order, write, and put out the events."""
         ...
 
@@ -89,7 +88,7 @@ class Stage(Waits, Protocol):
 class Output:
     """The records of one batch for one partition of several topics, not sent yet."""
 
-    def __init__(self, producer: Any, partition: int) -> None:
+    def __init__(self, producer: AIOKafkaProducer, partition: int) -> None:
         self._producer = producer
         self._partition = partition
         self._open: dict[str | tuple[str, int], Any] = {}  # by topic; this partition, or another
@@ -110,7 +109,7 @@ class Output:
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: Headers | None = None,
+        headers: list[Header] | None = None,
         partition: int | None = None,
     ) -> None:
         """Add a record to the batch of its topic; in this lane's partition if none is named."""
@@ -250,7 +249,7 @@ class Lane(PartitionLane[Stage]):
 
     async def _next_records(
         self,
-    ) -> tuple[Mapping[TopicPartition, list[Any]], Mapping[TopicPartition, int]]:
+    ) -> tuple[Mapping[TopicPartition, Sequence[Record]], Mapping[TopicPartition, int]]:
         """What there is to process, and for each source that moved on the offset behind it.
 
         It moves on without a record, too: past the marks of the transactions of who writes it.
@@ -269,7 +268,7 @@ class Lane(PartitionLane[Stage]):
         self._uncommitted.update(ends)
 
     async def _batch(
-        self, found: Mapping[TopicPartition, list[Any]], ends: Mapping[TopicPartition, int]
+        self, found: Mapping[TopicPartition, Sequence[Record]], ends: Mapping[TopicPartition, int]
     ) -> None:
         records = next(iter(found.values()))
         if len(found) > 1:
@@ -338,7 +337,7 @@ class Lane(PartitionLane[Stage]):
             self._behind(_dropped(producer, is_open))
 
 
-async def _dropped(producer: Any, has_transaction: bool) -> None:
+async def _dropped(producer: AIOKafkaProducer, has_transaction: bool) -> None:
     try:
         async with asyncio.timeout(_COMMIT_S):
             if has_transaction:

@@ -29,7 +29,7 @@ from processor.metrics import LaneMetrics
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-Behind = Callable[[Coroutine[Any, Any, None]], None]
+Behind = Callable[[Coroutine[object, object, None]], None]
 START_S = 10.0  # to take a partition's producer over, a predecessor's open transaction included
 _BACKOFF_S = (0.05, 1.0)  # first, longest
 _TURN_S = 5.0  # to be taken; then the next one begins as well
@@ -265,7 +265,9 @@ class PartitionLane(ABC, Generic[S]):
         except (*TRANSACTION_ERRORS, OSError, TimeoutError) as error:
             raise unavailable(error) from error
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, _T], *, grace_s: float = 0) -> _T:
+    async def _unless_stopped(
+        self, work: Coroutine[object, object, _T], *, grace_s: float = 0
+    ) -> _T:
         """Await work, or give it up as soon as the lane is asked to stop.
 
         ``getmany`` waits as long as a rebalance runs, which waits for us; Redis may not answer.

@@ -28,12 +28,14 @@ from processor.core.messages import bare_number
 from processor.kafka.fetched import readable
 from processor.kafka.groups import committed_of, group_view
 from processor.kafka.lanes.finished_offsets import Offsets
+from processor.kafka.ports import Consumer
 from processor.kafka.protocol import writable
 from processor.kafka.reading import read_whole, reader
 from processor.kafka.starting import start, stop
 from processor.kafka.writing import Outgoing, Writer
 from processor.wire.dead_letters import CYCLES, own_headers, redrives_of, reference_of, said
 from processor.wire.json_values import to_text
+from processor.wire.records import Record
 from processor.wire.topics import Topics
 
 _MOST_BYTES = 1 << 26  # of a record that a letter refers to; it is written compressed, as it came
@@ -140,7 +142,7 @@ async def letters(
             yield letter_of(record), is_done
 
 
-async def _within(settings: Settings, topic: str, reach: Reach) -> AsyncGenerator[Any, None]:
+async def _within(settings: Settings, topic: str, reach: Reach) -> AsyncGenerator[Record, None]:
     """The records of a reach; others are served between some of them and the next."""
     left = dict(reach.offsets)
     partitions = [tp.partition for tp in left]
@@ -228,7 +230,7 @@ async def redrive(
 
 
 async def _first_surely_new(
-    consumer: Any, tp: TopicPartition, begin: int, end: int
+    consumer: Consumer, tp: TopicPartition, begin: int, end: int
 ) -> tuple[int, int]:
     """The first letter that nobody can have sent back, and how many are before it."""
     since_ms = time.time_ns() // 1_000_000 - _KEPT_DAYS * _DAY_MS
@@ -243,7 +245,7 @@ async def _first_surely_new(
 
 
 async def _referred_to(
-    settings: Settings, records: Sequence[Any], offsets: Offsets, chosen: Choice, follow: bool
+    settings: Settings, records: Sequence[Record], offsets: Offsets, chosen: Choice, follow: bool
 ) -> tuple[dict[str, bytes], set[str]]:
     """The values that chosen letters refer to, by the letter's id; and the ids of the others."""
     whole: dict[str, bytes] = {}
@@ -282,15 +284,15 @@ async def referred_to(settings: Settings, reference: Mapping[str, Any]) -> bytes
         if not first <= offset < end:
             return None
         consumer.seek(tp, offset)
-        found: list[Any] = []
+        found: Sequence[Record] = ()
         while not found and await consumer.position(tp) < end:
-            found = (await consumer.getmany(tp, timeout_ms=200, max_records=1)).get(tp, [])
+            found = (await consumer.getmany(tp, timeout_ms=200, max_records=1)).get(tp, ())
     value = found[0].value if found and found[0].offset == offset else None
     is_it = value is not None and sha256(value).hexdigest() == reference.get("sha256")
     return value if is_it else None
 
 
-def fitting(records: Sequence[Any], offsets: Offsets, chosen: Choice, most: int | None) -> int:
+def fitting(records: Sequence[Record], offsets: Offsets, chosen: Choice, most: int | None) -> int:
     """How many of records can be taken so that there is room to note which were."""
 
     def is_too_much(count: int) -> bool:
@@ -304,7 +306,7 @@ def fitting(records: Sequence[Any], offsets: Offsets, chosen: Choice, most: int 
 
 
 def taken(
-    records: Sequence[Any],
+    records: Sequence[Record],
     offsets: Offsets,
     chosen: Choice,
     most: int | None,
@@ -346,7 +348,7 @@ def _group(settings: Settings) -> str:
     return f"{settings.topic_prefix}redrive"
 
 
-def letter_of(record: Any) -> dict[str, Any]:
+def letter_of(record: Record) -> dict[str, Any]:
     """A dead letter as a line that can be mended and sent back."""
     headers = own_headers(record.headers)
     reference = reference_of(record.headers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,6 +17,7 @@ from processor.metrics import Metrics
 from processor.wire import consent_commands, dead_letters
 from processor.wire.dead_letters import redrives_of
 from processor.wire.json_values import to_ms
+from processor.wire.records import Record
 from schemas.opt_out_notification import OptOutNotification
 
 _AT_ONCE = 1_000
@@ -122,7 +122,7 @@ async def put_aside(
     return found
 
 
-def handled_by(notification: Any) -> Handled:
+def handled_by(notification: Record) -> Handled:
     """The message that a notification is about.
 
     Raises:

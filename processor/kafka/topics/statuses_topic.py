@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
 from processor.config import Settings
+from processor.kafka.ports import Consumer
 from processor.kafka.starting import start, stop
 from processor.kafka.topics.follower import NOT_ITS_FAULT, Follower, said
 from processor.metrics import Metrics
+from processor.wire.records import Record
 from schemas.message_status import MessageStatus
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class StatusesTopic:
         finally:
             await stop(consumer)
 
-    async def _read_from(self, consumer: Any) -> None:
+    async def _read_from(self, consumer: Consumer) -> None:
         most = self._settings.batch_records
         while True:
             found = await consumer.getmany(timeout_ms=500, max_records=most)
@@ -79,7 +80,7 @@ class StatusesTopic:
             if found:
                 await consumer.commit()
 
-    async def _give(self, read: Sequence[tuple[Any, MessageStatus]]) -> None:
+    async def _give(self, read: Sequence[tuple[Record, MessageStatus]]) -> None:
         """Have statuses applied, however long that takes; find those at fault by halving."""
         while read:
             try:
@@ -100,7 +101,7 @@ class StatusesTopic:
                 self._follower.refuse(read[index][0], why)
             return
 
-    def _statuses(self, records: Iterable[Any]) -> Iterable[tuple[Any, MessageStatus]]:
+    def _statuses(self, records: Iterable[Record]) -> Iterable[tuple[Record, MessageStatus]]:
         for record in records:
             try:
                 yield record, MessageStatus.model_validate_json(record.value or b"")

@@ -226,7 +226,7 @@ def _needed_ms(settings: Settings) -> int:
     return round(max(handled_ms, settings.webhook_longest_delay_s * 1_000))
 
 
-def older_of(wanted: Sequence[TopicPlan], there: Mapping[str, Any]) -> list[TopicPlan]:
+def older_of(wanted: Sequence[TopicPlan], there: Mapping[str, object]) -> list[TopicPlan]:
     """Those whose older version is there."""
     return [plan for plan in wanted if plan.replaces in there]
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from processor import config
+from processor import clocks, config
 from processor.cli.common import actor as user
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
@@ -184,7 +184,7 @@ def _change(
         source=source,
         reason=reason,
         actor=actor,
-        claimed_ms=time.time_ns() // 1_000_000,
+        claimed_ms=clocks.now_ms(),
     )
     try:
         value = consent_commands.checked(command)

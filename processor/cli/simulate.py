@@ -12,7 +12,7 @@ from typing import Any
 import click
 import orjson
 
-from processor import config
+from processor import clocks, config
 from processor.cli.common import as_json, print_json, run
 from processor.cli.traffic import Sender, TollFreeNetwork, Traffic
 from processor.config import Settings
@@ -155,7 +155,7 @@ class _Simulation:
         ):
             while count := self._due(time.monotonic() - began):
                 tick = time.monotonic()
-                at_ms = time.time_ns() // 1_000_000
+                at_ms = clocks.now_ms()
                 records = self._traffic.inbound(count, at_ms)
                 self._time(records)
                 self._hear(records)

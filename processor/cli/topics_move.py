@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import click
 from pydantic import ValidationError
 
-from processor import config
+from processor import clocks, config
 from processor.cli.blocks import open_store
 from processor.cli.common import as_json, print_json, run
 from processor.config import Settings
@@ -150,7 +149,7 @@ async def _move(plan: Plan) -> dict[str, Any]:
 
 async def _remember(plan: Plan) -> int:
     """Have the new list know the ids that were handled: a START sent again lifts no later STOP."""
-    since_ms = time.time_ns() // 1_000_000 - round(_HOUR_MS * plan.source.dedupe_hours)
+    since_ms = clocks.now_ms() - round(_HOUR_MS * plan.source.dedupe_hours)
     found: dict[bytes, tuple[bytes, Handled]] = {}
     async for key, one in _handled(plan, max(0, since_ms)):
         found[one.id] = key, one

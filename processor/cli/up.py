@@ -17,7 +17,7 @@ import click
 import orjson
 from pydantic import SecretStr
 
-from processor import config
+from processor import clocks, config
 from processor.cli import secret_key
 from processor.cli.accounts import new_account
 from processor.cli.common import actor, run
@@ -217,7 +217,7 @@ class _Talk:
 
     def _message(self, body: str) -> tuple[str, dict[str, Any]]:
         sid = f"SM{uuid.uuid4().hex}"
-        at = to_text(time.time_ns() // 1_000_000)
+        at = to_text(clocks.now_ms())
         return sid, {"message_sid": sid, "account_sid": _ACCOUNT, "body": body, "at": at}
 
     async def _give(

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from processor import certificates, histories, servers
+from processor import certificates, clocks, histories, servers
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.http.auth import Caller, Credentials
@@ -33,7 +33,6 @@ from schemas.message_status import MessageStatus
 
 logger = logging.getLogger(__name__)
 
-_RETRY_S = 1.0
 _READ_S = 20.0
 _MOST_CODE = 1 << 31  # of a carrier's error codes
 _MOST_WORDS = 500  # characters of its error messages
@@ -178,7 +177,7 @@ class Backend:
                 return
             except BrokerUnavailable as error:
                 logger.warning("api.waits", extra={"for_": str(error)})
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(clocks.RETRY_S)
 
     async def _connect(self, stack: AsyncExitStack) -> Writer:
         while True:
@@ -188,7 +187,7 @@ class Backend:
                 )
             except BrokerUnavailable as error:
                 logger.warning("api.waits", extra={"for_": str(error)})
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(clocks.RETRY_S)
 
 
 def _fields_of(status: MessageStatus) -> dict[str, str | int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from processor import clocks
 from processor.core.blocks import ACCOUNT, Place
 from processor.core.messages import ChannelGroup, ConsentCommand, Scope
 from processor.http.auth import Caller, CallerIs
@@ -137,7 +137,7 @@ def _problems_of(backend: Backend, caller: Caller, consent: Consent) -> _Problem
 def _commands(backend: Backend, caller: Caller, consent: Consent) -> list[Outgoing]:
     opt_out = consent.status == "opt-out"
     places = _places(backend, caller.account, consent.sender_id)
-    at_ms = time.time_ns() // 1_000_000
+    at_ms = clocks.now_ms()
     return [
         Outgoing(
             backend.topics.consent_commands,

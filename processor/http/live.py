@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from processor import clocks
 from processor.config import Settings
 from processor.kafka.failures import NoBroker
 from processor.kafka.topics.follower import NOT_ITS_FAULT, Follower
@@ -28,7 +29,6 @@ _MOST = 200  # viewers of this process
 _MOST_EACH = 20  # of an account
 _LINGER_S = 60.0  # after the last look
 _FIRST_S = 5.0
-_RETRY_S = 1.0
 _SILENT_S = 8.0  # a broker that says nothing for so long is missed: it is asked every two
 
 
@@ -115,7 +115,7 @@ class Live:
 
     def last_minute(self, account_sid: str | None) -> Mapping[What, int]:
         """How many there were in the last minute."""
-        return self._last_minute.counts(account_sid, time.time())
+        return self._last_minute.counts(account_sid, clocks.now_s())
 
     @contextmanager
     def watching(self, account_sid: str | None, session: str) -> Iterator[Viewer]:
@@ -172,7 +172,7 @@ class Live:
                 self._ready.clear()
                 self._end_all()  # what is read anew begins with what they have been shown
             if self.cut_off:
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(clocks.RETRY_S)
             if not self._wanted():
                 self._asked.clear()
                 self.cut_off = False
@@ -216,7 +216,7 @@ class Live:
             self._last_minute = LastMinute()
             self.cut_off = False
             self._ready.set()
-        now_s = time.time()
+        now_s = clocks.now_s()
         for record in records:
             # Others may write to these topics; what they write wrong is not shown.
             try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from processor import clocks
 from processor.core.blocks import Place, place_for, scope_for
 from processor.core.decide import refusal_of
 from processor.core.messages import (
@@ -189,7 +189,7 @@ def command_of(
         source=source,
         reason=given.reason,
         actor=caller.actor,
-        claimed_ms=time.time_ns() // 1_000_000,
+        claimed_ms=clocks.now_ms(),
     )
 
 

@@ -10,7 +10,6 @@ it recovered: windows without an expiry are swept here instead.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ import faust
 import orjson
 from faust.exceptions import DecodeError
 
+from processor import clocks
 from processor.errors import RecordError
 from processor.kafka.topics.follower import Follower
 from processor.metrics import Metrics
@@ -175,11 +175,11 @@ def add_to(app: faust.App, topic: str, partitions: int, metrics: Metrics) -> Non
     @app.timer(_SWEEP_S)  # type: ignore[untyped-decorator]
     async def sweep() -> None:
         for table in tables:
-            table.sweep(time.time())
+            table.sweep(clocks.now_s())
 
     @app.page("/opt-out-rates")  # type: ignore[untyped-decorator]
     async def rates(view: Any, request: Any) -> Any:
-        now_s, service = time.time(), request.query.get("service")
+        now_s, service = clocks.now_s(), request.query.get("service")
         hours, minutes = (
             sorted(table.found(now_s, service), key=lambda one: str(one["start"]))
             for table in tables

@@ -5,13 +5,13 @@ A view, not the truth: what is lost here was sent all the same.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import DataError
 
+from processor import clocks
 from processor.config import Settings
 from processor.errors import NewerFormat, RecordError
 from processor.stores.redis_client import RedisClient
@@ -171,7 +171,7 @@ class Messages:
 
     async def count(self, account_sid: str) -> int:
         """How many messages of an account are kept."""
-        since_ms = time.time_ns() // 1_000_000 - self._keep_ms
+        since_ms = clocks.now_ms() - self._keep_ms
         name = self._list(account_sid)
         return int(await _answer(self._client.redis.zcount(name, since_ms, "+inf")))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
@@ -11,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from processor import clocks
 from processor.core.blocks import scope_for
 from processor.core.messages import Scope, bare_number
 from processor.errors import ConfigError
@@ -112,7 +112,7 @@ def command_of(row: Any, defaults: dict[str, str | None], *, import_id: str) -> 
     same = {name: value for name, value in fields.items() if name != "actor"}
     said = orjson.dumps([import_id, same], option=orjson.OPT_SORT_KEYS)
     fields["command_id"] = "CI" + blake2b(said, digest_size=16).hexdigest()
-    fields.setdefault("at", row.get("since") or to_text(time.time_ns() // 1_000_000))
+    fields.setdefault("at", row.get("since") or to_text(clocks.now_ms()))
     value = orjson.dumps(fields)
     command = consent_commands.read(value)
     return command.recipient.encode(), value

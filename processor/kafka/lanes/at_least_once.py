@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from processor import clocks
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, RetryableError
 from processor.kafka.failures import is_too_large, unavailable
@@ -132,7 +133,7 @@ class _Head:
         if isinstance(self.work, Outgoing) or not self.work.has_neighbours:
             return False
         since_ms: int = max(self.record.timestamp, self.work.due_ms)
-        return _now_ms() - since_ms > 1000 * _PATIENCE_S
+        return clocks.now_ms() - since_ms > 1000 * _PATIENCE_S
 
     @property
     def may_be_dropped(self) -> bool:
@@ -175,7 +176,7 @@ class _Source:
                 self.offsets.finish(record.offset)
                 continue
             due_ms = 0 if isinstance(work, Outgoing) else work.due_ms
-            self.head = _Head(record, work, time.monotonic() + (due_ms - _now_ms()) / 1000)
+            self.head = _Head(record, work, time.monotonic() + (due_ms - clocks.now_ms()) / 1000)
 
     def take(self) -> _Head:
         """The next record, to be begun now."""
@@ -424,7 +425,3 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         producer, self._producer = self._producer, None
         if producer is not None:
             self._behind(stop(producer))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -8,11 +8,11 @@ match) and has thirty days.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping
 
 from aiokafka import TopicPartition
 
+from processor import clocks
 from processor.config import Settings
 from processor.kafka.fetched import readable
 from processor.kafka.ports import Consumer
@@ -42,7 +42,7 @@ class CountsHistory:
         self,
         settings: Settings,
         topic: str,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock_ms: Callable[[], int] = clocks.now_ms,
         *,
         metrics: Metrics | None = None,
     ) -> None:

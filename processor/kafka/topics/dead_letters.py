@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from processor import clocks
 from processor.config import Settings
 from processor.core.messages import bare_number
 from processor.kafka.fetched import readable
@@ -233,7 +233,7 @@ async def _first_surely_new(
     consumer: Consumer, tp: TopicPartition, begin: int, end: int
 ) -> tuple[int, int]:
     """The first letter that nobody can have sent back, and how many are before it."""
-    since_ms = time.time_ns() // 1_000_000 - _KEPT_DAYS * _DAY_MS
+    since_ms = clocks.now_ms() - _KEPT_DAYS * _DAY_MS
     found = (await consumer.offsets_for_times({tp: since_ms}))[tp]
     first = found.offset if found else end
     consumer.seek(tp, begin)

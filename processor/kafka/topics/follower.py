@@ -19,6 +19,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
+from processor import clocks
 from processor.errors import BrokerUnavailable, RecordError, RetryableError
 from processor.kafka.failures import NoBroker, in_words
 from processor.kafka.ports import Consumer
@@ -32,7 +33,6 @@ logger = logging.getLogger(__name__)
 NOT_ITS_FAULT = (KafkaError, RetryableError, OSError, MemoryError)
 """Failures of a server or of this machine, never of a record: the follower tries again."""
 
-_RETRY_S = 1.0
 _ASK_S = 5.0  # between two questions where the topics end
 _DEAF_S = 30.0  # without a record while there are some, or without an answer
 _LONGEST_REASON = 500
@@ -92,7 +92,7 @@ class Follower:
                 logger.warning(f"{self._name}.unreadable", extra={"why": said(error)})
             except Exception as error:
                 self.failed(error)
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(clocks.RETRY_S)
 
     async def watch(self, consumer: Consumer, read: Coroutine[object, object, None]) -> None:
         """Read from a started consumer, until that fails or the consumer hears nothing more.

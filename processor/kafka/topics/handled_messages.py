@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 
 from pydantic import ValidationError
 
+from processor import clocks
 from processor.config import Settings
 from processor.core.identity import Handled, handled_command, handled_message
 from processor.errors import RecordError
@@ -58,7 +58,7 @@ class HandledTopics:
             more_ms: how much further back, as records may lie there unread for as long.
         """
         remembered_ms = round(_HOUR_MS * self._settings.dedupe_hours) + more_ms
-        since_ms = max(0, time.time_ns() // 1_000_000 - remembered_ms)
+        since_ms = max(0, clocks.now_ms() - remembered_ms)
         found: list[Handled] = []
         async with aclosing(self._since(partition, since_ms, committed)) as ones:
             async for one in ones:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from aiokafka import AIOKafkaConsumer
 
+from processor import clocks
 from processor.config import Settings
 from processor.kafka.ports import Consumer
 from processor.kafka.starting import start, stop
@@ -18,7 +19,6 @@ from schemas.message_status import MessageStatus
 
 logger = logging.getLogger(__name__)
 
-_RETRY_S = 1.0
 
 Refused = Sequence[tuple[int, Exception]]
 """Statuses that cannot be applied, by their index in a batch, and why."""
@@ -87,7 +87,7 @@ class StatusesTopic:
                 refused = await self._take([status for _, status in read])
             except NOT_ITS_FAULT as error:
                 logger.warning("statuses.wait", extra={"why": said(error)})
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(clocks.RETRY_S)
                 continue
             except Exception as error:
                 if len(read) == 1:

@@ -389,7 +389,7 @@ def packed_blocks(value: bytes) -> tuple[Block, ...]:
     raise ValueError(f"format {version}")
 
 
-def _packed_block(place: str, mark: str, *fields: object) -> Block:
+def _packed_block(place: str, mark: str, *fields: Any) -> Block:
     times: dict[str, list[int]] = {}  # by kind and change
     limits: Fields = {}
     for part in fields:

@@ -113,12 +113,12 @@ class Settings(BaseSettings):
 
     @field_validator("secret_keys", "operator_tokens", "metrics_token", mode="before")
     @classmethod
-    def _no_secret(cls, given: Any) -> Any:
+    def _no_secret(cls, given: object) -> object:
         return given or None  # empty, as Compose writes what is not set, is no secret
 
     @field_validator("api_certfile", "api_keyfile", mode="before")
     @classmethod
-    def _no_file(cls, given: Any) -> Any:
+    def _no_file(cls, given: object) -> object:
         return given or None
 
     @field_validator("secret_keys")
@@ -152,7 +152,7 @@ class Settings(BaseSettings):
 
     @field_validator("roles", mode="before")
     @classmethod
-    def _split_roles(cls, given: Any) -> Any:
+    def _split_roles(cls, given: object) -> object:
         if not isinstance(given, str):
             return given
         names = tuple(name.strip() for name in given.split(",") if name.strip())
@@ -167,14 +167,14 @@ class Settings(BaseSettings):
 
     @field_validator("webhook_allow_networks", "trusted_proxies", mode="before")
     @classmethod
-    def _networks(cls, given: Any) -> Any:
+    def _networks(cls, given: object) -> object:
         if not isinstance(given, str):
             return given
         return tuple(ip_network(one.strip()) for one in given.split(",") if one.strip())
 
     @field_validator("block_scope", mode="before")
     @classmethod
-    def _scope(cls, given: Any) -> Any:
+    def _scope(cls, given: object) -> object:
         return given.strip().lower() if isinstance(given, str) else given
 
     def source(self) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from logging.config import dictConfig
-from typing import Any
+
+from processor.json_types import JsonObject
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color"}
 
@@ -41,7 +42,7 @@ def _on_one_line(value: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-CONFIG: dict[str, Any] = {
+CONFIG: JsonObject = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"fields": {"()": FieldsFormatter}},

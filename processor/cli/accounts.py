@@ -7,7 +7,6 @@ import sys
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 
@@ -17,6 +16,7 @@ from processor.config import Settings
 from processor.configuration.edits import Edit, edit_of_account
 from processor.configuration.quotas import Quota
 from processor.errors import ConfigError
+from processor.json_types import JsonObject
 from processor.kafka.topics import ending
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.kafka.topics.configuration_writer import Configuration, configuration
@@ -359,7 +359,7 @@ def new_account(
     )
 
 
-def _stored_of(settings: Settings, sid: str, token: str, *, made: bool) -> dict[str, Any]:
+def _stored_of(settings: Settings, sid: str, token: str, *, made: bool) -> JsonObject:
     """The fields of an account that a token decides."""
     return {
         "token_hash": hash_secret(token),

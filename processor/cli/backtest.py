@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
 import click
 from pydantic import ValidationError
@@ -149,7 +149,7 @@ async def _from_topic(settings: Settings, since_ms: int | None, test: Backtest) 
             click.echo(f"\r{test.messages:,} messages read", nl=False, err=True)
 
 
-def _as_json(test: Backtest) -> dict[str, Any]:
+def _as_json(test: Backtest) -> dict[str, object]:
     return {
         "messages": test.messages,
         "unreadable": test.unreadable,

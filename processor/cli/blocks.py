@@ -31,6 +31,7 @@ from processor.core.messages import (
 )
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError
+from processor.json_types import Json
 from processor.kafka.groups import committed_of, group_view
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.writing import Outgoing, writer
@@ -52,7 +53,7 @@ class Recipient(click.ParamType):
 
     name = "recipient"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+    def convert(self, value: str, param: object, ctx: object) -> str:
         """See ``click.ParamType``."""
         try:
             return _ADDRESS.validate_python(value)
@@ -104,7 +105,7 @@ def list_(account_sid: str | None, as_json: bool) -> None:
     run(work())
 
 
-def _changes(command: Any) -> Any:
+def _changes(command: Json) -> Json:
     """The options of `block` and `unblock`."""
     for option in (
         click.argument("recipient", type=Recipient()),

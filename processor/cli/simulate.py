@@ -17,6 +17,7 @@ from processor.cli.common import as_json, print_json, run
 from processor.cli.traffic import Sender, TollFreeNetwork, Traffic
 from processor.config import Settings
 from processor.core.messages import SenderType, sender_type_of
+from processor.json_types import JsonObject
 from processor.kafka.fetched import readable
 from processor.kafka.ports import Consumer
 from processor.kafka.reading import reader
@@ -245,7 +246,7 @@ class _Simulation:
     def _summary(self, took_s: float) -> None:
         seen = self._seen
         delays = sorted(seen.delays_s)
-        result: dict[str, Any] = {
+        result: JsonObject = {
             "seed": self._seed,
             "seconds": round(took_s, 2),
             "inbound": seen.inbound,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from processor.config import Settings
 from processor.core.identity import Handled, handled_command
 from processor.core.partitions import partitions_of
 from processor.errors import ConfigError, RecordError
+from processor.json_types import JsonObject
 from processor.kafka.lanes import group_offsets
 from processor.kafka.moving.copying import Convert, Part, begin, copy, ends_of, settle
 from processor.kafka.moving.move_plan import HISTORY, LIST, Plan, plan, refuse
@@ -61,7 +62,7 @@ def move(to_prefix: str, partitions: int, as_json: bool) -> None:
     sys.exit(0 if moved["equal"] is not False else 1)
 
 
-async def _planned(source: Settings, target: Settings) -> dict[str, Any]:
+async def _planned(source: Settings, target: Settings) -> JsonObject:
     older = await topic_admin.older(source)
     for new, old in older.items():
         click.echo(f"{old} is of an older version: it becomes {new}", err=True)
@@ -96,7 +97,7 @@ async def _last_of_each(source: Settings, part: Part) -> Convert:
     return convert
 
 
-async def _move(plan: Plan) -> dict[str, Any]:
+async def _move(plan: Plan) -> JsonObject:
     begun = await refuse(plan)
     made = await topic_admin.create(plan.target)
     if made.refused:
@@ -238,7 +239,7 @@ def _digest(key: bytes, value: bytes) -> int:
     return int.from_bytes(blake2b(key + b"\0" + value, digest_size=16).digest(), "big")
 
 
-def _print(moved: dict[str, Any], target: Settings) -> None:
+def _print(moved: JsonObject, target: Settings) -> None:
     for topic, count in sorted(moved["copied"].items()):
         click.echo(f"{count:>12,}  {topic}")
     click.echo(f"{moved['remembered']:>12,}  ids of messages and commands handled lately")

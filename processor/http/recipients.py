@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -90,7 +90,7 @@ async def look(backend: Backend, keys: Sequence[str], *, within_s: float = _LOOK
 class Changes:
     """Some changes of a recipient's blocks."""
 
-    values: list[dict[str, Any]]  # as they are stored, the newest first
+    values: list[dict[str, object]]  # as they are stored, the newest first
     below: int | None  # where older ones are; None: there are none
 
 
@@ -138,9 +138,9 @@ async def changes_of(
     return Changes([one for one in values if one["channel_group"] in groups], found.below)
 
 
-async def values_of(backend: Backend, history: History, found: Newest) -> list[dict[str, Any]]:
+async def values_of(backend: Backend, history: History, found: Newest) -> list[dict[str, object]]:
     """What records hold, as it is stored, slice by slice."""
-    values: list[dict[str, Any]] = []
+    values: list[dict[str, object]] = []
     for at in range(0, len(found.records), _SLICE):
         async with backend.slices.one():
             values += history.values(found.records[at : at + _SLICE])

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecord, DefaultRecordBatch, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
@@ -120,7 +121,7 @@ class _Lenient(bytearray):
 class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc]
     """Reads any header's name, many times slower; the batch is not compressed."""
 
-    _buffer: Any
+    _buffer: bytearray
 
     def _maybe_uncompress(self) -> None:
         self._buffer = _Lenient(self._buffer)
@@ -387,7 +388,7 @@ class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
         return self._partition_records and self._partition_records.waits
 
 
-def leader_epoch_at(state: Any) -> int | None:
+def leader_epoch_at(state: TopicPartitionState) -> int | None:
     """The leader epoch of the batch that was read last; None: none was, up to the position.
 
     Args:

@@ -6,7 +6,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
@@ -15,6 +14,7 @@ from aiokafka.errors import (
     NotCoordinatorError,
     for_code,
 )
+from aiokafka.protocol.api import Response
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
@@ -83,7 +83,7 @@ async def committed_of(
         await asyncio.sleep(_ASK_AGAIN_S)
 
 
-def _offsets_in(answer: Any) -> dict[TopicPartition, OffsetAndMetadata] | None:
+def _offsets_in(answer: Response) -> dict[TopicPartition, OffsetAndMetadata] | None:
     """What was committed; None where one of the offsets is not settled yet."""
     found = {}
     codes = [answer.error_code]

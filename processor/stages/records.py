@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -151,7 +151,7 @@ def to_dead_letters(
         logger.warning("records.refused", extra={**place, "records": len(aside)})
 
 
-def reasons_of(faults: Faults[Any]) -> list[tuple[Record, str]]:
+def reasons_of(faults: Faults[Record]) -> list[tuple[Record, str]]:
     """Records that made the code raise, each with its reason; where it did goes to the log."""
     for record, error in faults:
         if isinstance(error, RecordError):

@@ -14,6 +14,7 @@ from redis.exceptions import DataError
 from processor import clocks
 from processor.config import Settings
 from processor.errors import NewerFormat, RecordError
+from processor.json_types import JsonObject
 from processor.stores.redis_client import RedisClient
 from processor.stores.redis_errors import REDIS_ERRORS, is_of_the_value, unavailable
 
@@ -288,7 +289,7 @@ class Messages:
 
 def fields_of(message: StoredMessage) -> dict[str, str | int]:
     """The hash that holds a message."""
-    fields: dict[str, Any] = {
+    fields: JsonObject = {
         "format": FORMAT,
         "account_sid": message.account_sid,
         "service_sid": message.service_sid,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 import orjson
 
@@ -116,7 +115,7 @@ def said(given: Headers, name: str) -> str | None:
     return found[-1].decode(errors="replace") if found else None
 
 
-def reference_of(given: Headers) -> dict[str, Any] | None:
+def reference_of(given: Headers) -> dict[str, object] | None:
     """Where the whole record lies, None where the letter has all of it."""
     found = [value for name, value in given if name == REFERENCE and value]
     try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from processor.errors import RecordError
 from schemas.common import PATTERNS, Number, RecipientAddress, SenderAddress, Sid, pattern_of
@@ -43,7 +43,7 @@ def reasons(error: ValidationError) -> list[str]:
     return [_problem(each) for each in error.errors(include_url=False, include_input=False)]
 
 
-def _problem(problem: Any) -> str:
+def _problem(problem: ErrorDetails) -> str:
     place = ".".join(str(part) for part in problem["loc"])
     kind = problem["type"]
     if kind == "json_invalid":

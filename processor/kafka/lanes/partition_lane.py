@@ -63,7 +63,7 @@ class Stopped(Exception):
     """The lane was asked to stop while it waited."""
 
 
-async def given_up(task: asyncio.Future[Any]) -> None:
+async def given_up(task: asyncio.Future[_T]) -> None:
     """End a task that is not needed any more, whatever it comes to."""
     task.cancel()
     await asyncio.wait((task,))

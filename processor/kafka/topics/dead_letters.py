@@ -16,7 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -25,6 +25,7 @@ from aiokafka.structs import OffsetAndMetadata
 from processor import clocks
 from processor.config import Settings
 from processor.core.messages import bare_number
+from processor.json_types import Json, JsonObject
 from processor.kafka.fetched import readable
 from processor.kafka.groups import committed_of, group_view
 from processor.kafka.lanes.finished_offsets import Offsets
@@ -45,7 +46,7 @@ _AT_ONCE = 100  # letters of a reach: some 2 ms of this process,
 _PAUSE_S = 0.004  # and others are served twice as long
 MOST = 5  # redrives after which a letter that nobody named stays where it is
 
-Line = dict[str, Any]
+Line = JsonObject
 Choice = Callable[[Line], bool]
 
 
@@ -268,7 +269,7 @@ def _unless(chosen: Choice, gone: set[str]) -> Choice:
     return lambda line: line["id"] not in gone and chosen(line)
 
 
-async def referred_to(settings: Settings, reference: Mapping[str, Any]) -> bytes | None:
+async def referred_to(settings: Settings, reference: Mapping[str, Json]) -> bytes | None:
     """The value that a letter refers to; None where it is gone, or is no single record.
 
     Raises:
@@ -348,7 +349,7 @@ def _group(settings: Settings) -> str:
     return f"{settings.topic_prefix}redrive"
 
 
-def letter_of(record: Record) -> dict[str, Any]:
+def letter_of(record: Record) -> JsonObject:
     """A dead letter as a line that can be mended and sent back."""
     headers = own_headers(record.headers)
     reference = reference_of(record.headers)
@@ -378,14 +379,14 @@ def _number(text: str | None, otherwise: int) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else otherwise
 
 
-def _bytes_as_text(name: str, value: bytes | None) -> dict[str, Any]:
+def _bytes_as_text(name: str, value: bytes | None) -> JsonObject:
     try:
         return {name: None if value is None else value.decode()}
     except UnicodeDecodeError:
         return {f"{name}_base64": base64.b64encode(value or b"").decode()}
 
 
-def _text_as_bytes(name: str, line: Mapping[str, Any]) -> bytes | None:
+def _text_as_bytes(name: str, line: Mapping[str, Json]) -> bytes | None:
     value = line.get(name)
     if isinstance(value, (dict, list)):  # mended as JSON instead of as text
         return orjson.dumps(value)
@@ -395,7 +396,7 @@ def _text_as_bytes(name: str, line: Mapping[str, Any]) -> bytes | None:
     return None if encoded is None else base64.b64decode(encoded)
 
 
-def sent_back(line: Mapping[str, Any], whole: bytes | None = None) -> Outgoing:
+def sent_back(line: Mapping[str, Json], whole: bytes | None = None) -> Outgoing:
     """The record that a line comes to, for the topic it was read from.
 
     Args:

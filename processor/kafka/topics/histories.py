@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 from pydantic import BaseModel
@@ -216,7 +215,7 @@ class History:
             self._refuse(record, error)
             return None
 
-    def values(self, records: Iterable[Record]) -> list[dict[str, Any]]:
+    def values(self, records: Iterable[Record]) -> list[dict[str, object]]:
         """What records hold, as it is stored; those that are not as the model says are left out."""
         found = []
         for record in records:

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -19,6 +18,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
+from aiokafka.protocol.api import Response
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
@@ -108,7 +108,7 @@ async def create(settings: Settings) -> Made:
     )
 
 
-def _outcome(answer: Any) -> tuple[list[str], list[str]]:
+def _outcome(answer: Response) -> tuple[list[str], list[str]]:
     """The names created, and why others were not; of those that were there nothing is said."""
     created, refusals = [], []
     for name, code, *message in answer.topic_errors:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.resources import files
-from typing import Any
 
 from processor.config import Settings
+from processor.json_types import Json
 
 LANES = ("match", "gate", "webhooks")  # roles that must not lose or double what they read
 TIMESTAMPS = "message.timestamp.type"
@@ -190,7 +190,7 @@ def plans(settings: Settings) -> list[TopicPlan]:
     return made
 
 
-def _plan(settings: Settings, name: str, topic: Mapping[str, Any]) -> TopicPlan:
+def _plan(settings: Settings, name: str, topic: Mapping[str, Json]) -> TopicPlan:
     partitions = settings.partitions if topic["partitions"] == "all" else topic["partitions"]
     days = topic.get("retention_days")
     kept = {_RETENTION: str(days * _DAY_MS), _RETENTION_BYTES: "-1"} if days else {}
@@ -216,7 +216,7 @@ def _plan(settings: Settings, name: str, topic: Mapping[str, Any]) -> TopicPlan:
     )
 
 
-def _is_read_by_lanes(topic: Mapping[str, Any]) -> bool:
+def _is_read_by_lanes(topic: Mapping[str, Json]) -> bool:
     return not {*LANES}.isdisjoint([*topic["readers"], *topic.get("read_back_by", ())])
 
 

@@ -17,6 +17,7 @@ from processor.errors import NewerFormat, RecordError
 from processor.json_types import JsonObject
 from processor.stores.redis_client import RedisClient
 from processor.stores.redis_errors import REDIS_ERRORS, is_of_the_value, unavailable
+from processor.stores.redis_types import Answer
 
 RANKS = {
     "accepted": 0,
@@ -342,7 +343,7 @@ def message_of(sid: str, fields: Mapping[bytes, bytes]) -> StoredMessage | None:
     )
 
 
-async def _answer(asked: Awaitable[Any]) -> Any:
+async def _answer(asked: Awaitable[Answer]) -> Answer:
     try:
         return await asked
     except DataError:
@@ -351,10 +352,10 @@ async def _answer(asked: Awaitable[Any]) -> Any:
         raise unavailable(error) from error
 
 
-async def _answers(pipeline: Any) -> list[Any]:
+async def _answers(pipeline: Any) -> list[Answer]:
     """The answers to a pipeline."""
     # The error that redis-py raises by itself quotes the command.
-    answers: list[Any] = await _answer(pipeline.execute(raise_on_error=False))
+    answers: list[Answer] = await _answer(pipeline.execute(raise_on_error=False))
     for answer in answers:
         if isinstance(answer, Exception):
             raise unavailable(answer)

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from processor import certificates
 from processor.core.messages import Scope
 from processor.errors import ConfigError
+from processor.json_types import Options
 from processor.webhooks.addresses import Network
 
 Role = Literal["match", "gate", "webhooks", "rates"]
@@ -190,7 +191,7 @@ class Settings(BaseSettings):
         named = map(_operator_of, _parts(self.operator_tokens))
         return {"operator" + f"/{name}" * (name != "operator"): token for name, token in named}
 
-    def kafka(self, *, request_s: float = _REQUEST_S) -> dict[str, Any]:
+    def kafka(self, *, request_s: float = _REQUEST_S) -> Options:
         """The keyword arguments that every Kafka client takes.
 
         Args:

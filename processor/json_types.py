@@ -9,3 +9,6 @@ Json: TypeAlias = Any
 
 JsonObject: TypeAlias = dict[str, Any]
 """A JSON object; also the fields of a model, or of a page, by name."""
+
+Options: TypeAlias = dict[str, Any]
+"""Keyword arguments of a library's."""

@@ -6,7 +6,7 @@ import logging
 import time
 from logging.config import dictConfig
 
-from processor.json_types import JsonObject
+from processor.json_types import Options
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color"}
 
@@ -42,7 +42,7 @@ def _on_one_line(value: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-CONFIG: JsonObject = {
+CONFIG: Options = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"fields": {"()": FieldsFormatter}},

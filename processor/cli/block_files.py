@@ -105,7 +105,7 @@ def _pass_over(record: Record, error: Exception) -> None:
     click.echo(f"{place}: passed over: {why}", err=True)
 
 
-async def _history_of(settings: Settings, number: str) -> Sequence[Json]:
+async def _history_of(settings: Settings, number: str) -> Sequence[Record]:
     """The records about a number, the newest first."""
     redis = redis_client(settings)
     changes = block_changes(settings, redis, patient=True, refuse=_pass_over)

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,7 +31,6 @@ from processor.core.messages import (
 )
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError
-from processor.json_types import Json
 from processor.kafka.groups import committed_of, group_view
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.writing import Outgoing, writer
@@ -105,7 +104,7 @@ def list_(account_sid: str | None, as_json: bool) -> None:
     run(work())
 
 
-def _changes(command: Json) -> Json:
+def _changes(command: Callable[..., None]) -> Callable[..., None]:
     """The options of `block` and `unblock`."""
     for option in (
         click.argument("recipient", type=Recipient()),

@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 import click
 import orjson
@@ -29,7 +28,7 @@ from processor.kafka.ports import Consumer
 from processor.kafka.reading import reader
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.configuration_writer import configuration
-from processor.kafka.writing import Outgoing, writer
+from processor.kafka.writing import Outgoing, Writer, writer
 from processor.wire.credentials import new_token
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
@@ -175,7 +174,7 @@ def _shown(topics: Topics) -> list[str]:
 
 
 class _Talk:
-    def __init__(self, topics: Topics, recipient: str, out: Any, consumer: Consumer) -> None:
+    def __init__(self, topics: Topics, recipient: str, out: Writer, consumer: Consumer) -> None:
         self._topics = topics
         self._recipient = recipient
         self._out = out

@@ -26,7 +26,7 @@ from redis.exceptions import (
 
 from processor.config import Settings
 from processor.errors import ConfigError, StoreUnavailable
-from processor.json_types import JsonObject
+from processor.json_types import Options
 from processor.stores.redis_errors import REDIS_ERRORS, unavailable
 from processor.stores.redis_types import Answer, Connection, Node
 from processor.stores.shared_connections import Command, SharedConnections, renew_tls
@@ -66,7 +66,7 @@ class RedisClient:
         self._timeout_s = timeout_s
         # To hear in time that it was in vain.
         self._wait: Command = ("WAIT", min_replicas, round(500 * timeout_s)) if min_replicas else ()
-        self._options: JsonObject = {
+        self._options: Options = {
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,
             # One more try finds a server that restarted; more waiting is the lane's business.
@@ -366,8 +366,8 @@ def _hosts(parts: SplitResult, default_port: int) -> list[tuple[str, int]]:
     return hosts
 
 
-def _credentials(parts: SplitResult) -> JsonObject:
-    options: JsonObject = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+def _credentials(parts: SplitResult) -> Options:
+    options: Options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
     if user:
         options["username"] = unquote(user)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from processor.app import Runtime
-from processor.kafka.lanes.exactly_once import Output, Stage
+from processor.kafka.lanes.exactly_once import Stage
 from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
 from processor.stages.gate_outbound import GateOutbound
@@ -17,6 +17,7 @@ from processor.stages.match_inbound import MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.redis_block_list import block_list_store
+from processor.wire.records import Output
 from processor.wire.topics import Topics
 from tests.bench.installations import PARTITIONS
 from tests.bench.jobs import Job

@@ -14,7 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -146,7 +146,7 @@ class _Source:
 
     def __init__(self, offsets: Offsets) -> None:
         self.offsets = offsets
-        self.fetched: deque[tuple[Any, Work | Outgoing | None]] = deque()
+        self.fetched: deque[tuple[Record, Work | Outgoing | None]] = deque()
         self.head: _Head | None = None
 
     @property

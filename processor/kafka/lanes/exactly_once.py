@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import merge
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -23,9 +23,10 @@ from processor.kafka.lanes.batch_size import BatchSize
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.partition_lane import START_S, Behind, PartitionLane, Waits
 from processor.kafka.lanes.source_reader import REQUEST_S, SourceReader
+from processor.kafka.ports import Batch
 from processor.kafka.starting import start, stop
 from processor.metrics import LaneMetrics
-from processor.wire.records import Header, Record
+from processor.wire.records import Header, Output, Record
 
 logger = logging.getLogger(__name__)
 
@@ -85,14 +86,14 @@ class Stage(Waits, Protocol):
         ...
 
 
-class Output:
+class LaneOutput:
     """The records of one batch for one partition of several topics, not sent yet."""
 
     def __init__(self, producer: AIOKafkaProducer, partition: int) -> None:
         self._producer = producer
         self._partition = partition
-        self._open: dict[str | tuple[str, int], Any] = {}  # by topic; this partition, or another
-        self._full: list[tuple[str | tuple[str, int], Any]] = []
+        self._open: dict[str | tuple[str, int], Batch] = {}  # by topic; this partition, or another
+        self._full: list[tuple[str | tuple[str, int], Batch]] = []
         self.counts: Counter[str] = Counter()  # see ``LaneMetrics.batch``
 
     def clear(self) -> None:
@@ -117,7 +118,7 @@ class Output:
         builder = self._open.get(place)
         if builder is None:
             builder = self._open[place] = self._producer.create_batch()
-        headers = headers or []
+        headers = headers or []  # a list: aiokafka's builder takes nothing else
         if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
             self._full.append((place, builder))
             builder = self._open[place] = self._producer.create_batch()
@@ -275,7 +276,7 @@ class Lane(PartitionLane[Stage]):
             # Sources take their places by arrival; each keeps its own order.
             records = list(merge(*found.values(), key=lambda record: record.timestamp))
         while True:
-            out = Output(self._producer, self.partition)
+            out = LaneOutput(self._producer, self.partition)
             self._at_step("process")
             with self._metrics.process.time():
                 await self._unless_stopped(self._stage.process(records, out))
@@ -290,12 +291,12 @@ class Lane(PartitionLane[Stage]):
         self._progressed_at = time.monotonic()
         self._is_well()
 
-    async def _commit(self, out: Output | None) -> bool:
+    async def _commit(self, out: LaneOutput | None) -> bool:
         """Steps 3 to 5: outputs and offsets in one transaction; False where it must be redone."""
         with self._metrics.transaction.time():
             return await self._kafka(self._transaction(out), _COMMIT_S)
 
-    async def _transaction(self, out: Output | None) -> bool:
+    async def _transaction(self, out: LaneOutput | None) -> bool:
         producer = self._producer
         at_step = self._at_step if out else lambda step: None  # offsets alone are no step
         at_step("begin")

@@ -20,7 +20,7 @@ from processor.config import Settings
 from processor.core.blocks import NO_MARK, Mark
 from processor.core.partitions import partitions_of
 from processor.errors import BrokerUnavailable, Fenced
-from processor.json_types import JsonObject
+from processor.json_types import Options
 from processor.kafka.groups import committed_of, group_view
 from processor.kafka.moving.merged import Merged, Offsets, Order
 from processor.kafka.ports import Batch, Consumer
@@ -230,7 +230,7 @@ async def _write(
         if part.says_where:
             where = f"{record.topic}[{record.partition}]@{record.offset}"
             headers.append((MOVED_FROM, where.encode()))
-        fields: JsonObject = {"timestamp": record.timestamp, "key": key, "value": value}
+        fields: Options = {"timestamp": record.timestamp, "key": key, "value": value}
         builder = builders.get(place)
         if builder is None or builder.append(**fields, headers=headers) is None:
             if builder is not None:

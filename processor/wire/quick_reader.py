@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
+from operator import attrgetter, call
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
@@ -143,10 +143,9 @@ class QuickReader(Generic[_Model]):
             quick = self._decode(value)
         except _REFUSALS:
             return self._read_slowly(value)
-        for check, field in zip(self._checks, _fields_of(quick), strict=False):
-            if not check(field):
-                return self._read_slowly(value)
-        return quick
+        if all(map(call, self._checks, _fields_of(quick))):
+            return quick
+        return self._read_slowly(value)
 
     def read_all(self, values: Sequence[bytes]) -> list[_Model]:
         """As ``read`` of each, in half the time; only records that are not sure are read again.

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from processor import certificates
 from processor.core.messages import Scope
 from processor.errors import ConfigError
+from processor.json_types import Options
 from processor.webhooks.addresses import Network
 
 Role = Literal["match", "gate", "webhooks", "rates"]
@@ -206,12 +207,12 @@ class Settings(BaseSettings):
 
     @field_validator("secret_keys", "operator_tokens", "metrics_token", mode="before")
     @classmethod
-    def _no_secret(cls, given: Any) -> Any:
+    def _no_secret(cls, given: object) -> object:
         return given or None  # empty, as Compose writes what is not set, is no secret
 
     @field_validator("api_certfile", "api_keyfile", mode="before")
     @classmethod
-    def _no_file(cls, given: Any) -> Any:
+    def _no_file(cls, given: object) -> object:
         return given or None
 
     @field_validator("secret_keys")
@@ -245,7 +246,7 @@ class Settings(BaseSettings):
 
     @field_validator("roles", mode="before")
     @classmethod
-    def _split_roles(cls, given: Any) -> Any:
+    def _split_roles(cls, given: object) -> object:
         if not isinstance(given, str):
             return given
         names = tuple(name.strip() for name in given.split(",") if name.strip())
@@ -260,14 +261,14 @@ class Settings(BaseSettings):
 
     @field_validator("webhook_allow_networks", "trusted_proxies", mode="before")
     @classmethod
-    def _networks(cls, given: Any) -> Any:
+    def _networks(cls, given: object) -> object:
         if not isinstance(given, str):
             return given
         return tuple(ip_network(one.strip()) for one in given.split(",") if one.strip())
 
     @field_validator("block_scope", mode="before")
     @classmethod
-    def _scope(cls, given: Any) -> Any:
+    def _scope(cls, given: object) -> object:
         return given.strip().lower() if isinstance(given, str) else given
 
     def source(self) -> str:
@@ -283,7 +284,7 @@ class Settings(BaseSettings):
         named = map(_operator_of, _parts(self.operator_tokens))
         return {"operator" + f"/{name}" * (name != "operator"): token for name, token in named}
 
-    def kafka(self, *, request_s: float = _REQUEST_S) -> dict[str, Any]:
+    def kafka(self, *, request_s: float = _REQUEST_S) -> Options:
         """The keyword arguments that every Kafka client takes.
 
         Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any
 
 from processor.config import Settings
 from processor.kafka.topics.histories import History
@@ -12,6 +11,7 @@ from processor.metrics import Metrics
 from processor.stores.record_index import RecordIndex
 from processor.stores.redis_client import RedisClient
 from processor.wire import subjects
+from processor.wire.records import Record
 from processor.wire.topics import Topics
 from schemas.block_change import BlockChange
 from schemas.configuration_change import ConfigurationChange
@@ -23,7 +23,7 @@ def block_changes(
     *,
     metrics: Metrics | None = None,
     patient: bool = False,
-    refuse: Callable[[Any, Exception], None] | None = None,
+    refuse: Callable[[Record, Exception], None] | None = None,
     share: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> History:
     """What changed on the block list, by the recipient's bare number and the account.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from logging.config import dictConfig
-from typing import Any
+
+from processor.json_types import Options
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color"}
 
@@ -41,7 +42,7 @@ def _on_one_line(value: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def configuration(*, quiet: bool = False) -> dict[str, Any]:
+def configuration(*, quiet: bool = False) -> Options:
     """For ``logging.config.dictConfig``, and for Faust, which configures logging itself.
 
     Args:

@@ -7,6 +7,7 @@ import gc
 import logging
 import socket
 
+from processor import clocks
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError, StoreUnavailable
 from processor.kafka import codecs
@@ -15,8 +16,6 @@ from processor.kafka.topics.topic_plan import Consequence
 from processor.stores.redis_client import RedisClient
 
 logger = logging.getLogger(__name__)
-
-_RETRY_S = 1.0
 
 
 async def wait_for_servers(settings: Settings, redis: RedisClient, *, who: str) -> None:
@@ -44,7 +43,7 @@ async def wait_for_servers(settings: Settings, redis: RedisClient, *, who: str) 
         if waits[0] != said:
             said = waits[0]
             logger.warning(f"{who}.waits", extra={"for_": said})
-        await asyncio.sleep(_RETRY_S)
+        await asyncio.sleep(clocks.RETRY_S)
     for problem in problems:
         level = logging.INFO if problem.consequence is Consequence.NOTE else logging.WARNING
         logger.log(level, "topics.differ", extra={"why": str(problem)})

@@ -29,13 +29,13 @@ Keyword = Annotated[
 ]
 
 
-_COMMA = re.compile("[,\u060c\uff0c\u3001]")  # of Arabic and Chinese keyboards, too
+COMMA = re.compile("[,\u060c\uff0c\u3001]")  # of Arabic and Chinese keyboards, too
 
 
 def as_keywords(given: object) -> object:
     """Keywords come as a list or comma-separated; empty ones are dropped (R8)."""
     if isinstance(given, str):
-        given = _COMMA.split(given)
+        given = COMMA.split(given)
     if isinstance(given, list):
         return [word for word in given if not (isinstance(word, str) and not word.strip())]
     return given

@@ -10,13 +10,14 @@ from typing import Any
 
 from processor.core.services import Directory
 from processor.metrics import Metrics
-from processor.stages.deliver_webhooks import DeliverWebhooks, NoTokens
+from processor.stages.deliver_webhooks import DeliverWebhooks
 from processor.webhooks.circuit import CircuitRules
 from processor.webhooks.client import Client, Limits
 from processor.webhooks.endpoint import Endpoints, Rules
 from processor.webhooks.retries import RetryRules
 from processor.wire.topics import Topics
 from tests.builders import ACCOUNT, LONG_CODE, MESSAGE, RECIPIENT, SERVICE
+from tests.tokens import NoTokens
 
 TOPICS = Topics.under("")
 URL = "https://user:secret@example.com/inbound/x?y=1"

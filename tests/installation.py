@@ -11,12 +11,14 @@ from typing import Any
 import orjson
 
 from processor.config import Settings
-from processor.kafka.client import Outgoing, group_lag, read_whole, reader, writer
+from processor.kafka.reading import read_whole, reader
 from processor.kafka.topics.topic_plan import plans
+from processor.kafka.writing import Outgoing, writer
 from processor.stages.deliver_webhooks import Tokens
 from processor.wire.topics import Topics
 from processor.worker.runtime import Runtime
 from schemas import MODELS
+from tests.lag import group_lag
 
 DEADLINE_S = 60.0
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from processor.core.blocks import NO_MARK, Mark
 from processor.core.identity import Handled
 from processor.core.services import Directory, Service
-from processor.kafka.client import Outgoing
-from processor.stages.records import Headers
+from processor.kafka.writing import Outgoing
+from processor.wire.records import Headers
 
 TOPIC_ID = "the list"
 
@@ -29,11 +29,11 @@ class Kept:
         headers: Headers | None = None,
         partition: int | None = None,
     ) -> None:
-        """See ``Puts``."""
+        """See ``Output``."""
         self.put_out.append(Outgoing(topic, key, value, headers or ()))
 
     def clear(self) -> None:
-        """See ``Puts``."""
+        """See ``Output``."""
         self.put_out.clear()
 
     def of(self, topic: str) -> Sequence[Outgoing]:

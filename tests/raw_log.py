@@ -13,7 +13,7 @@ from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.memory_records import MemoryRecords
 
 from processor.config import Settings
-from processor.kafka.client import reader
+from processor.kafka.reading import reader
 
 _PIECE_BYTES = 1 << 22
 _UNCOMMITTED = 0

@@ -13,7 +13,7 @@ import orjson
 from aiokafka import TopicPartition
 
 from processor.core.partitions import partition_of
-from processor.kafka.client import reader
+from processor.kafka.reading import reader
 from processor.wire.json_values import to_text
 from tests.builders import LONG_CODE, OTHER_ACCOUNT
 from tests.installation import Installation

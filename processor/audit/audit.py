@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
-from typing import Any
 
 import orjson
 
-from processor.audit import records
+from processor.audit import records, values
 from processor.audit.check import check, check_redis
 from processor.audit.history import Pools
-from processor.audit.records import Block, Partition, packed_blocks
+from processor.audit.records import packed_blocks
 from processor.audit.report import Findings, Report
+from processor.audit.values import Block, Partition
 from processor.config import Settings
-from processor.kafka.client import read_whole
 from processor.kafka.partition_facts import committed_offset, has_its_beginning, uncommitted_ends
+from processor.kafka.reading import read_whole
 from processor.stores.hashes import fields_of
 from processor.stores.redis_client import RedisClient, redis_client
 
-_SOURCES = {records.INBOUND: "match", records.COMMANDS: "match", records.OUTBOUND: "gate"}
+_SOURCES = {values.INBOUND: "match", values.COMMANDS: "match", values.OUTBOUND: "gate"}
 _OUTPUTS = (
-    records.ALLOWED,
-    records.STATUSES,
-    records.NOTIFICATIONS,
-    records.REPLIES,
-    records.CHANGES,
-    records.LIST,
+    values.ALLOWED,
+    values.STATUSES,
+    values.NOTIFICATIONS,
+    values.REPLIES,
+    values.CHANGES,
+    values.LIST,
 )
-_READ = (records.LETTERS, *_OUTPUTS, *_SOURCES)
+_READ = (values.LETTERS, *_OUTPUTS, *_SOURCES)
 STEPS = len(_READ) + 1
 # Needed from their beginning, whatever the range: a state is the sum of all changes.
-_WHOLE = (records.CHANGES, records.LIST, records.COMMANDS, records.LETTERS)
+_WHOLE = (values.CHANGES, values.LIST, values.COMMANDS, values.LETTERS)
 _MARGIN_MS = 3_600_000  # what a record in the range refers to may have been written before it
 _LOOKS = 3  # at Redis, which is a moment ahead of the topic
 
@@ -105,7 +105,7 @@ async def _read(
                 if (
                     first
                     and record.offset > 0
-                    and topic != records.LIST
+                    and topic != values.LIST
                     and not await has_its_beginning(settings, prefix + topic, number)
                 ):
                     partition.first_ms[topic] = record.timestamp
@@ -121,7 +121,7 @@ async def _read(
 
 def _records(
     settings: Settings, topic: str, number: int, from_ms: int | None
-) -> AsyncGenerator[Any, None]:
+) -> AsyncGenerator[records.KafkaRecord, None]:
     name = settings.topic_prefix + topic
     return read_whole(settings, name, partitions=[number], since_ms=from_ms, with_unread=True)
 
@@ -137,7 +137,7 @@ async def _pools(settings: Settings) -> Pools:
     """Every service's senders, as the configuration is now, and since when."""
     found: dict[str, list[tuple[str, str]]] = {}
     changed_ms: dict[str, int] = {}
-    topic = settings.topic_prefix + records.SERVICES
+    topic = settings.topic_prefix + values.SERVICES
     async for record in read_whole(settings, topic, partitions=[0]):
         try:
             sid = record.key.decode()
@@ -156,7 +156,7 @@ async def _pools(settings: Settings) -> Pools:
 async def _ended_ms(settings: Settings) -> dict[str, int]:
     """When each account was suspended or closed for the first time."""
     found: dict[str, int] = {}
-    topic = settings.topic_prefix + records.CONFIGURATION
+    topic = settings.topic_prefix + values.CONFIGURATION
     async for record in read_whole(settings, topic, partitions=[0]):
         try:
             change = orjson.loads(record.value)
@@ -197,10 +197,10 @@ async def _hold_redis(settings: Settings, partition: Partition, findings: Findin
 async def _listed(settings: Settings, partition: Partition) -> Partition:
     """The list as it is now; what changed while it was read is left alone."""
     again = Partition(
-        partition.number, settled=await _ends(settings, partition.number, [records.LIST])
+        partition.number, settled=await _ends(settings, partition.number, [values.LIST])
     )
-    async for record in _records(settings, records.LIST, partition.number, None):
-        records.add(again, records.LIST, record)
+    async for record in _records(settings, values.LIST, partition.number, None):
+        records.add(again, values.LIST, record)
     return again
 
 

@@ -12,7 +12,8 @@ from processor.audit.match_checks import (
     check_matches,
     check_replies,
 )
-from processor.audit.records import (
+from processor.audit.report import Findings
+from processor.audit.values import (
     CHANGES,
     LIST,
     NOTIFICATIONS,
@@ -22,7 +23,6 @@ from processor.audit.records import (
     Record,
     Ref,
 )
-from processor.audit.report import Findings
 
 
 def check(

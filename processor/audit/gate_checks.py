@@ -15,7 +15,8 @@ from processor.audit.history import (
     service_of,
     stops,
 )
-from processor.audit.records import (
+from processor.audit.report import Findings
+from processor.audit.values import (
     ALLOWED,
     CHANGES,
     OUTBOUND,
@@ -26,7 +27,6 @@ from processor.audit.records import (
     Send,
     Verdict,
 )
-from processor.audit.report import Findings
 
 
 def check_sends(partition: Partition, findings: Findings) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from processor.audit.records import (
+from processor.audit.values import (
     Change,
     Mark,
     Notification,

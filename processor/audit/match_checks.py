@@ -14,7 +14,8 @@ from processor.audit.history import (
     stops,
     windows,
 )
-from processor.audit.records import (
+from processor.audit.report import Findings
+from processor.audit.values import (
     CHANGES,
     COMMANDS,
     INBOUND,
@@ -31,7 +32,6 @@ from processor.audit.records import (
     Ref,
     Source,
 )
-from processor.audit.report import Findings
 
 _ANSWERED = ("aoo", "default")
 _OF_RECIPIENTS = frozenset({"keyword", "unread-stop", "signal"})

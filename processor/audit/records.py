@@ -1,31 +1,45 @@
-"""Records of the topics as an audit keeps them: small, without bodies, read by its own code."""
+"""Reads records of the topics for an audit, by code of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from sys import intern
-from typing import Any, NamedTuple
+from typing import Any, Protocol, TypeAlias
 
 import orjson
 
+from processor.audit.values import (
+    ALLOWED,
+    CHANGES,
+    COMMANDS,
+    INBOUND,
+    LETTERS,
+    LIST,
+    NOTIFICATIONS,
+    OUTBOUND,
+    REPLIES,
+    STATUSES,
+    Block,
+    Change,
+    Command,
+    Mark,
+    Message,
+    Named,
+    Notification,
+    Partition,
+    Place,
+    Ref,
+    Reply,
+    Send,
+    Source,
+    Standing,
+    Unreadable,
+    Verdict,
+)
 from processor.kafka.fetched import UnreadBatch
 from processor.kafka.partition_facts import aiokafkas_partition_of
-
-INBOUND = "inbound-messages.v1"
-OUTBOUND = "outbound-messages.v1"
-COMMANDS = "consent-commands.v1"
-REPLIES = "reply-sends.v1"
-CHANGES = "block-changes.v1"
-LIST = "block-list.v2"
-NOTIFICATIONS = "opt-out-notifications.v1"
-ALLOWED = "allowed-sends.v1"
-STATUSES = "message-statuses.v1"
-LETTERS = "dead-letters.v1"
-SERVICES = "messaging-services.v1"
-CONFIGURATION = "configuration-changes.v1"
 
 _LETTER_HEADER = "__connect.errors."
 _MOVED_HEADER = "moved-from"
@@ -44,223 +58,39 @@ _KINDS = {
 
 _RESERVED = frozenset({"stop", "start", "unstop", "help"})
 
-Headers = Iterable[tuple[str, bytes]]
+Fields: TypeAlias = Mapping[str, Any]  # of a JSON object; reading one may raise anything
 
 
-class Mark(NamedTuple):
-    """Which write to the partition's list; later ones compare greater."""
-
-    epoch: int
-    counter: int
-
-    def __str__(self) -> str:
-        return f"{self.epoch}-{self.counter}"
-
-
-class Place(NamedTuple):
-    """Where a block stands; ``target`` is the service, the sender, or empty for an account."""
-
-    scope: str
-    target: str
-    carrier: bool
-
-
-class Source(NamedTuple):
-    """A cause of a block; a kind comes once in a block."""
-
-    kind: str
-    change_id: str
-    since_ms: int
-
-
-class Standing(NamedTuple):
-    """What stands in a place."""
-
-    sources: frozenset[Source]
-    only: frozenset[str] | None  # intents that it stops; None: all
-    but: frozenset[str]
-    locked: bool
+class KafkaRecord(Protocol):
+    """A record as it was read; an audit names what it needs itself."""
 
     @property
-    def first(self) -> Source:
-        """The cause that a refusal names."""
-        return min(self.sources, key=lambda one: (one.since_ms, one.change_id, one.kind))
-
-
-class Block(NamedTuple):
-    """A block that stands."""
-
-    place: Place
-    standing: Standing
-    mark: Mark
-    lasts: frozenset[tuple[str, int]] = frozenset()  # when each kind of cause came last, if known
-
-
-Ref = tuple[str, ...]
-"""What a message or a command is known by: an account's, with all that tells it from others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What every record has; ``key`` and ``ref`` name a recipient, and are never to be printed."""
-
-    id: str  # message sid, or id of the command or change
-    ref: Ref
-    offset: int
-    at_ms: int  # the record's timestamp
-    key: str  # the account, /, the recipient's list key
-
-
-@dataclass(frozen=True, slots=True)
-class Message(Record):
-    """An inbound message."""
-
-    said: int  # hash of account, addresses and body
-    said_ms: int  # when it was said, where that is known to be earlier than ``at_ms``
-    is_reserved: bool  # a bare word, to a number, that every configuration matches (R7)
-
-
-@dataclass(frozen=True, slots=True)
-class Command(Record):
-    """An operator's or application's change."""
-
-    place: Place
-    blocked: bool
-    said_ms: int  # when it, or the record it was made of again, was appended
-    kind: str  # of the source that it makes, or undoes
-    has_reason: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Notification(Record):
-    """A match, and what it did."""
-
-    account: str
-    service: str | None
-    sender: str
-    kind: str
-    keyword: str
-    effective: bool
-    reply_sent: str
-    said: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reply(Record):
-    """A confirmation; its id is the message's it answers."""
-
-    sid: str
-    sender: str
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change(Record):
-    """What one place of an entry holds from then on; ``ref`` is its cause's."""
-
-    place: Place
-    standing: Standing | None
-    previous: bool
-    since_ms: int
-    mark: Mark
-    cause: str  # id of the cause
-    kind: str | None  # of the cause; None for a command
-    source: str  # kind of source that the cause is
-    standing_is_guessed: bool  # written before blocks had several causes
-    moved: bool = False  # copied from other topics, where its cause is
-
-
-@dataclass(frozen=True, slots=True)
-class Send(Record):
-    """An outbound message."""
-
-    value: int  # hash of its bytes
-    after: Mark | None  # of the confirmation its writer had seen: header `after-mark`
-
-
-class Named(NamedTuple):
-    """The block a refusal names."""
-
-    scope: str
-    change_id: str
-    mark: Mark
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict(Record):
-    """What the gate said of a send."""
-
-    account: str
-    service: str | None  # as the send names it
-    sender: str | None
-    value: int | None  # hash of an allowed send's bytes
-    mark: Mark | None
-    after: Mark | None
-    refused_by: Named | None
-    except_from: frozenset[str]  # senders that whoever chooses one must not choose
-    suspended: bool = False  # it failed because its account was
+    def offset(self) -> int:
+        """In its partition."""
+        ...
 
     @property
-    def topic(self) -> str:
-        """Where it stands."""
-        return STATUSES if self.refused_by or self.suspended else ALLOWED
+    def timestamp(self) -> int:
+        """Milliseconds UTC."""
+        ...
+
+    @property
+    def key(self) -> Any:
+        """Bytes, or None."""
+        ...
+
+    @property
+    def value(self) -> Any:
+        """Bytes, or None."""
+        ...
+
+    @property
+    def headers(self) -> Iterable[tuple[str, bytes | None]]:
+        """In order."""
+        ...
 
 
-@dataclass(slots=True)
-class Partition:
-    """All records of one partition, each topic in order.
-
-    ``settled`` are the ends of the output topics up to which records are checked; those behind only
-    complete the transactions before. ``first_ms`` is when the first record that is left was
-    written, for topics whose beginning was deleted (infinite where none is left).
-    """
-
-    number: int
-    of: int = 1  # partitions there are
-    messages: list[Message] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
-    sends: list[Send] = field(default_factory=list)
-    notifications: list[Notification] = field(default_factory=list)
-    notified: set[Ref] = field(default_factory=set)  # messages that have a notification
-    replies: list[Reply] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
-    entries: dict[str, tuple[int, tuple[Block, ...]]] = field(default_factory=dict)  # offset first
-    touched: set[str] = field(default_factory=set)  # entry keys written behind the settled end
-    letters: set[tuple[str, int]] = field(default_factory=set)  # topic and offset
-    unreadable: list[tuple[str, int, int]] = field(default_factory=list)  # topic, offset, at_ms
-    committed: Mapping[str, int] = field(default_factory=dict)  # source topic to the group's offset
-    settled: Mapping[str, int] = field(default_factory=dict)
-    first_ms: dict[str, float] = field(default_factory=dict)
-    since_ms: int | None = None
-    until_ms: int | None = None
-
-    def where(self, topic: str, record: Record) -> str:
-        """A record's place and id, as violations name it."""
-        return f"{topic}[{self.number}]@{record.offset} {record.id}"
-
-    def is_checked(self, topic: str, offset: int, at_ms: int) -> bool:
-        """Whether a record is in the range, and settled."""
-        return (
-            offset < self.settled.get(topic, offset + 1)
-            and (self.since_ms is None or at_ms >= self.since_ms)
-            and (self.until_ms is None or at_ms <= self.until_ms)
-        )
-
-    def has_beginning(self, topic: str) -> bool:
-        """Whether a record that is not there never was."""
-        return self.since_ms is None and topic not in self.first_ms
-
-    def has_all_after(self, topic: str, at_ms: int) -> bool:
-        """Whether everything a record of this time led to can still be read."""
-        return at_ms > self.first_ms.get(topic, float("-inf"))
-
-
-class Unreadable(Exception):
-    """A value that is not what its topic holds."""
-
-
-def fields_of(value: bytes | None) -> Mapping[str, Any]:
+def fields_of(value: bytes | None) -> Fields:
     """The fields of a JSON object.
 
     Raises:
@@ -282,12 +112,12 @@ def mark_of(text: str) -> Mark:
     return Mark(int(epoch), int(counter))
 
 
-def _header(headers: Headers, name: str) -> bytes | None:
+def _header(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:
     found = [value for key, value in headers if key == name]
     return found[-1] if found else None
 
 
-def _header_mark(headers: Headers, name: str) -> Mark | None:
+def _header_mark(headers: Iterable[tuple[str, bytes | None]], name: str) -> Mark | None:
     value = _header(headers, name)
     return mark_of(value.decode()) if value else None
 
@@ -296,18 +126,18 @@ def _ms(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def _first_ms(record: Any) -> int:
+def _first_ms(record: KafkaRecord) -> int:
     first = _header(record.headers, _FIRST_HEADER) or b""
     return min(int(first), record.timestamp) if first.isdigit() else int(record.timestamp)
 
 
-def _said_ms(record: Any, fields: Mapping[str, Any]) -> int:
+def _said_ms(record: KafkaRecord, fields: Fields) -> int:
     """A carrier's time counts only where it is more than an hour earlier (R19)."""
     first_ms, received_ms = _first_ms(record), _ms(fields["received_at"])
     return received_ms if received_ms < first_ms - 3_600_000 else first_ms
 
 
-def _is_elsewhere(partition: Partition, record: Any, key: str) -> bool:
+def _is_elsewhere(partition: Partition, record: KafkaRecord, key: str) -> bool:
     """Whether a record was sent on, as it is not where its recipient's others are."""
     number = key.rpartition("/")[2].removeprefix("whatsapp:").encode()
     place = aiokafkas_partition_of(number, partition.of)
@@ -322,12 +152,12 @@ def _key(account: str, address: str) -> str:
     )
 
 
-def _group_key(fields: Mapping[str, Any]) -> str:
+def _group_key(fields: Fields) -> str:
     group = "whatsapp:" if fields.get("channel_group") == "whatsapp" else ""
     return f"{fields['account_sid']}/{group}{fields['recipient']}"
 
 
-def _place(fields: Mapping[str, Any]) -> Place:
+def _place(fields: Fields) -> Place:
     target = {
         "account": "",
         "service": fields.get("messaging_service_sid"),
@@ -336,7 +166,7 @@ def _place(fields: Mapping[str, Any]) -> Place:
     return Place(intern(fields["scope"]), intern(target or ""), bool(fields.get("carrier", False)))
 
 
-def _said(fields: Mapping[str, Any]) -> int:
+def _said(fields: Fields) -> int:
     return hash((fields["account_sid"], fields["from"], fields["to"], fields["body"]))
 
 
@@ -353,7 +183,7 @@ def _source_kind(source: str) -> str:
     return "review" if source == "review" else "command"
 
 
-def _message(record: Any, fields: Mapping[str, Any]) -> Message:
+def _message(record: KafkaRecord, fields: Fields) -> Message:
     key = _key(fields["account_sid"], fields["from"])
     return Message(
         fields["message_sid"],
@@ -367,7 +197,7 @@ def _message(record: Any, fields: Mapping[str, Any]) -> Message:
     )
 
 
-def _command(record: Any, fields: Mapping[str, Any]) -> Command:
+def _command(record: KafkaRecord, fields: Fields) -> Command:
     return Command(
         fields["command_id"],
         _command_ref(fields["account_sid"], fields["command_id"]),
@@ -382,7 +212,7 @@ def _command(record: Any, fields: Mapping[str, Any]) -> Command:
     )
 
 
-def _send(record: Any, fields: Mapping[str, Any]) -> Send:
+def _send(record: KafkaRecord, fields: Fields) -> Send:
     return Send(
         fields["message_sid"],
         _send_ref(fields),
@@ -394,11 +224,11 @@ def _send(record: Any, fields: Mapping[str, Any]) -> Send:
     )
 
 
-def _send_ref(fields: Mapping[str, Any]) -> Ref:
+def _send_ref(fields: Fields) -> Ref:
     return (fields["account_sid"], fields["message_sid"], fields["to"], fields.get("from") or "")
 
 
-def _notification(record: Any, fields: Mapping[str, Any]) -> Notification:
+def _notification(record: KafkaRecord, fields: Fields) -> Notification:
     key = _key(fields["account_sid"], fields["from"])
     return Notification(
         fields["message_sid"],
@@ -417,7 +247,7 @@ def _notification(record: Any, fields: Mapping[str, Any]) -> Notification:
     )
 
 
-def _reply(record: Any, fields: Mapping[str, Any]) -> Reply:
+def _reply(record: KafkaRecord, fields: Fields) -> Reply:
     key = _key(fields["account_sid"], fields["to"])
     return Reply(
         fields["in_reply_to"],
@@ -431,7 +261,7 @@ def _reply(record: Any, fields: Mapping[str, Any]) -> Reply:
     )
 
 
-def _change(record: Any, fields: Mapping[str, Any]) -> Change:
+def _change(record: KafkaRecord, fields: Fields) -> Change:
     key, cause = _group_key(fields), fields["cause"]
     if cause["kind"] is not None:
         ref = _message_ref(key, cause["id"], cause["sender"])
@@ -460,7 +290,7 @@ def _change(record: Any, fields: Mapping[str, Any]) -> Change:
     )
 
 
-def _changed_to(fields: Mapping[str, Any], source: str, since_ms: int) -> Standing:
+def _changed_to(fields: Fields, source: str, since_ms: int) -> Standing:
     if fields.get("standing"):
         return _standing(fields["standing"])
     # Written before blocks had several causes.
@@ -468,7 +298,7 @@ def _changed_to(fields: Mapping[str, Any], source: str, since_ms: int) -> Standi
     return Standing(frozenset({only_source}), None, frozenset(), False)
 
 
-def _standing(fields: Mapping[str, Any]) -> Standing:
+def _standing(fields: Fields) -> Standing:
     only = fields.get("only")
     return Standing(
         frozenset(
@@ -487,8 +317,8 @@ def _shared(text: str | None) -> str | None:
 
 
 def _verdict(
-    record: Any,
-    fields: Mapping[str, Any],
+    record: KafkaRecord,
+    fields: Fields,
     refused_by: Named | None = None,
     *,
     suspended: bool = False,
@@ -512,7 +342,7 @@ def _verdict(
     )
 
 
-def _add_status(partition: Partition, record: Any, fields: Mapping[str, Any]) -> None:
+def _add_status(partition: Partition, record: KafkaRecord, fields: Fields) -> None:
     block = fields.get("block")
     outcome = fields["status"], fields.get("error_code")
     # Carriers write here too; only the gate names a block, or a mark.
@@ -523,7 +353,7 @@ def _add_status(partition: Partition, record: Any, fields: Mapping[str, Any]) ->
         partition.verdicts.append(_verdict(record, fields, named))
 
 
-def _add_entry(partition: Partition, record: Any, settled: bool) -> None:
+def _add_entry(partition: Partition, record: KafkaRecord, settled: bool) -> None:
     key = record.key.decode()
     partition.entries.pop(key, None)
     if record.value:
@@ -561,7 +391,7 @@ def packed_blocks(value: bytes) -> tuple[Block, ...]:
 
 def _packed_block(place: str, mark: str, *fields: Any) -> Block:
     times: dict[str, list[int]] = {}  # by kind and change
-    limits: Mapping[str, Any] = {}
+    limits: Fields = {}
     for part in fields:
         if isinstance(part, str):
             times[part] = []
@@ -581,7 +411,7 @@ def _packed_block(place: str, mark: str, *fields: Any) -> Block:
     return Block(where, standing, mark_of(mark), lasts)
 
 
-def add(partition: Partition, topic: str, record: Any) -> None:
+def add(partition: Partition, topic: str, record: KafkaRecord) -> None:
     """Take a record of Kafka in; one that cannot be read is remembered as such.
 
     Args:
@@ -595,7 +425,7 @@ def add(partition: Partition, topic: str, record: Any) -> None:
         partition.unreadable.append((topic, record.offset, record.timestamp))
 
 
-def _add(partition: Partition, topic: str, record: Any) -> None:
+def _add(partition: Partition, topic: str, record: KafkaRecord) -> None:
     if isinstance(record, UnreadBatch):
         raise Unreadable(record.why)
     if topic == LETTERS:

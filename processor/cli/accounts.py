@@ -7,7 +7,6 @@ import sys
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 
@@ -17,6 +16,7 @@ from processor.config import Settings
 from processor.configuration.edits import Edit, edit_of_account
 from processor.configuration.quotas import Quota
 from processor.errors import ConfigError
+from processor.json_types import JsonObject
 from processor.kafka.topics import ending
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.kafka.topics.configuration_writer import Configuration, configuration
@@ -268,7 +268,7 @@ async def _messages_kept(settings: Settings, sid: str) -> int:
         await redis.close()
 
 
-def _end(step: Callable[..., Coroutine[Any, Any, Account]], sid: str) -> Account:
+def _end(step: Callable[..., Coroutine[object, object, Account]], sid: str) -> Account:
     async def work() -> Account:
         async with configuration(config.load()) as stored:
             _one(stored, sid)
@@ -359,7 +359,7 @@ def new_account(
     )
 
 
-def _stored_of(settings: Settings, sid: str, token: str, *, made: bool) -> dict[str, Any]:
+def _stored_of(settings: Settings, sid: str, token: str, *, made: bool) -> JsonObject:
     """The fields of an account that a token decides."""
     return {
         "token_hash": hash_secret(token),
@@ -396,7 +396,7 @@ def _one(stored: Configuration, sid: str) -> Account:
     return account
 
 
-def _changed(stored: Configuration, sid: str, **fields: Any) -> Edit:
+def _changed(stored: Configuration, sid: str, **fields: object) -> Edit:
     before = _one(stored, sid)
     after = before.model_copy(update={**fields, "updated_at": datetime.now(UTC)})
     return edit_of_account(before, after)

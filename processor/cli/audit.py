@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from typing import Any
 
 import click
 
@@ -72,7 +71,7 @@ def command(
     sys.exit(1 if violations else 0)
 
 
-def _data(report: Report) -> dict[str, Any]:
+def _data(report: Report) -> dict[str, object]:
     violations = [{"kind": v.kind, "where": v.where, "what": v.what} for v in report.violations]
     return {"counts": report.counts, "violations": violations}
 

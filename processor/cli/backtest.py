@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
 import click
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ from processor.core.fold import Hit
 from processor.core.messages import OptOutType, bare_number
 from processor.core.services import Directory
 from processor.errors import ConfigError
-from processor.kafka.client import read_whole
+from processor.kafka.reading import read_whole
 from processor.stages.classify import hit_of
 from processor.wire import inbound_messages
 from processor.wire.countries import country_of
@@ -149,7 +149,7 @@ async def _from_topic(settings: Settings, since_ms: int | None, test: Backtest) 
             click.echo(f"\r{test.messages:,} messages read", nl=False, err=True)
 
 
-def _as_json(test: Backtest) -> dict[str, Any]:
+def _as_json(test: Backtest) -> dict[str, object]:
     return {
         "messages": test.messages,
         "unreadable": test.unreadable,

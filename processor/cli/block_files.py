@@ -6,7 +6,7 @@ import csv
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import click
 import orjson
@@ -21,11 +21,13 @@ from processor.core.messages import bare_number
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError, RecordError
 from processor.histories import block_changes
-from processor.kafka.client import bulk_writer
+from processor.json_types import Json
+from processor.kafka.writing import bulk_writer
 from processor.stores.redis_client import redis_client
 from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import COLUMNS, Rows, command_of, new_import_id, row_of
 from processor.wire.json_values import is_sid, reason
+from processor.wire.records import Record
 from processor.wire.topics import Topics
 from schemas.block_change import BlockChange
 
@@ -45,7 +47,7 @@ class ImportId(click.ParamType):
 
     name = "id"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+    def convert(self, value: str, param: object, ctx: object) -> str:
         """See ``click.ParamType``."""
         if not is_sid(value):
             self.fail("1 to 64 letters, digits and _ . : -")
@@ -91,7 +93,7 @@ def history(recipient: str, as_json: bool) -> None:
         click.echo(f"nothing ever changed for {recipient}")
 
 
-def _pass_over(record: Any, error: Exception) -> None:
+def _pass_over(record: Record, error: Exception) -> None:
     place = f"{record.topic}[{record.partition}]@{record.offset}"
     match error:
         case ValidationError():
@@ -103,7 +105,7 @@ def _pass_over(record: Any, error: Exception) -> None:
     click.echo(f"{place}: passed over: {why}", err=True)
 
 
-async def _history_of(settings: Settings, number: str) -> Sequence[Any]:
+async def _history_of(settings: Settings, number: str) -> Sequence[Record]:
     """The records about a number, the newest first."""
     redis = redis_client(settings)
     changes = block_changes(settings, redis, patient=True, refuse=_pass_over)
@@ -214,7 +216,7 @@ def import_(
 async def _import(
     settings: Settings,
     name: str,
-    rows: Iterable[tuple[int, Any]],
+    rows: Iterable[tuple[int, Json]],
     defaults: dict[str, str | None],
     import_id: str,
 ) -> tuple[int, int]:

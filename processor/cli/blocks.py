@@ -6,14 +6,14 @@ import asyncio
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from processor import config
+from processor import clocks, config
 from processor.cli.common import actor as user
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
@@ -31,8 +31,9 @@ from processor.core.messages import (
 )
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError
-from processor.kafka.client import Outgoing, committed_of, group_view, writer
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.topics.block_list_topic import BlockListTopic
+from processor.kafka.writing import Outgoing, writer
 from processor.stores.block_list import BlockListInspector, BlockListStore
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
@@ -51,7 +52,7 @@ class Recipient(click.ParamType):
 
     name = "recipient"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+    def convert(self, value: str, param: object, ctx: object) -> str:
         """See ``click.ParamType``."""
         try:
             return _ADDRESS.validate_python(value)
@@ -103,7 +104,7 @@ def list_(account_sid: str | None, as_json: bool) -> None:
     run(work())
 
 
-def _changes(command: Any) -> Any:
+def _changes(command: Callable[..., None]) -> Callable[..., None]:
     """The options of `block` and `unblock`."""
     for option in (
         click.argument("recipient", type=Recipient()),
@@ -183,7 +184,7 @@ def _change(
         source=source,
         reason=reason,
         actor=actor,
-        claimed_ms=time.time_ns() // 1_000_000,
+        claimed_ms=clocks.now_ms(),
     )
     try:
         value = consent_commands.checked(command)

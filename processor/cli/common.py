@@ -9,12 +9,16 @@ import sys
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import click
 import orjson
 
+from processor.json_types import Json
 from processor.wire.json_values import to_ms
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
 
 _T = TypeVar("_T")
 _LONGEST_ACTOR = 64  # in the topics
@@ -26,7 +30,7 @@ class UtcTime(click.ParamType):
 
     name = "time"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+    def convert(self, value: str, param: object, ctx: object) -> int:
         """The time in milliseconds since 1970; see ``click.ParamType``."""
         try:
             told = datetime.fromisoformat(value)
@@ -51,7 +55,7 @@ def actor() -> str:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines for programs.")
 
 
-def run(work: Coroutine[Any, Any, _T]) -> _T:
+def run(work: Coroutine[object, object, _T]) -> _T:
     """Run a command's work to its end."""
     return asyncio.run(work)
 
@@ -61,7 +65,7 @@ def progress(work: Iterable[_T], label: str) -> AbstractContextManager[Iterator[
     return click.progressbar(work, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
-def progress_bar(length: int, label: str) -> AbstractContextManager[Any]:
+def progress_bar(length: int, label: str) -> AbstractContextManager[ProgressBar[int]]:
     """A progress bar of so many steps, where a terminal is there to see it."""
     return click.progressbar(
         length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
@@ -93,6 +97,6 @@ def _size(file: IO[bytes]) -> int:
         return 0
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Json) -> None:
     """Print one JSON line."""
     click.echo(orjson.dumps(value))

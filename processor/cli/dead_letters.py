@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import IO, Any
+from typing import IO
 
 import click
 import orjson
@@ -12,8 +12,9 @@ from processor import config
 from processor.cli.common import as_json, print_json, run
 from processor.config import Settings
 from processor.errors import ConfigError
-from processor.kafka.client import Outgoing, writer
+from processor.json_types import JsonObject
 from processor.kafka.topics import dead_letters
+from processor.kafka.writing import Outgoing, writer
 
 
 @click.group("dead-letters")
@@ -108,7 +109,7 @@ def redrive(file: IO[bytes] | None, everything: bool, most: int, **given: str | 
     click.echo(f"{count} sent back")
 
 
-async def _send(settings: Settings, name: str, lines: list[dict[str, Any]]) -> None:
+async def _send(settings: Settings, name: str, lines: list[JsonObject]) -> None:
     records: list[Outgoing] = []
     problems: list[str] = []
     for number, line in enumerate(lines, 1):
@@ -127,9 +128,9 @@ async def _send(settings: Settings, name: str, lines: list[dict[str, Any]]) -> N
         await out.send_all(records)
 
 
-def _parsed(name: str, number: int, text: bytes) -> dict[str, Any]:
+def _parsed(name: str, number: int, text: bytes) -> JsonObject:
     try:
-        line: dict[str, Any] = orjson.loads(text)
+        line: JsonObject = orjson.loads(text)
         dead_letters.sent_back(line)
         return line
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO
 
 import click
 import orjson
@@ -58,7 +58,7 @@ class _Decider:
         self._scope = scope
         self._seen: set[bytes] = set()
 
-    def decide(self, line: bytes) -> dict[str, Any]:
+    def decide(self, line: bytes) -> dict[str, object]:
         try:
             read = inbound_messages.read(line)
         except ValidationError as error:

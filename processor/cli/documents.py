@@ -6,12 +6,13 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import IO
 
 import yaml
 
 from processor.configuration.documents import Applied, apply
 from processor.errors import ConfigError
+from processor.json_types import Json
 from schemas.messaging_service import MessagingService
 
 
@@ -21,7 +22,7 @@ class _Loader(yaml.CSafeLoader):
     YAML 1.1 would make Norway, an opt-in keyword and a short code into false, true and a number.
     """
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Json, Json]:
         """A mapping whose keys stand once: of two, the first would be lost without a word."""
         seen = set()
         for key, _ in node.value:
@@ -54,7 +55,7 @@ def read_documents(file: IO[bytes]) -> Mapping[str, MessagingService]:
     return applied.changed
 
 
-def load(file: IO[bytes]) -> list[Any]:
+def load(file: IO[bytes]) -> list[Json]:
     """The documents of a file, not checked yet.
 
     Raises:
@@ -72,7 +73,7 @@ def load(file: IO[bytes]) -> list[Any]:
 
 
 def lay_over(
-    documents: list[Any],
+    documents: list[Json],
     stored: Mapping[str, MessagingService],
     recorded: Callable[[str], str | None] = lambda address: None,
 ) -> Applied:

@@ -6,7 +6,7 @@ import hmac
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 import click
 import orjson
@@ -24,6 +24,7 @@ from processor.configuration.languages import starter as language_starter
 from processor.configuration.opt_outs import warnings_about
 from processor.core.policy import OptOutConfig
 from processor.errors import ConfigError
+from processor.json_types import Json
 from processor.kafka.topics.configuration_writer import configuration
 from processor.kafka.topics.services_topic import stored
 from processor.wire.services import config_of
@@ -114,7 +115,7 @@ def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
     sys.exit(2 if wrong else 0)
 
 
-def _warnings(documents: Sequence[Any]) -> list[str]:
+def _warnings(documents: Sequence[Json]) -> list[str]:
     return [
         f"service {number} ({document.friendly_name}): opt_out.{warning}"
         for number, (document, _) in enumerate(map(read_document, documents), 1)

@@ -12,13 +12,16 @@ from typing import Any
 import click
 import orjson
 
-from processor import config
+from processor import clocks, config
 from processor.cli.common import as_json, print_json, run
 from processor.cli.traffic import Sender, TollFreeNetwork, Traffic
 from processor.config import Settings
 from processor.core.messages import SenderType, sender_type_of
-from processor.kafka.client import bulk_writer, reader
+from processor.json_types import JsonObject
 from processor.kafka.fetched import readable
+from processor.kafka.ports import Consumer
+from processor.kafka.reading import reader
+from processor.kafka.writing import bulk_writer
 from processor.wire.topics import Topics
 
 _TICK_S = 0.05
@@ -153,7 +156,7 @@ class _Simulation:
         ):
             while count := self._due(time.monotonic() - began):
                 tick = time.monotonic()
-                at_ms = time.time_ns() // 1_000_000
+                at_ms = clocks.now_ms()
                 records = self._traffic.inbound(count, at_ms)
                 self._time(records)
                 self._hear(records)
@@ -189,7 +192,7 @@ class _Simulation:
             for key, value in records:
                 self._network.hears(key.decode(), orjson.loads(value)["body"])
 
-    async def _listen(self, consumer: Any) -> None:
+    async def _listen(self, consumer: Consumer) -> None:
         names = {
             self._topics.reply_sends: "replies",
             self._topics.block_changes: "block changes",
@@ -243,7 +246,7 @@ class _Simulation:
     def _summary(self, took_s: float) -> None:
         seen = self._seen
         delays = sorted(seen.delays_s)
-        result: dict[str, Any] = {
+        result: JsonObject = {
             "seed": self._seed,
             "seconds": round(took_s, 2),
             "inbound": seen.inbound,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -86,7 +85,7 @@ def _print(problems: Sequence[TopicProblem]) -> None:
         click.echo(f"{_WORDS[problem.consequence]}: {problem}", err=True)
 
 
-def _as_values(problems: Sequence[TopicProblem]) -> dict[str, Any]:
+def _as_values(problems: Sequence[TopicProblem]) -> dict[str, object]:
     """For programs; ``consequence`` is what worker and API do: wait, refuse, warn, or note."""
     values = [
         {

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 from pydantic import ValidationError
 
-from processor import config
+from processor import clocks, config
 from processor.cli.blocks import open_store
 from processor.cli.common import as_json, print_json, run
 from processor.config import Settings
 from processor.core.identity import Handled, handled_command
 from processor.core.partitions import partitions_of
 from processor.errors import ConfigError, RecordError
-from processor.kafka.client import read_whole
+from processor.json_types import JsonObject
 from processor.kafka.lanes import group_offsets
 from processor.kafka.moving.copying import Convert, Part, begin, copy, ends_of, settle
 from processor.kafka.moving.move_plan import HISTORY, LIST, Plan, plan, refuse
+from processor.kafka.reading import read_whole
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.handled_messages import handled_by, put_aside
 from processor.kafka.topics.topic_plan import BY_BROKER, BY_PRODUCER, LANES
 from processor.wire import blocks_v1, consent_commands
 from processor.wire.dead_letters import redrives_of
+from processor.wire.records import Record
 from processor.wire.topics import Topics
 
 _HOUR_MS = 3_600_000
@@ -61,7 +62,7 @@ def move(to_prefix: str, partitions: int, as_json: bool) -> None:
     sys.exit(0 if moved["equal"] is not False else 1)
 
 
-async def _planned(source: Settings, target: Settings) -> dict[str, Any]:
+async def _planned(source: Settings, target: Settings) -> JsonObject:
     older = await topic_admin.older(source)
     for new, old in older.items():
         click.echo(f"{old} is of an older version: it becomes {new}", err=True)
@@ -79,7 +80,7 @@ async def _last_of_each(source: Settings, part: Part) -> Convert:
         async for record in read_whole(source, source.topic_prefix + topic):
             last[_digest(record.key or b"", b"")] = record.partition, record.offset
 
-    def convert(record: Any) -> Sequence[tuple[bytes, bytes]]:
+    def convert(record: Record) -> Sequence[tuple[bytes, bytes]]:
         if last.get(_digest(record.key or b"", b"")) != (record.partition, record.offset):
             return ()
         try:
@@ -96,7 +97,7 @@ async def _last_of_each(source: Settings, part: Part) -> Convert:
     return convert
 
 
-async def _move(plan: Plan) -> dict[str, Any]:
+async def _move(plan: Plan) -> JsonObject:
     begun = await refuse(plan)
     made = await topic_admin.create(plan.target)
     if made.refused:
@@ -149,7 +150,7 @@ async def _move(plan: Plan) -> dict[str, Any]:
 
 async def _remember(plan: Plan) -> int:
     """Have the new list know the ids that were handled: a START sent again lifts no later STOP."""
-    since_ms = time.time_ns() // 1_000_000 - round(_HOUR_MS * plan.source.dedupe_hours)
+    since_ms = clocks.now_ms() - round(_HOUR_MS * plan.source.dedupe_hours)
     found: dict[bytes, tuple[bytes, Handled]] = {}
     async for key, one in _handled(plan, max(0, since_ms)):
         found[one.id] = key, one
@@ -238,7 +239,7 @@ def _digest(key: bytes, value: bytes) -> int:
     return int.from_bytes(blake2b(key + b"\0" + value, digest_size=16).digest(), "big")
 
 
-def _print(moved: dict[str, Any], target: Settings) -> None:
+def _print(moved: JsonObject, target: Settings) -> None:
     for topic, count in sorted(moved["copied"].items()):
         click.echo(f"{count:>12,}  {topic}")
     click.echo(f"{moved['remembered']:>12,}  ids of messages and commands handled lately")

@@ -11,23 +11,24 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 import click
 import orjson
 from pydantic import SecretStr
 
-from processor import config
+from processor import clocks, config
 from processor.cli import secret_key
 from processor.cli.accounts import new_account
 from processor.cli.common import actor, run
 from processor.config import Settings
 from processor.configuration.edits import edit_of_account
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import Outgoing, reader, writer
 from processor.kafka.fetched import readable
+from processor.kafka.ports import Consumer
+from processor.kafka.reading import reader
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.configuration_writer import configuration
+from processor.kafka.writing import Outgoing, Writer, writer
 from processor.wire.credentials import new_token
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
@@ -173,7 +174,7 @@ def _shown(topics: Topics) -> list[str]:
 
 
 class _Talk:
-    def __init__(self, topics: Topics, recipient: str, out: Any, consumer: Any) -> None:
+    def __init__(self, topics: Topics, recipient: str, out: Writer, consumer: Consumer) -> None:
         self._topics = topics
         self._recipient = recipient
         self._out = out
@@ -213,17 +214,17 @@ class _Talk:
             else:
                 click.echo(f"    failed: {value['error_code']} {value['error_message']}")
 
-    def _message(self, body: str) -> tuple[str, dict[str, Any]]:
+    def _message(self, body: str) -> tuple[str, dict[str, object]]:
         sid = f"SM{uuid.uuid4().hex}"
-        at = to_text(time.time_ns() // 1_000_000)
+        at = to_text(clocks.now_ms())
         return sid, {"message_sid": sid, "account_sid": _ACCOUNT, "body": body, "at": at}
 
     async def _give(
-        self, topic: str, sid: str, fields: dict[str, Any], *, wait: bool
-    ) -> list[tuple[str, dict[str, Any]]]:
+        self, topic: str, sid: str, fields: dict[str, object], *, wait: bool
+    ) -> list[tuple[str, dict[str, object]]]:
         """Write one record, and hear everything it caused: its batch is committed as one."""
         await self._out.send_all([Outgoing(topic, self._recipient.encode(), orjson.dumps(fields))])
-        heard: list[tuple[str, dict[str, Any]]] = []
+        heard: list[tuple[str, dict[str, object]]] = []
         deadline = time.monotonic() + (_ANSWER_S if wait else _QUIET_S)
         while time.monotonic() < deadline:
             found = await self._consumer.getmany(timeout_ms=200)

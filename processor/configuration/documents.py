@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from processor.core.policy import (
     MatchMode,
     OptOutConfig,
 )
+from processor.json_types import Json
 from processor.webhooks.addresses import url_problem
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reasons
@@ -29,7 +30,7 @@ from schemas.common import Url, pattern_of
 from schemas.messaging_service import MessagingService, OptOut, ServiceDocument, as_keywords
 
 
-def read_document(given: Any) -> tuple[ServiceDocument | None, list[str]]:
+def read_document(given: Json) -> tuple[ServiceDocument | None, list[str]]:
     """A document of `services.yaml`, and its problems, each with its place.
 
     Languages are BCP 47 tags or their English names. An unknown field is a problem here: it is
@@ -53,7 +54,7 @@ def read_document(given: Any) -> tuple[ServiceDocument | None, list[str]]:
 _KEY = re.compile(r"opt_out\.(?:countries\.[^.]*\.)?(?:languages|countries)\.[^.]*\.\[key\]:")
 
 
-def _unknown_countries(given: Any) -> list[str]:
+def _unknown_countries(given: Json) -> list[str]:
     countries = _mapping(_mapping(_mapping(given).get("opt_out")).get("countries"))
     return [
         f"opt_out.countries.{country}: unknown country; ISO 3166 has two capital letters for each"
@@ -62,7 +63,7 @@ def _unknown_countries(given: Any) -> list[str]:
     ]
 
 
-def _problems_within(given: Any) -> list[str]:
+def _problems_within(given: Json) -> list[str]:
     """What is wrong with what can be read of a document's opt-out configuration."""
     opt_out = _mapping(_mapping(given).get("opt_out"))
     standard = _sets_within(opt_out.get("standard"))
@@ -83,11 +84,11 @@ def _problems_within(given: Any) -> list[str]:
     return [f"opt_out.{problem}" for problem in problems_of(config)]
 
 
-def _languages_within(given: Any) -> dict[str, KeywordSets]:
+def _languages_within(given: Json) -> dict[str, KeywordSets]:
     return {tag: _sets_within(kinds) for tag, kinds in _mapping(given).items()}
 
 
-def _sets_within(given: Any) -> KeywordSets:
+def _sets_within(given: Json) -> KeywordSets:
     """Keyword lists that can be read, whatever their replies."""
     sets = {}
     for kind, one in _mapping(given).items():
@@ -99,11 +100,11 @@ def _sets_within(given: Any) -> KeywordSets:
     return sets
 
 
-def _mapping(given: Any) -> dict[Any, Any]:
+def _mapping(given: Json) -> dict[Json, Json]:
     return given if isinstance(given, dict) else {}
 
 
-def _with_numbers(given: Any) -> Any:
+def _with_numbers(given: Json) -> Json:
     """The document with its one number as such: in our YAML `12345` is a short code, a text."""
     period = _mapping(given).get("validity_period")
     if isinstance(period, str) and period.isascii() and period.isdigit():
@@ -111,7 +112,7 @@ def _with_numbers(given: Any) -> Any:
     return given
 
 
-def _with_tags(given: Any, problems: list[str]) -> Any:
+def _with_tags(given: Json, problems: list[str]) -> Json:
     """The document with every language by its tag; those nobody knows are problems."""
     opt_out = _mapping(given).get("opt_out")
     if not isinstance(opt_out, dict):
@@ -134,10 +135,10 @@ def _with_tags(given: Any, problems: list[str]) -> Any:
     return {**given, "opt_out": opt_out}
 
 
-def _tags(languages: Any, place: str, problems: list[str]) -> Any:
+def _tags(languages: Json, place: str, problems: list[str]) -> Json:
     if not isinstance(languages, dict):
         return languages
-    named: dict[Any, Any] = {}
+    named: dict[Json, Json] = {}
     for name, kinds in languages.items():
         tag = tag_of(name) if isinstance(name, str) else None
         if tag is None:
@@ -177,7 +178,7 @@ class Applied(NamedTuple):
 
 
 def apply(
-    documents: Sequence[Any],
+    documents: Sequence[Json],
     stored: Mapping[str, MessagingService],
     *,
     now: datetime,
@@ -248,7 +249,7 @@ def _addresses(model: ServiceDocument | None) -> set[str]:
     return {sender.address for sender in model.senders} if model else set()
 
 
-def _pool_within(name: str, given: Any) -> Pool:
+def _pool_within(name: str, given: Json) -> Pool:
     account_sid, senders = _mapping(given).get("account_sid"), _mapping(given).get("senders")
     addresses = [
         str(_mapping(one).get("address") or "")
@@ -260,7 +261,7 @@ def _pool_within(name: str, given: Any) -> Pool:
 _URLS = ("inbound_request_url", "fallback_url", "status_callback")
 
 
-def _url_problems(given: Any, before: MessagingService | None) -> list[str]:
+def _url_problems(given: Json, before: MessagingService | None) -> list[str]:
     """What is wrong with the URLs of a document, except those that are stored already."""
     given = _mapping(given)
     return [
@@ -348,7 +349,7 @@ def disabled(model: MessagingService, *, now: datetime) -> MessagingService:
     )
 
 
-def changed(before: MessagingService, **fields: Any) -> MessagingService:
+def changed(before: MessagingService, **fields: object) -> MessagingService:
     """A service with fields changed, as its next version; the same where nothing differs."""
     after = before.model_copy(update=fields)
     if after == before:

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from typing_extensions import TypedDict
 
@@ -22,6 +22,7 @@ from processor.configuration.rules import problems_of
 from processor.core.messages import OptOutType
 from processor.core.policy import KeywordSet, KeywordSets, MatchMode, OptOutConfig
 from processor.errors import ConfigError
+from processor.json_types import Json
 from schemas.messaging_service import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS
 
 MIN_REPLY_CHARACTERS = 20  # what carriers' registrations ask for
@@ -136,7 +137,7 @@ def read(folder: Traversable) -> Mapping[str, Language]:
     return MappingProxyType(found)
 
 
-def _language(given: Mapping[str, Any]) -> Language:
+def _language(given: Mapping[str, Json]) -> Language:
     sets = {kind: given[key] for key, kind in _KINDS.items()}
     return Language(
         tag=given["language"],
@@ -155,7 +156,7 @@ def _language(given: Mapping[str, Any]) -> Language:
     )
 
 
-def _problems(given: Mapping[str, Any], stem: str) -> Iterator[str]:
+def _problems(given: Mapping[str, Json], stem: str) -> Iterator[str]:
     for key in given.keys() - {"language", *_TEXTS, *_KINDS}:
         yield f"{key}: unknown"
     for key, (pattern, words) in _TEXTS.items():
@@ -168,7 +169,7 @@ def _problems(given: Mapping[str, Any], stem: str) -> Iterator[str]:
         yield from (f"{key}{problem}" for problem in _set_problems(given.get(key)))
 
 
-def _set_problems(given: Any) -> Iterator[str]:
+def _set_problems(given: Json) -> Iterator[str]:
     if not isinstance(given, dict):
         yield ": missing, or no table"
         return

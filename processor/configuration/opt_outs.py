@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from processor.configuration.differences import differences
 from processor.configuration.documents import apply
@@ -22,6 +22,7 @@ from processor.core.messages import InboundMessage, OptOutType, Scope, bare_numb
 from processor.core.policy import KeywordSet, OptOutConfig, Policy, standard_sets
 from processor.core.services import Directory, Handling, Service
 from processor.errors import ConfigError
+from processor.json_types import Json
 from processor.wire.countries import COUNTRIES, country_of
 from processor.wire.services import config_of, pool_of, service_of
 from schemas.messaging_service import MessagingService, OptOut, ServiceDocument
@@ -118,8 +119,8 @@ def _written(one: KeywordSet) -> KeywordSetDocument:
 
 
 def with_sets(
-    opt_out: OptOut, layer: Layer, sets: Mapping[str, Any], *, fallback: bool | None = None
-) -> dict[str, Any]:
+    opt_out: OptOut, layer: Layer, sets: Mapping[str, object], *, fallback: bool | None = None
+) -> dict[str, object]:
     """The document of a configuration with one layer replaced; without it where it has no sets.
 
     Args:
@@ -141,18 +142,18 @@ def with_sets(
     return {**document, "countries": _with(document["countries"], layer.country, country)}
 
 
-def without_country(opt_out: OptOut, country: str) -> dict[str, Any]:
+def without_country(opt_out: OptOut, country: str) -> dict[str, object]:
     """The document of a configuration without a country's override."""
     document = opt_out.model_dump(mode="json")
     return {**document, "countries": _with(document["countries"], country, {})}
 
 
-def _with(entries: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+def _with(entries: Mapping[str, object], key: str, value: Json) -> dict[str, object]:
     rest = {name: one for name, one in entries.items() if name != key}
     return {**rest, key: value} if value else rest
 
 
-def with_draft(before: MessagingService, opt_out: Any, *, now: datetime) -> MessagingService:
+def with_draft(before: MessagingService, opt_out: Json, *, now: datetime) -> MessagingService:
     """The service with another draft, in force where its Advanced Opt-Out is enabled (R5).
 
     Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -16,9 +15,8 @@ from processor.core.policy import (
     OptOutConfig,
     standard_sets,
 )
+from schemas.messaging_service import COMMA, MAX_KEYWORDS
 
-MAX_KEYWORDS = 20
-_COMMA = re.compile("[,\u060c\uff0c\u3001]")  # of Arabic and Chinese keyboards, too
 _RESERVED_KINDS = {word: kind for kind, words in RESERVED.items() for word in words}
 
 
@@ -135,7 +133,7 @@ def _list_problems(
     for keyword in keywords:
         if not exact(keyword):
             yield f"{place}.keywords: {keyword!r} has nothing to match"
-        elif _COMMA.search(keyword):
+        elif COMMA.search(keyword):
             yield f"{place}.keywords: {keyword!r} has a comma; each keyword stands by itself"
         elif mode is MatchMode.EXACT and len(exact(keyword).split()) > 1:
             yield f"{place}.keywords: {keyword!r} has white space within; match: exact allows none"

@@ -251,7 +251,9 @@ _layers: WeakValueDictionary[_Languages, _Layer] = WeakValueDictionary()
 _lookups: WeakValueDictionary[object, _Lookup] = WeakValueDictionary()
 # By the id of what has the shape, which is nothing else's while it is held here.
 _known: dict[int, tuple[object, _Shape[Any]]] = {}
-_KNOWN_LIMIT = 2_048  # each may be all languages of a service
+# Each may be all languages of a service. A dict that is emptied when full: the core imports the
+# standard library only, and ``lru_cache`` would hash what is given, not its id.
+_KNOWN_LIMIT = 2_048
 
 
 def _shape_of(given: object, make: Callable[[], _T]) -> _Shape[_T]:

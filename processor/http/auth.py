@@ -14,6 +14,7 @@ from functools import partial
 from math import ceil
 from typing import Annotated, cast
 
+from cachetools import FIFOCache
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
@@ -116,7 +117,8 @@ class Credentials:
         self._tries = Tries(clock_s)
         self._inactive = Failures(clock_s)  # by user; what is beyond is not logged
         self._key = secrets.token_bytes(32)
-        self._verified: dict[bytes, str] = {}  # of place, user and password, to what they fit
+        # Of place, user and password, to what they fit.
+        self._verified: FIFOCache[bytes, str] = FIFOCache(_KEPT)
         self._under_way: dict[tuple[bytes, str], asyncio.Task[bool]] = {}
         self._nobodys = hash_secret(secrets.token_hex())
         self._operators = {user: hash_secret(token) for user, token in settings.operators().items()}
@@ -170,8 +172,6 @@ class Credentials:
         if not await asyncio.shield(task):
             return False
         assert stored
-        if len(self._verified) >= _KEPT:
-            del self._verified[next(iter(self._verified))]  # the others need no slow hash again
         self._verified[known] = stored
         return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -14,7 +13,7 @@ from processor.http.auth import look_at
 class Known(APIRoute):
     """A route of the API; FastAPI by itself reads and parses a body before it asks who sent it."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         """See FastAPI."""
         handler = super().get_route_handler()
 

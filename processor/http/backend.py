@@ -6,22 +6,22 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
-from processor import certificates, histories, servers
+from processor import certificates, clocks, histories, servers
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.http.auth import Caller, Credentials
 from processor.http.limits import OneEach, Slices, Turns
 from processor.http.live import Live
 from processor.http.waits import Waits
-from processor.kafka.client import Outgoing, Writer, writer
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.topics.configuration_writer import Configuration
 from processor.kafka.topics.counts_history import CountsHistory
 from processor.kafka.topics.statuses_topic import Refused, StatusesTopic
+from processor.kafka.writing import Outgoing, Writer, writer
 from processor.metrics import Metrics
 from processor.stores.block_list import BlockListInspector
 from processor.stores.messages import Messages
@@ -34,7 +34,6 @@ from schemas.message_status import MessageStatus
 
 logger = logging.getLogger(__name__)
 
-_RETRY_S = 1.0
 _READ_S = 20.0
 _MOST_CODE = 1 << 31  # of a carrier's error codes
 _MOST_WORDS = 500  # characters of its error messages
@@ -148,7 +147,7 @@ class Backend:
     def _end(self, why: str, *, exit_code: int) -> None:
         self._unfit, self.exit_code = why, exit_code
 
-    def _works(self) -> list[Coroutine[Any, Any, None]]:
+    def _works(self) -> list[Coroutine[object, object, None]]:
         """What runs as long as the process does."""
         statuses = StatusesTopic(
             self.settings,
@@ -180,7 +179,7 @@ class Backend:
                 return
             except BrokerUnavailable as error:
                 logger.warning("api.waits", extra={"for_": str(error)})
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(clocks.RETRY_S)
 
     async def _connect(self, stack: AsyncExitStack) -> Writer:
         while True:
@@ -190,7 +189,7 @@ class Backend:
                 )
             except BrokerUnavailable as error:
                 logger.warning("api.waits", extra={"for_": str(error)})
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(clocks.RETRY_S)
 
 
 def _fields_of(status: MessageStatus) -> dict[str, str | int]:

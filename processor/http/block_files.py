@@ -7,7 +7,7 @@ import io
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Query, Request
@@ -23,7 +23,8 @@ from processor.http.errors import ApiError
 from processor.http.limits import MADE
 from processor.http.responses.blocks import BadRow, Imported
 from processor.http.scanning import Scan
-from processor.kafka.client import Outgoing
+from processor.json_types import Json, JsonObject
+from processor.kafka.writing import Outgoing
 from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import (
     COLUMNS,
@@ -46,7 +47,7 @@ _TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _AT_ONCE = 200  # rows that are stored together
 _SLICE = 50  # rows that are read in a slice
 _MOST_NAMED = 1_000  # bad rows; the others are counted
-_AS_TEXT: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in _TYPES.values()}
+_AS_TEXT: JsonObject = {kind: {"schema": {"type": "string"}} for kind in _TYPES.values()}
 _EXAMPLES = {
     "csv": "recipient,scope,sender\r\n+15551234567,sender,+15005550006\r\n",
     "jsonl": '{"recipient": "+15551234567", "blocked": false}\n',
@@ -190,7 +191,7 @@ class _Import:
         self.good += len(records)
         await self._backend.credentials.limit.afford(self._caller.payer, MADE * len(lines))
 
-    def _records(self, rows: Iterable[tuple[int, Any]]) -> Iterator[Outgoing]:
+    def _records(self, rows: Iterable[tuple[int, Json]]) -> Iterator[Outgoing]:
         for number, row in rows:
             try:
                 yield self._record(row)
@@ -200,7 +201,7 @@ class _Import:
                 if self.bad <= _MOST_NAMED:
                     self.errors.append({"row": number, "error": why})
 
-    def _record(self, row: Any) -> Outgoing:
+    def _record(self, row: Json) -> Outgoing:
         if isinstance(row, dict) and row.get("account_sid") not in (None, "", self._account):
             raise ValueError("account_sid: is another account's")
         if isinstance(row, dict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime, Field
@@ -257,7 +257,7 @@ async def history(
     return written(answer)
 
 
-_CHANGE: dict[int | str, dict[str, Any]] = {
+_CHANGE: dict[int | str, dict[str, object]] = {
     200: {"description": "It is in force."},
     202: {
         "description": "It is stored, and will be; no worker carried it out yet.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -18,6 +18,7 @@ from processor.http.forms import OptionalUrl
 from processor.http.numbers import record
 from processor.http.paging import PageIs, meta_of, slice_of
 from processor.http.responses.senders import ChannelSender, ChannelSenders, channel_sender_of
+from processor.json_types import JsonObject
 from processor.kafka.topics.owned_senders import a_number, given_up, numbers_of
 from schemas.common import HttpMethod, SenderAddress
 from schemas.number import Number
@@ -49,9 +50,9 @@ class ChannelSenderUpdate(_Part):
     friendly_name: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
     webhook: Webhook | None = None
 
-    def given(self) -> dict[str, Any]:
+    def given(self) -> JsonObject:
         """What was given, by the names of the stored record."""
-        fields: dict[str, Any] = {}
+        fields: JsonObject = {}
         if self.friendly_name:
             fields["friendly_name"] = self.friendly_name
         if self.webhook:

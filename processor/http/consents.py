@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from processor import clocks
 from processor.core.blocks import ACCOUNT, Place
 from processor.core.messages import ChannelGroup, ConsentCommand, Scope
 from processor.http.auth import Caller, CallerIs
@@ -20,8 +20,9 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.errors import wrong_parameter
 from processor.http.forms import Form, documented, form_of
 from processor.http.responses.accounts import Bulk, BulkItem
-from processor.kafka.client import Outgoing
+from processor.json_types import Json
 from processor.kafka.topics.owned_senders import owns
+from processor.kafka.writing import Outgoing
 from processor.wire import consent_commands
 from processor.wire.json_values import to_ms
 from schemas.common import CountryCode, Number, SenderAddress, Time
@@ -73,7 +74,7 @@ async def consents(
     """Block who opted out, unblock who opted in; an opt-in overrides a STOP."""
     records: list[Outgoing] = []
 
-    def take(given: Any) -> _Problems:
+    def take(given: Json) -> _Problems:
         consent = Consent.model_validate(given)
         problems = _problems_of(backend, caller, consent)
         if not problems:
@@ -89,7 +90,7 @@ async def consents(
 async def contacts(caller: CallerIs, form: Annotated[Items, Depends(form_of(Items))]) -> Bulk:
     """Take note of where contacts are: checked, and not kept, as nothing here depends on it."""
 
-    def take(given: Any) -> _Problems:
+    def take(given: Json) -> _Problems:
         Contact.model_validate(given)
         return []
 
@@ -102,7 +103,7 @@ def _few(items: Sequence[str]) -> Sequence[str]:
     return items
 
 
-def _answer(item: str, take: Callable[[Any], _Problems], error_code: int) -> BulkItem:
+def _answer(item: str, take: Callable[[Json], _Problems], error_code: int) -> BulkItem:
     try:
         given = orjson.loads(item)
     except orjson.JSONDecodeError:
@@ -137,7 +138,7 @@ def _problems_of(backend: Backend, caller: Caller, consent: Consent) -> _Problem
 def _commands(backend: Backend, caller: Caller, consent: Consent) -> list[Outgoing]:
     opt_out = consent.status == "opt-out"
     places = _places(backend, caller.account, consent.sender_id)
-    at_ms = time.time_ns() // 1_000_000
+    at_ms = clocks.now_ms()
     return [
         Outgoing(
             backend.topics.consent_commands,

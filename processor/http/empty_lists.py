@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 
 from processor.http.auth import CallerIs
@@ -16,7 +14,7 @@ from processor.http.services import ServiceSid, find
 router = APIRouter(route_class=Known, tags=["messaging.v1 services"])
 
 _SERVICE = "/v1/Services/{service_sid}"
-_EMPTY: Slice[Any] = Slice((), None, None)
+_EMPTY: Slice[object] = Slice((), None, None)
 
 
 @router.get(_SERVICE + "/DestinationAlphaSenders")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, TypeVar, get_origin
+from typing import Annotated, TypeVar, get_origin
 from urllib.parse import parse_qs
 
 from fastapi import Request
@@ -68,7 +68,7 @@ def form_of(
 
     async def read(request: Request) -> _F:
         given = await _parameters(request)
-        values: dict[str, Any] = {
+        values: dict[str, object] = {
             name: found if name in lists else found[-1] for name, found in given.items()
         }
         try:
@@ -79,7 +79,7 @@ def form_of(
     return read
 
 
-def documented(model: type[Form], *, change: bool = False) -> dict[str, Any]:
+def documented(model: type[Form], *, change: bool = False) -> dict[str, object]:
     """What the OpenAPI page says of a route that reads a form: its ``openapi_extra``.
 
     Args:

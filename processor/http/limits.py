@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from cachetools import LRUCache
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from processor.errors import BrokerUnavailable
@@ -62,7 +63,7 @@ class RateLimit:
     def __init__(self, a_second: float, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._a_second = a_second
         self._clock_s = clock_s
-        self._buckets: dict[str, tuple[float, float]] = {}
+        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(_KEPT)
         self._refusals = _Refusals()
 
     def take(self, whose: str) -> None:
@@ -117,10 +118,7 @@ class RateLimit:
         return min(self._most, left + (now - since) * self._a_second)
 
     def _keep(self, whose: str, left: float) -> None:
-        self._buckets.pop(whose, None)
-        self._buckets[whose] = (left, self._clock_s())  # last: who asked longest ago goes first
-        if len(self._buckets) > _KEPT:
-            del self._buckets[next(iter(self._buckets))]
+        self._buckets[whose] = (left, self._clock_s())
 
 
 class Turns:

@@ -9,15 +9,16 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
+from processor import clocks
 from processor.config import Settings
-from processor.kafka.client import NoBroker
+from processor.kafka.failures import NoBroker
 from processor.kafka.topics.follower import NOT_ITS_FAULT, Follower
 from processor.kafka.topics.live_topics import follow_progress, tail
 from processor.metrics import Metrics
 from processor.statistics.live import LastMinute, LiveEvent, Pace, Progress, What, pace_of
 from processor.wire import live_events
+from processor.wire.records import Record
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ _MOST = 200  # viewers of this process
 _MOST_EACH = 20  # of an account
 _LINGER_S = 60.0  # after the last look
 _FIRST_S = 5.0
-_RETRY_S = 1.0
 _SILENT_S = 8.0  # a broker that says nothing for so long is missed: it is asked every two
 
 
@@ -115,7 +115,7 @@ class Live:
 
     def last_minute(self, account_sid: str | None) -> Mapping[What, int]:
         """How many there were in the last minute."""
-        return self._last_minute.counts(account_sid, time.time())
+        return self._last_minute.counts(account_sid, clocks.now_s())
 
     @contextmanager
     def watching(self, account_sid: str | None, session: str) -> Iterator[Viewer]:
@@ -172,7 +172,7 @@ class Live:
                 self._ready.clear()
                 self._end_all()  # what is read anew begins with what they have been shown
             if self.cut_off:
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(clocks.RETRY_S)
             if not self._wanted():
                 self._asked.clear()
                 self.cut_off = False
@@ -209,14 +209,14 @@ class Live:
     def _pass(self, records: int) -> None:
         self.passed += records
 
-    def _take(self, records: Sequence[Any]) -> None:
+    def _take(self, records: Sequence[Record]) -> None:
         if not self._ready.is_set():  # begins anew, with the last ones
             self._all.clear()
             self._of_account.clear()
             self._last_minute = LastMinute()
             self.cut_off = False
             self._ready.set()
-        now_s = time.time()
+        now_s = clocks.now_s()
         for record in records:
             # Others may write to these topics; what they write wrong is not shown.
             try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 from fastapi import Response
 
+from processor.json_types import Json
 
-def written(answer: Any) -> Response:
+
+def written(answer: Json) -> Response:
     """An answer as JSON, at once: the framework would check and copy each part of it first.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
 
+from processor import clocks
 from processor.configuration.quotas import Quota
 from processor.core import gate
 from processor.core.messages import SenderType, bare_number, channel_group_of, sender_type_of
@@ -28,8 +28,8 @@ from processor.http.long_responses import written
 from processor.http.paging import PageIs, Slice, between, uris_of
 from processor.http.responses.messages import Media, Message, Messages, message_of
 from processor.http.times import time_of
-from processor.kafka.client import Outgoing
 from processor.kafka.topics.owned_senders import owns
+from processor.kafka.writing import Outgoing
 from processor.stores.messages import Found, StoredMessage
 from processor.webhooks.addresses import with_login_of, without_login
 from processor.wire import outbound_messages
@@ -286,7 +286,7 @@ def _service(backend: Backend, account_sid: str, sid: str) -> MessagingService:
 
 
 def _accepted(account_sid: str, form: MessageCreate) -> StoredMessage:
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clocks.now_ms()
     return StoredMessage(
         sid=f"{'MM' if form.media_urls else 'SM'}{uuid.uuid4().hex}",
         account_sid=account_sid,

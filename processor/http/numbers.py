@@ -26,6 +26,7 @@ from processor.http.responses.numbers import (
     short_code_of,
 )
 from processor.http.sender_pool import check_available
+from processor.json_types import JsonObject
 from processor.kafka.topics.holdings import NUMBER_TAKEN
 from processor.kafka.topics.owned_senders import a_number, given_up, numbers_of
 from schemas.common import HttpMethod
@@ -54,7 +55,7 @@ class NumberUpdate(Form):
     sms_fallback_method: HttpMethod = Field(default="POST", alias="SmsFallbackMethod")
     status_callback: OptionalUrl = Field(default=None, alias="StatusCallback")
 
-    def given(self) -> dict[str, Any]:
+    def given(self) -> JsonObject:
         """What was given, by the names of the stored record."""
         return self.model_dump(exclude_unset=True, exclude={"address"})
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from processor.http.errors import Error
+from processor.json_types import JsonObject
 
 _ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 _WHY = {
@@ -27,7 +26,7 @@ def document_refusals(api: FastAPI) -> None:
     """Have the document tell of each operation what it may be refused with."""
     made = api.openapi
 
-    def openapi() -> dict[str, Any]:
+    def openapi() -> JsonObject:
         if api.openapi_schema:
             return api.openapi_schema
         document = made()
@@ -44,7 +43,7 @@ def document_refusals(api: FastAPI) -> None:
     api.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete(path: str, operation: dict[str, Any]) -> None:
+def _complete(path: str, operation: JsonObject) -> None:
     operation["summary"] = operation["summary"].strip()  # of a name such as list_
     answers = operation["responses"]
     answers.pop("422", None)
@@ -55,12 +54,12 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
             answer.setdefault("content", _ERROR)
 
 
-def _headers(status: str) -> dict[str, Any]:
+def _headers(status: str) -> JsonObject:
     said = _HEADERS.get(status)
     return {"headers": {said: {"schema": {"type": "string"}}}} if said else {}
 
 
-def _refusals(path: str, operation: dict[str, Any]) -> list[str]:
+def _refusals(path: str, operation: JsonObject) -> list[str]:
     if "security" not in operation:
         return []
     named = {one["name"].lower() for one in operation.get("parameters", ())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Header, Path, Request
 
@@ -14,6 +14,7 @@ from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, not_found
 from processor.http.services import find
+from processor.json_types import Json
 from schemas.messaging_service import MessagingService
 
 OptOutSid = Annotated[str, Path(description="OO and the digits of its service's sid.")]
@@ -23,8 +24,8 @@ IfMatch = Annotated[
     str | None, Header(description="The version (ETag) it must still have; else 412.")
 ]
 _HEADERS = {"ETag": {"schema": {"type": "string"}, "description": "The version, for `If-Match`."}}
-TAGGED: dict[int | str, dict[str, Any]] = {200: {"headers": _HEADERS}}
-TAGGED_204: dict[int | str, dict[str, Any]] = {204: {"headers": _HEADERS}}
+TAGGED: dict[int | str, dict[str, object]] = {200: {"headers": _HEADERS}}
+TAGGED_204: dict[int | str, dict[str, object]] = {204: {"headers": _HEADERS}}
 """What the document says of answers that have an ETag."""
 
 
@@ -40,7 +41,7 @@ class Draft:
         self._sid = sid
         self._if_match = if_match
 
-    async def save(self, draft: Callable[[MessagingService], Any]) -> MessagingService:
+    async def save(self, draft: Callable[[MessagingService], Json]) -> MessagingService:
         """Replace the draft with what is made of the service as it is."""
         return await self.change(
             lambda before: opt_outs.with_draft(before, draft(before), now=datetime.now(UTC))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,7 +40,7 @@ from schemas.messaging_service import MessagingService
 router = APIRouter(route_class=Known, prefix="/v3/OptOuts", tags=["opt-out configurations"])
 
 _Sets = Annotated[
-    dict[str, Any],
+    dict[str, object],
     Documented(KeywordSetsDocument),
     Body(
         description="Keyword sets by opt-out type.",
@@ -147,7 +147,7 @@ async def delete_layer(
     """Take a language out of the draft; of the standard layer, what was changed of it."""
     layer = layer_of(language, message_type)
 
-    def without(service: MessagingService) -> dict[str, Any]:
+    def without(service: MessagingService) -> dict[str, object]:
         _sets_at(request, service, layer)
         return opt_outs.with_sets(service.opt_out, layer, {})
 
@@ -166,7 +166,7 @@ async def delete_country(
 ) -> Response:
     """Take a country's override out of the draft."""
 
-    def without(service: MessagingService) -> dict[str, Any]:
+    def without(service: MessagingService) -> dict[str, object]:
         if message_type not in service.opt_out.countries:
             raise not_found(request)
         return opt_outs.without_country(service.opt_out, message_type)
@@ -192,7 +192,7 @@ async def replace_pair(
     layer = layer_of(language, message_type)
     given = {"keywords": pair.keywords, "reply": pair.message}
 
-    def changed(service: MessagingService) -> dict[str, Any]:
+    def changed(service: MessagingService) -> dict[str, object]:
         sets = opt_outs.sets_at(service.opt_out, layer) or {}
         one = sets.get(kind, {}) | {name: said for name, said in given.items() if said is not None}
         return opt_outs.with_sets(service.opt_out, layer, {**sets, kind.value: one})

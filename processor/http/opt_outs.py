@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -38,6 +38,7 @@ from processor.http.responses.opt_outs import (
     whole_of,
 )
 from processor.http.responses.services import created_at
+from processor.json_types import JsonObject
 from schemas.common import Body as MessageBody
 from schemas.common import CountryCode, RecipientAddress, SenderAddress
 from schemas.messaging_service import MessagingService, OptOut
@@ -45,7 +46,7 @@ from schemas.messaging_service import MessagingService, OptOut
 router = APIRouter(route_class=Known, prefix="/v3/OptOuts", tags=["opt-out configurations"])
 
 _Document = Annotated[
-    dict[str, Any],
+    JsonObject,
     Documented(OptOut),
     Body(
         description="A configuration as `opt_out` of services.yaml.",

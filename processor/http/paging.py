@@ -17,6 +17,7 @@ MAX_PAGE = 1_000
 _AFTER, _BEFORE = "PA", "PB"  # what a token begins with: the page after an item, or before it
 
 _T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,10 @@ PageIs = Annotated[Page, Depends(_page)]
 
 
 @dataclass(frozen=True, slots=True)
-class Slice(Generic[_T]):
+class Slice(Generic[_T_co]):
     """The items of a page, and where its neighbours are."""
 
-    items: Sequence[_T]
+    items: Sequence[_T_co]
     next_token: str | None
     previous_token: str | None
 
@@ -109,7 +110,7 @@ class Meta(TypedDict):
     url: str
 
 
-def meta_of(request: Request, page: Page, key: str, found: Slice[Any]) -> Meta:
+def meta_of(request: Request, page: Page, key: str, found: Slice[object]) -> Meta:
     """What a list of v1 has beside its items: absolute links."""
     link = _Links(request, page, url_of(request, request.url.path))
     return {
@@ -136,7 +137,7 @@ class Uris(TypedDict):
     uri: str
 
 
-def uris_of(request: Request, page: Page, found: Slice[Any]) -> Uris:
+def uris_of(request: Request, page: Page, found: Slice[object]) -> Uris:
     """What a list of 2010-04-01 has beside its items: relative links, and nothing else."""
     link = _Links(request, page, request.url.path)
     start = page.number * page.size
@@ -167,10 +168,10 @@ class _Links:
     def this(self) -> str:
         return self._to(self._page.number, self._page.token)
 
-    def next(self, found: Slice[Any]) -> str | None:
+    def next(self, found: Slice[object]) -> str | None:
         return found.next_token and self._to(self._page.number + 1, found.next_token)
 
-    def previous(self, found: Slice[Any]) -> str | None:
+    def previous(self, found: Slice[object]) -> str | None:
         number = max(0, self._page.number - 1)
         return found.previous_token and self._to(number, found.previous_token)
 

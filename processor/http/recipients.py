@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from processor import clocks
 from processor.core.blocks import Place, place_for, scope_for
 from processor.core.decide import refusal_of
 from processor.core.messages import (
@@ -28,8 +28,8 @@ from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, wrong_parameter
 from processor.http.limits import FETCHED, LOOKED_AT
-from processor.kafka.client import Outgoing
 from processor.kafka.topics.histories import History, Newest
+from processor.kafka.writing import Outgoing
 from processor.stores.whole_list import Found
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands
@@ -90,7 +90,7 @@ async def look(backend: Backend, keys: Sequence[str], *, within_s: float = _LOOK
 class Changes:
     """Some changes of a recipient's blocks."""
 
-    values: list[dict[str, Any]]  # as they are stored, the newest first
+    values: list[dict[str, object]]  # as they are stored, the newest first
     below: int | None  # where older ones are; None: there are none
 
 
@@ -138,9 +138,9 @@ async def changes_of(
     return Changes([one for one in values if one["channel_group"] in groups], found.below)
 
 
-async def values_of(backend: Backend, history: History, found: Newest) -> list[dict[str, Any]]:
+async def values_of(backend: Backend, history: History, found: Newest) -> list[dict[str, object]]:
     """What records hold, as it is stored, slice by slice."""
-    values: list[dict[str, Any]] = []
+    values: list[dict[str, object]] = []
     for at in range(0, len(found.records), _SLICE):
         async with backend.slices.one():
             values += history.values(found.records[at : at + _SLICE])
@@ -189,7 +189,7 @@ def command_of(
         source=source,
         reason=given.reason,
         actor=caller.actor,
-        claimed_ms=time.time_ns() // 1_000_000,
+        claimed_ms=clocks.now_ms(),
     )
 
 

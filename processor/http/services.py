@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import Field, StringConstraints
@@ -18,6 +18,7 @@ from processor.http.errors import not_found
 from processor.http.forms import Form, OptionalUrl, documented, form_of
 from processor.http.paging import PageIs, meta_of, slice_of
 from processor.http.responses.services import Service, Services, created_at, service_of
+from processor.json_types import JsonObject
 from processor.kafka.topics.services_topic import StoredService
 from schemas.common import HttpMethod
 from schemas.messaging_service import MessagingService
@@ -53,7 +54,7 @@ class ServiceUpdate(Form):
     ] = Field(default="undeclared", alias="Usecase")
     use_inbound_webhook_on_number: bool = Field(default=False, alias="UseInboundWebhookOnNumber")
 
-    def given(self) -> dict[str, Any]:
+    def given(self) -> JsonObject:
         """What was given, by the names of the stored document."""
         return self.model_dump(exclude_unset=True)
 

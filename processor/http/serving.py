@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 import sys
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,6 +15,7 @@ from processor.config import Settings
 from processor.errors import ConfigError
 from processor.http.backend import Backend
 from processor.http.connections import LOOK_S, Connection, Connections, WebConfig, limits_of
+from processor.json_types import Options
 from processor.webhooks.addresses import is_loopback
 
 logger = logging.getLogger(__name__)
@@ -52,11 +52,11 @@ class Server(uvicorn.Server):
                 config=config, server_state=self.server_state, app_state=self.lifespan.state
             )
 
-        options: dict[str, Any] = {"ssl": config.ssl, "backlog": config.backlog}
+        options: Options = {"ssl": config.ssl, "backlog": config.backlog}
         if config.ssl:
             options["ssl_handshake_timeout"] = config.connections.limits.header_s
             options["ssl_shutdown_timeout"] = _SHUTDOWN_S
-        places: list[dict[str, Any]] = [{"sock": one} for one in sockets or ()]
+        places: list[Options] = [{"sock": one} for one in sockets or ()]
         try:
             self.servers = [
                 await loop.create_server(protocol, **place, **options)
@@ -86,7 +86,7 @@ def web_config(api: FastAPI, settings: Settings, *, port: int) -> WebConfig:
     Raises:
         ConfigError: the TLS files cannot be used.
     """
-    options: dict[str, Any] = {}
+    options: Options = {}
     if settings.api_certfile and settings.api_keyfile:
         try:
             context = certificates.server_context_of(settings.api_certfile, settings.api_keyfile)

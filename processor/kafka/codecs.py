@@ -8,7 +8,6 @@ chooses too, is refused beyond 128 MiB, and memory is taken only for what is wri
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from aiokafka.errors import UnsupportedCodecError
 
@@ -98,7 +97,7 @@ def _broken(codec: int) -> Broken:
     return Broken(f"a batch that cannot be inflated: it is not {NAMES[codec]}, or not whole")
 
 
-_INTO: Mapping[int, Callable[[Any, Any], int]] = (
+_INTO: Mapping[int, Callable[[memoryview, memoryview], int]] = (
     {
         GZIP: cramjam.gzip.decompress_into,
         SNAPPY: _snappy,

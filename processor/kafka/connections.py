@@ -19,7 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TypeVar
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiokafka.admin.client
@@ -28,12 +28,15 @@ import aiokafka.conn
 import aiokafka.consumer.consumer
 import aiokafka.producer.producer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import AIOKafkaProtocol, CloseReason, create_conn
+from aiokafka.conn import AIOKafkaConnection, AIOKafkaProtocol, CloseReason, create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError, RequestTimedOutError
+from aiokafka.protocol.api import Response
 
 _FIRST_PAUSE_S = 0.05  # after a connection that failed; twice as long after each other one
 _LONGEST_PAUSE_S = 0.5
 _PATIENCE_S = 1.0  # with the attempt of another client
+
+_T = TypeVar("_T")
 
 
 class Address:
@@ -45,7 +48,7 @@ class Address:
         self._attempt: asyncio.Future[None] | None = None
         self._begun_s = 0.0
 
-    async def connect(self, make: Callable[[], Awaitable[Any]]) -> Any:
+    async def connect(self, make: Callable[[], Awaitable[_T]]) -> _T:
         """Connect: at once, or, where the last connection failed, after a pause and one for all.
 
         Args:
@@ -63,7 +66,7 @@ class Address:
                 raise KafkaConnectionError("the broker was tried a moment ago, in vain")
         return await self._try(make)
 
-    async def _try_for_all(self, make: Callable[[], Awaitable[Any]]) -> Any:
+    async def _try_for_all(self, make: Callable[[], Awaitable[_T]]) -> _T:
         self._attempt = attempt = asyncio.get_running_loop().create_future()
         self._begun_s = time.monotonic()
         try:
@@ -74,7 +77,7 @@ class Address:
             if self._attempt is attempt:
                 self._attempt = None
 
-    async def _try(self, make: Callable[[], Awaitable[Any]]) -> Any:
+    async def _try(self, make: Callable[[], Awaitable[_T]]) -> _T:
         try:
             made = await make()
         except (OSError, KafkaError, TimeoutError):
@@ -87,10 +90,12 @@ class Address:
         return made
 
 
-_addresses: WeakKeyDictionary[Any, dict[tuple[str, int], Address]] = WeakKeyDictionary()
+_addresses: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, int], Address]] = (
+    WeakKeyDictionary()
+)
 
 
-async def _create_conn(host: str, port: int, **options: Any) -> Any:
+async def _create_conn(host: str, port: int, **options: object) -> AIOKafkaConnection:
     """As aiokafka's ``create_conn``, which its clients call."""
     here = _addresses.setdefault(asyncio.get_running_loop(), {})
     address = here.setdefault((host, port), Address())
@@ -127,18 +132,18 @@ _of_the_client: ContextVar[Connections | None] = ContextVar("connections", defau
 class _Protocol(AIOKafkaProtocol):  # type: ignore[misc]
     """Reports its transport to the client that opens the connection."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
         # Not the client itself: one that nobody closes must still be found, and warned about.
         self._connections = _of_the_client.get()
-        self._made: Any = None
+        self._made: asyncio.Transport | None = None
         self.heard_s = time.monotonic()  # when something came last
 
     def data_received(self, data: bytes) -> None:
         self.heard_s = time.monotonic()
         super().data_received(data)
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._made = transport
         if self._connections:
@@ -146,20 +151,20 @@ class _Protocol(AIOKafkaProtocol):  # type: ignore[misc]
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
-        if self._connections:
+        if self._connections and self._made:
             self._connections.lost(self._made)
 
 
 class Client(AIOKafkaClient):  # type: ignore[misc]
     """Aiokafka's, which opens connections in two methods, and knows what it has open."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
         self.connections = Connections()
         self._here = asyncio.get_running_loop()
         _clients.add(self)
 
-    async def send(self, node_id: int, request: Any, **options: Any) -> Any:
+    async def send(self, node_id: int, request: object, **options: object) -> Response:
         """Send a request to a broker, and wait for its answer."""
         began_s = time.monotonic()
         try:
@@ -197,7 +202,7 @@ class Client(AIOKafkaClient):  # type: ignore[misc]
         with self._opening():
             await super().bootstrap()
 
-    async def _get_conn(self, *args: Any, **options: Any) -> Any:
+    async def _get_conn(self, *args: object, **options: object) -> AIOKafkaConnection | None:
         with self._opening():
             return await super()._get_conn(*args, **options)
 

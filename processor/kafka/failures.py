@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     BrokerResponseError,
     ClusterAuthorizationFailedError,
@@ -52,6 +52,10 @@ _LIMITS: dict[type[KafkaError], str] = {
 }
 """Limits that brokers set on what clients ask for."""
 
+NoBroker = AssertionError
+"""aiokafka raises it if it looks for a group's coordinator and knows no broker: a broker that has
+just started, or was not heard for a while, names none."""
+
 
 def in_words(error: BaseException, at: str = "") -> str:
     """The failure's name, and the remedy where a right, a topic or a library is missing.
@@ -93,13 +97,13 @@ def is_too_large(error: BaseException) -> bool:
     return isinstance(error.__cause__, MessageSizeTooLargeError | RecordListTooLargeError)
 
 
-def ended_by(producer: Any) -> BaseException | None:
+def ended_by(producer: AIOKafkaProducer) -> BaseException | None:
     """What a producer's transaction failed with; what is sent in it after that only follows."""
     ended: asyncio.Future[None] | None = producer._txn_manager._transaction_waiter
     return ended.exception() if ended and ended.done() else None
 
 
-def is_fenced(producer: Any) -> bool:
+def is_fenced(producer: AIOKafkaProducer) -> bool:
     """Whether a transactional producer may not be used any more."""
     manager = producer._txn_manager  # None: no transactional one
     return manager is not None and bool(manager.is_fatal_error())

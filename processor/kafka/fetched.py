@@ -16,15 +16,17 @@ import hashlib
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile, islice
 from struct import Struct
 from typing import Any, NamedTuple, TypeVar
 
+from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.errors import CorruptRecordException
-from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+from aiokafka.record.default_records import DefaultRecord, DefaultRecordBatch, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
 
 from processor.kafka.codecs import Broken
@@ -43,7 +45,7 @@ _NOTHING = memoryview(b"")
 _TOO_OLD = "a batch in a format from before Kafka 0.11"
 
 
-class Record(NamedTuple):
+class FetchedRecord(NamedTuple):
     """A record with what aiokafka's ``ConsumerRecord`` has; a tuple is made in half the time."""
 
     topic: str
@@ -119,7 +121,7 @@ class _Lenient(bytearray):
 class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc]
     """Reads any header's name, many times slower; the batch is not compressed."""
 
-    _buffer: Any
+    _buffer: bytearray
 
     def _maybe_uncompress(self) -> None:
         self._buffer = _Lenient(self._buffer)
@@ -136,9 +138,9 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def __init__(
         self,
-        tp: Any,
+        tp: TopicPartition,
         records: _Fetched,
-        aborted_transactions: Any,
+        aborted_transactions: Sequence[tuple[int, int]] | None,
         fetch_offset: int,
         key_deserializer: None,  # no consumer here has one
         value_deserializer: None,
@@ -155,21 +157,23 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self.next_fetch_offset = fetch_offset
         self.at_end = False
         self.waits: Walk | None = None  # for its turn to be inflated
-        self._batch: Any = None  # in hand
+        self._batch: DefaultRecordBatch = None  # in hand
         self._begin = self._end = 0  # of it, in all that was fetched
         self.leader_epoch: int | None = None  # that it was written under
         self._walk: Walk | None = None  # of the one in hand, where it is compressed
-        self._left: Any = None  # its records, or those of a piece of it
+        self._left: DefaultRecordBatch | Iterator[DefaultRecord] = (
+            None  # its records, or those of a piece of it
+        )
         self._piece = _NOTHING  # that piece
         self._inflated = self._headers = 0  # handed out in this call
 
-    def take(self, most: int) -> list[Record | UnreadBatch]:
+    def take(self, most: int) -> list[FetchedRecord | UnreadBatch]:
         """The next records; none at the end, and where a batch waits for its turn.
 
         Raises:
             CorruptRecordException: a checksum is wrong; all of this is to be fetched again.
         """
-        found: list[Record | UnreadBatch] = []
+        found: list[FetchedRecord | UnreadBatch] = []
         self._inflated = self._headers = 0
         self.waits = None
         while len(found) < most and self._inflated < PIECE and self._headers < _HEADERS:
@@ -183,7 +187,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             self._left, self._piece = None, _NOTHING  # the next call inflates it again
         return found
 
-    def _open_batch(self, found: list[Record | UnreadBatch]) -> bool:
+    def _open_batch(self, found: list[FetchedRecord | UnreadBatch]) -> bool:
         """Begin the next batch; False where there is none."""
         if self.at_end or not self._fetched.has_next():
             self.at_end = True
@@ -216,7 +220,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         """The batch in hand as it lies in the log."""
         return self._all[self._begin : self._end]
 
-    def _is_passed(self, batch: Any) -> bool:
+    def _is_passed(self, batch: DefaultRecordBatch) -> bool:
         """Whether a batch is of a transaction that was aborted, or the mark that ends one."""
         if self._committed_only:
             self._consume_aborted_up_to(batch.base_offset)
@@ -226,7 +230,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
                 return True
         return bool(batch.is_control_batch)
 
-    def _open_piece(self, found: list[Record | UnreadBatch]) -> bool:
+    def _open_piece(self, found: list[FetchedRecord | UnreadBatch]) -> bool:
         """Inflate what comes next of a compressed batch; False where it waits for its turn."""
         walk = self._walk
         assert walk is not None
@@ -254,12 +258,12 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             self._open(DefaultRecordBatch(piece))
         return True
 
-    def _open(self, batch: Any) -> None:
+    def _open(self, batch: DefaultRecordBatch) -> None:
         """Go on in a batch where the position is."""
         first = self.next_fetch_offset
         self._left = dropwhile(lambda record: record.offset < first, batch)
 
-    def _draw(self, found: list[Record | UnreadBatch], most: int) -> None:
+    def _draw(self, found: list[FetchedRecord | UnreadBatch], most: int) -> None:
         """Take records of what is open, and close it where those were all."""
         topic, partition = self._tp
         left, before, headers = self._left, len(found), self._headers
@@ -281,7 +285,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
                     one.value,
                     tuple(names),
                 )
-                append(new(Record, fields))
+                append(new(FetchedRecord, fields))
                 if headers >= _HEADERS:
                     break
             else:
@@ -313,7 +317,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self._batch = self._walk = self._left = None
         self._piece = _NOTHING
 
-    def _put_aside(self, found: list[Record | UnreadBatch], why: str) -> None:
+    def _put_aside(self, found: list[FetchedRecord | UnreadBatch], why: str) -> None:
         """Pass over what is left of the batch."""
         base = int.from_bytes(self._raw()[:_LENGTH_AT], "big")
         first = max(self.next_fetch_offset, base)
@@ -323,7 +327,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _leave_out(
         self,
-        found: list[Record | UnreadBatch],
+        found: list[FetchedRecord | UnreadBatch],
         why: str,
         first: int,
         last: int,
@@ -360,7 +364,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
     _partition_records: _PartitionRecords | None
 
-    def getall(self, max_records: int | None = None) -> list[Record | UnreadBatch]:
+    def getall(self, max_records: int | None = None) -> list[FetchedRecord | UnreadBatch]:
         if not self.check_assignment(self._topic_partition) or self._partition_records is None:
             return []
         found = self._partition_records.take(max_records or sys.maxsize)
@@ -372,7 +376,7 @@ class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
             self._partition_records = None
         return found
 
-    def getone(self) -> Record | UnreadBatch | None:
+    def getone(self) -> FetchedRecord | UnreadBatch | None:
         found = self.getall(1)
         if not found and (walk := self.waits) and _inflating.take_turn(walk):
             found = self.getall(1)
@@ -384,7 +388,7 @@ class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
         return self._partition_records and self._partition_records.waits
 
 
-def leader_epoch_at(state: Any) -> int | None:
+def leader_epoch_at(state: TopicPartitionState) -> int | None:
     """The leader epoch of the batch that was read last; None: none was, up to the position.
 
     Args:
@@ -394,12 +398,15 @@ def leader_epoch_at(state: Any) -> int | None:
     return epoch if offset == state.position else None
 
 
-_Found = Mapping[Any, list[Record | UnreadBatch]]
+_Found = Mapping[TopicPartition, list[FetchedRecord | UnreadBatch]]
 _fetched_records: Callable[..., Awaitable[_Found]] = fetcher.Fetcher.fetched_records
 
 
 async def _fetched_in_turn(
-    self: Any, partitions: Collection[Any], timeout: float = 0, max_records: int | None = None
+    self: fetcher.Fetcher,
+    partitions: Collection[TopicPartition],
+    timeout: float = 0,
+    max_records: int | None = None,
 ) -> _Found:
     """As aiokafka's own; a long batch it has inflated in a thread first."""
     until = time.monotonic() + timeout
@@ -418,10 +425,10 @@ async def _fetched_in_turn(
             await asyncio.sleep(min(left_s, _TURN_S))
 
 
-def _waiting(consumer: Any, partitions: Collection[Any]) -> list[Walk]:
+def _waiting(reader: fetcher.Fetcher, partitions: Collection[TopicPartition]) -> list[Walk]:
     return [
         result.waits
-        for tp, result in consumer._records.items()
+        for tp, result in reader._records.items()
         if (not partitions or tp in partitions)
         and isinstance(result, _FetchResult)
         and result.waits is not None

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     KafkaError,
     LeaderNotAvailableError,
@@ -105,7 +105,7 @@ class OffsetFetch(Request[_OffsetFetchRequestV7]):  # type: ignore[misc]
         self, group: str, topics: Mapping[str, Sequence[int]] | None, *, stable: bool
     ) -> None:
         self._group = group
-        self._topics: list[tuple[Any, ...]] | None = None
+        self._topics: list[tuple[object, ...]] | None = None
         if topics is not None:
             self._topics = [(name, list(partitions), {}) for name, partitions in topics.items()]
         self._stable = stable
@@ -115,7 +115,7 @@ class OffsetFetch(Request[_OffsetFetchRequestV7]):  # type: ignore[misc]
         return request_struct_class(self._group, self._topics, self._stable, {})
 
 
-def _by_topic(*fields: tuple[str, Any]) -> tuple[str, Any]:
+def _by_topic(*fields: tuple[str, object]) -> tuple[str, object]:
     """The field that holds fields of partitions by topic."""
     return "topics", Array(("name", String("utf-8")), ("partitions", Array(*fields)))
 
@@ -158,7 +158,7 @@ class _EpochEnd(Request[_EpochEndRequestV3]):  # type: ignore[misc]
 
 
 async def epoch_ends(
-    client: Any, epochs: Mapping[TopicPartition, int]
+    client: AIOKafkaClient, epochs: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, int]:
     """Where leader epochs end in the logs of their partitions; -1 where a log does not know one.
 
@@ -172,7 +172,7 @@ async def epoch_ends(
         aiokafka.errors.KafkaError: as the brokers answer.
     """
 
-    def request(asked: Sequence[TopicPartition]) -> Any:
+    def request(asked: Sequence[TopicPartition]) -> object:
         return _EpochEnd({tp: epochs[tp] for tp in asked})
 
     def end(code: int, partition: int, epoch: int, offset: int) -> tuple[int, int, int]:
@@ -181,13 +181,15 @@ async def epoch_ends(
     return await _of_leaders(client, epochs, request, end)
 
 
-async def log_starts(client: Any, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+async def log_starts(
+    client: AIOKafkaClient, sources: Iterable[TopicPartition]
+) -> dict[TopicPartition, int]:
     """The first offsets of partitions; else as ``epoch_ends``."""
     return await _log_offsets(client, sources, OffsetResetStrategy.EARLIEST)
 
 
 async def log_ends(
-    client: Any, sources: Iterable[TopicPartition], *, committed: bool = True
+    client: AIOKafkaClient, sources: Iterable[TopicPartition], *, committed: bool = True
 ) -> dict[TopicPartition, int]:
     """The offsets behind the last record, or behind the last that is committed.
 
@@ -197,9 +199,9 @@ async def log_ends(
 
 
 async def _log_offsets(
-    client: Any, sources: Iterable[TopicPartition], which: int, *, committed: bool = True
+    client: AIOKafkaClient, sources: Iterable[TopicPartition], which: int, *, committed: bool = True
 ) -> dict[TopicPartition, int]:
-    def request(asked: Sequence[TopicPartition]) -> Any:
+    def request(asked: Sequence[TopicPartition]) -> object:
         topics: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for tp in asked:
             topics[tp.topic].append((tp.partition, which))
@@ -212,9 +214,9 @@ async def _log_offsets(
 
 
 async def _of_leaders(
-    client: Any,
+    client: AIOKafkaClient,
     sources: Iterable[TopicPartition],
-    request: Callable[[Sequence[TopicPartition]], Any],
+    request: Callable[[Sequence[TopicPartition]], object],
     read: Callable[..., tuple[int, int, int]],
 ) -> dict[TopicPartition, int]:
     """Ask the leader of each partition, and those that are no leaders any more once more.

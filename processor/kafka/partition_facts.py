@@ -8,7 +8,8 @@ from aiokafka import TopicPartition
 from aiokafka.partitioner import murmur2
 
 from processor.config import Settings
-from processor.kafka.client import committed_of, group_view, reader
+from processor.kafka.groups import committed_of, group_view
+from processor.kafka.reading import reader
 
 
 async def committed_offset(settings: Settings, group: str, topic: str, partition: int) -> int:

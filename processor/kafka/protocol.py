@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import CreateTopicsRequest_v3, CreateTopicsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -114,7 +115,7 @@ class _MetadataRequest(Request[_MetadataRequestV10]):  # type: ignore[misc]
     API_KEY = 3
 
     def __init__(self, topics: Iterable[str], *, operations: bool = False) -> None:
-        self._topics: list[tuple[Any, ...]] = [(NONE, topic, {}) for topic in topics]
+        self._topics: list[tuple[object, ...]] = [(NONE, topic, {}) for topic in topics]
         self._operations = operations
 
     def build(self, request_struct_class: type[_MetadataRequestV10]) -> _MetadataRequestV10:
@@ -129,7 +130,7 @@ class TopicNow(NamedTuple):
     error: type[KafkaError] | None  # with which the broker answers for it
 
 
-async def topics_now(client: Any, topics: Iterable[str]) -> dict[str, TopicNow]:
+async def topics_now(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, TopicNow]:
     """Topics by their names, as any broker of a started aiokafka client knows them.
 
     Raises:
@@ -146,7 +147,7 @@ async def topics_now(client: Any, topics: Iterable[str]) -> dict[str, TopicNow]:
     }
 
 
-async def writable(client: Any, topics: Iterable[str]) -> frozenset[str]:
+async def writable(client: AIOKafkaClient, topics: Iterable[str]) -> frozenset[str]:
     """Those of topics that the user of a started aiokafka client may write to; all without users.
 
     Raises:
@@ -161,7 +162,7 @@ async def writable(client: Any, topics: Iterable[str]) -> frozenset[str]:
     )
 
 
-async def topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:
+async def topic_ids(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, str]:
     """The ids of topics by their names.
 
     Raises:
@@ -174,7 +175,7 @@ async def topic_ids(client: Any, topics: Iterable[str]) -> dict[str, str]:
     return {name: topic.id for name, topic in found.items()}
 
 
-async def topic_id(client: Any, topic: str) -> str:
+async def topic_id(client: AIOKafkaClient, topic: str) -> str:
     """See ``topic_ids``."""
     return (await topic_ids(client, [topic]))[topic]
 
@@ -201,7 +202,7 @@ class CreateTopics(Request[_CreateTopicsRequestV4]):  # type: ignore[misc]
     def __init__(
         self, topics: Sequence[tuple[str, int, Mapping[str, str]]], *, timeout_ms: int = 30_000
     ) -> None:
-        self._topics: list[tuple[Any, ...]] = [
+        self._topics: list[tuple[object, ...]] = [
             (name, partitions, -1, [], list(config.items())) for name, partitions, config in topics
         ]
         self._timeout_ms = timeout_ms

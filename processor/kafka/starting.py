@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from aiokafka.errors import ProducerClosed
 
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+AnyClient: TypeAlias = Any  # aiokafka's consumer, producer or admin client
 _STOP_S = 5.0  # to write what is in hand, and to leave the group
 _END_S = 1.0  # for tasks to end that are cancelled
 _CONNECT_S = 5.0
 
 
-async def start(client: Any) -> None:
+async def start(client: AnyClient) -> None:
     """Start a consumer, a producer or an admin client; one that does not start is closed.
 
     Raises:
@@ -35,7 +36,7 @@ async def start(client: Any) -> None:
         raise
 
 
-async def stop(client: Any) -> None:
+async def stop(client: AnyClient) -> None:
     """Stop a client, started or not; stopping it again changes nothing.
 
     It has ``_STOP_S`` to end in good order. After that, after a failure, or if the caller is
@@ -58,14 +59,14 @@ async def stop(client: Any) -> None:
         await asyncio.wait(late, timeout=_END_S)
 
 
-async def _stop_in_order(client: Any) -> None:
+async def _stop_in_order(client: AnyClient) -> None:
     try:
         await (client.stop() if hasattr(client, "stop") else client.close())
     except (Exception, asyncio.CancelledError) as error:
         logger.info("client.aborted", extra={"why": type(error).__name__})
 
 
-def _close(client: Any) -> None:
+def _close(client: AnyClient) -> None:
     """Close what a client may have left open, without waiting."""
     if producer := getattr(client, "_message_accumulator", None):
         producer.fail_all(ProducerClosed())  # or who awaits a record would wait for ever
@@ -75,7 +76,7 @@ def _close(client: Any) -> None:
     inner.connections.close()
 
 
-def _tasks_of(client: Any) -> list[asyncio.Task[Any]]:
+def _tasks_of(client: AnyClient) -> list[asyncio.Task[object]]:
     """What a client still does in the background."""
     parts = {
         "_client": ["_sync_task"],
@@ -98,7 +99,7 @@ def _tasks_of(client: Any) -> list[asyncio.Task[Any]]:
     return [task for task in [*found, *fetches] if task is not None and not task.done()]
 
 
-async def to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
+async def to_its_end(work: Coroutine[object, object, _T]) -> _T:
     """Await short work; given up, it may still end, unless it takes more than ``_CONNECT_S``."""
     task = asyncio.ensure_future(work)
     try:

@@ -13,9 +13,9 @@ from prometheus_client import Histogram
 
 from processor.core.gate import SUSPENDED_CODE
 from processor.core.messages import bare_number
-from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
 from processor.kafka.topics.services_topic import ServicesTopic
+from processor.kafka.writing import Outgoing
 from processor.stages.accounts import Accounts, AllActive
 from processor.stages.records import reasons_of
 from processor.stages.tracing import Traces
@@ -39,6 +39,7 @@ from processor.wire import dead_letters, webhook_deliveries
 from processor.wire.credentials import Unopened
 from processor.wire.headers import kept, passed_on
 from processor.wire.json_values import UNREADABLE, refuse_size, to_ms, why_unreadable
+from processor.wire.records import Record
 from processor.wire.topics import Topics
 from schemas.webhook_delivery import WebhookDelivery
 
@@ -69,20 +70,6 @@ class Tokens(Protocol):
     def unopened(self) -> Mapping[str, Unopened]:
         """Accounts whose tokens cannot be opened."""
         ...
-
-
-class NoTokens:
-    """There is no account: nothing is signed."""
-
-    async def wait_loaded(self) -> None:
-        """Nothing to wait for."""
-
-    def token_of(self, account_sid: str) -> None:
-        """None."""
-
-    def unopened(self) -> Mapping[str, Unopened]:
-        """None."""
-        return {}
 
 
 @dataclass
@@ -122,7 +109,7 @@ class DeliverWebhooks:
         await self.tokens.wait_loaded()
         await self.accounts.wait_loaded()
 
-    def work_of(self, record: Any) -> Delivery | Outgoing | None:
+    def work_of(self, record: Record) -> Delivery | Outgoing | None:
         """The delivery that a record asks for; see ``DeliveryStage``."""
         if isinstance(record, UnreadBatch):
             return self.put_aside(record, record.why)
@@ -134,7 +121,7 @@ class DeliverWebhooks:
             return self.put_aside(record, why_unreadable(error))
         return Delivery(self, record, delivery) if delivery else None
 
-    def _delivery_of(self, record: Any) -> WebhookDelivery | None:
+    def _delivery_of(self, record: Record) -> WebhookDelivery | None:
         if record.topic != self.topics.message_statuses:
             return webhook_deliveries.read(record.value)
         status = webhook_deliveries.read_status(record.value)
@@ -147,26 +134,26 @@ class DeliverWebhooks:
             url = with_login_of(url, service.urls) if url else service.status_callback
         return None if url is None else webhook_deliveries.callback_of(status, url)
 
-    def due_ms(self, record: Any, delivery: WebhookDelivery) -> int:
+    def due_ms(self, record: Record, delivery: WebhookDelivery) -> int:
         """When a delivery is to be made: at most its topic's delay after it is read."""
         if delivery.not_before is None:
             return 0
         latest = self.clock() + timedelta(seconds=self.delays_s.get(record.topic, 0.0))
         return to_ms(min(delivery.not_before, latest))
 
-    def put_aside(self, record: Any, why: str, *, whole: bool = True) -> Outgoing:
+    def put_aside(self, record: Record, why: str, *, whole: bool = True) -> Outgoing:
         """The dead letter of a record; see ``DeliveryStage``."""
         # Nothing is sent back to wait behind what is not due.
         back_to = self.topics.webhook_deliveries if record.topic in self.delays_s else None
         return self._letter(record, why, topic=back_to, by_reference=not whole)
 
-    def unexpected(self, record: Any, error: Exception) -> Outgoing:
+    def unexpected(self, record: Record, error: Exception) -> Outgoing:
         """The dead letter of a record that made us fail; see ``DeliveryStage``."""
         self.counts["unexpected"] += 1
         [(_, why)] = reasons_of([(record, error)])
         return self.put_aside(record, why)
 
-    def undelivered(self, record: Any, delivery: WebhookDelivery, why: str) -> Outgoing:
+    def undelivered(self, record: Record, delivery: WebhookDelivery, why: str) -> Outgoing:
         """The dead letter of what a record asked for; sent back, it begins anew."""
         anew = webhook_deliveries.write(
             delivery.model_copy(update={"attempt": 1, "not_before": None})
@@ -174,7 +161,7 @@ class DeliverWebhooks:
         # Others read statuses too: only what one asks for is sent back.
         return self._letter(record, why, topic=self.topics.webhook_deliveries, value=anew)
 
-    def _letter(self, record: Any, why: str, **more: Any) -> Outgoing:
+    def _letter(self, record: Record, why: str, **more: Any) -> Outgoing:
         letter = dead_letters.letter_of(record, stage=STAGE, reason=why, **more)
         place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
         logger.warning("record.refused", extra=place)
@@ -199,7 +186,7 @@ class DeliverWebhooks:
 class Delivery:
     """One record's work: the request, perhaps the fallback, and what follows from both."""
 
-    def __init__(self, stage: DeliverWebhooks, record: Any, delivery: WebhookDelivery) -> None:
+    def __init__(self, stage: DeliverWebhooks, record: Record, delivery: WebhookDelivery) -> None:
         self._stage = stage
         self._record = record
         self._delivery = delivery

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from processor.core.blocks import UNREADABLE, Blocks, Mark
 from processor.core.gate import ALLOWED, SUSPENDED, Allowed, Refused, Suspended, Verdict, judge
@@ -22,8 +21,6 @@ from processor.metrics import GateMetrics
 from processor.stages.accounts import Accounts
 from processor.stages.faults import separate
 from processor.stages.records import (
-    Headers,
-    Puts,
     Sorted,
     into,
     placed,
@@ -39,6 +36,7 @@ from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import kept
+from processor.wire.records import Header, Output, Record
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
@@ -55,7 +53,7 @@ _SAID = {Allowed: "allowed", Refused: "refused", Suspended: "suspended"}
 class _Looked:
     """Sends in their order, each with its record, the key of its entry, and the blocks there."""
 
-    pairs: Sequence[tuple[Any, OutboundMessage]]
+    pairs: Sequence[tuple[Record, OutboundMessage]]
     keys: Sequence[str]
     entries: Sequence[Blocks]
 
@@ -156,7 +154,7 @@ class GateOutbound:
         await self._list.learn()
         return ""
 
-    async def process(self, records: Sequence[Any], out: Puts) -> GateBatch:
+    async def process(self, records: Sequence[Record], out: Output) -> GateBatch:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
         sorted_, faults = separate(records, self._sort)
         sorted_.aside += reasons_of(faults)
@@ -212,7 +210,7 @@ class GateOutbound:
         while (await self._list.look(())).meta.epoch == epoch and time.monotonic() < deadline:
             await asyncio.sleep(_ASK_AGAIN_S)
 
-    def _put_out(self, looked: _Looked, mark: Mark, out: Puts) -> GateBatch:
+    def _put_out(self, looked: _Looked, mark: Mark, out: Output) -> GateBatch:
         """The verdict on each send; pure."""
         out.clear()
         traces, topics = self._needs.traces.begin(), self._needs.topics
@@ -220,9 +218,9 @@ class GateOutbound:
         verdicts = self._verdicts(sends, looked.entries)
         marked = (wire_blocks.MARK_HEADER, str(mark).encode())
         allowed, put = topics.allowed_sends, out.put
-        only_mark: Headers = [marked]
+        only_mark: list[Header] = [marked]
         for index, (record, send) in enumerate(looked.pairs):
-            headers: Headers = only_mark
+            headers: list[Header] = only_mark
             caused = None
             verdict = verdicts.get(index)  # None: a plain yes, as for nearly all
             if record.headers:
@@ -252,7 +250,7 @@ class GateOutbound:
         metrics = self._needs.metrics
         return GateBatch(self, looked.keys, sends, verdicts, mark, traces, metrics)
 
-    def _sort(self, records: Sequence[Any]) -> Sorted[OutboundMessage]:
+    def _sort(self, records: Sequence[Record]) -> Sorted[OutboundMessage]:
         """The records that can be judged, and the send of each; and those that cannot."""
         found: Sorted[OutboundMessage] = Sorted()
         read = {self._needs.topics.outbound_messages: outbound_messages.read_all}

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from processor.core.events import OptOutNotification
 from processor.core.fold import Folded, Hit, fold, handled_of, key_of
@@ -23,11 +22,11 @@ from processor.metrics import MatchMetrics
 from processor.stages.classify import Classifier, Pair
 from processor.stages.faults import separate
 from processor.stages.match_outputs import MatchOutputs
-from processor.stages.records import Puts
 from processor.stages.tracing import BatchTraces, Traces
 from processor.stores.block_list import BlockListOwner
 from processor.stores.owned_list import Entries, OwnedList
 from processor.wire.cloud_events import CloudEvents
+from processor.wire.records import Output, Record
 from processor.wire.topics import Topics
 
 
@@ -121,7 +120,7 @@ class MatchInbound:
         await self._list.recover(committed)
         return self._list.note
 
-    async def process(self, records: Sequence[Any], out: Puts) -> MatchBatch:
+    async def process(self, records: Sequence[Record], out: Output) -> MatchBatch:
         """Classify, fold, put out the events, then write the list; see ``Stage``.
 
         All that can fail for a record's sake is done before the list is written, and again without
@@ -147,7 +146,7 @@ class MatchInbound:
         written = self._list if folded.handled else None
         return MatchBatch(self._list.note, written, decided, self._needs)
 
-    def _decide(self, pairs: Sequence[Pair], before: Entries, out: Puts) -> _Decided:
+    def _decide(self, pairs: Sequence[Pair], before: Entries, out: Output) -> _Decided:
         """Decide on a batch and put out what comes of it, whatever was put out before; pure."""
         out.clear()
         traces = self._needs.traces.begin()

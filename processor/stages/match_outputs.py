@@ -16,12 +16,13 @@ from processor.core.events import (
 from processor.core.fold import Folded, Hit
 from processor.core.messages import UnreadStop, bare_number
 from processor.stages.classify import Classified, Pair
-from processor.stages.records import Headers, Puts, refuse_output, send_on, to_dead_letters
+from processor.stages.records import refuse_output, send_on, to_dead_letters
 from processor.stages.tracing import BatchTraces
 from processor.wire import blocks as wire_blocks
 from processor.wire import events
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import kept
+from processor.wire.records import Header, Output
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class MatchOutputs:
         folded: Folded,
         mark: Mark,
         traces: BatchTraces,
-        out: Puts,
+        out: Output,
     ) -> Sequence[OptOutNotification]:
         """Put out the events of each record, then the entries that change; pure.
 
@@ -81,7 +82,7 @@ class MatchOutputs:
                 out.put(topic, key, value, headers)
                 if isinstance(event, OptOutNotification):
                     matched.append(event)
-        header: Headers = [(wire_blocks.MARK_HEADER, str(mark).encode())]
+        header: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
         for changed, blocks in folded.changed.items():
             entry = wire_blocks.write_entry(changed, blocks)
             refuse_output(None, entry, header)
@@ -105,7 +106,7 @@ class MatchOutputs:
                 key = bare_number(event.message.recipient).encode()
                 return topics.webhook_deliveries, key, events.write_delivery(event)
 
-    def put_undecided(self, batch: Classified, folded: Folded, out: Puts) -> None:
+    def put_undecided(self, batch: Classified, folded: Folded, out: Output) -> None:
         """Put aside or send on the records that were not decided, and count what went wrong."""
         refused = [(batch.pairs[index][0], why) for index, why in folded.refused.items()]
         to_dead_letters(out, self._topics.dead_letters, [*batch.aside, *refused], stage=STAGE)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from processor.core.partitions import all_in, partition_of
 from processor.errors import RecordError
@@ -14,50 +13,34 @@ from processor.kafka.fetched import UnreadBatch
 from processor.stages.faults import Faults, place_of, reason_of
 from processor.wire import dead_letters
 from processor.wire.headers import SENT_ON, of_the_way, was_sent_on
-from processor.wire.json_values import MAX_VALUE_BYTES, UNREADABLE, refuse_size, why_unreadable
+from processor.wire.json_values import (
+    MAX_VALUE_BYTES,
+    UNREADABLE,
+    refuse_size,
+    why_unreadable,
+)
+from processor.wire.records import Headers, Output, Record
 
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-Headers = list[tuple[str, bytes | None]]
 MOST_OUTPUT_BYTES = 1_000_000  # of a record's key, value and headers: what every topic takes
 
 
-class Puts(Protocol):
-    """Where a stage puts what it emits."""
-
-    counts: Counter[str]  # of a batch, by what ``LaneMetrics.batch`` knows
-
-    def put(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Headers | None = None,
-        partition: int | None = None,
-    ) -> None:
-        """Add a record to a topic; to this lane's partition if none is named."""
-        ...
-
-    def clear(self) -> None:
-        """Forget all that was put, to begin again."""
-        ...
-
-
 Read = Mapping[str, Callable[[Sequence[bytes]], Sequence[_T]]]  # by topic
-Refuse = Callable[[Any, str], None]
+Refuse = Callable[[Record, str], None]
 
 
 @dataclass(slots=True)
 class Sorted(Generic[_T]):
     """The records of a batch that can be decided on, with what each holds, and the others."""
 
-    good: Sequence[tuple[Any, _T]] = ()
-    aside: list[tuple[Any, str]] = field(default_factory=list)  # with the reason
-    elsewhere: list[tuple[Any, str]] = field(default_factory=list)  # with the recipient
+    good: Sequence[tuple[Record, _T]] = ()
+    aside: list[tuple[Record, str]] = field(default_factory=list)  # with the reason
+    elsewhere: list[tuple[Record, str]] = field(default_factory=list)  # with the recipient
 
 
-def read_all(records: Sequence[Any], read: Read[_T], refuse: Refuse) -> list[tuple[Any, _T]]:
+def read_all(records: Sequence[Record], read: Read[_T], refuse: Refuse) -> list[tuple[Record, _T]]:
     """The records that their topics' readers can read, and what each held.
 
     The others are refused with the reason.
@@ -83,11 +66,11 @@ def read_all(records: Sequence[Any], read: Read[_T], refuse: Refuse) -> list[tup
 
 
 def placed(
-    read: Sequence[tuple[Any, _T]],
+    read: Sequence[tuple[Record, _T]],
     recipients: Sequence[str],
     partitions: int,
-    misplaced: Callable[[Any, str], None],
-) -> Sequence[tuple[Any, _T]]:
+    misplaced: Callable[[Record, str], None],
+) -> Sequence[tuple[Record, _T]]:
     """The records that stand where their recipients' others do, and what each held.
 
     Args:
@@ -113,10 +96,10 @@ def placed(
     return good
 
 
-def into(sorted_: Sorted[_T]) -> Callable[[Any, str], None]:
+def into(sorted_: Sorted[_T]) -> Callable[[Record, str], None]:
     """Where ``placed`` sends what is misplaced: on, and aside if it was sent on before."""
 
-    def misplaced(record: Any, recipient: str) -> None:
+    def misplaced(record: Record, recipient: str) -> None:
         if was_sent_on(record):
             sorted_.aside.append(
                 (
@@ -131,7 +114,7 @@ def into(sorted_: Sorted[_T]) -> Callable[[Any, str], None]:
     return misplaced
 
 
-def send_on(out: Puts, record: Any, recipient: str, partitions: int) -> None:
+def send_on(out: Output, record: Record, recipient: str, partitions: int) -> None:
     """Put a misplaced record where its recipient's others are, with the time it first came."""
     key = recipient.encode()
     where = f"{record.topic}[{record.partition}]@{record.offset}"
@@ -154,7 +137,9 @@ def refuse_output(key: bytes | None, value: bytes | None, headers: Headers | Non
         )
 
 
-def to_dead_letters(out: Puts, topic: str, aside: Sequence[tuple[Any, str]], *, stage: str) -> None:
+def to_dead_letters(
+    out: Output, topic: str, aside: Sequence[tuple[Record, str]], *, stage: str
+) -> None:
     """Put records that cannot be handled aside, untouched, each with its reason."""
     for record, why in aside:
         letter = dead_letters.letter_of(record, stage=stage, reason=why)
@@ -167,7 +152,7 @@ def to_dead_letters(out: Puts, topic: str, aside: Sequence[tuple[Any, str]], *, 
         logger.warning("records.refused", extra={**place, "records": len(aside)})
 
 
-def reasons_of(faults: Faults[Any]) -> list[tuple[Any, str]]:
+def reasons_of(faults: Faults[Record]) -> list[tuple[Record, str]]:
     """Records that made the code raise, each with its reason; where it did goes to the log."""
     for record, error in faults:
         if isinstance(error, RecordError):

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -37,6 +36,7 @@ from processor.webhooks.addresses import host_and_port
 from processor.webhooks.requests import Request
 from processor.webhooks.retries import Failure
 from processor.wire.headers import TRACEPARENT
+from processor.wire.records import Record
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 
@@ -58,7 +58,7 @@ class _BatchSpans(BatchTraces):
         self._open: list[Span] = []
         self._began_ns = time.time_ns()
 
-    def headers(self, record: Any, **said: str) -> list[tuple[str, bytes | None]] | None:
+    def headers(self, record: Record, **said: str) -> list[tuple[str, bytes | None]] | None:
         """As ``BatchTraces`` does, with the span as the parent of what comes next."""
         passed = super().headers(record, **said)
         if passed is None or all(name != TRACEPARENT for name, _ in passed):
@@ -114,7 +114,7 @@ class Spans(Traces):
         """See ``Traces``."""
         return _BatchSpans(self._tracer, self._group)
 
-    async def ask(self, record: Any, attempt: int, request: Request, ask: Ask) -> Outcome:
+    async def ask(self, record: Record, attempt: int, request: Request, ask: Ask) -> Outcome:
         """As ``Traces`` does, with a span that lasts as long as the request.
 
         Every attempt is a child of what asked for the delivery, and a later one says which it is,

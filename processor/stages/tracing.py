@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from processor.webhooks.requests import Answered, Request
 from processor.webhooks.retries import Failure
 from processor.wire.headers import passed_on
+from processor.wire.records import Record
 
 Outcome: TypeAlias = Answered | Failure
 Ask: TypeAlias = Callable[[Request], Awaitable[Outcome]]
@@ -16,7 +17,7 @@ Ask: TypeAlias = Callable[[Request], Awaitable[Outcome]]
 class BatchTraces:
     """The traces of one batch's records."""
 
-    def headers(self, record: Any, **said: str) -> list[tuple[str, bytes | None]] | None:
+    def headers(self, record: Record, **said: str) -> list[tuple[str, bytes | None]] | None:
         """The headers of what a record causes, None for none.
 
         Args:
@@ -36,7 +37,7 @@ class Traces:
         """A batch begins."""
         return BatchTraces()
 
-    async def ask(self, record: Any, attempt: int, request: Request, ask: Ask) -> Outcome:
+    async def ask(self, record: Record, attempt: int, request: Request, ask: Ask) -> Outcome:
         """Ask an application, telling it of the trace.
 
         Args:

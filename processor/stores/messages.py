@@ -5,17 +5,19 @@ A view, not the truth: what is lost here was sent all the same.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import DataError
 
+from processor import clocks
 from processor.config import Settings
 from processor.errors import NewerFormat, RecordError
+from processor.json_types import JsonObject
 from processor.stores.redis_client import RedisClient
 from processor.stores.redis_errors import REDIS_ERRORS, is_of_the_value, unavailable
+from processor.stores.redis_types import Answer
 
 RANKS = {
     "accepted": 0,
@@ -171,7 +173,7 @@ class Messages:
 
     async def count(self, account_sid: str) -> int:
         """How many messages of an account are kept."""
-        since_ms = time.time_ns() // 1_000_000 - self._keep_ms
+        since_ms = clocks.now_ms() - self._keep_ms
         name = self._list(account_sid)
         return int(await _answer(self._client.redis.zcount(name, since_ms, "+inf")))
 
@@ -288,7 +290,7 @@ class Messages:
 
 def fields_of(message: StoredMessage) -> dict[str, str | int]:
     """The hash that holds a message."""
-    fields: dict[str, Any] = {
+    fields: JsonObject = {
         "format": FORMAT,
         "account_sid": message.account_sid,
         "service_sid": message.service_sid,
@@ -341,7 +343,7 @@ def message_of(sid: str, fields: Mapping[bytes, bytes]) -> StoredMessage | None:
     )
 
 
-async def _answer(asked: Awaitable[Any]) -> Any:
+async def _answer(asked: Awaitable[Answer]) -> Answer:
     try:
         return await asked
     except DataError:
@@ -350,10 +352,10 @@ async def _answer(asked: Awaitable[Any]) -> Any:
         raise unavailable(error) from error
 
 
-async def _answers(pipeline: Any) -> list[Any]:
+async def _answers(pipeline: Any) -> list[Answer]:
     """The answers to a pipeline."""
     # The error that redis-py raises by itself quotes the command.
-    answers: list[Any] = await _answer(pipeline.execute(raise_on_error=False))
+    answers: list[Answer] = await _answer(pipeline.execute(raise_on_error=False))
     for answer in answers:
         if isinstance(answer, Exception):
             raise unavailable(answer)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import Any
 
 from processor.stores.redis_client import RedisClient, Script
+from processor.stores.redis_types import Answer
 from processor.wire.record_index import About, Extent, Known
 
 _FORMAT = 1  # another one has keys of its own, and is made anew
@@ -177,7 +177,7 @@ class RecordIndex:
             chunk = await self._client.call(keys[1], "GETRANGE", keys[1], begin, end - 1)
 
 
-def _extent(said: Iterable[Any]) -> Extent:
+def _extent(said: Iterable[Answer]) -> Extent:
     topic_id, next_ = said
     return Extent(topic_id.decode() if topic_id else "", int(next_ or 0))
 

@@ -27,6 +27,7 @@ from processor.stores.redis_client import (
     Script,
     says_it_needs_replicas,
 )
+from processor.stores.redis_types import Answer
 
 _HOUR_MS = 3_600_000
 _SPANS = 4  # of time in which an id is remembered; it is forgotten one span late at most
@@ -76,7 +77,7 @@ class RedisBlockList:
     def _put_into(self, partition: int, handled: Iterable[Handled]) -> list[str]:
         return [self._handled_key(partition, one, one.at_ms // self._span_ms) for one in handled]
 
-    async def _own(self, script: Script, keys: Sequence[str], epoch: int, *args: Any) -> Any:
+    async def _own(self, script: Script, keys: Sequence[str], epoch: int, *args: Any) -> Answer:
         return _owned(await self._client.run(script, keys, epoch, *args))
 
     async def claim(self, partition: int, *, at_least: int) -> Meta:
@@ -272,7 +273,7 @@ class RedisBlockList:
         await self._client.close()
 
 
-def _owned(answer: Any) -> Any:
+def _owned(answer: Answer) -> Answer:
     if answer == b"FENCED":
         raise Fenced("a later owner took the partition")
     if answer == b"LOST":
@@ -280,7 +281,7 @@ def _owned(answer: Any) -> Any:
     return answer
 
 
-def meta_of(answer: Sequence[Any]) -> Meta:
+def meta_of(answer: Sequence[Answer]) -> Meta:
     """What a script answers of a list: each field of `meta`, then ms without its owner."""
     epoch, mark, ready, partitions, written, config, unheard_ms = answer
     return Meta(
@@ -324,7 +325,7 @@ def _joined(handled: Iterable[Handled]) -> bytes:
     return b"".join([one.id[2:] for one in handled])
 
 
-def _put(entries: Mapping[str, bytes | None]) -> list[Any]:
+def _put(entries: Mapping[str, bytes | None]) -> list[Answer]:
     pairs = [part for key, value in entries.items() if value is not None for part in (key, value)]
     gone = [key for key, value in entries.items() if value is None]
     return [len(pairs) // 2, *pairs, *gone]

@@ -26,7 +26,9 @@ from redis.exceptions import (
 
 from processor.config import Settings
 from processor.errors import ConfigError, StoreUnavailable
+from processor.json_types import Options
 from processor.stores.redis_errors import REDIS_ERRORS, unavailable
+from processor.stores.redis_types import Answer, Connection, Node
 from processor.stores.shared_connections import Command, SharedConnections, renew_tls
 
 _SHARED = 4  # connections to a server that all lanes share
@@ -64,7 +66,7 @@ class RedisClient:
         self._timeout_s = timeout_s
         # To hear in time that it was in vain.
         self._wait: Command = ("WAIT", min_replicas, round(500 * timeout_s)) if min_replicas else ()
-        self._options: dict[str, Any] = {
+        self._options: Options = {
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,
             # One more try finds a server that restarted; more waiting is the lane's business.
@@ -82,7 +84,7 @@ class RedisClient:
                 ["OPTOUT_REDIS_URL: is no address: scheme://user:password@host:port/database"]
             ) from None
 
-    def _made(self, url: str) -> Any:
+    def _made(self, url: str) -> Redis | RedisCluster:
         parts = urlsplit(url)
         kind = parts.scheme.partition("+")[2]
         if kind == "cluster":
@@ -99,7 +101,7 @@ class RedisClient:
             )
         )
 
-    def _cluster(self, parts: SplitResult) -> Any:
+    def _cluster(self, parts: SplitResult) -> Redis | RedisCluster:
         cluster = RedisCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in _hosts(parts, 6379)],
             **_credentials(parts),
@@ -108,7 +110,7 @@ class RedisClient:
         cluster.connection_kwargs["redis_connect_func"] = _connected
         return cluster
 
-    def _sentinel(self, parts: SplitResult) -> Any:
+    def _sentinel(self, parts: SplitResult) -> Redis | RedisCluster:
         name, _, database = parts.path.strip("/").partition("/")
         if not name:
             raise ConfigError(
@@ -119,7 +121,7 @@ class RedisClient:
             _hosts(parts, 26379), sentinel_kwargs=options, **options
         )
         self._watchers = sentinel.sentinels
-        return sentinel.master_for(
+        master: Redis = sentinel.master_for(
             name,
             connection_pool_class=_BlockingSentinelPool,
             max_connections=_OTHERS,
@@ -127,8 +129,9 @@ class RedisClient:
             db=int(database or 0),
             redis_connect_func=_connected,
         )
+        return master
 
-    async def run(self, script: Script, keys: Sequence[str], *args: str | bytes | int) -> Any:
+    async def run(self, script: Script, keys: Sequence[str], *args: str | bytes | int) -> Answer:
         """Run a script that may run twice; its keys are in one slot.
 
         Raises:
@@ -139,7 +142,7 @@ class RedisClient:
 
     async def run_replicated(
         self, script: Script, keys: Sequence[str], *args: str | bytes | int
-    ) -> tuple[Any, int]:
+    ) -> tuple[Answer, int]:
         """Run a script as ``run`` does; its answer, and how many replicas have what it wrote.
 
         WAIT counts the writes of its own connection, so it follows the script there, behind all
@@ -150,14 +153,14 @@ class RedisClient:
         answer, replicas = await self._run(script, keys, args, replicated=True)
         return answer, int(replicas)
 
-    async def call(self, key: str, *command: str | bytes | int) -> Any:
+    async def call(self, key: str, *command: str | bytes | int) -> Answer:
         """Run one command, that may run twice, on the server of a key."""
         [answer] = _good(await self._ask(key, command, replicated=False))
         return answer
 
     async def _run(
         self, script: Script, keys: Sequence[str], args: Command, *, replicated: bool
-    ) -> list[Any]:
+    ) -> list[Answer]:
         rest = (len(keys), *keys, *args)
         answers = await self._ask(keys[0], ("EVALSHA", script.sha, *rest), replicated=replicated)
         if isinstance(answers[0], NoScriptError):
@@ -166,7 +169,7 @@ class RedisClient:
             )
         return _good(answers)
 
-    async def _ask(self, key: str, command: Command, *, replicated: bool) -> list[Any]:
+    async def _ask(self, key: str, command: Command, *, replicated: bool) -> list[Answer]:
         place = await self._place(key)
         try:
             answers = await self._connections(place, replicated=replicated).ask(command)
@@ -176,7 +179,7 @@ class RedisClient:
         self._map_is_old |= isinstance(answers[0], _ELSEWHERE)
         return answers
 
-    async def _place(self, key: str) -> Any:
+    async def _place(self, key: str) -> Node:
         """The pool, or in a Cluster the node, of the server that has a key."""
         if not isinstance(self.redis, RedisCluster):
             return self.redis.connection_pool
@@ -208,7 +211,7 @@ class RedisClient:
         for place in [place for place in self._shared if place[0] not in known]:
             await self._shared.pop(place).close()
 
-    def _connections(self, place: Any, *, replicated: bool) -> SharedConnections:
+    def _connections(self, place: Node, *, replicated: bool) -> SharedConnections:
         name = getattr(place, "name", "")
         shared = self._shared.get((name, replicated))
         if shared is None:
@@ -243,13 +246,13 @@ class RedisClient:
         if problems:
             raise ConfigError(sorted(problems))
 
-    async def _primaries(self) -> list[Any]:
+    async def _primaries(self) -> list[Node]:
         if not isinstance(self.redis, RedisCluster):
             return [self.redis.connection_pool]
         await self._know_map()
         return list(self.redis.get_primaries())
 
-    async def _problems(self, place: Any) -> list[str]:
+    async def _problems(self, place: Node) -> list[str]:
         connections = self._connections(place, replicated=False)
         [answer] = _good(await connections.ask(("INFO",)))
         info = dict(line.split(":", 1) for line in answer.decode().splitlines() if ":" in line)
@@ -301,7 +304,7 @@ class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
     """Sentinel's pool, which otherwise refuses a connection where all are taken."""
 
 
-async def _connected(connection: Any) -> None:
+async def _connected(connection: Connection) -> None:
     # redis-py packs in C on its other connections; on these in Python, at a microsecond a key.
     connection.pack_command = _pack
     connection.send_packed_command = partial(_send, connection)
@@ -315,7 +318,7 @@ def _pack(*arguments: Any) -> list[bytes]:
     return [hiredis.pack_command((*words, *rest))]
 
 
-async def _send(connection: Any, command: Any, check_health: bool = True) -> None:
+async def _send(connection: Connection, command: object, check_health: bool = True) -> None:
     """Send, and hear a cancel that comes meanwhile.
 
     redis-py sends by ``wait_for``, which loses one in Python 3.11 if it comes just as the sending
@@ -330,7 +333,7 @@ async def _send(connection: Any, command: Any, check_health: bool = True) -> Non
         raise asyncio.CancelledError
 
 
-def _good(answers: list[Any]) -> list[Any]:
+def _good(answers: list[Answer]) -> list[Answer]:
     """Answers none of which is an error."""
     for answer in answers:
         if isinstance(answer, Exception):
@@ -338,7 +341,7 @@ def _good(answers: list[Any]) -> list[Any]:
     return answers
 
 
-def _value_of(config: Any) -> Any:
+def _value_of(config: Answer) -> Answer:
     """The value of the one setting that CONFIG GET was asked for."""
     return next(iter(config.values())) if isinstance(config, dict) else config[1]
 
@@ -363,8 +366,8 @@ def _hosts(parts: SplitResult, default_port: int) -> list[tuple[str, int]]:
     return hosts
 
 
-def _credentials(parts: SplitResult) -> dict[str, Any]:
-    options: dict[str, Any] = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+def _credentials(parts: SplitResult) -> Options:
+    options: Options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     user, _, password = parts.netloc.rpartition("@")[0].partition(":")
     if user:
         options["username"] = unquote(user)

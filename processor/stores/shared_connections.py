@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import hiredis
 from redis.exceptions import ConnectionError, ResponseError
 
 from processor.errors import StoreUnavailable
 from processor.stores.redis_errors import REDIS_ERRORS, code_of, unavailable
+from processor.stores.redis_types import Answer, Connection
 
 Command = tuple[str | bytes | int, ...]
 
@@ -36,7 +36,7 @@ class SharedConnections:
 
     def __init__(
         self,
-        connect: Callable[[], Any],
+        connect: Callable[[], Connection],
         *,
         most: int,
         timeout_s: float,
@@ -46,13 +46,13 @@ class SharedConnections:
         self._most = most
         self._timeout_s = timeout_s
         self._behind = [_pack(behind)] if behind else []
-        self._free: list[Any] = []
+        self._free: list[Connection] = []
         self._made = 0
         self._waiting: list[_Asked] = []
         self._work: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def ask(self, command: Command) -> list[Any]:
+    async def ask(self, command: Command) -> list[Answer]:
         """Have a command run.
 
         Returns:
@@ -100,7 +100,7 @@ class SharedConnections:
         self._work.add(work)
         work.add_done_callback(self._work.discard)
 
-    async def _carry(self, connection: Any) -> None:
+    async def _carry(self, connection: Connection) -> None:
         try:
             while self._waiting:
                 taken = self._waiting[:_MOST_COMMANDS]
@@ -112,7 +112,7 @@ class SharedConnections:
             self._free.append(connection)
             self._send()  # had this one failed, nobody else would
 
-    async def _make(self, connection: Any, asked: list[_Asked]) -> None:
+    async def _make(self, connection: Connection, asked: list[_Asked]) -> None:
         """Send a pipeline and hand its answers out; a cancelled caller's are read and dropped."""
         failure = _CLOSED
         try:
@@ -129,7 +129,7 @@ class SharedConnections:
         finally:
             _fail(asked, failure)
 
-    async def _exchange(self, connection: Any, asked: list[_Asked]) -> None:
+    async def _exchange(self, connection: Connection, asked: list[_Asked]) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await _connect(connection)
@@ -139,7 +139,7 @@ class SharedConnections:
             await connection.disconnect(nowait=True)
             raise
 
-    async def _hand_out(self, connection: Any, asked: list[_Asked]) -> None:
+    async def _hand_out(self, connection: Connection, asked: list[_Asked]) -> None:
         await connection.send_packed_command([one.packed for one in asked] + self._behind)
         answers = []
         for one in asked:
@@ -159,11 +159,11 @@ class _Asked:
 
     __slots__ = ("future", "packed")
 
-    def __init__(self, packed: bytes, future: asyncio.Future[list[Any]]) -> None:
+    def __init__(self, packed: bytes, future: asyncio.Future[list[Answer]]) -> None:
         self.packed = packed
         self.future = future
 
-    def answer(self, answers: list[Any]) -> None:
+    def answer(self, answers: list[Answer]) -> None:
         if not self.future.done():  # it is where the caller was cancelled
             self.future.set_result(answers)
 
@@ -178,7 +178,7 @@ def _fail(asked: Sequence[_Asked], why: str) -> None:
             one.future.set_exception(StoreUnavailable(why))
 
 
-async def _connect(connection: Any) -> None:
+async def _connect(connection: Connection) -> None:
     """Connect, anew where redis-py wants it or the server has closed what was there."""
     if connection.is_connected and (connection.should_reconnect() or await connection.can_read()):
         await connection.disconnect(nowait=True)
@@ -187,7 +187,7 @@ async def _connect(connection: Any) -> None:
     await connection.connect()
 
 
-def renew_tls(connection: Any) -> None:
+def renew_tls(connection: Connection) -> None:
     """Have the next connect read the certificate files: redis-py keeps what it read first."""
     tls = getattr(connection, "ssl_context", None)  # None: no TLS
     if tls is not None:
@@ -197,12 +197,12 @@ def renew_tls(connection: Any) -> None:
 _pack: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 
-async def _answer(connection: Any) -> Any:
+async def _answer(connection: Connection) -> Answer:
     try:
         return await connection.read_response()
     except ResponseError as error:
         return error
 
 
-def _says_no_master(answer: Any) -> bool:
+def _says_no_master(answer: Answer) -> bool:
     return isinstance(answer, ResponseError) and code_of(answer) in ("READONLY", "NOREPLICAS")

@@ -6,7 +6,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from processor.core.blocks import ConfigView, Mark
 from processor.core.messages import number_of
@@ -98,7 +97,7 @@ class WholeList:
             work.cancel()
         await asyncio.gather(*works, return_exceptions=True)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._works.add(task)
         task.add_done_callback(self._ended)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
@@ -154,7 +155,7 @@ class Client:
             auto_decompress=False,
         )
 
-    def _socket(self, address: Any) -> socket.socket:
+    def _socket(self, address: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, where = address
         if not is_reachable(where[0], self._allowed):
             raise _NotPublic(_NOT_PUBLIC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Mapping
-from hashlib import blake2b, sha1, sha256
+from hashlib import blake2b, sha1
 from urllib.parse import urlunsplit
 from uuid import UUID
 
@@ -16,12 +16,6 @@ def signed_url(url: str) -> str:
     """The address that is signed: as configured, without ``user:password@`` and ``#fragment``."""
     parts = parts_of(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
-
-
-def with_body_hash(url: str, body: bytes) -> str:
-    """The address of a request whose body is no form, such as JSON: it names the body's hash."""
-    url = signed_url(url)
-    return f"{url}{'&' if parts_of(url).query else '?'}bodySHA256={sha256(body).hexdigest()}"
 
 
 def sign(token: str, url: str, fields: Mapping[str, str]) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import Any
 
 import orjson
 
+from processor import clocks
 from processor.core.blocks import scope_for
 from processor.core.messages import Scope, bare_number
 from processor.errors import ConfigError
+from processor.json_types import Json
 from processor.wire import consent_commands
 from processor.wire.blocks import BlockLine
 from processor.wire.json_values import to_text
@@ -58,7 +58,9 @@ def new_import_id() -> str:
     return f"IM{uuid.uuid4().hex}"
 
 
-def command_of(row: Any, defaults: dict[str, str | None], *, import_id: str) -> tuple[bytes, bytes]:
+def command_of(
+    row: Json, defaults: dict[str, str | None], *, import_id: str
+) -> tuple[bytes, bytes]:
     """A row as a command: its key and its value; the same row of one import is the same command.
 
     Args:
@@ -112,13 +114,13 @@ def command_of(row: Any, defaults: dict[str, str | None], *, import_id: str) -> 
     same = {name: value for name, value in fields.items() if name != "actor"}
     said = orjson.dumps([import_id, same], option=orjson.OPT_SORT_KEYS)
     fields["command_id"] = "CI" + blake2b(said, digest_size=16).hexdigest()
-    fields.setdefault("at", row.get("since") or to_text(time.time_ns() // 1_000_000))
+    fields.setdefault("at", row.get("since") or to_text(clocks.now_ms()))
     value = orjson.dumps(fields)
     command = consent_commands.read(value)
     return command.recipient.encode(), value
 
 
-def _sources_in(row: dict[str, Any]) -> str | None:
+def _sources_in(row: dict[str, object]) -> str | None:
     """The kinds of cause of an exported line of JSON."""
     sources = row.get("sources")
     if not isinstance(sources, list):
@@ -126,9 +128,9 @@ def _sources_in(row: dict[str, Any]) -> str | None:
     return "+".join(str(one["kind"]) for one in sources if isinstance(one, dict) and "kind" in one)
 
 
-def row_of(line: BlockLine) -> dict[str, Any]:
+def row_of(line: BlockLine) -> dict[str, object]:
     """A block as a row of CSV."""
-    fields: dict[str, Any] = {**line, "source": "+".join(one["kind"] for one in line["sources"])}
+    fields: dict[str, object] = {**line, "source": "+".join(one["kind"] for one in line["sources"])}
     return {name: fields[name] for name in COLUMNS}
 
 
@@ -147,7 +149,7 @@ class Rows:
         self._columns: list[str] = []
         self._names_columns = as_csv
 
-    def of(self, lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
+    def of(self, lines: Iterable[bytes]) -> Iterator[tuple[int, Json]]:
         """What each of the next lines says, with its number; an error where it cannot be read.
 
         Raises:
@@ -177,7 +179,7 @@ class Rows:
         )
 
 
-def _json(line: bytes) -> Any:
+def _json(line: bytes) -> Json:
     try:
         return orjson.loads(line.removeprefix(_BOM))
     except orjson.JSONDecodeError:

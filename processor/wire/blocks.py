@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from pydantic import Field
@@ -28,6 +28,7 @@ from processor.core.messages import (
     list_key_of,
 )
 from processor.errors import UnreadableEntry
+from processor.json_types import Json, JsonObject
 from processor.wire.json_values import to_ms, to_text
 from schemas.block_list_entry import BlockListEntry
 
@@ -64,8 +65,8 @@ def pack(blocks: Blocks) -> bytes:
     return orjson.dumps([FORMAT, *map(_packed, blocks)])
 
 
-def _packed(block: Block) -> list[Any]:
-    fields: list[Any] = [_LETTERS[block.scope, block.carrier] + block.target, str(block.mark)]
+def _packed(block: Block) -> list[Json]:
+    fields: list[Json] = [_LETTERS[block.scope, block.carrier] + block.target, str(block.mark)]
     for one in block.sources:
         fields += _KIND_LETTERS[one.kind] + one.change_id, one.since_ms
         if one.last_ms != one.since_ms:
@@ -107,13 +108,13 @@ def readable(value: bytes | None) -> Blocks:
         return (UNREADABLE,)
 
 
-def _unpacked(place: str, mark: str, *fields: Any) -> Block:
+def _unpacked(place: str, mark: str, *fields: Json) -> Block:
     scope, carrier = _PLACES[place[:1]]
     target = place[1:]
     if (target == "") is not (scope is Scope.ACCOUNT):
         raise ValueError("no place of this scope")
     sources: list[Source] = []
-    limits: dict[str, Any] | None = None
+    limits: JsonObject | None = None
     for field in fields:
         if type(field) is str:
             sources.append(Source(_KINDS[field[:1]], field[1:], -1, -1))

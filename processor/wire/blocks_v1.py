@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import orjson
 
 from processor.core.blocks import Block, Mark, Source, SourceKind
 from processor.core.messages import Scope, entry_key
+from processor.json_types import JsonObject
 from processor.wire.blocks import write_entry
 from processor.wire.json_values import to_ms
 
@@ -29,7 +29,7 @@ def entries_of(key: bytes, value: bytes | None) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _block(fields: dict[str, Any]) -> Block:
+def _block(fields: JsonObject) -> Block:
     since_ms = to_ms(datetime.fromisoformat(fields["since"]))
     kind = SourceKind.COMMAND
     if fields.get("source", "keyword") == "keyword":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import assert_never
 
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend, WebhookDelivery
@@ -11,7 +10,6 @@ from processor.wire.json_values import to_text
 from schemas import cloud_events as names
 from schemas.outbound_message import OutboundMessage
 
-Headers = Sequence[tuple[str, bytes | None]]
 _TYPES = tuple(kind for kinds in names.TYPES.values() for kind in kinds)
 
 

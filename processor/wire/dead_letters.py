@@ -6,17 +6,15 @@ record lies in its own topic, and until when.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 import orjson
 
 from processor.wire.headers import MOST_BYTES, SENT_ON, of_the_way
 from processor.wire.json_values import to_text
+from processor.wire.records import Header, Headers, Record, is_unread
 
-Headers = Sequence[tuple[str, bytes | None]]
 PREFIX = "__connect.errors."
 CYCLES = "optout.redrives"  # how often a record was sent back already
 REFERENCE = "optout.reference"  # JSON: where the whole record lies, its size and digest, until when
@@ -32,7 +30,7 @@ class Letter:
 
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes | None]]
+    headers: list[Header]
 
     @property
     def is_reference(self) -> bool:
@@ -41,7 +39,7 @@ class Letter:
 
 
 def letter_of(
-    record: Any,
+    record: Record,
     *,
     stage: str,
     reason: str,
@@ -68,28 +66,29 @@ def letter_of(
         reason=reason,
     )
     key, whole = record.key, record.value if value is None else value
-    batch = getattr(record, "sha256", None)
     fits = len(key or b"") <= MOST_BYTES and len(whole or b"") <= MOST_WHOLE_BYTES
-    if fits and not batch and not by_reference:
+    if fits and not is_unread(record) and not by_reference:
         return Letter(key, whole, made)
-    reference = {
+    reference: dict[str, object] = {
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
-        "size": record.size if batch else len(record.value or b""),
-        "sha256": batch or sha256(record.value or b"").hexdigest(),
+        "size": len(record.value or b""),
+        "sha256": sha256(record.value or b"").hexdigest(),
         "until": to_text(record.timestamp + SOURCES_KEPT_MS),
     }
-    if batch:
+    begins = (record.value or b"")[:FIRST_BYTES]
+    if is_unread(record):
+        reference |= {"size": record.size, "sha256": record.sha256}
         reference["first_offset"] = record.first_offset
+        begins = record.begins
     made.append((REFERENCE, orjson.dumps(reference)))
-    begins = record.begins if batch else (record.value or b"")[:FIRST_BYTES]
     return Letter(key if len(key or b"") <= MOST_BYTES else None, begins or None, made)
 
 
 def headers(
     given: Headers, *, topic: str, partition: int, offset: int, stage: str, reason: str
-) -> list[tuple[str, bytes | None]]:
+) -> list[Header]:
     """The record's own headers, then where it was read, by which stage, and why it was refused."""
     said = {
         "topic": topic,
@@ -116,7 +115,7 @@ def said(given: Headers, name: str) -> str | None:
     return found[-1].decode(errors="replace") if found else None
 
 
-def reference_of(given: Headers) -> dict[str, Any] | None:
+def reference_of(given: Headers) -> dict[str, object] | None:
     """Where the whole record lies, None where the letter has all of it."""
     found = [value for name, value in given if name == REFERENCE and value]
     try:
@@ -126,7 +125,7 @@ def reference_of(given: Headers) -> dict[str, Any] | None:
     return said if isinstance(said, dict) else None
 
 
-def own_headers(given: Headers) -> list[tuple[str, bytes | None]]:
+def own_headers(given: Headers) -> list[Header]:
     """The headers a record came with, to send it back; it may be sent on once more."""
     return [
         (key, value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from processor.core.events import BlockChange, OptOutNotification, ReplySend, WebhookDelivery
@@ -85,7 +83,7 @@ def write_notification(notification: OptOutNotification) -> bytes:
     )
 
 
-def _inbound_fields(message: InboundMessage) -> dict[str, Any]:
+def _inbound_fields(message: InboundMessage) -> dict[str, object]:
     return {
         "message_sid": message.message_sid,
         "account_sid": message.account_sid,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from processor.core.messages import Arrival
+from processor.wire.records import Header, Headers, Record
 
-Headers = Sequence[tuple[str, bytes | None]]
 TRACEPARENT = "traceparent"
 FIRST_APPEND = "optout.first-append"  # of the original of a record sent on or redriven, ms UTC
 SENT_ON = "optout.sent-on"  # topic[partition]@offset of a record that was misplaced
@@ -35,12 +32,12 @@ def kept(given: Headers, key: bytes | None = None) -> Headers:
     return fitting
 
 
-def _size(header: tuple[str, bytes | None]) -> int:
+def _size(header: Header) -> int:
     name, value = header
     return len(name.encode()) + len(value or b"")
 
 
-def passed_on(given: Headers) -> list[tuple[str, bytes | None]] | None:
+def passed_on(given: Headers) -> list[Header] | None:
     """Trace context and whatever else a producer added; None where there is nothing."""
     return [
         (name, value)
@@ -49,7 +46,7 @@ def passed_on(given: Headers) -> list[tuple[str, bytes | None]] | None:
     ] or None
 
 
-def arrival_of(record: Any) -> Arrival:
+def arrival_of(record: Record) -> Arrival:
     """When a record came, and when its original did."""
     if not record.headers:
         return Arrival(record.timestamp)
@@ -58,12 +55,12 @@ def arrival_of(record: Any) -> Arrival:
     return Arrival(record.timestamp, int(first) if is_time else None)
 
 
-def was_sent_on(record: Any) -> bool:
+def was_sent_on(record: Record) -> bool:
     """Whether a lane sent the record on already, as it was misplaced."""
     return any(name == SENT_ON for name, _ in record.headers)
 
 
-def of_the_way(record: Any) -> list[tuple[str, bytes | None]]:
+def of_the_way(record: Record) -> list[Header]:
     """The record's own headers that are kept, and when its original was appended."""
     arrival = arrival_of(record)
     first_ms = arrival.appended_ms

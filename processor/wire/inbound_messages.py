@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import orjson
 
 from processor.core.messages import (
@@ -17,87 +14,29 @@ from processor.core.messages import (
 )
 from processor.core.policy import DEFAULT_POLICY
 from processor.wire.headers import arrival_of
-from processor.wire.json_values import (
-    NOT_QUICK,
-    are_addresses,
-    are_numbers,
-    are_sids,
-    is_address,
-    is_number,
-    is_sender,
-    is_sid,
-    quick_decoder,
-    quick_read,
-    remember,
-    to_ms,
-)
+from processor.wire.json_values import is_address, is_sender, is_sid, to_ms
+from processor.wire.quick_reader import ADDRESS, SID, TIME, QuickReader, known, known_or_number
+from processor.wire.records import Record
 from schemas.common import MAX_BODY_CHARACTERS
 from schemas.inbound_message import InboundMessage as Model
 
 _MOST_LOOKED_AT = 1 << 20  # bytes of a value that is searched for a STOP
-_decode = quick_decoder(Model)
-_accounts: set[str] = set()
-_services: set[str | None] = set()
-_senders: set[str] = set()  # that are no numbers
-_countries: set[str | None] = set()
+_READER = QuickReader(
+    Model,
+    {
+        "account_sid": known(),
+        "messaging_service_sid": known(),
+        "to": known_or_number(),
+        "from_country": known(),
+        "message_sid": SID,
+        "from_": ADDRESS,
+        "received_at": TIME,
+    },
+)
+read, read_all = _READER.read, _READER.read_all
 
 
-def read(value: bytes) -> Model:
-    """Check a value whole; what is returned has the model's attributes.
-
-    Raises:
-        pydantic.ValidationError: where the model refuses it.
-    """
-    try:
-        if not value.isascii():
-            value.decode()  # fields it does not know are passed over as they are
-        quick: Model = _decode(value)
-    except NOT_QUICK:
-        return _read_slowly(value)
-    if (
-        quick.account_sid in _accounts
-        and quick.messaging_service_sid in _services
-        and (quick.to in _senders or is_number(quick.to))
-        and quick.from_country in _countries
-        and is_sid(quick.message_sid)
-        and is_address(quick.from_)
-        and 1970 < quick.received_at.year < 9998
-    ):
-        return quick
-    return _read_slowly(value)
-
-
-def read_all(values: Sequence[bytes]) -> list[Model]:
-    """As ``read`` of each, in half the time.
-
-    Raises:
-        pydantic.ValidationError: where the model refuses one.
-    """
-    quick = quick_read(_decode, values)
-    if (
-        quick is not None
-        and _accounts.issuperset([one.account_sid for one in quick])
-        and _services.issuperset([one.messaging_service_sid for one in quick])
-        and are_numbers({one.to for one in quick} - _senders)
-        and _countries.issuperset([one.from_country for one in quick])
-        and are_sids([one.message_sid for one in quick])
-        and are_addresses([one.from_ for one in quick])
-        and all(1970 < year < 9998 for year in {one.received_at.year for one in quick})
-    ):
-        return quick
-    return list(map(read, values))
-
-
-def _read_slowly(value: bytes) -> Model:
-    model = Model.model_validate_json(value)
-    remember(_accounts, model.account_sid)
-    remember(_services, model.messaging_service_sid)
-    remember(_senders, model.to)
-    remember(_countries, model.from_country)
-    return model
-
-
-def unread_stop_of(record: Any) -> UnreadStop | None:
+def unread_stop_of(record: Record) -> UnreadStop | None:
     """The STOP that a record holds which cannot be read whole; None where it holds none.
 
     Only a word that default handling knows (R3), with an account and a recipient that can be read.

@@ -10,12 +10,21 @@ from processor.core.events import OptOutNotification
 from processor.core.messages import OptOutType
 from processor.errors import RecordError
 from processor.statistics import hourly
-from processor.wire.json_values import NOT_QUICK, is_sid, quick_decoder, to_ms, to_text
+from processor.wire.json_values import is_sid, to_ms, to_text
+from processor.wire.quick_reader import SID, TIME, QuickReader, one_by_one
 from schemas.opt_out_count import OptOutCount
 
-_quick = quick_decoder(OptOutCount)
 _MOST = 1_000_000_000
 _LONGEST_TAG = 36
+_READER = QuickReader(
+    OptOutCount,
+    {
+        "account_sid": SID,
+        "messaging_service_sid": one_by_one(lambda sid: sid is None or is_sid(sid)),
+        "language": one_by_one(lambda tag: len(tag or "") < _LONGEST_TAG),
+        "second": TIME,
+    },
+)
 
 
 def read_model(value: bytes) -> OptOutCount:
@@ -25,25 +34,10 @@ def read_model(value: bytes) -> OptOutCount:
         pydantic.ValidationError: where it is no count.
         RecordError: where it counts more than a second can have.
     """
-    one = _quickly(value) or OptOutCount.model_validate_json(value)
+    one = _READER.read(value)
     if one.count > _MOST:
         raise RecordError(f"count: more than {_MOST} in a second")
     return one
-
-
-def _quickly(value: bytes) -> OptOutCount | None:
-    """A record as most are, None for one that the model must look at."""
-    try:
-        one: OptOutCount = _quick(value)
-    except NOT_QUICK:
-        return None
-    is_usual = (
-        is_sid(one.account_sid)
-        and (one.messaging_service_sid is None or is_sid(one.messaging_service_sid))
-        and len(one.language or "") < _LONGEST_TAG
-        and 1970 < one.second.year < 9998
-    )
-    return one if is_usual else None
 
 
 def read(value: bytes) -> hourly.Counted:

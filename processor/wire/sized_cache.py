@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import TypeVar
+
+from cachetools import LRUCache
 
 _T = TypeVar("_T")
 
@@ -16,23 +19,15 @@ def sized_cache(most_bytes: int) -> Callable[[Callable[[bytes], _T]], Callable[[
     """
 
     def decorate(make: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
-        known: dict[bytes, _T] = {}  # the latest used is the last
-        size = 0
+        known: LRUCache[bytes, tuple[int, _T]] = LRUCache(most_bytes, getsizeof=itemgetter(0))
 
         def get(value: bytes) -> _T:
-            nonlocal size
-            if value in known:
-                made = known[value] = known.pop(value)
-                return made
-            made = make(value)
-            if len(value) <= most_bytes and value not in known:  # make() may call itself
-                known[value] = made
-                size += len(value)
-                while size > most_bytes:
-                    oldest = next(iter(known))
-                    del known[oldest]
-                    size -= len(oldest)
-            return made
+            found = known.get(value)
+            if found is None:
+                found = len(value), make(value)
+                if len(value) <= most_bytes:
+                    known[value] = found
+            return found[1]
 
         return get
 

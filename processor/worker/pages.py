@@ -8,7 +8,7 @@ machine may read them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from faust.web.base import BlueprintManager
@@ -17,6 +17,11 @@ from processor.config import Settings
 from processor.core.browsers import DATA_HEADERS
 from processor.metrics import CONTENT_TYPE, is_reader
 from processor.webhooks.addresses import is_loopback
+
+if TYPE_CHECKING:
+    import faust
+    from aiohttp.typedefs import Middleware
+    from faust.web import Request, Response, View
 
 RATES = "/opt-out-rates"
 METRICS = "/metrics"
@@ -31,7 +36,11 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def add_to(
-    app: Any, settings: Settings, *, unready: Callable[[], list[str]], metrics: Callable[[], bytes]
+    app: faust.App,
+    settings: Settings,
+    *,
+    unready: Callable[[], list[str]],
+    metrics: Callable[[], bytes],
 ) -> None:
     """Give a Faust app these pages, and take its own away.
 
@@ -46,20 +55,20 @@ def add_to(
     app.web.web_app.on_response_prepare.append(_prepared)
 
     @app.page("/livez")  # type: ignore[untyped-decorator]
-    async def livez(view: Any, request: Any) -> Any:
+    async def livez(view: View, request: Request) -> Response:
         return view.json({"alive": True})
 
     @app.page("/readyz")  # type: ignore[untyped-decorator]
-    async def readyz(view: Any, request: Any) -> Any:
+    async def readyz(view: View, request: Request) -> Response:
         reasons = unready()
         return view.json({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
 
     @app.page(METRICS)  # type: ignore[untyped-decorator]
-    async def all_metrics(view: Any, request: Any) -> Any:
+    async def all_metrics(view: View, request: Request) -> Response:
         return view.bytes(metrics(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def _guarded(app: Any, settings: Settings) -> Any:
+def _guarded(app: faust.App, settings: Settings) -> Middleware:
     token = settings.metrics_token
 
     @web.middleware

@@ -32,12 +32,12 @@ from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.configuration.edits import edit_of_account
 from processor.errors import ConfigError, RetryableError
-from processor.kafka.client import group_lag
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.configuration_writer import configuration
 from processor.wire.credentials import new_token
 from processor.wire.topics import Topics
 from tests.bench import report, worst
+from tests.lag import group_lag
 
 _READY_S = 60.0
 _CHECK = "check 10"

@@ -28,8 +28,8 @@ from deploy.local import stack
 from processor import config
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import BulkWriter
 from processor.kafka.topics import topic_admin
+from processor.kafka.writing import BulkWriter
 from processor.wire.topics import Topics
 from tests.bench import block_list, report
 from tests.bench.load import KEYWORD_SHARE, chunks, traffic

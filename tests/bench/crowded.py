@@ -22,8 +22,8 @@ import orjson
 from processor import config
 from processor.config import Settings
 from processor.core.partitions import partition_of
-from processor.kafka.client import Outgoing, bulk_writer, writer
 from processor.kafka.topics import topic_admin
+from processor.kafka.writing import Outgoing, bulk_writer, writer
 from tests.builders import LONG_CODE, RECIPIENT, command_record, inbound_record
 from tests.installation import Installation, until
 

@@ -14,8 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from processor.config import Settings
 from processor.errors import ConfigError
-from processor.kafka.client import reader
 from processor.kafka.protocol import CreateTopics
+from processor.kafka.reading import reader
 from processor.kafka.topics import topic_plan
 from processor.stores.redis_client import RedisClient
 from processor.wire.topics import Topics

@@ -13,7 +13,8 @@ import orjson
 
 from processor.config import Settings
 from processor.core.fold import Hit
-from processor.kafka.client import bulk_writer, reader
+from processor.kafka.reading import reader
+from processor.kafka.writing import bulk_writer
 from processor.wire.topics import Topics
 from tests.bench.jobs import Broken
 from tests.bench.load import expected, hits_of, traffic

@@ -17,7 +17,7 @@ from processor.core.fold import Hit, fold
 from processor.core.messages import Scope
 from processor.core.policy import DEFAULT_POLICY
 from processor.core.services import Directory
-from processor.kafka.client import bulk_writer
+from processor.kafka.writing import bulk_writer
 from processor.stages.classify import hit_of
 from processor.wire import inbound_messages
 from processor.wire.topics import Topics

@@ -32,7 +32,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from deploy.local import stack
 from processor import config
 from processor.config import Settings
-from processor.kafka.client import reader
+from processor.kafka.reading import reader
 from processor.wire.topics import Topics
 from tests.bench.jobs import Broken
 from tests.bench.standstill import Seen, Window, answers, held, seen, stops

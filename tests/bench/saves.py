@@ -31,9 +31,10 @@ from processor.config import Settings
 from processor.configuration.edits import edit_of_account
 from processor.core.services import Directory
 from processor.errors import ConfigError, RetryableError
-from processor.kafka.client import BulkWriter, bulk_writer, reader
+from processor.kafka.reading import reader
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.configuration_writer import configuration
+from processor.kafka.writing import BulkWriter, bulk_writer
 from processor.wire.credentials import new_token
 from processor.wire.services import read_service
 from processor.wire.topics import Topics

@@ -15,7 +15,7 @@ from processor.config import Settings
 from processor.configuration.languages import languages, starter
 from processor.core.fold import Hit
 from processor.core.services import Directory
-from processor.kafka.client import bulk_writer
+from processor.kafka.writing import bulk_writer
 from processor.stages.classify import hit_of
 from processor.wire import inbound_messages
 from processor.wire.countries import COUNTRIES

@@ -23,11 +23,12 @@ import click
 
 from processor import config
 from processor.config import Settings
-from processor.kafka.client import BulkWriter, bulk_writer, group_lag
 from processor.kafka.topics import topic_admin
+from processor.kafka.writing import BulkWriter, bulk_writer
 from processor.wire.topics import Topics
 from tests.bench.load import chunks, traffic
 from tests.bench.worker import memory_mb
+from tests.lag import group_lag
 
 _BEHIND = 200_000  # records not committed, at which the load waits
 _LOOK_S = 1.0

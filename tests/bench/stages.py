@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from processor.kafka.lanes.exactly_once import Batch, Output, Stage
+from processor.kafka.lanes.exactly_once import Batch, Stage
 from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
 from processor.stages.gate_outbound import GateDependencies, GateOutbound
@@ -16,6 +16,7 @@ from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.redis_block_list import block_list_store
+from processor.wire.records import Output
 from processor.wire.topics import Topics
 from processor.worker.shared import Shared
 from tests.bench.installations import PARTITIONS

@@ -14,7 +14,7 @@ import orjson
 from processor.cli.traffic import Sender, Traffic
 from processor.config import Settings
 from processor.core.partitions import partition_of
-from processor.kafka.client import bulk_writer
+from processor.kafka.writing import bulk_writer
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
 from tests.builders import ACCOUNT, LONG_CODE

@@ -21,8 +21,8 @@ from aiohttp import web
 
 from processor import config
 from processor.config import Settings
-from processor.kafka.client import Outgoing, writer
 from processor.kafka.topics import topic_admin
+from processor.kafka.writing import Outgoing, writer
 from processor.wire.topics import Topics
 from tests.installation import running
 

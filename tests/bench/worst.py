@@ -26,8 +26,8 @@ from processor.cli.accounts import new_account
 from processor.config import Settings
 from processor.configuration.edits import edit_of_account
 from processor.core.partitions import partition_of
-from processor.kafka.client import Outgoing, bulk_writer, writer
 from processor.kafka.topics.configuration_writer import configuration
+from processor.kafka.writing import Outgoing, bulk_writer, writer
 from processor.stores.messages import Messages, StoredMessage, fields_of
 from processor.stores.redis_client import redis_client
 from processor.wire.credentials import new_token

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from processor.core.messages import Scope
-from processor.kafka.client import Outgoing
 from processor.kafka.fetched import UnreadBatch
+from processor.kafka.writing import Outgoing
 from processor.metrics import GateMetrics, MatchMetrics, Metrics
 from processor.stages.accounts import AllActive
 from processor.stages.gate_outbound import GateDependencies, GateOutbound

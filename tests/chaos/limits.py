@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from tests.chaos.traffic import CODECS, Headers, Traffic, Written
 from tests.chaos.world import ACCOUNTS, SENDERS, TOLL_FREE, USUAL
 

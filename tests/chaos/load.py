@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from processor.config import Settings
-from processor.kafka.client import Writer, writer
+from processor.kafka.writing import Writer, writer
 from tests.chaos.limits import near_limits
 from tests.chaos.traffic import CODECS, Traffic, Written
 from tests.chaos.watch import Watch

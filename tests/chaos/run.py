@@ -13,8 +13,8 @@ from typing import Any
 from processor.audit import audit
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import Outgoing
 from processor.kafka.topics import topic_admin
+from processor.kafka.writing import Outgoing
 from processor.wire.services import write_stored
 from processor.wire.topics import Topics
 from tests.api import create_accounts

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from processor.config import Settings
-from processor.kafka.client import read_whole
+from processor.kafka.reading import read_whole
 from tests.chaos.application import Asked, Delivery, delivery_of
 from tests.chaos.limits import blocks_all_the_same, over, passed_on
 from tests.chaos.traffic import command_id_of, id_of

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from processor.wire.topics import Topics
 from tests.chaos.world import (
     ACCOUNTS,

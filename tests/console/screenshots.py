@@ -13,8 +13,8 @@ from typing import Any
 from playwright.async_api import Browser, Page
 
 from processor.config import load
-from processor.kafka.client import Outgoing
 from processor.kafka.topics import topic_admin
+from processor.kafka.writing import Outgoing
 from processor.statistics.hourly import KEPT_HOURS
 from processor.wire.topics import Topics
 from tests.api import serving

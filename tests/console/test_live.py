@@ -15,8 +15,8 @@ from playwright.async_api import Browser, Page, expect
 from deploy.local import stack
 from processor.config import Settings
 from processor.http.live import Live, TooManyViewers
-from processor.kafka.client import Outgoing
 from processor.kafka.topics import topic_admin
+from processor.kafka.writing import Outgoing
 from processor.metrics import Metrics
 from processor.wire.topics import Topics
 from tests.api import serving, with_secrets

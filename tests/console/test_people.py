@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from processor.config import Settings
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from tests.api import serving
 from tests.builders import LONG_CODE, RECIPIENT, TOLL_FREE
 from tests.console.browser import barriers, open_page, sign_in

@@ -19,15 +19,17 @@ from aiokafka.errors import KafkaError
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka import starting
-from processor.kafka.client import Outgoing, bulk_writer, group_view, read_whole, reader, writer
+from processor.kafka.groups import group_view
 from processor.kafka.lanes.membership import Membership
 from processor.kafka.lanes.source_reader import SourceReader
+from processor.kafka.reading import read_whole, reader
 from processor.kafka.starting import start, stop
 from processor.kafka.topics import handled_messages, topic_admin
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.topics.configuration_writer import Configuration, configuration
 from processor.kafka.topics.dead_letters import letters
 from processor.kafka.topics.handled_messages import HandledTopics
+from processor.kafka.writing import Outgoing, bulk_writer, writer
 from processor.metrics import Metrics
 from processor.wire.topics import Topics
 from tests.contract.silent_broker import SilentBroker, silent_broker

@@ -25,8 +25,9 @@ from processor import config
 from processor.audit import Report, audit
 from processor.cli.traffic import Sender, Traffic
 from processor.config import Settings
-from processor.kafka.client import bulk_writer, read_whole
+from processor.kafka.reading import read_whole
 from processor.kafka.topics import topic_admin
+from processor.kafka.writing import bulk_writer
 from processor.wire.topics import Topics
 from tests.builders import ACCOUNT, LONG_CODE
 from tests.installation import Installation

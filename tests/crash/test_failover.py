@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from deploy.local import stack
 from processor.cli.blocks import differences
 from processor.config import Role, Settings
-from processor.kafka.client import committed_of, group_view
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.topics import topic_admin
 from processor.worker.runtime import Runtime
 from tests.clinic import a_send, a_text

@@ -24,9 +24,9 @@ from processor.cli import main
 from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.errors import StoreUnavailable
-from processor.kafka.client import Outgoing
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.topic_plan import BY_PRODUCER
+from processor.kafka.writing import Outgoing
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
 from processor.wire import dead_letters

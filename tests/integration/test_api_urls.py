@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from processor.config import Settings
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from processor.wire.services import write_stored
 from tests.api import BASE, Api, create_accounts, serving, with_a_number, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT, SERVICE, WHATSAPP_SENDER

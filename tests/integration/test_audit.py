@@ -13,7 +13,8 @@ from redis.asyncio import Redis
 from processor.audit import audit
 from processor.config import Settings
 from processor.core.partitions import partition_of
-from processor.kafka.client import Outgoing, group_view
+from processor.kafka.groups import group_view
+from processor.kafka.writing import Outgoing
 from tests.builders import ACCOUNT, ENTRY, RECIPIENT
 from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, running

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 
 from processor.config import Settings
-from processor.kafka.client import Outgoing, writer
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.dead_letters import redrive
 from processor.kafka.topics.topic_plan import BY_PRODUCER
+from processor.kafka.writing import Outgoing, writer
 from processor.wire import dead_letters
 from tests.builders import RECIPIENT
 from tests.clinic import a_text

@@ -6,7 +6,7 @@ import jsonschema
 import orjson
 
 from processor.config import Settings
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from schemas.cloud_events import TYPES, header_schema
 from tests.builders import RECIPIENT
 from tests.clinic import CLINIC, a_send, a_text, configure

@@ -11,7 +11,7 @@ from aiokafka.protocol.commit import OffsetFetchResponse_v3
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
-from processor.kafka.client import committed_of, group_view
+from processor.kafka.groups import committed_of, group_view
 from processor.wire.topics import Topics
 
 LOADING, NOT_COORDINATOR, NOT_ALLOWED = 14, 16, 30

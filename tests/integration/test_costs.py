@@ -13,7 +13,7 @@ from processor.config import Settings
 from processor.core.messages import bare_number
 from processor.http import blocks, messages
 from processor.http.console import dead_letters
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from tests.api import Api, all_running, create_accounts, post, serving, with_secrets
 from tests.api import blocking as in_a_thread
 from tests.builders import A_MESSAGE, ACCOUNT, NOW_MS, OPERATOR_TOKEN, OTHER_ACCOUNT, RECIPIENT

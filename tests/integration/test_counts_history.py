@@ -7,8 +7,8 @@ from collections import Counter
 
 from processor.config import Settings
 from processor.core.messages import OptOutType
-from processor.kafka.client import Outgoing
 from processor.kafka.topics.counts_history import CountsHistory
+from processor.kafka.writing import Outgoing
 from processor.statistics.hourly import ALL, KEPT_HOURS
 from processor.wire.json_values import to_text
 from tests.builders import ACCOUNT, SERVICE

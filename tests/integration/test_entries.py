@@ -18,7 +18,7 @@ from processor.core.decide import NO_REASON
 from processor.core.identity import cause_of
 from processor.core.messages import Scope
 from processor.core.partitions import partition_of
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from processor.wire.blocks import EXCEPT_FROM_HEADER, MARK_HEADER
 from tests.builders import (
     ACCOUNT,

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 
 from processor.config import Settings
 from processor.core.partitions import partition_of
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from tests.builders import ACCOUNT, LONG_CODE, NOW, RECIPIENT
 from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, by_sid, running, until

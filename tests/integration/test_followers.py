@@ -22,8 +22,8 @@ from processor.core.partitions import partition_of
 from processor.http.api import create_api
 from processor.http.backend import Backend
 from processor.http.serving import Server, web_config
-from processor.kafka.client import Outgoing
 from processor.kafka.topics.compacted import CompactedTopic
+from processor.kafka.writing import Outgoing
 from processor.metrics import Metrics
 from processor.wire.json_values import to_text
 from processor.wire.topics import Topics

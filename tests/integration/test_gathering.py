@@ -13,10 +13,10 @@ import pytest
 
 from processor.config import Settings
 from processor.configuration.edits import edit_of_service
-from processor.kafka.client import Outgoing
 from processor.kafka.topics import compacted
 from processor.kafka.topics.compacted import CompactedTopic
 from processor.kafka.topics.configuration_writer import configuration
+from processor.kafka.writing import Outgoing
 from tests.installation import Installation, until
 from tests.stored import a_stored_service, one_more_sender
 

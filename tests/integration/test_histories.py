@@ -20,10 +20,10 @@ from processor.config import Settings
 from processor.core.messages import bare_number
 from processor.core.partitions import partition_of
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import bulk_writer
 from processor.kafka.topics import histories as kafka_histories
 from processor.kafka.topics import indexing, topic_admin
 from processor.kafka.topics.histories import History, Newest
+from processor.kafka.writing import bulk_writer
 from processor.stores.redis_client import redis_client
 from processor.wire.topics import Topics
 from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT

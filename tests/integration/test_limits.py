@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from processor.wire import dead_letters
 from tests.builders import OTHER_RECIPIENT, RECIPIENT, command_record
 from tests.clinic import a_send, a_text

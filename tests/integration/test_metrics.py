@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from tests.builders import LONG_CODE, RECIPIENT
 from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, running, until

@@ -14,8 +14,8 @@ import orjson
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processor.config import Settings
-from processor.kafka.client import Outgoing
 from processor.kafka.topics.topic_plan import plans
+from processor.kafka.writing import Outgoing
 from tests.clinic import CLINIC, a_text, configure
 from tests.counts import counted
 from tests.installation import Installation, running, until

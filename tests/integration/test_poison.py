@@ -12,8 +12,8 @@ import pytest
 from processor.config import Settings
 from processor.core.decide import FULL
 from processor.core.policy import Match, Policy
-from processor.kafka.client import Outgoing, writer
 from processor.kafka.topics.dead_letters import letters, redrive
+from processor.kafka.writing import Outgoing, writer
 from processor.wire import dead_letters, events
 from processor.wire.events import write_notification
 from tests.builders import ACCOUNT, command_record

@@ -15,7 +15,7 @@ from aiokafka.structs import OffsetAndMetadata
 from processor.config import Role, Settings
 from processor.core.partitions import partition_of
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import committed_of, group_view
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.lanes.position_rules import Position, position_of
 from processor.kafka.topics import topic_admin
 from processor.worker.runtime import Runtime

@@ -10,7 +10,7 @@ import yaml
 
 from processor.config import Settings
 from processor.configuration.quotas import Quota
-from processor.kafka.client import read_whole
+from processor.kafka.reading import read_whole
 from processor.stores.messages import Messages
 from processor.stores.redis_client import redis_client
 from processor.wire.topics import Topics

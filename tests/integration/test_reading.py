@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 from processor.config import Settings
 from processor.core.blocks import NO_MARK
 from processor.errors import BrokerUnavailable
-from processor.kafka import client
-from processor.kafka.client import reader
+from processor.kafka import reading
+from processor.kafka.reading import reader
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.wire.topics import Topics
 from tests.clinic import a_text
@@ -61,7 +61,7 @@ async def test_a_list_is_read_from_where_it_was_asked_or_not_at_all(settings: Se
 async def test_a_reader_of_a_partition_that_nobody_leads_says_so(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_LEADERLESS_S", 0.5)
+    monkeypatch.setattr(reading, "_LEADERLESS_S", 0.5)
     topic = Topics.under(settings.topic_prefix).block_list
     with pytest.raises(BrokerUnavailable, match=r"block-list\.v2\[99\] has no leader"):
         async with reader(settings, [topic], at_end=True, partitions=[0, 99]):

@@ -13,11 +13,11 @@ from processor.audit import audit
 from processor.cli import topics_move
 from processor.config import Settings
 from processor.core.partitions import partition_of
-from processor.kafka.client import Outgoing
 from processor.kafka.moving import copying
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.services_topic import stored
 from processor.kafka.topics.topic_plan import Consequence
+from processor.kafka.writing import Outgoing
 from tests.builders import ACCOUNT, OTHER_ACCOUNT
 from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, by_sid, running, until

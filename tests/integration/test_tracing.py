@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from processor.config import Settings
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from tests.application import OneToken, Told, allowing, application, status
 from tests.builders import RECIPIENT
 from tests.clinic import CLINIC, a_send, a_text, configure

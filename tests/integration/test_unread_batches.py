@@ -14,9 +14,9 @@ from processor.config import Settings
 from processor.core.messages import OptOutType
 from processor.core.partitions import partition_of
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import read_whole
 from processor.kafka.codecs import ZSTD
 from processor.kafka.fetched import UnreadBatch
+from processor.kafka.reading import read_whole
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.topics.live_topics import tail
 from processor.kafka.topics.services_topic import stored

@@ -11,7 +11,7 @@ from twilio.request_validator import RequestValidator
 
 from processor.config import Settings
 from processor.core.partitions import partition_of
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from processor.wire.dead_letters import said
 from tests.application import (
     SHOP_NUMBER,

@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 
 from processor.config import Settings
-from processor.kafka.client import Outgoing, writer
 from processor.kafka.lanes import group_offsets
+from processor.kafka.writing import Outgoing, writer
 from processor.stages.deliver_webhooks import Delivery
 from processor.wire import webhook_deliveries
 from processor.wire.dead_letters import said

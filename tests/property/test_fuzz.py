@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from processor.audit import records as audited
+from processor.audit.values import Partition
 from processor.configuration.documents import read_document
 from processor.core.normalise import exact, tolerant
 from processor.kafka.topics.dead_letters import letter_of, sent_back
@@ -160,7 +161,7 @@ TOPICS = [name for name in vars(audited).values() if isinstance(name, str) and n
 def test_an_audit_remembers_what_it_cannot_read(
     topic: str, value: bytes | None, given: Any, key: bytes | None
 ) -> None:
-    partition = audited.Partition(0)
+    partition = Partition(0)
     record = SimpleNamespace(offset=0, timestamp=0, key=key, value=value, headers=given)
     audited.add(partition, topic, record)
 

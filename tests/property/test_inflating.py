@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from processor.kafka import inflating, pieces
 from processor.kafka.codecs import Broken, NoRoom, inflate_into
-from processor.kafka.fetched import Record, UnreadBatch
+from processor.kafka.fetched import FetchedRecord, UnreadBatch
 from tests.batches import CODECS, NONE, a_batch, a_record, batch_of, deflated, walked
 
 codecs = st.sampled_from(CODECS)
@@ -71,7 +71,7 @@ def test_a_batch_of_garbage_is_passed_whole(made: tuple[int, bytes], count: int)
     batch = a_batch(codec, data, count, first=70, last=99)
     behind = batch_of(codec, [a_record(0, b"key", b"value")], first=100)
     *passed, last = walked(batch + behind, position=70)
-    assert last == Record("texts", 3, 100, last.timestamp, 0, b"key", b"value", ())
+    assert last == FetchedRecord("texts", 3, 100, last.timestamp, 0, b"key", b"value", ())
     assert all(isinstance(one, UnreadBatch) for one in passed[-1:])
 
 

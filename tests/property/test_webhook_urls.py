@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from processor.stages.deliver_webhooks import Delivery
 from processor.webhooks.addresses import host_and_port, parts_of, url_problem
 from processor.webhooks.client import Client, Limits

@@ -18,7 +18,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from processor.config import Settings
-from processor.kafka.client import writer
+from processor.kafka.writing import writer
 from processor.wire.topics import Topics
 from tests.api import Api, all_running, create_accounts, with_secrets
 from tests.builders import (

@@ -8,7 +8,9 @@ import pytest
 
 from processor.audit.check import check
 from processor.audit.history import Pools
-from processor.audit.records import (
+from processor.audit.records import packed_blocks
+from processor.audit.report import Findings
+from processor.audit.values import (
     COMMANDS,
     INBOUND,
     Change,
@@ -24,9 +26,7 @@ from processor.audit.records import (
     Source,
     Standing,
     Verdict,
-    packed_blocks,
 )
-from processor.audit.report import Findings
 from tests.builders import (
     ACCOUNT,
     ENTRY,

@@ -15,9 +15,10 @@ from processor.core.events import BlockChange, Event, OptOutNotification, ReplyS
 from processor.core.identity import send_id
 from processor.core.services import Webhook
 from processor.wire import outbound_messages
-from processor.wire.cloud_events import CloudEvents, Headers
+from processor.wire.cloud_events import CloudEvents
 from processor.wire.events import write_delivery
 from processor.wire.headers import passed_on
+from processor.wire.records import Headers
 from schemas.cloud_events import TYPES, header_schema
 from tests.builders import (
     ACCOUNT,

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from processor.errors import RecordError
 from processor.wire import consent_commands, dead_letters, inbound_messages, outbound_messages
 from processor.wire.json_values import MAX_VALUE_BYTES, reason, refuse_size
+from processor.wire.records import Headers
 from tests.builders import command_record, inbound_record, outbound_record
 
 
@@ -170,7 +171,7 @@ def test_a_tombstone_and_a_value_too_large_to_pass_on_are_refused() -> None:
 GIVEN = [("traceparent", b"00-1"), ("source", b"carrier")]
 
 
-def a_dead_letter(given: dead_letters.Headers, why: str) -> dead_letters.Headers:
+def a_dead_letter(given: Headers, why: str) -> Headers:
     return dead_letters.headers(
         given, topic="inbound", partition=3, offset=99, stage="match_inbound", reason=why
     )

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from processor.kafka.client import Outgoing
 from processor.kafka.lanes import at_least_once
 from processor.kafka.lanes.at_least_once import _Source
 from processor.kafka.lanes.finished_offsets import Offsets
+from processor.kafka.writing import Outgoing
 
 
 @dataclass

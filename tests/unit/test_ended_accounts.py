@@ -15,11 +15,11 @@ from processor.configuration.edits import edit_of_account
 from processor.core.blocks import Mark
 from processor.core.services import Directory
 from processor.errors import ConfigError, EditRefused
-from processor.kafka.client import Outgoing
 from processor.kafka.topics.ending import closed, with_status
+from processor.kafka.writing import Outgoing
 from processor.metrics import GateMetrics, Metrics
 from processor.stages.accounts import AllActive
-from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery, NoTokens
+from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery
 from processor.stages.gate_outbound import GateDependencies, GateOutbound, _Looked
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
@@ -42,6 +42,7 @@ from tests.builders import (
 )
 from tests.deliveries import a_delivery, a_record
 from tests.stored import a_stored_service, an_account, created, stored
+from tests.tokens import NoTokens
 
 TOPICS = Topics.under("")
 AT = datetime(2026, 11, 2, 12, tzinfo=UTC)

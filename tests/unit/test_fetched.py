@@ -14,7 +14,7 @@ from aiokafka.errors import CorruptRecordException
 from processor.kafka import fetched as module
 from processor.kafka import inflating as limits
 from processor.kafka.codecs import GZIP, LZ4, NAMES, SNAPPY, ZSTD
-from processor.kafka.fetched import Record, UnreadBatch, readable
+from processor.kafka.fetched import FetchedRecord, UnreadBatch, readable
 from tests.batches import (
     CODECS,
     NONE,
@@ -57,7 +57,7 @@ def test_a_record_is_as_it_was_written(codec: int) -> None:
     headers = [(b"traceparent", b"00-1"), (b"empty", None), (b"caf\xe9", b"latin")]
     written = [a_record(0, None, b"one"), a_record(1, b"key", None, headers), STOP]
     [one, two] = walked(batch_of(codec, written[:2], first=40))
-    assert one == Record("texts", 3, 40, WRITTEN_AT_MS, 0, None, b"one", ())
+    assert one == FetchedRecord("texts", 3, 40, WRITTEN_AT_MS, 0, None, b"one", ())
     assert two.headers == (("traceparent", b"00-1"), ("empty", None), ("caf\ufffd", b"latin"))
     assert (two.key, two.value, two.offset) == (b"key", None, 41)
     assert (two.checksum, two.serialized_key_size, two.serialized_value_size) == (None, 3, -1)
@@ -209,9 +209,9 @@ def test_a_batch_that_cannot_be_read_is_named_and_passed(
     batch: bytes, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     behind = batch_of(NONE, [STOP], first=20)
-    [unread, stop] = [one for one in walked(batch + behind) if not isinstance(one, Record)] + [
-        one for one in walked(batch + behind) if one.offset == 20
-    ]
+    [unread, stop] = [
+        one for one in walked(batch + behind) if not isinstance(one, FetchedRecord)
+    ] + [one for one in walked(batch + behind) if one.offset == 20]
     assert isinstance(unread, UnreadBatch)
     assert replace(unread, begins=b"") == UnreadBatch(
         topic=PLACE.topic,
@@ -241,7 +241,12 @@ def test_an_unread_batch_stands_where_its_last_record_would() -> None:
 def test_neighbours_of_a_record_that_is_too_long_are_read() -> None:
     payload = [*some(2, 10), *a_long_record(2, 30 * MIB), a_record(3, b"key", b"stop")]
     found = walked(a_batch(ZSTD, deflated(ZSTD, payload), 4))
-    assert [type(one) for one in found] == [Record, Record, UnreadBatch, Record]
+    assert [type(one) for one in found] == [
+        FetchedRecord,
+        FetchedRecord,
+        UnreadBatch,
+        FetchedRecord,
+    ]
     assert offsets(found) == [0, 1, 2, 3]
     assert (found[2].first_offset, found[3].value) == (2, b"stop")
     assert isinstance(found[2], UnreadBatch)

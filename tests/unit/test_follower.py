@@ -10,8 +10,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from pydantic import ValidationError
 
+from processor import clocks
 from processor.errors import BrokerUnavailable, RecordError
-from processor.kafka.topics import follower
 from processor.kafka.topics.follower import Follower, Place
 from processor.metrics import FOLLOWERS, Metrics
 from schemas.messaging_service import MessagingService
@@ -67,7 +67,7 @@ def test_a_key_that_somebody_chose_makes_no_line_without_end(
 async def test_whatever_reading_ends_with_it_begins_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(follower, "_RETRY_S", 0)
+    monkeypatch.setattr(clocks, "RETRY_S", 0)
     metrics = Metrics()
     ends: Iterator[Exception] = iter(
         [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import pytest
+from cachetools import FIFOCache
 from fastapi import Request
 from pydantic import Field, SecretStr
 
@@ -218,9 +219,9 @@ async def test_a_token_that_was_made_costs_no_slow_hash(monkeypatch: pytest.Monk
 
 
 async def test_a_credential_too_many_puts_out_one_and_not_all(
-    credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+    credentials: Credentials,
 ) -> None:
-    monkeypatch.setattr(auth, "_KEPT", 3)
+    credentials._verified = FIFOCache(3)
     credentials._verified.update({b"one": "a", b"two": "b", b"three": "c"})
     assert await status_of(credentials, TOKEN) == 200
     assert list(credentials._verified)[:2] == [b"two", b"three"]

@@ -15,7 +15,7 @@ from aiokafka.errors import IllegalOperation, ProducerFenced
 from processor.config import Settings
 from processor.kafka.lanes import partition_lane
 from processor.kafka.lanes.assignor import Owned
-from processor.kafka.lanes.exactly_once import Output
+from processor.kafka.lanes.exactly_once import LaneOutput
 from processor.kafka.lanes.membership import _Sticky
 from processor.kafka.lanes.partition_lane import LaneContext, PartitionLane, given_up
 from processor.kafka.lanes.supervisor import Lanes
@@ -196,7 +196,7 @@ async def test_what_failed_a_transaction_is_told_not_what_followed() -> None:
         send_batch=send_batch,
         _txn_manager=SimpleNamespace(_transaction_waiter=ended),
     )
-    out = Output(producer, 0)
+    out = LaneOutput(producer, 0)
     out.put("reply-sends", b"key", b"value")
     with pytest.raises(ProducerFenced):
         await out.send()

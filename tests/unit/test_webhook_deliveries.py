@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from processor.core.services import Directory, Webhook
-from processor.kafka.client import Outgoing
+from processor.kafka.writing import Outgoing
 from processor.stages.deliver_webhooks import Delivery
 from processor.webhooks.client import Client
 from processor.webhooks.requests import Answered, Request

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -90,7 +89,7 @@ def _confirmation(
     backend: Backend,
     sid: str,
     step: str,
-    typed: Mapping[str, Any] | None = None,
+    typed: Mapping[str, object] | None = None,
     problem: str = "",
 ) -> Response:
     account = _account(request, backend, sid, step)

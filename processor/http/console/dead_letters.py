@@ -12,7 +12,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -21,6 +20,7 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, go, page
 from processor.http.console.sessions import PATH, Session, SessionIs, for_operators
 from processor.http.limits import MADE
+from processor.json_types import Json
 from processor.kafka.topics.dead_letters import (
     MOST,
     Line,
@@ -172,7 +172,7 @@ def _asked_until(request: Request) -> str:
 _SHOWN = ("id", "at", "stage", "topic", "partition", "offset", "reason", "redrives")
 
 
-def _wanted(given: Mapping[str, Any]) -> dict[str, str]:
+def _wanted(given: Mapping[str, Json]) -> dict[str, str]:
     return {name: str(given[name]) for name in _NAMES if given.get(name)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -174,7 +173,7 @@ def _form(
     fields: Sequence[Field],
     *,
     status: int = 200,
-    **values: Any,
+    **values: object,
 ) -> Response:
     shown = {"new": False, "pack": False, "problems": (), "theirs": (), **values}
     return page(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from processor.configuration import opt_outs
 from processor.configuration.languages import Language, language_of, starter, tag_of
@@ -94,7 +93,7 @@ def starter_fields(layer: Layer) -> list[Field]:
     ]
 
 
-def typed_fields(layer: Layer, form: Mapping[str, Any], problems: Sequence[str]) -> list[Field]:
+def typed_fields(layer: Layer, form: Mapping[str, object], problems: Sequence[str]) -> list[Field]:
     """The fields as they were typed, each with what is wrong with it."""
     return [
         Field(
@@ -109,9 +108,9 @@ def typed_fields(layer: Layer, form: Mapping[str, Any], problems: Sequence[str])
     ]
 
 
-def typed_sets(layer: Layer, form: Mapping[str, Any]) -> dict[str, Any]:
+def typed_sets(layer: Layer, form: Mapping[str, object]) -> dict[str, object]:
     """The keyword sets of a document that a form asks for; pairs left empty are left out."""
-    sets: dict[str, Any] = {}
+    sets: dict[str, object] = {}
     for field in typed_fields(layer, form, ()):
         words = [word.strip() for word in re.split(r"[,\n،、，]", field.keywords) if word.strip()]
         reply = field.reply.replace("\r\n", "\n").strip()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -19,6 +18,7 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, page, render
 from processor.http.console.sessions import COOKIE, PATH, SessionIs, Sessions, SignedOut
 from processor.http.live import KEPT, TooManyViewers, Viewer
+from processor.json_types import JsonObject
 from processor.statistics.live import LiveEvent
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
@@ -84,7 +84,7 @@ def _sent(backend: Backend, event: str, events: Sequence[LiveEvent]) -> ServerSe
     return ServerSentEvent(event=event, raw_data=rows)
 
 
-def _rows(backend: Backend, events: Sequence[LiveEvent]) -> dict[str, Any]:
+def _rows(backend: Backend, events: Sequence[LiveEvent]) -> JsonObject:
     names = {}
     for one in events:
         service = backend.configuration.services.get(one.service_sid or "")
@@ -93,7 +93,7 @@ def _rows(backend: Backend, events: Sequence[LiveEvent]) -> dict[str, Any]:
     return {"events": events, "names": names}
 
 
-def _figures(backend: Backend, account_sid: str | None) -> dict[str, Any]:
+def _figures(backend: Backend, account_sid: str | None) -> JsonObject:
     """Pace and lag are the whole installation's: the operator's to see."""
     whole = account_sid is None
     return {

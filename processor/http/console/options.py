@@ -55,7 +55,7 @@ async def save(request: Request, shown: ShownIs, sid: str) -> Response:
     )
 
 
-def _typed(form: FormData) -> dict[str, Any]:
+def _typed(form: FormData) -> dict[str, object]:
     return {
         "match": form.get("match", ""),
         "repeat_reply": form.get("repeat_reply", ""),
@@ -65,7 +65,12 @@ def _typed(form: FormData) -> dict[str, Any]:
 
 
 def _form(
-    request: Request, service: Any, chosen: dict[str, Any], *, status: int = 200, **values: Any
+    request: Request,
+    service: Any,
+    chosen: dict[str, object],
+    *,
+    status: int = 200,
+    **values: object,
 ) -> Response:
     shown = {"problems": (), "meanwhile": False, "types": list(SenderType), **values}
     return page(request, "options", status=status, service=service, chosen=chosen, **shown)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -50,12 +49,12 @@ _environment.globals |= {
 _environment.filters |= {"in_words": in_words, "type_name": _type_name}
 
 
-def render(name: str, /, **values: Any) -> str:
+def render(name: str, /, **values: object) -> str:
     """A part of a page from its template."""
     return _environment.get_template(f"{name}.html").render(values)
 
 
-def page(request: Request, name: str, /, *, status: int = 200, **values: Any) -> HTMLResponse:
+def page(request: Request, name: str, /, *, status: int = 200, **values: object) -> HTMLResponse:
     """A page from its template.
 
     Args:
@@ -79,7 +78,7 @@ def go(path: str, said: str = "") -> RedirectResponse:
 
     Args:
         path: below the console's.
-        said: the name of a sentence in `said.html`.
+        said: the name of a sentence in `base.html`.
     """
     return RedirectResponse(PATH + path + (f"?said={said}" if said else ""), 303)
 
@@ -93,7 +92,7 @@ def asked_page(request: Request) -> int:
 class Page(APIRoute):
     """A route whose errors are pages."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         """See FastAPI."""
         handler = super().get_route_handler()
 

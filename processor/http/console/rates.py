@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
 from itertools import islice
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -70,7 +69,7 @@ async def rates(
     )
 
 
-def _alarms(backend: Backend, services: Sequence[MessagingService]) -> dict[str, Any]:
+def _alarms(backend: Backend, services: Sequence[MessagingService]) -> dict[str, object]:
     counts = backend.counts
     found = alarms_of(counts.hourly, services if counts.loaded else (), counts.clock_ms())
     return {
@@ -83,7 +82,7 @@ def _alarms(backend: Backend, services: Sequence[MessagingService]) -> dict[str,
 
 def _shown(
     backend: Backend, chosen: MessagingService | None, of: _Of, language: str, hours: int
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The chart and its tables."""
     hourly, now_ms = backend.counts.hourly, backend.counts.clock_ms()
     kinds = hourly.of(*of)

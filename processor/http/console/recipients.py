@@ -22,6 +22,7 @@ from processor.http.console.pages import Page, asked_page, go, page
 from processor.http.console.sessions import PATH, Session, SessionIs, Sessions
 from processor.http.errors import ApiError, not_found
 from processor.http.recipients import Change, carry_out, changes_of, command_of, look, place_of
+from processor.json_types import Json, JsonObject
 from processor.wire import blocks as wire_blocks
 from processor.wire.json_values import reasons, to_text
 from schemas.common import RecipientAddress
@@ -89,7 +90,7 @@ async def change(
 ) -> Response:
     """Block or unblock, and come back once it is in force."""
     number = _number(request, session, account_sid, sealed)
-    given: Mapping[str, Any] = await request.form()
+    given: Mapping[str, Json] = await request.form()
     reason = str(given.get("reason", "")).strip()
     if not 1 <= len(reason) <= 400:
         return await _confirmation(
@@ -106,7 +107,7 @@ def _command(
     session: Session,
     account_sid: str,
     number: str,
-    given: Mapping[str, Any],
+    given: Mapping[str, Json],
     reason: str,
 ) -> Any:
     caller = Caller(account_sid, session.actor, operator=session.caller.operator)
@@ -132,7 +133,7 @@ def _command(
     return command_of(backend, caller, wanted, blocked=blocked, source="console")
 
 
-def _service(backend: Backend, account_sid: str, given: Mapping[str, Any]) -> str | None:
+def _service(backend: Backend, account_sid: str, given: Mapping[str, Json]) -> str | None:
     """The sid, as a link has it, or of what was typed."""
     if sid := given.get("service_sid"):
         return str(sid)
@@ -147,7 +148,7 @@ async def _confirmation(
     account_sid: str,
     sealed: str,
     number: str,
-    given: Mapping[str, Any],
+    given: Mapping[str, Json],
     status: int = 200,
 ) -> Response:
     command = _command(backend, session, account_sid, number, given, "not given yet")
@@ -188,7 +189,7 @@ async def _show(
         for one in wire_blocks.readable(found.value)
     ]
     first = _PAGE * asked_page(request)
-    changes: list[dict[str, Any]] | None
+    changes: list[JsonObject] | None
     try:
         found = await changes_of(
             backend, session.caller, account_sid, number, *groups, limit=_PAGE + 1, skip=first
@@ -214,7 +215,7 @@ async def _show(
     )
 
 
-def _row(backend: Backend, account_sid: str, block: Block) -> dict[str, Any]:
+def _row(backend: Backend, account_sid: str, block: Block) -> JsonObject:
     return {
         "whom": _whom(backend, account_sid, block.scope, block.target),
         "scope": block.scope,
@@ -229,14 +230,14 @@ def _row(backend: Backend, account_sid: str, block: Block) -> dict[str, Any]:
     }
 
 
-def _told(backend: Backend, account_sid: str, change: dict[str, Any]) -> dict[str, Any]:
+def _told(backend: Backend, account_sid: str, change: JsonObject) -> JsonObject:
     """A change of the history, as its row shows it."""
     target = change.get("messaging_service_sid") or change.get("sender") or ""
     whom = _whom(backend, account_sid, Scope(change["scope"]), target)
     return {**change, "whom": whom, "what": _what(change)}
 
 
-def _what(change: dict[str, Any]) -> str:
+def _what(change: JsonObject) -> str:
     if not change["blocked"]:
         return "Unblocked"
     if not change["previous"]:

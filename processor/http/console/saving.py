@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -42,7 +42,7 @@ class Shown:
         return find(self._request, self.backend, self._session.caller, self._sid).whole()
 
     async def change(
-        self, form: Mapping[str, Any], change: Callable[[MessagingService], MessagingService]
+        self, form: Mapping[str, object], change: Callable[[MessagingService], MessagingService]
     ) -> None:
         """Change it, if it still is as the form showed it.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
@@ -89,7 +88,7 @@ def _pool(
     request: Request,
     backend: Backend,
     service: MessagingService,
-    typed: Mapping[str, Any],
+    typed: Mapping[str, object],
     *,
     problem: str = "",
     status: int = 200,

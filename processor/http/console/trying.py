@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
+from processor import clocks
 from processor.configuration.opt_outs import Trial, try_out
 from processor.core.events import ReplySent
 from processor.core.messages import Arrival, InboundMessage, OptOutType
@@ -36,7 +36,7 @@ async def form(request: Request, shown: ShownIs, sid: str) -> Response:
     """The form, and the outcome of what was typed into it; nothing is changed."""
     service = shown.now()
     given = request.query_params
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clocks.now_ms()
     message = InboundMessage(
         message_sid=_SID,
         account_sid=service.account_sid,

@@ -14,18 +14,20 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from processor import clocks
 from processor.errors import BrokerUnavailable, RetryableError
-from processor.kafka.client import Outgoing, Writer
 from processor.kafka.failures import is_too_large, unavailable
 from processor.kafka.lanes.finished_offsets import Offsets
 from processor.kafka.lanes.lane_state import Doing
 from processor.kafka.lanes.partition_lane import START_S, LaneContext, PartitionLane, Waits
 from processor.kafka.starting import start, stop
+from processor.kafka.writing import Outgoing, Writer
+from processor.wire.records import Record
 
 logger = logging.getLogger(__name__)
 
@@ -90,15 +92,15 @@ class DeliveryStage(Waits, Protocol):
         """Wait for what the work cannot do without."""
         ...
 
-    def work_of(self, record: Any) -> Work | Outgoing | None:
+    def work_of(self, record: Record) -> Work | Outgoing | None:
         """What a record asks for, if anything; a dead letter where it cannot be read."""
         ...
 
-    def put_aside(self, record: Any, why: str, *, whole: bool = True) -> Outgoing:
+    def put_aside(self, record: Record, why: str, *, whole: bool = True) -> Outgoing:
         """The dead letter of a record; a reference to it, where it is too large to be kept."""
         ...
 
-    def unexpected(self, record: Any, error: Exception) -> Outgoing:
+    def unexpected(self, record: Record, error: Exception) -> Outgoing:
         """The dead letter of a record that raised an unforeseen error."""
         ...
 
@@ -107,7 +109,7 @@ class DeliveryStage(Waits, Protocol):
 class _Head:
     """The next record of a source."""
 
-    record: Any
+    record: Record
     work: Work | Outgoing
     due_s: float  # monotonic
     is_put_off: bool = False
@@ -128,7 +130,7 @@ class _Head:
         if isinstance(self.work, Outgoing) or not self.work.has_neighbours:
             return False
         since_ms: int = max(self.record.timestamp, self.work.due_ms)
-        return _now_ms() - since_ms > 1000 * _PATIENCE_S
+        return clocks.now_ms() - since_ms > 1000 * _PATIENCE_S
 
     @property
     def may_be_dropped(self) -> bool:
@@ -141,7 +143,7 @@ class _Source:
 
     def __init__(self, offsets: Offsets) -> None:
         self.offsets = offsets
-        self.fetched: deque[tuple[Any, Work | Outgoing | None]] = deque()
+        self.fetched: deque[tuple[Record, Work | Outgoing | None]] = deque()
         self.head: _Head | None = None
 
     @property
@@ -171,7 +173,7 @@ class _Source:
                 self.offsets.finish(record.offset)
                 continue
             due_ms = 0 if isinstance(work, Outgoing) else work.due_ms
-            self.head = _Head(record, work, time.monotonic() + (due_ms - _now_ms()) / 1000)
+            self.head = _Head(record, work, time.monotonic() + (due_ms - clocks.now_ms()) / 1000)
 
     def take(self) -> _Head:
         """The next record, to be begun now."""
@@ -293,14 +295,14 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         for tp, records in found.items():
             self._take_in(self._read[tp], records)
 
-    def _take_in(self, source: _Source, records: Sequence[Any]) -> None:
+    def _take_in(self, source: _Source, records: Sequence[Record]) -> None:
         asked = [(record, self._work_of(record)) for record in records]
         refused = sum(isinstance(work, Outgoing) for _, work in asked)
         source.fetched.extend(asked)
         self._metrics.batch(len(records), {"refused": refused})
         self._progressed_at = time.monotonic()
 
-    def _work_of(self, record: Any) -> Work | Outgoing | None:
+    def _work_of(self, record: Record) -> Work | Outgoing | None:
         try:
             return self._stage.work_of(record)
         except _NOT_THE_RECORDS_FAULT:
@@ -339,7 +341,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         except Exception as error:
             return [self._stage.unexpected(head.record, error)]
 
-    async def _write(self, record: Any, outputs: Sequence[Outgoing]) -> None:
+    async def _write(self, record: Record, outputs: Sequence[Outgoing]) -> None:
         """Write what follows from a record, or put the record aside where Kafka has no room."""
         writer = Writer(self._producer, self._settings.partitions)
         for whole in (True, False):
@@ -394,7 +396,3 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         producer, self._producer = self._producer, None
         if producer is not None:
             self._behind(stop(producer))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -22,7 +22,9 @@ from processor.kafka.lanes.batch_size import BatchSize
 from processor.kafka.lanes.lane_state import Doing
 from processor.kafka.lanes.partition_lane import START_S, LaneContext, PartitionLane, Waits
 from processor.kafka.lanes.source_reader import REQUEST_S
+from processor.kafka.ports import RecordBatch
 from processor.kafka.starting import start, stop
+from processor.wire.records import Header, Output, Record
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +36,6 @@ _TRANSACTION_TIMEOUT_MS = 5_000
 _POLL_S = 0.5
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
-
-Headers = list[tuple[str, bytes | None]]  # a list: aiokafka's record builder takes nothing else
 
 
 class Batch(Protocol):
@@ -85,7 +85,7 @@ class Stage(Waits, Protocol):
         """
         ...
 
-    async def process(self, records: Sequence[Any], out: Output) -> Batch:
+    async def process(self, records: Sequence[Record], out: Output) -> Batch:
         """Step 2: decide on records of all sources, in order, write, and put out the events."""
         ...
 
@@ -94,14 +94,14 @@ class Stage(Waits, Protocol):
         ...
 
 
-class Output:
+class LaneOutput:
     """The records of one batch for one partition of several topics, not sent yet."""
 
-    def __init__(self, producer: Any, partition: int) -> None:
+    def __init__(self, producer: AIOKafkaProducer, partition: int) -> None:
         self._producer = producer
         self._partition = partition
-        self._open: dict[str | tuple[str, int], Any] = {}  # by topic; this partition, or another
-        self._full: list[tuple[str | tuple[str, int], Any]] = []
+        self._open: dict[str | tuple[str, int], RecordBatch] = {}
+        self._full: list[tuple[str | tuple[str, int], RecordBatch]] = []
         self.counts: Counter[str] = Counter()  # see ``LaneMetrics.batch``
 
     def clear(self) -> None:
@@ -118,7 +118,7 @@ class Output:
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: Headers | None = None,
+        headers: list[Header] | None = None,
         partition: int | None = None,
     ) -> None:
         """Add a record to the batch of its topic; in this lane's partition if none is named."""
@@ -126,7 +126,7 @@ class Output:
         builder = self._open.get(place)
         if builder is None:
             builder = self._open[place] = self._producer.create_batch()
-        headers = headers or []
+        headers = headers or []  # a list: aiokafka's builder takes nothing else
         if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
             self._full.append((place, builder))
             builder = self._open[place] = self._producer.create_batch()
@@ -233,7 +233,7 @@ class Lane(PartitionLane[Stage]):
 
     async def _next_records(
         self,
-    ) -> tuple[Mapping[TopicPartition, list[Any]], Mapping[TopicPartition, int]]:
+    ) -> tuple[Mapping[TopicPartition, Sequence[Record]], Mapping[TopicPartition, int]]:
         """What there is to process, and for each source that moved on the offset behind it.
 
         It moves on without a record, too: past the markers of its producers' transactions.
@@ -252,14 +252,14 @@ class Lane(PartitionLane[Stage]):
         self._uncommitted.update(ends)
 
     async def _batch(
-        self, found: Mapping[TopicPartition, list[Any]], ends: Mapping[TopicPartition, int]
+        self, found: Mapping[TopicPartition, Sequence[Record]], ends: Mapping[TopicPartition, int]
     ) -> None:
         records = next(iter(found.values()))
         if len(found) > 1:
             # Sources take their places by arrival; each keeps its own order.
             records = list(merge(*found.values(), key=lambda record: record.timestamp))
         while True:
-            out = Output(self._producer, self.partition)
+            out = LaneOutput(self._producer, self.partition)
             self._at_step("process")
             with self._metrics.process.time():
                 batch = await self._unless_stopped(self._stage.process(records, out))
@@ -275,12 +275,12 @@ class Lane(PartitionLane[Stage]):
         self._progressed_at = time.monotonic()
         self._is_well()
 
-    async def _commit(self, out: Output | None = None, batch: Batch | None = None) -> bool:
+    async def _commit(self, out: LaneOutput | None = None, batch: Batch | None = None) -> bool:
         """Steps 3 to 5: outputs and offsets in one transaction; False where it must be redone."""
         with self._metrics.transaction.time():
             return await self._kafka(self._transaction(out, batch), _COMMIT_S)
 
-    async def _transaction(self, out: Output | None = None, batch: Batch | None = None) -> bool:
+    async def _transaction(self, out: LaneOutput | None = None, batch: Batch | None = None) -> bool:
         producer = self._producer
         at_step = self._at_step if out else lambda step: None  # offsets alone are no step
         at_step("begin")
@@ -321,7 +321,7 @@ class Lane(PartitionLane[Stage]):
             self._behind(_dropped(producer, is_open))
 
 
-async def _dropped(producer: Any, has_transaction: bool) -> None:
+async def _dropped(producer: AIOKafkaProducer, has_transaction: bool) -> None:
     try:
         async with asyncio.timeout(_COMMIT_S):
             if has_transaction:

@@ -12,10 +12,11 @@ from aiokafka.errors import ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.config import Settings
-from processor.kafka.client import committed_of, group_view, reader
 from processor.kafka.failures import TRANSACTION_ERRORS, unavailable
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.lanes.position_rules import Doubt, Log, Position, doubt
 from processor.kafka.lanes.positions import holds_any, logs_of, positions_in
+from processor.kafka.reading import reader
 from processor.kafka.starting import start, stop
 from processor.wire.topics import Topics
 

@@ -16,8 +16,8 @@ from aiokafka.errors import ProducerFenced
 
 from processor.config import Settings
 from processor.errors import Fenced, PositionRefused, RetryableError
-from processor.kafka.client import committed_of
 from processor.kafka.failures import TRANSACTION_ERRORS, is_fenced, unavailable
+from processor.kafka.groups import committed_of
 from processor.kafka.lanes.fault_limit import Faults
 from processor.kafka.lanes.lane_state import Doing, LaneState
 from processor.kafka.lanes.membership import Membership
@@ -30,7 +30,7 @@ from processor.metrics import LaneMetrics
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-Behind = Callable[[Coroutine[Any, Any, None]], None]
+Behind = Callable[[Coroutine[object, object, None]], None]
 START_S = 10.0  # to take a partition's producer over, a predecessor's open transaction included
 _BACKOFF_S = (0.05, 1.0)  # first, longest
 _TURN_S = 5.0  # to be taken; then the next one begins as well
@@ -53,7 +53,7 @@ class Stopped(Exception):
     """The lane was asked to stop while it waited."""
 
 
-async def given_up(task: asyncio.Future[Any]) -> None:
+async def given_up(task: asyncio.Future[_T]) -> None:
     """End a task that is not needed any more, whatever it comes to."""
     task.cancel()
     await asyncio.wait((task,))
@@ -254,7 +254,9 @@ class PartitionLane(ABC, Generic[S]):
         except (*TRANSACTION_ERRORS, OSError, TimeoutError) as error:
             raise unavailable(error) from error
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, _T], *, grace_s: float = 0) -> _T:
+    async def _unless_stopped(
+        self, work: Coroutine[object, object, _T], *, grace_s: float = 0
+    ) -> _T:
         """Await work, or give it up as soon as the lane is asked to stop.
 
         ``getmany`` waits as long as a rebalance runs, which waits for us; Redis may not answer.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.structs import OffsetAndMetadata
 
 from processor.errors import NewerFormat, PositionRefused
@@ -37,7 +37,7 @@ class Positions:
     """
 
     def __init__(
-        self, client: Any, sources: Sequence[TopicPartition], outputs: Sequence[str]
+        self, client: AIOKafkaClient, sources: Sequence[TopicPartition], outputs: Sequence[str]
     ) -> None:
         self._client = client
         self._sources = sources
@@ -123,7 +123,9 @@ def positions_in(committed: Committed) -> dict[TopicPartition, Position]:
 
 
 async def logs_of(
-    client: Any, sources: Sequence[TopicPartition], positions: Mapping[TopicPartition, Position]
+    client: AIOKafkaClient,
+    sources: Sequence[TopicPartition],
+    positions: Mapping[TopicPartition, Position],
 ) -> dict[TopicPartition, Log]:
     """The logs of partitions as the brokers have them now.
 
@@ -149,7 +151,7 @@ async def logs_of(
     return {tp: Log(ids[tp.topic], starts[tp], ends[tp], epoch_end.get(tp)) for tp in sources}
 
 
-async def holds_any(client: Any, outputs: Sequence[TopicPartition]) -> bool:
+async def holds_any(client: AIOKafkaClient, outputs: Sequence[TopicPartition]) -> bool:
     """Whether partitions hold a record, or held one."""
     return any((await log_ends(client, outputs)).values())
 

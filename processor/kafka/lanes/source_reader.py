@@ -17,7 +17,9 @@ from aiokafka.consumer.subscription_state import TopicPartitionState
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka.fetched import leader_epoch_at
+from processor.kafka.ports import Consumer
 from processor.kafka.starting import start, stop
+from processor.wire.records import Record
 
 REQUEST_S = 3.0  # a broker answers at once, or is asked again over another connection
 _METADATA_MS = 30_000
@@ -111,15 +113,15 @@ class Reading:
         states: of its partitions, in the consumer's assignment.
     """
 
-    def __init__(self, consumer: Any, states: Mapping[TopicPartition, Any]) -> None:
+    def __init__(self, consumer: Consumer, states: Mapping[TopicPartition, Any]) -> None:
         self._consumer = consumer
         self._states = states
-        self._asking: set[asyncio.Task[Any]] = set()
+        self._asking: set[asyncio.Task[object]] = set()
         self._is_closed = False
 
     async def records(
         self, partitions: Iterable[TopicPartition], *, wait_s: float, most: int
-    ) -> dict[TopicPartition, list[Any]]:
+    ) -> dict[TopicPartition, Sequence[Record]]:
         """What comes next of some of the partitions, after a wait if that is nothing.
 
         Raises:
@@ -130,7 +132,7 @@ class Reading:
         assert asking is not None
         self._asking.add(asking)
         try:
-            found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
+            found: Mapping[TopicPartition, Sequence[Record]] = await self._consumer.getmany(
                 *partitions, timeout_ms=ceil(1000 * wait_s), max_records=most
             )
         finally:

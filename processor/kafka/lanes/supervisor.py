@@ -266,7 +266,7 @@ class Lanes:
         self._go_on_behind(end())
         return task
 
-    def _go_on_behind(self, work: Coroutine[Any, Any, None]) -> None:
+    def _go_on_behind(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -21,11 +20,15 @@ from processor.config import Settings
 from processor.core.blocks import NO_MARK, Mark
 from processor.core.partitions import partitions_of
 from processor.errors import BrokerUnavailable, Fenced
-from processor.kafka.client import committed_of, group_view, reader
+from processor.json_types import Options
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.moving.merged import Merged, Offsets, Order
+from processor.kafka.ports import Consumer, RecordBatch
+from processor.kafka.reading import reader
 from processor.kafka.starting import start, stop
 from processor.kafka.topics.block_list_topic import mark_of
 from processor.wire.headers import of_the_way
+from processor.wire.records import Record
 
 MOVED_FROM = "moved-from"  # topic[partition]@offset: where a record of the history stood before
 _AT_ONCE = 5_000
@@ -34,7 +37,7 @@ _MAX_REQUEST_BYTES = 1 << 22
 _TRANSACTION_TIMEOUT_MS = 60_000
 
 
-Convert = Callable[[Any], Sequence[tuple[bytes, bytes]]]  # a record to keys and values
+Convert = Callable[[Record], Sequence[tuple[bytes, bytes]]]  # a record to keys and values
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,12 @@ class Part:
         ]
 
 
-def by_time(record: Any) -> int:
+def by_time(record: Record) -> int:
     """The order of arrival."""
     return int(record.timestamp)
 
 
-def by_mark(record: Any) -> Mark:
+def by_mark(record: Record) -> Mark:
     """The order in which the block list was written: marks grow in the new partitions, too.
 
     A foreign record without a mark goes as soon as it is the next of its partition.
@@ -101,7 +104,7 @@ async def ends_of(settings: Settings, part: Part) -> Offsets:
 
 def _reading(
     settings: Settings, part: Part, isolation: str = "read_committed"
-) -> AbstractAsyncContextManager[Any]:
+) -> AbstractAsyncContextManager[Consumer]:
     topics = [settings.topic_prefix + topic for topic in part.topics]
     return reader(settings, topics, at_end=False, partitions=part.partitions, isolation=isolation)
 
@@ -154,7 +157,7 @@ async def copy(
     producer = _producer(source, part.transactional_id)
     copied: Counter[str] = Counter()
 
-    async def commit(offsets: Offsets, records: Sequence[Any]) -> None:
+    async def commit(offsets: Offsets, records: Sequence[Record]) -> None:
         noted = {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
         async with producer.transaction():
             await producer.send_offsets_to_transaction(noted, part.group)
@@ -186,7 +189,7 @@ async def copy(
         await stop(producer)
 
 
-def _producer(settings: Settings, transactional_id: str) -> Any:
+def _producer(settings: Settings, transactional_id: str) -> AIOKafkaProducer:
     return AIOKafkaProducer(
         **settings.kafka(),
         transactional_id=transactional_id,
@@ -199,16 +202,16 @@ def _producer(settings: Settings, transactional_id: str) -> Any:
 
 
 async def _write(
-    producer: Any,
+    producer: AIOKafkaProducer,
     source: Settings,
     target: Settings,
     part: Part,
-    records: Sequence[Any],
+    records: Sequence[Record],
     spread: Mapping[str, int],
     late: bool,
 ) -> None:
     """Write records with their own times, and await the fate of each batch."""
-    builders: dict[tuple[str, int], Any] = {}
+    builders: dict[tuple[str, int], RecordBatch] = {}
     fates = []
 
     async def send(place: tuple[str, int]) -> None:
@@ -227,7 +230,7 @@ async def _write(
         if part.says_where:
             where = f"{record.topic}[{record.partition}]@{record.offset}"
             headers.append((MOVED_FROM, where.encode()))
-        fields = {"timestamp": record.timestamp, "key": key, "value": value}
+        fields: Options = {"timestamp": record.timestamp, "key": key, "value": value}
         builder = builders.get(place)
         if builder is None or builder.append(**fields, headers=headers) is None:
             if builder is not None:

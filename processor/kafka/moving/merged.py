@@ -11,6 +11,8 @@ from aiokafka import TopicPartition
 
 from processor.errors import ConfigError
 from processor.kafka.fetched import UnreadBatch
+from processor.kafka.ports import Consumer
+from processor.wire.records import Record
 
 _FETCHED = 2_000
 
@@ -21,14 +23,14 @@ Offsets = dict[TopicPartition, int]
 class Merged:
     """Partitions read as one stream, the least of their next records first."""
 
-    def __init__(self, consumer: Any, first: Offsets, ends: Offsets, order: Order) -> None:
+    def __init__(self, consumer: Consumer, first: Offsets, ends: Offsets, order: Order) -> None:
         self._consumer = consumer
         self._sources = list(first)
         self._ends = ends
         self._order = order
         self._next = dict(first)  # the first not taken yet
-        self._queues: list[deque[Any]] = [deque() for _ in first]
-        self._heads: list[tuple[Any, int]] | None = None  # of queues that have any
+        self._queues: list[deque[Record]] = [deque() for _ in first]
+        self._heads: list[tuple[Record, int]] | None = None  # of queues that have any
         for tp, offset in first.items():
             consumer.seek(tp, offset)
 
@@ -39,7 +41,7 @@ class Merged:
             for tp, queue in zip(self._sources, self._queues, strict=True)
         }
 
-    async def take(self, most: int) -> list[Any]:
+    async def take(self, most: int) -> list[Record]:
         """The next records, none at the end.
 
         Raises:
@@ -52,7 +54,7 @@ class Merged:
                 if await self._fill(index)
             ]
             heapify(self._heads)
-        taken: list[Any] = []
+        taken: list[Record] = []
         while self._heads and len(taken) < most:
             _, index = heappop(self._heads)
             record = self._queues[index].popleft()

@@ -8,10 +8,10 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 from processor.config import Settings
 from processor.errors import ConfigError
+from processor.json_types import Json
 from processor.kafka.moving.copying import Part, begin, by_mark, by_time, ends_of, has_more
 from processor.kafka.topics import topic_admin
 from processor.kafka.topics.topic_plan import LANES, PROOF_DAYS, Code, Consequence
@@ -52,7 +52,7 @@ def plan(source: Settings, target: Settings, older: Mapping[str, str] | None = N
     topics = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
     group = f"{target.topic_prefix}move"
 
-    def counted(topic: Mapping[str, Any], settings: Settings) -> int:
+    def counted(topic: Mapping[str, Json], settings: Settings) -> int:
         return settings.partitions if topic["partitions"] == "all" else int(topic["partitions"])
 
     whole = [

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
-from typing import Any
 
 from processor.core.blocks import NO_MARK, Mark
 from processor.errors import BrokerUnavailable
 from processor.kafka.fetched import UnreadBatch
 from processor.kafka.topics.topic_reader import TopicReader
 from processor.wire.blocks import MARK_HEADER
+from processor.wire.records import Headers, Record
 
 _FIRST_LOOK = 64  # offsets back from the end for the last record; transaction markers are between
 
@@ -65,7 +65,7 @@ class BlockListTopic(TopicReader):
             back *= 16
 
 
-def _all_read(records: Sequence[Any]) -> Sequence[Any]:
+def _all_read(records: Sequence[Record]) -> Sequence[Record]:
     """Records, unless some could not be read: a list without them would let sends pass."""
     for one in records:
         if isinstance(one, UnreadBatch):
@@ -75,7 +75,7 @@ def _all_read(records: Sequence[Any]) -> Sequence[Any]:
     return records
 
 
-def _key_of(record: Any) -> str | None:
+def _key_of(record: Record) -> str | None:
     """The entry key of a record; None for a foreign record."""
     try:
         key = str((record.key or b"").decode())
@@ -84,7 +84,7 @@ def _key_of(record: Any) -> str | None:
     return key if "/" in key else None
 
 
-def mark_of(headers: Any) -> Mark:
+def mark_of(headers: Headers) -> Mark:
     """The mark a record's headers carry, ``NO_MARK`` where they carry none."""
     for key, value in headers:
         if key == MARK_HEADER:

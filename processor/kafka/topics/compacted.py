@@ -8,20 +8,22 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from processor.config import Settings
 from processor.core.blocks import ConfigView
 from processor.errors import RecordError
-from processor.kafka.client import reader
 from processor.kafka.fetched import readable
 from processor.kafka.lanes.source_reader import REQUEST_S
+from processor.kafka.ports import Consumer
 from processor.kafka.protocol import topic_id
+from processor.kafka.reading import reader
 from processor.kafka.starting import start, stop
 from processor.kafka.topics.follower import NOT_ITS_FAULT, Follower, Place
 from processor.metrics import Metrics
+from processor.wire.records import Record
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ class CompactedTopic(Generic[_T]):
         self._position = 0  # of what was handed on
         self._waiters: dict[asyncio.Future[None], int] = {}  # each with the position it waits for
         # What was read and not handed on: raw, by key in the order of the topic, and then read.
-        self._gathered: dict[bytes, list[Any]] = {}
+        self._gathered: dict[bytes, list[Record]] = {}
         self._gathered_bytes = 0
         self._changed: _Changes[_T] = {}
         self._read_to = ConfigView("", 0)
@@ -173,7 +175,7 @@ class CompactedTopic(Generic[_T]):
         same = self.view is not None and self.view.topic_id == id_
         return same and self.age_s < _GO_ON_S
 
-    async def _read_from(self, consumer: Any, id_: str, end: int) -> None:
+    async def _read_from(self, consumer: Consumer, id_: str, end: int) -> None:
         while True:
             wait_ms = 100 if self.loaded else 50  # lanes wait for the first look
             found = await consumer.getmany(self._tp, timeout_ms=wait_ms)
@@ -191,7 +193,7 @@ class CompactedTopic(Generic[_T]):
         self._gathered_bytes = 0
         self._changed.clear()
 
-    def _gather(self, records: Iterable[Any]) -> None:
+    def _gather(self, records: Iterable[Record]) -> None:
         for record in readable(records):
             key = record.key or b""
             self._gathered[key] = gathered = self._gathered.pop(key, [])  # now the last one
@@ -251,7 +253,7 @@ class CompactedTopic(Generic[_T]):
         self._gathered.clear()
         self._gathered_bytes = 0
 
-    def _value_of(self, record: Any) -> tuple[str, _T | None]:
+    def _value_of(self, record: Record) -> tuple[str, _T | None]:
         key = (record.key or b"").decode()
         if record.value is None:
             return key, None

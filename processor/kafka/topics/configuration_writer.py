@@ -19,12 +19,13 @@ from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.structs import RecordMetadata
 
 from processor.config import Settings
 from processor.configuration.edits import Edit, Kind, write_change
 from processor.errors import BrokerUnavailable, ConfigError
-from processor.kafka.client import reader
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by
+from processor.kafka.reading import reader
 from processor.kafka.starting import start, stop
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.kafka.topics.compacted import CompactedTopic
@@ -68,7 +69,7 @@ class Configuration:
             "account": self.accounts,
             "number": self.numbers,
         }
-        self._producer: Any = None
+        self._producer: AIOKafkaProducer = None
         self._turns = Turns()
 
     @property
@@ -214,7 +215,7 @@ class Configuration:
         for kind, last in behind.items():
             await self._views[kind].topic.wait_until(written[last].offset + 1)
 
-    async def _send(self, topic: str, key: bytes, value: bytes | None) -> Any:
+    async def _send(self, topic: str, key: bytes, value: bytes | None) -> RecordMetadata:
         return await self._producer.send(topic, value, key=key, partition=0)
 
     async def _let_go(self) -> None:
@@ -227,7 +228,7 @@ class Configuration:
         await self._let_go()
 
 
-async def _stop(producer: Any) -> None:
+async def _stop(producer: AIOKafkaProducer) -> None:
     """Let go of a producer, a fenced one too."""
     try:
         await stop(producer)

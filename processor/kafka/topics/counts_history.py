@@ -8,17 +8,20 @@ match) and has thirty days.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
+from aiokafka import TopicPartition
+
+from processor import clocks
 from processor.config import Settings
-from processor.kafka.client import reader
 from processor.kafka.fetched import readable
+from processor.kafka.ports import Consumer
+from processor.kafka.reading import reader
 from processor.kafka.topics.follower import Follower
 from processor.metrics import Metrics
 from processor.statistics.hourly import KEPT_HOURS, Hourly
 from processor.wire.opt_out_counts import read
+from processor.wire.records import Record
 
 _AT_ONCE = 250  # records that are folded at once: some 2 ms of this process,
 _PAUSE_S = 0.004  # and others are served twice as long
@@ -39,14 +42,14 @@ class CountsHistory:
         self,
         settings: Settings,
         topic: str,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock_ms: Callable[[], int] = clocks.now_ms,
         *,
         metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
         self._topic = topic
         self.clock_ms = clock_ms
-        self._next: dict[Any, int] = {}  # partition to the offset that is folded next
+        self._next: dict[TopicPartition, int] = {}  # partition to the offset that is folded next
         self.hourly = Hourly()
         self.loaded = False  # whether everything that was there at the start is folded
         self._follower = Follower("counts", metrics)
@@ -67,7 +70,7 @@ class CountsHistory:
                 consumer.seek(tp, self._next[tp])
             await self._follower.watch(consumer, self._read_from(consumer, ends))
 
-    async def _read_from(self, consumer: Any, ends: Mapping[Any, int]) -> None:
+    async def _read_from(self, consumer: Consumer, ends: Mapping[TopicPartition, int]) -> None:
         while True:
             if all(self._next[tp] >= end for tp, end in ends.items()):
                 self.loaded = True
@@ -77,7 +80,7 @@ class CountsHistory:
                 self._next[tp] = records[-1].offset + 1
             await asyncio.sleep(_PAUSE_S)
 
-    def _fold(self, records: Iterable[Any]) -> None:
+    def _fold(self, records: Iterable[Record]) -> None:
         now_ms = self.clock_ms()
         for record in readable(records):
             try:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections import Counter
 from collections.abc import Iterable
 
+from processor import clocks
 from processor.config import Settings
 from processor.core.events import OptOutNotification
-from processor.kafka.client import BulkWriter, bulk_writer
+from processor.kafka.writing import BulkWriter, bulk_writer
 from processor.metrics import Metrics
 from processor.wire.opt_out_counts import Counted, counted_of, write
 
@@ -37,7 +37,7 @@ class CountsTopic:
 
     def add(self, matched: Iterable[OptOutNotification]) -> None:
         """Count matches that were committed."""
-        second = int(time.time())
+        second = int(clocks.now_s())
         self._counts.update((second, counted_of(one)) for one in matched)
         if len(self._counts) > _KEPT:
             self._lost.inc(len(self._counts))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -17,28 +16,27 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from processor import clocks
 from processor.config import Settings
 from processor.core.messages import bare_number
-from processor.kafka.client import (
-    Outgoing,
-    Writer,
-    committed_of,
-    group_view,
-    read_whole,
-    reader,
-)
+from processor.json_types import Json, JsonObject
 from processor.kafka.fetched import readable
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.lanes.finished_offsets import Offsets
+from processor.kafka.ports import Consumer
 from processor.kafka.protocol import writable
+from processor.kafka.reading import read_whole, reader
 from processor.kafka.starting import start, stop
+from processor.kafka.writing import Outgoing, Writer
 from processor.wire.dead_letters import CYCLES, own_headers, redrives_of, reference_of, said
 from processor.wire.json_values import to_text
+from processor.wire.records import Record
 from processor.wire.topics import Topics
 
 _MOST_BYTES = 1 << 26  # of a record that a letter refers to; it is written compressed, as it came
@@ -48,7 +46,7 @@ _AT_ONCE = 100  # letters of a reach: some 2 ms of this process,
 _PAUSE_S = 0.004  # and others are served twice as long
 MOST = 5  # redrives after which a letter that nobody named stays where it is
 
-Line = dict[str, Any]
+Line = JsonObject
 Choice = Callable[[Line], bool]
 
 
@@ -145,7 +143,7 @@ async def letters(
             yield letter_of(record), is_done
 
 
-async def _within(settings: Settings, topic: str, reach: Reach) -> AsyncGenerator[Any, None]:
+async def _within(settings: Settings, topic: str, reach: Reach) -> AsyncGenerator[Record, None]:
     """The records of a reach; others are served between some of them and the next."""
     left = dict(reach.offsets)
     partitions = [tp.partition for tp in left]
@@ -233,10 +231,10 @@ async def redrive(
 
 
 async def _first_surely_new(
-    consumer: Any, tp: TopicPartition, begin: int, end: int
+    consumer: Consumer, tp: TopicPartition, begin: int, end: int
 ) -> tuple[int, int]:
     """The first letter that nobody can have sent back, and how many are before it."""
-    since_ms = time.time_ns() // 1_000_000 - _KEPT_DAYS * _DAY_MS
+    since_ms = clocks.now_ms() - _KEPT_DAYS * _DAY_MS
     found = (await consumer.offsets_for_times({tp: since_ms}))[tp]
     first = found.offset if found else end
     consumer.seek(tp, begin)
@@ -248,7 +246,7 @@ async def _first_surely_new(
 
 
 async def _referred_to(
-    settings: Settings, records: Sequence[Any], offsets: Offsets, chosen: Choice, follow: bool
+    settings: Settings, records: Sequence[Record], offsets: Offsets, chosen: Choice, follow: bool
 ) -> tuple[dict[str, bytes], set[str]]:
     """The values that chosen letters refer to, by the letter's id; and the ids of the others."""
     whole: dict[str, bytes] = {}
@@ -271,7 +269,7 @@ def _unless(chosen: Choice, gone: set[str]) -> Choice:
     return lambda line: line["id"] not in gone and chosen(line)
 
 
-async def referred_to(settings: Settings, reference: Mapping[str, Any]) -> bytes | None:
+async def referred_to(settings: Settings, reference: Mapping[str, Json]) -> bytes | None:
     """The value that a letter refers to; None where it is gone, or is no single record.
 
     Raises:
@@ -287,15 +285,15 @@ async def referred_to(settings: Settings, reference: Mapping[str, Any]) -> bytes
         if not first <= offset < end:
             return None
         consumer.seek(tp, offset)
-        found: list[Any] = []
+        found: Sequence[Record] = ()
         while not found and await consumer.position(tp) < end:
-            found = (await consumer.getmany(tp, timeout_ms=200, max_records=1)).get(tp, [])
+            found = (await consumer.getmany(tp, timeout_ms=200, max_records=1)).get(tp, ())
     value = found[0].value if found and found[0].offset == offset else None
     is_it = value is not None and sha256(value).hexdigest() == reference.get("sha256")
     return value if is_it else None
 
 
-def fitting(records: Sequence[Any], offsets: Offsets, chosen: Choice, most: int | None) -> int:
+def fitting(records: Sequence[Record], offsets: Offsets, chosen: Choice, most: int | None) -> int:
     """How many of records can be taken so that there is room to note which were."""
 
     def is_too_much(count: int) -> bool:
@@ -309,7 +307,7 @@ def fitting(records: Sequence[Any], offsets: Offsets, chosen: Choice, most: int 
 
 
 def taken(
-    records: Sequence[Any],
+    records: Sequence[Record],
     offsets: Offsets,
     chosen: Choice,
     most: int | None,
@@ -351,7 +349,7 @@ def _group(settings: Settings) -> str:
     return f"{settings.topic_prefix}redrive"
 
 
-def letter_of(record: Any) -> dict[str, Any]:
+def letter_of(record: Record) -> JsonObject:
     """A dead letter as a line that can be mended and sent back."""
     headers = own_headers(record.headers)
     reference = reference_of(record.headers)
@@ -381,14 +379,14 @@ def _number(text: str | None, otherwise: int) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else otherwise
 
 
-def _bytes_as_text(name: str, value: bytes | None) -> dict[str, Any]:
+def _bytes_as_text(name: str, value: bytes | None) -> JsonObject:
     try:
         return {name: None if value is None else value.decode()}
     except UnicodeDecodeError:
         return {f"{name}_base64": base64.b64encode(value or b"").decode()}
 
 
-def _text_as_bytes(name: str, line: Mapping[str, Any]) -> bytes | None:
+def _text_as_bytes(name: str, line: Mapping[str, Json]) -> bytes | None:
     value = line.get(name)
     if isinstance(value, (dict, list)):  # mended as JSON instead of as text
         return orjson.dumps(value)
@@ -398,7 +396,7 @@ def _text_as_bytes(name: str, line: Mapping[str, Any]) -> bytes | None:
     return None if encoded is None else base64.b64decode(encoded)
 
 
-def sent_back(line: Mapping[str, Any], whole: bytes | None = None) -> Outgoing:
+def sent_back(line: Mapping[str, Json], whole: bytes | None = None) -> Outgoing:
     """The record that a line comes to, for the topic it was read from.
 
     Args:

@@ -13,24 +13,26 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
+from processor import clocks
 from processor.errors import BrokerUnavailable, RecordError, RetryableError
-from processor.kafka.client import NoBroker
-from processor.kafka.failures import in_words
+from processor.kafka.failures import NoBroker, in_words
+from processor.kafka.ports import Consumer
 from processor.kafka.starting import to_its_end
 from processor.metrics import Metrics
 from processor.wire.json_values import reason
+from processor.wire.records import Located
 
 logger = logging.getLogger(__name__)
 
 NOT_ITS_FAULT = (KafkaError, RetryableError, OSError, MemoryError)
 """Failures of a server or of this machine, never of a record: the follower tries again."""
 
-_RETRY_S = 1.0
 _ASK_S = 5.0  # between two questions where the topics end
 _DEAF_S = 30.0  # without a record while there are some, or without an answer
 _LONGEST_REASON = 500
@@ -66,7 +68,7 @@ class Follower:
         """How long ago it last knew that it had read all there is; 0 before it follows."""
         return 0.0 if self._current_at is None else time.monotonic() - self._current_at
 
-    def refuse(self, record: Any, why: Exception) -> None:
+    def refuse(self, record: Located, why: Exception) -> None:
         """Log and count a record that is skipped.
 
         Args:
@@ -90,9 +92,9 @@ class Follower:
                 logger.warning(f"{self._name}.unreadable", extra={"why": said(error)})
             except Exception as error:
                 self.failed(error)
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(clocks.RETRY_S)
 
-    async def watch(self, consumer: Any, read: Coroutine[Any, Any, None]) -> None:
+    async def watch(self, consumer: Consumer, read: Coroutine[object, object, None]) -> None:
         """Read from a started consumer, until that fails or the consumer hears nothing more.
 
         Raises:
@@ -120,12 +122,12 @@ class Follower:
         finally:
             self._working = False
 
-    async def _listen(self, consumer: Any) -> None:
+    async def _listen(self, consumer: Consumer) -> None:
         heard_at, before = time.monotonic(), None
-        ends: dict[Any, int] | None = None  # as of the time that they were asked for
+        ends: dict[TopicPartition, int] | None = None  # as of the time that they were asked for
         asked_at = 0.0
         while time.monotonic() - heard_at < _DEAF_S:
-            positions: dict[Any, int] = {}
+            positions: dict[TopicPartition, int] = {}
             try:
                 async with asyncio.timeout(_ASK_S):
                     for tp in consumer.assignment():

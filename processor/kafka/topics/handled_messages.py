@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Any
 
 from pydantic import ValidationError
 
+from processor import clocks
 from processor.config import Settings
 from processor.core.identity import Handled, handled_command, handled_message
 from processor.errors import RecordError
-from processor.kafka.client import read_whole
+from processor.kafka.reading import read_whole
 from processor.kafka.topics.follower import Follower
 from processor.metrics import Metrics
 from processor.wire import consent_commands, dead_letters
 from processor.wire.dead_letters import redrives_of
 from processor.wire.json_values import to_ms
+from processor.wire.records import Record
 from schemas.opt_out_notification import OptOutNotification
 
 _AT_ONCE = 1_000
@@ -58,7 +58,7 @@ class HandledTopics:
             more_ms: how much further back, as records may lie there unread for as long.
         """
         remembered_ms = round(_HOUR_MS * self._settings.dedupe_hours) + more_ms
-        since_ms = max(0, time.time_ns() // 1_000_000 - remembered_ms)
+        since_ms = max(0, clocks.now_ms() - remembered_ms)
         found: list[Handled] = []
         async with aclosing(self._since(partition, since_ms, committed)) as ones:
             async for one in ones:
@@ -122,7 +122,7 @@ async def put_aside(
     return found
 
 
-def handled_by(notification: Any) -> Handled:
+def handled_by(notification: Record) -> Handled:
     """The message that a notification is about.
 
     Raises:

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 from pydantic import BaseModel
@@ -23,6 +22,7 @@ from processor.kafka.topics.indexing import Indexing, RecordIndex
 from processor.kafka.topics.topic_reader import TopicReader
 from processor.metrics import Metrics
 from processor.wire.record_index import NOTHING_KNOWN, About, Known
+from processor.wire.records import Record
 
 _DEADLINE_S = 10.0
 _FETCH_BYTES = 1 << 16  # of a record that is looked up, and what is beside it
@@ -38,7 +38,7 @@ AboutOf = Callable[[bytes | None, bytes | None], About]
 class Newest:
     """Some records about a subject."""
 
-    records: Sequence[Any]  # the newest first
+    records: Sequence[Record]  # the newest first
     below: int | None  # where older ones are: below this offset; None: there are none
     read: int  # records that were read for it
 
@@ -72,7 +72,7 @@ class History:
         index: RecordIndex,
         metrics: Metrics | None = None,
         patient: bool = False,
-        refuse: Callable[[Any, Exception], None] | None = None,
+        refuse: Callable[[Record, Exception], None] | None = None,
         share: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> None:
         self._topic = topic
@@ -145,7 +145,7 @@ class History:
         end = await self._reader.end_of(partition, committed=False)
         known = await self._known(partition, subject, part, below, skip + most + 1)
         behind = max(known.extent.next, first)
-        late: list[Any] = []
+        late: list[Record] = []
         read = 0
         if behind < end and (below is None or behind < below):
             late, read = await self._late(partition, behind, end, subject, part)
@@ -154,7 +154,7 @@ class History:
         there = [*(one.offset for one in late), *older]
         shown = there[skip : skip + most]
         asked = sorted(set(shown) & set(older))
-        early: list[Any] = []
+        early: list[Record] = []
         for at in range(0, len(asked), _IN_A_TURN):
             async with self._share():
                 early += await self._reader.at(partition, asked[at : at + _IN_A_TURN])
@@ -169,13 +169,13 @@ class History:
 
     async def _late(
         self, partition: int, behind: int, end: int, subject: str, part: str | None
-    ) -> tuple[list[Any], int]:
+    ) -> tuple[list[Record], int]:
         """What is wanted of that which the index does not have, and how many records were read."""
         if end - behind > _MOST_BEHIND and not self._patient:
             raise BrokerUnavailable(
                 f"{self._topic}[{partition}]: its index is being made, {end - behind} offsets to go"
             )
-        found: list[Any] = []
+        found: list[Record] = []
         read = 0
         batches = self._reader.between(partition, behind, end, at_once=_AT_ONCE)
         async with aclosing(batches):
@@ -185,7 +185,7 @@ class History:
                 await asyncio.sleep(0)  # others are served meanwhile
         return found[::-1], read
 
-    def _wanted(self, records: Iterable[Any], subject: str, part: str | None) -> list[Any]:
+    def _wanted(self, records: Iterable[Record], subject: str, part: str | None) -> list[Record]:
         sought, found = subject.encode(), []
         for one in readable(records):
             if sought in (one.key or b"") or sought in (one.value or b""):  # of few it is so
@@ -206,7 +206,7 @@ class History:
         is_of_it = known.extent.topic_id == await self._reader.id()
         return known if is_of_it else NOTHING_KNOWN
 
-    def _about(self, record: Any) -> About | None:
+    def _about(self, record: Record) -> About | None:
         try:
             return self._about_of(record.key, record.value)
         except MemoryError:
@@ -215,7 +215,7 @@ class History:
             self._refuse(record, error)
             return None
 
-    def values(self, records: Iterable[Any]) -> list[dict[str, Any]]:
+    def values(self, records: Iterable[Record]) -> list[dict[str, object]]:
         """What records hold, as it is stored; those that are not as the model says are left out."""
         found = []
         for record in records:

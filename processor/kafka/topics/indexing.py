@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
+
+from aiokafka import TopicPartition
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import reader
 from processor.kafka.fetched import readable
+from processor.kafka.ports import Consumer
 from processor.kafka.protocol import topic_id
+from processor.kafka.reading import reader
 from processor.kafka.topics.follower import Follower
 from processor.wire.record_index import About, Extent, Known
+from processor.wire.records import Record
 
 _AT_ONCE = 250  # records that are added at once: some 2 ms of this process,
 _PAUSE_S = 0.004  # and others are served twice as long
@@ -76,7 +80,7 @@ class Indexing:
         topic: str,
         *,
         partitions: int,
-        about: Callable[[Any], About | None],
+        about: Callable[[Record], About | None],
         index: RecordIndex,
         follower: Follower,
     ) -> None:
@@ -104,7 +108,7 @@ class Indexing:
                 consumer.seek(tp, extent.next)
             await self._follower.watch(consumer, self._add_from(consumer))
 
-    async def _begun(self, consumer: Any, tp: Any, id_: str) -> Extent:
+    async def _begun(self, consumer: Consumer, tp: TopicPartition, id_: str) -> Extent:
         """Where to go on: at the end of the index, or where the topic begins."""
         first = self._first[tp.partition] = (await consumer.beginning_offsets([tp]))[tp]
         seen = await self._index.extent(tp.partition)
@@ -114,7 +118,7 @@ class Indexing:
             return await self._index.add(tp.partition, seen, first, first=first, entries=())
         return seen
 
-    async def _add_from(self, consumer: Any) -> None:
+    async def _add_from(self, consumer: Consumer) -> None:
         asked_at = looked_at = time.monotonic()
         while True:
             batches = await consumer.getmany(timeout_ms=500, max_records=_AT_ONCE)
@@ -134,7 +138,9 @@ class Indexing:
                     self._first[tp.partition] = first
             await asyncio.sleep(_PAUSE_S)
 
-    async def _add(self, consumer: Any, tp: Any, records: Sequence[Any], next_: int) -> None:
+    async def _add(
+        self, consumer: Consumer, tp: TopicPartition, records: Sequence[Record], next_: int
+    ) -> None:
         seen = self._extents[tp.partition]
         if next_ == seen.next:
             return
@@ -147,7 +153,7 @@ class Indexing:
         self._extents[tp.partition] = seen._replace(next=next_)  # where nobody else added
         self._see(consumer, tp, now)
 
-    def _see(self, consumer: Any, tp: Any, now: Extent) -> None:
+    def _see(self, consumer: Consumer, tp: TopicPartition, now: Extent) -> None:
         """Go on where the index ends: another process added to it, or Redis lost some."""
         seen = self._extents[tp.partition]
         if now.topic_id != seen.topic_id:
@@ -157,7 +163,7 @@ class Indexing:
         self._extents[tp.partition] = now
 
 
-async def _is_beyond(consumer: Any, tp: Any, offset: int) -> bool:
+async def _is_beyond(consumer: Consumer, tp: TopicPartition, offset: int) -> bool:
     """Whether an offset is behind the end, and was not so for a moment only."""
     for _ in range(2):
         if offset <= (await consumer.end_offsets([tp]))[tp]:

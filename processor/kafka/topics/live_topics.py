@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
 
 from processor.config import Settings
-from processor.kafka.client import group_view, reader
 from processor.kafka.fetched import readable
+from processor.kafka.groups import group_view
+from processor.kafka.ports import Consumer
+from processor.kafka.reading import reader
 from processor.statistics.live import Progress
+from processor.wire.records import Record
 
 _BACK = 20  # offsets of a partition before its end, for what is shown at first
 _MOST_BEHIND = 10_000  # of a partition: a reader that is slower passes records over
@@ -24,7 +26,7 @@ async def tail(
     settings: Settings,
     topics: Sequence[str],
     *,
-    take: Callable[[Sequence[Any]], None],
+    take: Callable[[Sequence[Record]], None],
     passed: Callable[[int], None],
     wanted: Callable[[], bool],
 ) -> None:
@@ -46,7 +48,7 @@ async def tail(
         begins = await consumer.beginning_offsets(partitions)
         for tp, end in ends.items():
             consumer.seek(tp, max(begins[tp], end - _BACK))
-        first: list[Any] = []
+        first: list[Record] = []
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
             first += await _some(consumer)
         take(sorted(first, key=lambda record: int(record.timestamp)))
@@ -57,13 +59,13 @@ async def tail(
             await _keep_up(consumer, passed)
 
 
-async def _some(consumer: Any) -> list[Any]:
+async def _some(consumer: Consumer) -> list[Record]:
     found = await consumer.getmany(timeout_ms=200, max_records=_AT_ONCE)
     records = readable(record for batch in found.values() for record in batch)
     return sorted(records, key=lambda record: int(record.timestamp))
 
 
-async def _keep_up(consumer: Any, passed: Callable[[int], None]) -> None:
+async def _keep_up(consumer: Consumer, passed: Callable[[int], None]) -> None:
     for tp in consumer.assignment():
         position = await consumer.position(tp)
         end = consumer.highwater(tp) or position
@@ -106,7 +108,7 @@ async def follow_progress(
             await asyncio.sleep(_LOOK_S)
 
 
-async def _progress(consumer: Any, view: Any) -> Progress:
+async def _progress(consumer: Consumer, view: Consumer) -> Progress:
     partitions = list(consumer.assignment())
     # In this order: a group cannot have come further than the ends.
     done = dict(

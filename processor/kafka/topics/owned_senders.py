@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
 
 from processor.configuration.documents import changed
 from processor.configuration.edits import Edit, edit_of_number, edit_of_service
 from processor.core.messages import SenderType, bare_number, sender_type_of
+from processor.json_types import Json
 from processor.kafka.topics.configuration_writer import Configuration
 from processor.wire.countries import country_of
 from schemas.messaging_service import MessagingService, PoolSender
@@ -84,7 +84,7 @@ def owns(stored: Configuration, account_sid: str, address: str) -> bool:
     )
 
 
-def a_number(account_sid: str, address: str, **fields: Any) -> Number:
+def a_number(account_sid: str, address: str, **fields: Json) -> Number:
     """A sender to be recorded, with what its address tells of it."""
     now, sender_type = datetime.now(UTC), sender_type_of(address)
     known = {

@@ -13,7 +13,7 @@ from processor.config import Settings
 from processor.core.blocks import ConfigView
 from processor.core.messages import SenderType, sender_type_of
 from processor.core.services import Directory, Service
-from processor.kafka.client import read_whole
+from processor.kafka.reading import read_whole
 from processor.kafka.topics.compacted import CompactedTopic
 from processor.metrics import Metrics
 from processor.wire.services import read_head, read_service, read_stored

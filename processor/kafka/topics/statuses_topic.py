@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
+from processor import clocks
 from processor.config import Settings
+from processor.kafka.ports import Consumer
 from processor.kafka.starting import start, stop
 from processor.kafka.topics.follower import NOT_ITS_FAULT, Follower, said
 from processor.metrics import Metrics
+from processor.wire.records import Record
 from schemas.message_status import MessageStatus
 
 logger = logging.getLogger(__name__)
 
-_RETRY_S = 1.0
 
 Refused = Sequence[tuple[int, Exception]]
 """Statuses that cannot be applied, by their index in a batch, and why."""
@@ -69,7 +70,7 @@ class StatusesTopic:
         finally:
             await stop(consumer)
 
-    async def _read_from(self, consumer: Any) -> None:
+    async def _read_from(self, consumer: Consumer) -> None:
         most = self._settings.batch_records
         while True:
             found = await consumer.getmany(timeout_ms=500, max_records=most)
@@ -79,14 +80,14 @@ class StatusesTopic:
             if found:
                 await consumer.commit()
 
-    async def _give(self, read: Sequence[tuple[Any, MessageStatus]]) -> None:
+    async def _give(self, read: Sequence[tuple[Record, MessageStatus]]) -> None:
         """Have statuses applied, however long that takes; find those at fault by halving."""
         while read:
             try:
                 refused = await self._take([status for _, status in read])
             except NOT_ITS_FAULT as error:
                 logger.warning("statuses.wait", extra={"why": said(error)})
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(clocks.RETRY_S)
                 continue
             except Exception as error:
                 if len(read) == 1:
@@ -100,7 +101,7 @@ class StatusesTopic:
                 self._follower.refuse(read[index][0], why)
             return
 
-    def _statuses(self, records: Iterable[Any]) -> Iterable[tuple[Any, MessageStatus]]:
+    def _statuses(self, records: Iterable[Record]) -> Iterable[tuple[Record, MessageStatus]]:
         for record in records:
             try:
                 yield record, MessageStatus.model_validate_json(record.value or b"")

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
@@ -18,11 +18,12 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
+from aiokafka.protocol.api import Response
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
-from processor.kafka.client import committed_of, group_view
 from processor.kafka.failures import unavailable
+from processor.kafka.groups import committed_of, group_view
 from processor.kafka.protocol import CreateTopics, SetTopicConfigs
 from processor.kafka.starting import start, stop
 from processor.kafka.topics.topic_plan import (
@@ -56,7 +57,7 @@ class Made:
 
 
 @asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[Any]:
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**settings.kafka())
     try:
         await start(admin)
@@ -107,7 +108,7 @@ async def create(settings: Settings) -> Made:
     )
 
 
-def _outcome(answer: Any) -> tuple[list[str], list[str]]:
+def _outcome(answer: Response) -> tuple[list[str], list[str]]:
     """The names created, and why others were not; of those that were there nothing is said."""
     created, refusals = [], []
     for name, code, *message in answer.topic_errors:
@@ -134,7 +135,9 @@ async def _is_moved_to(settings: Settings) -> bool:
     return list(await committed(settings, list(groups.values()))) == [groups["move"]]
 
 
-async def _set(admin: Any, changes: Mapping[str, Sequence[Change]]) -> dict[str, str]:
+async def _set(
+    admin: AIOKafkaAdminClient, changes: Mapping[str, Sequence[Change]]
+) -> dict[str, str]:
     """Change settings; the topics where that was refused, each with why."""
     if not changes:
         return {}
@@ -155,7 +158,7 @@ async def _set(admin: Any, changes: Mapping[str, Sequence[Change]]) -> dict[str,
 
 
 async def _settled(
-    admin: Any, wanted: Sequence[TopicPlan], changes: Mapping[str, Sequence[Change]]
+    admin: AIOKafkaAdminClient, wanted: Sequence[TopicPlan], changes: Mapping[str, Sequence[Change]]
 ) -> dict[str, Found]:
     """The topics once they can be used: a broker answers before it has done what it was asked."""
     try:
@@ -207,7 +210,7 @@ async def check(settings: Settings) -> list[TopicProblem]:
         return judge(wanted, await _described(admin, wanted))
 
 
-async def _described(admin: Any, wanted: Sequence[TopicPlan]) -> dict[str, Found]:
+async def _described(admin: AIOKafkaAdminClient, wanted: Sequence[TopicPlan]) -> dict[str, Found]:
     """The topics, and their older versions, that are there."""
     ours = {plan.name for plan in wanted} | {plan.replaces for plan in wanted}
     # Ask for all: asking for one by name would create it on a broker that allows that.
@@ -226,7 +229,9 @@ async def _described(admin: Any, wanted: Sequence[TopicPlan]) -> dict[str, Found
     return there
 
 
-async def _configs(admin: Any, names: Sequence[str]) -> dict[str, Mapping[str, str] | None]:
+async def _configs(
+    admin: AIOKafkaAdminClient, names: Sequence[str]
+) -> dict[str, Mapping[str, str] | None]:
     """The settings in force by topic, None where this user may not read them.
 
     A broker that does not know a topic yet has none of it.
@@ -278,7 +283,9 @@ async def members(settings: Settings, groups: Sequence[str]) -> dict[str, int]:
     return found
 
 
-async def committed(settings: Settings, groups: Sequence[str]) -> dict[str, dict[Any, int]]:
+async def committed(
+    settings: Settings, groups: Sequence[str]
+) -> dict[str, dict[TopicPartition, int]]:
     """The offsets that groups have committed, by partition; without groups that have none.
 
     Raises:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.resources import files
-from typing import Any
 
 from processor.config import Settings
+from processor.json_types import Json
 
 LANES = ("match", "gate", "webhooks")  # roles that must not lose or double what they read
 TIMESTAMPS = "message.timestamp.type"
@@ -203,7 +203,7 @@ def plans(settings: Settings) -> list[TopicPlan]:
     return made
 
 
-def _plan(settings: Settings, name: str, topic: Mapping[str, Any]) -> TopicPlan:
+def _plan(settings: Settings, name: str, topic: Mapping[str, Json]) -> TopicPlan:
     partitions = settings.partitions if topic["partitions"] == "all" else topic["partitions"]
     days = topic.get("retention_days")
     kept = {_RETENTION: str(days * _DAY_MS), _RETENTION_BYTES: "-1"} if days else {}
@@ -229,7 +229,7 @@ def _plan(settings: Settings, name: str, topic: Mapping[str, Any]) -> TopicPlan:
     )
 
 
-def _is_read_by_lanes(topic: Mapping[str, Any]) -> bool:
+def _is_read_by_lanes(topic: Mapping[str, Json]) -> bool:
     return not {*LANES}.isdisjoint([*topic["readers"], *topic.get("read_back_by", ())])
 
 
@@ -239,7 +239,7 @@ def _needed_ms(settings: Settings) -> int:
     return round(max(handled_ms, settings.webhook_longest_delay_s * 1_000))
 
 
-def older_of(wanted: Sequence[TopicPlan], there: Mapping[str, Any]) -> list[TopicPlan]:
+def older_of(wanted: Sequence[TopicPlan], there: Mapping[str, object]) -> list[TopicPlan]:
     """Those whose older version is there."""
     return [plan for plan in wanted if plan.replaces in there]
 

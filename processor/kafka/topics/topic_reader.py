@@ -7,19 +7,21 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, closing
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
-from processor.kafka.client import find_topic
 from processor.kafka.failures import unavailable
 from processor.kafka.lanes.source_reader import Reading, SourceReader
 from processor.kafka.offset_protocol import log_ends, log_starts
+from processor.kafka.ports import Consumer
 from processor.kafka.protocol import topic_id
+from processor.kafka.reading import find_topic
 from processor.kafka.starting import to_its_end
+from processor.wire.records import Record
 
 _T = TypeVar("_T")
 _STILL_S = 30.0  # a transaction of ours is ended within 15 s, by its time-out at the latest
@@ -77,7 +79,7 @@ class TopicReader:
                 self._reader = reader
             return self._reader
 
-    async def _ask(self, question: Callable[[Any], Coroutine[Any, Any, _T]]) -> _T:
+    async def _ask(self, question: Callable[[Consumer], Coroutine[object, object, _T]]) -> _T:
         async with self._connected() as reader:
             async with asyncio.timeout(_ASK_S):
                 return await to_its_end(question(reader.client))
@@ -94,7 +96,7 @@ class TopicReader:
 
     async def between(
         self, partition: int, start: int, end: int, *, at_once: int = 2_000
-    ) -> AsyncGenerator[Sequence[Any], None]:
+    ) -> AsyncGenerator[Sequence[Record], None]:
         """The records up to an end that was seen; a transaction open there is waited for."""
         tp = TopicPartition(self._topic, partition)
         async with self._in_turn[partition], self._connected() as reader:
@@ -113,13 +115,13 @@ class TopicReader:
                     if records := found.get(tp):
                         yield records
 
-    async def at(self, partition: int, offsets: Sequence[int]) -> list[Any]:
+    async def at(self, partition: int, offsets: Sequence[int]) -> list[Record]:
         """The committed records at offsets, which grow, and what is passed over on the way.
 
         What is not there is left out.
         """
         tp = TopicPartition(self._topic, partition)
-        found: list[Any] = []
+        found: list[Record] = []
         reading: Reading | None = None
         async with self._in_turn[partition], self._connected() as reader:
             try:

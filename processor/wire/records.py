@@ -1,0 +1,103 @@
+"""What every reader sees of a record, and where stages put the records they write."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeGuard
+
+Header = tuple[str, bytes | None]
+Headers = Sequence[Header]
+
+
+class Located(Protocol):
+    """A place in a topic."""
+
+    @property
+    def topic(self) -> str:
+        """Full name."""
+        ...
+
+    @property
+    def partition(self) -> int:
+        """From 0."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """In the partition."""
+        ...
+
+
+class Record(Located, Protocol):
+    """A record as it was read, or what takes the place of records that nobody can read."""
+
+    @property
+    def timestamp(self) -> int:
+        """When it was appended or written, ms UTC."""
+        ...
+
+    @property
+    def key(self) -> Any:
+        """Bytes, or None."""
+        ...
+
+    @property
+    def value(self) -> Any:  # whoever reads the topic knows which
+        """Bytes; None: a tombstone."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """In the order of the writer; several may share a name."""
+        ...
+
+
+class Unread(Record, Protocol):
+    """Takes the place of records that nobody can read; see ``kafka.fetched.UnreadBatch``."""
+
+    @property
+    def first_offset(self) -> int:
+        """Of the first of them."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole batch."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole batch."""
+        ...
+
+    @property
+    def begins(self) -> bytes:
+        """How the value begins, where it is one record."""
+        ...
+
+
+def is_unread(record: Record) -> TypeGuard[Unread]:
+    """Whether it takes the place of records that nobody can read."""
+    return hasattr(record, "sha256")
+
+
+class Output(Protocol):
+    """Where a stage puts the records it emits for one batch."""
+
+    counts: Counter[str]  # by what ``LaneMetrics.batch`` knows
+
+    def put(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[Header] | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """Add a record to a topic; to this lane's partition if none is named."""
+        ...
+
+    def clear(self) -> None:
+        """Forget all that was put, to begin again."""
+        ...

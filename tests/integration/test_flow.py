@@ -12,7 +12,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 
 from processor.config import Settings
-from processor.configuration.documents import apply
+from processor.configuration.apply import apply
 from processor.configuration.edits import edit_of_service
 from processor.core.partitions import partition_of
 from processor.kafka.client import Outgoing

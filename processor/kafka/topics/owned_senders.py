@@ -12,7 +12,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from processor.configuration.documents import changed
+from processor.configuration.apply import changed
 from processor.configuration.edits import Edit, edit_of_number, edit_of_service
 from processor.core.messages import SenderType, bare_number, sender_type_of
 from processor.kafka.topics.configuration_writer import Configuration

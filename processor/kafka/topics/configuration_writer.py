@@ -22,7 +22,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from processor.config import Settings
 from processor.configuration.edits import Edit, Kind, write_change
-from processor.errors import BrokerUnavailable, ConfigError
+from processor.errors import BrokerUnavailable, ConfigError, Problem
 from processor.kafka.client import reader
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by
 from processor.kafka.starting import start, stop
@@ -130,7 +130,8 @@ class Configuration:
                     return tried
             except MessageSizeTooLargeError:
                 await self._let_go()
-                raise ConfigError(["the service is too large to be stored"]) from None
+                problem = Problem((), "too_large", "the service is too large to be stored")
+                raise ConfigError([problem]) from None
             except (*TRANSACTION_ERRORS, TimeoutError, AssertionError) as error:
                 failure = type(error).__name__  # fenced, most likely
                 await self._let_go()

@@ -29,7 +29,7 @@ from schemas.messaging_service import MessagingService, OptOut, ServiceDocument,
 
 
 def read_document(given: Any) -> tuple[ServiceDocument | None, list[Problem]]:
-    """A document of `services.yaml` and its problems; None where there is one.
+    """A document of `services.yaml`, None where it has a problem, and every problem.
 
     Languages are BCP 47 tags or their English names. An unknown field is a problem here: it is
     somebody's spelling mistake.

@@ -41,10 +41,10 @@ class Layer(layers.Layer):
 
 def layer_at(place: str) -> Layer | None:
     """The layer of a name such as `countries.MX.languages.es`, None where it is none."""
-    return layer_of(place.split("."))
+    return layer_of_path(place.split("."))
 
 
-def layer_of(path: Sequence[str]) -> Layer | None:
+def layer_of_path(path: Sequence[str]) -> Layer | None:
     """The layer of a place in a configuration, None where it is none."""
     match path:
         case ["standard"]:
@@ -150,7 +150,7 @@ def in_words(said: Problem | Difference) -> str:
             pair = f", {TITLES[OptOutType(kind)]} {part}"
         case path:
             pair = ""
-    layer = layer_of(path)
+    layer = layer_of_path(path)
     return f"{layer.title}{pair}: {said.text}" if layer else str(said)
 
 

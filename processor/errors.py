@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, or worth a look, in what a person edits."""
+
+    place: tuple[str, ...]  # keys and indexes from the document's top, () for all of it
+    code: str  # for programs; unlike the text it never changes
+    text: str  # what is wrong and what to do, without the place
+    where: tuple[str, ...] = ()  # the file and the document, outermost first
+
+    def __str__(self) -> str:
+        """A line for people: where, place and text."""
+        return ": ".join([*self.where, *filter(None, [".".join(self.place)]), self.text])
+
+    def under(self, *place: str) -> Problem:
+        """The problem as part of a larger document."""
+        return replace(self, place=(*place, *self.place))
+
+    def within(self, *where: str) -> Problem:
+        """The problem as part of a named document or file."""
+        return replace(self, where=(*where, *self.where))
+
 
 class ConfigError(Exception):
-    """Do not start: every problem of a configuration, each with its place."""
+    """Do not start: every problem of a configuration.
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
+    Args:
+        problems: a line where nobody needs its place or its code apart.
+    """
+
+    def __init__(self, problems: Sequence[Problem | str]) -> None:
+        self.values = tuple(
+            one if isinstance(one, Problem) else Problem((), "refused", one) for one in problems
+        )
+        self.problems = [str(one) for one in self.values]
+        super().__init__("; ".join(self.problems))
 
 
 class EditRefused(ConfigError):
@@ -19,7 +51,7 @@ class EditRefused(ConfigError):
         code: Twilio's.
     """
 
-    def __init__(self, problems: list[str], *, code: int = 20001) -> None:
+    def __init__(self, problems: Sequence[Problem | str], *, code: int = 20001) -> None:
         super().__init__(problems)
         self.code = code
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -480,3 +480,8 @@ def changed(record: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     """The record with fields changed, or gone where None; ``from_`` is ``from``."""
     merged = {**record, **{name.rstrip("_"): value for name, value in changes.items()}}
     return {name: value for name, value in merged.items() if value is not None}
+
+
+def lines(problems: Iterable[object]) -> list[str]:
+    """Problems, warnings or differences as people read them."""
+    return [str(problem) for problem in problems]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from processor.config import Settings
-from processor.configuration.documents import apply
+from processor.configuration.apply import apply
 from processor.configuration.edits import edit_of_service
 from processor.kafka.topics.configuration_writer import configuration
 from processor.wire.json_values import to_text

@@ -14,7 +14,7 @@ from processor import config
 from processor.cli.common import UtcTime, as_json, lines_of, print_json, run
 from processor.cli.documents import read_documents
 from processor.config import Settings
-from processor.configuration.documents import enabled
+from processor.configuration.apply import enabled
 from processor.core.fold import Hit
 from processor.core.messages import OptOutType, bare_number
 from processor.core.services import Directory

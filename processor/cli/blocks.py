@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,7 +16,8 @@ from processor import clocks, config
 from processor.cli.common import actor as user
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
-from processor.core.blocks import UNREADABLE, Block, Blocks, place_for, scope_for
+from processor.core.blocks import UNREADABLE, Block, Blocks
+from processor.core.consents import TargetMissing, consent_command, place_of
 from processor.core.decide import refusal_of
 from processor.core.messages import (
     ConsentCommand,
@@ -39,7 +39,7 @@ from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands
-from processor.wire.json_values import reasons, to_text
+from processor.wire.json_values import problems_in, to_text
 from processor.wire.topics import Topics
 from schemas.common import RecipientAddress
 
@@ -160,36 +160,29 @@ def _change(
 ) -> None:
     settings = config.load()
     try:
-        wanted = scope_for(
-            Scope(scope) if scope else None,
+        command = consent_command(
+            command_id=consent_commands.new_command_id(),
+            account_sid=account_sid,
+            recipient=recipient,
+            blocked=blocked,
+            scope=Scope(scope) if scope else None,
             service_sid=service_sid,
             sender=sender,
-            default=settings.block_scope,
+            default_scope=settings.block_scope,
+            source=source,
+            reason=reason,
+            actor=actor,
+            claimed_ms=clocks.now_ms(),
         )
+    except TargetMissing as error:
+        option = error.field.replace("_", "-")
+        raise click.UsageError(f"--scope {error.scope} needs --{option}") from None
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    if wanted is Scope.SERVICE and service_sid is None:
-        raise click.UsageError("--scope service needs --service-sid")
-    if wanted is Scope.SENDER and sender is None:
-        raise click.UsageError("--scope sender needs --sender")
-    command = ConsentCommand(
-        command_id=f"CC{uuid.uuid4().hex}",
-        account_sid=account_sid,
-        scope=wanted,
-        service_sid=service_sid,
-        sender=sender,
-        recipient=bare_number(recipient),
-        channel_group=channel_group_of(recipient),
-        blocked=blocked,
-        source=source,
-        reason=reason,
-        actor=actor,
-        claimed_ms=clocks.now_ms(),
-    )
     try:
         value = consent_commands.checked(command)
     except ValidationError as error:
-        raise ConfigError(reasons(error)) from None
+        raise ConfigError(problems_in(error)) from None
     if why := run(_refusal_of(settings, recipient, command)):
         raise ConfigError([why])
     if not run(_give(settings, command, value)):
@@ -214,8 +207,7 @@ def _say_outcome(
     recipient: str, command: ConsentCommand, found: Sequence[tuple[str, Block]]
 ) -> None:
     """Say what is so now, which is more than what the command asked for."""
-    place = place_for(command.scope, service_sid=command.service_sid, sender=command.sender)
-    is_blocked = place in {block.place for _, block in found}
+    is_blocked = place_of(command) in {block.place for _, block in found}
     if is_blocked is not command.blocked:
         click.echo(f"{recipient}: somebody changed it meanwhile; look at its history", err=True)
         sys.exit(1)

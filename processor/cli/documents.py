@@ -10,8 +10,8 @@ from typing import IO
 
 import yaml
 
-from processor.configuration.documents import Applied, apply
-from processor.errors import ConfigError
+from processor.configuration.apply import Applied, apply
+from processor.errors import ConfigError, Problem
 from processor.json_types import Json
 from schemas.messaging_service import MessagingService
 
@@ -64,12 +64,17 @@ def load(file: IO[bytes]) -> list[Json]:
     try:
         given = yaml.load(file, Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{file.name}: not YAML: {error}"]) from None
+        raise ConfigError([_of_file(file, "not_yaml", f"not YAML: {error}")]) from None
     if isinstance(given, dict):
         given = [given]
     if not isinstance(given, list) or not given:
-        raise ConfigError([f"{file.name}: must be a list of services, one document each"])
+        text = "must be a list of services, one document each"
+        raise ConfigError([_of_file(file, "not_a_list", text)])
     return given
+
+
+def _of_file(file: IO[bytes], code: str, text: str) -> Problem:
+    return Problem((), code, text, where=(file.name,))
 
 
 def lay_over(
@@ -96,4 +101,4 @@ def lay_over(
 def refuse(file: IO[bytes], applied: Applied) -> None:
     """Raise ``ConfigError`` where applying met a problem, with each and its place."""
     if applied.problems:
-        raise ConfigError([f"{file.name}: {problem}" for problem in applied.problems])
+        raise ConfigError([problem.within(file.name) for problem in applied.problems])

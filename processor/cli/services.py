@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import IO, Protocol
 
@@ -16,15 +17,16 @@ from processor import config
 from processor.cli.common import actor, as_json, print_json, run
 from processor.cli.documents import lay_over, load, refuse
 from processor.config import Settings
+from processor.configuration.apply import disabled, enabled
+from processor.configuration.change import change_service
 from processor.configuration.differences import differences
-from processor.configuration.documents import disabled, enabled, read_document
+from processor.configuration.documents import read_document
+from processor.configuration.drafts import warnings_about
 from processor.configuration.edits import Edit, edit_of_service
 from processor.configuration.languages import language_of, languages, tag_of
 from processor.configuration.languages import starter as language_starter
-from processor.configuration.opt_outs import warnings_about
 from processor.core.policy import OptOutConfig
-from processor.errors import ConfigError
-from processor.json_types import Json
+from processor.errors import ConfigError, Problem
 from processor.kafka.topics.configuration_writer import configuration
 from processor.kafka.topics.services_topic import stored
 from processor.wire.services import config_of
@@ -102,11 +104,12 @@ def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
         try:
             documents = load(file)
             errors, warnings = list(lay_over(documents, {}).problems), _warnings(documents)
-        except ConfigError as error:
-            errors, warnings = [one.removeprefix(f"{file.name}: ") for one in error.problems], []
+        except ConfigError as error:  # of the file; its name is printed before each line
+            errors, warnings = [replace(one, where=()) for one in error.values], []
         wrong = wrong or bool(errors)
         if as_json:
-            print_json({"file": file.name, "errors": errors, "warnings": warnings})
+            found = {"errors": errors, "warnings": warnings}
+            print_json({"file": file.name} | {key: _as_json(of) for key, of in found.items()})
             continue
         for kind, lines in (("error", errors), ("warning", warnings)):
             for line in lines:
@@ -115,9 +118,21 @@ def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
     sys.exit(2 if wrong else 0)
 
 
-def _warnings(documents: Sequence[Json]) -> list[str]:
+def _as_json(problems: Sequence[Problem]) -> list[dict[str, object]]:
     return [
-        f"service {number} ({document.friendly_name}): opt_out.{warning}"
+        {
+            "document": next(iter(problem.where), None),
+            "place": problem.place,
+            "code": problem.code,
+            "message": problem.text,
+        }
+        for problem in problems
+    ]
+
+
+def _warnings(documents: Sequence[ServiceDocument]) -> list[Problem]:
+    return [
+        warning.under("opt_out").within(f"service {number} ({document.friendly_name})")
         for number, (document, _) in enumerate(map(read_document, documents), 1)
         if document
         for warning in warnings_about(document)
@@ -145,7 +160,7 @@ def diff(files: tuple[IO[bytes], ...], as_json: bool) -> None:
     for sid, model in wanted.items():
         before = stored.get(sid)
         active = config_of(before.active) if before and before.active else OptOutConfig()
-        lines = differences(active, config_of(model.opt_out))
+        lines = [str(one) for one in differences(active, config_of(model.opt_out))]
         found = found or bool(lines)
         if as_json:
             print_json({"sid": sid, "differences": lines})
@@ -263,7 +278,7 @@ def enable(sid: str) -> None:
         click.echo(f"{sid} is enabled already; each valid save takes effect")
         return
     for warning in warnings_about(model):
-        click.echo(f"warning: opt_out.{warning}", err=True)
+        click.echo(f"warning: {warning.under('opt_out')}", err=True)
     click.echo(_line(_change(settings, sid, enabled)))
 
 
@@ -274,14 +289,16 @@ class _Step(Protocol):
 
 
 def _change(settings: Settings, sid: str, step: _Step) -> MessagingService:
-    made: list[MessagingService] = []
+    async def work() -> MessagingService:
+        async with configuration(settings) as stored:
+            return await change_service(
+                stored,
+                lambda: _one(stored.services.all(), sid),
+                lambda before: step(before, now=datetime.now(UTC)),
+                actor=actor(),
+            )
 
-    def decide(now: Mapping[str, MessagingService], _: Recorded) -> dict[str, MessagingService]:
-        made[:] = [step(_one(now, sid), now=datetime.now(UTC))]
-        return {sid: made[0]}
-
-    run(_update(settings, decide))
-    return made[0]
+    return run(work())
 
 
 async def _update(

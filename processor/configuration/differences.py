@@ -3,70 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from processor.core.normalise import exact
 from processor.core.policy import KeywordSet, KeywordSets, OptOutConfig, standard_sets
 
+_Place = tuple[str, ...]
 
-def differences(before: OptOutConfig, after: OptOutConfig) -> list[str]:
-    """What one configuration does otherwise than another, as ``place: what``."""
+
+class Difference(NamedTuple):
+    """What one configuration does otherwise than another in one place."""
+
+    place: _Place  # keys from the configuration's top
+    text: str  # without the place
+
+    def __str__(self) -> str:
+        """A line for people."""
+        return f"{'.'.join(self.place)}: {self.text}"
+
+
+def differences(before: OptOutConfig, after: OptOutConfig) -> list[Difference]:
+    """What one configuration does otherwise than another, place by place."""
     return [
         *_settings(before, after),
-        *_kinds("standard", standard_sets(before), standard_sets(after)),
-        *_languages("languages", before.languages, after.languages),
+        *_kinds(("standard",), standard_sets(before), standard_sets(after)),
+        *_languages(("languages",), before.languages, after.languages),
         *_countries(before, after),
     ]
 
 
-def _settings(before: OptOutConfig, after: OptOutConfig) -> Iterator[str]:
+def _settings(before: OptOutConfig, after: OptOutConfig) -> Iterator[Difference]:
     for name in ("match", "repeat_reply", "yes_only_when_blocked", "help_when_blocked"):
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
-            yield f"{name}: {_said(old)} -> {_said(new)}"
+            yield Difference((name,), f"{_written(old)} -> {_written(new)}")
 
 
-def _countries(before: OptOutConfig, after: OptOutConfig) -> Iterator[str]:
+def _countries(before: OptOutConfig, after: OptOutConfig) -> Iterator[Difference]:
     for country in sorted(before.countries.keys() | after.countries.keys()):
-        place = f"countries.{country}"
+        place = ("countries", country)
         old, new = before.countries.get(country), after.countries.get(country)
         if old and new and old.country_fallback != new.country_fallback:
-            yield (
-                f"{place}.country_fallback: {_said(old.country_fallback)} -> "
-                f"{_said(new.country_fallback)}"
-            )
+            text = f"{_written(old.country_fallback)} -> {_written(new.country_fallback)}"
+            yield Difference((*place, "country_fallback"), text)
         yield from _languages(
-            f"{place}.languages", old.languages if old else {}, new.languages if new else {}
+            (*place, "languages"), old.languages if old else {}, new.languages if new else {}
         )
 
 
 def _languages(
-    place: str, before: Mapping[str, KeywordSets], after: Mapping[str, KeywordSets]
-) -> Iterator[str]:
+    place: _Place, before: Mapping[str, KeywordSets], after: Mapping[str, KeywordSets]
+) -> Iterator[Difference]:
     for tag in sorted(before.keys() | after.keys()):
-        yield from _kinds(f"{place}.{tag}", before.get(tag, {}), after.get(tag, {}))
+        yield from _kinds((*place, tag), before.get(tag, {}), after.get(tag, {}))
 
 
-def _kinds(place: str, before: KeywordSets, after: KeywordSets) -> Iterator[str]:
+def _kinds(place: _Place, before: KeywordSets, after: KeywordSets) -> Iterator[Difference]:
     for kind in sorted(before.keys() | after.keys()):
         old, new = before.get(kind), after.get(kind)
         had, has = _keywords(old), _keywords(new)
         words = [f"- {had[key]}" for key in had if key not in has]
         words += [f"+ {has[key]}" for key in has if key not in had]
         if words:
-            yield f"{place}.{kind}.keywords: {', '.join(words)}"
+            yield Difference((*place, kind.value, "keywords"), ", ".join(words))
+        reply = (*place, kind.value, "reply")
         if old and new and old.reply != new.reply:
-            yield f"{place}.{kind}.reply: {old.reply!r} -> {new.reply!r}"
+            yield Difference(reply, f"{old.reply!r} -> {new.reply!r}")
         elif new and not old:
-            yield f"{place}.{kind}.reply: + {new.reply!r}"
+            yield Difference(reply, f"+ {new.reply!r}")
         elif old and not new:
-            yield f"{place}.{kind}.reply: - {old.reply!r}"
+            yield Difference(reply, f"- {old.reply!r}")
 
 
 def _keywords(keyword_set: KeywordSet | None) -> dict[str, str]:
     return {exact(keyword): keyword for keyword in keyword_set.keywords} if keyword_set else {}
 
 
-def _said(value: object) -> str:
+def _written(value: object) -> str:
     if isinstance(value, frozenset):
         return ", ".join(sorted(value)) or "none"
     return str(value).lower()

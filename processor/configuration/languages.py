@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 from processor.configuration.rules import problems_of
 from processor.core.messages import OptOutType
 from processor.core.policy import KeywordSet, KeywordSets, MatchMode, OptOutConfig
-from processor.errors import ConfigError
+from processor.errors import ConfigError, Problem
 from processor.json_types import Json
 from schemas.messaging_service import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS
 
@@ -34,6 +34,7 @@ _TEXTS = {  # besides `language`: each key's pattern, and that in words
     "status": ("unreviewed|reviewed .+", "unreviewed, or reviewed by whom and when"),
 }
 _MACROS = {"no": "nb"}  # a tag that stands for several languages: the one of them the guide has
+_FILE = "language_file"  # the code of whatever is wrong in a file besides the rules of services
 _KINDS = {kind.lower(): kind for kind in OptOutType}
 # Language, script, region, variants; nobody names a keyword set by the rest of BCP 47.
 _TAG = re.compile(
@@ -112,7 +113,7 @@ def read(folder: Traversable) -> Mapping[str, Language]:
         ConfigError: with every problem, each naming its file and key.
     """
     found: dict[str, Language] = {}
-    problems: list[str] = []
+    problems: list[Problem] = []
     paths = {
         path.name.removesuffix(".toml"): path
         for path in (folder.iterdir() if folder.is_dir() else ())
@@ -122,16 +123,17 @@ def read(folder: Traversable) -> Mapping[str, Language]:
         try:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:  # neither TOML nor even UTF-8
-            problems.append(f"{path.name}: {error}")
+            problems.append(Problem((), _FILE, str(error), where=(path.name,)))
             continue
         wrong = list(_problems(given, tag))
         if not wrong:
             language = _language(given)
             wrong = [*_refusals(language), *_namesakes(language, found)]
             found[language.tag] = language
-        problems += [f"{path.name}: {problem}" for problem in wrong]
+        problems += [problem.within(path.name) for problem in wrong]
     if not found and not problems:
-        problems = [f"{folder.name}: no languages here; was the package built without its data?"]
+        text = "no languages here; was the package built without its data?"
+        problems = [Problem((), _FILE, text, where=(folder.name,))]
     if problems:
         raise ConfigError(problems)
     return MappingProxyType(found)
@@ -156,57 +158,61 @@ def _language(given: Mapping[str, Json]) -> Language:
     )
 
 
-def _problems(given: Mapping[str, Json], stem: str) -> Iterator[str]:
+def _problems(given: Mapping[str, Json], stem: str) -> Iterator[Problem]:
     for key in given.keys() - {"language", *_TEXTS, *_KINDS}:
-        yield f"{key}: unknown"
+        yield Problem((key,), _FILE, "unknown")
     for key, (pattern, words) in _TEXTS.items():
         text = given.get(key)
         if not isinstance(text, str) or not re.fullmatch(pattern, text):
-            yield f"{key}: must be {words}"
+            yield Problem((key,), _FILE, f"must be {words}")
     if given.get("language") != stem or not _TAG.fullmatch(stem):
-        yield f"language: must be a BCP 47 tag, and the file's name, {stem}"
+        yield Problem(("language",), _FILE, f"must be a BCP 47 tag, and the file's name, {stem}")
     for key in _KINDS:
-        yield from (f"{key}{problem}" for problem in _set_problems(given.get(key)))
+        for place, text in _set_problems(given.get(key)):
+            yield Problem((key, *place), _FILE, text)
 
 
-def _set_problems(given: Json) -> Iterator[str]:
+def _set_problems(given: Json) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong in one keyword set, each with its place in it."""
     if not isinstance(given, dict):
-        yield ": missing, or no table"
+        yield (), "missing, or no table"
         return
     for key in given.keys() - {"keywords", "reply", "sources"}:
-        yield f".{key}: unknown"
+        yield (key,), "unknown"
     words = given.get("keywords")
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        yield ".keywords: must be a list of texts"
+        yield ("keywords",), "must be a list of texts"
         words = []
     for word in words:
         if word != word.strip() or len(word) > MAX_KEYWORD_CHARACTERS:
-            yield f".keywords: {word!r} is not trimmed, or over {MAX_KEYWORD_CHARACTERS} characters"
+            text = f"{word!r} is not trimmed, or over {MAX_KEYWORD_CHARACTERS} characters"
+            yield ("keywords",), text
     reply = given.get("reply")
     length = len(reply) if isinstance(reply, str) else 0
     if not MIN_REPLY_CHARACTERS <= length <= MAX_REPLY_CHARACTERS:
-        yield f".reply: must have {MIN_REPLY_CHARACTERS} to {MAX_REPLY_CHARACTERS} characters"
+        yield ("reply",), f"must have {MIN_REPLY_CHARACTERS} to {MAX_REPLY_CHARACTERS} characters"
     sources = given.get("sources", {})
     if not isinstance(sources, dict):
-        yield ".sources: no table"
+        yield ("sources",), "no table"
         sources = {}
     for word, source in sources.items():
         if word not in words:
-            yield f".sources: {word!r} is no keyword here"
+            yield ("sources",), f"{word!r} is no keyword here"
         if not isinstance(source, str) or not source.strip():
-            yield f".sources: {word!r} must be a text"
+            yield ("sources",), f"{word!r} must be a text"
 
 
-def _refusals(language: Language) -> Iterator[str]:
-    # What any service would be refused for (R9, R10), told by this file's keys.
+def _refusals(language: Language) -> list[Problem]:
+    """What any service would be refused for (R9, R10), by the file's own keys."""
     alone = OptOutConfig(match=MatchMode.EXACT, languages={language.tag: language.pack})
-    for problem in problems_of(alone):
-        for key, kind in _KINDS.items():
-            problem = problem.replace(f"languages.{language.tag}.{kind}", key)
-        yield problem
+    keys: dict[tuple[str, ...], tuple[str, ...]] = {
+        ("languages", language.tag, kind.value): (key,) for key, kind in _KINDS.items()
+    }
+    return problems_of(alone, lambda place: keys.get(place, place))
 
 
-def _namesakes(language: Language, others: Mapping[str, Language]) -> Iterator[str]:
+def _namesakes(language: Language, others: Mapping[str, Language]) -> Iterator[Problem]:
     for other in others.values():
         if other.name.casefold() == language.name.casefold():
-            yield f"name: {language.name!r} is {other.tag}.toml's"
+            text = f"{language.name!r} is {other.tag}.toml's"
+            yield Problem(("name",), _FILE, text)

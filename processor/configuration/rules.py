@@ -1,4 +1,4 @@
-"""Whether a configuration may come into force: every problem, with its place (R1, R7 to R10)."""
+"""Whether a configuration may come into force: every problem, as a value (R1, R7 to R10)."""
 
 from __future__ import annotations
 
@@ -15,32 +15,46 @@ from processor.core.policy import (
     OptOutConfig,
     standard_sets,
 )
+from processor.errors import Problem
 from schemas.messaging_service import COMMA, MAX_KEYWORDS
 
 _RESERVED_KINDS = {word: kind for kind, words in RESERVED.items() for word in words}
 
 
+_Place = tuple[str, ...]
+
+
 class _Entry(NamedTuple):
-    place: str
+    place: _Place
     kind: OptOutType
     language: str | None
     keyword: str
 
 
-def problems_of(config: OptOutConfig) -> list[str]:
-    """What is wrong with one configuration, as ``place: what``; empty where it may be saved."""
+def problems_of(
+    config: OptOutConfig, place_of: Callable[[_Place], _Place] = lambda place: place
+) -> list[Problem]:
+    """Every problem of a configuration; empty where it may be saved.
+
+    Args:
+        config: to be checked.
+        place_of: the place of a keyword set in the document it comes from, given its place in
+            ``opt_out`` such as ``("languages", "es", "STOP")``.
+    """
     problems = [
         problem
         for place, kinds in _sets(config)
         for kind, keyword_set in kinds.items()
-        for problem in _list_problems(f"{place}.{kind}", kind, keyword_set.keywords, config.match)
+        for problem in _list_problems(
+            place_of((*place, kind.value)), kind, keyword_set.keywords, config.match
+        )
     ]
     base = [
-        *_entries("standard", None, standard_sets(config)),
+        *_entries(("standard",), None, standard_sets(config), place_of),
         *(
             entry
             for tag, kinds in config.languages.items()
-            for entry in _entries(f"languages.{tag}", tag, kinds)
+            for entry in _entries(("languages", tag), tag, kinds, place_of)
         ),
     ]
     problems += _clashes(base)
@@ -53,7 +67,7 @@ def problems_of(config: OptOutConfig) -> list[str]:
         entries = [
             entry
             for tag, kinds in override.languages.items()
-            for entry in _entries(f"countries.{country}.languages.{tag}", tag, kinds)
+            for entry in _entries(("countries", country, "languages", tag), tag, kinds, place_of)
         ]
         problems += _clashes(entries)
         problems += _turned(entries)
@@ -71,7 +85,7 @@ class Pool(NamedTuple):
 
 def pool_problems(
     services: Sequence[Pool], recorded: Callable[[str], str | None] = lambda address: None
-) -> list[str]:
+) -> list[Problem]:
     """Senders in two services of an account, twice in one (R1), or new and another account's.
 
     Args:
@@ -91,55 +105,68 @@ def pool_problems(
                 continue
             mine = (service.name, index)
             other, first = owners.setdefault((service.account_sid or service.name, address), mine)
-            place = f"{service.name}: senders.{index}.address"
             if other != service.name:
-                problems.append(f"{place}: is in {other} already; a sender is in one only")
+                text = f"is in {other} already; a sender is in one only"
+                problems.append(_of_sender(service, index, "sender_in_another_pool", text))
             elif first != index:
-                problems.append(f"{place}: stands twice in this pool")
+                text = "stands twice in this pool"
+                problems.append(_of_sender(service, index, "sender_twice", text))
             if service.account_sid is None or address in service.stored:
                 continue
             if sender_type_of(address) is SenderType.ALPHANUMERIC:
                 continue  # a name belongs to nobody
             if (accounts[address] | {recorded(address)}) - {service.account_sid, None}:
-                problems.append(f"{place}: is not available: another account has this number")
+                text = "is not available: another account has this number"
+                problems.append(_of_sender(service, index, "number_not_available", text))
     return problems
 
 
-def _sets(config: OptOutConfig) -> Iterator[tuple[str, KeywordSets]]:
-    yield "standard", config.standard
+def _of_sender(service: Pool, index: int, code: str, text: str) -> Problem:
+    return Problem(("senders", str(index), "address"), code, text, where=(service.name,))
+
+
+def _sets(config: OptOutConfig) -> Iterator[tuple[_Place, KeywordSets]]:
+    yield ("standard",), config.standard
     for tag, kinds in config.languages.items():
-        yield f"languages.{tag}", kinds
+        yield ("languages", tag), kinds
     for country, override in config.countries.items():
         for tag, kinds in override.languages.items():
-            yield f"countries.{country}.languages.{tag}", kinds
+            yield ("countries", country, "languages", tag), kinds
 
 
-def _entries(place: str, language: str | None, sets: KeywordSets) -> list[_Entry]:
+def _entries(
+    place: _Place, language: str | None, sets: KeywordSets, place_of: Callable[[_Place], _Place]
+) -> list[_Entry]:
     return [
-        _Entry(f"{place}.{kind}", kind, language, keyword)
+        _Entry(place_of((*place, kind.value)), kind, language, keyword)
         for kind, keyword_set in sets.items()
         for keyword in keyword_set.keywords
     ]
 
 
 def _list_problems(
-    place: str, kind: OptOutType, keywords: Sequence[str], mode: MatchMode
-) -> Iterator[str]:
+    place: _Place, kind: OptOutType, keywords: Sequence[str], mode: MatchMode
+) -> Iterator[Problem]:
+    place = (*place, "keywords")
     keys = {exact(keyword) for keyword in keywords}
     if not keys:
-        yield f"{place}.keywords: empty; leave {kind} out to have the usual words"
+        text = f"empty; leave {kind} out to have the usual words"
+        yield Problem(place, "no_keywords", text)
     if len(keys - set(RESERVED[kind])) > MAX_KEYWORDS:
-        yield f"{place}.keywords: more than {MAX_KEYWORDS} besides the reserved ones"
+        text = f"more than {MAX_KEYWORDS} besides the reserved ones"
+        yield Problem(place, "too_many_keywords", text)
     for keyword in keywords:
         if not exact(keyword):
-            yield f"{place}.keywords: {keyword!r} has nothing to match"
+            yield Problem(place, "keyword_empty", f"{keyword!r} has nothing to match")
         elif COMMA.search(keyword):
-            yield f"{place}.keywords: {keyword!r} has a comma; each keyword stands by itself"
+            text = f"{keyword!r} has a comma; each keyword stands by itself"
+            yield Problem(place, "keyword_with_comma", text)
         elif mode is MatchMode.EXACT and len(exact(keyword).split()) > 1:
-            yield f"{place}.keywords: {keyword!r} has white space within; match: exact allows none"
+            text = f"{keyword!r} has white space within; match: exact allows none"
+            yield Problem(place, "keyword_with_space", text)
 
 
-def _turned(entries: Iterable[_Entry]) -> Iterator[str]:
+def _turned(entries: Iterable[_Entry]) -> Iterator[Problem]:
     """Reserved words under another kind, which would win: `stop` must stay STOP (R7).
 
     START's keywords, too: who texts `Stop!` must not find that it means START.
@@ -148,15 +175,13 @@ def _turned(entries: Iterable[_Entry]) -> Iterator[str]:
         forms = {exact(entry.keyword), *tolerant_forms(entry.keyword)}
         for word in sorted(forms & _RESERVED_KINDS.keys()):
             if _RESERVED_KINDS[word] is not entry.kind:
-                yield (
-                    f"{entry.place}.keywords: {entry.keyword!r} always is a keyword of "
-                    f"{_RESERVED_KINDS[word]}"
-                )
+                text = f"{entry.keyword!r} always is a keyword of {_RESERVED_KINDS[word]}"
+                yield Problem((*entry.place, "keywords"), "keyword_reserved", text)
 
 
-def _clashes(entries: Iterable[_Entry]) -> list[str]:
+def _clashes(entries: Iterable[_Entry]) -> list[Problem]:
     """One keyword means one thing: one kind, in one language (R9)."""
-    problems: dict[tuple[str, str], str] = {}
+    problems: dict[tuple[_Place, str], Problem] = {}
     owners: dict[tuple[str, str], _Entry] = {}
     for entry in entries:
         forms = [("exact", exact(entry.keyword))]
@@ -165,9 +190,12 @@ def _clashes(entries: Iterable[_Entry]) -> list[str]:
         for form in forms:
             other = owners.setdefault(form, entry)
             if (other.kind, other.language) != (entry.kind, entry.language):
+                text = (
+                    f"{entry.keyword!r} is {other.keyword!r} of {'.'.join(other.place)}; a keyword"
+                    " has one meaning"
+                )
                 problems.setdefault(
                     (entry.place, entry.keyword),
-                    f"{entry.place}.keywords: {entry.keyword!r} is {other.keyword!r} of "
-                    f"{other.place}; a keyword has one meaning",
+                    Problem((*entry.place, "keywords"), "keyword_clash", text),
                 )
     return list(problems.values())

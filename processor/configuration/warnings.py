@@ -18,6 +18,7 @@ from processor.core.policy import (
 )
 from processor.core.services import PoolSender
 from processor.core.toll_free import NETWORK_COUNTRIES
+from processor.errors import Problem
 
 _COME_BACK = frozenset({"start", "unstop"})  # the only words that undo a toll-free network's block
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
@@ -25,8 +26,15 @@ _PHONE = re.compile(r"(?<![\w+])\+?\d[\d\s().-]{6,}\d(?!\w)")
 _PLACEHOLDER = re.compile(r"\{\{?\s*\w+\s*\}?\}|<\w+>|\[\w+\]|%\w+%|\$\{?\w+\}?")
 
 
-def warnings_of(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> list[str]:
-    """What to look at, as ``place: what``.
+_Place = tuple[str, ...]
+_STANDARD: _Place = ("standard",)
+
+OTHERWISE_REGISTERED = "differs_from_registration"
+"""The code of what a short code's registration says otherwise."""
+
+
+def warnings_of(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> list[Problem]:
+    """Everything to look at.
 
     Args:
         config: without problems.
@@ -43,87 +51,93 @@ def warnings_of(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> list[str]
     ]
 
 
-def _layers(config: OptOutConfig) -> Iterator[tuple[str, KeywordSets, KeywordSets]]:
+def _layers(config: OptOutConfig) -> Iterator[tuple[_Place, KeywordSets, KeywordSets]]:
     """Each place, its keyword sets, and where else its people could find the way back."""
     base = standard_sets(config)
-    yield "standard", {**base, **config.standard}, base
+    yield _STANDARD, {**base, **config.standard}, base
     for tag, kinds in config.languages.items():
-        yield f"languages.{tag}", kinds, base
+        yield ("languages", tag), kinds, base
     for country, override in config.countries.items():
         for tag, kinds in override.languages.items():
-            yield f"countries.{country}.languages.{tag}", kinds, base
+            yield ("countries", country, "languages", tag), kinds, base
 
 
-def _given(config: OptOutConfig) -> Iterator[tuple[str, OptOutType, KeywordSet]]:
+def _given(config: OptOutConfig) -> Iterator[tuple[_Place, OptOutType, KeywordSet]]:
     for place, kinds, _ in _layers(config):
         for kind, keyword_set in kinds.items():
-            if place != "standard" or kind in config.standard:
-                yield f"{place}.{kind}", kind, keyword_set
+            if place != _STANDARD or kind in config.standard:
+                yield (*place, kind.value), kind, keyword_set
 
 
-def _reserved(config: OptOutConfig) -> Iterator[str]:
+def _reserved(config: OptOutConfig) -> Iterator[Problem]:
     for kind, keyword_set in config.standard.items():
         if missing := set(RESERVED[kind]) - _keys(keyword_set):
-            yield f"standard.{kind}.keywords: without {_listed(missing)}, always a keyword, too"
+            text = f"without {_listed(missing)}, always a keyword, too"
+            yield Problem((*_STANDARD, kind.value, "keywords"), "reserved_left_out", text)
 
 
-def _replies(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[str]:
+def _replies(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[Problem]:
     ours = {_digits(sender.address) for sender in pool}
     for place, _, keyword_set in _given(config):
-        reply = keyword_set.reply
-        if _EMAIL.search(reply):
-            yield f"{place}.reply: has an e-mail address; replies should hold no personal data"
-        if any(_looks_like_a_card(digits) for digits in map(_digits, _PHONE.findall(reply))):
-            yield f"{place}.reply: has digits like a card's; replies should hold no personal data"
-        elif any(_digits(number) not in ours for number in _PHONE.findall(reply)):
-            yield f"{place}.reply: has a phone number that is no sender of this service"
-        if _PLACEHOLDER.search(reply):
-            yield f"{place}.reply: has a placeholder, and nothing fills it in"
+        for code, text in _in_reply(keyword_set.reply, ours):
+            yield Problem((*place, "reply"), code, text)
     for place, kinds, base in _layers(config):
         stop = kinds.get(OptOutType.STOP)
-        if stop and not _told(stop.reply) & _start_keys(kinds, base):
-            yield f"{place}.STOP.reply: does not say how to come back"
+        if stop and not _words_of(stop.reply) & _start_keys(kinds, base):
+            text = "does not say how to come back"
+            yield Problem((*place, "STOP", "reply"), "no_way_back", text)
 
 
-def _short_codes(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[str]:
+def _in_reply(reply: str, ours: set[str]) -> Iterator[tuple[str, str]]:
+    numbers = _PHONE.findall(reply)
+    if _EMAIL.search(reply):
+        yield "email_address", "has an e-mail address; replies should hold no personal data"
+    if any(_looks_like_a_card(_digits(number)) for number in numbers):
+        yield "card_number", "has digits like a card's; replies should hold no personal data"
+    elif any(_digits(number) not in ours for number in numbers):
+        yield "phone_number", "has a phone number that is no sender of this service"
+    if _PLACEHOLDER.search(reply):
+        yield "placeholder", "has a placeholder, and nothing fills it in"
+
+
+def _short_codes(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[Problem]:
     configured = standard_sets(config)
     for sender in pool:
+        registered_for = f"registered for short code {sender.address}"
         for kind, registered in (sender.registered or {}).items():
-            ours = configured[kind]
+            ours, place = configured[kind], (*_STANDARD, kind.value)
             if (mine := _keys(ours)) != (theirs := _keys(registered)):
-                yield (
-                    f"standard.{kind}.keywords: {_listed(mine)} here, {_listed(theirs)} registered "
-                    f"for short code {sender.address}"
-                )
+                text = f"{_listed(mine)} here, {_listed(theirs)} {registered_for}"
+                yield Problem((*place, "keywords"), OTHERWISE_REGISTERED, text)
             if ours.reply != registered.reply:
-                yield (
-                    f"standard.{kind}.reply: {ours.reply!r} here, {registered.reply!r} registered "
-                    f"for short code {sender.address}"
-                )
+                text = f"{ours.reply!r} here, {registered.reply!r} {registered_for}"
+                yield Problem((*place, "reply"), OTHERWISE_REGISTERED, text)
 
 
-def _toll_free(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[str]:
+def _toll_free(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[Problem]:
     if not any(sender.type is SenderType.TOLL_FREE for sender in pool):
         return
     if OptOutType.STOP in config.standard:
-        yield (
-            "standard.STOP.reply: never shown to who texts STOP to a toll-free number in the US or "
-            "Canada, the network answers there"
+        text = (
+            "never shown to who texts STOP to a toll-free number in the US or Canada, the network"
+            " answers there"
         )
+        yield Problem((*_STANDARD, "STOP", "reply"), "network_answers", text)
     for place, kinds, base in _layers(config):
-        stop = (config.standard if place == "standard" else kinds).get(OptOutType.STOP)
-        elsewhere = place.startswith("countries.") and place.split(".")[1] not in NETWORK_COUNTRIES
+        stop = (config.standard if place == _STANDARD else kinds).get(OptOutType.STOP)
+        elsewhere = place[0] == "countries" and place[1] not in NETWORK_COUNTRIES
         if stop is None or elsewhere:
             continue
-        others = (_told(stop.reply) & _start_keys(kinds, base)) - _COME_BACK
-        if told := {word for word in others if word.upper() in stop.reply}:
-            yield (
-                f"{place}.STOP.reply: tells people to come back with {_listed(told)}; a toll-free "
-                "network's block only START and UNSTOP lift"
+        others = (_words_of(stop.reply) & _start_keys(kinds, base)) - _COME_BACK
+        if named := {word for word in others if word.upper() in stop.reply}:
+            text = (
+                f"tells people to come back with {_listed(named)}; a toll-free network's block only"
+                " START and UNSTOP lift"
             )
+            yield Problem((*place, "STOP", "reply"), "network_needs_start", text)
 
 
-def _overrides(config: OptOutConfig) -> Iterator[str]:
+def _overrides(config: OptOutConfig) -> Iterator[Problem]:
     for country, override in config.countries.items():
         kinds = {kind for sets in override.languages.values() for kind in sets}
         keys = {
@@ -137,37 +151,38 @@ def _overrides(config: OptOutConfig) -> Iterator[str]:
             f"no {kind}" for kind in (OptOutType.START, OptOutType.HELP) if kind not in kinds
         ]
         if missing:
-            yield f"countries.{country}: {', '.join(missing)}"
+            yield Problem(("countries", country), "override_incomplete", ", ".join(missing))
 
 
-def _accents(config: OptOutConfig) -> Iterator[str]:
+def _accents(config: OptOutConfig) -> Iterator[Problem]:
     for place, kind, keyword_set in _given(config):
         if kind is not OptOutType.START and config.match is MatchMode.TOLERANT:
             continue  # matched with accents folded anyway
         keys = _keys(keyword_set)
         for keyword in keyword_set.keywords:
             if (twin := _unaccented(exact(keyword))) not in keys:
-                yield f"{place}.keywords: {keyword!r} without {twin!r}, which many phones send"
+                text = f"{keyword!r} without {twin!r}, which many phones send"
+                yield Problem((*place, "keywords"), "unaccented_missing", text)
 
 
-def _guessed(config: OptOutConfig) -> Iterator[str]:
+def _guessed(config: OptOutConfig) -> Iterator[Problem]:
     """Keywords of START that but for an accent or a sign are others': only START is exact (R13)."""
-    base = {"standard": standard_sets(config)}
-    base |= {f"languages.{tag}": kinds for tag, kinds in config.languages.items()}
+    base: dict[_Place, KeywordSets] = {_STANDARD: standard_sets(config)}
+    base |= {("languages", tag): kinds for tag, kinds in config.languages.items()}
     yield from _hard_to_tell(base, base)
     for country, override in config.countries.items():
-        own = {
-            f"countries.{country}.languages.{tag}": kinds
+        own: dict[_Place, KeywordSets] = {
+            ("countries", country, "languages", tag): kinds
             for tag, kinds in override.languages.items()
         }
         yield from _hard_to_tell(own, own | base if override.country_fallback else own)
 
 
 def _hard_to_tell(
-    places: Mapping[str, KeywordSets], heard: Mapping[str, KeywordSets]
-) -> Iterator[str]:
+    places: Mapping[_Place, KeywordSets], heard: Mapping[_Place, KeywordSets]
+) -> Iterator[Problem]:
     owners = {
-        form: (f"{place}.{kind}", keyword)
+        form: (".".join((*place, kind)), keyword)
         for place, kinds in heard.items()
         for kind, keyword_set in kinds.items()
         if kind is not OptOutType.START
@@ -178,9 +193,8 @@ def _hard_to_tell(
         for keyword in kinds[OptOutType.START].keywords if OptOutType.START in kinds else ():
             owner, other = owners.get(tolerant(keyword), ("", keyword))
             if exact(other) != exact(keyword):
-                yield (
-                    f"{place}.START.keywords: {keyword!r} is hard to tell from {other!r} of {owner}"
-                )
+                text = f"{keyword!r} is hard to tell from {other!r} of {owner}"
+                yield Problem((*place, "START", "keywords"), "hard_to_tell", text)
 
 
 def _start_keys(kinds: KeywordSets, base: KeywordSets) -> set[str]:
@@ -196,8 +210,8 @@ def _keys(keyword_set: KeywordSet) -> set[str]:
     return {exact(keyword) for keyword in keyword_set.keywords}
 
 
-def _told(reply: str) -> set[str]:
-    letters = (one if _is_of_a_word(one) else " " for one in reply)
+def _words_of(reply: str) -> set[str]:
+    letters = (letter if _is_of_a_word(letter) else " " for letter in reply)
     return {exact(word) for word in "".join(letters).split()}
 
 

@@ -18,11 +18,10 @@ from processor.core.blocks import Block
 from processor.http.auth import Caller, CallerIs, address_of
 from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
-from processor.http.blocks import refuse_partial
 from processor.http.errors import ApiError
 from processor.http.limits import MADE
 from processor.http.responses.blocks import BadRow, Imported
-from processor.http.scanning import Scan
+from processor.http.scanning import Scan, refuse_partial
 from processor.json_types import Json, JsonObject
 from processor.kafka.writing import Outgoing
 from processor.wire import blocks as wire_blocks

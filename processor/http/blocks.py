@@ -8,7 +8,6 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime, Field
 
-from processor.core import gate
 from processor.core.blocks import Block
 from processor.core.identity import cause_of
 from processor.core.messages import (
@@ -17,12 +16,10 @@ from processor.core.messages import (
     Scope,
     channel_group_of,
 )
-from processor.errors import RetryableError
 from processor.http.auth import Caller, CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
-from processor.http.configuration_changes import Below, Limit, Since, meta_of_changes
-from processor.http.errors import ApiError
+from processor.http.histories import Below, Limit, Since, meta_of_changes
 from processor.http.limits import LOOKED_AT
 from processor.http.links import url_of
 from processor.http.long_responses import written
@@ -30,7 +27,6 @@ from processor.http.paging import MAX_PAGE
 from processor.http.recipients import (
     Change,
     Given,
-    cannot,
     carry_out,
     changes_of,
     command_of,
@@ -47,7 +43,8 @@ from processor.http.responses.blocks import (
     blocks_on,
     verdict_of,
 )
-from processor.http.scanning import Scan
+from processor.http.scanning import Scan, refuse_partial
+from processor.http.send_checks import holder_of
 from processor.wire import blocks as wire_blocks
 from processor.wire.blocks import BlockLine
 from processor.wire.json_values import to_ms
@@ -57,7 +54,6 @@ router = APIRouter(route_class=Known, prefix="/v1/OptOuts", tags=["block list"])
 
 MOST_CHECKED = 1_000
 _SLICE = 100  # recipients that are judged before others are served
-_HINT_S = 0.5  # the gate judges all the same
 _MOST_LOOKED_AT = 20_000  # entries, everybody's, of a page whose filter lets little through
 _Recipient = Annotated[
     RecipientAddress, Path(description="An E.164 number; `whatsapp:` before it for WhatsApp.")
@@ -78,7 +74,7 @@ class Check(Given):
 async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     """Whether sends would go out now, as the gate judges, for senders that do not use Kafka."""
     account = caller.account
-    service_sid = given.service_sid or _holder_of(backend, account, given.sender)
+    service_sid = given.service_sid or holder_of(backend, account, given.sender)
     looked = await look(backend, [key_of(account, one) for one in given.recipients])
     backend.charge(caller, LOOKED_AT * len(given.recipients))
     results: list[Verdict] = []
@@ -99,12 +95,6 @@ async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     return written(checked)
 
 
-def _holder_of(backend: Backend, account_sid: str, sender: str | None) -> str | None:
-    """The service whose pool holds a sender (R1)."""
-    holder = backend.configuration.services.holder_of(account_sid, sender) if sender else None
-    return holder.head.sid if holder else None
-
-
 def _pool_for(
     backend: Backend, account_sid: str, service_sid: str | None, recipient: str
 ) -> list[str]:
@@ -114,18 +104,6 @@ def _pool_for(
         return []
     group = channel_group_of(recipient)
     return [one.address for one in stored.head.senders if channel_group_of(one.address) is group]
-
-
-async def is_refused(backend: Backend, account_sid: str, sender: str, recipient: str) -> bool:
-    """Whether the gate would refuse a send now; False where the list cannot be trusted."""
-    send = OutboundSend(
-        "", account_sid, _holder_of(backend, account_sid, sender), sender, recipient
-    )
-    try:
-        (found,) = await look(backend, [key_of(account_sid, recipient)], within_s=_HINT_S)
-    except (ApiError, RetryableError):
-        return False  # the gate waits, and judges
-    return isinstance(gate.judge(send, wire_blocks.readable(found.value)), gate.Refused)
 
 
 @router.get("/Blocks", response_model=BlocksPage)
@@ -213,12 +191,6 @@ async def list_(
         "blocks": found,
     }
     return written(answer)
-
-
-async def refuse_partial(backend: Backend, partition: int) -> None:
-    """Refuse to answer from a partition whose list is not whole."""
-    if (await backend.block_list_store.read(partition, ())).meta.ready is None:
-        raise cannot(["the block list is not whole; its owner rebuilds it"])
 
 
 @router.get("/Blocks/{recipient}")

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from processor.configuration.edits import Edit, edit_of_number
 from processor.core.messages import SenderType, sender_type_of
-from processor.http.auth import Caller, CallerIs
+from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
-from processor.http.backend import Backend, BackendIs
-from processor.http.errors import not_found, wrong_parameter
+from processor.http.backend import BackendIs
+from processor.http.errors import wrong_parameter
 from processor.http.forms import OptionalUrl
-from processor.http.numbers import record
+from processor.http.number_records import NumberRecord, record
 from processor.http.paging import PageIs, meta_of, slice_of
 from processor.http.responses.senders import ChannelSender, ChannelSenders, channel_sender_of
 from processor.json_types import JsonObject
-from processor.kafka.topics.owned_senders import a_number, given_up, numbers_of
+from processor.kafka.topics.owned_senders import a_number, numbers_of
 from schemas.common import HttpMethod, SenderAddress
-from schemas.number import Number
 
 router = APIRouter(route_class=Known, tags=["messaging.v2 channel senders"])
 
@@ -110,7 +107,8 @@ async def list_(
 @router.get("/v2/Channels/Senders/{sid}")
 async def fetch(request: Request, backend: BackendIs, caller: CallerIs, sid: _Sid) -> ChannelSender:
     """Fetch a channel sender."""
-    return channel_sender_of(request, _find(request, backend, caller, sid))
+    number = NumberRecord(request, backend, caller.account, sid, tuple(_CHANNELS))
+    return channel_sender_of(request, number.now())
 
 
 @router.post("/v2/Channels/Senders/{sid}", status_code=202)
@@ -122,30 +120,14 @@ async def update(
     given: ChannelSenderUpdate,
 ) -> ChannelSender:
     """Change a channel sender."""
-
-    def decide() -> list[Edit]:
-        before = _find(request, backend, caller, sid)
-        after = before.model_copy(update={**given.given(), "updated_at": datetime.now(UTC)})
-        return [edit_of_number(before, after)]
-
-    await backend.configuration.update(decide, actor=caller.actor)
-    return channel_sender_of(request, _find(request, backend, caller, sid))
+    number = NumberRecord(request, backend, caller.account, sid, tuple(_CHANNELS))
+    after = await number.change(given.given(), actor=caller.actor)
+    return channel_sender_of(request, after)
 
 
 @router.delete("/v2/Channels/Senders/{sid}", status_code=204)
 async def delete(request: Request, backend: BackendIs, caller: CallerIs, sid: _Sid) -> Response:
     """Give a channel sender up; it leaves its service, too."""
-
-    def decide() -> list[Edit]:
-        number = _find(request, backend, caller, sid)
-        return given_up(backend.configuration, [(number.address, number.account_sid)])
-
-    await backend.configuration.update(decide, actor=caller.actor)
+    number = NumberRecord(request, backend, caller.account, sid, tuple(_CHANNELS))
+    await number.give_up(actor=caller.actor)
     return Response(status_code=204)
-
-
-def _find(request: Request, backend: Backend, caller: Caller, sid: str) -> Number:
-    number = numbers_of(backend.configuration, caller.account).get(sid)
-    if number is None or SenderType(number.type) not in _CHANNELS:
-        raise not_found(request)
-    return number

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime
+from fastapi import APIRouter, Request, Response
 
 from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import BackendIs
-from processor.http.links import url_of
+from processor.http.histories import Below, Limit, Since, meta_of_changes
 from processor.http.long_responses import written
 from processor.http.recipients import cost_of, values_of
 from processor.http.responses.accounts import ConfigurationChanges
-from processor.http.responses.changes import ChangesMeta
 from processor.wire.json_values import to_ms
 
 router = APIRouter(route_class=Known, prefix="/v1", tags=["histories"])
-
-Limit = Annotated[int, Query(ge=1, le=1_000, description="At most so many.")]
-Since = Annotated[AwareDatetime | None, Query(description="From this time on, RFC 3339.")]
-Below = Annotated[
-    int | None,
-    Query(alias="PageToken", ge=0, lt=1 << 48, description="As a page's link has it."),
-]
 
 
 @router.get("/ConfigurationChanges", response_model=ConfigurationChanges)
@@ -52,14 +41,3 @@ async def changes(
         "changes": await values_of(backend, backend.configuration_changes, found),
     }
     return written(answer)
-
-
-def meta_of_changes(request: Request, limit: int, below: int | None) -> ChangesMeta:
-    """Where a page of changes stands, and where older ones are."""
-    query = request.url.include_query_params(PageToken=below).query
-    here = url_of(request, request.url.path)
-    return {
-        "key": "changes",
-        "page_size": limit,
-        "next_page_url": None if below is None else f"{here}?{query}",
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -13,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from processor import clocks
 from processor.core.blocks import ACCOUNT, Place
-from processor.core.messages import ChannelGroup, ConsentCommand, Scope
+from processor.core.consents import consent_command
+from processor.core.messages import Scope
 from processor.http.auth import Caller, CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
@@ -144,15 +144,15 @@ def _commands(backend: Backend, caller: Caller, consent: Consent) -> list[Outgoi
             backend.topics.consent_commands,
             consent.contact_id.encode(),
             consent_commands.write(
-                ConsentCommand(
-                    command_id=f"CC{uuid.uuid4().hex}",
+                consent_command(
+                    command_id=consent_commands.new_command_id(),
                     account_sid=caller.account,
+                    recipient=consent.contact_id,
+                    blocked=opt_out,
                     scope=place.scope,
                     service_sid=place.target if place.scope is Scope.SERVICE else None,
                     sender=place.target if place.scope is Scope.SENDER else None,
-                    recipient=consent.contact_id,
-                    channel_group=ChannelGroup.SMS,
-                    blocked=opt_out,
+                    default_scope=backend.settings.block_scope,
                     source=f"consent-{consent.source}",
                     reason=f"{consent.status} by the Consents API ({consent.source})",
                     actor=caller.actor,

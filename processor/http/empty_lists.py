@@ -9,7 +9,7 @@ from processor.http.authenticated_routes import Known
 from processor.http.backend import BackendIs
 from processor.http.paging import PageIs, Slice, meta_of
 from processor.http.responses.services import Campaigns, DestinationAlphaSenders, Usecases
-from processor.http.services import ServiceSid, find
+from processor.http.visible_services import ServiceSid, find_service
 
 router = APIRouter(route_class=Known, tags=["messaging.v1 services"])
 
@@ -22,7 +22,7 @@ async def destination_alpha_senders(
     request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid, page: PageIs
 ) -> DestinationAlphaSenders:
     """Alpha senders by destination country: there are none."""
-    find(request, backend, caller, service_sid)
+    find_service(request, backend, caller, service_sid)
     meta = meta_of(request, page, "destination_alpha_senders", _EMPTY)
     return {"meta": meta, "destination_alpha_senders": []}
 
@@ -32,7 +32,7 @@ async def us_app_to_person(
     request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid, page: PageIs
 ) -> Campaigns:
     """Campaigns registered for US A2P 10DLC: there are none."""
-    find(request, backend, caller, service_sid)
+    find_service(request, backend, caller, service_sid)
     return {"meta": meta_of(request, page, "compliance", _EMPTY), "compliance": []}
 
 
@@ -41,5 +41,5 @@ async def us_app_to_person_usecases(
     request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid
 ) -> Usecases:
     """Use cases for such campaigns: there are none."""
-    find(request, backend, caller, service_sid)
+    find_service(request, backend, caller, service_sid)
     return {"us_app_to_person_usecases": []}

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from typing_extensions import TypedDict
 
 from processor.errors import ConfigError, EditRefused, RetryableError
+from processor.errors import Problem as ProblemValue
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class ApiError(Exception):
         message: str,
         *,
         detail: str | None = None,
-        problems: Sequence[str] = (),
+        problems: Sequence[ProblemValue] = (),
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
@@ -95,10 +96,29 @@ def too_many(after_s: int = 1) -> ApiError:
     return ApiError(429, 20429, "Too Many Requests", headers={"Retry-After": str(after_s)})
 
 
+class Problem(TypedDict):
+    """One thing that is wrong, or worth a look, in a configuration."""
+
+    place: Annotated[
+        list[str],
+        Field(
+            description="Keys and indexes from the configuration's top; empty for all of it.",
+            examples=[["languages", "es", "STOP", "keywords"]],
+        ),
+    ]
+    code: Annotated[str, Field(description="For programs.", examples=["keyword_clash"])]
+    message: Annotated[str, Field(description="For people; without the place.")]
+
+
+def problem_body(problem: ProblemValue) -> Problem:
+    """A problem, as answers have it."""
+    return {"place": list(problem.place), "code": problem.code, "message": problem.text}
+
+
 class Problems(TypedDict):
     """Everything that is wrong."""
 
-    problems: list[str]
+    problems: list[Problem]
 
 
 class Error(TypedDict):
@@ -123,7 +143,7 @@ def respond(error: ApiError) -> JSONResponse:
     if error.detail:
         body["detail"] = error.detail
     if error.problems:  # an object: Twilio's client for Go reads no list here
-        body["details"] = {"problems": list(error.problems)}
+        body["details"] = {"problems": [problem_body(one) for one in error.problems]}
     return JSONResponse(body, error.status, error.headers)
 
 
@@ -158,13 +178,11 @@ def install(api: FastAPI) -> None:
 
     @api.exception_handler(EditRefused)
     async def refused_by_a_limit(request: Request, error: EditRefused) -> JSONResponse:
-        problems = error.problems
-        return respond(ApiError(400, error.code, "; ".join(problems), problems=problems))
+        return respond(ApiError(400, error.code, str(error), problems=error.values))
 
     @api.exception_handler(ConfigError)
     async def refused_by_the_rules(request: Request, error: ConfigError) -> JSONResponse:
-        problems = error.problems
-        return respond(ApiError(400, 20001, "; ".join(problems), problems=problems))
+        return respond(ApiError(400, 20001, str(error), problems=error.values))
 
     @api.exception_handler(RetryableError)
     async def cannot_now(request: Request, error: RetryableError) -> JSONResponse:

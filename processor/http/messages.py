@@ -16,17 +16,17 @@ from processor.configuration.quotas import Quota
 from processor.core import gate
 from processor.core.messages import SenderType, bare_number, channel_group_of, sender_type_of
 from processor.core.segments import segments_of
-from processor.http.accounts import PATH, AccountIs
+from processor.http.account_paths import PATH, AccountIs
 from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
-from processor.http.blocks import is_refused
 from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import CheckedUrl, Form, OptionalUrl, documented, form_of
 from processor.http.limits import MADE
 from processor.http.long_responses import written
 from processor.http.paging import PageIs, Slice, between, uris_of
 from processor.http.responses.messages import Media, Message, Messages, message_of
+from processor.http.send_checks import is_refused
 from processor.http.times import time_of
 from processor.kafka.topics.owned_senders import owns
 from processor.kafka.writing import Outgoing

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field, StringConstraints
 
-from processor.configuration.edits import Edit, edit_of_number
 from processor.core.messages import SenderType
-from processor.http.accounts import PATH, AccountIs
-from processor.http.auth import Caller, CallerIs
+from processor.http.account_paths import PATH, AccountIs
+from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
-from processor.http.errors import not_found, wrong_parameter
 from processor.http.forms import Form, OptionalUrl, documented, form_of
+from processor.http.number_records import NumberRecord, record
 from processor.http.paging import PageIs, slice_of, uris_of
 from processor.http.responses.numbers import (
     IncomingPhoneNumber,
@@ -25,10 +23,8 @@ from processor.http.responses.numbers import (
     phone_number_of,
     short_code_of,
 )
-from processor.http.sender_pool import check_available
 from processor.json_types import JsonObject
-from processor.kafka.topics.holdings import NUMBER_TAKEN
-from processor.kafka.topics.owned_senders import a_number, given_up, numbers_of
+from processor.kafka.topics.owned_senders import a_number, numbers_of
 from schemas.common import HttpMethod
 from schemas.common import Number as Address
 from schemas.number import Number
@@ -38,6 +34,7 @@ router = APIRouter(route_class=Known, tags=["2010-04-01 numbers"])
 _NUMBERS = PATH + "/IncomingPhoneNumbers"
 _SHORT_CODES = PATH + "/SMS/ShortCodes"
 _PHONE = (SenderType.LONG_CODE, SenderType.TOLL_FREE)
+_SHORT = (SenderType.SHORT_CODE,)
 _CODES = {"PhoneNumber": 21421, "ShortCode": 21421}
 
 _Sid = Annotated[str, Path(description="PN or SC and 32 hexadecimal digits.")]
@@ -115,7 +112,7 @@ async def fetch(
     request: Request, backend: BackendIs, account_sid: AccountIs, sid: _Sid
 ) -> IncomingPhoneNumber:
     """Fetch a phone number."""
-    return phone_number_of(_find(request, backend, account_sid, sid, *_PHONE))
+    return phone_number_of(NumberRecord(request, backend, account_sid, sid, _PHONE).now())
 
 
 @router.post(_NUMBERS + "/{sid}.json", openapi_extra=documented(NumberUpdate, change=True))
@@ -128,9 +125,8 @@ async def update(
     form: Annotated[NumberUpdate, Depends(form_of(NumberUpdate, codes=_CODES))],
 ) -> IncomingPhoneNumber:
     """Change a phone number; what is not given stays."""
-    change = _change(request, backend, account_sid, sid, form, *_PHONE)
-    await backend.configuration.update(change, actor=caller.actor)
-    return phone_number_of(_find(request, backend, account_sid, sid, *_PHONE))
+    number = NumberRecord(request, backend, account_sid, sid, _PHONE)
+    return phone_number_of(await number.change(form.given(), actor=caller.actor))
 
 
 @router.delete(_NUMBERS + "/{sid}.json", status_code=204)
@@ -138,12 +134,8 @@ async def delete(
     request: Request, backend: BackendIs, caller: CallerIs, account_sid: AccountIs, sid: _Sid
 ) -> Response:
     """Give a phone number up; it leaves its service, too."""
-
-    def decide() -> list[Edit]:
-        number = _find(request, backend, account_sid, sid, *_PHONE)
-        return given_up(backend.configuration, [(number.address, account_sid)])
-
-    await backend.configuration.update(decide, actor=caller.actor)
+    number = NumberRecord(request, backend, account_sid, sid, _PHONE)
+    await number.give_up(actor=caller.actor)
     return Response(status_code=204)
 
 
@@ -171,7 +163,7 @@ async def list_short_codes(
     """List the short codes."""
     numbers = [
         number
-        for number in _of_type(backend, account_sid, SenderType.SHORT_CODE)
+        for number in _of_type(backend, account_sid, *_SHORT)
         if short_code.strip("*") in number.address and friendly_name in (None, number.friendly_name)
     ]
     found = slice_of(numbers, page, lambda number: number.sid)
@@ -186,7 +178,7 @@ async def fetch_short_code(
     request: Request, backend: BackendIs, account_sid: AccountIs, sid: _Sid
 ) -> ShortCode:
     """Fetch a short code."""
-    return short_code_of(_find(request, backend, account_sid, sid, SenderType.SHORT_CODE))
+    return short_code_of(NumberRecord(request, backend, account_sid, sid, _SHORT).now())
 
 
 @router.post(_SHORT_CODES + "/{sid}.json", openapi_extra=documented(NumberUpdate, change=True))
@@ -199,60 +191,11 @@ async def update_short_code(
     form: Annotated[NumberUpdate, Depends(form_of(NumberUpdate, codes=_CODES))],
 ) -> ShortCode:
     """Change a short code; what is not given stays."""
-    change = _change(request, backend, account_sid, sid, form, SenderType.SHORT_CODE)
-    await backend.configuration.update(change, actor=caller.actor)
-    return short_code_of(_find(request, backend, account_sid, sid, SenderType.SHORT_CODE))
-
-
-async def record(backend: Backend, caller: Caller, number: Number) -> Number:
-    """Store a new number, or what is said of one that the operator granted.
-
-    Raises:
-        ApiError: 21422, where the account has recorded it, another has it, or it is not granted.
-    """
-    stored = backend.configuration
-    kept: list[Number] = []
-
-    def decide() -> list[Edit]:
-        check_available(backend, caller, number.account_sid, number.address)
-        before = stored.numbers.at(number.address)
-        if before and not before.granted:
-            raise wrong_parameter("The number is recorded already", NUMBER_TAKEN)
-        since = {"created_at": before.created_at} if before else {}
-        granted = caller.operator or before is not None
-        kept[:] = [number.model_copy(update={**since, "granted": granted})]
-        return [edit_of_number(before, kept[0])]
-
-    await stored.update(decide, actor=caller.actor)
-    return kept[0]
+    number = NumberRecord(request, backend, account_sid, sid, _SHORT)
+    return short_code_of(await number.change(form.given(), actor=caller.actor))
 
 
 def _of_type(backend: Backend, account_sid: str, *types: SenderType) -> list[Number]:
     numbers = numbers_of(backend.configuration, account_sid).values()
     found = [number for number in numbers if number.type in types]
     return sorted(found, key=lambda number: (number.created_at, number.sid), reverse=True)
-
-
-def _find(
-    request: Request, backend: Backend, account_sid: str, sid: str, *types: SenderType
-) -> Number:
-    number = numbers_of(backend.configuration, account_sid).get(sid)
-    if number is None or number.type not in types:
-        raise not_found(request)
-    return number
-
-
-def _change(
-    request: Request,
-    backend: Backend,
-    account_sid: str,
-    sid: str,
-    form: NumberUpdate,
-    *types: SenderType,
-) -> Any:
-    def decide() -> list[Edit]:
-        before = _find(request, backend, account_sid, sid, *types)
-        after = before.model_copy(update={**form.given(), "updated_at": datetime.now(UTC)})
-        return [edit_of_number(before, after)]
-
-    return decide

@@ -10,7 +10,10 @@ from processor.json_types import JsonObject
 
 _ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 _WHY = {
-    "400": "A parameter is missing or wrong; `details.problems` has each where there are several.",
+    "400": (
+        "A parameter is missing or wrong; `details.problems` has every problem of a configuration"
+        " with its place and its code."
+    ),
     "401": "No credentials, or nobody's (20003); an account that is not active (20005).",
     "404": "Not there, or another account's (20404); no such account in `X-Optout-Account`.",
     "412": "It has another version than `If-Match` says (20412).",

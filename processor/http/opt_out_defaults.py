@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from processor.configuration.languages import language_of, languages, starter, tag_of
-from processor.configuration.opt_outs import EVERYWHERE, Layer
+from processor.configuration.layers import EVERYWHERE, Layer
 from processor.core.messages import OptOutType
 from processor.core.policy import RESERVED, STANDARD
 from processor.http.auth import CallerIs

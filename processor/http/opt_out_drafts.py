@@ -1,4 +1,4 @@
-"""A configuration's draft: found, told by its version, changed while it is still of that."""
+"""A configuration's draft: found, identified by its version, changed while it still has it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Annotated
 
 from fastapi import Header, Path, Request
 
-from processor.configuration import opt_outs
-from processor.configuration.edits import Edit, edit_of_service
+from processor.configuration.change import change_service
+from processor.configuration.drafts import with_draft
 from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, not_found
-from processor.http.services import find
+from processor.http.visible_services import find_service
 from processor.json_types import Json
 from schemas.messaging_service import MessagingService
 
@@ -44,26 +44,24 @@ class Draft:
     async def save(self, draft: Callable[[MessagingService], Json]) -> MessagingService:
         """Replace the draft with what is made of the service as it is."""
         return await self.change(
-            lambda before: opt_outs.with_draft(before, draft(before), now=datetime.now(UTC))
+            lambda before: with_draft(before, draft(before), now=datetime.now(UTC))
         )
 
     async def change(
         self, change: Callable[[MessagingService], MessagingService]
     ) -> MessagingService:
-        """Change the service as it is; what it is afterwards."""
-        made: list[MessagingService] = []
+        """Change the service as it is now, and return it as it is afterwards."""
 
-        def decide() -> list[Edit]:
+        def as_read() -> MessagingService:
             before = stored(self._request, self._backend, self._caller, self._sid)
             if not _fits(self._if_match, before):
                 raise ApiError(
                     412, 20412, "It was changed meanwhile", headers={"ETag": etag(before)}
                 )
-            made[:] = [change(before)]
-            return [edit_of_service(before, made[0])] if made[0] != before else []
+            return before
 
-        await self._backend.configuration.update(decide, actor=self._caller.actor)
-        return made[0]
+        configuration = self._backend.configuration
+        return await change_service(configuration, as_read, change, actor=self._caller.actor)
 
 
 def stored(request: Request, backend: Backend, caller: Caller, sid: str) -> MessagingService:
@@ -74,7 +72,7 @@ def stored(request: Request, backend: Backend, caller: Caller, sid: str) -> Mess
     """
     if not sid.startswith("OO"):
         raise not_found(request)
-    return find(request, backend, caller, f"MG{sid[2:]}").whole()
+    return find_service(request, backend, caller, f"MG{sid[2:]}").whole()
 
 
 def etag(service: MessagingService) -> str:

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from processor.configuration import opt_outs
-from processor.configuration.opt_outs import EVERYWHERE, Layer, layer_of
+from processor.configuration import layers
+from processor.configuration.layers import EVERYWHERE, Layer, layer_of
 from processor.core.policy import KeywordSet
 from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
@@ -127,9 +127,9 @@ async def replace_layer(
     """Replace a layer of the draft."""
     layer = layer_of(language, message_type)
     at = Draft(request, backend, caller, sid, if_match)
-    after = await at.save(lambda service: opt_outs.with_sets(service.opt_out, layer, sets))
+    after = await at.save(lambda service: layers.with_sets(service.opt_out, layer, sets))
     response.headers["ETag"] = etag(after)
-    return opt_outs.sets_at(after.opt_out, layer) or {}
+    return layers.sets_at(after.opt_out, layer) or {}
 
 
 @router.delete(
@@ -149,7 +149,7 @@ async def delete_layer(
 
     def without(service: MessagingService) -> dict[str, object]:
         _sets_at(request, service, layer)
-        return opt_outs.with_sets(service.opt_out, layer, {})
+        return layers.with_sets(service.opt_out, layer, {})
 
     after = await Draft(request, backend, caller, sid, if_match).save(without)
     return Response(status_code=204, headers={"ETag": etag(after)})
@@ -169,7 +169,7 @@ async def delete_country(
     def without(service: MessagingService) -> dict[str, object]:
         if message_type not in service.opt_out.countries:
             raise not_found(request)
-        return opt_outs.without_country(service.opt_out, message_type)
+        return layers.without_country(service.opt_out, message_type)
 
     after = await Draft(request, backend, caller, sid, if_match).save(without)
     return Response(status_code=204, headers={"ETag": etag(after)})
@@ -188,18 +188,18 @@ async def replace_pair(
     if_match: IfMatch = None,
 ) -> KeywordsAndReply:
     """Write the keywords or the message of one keyword type, such as `STOP.SPANISH`."""
-    kind, language = opt_outs.keyword_type_of(keyword_type)
+    kind, language = layers.keyword_type_of(keyword_type)
     layer = layer_of(language, message_type)
     given = {"keywords": pair.keywords, "reply": pair.message}
 
     def changed(service: MessagingService) -> dict[str, object]:
-        sets = opt_outs.sets_at(service.opt_out, layer) or {}
+        sets = layers.sets_at(service.opt_out, layer) or {}
         one = sets.get(kind, {}) | {name: said for name, said in given.items() if said is not None}
-        return opt_outs.with_sets(service.opt_out, layer, {**sets, kind.value: one})
+        return layers.with_sets(service.opt_out, layer, {**sets, kind.value: one})
 
     after = await Draft(request, backend, caller, sid, if_match).save(changed)
     response.headers["ETag"] = etag(after)
-    one = (opt_outs.sets_at(after.opt_out, layer) or {})[kind]
+    one = (layers.sets_at(after.opt_out, layer) or {})[kind]
     return {
         "keyword_type": f"{kind}.{layer.language_name}",
         "message_type": message_type,
@@ -209,7 +209,7 @@ async def replace_pair(
 
 
 def _sets_at(request: Request, service: MessagingService, layer: Layer) -> KeywordSets:
-    sets = opt_outs.sets_at(service.opt_out, layer)
+    sets = layers.sets_at(service.opt_out, layer)
     if sets is None:
         raise not_found(request)
     return sets
@@ -227,7 +227,7 @@ def _pairs(
             },
             one,
         )
-        for layer, kinds in opt_outs.layers(service.opt_out)
+        for layer, kinds in layers.layers(service.opt_out)
         if message_type in (None, layer.country or EVERYWHERE)
         for kind, one in kinds.items()
     ]

@@ -8,14 +8,15 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from processor.configuration import opt_outs
-from processor.configuration.documents import disabled, enabled
+from processor.configuration import drafts
+from processor.configuration.apply import disabled, enabled
+from processor.configuration.trial import try_out
 from processor.core.messages import Arrival, InboundMessage
 from processor.errors import ConfigError
 from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import BackendIs
-from processor.http.errors import ApiError
+from processor.http.errors import ApiError, problem_body
 from processor.http.opt_out_drafts import (
     TAGGED,
     Draft,
@@ -111,10 +112,11 @@ async def validate(
     """Say what is wrong with a draft (errors, which refuse it) and what to look at (warnings)."""
     service = stored(request, backend, caller, sid)
     try:
-        after = opt_outs.with_draft(service, document, now=datetime.now(UTC))
+        after = drafts.with_draft(service, document, now=datetime.now(UTC))
     except ConfigError as error:
-        return {"errors": list(error.problems), "warnings": []}
-    return {"errors": [], "warnings": opt_outs.warnings_about(after)}
+        return {"errors": [problem_body(problem) for problem in error.values], "warnings": []}
+    warnings = [problem_body(warning) for warning in drafts.warnings_about(after)]
+    return {"errors": [], "warnings": warnings}
 
 
 @router.get("/{sid}/Diff", responses=TAGGED)
@@ -124,7 +126,8 @@ async def diff(
     """How the draft differs from what is in force, or from default handling."""
     service = stored(request, backend, caller, sid)
     response.headers["ETag"] = etag(service)
-    return {"differences": opt_outs.not_in_force(service), "enabled": service.active is not None}
+    differing = [str(difference) for difference in drafts.not_in_force(service)]
+    return {"differences": differing, "enabled": service.active is not None}
 
 
 @router.post("/{sid}/Enable", responses=TAGGED)
@@ -137,12 +140,9 @@ async def enable(
     if_match: IfMatch = None,
 ) -> Configuration:
     """Put the draft in force; only an operator can undo it."""
-
-    def change(service: MessagingService) -> MessagingService:
-        return service if service.active else enabled(service, now=datetime.now(UTC))
-
     at = Draft(request, backend, caller, sid, if_match)
-    return _whole(response, await at.change(change))
+    after = await at.change(lambda service: enabled(service, now=datetime.now(UTC)))
+    return _whole(response, after)
 
 
 @router.post(
@@ -159,12 +159,9 @@ async def disable(
     """Back to default handling; the operator's alone."""
     if not caller.operator:
         raise ApiError(403, 20403, "Only an operator may disable Advanced Opt-Out")
-
-    def change(service: MessagingService) -> MessagingService:
-        return disabled(service, now=datetime.now(UTC)) if service.active else service
-
     at = Draft(request, backend, caller, sid, if_match)
-    return _whole(response, await at.change(change))
+    after = await at.change(lambda service: disabled(service, now=datetime.now(UTC)))
+    return _whole(response, after)
 
 
 @router.post("/{sid}/Try")
@@ -189,9 +186,7 @@ async def try_(
     scope = backend.settings.block_scope
 
     def tried(*, draft: bool) -> Trial:
-        return trial_of(
-            opt_outs.try_out(service, message, blocked=given.blocked, draft=draft, scope=scope)
-        )
+        return trial_of(try_out(service, message, blocked=given.blocked, draft=draft, scope=scope))
 
     return {"draft": tried(draft=True), "active": tried(draft=False)}
 

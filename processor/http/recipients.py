@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,7 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from processor import clocks
-from processor.core.blocks import Place, place_for, scope_for
+from processor.core.consents import consent_command, place_of
 from processor.core.decide import refusal_of
 from processor.core.messages import (
     ChannelGroup,
@@ -161,41 +160,27 @@ def command_of(
         ApiError: 400, where its scope names nothing of the account's.
     """
     try:
-        scope = scope_for(
-            given.scope,
+        command = consent_command(
+            command_id=consent_commands.new_command_id(),
+            account_sid=caller.account,
+            recipient=given.recipient,
+            blocked=blocked,
+            scope=given.scope,
             service_sid=given.service_sid,
             sender=given.sender,
-            default=backend.settings.block_scope,
+            default_scope=backend.settings.block_scope,
+            source=source,
+            reason=given.reason,
+            actor=caller.actor,
+            claimed_ms=clocks.now_ms(),
         )
     except ValueError as error:
         raise wrong_parameter(str(error)) from None
-    if scope is Scope.SERVICE and given.service_sid is None:
-        raise wrong_parameter("service_sid: scope service needs it")
-    if scope is Scope.SENDER and given.sender is None:
-        raise wrong_parameter("sender: scope sender needs it")
     if given.service_sid is not None:
         stored = backend.configuration.services.get(given.service_sid)
         if stored is None or stored.head.account_sid != caller.account:
             raise wrong_parameter("service_sid: no service of this account")
-    return ConsentCommand(
-        command_id=f"CC{uuid.uuid4().hex}",
-        account_sid=caller.account,
-        scope=scope,
-        service_sid=given.service_sid,
-        sender=given.sender,
-        recipient=bare_number(given.recipient),
-        channel_group=channel_group_of(given.recipient),
-        blocked=blocked,
-        source=source,
-        reason=given.reason,
-        actor=caller.actor,
-        claimed_ms=clocks.now_ms(),
-    )
-
-
-def place_of(command: ConsentCommand) -> Place:
-    """Where on the list a command asks for a block, or for none."""
-    return place_for(command.scope, service_sid=command.service_sid, sender=command.sender)
+    return command
 
 
 async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:

@@ -10,10 +10,17 @@ from typing import Generic, TypeVar
 from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.limits import LOOKED_AT, MADE
+from processor.http.recipients import cannot
 
 _T = TypeVar("_T")
 _SLICE_S = 0.002  # an entry may have a hundred blocks
 _FEW, _MANY = 50, 1_000  # entries looked at in a slice: where most are the account's, or few
+
+
+async def refuse_partial(backend: Backend, partition: int) -> None:
+    """Refuse to answer from a partition whose list is not whole."""
+    if (await backend.block_list_store.read(partition, ())).meta.ready is None:
+        raise cannot(["the block list is not whole; its owner rebuilds it"])
 
 
 class Scan(Generic[_T]):

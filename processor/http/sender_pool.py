@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processor.configuration.documents import changed
+from processor.configuration.apply import changed
 from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, conflict, wrong_parameter

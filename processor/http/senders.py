@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field, StringConstraints, create_model
 
-from processor.configuration.edits import Edit, edit_of_service
+from processor.configuration.change import change_service
 from processor.core.messages import SenderType
 from processor.http.auth import Caller, CallerIs
 from processor.http.authenticated_routes import Known
@@ -30,7 +30,7 @@ from processor.http.responses.senders import (
     in_pool_of,
 )
 from processor.http.sender_pool import with_sender, without_sender
-from processor.http.services import ServiceSid, find
+from processor.http.visible_services import ServiceSid, find_service
 from processor.kafka.topics.owned_senders import a_number, in_pool, numbers_of
 from schemas.messaging_service import MessagingService, PoolSender
 from schemas.number import Number
@@ -87,14 +87,13 @@ def _routes(kind: Kind[_One, _Many]) -> None:
         given = (await read(request)).given  # type: ignore[attr-defined]  # the model is made here
         number = _to_add(request, backend, caller, service_sid, kind, given)
 
-        def decide() -> list[Edit]:
-            before = find(request, backend, caller, service_sid).whole()
-            sender = PoolSender(address=number.address, type=number.type, country=number.country)
-            after = with_sender(backend, caller, before, sender)
-            return [edit_of_service(before, after)]
-
-        await backend.configuration.update(decide, actor=caller.actor)
-        service = find(request, backend, caller, service_sid).head
+        sender = PoolSender(address=number.address, type=number.type, country=number.country)
+        service = await change_service(
+            backend.configuration,
+            lambda: find_service(request, backend, caller, service_sid).whole(),
+            lambda before: with_sender(backend, caller, before, sender),
+            actor=caller.actor,
+        )
         return _render(request, service, kind, _in(backend, service, kind)[number.sid])
 
     @router.get(path, response_model=kind.many, name=f"list {kind.path}")
@@ -106,7 +105,7 @@ def _routes(kind: Kind[_One, _Many]) -> None:
         page: PageIs,
     ) -> _Many:
         """List the pool's senders of this kind, in the order they came."""
-        service = find(request, backend, caller, service_sid).head
+        service = find_service(request, backend, caller, service_sid).head
         numbers = list(_in(backend, service, kind).values())
         found = slice_of(numbers, page, lambda number: number.sid)
         meta = meta_of(request, page, kind.key, found)
@@ -117,7 +116,7 @@ def _routes(kind: Kind[_One, _Many]) -> None:
         request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid, sid: _Sid
     ) -> _One:
         """Fetch a sender of the pool."""
-        service = find(request, backend, caller, service_sid).head
+        service = find_service(request, backend, caller, service_sid).head
         number = _in(backend, service, kind).get(sid)
         if number is None:
             raise not_found(request)
@@ -129,14 +128,18 @@ def _routes(kind: Kind[_One, _Many]) -> None:
     ) -> Response:
         """Take a sender out of the pool; it stays the account's."""
 
-        def decide() -> list[Edit]:
-            before = find(request, backend, caller, service_sid).whole()
+        def without(before: MessagingService) -> MessagingService:
             number = _in(backend, before, kind).get(sid)
             if number is None:
                 raise not_found(request)
-            return [edit_of_service(before, without_sender(before, number.address))]
+            return without_sender(before, number.address)
 
-        await backend.configuration.update(decide, actor=caller.actor)
+        await change_service(
+            backend.configuration,
+            lambda: find_service(request, backend, caller, service_sid).whole(),
+            without,
+            actor=caller.actor,
+        )
         return Response(status_code=204)
 
 
@@ -221,7 +224,7 @@ def _to_add(
     kind: Kind[Any, Any],
     given: str,
 ) -> Number:
-    account_sid = find(request, backend, caller, service_sid).head.account_sid
+    account_sid = find_service(request, backend, caller, service_sid).head.account_sid
     if SenderType.ALPHANUMERIC in kind.types:
         return a_number(account_sid, given)
     number = numbers_of(backend.configuration, account_sid).get(given)

@@ -6,27 +6,26 @@ import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field, StringConstraints
 
-from processor.configuration.documents import changed
+from processor.configuration.apply import changed
+from processor.configuration.change import change_service
 from processor.configuration.edits import Edit, edit_of_service
-from processor.http.auth import Caller, CallerIs
+from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
-from processor.http.backend import Backend, BackendIs
-from processor.http.errors import not_found
+from processor.http.backend import BackendIs
 from processor.http.forms import Form, OptionalUrl, documented, form_of
 from processor.http.paging import PageIs, meta_of, slice_of
 from processor.http.responses.services import Service, Services, created_at, service_of
+from processor.http.visible_services import ServiceSid, find_service
 from processor.json_types import JsonObject
-from processor.kafka.topics.services_topic import StoredService
 from schemas.common import HttpMethod
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(route_class=Known, tags=["messaging.v1 services"])
 
 _CODES = {"FriendlyName": 20002}
-ServiceSid = Annotated[str, Path(description="MG and 32 hexadecimal digits.")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -101,7 +100,7 @@ async def list_(request: Request, backend: BackendIs, caller: CallerIs, page: Pa
 @router.get("/v1/Services/{sid}")
 async def fetch(request: Request, backend: BackendIs, caller: CallerIs, sid: ServiceSid) -> Service:
     """Fetch a service."""
-    return service_of(request, find(request, backend, caller, sid).head)
+    return service_of(request, find_service(request, backend, caller, sid).head)
 
 
 @router.post("/v1/Services/{sid}", openapi_extra=documented(ServiceUpdate, change=True))
@@ -113,14 +112,13 @@ async def update(
     form: Annotated[ServiceUpdate, Depends(form_of(ServiceUpdate, codes=_CODES))],
 ) -> Service:
     """Change a service; what is not given stays."""
-
-    def decide() -> list[Edit]:
-        before = find(request, backend, caller, sid).whole()
-        after = changed(before, **form.given())
-        return [edit_of_service(before, after)] if after is not before else []
-
-    await backend.configuration.update(decide, actor=caller.actor)
-    return service_of(request, find(request, backend, caller, sid).head)
+    after = await change_service(
+        backend.configuration,
+        lambda: find_service(request, backend, caller, sid).whole(),
+        lambda before: changed(before, **form.given()),
+        actor=caller.actor,
+    )
+    return service_of(request, after)
 
 
 @router.delete("/v1/Services/{sid}", status_code=204)
@@ -130,22 +128,10 @@ async def delete(
     """Delete a service; its senders are free for another one."""
 
     def decide() -> list[Edit]:
-        return [edit_of_service(find(request, backend, caller, sid).whole(), None)]
+        return [edit_of_service(find_service(request, backend, caller, sid).whole(), None)]
 
     await backend.configuration.update(decide, actor=caller.actor)
     return Response(status_code=204)
-
-
-def find(request: Request, backend: Backend, caller: Caller, sid: str) -> StoredService:
-    """A service that the caller may see.
-
-    Raises:
-        ApiError: 20404 where there is none.
-    """
-    stored = backend.configuration.services.get(sid)
-    if stored is None or not caller.may_see(stored.head.account_sid):
-        raise not_found(request)
-    return stored
 
 
 def _age(service: MessagingService) -> tuple[datetime, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 
 import orjson
@@ -9,6 +10,11 @@ import orjson
 from processor.core.messages import ChannelGroup, ConsentCommand, Scope
 from processor.wire.json_values import to_ms, to_text
 from schemas.consent_command import ConsentCommand as Model
+
+
+def new_command_id() -> str:
+    """An id for a command; workers carry out each id once."""
+    return f"CC{uuid.uuid4().hex}"
 
 
 def read(value: bytes) -> ConsentCommand:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from processor.errors import RecordError
+from processor.errors import Problem, RecordError
 from schemas.common import PATTERNS, Number, RecipientAddress, SenderAddress, Sid, pattern_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,26 +49,31 @@ def reason(error: ValidationError) -> str:
 
 def reasons(error: ValidationError) -> list[str]:
     """Every reason, as ``field: what``."""
-    return [_problem(each) for each in error.errors(include_url=False, include_input=False)]
+    return [str(problem) for problem in problems_in(error)]
 
 
-def _problem(problem: ErrorDetails) -> str:
-    place = ".".join(str(part) for part in problem["loc"])
-    kind = problem["type"]
-    if kind == "json_invalid":
-        return f"not JSON: {problem['ctx']['error']}"
-    if kind == "missing":
-        return f"{place}: missing"
-    if kind == "string_pattern_mismatch":
-        return f"{place}: is not {PATTERNS.get(problem['ctx']['pattern'], problem['msg'])}"
-    if place == "schema_version" and kind == "literal_error":
-        return (
-            f"schema_version: unknown version; this topic is version {problem['ctx']['expected']}"
-        )
-    if not place:
-        said = problem["msg"].removeprefix("Value error, ")
-        return said if kind == "value_error" else "not a JSON object"
-    return f"{place}: {problem['msg']}"
+def problems_in(error: ValidationError) -> list[Problem]:
+    """Every reason with the place of its field; the codes are pydantic's types of errors."""
+    return [
+        Problem(tuple(map(str, each["loc"])), each["type"], _text(each))
+        for each in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _text(problem: ErrorDetails) -> str:
+    match problem["type"]:
+        case "json_invalid":
+            return f"not JSON: {problem['ctx']['error']}"
+        case "missing":
+            return "missing"
+        case "string_pattern_mismatch":
+            return f"is not {PATTERNS.get(problem['ctx']['pattern'], problem['msg'])}"
+        case "literal_error" if problem["loc"] == ("schema_version",):
+            return f"unknown version; this topic is version {problem['ctx']['expected']}"
+        case "value_error" if not problem["loc"]:
+            return str(problem["ctx"]["error"])
+        case _:
+            return str(problem["msg"]) if problem["loc"] else "not a JSON object"
 
 
 def to_ms(time: datetime) -> int:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from processor.configuration.documents import apply
+from processor.configuration.apply import apply
 from schemas.messaging_service import MessagingService
 
 ONE, OTHER = "AC00000000000000000000000000000001", "AC00000000000000000000000000000002"

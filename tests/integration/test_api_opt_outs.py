@@ -118,10 +118,10 @@ async def test_a_wrong_draft_is_refused_whole_with_every_problem(settings: Setti
         refused = await put(api, path, wrong)
         assert refused.status_code == 400
         problems = refused.json()["details"]["problems"]
-        assert [problem.partition(":")[0] for problem in problems] == [
-            "languages.Klingon",
-            "languages.es.STOP.reply",
-            "languages.es.STOP.keywords",  # that of both
+        assert [(".".join(problem["place"]), problem["code"]) for problem in problems] == [
+            ("languages.Klingon", "unknown_language"),
+            ("languages.es.STOP.reply", "string_too_short"),
+            ("languages.es.STOP.keywords", "keyword_clash"),  # that of both
         ]
         checked = await api.ask("POST", f"{path}/Validate", json=wrong)
         assert checked.json() == {"errors": problems, "warnings": []}

@@ -21,12 +21,13 @@ from tests.builders import (
     OTHER_ACCOUNT,
     OTHER_LONG_CODE,
     a_config,
+    lines,
     sets,
 )
 
 
 def problems(**config: Any) -> list[str]:
-    return problems_of(OptOutConfig(**config))
+    return lines(problems_of(OptOutConfig(**config)))
 
 
 def many(count: int) -> str:
@@ -167,13 +168,13 @@ def test_r1_a_sender_is_in_one_service_at_most() -> None:
         Pool("service 1", ACCOUNT, [LONG_CODE]),
         Pool("service 2", ACCOUNT, [OTHER_LONG_CODE, LONG_CODE]),
     ]
-    assert pool_problems(services) == [
+    assert lines(pool_problems(services)) == [
         "service 2: senders.1.address: is in service 1 already; a sender is in one only"
     ]
 
 
 def test_r1_a_sender_stands_once_in_a_pool() -> None:
-    assert pool_problems([Pool("service 1", ACCOUNT, [LONG_CODE, LONG_CODE])]) == [
+    assert lines(pool_problems([Pool("service 1", ACCOUNT, [LONG_CODE, LONG_CODE])])) == [
         "service 1: senders.1.address: stands twice in this pool"
     ]
 
@@ -183,13 +184,13 @@ TAKEN = "2: senders.0.address: is not available: another account has this number
 
 def test_a_number_in_another_accounts_pool_is_not_available_and_whose_it_is_is_not_said() -> None:
     theirs = Pool("service 1", ACCOUNT, [LONG_CODE], {LONG_CODE})
-    assert pool_problems([theirs, Pool("2", OTHER_ACCOUNT, [LONG_CODE])]) == [TAKEN]
-    assert pool_problems([Pool("2", OTHER_ACCOUNT, [LONG_CODE]), theirs]) == [TAKEN]
+    assert lines(pool_problems([theirs, Pool("2", OTHER_ACCOUNT, [LONG_CODE])])) == [TAKEN]
+    assert lines(pool_problems([Pool("2", OTHER_ACCOUNT, [LONG_CODE]), theirs])) == [TAKEN]
 
 
 def test_a_number_that_another_account_recorded_is_not_available() -> None:
     pools = [Pool("2", OTHER_ACCOUNT, [LONG_CODE])]
-    assert pool_problems(pools, {LONG_CODE: ACCOUNT}.get) == [TAKEN]
+    assert lines(pool_problems(pools, {LONG_CODE: ACCOUNT}.get)) == [TAKEN]
     assert pool_problems(pools, {LONG_CODE: OTHER_ACCOUNT}.get) == []
 
 
@@ -233,4 +234,4 @@ def test_r7_a_word_that_reads_as_a_reserved_one_is_no_keyword_of_start(keyword: 
 )
 def test_r7_a_country_cannot_turn_a_reserved_word(given: KeywordSets, said: str) -> None:
     config = OptOutConfig(countries={"MX": CountryOverride({"es": given})})
-    assert problems_of(config) == [f"countries.MX.languages.es.{said}"]
+    assert lines(problems_of(config)) == [f"countries.MX.languages.es.{said}"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from processor.configuration.differences import Difference
+from processor.errors import Problem
 from processor.http.console.layers import in_words
 from processor.http.console.naming import Unclear, as_typed, options, the_one
 from tests.stored import a_stored_service
@@ -12,18 +14,21 @@ from tests.stored import a_stored_service
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("standard.HELP.keywords: + info", "Standard keywords, Help keywords: + info"),
         (
-            "countries.FR.languages.fr.STOP.reply: - 'a: b'",
+            Difference(("standard", "HELP", "keywords"), "+ info"),
+            "Standard keywords, Help keywords: + info",
+        ),
+        (
+            Difference(("countries", "FR", "languages", "fr", "STOP", "reply"), "- 'a: b'"),
             "FR: French (fr), Opt-out reply: - 'a: b'",
         ),
-        ("languages.es: nothing in it", "Spanish (es): nothing in it"),
-        ("countries.FR: no `stop` of its own", "FR: no `stop` of its own"),
-        ("match: tolerant -> exact", "match: tolerant -> exact"),
-        ("too large", "too large"),
+        (Problem(("languages", "es"), "", "nothing in it"), "Spanish (es): nothing in it"),
+        (Problem(("countries", "FR"), "", "no `stop` of its own"), "FR: no `stop` of its own"),
+        (Difference(("match",), "tolerant -> exact"), "match: tolerant -> exact"),
+        (Problem((), "", "too large"), "too large"),
     ],
 )
-def test_a_place_is_said_as_pages_call_it(said: str, words: str) -> None:
+def test_a_place_is_said_as_pages_call_it(said: Problem | Difference, words: str) -> None:
     assert in_words(said) == words
 
 

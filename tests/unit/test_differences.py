@@ -5,6 +5,7 @@ from __future__ import annotations
 from processor.configuration.differences import differences
 from processor.core.messages import OptOutType, SenderType
 from processor.core.policy import CountryOverride, KeywordSet, MatchMode, OptOutConfig
+from tests.builders import lines
 
 STOP = OptOutType.STOP
 BAJA = {STOP: KeywordSet(("baja",), "Adiós.")}
@@ -31,7 +32,7 @@ def test_every_layer_and_setting_is_compared() -> None:
         standard={STOP: KeywordSet(("stop", "halt"), "Gone.")},
         countries={"MX": CountryOverride({"es": BAJA}, country_fallback=False)},
     )
-    assert differences(before, after) == [
+    assert lines(differences(before, after)) == [
         "match: tolerant -> exact",
         "help_when_blocked: none -> short_code",
         "standard.STOP.keywords: - end, + halt",

@@ -62,4 +62,12 @@ def test_every_file_is_checked_whatever_is_wrong_with_another(tmp_path: Path) ->
     run = CliRunner().invoke(main, ["services", "check", "--json", str(tabs), str(twice)])
     found = list(map(orjson.loads, run.stdout.splitlines()))
     assert (run.exit_code, len(found)) == (2, 2)
-    assert [one["errors"][0].split(":")[0] for one in found] == ["not YAML", "service 1 (Clinic)"]
+    [broken], [clash] = (one["errors"] for one in found)
+    assert broken.pop("message").startswith("not YAML: ")
+    assert broken == {"document": None, "place": [], "code": "not_yaml"}
+    assert clash == {
+        "document": "service 1 (Clinic)",
+        "place": ["opt_out", "languages", "pt", "STOP", "keywords"],
+        "code": "keyword_clash",
+        "message": "'baja' is 'baja' of languages.es.STOP; a keyword has one meaning",
+    }

@@ -33,6 +33,7 @@ from schemas.messaging_service import (
     MAX_REPLY_CHARACTERS,
     OptOut,
 )
+from tests.builders import lines
 
 STOP, START, HELP = OptOutType
 
@@ -194,7 +195,7 @@ def test_r9_a_pack_goes_with_the_default_standard(language: Language, match: Mat
 
 def test_r9_two_packs_go_together_but_for_a_word_they_share() -> None:
     refused = {
-        (one.tag, other.tag): problems_of(speaking(one, other))
+        (one.tag, other.tag): lines(problems_of(speaking(one, other)))
         for one, other in combinations(languages().values(), 2)
         if problems_of(speaking(one, other))
     }

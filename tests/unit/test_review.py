@@ -10,7 +10,7 @@ from processor.configuration.warnings import warnings_of
 from processor.core.messages import OptOutType, SenderType
 from processor.core.policy import CountryOverride, KeywordSet, MatchMode, OptOutConfig
 from processor.core.services import PoolSender
-from tests.builders import LONG_CODE, SHORT_CODE, TOLL_FREE, sets
+from tests.builders import LONG_CODE, SHORT_CODE, TOLL_FREE, lines, sets
 
 STOP, START, HELP = OptOutType.STOP, OptOutType.START, OptOutType.HELP
 POOL = (PoolSender(LONG_CODE, SenderType.LONG_CODE),)
@@ -36,7 +36,7 @@ def test_r11_default_words_and_replies_need_no_look() -> None:
     ],
 )
 def test_r11_a_reply_that_needs_a_look_is_named(reply: str, what: str) -> None:
-    [warning] = warnings_of(replying(reply), POOL)
+    [warning] = lines(warnings_of(replying(reply), POOL))
     assert warning.startswith("standard.STOP.reply: ")
     assert what in warning
 
@@ -44,7 +44,7 @@ def test_r11_a_reply_that_needs_a_look_is_named(reply: str, what: str) -> None:
 @pytest.mark.parametrize("tag", languages())
 def test_r11_every_starter_packs_way_back_is_seen_in_any_script(tag: str) -> None:
     config = OptOutConfig(languages={tag: language_of(tag).pack})
-    assert [one for one in warnings_of(config, POOL) if "come back" in one] == []
+    assert [one for one in lines(warnings_of(config, POOL)) if "come back" in one] == []
 
 
 @pytest.mark.parametrize("reply", [GOOD, f"{GOOD} From {LONG_CODE}.", f"{GOOD} 24/7"])
@@ -57,7 +57,7 @@ def test_r11_a_short_codes_registration_is_held_against_what_is_configured() -> 
     pool = (PoolSender(SHORT_CODE, SenderType.SHORT_CODE, registered),)
     config = OptOutConfig(standard={STOP: KeywordSet(("stop", "end"), "Bye. START returns.")})
     registered_for = "registered for short code 12345"
-    assert warnings_of(config, pool) == [
+    assert lines(warnings_of(config, pool)) == [
         f"standard.STOP.keywords: end, stop here, quit, stop {registered_for}",
         f"standard.STOP.reply: 'Bye. START returns.' here, {GOOD!r} {registered_for}",
     ]
@@ -66,7 +66,7 @@ def test_r11_a_short_codes_registration_is_held_against_what_is_configured() -> 
 def test_r11_r20_a_toll_free_number_never_shows_our_stop_reply_and_knows_only_start() -> None:
     pool = (PoolSender(TOLL_FREE, SenderType.TOLL_FREE),)
     config = replying("You get no more. Reply YES to come back.")
-    assert warnings_of(config, pool) == [
+    assert lines(warnings_of(config, pool)) == [
         "standard.STOP.reply: never shown to who texts STOP to a toll-free number in the US or "
         "Canada, the network answers there",
         "standard.STOP.reply: tells people to come back with yes; a toll-free network's block "
@@ -74,38 +74,40 @@ def test_r11_r20_a_toll_free_number_never_shows_our_stop_reply_and_knows_only_st
     ]
     kinds = {START: KeywordSet(("alta",), "x"), STOP: KeywordSet(("baja",), "ALTA para volver")}
     told = "tells people to come back with alta; a toll-free network's block only START and UNSTOP"
-    assert warnings_of(OptOutConfig(languages={"es": kinds}), pool) == [
+    assert lines(warnings_of(OptOutConfig(languages={"es": kinds}), pool)) == [
         f"languages.es.STOP.reply: {told} lift"
     ]
     for country, times in (("CA", 1), ("MX", 0)):
         config = OptOutConfig(countries={country: CountryOverride({"es": kinds})})
         said = f"countries.{country}.languages.es.STOP.reply: {told} lift"
-        assert warnings_of(config, pool).count(said) == times
+        assert lines(warnings_of(config, pool)).count(said) == times
 
 
 def test_r13_a_word_of_start_that_is_hard_to_tell_from_anothers_is_named() -> None:
     config = OptOutConfig(standard=sets(stop="stop, si", start="start, sí"))
     told = "standard.START.keywords: 'sí' is hard to tell from 'si' of standard.STOP"
-    assert told in warnings_of(config, ())
+    assert told in lines(warnings_of(config, ()))
     languages = {"es": sets(start="sí"), "it": sets(stop="si")}
     told = "languages.es.START.keywords: 'sí' is hard to tell from 'si' of languages.it.STOP"
-    assert told in warnings_of(OptOutConfig(languages=languages), ())
+    assert told in lines(warnings_of(OptOutConfig(languages=languages), ()))
     apart = CountryOverride({"es": sets(start="end")}, country_fallback=False)
     assert not any(
         "hard to tell" in warning
-        for warning in warnings_of(OptOutConfig(countries={"MX": apart}), ())
+        for warning in lines(warnings_of(OptOutConfig(countries={"MX": apart}), ()))
     )
 
 
 def test_r11_a_country_override_without_the_usual_kinds_is_named() -> None:
     fr = {STOP: KeywordSet(("arret",), "Fini. START pour revenir.")}
     config = OptOutConfig(countries={"CA": CountryOverride({"fr": fr})})
-    assert warnings_of(config, POOL) == ["countries.CA: no `stop` of its own, no START, no HELP"]
+    assert lines(warnings_of(config, POOL)) == [
+        "countries.CA: no `stop` of its own, no START, no HELP"
+    ]
 
 
 def test_r7_r11_a_reserved_word_that_a_list_leaves_out_is_named() -> None:
     sets = {START: KeywordSet(("start", "volver"), GOOD), HELP: KeywordSet(("info",), GOOD)}
-    assert warnings_of(OptOutConfig(standard=sets), POOL) == [
+    assert lines(warnings_of(OptOutConfig(standard=sets), POOL)) == [
         "standard.START.keywords: without unstop, always a keyword, too",
         "standard.HELP.keywords: without help, always a keyword, too",
     ]
@@ -117,9 +119,9 @@ def test_r11_an_accented_keyword_wants_its_twin_where_the_match_is_exact() -> No
         START: KeywordSet(("volvér",), "Bien. BAJA."),
     }
     languages = {"es": sets}
-    assert warnings_of(OptOutConfig(languages=languages), POOL) == [
+    assert lines(warnings_of(OptOutConfig(languages=languages), POOL)) == [
         "languages.es.START.keywords: 'volvér' without 'volver', which many phones send"
     ]
     exact = OptOutConfig(match=MatchMode.EXACT, languages=languages)
-    assert len(warnings_of(exact, POOL)) == 2
+    assert len(lines(warnings_of(exact, POOL))) == 2
     assert problems_of(exact) == []

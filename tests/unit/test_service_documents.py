@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from pydantic import ValidationError
 
-from processor.configuration.documents import Applied, apply, disabled, enabled, read_document
+from processor.configuration.apply import apply, disabled, enabled
+from processor.configuration.documents import read_document
 from processor.core.messages import SenderType
 from processor.core.policy import CountryOverride, MatchMode, OptOutConfig
 from processor.core.services import PoolSender, Service
@@ -22,7 +23,7 @@ from processor.wire.services import (
     service_of,
     write_stored,
 )
-from schemas.messaging_service import MessagingService, OptOut
+from schemas.messaging_service import MessagingService, OptOut, ServiceDocument
 from tests.builders import (
     ACCOUNT,
     LONG_CODE,
@@ -30,6 +31,7 @@ from tests.builders import (
     OTHER_SERVICE,
     SERVICE,
     SHORT_CODE,
+    lines,
     sets,
 )
 
@@ -37,6 +39,14 @@ NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 LATER = datetime(2026, 11, 3, 12, tzinfo=UTC)
 CANCEL = {"keywords": "cancel", "reply": "x"}
 BAJA = {"STOP": {"keywords": ["baja"], "reply": "es STOP"}}
+
+
+class Outcome(NamedTuple):
+    """What was applied, with its problems as people read them."""
+
+    changed: Mapping[str, MessagingService]
+    sids: Sequence[str]
+    problems: list[str]
 
 
 def a_document(**changes: Any) -> dict[str, Any]:
@@ -51,8 +61,14 @@ def a_document(**changes: Any) -> dict[str, Any]:
 
 def laid_over(
     stored: Mapping[str, MessagingService], *documents: dict[str, Any], now: datetime = NOW
-) -> Applied:
-    return apply(documents, stored, now=now, new_sid=lambda: OTHER_SERVICE)
+) -> Outcome:
+    applied = apply(documents, stored, now=now, new_sid=lambda: OTHER_SERVICE)
+    return Outcome(applied.changed, applied.sids, lines(applied.problems))
+
+
+def read(given: Any) -> tuple[ServiceDocument | None, list[str]]:
+    document, problems = read_document(given)
+    return document, lines(problems)
 
 
 def stored(*documents: dict[str, Any]) -> Mapping[str, MessagingService]:
@@ -99,7 +115,7 @@ def test_r5_while_enabled_each_valid_save_takes_effect() -> None:
 
 def test_r5_disabling_is_refused() -> None:
     first = stored(a_document(opt_out={"enabled": True}))
-    assert laid_over(first, a_document()) == Applied(
+    assert laid_over(first, a_document()) == Outcome(
         {},
         [SERVICE],
         [
@@ -111,7 +127,7 @@ def test_r5_disabling_is_refused() -> None:
 
 def test_r12_applying_a_document_again_changes_nothing() -> None:
     document = a_document(opt_out={"enabled": True, "languages": {"es": BAJA}})
-    assert laid_over(stored(document), document, now=LATER) == Applied({}, [SERVICE], [])
+    assert laid_over(stored(document), document, now=LATER) == Outcome({}, [SERVICE], [])
 
 
 def test_a_document_without_a_sid_is_the_service_of_its_name_or_a_new_one() -> None:
@@ -124,7 +140,7 @@ def test_r10_problems_of_every_document_are_returned_at_once_and_nothing_is_appl
     twice = {"es": BAJA, "pt": BAJA}
     nameless = a_document(sid=OTHER_SERVICE, friendly_name="", senders=[{"address": "12"}])
     applied = laid_over({}, a_document(opt_out={"languages": twice}), nameless)
-    assert applied == Applied(
+    assert applied == Outcome(
         {},
         [SERVICE],
         [
@@ -196,7 +212,7 @@ def test_r7_r9_r10_a_bad_save_is_refused_with_its_place_and_what_is_active_stays
 def test_r7_a_reserved_word_that_never_was_in_the_list_is_added_not_asked_for() -> None:
     halt = {"standard": {"STOP": {"keywords": ["halt"], "reply": "standard STOP"}}}
     [model] = stored(a_document(opt_out=halt)).values()
-    assert laid_over({SERVICE: model}, a_document(opt_out=halt)) == Applied({}, [SERVICE], [])
+    assert laid_over({SERVICE: model}, a_document(opt_out=halt)) == Outcome({}, [SERVICE], [])
 
 
 def test_two_services_of_one_name_need_a_sid_each() -> None:
@@ -282,7 +298,31 @@ def test_r8_keywords_come_as_a_list_or_comma_separated(given: object, keywords: 
 def test_r10_a_document_is_refused_with_the_place_of_each_problem(
     changes: dict[str, Any], problem: str
 ) -> None:
-    assert read_document(a_document(**changes)) == (None, [problem])
+    assert read(a_document(**changes)) == (None, [problem])
+
+
+def test_a_problem_has_its_document_its_place_and_a_code_for_programs() -> None:
+    given = a_document(opt_out={"languages": {"es": {"STOP": {"keywords": "a", "reply": 5}}}})
+    pool = a_document(sid=OTHER_SERVICE, friendly_name="Twin")
+    problems = apply([given, pool], {}, now=NOW, new_sid=lambda: SERVICE).problems
+    assert [(one.where, one.place, one.code) for one in problems] == [
+        (
+            ("service 1 (Clinic reminders)",),
+            ("opt_out", "languages", "es", "STOP", "reply"),
+            "string_type",
+        ),
+        *(
+            (("service 2 (Twin)",), ("senders", index, "address"), "sender_in_another_pool")
+            for index in ("0", "1")
+        ),
+    ]
+
+
+def test_r5_what_is_enabled_or_disabled_already_stays_the_same() -> None:
+    [off] = stored(a_document()).values()
+    on = enabled(off, now=LATER)
+    assert disabled(off, now=LATER) is off
+    assert enabled(on, now=LATER) is on
 
 
 def test_r10_one_problem_hides_no_other() -> None:
@@ -290,7 +330,7 @@ def test_r10_one_problem_hides_no_other() -> None:
         "languages": {"es": BAJA, "pt": BAJA},
         "countries": {one: {"languages": {"es": BAJA}} for one in ("XX", "mx", "Mexico", "MX")},
     }
-    _, problems = read_document(a_document(account_sid=5, opt_out=opt_out))
+    _, problems = read(a_document(account_sid=5, opt_out=opt_out))
     unknown = "unknown country; ISO 3166 has two capital letters for each"
     assert problems == [
         *(f"opt_out.countries.{country}: {unknown}" for country in ("XX", "mx", "Mexico")),
@@ -316,7 +356,7 @@ def test_r10_what_can_be_read_of_a_broken_configuration_is_held_to_the_rules(
 ) -> None:
     languages = {"es": BAJA, "pt": {"STOP": {"keywords": "fin, baja", "reply": "x"}}}
     opt_out = {**opt_out, "languages": {**languages, **opt_out.get("languages", {})}}
-    _, problems = read_document(a_document(opt_out=opt_out))
+    _, problems = read(a_document(opt_out=opt_out))
     broken = [problem for problem in problems if "one meaning" not in problem]
     clashes = [problem for problem in problems if "'baja' is 'baja' of" in problem]
     assert broken
@@ -472,7 +512,7 @@ def test_r6_a_language_said_twice_and_an_unknown_country_are_refused() -> None:
         "languages": {"Spanish": BAJA, "es": BAJA},
         "countries": {"XX": {"languages": {"es": BAJA}}},
     }
-    assert read_document(a_document(opt_out=opt_out)) == (
+    assert read(a_document(opt_out=opt_out)) == (
         None,
         [
             "opt_out.languages.es: stands twice, as es",
@@ -499,7 +539,7 @@ def test_r5_disabling_leaves_what_was_active_as_the_draft() -> None:
     ],
 )
 def test_r9_what_cannot_be_read_is_taken_for_nothing(opt_out: dict[str, Any]) -> None:
-    _, problems = read_document(a_document(opt_out=opt_out))
+    _, problems = read(a_document(opt_out=opt_out))
     assert problems
     assert [problem for problem in problems if "one meaning" in problem] == []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from processor.configuration.opt_outs import Trial, try_out
+from processor.configuration.trial import Trial, try_out
 from processor.core.events import ReplySent
 from processor.core.messages import Scope
 from schemas.messaging_service import MessagingService

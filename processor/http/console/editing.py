@@ -7,17 +7,13 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
-from processor.configuration.documents import disabled, enabled
+from processor.configuration.apply import disabled, enabled
+from processor.configuration.drafts import not_in_force, warnings_about, with_draft
 from processor.configuration.languages import tag_of
-from processor.configuration.opt_outs import (
-    kinds_at,
-    not_in_force,
-    warnings_about,
-    with_draft,
-    with_sets,
-)
+from processor.configuration.layers import kinds_at, with_sets
+from processor.configuration.warnings import OTHERWISE_REGISTERED
 from processor.core.segments import segments_of
-from processor.errors import ConfigError
+from processor.errors import ConfigError, Problem
 from processor.http.console.layers import (
     Field,
     Layer,
@@ -37,6 +33,7 @@ from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
+_NOTHING_GIVEN = "Fill in keywords and reply of one pair at least, or remove the language."
 _OPERATORS = [for_operators("Only an operator may disable Advanced Opt-Out.")]
 
 
@@ -77,20 +74,20 @@ async def save(request: Request, shown: ShownIs, sid: str, place: str) -> Respon
     remove = "remove" in form
     sets = {} if remove else typed_sets(layer, form)
     fallback = "fallback" in form
-    problems: list[str] = []
+    problems: Sequence[Problem] = ()
 
     def step(before: MessagingService) -> MessagingService:
         draft = with_sets(before.opt_out, layer, sets, fallback=fallback)
-        return with_draft(before, draft, now=datetime.now(UTC))
+        return with_draft(before, draft, now=_now())
 
     if not sets and not remove and layer.language is not None:
-        problems = ["Fill in keywords and reply of one pair at least, or remove the language."]
+        problems = [Problem((), "nothing_given", _NOTHING_GIVEN)]
     try:
         if not problems:
             await shown.change(form, step)
             return go(f"/services/{sid}", "removed" if remove else "saved")
     except ConfigError as error:
-        problems = error.problems
+        problems = error.values
     except SavedMeanwhile:
         pass  # said below, beside what was typed
     service = shown.now()
@@ -116,12 +113,8 @@ async def confirm(request: Request, shown: ShownIs) -> Response:
 @router.post("/services/{sid}/enable")
 async def enable(request: Request, shown: ShownIs, sid: str) -> Response:
     """Put the draft in force."""
-
-    def step(before: MessagingService) -> MessagingService:
-        return before if before.active else enabled(before, now=datetime.now(UTC))
-
     try:
-        await shown.change(await request.form(), step)
+        await shown.change(await request.form(), lambda before: enabled(before, now=_now()))
     except SavedMeanwhile:
         return _confirmation(request, shown.now(), status=409)
     return go(f"/services/{sid}", "enabled")
@@ -136,12 +129,8 @@ async def confirm_disabling(request: Request, shown: ShownIs) -> Response:
 @router.post("/services/{sid}/disable", dependencies=_OPERATORS)
 async def disable(request: Request, shown: ShownIs, sid: str) -> Response:
     """Back to default handling; the operator's alone (R5)."""
-
-    def step(before: MessagingService) -> MessagingService:
-        return disabled(before, now=datetime.now(UTC)) if before.active else before
-
     try:
-        await shown.change(await request.form(), step)
+        await shown.change(await request.form(), lambda before: disabled(before, now=_now()))
     except SavedMeanwhile:
         return _disabling(request, shown.now(), status=409)
     return go(f"/services/{sid}", "disabled")
@@ -152,6 +141,10 @@ async def count(request: Request, session: SessionIs, field: str) -> Response:
     """What a reply costs, while it is typed."""
     reply = str((await request.form()).get(field, ""))
     return page(request, "count", segments=segments_of(reply), characters=len(reply))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _layer(request: Request, place: str) -> Layer:
@@ -195,7 +188,7 @@ def _confirmation(request: Request, service: MessagingService, status: int = 200
         service=service,
         pool=pool_of(service),
         differences=not_in_force(service),
-        short_codes=[one for one in warnings if "registered for short code" in one],
-        warnings=[one for one in warnings if "registered for short code" not in one],
+        short_codes=[one for one in warnings if one.code == OTHERWISE_REGISTERED],
+        warnings=[one for one in warnings if one.code != OTHERWISE_REGISTERED],
         meanwhile=status == 409,
     )

@@ -6,18 +6,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from processor.configuration import opt_outs
+from processor.configuration import layers
+from processor.configuration.differences import Difference
 from processor.configuration.languages import Language, language_of, starter, tag_of
 from processor.core.messages import OptOutType
 from processor.core.normalise import exact
 from processor.core.policy import RESERVED, STANDARD, KeywordSets
+from processor.errors import Problem
 from processor.wire.countries import COUNTRIES
 from schemas.messaging_service import MAX_REPLY_CHARACTERS
 
 TITLES = {OptOutType.STOP: "Opt-out", OptOutType.START: "Opt-in", OptOutType.HELP: "Help"}
 
 
-class Layer(opt_outs.Layer):
+class Layer(layers.Layer):
     """A place that has keyword sets, as pages show it."""
 
     __slots__ = ()
@@ -37,17 +39,23 @@ class Layer(opt_outs.Layer):
 
 
 def layer_at(place: str) -> Layer | None:
-    """The layer of a name, None where it is none."""
-    if place == "standard":
-        return Layer(None, None)
-    found = re.fullmatch(r"(?:countries\.([A-Z]{2})\.)?languages\.([A-Za-z0-9-]+)", place)
-    if found is None:
-        return None
-    country, given = found.groups()
-    tag = tag_of(given)
-    if tag is None or (country and country not in COUNTRIES):
-        return None
-    return Layer(tag, country)
+    """The layer of a name such as `countries.MX.languages.es`, None where it is none."""
+    return layer_of_path(place.split("."))
+
+
+def layer_of_path(path: Sequence[str]) -> Layer | None:
+    """The layer of a place in a configuration, None where it is none."""
+    match path:
+        case ["standard"]:
+            return Layer(None, None)
+        case ["languages", language]:
+            country = None
+        case ["countries", country, "languages", language] if country in COUNTRIES:
+            pass
+        case _:
+            return None
+    tag = tag_of(language)
+    return Layer(tag, country) if tag else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,9 @@ def starter_fields(layer: Layer) -> list[Field]:
     ]
 
 
-def typed_fields(layer: Layer, form: Mapping[str, object], problems: Sequence[str]) -> list[Field]:
+def typed_fields(
+    layer: Layer, form: Mapping[str, object], problems: Sequence[Problem]
+) -> list[Field]:
     """The fields as they were typed, each with what is wrong with it."""
     return [
         Field(
@@ -101,8 +111,8 @@ def typed_fields(layer: Layer, form: Mapping[str, object], problems: Sequence[st
             str(form.get(f"{kind}.keywords", "")),
             str(form.get(f"{kind}.reply", "")),
             _reserved(layer, kind),
-            _of_place(problems, f"{layer.place}.{kind}.keywords"),
-            _of_place(problems, f"{layer.place}.{kind}.reply"),
+            _of_place(problems, (*layer.path, kind, "keywords")),
+            _of_place(problems, (*layer.path, kind, "reply")),
         )
         for kind in OptOutType
     ]
@@ -125,25 +135,24 @@ def typed_sets(layer: Layer, form: Mapping[str, object]) -> dict[str, object]:
     return sets
 
 
-def of_no_field(layer: Layer, problems: Sequence[str]) -> list[str]:
+def of_no_field(layer: Layer, problems: Sequence[Problem]) -> list[Problem]:
     """Problems that belong to no field of this layer's form."""
-    places = tuple(
-        f"{layer.place}.{kind}.{part}" for kind in OptOutType for part in ("keywords", "reply")
-    )
-    return [problem for problem in problems if not problem.startswith(places)]
+    places = {(*layer.path, kind, part) for kind in OptOutType for part in ("keywords", "reply")}
+    length = len(layer.path) + 2
+    return [problem for problem in problems if problem.place[:length] not in places]
 
 
-def in_words(said: str) -> str:
-    """A ``place: what`` with the place as pages call it; anything else as it is."""
-    place, colon, what = said.partition(": ")
-    found = re.fullmatch(r"(.+)\.(STOP|START|HELP)\.(keywords|reply)", place)
-    if country := re.fullmatch(r"countries\.([A-Z]{2})", place):
-        return f"{country[1]}: {what}"
-    layer = layer_at(found[1] if found else place)
-    if layer is None or not colon:
-        return said
-    pair = f", {TITLES[OptOutType(found[2])]} {found[3]}" if found else ""
-    return f"{layer.title}{pair}: {what}"
+def in_words(said: Problem | Difference) -> str:
+    """A problem or a difference with its place as pages call it."""
+    match said.place:
+        case ("countries", country):
+            return f"{country}: {said.text}"
+        case (*path, "STOP" | "START" | "HELP" as kind, "keywords" | "reply" as part):
+            pair = f", {TITLES[OptOutType(kind)]} {part}"
+        case path:
+            pair = ""
+    layer = layer_of_path(path)
+    return f"{layer.title}{pair}: {said.text}" if layer else str(said)
 
 
 def _reserved(layer: Layer, kind: OptOutType) -> Sequence[str]:
@@ -160,5 +169,5 @@ def _whole(kind: OptOutType) -> tuple[str, ...]:
     return (*RESERVED[kind], *free)
 
 
-def _of_place(problems: Sequence[str], place: str) -> list[str]:
-    return [problem.partition(": ")[2] for problem in problems if problem.startswith(place)]
+def _of_place(problems: Sequence[Problem], place: tuple[str, ...]) -> list[str]:
+    return [problem.text for problem in problems if problem.place[: len(place)] == place]

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from fastapi import APIRouter, Request, Response
-
 from processor.http.auth import Caller
-from processor.http.backend import Backend, BackendIs
-from processor.http.console.pages import Page, page
-from processor.http.console.sessions import PATH, SessionIs
-from processor.http.errors import not_found
+from processor.http.backend import Backend
 from schemas.messaging_service import MessagingService
-
-router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
 _OFFERED = 50
 _NAMED = 5
@@ -22,17 +15,6 @@ _NAMED = 5
 
 class Unclear(Exception):
     """What was typed names no service, or may name several; says so."""
-
-
-@router.get("/names")
-async def names(
-    request: Request, backend: BackendIs, session: SessionIs, service: str = "", account: str = ""
-) -> Response:
-    """What a field for a service offers, while one types."""
-    if account and not session.caller.may_see(account):
-        raise not_found(request)
-    services = services_of(backend, account or session.caller.account_sid)
-    return page(request, "service_options", options=options(services, service))
 
 
 def visible(backend: Backend, caller: Caller) -> list[MessagingService]:

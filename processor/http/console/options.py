@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
 
-from processor.configuration.opt_outs import with_draft
+from processor.configuration.drafts import with_draft
 from processor.core.messages import SenderType
-from processor.errors import ConfigError
+from processor.errors import ConfigError, Problem
 from processor.http.console.pages import Page, go, page
 from processor.http.console.saving import SavedMeanwhile, ShownIs
 from processor.http.console.sessions import PATH
@@ -31,7 +32,7 @@ async def save(request: Request, shown: ShownIs, sid: str) -> Response:
     """Save the options; once enabled, they are in force at once."""
     form = await request.form()
     typed = _typed(form)
-    problems: list[str] = []
+    problems: Sequence[Problem] = ()
 
     def step(before: MessagingService) -> MessagingService:
         draft = before.opt_out.model_dump(mode="json") | typed
@@ -41,7 +42,7 @@ async def save(request: Request, shown: ShownIs, sid: str) -> Response:
         await shown.change(form, step)
         return go(f"/services/{sid}", "saved")
     except ConfigError as error:
-        problems = error.problems
+        problems = error.values
     except SavedMeanwhile:
         pass  # said beside what was chosen
     service = shown.now()

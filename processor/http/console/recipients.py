@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
 from processor.core.blocks import Block
+from processor.core.consents import place_of
 from processor.core.identity import cause_of
 from processor.core.messages import ChannelGroup, Scope, bare_number, entry_key, list_key
 from processor.errors import RetryableError
@@ -21,7 +22,7 @@ from processor.http.console.naming import Unclear, options, services_of, the_one
 from processor.http.console.pages import Page, asked_page, go, page
 from processor.http.console.sessions import PATH, Session, SessionIs, Sessions
 from processor.http.errors import ApiError, not_found
-from processor.http.recipients import Change, carry_out, changes_of, command_of, look, place_of
+from processor.http.recipients import Change, carry_out, changes_of, command_of, look
 from processor.json_types import Json, JsonObject
 from processor.wire import blocks as wire_blocks
 from processor.wire.json_values import reasons, to_text
@@ -48,7 +49,7 @@ async def find_one(request: Request, backend: BackendIs, session: SessionIs) -> 
     try:
         _address(number)
     except ValidationError as error:
-        problems["number"] = reasons(error)[0].removeprefix(": ")
+        problems["number"] = reasons(error)[0]
     account_sid = session.caller.account_sid or account
     if backend.configuration.accounts.get(account_sid) is None:
         problems["account"] = "There is no such account."

@@ -10,7 +10,7 @@ from processor.http.console import (
     dead_letters,
     editing,
     live,
-    naming,
+    names,
     options,
     rates,
     recipients,
@@ -28,7 +28,7 @@ from processor.stores.sessions import RedisSessions
 _MODULES = (
     sign_in,
     services,
-    naming,
+    names,
     editing,
     options,
     senders,

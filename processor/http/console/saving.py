@@ -7,11 +7,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from processor.configuration.edits import Edit, edit_of_service
+from processor.configuration.change import change_service
 from processor.http.auth import Caller
 from processor.http.backend import BackendIs
 from processor.http.console.sessions import SessionIs
-from processor.http.services import find
+from processor.http.visible_services import find_service
 from schemas.messaging_service import MessagingService
 
 
@@ -39,7 +39,7 @@ class Shown:
         Raises:
             ApiError: 404 where there is none.
         """
-        return find(self._request, self.backend, self._session.caller, self._sid).whole()
+        return find_service(self._request, self.backend, self._session.caller, self._sid).whole()
 
     async def change(
         self, form: Mapping[str, object], change: Callable[[MessagingService], MessagingService]
@@ -50,14 +50,14 @@ class Shown:
             SavedMeanwhile: where it is not.
         """
 
-        def decide() -> list[Edit]:
+        def as_shown() -> MessagingService:
             before = self.now()
             if str(before.version) != form.get("version"):
                 raise SavedMeanwhile
-            after = change(before)
-            return [edit_of_service(before, after)] if after != before else []
+            return before
 
-        await self.backend.configuration.update(decide, actor=self._session.actor)
+        stored = self.backend.configuration
+        await change_service(stored, as_shown, change, actor=self._session.actor)
 
 
 ShownIs = Annotated[Shown, Depends()]

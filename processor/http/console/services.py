@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from processor.configuration.drafts import not_in_force, warnings_about
 from processor.configuration.languages import languages
-from processor.configuration.opt_outs import kinds_at, not_in_force, warnings_about
+from processor.configuration.layers import kinds_at
 from processor.http.backend import BackendIs
 from processor.http.console.figures import alarms_of, figures_of
 from processor.http.console.layers import Field, Layer, fields_of
@@ -13,7 +14,7 @@ from processor.http.console.naming import matching, visible
 from processor.http.console.pages import Page, asked_page, page
 from processor.http.console.saving import ShownIs
 from processor.http.console.sessions import PATH, SessionIs
-from processor.http.services import find
+from processor.http.visible_services import find_service
 from processor.wire.countries import COUNTRIES
 from schemas.messaging_service import MessagingService
 
@@ -37,7 +38,7 @@ async def list_(
         "services",
         services=[
             (
-                find(request, backend, session.caller, one.sid).whole(),
+                find_service(request, backend, session.caller, one.sid).whole(),
                 figures_of(hourly, one, now_ms),
             )
             for one in found[first : first + _PAGE]

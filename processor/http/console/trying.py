@@ -7,7 +7,7 @@ from typing import NamedTuple
 from fastapi import APIRouter, Request, Response
 
 from processor import clocks
-from processor.configuration.opt_outs import Trial, try_out
+from processor.configuration.trial import Trial, try_out
 from processor.core.events import ReplySent
 from processor.core.messages import Arrival, InboundMessage, OptOutType
 from processor.http.console.layers import layer_at

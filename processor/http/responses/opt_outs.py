@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from processor.configuration import opt_outs
+from processor.configuration import trial as trials
 from processor.configuration.languages import KeywordSetDocument
 from processor.core.events import ReplySent
 from processor.core.messages import OptOutType
+from processor.http.errors import Problem
 from processor.http.paging import Meta
 from processor.http.responses.services import created_at
 from processor.http.times import time_v1
@@ -98,8 +99,8 @@ class Configuration(ConfigurationHead):
 class Validated(TypedDict):
     """What is wrong with a draft, and what to look at."""
 
-    errors: Annotated[list[str], Field(description="It is refused for these.")]
-    warnings: list[str]
+    errors: Annotated[list[Problem], Field(description="It is refused for these.")]
+    warnings: list[Problem]
 
 
 class Diff(TypedDict):
@@ -189,7 +190,7 @@ def whole_of(service: MessagingService) -> Configuration:
     }
 
 
-def trial_of(trial: opt_outs.Trial) -> Trial:
+def trial_of(trial: trials.Trial) -> Trial:
     """What became of a message that was tried."""
     return {
         "kind": trial.kind,

@@ -23,7 +23,7 @@ from aiokafka.structs import RecordMetadata
 
 from processor.config import Settings
 from processor.configuration.edits import Edit, Kind, write_change
-from processor.errors import BrokerUnavailable, ConfigError
+from processor.errors import BrokerUnavailable, ConfigError, Problem
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by
 from processor.kafka.reading import reader
 from processor.kafka.starting import start, stop
@@ -131,7 +131,8 @@ class Configuration:
                     return tried
             except MessageSizeTooLargeError:
                 await self._let_go()
-                raise ConfigError(["the service is too large to be stored"]) from None
+                problem = Problem((), "too_large", "the service is too large to be stored")
+                raise ConfigError([problem]) from None
             except (*TRANSACTION_ERRORS, TimeoutError, AssertionError) as error:
                 failure = type(error).__name__  # fenced, most likely
                 await self._let_go()

@@ -10,7 +10,7 @@ from processor.config import Settings
 from processor.configuration.edits import Edit
 from processor.configuration.quotas import Amounts, Quota, excesses
 from processor.core.messages import SenderType, sender_type_of
-from processor.errors import EditRefused
+from processor.errors import EditRefused, Problem
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.kafka.topics.numbers_topic import NumbersView
 from processor.kafka.topics.services_topic import StoredServices
@@ -107,11 +107,13 @@ class Holdings:
         for account_sid, its in _by_account(edits).items():
             adds = any(edit.value and edit.kind != "account" for edit in its)
             if adds and self._accounts.ended.get(account_sid) == "closed":
-                raise EditRefused(["The account is closed; nothing can be added to it"], code=20005)
+                text = "The account is closed; nothing can be added to it"
+                raise EditRefused([Problem((), "account_closed", text)], code=20005)
             before, after = self._change_of(account_sid, its)
             found = excesses(before, after, self.limits_of(account_sid))
             if found:
-                raise EditRefused([str(one) for one in found], code=found[0].code)
+                problems = [Problem((), f"quota_{one.quota}", str(one)) for one in found]
+                raise EditRefused(problems, code=found[0].code)
 
     def _check_owners(self, edits: Sequence[Edit]) -> None:
         edited = {edit.sid for edit in edits}
@@ -123,10 +125,10 @@ class Holdings:
             for address in self._added(edit):
                 owners = self.owners_of(address, apart_from=edited) | named[address]
                 if owners != {edit.account_sid}:
-                    raise EditRefused(
-                        [f"{edit.kind} {edit.sid}: one of its numbers is not available"],
-                        code=NUMBER_TAKEN,
-                    )
+                    text = "one of its numbers is not available"
+                    where = (f"{edit.kind} {edit.sid}",)
+                    problem = Problem((), "number_not_available", text, where)
+                    raise EditRefused([problem], code=NUMBER_TAKEN)
 
     def _added(self, edit: Edit) -> set[str]:
         """The numbers that an edit brings to an account which did not have them."""

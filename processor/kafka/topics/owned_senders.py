@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 
-from processor.configuration.documents import changed
+from processor.configuration.apply import changed
 from processor.configuration.edits import Edit, edit_of_number, edit_of_service
 from processor.core.messages import SenderType, bare_number, sender_type_of
 from processor.json_types import Json

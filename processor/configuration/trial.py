@@ -1,0 +1,78 @@
+"""What a message would come to under a service's opt-out configuration; none is sent."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from processor.configuration.layers import Layer
+from processor.core.blocks import NO_MARK, Block, Source, SourceKind, place_for
+from processor.core.decide import decide
+from processor.core.events import BlockChange, OptOutNotification, ReplySend, ReplySent
+from processor.core.fold import apply as follow
+from processor.core.messages import InboundMessage, OptOutType, Scope, bare_number
+from processor.core.policy import Policy
+from processor.core.services import Directory, Handling, Service
+from processor.wire.countries import country_of
+from processor.wire.services import service_of
+from schemas.messaging_service import MessagingService
+
+
+class Trial(NamedTuple):
+    """What a message would come to, and why."""
+
+    kind: OptOutType | None  # None: an ordinary message, the application's
+    layer: str | None  # where the keyword stands, such as countries.MX.languages.es
+    keyword: str | None
+    match: str | None  # exact or tolerant
+    reply: str | None  # None: none would be sent
+    reply_sent: ReplySent  # who answers
+    blocked: bool  # afterwards
+    aoo_enabled: bool  # False: default handling answers
+
+
+def try_out(
+    service: MessagingService, message: InboundMessage, *, blocked: bool, draft: bool, scope: Scope
+) -> Trial:
+    """Try a message against a service's draft, or against what is in force, by the lanes' rules.
+
+    Args:
+        service: whose keywords these are.
+        message: as it would arrive.
+        blocked: whether its recipient is on the list before.
+        draft: as if the draft were in force.
+        scope: of blocks, a setting.
+    """
+    core: Service = service_of(
+        service.model_copy(update={"active": service.opt_out}) if draft else service
+    )
+    handling = Directory([core]).handling(service.account_sid, service.sid, message.sender)
+    country = message.from_country or country_of(bare_number(message.recipient))
+    policy: Policy | None = handling.policy
+    match = policy.match(message.body, country) if policy else None
+    if match is None:
+        return Trial(None, None, None, None, None, ReplySent.NONE, blocked, handling.aoo_enabled)
+    before = [_block(message, handling, scope)] if blocked else []
+    blocks = {block.place: block for block in before}
+    decision = decide(message, match, handling, blocks, country=country, scope=scope, mark=NO_MARK)
+    for event in decision.events:
+        if isinstance(event, BlockChange):
+            follow(event, blocks)
+    events = decision.events
+    reply = next((event.body for event in events if isinstance(event, ReplySend)), None)
+    notified = next((event for event in events if isinstance(event, OptOutNotification)), None)
+    return Trial(
+        match.kind if notified else None,  # YES may be an ordinary word of the unblocked (R19)
+        Layer(match.language, match.country).place,
+        match.keyword,
+        match.tier.value,
+        reply,
+        notified.reply_sent if notified else ReplySent.NONE,
+        bool(blocks),
+        handling.aoo_enabled,
+    )
+
+
+def _block(message: InboundMessage, handling: Handling, scope: Scope) -> Block:
+    place = place_for(scope, service_sid=handling.service_sid, sender=message.sender)
+    at_ms = message.received_at_ms
+    return Block(*place, (Source(SourceKind.KEYWORD, "trial", at_ms, at_ms),), NO_MARK)

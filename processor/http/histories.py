@@ -1,0 +1,29 @@
+"""Pages of histories: which changes a request asks for, and where older ones are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query, Request
+from pydantic import AwareDatetime
+
+from processor.http.links import url_of
+from processor.http.responses.changes import ChangesMeta
+
+Limit = Annotated[int, Query(ge=1, le=1_000, description="At most so many.")]
+Since = Annotated[AwareDatetime | None, Query(description="From this time on, RFC 3339.")]
+Below = Annotated[
+    int | None,
+    Query(alias="PageToken", ge=0, lt=1 << 48, description="As a page's link has it."),
+]
+
+
+def meta_of_changes(request: Request, limit: int, below: int | None) -> ChangesMeta:
+    """Where a page of changes stands, and where older ones are."""
+    query = request.url.include_query_params(PageToken=below).query
+    here = url_of(request, request.url.path)
+    return {
+        "key": "changes",
+        "page_size": limit,
+        "next_page_url": None if below is None else f"{here}?{query}",
+    }

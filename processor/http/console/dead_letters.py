@@ -172,7 +172,7 @@ def _asked_until(request: Request) -> str:
 _SHOWN = ("id", "at", "stage", "topic", "partition", "offset", "reason", "redrives")
 
 
-def _wanted(given: Mapping[str, Json]) -> dict[str, str]:
+def _wanted(given: Mapping[str, object]) -> dict[str, str]:
     return {name: str(given[name]) for name in _NAMES if given.get(name)}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
@@ -66,7 +65,7 @@ def _typed(form: FormData) -> dict[str, object]:
 
 def _form(
     request: Request,
-    service: Any,
+    service: MessagingService,
     chosen: dict[str, object],
     *,
     status: int = 200,

@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from typing import Any, TypedDict
 
 import click
 
@@ -35,6 +36,14 @@ from schemas.account import Account, AccountLimits, ApiKey
 
 _AT_ONCE = 500  # accounts in one transaction
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+
+
+class _Stored(TypedDict):
+    """The fields of an account that a token decides."""
+
+    token_hash: str
+    token_mac: str | None
+    sealed_token: str
 
 
 def _dashed(name: str) -> str:
@@ -359,7 +368,7 @@ def new_account(
     )
 
 
-def _stored_of(settings: Settings, sid: str, token: str, *, made: bool) -> JsonObject:
+def _stored_of(settings: Settings, sid: str, token: str, *, made: bool) -> _Stored:
     """The fields of an account that a token decides."""
     return {
         "token_hash": hash_secret(token),

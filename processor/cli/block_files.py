@@ -47,11 +47,11 @@ class ImportId(click.ParamType):
 
     name = "id"
 
-    def convert(self, value: str, param: object, ctx: object) -> str:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """See ``click.ParamType``."""
         if not is_sid(value):
             self.fail("1 to 64 letters, digits and _ . : -")
-        return str(value)
+        return value
 
 
 @click.command("history")
@@ -216,7 +216,7 @@ def import_(
 async def _import(
     settings: Settings,
     name: str,
-    rows: Iterable[tuple[int, Json]],
+    rows: Iterable[tuple[int, object]],
     defaults: dict[str, str | None],
     import_id: str,
 ) -> tuple[int, int]:

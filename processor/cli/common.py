@@ -9,7 +9,7 @@ import sys
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import click
 import orjson
@@ -25,12 +25,20 @@ _LONGEST_ACTOR = 64  # in the topics
 _TOLD_BYTES = 1 << 17  # between two words of progress
 
 
+class Steps(Protocol):
+    """Counts steps; a progress bar."""
+
+    def update(self, n_steps: int) -> None:
+        """Count some more steps."""
+        ...
+
+
 class UtcTime(click.ParamType):
     """A time on the command line: a date, or RFC 3339; UTC where it names no offset."""
 
     name = "time"
 
-    def convert(self, value: str, param: object, ctx: object) -> int:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The time in milliseconds since 1970; see ``click.ParamType``."""
         try:
             told = datetime.fromisoformat(value)
@@ -65,7 +73,7 @@ def progress(work: Iterable[_T], label: str) -> AbstractContextManager[Iterator[
     return click.progressbar(work, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
-def progress_bar(length: int, label: str) -> AbstractContextManager[ProgressBar[int]]:
+def progress_bar(length: int, label: str) -> AbstractContextManager[Steps]:
     """A progress bar of so many steps, where a terminal is there to see it."""
     return click.progressbar(
         length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
@@ -97,6 +105,6 @@ def _size(file: IO[bytes]) -> int:
         return 0
 
 
-def print_json(value: Json) -> None:
+def print_json(value: object) -> None:
     """Print one JSON line."""
     click.echo(orjson.dumps(value))

@@ -16,8 +16,8 @@ from faust.web.base import BlueprintManager
 from processor.config import Settings
 from processor.core.browsers import DATA_HEADERS
 from processor.metrics import CONTENT_TYPE, is_reader
+from processor.stages.faust_types import App, View
 from processor.webhooks.addresses import is_loopback
-from processor.worker.faust_types import App, View
 
 if TYPE_CHECKING:
     import faust

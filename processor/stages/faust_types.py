@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Protocol
 
 from aiohttp import web
+
+
+class Message(Protocol):
+    """A record as Faust read it."""
+
+    topic: str
+    partition: int
+    offset: int
+    headers: object
+
+
+class Event(Protocol):
+    """A message whose key and value are decoded."""
+
+    @property
+    def key(self) -> tuple[str, tuple[float, float]]:
+        """A table's own: what is counted, and its window; others may write anything."""
+        ...
+
+    @property
+    def value(self) -> object:
+        """As the topic's type decodes it."""
+        ...
+
+    @property
+    def message(self) -> Message:
+        """As it was read."""
+        ...
+
+
+class Values(Protocol):
+    """The values that an agent is given, in their order."""
+
+    current_event: Event
+
+    def __aiter__(self) -> AsyncIterator[bytes | None]:
+        """Each value, None where it is a tombstone."""
+        ...
 
 
 class View(Protocol):

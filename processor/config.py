@@ -16,7 +16,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from processor import certificates
 from processor.core.messages import Scope
 from processor.errors import ConfigError
-from processor.json_types import Options
 from processor.webhooks.addresses import Network
 
 Role = Literal["match", "gate", "webhooks", "rates"]

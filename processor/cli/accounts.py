@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import click
 
@@ -17,7 +17,6 @@ from processor.config import Settings
 from processor.configuration.edits import Edit, edit_of_account
 from processor.configuration.quotas import Quota
 from processor.errors import ConfigError
-from processor.json_types import JsonObject
 from processor.kafka.topics import ending
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.kafka.topics.configuration_writer import Configuration, configuration

@@ -21,7 +21,6 @@ from processor.core.messages import bare_number
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError, RecordError
 from processor.histories import block_changes
-from processor.json_types import Json
 from processor.kafka.writing import bulk_writer
 from processor.stores.redis_client import redis_client
 from processor.wire import blocks as wire_blocks

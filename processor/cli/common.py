@@ -9,16 +9,12 @@ import sys
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Protocol, TypeVar
 
 import click
 import orjson
 
-from processor.json_types import Json
 from processor.wire.json_values import to_ms
-
-if TYPE_CHECKING:
-    from click._termui_impl import ProgressBar
 
 _T = TypeVar("_T")
 _LONGEST_ACTOR = 64  # in the topics

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import click
 import orjson
@@ -17,7 +17,6 @@ from processor.cli.common import as_json, print_json, run
 from processor.cli.traffic import Sender, TollFreeNetwork, Traffic
 from processor.config import Settings
 from processor.core.messages import SenderType, sender_type_of
-from processor.json_types import JsonObject
 from processor.kafka.fetched import readable
 from processor.kafka.ports import Consumer
 from processor.kafka.reading import reader

@@ -21,7 +21,6 @@ from processor.config import Settings
 from processor.core.identity import Handled, handled_command
 from processor.core.partitions import partitions_of
 from processor.errors import ConfigError, RecordError
-from processor.json_types import JsonObject
 from processor.kafka.lanes import group_offsets
 from processor.kafka.moving.copying import Convert, Part, begin, copy, ends_of, settle
 from processor.kafka.moving.move_plan import HISTORY, LIST, Plan, plan, refuse

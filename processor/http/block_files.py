@@ -23,7 +23,7 @@ from processor.http.errors import ApiError
 from processor.http.limits import MADE
 from processor.http.responses.blocks import BadRow, Imported
 from processor.http.scanning import Scan
-from processor.json_types import Json, JsonObject
+from processor.json_types import Json
 from processor.kafka.writing import Outgoing
 from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import (

@@ -16,7 +16,6 @@ from processor.config import Settings
 from processor.errors import ConfigError
 from processor.http.backend import Backend
 from processor.http.connections import LOOK_S, Connection, Connections, WebConfig, limits_of
-from processor.json_types import Options
 from processor.webhooks.addresses import is_loopback
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,6 @@ it recovered: windows without an expiry are swept here instead.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,10 +26,6 @@ from processor.kafka.topics.follower import Follower
 from processor.metrics import Metrics
 from processor.stages.faust_types import Event, Message, Values, View
 from processor.wire.opt_out_counts import read_model
-
-if TYPE_CHECKING:
-    from faust.types import Message
-    from faust.web import Request, Response, View
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +192,7 @@ def add_to(app: faust.App, topic: str, partitions: int, metrics: Metrics) -> Non
 
     @app.page("/opt-out-rates")  # type: ignore[untyped-decorator]
     async def rates(view: View, request: web.Request) -> web.Response:
-        now_s, service = time.time(), request.query.get("service")
+        now_s, service = clocks.now_s(), request.query.get("service")
         hours, minutes = (
             sorted(table.found(now_s, service), key=lambda one: one["start"]) for table in tables
         )

@@ -14,7 +14,6 @@ from redis.exceptions import DataError
 from processor import clocks
 from processor.config import Settings
 from processor.errors import NewerFormat, RecordError
-from processor.json_types import JsonObject
 from processor.stores.redis_client import RedisClient
 from processor.stores.redis_errors import REDIS_ERRORS, is_of_the_value, unavailable
 from processor.stores.redis_types import Pipeline

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from processor.stores.redis_client import RedisClient, Script
-from processor.stores.redis_types import Answer
 from processor.wire.record_index import About, Extent, Known
 
 _FORMAT = 1  # another one has keys of its own, and is made anew

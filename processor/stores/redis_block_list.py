@@ -27,7 +27,6 @@ from processor.stores.redis_client import (
     Script,
     says_it_needs_replicas,
 )
-from processor.stores.redis_types import Answer
 
 _T = TypeVar("_T")
 

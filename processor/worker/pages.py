@@ -19,11 +19,6 @@ from processor.metrics import CONTENT_TYPE, is_reader
 from processor.stages.faust_types import App, View
 from processor.webhooks.addresses import is_loopback
 
-if TYPE_CHECKING:
-    import faust
-    from aiohttp.typedefs import Middleware
-    from faust.web import Request, Response, View
-
 RATES = "/opt-out-rates"
 METRICS = "/metrics"
 _NO_TOKEN = (

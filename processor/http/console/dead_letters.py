@@ -20,7 +20,6 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, go, page
 from processor.http.console.sessions import PATH, Session, SessionIs, for_operators
 from processor.http.limits import MADE
-from processor.json_types import Json
 from processor.kafka.topics.dead_letters import (
     MOST,
     Line,

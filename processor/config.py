@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import ssl
 import tomllib
 from base64 import b64decode
 from importlib.resources import files
 from ipaddress import ip_network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -15,7 +16,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from processor import certificates
 from processor.core.messages import Scope
 from processor.errors import ConfigError
-from processor.json_types import Options
 from processor.webhooks.addresses import Network
 
 Role = Literal["match", "gate", "webhooks", "rates"]
@@ -29,6 +29,18 @@ _REQUEST_S = 10.0
 _HANDLED = ("opt-out-notifications.v1", "consent-commands.v1")  # they tell what was handled
 _TOPICS = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
 _KEPT_HOURS = 24 * min(int(_TOPICS[name]["retention_days"]) for name in _HANDLED)
+
+
+class KafkaOptions(TypedDict):
+    """The keyword arguments that every Kafka client takes, by aiokafka's names."""
+
+    bootstrap_servers: str
+    request_timeout_ms: int
+    security_protocol: str
+    ssl_context: ssl.SSLContext | None
+    sasl_mechanism: str
+    sasl_plain_username: str | None
+    sasl_plain_password: str | None
 
 
 class Settings(BaseSettings):
@@ -284,7 +296,7 @@ class Settings(BaseSettings):
         named = map(_operator_of, _parts(self.operator_tokens))
         return {"operator" + f"/{name}" * (name != "operator"): token for name, token in named}
 
-    def kafka(self, *, request_s: float = _REQUEST_S) -> Options:
+    def kafka(self, *, request_s: float = _REQUEST_S) -> KafkaOptions:
         """The keyword arguments that every Kafka client takes.
 
         Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
 
 import click
 
@@ -31,7 +30,7 @@ from processor.errors import ConfigError, RetryableError
 
 
 class _Main(click.Group):
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         # Commands say themselves what went wrong; a worker sets its own logging up.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         try:

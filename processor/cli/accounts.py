@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from typing import TypedDict
 
 import click
 
@@ -16,7 +17,6 @@ from processor.config import Settings
 from processor.configuration.edits import Edit, edit_of_account
 from processor.configuration.quotas import Quota
 from processor.errors import ConfigError
-from processor.json_types import JsonObject
 from processor.kafka.topics import ending
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.kafka.topics.configuration_writer import Configuration, configuration
@@ -35,6 +35,14 @@ from schemas.account import Account, AccountLimits, ApiKey
 
 _AT_ONCE = 500  # accounts in one transaction
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+
+
+class _Stored(TypedDict):
+    """The fields of an account that a token decides."""
+
+    token_hash: str
+    token_mac: str | None
+    sealed_token: str
 
 
 def _dashed(name: str) -> str:
@@ -359,7 +367,7 @@ def new_account(
     )
 
 
-def _stored_of(settings: Settings, sid: str, token: str, *, made: bool) -> JsonObject:
+def _stored_of(settings: Settings, sid: str, token: str, *, made: bool) -> _Stored:
     """The fields of an account that a token decides."""
     return {
         "token_hash": hash_secret(token),

@@ -21,7 +21,6 @@ from processor.core.messages import bare_number
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError, RecordError
 from processor.histories import block_changes
-from processor.json_types import Json
 from processor.kafka.writing import bulk_writer
 from processor.stores.redis_client import redis_client
 from processor.wire import blocks as wire_blocks
@@ -47,11 +46,11 @@ class ImportId(click.ParamType):
 
     name = "id"
 
-    def convert(self, value: str, param: object, ctx: object) -> str:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """See ``click.ParamType``."""
         if not is_sid(value):
             self.fail("1 to 64 letters, digits and _ . : -")
-        return str(value)
+        return value
 
 
 @click.command("history")
@@ -216,7 +215,7 @@ def import_(
 async def _import(
     settings: Settings,
     name: str,
-    rows: Iterable[tuple[int, Json]],
+    rows: Iterable[tuple[int, object]],
     defaults: dict[str, str | None],
     import_id: str,
 ) -> tuple[int, int]:

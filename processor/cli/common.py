@@ -9,20 +9,24 @@ import sys
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, Protocol, TypeVar
 
 import click
 import orjson
 
-from processor.json_types import Json
 from processor.wire.json_values import to_ms
-
-if TYPE_CHECKING:
-    from click._termui_impl import ProgressBar
 
 _T = TypeVar("_T")
 _LONGEST_ACTOR = 64  # in the topics
 _TOLD_BYTES = 1 << 17  # between two words of progress
+
+
+class Steps(Protocol):
+    """Counts steps; a progress bar."""
+
+    def update(self, n_steps: int) -> None:
+        """Count some more steps."""
+        ...
 
 
 class UtcTime(click.ParamType):
@@ -30,7 +34,7 @@ class UtcTime(click.ParamType):
 
     name = "time"
 
-    def convert(self, value: str, param: object, ctx: object) -> int:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The time in milliseconds since 1970; see ``click.ParamType``."""
         try:
             told = datetime.fromisoformat(value)
@@ -65,7 +69,7 @@ def progress(work: Iterable[_T], label: str) -> AbstractContextManager[Iterator[
     return click.progressbar(work, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
-def progress_bar(length: int, label: str) -> AbstractContextManager[ProgressBar[int]]:
+def progress_bar(length: int, label: str) -> AbstractContextManager[Steps]:
     """A progress bar of so many steps, where a terminal is there to see it."""
     return click.progressbar(
         length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
@@ -97,6 +101,6 @@ def _size(file: IO[bytes]) -> int:
         return 0
 
 
-def print_json(value: Json) -> None:
+def print_json(value: object) -> None:
     """Print one JSON line."""
     click.echo(orjson.dumps(value))

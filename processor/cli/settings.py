@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import click
 
@@ -38,6 +38,22 @@ _LIMITS = """
 These hold for every account unless `optout accounts limits` gives the account its own.
 """
 _TEXTS = {"password": "secret", "ipv4network": "networks"}
+_Shape = TypedDict(  # what is read of a JSON schema
+    "_Shape",
+    {
+        "$ref": str,
+        "anyOf": "list[_Shape]",
+        "default": object,
+        "enum": list[str],
+        "exclusiveMinimum": float,
+        "format": str,
+        "items": "_Shape",
+        "maximum": float,
+        "minimum": float,
+        "type": str,
+    },
+    total=False,
+)
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"))
 
 
@@ -76,20 +92,18 @@ def _lines() -> Iterator[str]:
     yield ""
 
 
-def _referred(shape: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+def _referred(shape: _Shape, shared: Mapping[str, _Shape]) -> _Shape:
     """The shape that another one refers to, or nothing."""
     _, _, name = shape.get("$ref", "").rpartition("/")
-    found: dict[str, Any] = shared.get(name, {})
-    return found
+    return shared.get(name, {})
 
 
-def _any_of(shape: dict[str, Any]) -> dict[str, Any]:
+def _any_of(shape: _Shape) -> _Shape:
     """The first alternative of a shape; the shape itself if it has none."""
-    alternatives: list[dict[str, Any]] = shape.get("anyOf", [shape])
-    return alternatives[0]
+    return shape.get("anyOf", [shape])[0]
 
 
-def _default(name: str, shape: dict[str, Any]) -> str:
+def _default(name: str, shape: _Shape) -> str:
     value = shape["default"]
     if value is None or value == []:
         return "not set"
@@ -99,14 +113,15 @@ def _default(name: str, shape: dict[str, Any]) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
         return f"`{value:.10g}`"
-    return f"`{value}`{_size(value) if name.endswith('_bytes') else ''}"
+    size = _size(value) if isinstance(value, int) and name.endswith("_bytes") else ""
+    return f"`{value}`{size}"
 
 
 def _size(count: int) -> str:
     return next((f" ({count // unit} {word})" for unit, word in _SIZES if count >= unit), "")
 
 
-def _values(shape: dict[str, Any]) -> str:
+def _values(shape: _Shape) -> str:
     """Which values a setting takes, in words."""
     if "items" in shape:
         return f"list of {_values(_any_of(shape['items']))}"
@@ -121,8 +136,9 @@ def _values(shape: dict[str, Any]) -> str:
             return _TEXTS.get(shape.get("format", ""), "text")
 
 
-def _bounds(shape: dict[str, Any]) -> Iterator[str]:
-    least, above, most = (shape.get(key) for key in ("minimum", "exclusiveMinimum", "maximum"))
+def _bounds(shape: _Shape) -> Iterator[str]:
+    least, above = shape.get("minimum"), shape.get("exclusiveMinimum")
+    most = shape.get("maximum")
     if least is not None and most is not None:
         yield f"{least} to {most}"
         return

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict, Unpack
 
 import click
 import orjson
@@ -17,7 +17,6 @@ from processor.cli.common import as_json, print_json, run
 from processor.cli.traffic import Sender, TollFreeNetwork, Traffic
 from processor.config import Settings
 from processor.core.messages import SenderType, sender_type_of
-from processor.json_types import JsonObject
 from processor.kafka.fetched import readable
 from processor.kafka.ports import Consumer
 from processor.kafka.reading import reader
@@ -40,6 +39,21 @@ class _Seen:
     sent_at: dict[str, float] = field(default_factory=dict)  # message sid to monotonic seconds
     delays_s: list[float] = field(default_factory=list)
     heard_at: float = field(default_factory=time.monotonic)
+
+
+class _Options(TypedDict):
+    """The command's options, as ``--help`` describes them."""
+
+    rate: int
+    seconds: float
+    keywords: float
+    sends: float
+    recipients: int
+    account_sid: str
+    service_sid: str | None
+    sender: str
+    seed: int
+    as_json: bool
 
 
 @click.command("simulate")
@@ -78,7 +92,7 @@ class _Seen:
     help="The same seed makes the same traffic.",
 )
 @as_json
-def command(**options: Any) -> None:
+def command(**options: Unpack[_Options]) -> None:
     """Send made-up traffic and print what comes back, until all of it has.
 
     With a US toll-free --sender the carrier plays that network too: it answers STOP, START and
@@ -86,37 +100,24 @@ def command(**options: Any) -> None:
 
     Example: optout simulate --rate 5000 --seconds 30 --keywords 0.05
     """
-    run(_Simulation(config.load(), **options).run())
+    run(_Simulation(config.load(), options).run())
 
 
 class _Simulation:
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        rate: int,
-        seconds: float,
-        keywords: float,
-        sends: float,
-        recipients: int,
-        account_sid: str,
-        service_sid: str | None,
-        sender: str,
-        seed: int,
-        as_json: bool,
-    ) -> None:
+    def __init__(self, settings: Settings, options: _Options) -> None:
         self._settings = settings
         self._topics = Topics.under(settings.topic_prefix)
-        self._rate = rate
-        self._seconds = seconds
-        self._sends = sends
-        self._seed = seed
-        self._as_json = as_json
+        self._rate = options["rate"]
+        self._seconds = options["seconds"]
+        self._sends = options["sends"]
+        self._seed = options["seed"]
+        self._as_json = options["as_json"]
+        sender = options["sender"]
         self._traffic = Traffic(
-            seed,
-            Sender(account_sid, service_sid, sender),
-            recipients=recipients,
-            keyword_share=keywords,
+            self._seed,
+            Sender(options["account_sid"], options["service_sid"], sender),
+            recipients=options["recipients"],
+            keyword_share=options["keywords"],
         )
         self._seen = _Seen()
         toll_free = sender_type_of(sender) is SenderType.TOLL_FREE
@@ -246,7 +247,7 @@ class _Simulation:
     def _summary(self, took_s: float) -> None:
         seen = self._seen
         delays = sorted(seen.delays_s)
-        result: JsonObject = {
+        result: dict[str, float] = {
             "seed": self._seed,
             "seconds": round(took_s, 2),
             "inbound": seen.inbound,

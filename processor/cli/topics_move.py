@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import click
 from pydantic import ValidationError
+from typing_extensions import TypedDict
 
 from processor import clocks, config
 from processor.cli.blocks import open_store
@@ -20,7 +21,6 @@ from processor.config import Settings
 from processor.core.identity import Handled, handled_command
 from processor.core.partitions import partitions_of
 from processor.errors import ConfigError, RecordError
-from processor.json_types import JsonObject
 from processor.kafka.lanes import group_offsets
 from processor.kafka.moving.copying import Convert, Part, begin, copy, ends_of, settle
 from processor.kafka.moving.move_plan import HISTORY, LIST, Plan, plan, refuse
@@ -35,6 +35,16 @@ from processor.wire.topics import Topics
 
 _HOUR_MS = 3_600_000
 _AT_ONCE = 1_000
+
+
+class _Moved(TypedDict):
+    """What a move did, as ``--json`` prints it."""
+
+    created: int  # topics
+    copied: dict[str, int]  # records by topic
+    remembered: int  # ids of messages and commands
+    blocked: int | None  # recipients; None: the new workers ran already
+    equal: bool | None  # whether lists and histories are; None likewise
 
 
 @click.command("move")
@@ -62,7 +72,7 @@ def move(to_prefix: str, partitions: int, as_json: bool) -> None:
     sys.exit(0 if moved["equal"] is not False else 1)
 
 
-async def _planned(source: Settings, target: Settings) -> JsonObject:
+async def _planned(source: Settings, target: Settings) -> _Moved:
     older = await topic_admin.older(source)
     for new, old in older.items():
         click.echo(f"{old} is of an older version: it becomes {new}", err=True)
@@ -97,7 +107,7 @@ async def _last_of_each(source: Settings, part: Part) -> Convert:
     return convert
 
 
-async def _move(plan: Plan) -> JsonObject:
+async def _move(plan: Plan) -> _Moved:
     begun = await refuse(plan)
     made = await topic_admin.create(plan.target)
     if made.refused:
@@ -239,7 +249,7 @@ def _digest(key: bytes, value: bytes) -> int:
     return int.from_bytes(blake2b(key + b"\0" + value, digest_size=16).digest(), "big")
 
 
-def _print(moved: JsonObject, target: Settings) -> None:
+def _print(moved: _Moved, target: Settings) -> None:
     for topic, count in sorted(moved["copied"].items()):
         click.echo(f"{count:>12,}  {topic}")
     click.echo(f"{moved['remembered']:>12,}  ids of messages and commands handled lately")

@@ -214,17 +214,17 @@ class _Talk:
             else:
                 click.echo(f"    failed: {value['error_code']} {value['error_message']}")
 
-    def _message(self, body: str) -> tuple[str, dict[str, object]]:
+    def _message(self, body: str) -> tuple[str, dict[str, str]]:
         sid = f"SM{uuid.uuid4().hex}"
         at = to_text(clocks.now_ms())
         return sid, {"message_sid": sid, "account_sid": _ACCOUNT, "body": body, "at": at}
 
     async def _give(
-        self, topic: str, sid: str, fields: dict[str, object], *, wait: bool
-    ) -> list[tuple[str, dict[str, object]]]:
+        self, topic: str, sid: str, fields: Mapping[str, object], *, wait: bool
+    ) -> list[tuple[str, Mapping[str, object]]]:
         """Write one record, and hear everything it caused: its batch is committed as one."""
         await self._out.send_all([Outgoing(topic, self._recipient.encode(), orjson.dumps(fields))])
-        heard: list[tuple[str, dict[str, object]]] = []
+        heard: list[tuple[str, Mapping[str, object]]] = []
         deadline = time.monotonic() + (_ANSWER_S if wait else _QUIET_S)
         while time.monotonic() < deadline:
             found = await self._consumer.getmany(timeout_ms=200)

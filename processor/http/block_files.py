@@ -22,7 +22,7 @@ from processor.http.errors import ApiError
 from processor.http.limits import MADE
 from processor.http.responses.blocks import BadRow, Imported
 from processor.http.scanning import Scan, refuse_partial
-from processor.json_types import Json, JsonObject
+from processor.json_types import Json
 from processor.kafka.writing import Outgoing
 from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import (
@@ -46,7 +46,8 @@ _TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _AT_ONCE = 200  # rows that are stored together
 _SLICE = 50  # rows that are read in a slice
 _MOST_NAMED = 1_000  # bad rows; the others are counted
-_AS_TEXT: JsonObject = {kind: {"schema": {"type": "string"}} for kind in _TYPES.values()}
+_TEXT: dict[str, object] = {"schema": {"type": "string"}}
+_AS_TEXT = dict.fromkeys(_TYPES.values(), _TEXT)
 _EXAMPLES = {
     "csv": "recipient,scope,sender\r\n+15551234567,sender,+15005550006\r\n",
     "jsonl": '{"recipient": "+15551234567", "blocked": false}\n',

@@ -16,7 +16,9 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from processor.config import Settings
 from processor.core.browsers import DATA_HEADERS
@@ -163,7 +165,7 @@ class Connections:
 class WebConfig(uvicorn.Config):
     """Of uvicorn, and the connections that its protocol counts."""
 
-    def __init__(self, app: Any, connections: Connections, **options: Any) -> None:
+    def __init__(self, app: FastAPI, connections: Connections, **options: Any) -> None:
         super().__init__(app, http=Connection, ws="none", **options)
         self.connections = connections
 
@@ -173,8 +175,10 @@ class Connection(HttpToolsProtocol):
 
     config: WebConfig
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
+    def __init__(
+        self, config: WebConfig, server_state: ServerState, app_state: dict[str, object]
+    ) -> None:
+        super().__init__(config, server_state, app_state)
         self._waits_since_s: float | None = None  # for a request's headers
         self._has_begun = False  # a request that is not answered yet
         self._has_ended = False

@@ -5,10 +5,8 @@ from __future__ import annotations
 import orjson
 from fastapi import Response
 
-from processor.json_types import Json
 
-
-def written(answer: Json) -> Response:
+def written(answer: object) -> Response:
     """An answer as JSON, at once: the framework would check and copy each part of it first.
 
     Args:

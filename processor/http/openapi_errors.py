@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 from fastapi import FastAPI
 from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from processor.http.errors import Error
 from processor.json_types import JsonObject
@@ -23,6 +26,22 @@ _WHY = {
     "503": "Kafka, Redis, or the block list cannot be trusted now (20503): not done, or unknown.",
 }
 _HEADERS = {"401": "WWW-Authenticate", "412": "ETag", "429": "Retry-After", "503": "Retry-After"}
+
+
+class _Parameter(TypedDict):
+    """What is read of a parameter in the document; its names are OpenAPI's."""
+
+    name: str
+
+
+class _Operation(TypedDict):
+    """What is read and completed of an operation in the document; its names are OpenAPI's."""
+
+    summary: str
+    responses: dict[str, dict[str, object]]
+    security: NotRequired[object]
+    parameters: NotRequired[list[_Parameter]]
+    requestBody: NotRequired[object]
 
 
 def document_refusals(api: FastAPI) -> None:
@@ -46,7 +65,7 @@ def document_refusals(api: FastAPI) -> None:
     api.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete(path: str, operation: JsonObject) -> None:
+def _complete(path: str, operation: _Operation) -> None:
     operation["summary"] = operation["summary"].strip()  # of a name such as list_
     answers = operation["responses"]
     answers.pop("422", None)
@@ -57,12 +76,12 @@ def _complete(path: str, operation: JsonObject) -> None:
             answer.setdefault("content", _ERROR)
 
 
-def _headers(status: str) -> JsonObject:
+def _headers(status: str) -> dict[str, object]:
     said = _HEADERS.get(status)
     return {"headers": {said: {"schema": {"type": "string"}}}} if said else {}
 
 
-def _refusals(path: str, operation: JsonObject) -> list[str]:
+def _refusals(path: str, operation: _Operation) -> list[str]:
     if "security" not in operation:
         return []
     named = {one["name"].lower() for one in operation.get("parameters", ())}

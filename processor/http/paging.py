@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
@@ -94,7 +94,7 @@ def between(items: Sequence[_T], *, after: str | None, before: str | None) -> Sl
     return Slice(items, after and _AFTER + after, before and _BEFORE + before)
 
 
-Nothing = Annotated[list[Any], Field(max_length=0, description="Empty: there is none here.")]
+Nothing = Annotated[list[object], Field(max_length=0, description="Empty: there is none here.")]
 """The items of a list that has none."""
 
 

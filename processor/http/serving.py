@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import sys
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,7 +16,6 @@ from processor.config import Settings
 from processor.errors import ConfigError
 from processor.http.backend import Backend
 from processor.http.connections import LOOK_S, Connection, Connections, WebConfig, limits_of
-from processor.json_types import Options
 from processor.webhooks.addresses import is_loopback
 
 logger = logging.getLogger(__name__)
@@ -52,16 +52,19 @@ class Server(uvicorn.Server):
                 config=config, server_state=self.server_state, app_state=self.lifespan.state
             )
 
-        options: Options = {"ssl": config.ssl, "backlog": config.backlog}
-        if config.ssl:
-            options["ssl_handshake_timeout"] = config.connections.limits.header_s
-            options["ssl_shutdown_timeout"] = _SHUTDOWN_S
-        places: list[Options] = [{"sock": one} for one in sockets or ()]
+        listen = partial(
+            loop.create_server,
+            protocol,
+            backlog=config.backlog,
+            ssl=config.ssl,
+            ssl_handshake_timeout=config.connections.limits.header_s if config.ssl else None,
+            ssl_shutdown_timeout=_SHUTDOWN_S if config.ssl else None,
+        )
         try:
-            self.servers = [
-                await loop.create_server(protocol, **place, **options)
-                for place in places or [{"host": config.host, "port": config.port}]
-            ]
+            if sockets:
+                self.servers = [await listen(sock=one) for one in sockets]
+            else:
+                self.servers = [await listen(host=config.host, port=config.port)]
         except OSError as error:
             logger.error("api.cannot_listen", extra={"why": error.strerror or str(error)})
             await self.lifespan.shutdown()
@@ -86,14 +89,13 @@ def web_config(api: FastAPI, settings: Settings, *, port: int) -> WebConfig:
     Raises:
         ConfigError: the TLS files cannot be used.
     """
-    options: Options = {}
+    tls = None
     if settings.api_certfile and settings.api_keyfile:
         try:
-            context = certificates.server_context_of(settings.api_certfile, settings.api_keyfile)
+            tls = certificates.server_context_of(settings.api_certfile, settings.api_keyfile)
         except OSError as error:
             why = f"OPTOUT_API_CERTFILE, OPTOUT_API_KEYFILE: {error.strerror or error}"
             raise ConfigError([why]) from None
-        options["ssl_context_factory"] = lambda config, usual: context
     return WebConfig(
         api,
         Connections(limits_of(settings), api.state.backend.metrics),
@@ -105,7 +107,7 @@ def web_config(api: FastAPI, settings: Settings, *, port: int) -> WebConfig:
         proxy_headers=False,  # ``Forwarded`` reads them, of trusted proxies
         timeout_keep_alive=settings.api_keep_alive_s,
         timeout_graceful_shutdown=25,
-        **options,
+        ssl_context_factory=(lambda config, usual: tls) if tls else None,
     )
 
 

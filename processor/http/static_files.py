@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
 
 from fastapi import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from processor.core.browsers import PAGE_HEADERS
 
@@ -13,8 +14,14 @@ from processor.core.browsers import PAGE_HEADERS
 class Static(StaticFiles):
     """Style and script with the headers of pages; a browser asks whether they changed."""
 
-    def file_response(self, *given: Any, **named: Any) -> Response:
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
         """See Starlette."""
-        response = super().file_response(*given, **named)
+        response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update({**PAGE_HEADERS, "Cache-Control": "no-cache"})
         return response

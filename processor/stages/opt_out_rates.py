@@ -13,21 +13,19 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TypedDict
 
 import faust
 import orjson
+from aiohttp import web
 from faust.exceptions import DecodeError
 
 from processor import clocks
 from processor.errors import RecordError
 from processor.kafka.topics.follower import Follower
 from processor.metrics import Metrics
+from processor.stages.faust_types import Event, Message, Values, View
 from processor.wire.opt_out_counts import read_model
-
-if TYPE_CHECKING:
-    from faust.types import Message
-    from faust.web import Request, Response, View
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +47,21 @@ _HOURS = _Kind("hours", 3_600, 24 * 3_600)
 _MINUTES = _Kind("minutes", 60, 3_600)
 
 
+class _Window(TypedDict):
+    """A window as the page shows it."""
+
+    start: str
+    account_sid: str
+    messaging_service_sid: str | None
+    kind: str
+    language: str | None
+    count: int
+
+
 class MadeTopic(faust.Topic):  # type: ignore[misc]
     """A topic that `optout topics create` makes, and never Faust: see ``topic_admin``."""
 
-    decode: Callable[..., Awaitable[faust.EventT]]  # made by Faust, anew for each topic
+    decode: Callable[..., Awaitable[object]]  # made by Faust, anew for each topic
 
     async def maybe_declare(self) -> None:
         """Leave it as it is; a worker starts only once every topic is there."""
@@ -61,7 +70,7 @@ class MadeTopic(faust.Topic):  # type: ignore[misc]
         super()._compile_decode()
         decode = self.decode
 
-        async def leniently(message: Message, *, propagate: bool = False) -> faust.EventT:
+        async def leniently(message: Message, *, propagate: bool = False) -> object:
             # Faust does not count what it cannot decode: a recovery that ends with it never ends.
             try:
                 return await decode(message, propagate=True)
@@ -76,11 +85,11 @@ class MadeTable(faust.Table):  # type: ignore[misc]
 
     follower: Follower
 
-    def apply_changelog_batch(self, batch: Iterable[faust.EventT]) -> None:
+    def apply_changelog_batch(self, batch: Iterable[Event]) -> None:
         """See Faust."""
         super().apply_changelog_batch([event for event in batch if self._is_ours(event)])
 
-    def _is_ours(self, event: faust.EventT) -> bool:
+    def _is_ours(self, event: Event) -> bool:
         try:
             series, (start_s, end_s) = event.key
             account, service, kind, language = orjson.loads(series)
@@ -126,7 +135,7 @@ class _Windows:
         if len(data) >= _KEPT:
             logger.warning("rates.full", extra={"table": self._kind.name, "windows": len(data)})
 
-    def found(self, now_s: float, service: str | None) -> Iterator[dict[str, object]]:
+    def found(self, now_s: float, service: str | None) -> Iterator[_Window]:
         """Every window that is not too old, of one service or of all."""
         for (key, (start, end)), count in self._table.data.items():
             if end < now_s - self._kind.kept_s:
@@ -160,7 +169,7 @@ def add_to(app: faust.App, topic: str, partitions: int, metrics: Metrics) -> Non
 
     # One at a time: with more, Faust commits what it has not folded.
     @app.agent(counts, concurrency=1)  # type: ignore[untyped-decorator]
-    async def opt_out_rates(values: faust.Stream[bytes]) -> None:
+    async def opt_out_rates(values: Values) -> None:
         async for value in values:
             # An agent that raises loses its record and more.
             try:
@@ -182,10 +191,9 @@ def add_to(app: faust.App, topic: str, partitions: int, metrics: Metrics) -> Non
             table.sweep(clocks.now_s())
 
     @app.page("/opt-out-rates")  # type: ignore[untyped-decorator]
-    async def rates(view: View, request: Request) -> Response:
+    async def rates(view: View, request: web.Request) -> web.Response:
         now_s, service = clocks.now_s(), request.query.get("service")
         hours, minutes = (
-            sorted(table.found(now_s, service), key=lambda one: str(one["start"]))
-            for table in tables
+            sorted(table.found(now_s, service), key=lambda one: one["start"]) for table in tables
         )
         return view.json({"hours": hours, "minutes": minutes})

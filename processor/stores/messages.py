@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.exceptions import DataError
 
 from processor import clocks
 from processor.config import Settings
 from processor.errors import NewerFormat, RecordError
-from processor.json_types import JsonObject
 from processor.stores.redis_client import RedisClient
 from processor.stores.redis_errors import REDIS_ERRORS, is_of_the_value, unavailable
-from processor.stores.redis_types import Answer
+from processor.stores.redis_types import Pipeline
 
+_T = TypeVar("_T")
 RANKS = {
     "accepted": 0,
     "queued": 1,
@@ -290,7 +290,7 @@ class Messages:
 
 def fields_of(message: StoredMessage) -> dict[str, str | int]:
     """The hash that holds a message."""
-    fields: JsonObject = {
+    fields: dict[str, str | int | None] = {
         "format": FORMAT,
         "account_sid": message.account_sid,
         "service_sid": message.service_sid,
@@ -343,7 +343,7 @@ def message_of(sid: str, fields: Mapping[bytes, bytes]) -> StoredMessage | None:
     )
 
 
-async def _answer(asked: Awaitable[Answer]) -> Answer:
+async def _answer(asked: Awaitable[_T]) -> _T:
     try:
         return await asked
     except DataError:
@@ -352,10 +352,10 @@ async def _answer(asked: Awaitable[Answer]) -> Answer:
         raise unavailable(error) from error
 
 
-async def _answers(pipeline: Any) -> list[Answer]:
+async def _answers(pipeline: Pipeline) -> list[Any]:
     """The answers to a pipeline."""
     # The error that redis-py raises by itself quotes the command.
-    answers: list[Answer] = await _answer(pipeline.execute(raise_on_error=False))
+    answers = await _answer(pipeline.execute(raise_on_error=False))
     for answer in answers:
         if isinstance(answer, Exception):
             raise unavailable(answer)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from processor.stores.redis_client import RedisClient, Script
-from processor.stores.redis_types import Answer
 from processor.wire.record_index import About, Extent, Known
 
 _FORMAT = 1  # another one has keys of its own, and is made anew
@@ -32,7 +31,7 @@ local function start(topic, next)
 end
 """
 # ARGV: topic and next as they were seen, topic and next to begin with.
-_BEGIN = Script(
+_BEGIN: Script[Iterable[bytes | None]] = Script(
     _SAID
     + """
 if is_at(ARGV[1], ARGV[2]) then
@@ -45,7 +44,7 @@ return said()
 # ARGV: topic, next as it was seen, the next one, the log's start, bytes of an entry, of what is
 # before its offset, then entries for each string. Offsets in a string only grow: what the topic has
 # forgotten is in front.
-_ADD = Script(
+_ADD: Script[Iterable[bytes | None]] = Script(
     _SAID
     + """
 local function offset_at(text, from)
@@ -70,7 +69,7 @@ return said()
 """
 )
 # ARGV: bytes to read from the end. Answers also the string's length, and these bytes.
-_LOOK = Script(
+_LOOK: Script[tuple[bytes | None, bytes | None, int, bytes]] = Script(
     _SAID
     + """
 local length = redis.call('STRLEN', KEYS[2])
@@ -177,7 +176,7 @@ class RecordIndex:
             chunk = await self._client.call(keys[1], "GETRANGE", keys[1], begin, end - 1)
 
 
-def _extent(said: Iterable[Answer]) -> Extent:
+def _extent(said: Iterable[bytes | None]) -> Extent:
     topic_id, next_ = said
     return Extent(topic_id.decode() if topic_id else "", int(next_ or 0))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -27,22 +27,24 @@ from processor.stores.redis_client import (
     Script,
     says_it_needs_replicas,
 )
-from processor.stores.redis_types import Answer
+
+_T = TypeVar("_T")
 
 _HOUR_MS = 3_600_000
 _SPANS = 4  # of time in which an id is remembered; it is forgotten one span late at most
 _LOOKED_AT = _SPANS + 2  # spans in which an id may be: brokers' clocks differ a little
 _CLOCKS_DIFFER_MS = 60_000
 _BUCKETS = 1_024  # strings of ids in a span: an id costs 8 bytes, and its share of a key
-_CLAIM = Script(scripts.CLAIM)
-_READ = Script(scripts.READ)
-_WRITE = Script(scripts.WRITE)
-_BEAT = Script(scripts.BEAT)
-_SETTLE = Script(scripts.SETTLE)
-_BEGIN_REBUILD = Script(scripts.BEGIN_REBUILD)
-_ADD_REBUILT = Script(scripts.ADD_REBUILT)
-_REMEMBER = Script(scripts.REMEMBER)
-_FINISH_REBUILD = Script(scripts.FINISH_REBUILD)
+_CLAIM: Script[Sequence[object]] = Script(scripts.CLAIM)
+# Of `_READ` each key that has an entry is an index and a value, in turn.
+_READ: Script[tuple[Sequence[object], list[Any], list[int], bytes]] = Script(scripts.READ)
+_WRITE: Script[object] = Script(scripts.WRITE)
+_BEAT: Script[Sequence[object]] = Script(scripts.BEAT)
+_SETTLE: Script[object] = Script(scripts.SETTLE)
+_BEGIN_REBUILD: Script[object] = Script(scripts.BEGIN_REBUILD)
+_ADD_REBUILT: Script[object] = Script(scripts.ADD_REBUILT)
+_REMEMBER: Script[object] = Script(scripts.REMEMBER)
+_FINISH_REBUILD: Script[object] = Script(scripts.FINISH_REBUILD)
 
 
 class RedisBlockList:
@@ -77,7 +79,9 @@ class RedisBlockList:
     def _put_into(self, partition: int, handled: Iterable[Handled]) -> list[str]:
         return [self._handled_key(partition, one, one.at_ms // self._span_ms) for one in handled]
 
-    async def _own(self, script: Script, keys: Sequence[str], epoch: int, *args: Any) -> Answer:
+    async def _own(
+        self, script: Script[_T], keys: Sequence[str], epoch: int, *args: str | bytes | int
+    ) -> _T:
         return _owned(await self._client.run(script, keys, epoch, *args))
 
     async def claim(self, partition: int, *, at_least: int) -> Meta:
@@ -273,7 +277,7 @@ class RedisBlockList:
         await self._client.close()
 
 
-def _owned(answer: Answer) -> Answer:
+def _owned(answer: _T) -> _T:
     if answer == b"FENCED":
         raise Fenced("a later owner took the partition")
     if answer == b"LOST":
@@ -281,18 +285,24 @@ def _owned(answer: Answer) -> Answer:
     return answer
 
 
-def meta_of(answer: Sequence[Answer]) -> Meta:
+def meta_of(answer: Sequence[object]) -> Meta:
     """What a script answers of a list: each field of `meta`, then ms without its owner."""
-    epoch, mark, ready, partitions, written, config, unheard_ms = answer
+    *fields, unheard_ms = answer
+    epoch, mark, ready, partitions, written, config = map(_text, fields)
     return Meta(
-        epoch=int(epoch) if epoch else 0,
-        mark=Mark.parse(mark.decode()) if mark else NO_MARK,
-        ready=ready.decode() if ready else None,
+        epoch=int(epoch or 0),
+        mark=Mark.parse(mark) if mark else NO_MARK,
+        ready=ready,
         partitions=int(partitions) if partitions else None,
-        unheard_ms=unheard_ms,
-        format=Format.parse(written.decode()) if written else FORMAT,
-        config=ConfigView.parse(config.decode()) if config else None,
+        unheard_ms=unheard_ms if isinstance(unheard_ms, int) else None,
+        format=Format.parse(written) if written else FORMAT,
+        config=ConfigView.parse(config) if config else None,
     )
+
+
+def _text(field: object) -> str | None:
+    """A field's text, None where it is empty or not there."""
+    return field.decode() if isinstance(field, bytes) and field else None
 
 
 def undo_record(batch: BatchWrite) -> bytes:
@@ -325,7 +335,7 @@ def _joined(handled: Iterable[Handled]) -> bytes:
     return b"".join([one.id[2:] for one in handled])
 
 
-def _put(entries: Mapping[str, bytes | None]) -> list[Answer]:
+def _put(entries: Mapping[str, bytes | None]) -> list[str | bytes | int]:
     pairs = [part for key, value in entries.items() if value is not None for part in (key, value)]
     gone = [key for key, value in entries.items() if value is None]
     return [len(pairs) // 2, *pairs, *gone]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from hashlib import sha1
-from typing import Any
+from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import hiredis
@@ -28,7 +28,7 @@ from processor.config import Settings
 from processor.errors import ConfigError, StoreUnavailable
 from processor.json_types import Options
 from processor.stores.redis_errors import REDIS_ERRORS, unavailable
-from processor.stores.redis_types import Answer, Connection, Node
+from processor.stores.redis_types import NewConnection, Node
 from processor.stores.shared_connections import Command, SharedConnections, renew_tls
 
 _SHARED = 4  # connections to a server that all lanes share
@@ -37,12 +37,26 @@ _MOST_LAG_S = 10
 _ELSEWHERE = (MovedError, AskError, TryAgainError, ClusterDownError)
 
 
-class Script:
-    """A Lua script and the digest that Redis knows it by."""
+_Answer = TypeVar("_Answer")
+
+
+class Script(Generic[_Answer]):
+    """A Lua script and the digest that Redis knows it by.
+
+    Its type says what it answers; an array whose parts differ is written as a tuple.
+    """
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+class _Patience(TypedDict):
+    """How long redis-py waits, by its own names."""
+
+    socket_timeout: float
+    socket_connect_timeout: float
+    retry: Retry
 
 
 class RedisClient:
@@ -66,13 +80,13 @@ class RedisClient:
         self._timeout_s = timeout_s
         # To hear in time that it was in vain.
         self._wait: Command = ("WAIT", min_replicas, round(500 * timeout_s)) if min_replicas else ()
-        self._options: Options = {
+        self._options: _Patience = {
             "socket_timeout": timeout_s,
             "socket_connect_timeout": timeout_s,
             # One more try finds a server that restarted; more waiting is the lane's business.
             "retry": Retry(NoBackoff(), 1),
         }
-        self._watchers: list[Any] = []
+        self._watchers: list[Redis] = []
         self._shared: dict[tuple[str, bool], SharedConnections] = {}  # by server; for writes?
         self._map: asyncio.Task[None] | None = None  # of a Cluster, being read
         self._map_is_old = True
@@ -101,7 +115,7 @@ class RedisClient:
             )
         )
 
-    def _cluster(self, parts: SplitResult) -> Redis | RedisCluster:
+    def _cluster(self, parts: SplitResult) -> RedisCluster:
         cluster = RedisCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in _hosts(parts, 6379)],
             **_credentials(parts),
@@ -110,14 +124,14 @@ class RedisClient:
         cluster.connection_kwargs["redis_connect_func"] = _connected
         return cluster
 
-    def _sentinel(self, parts: SplitResult) -> Redis | RedisCluster:
+    def _sentinel(self, parts: SplitResult) -> Redis:
         name, _, database = parts.path.strip("/").partition("/")
         if not name:
             raise ConfigError(
                 ["OPTOUT_REDIS_URL: redis+sentinel:// needs the master's name as its path"]
             )
         options = {**_credentials(parts), **self._options}
-        sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
             _hosts(parts, 26379), sentinel_kwargs=options, **options
         )
         self._watchers = sentinel.sentinels
@@ -131,18 +145,20 @@ class RedisClient:
         )
         return master
 
-    async def run(self, script: Script, keys: Sequence[str], *args: str | bytes | int) -> Answer:
+    async def run(
+        self, script: Script[_Answer], keys: Sequence[str], *args: str | bytes | int
+    ) -> _Answer:
         """Run a script that may run twice; its keys are in one slot.
 
         Raises:
             StoreUnavailable: whether it ran is unknown.
         """
-        [answer] = await self._run(script, keys, args, replicated=False)
-        return answer
+        answers: list[_Answer] = await self._run(script, keys, args, replicated=False)
+        return answers[0]
 
     async def run_replicated(
-        self, script: Script, keys: Sequence[str], *args: str | bytes | int
-    ) -> tuple[Answer, int]:
+        self, script: Script[_Answer], keys: Sequence[str], *args: str | bytes | int
+    ) -> tuple[_Answer, int]:
         """Run a script as ``run`` does; its answer, and how many replicas have what it wrote.
 
         WAIT counts the writes of its own connection, so it follows the script there, behind all
@@ -153,14 +169,14 @@ class RedisClient:
         answer, replicas = await self._run(script, keys, args, replicated=True)
         return answer, int(replicas)
 
-    async def call(self, key: str, *command: str | bytes | int) -> Answer:
+    async def call(self, key: str, *command: str | bytes | int) -> Any:
         """Run one command, that may run twice, on the server of a key."""
         [answer] = _good(await self._ask(key, command, replicated=False))
         return answer
 
     async def _run(
-        self, script: Script, keys: Sequence[str], args: Command, *, replicated: bool
-    ) -> list[Answer]:
+        self, script: Script[_Answer], keys: Sequence[str], args: Command, *, replicated: bool
+    ) -> list[Any]:
         rest = (len(keys), *keys, *args)
         answers = await self._ask(keys[0], ("EVALSHA", script.sha, *rest), replicated=replicated)
         if isinstance(answers[0], NoScriptError):
@@ -169,7 +185,7 @@ class RedisClient:
             )
         return _good(answers)
 
-    async def _ask(self, key: str, command: Command, *, replicated: bool) -> list[Answer]:
+    async def _ask(self, key: str, command: Command, *, replicated: bool) -> list[object]:
         place = await self._place(key)
         try:
             answers = await self._connections(place, replicated=replicated).ask(command)
@@ -182,13 +198,16 @@ class RedisClient:
     async def _place(self, key: str) -> Node:
         """The pool, or in a Cluster the node, of the server that has a key."""
         if not isinstance(self.redis, RedisCluster):
-            return self.redis.connection_pool
+            pool: Node = self.redis.connection_pool
+            return pool
         await self._know_map()
         try:
-            return self.redis.get_node_from_key(key)
+            node = self.redis.get_node_from_key(key)
         except REDIS_ERRORS as error:
             self._map_is_old = True
             raise unavailable(error) from error
+        assert node is not None  # only of replicas there may be none
+        return node
 
     async def _know_map(self) -> None:
         """Read which server of a Cluster has what, where that may have changed; all wait for it."""
@@ -304,7 +323,7 @@ class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
     """Sentinel's pool, which otherwise refuses a connection where all are taken."""
 
 
-async def _connected(connection: Connection) -> None:
+async def _connected(connection: NewConnection) -> None:
     # redis-py packs in C on its other connections; on these in Python, at a microsecond a key.
     connection.pack_command = _pack
     connection.send_packed_command = partial(_send, connection)
@@ -312,13 +331,13 @@ async def _connected(connection: Connection) -> None:
     renew_tls(connection)
 
 
-def _pack(*arguments: Any) -> list[bytes]:
+def _pack(*arguments: str | bytes | int | float) -> list[bytes]:
     name, *rest = arguments
     words = name.split() if isinstance(name, str) else [name]  # "CONFIG GET" is two arguments
     return [hiredis.pack_command((*words, *rest))]
 
 
-async def _send(connection: Connection, command: object, check_health: bool = True) -> None:
+async def _send(connection: NewConnection, command: object, check_health: bool = True) -> None:
     """Send, and hear a cancel that comes meanwhile.
 
     redis-py sends by ``wait_for``, which loses one in Python 3.11 if it comes just as the sending
@@ -333,7 +352,7 @@ async def _send(connection: Connection, command: object, check_health: bool = Tr
         raise asyncio.CancelledError
 
 
-def _good(answers: list[Answer]) -> list[Answer]:
+def _good(answers: list[object]) -> list[Any]:
     """Answers none of which is an error."""
     for answer in answers:
         if isinstance(answer, Exception):
@@ -341,7 +360,7 @@ def _good(answers: list[Answer]) -> list[Answer]:
     return answers
 
 
-def _value_of(config: Answer) -> Answer:
+def _value_of(config: Any) -> Any:
     """The value of the one setting that CONFIG GET was asked for."""
     return next(iter(config.values())) if isinstance(config, dict) else config[1]
 

@@ -14,15 +14,17 @@ MOST = 100  # of one owner; the one that would end first gives way
 
 # KEYS[1] has an owner's sessions by when they end. No script is marked `no-writes`: a replica may
 # not have heard of a sign-out, and so refuses them all.
-_OPEN = Script(
+_OPEN: Script[object] = Script(
     """#!lua
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 """
 )
-_FIND = Script("#!lua flags=allow-oom\nreturn redis.call('ZREVRANK', KEYS[1], ARGV[1])")
-_END = Script("#!lua flags=allow-oom\nreturn redis.call('ZREM', KEYS[1], ARGV[1])")
+_FIND: Script[int | None] = Script(
+    "#!lua flags=allow-oom\nreturn redis.call('ZREVRANK', KEYS[1], ARGV[1])"
+)
+_END: Script[int] = Script("#!lua flags=allow-oom\nreturn redis.call('ZREM', KEYS[1], ARGV[1])")
 
 
 class OpenSessions(Protocol):

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError, ResponseError
 
 from processor.errors import StoreUnavailable
 from processor.stores.redis_errors import REDIS_ERRORS, code_of, unavailable
-from processor.stores.redis_types import Answer, Connection
+from processor.stores.redis_types import Connection
 
 Command = tuple[str | bytes | int, ...]
 
@@ -52,7 +52,7 @@ class SharedConnections:
         self._work: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def ask(self, command: Command) -> list[Answer]:
+    async def ask(self, command: Command) -> list[object]:
         """Have a command run.
 
         Returns:
@@ -141,7 +141,7 @@ class SharedConnections:
 
     async def _hand_out(self, connection: Connection, asked: list[_Asked]) -> None:
         await connection.send_packed_command([one.packed for one in asked] + self._behind)
-        answers = []
+        answers: list[object] = []
         for one in asked:
             answers.append(await _answer(connection))
             if not self._behind:
@@ -159,11 +159,11 @@ class _Asked:
 
     __slots__ = ("future", "packed")
 
-    def __init__(self, packed: bytes, future: asyncio.Future[list[Answer]]) -> None:
+    def __init__(self, packed: bytes, future: asyncio.Future[list[object]]) -> None:
         self.packed = packed
         self.future = future
 
-    def answer(self, answers: list[Answer]) -> None:
+    def answer(self, answers: list[object]) -> None:
         if not self.future.done():  # it is where the caller was cancelled
             self.future.set_result(answers)
 
@@ -187,7 +187,7 @@ async def _connect(connection: Connection) -> None:
     await connection.connect()
 
 
-def renew_tls(connection: Connection) -> None:
+def renew_tls(connection: object) -> None:
     """Have the next connect read the certificate files: redis-py keeps what it read first."""
     tls = getattr(connection, "ssl_context", None)  # None: no TLS
     if tls is not None:
@@ -197,12 +197,12 @@ def renew_tls(connection: Connection) -> None:
 _pack: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 
-async def _answer(connection: Connection) -> Answer:
+async def _answer(connection: Connection) -> object:
     try:
         return await connection.read_response()
     except ResponseError as error:
         return error
 
 
-def _says_no_master(answer: Answer) -> bool:
+def _says_no_master(answer: object) -> bool:
     return isinstance(answer, ResponseError) and code_of(answer) in ("READONLY", "NOREPLICAS")

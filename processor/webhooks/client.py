@@ -7,10 +7,9 @@ import errno
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
-from aiohttp import AddrInfoType
+from aiohttp import AddrInfoType, SocketFactoryType
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
@@ -63,8 +62,11 @@ class _FewAddresses(AbstractResolver):
 class _Connector(aiohttp.TCPConnector):
     """Keeps few connections open that nothing is asked over, however many hosts there are."""
 
-    def __init__(self, most_idle: int, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self, most_idle: int, resolver: AbstractResolver, socket_factory: SocketFactoryType
+    ) -> None:
+        # No limit: `Places` counts requests, and whose they are.
+        super().__init__(limit=0, resolver=resolver, socket_factory=socket_factory)
         self._most_idle = most_idle
 
     def _release(
@@ -145,10 +147,7 @@ class Client:
         self._resolver = self._make_resolver()
         return aiohttp.ClientSession(
             connector=_Connector(
-                self._most_idle,
-                limit=0,  # `Places` counts requests, and whose they are
-                resolver=_FewAddresses(self._resolver),
-                socket_factory=self._socket,
+                self._most_idle, _FewAddresses(self._resolver), socket_factory=self._socket
             ),
             cookie_jar=aiohttp.DummyCookieJar(),  # what one customer sets is no other's
             headers=_HEADERS,

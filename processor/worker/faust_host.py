@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import faust
 import faust.app
@@ -26,6 +26,9 @@ from processor.worker.runtime import Runtime
 from processor.worker.tracing import tracer_provider
 from processor.worker.watchdog import End
 
+if TYPE_CHECKING:  # it need not be installed
+    from opentelemetry.sdk.trace import TracerProvider
+
 logger = logging.getLogger(__name__)
 
 _FAUST_STOP_S = 5.0  # Faust's own clients, once no lane runs
@@ -35,7 +38,7 @@ _STOP_S = 45.0  # all of it; orchestrators kill after 60
 class _Hosted(Service):  # type: ignore[misc]
     """A worker in Faust's service tree, with the care that the whole process needs."""
 
-    def __init__(self, runtime: Runtime, provider: Any, **kwargs: Any) -> None:
+    def __init__(self, runtime: Runtime, provider: TracerProvider | None, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self._runtime = runtime
         self._provider = provider
@@ -66,7 +69,7 @@ class OptOutApp(faust.App):  # type: ignore[misc]
     """A Faust app that waits for its servers before it starts, and hosts a worker."""
 
     runtime: Runtime
-    provider: Any = None  # of OpenTelemetry's tracers
+    provider: TracerProvider | None = None  # of OpenTelemetry's tracers
     _hosted: _Hosted | None = None
 
     async def on_first_start(self) -> None:
@@ -131,7 +134,7 @@ def create_app(settings: Settings) -> OptOutApp:
     return app
 
 
-def _credentials(settings: Settings) -> Any:
+def _credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | None:
     options = settings.kafka()
     tls = options["ssl_context"]
     if settings.kafka_security_protocol.startswith("SASL_"):

@@ -7,21 +7,17 @@ machine may read them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from faust.web.base import BlueprintManager
 
 from processor.config import Settings
 from processor.core.browsers import DATA_HEADERS
 from processor.metrics import CONTENT_TYPE, is_reader
+from processor.stages.faust_types import App, View
 from processor.webhooks.addresses import is_loopback
-
-if TYPE_CHECKING:
-    import faust
-    from aiohttp.typedefs import Middleware
-    from faust.web import Request, Response, View
 
 RATES = "/opt-out-rates"
 METRICS = "/metrics"
@@ -32,15 +28,9 @@ _NO_TOKEN = (
 )
 _WRONG_TOKEN = "send OPTOUT_METRICS_TOKEN as `Authorization: Bearer <token>`"
 
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 def add_to(
-    app: faust.App,
-    settings: Settings,
-    *,
-    unready: Callable[[], list[str]],
-    metrics: Callable[[], bytes],
+    app: App, settings: Settings, *, unready: Callable[[], list[str]], metrics: Callable[[], bytes]
 ) -> None:
     """Give a Faust app these pages, and take its own away.
 
@@ -54,25 +44,25 @@ def add_to(
     app.web.web_app.middlewares.append(_guarded(app, settings))
     app.web.web_app.on_response_prepare.append(_prepared)
 
-    @app.page("/livez")  # type: ignore[untyped-decorator]
-    async def livez(view: View, request: Request) -> Response:
+    @app.page("/livez")
+    async def livez(view: View, request: web.Request) -> web.Response:
         return view.json({"alive": True})
 
-    @app.page("/readyz")  # type: ignore[untyped-decorator]
-    async def readyz(view: View, request: Request) -> Response:
+    @app.page("/readyz")
+    async def readyz(view: View, request: web.Request) -> web.Response:
         reasons = unready()
         return view.json({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
 
-    @app.page(METRICS)  # type: ignore[untyped-decorator]
-    async def all_metrics(view: View, request: Request) -> Response:
+    @app.page(METRICS)
+    async def all_metrics(view: View, request: web.Request) -> web.Response:
         return view.bytes(metrics(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def _guarded(app: faust.App, settings: Settings) -> Middleware:
+def _guarded(app: App, settings: Settings) -> Middleware:
     token = settings.metrics_token
 
     @web.middleware
-    async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         path = request.path.rstrip("/")
         if path not in (METRICS, RATES):
             return await handler(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from processor import servers
 from processor.config import Settings
@@ -16,6 +16,9 @@ from processor.worker import health
 from processor.worker.roles import lanes_of
 from processor.worker.shared import Shared
 from processor.worker.watchdog import End, Watchdog
+
+if TYPE_CHECKING:  # it need not be installed
+    from opentelemetry.sdk.trace import TracerProvider
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ class Runtime:
         self,
         settings: Settings,
         at_step: Callable[[str], None] = lambda step: None,
-        provider: Any = None,
+        provider: TracerProvider | None = None,
         tokens: Tokens | None = None,
     ) -> None:
         self.settings = settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from processor.config import Settings
 from processor.kafka.topics.accounts_topic import AccountsView
@@ -21,6 +21,9 @@ from processor.stores.redis_client import redis_client
 from processor.webhooks.client import Client, Limits
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics
+
+if TYPE_CHECKING:  # it need not be installed
+    from opentelemetry.sdk.trace import TracerProvider
 
 
 class Shared:
@@ -40,7 +43,7 @@ class Shared:
         *,
         looks: Callable[[], Iterable[LaneLook]] = lambda: (),
         at_step: Callable[[str], None] = lambda step: None,
-        provider: Any = None,
+        provider: TracerProvider | None = None,
         tokens: Tokens | None = None,
     ) -> None:
         self.settings = settings

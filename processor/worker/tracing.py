@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 from processor.config import Settings
 from processor.errors import ConfigError
 
+if TYPE_CHECKING:  # it need not be installed
+    from opentelemetry.sdk.trace import TracerProvider
+
 logger = logging.getLogger(__name__)
 
 
-def tracer_provider(settings: Settings) -> Any:
+def tracer_provider(settings: Settings) -> TracerProvider | None:
     """OpenTelemetry's provider of tracers, None where none is wanted.
 
     Raises:

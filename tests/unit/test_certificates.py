@@ -126,6 +126,7 @@ async def test_every_client_of_a_process_has_the_one_context_which_stays_current
         kafka_keyfile=pki.keyfile,
     )
     context = settings.kafka()["ssl_context"]
+    assert context is not None
     assert settings.model_copy().kafka()["ssl_context"] is context
     keeping = asyncio.create_task(certificates.keep_current())
     try:

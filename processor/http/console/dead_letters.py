@@ -20,7 +20,6 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, go, page
 from processor.http.console.sessions import PATH, Session, SessionIs, for_operators
 from processor.http.limits import MADE
-from processor.json_types import Json
 from processor.kafka.topics.dead_letters import (
     MOST,
     Line,
@@ -172,7 +171,7 @@ def _asked_until(request: Request) -> str:
 _SHOWN = ("id", "at", "stage", "topic", "partition", "offset", "reason", "redrives")
 
 
-def _wanted(given: Mapping[str, Json]) -> dict[str, str]:
+def _wanted(given: Mapping[str, object]) -> dict[str, str]:
     return {name: str(given[name]) for name in _NAMES if given.get(name)}
 
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from fastapi import APIRouter, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from typing_extensions import TypedDict
 
 from processor.errors import StoreUnavailable
 from processor.http.backend import Backend, BackendIs
 from processor.http.console.pages import Page, page, render
 from processor.http.console.sessions import COOKIE, PATH, SessionIs, Sessions, SignedOut
 from processor.http.live import KEPT, TooManyViewers, Viewer
-from processor.json_types import JsonObject
-from processor.statistics.live import LiveEvent
+from processor.statistics.live import LiveEvent, Pace, What
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
@@ -29,14 +29,29 @@ _PAUSE_S = 0.25  # least time between two pushes
 _RETRY_MS = 1_000
 
 
+class _Rows(TypedDict):
+    """What the template of the rows uses."""
+
+    events: Sequence[LiveEvent]
+    names: dict[str | None, str]  # of services by their sids
+
+
+class _Figures(TypedDict):
+    """What the template of the figures uses."""
+
+    last_minute: Mapping[What, int]
+    paces: dict[str, Pace]
+    passed: int
+
+
 @router.get("/live")
 async def live(request: Request, backend: BackendIs, session: SessionIs) -> Response:
     """What there is now; a script keeps it up to date."""
     ready = await backend.live.look()
     account = session.caller.account_sid
     events = backend.live.recent(account)
-    shown = _figures(backend, account) | _rows(backend, events)
-    return page(request, "live", ready=ready, kept=KEPT, **shown)
+    rows, figures = _rows(backend, events), _figures(backend, account)
+    return page(request, "live", ready=ready, kept=KEPT, **rows, **figures)
 
 
 @router.get("/live/events", response_class=EventSourceResponse)
@@ -84,8 +99,8 @@ def _sent(backend: Backend, event: str, events: Sequence[LiveEvent]) -> ServerSe
     return ServerSentEvent(event=event, raw_data=rows)
 
 
-def _rows(backend: Backend, events: Sequence[LiveEvent]) -> JsonObject:
-    names = {}
+def _rows(backend: Backend, events: Sequence[LiveEvent]) -> _Rows:
+    names: dict[str | None, str] = {}
     for one in events:
         service = backend.configuration.services.get(one.service_sid or "")
         if service and service.head.account_sid == one.account_sid:
@@ -93,7 +108,7 @@ def _rows(backend: Backend, events: Sequence[LiveEvent]) -> JsonObject:
     return {"events": events, "names": names}
 
 
-def _figures(backend: Backend, account_sid: str | None) -> JsonObject:
+def _figures(backend: Backend, account_sid: str | None) -> _Figures:
     """Pace and lag are the whole installation's: the operator's to see."""
     whole = account_sid is None
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
@@ -67,7 +66,7 @@ def _typed(form: FormData) -> dict[str, object]:
 
 def _form(
     request: Request,
-    service: Any,
+    service: MessagingService,
     chosen: dict[str, object],
     *,
     status: int = 200,

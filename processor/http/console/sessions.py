@@ -14,10 +14,11 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NoBase64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import Depends, Request, Response
+from fastapi.params import Depends as Dependency
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
@@ -234,11 +235,11 @@ SessionIs = Annotated[Session, Depends(_session)]
 """A parameter of every page but sign-in; it has checked the form's token."""
 
 
-def for_operators(why: str) -> Any:
+def for_operators(why: str) -> Dependency:
     """What routes that are the operator's alone depend on; says why to others."""
 
     async def check(session: SessionIs) -> None:
         if not session.caller.operator:
             raise ApiError(403, 20003, why)
 
-    return Depends(check)
+    return Dependency(check)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -38,7 +38,7 @@ class Account(TypedDict):
 class BulkItem(TypedDict):
     """What became of one item."""
 
-    correlation_id: Annotated[Any, Field(description="As given, null where it was not.")]
+    correlation_id: Annotated[object, Field(description="As given, null where it was not.")]
     error_code: Annotated[
         int, Field(description="0 where it was taken; 30646 a consent, 30647 a contact, refused.")
     ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import GetJsonSchemaHandler, TypeAdapter
+from pydantic import BaseModel, GetJsonSchemaHandler, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
 
 from schemas.block_change import BlockChange
@@ -16,7 +16,7 @@ from schemas.configuration_change import ConfigurationChange
 class Documented:
     """What a type says, in the document only: nothing is checked, and no key taken away."""
 
-    type: Any
+    type: type[BaseModel]
 
     def __get_pydantic_json_schema__(
         self, schema: object, handler: GetJsonSchemaHandler
@@ -26,5 +26,5 @@ class Documented:
 
 
 # A record may have newer fields than our model.
-StoredBlockChange = Annotated[dict[str, Any], Documented(BlockChange)]
-StoredConfigurationChange = Annotated[dict[str, Any], Documented(ConfigurationChange)]
+StoredBlockChange = Annotated[dict[str, object], Documented(BlockChange)]
+StoredConfigurationChange = Annotated[dict[str, object], Documented(ConfigurationChange)]

@@ -1,4 +1,4 @@
-"""Environment to one frozen ``Settings``, checked first, every problem at once."""
+"""Read the environment into a frozen ``Settings``; check everything first, report all problems."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _LEAST_TOKEN = 16  # characters
 _OPERATOR_NAME = re.compile(r"[A-Za-z0-9._-]{1,32}")
 _MAKE_A_KEY = "`openssl rand -hex 32` makes one"
 _REQUEST_S = 10.0
-_HANDLED = ("opt-out-notifications.v1", "consent-commands.v1")  # they tell what was handled
+_HANDLED = ("opt-out-notifications.v1", "consent-commands.v1")  # they record what was handled
 _TOPICS = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
 _KEPT_HOURS = 24 * min(int(_TOPICS[name]["retention_days"]) for name in _HANDLED)
 
 
 class Settings(BaseSettings):
-    """Every setting; the environment variable is the name in capitals, ``OPTOUT_`` before it."""
+    """Every setting; its environment variable is ``OPTOUT_`` and the name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix="OPTOUT_", frozen=True, hide_input_in_errors=True)
 
@@ -51,15 +51,15 @@ class Settings(BaseSettings):
     ] = "redis://127.0.0.1:6379/0"
     redis_timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
 
-    redis_min_replicas: Annotated[int, Field(ge=0, le=10)] = 0  # that have a STOP before its reply
-    gate_max_staleness_s: Annotated[float, Field(ge=2)] | None = None  # the owner beats each second
+    redis_min_replicas: Annotated[int, Field(ge=0, le=10)] = 0  # of a STOP before its reply
+    gate_max_staleness_s: Annotated[float, Field(ge=2)] | None = None  # the owner's heartbeat: 1 s
 
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = "optout."
     event_source: Annotated[str, Field(pattern=r"^[A-Za-z][!-~]{0,254}$")] | None = None  # a URI
     partitions: Annotated[int, Field(ge=1, le=1000)] = 12
     roles: Annotated[tuple[Role, ...], NoDecode] = ROLES
     instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
-    session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0  # until a dead worker is missed
+    session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0  # until a worker counts as dead
     block_scope: Scope = Scope.ACCOUNT
     dedupe_hours: Annotated[float, Field(gt=0, json_schema_extra={"maximum": _KEPT_HOURS})] = 24.0
 
@@ -71,42 +71,44 @@ class Settings(BaseSettings):
     webhook_concurrency: Annotated[int, Field(ge=1, le=1_000)] = 16  # requests to one endpoint
     webhook_account_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 128  # of one account
     webhook_worker_concurrency: Annotated[int, Field(ge=2, le=100_000)] = 1_000  # of this process
-    webhook_circuit_failures: Annotated[int, Field(ge=1)] = 10  # in a row, until it is left alone
-    webhook_circuit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # for how long
-    webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # though not public
+    webhook_circuit_failures: Annotated[int, Field(ge=1)] = 10  # consecutive, then a pause
+    webhook_circuit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # length of the pause
+    webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # although not public
 
-    operator_tokens: SecretStr | None = None  # `name:token,…`: who may disable a service (R5)
+    operator_tokens: SecretStr | None = (
+        None  # `name:token,…`, of those who may disable a service (R5)
+    )
     secret_keys: SecretStr | None = None  # of 32 bytes each; the first seals tokens, all open them
-    metrics_token: SecretStr | None = None  # who reads /metrics and /opt-out-rates sends it
+    metrics_token: SecretStr | None = None  # for /metrics and /opt-out-rates
 
-    api_host: str = LOOPBACK  # another one for whoever is not on this machine
-    api_port: Annotated[int, Field(ge=1, le=65535)] = 8080  # else the next free one
-    api_certfile: str | None = None  # PEM, with what it is signed by; then the API speaks TLS
+    api_host: str = LOOPBACK  # another address to serve other machines
+    api_port: Annotated[int, Field(ge=1, le=65535)] = 8080  # else the next free port
+    api_certfile: str | None = None  # PEM, with its chain; turns TLS on
     api_keyfile: str | None = None
     api_connections: Annotated[int, Field(ge=10, le=50_000)] = 2_000  # open at once
     api_client_connections: Annotated[int, Field(ge=1, le=50_000)] = 200  # of one address
-    api_header_s: Annotated[float, Field(gt=0, le=600)] = 10.0  # until a request's headers are here
+    api_header_s: Annotated[float, Field(gt=0, le=600)] = 10.0  # limit for a request's headers
     api_keep_alive_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  # between two requests
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()  # whose X-Forwarded-* is true
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()  # their X-Forwarded-* is used
     public_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+$")] | None = None  # in links
     api_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 20  # of a request
-    api_import_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 30  # of a block list sent in
-    api_rate: Annotated[float, Field(ge=0)] = 1_000.0  # requests a second of an account; 0: any
+    api_import_max_bytes: Annotated[int, Field(ge=1024)] = 1 << 30  # of an imported block list
+    api_rate: Annotated[float, Field(ge=0)] = 1_000.0  # of an account's requests a second; 0: none
     api_refuse_blocked: bool = True  # sends without a service, at once, as Twilio does
     message_days: Annotated[float, Field(ge=0, le=400)] = 1.0  # kept in Redis; 0: none
     api_numbers: Literal["any", "granted"] = "any"  # that accounts may record and pool
 
-    # What an account may keep, unless `optout accounts limits` gives it limits of its own.
+    # Limits of an account, unless `optout accounts limits` gives it its own limits.
     account_services: Annotated[int, Field(ge=0)] = 1_000
     account_configuration_bytes: Annotated[int, Field(ge=0)] = 10 << 20  # of its services
     account_numbers: Annotated[int, Field(ge=0)] = 10_000
     account_api_keys: Annotated[int, Field(ge=0)] = 20
-    account_messages: Annotated[int, Field(ge=0)] = 1_000_000  # in Redis; the oldest go
+    account_messages: Annotated[int, Field(ge=0)] = 1_000_000  # in Redis; the oldest are deleted
 
     web_host: str = LOOPBACK  # of the worker's pages
     web_port: Annotated[int, Field(ge=1, le=65535)] = 6066  # /livez, /readyz; else the next free
     tracing: bool | None = None  # spans; unset: where OTEL_EXPORTER_OTLP_ENDPOINT is set
-    watchdog_s: Annotated[float, Field(gt=0)] = 45.0  # a lane that does not work, until it moves
+    watchdog_s: Annotated[float, Field(gt=0)] = 45.0  # a lane stuck for so long moves away
     batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = 10.0  # least time between commits
     batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     fetch_bytes: Annotated[int, Field(ge=65_536)] = 1 << 20  # a partition, a fetch
@@ -114,7 +116,7 @@ class Settings(BaseSettings):
     @field_validator("secret_keys", "operator_tokens", "metrics_token", mode="before")
     @classmethod
     def _no_secret(cls, given: Any) -> Any:
-        return given or None  # empty, as Compose writes what is not set, is no secret
+        return given or None  # Compose sets unset variables to the empty string
 
     @field_validator("api_certfile", "api_keyfile", mode="before")
     @classmethod
@@ -129,7 +131,7 @@ class Settings(BaseSettings):
             if key is None:
                 raise ValueError(f"key {place} must be 32 bytes in hex or base64; {_MAKE_A_KEY}")
             if len(set(key)) == 1:
-                raise ValueError(f"key {place} is one byte 32 times, no secret; {_MAKE_A_KEY}")
+                raise ValueError(f"key {place} is one byte 32 times, not a secret; {_MAKE_A_KEY}")
         return given
 
     @field_validator("operator_tokens")
@@ -138,7 +140,7 @@ class Settings(BaseSettings):
         parts = _parts(given)
         names = [name for name, _ in map(_operator_of, parts)]
         for place, (name, token) in enumerate(map(_operator_of, parts), 1):
-            # A token may stand where a name should: neither is repeated.
+            # The name may be a misplaced token, so neither is repeated in the error.
             if not _OPERATOR_NAME.fullmatch(name):
                 raise ValueError(f"entry {place}: a name has up to 32 letters, digits and . _ -")
             if len(token) < _LEAST_TOKEN:
@@ -147,7 +149,7 @@ class Settings(BaseSettings):
                     " `openssl rand -hex 16` makes one"
                 )
             if names.index(name) != place - 1:
-                raise ValueError(f"entry {place}: another entry has the same name, or none either")
+                raise ValueError(f"entry {place}: another entry also has this name, or also none")
         return given
 
     @field_validator("roles", mode="before")
@@ -178,11 +180,11 @@ class Settings(BaseSettings):
         return given.strip().lower() if isinstance(given, str) else given
 
     def source(self) -> str:
-        """Whom emitted events say they are from, as a URI."""
+        """The source that emitted events name, as a URI."""
         return self.event_source or f"urn:optout:{self.topic_prefix.rstrip('._-') or 'default'}"
 
     def sealing_keys(self) -> tuple[bytes, ...]:
-        """The keys of accounts' tokens, perhaps none: the first seals, all of them open."""
+        """The keys of accounts' tokens, possibly none: the first seals, all of them open."""
         return tuple(key for text in _parts(self.secret_keys) if (key := _key_of(text)))
 
     def operators(self) -> dict[str, str]:
@@ -191,10 +193,10 @@ class Settings(BaseSettings):
         return {"operator" + f"/{name}" * (name != "operator"): token for name, token in named}
 
     def kafka(self, *, request_s: float = _REQUEST_S) -> dict[str, Any]:
-        """The keyword arguments that every Kafka client takes.
+        """The keyword arguments for every Kafka client.
 
         Args:
-            request_s: for which a broker may take to answer; then its connection is given up.
+            request_s: a broker must answer within it, or its connection is closed.
         """
         tls = self.kafka_security_protocol in ("SSL", "SASL_SSL")
         return {
@@ -215,19 +217,19 @@ class Settings(BaseSettings):
 
 
 def _parts(given: SecretStr | None) -> list[str]:
-    """The parts of a list with commas."""
+    """The parts of a comma-separated list."""
     text = given.get_secret_value() if given else ""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _operator_of(text: str) -> tuple[str, str]:
-    """Name and token of ``name:token``; a lone token is the operator's."""
+    """Name and token of ``name:token``; a token alone belongs to ``operator``."""
     name, colon, token = text.partition(":")
     return (name, token) if colon else ("operator", text)
 
 
 def _key_of(text: str) -> bytes | None:
-    """The 32 bytes that a text stands for."""
+    """The 32 bytes that a text encodes in hex or base64, or None."""
     for decode in (bytes.fromhex, lambda given: b64decode(given, validate=True)):
         try:
             key = decode(text)
@@ -239,10 +241,10 @@ def _key_of(text: str) -> bytes | None:
 
 
 def load(**given: Any) -> Settings:
-    """Read the environment; what is given stands before it.
+    """Read the environment; arguments override it.
 
     Raises:
-        ConfigError: with every problem, each naming its variable.
+        ConfigError: lists every problem, each with its variable.
     """
     problems: list[str] = []
     try:
@@ -250,7 +252,7 @@ def load(**given: Any) -> Settings:
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
         problems = [f"OPTOUT_{str(one['loc'][0]).upper()}: {one['msg']}" for one in wrong]
-        # The others are looked at as if these had been left out.
+        # Check the other settings as if these were unset.
         fields = {str(one["loc"][0]) for one in wrong}
         usual = {name: Settings.model_fields[name].default for name in fields}
         settings = Settings(**(given | usual))
@@ -268,7 +270,7 @@ def _contradictions(settings: Settings) -> list[str]:
             for name in ("username", "password")
             if getattr(settings, f"kafka_{name}") is None
         ]
-    longest_s = 2 * settings.webhook_timeout_s  # the application, then its fallback
+    longest_s = 2 * settings.webhook_timeout_s  # a request to the application, then to its fallback
     if "webhooks" in settings.roles and settings.watchdog_s <= longest_s:
         problems.append(
             f"OPTOUT_WATCHDOG_S: must be above {longest_s:g}, twice OPTOUT_WEBHOOK_TIMEOUT_S,"
@@ -276,8 +278,8 @@ def _contradictions(settings: Settings) -> list[str]:
         )
     if settings.dedupe_hours > _KEPT_HOURS:
         problems.append(
-            f"OPTOUT_DEDUPE_HOURS: must be at most {_KEPT_HOURS}: after Redis was lost, handled"
-            f" ids are read from {' and '.join(_HANDLED)}, which keep them no longer"
+            f"OPTOUT_DEDUPE_HOURS: must be at most {_KEPT_HOURS}. If Redis is lost, handled ids are"
+            f" read again from {' and '.join(_HANDLED)}, which keep them for that long"
         )
     if (settings.api_certfile is None) != (settings.api_keyfile is None):
         problems.append("OPTOUT_API_CERTFILE, OPTOUT_API_KEYFILE: set both, or none")

@@ -1,4 +1,4 @@
-"""What the outputs of a record carry of its headers: its trace goes on through them."""
+"""Pass a record's trace headers on to its outputs."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ Ask: TypeAlias = Callable[[Request], Awaitable[Outcome]]
 
 
 class Traces:
-    """Passes headers on; ``Spans`` also tells a collector what was done with the record."""
+    """Passes headers on; ``Spans`` also reports to a collector what happened to the record."""
 
     def begin(self) -> None:
-        """A batch begins; what an earlier one did not commit is forgotten."""
+        """A batch begins; forget what an earlier batch did not commit."""
 
     def headers(self, record: Any, **said: str) -> list[tuple[str, bytes | None]] | None:
-        """The headers of what a record causes, None for none.
+        """The headers for a record's outputs, None if there are none.
 
         Args:
-            record: that was read.
-            said: what was decided on it, as attributes of the span, under ``optout.``.
+            record: the input.
+            said: the decision on it, as attributes of the span, under ``optout.``.
         """
         return passed_on(record.headers) if record.headers else None
 
     async def ask(self, record: Any, attempt: int, request: Request, ask: Ask) -> Outcome:
-        """Ask an application, telling it of the trace.
+        """Make a request to an application, with the trace in its headers.
 
         Args:
-            record: that asks for it.
-            attempt: of the delivery, from 1 on.
-            request: as it goes out without a trace.
-            ask: makes it; never raises.
+            record: the record that asks for the request.
+            attempt: of the delivery, from 1.
+            request: without a trace.
+            ask: makes the request; never raises.
         """
         return await ask(request)
 

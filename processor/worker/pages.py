@@ -1,8 +1,8 @@
-"""The worker's pages: health, metrics, rates. Faust's web server serves them, and none of its own.
+"""The worker's pages: health, metrics, rates. Faust's web server serves them, without its own.
 
-Metrics and rates are for the operator. Metrics name no account, so that who reaches the server may
-read them unless there is a token; rates tell what every account does, so that without a token only
-this machine may.
+Metrics and rates are for the operator. Metrics name no account, so without a token anyone who
+reaches the server may read them. Rates show what every account does, so without a token only this
+machine may read them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from processor.webhooks.addresses import is_loopback
 RATES = "/opt-out-rates"
 METRICS = "/metrics"
 _NO_TOKEN = (
-    f"{RATES} tells what every account does: set OPTOUT_METRICS_TOKEN and send it as"
-    " `Authorization: Bearer <token>`, or have the worker listen on this machine alone"
+    f"{RATES} shows what every account does: set OPTOUT_METRICS_TOKEN and send it as"
+    " `Authorization: Bearer <token>`, or let the worker listen on this machine only"
     " (OPTOUT_WEB_HOST=127.0.0.1)"
 )
 _WRONG_TOKEN = "send OPTOUT_METRICS_TOKEN as `Authorization: Bearer <token>`"
@@ -33,15 +33,15 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def add_to(
     app: Any, settings: Settings, *, unready: Callable[[], list[str]], metrics: Callable[[], bytes]
 ) -> None:
-    """Give a Faust app these pages, and take its own away.
+    """Add these pages to a Faust app, and remove Faust's own.
 
     Args:
-        app: of Faust.
+        app: the Faust app.
         settings: of the worker.
-        unready: why it is not ready; empty where it is.
-        metrics: in Prometheus' text.
+        unready: the reasons why the worker is not ready; empty if it is.
+        metrics: in Prometheus' text format.
     """
-    app.web.blueprints = BlueprintManager()  # /, /router, /table tell of hosts and of tables
+    app.web.blueprints = BlueprintManager()  # /, /router, /table show hosts and tables
     app.web.web_app.middlewares.append(_guarded(app, settings))
     app.web.web_app.on_response_prepare.append(_prepared)
 

@@ -1,8 +1,8 @@
-"""A lane whose work takes long and may be done twice: at least once, and not always in order.
+"""At-least-once lane for slow work; records may finish out of order.
 
-The next record of each topic waits until it is due; others are worked beside each other. An offset
-is committed when its record is done and all before it are; which later ones are done already stands
-in a note beside it.
+The next record of each topic waits until it is due; records then run concurrently. An offset is
+committed when its record and all earlier records are done. A note beside it lists the later records
+that are done already.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ _TOO_LARGE = "what follows from it is larger than Kafka takes"
 
 
 class Work(Protocol):
-    """What is to be done about one record."""
+    """The work that one record asks for."""
 
     @property
     def account_sid(self) -> str:
-        """Whose it is: nobody has more than a share of what is in hand."""
+        """The record's account; no account gets more than a share of the records in progress."""
         ...
 
     @property
     def due_ms(self) -> int:
-        """Not before this time, UTC; it does not change."""
+        """The time before which not to begin, UTC; it does not change."""
         ...
 
     @property
@@ -69,40 +69,40 @@ class Work(Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether to begin; where not, there is room soon, and waiting keeps the order."""
+        """Whether to begin; if False, room comes soon, and waiting keeps the order."""
         ...
 
     @property
     def has_neighbours(self) -> bool:
-        """Whether other accounts' records may be behind it."""
+        """Whether records of other accounts may wait behind it."""
         ...
 
     async def do(self) -> Sequence[Outgoing]:
-        """Do it. The record is done once what is returned has been written."""
+        """Do it; the record is done when the returned records have been written."""
         ...
 
     def put_off(self) -> Sequence[Outgoing]:
-        """Leave it for later, where too much is in hand; returns as ``do``."""
+        """Leave it for later when too much is in progress; returns like ``do``."""
         ...
 
 
 class DeliveryStage(Waits, Protocol):
-    """What the records of a partition ask for; the lane does all the rest."""
+    """Reads the work from a partition's records; the lane does everything else."""
 
     async def begin(self) -> None:
-        """Wait for what the work cannot do without."""
+        """Wait for everything that the work needs."""
         ...
 
     def work_of(self, record: Any) -> Work | Outgoing | None:
-        """What a record asks for, if anything; a dead letter where it cannot be read."""
+        """The work that a record asks for, if any; a dead letter if it cannot be read."""
         ...
 
     def put_aside(self, record: Any, why: str, *, whole: bool = True) -> Outgoing:
-        """The dead letter of a record; a reference to it, where it is too large to be kept."""
+        """The dead letter of a record; only a reference to the record if it is too large."""
         ...
 
     def unexpected(self, record: Any, error: Exception) -> Outgoing:
-        """The dead letter of a record that raised what nobody foresaw."""
+        """The dead letter of a record that raised an unexpected exception."""
         ...
 
 
@@ -117,17 +117,17 @@ class _Head:
 
     @property
     def account_sid(self) -> str | None:
-        """Whose it is; None of a dead letter."""
+        """The record's account; None for a dead letter."""
         return None if isinstance(self.work, Outgoing) else self.work.account_sid
 
     @property
     def has_room(self) -> bool:
-        """Whether it can be begun without a wait."""
+        """Whether it can begin without waiting."""
         return isinstance(self.work, Outgoing) or self.work.has_room
 
     @property
     def is_in_the_way(self) -> bool:
-        """Whether others have waited long enough for it to find room."""
+        """Whether other records have waited too long for it to find room."""
         if isinstance(self.work, Outgoing) or not self.work.has_neighbours:
             return False
         since_ms: int = max(self.record.timestamp, self.work.due_ms)
@@ -135,12 +135,12 @@ class _Head:
 
     @property
     def may_be_dropped(self) -> bool:
-        """Whether nothing of it would show, though it is in hand."""
+        """Whether it is in progress, but dropping it would leave no trace."""
         return not (isinstance(self.work, Outgoing) or self.is_put_off or self.work.begun)
 
 
 class _Source:
-    """One topic's partition: what was fetched of it, and how far it is done."""
+    """One topic's partition: fetched records, and the progress."""
 
     def __init__(self, offsets: Offsets) -> None:
         self.offsets = offsets
@@ -149,23 +149,23 @@ class _Source:
 
     @property
     def is_empty(self) -> bool:
-        """Whether all that was fetched is begun."""
+        """Whether all fetched records have begun."""
         return self.head is None and not self.fetched
 
     @property
     def wait_s(self) -> float:
-        """Until the next record is due."""
+        """Seconds until the next record is due."""
         return max(0.0, self.head.due_s - time.monotonic()) if self.head else 0.0
 
     @property
     def is_ready(self) -> bool:
-        """Whether the next record is to be begun, or to be put off."""
+        """Whether the next record should begin, or be put off."""
         if self.head is None or self.wait_s > 0:
             return False
         return self.head.has_room or self.head.is_in_the_way
 
     def advance(self) -> None:
-        """Have the next record of those fetched at the head; what asks for nothing is done."""
+        """Put the next fetched record at the head; records without work are done."""
         while self.head is None and self.fetched:
             record, work = self.fetched.popleft()
             if not self.offsets.begin(record.offset):
@@ -177,19 +177,19 @@ class _Source:
             self.head = _Head(record, work, time.monotonic() + (due_ms - _now_ms()) / 1000)
 
     def take(self) -> _Head:
-        """The next record, to be begun now."""
+        """Take the next record, to begin it now."""
         head, self.head = self.head, None
         assert head is not None
         return head
 
     def drop(self) -> None:
-        """Forget what was not begun: it is read again."""
+        """Forget records that have not begun; they will be read again."""
         self.head = None
         self.fetched.clear()
 
 
 class DeliveryLane(PartitionLane[DeliveryStage]):
-    """Works one partition at least once.
+    """Processes one partition at least once.
 
     Its arguments are those of ``PartitionLane``.
     """
@@ -232,7 +232,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         self._committed_at = 0.0
 
     def _next_offsets(self) -> Mapping[TopicPartition, int]:
-        """Of the sources whose next record is due: the others have no lag, but a time."""
+        """Only of sources whose next record is due: records not yet due do not count as lag."""
         for source in self._read.values():
             source.advance()
         return {
@@ -242,7 +242,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
     async def _take(self) -> None:
         self._doing = "taking"
         self._failure = None
-        # No transactional id fences that one.
+        # No transactional id fences the previous owner, so give it time to finish.
         await self._unless_stopped(asyncio.sleep(_SETTLED_S))
         await self._unless_stopped(self._stage.begin())
         self._producer = AIOKafkaProducer(
@@ -259,7 +259,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             self._read[tp].offsets.changed = True
         while self._member.is_rebalancing:
             await self._unless_stopped(asyncio.sleep(_ROOM_S))
-        # Before the first output: a missing offset is a lost one from now on.
+        # Before the first output: from now on, a missing offset means a lost offset.
         await self._commit()
 
     async def _work(self) -> None:
@@ -274,7 +274,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
                     self._is_well()
 
     async def _go_on(self) -> None:
-        """Begin what may be begun, of every source in turn; wait where that is nothing."""
+        """Begin all that may begin, each source in turn; wait if nothing may."""
         begun = 0
         for tp, source in self._read.items():
             for _ in range(_IN_A_ROW):
@@ -293,7 +293,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         return source.is_ready
 
     async def _wait(self) -> None:
-        """Wait shortly: until something is done, fetched or due, or there may be room again."""
+        """Wait shortly, until a record is done, fetched or due, or there may be room again."""
         if len(self._tasks) >= _IN_HAND:
             self._finished.clear()
             with contextlib.suppress(TimeoutError):
@@ -305,7 +305,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         await self._fetch(empty, min(wait_s, _POLL_S))
 
     async def _fetch(self, sources: Sequence[TopicPartition], wait_s: float) -> None:
-        """Take in what there is of sources that are empty, after a wait if that is nothing."""
+        """Fetch records of empty sources; wait for them if there are none."""
         if not sources:
             await asyncio.sleep(wait_s)
             return
@@ -339,7 +339,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
 
     def _begin(self, source: _Source) -> None:
         head = source.take()
-        # Nobody has more in hand than is free for others.
+        # No account has more records in progress than stay free for others.
         is_greedy = self._in_hand[head.account_sid] >= _IN_HAND - len(self._tasks)
         head.is_put_off = head.account_sid is not None and (is_greedy or not head.has_room)
         if not head.is_put_off:
@@ -369,7 +369,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             return [self._stage.unexpected(head.record, error)]
 
     async def _write(self, record: Any, outputs: Sequence[Outgoing]) -> None:
-        """Write what follows from a record, or put the record aside where Kafka has no room."""
+        """Write a record's outputs; dead-letter the record if they are too large for Kafka."""
         writer = Writer(self._producer, self._settings.partitions)
         for whole in (True, False):
             try:
@@ -405,7 +405,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             self._at_step("committed")
 
     async def _let_go(self) -> None:
-        """Wait a little for what was begun, drop the rest, and tell the group what is done."""
+        """Wait a little for work that has begun, drop the rest, and commit the finished records."""
         self._read_no_more()
         for task, head in self._tasks.items():
             if head.may_be_dropped:

@@ -1,4 +1,4 @@
-"""One lane: one partition, exactly once, by one fenced transactional producer.
+"""Exactly-once lane: one partition, one fenced transactional producer.
 
 The steps are those of `processor/DESIGN.md`. aiokafka sends no group metadata with a transaction's
 offsets, so the group does not fence a zombie; the partition's own transactional id does.
@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 _COMMIT_S = 4.0  # below the broker's own time-out of a transaction
 _LOOK_S = 0.5  # for a last look's answer, where the lane is to stop
-# Of a killed worker's last transaction: readers wait for its end. Brokers look every ten seconds
-# which are over.
+# For a killed worker's last transaction: readers wait for its end. Brokers look for expired
+# transactions every ten seconds.
 _TRANSACTION_TIMEOUT_MS = 5_000
 _POLL_S = 0.5
 _MAX_BATCH_BYTES = 1 << 19
@@ -41,23 +41,23 @@ Headers = list[tuple[str, bytes | None]]  # a list: aiokafka's record builder ta
 
 
 class Stage(Waits, Protocol):
-    """What a lane does with the records of its partition; the lane does all the rest."""
+    """Decides on the records of a lane's partition; the lane does everything else."""
 
     async def claim(self) -> None:
-        """Step 1a: from here on no older owner can write what this stage writes."""
+        """Step 1a: from now on, no older owner can write where this stage writes."""
         ...
 
     async def inherit(self, notes: Iterable[str]) -> None:
-        """Step 1d: learn what the last owner noted; then ``note`` is committed.
+        """Step 1d: read the last owner's notes; then ``note`` is committed.
 
         Args:
-            notes: what was noted with each source's offset; empty where somebody else set it, or
-                nobody yet.
+            notes: the note beside each source's offset. It is empty if the offset was never
+                committed, or was set from outside.
         """
         ...
 
     async def recover(self, committed: Mapping[str, int]) -> None:
-        """Step 1e: settle what the last owner left.
+        """Step 1e: settle what the last owner left unfinished.
 
         Args:
             committed: source topic to its committed offset.
@@ -65,29 +65,29 @@ class Stage(Waits, Protocol):
         ...
 
     async def process(self, records: Sequence[Any], out: Output) -> None:
-        """Step 2: decide on records of all sources, in order, write, and put out the events."""
+        """Step 2: decide on records of all sources, in order; write to the store, emit events."""
         ...
 
     async def last_look(self) -> bool:
-        """Before the commit: False where what was put out no longer holds, to process again."""
+        """Check before the commit; False if the output no longer holds: process again."""
         ...
 
     @property
     def note(self) -> str:
-        """What is committed with the offsets, for the next owner; empty: nothing."""
+        """The note to commit with the offsets, for the next owner; empty for none."""
         ...
 
     def committed(self) -> None:
-        """What the last ``process`` put out is committed, or it put out nothing."""
+        """The output of the last ``process`` is committed, or there was none."""
         ...
 
     async def idle(self) -> None:
-        """About once a second."""
+        """Called about once a second."""
         ...
 
 
 class Output:
-    """The records of one batch for one partition of several topics, not sent yet."""
+    """The unsent records of one batch, for one partition of several topics."""
 
     def __init__(self, producer: Any, partition: int) -> None:
         self._producer = producer
@@ -97,7 +97,7 @@ class Output:
         self.counts: Counter[str] = Counter()  # see ``LaneMetrics.batch``
 
     def clear(self) -> None:
-        """Forget all that was put, to begin again."""
+        """Forget all records, to begin again."""
         self._open, self._full = {}, []
         self.counts.clear()
 
@@ -113,7 +113,7 @@ class Output:
         headers: Headers | None = None,
         partition: int | None = None,
     ) -> None:
-        """Add a record to the batch of its topic; in this lane's partition if none is named."""
+        """Add a record to its topic's batch, by default in this lane's partition."""
         place = topic if partition is None else (topic, partition)
         builder = self._open.get(place)
         if builder is None:
@@ -125,7 +125,7 @@ class Output:
             builder.append(key=key, value=value, timestamp=None, headers=headers)
 
     async def send(self) -> None:
-        """Send everything, and await the fate of every batch: a failed one fails no commit."""
+        """Send all records and await every batch, because a commit does not fail with them."""
         fates = []
         try:
             for place, builder in (*self._full, *self._open.items()):
@@ -210,8 +210,8 @@ class Lane(PartitionLane[Stage]):
             tp for tp in taken if tp in self._positions.new or self._stage.note != notes[tp]
         }
         if self._uncommitted:
-            # Before the first output: from here on a missing offset is a lost one. And before
-            # anybody reads what this owner writes: the next one must begin above it.
+            # Before the first output: from now on, a missing offset means a lost offset. Also
+            # before this owner's first write can be read: the next owner must begin above it.
             await self._kafka(self._transaction(None), _COMMIT_S)
             self._uncommitted = set(taken)  # by the note of one who has recovered
         self._at_step("recover")
@@ -224,8 +224,8 @@ class Lane(PartitionLane[Stage]):
         self._doing = "running"
         looked_at = time.monotonic()
         while not self._stop.is_set():
-            # Small transactions are what costs: under load, let records gather between two. A lane
-            # that was idle does not wait.
+            # Small transactions are the main cost: under load, let records gather between two. A
+            # lane that was idle does not wait.
             early_s = self._committed_at + self._settings.batch_wait_ms / 1000 - time.monotonic()
             if early_s > 0:
                 await self._unless_stopped(asyncio.sleep(early_s))
@@ -251,9 +251,9 @@ class Lane(PartitionLane[Stage]):
     async def _next_records(
         self,
     ) -> tuple[Mapping[TopicPartition, list[Any]], Mapping[TopicPartition, int]]:
-        """What there is to process, and for each source that moved on the offset behind it.
+        """The next records, and the offset after them for each source that moved.
 
-        It moves on without a record, too: past the marks of the transactions of who writes it.
+        A source also moves without records, past the markers of its writers' transactions.
         """
         reading = self._reading
         assert reading is not None
@@ -273,7 +273,7 @@ class Lane(PartitionLane[Stage]):
     ) -> None:
         records = next(iter(found.values()))
         if len(found) > 1:
-            # Sources take their places by arrival; each keeps its own order.
+            # Sources are merged by arrival; each keeps its own order.
             records = list(merge(*found.values(), key=lambda record: record.timestamp))
         while True:
             out = Output(self._producer, self.partition)
@@ -282,7 +282,7 @@ class Lane(PartitionLane[Stage]):
                 await self._unless_stopped(self._stage.process(records, out))
             self._faults.check(len(records), out.counts["faults"])
             self._move_to(ends)
-            # A batch that puts out nothing needs no transaction: its offset goes with a later one.
+            # A batch without output needs no transaction: a later commit includes its offset.
             if not out or await self._commit(out):
                 break
         self._stage.committed()
@@ -292,7 +292,7 @@ class Lane(PartitionLane[Stage]):
         self._is_well()
 
     async def _commit(self, out: Output | None) -> bool:
-        """Steps 3 to 5: outputs and offsets in one transaction; False where it must be redone."""
+        """Steps 3 to 5: outputs and offsets in one transaction; False if it must be redone."""
         with self._metrics.transaction.time():
             return await self._kafka(self._transaction(out), _COMMIT_S)
 
@@ -302,7 +302,7 @@ class Lane(PartitionLane[Stage]):
         at_step("begin")
         await producer.begin_transaction()
         self._in_transaction = True
-        # Offsets first: it keeps the broker from answering the first batch with a retry.
+        # Offsets first: this keeps the broker from answering the first batch with a retry.
         note = self._stage.note
         offsets = {
             tp: self._positions.to_commit(tp, self._next[tp], note) for tp in self._uncommitted
@@ -330,7 +330,7 @@ class Lane(PartitionLane[Stage]):
         return True
 
     async def _let_go(self) -> None:
-        """Step 6: drop the producer; abort what did not finish, or readers wait for it."""
+        """Step 6: drop the producer and abort its open transaction, or readers wait for it."""
         self._read_no_more()
         producer, self._producer = self._producer, None
         is_open, self._in_transaction = self._in_transaction, False
@@ -344,8 +344,8 @@ async def _dropped(producer: Any, has_transaction: bool) -> None:
             if has_transaction:
                 await producer.abort_transaction()
     except Exception as error:
-        # A broken or fenced producer cannot abort; the next owner's start settles it, if that did
-        # not come first.
+        # A broken or fenced producer cannot abort. The next owner's start settles the transaction,
+        # or has done so already.
         logger.info("lane.not_aborted", extra={"why": type(error).__name__})
     finally:
         await stop(producer)

@@ -1,4 +1,4 @@
-"""The API's web server by itself: it is there before Kafka and Redis are."""
+"""The API's web server alone: it runs before Kafka and Redis are reachable."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from processor.http.connections import Connections
 from processor.http.serving import Server, web_config
 from tests.installation import until
 
-NOBODY = "127.0.0.1:1"  # no server is there
+NOBODY = "127.0.0.1:1"  # no server listens here
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A served API, and what it counts."""
+    """A served API, and its counts."""
 
     api: FastAPI
     port: int
@@ -33,7 +33,7 @@ class Edge:
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def connect(self, given: bytes = b"", *, of: str = "127.0.0.1") -> Streams:
-        """Connect from an address of this machine, and send something."""
+        """Connect from an address of this machine, and send some bytes."""
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", self.port, local_addr=(of, 0), limit=1 << 24
         )
@@ -43,7 +43,7 @@ class Edge:
         return reader, writer
 
     async def looked(self) -> None:
-        """Wait until connections were looked at."""
+        """Wait until the connections were checked."""
         before = self.connections._looked_s
 
         async def again() -> bool:
@@ -52,12 +52,12 @@ class Edge:
         await until(again, "look")
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         for writer in self._writers:
             writer.transport.abort()
 
     async def ask(self, given: bytes, *, of: str = "127.0.0.1") -> bytes:
-        """Everything that is answered until the connection is closed."""
+        """The whole response until the connection closes."""
         reader, writer = await self.connect(given, of=of)
         return await heard(reader, writer)
 
@@ -71,7 +71,7 @@ class Edge:
 
 
 async def heard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-    """What comes until the other side closes."""
+    """The bytes that arrive until the other side closes."""
     found = b""
     with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(30):

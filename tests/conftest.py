@@ -1,4 +1,4 @@
-"""Servers and installations for tests that need real ones, and the choice of tests to run in parallel.
+"""Servers and installations for tests that need real servers; which tests run in parallel.
 
 `make test` runs the tests that need one broker and one Redis, several at a time. `make test-all`
 also runs the others, which are marked ``needs_more``. Tests that are named run one by one.

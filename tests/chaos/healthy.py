@@ -1,4 +1,4 @@
-"""A run without a server: what match and gate make of traffic, and what applications are asked."""
+"""A run without servers: the outputs of match and gate for some traffic, and the webhooks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _TOPIC_ID = "the list"
 
 @dataclass
 class Run:
-    """All that was written and what came of it."""
+    """All records that were written, and their results."""
 
     records: list[Any] = field(default_factory=list)
     written: dict[str, Written] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Run:
         return [one for one in self.records if one.topic == topic]
 
     def seen(self) -> Seen:
-        """As the verdict takes it."""
+        """The run in the verdict's form."""
         seen = Seen(asked=self.applications.asked)
         for topic in TOPICS:
             for record in self.of(topic):
@@ -64,7 +64,7 @@ class Run:
 
 
 async def a_run(scope: str, *, seed: int = 1, rounds: int = 400) -> Run:
-    """What is written and what comes of it where nothing goes wrong."""
+    """Traffic and its results when nothing goes wrong."""
     traffic = Traffic(seed, _ALL)
     edges = near_limits(traffic)
     written: list[Written] = []
@@ -131,7 +131,7 @@ class _Out:
 
 
 class _Services:
-    """The configuration, as those who follow it have it."""
+    """The configuration, as followers have it."""
 
     view = None
 
@@ -139,10 +139,10 @@ class _Services:
         self.directory = Directory(map(service_of, world.services(BASE, NOWHERE)))
 
     def view_at(self, position: int) -> None:
-        """No view."""
+        """Return no view."""
 
     async def wait_loaded(self) -> None:
-        """It is there."""
+        """Return at once."""
 
     wait_current = wait_loaded
 
@@ -165,7 +165,7 @@ class _BlockList:
 
 
 class _Handled:
-    """Nothing was handled before."""
+    """No message was handled before."""
 
     forgets_after_ms = 1 << 40
 
@@ -226,7 +226,7 @@ async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
 
 
 def _delivered(run: Run) -> Iterable[Outgoing]:
-    """Every application is asked once; where it is away the delivery is put aside."""
+    """Request every application once; dead-letter the deliveries to the absent application."""
     directory = _Services().directory
     for record in [*run.of(_ALL.webhook_deliveries), *run.of(_ALL.message_statuses)]:
         if record.topic == _ALL.webhook_deliveries:
@@ -256,5 +256,5 @@ def _delivered(run: Run) -> Iterable[Outgoing]:
 
 
 def values(records: Iterable[Any]) -> list[dict[str, Any]]:
-    """What records hold."""
+    """The values of records."""
     return [orjson.loads(one.value) for one in records]

@@ -1,4 +1,4 @@
-"""A worker that cannot work its partitions lets another one have them."""
+"""A worker that cannot work its partitions gives them to another worker."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.victim import numbers_in
 
 pytestmark = pytest.mark.crash
 
-_FEW = 10  # less than a process has open as it starts
+_FEW = 10  # fewer than a process opens at its start
 
 
 async def everybody_is_heard(at: Installation, *, first: int = 0) -> None:
-    """In every partition a STOP is confirmed, and a send after it refused.
+    """In every partition, a STOP is confirmed and a later send refused.
 
     Args:
         at: the installation.
-        first: the numbers are looked for from here on; a second time they must be others.
+        first: numbers are chosen from here on; they must be new each time.
     """
     partitions = at.settings.partitions
     numbers = [next(numbers_in(one, partitions, start=first)) for one in range(partitions)]
@@ -42,7 +42,7 @@ async def test_a_worker_without_descriptors_hands_its_partitions_over(
     settings: Settings, names: dict[str, str]
 ) -> None:
     at = Installation(settings)
-    # A session that is lost would hand them over as well, in five minutes.
+    # A lost session would also hand them over, but in five minutes.
     mine = environment(settings) | {"OPTOUT_ROLES": "match,gate", "OPTOUT_SESSION_TIMEOUT_S": "300"}
     async with started(OPTOUT, **mine, **names, OPTOUT_WATCHDOG_S="3") as sick:
         await sick.says("lane.taken")

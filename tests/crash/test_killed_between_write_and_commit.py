@@ -1,4 +1,4 @@
-"""A worker dies at a step of the lane; the next one ends in what would have been without that."""
+"""A worker dies at a step of the lane; the next worker ends as if that had not happened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.integration.test_flow import a_text, configure
 
 pytestmark = pytest.mark.crash
 
-# All of one recipient, written before any worker is there: one batch.
+# All of one recipient, written before any worker starts: one batch.
 BODIES = (
     "stop",
     "help",
@@ -60,7 +60,7 @@ KILLS: dict[str, Sequence[str]] = {
 
 
 class Expected(NamedTuple):
-    """What the history comes to, by a model of its own."""
+    """The results of the history, by a separate model."""
 
     changes: list[tuple[str, bool]]
     replies: list[tuple[str, str]]
@@ -99,7 +99,7 @@ def sequential_model(
 async def worker(
     settings: Settings, step: str, sign: str = "SIGKILL", *, role: Role = "match"
 ) -> AsyncIterator[Process]:
-    """A worker that sends itself a signal when it first comes to a step."""
+    """A worker that sends itself a signal when it first reaches a step."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "tests.crash.killed_worker", step, sign),
@@ -127,7 +127,7 @@ async def killed(settings: Settings, step: str, *, role: Role = "match") -> None
 
 
 async def outcome(at: Installation) -> Expected:
-    """What is on the topics and in Redis."""
+    """The contents of the topics and of Redis."""
     assert await whole(at)
     changes = await at.values(at.topics.block_changes)
     replies = await at.values(at.topics.reply_sends)
@@ -143,7 +143,7 @@ async def outcome(at: Installation) -> Expected:
 
 
 def assert_equal(found: Expected, expected: Expected) -> None:
-    """Everything equal, replies by their first words."""
+    """Everything is equal, replies by their first words."""
     texts = [
         (sid, body[: len(wanted)])
         for (sid, body), (_, wanted) in zip(found.replies, expected.replies, strict=False)
@@ -178,7 +178,7 @@ async def test_a_worker_killed_while_it_lets_go_loses_nothing_and_doubles_nothin
     async with worker(settings, "letting_go") as first:
         await at.wait_for_no_lag("match")
         await at.texts(*LATER)
-        await finish(at)  # by another, for which the first lets go
+        await finish(at)  # by another worker, for which the first lets go
         assert await asyncio.wait_for(first.wait(), 60) == -9
     assert_equal(await outcome(at), sequential_model({"stop"}, bodies=[*BODIES, *BODIES]))
 
@@ -217,7 +217,7 @@ async def test_a_configuration_changed_before_the_replay_decides_it(
     await configure(settings, a_service("stop", "halt", reply="Out."))
     await at.texts(*MESSAGES)
     await killed(settings, step)
-    # `halt` is a keyword no more: what it did in Redis must not be seen by the replay.
+    # `halt` is not a keyword any more, so the replay must not see what it did in Redis.
     await configure(settings, a_service("stop", reply="You are out."))
     await finish(at)
     assert_equal(await outcome(at), sequential_model({"stop"}, "You are out."))
@@ -249,7 +249,7 @@ def a_service(*stop_words: str, reply: str) -> dict[str, Any]:
 
 
 async def finish(at: Installation) -> None:
-    """A worker that lives takes over, until nothing is left to read and to rebuild."""
+    """Let a new worker take over, until nothing is left to read or rebuild."""
     async with running(at.settings.model_copy(update={"roles": ("match",)})) as runtime:
         await at.wait_for_no_lag("match")
 
@@ -260,7 +260,7 @@ async def finish(at: Installation) -> None:
 
 
 async def whole(at: Installation) -> bool:
-    """Whether Redis holds what the topic says, in every partition."""
-    patient = at.settings.model_copy(update={"redis_timeout_s": 30.0})  # others work there, too
+    """Whether Redis matches the topic, in every partition."""
+    patient = at.settings.model_copy(update={"redis_timeout_s": 30.0})  # others use it, too
     partitions = range(at.settings.partitions)
     return not any([await differences(patient, one) for one in partitions])

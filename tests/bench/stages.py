@@ -1,4 +1,4 @@
-"""The stages under measurement, and how they are held until all partitions can begin at once."""
+"""The measured stages, held back until all partitions can begin at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.bench.jobs import Job
 
 
 class Passthrough:
-    """A stage that only passes on: what the lanes themselves cost."""
+    """A stage that only passes records on, to measure the lanes themselves."""
 
     waits_for = None
     note = ""
@@ -58,16 +58,16 @@ class Passthrough:
 
 
 class Start:
-    """The moment when every partition is taken: none begins earlier."""
+    """The moment when every partition is taken; no stage begins earlier."""
 
     def __init__(self) -> None:
         self.given = asyncio.Event()
-        self.began = 0.0  # monotonic seconds; the first record read
+        self.began = 0.0  # monotonic seconds, at the first record
         self.cpu_began = 0.0
         self.batches = 0
         self.services_s = 0.0
         self.services_rss_mb = 0.0
-        self.processed_at: dict[int, float] = {}  # partition to when its last batch was processed
+        self.processed_at: dict[int, float] = {}  # partition to the time of its last batch
         self._taken: set[int] = set()
 
     async def wait(self, partition: int) -> None:
@@ -116,20 +116,20 @@ class Held:
         await self._start.wait(self._partition)
 
     async def process(self, records: Sequence[Any], out: Output) -> None:
-        """Process, and note when; see ``Stage``."""
+        """Process, and record the time; see ``Stage``."""
         self._start.batch()
         await self._stage.process(records, out)
         self._start.processed_at[self._partition] = time.monotonic()
 
 
 def source_of(job: Job) -> str:
-    """The full name of the topic that holds the load."""
+    """The full name of the load's topic."""
     topics = Topics.under(job.source_prefix)
     return topics.outbound_messages if job.role == "gate" else topics.inbound_messages
 
 
 def lanes(runtime: Runtime, job: Job, start: Start) -> Lanes:
-    """The lanes of a role, reading another installation's load, writing into their own."""
+    """The lanes of a role; they read another installation's load, and write into their own."""
     settings, topics, source = runtime.settings, runtime.topics, source_of(job)
     sources = [source]
     make: Callable[[int], Stage]

@@ -89,7 +89,7 @@ async def roll(settings: Settings, home: Path, *, static: bool, rate: int) -> Ro
 
 @asynccontextmanager
 async def _load(settings: Settings, rate: int) -> AsyncIterator[list[int]]:
-    """Messages and sends at a rate while the block runs; yields their counts, filled at the end."""
+    """Write messages and sends at a rate while the block runs; yields their running count."""
     written = [0]
     loading = asyncio.create_task(_write(settings, rate, written))
     try:

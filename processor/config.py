@@ -149,7 +149,9 @@ class Settings(BaseSettings):
                     " `openssl rand -hex 16` makes one"
                 )
             if names.index(name) != place - 1:
-                raise ValueError(f"entry {place}: another entry also has this name, or also none")
+                raise ValueError(
+                    f"entry {place}: the name is used twice; by default it is operator"
+                )
         return given
 
     @field_validator("roles", mode="before")

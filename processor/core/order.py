@@ -5,7 +5,7 @@ from __future__ import annotations
 from processor.core.blocks import OF_MESSAGES, Source
 from processor.core.messages import Arrival
 
-_LATE_MS = 3_600_000  # a carrier's time counts only if it is this much earlier
+_LATE_MS = 3_600_000  # a carrier's time counts only if this much earlier: clocks differ
 _BROKERS_DIFFER_MS = 1_000  # messages and commands may be appended by different brokers
 
 
@@ -27,8 +27,8 @@ def said_ms(arrival: Arrival, carrier_ms: int | None = None) -> int | None:
 def lifts(source: Source, arrival: Arrival, *, said_ms: int | None, by_message: bool) -> bool:
     """Whether an opt-in lifts a cause of a block: it lifts only older causes (R19).
 
-    Within a topic, offsets give the order; only delayed opt-ins are compared by time. Between
-    messages and commands, a cause less than a second older than the opt-in stays (R23).
+    Within a topic, offsets give the order, and only delayed opt-ins are compared by time. Between
+    messages and commands, a cause must be over a second older than the opt-in (R23).
 
     Args:
         source: of a block on the list.

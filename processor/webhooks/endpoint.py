@@ -27,7 +27,7 @@ _ILL = (Why.CONNECT, Why.READ, Why.SERVER)  # failures that blame the endpoint, 
 
 _CIRCUIT_OPEN = Failure(Why.BUSY, 11200, "the endpoint failed too often and is paused")
 _SLOW = Failure(Why.BUSY, 11200, "the endpoint is slow: too many requests wait for it")
-CROWDED = Failure(Why.BUSY, 11200, "the account's endpoints are slow: too much waits for them")
+CROWDED = Failure(Why.BUSY, 11200, "the account's endpoints are slow: too many requests wait")
 
 
 @dataclass(frozen=True, slots=True)

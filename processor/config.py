@@ -75,9 +75,7 @@ class Settings(BaseSettings):
     webhook_circuit_s: Annotated[float, Field(gt=0, le=3600)] = 30.0  # length of the pause
     webhook_allow_networks: Annotated[tuple[Network, ...], NoDecode] = ()  # although not public
 
-    operator_tokens: SecretStr | None = (
-        None  # `name:token,…`, of those who may disable a service (R5)
-    )
+    operator_tokens: SecretStr | None = None  # `name:token,…`; they may disable services (R5)
     secret_keys: SecretStr | None = None  # of 32 bytes each; the first seals tokens, all open them
     metrics_token: SecretStr | None = None  # for /metrics and /opt-out-rates
 

@@ -46,9 +46,7 @@ class _Account:
     def __init__(self, sid: str) -> None:
         self.sid = sid
         self.queue = Queue(_QUEUE)
-        self.endpoints: OrderedDict[tuple[str, str], Endpoint] = (
-            OrderedDict()
-        )  # the last used comes last
+        self.endpoints: OrderedDict[tuple[str, str], Endpoint] = OrderedDict()  # by last use
 
 
 class Endpoint:

@@ -166,9 +166,8 @@ async def _worst(settings: Settings, login: dict[str, str], checks: int) -> None
         click.echo(f"{'nothing':<24}{alone.p50_ms:>8.1f}{alone.p99_ms:>8.1f}{'1.0':>10}")
         for name, paths in worst.READINGS.items():
             async with worst.asking(base, other, paths) as said:
-                await _paced(
-                    check, _WARM_UP, pid, _CALM_PACE
-                )  # warm up, as the server closed idle connections
+                # Warm up, as the server closed idle connections.
+                await _paced(check, _WARM_UP, pid, _CALM_PACE)
                 figure = await _paced(check, checks, pid, _CALM_PACE)
             click.echo(
                 f"{name:<24}{figure.p50_ms:>8.1f}{figure.p99_ms:>8.1f}"

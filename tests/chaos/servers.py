@@ -34,9 +34,7 @@ class Slot:
     kafka: WayThere
     redis: WayThere
     clock: Clock
-    environment: dict[str, str] = field(
-        default_factory=dict
-    )  # the servers' addresses for its worker
+    environment: dict[str, str] = field(default_factory=dict)  # addresses of the servers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""TLS contexts of Kafka clients and of the API: one for the same files, with what they hold now."""
+"""TLS contexts of Kafka clients and of the API: one for each set of files, kept up to date."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import ssl
 logger = logging.getLogger(__name__)
 
 _LOOK_S = 5.0
-_NO_PASSWORD = ""  # else OpenSSL asks for one at the terminal, and all else waits
+_NO_PASSWORD = ""  # else OpenSSL asks at the terminal, and everything waits
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
 class Certificates:
-    """A TLS context, and the files that it was made of.
+    """A TLS context, and the files it is made from.
 
-    Connections made from now on use what is loaded; those that are open keep what they began with.
+    New connections use the files as last loaded; open connections keep their certificates.
 
     Args:
         cafile: PEM; None: the system's authorities.
         certfile: PEM, of a server, or for client authentication.
-        keyfile: PEM; None: it is in ``certfile``.
-        serves: whether it is a server's, not a client's.
+        keyfile: PEM; None: the key is in ``certfile``.
+        serves: whether the context is for a server, not for a client.
 
     Raises:
-        OSError: a file cannot be read, or the key is not the certificate's.
+        OSError: a file cannot be read, or the key does not belong to the certificate.
     """
 
     def __init__(
@@ -43,17 +43,17 @@ class Certificates:
         self.context = self._made()
 
     def renew(self) -> bool:
-        """Load the files again where they changed; whether they had.
+        """Load the files again if they changed, and return whether they had.
 
-        An authority that is gone from ``cafile`` is trusted until the process ends.
+        An authority that was removed from ``cafile`` stays trusted until the process ends.
 
         Raises:
-            OSError: they cannot be used; the context is as it was, and the next call tries again.
+            OSError: the files cannot be used; the context is unchanged, and the next call retries.
         """
         stamp = self._stamp_now()
         if stamp == self._stamp:
             return False
-        self._made()  # a context that is given a wrong pair has none any more
+        self._made()  # fail here: a wrong pair would leave the context without any
         if self._cafile:
             self.context.load_verify_locations(self._cafile)
         if self._certfile:
@@ -80,7 +80,7 @@ _made: dict[tuple[str | None, ...], Certificates] = {}
 
 
 def context_of(cafile: str | None, certfile: str | None, keyfile: str | None) -> ssl.SSLContext:
-    """The process's one TLS context of these files; see ``Certificates``."""
+    """The process's only TLS context of these files; see ``Certificates``."""
     files = cafile, certfile, keyfile
     if files not in _made:
         _made[files] = Certificates(*files)
@@ -91,7 +91,7 @@ def server_context_of(certfile: str, keyfile: str) -> ssl.SSLContext:
     """A server's TLS context of these files, which are loaded again when they change.
 
     Raises:
-        OSError: a file cannot be read, or the key is not the certificate's.
+        OSError: a file cannot be read, or the key does not belong to the certificate.
     """
     made = Certificates(None, certfile, keyfile, serves=True)
     _made["server", certfile, keyfile] = made
@@ -99,7 +99,7 @@ def server_context_of(certfile: str, keyfile: str) -> ssl.SSLContext:
 
 
 async def keep_current() -> None:
-    """Load files again for ever, as they change: a certificate is replaced before it expires."""
+    """Keep loading changed files again, because certificates are replaced before they expire."""
     said = ""
     while True:
         await asyncio.sleep(_LOOK_S)

@@ -1,4 +1,4 @@
-"""Environment to one frozen ``Settings``, checked first, every problem at once."""
+"""Read the environment into a frozen ``Settings``; check everything first, report all problems."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEAST_TOKEN = 16  # characters
 _OPERATOR_NAME = re.compile(r"[A-Za-z0-9._-]{1,32}")
 _MAKE_A_KEY = "`openssl rand -hex 32` makes one"
 _REQUEST_S = 10.0
-_HANDLED = ("opt-out-notifications.v1", "consent-commands.v1")  # they tell what was handled
+_HANDLED = ("opt-out-notifications.v1", "consent-commands.v1")  # they record what was handled
 _TOPICS = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
 _KEPT_HOURS = 24 * min(int(_TOPICS[name]["retention_days"]) for name in _HANDLED)
 
@@ -235,7 +235,7 @@ class Settings(BaseSettings):
             if key is None:
                 raise ValueError(f"key {place} must be 32 bytes in hex or base64; {_MAKE_A_KEY}")
             if len(set(key)) == 1:
-                raise ValueError(f"key {place} is one byte 32 times, no secret; {_MAKE_A_KEY}")
+                raise ValueError(f"key {place} is one byte 32 times, not a secret; {_MAKE_A_KEY}")
         return given
 
     @field_validator("operator_tokens")
@@ -244,7 +244,7 @@ class Settings(BaseSettings):
         parts = _parts(given)
         names = [name for name, _ in map(_operator_of, parts)]
         for place, (name, token) in enumerate(map(_operator_of, parts), 1):
-            # A token may stand where a name should: neither is repeated.
+            # The name may be a misplaced token, so neither is repeated in the error.
             if not _OPERATOR_NAME.fullmatch(name):
                 raise ValueError(f"entry {place}: a name has up to 32 letters, digits and . _ -")
             if len(token) < _LEAST_TOKEN:
@@ -253,7 +253,9 @@ class Settings(BaseSettings):
                     " `openssl rand -hex 16` makes one"
                 )
             if names.index(name) != place - 1:
-                raise ValueError(f"entry {place}: another entry has the same name, or none either")
+                raise ValueError(
+                    f"entry {place}: the name is used twice; by default it is operator"
+                )
         return given
 
     @field_validator("roles", mode="before")
@@ -284,11 +286,11 @@ class Settings(BaseSettings):
         return given.strip().lower() if isinstance(given, str) else given
 
     def source(self) -> str:
-        """Whom emitted events say they are from, as a URI."""
+        """The source that emitted events name, as a URI."""
         return self.event_source or f"urn:optout:{self.topic_prefix.rstrip('._-') or 'default'}"
 
     def sealing_keys(self) -> tuple[bytes, ...]:
-        """The keys of accounts' tokens, perhaps none: the first seals, all of them open."""
+        """The keys of accounts' tokens, possibly none: the first seals, all of them open."""
         return tuple(key for text in _parts(self.secret_keys) if (key := _key_of(text)))
 
     def operators(self) -> dict[str, str]:
@@ -300,7 +302,7 @@ class Settings(BaseSettings):
         """The keyword arguments that every Kafka client takes.
 
         Args:
-            request_s: for which a broker may take to answer; then its connection is given up.
+            request_s: a broker must answer within it, or its connection is closed.
         """
         tls = self.kafka_security_protocol in ("SSL", "SASL_SSL")
         return {
@@ -321,19 +323,19 @@ class Settings(BaseSettings):
 
 
 def _parts(given: SecretStr | None) -> list[str]:
-    """The parts of a list with commas."""
+    """The parts of a comma-separated list."""
     text = given.get_secret_value() if given else ""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _operator_of(text: str) -> tuple[str, str]:
-    """Name and token of ``name:token``; a lone token is the operator's."""
+    """Name and token of ``name:token``; a token alone belongs to ``operator``."""
     name, colon, token = text.partition(":")
     return (name, token) if colon else ("operator", text)
 
 
 def _key_of(text: str) -> bytes | None:
-    """The 32 bytes that a text stands for."""
+    """The 32 bytes that a text encodes in hex or base64, or None."""
     for decode in (bytes.fromhex, lambda given: b64decode(given, validate=True)):
         try:
             key = decode(text)
@@ -345,10 +347,10 @@ def _key_of(text: str) -> bytes | None:
 
 
 def load(**given: Any) -> Settings:
-    """Read the environment; what is given stands before it.
+    """Read the environment; arguments override it.
 
     Raises:
-        ConfigError: with every problem, each naming its variable.
+        ConfigError: lists every problem, each with its variable.
     """
     problems: list[str] = []
     try:
@@ -356,7 +358,7 @@ def load(**given: Any) -> Settings:
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
         problems = [f"OPTOUT_{str(one['loc'][0]).upper()}: {one['msg']}" for one in wrong]
-        # The others are looked at as if these had been left out.
+        # Check the other settings as if these were unset.
         fields = {str(one["loc"][0]) for one in wrong}
         usual = {name: Settings.model_fields[name].default for name in fields}
         settings = Settings(**(given | usual))
@@ -374,7 +376,7 @@ def _contradictions(settings: Settings) -> list[str]:
             for name in ("username", "password")
             if getattr(settings, f"kafka_{name}") is None
         ]
-    longest_s = 2 * settings.webhook_timeout_s  # the application, then its fallback
+    longest_s = 2 * settings.webhook_timeout_s  # a request to the application, then to its fallback
     if "webhooks" in settings.roles and settings.watchdog_s <= longest_s:
         problems.append(
             f"OPTOUT_WATCHDOG_S: must be above {longest_s:g}, twice OPTOUT_WEBHOOK_TIMEOUT_S,"
@@ -382,8 +384,8 @@ def _contradictions(settings: Settings) -> list[str]:
         )
     if settings.dedupe_hours > _KEPT_HOURS:
         problems.append(
-            f"OPTOUT_DEDUPE_HOURS: must be at most {_KEPT_HOURS}: after Redis was lost, handled"
-            f" ids are read from {' and '.join(_HANDLED)}, which keep them no longer"
+            f"OPTOUT_DEDUPE_HOURS: must be at most {_KEPT_HOURS}. If Redis is lost, handled ids are"
+            f" read again from {' and '.join(_HANDLED)}, which keep them for that long"
         )
     if (settings.api_certfile is None) != (settings.api_keyfile is None):
         problems.append("OPTOUT_API_CERTFILE, OPTOUT_API_KEYFILE: set both, or none")

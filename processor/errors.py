@@ -1,4 +1,4 @@
-"""What can go wrong, drawn by its consequence."""
+"""The exceptions, ordered by their consequence."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class EditRefused(ConfigError):
 
     Args:
         problems: each with its place and what to do; they name no other account.
-        code: Twilio's.
+        code: Twilio's error code.
     """
 
     def __init__(self, problems: Sequence[Problem | str], *, code: int = 20001) -> None:
@@ -57,7 +57,7 @@ class EditRefused(ConfigError):
 
 
 class RecordError(Exception):
-    """Dead-letter the record and go on; the message is the reason, free of personal data."""
+    """Dead-letter the record and continue; the message is the reason, free of personal data."""
 
 
 class UnreadableEntry(Exception):
@@ -68,8 +68,8 @@ class RetryableError(Exception):
     """Hold the offset, back off, take the partition again.
 
     Args:
-        why: for people.
-        everywhere: whether every other worker would fail the same way; None: as the class says.
+        why: the reason, for people.
+        everywhere: whether every other worker would fail the same way; None: the class's default.
     """
 
     everywhere = False
@@ -85,29 +85,29 @@ class StoreUnavailable(RetryableError):
 
 
 class BrokerUnavailable(RetryableError):
-    """Kafka did not answer; the outcome of a transaction in hand is unknown."""
+    """Kafka did not answer; the outcome of an open transaction is unknown."""
 
 
 class ListLost(RetryableError):
-    """The served block list is not the one last written: emptied, rolled back or re-created."""
+    """The served block list is not the list last written: emptied, rolled back or re-created."""
 
     everywhere = True
 
 
 class NewerFormat(RetryableError):
-    """What is stored was written by a newer version: wait until this worker is updated."""
+    """A newer version wrote the stored data: wait until this worker is updated."""
 
     everywhere = True
 
 
 class PositionRefused(RetryableError):
-    """A committed offset cannot be believed: wait until a person sets it."""
+    """A committed offset is not credible: wait until a person sets it."""
 
     everywhere = True
 
 
 class TooManyFaults(RetryableError):
-    """Our code raises at one record after another: they stay where they are until it is mended."""
+    """Our code fails at one record after another: leave them in place until it is fixed."""
 
     everywhere = True
 

@@ -1,4 +1,4 @@
-"""The histories that are looked into: each topic with its index in Redis."""
+"""The histories that can be searched: topics with an index in Redis."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def block_changes(
     refuse: Callable[[Record, Exception], None] | None = None,
     share: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> History:
-    """What changed on the block list, by the recipient's bare number and the account.
+    """Changes of the block list, by the recipient's bare number and the account.
 
     Args:
         settings: of the installation.
-        redis: where the index is.
+        redis: holds the index.
         metrics: of the process.
         patient: see ``History``.
         refuse: see ``History``.
@@ -58,7 +58,7 @@ def configuration_changes(
     metrics: Metrics | None = None,
     share: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> History:
-    """What changed of services, numbers and accounts, by the account."""
+    """Changes of services, numbers and accounts, by the account."""
     return History(
         settings,
         Topics.under(settings.topic_prefix).configuration_changes,

@@ -1,4 +1,4 @@
-"""One line a log record: time, level, event name, fields. Never a number or a body."""
+"""Logs: one line per record, with time, level, event name and fields; no numbers, no bodies."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 
 
 class FieldsFormatter(logging.Formatter):
-    """Event name first, then the fields given as ``extra``, as ``key=value``."""
+    """The event name first, then the fields given as ``extra``, as ``key=value``."""
 
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format one record, its traceback below it if it has one."""
+        """Format one record, followed by its traceback if it has one."""
         fields = "".join(
             f" {key}={_on_one_line(value)}"
             for key, value in vars(record).items()
@@ -35,7 +35,7 @@ class FieldsFormatter(logging.Formatter):
 
 
 def _on_one_line(value: object) -> str:
-    """A value with its control characters escaped: a terminal may obey them, a line end forge."""
+    """Escape control characters: a terminal may obey them, and a line break could forge a line."""
     text = str(value)
     if text.isprintable():
         return text

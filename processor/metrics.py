@@ -1,7 +1,7 @@
-"""What is counted and timed, under the prefix ``optout_``; no label names a person or a message.
+"""Metrics, with the prefix ``optout_``; no label names a person or a message.
 
-Labels are bounded: roles, partitions, steps and kinds. Counts by service are a topic of their own
-(`opt-out-counts`), as services are many. Stages and lanes tell of batches, never of messages.
+Labels are bounded: roles, partitions, steps and kinds. Counts by service have their own topic
+(`opt-out-counts`), as services are many. Stages and lanes report batches, never messages.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 _REBUILD_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900)
 _RECORDS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
 _FAILURES = (*(kind.__name__ for kind in RetryableError.__subclasses__()), "Unexpected")
-# What a lane counts of a batch besides, by its own name: the metric and what it is.
+# Further counts of a lane's batch by the lane's name for them: the metric, and its meaning.
 _PUT_ASIDE = (
-    ("refused", "dead_letters", "Records that were put aside."),
-    ("references", "dead_letter_references", "Of these, those too large to be kept whole."),
-    ("faults", "record_faults", "Records that made the code raise, and were put aside."),
+    ("refused", "dead_letters", "Records that became dead letters."),
+    ("references", "dead_letter_references", "Dead letters with only a reference to the record."),
+    ("faults", "record_faults", "Records that made the code raise, and became dead letters."),
     (
         "unread_stops",
         "unread_stops",
-        "STOPs that could not be read whole; they block all the same.",
+        "STOPs that could not be read whole; they block anyway.",
     ),
-    ("misplaced", "misplaced", "Records that were sent on to the partition of their recipient."),
+    ("misplaced", "misplaced", "Records that were moved to the partition of their recipient."),
     ("surplus_headers", "surplus_headers", "Headers beyond the limit, which are not passed on."),
 )
 FOLLOWERS = (
@@ -68,7 +68,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def is_reader(authorization: str, token: str) -> bool:
-    """Whether a request's ``Authorization`` shows the token of those who read metrics."""
+    """Whether a request's ``Authorization`` contains the token for reading metrics."""
     given = authorization.encode(errors="surrogateescape")
     return hmac.compare_digest(given, f"Bearer {token}".encode())
 
@@ -78,20 +78,20 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True, slots=True)
 class LaneLook:
-    """How a lane is at the moment it is asked."""
+    """The state of a lane at the moment of the question."""
 
     role: str
     partition: int
-    works: bool  # False while it is taken, waits or fails
-    lag: int | None  # records not committed; None where that is not known
+    works: bool  # False while it is being taken over, waits or fails
+    lag: int | None  # uncommitted records; None if unknown
 
 
 class Metrics:
-    """Every metric of a process, in a registry of its own.
+    """Every metric of a process, in its own registry.
 
     Args:
-        lanes: asked for every lane whenever the metrics are read.
-        services: asked for how many services are known.
+        lanes: called for every lane's state whenever the metrics are read.
+        services: called for the number of known services.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Metrics:
         services: Callable[[], int] = lambda: 0,
     ) -> None:
         self.registry = CollectorRegistry()
-        self.webhook_results: Mapping[str, int] = {}  # what became of requests, to how often
+        self.webhook_results: Mapping[str, int] = {}  # outcome of requests to its count
         self.registry.register(_Looked(lanes, services, lambda: self.webhook_results))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
@@ -109,42 +109,40 @@ class Metrics:
         Info("optout_build", "This process.", registry=self.registry).info(
             {"version": version("optout")}
         )
-        # Of every lane.
-        self.messages = counter(
-            "optout_messages", "Records that were read, handled and committed.", ["role"]
-        )
+        # Every lane.
+        self.messages = counter("optout_messages", "Records read, handled and committed.", ["role"])
         self.batch_records = histogram(
-            "optout_batch_records", "Records of a batch.", ["role"], buckets=_RECORDS
+            "optout_batch_records", "Records in a batch.", ["role"], buckets=_RECORDS
         )
         self.step_seconds = histogram(
-            "optout_step_seconds", "A batch in each step of its lane.", ["role", "step"]
+            "optout_step_seconds", "Time of a batch in each step of its lane.", ["role", "step"]
         )
         self.transaction_seconds = histogram(
-            "optout_transaction_seconds", "A transaction, its commit included.", ["role"]
+            "optout_transaction_seconds", "Time of a transaction, including its commit.", ["role"]
         )
         self.put_aside = {
             name: counter(f"optout_{metric}", said, ["role"]) for name, metric, said in _PUT_ASIDE
         }
         self.lane_failures = counter(
             "optout_lane_failures",
-            "Lanes that gave up a batch and took their partition anew, by the error.",
+            "Lanes that gave up a batch and took their partition again, by the error.",
             ["role", "reason"],
         )
         self.redis_seconds = histogram(
-            "optout_redis_seconds", "A round trip to Redis.", ["role", "operation"]
+            "optout_redis_seconds", "Time of a round trip to Redis.", ["role", "operation"]
         )
         self.redis_errors = counter(
             "optout_redis_errors", "Round trips that Redis did not answer.", ["role", "operation"]
         )
-        # Of match.
+        # Match.
         self.matches = counter("optout_matches", "Messages that are keywords.", ["kind", "tier"])
         self.stop_effective_seconds = histogram(
             "optout_stop_effective_seconds",
-            "From the append of an opt-out to the write that put its block in force.",
+            "Time from the append of an opt-out to the write that put its block in force.",
         )
         self.rebuild_seconds = histogram(
             "optout_list_rebuild_seconds",
-            "Rebuilding a partition of the block list.",
+            "Time to rebuild a partition of the block list.",
             buckets=_REBUILD_SECONDS,
         )
         self.unreadable_entries = counter(
@@ -153,21 +151,21 @@ class Metrics:
             ["seen_by"],
         )
         self.undone = counter(
-            "optout_batches_undone", "Batches whose owner died before it committed them."
+            "optout_batches_undone", "Batches whose owner died before committing them."
         )
         self.counts_lost = counter(
             "optout_counts_lost", "Records of opt-out-counts that could not be written."
         )
-        # Of the gate.
+        # The gate.
         self.verdicts = counter("optout_verdicts", "Sends that were judged.", ["verdict"])
         self.gate_waiting_seconds = counter(
             "optout_gate_waiting_seconds",
-            "Time in which a partition's sends waited for a list to be judged by.",
+            "Time in which a partition's sends waited for the block list.",
             ["reason"],
         )
-        # Of the configuration.
-        self.services_changed = counter("optout_services_changed", "Services that were followed.")
-        # Of followers.
+        # The configuration.
+        self.services_changed = counter("optout_services_changed", "Changes of services read.")
+        # Followers.
         self.follower_refused = counter(
             "optout_follower_refused",
             "Records that a follower could not use and skipped.",
@@ -175,34 +173,34 @@ class Metrics:
         )
         self.follower_failures = counter(
             "optout_follower_failures",
-            "Defects of ours that ended a follower, which then began again.",
+            "Failures of our code that ended a follower, which then started again.",
             ["follower"],
         )
         self.follower_age = Gauge(
             "optout_follower_age_seconds",
-            "Since a follower last knew that it had read all there is; 0 where it does not follow.",
+            "Time since a follower had last read its whole topic; 0 if it is not running.",
             ["follower"],
             registry=self.registry,
         )
-        # Of webhooks.
+        # Webhooks.
         self.webhook_request_seconds = histogram(
-            "optout_webhook_request_seconds", "A request to an application."
+            "optout_webhook_request_seconds", "Time of a request to an application."
         )
-        # Of the API.
+        # The API.
         self.api_request_seconds = histogram(
             "optout_api_request_seconds",
-            "A request to the API, by the route that served it.",
+            "Time of a request to the API, by the route that served it.",
             ["method", "route", "status"],
         )
         self.logins_refused = counter(
-            "optout_logins_refused", "Logins to API and console that were refused.", ["why"]
+            "optout_logins_refused", "Refused logins to the API and the console.", ["why"]
         )
         self.api_connections_ended = counter(
             "optout_api_connections_ended",
-            "Connections to the API that were ended, by what was answered.",
+            "Connections that the API closed, by the status of its response.",
             ["status"],
         )
-        # What has not happened yet is 0, not absent: an alert sees the first time.
+        # Events that have not happened yet are 0, not absent: an alert sees the first.
         for kind in OptOutType:
             for tier in MatchMode:
                 self.matches.labels(kind, tier)
@@ -222,16 +220,16 @@ class Metrics:
             self.logins_refused.labels(why)
 
     def login_refused(self, why: str) -> None:
-        """A login was refused, by a word of why."""
+        """Count a refused login, by a word for the reason."""
         self.logins_refused.labels(why).inc()
 
     def text(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """All metrics, in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class LaneMetrics:
-    """What the lanes of a role tell; the labels are bound once."""
+    """The metrics of a role's lanes; the labels are bound once."""
 
     def __init__(self, metrics: Metrics, role: str) -> None:
         self._messages = metrics.messages.labels(role)
@@ -247,11 +245,11 @@ class LaneMetrics:
         self.transaction = metrics.transaction_seconds.labels(role)
 
     def batch(self, records: int, counts: Mapping[str, int]) -> None:
-        """A batch is done, and committed if it put out anything.
+        """A batch is done, and committed if it had output.
 
         Args:
             records: of the batch.
-            counts: of what was not as it should be, by the names in ``_PUT_ASIDE``.
+            counts: of irregular records, by the names in ``_PUT_ASIDE``.
         """
         self._messages.inc(records)
         self._batch_records.observe(records)
@@ -264,21 +262,21 @@ class LaneMetrics:
 
 
 class StoreMetrics:
-    """What the block list's user tells of its round trips."""
+    """The metrics of the block list's round trips."""
 
     def __init__(self, metrics: Metrics, role: str, operations: Sequence[str]) -> None:
         self._seconds = {name: metrics.redis_seconds.labels(role, name) for name in operations}
         self._errors = {name: metrics.redis_errors.labels(role, name) for name in operations}
 
     def asked(self, operation: str, seconds: float, error: BaseException | None) -> None:
-        """A round trip, and what it ended in."""
+        """A round trip ended, with or without an error."""
         self._seconds[operation].observe(seconds)
         if isinstance(error, StoreUnavailable):
             self._errors[operation].inc()
 
 
 class MatchMetrics:
-    """What the match stage tells."""
+    """The metrics of the match stage."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._matches = {
@@ -292,18 +290,18 @@ class MatchMetrics:
         self.unreadable = metrics.unreadable_entries.labels("rebuild")
 
     def matched(self, counts: Mapping[tuple[OptOutType, MatchMode], int]) -> None:
-        """Messages of a committed batch that are keywords."""
+        """Count the keyword messages of a committed batch."""
         for which, count in counts.items():
             self._matches[which].inc(count)
 
     def effective(self, delays_s: Iterable[float]) -> None:
-        """Opt-outs whose blocks are in force now."""
+        """Record the delays of opt-outs whose blocks are now in force."""
         for delay_s in delays_s:
             self._effective.observe(max(0.0, delay_s))
 
 
 class GateMetrics:
-    """What the gate tells."""
+    """The metrics of the gate."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._allowed = metrics.verdicts.labels("allowed")
@@ -313,7 +311,7 @@ class GateMetrics:
         self.unreadable = metrics.unreadable_entries.labels("gate")
 
     def judged(self, *, allowed: int, refused: int, suspended: int) -> None:
-        """The verdicts of a committed batch."""
+        """Count the verdicts of a committed batch."""
         self._allowed.inc(allowed)
         self._refused.inc(refused)
         self._suspended.inc(suspended)
@@ -324,7 +322,7 @@ class GateMetrics:
 
 
 class _Looked(Collector):
-    """What is not counted but looked at, when the metrics are read."""
+    """Metrics that are not counted, but computed when they are read."""
 
     def __init__(
         self,
@@ -337,7 +335,7 @@ class _Looked(Collector):
         self._webhook_results = webhook_results
 
     def describe(self) -> Iterable[Metric]:
-        """Their names, without a look."""
+        """Their names, without computing them."""
         return self._families()
 
     def _families(
@@ -345,16 +343,16 @@ class _Looked(Collector):
     ) -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily, CounterMetricFamily]:
         place = ["role", "partition"]
         return (
-            GaugeMetricFamily("optout_lane_works", "1 where a lane works.", labels=place),
+            GaugeMetricFamily("optout_lane_works", "1 if a lane works.", labels=place),
             GaugeMetricFamily("optout_lag_records", "Records not yet handled.", labels=place),
-            GaugeMetricFamily("optout_services", "Services that are known."),
+            GaugeMetricFamily("optout_services", "Known services."),
             CounterMetricFamily(
-                "optout_webhook_results", "What became of webhooks.", labels=["result"]
+                "optout_webhook_results", "Webhook requests, by their result.", labels=["result"]
             ),
         )
 
     def collect(self) -> Iterable[Metric]:
-        """How everything is now."""
+        """The current values."""
         works, lag, services, results = families = self._families()
         for lane in self._lanes():
             place = [lane.role, str(lane.partition)]

@@ -1,1 +1,1 @@
-"""What the system must do, as sentences."""
+"""The system's requirements, as tests whose names are sentences."""

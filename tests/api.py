@@ -1,4 +1,4 @@
-"""The API under test: served on a port of its own, and asked as its users ask."""
+"""The API under test: served on its own port, and called like a user calls it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def with_secrets(settings: Settings, **changes: Any) -> Settings:
 
 
 async def create_accounts(settings: Settings, *sids: str, token: str = TOKEN) -> None:
-    """Create accounts, all with one token."""
+    """Create accounts that all have the same token."""
     accounts = [new_account(settings, sid, token, "An account") for sid in sids]
     async with configuration(settings) as stored:
         await stored.update(
@@ -43,7 +43,7 @@ async def create_accounts(settings: Settings, *sids: str, token: str = TOKEN) ->
 
 
 class Api:
-    """A served API, asked as one account."""
+    """A served API, called as one account."""
 
     def __init__(self, base: str, backend: Backend | None, user: str, password: str) -> None:
         self.base = base
@@ -52,17 +52,17 @@ class Api:
         self.password = password
 
     def as_(self, user: str, password: str = TOKEN) -> Api:
-        """The same API, asked by somebody else."""
+        """The same API, called by another user."""
         return Api(self.base, self._backend, user, password)
 
     @property
     def backend(self) -> Backend:
-        """What it stands on, where it is served in this process."""
+        """Its backend, if it is served in this process."""
         assert self._backend is not None
         return self._backend
 
     async def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request; ``data`` is its form."""
+        """Make a request; ``data`` is its form."""
         async with httpx.AsyncClient(auth=(self.user, self.password)) as client:
             return await client.request(method, f"{self.base}{path}", timeout=60, **options)
 
@@ -78,7 +78,7 @@ class Api:
 async def serving(
     settings: Settings, *, user: str = ACCOUNT, password: str = TOKEN, port: int = 0
 ) -> AsyncIterator[Api]:
-    """The API on a port, a free one if 0, ready, stopped as SIGTERM would stop it."""
+    """The API on a port (0: a free port), ready, and stopped as SIGTERM would stop it."""
     api = create_api(settings)
     with socket.create_server(("127.0.0.1", port)) as listening:
         backend: Backend = api.state.backend
@@ -112,7 +112,7 @@ async def all_running(settings: Settings) -> AsyncIterator[Api]:
 
 
 async def blocking(call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
-    """What Twilio's client does, in a thread: it waits for its answers."""
+    """Run a call of Twilio's client, which waits for its responses, in a thread."""
     return await asyncio.to_thread(call, *arguments, **named)
 
 
@@ -130,7 +130,7 @@ async def enable(settings: Settings, sid: str) -> None:
 
 
 async def carrier_says(at: Installation, send: dict[str, Any], status: str) -> None:
-    """The carrier says what became of a send."""
+    """Let the carrier report the status of a send."""
     kept = ("message_sid", "account_sid", "messaging_service_sid", "to")
     told = {name: send[name] for name in kept} | {"from": LONG_CODE, "status": status, "at": NOW}
     await at.write(at.topics.message_statuses, told)

@@ -1,4 +1,4 @@
-"""An application of a customer: a real server that notes what it is told, and answers as asked."""
+"""A customer's application: a real server that records its requests, and answers as configured."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOP_NUMBER = OTHER_LONG_CODE
 
 @dataclass(frozen=True)
 class Told:
-    """A request as it came."""
+    """A request as it arrived."""
 
     method: str
     url: str
@@ -44,7 +44,7 @@ async def nothing(told: Told) -> web.Response:
 
 @dataclass
 class Application:
-    """Answers each path by its own function, other paths with nothing."""
+    """Answers each path by its own function, other paths with an empty response."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Application:
 
 @asynccontextmanager
 async def application() -> AsyncIterator[Application]:
-    """A server on a port of its own."""
+    """A server on its own port."""
     made = Application()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", made.handle)
@@ -87,7 +87,7 @@ async def application() -> AsyncIterator[Application]:
 
 
 def status(code: int) -> Answer:
-    """Answers with a status, and a page."""
+    """Answer with a status, and a page."""
 
     async def answer(told: Told) -> web.Response:
         return web.Response(status=code, text="sorry", headers={"Location": "/elsewhere"})
@@ -96,7 +96,7 @@ def status(code: int) -> Answer:
 
 
 def twiml(text: str) -> Answer:
-    """Answers with TwiML."""
+    """Answer with TwiML."""
 
     async def answer(told: Told) -> web.Response:
         return web.Response(text=text, content_type="text/xml")
@@ -105,7 +105,7 @@ def twiml(text: str) -> Answer:
 
 
 class Hanging:
-    """Answers nothing until it is released."""
+    """Does not answer until it is released."""
 
     def __init__(self) -> None:
         self.released = asyncio.Event()
@@ -118,10 +118,10 @@ class Hanging:
 
 
 class OneToken:
-    """Every account has the same token."""
+    """Gives every account the same token."""
 
     async def wait_loaded(self) -> None:
-        """It is known from the start."""
+        """Return at once: the token is always known."""
 
     def token_of(self, account_sid: str) -> str | Unopened | None:
         return TOKEN
@@ -131,7 +131,7 @@ class OneToken:
 
 
 def allowing(settings: Settings, *roles: str, **changes: object) -> Settings:
-    """An installation whose webhooks may go to this machine, and are tried again soon."""
+    """An installation whose webhooks may go to this machine, and are retried soon."""
     return Settings.model_validate(
         settings.model_dump()
         | {

@@ -1,8 +1,8 @@
-"""What users asked servers for, and which of their rights that took.
+"""The requests that users made to servers, and the rights that these requests needed.
 
-The broker writes down whom it allows what (`deploy/local/log4j2.properties`), Redis tells of each
-command. So one run of a role shows of each of its rights whether anything would have been refused
-without it.
+The broker logs what it allows to each user (`deploy/local/log4j2.properties`), Redis reports each
+command. So one run of a role shows, for each of its rights, whether a request would have been
+refused without it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _LINE = (
     r"on resource = (\w+):LITERAL:(\S+) for request"
 )
 _INCLUDED = {"Read": "Describe", "Write": "Describe", "AlterConfigs": "DescribeConfigs"}
-_DEADLINE_S = 20.0  # counts are written each second, and what waits is tried again
+_DEADLINE_S = 20.0  # counts are written each second, and retries take time
 
 
 def asked_of_kafka(secured: Secured, user: Settings, outcome: str = "Allowed") -> set[Right]:
-    """What a user asked of this installation, and was allowed, or refused."""
+    """The requests that a user made to this installation, and that were allowed, or refused."""
     line = _LINE.format(user=user.kafka_username, outcome=outcome)
     return {
         Right(_KINDS[kind], name.removeprefix(secured.prefix), operation.title().replace("_", ""))
@@ -44,7 +44,7 @@ def asked_of_kafka(secured: Secured, user: Settings, outcome: str = "Allowed") -
 
 
 def allows(right: Right, asked: Right) -> bool:
-    """Whether a right is enough for what was asked."""
+    """Whether a right suffices for a request."""
     prefixed = right.name.endswith("*") and asked.name.startswith(right.name[:-1])
     return (
         right.kind == asked.kind
@@ -54,19 +54,19 @@ def allows(right: Right, asked: Right) -> bool:
 
 
 def needless(rights: Sequence[Right], asked: Iterable[Right]) -> set[Right]:
-    """The rights without which nothing would have been refused."""
+    """The rights without which no request would have been refused."""
     enough = [[right for right in rights if allows(right, one)] for one in asked]
     return set(rights) - {each[0] for each in enough if len(each) == 1}
 
 
 class Command(NamedTuple):
-    """A command that a user gave a Redis, and its keys without the prefix."""
+    """A user's command to a Redis, and its keys without the prefix."""
 
     name: str
     keys: tuple[str, ...]
 
     def is_allowed_by(self, rule: str) -> bool:
-        """Whether a rule of `acls.toml` is for it; which of them Redis took is not seen."""
+        """Whether a rule of `acls.toml` covers it; Redis does not show the rule that it used."""
         patterns = patterns_of(rule)
         return f"+{self.name}" in rule.split() and (
             not patterns or all(any(map(partial(fnmatchcase, one), patterns)) for one in self.keys)
@@ -74,12 +74,12 @@ class Command(NamedTuple):
 
 
 def patterns_of(rule: str) -> list[str]:
-    """Of the keys that a rule is for."""
+    """The key patterns of a rule."""
     return [word.partition("~")[2] for word in rule.split() if "~" in word]
 
 
 def unused(rule: str, given: Iterable[Command]) -> set[str]:
-    """The commands and the patterns of a rule that nobody needed."""
+    """The commands and the patterns of a rule that no command needed."""
     needed = [one for one in given if one.is_allowed_by(rule)]
     commands = {f"+{one.name}" for one in needed}
     keys = {key for one in needed for key in one.keys}
@@ -95,15 +95,15 @@ def unused(rule: str, given: Iterable[Command]) -> set[str]:
 
 
 Given = Mapping[str, set[Command]]
-"""Which commands users of a Redis gave."""
+"""The commands that each user of a Redis gave."""
 
 
 @asynccontextmanager
 async def commands_given(url: str, prefix: str) -> AsyncIterator[Given]:
-    """What users ask a Redis for keys with a prefix, as long as this lasts, in scripts too."""
+    """The commands for keys with a prefix while the block runs, including those in scripts."""
     given: dict[str, set[Command]] = defaultdict(set)
     async with (
-        Redis.from_url(url, socket_timeout=None) as told,  # it waits for others to ask
+        Redis.from_url(url, socket_timeout=None) as told,  # it waits for other clients' commands
         Redis.from_url(url, decode_responses=True) as asked,
         told.monitor() as monitor,
     ):
@@ -120,7 +120,7 @@ async def _note(monitor: Any, asked: Any, prefix: str, given: dict[str, set[Comm
     users: dict[str, str] = {}
     user = ""
     async for one in monitor.listen():
-        if one["client_type"] != "lua":  # those come right behind the script's own
+        if one["client_type"] != "lua":  # a script's commands come right after the script
             address = f"{one['client_address']}:{one['client_port']}"
             if address not in users:
                 users |= {each["addr"]: each["user"] for each in await asked.client_list()}
@@ -129,7 +129,7 @@ async def _note(monitor: Any, asked: Any, prefix: str, given: dict[str, set[Comm
 
 
 def command_of(text: str, prefix: str) -> Command:
-    """A command as MONITOR tells it: keys are what has the prefix, in a row."""
+    """A command as MONITOR shows it; its keys are the consecutive words with the prefix."""
     name, *words = text.split(" ")
     found = dropwhile(lambda word: not word.startswith(prefix), words)
     keys = takewhile(lambda word: word.startswith(prefix), found)
@@ -139,7 +139,7 @@ def command_of(text: str, prefix: str) -> Command:
 async def assert_each_right_was_needed(
     secured: Secured, role: str, user: Settings, given: Given | None = None
 ) -> None:
-    """Wait until a run of a role has needed each of its rights, and asked for nothing else."""
+    """Wait until a run of a role has needed each of its rights, and requested nothing else."""
     left: set[Right | str] = set()
 
     async def none_left() -> bool:

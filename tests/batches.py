@@ -1,4 +1,4 @@
-"""Record batches byte by byte, as no producer of ours writes them, and what is read of them."""
+"""Record batches byte by byte, as none of our producers writes them, and how they are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from processor.kafka.codecs import GZIP, LZ4, NAMES, SNAPPY
 PLACE = TopicPartition("texts", 3)
 NONE = 0
 CODECS = tuple(NAMES)
-WRITTEN_AT_MS = time.time_ns() // 1_000_000  # a broker deletes what is older than a week
+WRITTEN_AT_MS = time.time_ns() // 1_000_000  # a broker deletes records after a week
 _HEAD = struct.Struct(">qiibIhiqqqhii")
 _TRANSACTIONAL = 0x10
 _ZEROS = bytes(1 << 20)
@@ -37,7 +37,7 @@ def a_record(offset: int, key: bytes | None, value: bytes | None, headers: Heade
 
 
 def a_long_record(offset: int, size: int, key: bytes | None = None) -> Iterator[bytes]:
-    """A record whose value is so many zeros, in parts."""
+    """A record with a value of so many zeros, in parts."""
     begin = b"\0\0" + _number(offset) + _part(key) + _number(size)
     yield _number(len(begin) + size + 1) + begin
     yield from zeros(size)
@@ -45,14 +45,14 @@ def a_long_record(offset: int, size: int, key: bytes | None = None) -> Iterator[
 
 
 def zeros(size: int) -> Iterator[bytes]:
-    """So many, in parts."""
+    """So many zeros, in parts."""
     for _ in range(size // len(_ZEROS)):
         yield _ZEROS
     yield bytes(size % len(_ZEROS))
 
 
 def deflated(codec: int, parts: Iterable[bytes]) -> bytes:
-    """A payload as the codec's own libraries make it; it need not fit the memory before."""
+    """A payload as the codec's own libraries compress it; uncompressed, it need not fit memory."""
     if codec == NONE:
         return b"".join(parts)
     if codec == SNAPPY:
@@ -86,17 +86,17 @@ def a_batch(
     producer: int = -1,
     transactional: bool = False,
 ) -> bytes:
-    """A batch as a broker keeps it.
+    """A batch as a broker stores it.
 
     Args:
-        codec: that its attributes name.
-        payload: compressed, where it is.
+        codec: named in its attributes.
+        payload: compressed, if the codec compresses.
         count: of records.
         first: offset.
-        last: offset, where it is not that of the last of ``count``.
-        wrong_checksum: as a bad disk leaves it.
+        last: offset, if it is not that of the last of ``count``.
+        wrong_checksum: as after a disk error.
         producer: id.
-        transactional: whether it is of a transaction.
+        transactional: whether it belongs to a transaction.
     """
     delta = count - 1 if last is None else last - first
     length = _HEAD.size - 12 + len(payload)
@@ -116,7 +116,7 @@ def batch_of(codec: int, records: Sequence[bytes], **place: Any) -> bytes:
 async def write_batches(
     settings: Settings, topic: str, partition: int, *batches: tuple[bytes, int]
 ) -> None:
-    """Write batches as they are, with the count of the records in each."""
+    """Write batches unchanged, with the number of records in each."""
     producer = AIOKafkaProducer(**settings.kafka(), max_request_size=1 << 24)
     await producer.start()
     try:
@@ -130,14 +130,14 @@ async def write_batches(
 
 
 def fetched(data: bytes, position: int = 0, *, aborted: Sequence[tuple[int, int]] = ()) -> Any:
-    """What a consumer that reads what is committed holds of what it fetched."""
+    """Fetched data, as a consumer of committed records holds it."""
     records = fetcher.MemoryRecords(data)
     options = (position, None, None, True, fetcher.READ_COMMITTED)
     return fetcher.PartitionRecords(PLACE, records, aborted, *options)
 
 
 def walked(data: bytes, position: int = 0, *, most: Callable[[], int] = lambda: 5_000) -> list[Any]:
-    """All that is handed out of what was fetched, so many at once."""
+    """All records that a consumer gets from fetched data, so many at once."""
     records = fetched(data, position)
     found: list[Any] = []
     while not records.at_end:
@@ -146,7 +146,7 @@ def walked(data: bytes, position: int = 0, *, most: Callable[[], int] = lambda: 
 
 
 def took(records: Any, most: int = 5_000) -> list[Any]:
-    """What is handed out at once; a batch that waits for its turn takes it, if it can."""
+    """The records of one call; a batch that waits for its turn takes it, if it can."""
     found: list[Any] = records.take(most)
     if records.waits and module._inflating.take_turn(records.waits):
         found += records.take(most)

@@ -1,4 +1,4 @@
-"""Three Kafka brokers in one cluster: what only replicas show, and what a lost broker does."""
+"""Three Kafka brokers in one cluster, for tests of replicas and of lost brokers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.local import stack
 
 COUNT = 3
-# Of a property that stands twice, the later one counts.
+# If a property appears twice, the later value counts.
 _CLUSTER = """
 node.id={number}
 controller.quorum.voters={voters}
@@ -22,9 +22,9 @@ transaction.state.log.min.isr=2
 
 @contextmanager
 def three_brokers(directory: Path) -> Iterator[list[stack.Server]]:
-    """Run three brokers, each a controller too; any of them may be killed and started again.
+    """Run three brokers, each also a controller; any of them may be killed and started again.
 
-    Topics get three replicas where nobody says otherwise, as Kafka's own do.
+    Topics get three replicas by default, as Kafka's own topics do.
     """
     template = (stack.HERE / "kafka.properties").read_text() + _CLUSTER
     with ExitStack() as held:
@@ -50,11 +50,11 @@ def three_brokers(directory: Path) -> Iterator[list[stack.Server]]:
                 server.wait()
             yield servers
         finally:
-            for server in servers:  # in good order, the last would wait for a quorum in vain
+            for server in servers:  # on SIGTERM, the last would wait for a quorum
                 if hasattr(server, "process"):
                     server.kill()
 
 
 def bootstrap(servers: list[stack.Server]) -> str:
-    """What OPTOUT_KAFKA_BOOTSTRAP names them by."""
+    """The value of OPTOUT_KAFKA_BOOTSTRAP for these brokers."""
     return ",".join(server.address for server in servers)

@@ -1,4 +1,4 @@
-"""Fixed values of everything, so that a test says only what it is about."""
+"""Fixed values of every kind, so that a test contains only what it is about."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ COMMAND = "CC00000000000000000000000000000001"
 RECIPIENT = "+15557654321"
 OTHER_RECIPIENT = "+15557654322"
 WHATSAPP_RECIPIENT = f"whatsapp:{RECIPIENT}"
-ENTRY = f"{ACCOUNT}/{RECIPIENT}"  # the recipient's, of the account
+ENTRY = f"{ACCOUNT}/{RECIPIENT}"  # of the recipient, in the account
 RCS_RECIPIENT = f"rcs:{RECIPIENT}"
 
 LONG_CODE = "+15551234567"
@@ -93,7 +93,7 @@ A_MESSAGE = StoredMessage(
 
 
 def an_inbound(body: str = "STOP", **changes: Any) -> InboundMessage:
-    """A text from the recipient to a long code that belongs to no service."""
+    """A text from the recipient to a long code without a service."""
     message = InboundMessage(
         message_sid=MESSAGE,
         account_sid=ACCOUNT,
@@ -154,7 +154,7 @@ def sets(says: str = "", *, stop: str = "", start: str = "", help: str = "") -> 
 
 
 def a_config(**changes: Any) -> OptOutConfig:
-    """Three layers: a standard one, Spanish anywhere, Spanish as Mexico has it."""
+    """Three layers: standard, Spanish for all countries, Spanish for Mexico."""
     config = OptOutConfig(
         standard=sets("standard", stop="stop, end", start="start, yes", help="help, info"),
         languages={"es": sets("es", stop="baja", start="alta", help="ayuda")},
@@ -166,7 +166,7 @@ def a_config(**changes: Any) -> OptOutConfig:
 
 
 def a_service(*senders: str, **changes: Any) -> Service:
-    """A service with these senders in its pool and AOO enabled; one long code if none is named."""
+    """A service with AOO enabled and these senders in its pool; by default one long code."""
     service = Service(
         sid=SERVICE,
         account_sid=ACCOUNT,
@@ -192,7 +192,7 @@ def a_handling(config: OptOutConfig | None = None, **changes: Any) -> Handling:
 
 
 def default_handling(**changes: Any) -> Handling:
-    """How messages to a long code of no service are handled."""
+    """How messages to a long code without a service are handled."""
     handling = Handling(
         service_sid=None,
         sender_type=SenderType.LONG_CODE,
@@ -204,7 +204,7 @@ def default_handling(**changes: Any) -> Handling:
 
 
 def a_match(body: str, handling: Handling | None = None, country: str | None = "US") -> Match:
-    """The keyword that a body is; a failure where it is none."""
+    """The keyword that a body is; fails if it is not a keyword."""
     policy = (handling or a_handling()).policy
     found = policy.match(body, country) if policy else None
     assert found is not None, f"{body!r} is no keyword"
@@ -218,14 +218,14 @@ def a_hit(
     country: str | None = "US",
     **changes: Any,
 ) -> Hit:
-    """A message that matched, ready to be folded."""
+    """A message that matched, ready for ``fold``."""
     handling = handling or a_handling()
     message = an_inbound(body, **changes)
     return Hit(message, a_match(body, handling, country), handling, country)
 
 
 class Decided(NamedTuple):
-    """An entry after a message, the events, and why a command was put aside."""
+    """An entry after a message, the events, and the reason why a command was refused."""
 
     blocks: Blocks
     events: tuple[Event, ...] = ()
@@ -233,7 +233,7 @@ class Decided(NamedTuple):
 
 
 def after(blocks: Blocks, decision: Decision) -> Blocks:
-    """An entry once it followed a decision."""
+    """An entry after a decision's changes."""
     entry = {block.place: block for block in blocks}
     entry |= {block.place: block for block in decision.repeated}
     for event in decision.events:
@@ -251,7 +251,7 @@ def decided(
     scope: Scope = Scope.ACCOUNT,
     **changes: Any,
 ) -> Decided:
-    """What a message does to a recipient who has these blocks."""
+    """Decide on a message from a recipient with these blocks."""
     hit = a_hit(body, handling=handling, country=country, **changes)
     entry = {block.place: block for block in blocks}
     decision = decide(
@@ -261,13 +261,13 @@ def decided(
 
 
 def commanded(command: ConsentCommand, blocks: Blocks = ()) -> Decided:
-    """What a command does to a recipient who has these blocks of its account."""
+    """Decide on a command for a recipient with these blocks in its account."""
     decision = decide_command(command, {block.place: block for block in blocks}, mark=MARK)
     return Decided(after(blocks, decision), decision.events, decision.refused)
 
 
 def a_talk(*bodies: str, seen: frozenset[bytes] = frozenset(), **given: Any) -> Talk:
-    """Messages of the recipient one after another, from an empty block list.
+    """Successive messages of the recipient, starting with an empty block list.
 
     Args:
         bodies: each a keyword.
@@ -284,14 +284,14 @@ def a_talk(*bodies: str, seen: frozenset[bytes] = frozenset(), **given: Any) -> 
 
 
 class Talk(NamedTuple):
-    """What a conversation came to."""
+    """The result of a conversation."""
 
     blocks: Blocks
-    decisions: tuple[tuple[Event, ...], ...]  # one a message
+    decisions: tuple[tuple[Event, ...], ...]  # one for each message
 
     @property
     def places(self) -> list[Place]:
-        """Where the recipient is blocked now."""
+        """The places where the recipient is blocked now."""
         return [block.place for block in self.blocks]
 
 
@@ -312,7 +312,7 @@ def a_source(
     last_ms: int | None = None,
     change_id: str | None = None,
 ) -> Source:
-    """A cause of a block, an earlier message of the recipient's by default."""
+    """A cause of a block, by default an earlier message of the recipient."""
     id_ = change_id or change_id_of("SM000000000000000000000000000000ff", place or a_place())
     return Source(kind, id_, since_ms, since_ms if last_ms is None else last_ms)
 
@@ -324,7 +324,7 @@ def a_block(
     since_ms: int = NOW_MS - 60_000,
     **changes: Any,
 ) -> Block:
-    """A block that an earlier message made; for the account if no place is given."""
+    """A block that an earlier message made, by default for the account."""
     place = place or a_place()
     block = Block(*place, (a_source(kind, place, since_ms=since_ms),), Mark(MARK.epoch, 1))
     return replace(block, **changes)
@@ -351,7 +351,7 @@ def a_change(
     address: str = RECIPIENT,
     **changes: Any,
 ) -> BlockChange:
-    """The change that the recipient's STOP to the long code made; to the account by default."""
+    """The change that the recipient's STOP to the long code made, by default for the account."""
     place = place or a_place()
     id_ = change_id or change_id_of(MESSAGE, place, ACCOUNT, address, sender)
     change = BlockChange(
@@ -375,7 +375,7 @@ def a_cause(kind: OptOutType, keyword: str, sender: str = LONG_CODE) -> Cause:
 
 
 def a_reply(body: str = "STOP", *, text: str, **changes: Any) -> ReplySend:
-    """Our answer to a message; its kind is the body where that is a kind."""
+    """Our reply to a message; its kind is the body, if the body is a kind."""
     message = changes.pop("message", None) or an_inbound(body)
     reply = ReplySend(
         reply_sid=reply_sid_of(message),
@@ -389,7 +389,7 @@ def a_reply(body: str = "STOP", *, text: str, **changes: Any) -> ReplySend:
 
 
 def a_notification(body: str = "STOP", **changes: Any) -> OptOutNotification:
-    """The notification of a message that did as its keyword asks, answered by AOO."""
+    """The notification of a message that was effective, with a reply from AOO."""
     notification = OptOutNotification(
         message=an_inbound(body),
         service_sid=SERVICE,
@@ -454,7 +454,7 @@ def command_record(**changes: Any) -> dict[str, Any]:
 
 
 def service_record(**changes: Any) -> dict[str, Any]:
-    """A value of messaging-services.v1: the draft is in force."""
+    """A value of messaging-services.v1; its draft is active."""
     opt_out = {
         "enabled": True,
         "standard": {"STOP": {"keywords": ["stop", "end"], "reply": "You are out."}},
@@ -477,7 +477,7 @@ def service_record(**changes: Any) -> dict[str, Any]:
 
 
 def changed(record: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with fields changed, or gone where None; ``from_`` is ``from``."""
+    """The record with fields changed, or removed if None; ``from_`` means ``from``."""
     merged = {**record, **{name.rstrip("_"): value for name, value in changes.items()}}
     return {name: value for name, value in merged.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Servers and installations for tests that need the real ones, and which tests run side by side.
+"""Servers and installations for tests that need real servers; which tests run in parallel.
 
 Three tiers. `make unit` runs the first one: tests/unit and tests/property, which need no server.
 `make test` adds what needs one broker and one Redis, several tests at a time. `make test-all` adds
@@ -24,7 +24,7 @@ from tests import examples  # noqa: F401 - how long hypothesis looks
 
 IN_CI = bool(os.environ.get("CI"))
 SERVERS = ("OPTOUT_KAFKA_BOOTSTRAP", "OPTOUT_REDIS_URL")
-AT_ONCE = 4  # processes, of which each waits most of the time
+AT_ONCE = 4  # processes, which mostly wait
 DATABASES = 16  # of a Redis
 FIRST_TIER = tuple(Path(__file__).parent / name for name in ("unit", "property"))
 FIRST_TIER_S = 60.0  # a test; pyproject.toml has the others' limit
@@ -33,7 +33,7 @@ MARKED_BY_FIXTURE = ("servers", "browser")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add what the Makefile passes on."""
+    """Add the options that the Makefile passes."""
     parser.addoption(
         "--part",
         choices=["one-of-each", "needs-more"],
@@ -43,8 +43,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _part(config: pytest.Config) -> str | None:
-    """The half that is run; None where tests are named."""
-    if hasattr(config, "workerinput"):  # one of several processes, which is given all files
+    """The half to run; None if tests are named."""
+    if hasattr(config, "workerinput"):  # one of several processes, which gets all files
         part: str | None = config.workerinput["part"]
         return part
     named = config.args_source is config.ArgsSource.ARGS
@@ -53,25 +53,25 @@ def _part(config: pytest.Config) -> str | None:
 
 
 def pytest_configure_node(node: Any) -> None:
-    """Tell a process which half is run."""
+    """Pass the half to run on to a process."""
     node.workerinput["part"] = _part(node.config)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Run the first half side by side, each file in one process, unless -n says otherwise.
+    """Run the first half in parallel, each file in one process, unless -n says otherwise.
 
-    The other half goes one by one: its tests start servers, and watch how fast these answer.
+    The other half runs one by one: its tests start servers, and measure response times.
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
-        return  # or each process would start as many again
+        return  # or each process would start more processes
     if config.option.numprocesses is None and _part(config) == "one-of-each":
         config.option.numprocesses = AT_ONCE
         config.option.dist = "loadfile"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each process a database of its own, and see who starts servers."""
+    """Give each process its own database, and check which tests start servers."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     url = os.environ.get("OPTOUT_REDIS_URL", "")
     if worker and url.endswith("/0"):
@@ -85,7 +85,7 @@ _running: pytest.Item | None = None
 
 
 def _launch(server: stack.Server) -> None:
-    """Start a server only for a test that says so, or it would be run without one some day."""
+    """Start a server only for a test that is marked for it, or a test may run without a server."""
     if _running and not _running.get_closest_marker("needs_more"):
         pytest.fail(f"{_running.nodeid} starts a server: mark it needs_more")
     _real_launch(server)
@@ -93,7 +93,7 @@ def _launch(server: stack.Server) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Note whose fixtures and test are run."""
+    """Note the test whose fixtures and body run."""
     global _running
     _running = item
 
@@ -143,7 +143,7 @@ def _is_of_the_first_tier(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """In CI a skipped test is a failed one."""
+    """In CI, a skipped test counts as failed."""
     report = yield
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
@@ -161,28 +161,28 @@ def servers() -> None:
 
 @pytest.fixture
 async def settings(servers: None) -> AsyncIterator[Settings]:
-    """An installation of its own: nothing is shared with another test."""
+    """A fresh installation that no other test uses."""
     async with an_installation() as made:
         yield made
 
 
 @asynccontextmanager
 async def an_installation() -> AsyncIterator[Settings]:
-    """The settings of an installation that nobody has used, its topics made, and gone at the end.
+    """The settings of an unused installation; its topics are created, and deleted at the end.
 
-    A partition costs the broker open files: those of all tests would be more than it may have.
+    Each partition costs the broker open files, and those of all tests would exceed its limit.
     """
     made = Settings(
         topic_prefix=f"t{uuid.uuid4().hex[:12]}.",
         partitions=4,
         session_timeout_s=2,
-        roles=("match", "gate"),  # webhooks ask applications out there
+        roles=("match", "gate"),  # no webhooks, which call applications outside
     )
     await topic_admin.create(made)
     try:
         yield made
     finally:
         async with topic_admin._admin(made) as admin:
-            # Those of other installations that the test made carry its prefix, too.
+            # Further installations that the test made have its prefix, too.
             ours = [name for name in await admin.list_topics() if made.topic_prefix in name]
             await admin.delete_topics(ours)

@@ -1,4 +1,4 @@
-"""The API's web server by itself: it is there before Kafka and Redis are."""
+"""The API's web server alone: it runs before Kafka and Redis are reachable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from processor.http.connections import Connections
 from processor.http.serving import Server, web_config
 from tests.installation import until
 
-NOBODY = "127.0.0.1:1"  # no server is there
+NOBODY = "127.0.0.1:1"  # no server listens here
 
 HALF = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-More: "
 LAST = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -34,7 +34,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True)
 class Edge:
-    """A served API, and what it counts."""
+    """A served API, and its counts."""
 
     api: FastAPI
     port: int
@@ -42,7 +42,7 @@ class Edge:
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def connect(self, given: bytes = b"", *, of: str = "127.0.0.1") -> Streams:
-        """Connect from an address of this machine, and send something."""
+        """Connect from an address of this machine, and send some bytes."""
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", self.port, local_addr=(of, 0), limit=1 << 24
         )
@@ -52,7 +52,7 @@ class Edge:
         return reader, writer
 
     async def looked(self) -> None:
-        """Wait until connections were looked at."""
+        """Wait until the connections were checked."""
         before = self.connections._looked_s
 
         async def again() -> bool:
@@ -61,12 +61,12 @@ class Edge:
         await until(again, "look", pause_s=0.01)
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         for writer in self._writers:
             writer.transport.abort()
 
     async def ask(self, given: bytes, *, of: str = "127.0.0.1") -> bytes:
-        """Everything that is answered until the connection is closed."""
+        """The whole response until the connection closes."""
         reader, writer = await self.connect(given, of=of)
         return await heard(reader, writer)
 
@@ -80,7 +80,7 @@ class Edge:
 
 
 async def heard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-    """What comes until the other side closes."""
+    """The bytes that arrive until the other side closes."""
     found = b""
     with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(30):

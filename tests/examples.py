@@ -1,6 +1,6 @@
-"""How long hypothesis looks: the same examples always, or a search.
+"""How long hypothesis searches: always the same examples, or a random search.
 
-OPTOUT_HYPOTHESIS=long tries 2,000 new ones a test, OPTOUT_HYPOTHESIS=50000 that many.
+OPTOUT_HYPOTHESIS=long tries 2,000 new examples a test, OPTOUT_HYPOTHESIS=50000 that many.
 """
 
 import os

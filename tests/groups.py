@@ -1,4 +1,4 @@
-"""How often a consumer group has rebalanced, by what its coordinator keeps in Kafka."""
+"""How often a consumer group has rebalanced, read from its coordinator's topic."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from processor.config import Settings
 from tests.raw_log import entries
 
 _TOPIC = "__consumer_offsets"
-_GROUP_KEY = 2  # the version of a key that names a group; lower ones name a committed offset
+_GROUP_KEY = 2  # the version of a group's key; lower versions are of committed offsets
 _SHORT, _INT = Struct(">h"), Struct(">i")
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A group after a rebalance; its number grows by one with each."""
+    """A group after a rebalance; its number grows by 1 with each."""
 
     at_ms: int
     number: int
 
 
 async def generations(settings: Settings, group: str) -> list[Generation]:
-    """What the coordinator wrote of a group, in order; one generation may stand there twice."""
+    """The coordinator's records of a group, in order; a generation may appear twice."""
     consumer = AIOKafkaConsumer(**settings.kafka())
     await consumer.start()
     try:
@@ -42,7 +42,7 @@ async def generations(settings: Settings, group: str) -> list[Generation]:
 
 
 async def generation(settings: Settings, group: str) -> int:
-    """The number of the group's last rebalance that is over."""
+    """The number of the group's last finished rebalance."""
     return (await generations(settings, group))[-1].number
 
 
@@ -51,13 +51,13 @@ def _names(key: bytes, group: str) -> bool:
 
 
 def _number(value: bytes) -> int:
-    [length] = _SHORT.unpack_from(value, 2)  # of the protocol's type, which the number follows
+    [length] = _SHORT.unpack_from(value, 2)  # of the protocol type, which is before the number
     number: int = _INT.unpack_from(value, 4 + length)[0]
     return number
 
 
 def _java_hash(text: str) -> int:
-    """`String.hashCode` of ASCII, by which Kafka places a group."""
+    """`String.hashCode` of ASCII, which determines a group's partition."""
     value = 0
     for character in text:
         value = (31 * value + ord(character)) & 0xFFFFFFFF

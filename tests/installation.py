@@ -50,30 +50,30 @@ class Installation:
         self._partitions = {plan.name: plan.partitions for plan in plans(settings)}
 
     async def write(self, topic: str, *values: dict[str, Any]) -> None:
-        """Write records, keyed as they should be."""
+        """Write records with their proper keys."""
         records = [Outgoing(topic, _key(value).encode(), orjson.dumps(value)) for value in values]
         await self.write_raw(*records)
 
     async def write_raw(self, *records: Outgoing) -> None:
-        """Write records as they are."""
+        """Write records unchanged."""
         async with writer(self.settings) as out:
             await out.send_all(records)
 
     async def texts(self, *values: dict[str, Any]) -> None:
-        """Recipients text us."""
+        """Write texts of recipients to us."""
         await self.write(self.topics.inbound_messages, *values)
 
     async def sends(self, *values: dict[str, Any]) -> None:
-        """The application sends."""
+        """Write sends of the application."""
         await self.write(self.topics.outbound_messages, *values)
 
     async def records(self, topic: str) -> list[Any]:
-        """Every committed record of a topic now."""
+        """Every committed record that a topic has now."""
         partitions = range(self._partitions[topic])
         return [record async for record in read_whole(self.settings, topic, partitions=partitions)]
 
     async def values(self, topic: str) -> list[dict[str, Any]]:
-        """Every committed value of a topic now, each checked against its schema."""
+        """Every committed value that a topic has now, each checked against its schema."""
         model = MODELS[topic.removeprefix(self.settings.topic_prefix)]
         values = [record.value for record in await self.records(topic)]
         for value in values:
@@ -81,7 +81,7 @@ class Installation:
         return [orjson.loads(value) for value in values]
 
     async def values_or_tombstones(self, topic: str) -> list[dict[str, Any] | None]:
-        """Every committed value of a compacted topic now, None for a tombstone."""
+        """Every committed value that a compacted topic has now, None for a tombstone."""
         records = await self.records(topic)
         return [None if one.value is None else orjson.loads(one.value) for one in records]
 
@@ -100,7 +100,7 @@ class Installation:
         await self._wait_for_records(self.topics.dead_letters, count)
 
     async def _wait_for_records(self, topic: str, count: int) -> None:
-        """Wait with one consumer: a new one for each look would cost more than what is tested."""
+        """Wait with one consumer: a new one for each check would cost more than the tested work."""
         seen = 0
         partitions = range(self._partitions[topic])
         async with reader(self.settings, [topic], at_end=False, partitions=partitions) as consumer:
@@ -114,7 +114,7 @@ class Installation:
             await until(enough, f"{count} records on {topic}", pause_s=0)
 
     async def wait_for_no_lag(self, *roles: str, deadline_s: float = DEADLINE_S) -> None:
-        """Wait until everything that roles read is done and committed."""
+        """Wait until these roles have committed everything in their sources."""
 
         async def done() -> bool:
             return not any([await self.lag(role) for role in roles])
@@ -137,7 +137,7 @@ async def until(
 
 
 async def topics_apart() -> None:
-    """Wait until what is written now is no longer within a second of what was (R23)."""
+    """Wait until new records are over a second later than those before (R23)."""
     since = time.time()
 
     async def apart() -> bool:
@@ -152,7 +152,7 @@ def _key(value: dict[str, Any]) -> str:
 
 
 def by_sid(values: Sequence[dict[str, Any]], name: str = "message_sid") -> dict[str, Any]:
-    """Values by the message they are about; a message with two fails."""
+    """Values by their message; fails if a message has two."""
     found = {value[name]: value for value in values}
     assert len(found) == len(values), f"a {name} stands twice"
     return found

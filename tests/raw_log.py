@@ -1,4 +1,4 @@
-"""What lies in a topic as the broker has it: producers, epochs, and the marks of transactions."""
+"""The raw contents of a topic: producers, epochs, and the end markers of transactions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _UNCOMMITTED = 0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record, or a mark that ends a transaction."""
+    """A record, or a marker that ends a transaction."""
 
     tp: TopicPartition
     offset: int
-    at_ms: int  # when the broker appended it, where the topic keeps the broker's time
-    producer: tuple[int, int] | None  # id and epoch, of a transaction only
+    at_ms: int  # when the broker appended it, if the topic has the broker's time
+    producer: tuple[int, int] | None  # id and epoch, only in a transaction
     mark: Literal["commit", "abort"] | None
     key: bytes | None
     value: bytes | None
@@ -39,13 +39,13 @@ async def entries(
     partitions: Iterable[int] | None = None,
     since: Mapping[int, int] | None = None,
 ) -> AsyncIterator[Entry]:
-    """Everything in a topic up to its end now, aborted records too, each partition in order.
+    """Everything in a topic up to its current end, including aborted records, by partition.
 
     Args:
         settings: of the installation.
         topic: full name.
-        partitions: which, all of the installation's if None.
-        since: partition to the offset to begin at; 0 where it names none.
+        partitions: to read; None: all of the installation's.
+        since: partition to its first offset, by default 0.
     """
     async with reader(
         settings,

@@ -1,8 +1,8 @@
-"""A process that only reads topics: what it was handed, and how much memory that took.
+"""A process that only reads topics, and reports the records it got and the memory it took.
 
     python -m tests.reading_process TOPIC... < settings, as JSON
 
-Partitions are read beside each other, and each holds what it was handed for a while, as lanes do.
+Partitions are read concurrently, and each holds its records for a while, as lanes do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HELD_S = 0.05
 
 
 async def main(settings: Settings, topics: list[str]) -> None:
-    """Read to the ends there are now, and print what there was."""
+    """Read to the current ends, and print the result."""
     consumer = AIOKafkaConsumer(
         **settings.kafka(),
         enable_auto_commit=False,
@@ -44,7 +44,7 @@ async def main(settings: Settings, topics: list[str]) -> None:
 
 
 async def read(consumer: Any, tp: TopicPartition, end: int) -> dict[str, Any]:
-    """What a partition hands out: offsets and sizes of records, and what was not read."""
+    """The offsets and sizes of a partition's records, and the parts that were not read."""
     records: list[tuple[int, int]] = []
     unread: list[tuple[int, int, str]] = []
     most = 0
@@ -61,7 +61,7 @@ async def read(consumer: Any, tp: TopicPartition, end: int) -> dict[str, Any]:
 
 
 def peak_kib(process: int | str) -> int:
-    """The most memory that a process ever had."""
+    """The peak memory of a process."""
     status = Path(f"/proc/{process}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0])
 

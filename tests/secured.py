@@ -1,4 +1,4 @@
-"""A broker and a Redis that know users, each with the rights `deploy/acls.toml` gives to a role."""
+"""A broker and a Redis with users, each with the rights `deploy/acls.toml` gives to a role."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OPERATIONS = {
 ALLOW = 3
 USERS = [f"user{number}" for number in range(96)]
 
-# A broker that knows users; whoever comes without a name, on the other port, may do everything.
+# A broker with users; clients of the other port have no name, and may do everything.
 SECURED = """
 listeners=PLAINTEXT://127.0.0.1:{port},SASL_PLAINTEXT://127.0.0.1:SECURE,CONTROLLER://127.0.0.1:{controller_port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
@@ -62,7 +62,7 @@ def rights_of(*roles: str) -> list[Right]:
 
 
 class Servers(NamedTuple):
-    """Where they are."""
+    """The addresses of the servers."""
 
     plain: str
     secure: str
@@ -85,7 +85,7 @@ _free_users = iter(USERS)
 
 
 class Secured:
-    """An installation of its own on servers with users."""
+    """A separate installation on servers with users."""
 
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
@@ -101,7 +101,7 @@ class Secured:
     async def user(self, rights: Sequence[Right], *, redis: str | None = None) -> Settings:
         """The settings of a new user with these rights on Kafka, and a role's on Redis."""
         name = next(_free_users)
-        sign = f"sign-of-{name}"  # a topic that is seen once the rights given before are in force
+        sign = f"sign-of-{name}"  # this topic becomes visible when the rights are in force
         async with topic_admin._admin(self.open) as admin:
             await admin.create_topics([NewTopic(sign, 1, 1)])
             for acl in [*(_acl(self.prefix, name, right) for right in rights), _sign(name, sign)]:

@@ -52,7 +52,7 @@ from tests.builders import (
 # Bodies
 
 USUAL = ("stop", "start", "unstop", "help", "yes", "end", "cancel", "optout", "stopall", "info")
-# No two of these mean the same, in either form; none is one of the usual words.
+# No two of these have the same meaning, in either form; none is a usual word.
 FOREIGN = (
     *("arrêt", "baja", "salir", "sair", "stopp", "aide", "ayuda", "ja", "sí", "oui", "Straße"),
     *("отписка", "стоп", "ΔΙΑΚΟΠΗ", "στοπ", "iptal", "kaldır", "बंद", "हटाओ", "停止", "取消"),
@@ -145,9 +145,9 @@ any_configurations = st.builds(
     languages=st.dictionaries(languages, keyword_sets(FOREIGN), max_size=2),
     countries=st.dictionaries(st.sampled_from(COUNTRIES), overrides, max_size=2),
 )
-"""Any that can be written down, whether or not its keywords have one meaning."""
+"""Any configuration that can be written, even if a keyword has several meanings."""
 configurations = any_configurations.filter(lambda config: not problems_of(config))
-"""Those that may come into force."""
+"""Configurations that may be activated."""
 
 # Histories
 
@@ -183,12 +183,12 @@ conversations = st.builds(
         }
     ),
 )
-"""Configurations that know every keyword of ``TALK``."""
+"""Configurations in which every text of ``TALK`` is a keyword."""
 
 
 @st.composite
 def arrivals(draw: st.DrawFn, number: int) -> Arrival:
-    """The times of a history: some records within a second of each other, some come late."""
+    """The times of a history: some records within a second of each other, some late."""
     appended_ms = NOW_MS + 400 * number
     late_ms = st.integers(NOW_MS - 1_000, NOW_MS + 400 * 16)
     return Arrival(appended_ms, draw(st.none() | st.none() | late_ms))
@@ -196,7 +196,7 @@ def arrivals(draw: st.DrawFn, number: int) -> Arrival:
 
 @st.composite
 def hits(draw: st.DrawFn, directory: Directory, number: int) -> Hit | None:
-    """A message of a history; None where it is no keyword."""
+    """A message of a history; None if it is not a keyword."""
     sender = draw(st.sampled_from(SENDERS))
     prefix = sender.partition(":")[0] + ":" if ":" in sender else ""
     account_sid = draw(st.sampled_from([ACCOUNT] * 5 + [OTHER_ACCOUNT]))
@@ -237,7 +237,7 @@ def commands(draw: st.DrawFn, directory: Directory, number: int) -> Item:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Item]:
-    """What a partition's lane folds: keywords and commands of two recipients, each id once."""
+    """The input of a partition's lane: keywords and commands of two recipients, each id once."""
     directory = a_directory(draw(conversations))
     items: list[Item] = []
     for number in range(draw(st.integers(1, 16))):
@@ -250,7 +250,7 @@ def histories(draw: st.DrawFn) -> list[Item]:
 
 @st.composite
 def redelivered(draw: st.DrawFn, items: Sequence[Item]) -> list[Item]:
-    """The same items, some of them again later."""
+    """The same items, some of them repeated later."""
     again = list(items)
     for index in draw(st.lists(st.integers(0, len(items) - 1), max_size=6)) if items else []:
         first = next(place for place, item in enumerate(again) if item is items[index])
@@ -289,7 +289,7 @@ intents = st.one_of(
 
 @st.composite
 def blocks(draw: st.DrawFn) -> Block:
-    """Any block that a topic can name."""
+    """Any block that a topic can contain."""
     scope = draw(st.sampled_from(Scope))
     target = {
         Scope.ACCOUNT: st.just(""),
@@ -348,7 +348,7 @@ json_values = st.recursive(
 
 @st.composite
 def mutated(draw: st.DrawFn, record: dict[str, Any]) -> dict[str, Any]:
-    """A record with fields lost, replaced and added."""
+    """A record with fields removed, replaced and added."""
     names = st.sampled_from([*record, "schema_version", "from_", "surplus"])
     changed = {**record, **draw(st.dictionaries(names, json_values, max_size=3))}
     lost = draw(st.sets(st.sampled_from(sorted(record)), max_size=2))
@@ -357,7 +357,7 @@ def mutated(draw: st.DrawFn, record: dict[str, Any]) -> dict[str, Any]:
 
 @st.composite
 def broken(draw: st.DrawFn, value: bytes) -> bytes:
-    """A value with a few bytes cut out or put in."""
+    """A value with a few bytes removed or inserted."""
     start = draw(st.integers(0, len(value)))
     end = draw(st.integers(start, min(len(value), start + 3)))
     return value[:start] + draw(st.binary(max_size=3)) + value[end:]

@@ -1,4 +1,4 @@
-"""A TCP proxy that can be cut, and led to another server: what a failover is to clients."""
+"""A TCP proxy that can be cut, or led to another server, as clients see a failover."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 
 class Switch:
-    """Listens on a port of its own; ``target`` is the port behind it, None where it is cut."""
+    """Listens on its own port; ``target`` is the port behind it, None while it is cut."""
 
     def __init__(self, target: int | None) -> None:
         self.target = target
@@ -18,7 +18,7 @@ class Switch:
         self._open: set[asyncio.StreamWriter] = set()
 
     def lead_to(self, target: int | None) -> None:
-        """Cut every connection; those made from here on lead elsewhere, or nowhere."""
+        """Cut every connection; later connections lead to the new target, or nowhere."""
         self.target = target
         for writer in self._open:
             writer.transport.abort()
@@ -51,7 +51,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def switch(target: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Switch]:
-    """A switch that leads to a port of this machine, perhaps from behind TLS."""
+    """A switch that leads to a port of this machine, with or without TLS."""
     made = Switch(target)
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls)
     made.port = server.sockets[0].getsockname()[1]

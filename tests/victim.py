@@ -1,4 +1,4 @@
-"""The oracle of every attack: somebody else's STOP in the same partition still counts."""
+"""The oracle of every attack: another recipient's STOP in the same partition still counts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from processor.wire.json_values import to_text
 from tests.builders import LONG_CODE, OTHER_ACCOUNT
 from tests.installation import Installation
 
-WAIT_S = 30.0  # bounds the wait; what it took is told
+WAIT_S = 30.0  # limits the wait; the time taken is returned
 _sids = itertools.count()
 
 
 def numbers_in(partition: int, partitions: int, *, start: int = 0) -> Iterator[str]:
-    """Numbers whose records belong into a partition."""
+    """Numbers whose records belong in a partition."""
     for one in itertools.count(start):
         number = f"+1555{one:07d}"
         if partition_of(number.encode(), partitions) == partition:
@@ -41,10 +41,10 @@ class Victim:
         self._at = at
         self._consumer = consumer
         self._numbers = numbers_in(partition, at.settings.partitions, start=5_000_000)
-        self.took_s: list[float] = []  # until each was confirmed and its send refused
+        self.took_s: list[float] = []  # until each STOP was confirmed and the send refused
 
     async def is_heard(self) -> float:
-        """Have the next one text STOP, and be sent to afterwards.
+        """Let the next recipient text STOP, then send to it.
 
         Returns:
             The longer of both waits, in seconds.
@@ -102,7 +102,7 @@ class Victim:
 
 @asynccontextmanager
 async def victim(at: Installation, partition: int) -> AsyncIterator[Victim]:
-    """Somebody in a partition, heard once before the attack."""
+    """A recipient in a partition, heard once before the attack."""
     topics = [at.topics.reply_sends, at.topics.message_statuses]
     async with reader(at.settings, topics, at_end=True, partitions=[partition]) as consumer:
         assert consumer.assignment() == {TopicPartition(topic, partition) for topic in topics}

@@ -1,4 +1,4 @@
-"""Workers as operators run them: processes of their own, looked at from outside."""
+"""Workers as operators run them: separate processes, observed from outside."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _TAKEN = re.compile(r"^(\S+)Z .*lane\.taken group=\S*(match|gate) partition=(\d+
 _WORKS = re.compile(r'^optout_lane_works{partition="(\d+)",role="(\w+)"} 1\.0$', re.MULTILINE)
 
 Place = tuple[str, int]
-"""A role and a partition of its."""
+"""A role and one of its partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A lane that came to work, by the worker's own log."""
+    """A lane that started working, by the worker's own log."""
 
     at_ms: int
     place: Place
-    log: Path  # of the process: each has one
+    log: Path  # of the process
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ OURS = Version(_ROOT, sys.executable)
 def version(named: str) -> Iterator[Version]:
     """Another version: a checkout's folder, or a commit of this repository.
 
-    A commit is laid out in a folder that is gone afterwards, and runs in this one's Python.
+    A commit is checked out into a temporary folder, and runs in this checkout's Python.
     """
     if Path(named).is_dir():
         root = Path(named).resolve()
@@ -103,15 +103,15 @@ def _environment(settings: Settings, version: Version) -> dict[str, str]:
 
 
 class WorkerProcess:
-    """A worker that may be started again and again.
+    """A worker that may be started repeatedly.
 
     Args:
         settings: of the installation.
-        log: where its log goes, with the number of the start behind the name.
+        log: path of its log; the number of the start is appended to the name.
         instance_id: makes it a static member.
-        version: whose code it runs.
-        revived: whether it is started again where it ended by itself, as an orchestrator would do;
-            else that fails the test.
+        version: the code that it runs.
+        revived: whether it is restarted when it ends by itself, as an orchestrator would do;
+            otherwise the test fails.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class WorkerProcess:
         *,
         revived: bool = False,
     ) -> None:
-        self.ended_ms: list[int] = []  # when it was found to have ended by itself
+        self.ended_ms: list[int] = []  # when it was found ended by itself
         self._log = log
         self._logs: list[Path] = []
         self._version = version
@@ -164,20 +164,20 @@ class WorkerProcess:
         self._process.send_signal(number)
 
     async def stop(self) -> None:
-        """As an orchestrator would: SIGTERM, and wait."""
+        """Stop it like an orchestrator: SIGTERM, and wait."""
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
-            self._process.send_signal(signal.SIGCONT)  # frozen, it would not hear the first
+            self._process.send_signal(signal.SIGCONT)  # a frozen process does not get SIGTERM
             await asyncio.wait_for(self._process.wait(), DEADLINE_S)
 
     async def kill(self) -> None:
-        """SIGKILL, and wait."""
+        """Send SIGKILL, and wait."""
         assert self._process is not None
         self._process.kill()
         await self._process.wait()
 
     def takes(self) -> list[Take]:
-        """What its lanes took, of all its processes, in order."""
+        """The partitions that the lanes of all its processes took, in order."""
         return [
             Take(_ms(at), (role, int(partition)), log)
             for log in self._logs
@@ -185,11 +185,11 @@ class WorkerProcess:
         ]
 
     async def is_ready(self) -> bool:
-        """Whether it says so; not where it does not answer."""
+        """Whether it reports that it is ready; False if it does not answer."""
         return await self._page("readyz") is not None
 
     async def works_at(self) -> set[Place]:
-        """Where its lanes work now; nowhere where it does not answer."""
+        """The places of its working lanes; empty if it does not answer."""
         page = await self._page("metrics") or ""
         return {(role, int(partition)) for partition, role in _WORKS.findall(page)}
 
@@ -215,7 +215,7 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def stopped_at_the_end(workers: Sequence[WorkerProcess]) -> AsyncIterator[None]:
-    """Stop all of them, whatever becomes of the block."""
+    """Stop all of them, however the block ends."""
     try:
         yield
     finally:
@@ -223,10 +223,10 @@ async def stopped_at_the_end(workers: Sequence[WorkerProcess]) -> AsyncIterator[
 
 
 async def settled(workers: Sequence[WorkerProcess], settings: Settings) -> None:
-    """Wait until each partition has been worked by one worker, and each worker has worked, a while.
+    """Wait until, for a while, one worker has each partition and each worker has partitions.
 
     Args:
-        workers: all that are in the groups; none may be frozen.
+        workers: all members of the groups; none may be frozen.
         settings: of the installation.
     """
     places = {(role, one) for role in ("match", "gate") for one in range(settings.partitions)}

@@ -1,1 +1,1 @@
-"""The decisions, as pure functions on plain values: no waiting, no clock, no file, no network."""
+"""The decisions: pure functions on plain values, without waiting, clocks, files or a network."""

@@ -1,4 +1,4 @@
-"""An entry of the block list: what one account may not send to one recipient (R18, R21)."""
+"""The block list's entries: an entry says what one account may not send to one recipient (R18)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from processor.core.messages import Scope
 
 
 class Mark(NamedTuple):
-    """Which write to a partition's block list; later writes compare greater."""
+    """A write to a partition's block list; later writes compare greater."""
 
-    epoch: int  # of the partition's owner, in ms; grows with every owner
-    counter: int  # one up with each of its writes
+    epoch: int  # of the partition's owner, in ms; every new owner gets a greater one
+    counter: int  # goes up by one with each of the owner's writes
 
     def __str__(self) -> str:
-        """The text form that topics and headers carry."""
+        """Write the text form, as topics and headers carry it."""
         return f"{self.epoch}-{self.counter}"
 
     @classmethod
@@ -24,7 +24,7 @@ class Mark(NamedTuple):
         """Read the text form.
 
         Raises:
-            ValueError: where the text is none.
+            ValueError: the text is not a mark.
         """
         epoch, counter = text.split("-")
         return cls(int(epoch), int(counter))
@@ -35,13 +35,13 @@ NO_MARK = Mark(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class ConfigView:
-    """Which configuration something is decided under: how far its reader was."""
+    """The configuration that a decision uses: how far its reader had read."""
 
     topic_id: str  # of `messaging-services`
     position: int  # the offset behind the last record read
 
     def __str__(self) -> str:
-        """The text form that the list keeps."""
+        """Write the text form, as the list stores it."""
         return f"{self.topic_id}:{self.position}"
 
     @classmethod
@@ -55,20 +55,20 @@ MOST_BLOCKS = 100  # of an entry (R18)
 
 
 class SourceKind(StrEnum):
-    """What may cause a block; at most one source of each kind stands in a block."""
+    """The kinds of cause of a block; a block has at most one source of each kind."""
 
     KEYWORD = "keyword"  # the recipient's own word
     UNREAD_STOP = "unread-stop"  # a STOP that could not be decided on
     COMMAND = "command"  # an operator, an application, an import
-    REVIEW = "review"  # a person who read what the recipient wrote (R30)
-    SIGNAL = "signal"  # what a carrier reports (R38)
-    UNREADABLE = "unreadable"  # the stored entry cannot be read: blocked until somebody looks
+    REVIEW = "review"  # a person read the recipient's message (R30)
+    SIGNAL = "signal"  # a carrier's report (R38)
+    UNREADABLE = "unreadable"  # the stored entry cannot be read: blocked until an operator acts
 
 
 OF_MESSAGES = frozenset({SourceKind.KEYWORD, SourceKind.UNREAD_STOP})
 """Kinds that come from the topic of inbound messages; the others are commands."""
 OF_RECIPIENTS = OF_MESSAGES | {SourceKind.SIGNAL}
-"""Kinds that the recipient made: a command that lifts one needs a reason (R29)."""
+"""Kinds that the recipient caused: a command that lifts one of them needs a reason (R29)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +78,18 @@ class Source:
     kind: SourceKind
     change_id: str  # of the change that added it
     since_ms: int  # when the record that caused it was appended
-    last_ms: int  # when the same kind asked for the block last
+    last_ms: int  # when a record of this kind last asked for the block
 
 
 @dataclass(frozen=True, slots=True)
 class Intents:
-    """Which sends a block stops, by their intent (R34); as a rule all.
+    """The sends that a block stops, by their intent (R34); by default all.
 
     At most one of the two is given.
     """
 
-    only: frozenset[str] | None = None  # just these
-    but: frozenset[str] = frozenset()  # all except these
+    only: frozenset[str] | None = None  # the block stops these intents
+    but: frozenset[str] = frozenset()  # the block stops all other intents
 
 
 ALL_INTENTS = Intents()
@@ -97,38 +97,38 @@ ALL_INTENTS = Intents()
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What keeps messages away from a recipient in one place, and every cause of it."""
+    """Keeps messages away from a recipient in one place, and lists every cause."""
 
     scope: Scope
     target: str  # the service's sid, the sender's address, "" for an account
     carrier: bool  # the toll-free network's own block on (sender, recipient), beside ours (R20)
     sources: tuple[Source, ...]  # at least one; the oldest first
-    mark: Mark  # of the write that changed it last
+    mark: Mark  # of the last write that changed it
     intents: Intents = ALL_INTENTS
     locked: bool = False  # lifted neither by the recipient nor by a plain command (R35)
 
     @property
     def place(self) -> Place:
-        """Where it stands: one place holds one block."""
+        """The place of this block in its entry; a place has one block."""
         return Place(self.scope, self.target, self.carrier)
 
     def source(self, kind: SourceKind) -> Source | None:
-        """The cause of a kind, if there is one."""
+        """The cause of this kind, or None."""
         return next((source for source in self.sources if source.kind is kind), None)
 
     @property
     def since_ms(self) -> int:
-        """Since when the recipient is blocked here."""
+        """When the recipient was first blocked here."""
         return self.sources[0].since_ms
 
     @property
     def change_id(self) -> str:
-        """The change that blocked the recipient here, of those whose causes still stand."""
+        """The change that blocked the recipient here: the oldest that has not been lifted."""
         return self.sources[0].change_id
 
 
 class Place(NamedTuple):
-    """Where in an entry a block stands."""
+    """A place for one block in an entry."""
 
     scope: Scope
     target: str
@@ -138,14 +138,14 @@ class Place(NamedTuple):
 Blocks = tuple[Block, ...]
 ACCOUNT = Place(Scope.ACCOUNT, "")
 UNREADABLE = Block(*ACCOUNT, (Source(SourceKind.UNREADABLE, SourceKind.UNREADABLE, 0, 0),), NO_MARK)
-"""Stands for an entry that cannot be read."""
+"""Replaces an entry that cannot be read, and blocks the whole account."""
 
 
 def place_for(scope: Scope, *, service_sid: str | None, sender: str | None) -> Place:
-    """Where a block of a scope stands; a sender outside any service uses its own pair (R21).
+    """The place for a block of a scope; a sender outside any service has its own pair (R21).
 
     Raises:
-        ValueError: where the scope needs a service or a sender and neither is named.
+        ValueError: the scope needs a service or a sender, and neither is named.
     """
     if scope is Scope.ACCOUNT:
         return ACCOUNT
@@ -159,10 +159,10 @@ def place_for(scope: Scope, *, service_sid: str | None, sender: str | None) -> P
 def scope_for(
     said: Scope | None, *, service_sid: str | None, sender: str | None, default: Scope
 ) -> Scope:
-    """The scope of a change: as it says, else of the service or the sender that it names.
+    """The scope of a change: as stated, else that of the named service or sender.
 
     Raises:
-        ValueError: where it names both, says none, and the default is neither's.
+        ValueError: the change names both but states no scope, and the default is account.
     """
     if said is not None:
         return said
@@ -176,7 +176,7 @@ def scope_for(
 def stops(block: Block, *, service_sid: str | None, sender: str | None) -> bool:
     """Whether a block covers a send from this sender of this service.
 
-    A send that has no sender yet is covered by account and service blocks only.
+    A send without a sender yet is covered by account and service blocks only.
     """
     match block.scope:
         case Scope.ACCOUNT:

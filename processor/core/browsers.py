@@ -1,4 +1,4 @@
-"""What browsers are told about every answer, and which writes they may not send for other sites."""
+"""The headers that protect browsers, and a check for writes sent on behalf of other sites."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DATA_HEADERS: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Of an answer that is no page: a browser shows, keeps and frames nothing of it."""
+"""For a response that is not a page: a browser must not display, cache or frame it."""
 
 PAGE_HEADERS: Mapping[str, str] = {
     **DATA_HEADERS,
@@ -24,10 +24,10 @@ PAGE_HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""Of a page: scripts, styles and pictures of ours alone."""
+"""For a page: only our own scripts, styles and pictures load."""
 
 HSTS = ("Strict-Transport-Security", "max-age=31536000")
-"""Where HTTPS is spoken: a browser speaks nothing else to this host for a year."""
+"""For HTTPS: a browser uses nothing but HTTPS for this host for a year."""
 
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _OURS = ("same-origin", "none")  # none: a person typed the address
@@ -36,15 +36,15 @@ _OURS = ("same-origin", "none")  # none: a person typed the address
 def is_foreign_write(
     method: str, *, site: str | None, origin: str | None, hosts: Iterable[str]
 ) -> bool:
-    """Whether a page of another site has a browser write here, with what the browser knows of us.
+    """Whether another site's page makes a browser write here, with the browser's credentials.
 
-    Clients that are no browsers send neither header.
+    Clients other than browsers send neither header.
 
     Args:
-        method: of HTTP.
+        method: the HTTP method.
         site: ``Sec-Fetch-Site``, which no script can set.
-        origin: ``Origin``; looked at where a browser is too old for the other.
-        hosts: our own hosts, with the port if it is not the scheme's.
+        origin: ``Origin``; used where a browser is too old to send ``Sec-Fetch-Site``.
+        hosts: our own hosts, with the port unless it is the scheme's default.
     """
     if method in _SAFE:
         return False

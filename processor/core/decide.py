@@ -1,4 +1,4 @@
-"""What a matched message or a command does to one recipient's block list, and what it emits."""
+"""Decide what a keyword or a command changes on one recipient's block list, and what it emits."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ Entry = Mapping[Place, Block]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The events in the order they are emitted; the entry follows the changes among them."""
+    """The events in the order they are emitted; applying its changes gives the new entry."""
 
     events: tuple[Event, ...] = ()
-    repeated: tuple[Block, ...] = ()  # blocks that were asked for again: no change, a later time
-    refused: str | None = None  # why a command is put aside
+    repeated: tuple[Block, ...] = ()  # blocks asked for again: only the time is new
+    refused: str | None = None  # why a command becomes a dead letter
 
 
 def decide(
@@ -78,12 +78,12 @@ def decide(
 
     Args:
         message: as received.
-        match: the keyword its body is.
+        match: the keyword that the body is.
         handling: of the message's account, service and sender.
         blocks: of the message's account on the recipient, in the message's channel group.
         country: the recipient's, ISO 3166-1 alpha-2, or None.
         scope: of new blocks, a setting.
-        mark: of the write that this decision will be part of.
+        mark: of the write that will store this decision.
     """
     conversation = _Conversation(message, match, handling, blocks, country, scope, mark)
     match match.kind:
@@ -96,7 +96,7 @@ def decide(
 
 
 def ordinary(message: InboundMessage, handling: Handling) -> tuple[Event, ...]:
-    """What a message that is no keyword comes to: its application is told (R28)."""
+    """The events of a message that is not a keyword: a webhook request, if configured (R28)."""
     return _delivery(message, handling, None)
 
 
@@ -108,7 +108,7 @@ def _delivery(
 
 
 def decide_command(command: ConsentCommand, blocks: Entry, *, mark: Mark) -> Decision:
-    """Decide what an operator's change does: it wins over a STOP, not over a carrier (R29)."""
+    """Decide on an operator's change: it overrules a STOP, but not a carrier's block (R29)."""
     assert command.arrival is not None, "a command is decided on once it was read"
     place = place_for(command.scope, service_sid=command.service_sid, sender=command.sender)
     changing = _Changing(
@@ -152,24 +152,24 @@ def decide_command(command: ConsentCommand, blocks: Entry, *, mark: Mark) -> Dec
 
 
 def refusal_of(command: ConsentCommand, blocks: Entry) -> str | None:
-    """Why a command would be put aside, were it the next to come."""
+    """Why a command would be refused if it arrived next, or None."""
     latest_ms = max((one.last_ms for block in blocks.values() for one in block.sources), default=0)
     arrived = replace(command, arrival=Arrival(latest_ms + 60_000))
     return decide_command(arrived, blocks, mark=NO_MARK).refused
 
 
 def kind_of(command: ConsentCommand) -> SourceKind:
-    """What a command's block is caused by: a person's review of a message, or the command."""
+    """The kind of source a command adds: a person's review of a message, or a plain command."""
     return SourceKind.REVIEW if command.source == SourceKind.REVIEW else SourceKind.COMMAND
 
 
 def _may_lift(command: ConsentCommand, source: Source) -> bool:
-    """The undoing of a review lifts what reviews made, and no other source (R30)."""
+    """Whether a command may lift a source: undoing a review lifts only what reviews added (R30)."""
     return kind_of(command) is not SourceKind.REVIEW or source.kind is SourceKind.REVIEW
 
 
 def decide_unread(stop: UnreadStop, blocks: Entry, *, mark: Mark) -> Decision:
-    """A STOP that cannot be decided on blocks for the account, and nobody is answered."""
+    """Block the account for a STOP that cannot be decided on; send no reply."""
     changing = _Changing(
         cause=Cause(stop.id, None, None, stop.sender, SourceKind.UNREAD_STOP),
         kind=SourceKind.UNREAD_STOP,
@@ -186,11 +186,11 @@ def decide_unread(stop: UnreadStop, blocks: Entry, *, mark: Mark) -> Decision:
 
 @dataclass(slots=True)
 class _Changing:
-    """What one cause does to an entry: the changes so far, and what is only repeated."""
+    """Collects what one cause does to an entry: changes, and blocks that it only repeats."""
 
     cause: Cause
     kind: SourceKind
-    whose: tuple[str, ...]  # what tells the cause from others of its id
+    whose: tuple[str, ...]  # distinguish causes that have the same id
     account_sid: str
     recipient: str
     channel_group: ChannelGroup
@@ -204,11 +204,11 @@ class _Changing:
         return Decision(tuple(self.changes), tuple(self.repeated))
 
     def block(self, places: Sequence[Place]) -> _Changing:
-        """Block in places; a place that is blocked already gets one cause more (R18).
+        """Block in places; a place that is blocked already gets another cause (R18).
 
-        Nothing is refused for number: in a full entry one block of the account replaces all of
-        services and senders. The carrier's own stay, but one more is not kept where they and locked
-        blocks would leave no room for the account's.
+        The limit on blocks refuses nothing: in a full entry, one block of the account replaces all
+        blocks of services and senders. The carrier's own blocks stay. A new carrier block is left
+        out where carrier and locked blocks would leave no room for the account's block.
         """
         fixed = sum(block.carrier or block.locked for block in self.blocks.values())
         if fixed >= MOST_BLOCKS - 1:
@@ -250,7 +250,7 @@ class _Changing:
     def lifted(
         self, block: Block, late_ms: int | None, may: Callable[[Source], bool]
     ) -> list[Source]:
-        """The sources of a block that this cause lifts: those that came before it (R19, R23)."""
+        """The sources of a block that this cause lifts: those older than the cause (R19, R23)."""
         if block.locked:
             return []
         by_message = self.kind in OF_MESSAGES
@@ -261,7 +261,7 @@ class _Changing:
         ]
 
     def lift(self, lifted: Sequence[tuple[Block, Sequence[Source]]]) -> _Changing:
-        """Take sources off blocks; a block goes with its last one."""
+        """Take sources off blocks; a block without sources is removed."""
         for block, sources in lifted:
             if sources:
                 left = without(block, sources)
@@ -307,7 +307,7 @@ class _Conversation:
         if network:
             wanted.append(self._carrier_place)
         changing = self._changing().block(wanted)
-        # It widens the block, or is the first keyword recorded for it (R18).
+        # Reply only if the STOP widens the block, or is the block's first recorded keyword (R18).
         widens = any(change.block and not change.place.carrier for change in changing.changes)
         if network:
             reply_sent = ReplySent.CARRIER

@@ -1,4 +1,4 @@
-"""What a decision emits: block changes, replies and notifications."""
+"""The events of a decision: block changes, replies, notifications and webhook requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from processor.core.services import Webhook
 
 
 class ReplySent(StrEnum):
-    """Who answers a matched message: AOO, default handling, the toll-free network, nobody (R27)."""
+    """The origin of the answer to a matched message; NONE: there is no answer (R27)."""
 
     AOO = "aoo"
     DEFAULT = "default"
@@ -22,46 +22,46 @@ class ReplySent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What changed the block list: a message's keyword, or an operator's command (R29)."""
+    """The cause of a change to the block list: a keyword message, or a command (R29)."""
 
-    id: str  # the message's or the command's sid: a replay is recognised by it
+    id: str  # of the message or command, so that a replay is recognised
     kind: OptOutType | None  # None for a command
     keyword: str | None
     sender: str | None
     source: str  # "keyword", "unread-stop", or as the command says
     reason: str | None = None
-    claimed_ms: int | None = None  # when a command says that it was asked for
-    claimed_source: str | None = None  # what an import says that the block came from
-    actor: str | None = None  # who gave a command
+    claimed_ms: int | None = None  # when the change was requested, as the command says
+    claimed_source: str | None = None  # the origin of the block, as an import says
+    actor: str | None = None  # the command's author
 
 
 @dataclass(frozen=True, slots=True)
 class BlockChange:
-    """One place of an entry holds another block than before, or none any more."""
+    """A place of an entry holds a different block than before, or none any more."""
 
     change_id: str
     account_sid: str
     place: Place
     recipient: str  # bare E.164
     channel_group: ChannelGroup
-    block: Block | None  # that stands there now
+    block: Block | None  # the block there now
     cause: Cause
     mark: Mark
     at_ms: int  # when the cause's record was appended
-    previous: bool  # whether a block stood there before
+    previous: bool  # whether there was a block before
 
     @property
     def blocked(self) -> bool:
-        """Whether a block stands there now."""
+        """Whether the place is blocked now."""
         return self.block is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ReplySend:
-    """A confirmation for the recipient, sent past the gate."""
+    """A confirmation for the recipient, which skips the gate."""
 
     reply_sid: str
-    message: InboundMessage  # the one it answers
+    message: InboundMessage  # the message it answers
     service_sid: str | None
     body: str
     kind: OptOutType
@@ -70,12 +70,12 @@ class ReplySend:
 
 @dataclass(frozen=True, slots=True)
 class OptOutNotification:
-    """Tells the customer that a message matched, and what that did (R27)."""
+    """Informs the customer that a message matched, and what the match did (R27)."""
 
     message: InboundMessage
     service_sid: str | None
     match: Match
-    effective: bool  # whether the list now is as the keyword asks
+    effective: bool  # whether the list is now as the keyword asks
     reply_sent: ReplySent
     aoo_enabled: bool
     config_version: int | None
@@ -83,12 +83,12 @@ class OptOutNotification:
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """The request that tells a service's application of an inbound message (R28)."""
+    """The HTTP request that informs a service's application of an inbound message (R28)."""
 
     message: InboundMessage
     service_sid: str | None
     webhook: Webhook
-    opt_out_type: OptOutType | None  # of a match where AOO is enabled
+    opt_out_type: OptOutType | None  # of a match, if AOO is enabled
 
 
 Event = BlockChange | ReplySend | OptOutNotification | WebhookDelivery

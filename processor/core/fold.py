@@ -1,4 +1,4 @@
-"""Fold a batch of hits, in order, over the block list of the recipients they touch."""
+"""Apply a batch of hits, in order, to the block list of the recipients they name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from processor.core.services import Handling
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An inbound message that matched, with all that deciding it needs."""
+    """An inbound message that matched, with everything needed to decide on it."""
 
     message: InboundMessage
     match: Match
@@ -40,25 +40,25 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Ordinary:
-    """An inbound message that is no keyword, of a service whose application wants to know."""
+    """An inbound message that is not a keyword, of a service with a webhook."""
 
     message: InboundMessage
     handling: Handling
 
 
-Item = Hit | ConsentCommand | UnreadStop  # what can change the block list
+Item = Hit | ConsentCommand | UnreadStop  # these can change the block list
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What a batch comes to."""
+    """The result of a batch."""
 
-    decisions: tuple[tuple[Event, ...], ...]  # one per item, in their order
-    # Entry key to its blocks afterwards, where anything changed: even if they end as they began,
-    # the list must tell the mark that the changes carry.
+    decisions: tuple[tuple[Event, ...], ...]  # per item, in the items' order
+    # Entry key to its blocks afterwards, for every entry with a change. An entry that ends as it
+    # began is included, because the list must store the mark that its changes carry.
     changed: Mapping[str, Blocks]
     handled: tuple[Handled, ...]  # messages and commands that had not been handled before
-    # Index of an item to why it is put aside; it was not handled, and may come again.
+    # Index of an item to the reason for its refusal; it was not handled, and may come again.
     refused: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -68,7 +68,7 @@ class Folded:
 
 
 def key_of(item: Item | Ordinary) -> str:
-    """The entry of the block list that an item reads and may change."""
+    """The key of the block list entry that an item reads and may change."""
     if isinstance(item, ConsentCommand | UnreadStop):
         return entry_key(item.account_sid, list_key(item.recipient, item.channel_group))
     message = item.message
@@ -77,7 +77,7 @@ def key_of(item: Item | Ordinary) -> str:
 
 
 def handled_of(item: Item) -> Handled:
-    """What recognises an item that is delivered twice (R22); a command is never a message."""
+    """The id that reveals an item's second delivery (R22); a command never equals a message."""
     match item:
         case Hit(message=one):
             return handled_message(
@@ -88,7 +88,7 @@ def handled_of(item: Item) -> Handled:
                 one.arrival.appended_ms,
             )
         case ConsentCommand():
-            assert item.arrival is not None, "a command is handled once it was read"
+            assert item.arrival is not None, "a command is handled after it was read"
             return handled_command(
                 item.account_sid, item.command_id, item.redrives, item.arrival.appended_ms
             )
@@ -106,12 +106,12 @@ def fold(
     scope: Scope,
     mark: Mark,
 ) -> Folded:
-    """Apply items in order; one that was handled before has no effect (R22, R23).
+    """Apply items in order; an item that was handled before has no effect (R22, R23).
 
     Args:
         items: in the order of their topics.
-        blocks: entry key to blocks as stored; a key that is missing has none.
-        seen: ids of what was handled before this batch, see ``Handled``.
+        blocks: entry key to blocks as stored; a missing key means no blocks.
+        seen: ids of items handled before this batch, see ``Handled``.
         scope: of new blocks.
         mark: of the write that will store the result.
     """
@@ -168,7 +168,7 @@ def _decide(item: Item, entry: Mapping[Place, Block], scope: Scope, mark: Mark) 
 
 
 def apply(change: BlockChange, entry: dict[Place, Block]) -> None:
-    """Have an entry follow a change; what changed last stands last."""
+    """Apply a change to an entry; the block changed last comes last."""
     entry.pop(change.place, None)
     if change.block is not None:
         entry[change.place] = change.block

@@ -1,4 +1,4 @@
-"""Whether a send may go out: the only place that knows errors 21610 (R24) and 30002."""
+"""Decide whether a send may go out; only here are errors 21610 (R24) and 30002 known."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SUSPENDED_MESSAGE = "Account suspended"
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """The send goes on unchanged."""
+    """The send passes unchanged."""
 
-    except_from: tuple[str, ...] = ()  # senders it must not go out from, where none is chosen yet
+    except_from: tuple[str, ...] = ()  # blocked senders, if none is chosen yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def judge(send: OutboundSend, blocks: Blocks, pool: Collection[str] = ()) -> Ver
     Args:
         send: to the entry's recipient, of the entry's account.
         blocks: of the entry.
-        pool: addresses of the service's senders; matters where the send names none of them. Such a
-            send is refused where every sender that can reach the recipient is blocked.
+        pool: addresses of the service's senders; used if the send names no sender. Such a send is
+            refused if every sender that can reach the recipient is blocked.
     """
     for block in blocks:
         if stops(block, service_sid=send.service_sid, sender=send.sender):

@@ -1,7 +1,7 @@
-"""Ids made of messages, commands and places: the same at every replay, of no other message (R22).
+"""Ids derived from messages, commands and places: the same at every replay, and unique (R22).
 
-A carrier's ids are unique to that carrier at most. So a message is known by account, sid, sender
-and recipient together, and every id that is made of it is made of all four.
+A carrier's ids are at most unique to that carrier. So account, sid, sender and recipient together
+identify a message, and every derived id is computed from all four.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from processor.core.blocks import Place
 from processor.core.messages import InboundMessage, Scope
 
 _LETTERS = {Scope.ACCOUNT: "a", Scope.SERVICE: "m", Scope.SENDER: "s"}
-# A store compares 74 of the bits: of a billion messages no two are the same by chance.
+# A store compares 74 of the bits: enough that no two of a billion messages collide by chance.
 _HANDLED_BYTES = 10
 _TAIL_BYTES = 8
 
 
 class Handled(NamedTuple):
-    """A message or command, as the list of those already handled knows it."""
+    """A message or command in the list of those handled already."""
 
     id: bytes  # 10 bytes
     at_ms: int  # when its record was appended
 
 
 def tail_of(message: InboundMessage) -> str:
-    """13 letters and digits that tell a message from any other with its sid."""
+    """13 letters and digits that distinguish a message from others with the same sid."""
     return _tail(*_parts(message))
 
 
 def id_behind(message: InboundMessage, what: str) -> str:
-    """The id of something that is made of a message once, such as ``SM1.matched.…``."""
+    """The id of something derived once from a message, such as ``SM1.matched.…``."""
     return f"{message.message_sid}.{what}.{tail_of(message)}"
 
 
 def send_id(account_sid: str, message_sid: str, sender: str | None, to: str, what: str) -> str:
-    """As ``id_behind``, for a send."""
+    """Like ``id_behind``, for a send."""
     return f"{message_sid}.{what}.{_tail('send', account_sid, message_sid, to, sender or '')}"
 
 
@@ -51,34 +51,34 @@ def change_id_of(cause_id: str, place: Place, *whose: str) -> str:
 
     Args:
         cause_id: the message's sid, or the command's id.
-        place: where the block stands.
-        whose: what tells the cause from others of its id: account, and addresses of a message.
+        place: of the block.
+        whose: distinguish causes with the same id: account, and addresses of a message.
     """
     letter = "c" if place.carrier else _LETTERS[place.scope]
     return f"{cause_id}.{letter}.{_tail(cause_id, *whose, place.target)}"
 
 
 def cause_of(change_id: str) -> str:
-    """The sid of the message, or the id of the command, that a change is of."""
+    """The message's sid or the command's id in the id of a change."""
     return change_id.rsplit(".", 2)[0]
 
 
 def handled_message(
     account_sid: str, message_sid: str, recipient: str, sender: str, at_ms: int
 ) -> Handled:
-    """How a message is known once it was handled."""
+    """The record of a message that was handled."""
     parts = "message", account_sid, message_sid, recipient, sender
     return Handled(_digest(parts, _HANDLED_BYTES), at_ms)
 
 
 def handled_command(account_sid: str, command_id: str, redrives: int, at_ms: int) -> Handled:
-    """As ``handled_message``; a command that was put aside was not handled before it came back."""
+    """Like ``handled_message``; a redriven command differs from its first, refused delivery."""
     parts = "command", account_sid, command_id, str(redrives)
     return Handled(_digest(parts, _HANDLED_BYTES), at_ms)
 
 
 def handled_unread(account_sid: str, id_: str, recipient: str, at_ms: int) -> Handled:
-    """As ``handled_message``, for a STOP that cannot be read."""
+    """Like ``handled_message``, for a STOP that cannot be read."""
     return Handled(_digest(("unread", account_sid, id_, recipient), _HANDLED_BYTES), at_ms)
 
 
@@ -91,6 +91,6 @@ def _tail(*parts: str) -> str:
 
 
 def _digest(parts: tuple[str, ...], size: int) -> bytes:
-    # Each with its length: no text of one part can look like the next one.
+    # Each part with its length, so that no part can imitate the next.
     said = "".join([f"{len(part)}:{part}" for part in parts])
     return blake2b(said.encode(), digest_size=size).digest()

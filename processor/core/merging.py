@@ -1,4 +1,4 @@
-"""How several causes make one block, and how a block loses some of them (R18)."""
+"""Merge several causes into one block, and remove some of them (R18)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from processor.core.blocks import Block, Intents, Source, SourceKind
 
 
 def merged(one: Block, other: Block) -> Block:
-    """Two blocks in one place as one; the order does not matter, and neither do repeats.
+    """Merge two blocks of one place; neither order nor repetition matters.
 
-    It stops every intent that either stops, is locked if either is, and keeps every source.
+    The result stops every intent that either stops, is locked if either is, and has every source.
     """
     return replace(
         one,
@@ -23,7 +23,7 @@ def merged(one: Block, other: Block) -> Block:
 
 
 def sources_of(sources: Iterable[Source]) -> tuple[Source, ...]:
-    """One source of each kind: the first change, the last time; the oldest first."""
+    """One source of each kind, the oldest first: with the first change and the last time."""
     found: dict[SourceKind, Source] = {}
     for source in sources:
         there = found.get(source.kind)
@@ -40,7 +40,7 @@ def _age(source: Source) -> tuple[int, str, str]:
 
 
 def union(one: Intents, other: Intents) -> Intents:
-    """What stops whatever either stops: an exception of one that the other stops is none."""
+    """The intents that either stops; an exception counts only if the other allows it too."""
     if one.only is None and other.only is None:
         return Intents(but=one.but & other.but)
     if one.only is not None and other.only is not None:
@@ -51,13 +51,13 @@ def union(one: Intents, other: Intents) -> Intents:
 
 
 def without(block: Block, lifted: Collection[Source]) -> Block | None:
-    """What is left of a block without some of its sources; None where nothing is."""
+    """A block without some of its sources; None if no source is left."""
     left = tuple(source for source in block.sources if source not in lifted)
     return replace(block, sources=left) if left else None
 
 
 def differs(one: Block, other: Block) -> bool:
-    """Whether two blocks of a place differ in more than when each cause was repeated last."""
+    """Whether two blocks of a place differ in more than the time of the last repeat."""
     return _without_repeats(one) != _without_repeats(other)
 
 

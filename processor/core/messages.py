@@ -1,4 +1,4 @@
-"""What is said and who says it: messages, sends, commands, addresses, scopes."""
+"""The messages and the parties: sends, commands, addresses, scopes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TOLL_FREE = re.compile(r"\+1(?:800|833|844|855|866|877|888)[0-9]{7}")
 
 
 class OptOutType(StrEnum):
-    """What a keyword asks for, and the value of Twilio's ``OptOutType``."""
+    """The opt-out type that a keyword asks for; the value of Twilio's ``OptOutType``."""
 
     STOP = "STOP"
     START = "START"
@@ -30,14 +30,14 @@ class SenderType(StrEnum):
 
 
 class ChannelGroup(StrEnum):
-    """Channels that share one block list: SMS, MMS and RCS are one, WhatsApp is another (R21)."""
+    """Channels with one block list in common: SMS, MMS and RCS, or WhatsApp alone (R21)."""
 
     SMS = "sms"
     WHATSAPP = "whatsapp"
 
 
 class Scope(StrEnum):
-    """From whom a block keeps messages away: an account, a service or one sender (R21)."""
+    """The breadth of a block: it stops an account, a service or one sender (R21)."""
 
     ACCOUNT = "account"
     SERVICE = "service"
@@ -46,10 +46,10 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """When a record came, by the broker's clock, ms since 1970 UTC (R41)."""
+    """When a record arrived, by the broker's clock, ms since 1970 UTC (R41)."""
 
     appended_ms: int  # of this record
-    first_ms: int | None = None  # of the original, where this one was sent on or redriven
+    first_ms: int | None = None  # of the original, if this is a copy or was redriven
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class InboundMessage:
 
     message_sid: str
     account_sid: str
-    service_sid: str | None  # as the event names it; R1 resolves it through the pool otherwise
+    service_sid: str | None  # as the event names it, else found through the pool (R1)
     recipient: str  # the handset's address with its channel prefix: the event's `from`
     sender: str  # our address, with its channel prefix: the event's `to`
     body: str
-    from_country: str | None  # ISO 3166-1 alpha-2, where the carrier told it
+    from_country: str | None  # ISO 3166-1 alpha-2, if the carrier reported it
     num_media: int
     received_at_ms: int  # by the carrier's clock
     arrival: Arrival
@@ -70,12 +70,12 @@ class InboundMessage:
 
 @dataclass(frozen=True, slots=True)
 class OutboundSend:
-    """What the gate needs to know of a message that is about to be sent."""
+    """A message that is about to be sent, as far as the gate needs to know it."""
 
     message_sid: str
     account_sid: str
     service_sid: str | None
-    sender: str | None  # not yet chosen where only a service is named
+    sender: str | None  # None while only a service is named
     recipient: str
 
 
@@ -91,24 +91,24 @@ class ConsentCommand:
     recipient: str  # bare E.164
     channel_group: ChannelGroup
     blocked: bool
-    source: str  # what it comes from: an API, an import, …
+    source: str  # its origin: an API, an import, …
     reason: str | None
-    claimed_ms: int  # when it was asked for, as its writer says
-    actor: str | None = None  # who asked for it
-    claimed_source: str | None = None  # what an import says that the block came from
+    claimed_ms: int  # when the change was requested, as its writer says
+    actor: str | None = None  # the person or program that requested it
+    claimed_source: str | None = None  # the origin of the block, as an import says
     arrival: Arrival | None = None  # None: not written yet
     redrives: int = 0  # how often it came back from the dead letters
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadStop:
-    """A STOP that cannot be decided on; it blocks all the same, until a person has looked."""
+    """A STOP that cannot be decided on; it blocks anyway, until a person has looked at it."""
 
-    id: str  # made of the record's place
+    id: str  # derived from the record's place
     account_sid: str
     recipient: str  # bare E.164
     channel_group: ChannelGroup
-    sender: str | None  # where it can be read
+    sender: str | None  # if it can be read
     arrival: Arrival
 
 
@@ -118,38 +118,38 @@ def bare_number(recipient: str) -> str:
 
 
 def channel_group_of(address: str) -> ChannelGroup:
-    """Which block list an address belongs to, told by its prefix."""
+    """The block list that an address belongs to, by the address's prefix."""
     return ChannelGroup.WHATSAPP if address.startswith("whatsapp:") else ChannelGroup.SMS
 
 
 def list_key(recipient: str, group: ChannelGroup) -> str:
-    """A recipient in a channel group: the bare number, ``whatsapp:`` before it for WhatsApp."""
+    """A recipient in a channel group: the bare number, after ``whatsapp:`` for WhatsApp."""
     number = bare_number(recipient)
     return f"whatsapp:{number}" if group is ChannelGroup.WHATSAPP else number
 
 
 def entry_key(account_sid: str, list_key: str) -> str:
-    """The name of an entry: one recipient of one account. An account's sid holds no ``/``."""
+    """The name of an entry: one recipient of one account. An account's sid contains no ``/``."""
     return f"{account_sid}/{list_key}"
 
 
 def account_of(entry_key: str) -> str:
-    """Whose entry it is."""
+    """The account of an entry."""
     return entry_key.rpartition("/")[0]
 
 
 def list_key_of(entry_key: str) -> str:
-    """Which recipient an entry is about."""
+    """The recipient of an entry."""
     return entry_key.rpartition("/")[2]
 
 
 def number_of(entry_key: str) -> str:
-    """The bare number of an entry's recipient, by which it is spread over partitions."""
+    """The bare number of an entry's recipient, which determines its partition."""
     return bare_number(list_key_of(entry_key))
 
 
 def sender_type_of(address: str) -> SenderType:
-    """The type of a sender that no pool entry describes, read off its address (R2)."""
+    """The type of a sender outside every pool, read from its address (R2)."""
     if address.startswith("whatsapp:"):
         return SenderType.WHATSAPP
     if address.startswith("rcs:"):

@@ -1,40 +1,40 @@
-"""What came before what, by the broker's clock alone (R19, R23, R41)."""
+"""The order of events, by the broker's clock alone (R19, R23, R41)."""
 
 from __future__ import annotations
 
 from processor.core.blocks import OF_MESSAGES, Source
 from processor.core.messages import Arrival
 
-_LATE_MS = 3_600_000  # a carrier's time counts only where it is that much earlier: clocks differ
+_LATE_MS = 3_600_000  # a carrier's time counts only if this much earlier: clocks differ
 _BROKERS_DIFFER_MS = 1_000  # messages and commands may be appended by different brokers
 
 
 def said_ms(arrival: Arrival, carrier_ms: int | None = None) -> int | None:
-    """When something that comes late was said; None where it comes as it was said.
+    """When a delayed message or command was originally sent; None if it was not delayed.
 
     Args:
         arrival: of its record.
-        carrier_ms: when the carrier had it, by the carrier's clock.
+        carrier_ms: when the carrier received it, by the carrier's clock.
     """
     first_ms = arrival.appended_ms
     if arrival.first_ms is not None:
-        first_ms = min(first_ms, arrival.first_ms)  # whoever wrote the header may have lied
+        first_ms = min(first_ms, arrival.first_ms)  # the header may be wrong
     if carrier_ms is not None and carrier_ms < first_ms - _LATE_MS:
         first_ms = carrier_ms
     return first_ms if first_ms < arrival.appended_ms else None
 
 
 def lifts(source: Source, arrival: Arrival, *, said_ms: int | None, by_message: bool) -> bool:
-    """Whether an opt-in lifts a cause of a block: only one that came before it (R19).
+    """Whether an opt-in lifts a cause of a block: it lifts only older causes (R19).
 
-    Within a topic the offsets are the order, and only what comes late is held against the clock.
-    Between messages and commands, what came within a second of the opt-in stands (R23).
+    Within a topic, offsets give the order, and only delayed opt-ins are compared by time. Between
+    messages and commands, a cause must be over a second older than the opt-in (R23).
 
     Args:
         source: of a block on the list.
         arrival: of the opt-in's record.
         said_ms: of the opt-in, see ``said_ms``.
-        by_message: the opt-in is a message; else a command.
+        by_message: the opt-in is a message, not a command.
     """
     if (source.kind in OF_MESSAGES) is by_message:
         return said_ms is None or source.last_ms <= said_ms

@@ -1,7 +1,7 @@
-"""Which partition a key belongs to: Kafka's own murmur2, for whole batches of keys at once.
+"""The partition of a key: Kafka's own murmur2, computed for whole batches of keys at once.
 
-Sends and keywords are checked with it: a producer with another partitioner (librdkafka's
-default is CRC32) would part a recipient's sends from the recipient's STOP.
+It checks the partitions of sends and keywords. A producer with another partitioner (librdkafka's
+default is CRC32) would separate a recipient's sends from the recipient's STOP.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def partition_of(key: bytes, partitions: int) -> int:
 def partitions_of(keys: Sequence[bytes], partitions: int) -> list[int]:
     """The partition of each key, in their order, 0 to ``partitions`` - 1.
 
-    All keys of one length are hashed together, each in its own 64-bit lane of one large integer,
-    a tenth of the time of one key after another.
+    Keys of equal length are hashed together, each in its own 64-bit lane of one large integer. This
+    takes a tenth of the time of hashing one key after another.
     """
     found = [0] * len(keys)
     lengths = list(map(len, keys))
@@ -36,7 +36,7 @@ def partitions_of(keys: Sequence[bytes], partitions: int) -> list[int]:
 
 
 def all_in(keys: Sequence[bytes], partition: int, partitions: int) -> bool:
-    """Whether every key belongs to one partition: what a lane asks of each batch."""
+    """Whether every key belongs to one partition; a lane checks this for each batch."""
     lengths = list(map(len, keys))
     return all(
         {(value & 0x7FFFFFFF) % partitions for value in hashes} == {partition}

@@ -1,4 +1,4 @@
-"""Which keyword a body is under a configuration: three layers in one look-up (R6, R16)."""
+"""Find the keyword that a body is: three layers of configuration in one look-up (R6, R16)."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class KeywordSet:
 
 KeywordSets = Mapping[OptOutType, KeywordSet]
 
-# What cannot be removed from the standard layer (R7).
+# Keywords that cannot be removed from the standard layer (R7).
 RESERVED: Mapping[OptOutType, tuple[str, ...]] = {
     OptOutType.STOP: ("stop",),
     OptOutType.START: ("start", "unstop"),
     OptOutType.HELP: ("help",),
 }
-# The words and replies of default handling (R3), and of whatever a configuration leaves out (R7).
+# The words and replies of default handling (R3), and of everything a configuration omits (R7).
 STANDARD: KeywordSets = {
     OptOutType.STOP: KeywordSet(
         ("stop", "unsubscribe", "end", "quit", "stopall", "revoke", "optout", "cancel"),
@@ -57,10 +57,10 @@ STANDARD: KeywordSets = {
 
 @dataclass(frozen=True, slots=True)
 class CountryOverride:
-    """Keyword sets of one country, by language, read before the standard ones."""
+    """Keyword sets of one country, by language, read before the standard sets."""
 
     languages: Mapping[str, KeywordSets]
-    country_fallback: bool = True  # False: on a miss only the reserved words are still tried
+    country_fallback: bool = True  # False: after a miss, only the reserved words are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class OptOutConfig:
     """The opt-out configuration of a messaging service, in its three layers."""
 
     match: MatchMode = MatchMode.TOLERANT
-    repeat_reply: bool = False  # confirm a STOP again to a recipient already blocked (R18)
-    yes_only_when_blocked: bool = False  # YES from anyone else is an ordinary message (R19)
-    help_when_blocked: frozenset[SenderType] = frozenset()  # who answers HELP all the same (R19)
+    repeat_reply: bool = False  # confirm a STOP of a blocked recipient again (R18)
+    yes_only_when_blocked: bool = False  # from others, YES is an ordinary message (R19)
+    help_when_blocked: frozenset[SenderType] = frozenset()  # these senders answer HELP anyway (R19)
     standard: KeywordSets = field(default_factory=dict)
     languages: Mapping[str, KeywordSets] = field(default_factory=dict)
     countries: Mapping[str, CountryOverride] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class OptOutConfig:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A body that is a keyword, and everything its entry says."""
+    """The keyword that a body is, with everything its entry says."""
 
     kind: OptOutType
     keyword: str  # as configured
@@ -93,7 +93,7 @@ _T = TypeVar("_T")
 
 
 class _Shape(Generic[_T]):
-    """Keywords without replies; equal ones are the same one, so that comparing costs nothing."""
+    """Keywords without replies. Equal values share one object, so comparing them costs nothing."""
 
     __slots__ = ("__weakref__", "value")
 
@@ -123,23 +123,24 @@ class _Layer:
     sieve: Sieve
 
 
-_Layers = tuple[tuple[str | None, _Layer], ...]  # in their order, each with its country
+_Layers = tuple[tuple[str | None, _Layer], ...]  # in look-up order, each with its country
 
 
 class _Lookup:
-    """The keywords of a configuration without its replies, which alone differ in most of them.
+    """The keywords of a configuration without its replies.
 
-    Its layers are compiled when first asked.
+    Most configurations differ only in their replies, so they can share a look-up. Its layers are
+    compiled at first use.
     """
 
     def __init__(self, standard: _Languages, languages: _Languages, countries: _Countries) -> None:
-        # Standard and the languages are two layers, as the second is often many services'.
+        # Standard and languages are separate layers, as many services share the second.
         self._shared = (standard, languages) if languages.value else (standard,)
         self._countries = countries
 
     @property
     def parts(self) -> set[_Languages]:
-        """What its layers are compiled from."""
+        """The shapes that its layers are compiled from."""
         return {*self._shared, *(own for _, _, own in self._countries.value)}
 
     @cached_property
@@ -159,13 +160,13 @@ class _Lookup:
 
     @cached_property
     def sieve(self) -> Sieve:
-        """Passes whatever ``find`` could find."""
+        """Passes every body that ``find`` could find."""
         return Sieve(*(layer.sieve for layer in self._layer_of.values()))
 
     def find(
         self, body: str, country: str | None, mode: MatchMode
     ) -> tuple[_Entry, MatchMode, str | None] | None:
-        """The entry a body is, how it was found, and in which country's layer."""
+        """The entry that a body is, the mode that found it, and the country of its layer."""
         layers = self._of_country.get(country or "", self._base)
         key = exact(body)
         for where, layer in layers:
@@ -181,7 +182,7 @@ class _Lookup:
 
 
 class Policy:
-    """A configuration ready for matching; what is compiled of it is shared by equal keywords."""
+    """A configuration ready for matching; configurations with equal keywords share a look-up."""
 
     __slots__ = ("_lookup", "config")
 
@@ -191,7 +192,7 @@ class Policy:
 
     @property
     def groups(self) -> set[KeywordGroup]:
-        """All of its keywords, by language; many configurations may share a group."""
+        """All its keywords, by language; many configurations may share a group."""
         return {group for part in self._lookup.parts for _, group in part.value}
 
     @property
@@ -200,15 +201,15 @@ class Policy:
         return bool(self.config.countries)
 
     def may_match(self, body: str) -> bool:
-        """Whether ``match`` could find anything: False is certain, and cheap."""
+        """Cheap check: False means that ``match`` certainly finds nothing."""
         return self._lookup.sieve.passes(body)
 
     def match(self, body: str, country: str | None) -> Match | None:
-        """Find the keyword a whole body is, in the recipient's country (R14, R16).
+        """Find the keyword that the whole body is, in the recipient's country (R14, R16).
 
         Args:
             body: the text as received.
-            country: ISO 3166-1 alpha-2, or None where it is not known.
+            country: ISO 3166-1 alpha-2, or None if unknown.
         """
         found = self._lookup.find(body, country, self.config.match)
         if found is None:
@@ -231,7 +232,7 @@ def words_of(group: KeywordGroup) -> Iterator[str]:
 
 
 def standard_sets(config: OptOutConfig) -> KeywordSets:
-    """The standard layer whole: what is not given is R3's, reserved words are added (R7)."""
+    """The complete standard layer: missing kinds come from R3, reserved words are added (R7)."""
     given = {**STANDARD, **config.standard}
     return {
         kind: KeywordSet(_with_reserved(kind, one.keywords), one.reply)
@@ -245,11 +246,11 @@ def _with_reserved(kind: OptOutType, keywords: tuple[str, ...]) -> tuple[str, ..
     return tuple(word for word in RESERVED[kind] if word not in have) + keywords
 
 
-# What is compiled lives as long as a configuration that uses it.
+# Compiled values live as long as a configuration that uses them.
 _shapes: WeakValueDictionary[Any, _Shape[Any]] = WeakValueDictionary()
 _layers: WeakValueDictionary[_Languages, _Layer] = WeakValueDictionary()
 _lookups: WeakValueDictionary[object, _Lookup] = WeakValueDictionary()
-# By the id of what has the shape, which is nothing else's while it is held here.
+# By the id of the value that has the shape; we hold the value, so its id is not reused.
 _known: dict[int, tuple[object, _Shape[Any]]] = {}
 # Each may be all languages of a service. A dict that is emptied when full: the core imports the
 # standard library only, and ``lru_cache`` would hash what is given, not its id.
@@ -257,7 +258,7 @@ _KNOWN_LIMIT = 2_048
 
 
 def _shape_of(given: object, make: Callable[[], _T]) -> _Shape[_T]:
-    """The shape of a part of a configuration, which is never altered and may be many services'."""
+    """The shape of a configuration's part; parts are immutable, and services may share them."""
     known = _known.get(id(given))
     if known is None:
         if len(_known) >= _KNOWN_LIMIT:
@@ -326,7 +327,7 @@ def _compiled(languages: _Languages) -> _Layer:
             for keyword in keywords:
                 entry = _Entry(kind, keyword, exact(keyword), language)
                 exact_forms.setdefault(entry.key, entry)
-                if kind is not OptOutType.START:  # a consent is never guessed
+                if kind is not OptOutType.START:  # consent is never guessed
                     for form in tolerant_forms(keyword):
                         loose_forms.setdefault(form, entry)
     return _Layer(exact_forms, loose_forms, sieve)

@@ -1,4 +1,4 @@
-"""A glance at a body before anything is looked up: most messages are no keyword of anybody's."""
+"""A cheap check of a body before any look-up: most messages are not a keyword of any service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Sieve:
     __slots__ = ("_cores", "_ends")
 
     def __init__(self, *parts: Sieve) -> None:
-        # How many keywords have a form. Plain dictionaries: a Counter takes twice as long to look.
+        # Keywords by form. Plain dictionaries: reading a Counter takes twice as long.
         self._cores: dict[str, int] = {}  # of the forms that are ASCII
         self._ends: dict[str, int] = {}  # of all forms
         for part in parts:
@@ -22,11 +22,11 @@ class Sieve:
             _add(self._ends, part._ends.items())
 
     def add(self, keywords: Iterable[str]) -> None:
-        """Let these through, too, in every form they may match in."""
+        """Let these keywords through, too, in every form they may match in."""
         self._count(keywords, 1)
 
     def remove(self, keywords: Iterable[str]) -> None:
-        """Undo as many earlier ``add``."""
+        """Undo earlier calls of ``add``, one for each keyword."""
         self._count(keywords, -1)
 
     def _count(self, keywords: Iterable[str], more: int) -> None:

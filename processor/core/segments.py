@@ -1,4 +1,4 @@
-"""What a text costs as SMS: its encoding, and how many parts it is sent in."""
+"""The cost of a text as SMS: its encoding, and the number of parts it is sent in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-# GSM 03.38 without its escape; what a handset's alphabet has besides, sent as an escape and a unit.
+# GSM 03.38 without its escape, and the extension table: escape and character take a unit each.
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -21,13 +21,13 @@ class Encoding(StrEnum):
     UCS_2 = "UCS-2"
 
 
-# The units one message holds, and each of several: the rest of it says which part it is.
+# Units in a single message, and in each part of several: each part needs a header.
 _ROOM = {Encoding.GSM_7: (160, 153), Encoding.UCS_2: (70, 67)}
 
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """A text as it is sent and billed."""
+    """The encoding and size of a text, as sent and billed."""
 
     encoding: Encoding
     units: int  # septets of GSM-7, UTF-16 code units of UCS-2
@@ -35,10 +35,10 @@ class Segments:
 
 
 def segments_of(text: str) -> Segments:
-    """How a text is encoded, and in how many SMS parts it is sent; an empty one is one message.
+    """How a text is encoded, and in how many SMS parts it is sent; an empty text is one message.
 
-    A character of two units (an escape, a surrogate pair) is never split across parts, so that a
-    text may need one part more than its units say.
+    A character of two units (an escape, a surrogate pair) is never split across parts. So a text
+    may need a part more than its number of units suggests.
 
     Source: 3GPP TS 23.038 6.2.1 and TS 23.040 9.2.3.24.1.
     """

@@ -1,4 +1,4 @@
-"""Which service answers a message, and with which configuration (R1 to R4)."""
+"""The service that answers a message, and its configuration (R1 to R4)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class PoolSender:
 
     address: str
     type: SenderType
-    registered: KeywordSets | None = None  # what a short code's registration promises (R11)
+    registered: KeywordSets | None = None  # keywords of a short code's registration (R11)
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Whom to tell of a service's inbound messages (R28)."""
+    """The application's URLs for a service's inbound messages (R28)."""
 
     url: str
     method: str = "POST"
-    fallback_url: str | None = None  # asked where ``url`` failed
+    fallback_url: str | None = None  # used if ``url`` failed
     fallback_method: str = "POST"
 
 
@@ -47,15 +47,15 @@ class Service:
     active: OptOutConfig | None  # None: AOO is not enabled, default handling answers (R3)
     version: int
     webhook: Webhook | None = None
-    status_callback: str | None = None  # of sends that name none of their own
-    policy: Policy | None = field(init=False, repr=False, compare=False)  # of what is active
+    status_callback: str | None = None  # for sends that name none
+    policy: Policy | None = field(init=False, repr=False, compare=False)  # of ``active``
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", Policy(self.active) if self.active else None)
 
     @property
     def urls(self) -> tuple[str | None, ...]:
-        """Every URL at which the application is called."""
+        """Every URL of the application that we may request."""
         webhook = self.webhook
         asked = (webhook.url, webhook.fallback_url) if webhook else ()
         return self.status_callback, *asked
@@ -67,50 +67,50 @@ class Handling:
 
     service_sid: str | None
     sender_type: SenderType
-    policy: Policy | None  # None: nothing matches, the application does it (R3)
+    policy: Policy | None  # None: nothing matches, opt-outs are left to the application (R3)
     aoo_enabled: bool
-    config_version: int | None  # None where no service is known (R12)
+    config_version: int | None  # None if no service is known (R12)
     webhook: Webhook | None = None
 
 
-_KEPT = 100_000  # handlings: senders nobody knows must not fill the memory
+_KEPT = 100_000  # handlings: unknown senders must not fill the memory
 
 
 class Directory:
     """Every service by its sid and by the senders of its pool.
 
-    ``change`` alters it in place, at the cost of what it changes. Between two awaits it is one
-    configuration; look up there all that must fit together.
+    ``change`` updates it in place, at a cost proportional to the change. Between two awaits it is
+    one configuration, so look up everything that must fit together there.
 
     Args:
-        services: the one changed last comes last.
+        services: the last changed service comes last.
     """
 
     def __init__(self, services: Iterable[Service] = ()) -> None:
-        self.services: dict[str, Service] = {}  # in the order of their last changes
-        # An address belongs to one account; two accounts that claim it do not see each other.
+        self.services: dict[str, Service] = {}  # by time of last change, oldest first
+        # An address belongs to one account; accounts that claim the same address are kept apart.
         self._pool: dict[tuple[str, str], tuple[Service, PoolSender]] = {}
-        self._contested: set[tuple[str, str]] = set()  # once in two pools, against the rules
-        # Most messages are no keyword of any service: that is seen before one is looked up.
+        self._contested: set[tuple[str, str]] = set()  # were in two pools, against the rules
+        # Most messages are not a keyword of any service; the prefilter shows it without a look-up.
         self._sieve = Sieve()
         self._uses: Counter[KeywordGroup] = Counter()
         self._use(DEFAULT_POLICY)
         self.may_match = self._sieve.passes
-        # In two steps, as few have all the messages: what is asked most stays near the processor.
+        # Nested: a few services get most messages, so their handlings stay in the CPU's cache.
         self._handlings: dict[tuple[str, str | None], dict[str, Handling]] = {}
-        self._names: dict[tuple[str, str], set[str | None]] = {}  # that a sender was asked under
+        self._names: dict[tuple[str, str], set[str | None]] = {}  # service sids by sender
         self._kept = 0
         self._with_webhook = 0
         self.change({service.sid: service for service in services})
 
     @property
     def has_webhooks(self) -> bool:
-        """Whether any service has one."""
+        """Whether any service has a webhook."""
         return self._with_webhook > 0
 
     def change(self, changed: Mapping[str, Service | None]) -> None:
-        """Have the services named be as given, or gone where None; all of them or none."""
-        for service in changed.values():  # first, as what follows cannot fail
+        """Replace the named services, or remove those given as None; all of them or none."""
+        for service in changed.values():  # first, because nothing after it can fail
             if service and service.policy:
                 self._use(service.policy)
         for sid, after in changed.items():
@@ -156,7 +156,7 @@ class Directory:
                     self._give_back(*place)
 
     def _give_back(self, account_sid: str, address: str) -> None:
-        """Let another service that claims a sender have it: the one changed last."""
+        """Give a contested sender to the last changed of the other services that claim it."""
         for service in reversed(self.services.values()):
             for sender in service.senders:
                 if (service.account_sid, sender.address) == (account_sid, address):
@@ -165,7 +165,7 @@ class Directory:
         self._contested.discard((account_sid, address))
 
     def _forget(self, service: Service) -> None:
-        """Forget the handlings that a service has a part in: by its sid, or by its senders."""
+        """Forget the handlings that depend on a service: by its sid, or by its senders."""
         account_sid = service.account_sid
         own = self._handlings.get((account_sid, service.sid), ())
         touched: set[tuple[str | None, str]] = {(service.sid, address) for address in own}
@@ -184,7 +184,7 @@ class Directory:
         self._kept -= len(touched)
 
     def service_of(self, account_sid: str, named: str | None, sender: str | None) -> Service | None:
-        """The service an event names, else the one whose pool holds its sender (R1)."""
+        """The service that an event names, else the service whose pool holds its sender (R1)."""
         if named is not None:
             service = self.services.get(named)
             return service if service and service.account_sid == account_sid else None
@@ -192,14 +192,14 @@ class Directory:
         return pooled[0] if pooled else None
 
     def service_sid_of(self, account_sid: str, named: str | None, sender: str | None) -> str | None:
-        """The sid under which service blocks of a message or send are kept."""
+        """The sid that service blocks of a message or send are stored under."""
         if named is not None:
             return named
         service = self.service_of(account_sid, None, sender)
         return service.sid if service else None
 
     def pool_for(self, account_sid: str, service_sid: str | None, recipient: str) -> list[str]:
-        """Addresses of a service's senders that reach a recipient: those of its channels."""
+        """Addresses of a service's senders that can reach a recipient through its channels."""
         service = self.services.get(service_sid) if service_sid is not None else None
         if service is None or service.account_sid != account_sid:
             return []
@@ -207,7 +207,7 @@ class Directory:
         return [one.address for one in service.senders if channel_group_of(one.address) is group]
 
     def handling(self, account_sid: str, named: str | None, sender: str) -> Handling:
-        """How a message to ``sender`` is handled; kept, as few senders get most messages."""
+        """How a message to ``sender`` is handled; cached, as few senders get most messages."""
         of_senders = self._handlings.get((account_sid, named))
         handling = of_senders.get(sender) if of_senders is not None else None
         if handling is None:
@@ -229,7 +229,7 @@ class Directory:
         version, webhook = (service.version, service.webhook) if service else (None, None)
         if service and service.policy:
             return Handling(sid, sender_type, service.policy, True, version, webhook)
-        # Short codes and WhatsApp have no default handling: there the application does it (R3).
+        # Short codes and WhatsApp have no default handling: the application does it itself (R3).
         silent = sender_type in (SenderType.SHORT_CODE, SenderType.WHATSAPP)
         policy = None if silent else DEFAULT_POLICY
         return Handling(sid, sender_type, policy, False, version, webhook)

@@ -1,4 +1,4 @@
-"""What US toll-free senders change: the network blocks and unblocks by itself (R20)."""
+"""The special rules of US toll-free senders: their network blocks and unblocks by itself (R20)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def network_answers(sender_type: SenderType, recipient_country: str | None) -> b
 
 
 def network_blocks(match: Match, body: str) -> bool:
-    """Whether the network itself acts on a body as STOP: it knows the bare word only."""
+    """Whether the network itself treats a body as STOP: it knows only the bare word."""
     return _bare(body) == _NETWORK_STOP and match.key == _NETWORK_STOP
 
 
@@ -26,5 +26,5 @@ def network_unblocks(body: str) -> bool:
 
 
 def _bare(body: str) -> str:
-    # Not as keywords are compared: the network is not known to read `ＳＴＯＰ` as `stop`.
+    # Unlike keyword matching: the network is not known to read `ＳＴＯＰ` as `stop`.
     return body.strip().lower()

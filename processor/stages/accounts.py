@@ -1,4 +1,4 @@
-"""What the stages know of accounts: which of them have ended, for a time or for good."""
+"""The stages' view of accounts: which of them have ended, for a time or for good."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ class Accounts(Protocol):
 
     @property
     def ended(self) -> Mapping[str, Literal["active", "suspended", "closed"]]:
-        """The status of each account that is not active, by its sid; altered in place."""
+        """The status of each account that is not active, by its sid; updated in place."""
         ...
 
     async def wait_loaded(self) -> None:
-        """Wait until they are known."""
+        """Wait until the accounts are known."""
         ...
 
 
 class AllActive:
-    """Every account is active."""
+    """Treats every account as active."""
 
     ended: Mapping[str, Literal["active", "suspended", "closed"]] = {}
 
     async def wait_loaded(self) -> None:
-        """Nothing to wait for."""
+        """Return at once."""

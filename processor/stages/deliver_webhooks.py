@@ -1,4 +1,4 @@
-"""Webhooks: applications are told of messages and statuses, and what they answer is sent (R28)."""
+"""Webhooks: inform applications of messages and statuses, and send their responses (R28)."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ logger = logging.getLogger(__name__)
 
 STAGE = "deliver_webhooks"
 _SEALED = Failure(Why.SEALED, 11200, "OPTOUT_SECRET_KEYS lacks the key of the account's token")
-_SEALED_S = 60.0  # a person must name the key: each try writes the delivery again, so not sooner
-# Of an account that is resumed nothing is lost that was still to be tried again.
+_SEALED_S = 60.0  # not sooner: a person must add the key, and each try writes a record
+# An account that is resumed gets every webhook that was still due for a retry.
 _ENDED = {
     "suspended": Failure(Why.BUSY, SUSPENDED_CODE, "the account is suspended"),
     "closed": Failure(Why.REFUSED, SUSPENDED_CODE, "the account is closed"),
@@ -57,14 +57,14 @@ _BAD_SENDER, _BAD_MESSAGE, _TOO_LARGE = 14102, 12200, 11750
 
 
 class Tokens(Protocol):
-    """The accounts' auth tokens, with which requests are signed."""
+    """The accounts' auth tokens, which sign requests."""
 
     async def wait_loaded(self) -> None:
-        """Wait until they are known."""
+        """Wait until the tokens are known."""
         ...
 
     def token_of(self, account_sid: str) -> str | Unopened | None:
-        """The token; None where there is no such account."""
+        """The account's token; None if there is no such account."""
         ...
 
     def unopened(self) -> Mapping[str, Unopened]:
@@ -74,9 +74,9 @@ class Tokens(Protocol):
 
 @dataclass
 class DeliverWebhooks:
-    """What the records of every partition ask for; see ``DeliveryStage``.
+    """Make the requests that records of every partition ask for; see ``DeliveryStage``.
 
-    ``counts`` says how often each thing happened: ``delivered``, ``failed.<why>``, ``retried``,
+    ``counts`` counts outcomes: ``delivered``, ``failed.<why>``, ``retried``,
     ``dead_lettered``, ``refused``, ``circuit_opened``, ``answers``, ``answers_after_opt_out_type``,
     ``answer_problems.<code>``, ``unexpected``.
     """
@@ -100,11 +100,11 @@ class DeliverWebhooks:
 
     @property
     def waits_for(self) -> str | None:
-        """Nothing: what is slow is put off."""
+        """Always None: slow work is postponed instead."""
         return None
 
     async def begin(self) -> None:
-        """The services say whom to tell, the accounts whether and how; see ``DeliveryStage``."""
+        """Wait for services, tokens and accounts; see ``DeliveryStage``."""
         await self.services.wait_loaded()
         await self.tokens.wait_loaded()
         await self.accounts.wait_loaded()
@@ -130,7 +130,7 @@ class DeliverWebhooks:
             status.account_sid, status.messaging_service_sid, status.from_
         )
         if service:
-            # Carriers read a send's URL: its login stands in the service's URLs alone.
+            # Carriers can read a send's URL, so a login is only in the service's URLs.
             url = with_login_of(url, service.urls) if url else service.status_callback
         return None if url is None else webhook_deliveries.callback_of(status, url)
 
@@ -143,7 +143,7 @@ class DeliverWebhooks:
 
     def put_aside(self, record: Record, why: str, *, whole: bool = True) -> Outgoing:
         """The dead letter of a record; see ``DeliveryStage``."""
-        # Nothing is sent back to wait behind what is not due.
+        # No letter goes back to a retry topic, to wait behind records that are not due.
         back_to = self.topics.webhook_deliveries if record.topic in self.delays_s else None
         return self._letter(record, why, topic=back_to, by_reference=not whole)
 
@@ -158,7 +158,7 @@ class DeliverWebhooks:
         anew = webhook_deliveries.write(
             delivery.model_copy(update={"attempt": 1, "not_before": None})
         )
-        # Others read statuses too: only what one asks for is sent back.
+        # Statuses have other readers, too, so only the delivery goes back.
         return self._letter(record, why, topic=self.topics.webhook_deliveries, value=anew)
 
     def _letter(self, record: Record, why: str, **more: Any) -> Outgoing:
@@ -168,7 +168,7 @@ class DeliverWebhooks:
         return Outgoing(self.topics.dead_letters, letter.key, letter.value, letter.headers)
 
     def token_of(self, account_sid: str) -> str | Unopened | None:
-        """The account's token, with a word where nothing can be signed."""
+        """The account's token; logs a warning once if nothing can be signed."""
         token = self.tokens.token_of(account_sid)
         if token is None:
             self.say_once("webhooks.unsigned", account_sid)
@@ -177,14 +177,14 @@ class DeliverWebhooks:
         return token
 
     def say_once(self, event: str, account_sid: str, **fields: str) -> None:
-        """Warn of what is so with every delivery of an account."""
+        """Warn once of a problem that every delivery of an account has."""
         if (event, account_sid) not in self._said:
             self._said.add((event, account_sid))
             logger.warning(event, extra={"account": account_sid, **fields})
 
 
 class Delivery:
-    """One record's work: the request, perhaps the fallback, and what follows from both."""
+    """The work for one record: the request, possibly the fallback, and what follows from both."""
 
     def __init__(self, stage: DeliverWebhooks, record: Record, delivery: WebhookDelivery) -> None:
         self._stage = stage
@@ -215,7 +215,7 @@ class Delivery:
         return self._after(CROWDED)
 
     async def do(self) -> Sequence[Outgoing]:
-        """Tell the application; see ``Work``."""
+        """Make the request; see ``Work``."""
         delivery, stage = self._delivery, self._stage
         has_ended = delivery.account_sid in stage.accounts.ended
         if not has_ended and isinstance(stage.token_of(delivery.account_sid), Unopened):
@@ -243,7 +243,7 @@ class Delivery:
         try:
             told = await self._tell(url, method, fields)
         except Exception as error:
-            # One application's odd answer must not hold up everybody's.
+            # One application's odd response must not hold up the others.
             self._stage.counts["unexpected"] += 1
             told = Failure(Why.READ, 11200, f"the request failed: {type(error).__name__}")
         if isinstance(told, Failure):
@@ -282,7 +282,7 @@ class Delivery:
                 return _ENDED[ended]
             token = stage.token_of(delivery.account_sid)
             if isinstance(token, Unopened):
-                return _SEALED  # only just: the account was changed while this waited
+                return _SEALED  # the account changed while this waited
             self.begun = True
             request = request_of(
                 url,
@@ -300,11 +300,11 @@ class Delivery:
         return await stage.endpoints.of(delivery.account_sid, url).run(line, ask)
 
     def _after(self, failure: Failure) -> Sequence[Outgoing]:
-        """Another try, or the end."""
+        """Return the next try, a dead letter, or nothing."""
         stage, delivery, record = self._stage, self._delivery, self._record
         if failure.why is Why.ANSWER:
-            return ()  # it was told
-        if failure.why is Why.SEALED:  # no fault of the application's, so no attempt of its
+            return ()  # it was delivered
+        if failure.why is Why.SEALED:  # not the application's fault, so not an attempt
             return self._again(delivery.attempt, at_least_s=_SEALED_S)
         if may_retry(failure, delivery.attempt, stage.rules, self._overrides):
             return self._again(delivery.attempt + 1, at_least_s=self._endpoint.pause_s)
@@ -313,7 +313,7 @@ class Delivery:
         return [stage.undelivered(record, delivery, why)]
 
     def _again(self, attempt: int, *, at_least_s: float) -> Sequence[Outgoing]:
-        """The next try, after the delay that follows from this one."""
+        """Return the next try, after the delay that this one leads to."""
         stage, delivery, record = self._stage, self._delivery, self._record
         tier = tier_of(delivery.attempt, stage.rules, at_least_s=at_least_s)
         topic = stage.topics.webhook_retries[tier]
@@ -326,7 +326,7 @@ class Delivery:
         return [Outgoing(topic, record.key, value, kept(record.headers, record.key))]
 
     def _sends(self, answer: twiml.Answer, url: str) -> Sequence[Outgoing]:
-        """The answer's messages, for the gate to judge like any send."""
+        """The response's messages, for the gate to judge like any send."""
         stage, delivery = self._stage, self._delivery
         sends = []
         for index, message in enumerate(answer.messages):
@@ -334,7 +334,7 @@ class Delivery:
             if message.sender is not None and not directory.service_of(
                 delivery.account_sid, None, message.sender
             ):
-                self._problem(_BAD_SENDER)  # of another account, for all we know
+                self._problem(_BAD_SENDER)  # possibly of another account
                 continue
             try:
                 send = webhook_deliveries.send_of(
@@ -349,7 +349,7 @@ class Delivery:
             sends.append(Outgoing(stage.topics.outbound_messages, key, value, headers))
         stage.counts["answers"] += len(sends)
         if sends and "OptOutType" in delivery.parameters:
-            # The recipient got our confirmation; a second answer is what the guide advises against.
+            # Twilio's guide advises against a second reply: the recipient got our confirmation.
             stage.counts["answers_after_opt_out_type"] += len(sends)
             stage.say_once("webhooks.answer_after_opt_out_type", delivery.account_sid)
         return sends

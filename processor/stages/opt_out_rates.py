@@ -1,10 +1,10 @@
-"""Opt-outs and opt-ins by hour and by minute: a Faust agent folds `opt-out-counts` into windows.
+"""Opt-outs and opt-ins by hour and by minute: a Faust agent adds `opt-out-counts` to windows.
 
-Statistics, which Faust's guarantees suffice for: what it does after a crash or a rebalance may
-count a second again. A worker answers for the partitions it has; a single one has them all.
+Faust's guarantees suffice for statistics: after a crash or a rebalance, it may count a second
+again. A worker serves the partitions it has; a single worker has all of them.
 
-Faust would expire windows by itself, but keeps a note of every write until then and forgets those
-it recovered: windows without an expiry are swept here instead.
+Windows have no expiry, and are swept here. With an expiry, Faust would keep a note of every write
+until then, and would forget the windows it recovered.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from processor.wire.opt_out_counts import read_model
 logger = logging.getLogger(__name__)
 
 _SWEEP_S = 60.0
-_LAST_S = 253_402_300_800  # year 10,000: no window is later
+_LAST_S = 253_402_300_800  # year 10,000: later windows are refused
 _KEPT = 500_000  # windows of a table in memory: a few hundred bytes each
 
 
@@ -59,12 +59,12 @@ class _Window(TypedDict):
 
 
 class MadeTopic(faust.Topic):  # type: ignore[misc]
-    """A topic that `optout topics create` makes, and never Faust: see ``topic_admin``."""
+    """A topic that only `optout topics create` makes, never Faust: see ``topic_admin``."""
 
     decode: Callable[..., Awaitable[object]]  # made by Faust, anew for each topic
 
     async def maybe_declare(self) -> None:
-        """Leave it as it is; a worker starts only once every topic is there."""
+        """Do nothing; a worker starts only when every topic exists."""
 
     def _compile_decode(self) -> None:
         super()._compile_decode()
@@ -81,7 +81,7 @@ class MadeTopic(faust.Topic):  # type: ignore[misc]
 
 
 class MadeTable(faust.Table):  # type: ignore[misc]
-    """A table of windows that skips records of its topic that are not windows."""
+    """A table of windows that skips records of its topic other than windows."""
 
     follower: Follower
 
@@ -123,12 +123,12 @@ class _Windows:
         self._windows = self._table.tumbling(kind.size_s)
 
     def add(self, key: str, count: int) -> None:
-        """Count, in the window of the record that is being folded."""
+        """Count in the window of the current record."""
         if len(self._table.data) < _KEPT:
             self._windows[key] += count
 
     def sweep(self, now_s: float) -> None:
-        """Forget windows that ended too long ago; the topic's retention does the same there."""
+        """Forget windows that ended too long ago; retention does the same in the topic."""
         data = self._table.data
         for each in [each for each in data if each[1][1] < now_s - self._kind.kept_s]:
             data.pop(each)
@@ -153,7 +153,7 @@ class _Windows:
 
 
 def add_to(app: faust.App, topic: str, partitions: int, metrics: Metrics) -> None:
-    """Give an app the agent, its tables and the page ``/opt-out-rates``.
+    """Add the agent, its tables and the page ``/opt-out-rates`` to an app.
 
     The page takes ``?service=<sid>``.
 
@@ -167,14 +167,14 @@ def add_to(app: faust.App, topic: str, partitions: int, metrics: Metrics) -> Non
     tables = [_Windows(app, kind, partitions, follower) for kind in (_HOURS, _MINUTES)]
     counts = app.topic(topic, value_type=bytes, value_serializer="raw", key_serializer="raw")
 
-    # One at a time: with more, Faust commits what it has not folded.
+    # One at a time: with more, Faust commits records that it has not counted yet.
     @app.agent(counts, concurrency=1)  # type: ignore[untyped-decorator]
     async def opt_out_rates(values: Values) -> None:
         async for value in values:
             # An agent that raises loses its record and more.
             try:
                 one = read_model(value or b"")
-                # Faust finds the window by the time the record was written at.
+                # Faust picks the window by the timestamp of the record.
                 key = orjson.dumps(
                     [one.account_sid, one.messaging_service_sid, one.kind, one.language]
                 ).decode()

@@ -42,7 +42,7 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 def provider() -> TracerProvider:
-    """Spans to the collector that OpenTelemetry's own variables (``OTEL_…``) name."""
+    """Export spans to the collector that OpenTelemetry's variables (``OTEL_…``) name."""
     name = os.environ.get("OTEL_SERVICE_NAME", "optout")
     made = TracerProvider(resource=Resource.create({"service.name": name}))
     made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -117,8 +117,8 @@ class Spans(Traces):
     async def ask(self, record: Record, attempt: int, request: Request, ask: Ask) -> Outcome:
         """As ``Traces`` does, with a span that lasts as long as the request.
 
-        Every attempt is a child of what asked for the delivery, and a later one says which it is,
-        as OpenTelemetry's conventions want retries; it may follow hours after.
+        Every attempt is a child of the span that requested the delivery, possibly hours later. A
+        later attempt has its number, as OpenTelemetry's conventions for retries demand.
         """
         context = _context_of(record.headers)
         if context is None:
@@ -132,7 +132,7 @@ class Spans(Traces):
             outcome = await ask(replace(request, headers={**request.headers, **mine}))
             _tell(span, outcome)
         except asyncio.CancelledError:
-            _fail(span, "cancelled")  # its worker lets go of the lane; another one asks again
+            _fail(span, "cancelled")  # the worker gives up the lane; another worker retries
             raise
         finally:
             span.end()
@@ -140,7 +140,7 @@ class Spans(Traces):
 
 
 def _context_of(headers: Iterable[tuple[str, bytes | None]]) -> Context | None:
-    """The trace that a record's headers name, None where it is not sampled."""
+    """The trace that a record's headers name, None if it is not sampled."""
     given = {name: (value or b"").decode(errors="replace") for name, value in headers}
     context = _PROPAGATOR.extract(given)
     sampled = get_current_span(context).get_span_context().trace_flags.sampled
@@ -148,7 +148,7 @@ def _context_of(headers: Iterable[tuple[str, bytes | None]]) -> Context | None:
 
 
 def _attributes(request: Request, attempt: int) -> dict[str, str | int]:
-    """What is known of a request beforehand; path and query may hold a recipient's number."""
+    """Attributes known before the request; path and query may contain a recipient's number."""
     host, port = host_and_port(request.url)
     return {
         http.HTTP_REQUEST_METHOD: request.method,

@@ -1,4 +1,4 @@
-"""What the outputs of a record carry of its headers: its trace goes on through them."""
+"""Pass a record's trace headers on to its outputs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class BatchTraces:
         """The headers of what a record causes, None for none.
 
         Args:
-            record: that was read.
-            said: what was decided on it, as attributes of the span, under ``optout.``.
+            record: the input.
+            said: the decision on it, as attributes of the span, under ``optout.``.
         """
         return passed_on(record.headers) if record.headers else None
 
@@ -41,9 +41,9 @@ class Traces:
         """Ask an application, telling it of the trace.
 
         Args:
-            record: that asks for it.
-            attempt: of the delivery, from 1 on.
-            request: as it goes out without a trace.
-            ask: makes it; never raises.
+            record: the record that asks for the request.
+            attempt: of the delivery, from 1.
+            request: without a trace.
+            ask: makes the request; never raises.
         """
         return await ask(request)

@@ -1,1 +1,1 @@
-"""How often people opt out: hours, usual ranges, and what goes on now."""
+"""How often people opt out: hourly counts, usual ranges, and live figures."""

@@ -1,4 +1,4 @@
-"""Opt-outs and opt-ins by the hour, folded into a bounded window."""
+"""Opt-outs and opt-ins by hour, in a bounded window."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from typing import NamedTuple
 
 from processor.core.messages import OptOutType
 
-KEPT_HOURS = 7 * 24  # the one that runs among them
-ALL = "*"  # every account, or every service of one: no sid is this
+KEPT_HOURS = 7 * 24  # including the current hour
+ALL = "*"  # every account, or every service of an account; never a sid
 _KEPT = 50_000  # series, 1.4 kB each
 
 Counts = Sequence[int]
-"""Matches in each of the kept hours, the one that runs last."""
+"""Matches in each of the kept hours, the current hour last."""
 
 Kinds = Mapping[tuple[OptOutType, str | None], Counts]
-"""Of each kind in each language."""
+"""Counts of each kind in each language."""
 
 
-_Service = tuple[str, str | None]  # of an account
+_Service = tuple[str, str | None]  # account and service
 
 
 class Series(NamedTuple):
-    """What is counted apart."""
+    """The parts that are counted separately."""
 
     account_sid: str
-    service_sid: str | None  # None: the message was to no service
+    service_sid: str | None  # None: the message named no service
     kind: OptOutType
     language: str | None  # None: a standard keyword
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """So many matches of a series at a time."""
+    """A number of matches of a series at a time."""
 
     series: Series
     count: int
@@ -41,28 +41,28 @@ class Counted:
 
 
 def hour_of(at_ms: int) -> int:
-    """Hours since 1970 UTC."""
+    """The number of hours since 1970 UTC."""
     return at_ms // 3_600_000
 
 
 class Hourly:
-    """Matches by series and hour of the last seven days; older ones are forgotten.
+    """Matches by series and hour of the last seven days; older matches are forgotten.
 
-    Sums are kept as they are asked for: of a service, of an account, of all.
+    Sums are stored by service, by account and for all, as they are requested.
 
     Args:
-        kept: series and sums at most; where there are as many, only these are added to.
+        kept: the most series and sums; when it is reached, only known series still count.
     """
 
     def __init__(self, kept: int = _KEPT) -> None:
         self._services: dict[_Service, dict[tuple[OptOutType, str | None], list[int]]] = {}
         self._kept = kept
-        self._first = 0  # the hour that each begins with
+        self._first = 0  # the hour that each list begins with
         self.series = 0  # how many are kept
-        self.left_out = 0  # matches for which there was no room
+        self.left_out = 0  # matches that were not counted, for lack of room
 
     def add(self, counted: Counted, now_ms: int) -> None:
-        """Count matches whose hour is in the window; the next hour's, as clocks differ, in this."""
+        """Count matches in the window; clocks differ, so the next hour counts as this hour."""
         self.move(now_ms)
         at = hour_of(counted.at_ms) - self._first
         if not 0 <= at <= KEPT_HOURS:
@@ -88,7 +88,7 @@ class Hourly:
         return counts
 
     def move(self, now_ms: int) -> None:
-        """Let the window end with this hour, and forget what is out of it."""
+        """Move the window's end to this hour, and forget older hours."""
         hours = hour_of(now_ms) - KEPT_HOURS + 1 - self._first
         if hours <= 0:
             return
@@ -104,11 +104,11 @@ class Hourly:
                 del self._services[service]
 
     def of(self, account_sid: str, service_sid: str | None) -> Kinds:
-        """What is known of a service, or of ``ALL``."""
+        """The counts of a service, or of ``ALL``."""
         return self._services.get((account_sid, service_sid), {})
 
     def services(self, account_sid: str) -> Iterator[tuple[str, str | None]]:
-        """Accounts and services that have figures: of one account, or of ``ALL``."""
+        """Accounts and services with figures: of one account, or of ``ALL``."""
         for account, service in self._services:
             theirs = account_sid == ALL and service is not None
             if service != ALL and (account == account_sid or theirs):

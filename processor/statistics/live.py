@@ -1,4 +1,4 @@
-"""What goes on now, as the console shows it: single events, and figures of the last minute."""
+"""Current activity for the console: single events, and figures of the last minute."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class LiveEvent(NamedTuple):
 
 
 class LastMinute:
-    """How many events of a kind an account had in the last sixty seconds."""
+    """How many events of each kind an account had in the last sixty seconds."""
 
     def __init__(self) -> None:
         self._seconds: dict[int, Counter[tuple[str | None, What]]] = {}  # None: all accounts
 
     def add(self, event: LiveEvent, now_s: float) -> None:
-        """Count an event, unless it is older; one whose clock is ahead is of now."""
+        """Count an event of the last minute; an event with a time in the future counts as now."""
         self._forget(now_s)
         second = min(event.at_ms // 1_000, int(now_s))
         if second > now_s - _MINUTE_S:
@@ -36,7 +36,7 @@ class LastMinute:
             counts.update([(event.account_sid, event.what), (None, event.what)])
 
     def counts(self, account_sid: str | None, now_s: float) -> Mapping[What, int]:
-        """The counts of an account, of all together if None."""
+        """The counts of an account, or of all accounts if None."""
         self._forget(now_s)
         seconds = self._seconds.values()
         whats: tuple[What, ...] = get_args(What)
@@ -48,11 +48,11 @@ class LastMinute:
 
 
 class Progress(NamedTuple):
-    """How far a group has come in its topics, at a time."""
+    """A group's progress in its topics at a time."""
 
     at_s: float
-    ends: int  # records there were, all partitions together
-    done: int  # of them committed
+    ends: int  # end offsets of all partitions, summed
+    done: int  # committed offsets, summed
 
 
 class Pace(NamedTuple):
@@ -64,7 +64,7 @@ class Pace(NamedTuple):
 
 
 def pace_of(before: Progress, now: Progress) -> Pace:
-    """The pace between two looks; a group that was moved back has none."""
+    """The pace between two observations; negative rates, after a reset, count as zero."""
     seconds = max(now.at_s - before.at_s, 0.001)
     return Pace(
         max(0, now.ends - now.done),
@@ -74,5 +74,5 @@ def pace_of(before: Progress, now: Progress) -> Pace:
 
 
 def masked(recipient: str) -> str:
-    """A recipient as a page that others may look at shows it: the last two digits."""
+    """The last two digits of a recipient, for a page that others may see."""
     return f"…{recipient[-2:]}"

@@ -1,13 +1,16 @@
-"""Where a service's opt-outs an hour leave their usual range: an alarm from its own past alone.
+"""The usual range of a service's opt-outs an hour, from its own past; outside it is an alarm.
 
-The range is the median of the hours before, and to either side the larger of two reaches: eight
-times what chance does to a steady rate (Poisson: the root of the rate, which is up to one more than
-its median), and five times what this service's hours do (the median absolute deviation, which a few
-wild hours do not move). Where three days or more are known, the same hour of the earlier days has a
-range too, and what either calls usual is: a campaign each day at ten is no alarm.
+The range reaches from the median of the earlier hours by the larger of two distances. The first is
+eight times the chance deviation of a steady rate (Poisson: the root of the rate, which is up to one
+more than its median). The second is five times this service's own deviation (the median absolute
+deviation, which a few wild hours do not change).
 
-Few messages raise none: above, it takes ten opt-outs; below, a median that chance does not bring to
-nothing. A day must be known, and an hour that still runs cannot be too quiet yet.
+Where three days or more are known, the same hour of the earlier days has a range, too. A count is
+usual if either range contains it: a campaign each day at ten raises no alarm.
+
+Few messages raise no alarm. An alarm above takes ten opt-outs; an alarm below takes a median that
+chance does not reduce to zero. At least a day must be known, and an unfinished hour cannot be too
+quiet.
 """
 
 from __future__ import annotations
@@ -23,37 +26,37 @@ LEAST_HOURS = 24
 LEAST_DAYS = 3
 _BY_CHANCE = 8.0
 _BY_ITSELF = 5.0
-_LEAST_MEDIAN = 65  # below this, no hour is too quiet: eight times its root is more
-_NORMAL = 1.4826  # a normal distribution's deviation over its median absolute deviation
+_LEAST_MEDIAN = 65  # below it, eight times the root is more, so no hour is too quiet
+_NORMAL = 1.4826  # standard over median absolute deviation, if normal
 
 
 Alarm = Literal["above", "below"]
 
 
 class Usual(NamedTuple):
-    """Opt-outs an hour that are nothing unusual."""
+    """The range of opt-outs an hour that raises no alarm."""
 
     least: float
     most: float
 
     def alarm(self, count: int, *, over: bool) -> Alarm | None:
-        """What a count is, outside the range.
+        """The alarm that a count raises, or None.
 
         Args:
             count: of an hour.
-            over: whether the hour is, so that no more can come.
+            over: whether the hour is over, so that the count is final.
         """
         if count > self.most:
             return "above"
         return "below" if over and count < self.least else None
 
 
-@lru_cache(maxsize=32_768)  # an hour's, and the last one's, stay the same while they are looked at
+@lru_cache(maxsize=32_768)  # the counts of past hours do not change
 def usual(before: tuple[int, ...]) -> Usual | None:
-    """The usual range of an hour, None where too little is known.
+    """The usual range of an hour, None if too little is known.
 
     Args:
-        before: opt-outs of each hour before it, since the service is there and its hours are known.
+        before: opt-outs of each earlier hour since the service's hours are known.
     """
     if len(before) < LEAST_HOURS:
         return None
@@ -66,14 +69,14 @@ def usual(before: tuple[int, ...]) -> Usual | None:
 
 
 def may_be_unusual(count: int, total: int, hours: int) -> bool:
-    """Whether a count can be out of the usual range at all: mostly not, and this tells it fast.
+    """Quick check that a count may be out of the usual range; mostly it cannot.
 
-    Half of the hours at least have the median or more, so a sum tells that it is small.
+    At least half of the hours have the median or more, so a small sum means a small median.
 
     Args:
-        count: of an hour, or the most of several.
-        total: of the hours before, or more.
-        hours: how many these are; one more does not matter.
+        count: of an hour, or the highest of several.
+        total: of the earlier hours, or more.
+        hours: the number of these hours; a difference of one does not matter.
     """
     return count >= LEAST or 2 * total >= _LEAST_MEDIAN * (hours - 1)
 

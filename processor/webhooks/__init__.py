@@ -1,1 +1,1 @@
-"""How an application is called: when, with which request, and what follows a failure."""
+"""Requests to applications: when they are made, what they contain, and what follows a failure."""

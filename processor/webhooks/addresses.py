@@ -1,6 +1,6 @@
-"""Where requests may go: public addresses only, unless an installation allows others.
+"""The addresses that requests may reach: public only, unless an installation allows others.
 
-An application's URL is a customer's word; nobody may reach inside the network with it.
+A customer chooses an application's URL, and must not reach inside our network with it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Network = IPv4Network | IPv6Network
 _NAT64 = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE = IPv6Network("::/96")
-# Public by number only: a cloud answers its own machines there, with their secrets.
+# Public by number only: a cloud serves its own machines there, with their secrets.
 _CLOUDS = (
     IPv4Network("168.63.129.16/32"),  # Azure's wire server
-    IPv4Network("192.0.0.0/24"),  # Oracle's metadata are at .192; Python before 3.11.10 is unsure
+    IPv4Network("192.0.0.0/24"),  # Oracle's metadata at .192; global before Python 3.11.10
 )
-_PORTS = (80, 443)  # and those nobody needs to be root for: not mail's, not a shell's
+_PORTS = (80, 443)  # and the ports above 1023: not mail's, not a shell's
 
-# RFC 3986, Appendix B: it splits any text, proper or not.
+# RFC 3986, Appendix B: it splits any text, valid or not.
 _PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")  # libraries differ on these
@@ -39,7 +39,7 @@ _PLACE = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]*)?", re.IGNO
 _NAME = re.compile(r"(?=.{1,253}\.?$)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
 
 
-@lru_cache(maxsize=1024)  # a service's messages name one URL, and each is looked at often
+@lru_cache(maxsize=1024)  # a service's messages share a URL, which is read often
 def parts_of(url: str) -> SplitResult:
     """The parts of a URL as ``urlsplit`` finds them; never raises, whatever the URL."""
     found = _PARTS.fullmatch(url)
@@ -48,7 +48,7 @@ def parts_of(url: str) -> SplitResult:
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """The host of a URL and its port, the scheme's where it names none that there is."""
+    """The host and the port of a URL; without a valid port, the scheme's."""
     parts = parts_of(url)
     with suppress(ValueError):
         if parts.port:
@@ -58,10 +58,10 @@ def host_and_port(url: str) -> tuple[str, int]:
 
 @lru_cache(maxsize=1024)
 def url_problem(url: str) -> str | None:
-    """Why no request may be made to a URL, whatever its host resolves to; None where one may.
+    """Why a URL must not be requested, whatever its host resolves to; None if it may be.
 
     Never raises. ``urlsplit`` and HTTP clients can read every URL that passes. The reason repeats
-    nothing of the URL, which may hold a password.
+    nothing of the URL, as that may contain a password.
     """
     if _UNSAFE.search(url):
         return "the URL has white space, a control character or a backslash; percent-encode it"
@@ -87,21 +87,21 @@ def url_problem(url: str) -> str | None:
 
 
 HIDDEN = "***"
-"""Stands for a password where a URL is shown."""
+"""Shown in place of a URL's password."""
 
 
 def has_login(url: str) -> bool:
-    """Whether a URL holds a user, or a user and a password."""
+    """Whether a URL contains a user, with or without a password."""
     return "@" in parts_of(url).netloc
 
 
 def hides_password(url: str) -> bool:
-    """Whether a URL's password is the sign that it is not shown."""
+    """Whether a URL's password is only the mark for a hidden password."""
     return parts_of(url).netloc.rpartition("@")[0].partition(":")[2] == HIDDEN
 
 
 def shown(url: str) -> str:
-    """A URL without its password, for whoever reads the configuration."""
+    """A URL without its password, for readers of the configuration."""
     parts = parts_of(url)
     userinfo, at, place = parts.netloc.rpartition("@")
     user, colon, _ = userinfo.partition(":")
@@ -116,11 +116,11 @@ def without_login(url: str) -> str:
 
 
 def with_login_of(url: str, known: Iterable[str | None]) -> str:
-    """A URL with the user and password that one of the same scheme, host and port has.
+    """A URL with the login of a known URL of the same scheme, host and port.
 
     Args:
-        url: that may hold a login of its own, which it keeps.
-        known: of the same owner, the first one before the others.
+        url: a login of its own is kept.
+        known: URLs of the same owner, in order of preference.
     """
     if has_login(url):
         return url
@@ -134,7 +134,7 @@ def with_login_of(url: str, known: Iterable[str | None]) -> str:
 
 
 def _is_place(place: str) -> bool:
-    """Whether a host, perhaps with a port, can be looked up or connected to."""
+    """Whether a host, with or without a port, can be looked up or connected to."""
     found = _PLACE.fullmatch(place)
     if not found:
         return False
@@ -143,25 +143,25 @@ def _is_place(place: str) -> bool:
         if address:
             IPv6Address(address)
             return True
-        name.encode().decode("idna")  # xn-- and what it encodes
+        name.encode().decode("idna")  # xn-- must decode
     except ValueError:
         return False
     return _NAME.fullmatch(name) is not None
 
 
 def is_reachable(address: str, allowed: Sequence[Network]) -> bool:
-    """Whether a connection may be made to an address, as a socket would be given it.
+    """Whether a connection may be made to an address, in the form that a socket gets.
 
     Args:
-        address: IPv4 or IPv6, a zone perhaps behind it.
-        allowed: networks that are not public and allowed nevertheless.
+        address: IPv4 or IPv6, with or without a zone.
+        allowed: networks that are allowed although they are not public.
     """
     found = list(_meant(ip_address(address.partition("%")[0])))
     return all(_is_public(one) for one in found) or any(_is_in(one, allowed) for one in found)
 
 
 def _meant(address: Address) -> Iterable[Address]:
-    """The address, or the IPv4 one that it is a way to write or to reach."""
+    """The address itself, or the IPv4 addresses that it embeds or leads to."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return (address.ipv4_mapped,)
@@ -186,7 +186,7 @@ def _is_public(address: Address) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens on a host."""
+    """Whether a server that listens on a host is reachable from this machine only."""
     if host == "localhost":
         return True
     address = _read(host)
@@ -194,14 +194,14 @@ def is_loopback(host: str) -> bool:
 
 
 def client_of(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """Who asks: the peer, or whoever trusted proxies say that they ask for.
+    """The client's address: the peer, or the client that trusted proxies report.
 
-    Each proxy writes at the end who asked it, so the list is read from there, and no further than
-    the first address that is no trusted proxy's: what stands before it anybody may have written.
+    Each proxy appends its peer, so the list is read from the end. Reading stops at the first
+    address that is not a trusted proxy's, because any client may have written the entries before.
 
     Args:
         peer: of the connection.
-        forwarded_for: ``X-Forwarded-For``, several of them joined by commas; empty if none.
+        forwarded_for: ``X-Forwarded-For``, several headers joined by commas; empty if none.
         trusted: networks of proxies.
     """
     found = peer
@@ -216,13 +216,13 @@ def client_of(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
 
 
 def is_one_of(host: str, networks: Sequence[Network]) -> bool:
-    """Whether an address is in one of some networks; what is no address is in none."""
+    """Whether an address is in any of these networks; False for text that is not an address."""
     address = _read(host)
     return address is not None and _is_in(address, networks)
 
 
 def _read(host: str) -> Address | None:
-    """An address, an IPv4 one where it is mapped into IPv6; None where it is none."""
+    """Parse an address, and unmap IPv4 from IPv6; None if it is not an address."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:

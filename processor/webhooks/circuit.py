@@ -1,4 +1,4 @@
-"""The circuit of one endpoint: after failures in a row it is left alone, then tried by one."""
+"""An endpoint's circuit breaker: consecutive failures pause it, then a single request probes it."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from dataclasses import dataclass, replace
 class CircuitRules:
     """When a circuit opens, and for how long."""
 
-    failures: int  # in a row
+    failures: int  # consecutive
     pause_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """Closed while ``open_until_s`` is None; then open, and from that time on tried by one."""
+    """Closed while ``open_until_s`` is None; otherwise open until then, and later half-open."""
 
-    failures: int = 0  # in a row
+    failures: int = 0  # consecutive
     open_until_s: float | None = None
     probing: bool = False
 
     def lets_through(self, now_s: float) -> bool:
-        """Whether a request may be made now; who makes it says ``begun``, then how it ended."""
+        """Whether a request may be made now; report it with ``begun``, then with its outcome."""
         return self.open_until_s is None or (now_s >= self.open_until_s and not self.probing)
 
     def begun(self) -> Circuit:
-        """A request is being made."""
+        """A request begins."""
         return self if self.open_until_s is None else replace(self, probing=True)
 
     def succeeded(self) -> Circuit:
-        """One was answered: closed, whenever that was begun."""
+        """A request was answered: close the circuit, whenever the request began."""
         return Circuit()
 
     def failed(self, now_s: float, rules: CircuitRules) -> Circuit:
-        """One failed; those begun before it opened do not hold it open longer."""
+        """A request failed; requests from before the circuit opened do not keep it open longer."""
         failures = self.failures + 1
         if self.open_until_s is None and failures < rules.failures:
             return replace(self, failures=failures)
@@ -43,5 +43,5 @@ class Circuit:
         return Circuit(failures, open_until_s=now_s + rules.pause_s)
 
     def given_up(self) -> Circuit:
-        """One was cut off by ourselves: nothing is known."""
+        """We cut a request off ourselves, so its outcome is unknown."""
         return replace(self, probing=False)

@@ -1,4 +1,4 @@
-"""One request to an application: public addresses only, no redirect, every phase with a limit."""
+"""Makes a request to an application: public addresses only, no redirects, a limit on each phase."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from processor.webhooks.addresses import Network, is_reachable
 from processor.webhooks.requests import Answered, Request
 from processor.webhooks.retries import Failure, Why
 
-MOST_BYTES = 64 * 1024  # of an answer
+MOST_BYTES = 64 * 1024  # of a response
 _HEADERS = {"User-Agent": "optout", "Accept": "*/*", "Accept-Encoding": "identity"}
 _HTTP, _CONNECT, _PROTOCOL, _HOST, _TLS = 11200, 11205, 11206, 11210, 11220
-_MOST_ADDRESSES = 2  # of a host that are tried: each takes a socket
+_MOST_ADDRESSES = 2  # tried for each host, as each takes a socket
 _NO_SOCKET = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _NO_HOST = "the host is neither a name nor a whole address"
 _NOT_PUBLIC = "the address is not public, and OPTOUT_WEBHOOK_ALLOW_NETWORKS does not allow it"
@@ -30,18 +30,18 @@ _NOT_PUBLIC = "the address is not public, and OPTOUT_WEBHOOK_ALLOW_NETWORKS does
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a request may take, unless its URL says less or more."""
+    """How long a request may take, unless its URL overrides it."""
 
     connect_s: float
-    total_s: float  # and until each next byte
+    total_s: float  # also the limit between two bytes
 
 
 class _NotPublic(OSError):
-    """A socket was asked for, to where none may go."""
+    """A socket was requested for an address that is not allowed."""
 
 
 class _FewAddresses(AbstractResolver):
-    """One address of each family, where a host has both."""
+    """Returns an address of each family first, if a host has both."""
 
     def __init__(self, resolver: AbstractResolver) -> None:
         self._resolver = resolver
@@ -49,18 +49,18 @@ class _FewAddresses(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses that are worth a try."""
+        """The first few addresses to try."""
         found = await self._resolver.resolve(host, port, family)
         others = [one for one in found if one["family"] != found[0]["family"]]
         return [found[0], *others, *found[1:]][:_MOST_ADDRESSES]
 
     async def close(self) -> None:
-        """Drop what it waits for."""
+        """Cancel pending look-ups."""
         await self._resolver.close()
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Keeps few connections open that nothing is asked over, however many hosts there are."""
+    """Keeps only a few idle connections open, however many hosts there are."""
 
     def __init__(
         self, most_idle: int, resolver: AbstractResolver, socket_factory: SocketFactoryType
@@ -77,16 +77,16 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class Client:
-    """Makes requests and says what came of each, never raising.
+    """Makes requests and returns the outcome of each; never raises.
 
-    The address is checked as a socket is made for it, after the name was resolved: whatever a
-    name says the next moment, no connection goes where none may.
+    The address is checked when a socket is made for it, after the name was resolved. So a name
+    that resolves to another address a moment later cannot lead past the check.
 
     Args:
-        allowed: networks that may be reached though they are not public.
-        limits: of requests.
-        most_idle: connections that are kept for the next request.
-        resolver: makes what looks names up; no thread waits for it, which others would need.
+        allowed: networks that may be reached although they are not public.
+        limits: for requests.
+        most_idle: connections that are kept for later requests.
+        resolver: makes the resolver of names; it must not occupy threads, which others need.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(self, request: Request) -> Answered | Failure:
-        """Make a request; one whose kept connection the other side had closed is made anew."""
+        """Make a request; repeat it if the other side had closed the kept connection."""
         try:
             url = URL(request.url, encoded=True)
         except ValueError:
@@ -149,7 +149,7 @@ class Client:
             connector=_Connector(
                 self._most_idle, _FewAddresses(self._resolver), socket_factory=self._socket
             ),
-            cookie_jar=aiohttp.DummyCookieJar(),  # what one customer sets is no other's
+            cookie_jar=aiohttp.DummyCookieJar(),  # customers must not share cookies
             headers=_HEADERS,
             auto_decompress=False,
         )
@@ -190,7 +190,7 @@ def _refusal(status: int) -> Failure:
 
 
 def _failure(error: Exception) -> Failure:
-    """What an exception means; its words may hold the URL and are not repeated."""
+    """The meaning of an exception; its text may contain the URL, so it is not repeated."""
     match error:
         case aiohttp.ClientConnectorError(os_error=_NotPublic()):
             return Failure(Why.REFUSED, _CONNECT, _NOT_PUBLIC)
@@ -211,6 +211,6 @@ def _failure(error: Exception) -> Failure:
         case aiohttp.ServerDisconnectedError() | OSError() | aiohttp.ClientPayloadError():
             return Failure(Why.READ, _HTTP, "the connection was broken")
         case aiohttp.ClientResponseError():
-            return Failure(Why.READ, _PROTOCOL, "what was answered is not HTTP")
+            return Failure(Why.READ, _PROTOCOL, "the response is not HTTP")
         case _:
             return Failure(Why.READ, _HTTP, f"the request failed: {type(error).__name__}")

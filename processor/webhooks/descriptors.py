@@ -1,4 +1,4 @@
-"""File descriptors: each connection takes one, and Kafka and Redis need some of this process's."""
+"""File descriptors: each request takes one, and Kafka and Redis need some of this process's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import resource
 logger = logging.getLogger(__name__)
 
 _ENOUGH = 65_536
-_SHARE = 4  # of all descriptors, one in so many may be a request's
+_SHARE = 4  # requests may use a quarter of all descriptors
 
 
 def raise_limit() -> None:
-    """Have the process open as many as the system lets it, within reason."""
+    """Let the process open as many as the system allows, up to 65,536."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -20,7 +20,7 @@ def raise_limit() -> None:
 
 
 def most_requests(wanted: int) -> int:
-    """How many requests may be made at once: what is wanted, at most a quarter of descriptors."""
+    """How many requests may run at once: as wanted, but at most a quarter of the descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or wanted <= soft // _SHARE:
         return wanted

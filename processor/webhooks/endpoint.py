@@ -1,4 +1,4 @@
-"""When an application is asked: in turns by account and endpoint, never while it is down."""
+"""When an application is called: accounts and endpoints take turns, and failing endpoints pause."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from processor.webhooks.retries import Failure, Why
 logger = logging.getLogger(__name__)
 
 _QUEUE = 200  # requests that wait for one endpoint, or for one account's places
-_PATIENCE_S = 3.0  # until one that waits goes to the retries, and makes room
-_KEPT_OF_ACCOUNT = 250  # endpoints that are remembered, though nothing is asked of them
+_PATIENCE_S = 3.0  # until a waiting request goes to the retries, and makes room
+_KEPT_OF_ACCOUNT = 250  # idle endpoints that are remembered
 _KEPT = 10_000  # of all accounts
-_ILL = (Why.CONNECT, Why.READ, Why.SERVER)  # failures that say the endpoint is, not the request
+_ILL = (Why.CONNECT, Why.READ, Why.SERVER)  # failures that blame the endpoint, not the request
 
-_CIRCUIT_OPEN = Failure(Why.BUSY, 11200, "the endpoint failed too often and is left alone a while")
-_SLOW = Failure(Why.BUSY, 11200, "the endpoint is slow: too much waits for it")
-CROWDED = Failure(Why.BUSY, 11200, "the account's endpoints are slow: too much waits for them")
+_CIRCUIT_OPEN = Failure(Why.BUSY, 11200, "the endpoint failed too often and is paused")
+_SLOW = Failure(Why.BUSY, 11200, "the endpoint is slow: too many requests wait for it")
+CROWDED = Failure(Why.BUSY, 11200, "the account's endpoints are slow: too many requests wait")
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How many requests are made at once, and when an endpoint is left alone."""
+    """How many requests run at once, and when an endpoint is paused."""
 
     of_endpoint: int
     of_account: int
@@ -41,12 +41,12 @@ class Rules:
 
 
 class _Account:
-    """What an account's endpoints share."""
+    """The part that an account's endpoints share."""
 
     def __init__(self, sid: str) -> None:
         self.sid = sid
         self.queue = Queue(_QUEUE)
-        self.endpoints: OrderedDict[tuple[str, str], Endpoint] = OrderedDict()  # used last, last
+        self.endpoints: OrderedDict[tuple[str, str], Endpoint] = OrderedDict()  # by last use
 
 
 class Endpoint:
@@ -63,32 +63,32 @@ class Endpoint:
         self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._queue = Queue(_QUEUE)
         self._circuit = Circuit()
-        self._in_hand = 0  # requests that wait or are made
+        self._in_hand = 0  # requests that wait or run
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is asked of it."""
+        """Whether it has no requests."""
         return not self._in_hand
 
     @property
     def pause_s(self) -> float:
-        """How long it is left alone from now on."""
+        """How long its pause still lasts."""
         until = self._circuit.open_until_s
         return 0.0 if until is None else max(0.0, until - time.monotonic())
 
     @property
     def has_room(self) -> bool:
-        """Whether to come now; where not, there is room soon, and who comes later comes behind."""
+        """Whether to add a request now; False if the queue is full but moving: wait for room."""
         moves = self._queue.moves or self._account.queue.moves
         return not (moves and self._lets_through())
 
     async def run(
         self, line: str, ask: Callable[[], Awaitable[Answered | Failure]]
     ) -> Answered | Failure:
-        """Ask when it is one's turn; a failure at once where that would be too long.
+        """Make a request when its turn comes; fail at once if that would take too long.
 
         Args:
-            line: whose requests are made one after another, in the order they came.
+            line: requests of one line run one after another, in the order they came.
             ask: makes the request.
         """
         self._in_hand += 1
@@ -147,26 +147,26 @@ class Endpoint:
 
 
 class Endpoints:
-    """Every endpoint that is asked; accounts share none, as one's failures are no other's."""
+    """All known endpoints; accounts share none, so failures of one account affect no other."""
 
     def __init__(self, rules: Rules, counts: Counter[str]) -> None:
         self._rules = rules
         self._counts = counts
         self._places = Places(rules.of_account, rules.of_all)
-        self._accounts: OrderedDict[str, _Account] = OrderedDict()  # used last, last
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()  # by use
         self._known = 0
 
     def __len__(self) -> int:
-        """How many are remembered."""
+        """How many endpoints are remembered."""
         return self._known
 
     @property
     def accounts(self) -> int:
-        """Of how many accounts."""
+        """How many accounts have a remembered endpoint."""
         return len(self._accounts)
 
     def of(self, account_sid: str, url: str) -> Endpoint:
-        """The endpoint of a URL, whatever the URL."""
+        """The endpoint of a URL; any text is accepted."""
         account = self._accounts.get(account_sid)
         if account is None:
             account = self._accounts[account_sid] = _Account(account_sid)
@@ -176,7 +176,7 @@ class Endpoints:
         found = account.endpoints.get(key)
         if found is None:
             self._make_room(account)
-            self._accounts[account_sid] = account  # it may have gone with its last endpoint
+            self._accounts[account_sid] = account  # removed if its last endpoint was forgotten
             found = Endpoint(account, self._places, self._rules, self._counts)
             account.endpoints[key] = found
             self._known += 1
@@ -184,14 +184,14 @@ class Endpoints:
         return found
 
     def _make_room(self, account: _Account) -> None:
-        """Forget what was not asked for longest: an account's own, before that of others."""
+        """Forget the endpoints that were idle longest: the account's own before those of others."""
         while len(account.endpoints) >= _KEPT_OF_ACCOUNT and self._forget(account):
             pass
         while self._known >= _KEPT and any(map(self._forget, [*self._accounts.values()])):
             pass
 
     def _forget(self, account: _Account) -> bool:
-        """Forget one endpoint, and the account with its last; False where all are busy."""
+        """Forget an idle endpoint, and an account without endpoints; False if all are busy."""
         for key, endpoint in account.endpoints.items():
             if endpoint.idle:
                 del account.endpoints[key]

@@ -1,4 +1,4 @@
-"""Requests at once: of each account, and of this worker. Nobody takes the last places of others."""
+"""Limits on concurrent requests, by account and by worker, that leave places for other accounts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-_SLOW_S = 1.0  # the longest wait of those that wait, where there is no jam
+_SLOW_S = 1.0  # a longer wait of the oldest is a jam
 
 
 class Places:
-    """The places of all accounts; one may have as many as are free, so that others find some.
+    """The places of all accounts; an account may take at most as many as stay free for others.
 
     Args:
-        of_account: the most that one account has.
-        of_all: the most that there are.
+        of_account: limit of each account.
+        of_all: limit of all accounts together.
     """
 
     def __init__(self, of_account: int, of_all: int) -> None:
@@ -24,15 +24,15 @@ class Places:
         self._of_all = of_all
         self._taken: Counter[str] = Counter()
         self._all_taken = 0
-        self._turns: dict[str, deque[asyncio.Future[None]]] = {}  # accounts in turn
+        self._turns: dict[str, deque[asyncio.Future[None]]] = {}  # in the order of their turns
 
     def is_free(self, account_sid: str) -> bool:
-        """Whether the account may have one more now."""
+        """Whether the account may take another place now."""
         return self._taken[account_sid] < min(self._of_account, self._of_all - self._all_taken)
 
     @asynccontextmanager
     async def one_of(self, account_sid: str) -> AsyncIterator[None]:
-        """Have a place, in the order in which the account's requests came."""
+        """Hold a place, in the order in which the account's requests came."""
         if self.is_free(account_sid) and account_sid not in self._turns:
             self._take(account_sid)
         else:
@@ -49,7 +49,7 @@ class Places:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # it came at the moment it was given up
+            if not turn.cancelled():  # cancelled just after it got its place
                 self._give_back(account_sid)
             elif turn in line:
                 line.remove(turn)
@@ -70,45 +70,45 @@ class Places:
             pass
 
     def _hand_out(self, account_sid: str) -> bool:
-        """Give the account's next request a place, if it may have one; then others come first."""
+        """Give the account's next request a place, if allowed; the account then goes last."""
         if not self.is_free(account_sid):
             return False
         line = self._turns.pop(account_sid)
         turn = line.popleft()
         if line:
             self._turns[account_sid] = line
-        if not turn.done():  # one that was given up takes no place
+        if not turn.done():  # a cancelled request takes no place
             self._take(account_sid)
             turn.set_result(None)
         return True
 
 
 class Queue:
-    """Requests that wait for places, and whether it is worth while to join them.
+    """Requests that wait for places, and whether a new request should join them.
 
     Args:
-        most: so many may wait even if none of them waits long.
+        most: so many may wait, even if none of them waits long.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._since: dict[object, float] = {}  # the longest first
-        self._is_jammed = False  # one waited in vain, and nothing was answered since
+        self._since: dict[object, float] = {}  # the longest wait first
+        self._is_jammed = False  # a request timed out, and none was answered since
 
     def __len__(self) -> int:
-        """How many wait."""
+        """How many requests wait."""
         return len(self._since)
 
     @property
     def moves(self) -> bool:
-        """Whether it is full and goes on: who waits outside finds room soon, and keeps order."""
+        """Whether it is full but moves: a caller that waits outside gets room soon, in order."""
         return len(self) >= self._most and not self._is_jammed and not self._is_slow()
 
     def turns_away(self, *, is_free: bool) -> bool:
-        """Whether who comes now would wait too long.
+        """Whether a new request would wait too long.
 
         Args:
-            is_free: whether there is a place at once.
+            is_free: whether a place is free now.
         """
         if len(self) >= self._most and self._is_slow():
             self._is_jammed = True
@@ -116,7 +116,7 @@ class Queue:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Be one of them."""
+        """Count as waiting."""
         one = object()
         self._since[one] = time.monotonic()
         try:
@@ -125,11 +125,11 @@ class Queue:
             del self._since[one]
 
     def gave_up(self) -> None:
-        """One waited in vain: nobody joins until a request is answered."""
+        """A request waited in vain: accept no more until a request is answered."""
         self._is_jammed = True
 
     def answered(self) -> None:
-        """A request was answered: there is hope again."""
+        """A request was answered: accept requests again."""
         self._is_jammed = False
 
     def _is_slow(self) -> bool:

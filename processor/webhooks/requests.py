@@ -1,4 +1,4 @@
-"""A request to an application as it goes out: address, form, and the headers that vouch for it."""
+"""A request to an application as it goes out: address, form, and headers that authenticate it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from processor.webhooks.retries import Overrides, overrides_of
 from processor.webhooks.signature import sign, signed_url
 
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
-_AS_IT_IS = "".join(map(chr, range(0x21, 0x7F)))  # what is ASCII is sent as it was configured
+_AS_IT_IS = "".join(map(chr, range(0x21, 0x7F)))  # ASCII is sent as configured
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What goes over the wire."""
+    """The request on the wire."""
 
     method: str
     url: str  # ASCII, with the query; neither userinfo nor fragment
@@ -28,24 +28,24 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A 2xx answer."""
+    """A 2xx response."""
 
     status: int
     content_type: str | None
-    body: bytes | None  # None: more than anybody would read
+    body: bytes | None  # None: too large
 
 
 def request_of(
     url: str, method: str, fields: Mapping[str, str], *, token: str | None, repeat_token: str
 ) -> Request:
-    """Make a request of Twilio's parameters.
+    """Make a request with Twilio's parameters.
 
     Args:
-        url: as configured, perhaps with ``user:password@`` and ``#fragment``.
-        method: GET has the fields in the query, POST in a form.
+        url: as configured, possibly with ``user:password@`` and ``#fragment``.
+        method: GET puts the fields into the query, POST into a form.
         fields: name to value.
-        token: the account's, that signs; None: unsigned.
-        repeat_token: the same whenever the same is told again.
+        token: the account's, to sign with; None: unsigned.
+        repeat_token: the same for every repetition of this request.
     """
     address, form = signed_url(url), urlencode(fields)
     body = None

@@ -1,4 +1,4 @@
-"""What follows a request that failed: another try, the fallback, or the end."""
+"""Decide what follows a failed request: another try, the fallback, or the end."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from urllib.parse import parse_qsl
 
 from processor.webhooks.addresses import parts_of
 
-TIERS = 4  # one delay each: what waits in a tier is due in the order it came
+TIERS = 4  # one delay each, so a tier's requests are due in order
 _MOST_RETRIES = 5
 
 
 class Why(StrEnum):
-    """Why a request failed, named as Twilio's retry policies name it where it does."""
+    """Why a request failed; named as in Twilio's retry policies where they have a name."""
 
     CONNECT = "ct"
     READ = "rt"
     CLIENT = "4xx"
     SERVER = "5xx"
     REDIRECT = "redirect"
-    REFUSED = "refused"  # by ourselves: no retry changes it
-    BUSY = "busy"  # too much waits already, or the circuit is open: nothing was asked
-    ANSWER = "answer"  # it was told; what it answered cannot be used
-    SEALED = "sealed"  # the token that signs it cannot be opened: nothing was asked
+    REFUSED = "refused"  # by ourselves, so retries are useless
+    BUSY = "busy"  # queue full or circuit open: no request was made
+    ANSWER = "answer"  # delivered, but the response cannot be used
+    SEALED = "sealed"  # the signing token cannot be opened: no request was made
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that came to nothing."""
+    """A request without a usable result."""
 
     why: Why
     code: int  # Twilio's error code
-    reason: str  # without anything of the URL
-    status: int | None = None  # what was answered; None: nothing was
+    reason: str  # contains no part of the URL
+    status: int | None = None  # of the response; None: no response
 
 
 @dataclass(frozen=True, slots=True)
 class RetryRules:
-    """How often and when an installation tries again."""
+    """How often and when an installation retries."""
 
     attempts: int
     first_delay_s: float
@@ -49,7 +49,7 @@ class RetryRules:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What a URL's fragment says of its own requests: ``#ct=2000&rt=5000&rc=3&rp=5xx``."""
+    """Settings of a request in its URL's fragment: ``#ct=2000&rt=5000&rc=3&rp=5xx``."""
 
     connect_s: float | None = None
     read_s: float | None = None
@@ -58,7 +58,7 @@ class Overrides:
 
 
 def overrides_of(url: str) -> Overrides:
-    """The overrides in a URL; what is no such thing, or out of range, is passed over."""
+    """The overrides in a URL; anything unknown or out of range is ignored."""
     given = dict(parse_qsl(parts_of(url).fragment))
 
     def number(name: str, most: int) -> int | None:
@@ -77,12 +77,12 @@ def overrides_of(url: str) -> Overrides:
 
 
 def attempts_of(rules: RetryRules, overrides: Overrides) -> int:
-    """How often a request is tried in all."""
+    """How many attempts a request gets in total."""
     return rules.attempts if overrides.retries is None else 1 + overrides.retries
 
 
 def may_retry(failure: Failure, attempt: int, rules: RetryRules, overrides: Overrides) -> bool:
-    """Whether another try follows the attempt that failed, the first of which is 1."""
+    """Whether a failed attempt is retried; the first attempt is number 1."""
     if failure.why in (Why.REFUSED, Why.ANSWER) or attempt >= attempts_of(rules, overrides):
         return False
     policy = overrides.policy
@@ -90,9 +90,9 @@ def may_retry(failure: Failure, attempt: int, rules: RetryRules, overrides: Over
 
 
 def asks_fallback(failure: Failure, attempt: int, rules: RetryRules, overrides: Overrides) -> bool:
-    """Whether the fallback is asked now: once the request was tried again, or will not be.
+    """Whether to request the fallback now: after a failed retry, or if no retry will follow.
 
-    A second host is there to help while there is somebody to be helped, not after hours.
+    A fallback host should help while the recipient still waits, not after hours.
     """
     return attempt >= 2 or not may_retry(failure, attempt, rules, overrides)
 
@@ -105,15 +105,15 @@ def tiers_of(rules: RetryRules) -> Sequence[float]:
 
 
 def tier_of(attempt: int, rules: RetryRules, *, at_least_s: float = 0.0) -> int:
-    """Where a request waits after an attempt that failed: twice as long each time, by the tiers.
+    """The tier where a request waits after a failed attempt: delays double, rounded to a tier.
 
     Args:
-        attempt: that failed, from 1 on.
+        attempt: the failed attempt, from 1.
         rules: of the installation.
-        at_least_s: sooner is of no use, as its endpoint is left alone that long.
+        at_least_s: the endpoint is paused this long, so an earlier try is useless.
 
     Returns:
-        The place of the nearest tier, the last where even that is too soon.
+        The index of the nearest tier; the last tier if even that is too soon.
     """
     delays_s = tiers_of(rules)
     step = log(delays_s[1] / delays_s[0])

@@ -1,4 +1,4 @@
-"""How a request proves who sent it: Twilio's ``X-Twilio-Signature``, and what repeats share."""
+"""Authenticates requests: Twilio's ``X-Twilio-Signature``, and a token that repeats share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from processor.webhooks.addresses import parts_of
 
 
 def signed_url(url: str) -> str:
-    """The address that is signed: as configured, without ``user:password@`` and ``#fragment``."""
+    """The address to sign: as configured, without ``user:password@`` and ``#fragment``."""
     parts = parts_of(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
 
@@ -24,13 +24,13 @@ def sign(token: str, url: str, fields: Mapping[str, str]) -> str:
     Args:
         token: the account's auth token.
         url: with the query as it is sent.
-        fields: of the form that is posted; none of a GET.
+        fields: of the posted form; empty for a GET.
     """
     said = signed_url(url) + "".join(name + fields[name] for name in sorted(fields))
     return base64.b64encode(hmac.digest(token.encode(), said.encode(), sha1)).decode()
 
 
 def idempotency_token(account_sid: str, delivery_id: str) -> str:
-    """What tells an application that a request repeats one: the same at every try."""
+    """The same token for every try, so that an application recognises a repeated request."""
     said = f"{account_sid}/{delivery_id}".encode()
     return str(UUID(bytes=blake2b(said, digest_size=16).digest()))

@@ -1,4 +1,4 @@
-"""What an application answers a request with: TwiML or plain text, to messages to send."""
+"""Read an application's response, TwiML or plain text, into messages to send."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 MOST_MESSAGES = 10
-_XML = ("text/xml", "application/xml", "text/html")  # the last as many frameworks' default
+_XML = ("text/xml", "application/xml", "text/html")  # the last is many frameworks' default
 BAD_XML, BAD_TYPE, UNKNOWN_VERB, NO_BODY, TOO_MANY = 12100, 12300, 14110, 14103, 14109
-# Python knows a hundred more, of which some take seconds for what an application may answer.
+# Python knows a hundred more. Some take seconds to decode a response of the allowed size.
 _CHARSETS = {
     "utf-8": "utf-8-sig",
     "utf8": "utf-8-sig",
@@ -28,36 +28,36 @@ _CHARSETS = {
     "utf-16le": "utf-16-le",
     "utf-16be": "utf-16-be",
 }
-_MOST_MARKS = 2_000  # of "<", of "=": each tag and attribute costs some microseconds
+_MOST_MARKS = 2_000  # of "<", of "=": each tag or attribute takes microseconds
 _DECLARED = re.compile(rb"\s*<\?xml[^>]{1,100}?\sencoding\s*=\s*[\"']([^\"'>]{1,40})[\"']")
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message that an application answers with."""
+    """A message in an application's response."""
 
     body: str
     media_urls: tuple[str, ...] = ()
-    recipient: str | None = None  # None: who wrote
-    sender: str | None = None  # None: the one that was written to
-    status_callback: str | None = None  # perhaps relative to the request's URL
+    recipient: str | None = None  # None: the sender of the inbound message
+    sender: str | None = None  # None: the address that the inbound message went to
+    status_callback: str | None = None  # may be relative to the request's URL
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The messages of an answer, and Twilio's codes of what is wrong with it."""
+    """The messages of a response, and Twilio's codes for its errors."""
 
     messages: tuple[Message, ...] = ()
     problems: tuple[int, ...] = ()
 
     @property
     def unusable(self) -> bool:
-        """Whether nothing of it can be read."""
+        """Whether nothing in it can be read."""
         return not {BAD_XML, BAD_TYPE}.isdisjoint(self.problems)
 
 
 def read(content_type: str | None, body: bytes) -> Answer:
-    """Read the body of a 2xx answer; a fault of it is one of the problems, never raised."""
+    """Read the body of a 2xx response; errors are returned as problems, never raised."""
     if not body.strip():
         return Answer()
     kind, charset = _kind_of(content_type)
@@ -78,7 +78,7 @@ def _read_xml(text: str) -> Answer:
     if max(text.count("<"), text.count("=")) > _MOST_MARKS:
         return Answer(problems=(BAD_XML,))
     try:
-        root = fromstring(text, forbid_dtd=True)  # of a text expat passes the encoding over
+        root = fromstring(text, forbid_dtd=True)  # expat ignores the declared encoding of a str
     except (ParseError, DefusedXmlException, ValueError):
         return Answer(problems=(BAD_XML,))
     if root.tag != "Response":
@@ -93,7 +93,7 @@ def _kind_of(content_type: str | None) -> tuple[str, str | None]:
 
 
 def _declared(body: bytes) -> str | None:
-    """The encoding that an XML document says it has, None where it says nothing."""
+    """The encoding that an XML document declares, or None."""
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     found = _DECLARED.match(body)
@@ -110,7 +110,7 @@ def _answer(root: Element) -> Answer:
 
 
 def _read_verb(verb: Element) -> Iterator[Message | int]:
-    if verb.tag not in ("Message", "Sms"):  # the latter is the former's old name
+    if verb.tag not in ("Message", "Sms"):  # Sms is Message's old name
         yield UNKNOWN_VERB
         return
     bodies = verb.findall("Body")

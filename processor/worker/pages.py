@@ -1,4 +1,4 @@
-"""The worker's pages: health, metrics, rates. Faust's web server serves them, and none of its own.
+"""The worker's pages: health, metrics, rates. Faust's web server serves them, without its own.
 
 Metrics and rates are for the operator. Metrics name no account: without a token, everybody who
 reaches the server may read them. Rates show what every account does: without a token, only this
@@ -32,13 +32,13 @@ _WRONG_TOKEN = "send OPTOUT_METRICS_TOKEN as `Authorization: Bearer <token>`"
 def add_to(
     app: App, settings: Settings, *, unready: Callable[[], list[str]], metrics: Callable[[], bytes]
 ) -> None:
-    """Give a Faust app these pages, and take its own away.
+    """Add these pages to a Faust app, and remove Faust's own.
 
     Args:
-        app: of Faust.
+        app: the Faust app.
         settings: of the worker.
-        unready: why it is not ready; empty where it is.
-        metrics: in Prometheus' text.
+        unready: the reasons why the worker is not ready; empty if it is.
+        metrics: in Prometheus' text format.
     """
     app.web.blueprints = BlueprintManager()  # /, /router and /table show hosts and tables
     app.web.web_app.middlewares.append(_guarded(app, settings))

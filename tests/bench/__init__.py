@@ -1,1 +1,1 @@
-"""How fast it is on this machine: `make bench`, or `python -m tests.bench` beside servers."""
+"""The speed on this machine: `make bench`, or `python -m tests.bench` with running servers."""

@@ -24,18 +24,18 @@ from tests.bench.latency import RATES, latency
 from tests.bench.stages import source_of
 
 _FEWER_FOR_FAUST = 20
-_WARM_UP = 0  # the number of the run before the first
+_WARM_UP = 0  # the number of the warm-up run, before run 1
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """How much to measure."""
 
     messages: int
     repeats: int
     blocked: int
     services: int
-    latency_s: float  # 0: not at all
+    latency_s: float  # 0: do not measure
     roles: Sequence[Role]
     against: Path | None  # a checkout of another version
 
@@ -94,7 +94,7 @@ def main(
 ) -> None:
     """Measure throughput, memory and latency on this machine.
 
-    Ends with 1 only where something broke; a goal that is not met is a figure like any other.
+    Exit 1 only if something broke; a missed goal is reported like any other figure.
     """
     plan = Plan(messages, repeats, blocked, services, 20.0 if with_latency else 0.0, roles, against)
     if quick:
@@ -136,7 +136,7 @@ async def _run(settings: Settings, plan: Plan, profile: Role | None) -> report.F
         await bench.measure(plan.roles[0], _WARM_UP, counted=False)
         for number in range(1, plan.repeats + 1):
             for role in plan.roles:
-                # Who goes first changes: the machine does, too.
+                # Alternate who goes first, because the machine's speed changes, too.
                 for theirs in (False, True) if number % 2 else (True, False):
                     if not theirs or plan.against:
                         await bench.measure(role, number, theirs=theirs)
@@ -147,15 +147,15 @@ async def _run(settings: Settings, plan: Plan, profile: Role | None) -> report.F
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """What a lane reads, and what it must make of it."""
+    """A lane's input, and its required output."""
 
-    prefix: str  # of the installation that holds it
+    prefix: str  # of its installation
     records: int
     expected: load.Counts
 
 
 class _Bench:
-    """Every lane against its load, each run in a process, group and installation of its own."""
+    """Every lane with its load, each run in its own process, group and installation."""
 
     def __init__(self, plan: Plan, figures: report.Figures, made: Installations) -> None:
         self._plan = plan
@@ -163,11 +163,11 @@ class _Bench:
         self._made = made
         self._loads: dict[Role, _Load] = {}
         self._their_loads: dict[Role, _Load] = {}
-        # By repeat, or rate for latency; a negative one is the other version's.
+        # By repeat, or by rate for latency; negative numbers are the other version's.
         self._places: dict[tuple[Role, int], Settings] = {}
 
     async def prepare(self, roles: Sequence[Role], *, repeats: int, rates: Sequence[int]) -> None:
-        """Make all topics, and write what the lanes will read."""
+        """Create all topics, and write the lanes' input."""
         _say("making topics")
         inputs = {name: await self._made.add(name, INPUTS[name]) for name in _inputs_of(roles)}
         for role in roles:
@@ -184,7 +184,7 @@ class _Bench:
             await self._prepare_theirs(self._plan.against, roles, repeats)
 
     async def _prepare_theirs(self, checkout: Path, roles: Sequence[Role], repeats: int) -> None:
-        """Have the other version make its topics and write what it will read: formats differ."""
+        """Let the other version create its topics and write its input, as formats differ."""
         _say("the other version makes its topics and writes its load")
         inputs = {name: f"{name}-theirs" for name in _inputs_of(roles)}
         topics = {inputs[name]: INPUTS[name] for name in inputs}
@@ -222,7 +222,7 @@ class _Bench:
             case "few_inbound":
                 count = plan.messages // _FEWER_FOR_FAUST
                 expected = await load.write_inbound(settings, count)
-                del expected["dead_letters"]  # it knows none
+                del expected["dead_letters"]  # it has none
                 self._loads["faust"] = _Load(prefix, count, expected)
             case "one_service" | "many_services":
                 some = services.one() if name == "one_service" else services.many(plan.services)
@@ -245,10 +245,10 @@ class _Bench:
         counted: bool = True,
         theirs: bool = False,
     ) -> None:
-        """One run, then its outputs checked; the first on a new broker is slow and not counted.
+        """Do one run, then check its outputs; the first on a new broker is slow and not counted.
 
         Raises:
-            Broken: where they do not add up.
+            Broken: the outputs do not add up.
         """
         _say(f"run {number}: {role}{' of the other version' if theirs else ''}")
         given = (self._their_loads if theirs else self._loads)[role]
@@ -268,7 +268,7 @@ class _Bench:
             runs.setdefault(role, []).append(measured)
 
     async def latency(self, rate: int) -> None:
-        """Replies of a match lane at one load."""
+        """Measure the latency of a match lane's replies at one load."""
         _say(f"latency at {rate:,} messages a second")
         place = self._places["match", rate]
         async with live(Job("match", place.topic_prefix, place.topic_prefix, records=0)):

@@ -2,12 +2,12 @@
 
     make bench-api
 
-The load comes from this process, over connections that stay open, each sending its next request
-when the last one was answered; at the end checks at a fixed rate, whether or not the last one was
-answered, each timed from when it was due.
+The load comes from this process, over connections that stay open. Each connection sends its next
+request after the last response. At the end, checks run at a fixed rate without waiting for
+responses, each timed from when it was due.
 
-Then the same checks while another account does its worst, in a process of its own; and how long a
-recipient's history takes in a partition of many changes.
+Then the same checks run while another account does its worst, in a separate process. The last
+figure is the time of a recipient's history in a partition of many changes.
 """
 
 from __future__ import annotations
@@ -41,30 +41,30 @@ from tests.lag import group_lag
 
 _READY_S = 60.0
 _CHECK = "check 10"
-_PACE = 500  # checks a second, whether or not the last one was answered
+_PACE = 500  # checks a second, without waiting for responses
 _WARM_UP = 200
 _ACCOUNT = f"AC{0:032x}"
 _SENDER, _RECIPIENT = "+15005550006", "+15005550009"
 SEALING_KEY = "5eed" * 16
 _TEN = {"recipients": [f"+1500555{index:04}" for index in range(10)], "from": _SENDER}
-_CALM_PACE = 200  # checks a second of an account beside which another one reads
+_CALM_PACE = 200  # checks a second, while another account reads
 
 Call = Callable[[], Awaitable[aiohttp.ClientResponse]]
 
 
 class Broken(Exception):
-    """The API did not answer as it must."""
+    """The API gave a wrong response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one call came to."""
+    """The results of one call."""
 
     name: str
     per_second: float
     p50_ms: float
     p99_ms: float
-    cpu_us: float  # of the API's process, each
+    cpu_us: float  # of the API's process, for each request
 
 
 @click.command()
@@ -137,12 +137,12 @@ async def _each_call(
 
 
 async def _worst(settings: Settings, login: dict[str, str], checks: int) -> None:
-    """What an account's checks come to while another one reads all it can."""
+    """Measure an account's checks while another account reads all it can."""
     async with (
         _served(settings, rate=str(settings.api_rate)) as (base, pid),
         aiohttp.ClientSession(base, headers=login) as session,
     ):
-        await _list_is_whole(session)  # and lanes have noted where they begin
+        await _list_is_whole(session)  # and the lanes have committed their first offsets
         other = await worst.prepare(settings)
         topics = Topics.under(settings.topic_prefix)
         async with asyncio.timeout(4 * _READY_S):
@@ -166,7 +166,8 @@ async def _worst(settings: Settings, login: dict[str, str], checks: int) -> None
         click.echo(f"{'nothing':<24}{alone.p50_ms:>8.1f}{alone.p99_ms:>8.1f}{'1.0':>10}")
         for name, paths in worst.READINGS.items():
             async with worst.asking(base, other, paths) as said:
-                await _paced(check, _WARM_UP, pid, _CALM_PACE)  # the server closed what was idle
+                # Warm up, as the server closed idle connections.
+                await _paced(check, _WARM_UP, pid, _CALM_PACE)
                 figure = await _paced(check, checks, pid, _CALM_PACE)
             click.echo(
                 f"{name:<24}{figure.p50_ms:>8.1f}{figure.p99_ms:>8.1f}"
@@ -183,7 +184,7 @@ async def _served(settings: Settings, rate: str = "0") -> AsyncIterator[tuple[st
         "OPTOUT_SECRET_KEYS": SEALING_KEY,
     }
     run = (sys.executable, "-m", "processor")
-    # Its list is what checks look at.
+    # Checks read its list.
     worker = await asyncio.create_subprocess_exec(
         *(*run, "worker"),
         env=environment,
@@ -265,7 +266,7 @@ async def answered(answer: aiohttp.ClientResponse) -> None:
 
 
 async def _paced(call: Call, requests: int, pid: int, pace: int) -> Figure:
-    """What calls come to that are made when they are due, each timed from then."""
+    """Make calls when they are due, and time each from then."""
     took: list[float] = []
 
     async def one(due: float) -> None:
@@ -318,7 +319,7 @@ async def _measure(name: str, call: Call, requests: int, connections: int, pid: 
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used so far, as Linux counts it."""
+    """The CPU time of a process so far, as Linux counts it."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""A served block list of many recipients in Redis, and what it weighs there."""
+"""A served block list of many recipients in Redis, and its memory."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from processor.wire import blocks as wire_blocks
 from processor.wire.topics import Topics
 from tests.builders import ACCOUNT, LONG_CODE
 
-_EVERY = 50  # one in so many of the recipients that are sent to is blocked: 2 %
-_MOST_RECIPIENTS = 10_000_000  # as many as the traffic can have
+_EVERY = 50  # one of so many recipients of sends is blocked: 2 %
+_MOST_RECIPIENTS = 10_000_000  # the most that the traffic can have
 _SINCE_MS = 1_767_225_600_000
 _CHUNK = 5_000
 
@@ -32,11 +32,11 @@ class Memory:
 
     used: float  # by the growth of used_memory
     hashes: float  # by MEMORY USAGE of the partitions' hashes
-    handled: float  # of each message handled lately, by the growth of used_memory
+    handled: float  # for each recent message, by the growth of used_memory
 
 
 def recipients_of(blocked: int) -> int:
-    """How many recipients to send to, so that one in fifty is blocked."""
+    """How many recipients to send to, so that 2 % are blocked."""
     return min(blocked * _EVERY, _MOST_RECIPIENTS)
 
 
@@ -54,7 +54,7 @@ def _numbers(blocked: int) -> Iterator[str]:
 
 
 async def fill(settings: Settings, blocked: int) -> Memory:
-    """Build the list by the way a rebuild takes, and weigh it."""
+    """Build the list like a rebuild does, and measure its memory."""
     client = RedisClient(settings.redis_url, timeout_s=60)
     store = block_list_store(settings, client)
     topic = BlockListTopic(settings, Topics.under(settings.topic_prefix).block_list)

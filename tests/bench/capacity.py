@@ -1,7 +1,8 @@
-"""What a load needs, by measure: processes, partitions, blocked numbers, Cluster; `make capacity`.
+"""The resources that a load needs, by measurement; `make capacity`.
 
-Each case has real workers that have taken all partitions before the load, written in a transaction
-meanwhile, becomes visible at once. Servers of its own, as bytes and CPU of the broker are told.
+Cases vary processes, partitions, blocked numbers and Cluster. Each case has real workers that have
+taken all partitions before the load. The load, written in a transaction meanwhile, becomes visible
+at once. The servers are separate, so that the broker's bytes and CPU can be measured.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ WORKER = (sys.executable, "-m", "processor", "worker")
 _START_S = 180.0
 _DRAIN_S = 600.0
 _LOOK_S = 0.25
-_MEASURED = (0.1, 0.9)  # of the load: what lies between is what is timed
+_MEASURED = (0.1, 0.9)  # of the load: the timed part
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 Role = Literal["match", "gate"]
@@ -48,7 +49,7 @@ Role = Literal["match", "gate"]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is different in one measurement."""
+    """The parameters of one measurement."""
 
     processes: int = 1
     partitions: int = 12
@@ -59,18 +60,18 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one role of a case came to."""
+    """The results of one role in a case."""
 
     role: Role
     case: Case
     per_second: float
-    worker_us: float  # CPU of all its processes, each message
+    worker_us: float  # CPU of all its processes, for each message
     broker_us: float
     redis_us: float | None
-    read_bytes: float  # of the broker's log, each message
-    written_bytes: float  # by the lanes, each message read
-    rss_mb: float  # of the greatest process
-    redis_bytes: float | None  # each blocked number
+    read_bytes: float  # of the broker's log, for each message
+    written_bytes: float  # by the lanes, for each message read
+    rss_mb: float  # of the largest process
+    redis_bytes: float | None  # for each blocked number
     load: float  # of the machine in the minute before its end
 
 
@@ -94,7 +95,7 @@ class _Servers:
 @click.option("--quick", is_flag=True, help="Few messages and numbers, to see that it works.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write figures here.")
 def main(messages: int, blocked: tuple[int, ...], quick: bool, json_file: Path | None) -> None:
-    """Measure what deploy/capacity.md reckons with."""
+    """Measure the figures for deploy/capacity.md."""
     if quick:
         messages, blocked = 50_000, (20_000, 50_000)
     cases = [
@@ -120,7 +121,7 @@ def main(messages: int, blocked: tuple[int, ...], quick: bool, json_file: Path |
 async def _run(
     given: _Servers, cases: Sequence[Case], messages: int, home: Path
 ) -> Sequence[Measured]:
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it asks again by itself
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # clients retry by themselves
     print(f"load before it {os.getloadavg()[0]:.1f}, {await report.versions(given.settings)}")
     found: list[Measured] = []
     for case in cases:
@@ -192,7 +193,7 @@ def _source(settings: Settings, role: Role) -> str:
 async def _hidden(
     settings: Settings, role: Role, messages: int, blocked: int
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """The load, written and not visible before the function that this gives is awaited."""
+    """Write the load, which stays invisible until the yielded function is awaited."""
     recipients = block_list.recipients_of(blocked) if blocked else 1_000_000
     made = traffic(keyword_share=KEYWORD_SHARE if role == "match" else 0, recipients=recipients)
     make = made.inbound if role == "match" else made.sends
@@ -220,7 +221,7 @@ async def _hidden(
 async def _workers(
     settings: Settings, role: Role, count: int, home: Path
 ) -> AsyncIterator[Sequence[int]]:
-    """The pids of workers of one role, once they have taken every partition."""
+    """The pids of one role's workers, when they have taken every partition."""
     environment = os.environ | {
         "OPTOUT_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
         "OPTOUT_REDIS_URL": settings.redis_url,
@@ -253,7 +254,7 @@ async def _joined(settings: Settings, group: str, logs: Sequence[Path]) -> bool:
     """Whether all are members, and each has taken its share of the partitions."""
     try:
         members = await topic_admin.members(settings, [group])
-    except BrokerUnavailable:  # it has no groups yet
+    except BrokerUnavailable:  # the broker has no groups yet
         return False
     share = settings.partitions // len(logs)
     taken = [log.read_text().count("lane.taken") for log in logs]
@@ -299,7 +300,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def _bytes(data: Path, topics: str) -> int:
-    """What the logs of topics hold whose names begin so."""
+    """The size of the logs of topics with this prefix."""
     return sum(
         log.stat().st_size
         for place in data.iterdir()

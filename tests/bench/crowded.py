@@ -1,4 +1,4 @@
-"""Thousands of commands for one recipient, and for as many: how long each takes, what others wait.
+"""Thousands of commands for one recipient, or for as many recipients, and the wait of others.
 
 `.venv/bin/python deploy/local/stack.py -- .venv/bin/python -m tests.bench.crowded`. All times are
 append times, by the broker's clock.
@@ -36,7 +36,7 @@ _OPTOUT = Path(sys.executable).with_name("optout")
 @click.option("--commands", type=click.IntRange(1), default=5_000, show_default=True)
 @click.option("--texts", type=click.IntRange(10), default=300, show_default=True)
 def main(commands: int, texts: int) -> None:
-    """Print how long the commands took, and what neighbours of the recipient waited meanwhile."""
+    """Print how long the commands took, and how long the recipient's neighbours waited."""
     asyncio.run(_run(config.load(), commands, texts))
 
 
@@ -81,7 +81,7 @@ def _neighbours(settings: Settings) -> Iterator[str]:
 
 
 async def _text(at: Installation, numbers: Iterator[str], count: int, name: str) -> Sequence[float]:
-    """One STOP after another, each of somebody else; the ms until each reply was appended."""
+    """Send one STOP after another, each from a new number; the ms until each reply was appended."""
     async with writer(at.settings) as out:
         for number in range(count):
             sender = next(numbers)
@@ -107,7 +107,7 @@ async def _text(at: Installation, numbers: Iterator[str], count: int, name: str)
 
 
 async def _command(at: Installation, count: int, recipients: Sequence[str]) -> float:
-    """Seconds from the first command's append to what came of the last."""
+    """Seconds from the first command's append to the result of the last."""
     records = []
     for one in range(count):
         recipient = recipients[one % len(recipients)]

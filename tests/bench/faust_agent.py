@@ -1,7 +1,7 @@
-"""The same job in plain Faust: one agent, message by message, with the settings that serve it best.
+"""The same job in plain Faust: one agent, message by message, with the settings that suit it best.
 
-What decides is the project's own code, so that only the way records take differs. Less is asked of
-it than of the match lane: no undo record, no epoch, no block-list topic, no transaction.
+The decisions are the project's own code, so that only the transport of records differs. It does
+less than the match lane: no undo record, no epoch, no block-list topic, no transaction.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _app(settings: Settings) -> faust.App:
 
 
 async def run(settings: Settings, source: str, count: int) -> Measured:
-    """Read this many messages and measure from the first to the last one's events written."""
+    """Read this many messages; measure from the first message to the last message's output."""
     app = _app(settings)
     topics = Topics.under(settings.topic_prefix)
     matcher = _Matcher(app, settings, topics)
@@ -105,7 +105,7 @@ def _raw(app: faust.App, name: str) -> Any:
 
 
 class _Matcher:
-    """Decides on one message, keeps the block in Redis, sends what follows."""
+    """Decides on one message, stores the block in Redis, sends the events."""
 
     def __init__(self, app: faust.App, settings: Settings, topics: Topics) -> None:
         self._replies = _raw(app, topics.reply_sends)

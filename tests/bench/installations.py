@@ -1,4 +1,4 @@
-"""Installations that live for one benchmark: made before it, looked into, and removed after it."""
+"""Installations for one benchmark: created before it, inspected, and removed after it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARTITIONS = 12
 _CHUNK = 10_000
 _SETTLED_S = 10.0
 
-# What each needs: fewer topics than an installation has, as a broker is slow while it makes them.
+# Each needs fewer topics than an installation has, as a broker is slow while it creates them.
 Input = Literal["inbound", "outbound", "few_inbound", "one_service", "many_services"]
 INPUTS: Mapping[Input, tuple[str, ...]] = {
     "inbound": ("messaging_services", "inbound_messages"),
@@ -49,7 +49,7 @@ OUTPUTS: Mapping[Role, tuple[str, ...]] = {
 
 
 class Installations:
-    """All of one benchmark, by name; the names of their topics and keys begin alike."""
+    """All installations of a benchmark, by name; their topics and keys share a prefix."""
 
     def __init__(self, settings: Settings, admin: Any) -> None:
         self._settings = settings
@@ -68,7 +68,7 @@ class Installations:
         )
 
     async def add(self, name: str, topics: tuple[str, ...]) -> Settings:
-        """Create topics, by their names in ``Topics``, under a prefix of their own."""
+        """Create topics, by their names in ``Topics``, under a separate prefix."""
         made = self.settings_of(name)
         under = Topics.under(made.topic_prefix)
         wanted = {getattr(under, topic) for topic in topics}
@@ -82,13 +82,13 @@ class Installations:
         return made
 
     async def wait_ready(self) -> None:
-        """Wait until every partition answers; that is seconds after its creation."""
+        """Wait until every partition answers, which is seconds after its creation."""
         consumer = AIOKafkaConsumer(**self._settings.kafka())
         await consumer.start()
         logger = logging.getLogger("aiokafka")
         level = logger.level
         try:
-            logger.setLevel(logging.CRITICAL)  # it asks again by itself
+            logger.setLevel(logging.CRITICAL)  # clients retry by themselves
             await consumer.end_offsets(
                 [
                     TopicPartition(name, number)
@@ -104,7 +104,7 @@ class Installations:
         """Remove all topics and Redis keys."""
         client = RedisClient(self._settings.redis_url, timeout_s=60)
         try:
-            # Those that another version made carry the prefix, too.
+            # Topics that another version made have the prefix, too.
             topics = [one for one in await self._admin.list_topics() if one.startswith(self.prefix)]
             if topics:
                 await self._admin.delete_topics(topics)
@@ -117,7 +117,7 @@ class Installations:
 
 @asynccontextmanager
 async def installations(settings: Settings) -> AsyncIterator[Installations]:
-    """A place to make installations in; all are gone afterwards."""
+    """Yields a place for installations; removes all of them at the end."""
     admin = AIOKafkaAdminClient(**settings.kafka())
     try:
         await admin.start()
@@ -131,12 +131,12 @@ async def installations(settings: Settings) -> AsyncIterator[Installations]:
 
 
 async def problems(settings: Settings, expected: Mapping[str, int]) -> list[str]:
-    """Where the outputs are not what they must be; ``expected`` is records by topic."""
+    """The outputs with wrong counts; ``expected`` is the number of records by topic."""
     topics = Topics.under(settings.topic_prefix)
     deadline = time.monotonic() + _SETTLED_S
     while True:
         found = {name: await _count(settings, getattr(topics, name)) for name in expected}
-        # A commit is answered before the marks that make its records readable are written.
+        # A commit is answered before its markers, which make the records readable, are written.
         if found == dict(expected) or time.monotonic() > deadline:
             break
     return [
@@ -147,7 +147,7 @@ async def problems(settings: Settings, expected: Mapping[str, int]) -> list[str]
 
 
 async def _count(settings: Settings, topic: str) -> int:
-    """How many committed records a topic holds now."""
+    """How many committed records a topic has now."""
     found = 0
     async with reader(settings, [topic], at_end=False) as consumer:
         ends = await consumer.end_offsets(list(consumer.assignment()))
@@ -158,7 +158,7 @@ async def _count(settings: Settings, topic: str) -> int:
 
 
 async def committed(settings: Settings, group: str, topic: str) -> int:
-    """How many records of a topic a group has committed, all partitions together."""
+    """How many records of a topic a group has committed, in all partitions."""
     admin = AIOKafkaAdminClient(**settings.kafka())
     try:
         await admin.start()

@@ -1,4 +1,4 @@
-"""One process is one worker: what it is asked to do, what it answers, and how it is started."""
+"""Start a process for each worker: its job, its results, and how it is started."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from typing import Any, Literal, get_args
 import orjson
 
 Role = Literal["passthrough", "match", "gate", "one_service", "many_services", "faust"]
-ROLES: tuple[Role, ...] = get_args(Role)  # the services' two are match lanes
+ROLES: tuple[Role, ...] = get_args(Role)  # the two for services are match lanes
 READY = b"ready\n"
 _READY_S = 60.0
 _MEASURED_S = 600.0
 
 
 class Broken(Exception):
-    """A worker ended badly, or its outputs do not add up."""
+    """A worker failed, or its outputs do not add up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one worker does."""
+    """The job of one worker."""
 
     role: Role
-    prefix: str  # of its own installation: group, outputs, and the block list that match writes
-    source_prefix: str  # of the one that holds load, services, and the block list a gate reads
-    records: int  # how many there are to read; 0: work until SIGTERM
+    prefix: str  # of its installation: group, outputs, the list that match writes
+    source_prefix: str  # of the load's: input, services, the list that a gate reads
+    records: int  # how many to read; 0: work until SIGTERM
     profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one worker says of its run, start-up left out."""
+    """The figures of one worker's run, without start-up."""
 
     records: int
     seconds: float  # from the first record read to the last batch committed
-    cpu_seconds: float  # of the process, meanwhile
+    cpu_seconds: float  # of the process in this time
     batches: int
     peak_rss_mb: float
     services_s: float = 0.0  # until the configuration was loaded
-    services_rss_mb: float = 0.0  # what the process grew by meanwhile
+    services_rss_mb: float = 0.0  # growth of the process in this time
 
     @property
     def per_second(self) -> float:
@@ -59,8 +59,8 @@ async def measure(job: Job, checkout: Path | None = None) -> Measured:
     """Run a worker to its end.
 
     Args:
-        job: what it does.
-        checkout: of another version, with its `.venv`, whose worker runs; None: this one's.
+        job: of the worker.
+        checkout: of another version, with its `.venv`, whose worker runs; None: this version.
 
     Raises:
         Broken: it failed, or took longer than ten minutes.
@@ -79,10 +79,10 @@ async def measure(job: Job, checkout: Path | None = None) -> Measured:
 
 
 async def prepare(asked: Mapping[str, Any], checkout: Path) -> dict[str, dict[str, int]]:
-    """Have another version prepare its runs; what each load must come to, see `other_version`.
+    """Let another version prepare its runs; the required results by load, see `other_version`.
 
     Raises:
-        Broken: it cannot.
+        Broken: it failed.
     """
     script = Path(__file__).with_name("other_version.py")
     process = await asyncio.create_subprocess_exec(
@@ -102,10 +102,10 @@ async def prepare(asked: Mapping[str, Any], checkout: Path) -> dict[str, dict[st
 
 @asynccontextmanager
 async def live(job: Job) -> AsyncIterator[None]:
-    """A worker that is running on every partition, until the block ends.
+    """A worker that runs on every partition, until the block ends.
 
     Raises:
-        Broken: it was not there within a minute.
+        Broken: it was not ready within a minute.
     """
     async with _process(job) as process:
         assert process.stdout is not None

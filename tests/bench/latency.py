@@ -1,4 +1,4 @@
-"""How long a recipient waits: from handing a keyword over to the broker to its visible reply."""
+"""How long a recipient waits: from handing a keyword to the broker to its visible reply."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.bench.load import expected, hits_of, traffic
 RATES = (2_000, 10_000)  # messages a second
 KEYWORD_SHARE = 0.1  # more than in the runs for throughput: a tail needs many replies
 _TICK_S = 0.01
-_WARM_UP_S = 10.0  # a broker that just began is slow at transactions
+_WARM_UP_S = 10.0  # a new broker is slow at transactions
 _LAST_REPLY_S = 10.0
 
 
@@ -30,8 +30,8 @@ _LAST_REPLY_S = 10.0
 class Latency:
     """Milliseconds from hand-over to visible reply at one load."""
 
-    rate: int  # messages a second, as asked for
-    sent_rate: int  # as it was
+    rate: int  # messages a second, as requested
+    sent_rate: int  # as measured
     replies: int
     p50_ms: float
     p99_ms: float
@@ -39,10 +39,10 @@ class Latency:
 
 
 async def latency(settings: Settings, rate: int, seconds: float) -> Latency:
-    """Send at a rate to a match lane that is running, and time each reply.
+    """Send at a rate to a running match lane, and time each reply.
 
     Raises:
-        Broken: where the replies are not those that must come.
+        Broken: the replies differ from the required replies.
     """
     topics = Topics.under(settings.topic_prefix)
     handed_over: dict[str, float] = {}  # sid of a message that matches -> monotonic seconds

@@ -1,4 +1,4 @@
-"""What goes in, and what must come out: the load of a run, and the counts its outputs must have."""
+"""The input of a run, and the counts that its outputs must have."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from processor.wire.topics import Topics
 from tests.bench.block_list import is_blocked, recipients_of
 from tests.builders import ACCOUNT, LONG_CODE
 
-SENDER = Sender(ACCOUNT, None, LONG_CODE)  # in no service: default handling answers
+SENDER = Sender(ACCOUNT, None, LONG_CODE)  # in no service, so default handling answers
 SEED = 20
 KEYWORD_SHARE = 0.02
 _RECIPIENTS = 1_000_000
@@ -40,7 +40,7 @@ def traffic(*, keyword_share: float, recipients: int = _RECIPIENTS) -> Traffic:
 
 
 async def write_inbound(settings: Settings, count: int) -> Counts:
-    """Put inbound messages on their topic; what the match lane must make of them."""
+    """Write inbound messages to their topic; returns the required output of the match lane."""
     made = traffic(keyword_share=KEYWORD_SHARE)
     hits: list[Hit] = []
     async with bulk_writer(settings, Topics.under(settings.topic_prefix).inbound_messages) as out:
@@ -52,7 +52,7 @@ async def write_inbound(settings: Settings, count: int) -> Counts:
 
 
 async def write_sends(settings: Settings, count: int, *, blocked: int) -> Counts:
-    """Put sends on their topic; what the gate must make of them with that many on the list."""
+    """Write sends to their topic; returns the required output of the gate with this list."""
     made = traffic(keyword_share=0, recipients=recipients_of(blocked))
     refused = 0
     async with bulk_writer(settings, Topics.under(settings.topic_prefix).outbound_messages) as out:
@@ -64,7 +64,7 @@ async def write_sends(settings: Settings, count: int, *, blocked: int) -> Counts
 
 
 def expected(hits: Sequence[Hit]) -> Counts:
-    """The events of hits in order over an empty block list, by topic."""
+    """The events of hits, in order, with an empty block list at first, by topic."""
     folded = fold(hits, {}, frozenset(), scope=Scope.ACCOUNT, mark=Mark(1, 1))
     kinds = Counter(type(event) for event in folded.events)
     return {

@@ -1,8 +1,8 @@
 """One process with a lane of each role for every partition: `python -m tests.bench.many_lanes`.
 
-A worker of 216 partitions and both roles; then a keyword and a send in every partition, some
-partitions at a time. How long until all lanes run, how long a round takes, how many connections
-Redis has.
+The worker has 216 partitions and both roles. A round is a keyword and a send in every partition,
+some partitions at a time. Measured are the time until all lanes run, the time of a round, and the
+number of Redis connections.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main(partitions: int, rounds: int, at_once: int) -> None:
 
 
 async def _run(settings: Settings, redis_port: int, rounds: int, at_once: int, home: Path) -> None:
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it asks again by itself
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # clients retry by themselves
     print(f"load before it {os.getloadavg()[0]:.1f}, {await report.versions(settings)}")
     await topic_admin.create(settings)
     at = Installation(settings)
@@ -113,7 +113,7 @@ async def _run(settings: Settings, redis_port: int, rounds: int, at_once: int, h
 
 
 def _one_each(partitions: int) -> list[str]:
-    """A number of every partition."""
+    """A number for every partition."""
     found: dict[int, str] = {}
     number = 0
     while len(found) < partitions:
@@ -124,7 +124,7 @@ def _one_each(partitions: int) -> list[str]:
 
 
 async def _is_ready(port: int) -> bool:
-    """Whether the worker says that it is."""
+    """Whether the worker reports that it is ready."""
     try:
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"http://127.0.0.1:{port}/readyz")

@@ -1,4 +1,4 @@
-"""Run in a checkout of another version (`--against`): its topics and its load, by its own code."""
+"""Run in a checkout of another version (`--against`): create its topics and load by its code."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tests.bench.installations import Installations
 
 
 async def _prepare(asked: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """What each load must come to.
+    """The required results of each load.
 
     Args:
-        asked: ``prefix``; ``topics`` by the installation's name; ``inputs`` by the name of what
-            fills them; and how many ``messages``, ``blocked`` and ``services``.
+        asked: ``prefix``; ``topics`` by the installation's name; ``inputs`` by the name of their
+            load; and the numbers ``messages``, ``blocked`` and ``services``.
     """
     settings = config.load()
     admin = AIOKafkaAdminClient(**settings.kafka())
     await admin.start()
     try:
         made = Installations(settings, admin)
-        for name in ("prefix", "_prefix"):  # as versions call it
+        for name in ("prefix", "_prefix"):  # its name differs by version
             setattr(made, name, asked["prefix"])
         places = {name: await made.add(name, tuple(of)) for name, of in asked["topics"].items()}
         await made.wait_ready()

@@ -3,8 +3,8 @@
     python -m tests.bench.rebalance --repeats 3 --against HEAD~5
 
 Workers are processes; every partition gets a steady trickle of STOPs and of sends. A *stop* is the
-longest from the broker's append of an input to the moment a read_committed reader could have its
-output, both by the broker's clock, whoever was slow in between. A partition *stayed* if one process
+longest time from the append of an input until a read_committed reader could read its output. Both
+are by the broker's clock, so a slow observer does not matter. A partition *stayed* if one process
 had it all the time, else it *moved*.
 """
 
@@ -45,26 +45,26 @@ from tests.worker_process import OURS, Version, WorkerProcess, settled, version
 ROLES = ("match", "gate")
 _DEADLINE_S = 120.0
 _QUIET_S = 5.0
-_FROZEN_FOR_S = 3.0  # beyond the session time-out
+_FROZEN_FOR_S = 3.0  # longer than the session time-out
 _TRIES = 200  # until a worker is caught in a transaction
 _LOOK_S = 0.1
-_STATIC_SESSION_S = 45.0  # above a restart's time
+_STATIC_SESSION_S = 45.0  # longer than a restart
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """How much to measure."""
 
     repeats: int
     partitions: int
-    rate: float  # of texts and of sends, a second and partition
-    more: int  # messages a second besides, and as many sends
+    rate: float  # of texts and of sends, for each second and partition
+    more: int  # further messages a second, and as many sends
     session_s: float
 
 
 @dataclass(slots=True)
 class Found:
-    """What one kind of window came to, over all repeats, in ms."""
+    """The results of one kind of window, over all repeats, in ms."""
 
     stayed: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     moved: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -75,11 +75,11 @@ class Found:
 
 
 Figures = dict[str, Found]
-"""By what happened."""
+"""Results by kind of event."""
 
 
 class Stage:
-    """An installation with its workers, under load, and what was done to them when."""
+    """An installation with its workers, under load, and the record of its events."""
 
     def __init__(self, settings: Settings, home: Path, version: Version) -> None:
         self.settings = settings
@@ -89,7 +89,7 @@ class Stage:
         self.workers: list[WorkerProcess] = []
 
     def worker(self, instance_id: str | None = None) -> WorkerProcess:
-        """One more, not started."""
+        """Another worker, not started."""
         log = self._home / f"{self.settings.topic_prefix}{len(self.workers)}"
         made = WorkerProcess(self.settings, log, instance_id, self._version, revived=True)
         self.workers.append(made)
@@ -100,25 +100,25 @@ class Stage:
         await asyncio.gather(*(worker.stop() for worker in self.workers))
 
     async def settled(self, *workers: WorkerProcess) -> None:
-        """Wait until these share all partitions."""
+        """Wait until these workers share all partitions."""
         await settled(workers, self.settings)
 
     @asynccontextmanager
     async def window(
         self, what: str, *, nobody_works: bool = False, goes_on: bool = False
     ) -> AsyncIterator[Window]:
-        """What the block does is measured under this name; see ``Window``."""
+        """Measure the block's effects under this name; see ``Window``."""
         made = Window(what, _now_ms(), nobody_works=nobody_works, goes_on=goes_on)
         yield made
         made.ended_ms = _now_ms()
         self.windows.append(made)
 
     async def kill_in_a_transaction(self, worker: WorkerProcess, window: Window) -> None:
-        """Kill it while some of its outputs are written and not decided on."""
+        """Kill it while some of its outputs are written but undecided."""
         async with _something_open(self.settings) as is_open:
             for _ in range(_TRIES):
                 worker.signal(signal.SIGSTOP)
-                await asyncio.sleep(_LOOK_S)  # what the broker was told before may be under way
+                await asyncio.sleep(_LOOK_S)  # earlier requests to the broker may be pending
                 if await is_open():
                     window.killed_ms = _now_ms()
                     await worker.kill()
@@ -128,7 +128,7 @@ class Stage:
         raise Broken("a worker was never caught in a transaction")
 
     async def nothing_open(self) -> None:
-        """Wait until a read_committed reader has all there is."""
+        """Wait until a read_committed reader has all records."""
         async with _something_open(self.settings) as is_open:
 
             async def is_decided() -> bool:
@@ -189,7 +189,7 @@ async def roll(stage: Stage, plan: Plan, *, static: bool) -> None:
 
 
 async def die_alone(stage: Stage, plan: Plan) -> None:
-    """One worker, killed in a transaction, and none to take over."""
+    """One worker, killed in a transaction, without a successor."""
     worker = stage.worker()
     async with trickle(stage.settings, plan.rate, plan.more):
         for _ in range(plan.repeats):
@@ -205,7 +205,7 @@ async def die_alone(stage: Stage, plan: Plan) -> None:
 
 
 async def figures(stage: Stage) -> Figures:
-    """What the windows of a stage came to.
+    """The results of a stage's windows.
 
     Raises:
         Broken: an input has no output.
@@ -256,14 +256,14 @@ async def _seen(settings: Settings, topic: str) -> dict[int, list[Seen]]:
 
 
 def _rebalances(told: Sequence[Generation], window: Window) -> int:
-    """How many of a group's ended in a window."""
+    """How many rebalances of a group ended in a window."""
     numbers = [[one.number for one in told if one.at_ms <= at_ms] for at_ms in window.times]
     return numbers[1][-1] - numbers[0][-1]
 
 
 @asynccontextmanager
 async def _something_open(settings: Settings) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
-    """Asks whether an output that is written is hidden from a read_committed reader."""
+    """Yields a check whether a written output is hidden from a read_committed reader."""
     topics = Topics.under(settings.topic_prefix)
     outputs = [topics.reply_sends, topics.allowed_sends]
     async with (
@@ -273,7 +273,7 @@ async def _something_open(settings: Settings) -> AsyncIterator[Callable[[], Awai
         sources = list(stable.assignment())
 
         async def is_open() -> bool:
-            # In this order: what is written meanwhile lets it look open, never decided.
+            # In this order, records written meanwhile look open, never decided.
             decided = await stable.end_offsets(sources)
             return bool(decided != await whole.end_offsets(sources))
 
@@ -295,7 +295,7 @@ async def _roll_static(stage: Stage, plan: Plan) -> None:
     await roll(stage, plan, static=True)
 
 
-# With the session time-out of each, where it is not the plan's.
+# With the session time-out of each, if it differs from the plan's.
 SCENARIOS: Mapping[str, tuple[Scenario, float | None]] = {
     "come-and-go": (come_and_go, None),
     "rolling": (_roll_dynamic, None),
@@ -328,7 +328,7 @@ async def _measure(
 
 
 async def _remove(settings: Settings) -> None:
-    """Remove the topics: each costs the broker open files."""
+    """Remove the topics, as each costs the broker open files."""
     admin = AIOKafkaAdminClient(**settings.kafka())
     await admin.start()
     try:
@@ -387,7 +387,7 @@ def main(
     logs: Path | None,
     against: str | None,
 ) -> None:
-    """Print, for each thing that happens to workers, how long partitions stood still."""
+    """Print, for each event of the workers, how long partitions stood still."""
     plan = Plan(repeats, partitions, rate, more, session)
     with ExitStack() as held_open:
         versions = {"now": OURS}
@@ -406,7 +406,7 @@ def main(
         )
         for number, name in enumerate(names):
             found = {}
-            # Who goes first changes: the machine does, too.
+            # Alternate who goes first, because the machine's speed changes, too.
             for label in sorted(versions, reverse=bool(number % 2)):
                 measuring = _measure(name, plan, servers, home, versions[label])
                 found[label] = asyncio.run(measuring)

@@ -1,4 +1,4 @@
-"""The figures of a run as a table, with what they were measured on, and the goals."""
+"""The figures of a run as a table, with the environment of the measurement, and the goals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PACKAGES = ("aiokafka", "faust-streaming", "redis", "pydantic", "orjson")
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What one lane should reach, as a share of another on the same machine."""
+    """The goal of one lane, as a share of another lane's speed on the same machine."""
 
     role: Role
     of: Role
@@ -48,13 +48,13 @@ LOADED_AT_MOST_S = 10
 
 @dataclass(slots=True)
 class Figures:
-    """Everything measured in one run."""
+    """All figures of one run."""
 
     versions: Mapping[str, str]
     blocked: int
     messages: int
     services: int
-    runs: dict[Role, list[Measured]] = field(default_factory=dict)  # repeat by repeat
+    runs: dict[Role, list[Measured]] = field(default_factory=dict)  # by repeat
     theirs: dict[Role, list[Measured]] = field(default_factory=dict)  # of another version
     memory: Memory | None = None
     latencies: list[Latency] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Figures:
     load_before: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def as_json(self) -> bytes:
-        """All of it, for programs."""
+        """All figures, for programs."""
         whole = {
             "command": _command(),
             "date": self.began,
@@ -76,7 +76,7 @@ class Figures:
 
 
 async def versions(settings: Settings) -> dict[str, str]:
-    """Of everything that has a part in the figures."""
+    """The versions of everything that affects the figures."""
     client = RedisClient(settings.redis_url, timeout_s=settings.redis_timeout_s)
     try:
         server = await client.redis.info("server")
@@ -89,7 +89,7 @@ async def versions(settings: Settings) -> dict[str, str]:
 
 
 def text(figures: Figures) -> str:
-    """The table that people read."""
+    """The table for people."""
     return "\n".join(_lines(figures))
 
 
@@ -186,7 +186,7 @@ def _goals(figures: Figures) -> Iterator[tuple[str, str, bool]]:
 
 
 def _ratio(ours: Sequence[Measured], theirs: Sequence[Measured]) -> tuple[float, float, float]:
-    """Of the medians; then the least and the greatest of the repeats, each with its neighbour."""
+    """The medians' ratio; then the lowest and the highest ratio of neighbouring repeats."""
     pairs = [one.per_second / other.per_second for one, other in zip(ours, theirs, strict=True)]
     whole = median(run.per_second for run in ours) / median(run.per_second for run in theirs)
     return whole, min(pairs), max(pairs)

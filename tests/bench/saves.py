@@ -1,10 +1,10 @@
-"""What an account that saves in a loop costs the others.
+"""The cost to other accounts of an account that saves in a loop.
 
     .venv/bin/python deploy/local/stack.py -- .venv/bin/python -m tests.bench.saves
 
-Timed are another account's saves, verdicts and replies, first alone and then beside the loop. The
-API, a match worker and a gate worker are processes of their own. Services are of 41 languages and
-50 countries. First of all one change of a directory is timed, by how many services there are.
+Another account's saves, verdicts and replies are timed, first without and then with the loop. The
+API, a match worker and a gate worker are separate processes. Services have 41 languages and 50
+countries. Before that, one change of a directory is timed, by the number of services.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ _CHANGES = 50
 
 @dataclass(slots=True)
 class Phase:
-    """What was measured while something went on."""
+    """The measurements of one phase."""
 
     name: str
-    saves: list[float] = field(default_factory=list)  # seconds each
+    saves: list[float] = field(default_factory=list)  # seconds
     verdicts: list[float] = field(default_factory=list)
     replies: list[float] = field(default_factory=list)
     saves_of_loop: int = 0
-    cpu_us: dict[str, float] = field(default_factory=dict)  # of a worker, by message
+    cpu_us: dict[str, float] = field(default_factory=dict)  # of a worker, for each message
 
 
 @click.command()
@@ -70,7 +70,7 @@ class Phase:
 @click.option("--connections", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--seconds", type=click.FloatRange(5), default=30.0, show_default=True)
 def main(services: int, connections: int, seconds: float) -> None:
-    """Measure what an account that saves in a loop costs the others."""
+    """Measure the cost to other accounts of an account that saves in a loop."""
     for count in (100, 1_000, 10_000):
         click.echo(f"a change among {count:>6,} services: {1e6 * _one_change(count):>8,.0f} us")
     try:
@@ -172,7 +172,7 @@ async def _started(
 
 
 class _Bench:
-    """Saves of one account, messages through both workers, and perhaps a loop beside them."""
+    """Saves of one account, messages through both workers, and possibly the loop."""
 
     def __init__(
         self, settings: Settings, session: aiohttp.ClientSession, path: str, pids: dict[str, int]
@@ -191,7 +191,7 @@ class _Bench:
         loop: aiohttp.ClientSession | None = None,
         connections: int = 0,
     ) -> Phase:
-        """What others wait for, with so many connections that save."""
+        """Measure the waits of others, with so many connections that save."""
         phase = Phase(name)
         before = {role: cpu_seconds(pid) for role, pid in self._pids.items()}
         began = time.monotonic()
@@ -229,7 +229,7 @@ class _Bench:
             phase.saves_of_loop += 1
 
     async def _messages(self, phase: Phase, seconds: float) -> int:
-        """Send at a rate, and time what comes of it."""
+        """Send at a rate, and time the results."""
         sent: dict[str, float] = {}
         async with AsyncExitStack() as stack:
             for topic, name, took in (
@@ -248,7 +248,7 @@ class _Bench:
             deadline = time.monotonic() + _LAST_S
             while not (phase.verdicts and phase.replies) and time.monotonic() < deadline:
                 await asyncio.sleep(_TICK_S)
-            await asyncio.sleep(1)  # the last ones
+            await asyncio.sleep(1)  # for the last results
         return count
 
     async def _send(

@@ -1,4 +1,4 @@
-"""One plain service, or thousands of 41 languages and 50 countries; and messages to them."""
+"""One plain service, or thousands with 41 languages and 50 countries; and messages to them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Document = Mapping[str, Any]
 
 
 def one() -> Sequence[Document]:
-    """A service as many are: its own standard words and replies, no more."""
+    """A typical service: its own standard words and replies, nothing more."""
     return [_service(0, {}, {})]
 
 
 def many(count: int) -> Sequence[Document]:
-    """Services that have every language and 50 countries, each its own standard replies."""
+    """Services with every language and 50 countries, each with its own standard replies."""
     packs = _packs()
     overrides = {
         country: {"languages": {tag: packs[tag]}}
@@ -46,7 +46,7 @@ def many(count: int) -> Sequence[Document]:
 
 
 async def fill(settings: Settings, services: Sequence[Document], messages: int) -> load.Counts:
-    """Store services and put messages to them on their topic; what the match lane must make."""
+    """Store services and write messages to them; returns the match lane's required output."""
     topics = Topics.under(settings.topic_prefix)
     alone = settings.model_copy(update={"partitions": 1})
     stored = ((service["sid"].encode(), orjson.dumps(service)) for service in services)
@@ -105,7 +105,7 @@ def _packs() -> dict[str, Any]:
 
 
 def _messages(services: Sequence[Document], count: int) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Messages from 50 countries: keywords of every language the services have."""
+    """Messages from 50 countries: keywords of every language of the services."""
     chosen = random.Random(load.SEED)
     words = [
         *KEYWORDS,

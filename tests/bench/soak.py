@@ -1,7 +1,7 @@
-"""The soak: workers at the highest rate this machine holds, then a back-log; `make soak`.
+"""The soak: workers at the highest rate of this machine, then a back-log; `make soak`.
 
-The load waits whenever the lanes fall behind, so the rate is theirs. What is watched: memory of
-each worker, partitions that change hands, records not committed.
+The load waits whenever the lanes fall behind, so the lanes set the rate. The soak watches the
+memory of each worker, partitions that move, and uncommitted records.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tests.bench.load import chunks, traffic
 from tests.bench.worker import memory_mb
 from tests.lag import group_lag
 
-_BEHIND = 200_000  # records not committed, at which the load waits
+_BEHIND = 200_000  # uncommitted records at which the load waits
 _LOOK_S = 1.0
 _SAID_S = 10.0
-_SETTLE_S = 60.0  # until memory is compared: buffers and caches have filled
+_SETTLE_S = 60.0  # before memory is compared: buffers and caches fill
 _DRAIN_S = 1_800.0
 
 
@@ -54,7 +54,7 @@ class _Worker:
 
 @dataclass(slots=True)
 class _Course:
-    """What was seen at each look: seconds, memory of each worker in MB, records behind."""
+    """The observations: seconds, memory of each worker in MB, records behind."""
 
     began: float = field(default_factory=time.monotonic)
     written: int = 0
@@ -77,9 +77,9 @@ class _Course:
     help="Inbound messages that lie there when the workers start; 0: leave that part out.",
 )
 def main(seconds: float, count: int, backlog: int) -> None:
-    """Load workers for a while, then have them drain a back-log, and print what was seen.
+    """Load workers for a while, then let them drain a back-log, and print the observations.
 
-    Ends with 1 where a worker died or records were left behind.
+    Exit 1 if a worker died or records were left.
     """
     sys.exit(asyncio.run(_run(seconds, count, backlog)))
 
@@ -139,7 +139,7 @@ def _alive(workers: Sequence[_Worker]) -> None:
 
 
 async def _load(settings: Settings, workers: Sequence[_Worker], seconds: float) -> bool:
-    while await _behind(settings):  # they settle who has what
+    while await _behind(settings):  # the workers share out partitions
         await asyncio.sleep(_LOOK_S)
     await asyncio.sleep(2 * settings.session_timeout_s)
     taken = sum(worker.takes for worker in workers)

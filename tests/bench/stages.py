@@ -1,4 +1,4 @@
-"""The stages under measurement, and how they are held until all partitions can begin at once."""
+"""The measured stages, held back until all partitions can begin at once."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PassedOn:
 
 
 class Passthrough:
-    """A stage that only passes on: what the lanes themselves cost."""
+    """A stage that only passes records on, to measure the lanes themselves."""
 
     waits_for = None
 
@@ -67,16 +67,16 @@ class Passthrough:
 
 
 class Start:
-    """The moment when every partition is taken: none begins earlier."""
+    """The moment when every partition is taken; no stage begins earlier."""
 
     def __init__(self) -> None:
         self.given = asyncio.Event()
-        self.began = 0.0  # monotonic seconds; the first record read
+        self.began = 0.0  # monotonic seconds, at the first record
         self.cpu_began = 0.0
         self.batches = 0
         self.services_s = 0.0
         self.services_rss_mb = 0.0
-        self.processed_at: dict[int, float] = {}  # partition to when its last batch was processed
+        self.processed_at: dict[int, float] = {}  # partition to the time of its last batch
         self._taken: set[int] = set()
 
     async def wait(self, partition: int) -> None:
@@ -127,7 +127,7 @@ class Held:
 
 
 def source_of(job: Job) -> str:
-    """The full name of the topic that holds the load."""
+    """The full name of the load's topic."""
     topics = Topics.under(job.source_prefix)
     return topics.outbound_messages if job.role == "gate" else topics.inbound_messages
 

@@ -1,4 +1,4 @@
-"""How long partitions stood still, reckoned from the broker's own times of what lies in topics."""
+"""How long partitions stood still, computed from the broker's times in the topics."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ class Seen:
     """A record as a read_committed reader sees it."""
 
     entry: Entry
-    at_ms: int  # when it and all before it in its partition were decided on
+    at_ms: int  # when it and all earlier records of its partition were decided
     committed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A record of the load and what came of it."""
+    """A record of the load and its result."""
 
     place: Place
-    asked_ms: int  # the broker appended the input
-    seen_ms: int  # a read_committed reader could have its output
+    asked_ms: int  # when the broker appended the input
+    seen_ms: int  # when a read_committed reader could read its output
 
 
 @dataclass(slots=True)
 class Window:
-    """A time in which one thing happened to workers; UTC."""
+    """The time of one event of the workers; UTC."""
 
     what: str
     began_ms: int
     ended_ms: int = 0
-    killed_ms: int = 0  # when a worker was killed in it; 0: none was
-    nobody_works: bool = False  # only what was held counts then
-    goes_on: bool = False  # what happened may still stop partitions when the window ends
+    killed_ms: int = 0  # when a worker was killed in it; 0: never
+    nobody_works: bool = False  # then only held records count
+    goes_on: bool = False  # the event may still stop partitions after the window
 
     @property
     def times(self) -> tuple[int, int]:
-        """From when to when."""
+        """Begin and end."""
         return self.began_ms, self.ended_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Stops:
-    """Each partition's longest stop in a window, ms, by what the window did to it."""
+    """Each partition's longest stop in a window, in ms, by the window's effect on it."""
 
     stayed: Mapping[Place, int]
     moved: Mapping[Place, int]
-    gaps: Mapping[Place, int]  # the longest between outputs, wherever the partition was
+    gaps: Mapping[Place, int]  # the longest gap between outputs of any owner
 
 
 def seen(entries: Iterable[Entry]) -> list[Seen]:
     """Records of one partition with the time from which a read_committed reader has them.
 
-    It has a record once the record's transaction and every one that began before it have ended. A
-    transaction that is open at the end counts as never decided on: its records and those behind
-    are left out.
+    The reader has a record when its transaction and all that began before it have ended. A
+    transaction that is still open at the end never counts as decided: its records and all later
+    records are left out.
 
     Args:
         entries: in order.
@@ -85,7 +85,7 @@ def seen(entries: Iterable[Entry]) -> list[Seen]:
 
 
 def held(records: Iterable[Seen], at_ms: int) -> int:
-    """How long from a time on readers waited for a transaction that was open then; 0: for none."""
+    """How long readers waited, from a time on, for a transaction open at that time; or 0."""
     ends = [one.at_ms for one in records if one.entry.at_ms <= at_ms < one.at_ms]
     return max(ends, default=at_ms) - at_ms
 
@@ -97,7 +97,7 @@ def answers(
     input_id: Callable[[bytes], str],
     output_id: Callable[[bytes], str],
 ) -> tuple[list[Answer], list[str]]:
-    """Each input with its output, in order of the inputs; and the ids of those that have none."""
+    """Each input with its output, in order of the inputs; and the ids without an output."""
     at_ms: dict[str, int] = {}
     for one in outputs:
         if one.committed:
@@ -113,12 +113,12 @@ def answers(
 
 
 def stops(window: Window, answered: Sequence[Answer], takes: Iterable[Take]) -> Stops:
-    """What a window came to.
+    """The stops in a window.
 
-    A partition *stayed* if the process that had it before had it all the time. Its stop is the
-    longest time in the window for which an input lay there and its output could not be read. It
-    counts past the end of a window that goes on: at the end of any other all had settled, and
-    what comes then is of the next window.
+    A partition *stayed* if its previous process had it all the time. Its stop is the longest time
+    in the window in which an input was written, but its output unreadable. It counts past the end
+    of a window that goes on. At the end of any other window all had settled, and later stops belong
+    to the next window.
     """
     before: dict[Place, Take] = {}
     others: set[Place] = set()

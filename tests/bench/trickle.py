@@ -20,22 +20,22 @@ from processor.wire.topics import Topics
 from tests.builders import ACCOUNT, LONG_CODE
 
 _MINE = "trickle-"
-_SENDS_TO, _TEXTS_FROM = 500_000, 1_000_000  # numbers; those of more load are lower
+_SENDS_TO, _TEXTS_FROM = 500_000, 1_000_000  # first numbers; the further load uses lower numbers
 _MORE_RECIPIENTS = 10_000
 _KEYWORD_SHARE = 0.1
-_PHASES = 4  # not all partitions at once: a stop of several then begins right behind one's input
+_PHASES = 4  # partitions take turns, so a common stop soon meets some input
 
 Records = list[tuple[bytes, bytes]]
 
 
 def text_id(value: bytes) -> str:
-    """The id of an inbound message or a send of the trickle, empty for any other."""
+    """The id of a message or send of the trickle, empty for any other record."""
     sid: str = orjson.loads(value).get("message_sid", "")
     return sid if sid.startswith(_MINE) else ""
 
 
 def reply_id(value: bytes) -> str:
-    """The message that a reply is to."""
+    """The message that a reply answers."""
     sid: str = orjson.loads(value).get("in_reply_to", "")
     return sid
 
@@ -46,9 +46,9 @@ async def trickle(settings: Settings, per_second: float, more: int) -> AsyncIter
 
     Args:
         settings: of the installation.
-        per_second: STOPs, each of somebody new, and sends, each to somebody who is not blocked, in
-            every partition.
-        more: messages a second besides, a tenth of them keywords, and as many sends.
+        per_second: STOPs, each from a new number, and sends, each to an unblocked number, in every
+            partition.
+        more: further messages a second, a tenth of them keywords, and as many sends.
     """
     writing = asyncio.create_task(_write(settings, per_second, more))
     try:

@@ -1,7 +1,7 @@
-"""Webhooks of one worker: deliveries a second, and what others wait while one endpoint hangs.
+"""Webhooks of one worker: deliveries a second, and the wait of others while one endpoint hangs.
 
 `.venv/bin/python deploy/local/stack.py -- .venv/bin/python -m tests.bench.webhooks`; the
-application is a process of its own on the same machine.
+application is a separate process on the same machine.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _MINUTES_S = 300.0
 
 
 async def _serve() -> None:
-    """The application: says at once that it has it, or never; counts and times what it is told."""
-    times: list[tuple[float, float]] = []  # written, told
+    """The application: answers at once, or never; counts and times its requests."""
+    times: list[tuple[float, float]] = []  # written, delivered
 
     async def told(request: web.Request) -> web.Response:
         form = await request.post()
@@ -71,7 +71,7 @@ async def _application() -> AsyncIterator[str]:
 
 
 async def _times(base: str, count: int) -> list[tuple[float, float]]:
-    """When each delivery was written and told, once so many were told."""
+    """When each delivery was written and made, after so many were made."""
     deadline = time.monotonic() + _MINUTES_S
     async with aiohttp.ClientSession() as session:
         while True:
@@ -166,7 +166,7 @@ async def _measure(deliveries: int, rate: int, seconds: int) -> None:
 @click.option("--rate", type=int, default=200, show_default=True, help="A second, each endpoint.")
 @click.option("--seconds", type=int, default=20, show_default=True)
 def main(serve: bool, deliveries: int, rate: int, seconds: int) -> None:
-    """Measure on this machine, and print what was found."""
+    """Measure on this machine, and print the results."""
     asyncio.run(_serve() if serve else _measure(deliveries, rate, seconds))
 
 

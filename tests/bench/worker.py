@@ -1,4 +1,4 @@
-"""One process under measurement: `python -m tests.bench.worker JOB`, a JSON line back."""
+"""The measured process: `python -m tests.bench.worker JOB` prints a JSON line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PROFILER = cProfile.Profile()
 
 
 def main() -> None:
-    """Do the job of the command line and print what was measured as the last line."""
+    """Do the job of the command line and print the measurements as the last line."""
     logging.basicConfig(level=logging.WARNING)
     job = Job(**orjson.loads(sys.argv[1]))
     measured = asyncio.run(_faust(job) if job.role == "faust" else _lanes(job))
@@ -87,9 +87,9 @@ async def _follow(shared: Shared, job: Job) -> None:
 
 
 async def _watch(running: Lanes, job: Job, start: Start) -> Measured:
-    """Say when all partitions are taken; stop the lanes when all is read and committed."""
+    """Print when all partitions are taken; stop the lanes when all is read and committed."""
     await start.given.wait()
-    if job.role != "passthrough":  # bare: as Python comes, without what the worker does to it
+    if job.role != "passthrough":  # passthrough keeps Python's own settings
         settle_memory()
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
@@ -111,7 +111,7 @@ def _done(running: Lanes, job: Job, start: Start) -> bool:
         for tp, offset in state.next_offsets.items()
         if tp.topic == source
     )
-    # A batch counts as read before it is committed, and as progress afterwards.
+    # A batch counts as read before its commit, and as progress afterwards.
     return (
         bool(job.records)
         and read == job.records
@@ -129,12 +129,12 @@ def _measured(start: Start, records: int, ended: float, cpu_ended: float) -> Mea
         batches=start.batches,
         services_s=start.services_s,
         services_rss_mb=start.services_rss_mb,
-        peak_rss_mb=memory_mb("VmHWM"),  # ru_maxrss would be the parent's, where that had more
+        peak_rss_mb=memory_mb("VmHWM"),  # ru_maxrss would be the parent's if larger
     )
 
 
 def memory_mb(name: str, pid: int | str = "self") -> float:
-    """A line of a process's status."""
+    """The value of a line in a process's status, in MB."""
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         [line] = [line for line in status if line.startswith(f"{name}:")]
     return int(line.split()[1]) / 1024

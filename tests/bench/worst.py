@@ -1,8 +1,8 @@
-"""An account that reads all it can: what it has, and a process that asks for it without a pause.
+"""An account that reads all it can: its data, and a process that requests it without a pause.
 
     python -m tests.bench.worst BASE USER TOKEN PATH …
 
-It heeds no refusal, and ends when its standard input does.
+It ignores refusals, and ends when its standard input ends.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from processor.wire.topics import Topics
 _ACCOUNT, _NOBODY = f"AC{1:032x}", f"AC{2:032x}"
 _RECIPIENT = "+15550000000"
 _MESSAGES, _BLOCKS, _CHANGES, _EDITS = 100_000, 20_000, 300_000, 50_000
-_OWN = 100  # of changes and of edits; the others are of somebody else
+_OWN = 100  # of changes and of edits; the rest belong to others
 _CONNECTIONS = 8
 _HISTORIES = 50
 _DAY_MS = 86_400_000
@@ -57,14 +57,14 @@ READINGS |= {"all of these": [path for paths in READINGS.values() for path in pa
 
 @dataclass(slots=True)
 class Said:
-    """What was answered to an account that asks without a pause."""
+    """The responses to an account that makes requests without a pause."""
 
     answered: int = 0
     refused: int = 0
 
 
 async def prepare(settings: Settings) -> tuple[str, str]:
-    """An account with much to read among more of others; its sid and token."""
+    """Create an account with much to read, among data of others; return its sid and token."""
     token, topics = new_token(), Topics.under(settings.topic_prefix)
     account = new_account(settings, _ACCOUNT, token, "Worst")
     async with configuration(settings) as stored:
@@ -166,7 +166,7 @@ async def _write(settings: Settings, topic: str, values: list[dict[str, Any]], k
 
 
 async def history(base: str, login: tuple[str, str]) -> list[str]:
-    """How long a recipient's history takes, and how long its index took to be made."""
+    """Measure the time of a recipient's history, and the time to make its index."""
     auth = {"Authorization": aiohttp.encode_basic_auth(*login)}
     async with aiohttp.ClientSession(base, headers=auth) as session:
         began = time.monotonic()
@@ -176,7 +176,7 @@ async def history(base: str, login: tuple[str, str]) -> list[str]:
         took = []
         for _ in range(_HISTORIES):
             began = time.perf_counter()
-            while await _status(session, _HISTORY) != 200:  # it asked for too much
+            while await _status(session, _HISTORY) != 200:  # it has requested too much
                 await asyncio.sleep(1)
                 began = time.perf_counter()
             took.append(1000 * (time.perf_counter() - began))
@@ -200,7 +200,7 @@ def _as_is(path: str) -> URL:
 
 @asynccontextmanager
 async def asking(base: str, login: tuple[str, str], paths: Sequence[str]) -> AsyncIterator[Said]:
-    """Have a process of its own ask for paths without a pause; what it was answered, at the end."""
+    """Let a separate process request paths without a pause; its responses, at the end."""
     said = Said()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench.worst", base, *login, *paths),
@@ -208,11 +208,11 @@ async def asking(base: str, login: tuple[str, str], paths: Sequence[str]) -> Asy
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    await process.stdout.readline()  # it has begun
+    await process.stdout.readline()  # the process has begun
     try:
         yield said
     finally:
-        out, _ = await process.communicate(b"")  # before Python 3.12 only an input closes it
+        out, _ = await process.communicate(b"")  # before Python 3.12, only input closes it
         said.answered, said.refused = orjson.loads(out)
 
 

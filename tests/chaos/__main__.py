@@ -23,7 +23,7 @@ _KINDS = ["leak", "lost", "duplicated", "reordered", "contradictory", "differs",
 
 
 def main() -> int:
-    """Run once and print what was found; 1 where anything was."""
+    """Run once and print the findings; return 1 if there are any."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument(
         "--seconds",
@@ -66,7 +66,7 @@ def main() -> int:
         return 0
     if libfaketime() is None:
         print("clocks are not stepped: libfaketime is missing (Debian: apt-get install faketime)")
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the carrier's own, asked again
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # its warnings, as clients retry
     began = time.monotonic()
 
     def say(what: str) -> None:
@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def summary(outcome: Outcome, began: float) -> list[str]:
-    """What a run found, line by line."""
+    """The findings of a run, line by line."""
     suffered, counts, took_s = outcome.suffered, outcome.counts, outcome.took_s
     lines = [f"seed {outcome.options.seed}, {took_s:.0f} s", "faults survived:"]
     lines += [f"  {count:>6}  {kind}" for kind, count in sorted(suffered.by_kind.items())]
@@ -110,7 +110,7 @@ def summary(outcome: Outcome, began: float) -> list[str]:
 
 
 def _stalls(outcome: Outcome, began: float) -> list[str]:
-    """How long partitions stood still, by kind of fault, and what the design does not allow."""
+    """How long partitions stood still, by kind of fault, and the stalls beyond the design."""
     found = outcome.judged
     lines = ["longest stall by kind of fault (beside others, alone, beyond what is allowed):"]
     by_kind = sorted(longest(found).items(), key=lambda one: (-one[1].excess, -one[1].of_all))

@@ -22,7 +22,7 @@ _LATE_S = (0.1, 1.0)
 
 
 class Delivery(NamedTuple):
-    """A request's meaning: every part of it must be as it is due."""
+    """The meaning of a request: every part of it must be as expected."""
 
     path: str
     account: str
@@ -30,7 +30,7 @@ class Delivery(NamedTuple):
     sender: str | None
     recipient: str
     service: str | None
-    said: tuple[str, str | None]  # body and OptOutType; of a status, that and its error
+    said: tuple[str, str | None]  # body and OptOutType, or status and error
 
 
 def delivery_of(path: str, parameters: Mapping[str, str]) -> Delivery:
@@ -51,7 +51,7 @@ def delivery_of(path: str, parameters: Mapping[str, str]) -> Delivery:
 
 @dataclass(slots=True)
 class Asked:
-    """The requests that made one delivery."""
+    """The requests for one delivery."""
 
     count: int = 0
     answered: int = 0  # with 200
@@ -60,10 +60,10 @@ class Asked:
 
 
 class Applications:
-    """What was asked of the applications.
+    """The requests that the applications got.
 
     Args:
-        seed: of how requests are answered.
+        seed: determines how requests are answered.
     """
 
     def __init__(self, seed: int) -> None:
@@ -81,7 +81,7 @@ class Applications:
         }
 
     async def answer(self, told: Told) -> web.Response:
-        """Note a request and answer it."""
+        """Record a request and answer it."""
         path = path_of(told.url)
         asked = self.asked[delivery_of(path, told.fields)]
         asked.count += 1
@@ -93,7 +93,7 @@ class Applications:
             return web.Response(status=500)
         if chance < _FAILS + _NEVER:
             await asyncio.sleep(2 * SETTINGS["webhook_timeout_s"])
-            return web.Response(status=503)  # to nobody, who waited
+            return web.Response(status=503)  # the client has gone
         if chance < _FAILS + _NEVER + _LATE:
             await asyncio.sleep(self._chance.uniform(*_LATE_S))
         asked.answered += 1
@@ -101,7 +101,7 @@ class Applications:
 
 
 def _is_signed(path: str, told: Told) -> bool:
-    """Whether a request is signed by the account whose application it goes to."""
+    """Whether the account of the application signed the request."""
     fields = told.fields if told.method == "POST" else {}
     validator = RequestValidator(TOKENS[path.split("/")[1]])
     signature = told.headers.get("X-Twilio-Signature", "")
@@ -110,17 +110,17 @@ def _is_signed(path: str, told: Told) -> bool:
 
 @asynccontextmanager
 async def applications(seed: int) -> AsyncIterator[Applications]:
-    """Serve them on a port of their own."""
+    """Serve them on their own port."""
     made = Applications(seed)
     async with any_application.application() as served:
 
         async def answer(told: Told) -> web.Response:
-            served.told.clear()  # noted here, and it would grow all the while
+            served.told.clear()  # recorded here; the list would only grow
             return await made.answer(told)
 
         paths = {path for way in WAYS.values() for path in (way.inbound, way.status) if path}
         paths |= {path.replace("/inbound", "/fallback") for path in paths}
         served.answers = dict.fromkeys(paths, answer)
         made.base = f"http://127.0.0.1:{served.port}"
-        made.nowhere = f"http://127.0.0.2:{served.port}"  # where nobody listens
+        made.nowhere = f"http://127.0.0.2:{served.port}"  # where no server listens
         yield made

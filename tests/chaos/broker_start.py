@@ -15,11 +15,11 @@ from tests.chaos.clock import Clock
 from tests.chaos.network import Network, WayThere
 
 _HEAP = "512m"
-# Of three brokers two are controllers too; a third controller, which is no broker, keeps a quorum
-# while those that do not lag behind are down.
+# Two of three brokers are also controllers. A third controller, which is not a broker, keeps a
+# quorum while all brokers but the lagging broker are down.
 _ROLES: Mapping[int, str] = {1: "broker,controller", 2: "broker", 3: "broker,controller"}
 _EXTRA = 4
-_JAVA = ("env", "FAKETIME_FORCE_MONOTONIC_FIX=0")  # libfaketime's way with waits hangs a JVM
+_JAVA = ("env", "FAKETIME_FORCE_MONOTONIC_FIX=0")  # libfaketime's fix for waits hangs a JVM
 _ADDITIONS = """
 node.id={number}
 process.roles={roles}
@@ -54,16 +54,16 @@ async def brokers(
     *,
     clocks_step: bool,
 ) -> AsyncIterator[tuple[Brokers, Sequence[str]]]:
-    """Start brokers; gives them, and what each worker names them by.
+    """Start brokers, and yield them with their addresses for each worker.
 
     Args:
         directory: of data and logs.
         count: how many, 1 or 3.
         net: of the run.
-        ways: one for each worker; the first worker comes over TLS.
-        authorities: whose certificates are shown and wanted there.
+        ways: one for each worker; the first worker uses TLS.
+        authorities: issue the certificates for TLS.
         prefix: of the topics to look at.
-        on_thread: runs what blocks, on the thread that starts servers.
+        on_thread: runs blocking calls on the thread that starts servers.
         clocks_step: whether their clocks can be stepped, which costs a third of a core each.
     """
     numbers = range(1, count + 1)
@@ -121,7 +121,7 @@ async def brokers(
                 server.command = [*_JAVA, *clocks[number].command, *server.command]
             return server
 
-        with ThreadPoolExecutor(2) as formatting:  # a java each
+        with ThreadPoolExecutor(2) as formatting:  # one JVM each
             servers = dict(zip(roles, formatting.map(made, roles), strict=True))
         extra = servers.pop(_EXTRA, None)
         running = Brokers(servers, extra, clocks, prefix, on_thread)
@@ -133,6 +133,6 @@ async def brokers(
 
 
 def _without_clients(properties: str) -> str:
-    """Without what a node that is no broker may not name."""
+    """Remove properties that only brokers may have."""
     unwanted = "advertised.listeners=", "inter.broker.listener.name=", "ssl."
     return "\n".join(line for line in properties.splitlines() if not line.startswith(unwanted))

@@ -1,4 +1,4 @@
-"""One Kafka broker or three, and how they are harmed."""
+"""One Kafka broker or three, and the faults that they can suffer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deploy.local import stack
 from tests.chaos.clock import Clock
 from tests.installation import until
 
-LAGGING = 3  # of three brokers, the one that falls behind where the others are to die
+LAGGING = 3  # the broker of three that falls behind before the others die
 _ANSWERS_MS = 2_000
 
 
@@ -35,11 +35,11 @@ class Brokers:
     """The brokers of a run, numbered from 1.
 
     Args:
-        servers: of each number, not started.
-        extra: a controller that is no broker, where there is one.
-        clocks: of each number.
+        servers: by number, not started.
+        extra: a controller that is not a broker, or None.
+        clocks: by number.
         prefix: of the topics to look at.
-        on_thread: runs what blocks, on the thread that starts servers.
+        on_thread: runs blocking calls on the thread that starts servers.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Brokers:
         return ",".join(server.address for server in self.servers.values())
 
     def one(self, chance: float) -> int:
-        """One of the brokers."""
+        """A random broker."""
         return 1 + int(chance * len(self.servers))
 
     def start(self) -> None:
@@ -76,7 +76,7 @@ class Brokers:
             server.wait()
 
     def kill(self) -> None:
-        """End all of them: in good order, the last would wait for a quorum in vain."""
+        """Kill all of them; on SIGTERM, the last would wait for a quorum in vain."""
         for server in (*self.servers.values(), self._extra):
             if server and hasattr(server, "process"):
                 server.kill()
@@ -87,7 +87,7 @@ class Brokers:
         Args:
             number: of the broker.
             down_s: how long it is down.
-            reachable: called once every partition has a leader that runs.
+            reachable: called when every partition has a running leader.
         """
         await self._on_thread(self.servers[number].kill)
         try:
@@ -119,11 +119,11 @@ class Brokers:
         await asyncio.gather(asyncio.sleep(for_s), led())
 
     async def refuse_unclean_election(self, hold_s: float, reachable: Callable[[], None]) -> None:
-        """Have a broker fall behind, lose the others, and leave it alone: it must not lead.
+        """Let a broker fall behind, kill the others, and check that it does not become leader.
 
         Args:
-            hold_s: how long the broker that lags is alone.
-            reachable: called once every partition has a leader again.
+            hold_s: how long the lagging broker is alone.
+            reachable: called when every partition has a leader again.
         """
         lagging = LAGGING
         others = [number for number in self.servers if number != lagging]
@@ -139,7 +139,7 @@ class Brokers:
         try:
             await self._on_thread(self.servers[lagging].kill)
             await until(lags, "broker that is in sync with nobody")
-            await asyncio.sleep(hold_s / 2)  # what is written now, it does not have
+            await asyncio.sleep(hold_s / 2)  # it does not get the records of this time
             for number in others:
                 await self._on_thread(self.servers[number].kill)
             await self._on_thread(self.servers[lagging].launch)
@@ -154,7 +154,7 @@ class Brokers:
         reachable()
 
     async def _back(self) -> None:
-        """Start every broker that does not run."""
+        """Start every broker that is down."""
         for server in self.servers.values():
             if server.process.poll() is not None:
                 await self._on_thread(server.launch)
@@ -171,7 +171,7 @@ class Brokers:
         await until(led, "partitions with leaders")
 
     async def places(self, number: int) -> Sequence[Place]:
-        """Our partitions as one broker knows them; none where it does not answer."""
+        """Our partitions as one broker knows them; empty if it does not answer."""
         with suppress(KafkaError, OSError, TimeoutError):
             connection = await create_conn(
                 "127.0.0.1", self.servers[number].port, request_timeout_ms=_ANSWERS_MS

@@ -1,4 +1,4 @@
-"""The certificates of a run: what brokers and a worker show each other, and when they end."""
+"""The certificates of a run: brokers and a worker authenticate with them, until they expire."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-_DAYS = timedelta(days=30)  # however far a clock is stepped
+_DAYS = timedelta(days=30)  # longer than any step of a clock
 
 
 class Authorities:
-    """Two authorities, the brokers' and the workers', and files with what they issued."""
+    """Two authorities, the brokers' and the workers', and the files that they issued."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -32,13 +32,13 @@ class Authorities:
         self.issue(_DAYS)
 
     def issue(self, lasts: timedelta) -> None:
-        """Replace the worker's certificate by one that ends after so long."""
+        """Replace the worker's certificate by one that expires after this time."""
         now = datetime.now(UTC)
         made = self._ours.issue_cert(
             "worker.example", not_before=now - _DAYS, not_after=now + lasts
         )
         made.private_key_and_cert_chain_pem.write_to_path(str(self.folder / "next.pem"))
-        # Key and certificate change at once: they never are of two pairs.
+        # Key and certificate change at once, so they always belong together.
         (self.folder / "next.pem").rename(self.folder / "worker.pem")
 
     def renew(self) -> None:
@@ -46,7 +46,7 @@ class Authorities:
         self.issue(_DAYS)
 
     def environment(self) -> Mapping[str, str]:
-        """What a worker is told of them."""
+        """The worker's variables for them."""
         return {
             "OPTOUT_KAFKA_SECURITY_PROTOCOL": "SSL",
             "OPTOUT_KAFKA_CAFILE": str(self.folder / "ca.pem"),

@@ -1,4 +1,4 @@
-"""The clock of one process, to be stepped while it runs, where libfaketime is installed."""
+"""A clock for one process, which can be stepped while it runs, if libfaketime is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def libfaketime() -> Path | None:
 
 
 class Clock:
-    """What a process started with ``command`` takes for the time of day; nothing else is faked."""
+    """The time of day of a process started with ``command``; nothing else is faked."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -30,7 +30,7 @@ class Clock:
 
     @property
     def command(self) -> Sequence[str]:
-        """What stands before the process's own command."""
+        """The prefix of the process's own command."""
         library = libfaketime()
         if library is None:
             return ()
@@ -39,8 +39,8 @@ class Clock:
             f"LD_PRELOAD={library}",
             f"FAKETIME_TIMESTAMP_FILE={self._file}",
             "FAKETIME_DONT_FAKE_MONOTONIC=1",
-            # Else a wait by the monotonic clock ends at once: whoever waits for a busy lock spins,
-            # Python's threads among them, and a rebalance takes both cores for seconds.
+            # Otherwise a wait by the monotonic clock ends at once. Threads that wait for a busy
+            # lock spin, Python's own among them, and a rebalance takes both cores for seconds.
             "FAKETIME_FORCE_MONOTONIC_FIX=0",
             "FAKETIME_CACHE_DURATION=1",
             "NO_FAKE_STAT=1",

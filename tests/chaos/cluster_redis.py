@@ -1,6 +1,6 @@
 """A Redis Cluster of three masters with two replicas each.
 
-Nodes announce proxies, so that a worker is cut off from all of them and nobody else is.
+Nodes announce proxies, so that a worker can be cut off from all of them without other clients.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ClusterRedis(FailingOver):
         self._by_port = by_port
 
     async def masters(self) -> Sequence[Node]:
-        """Those that have slots and answer, as most masters see it."""
+        """The answering nodes that have slots, as most masters see it."""
         views = [view for one in self.nodes if (view := await self._counted_on_by(one)) is not None]
         return [
             self._by_port[port]
@@ -42,7 +42,7 @@ class ClusterRedis(FailingOver):
         ]
 
     async def _counted_on_by(self, asked: Node) -> set[int] | None:
-        """The ports of the masters that a node counts on; None where it does not answer."""
+        """The ports of the masters that a node knows; None if it does not answer."""
         try:
             async with asked.client(1) as redis:
                 told = await redis.execute_command("CLUSTER NODES")
@@ -62,7 +62,7 @@ class ClusterRedis(FailingOver):
         return len(masters) == _MASTERS and all(has_all)
 
     async def push(self, master: Node) -> None:
-        """CLUSTER FAILOVER FORCE: the others hear a master that is paused."""
+        """CLUSTER FAILOVER FORCE: the other masters still hear a paused master."""
         port = next(port for port, one in self._by_port.items() if one is master)
         for one in self.nodes:
             info = await one.replication()
@@ -73,7 +73,7 @@ class ClusterRedis(FailingOver):
 
     @property
     def pause_s(self) -> float:
-        """Until the others have voted for its replica."""
+        """The time until the other masters have voted for its replica."""
         return 2 * _NODE_TIMEOUT_MS / 1000
 
 

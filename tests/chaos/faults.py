@@ -1,4 +1,4 @@
-"""Carries a plan out: its tracks beside each other, or one fault after another."""
+"""Carry a plan out: its tracks concurrently, or one fault after another."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ _FEWEST = 2
 STEPS_S = (-900, -60, 60, 900)
 FAR_S = 7200
 _SLOW_S = (0.005, 0.1)
-_LONG = 4  # times as long as other faults: a broker that is lost
-_CERTIFICATE_S = 7.0  # a worker looks for another one every 5 s
+_LONG = 4  # times as long as other faults: a lost broker
+_CERTIFICATE_S = 7.0  # a worker checks for a new one every 5 s
 
 
 @dataclass(slots=True)
 class Suffered:
-    """What was done, and what did not come of it as it should."""
+    """The faults that were carried out, and their unexpected results."""
 
     by_kind: Counter[str] = field(default_factory=Counter)
     not_done: Counter[str] = field(default_factory=Counter)
     harms: list[Harm] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     drifts: list[str] = field(default_factory=list)
-    brokers_differ_by_s: float = 0.0  # their clocks, at most
+    brokers_differ_by_s: float = 0.0  # largest difference between their clocks
 
     @property
     def outages(self) -> list[tuple[float, float]]:
-        """When nobody could judge or answer, or one worker could not and kept its partitions."""
+        """When no worker could judge or answer, or a worker could not but kept its partitions."""
         return [(one.began, one.over) for one in self.harms if KINDS[one.kind].is_outage]
 
 
 class Faults:
-    """What can be done to an installation under load.
+    """The faults of an installation under load.
 
     Args:
         servers: of the installation.
         fleet: its workers.
         settings: of the installation as it is now, by ways that are never cut.
-        entries: how many entries the block list has now.
-        say: reports what is done.
+        entries: returns how many entries the block list has now.
+        say: reports each fault.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class Faults:
         self.suffered = Suffered()
 
     async def storm(self, plan: Sequence[Fault], seconds: float | None) -> None:
-        """Carry a plan out, its tracks beside each other, to its end or until the time is over."""
+        """Carry a plan out, its tracks concurrently, to its end or until the time is over."""
         async with asyncio.TaskGroup() as tracks:
             for track in TRACKS:
                 faults = [fault for fault in plan if fault.track == track]
                 tracks.create_task(self._track(faults, seconds))
 
     async def one_by_one(self, plan: Iterable[Fault], seconds: float, calm_s: float) -> None:
-        """Carry a plan out until the time is over, with a pause behind each fault."""
+        """Carry a plan out until the time is over, with a pause after each fault."""
         began = time.monotonic()
         for fault in plan:
             if time.monotonic() - began > seconds:
@@ -106,7 +106,7 @@ class Faults:
         self._say(f"{fault.kind} ({fault.hold_s:g} s)")
         try:
             await self._do(fault, harm)
-        except (AssertionError, StackError) as error:  # what did not come about in time
+        except (AssertionError, StackError) as error:  # an expected effect that was late
             self.suffered.wrong.append(f"{fault.kind}: {error}")
         harm.over = time.monotonic()
         self._say(f"{fault.kind}: over")
@@ -210,7 +210,7 @@ class Faults:
                 raise ValueError(unknown)
 
     def _missed(self, harm: Harm) -> None:
-        """Others have its partitions once a worker's session is over."""
+        """Other workers have its partitions when its session has timed out."""
         harm.reachable.append(harm.began + self._session_timeout_s)
 
     async def _replace(self, slot: Slot, fault: Fault, harm: Harm) -> None:
@@ -225,7 +225,7 @@ class Faults:
             await self._fleet.start()
 
     async def _cut(self, slots: Sequence[Slot], fault: Fault) -> None:
-        """Cut or silence the ways of workers, one for longer than its session lasts."""
+        """Cut or silence the ways of workers, one of them for longer than its session lasts."""
         ways = [slot.kafka if "Kafka" in fault.kind else slot.redis for slot in slots]
         for way in ways:
             way.silence() if "never" in fault.kind else way.cut()
@@ -241,10 +241,10 @@ class Faults:
             slot.redis.delay(0)
 
     async def _expire(self, hold_s: float, harm: Harm) -> None:
-        """Let a certificate end and the worker connect again; later give it another one."""
+        """Let a certificate expire and the worker reconnect; renew the certificate later."""
         slot, authorities = self._servers.secure_slot, self._servers.authorities
         if not self._fleet.is_running(slot):
-            await self._fleet.start()  # in the first free slot, and that is the first one
+            await self._fleet.start()  # in the first free slot, which is slot 0
         authorities.issue(timedelta(seconds=_CERTIFICATE_S))
         await asyncio.sleep(_CERTIFICATE_S + 1)
         harm.began = time.monotonic()

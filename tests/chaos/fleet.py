@@ -14,16 +14,16 @@ from processor.config import Settings
 from tests.chaos import world
 from tests.chaos.servers import Slot
 
-_ENDS_S = 60.0  # a worker that was asked to end
+_ENDS_S = 60.0  # for a worker to end
 
 
 class Fleet:
-    """Starts workers and brings back those that end.
+    """Starts workers and restarts those that end.
 
     Args:
-        slots: where workers can be.
+        slots: the possible places of workers.
         settings: of the installation; each worker has its own addresses of the servers.
-        logs: directory of what workers say.
+        logs: directory for the workers' logs.
     """
 
     def __init__(self, slots: Sequence[Slot], settings: Settings, logs: Path) -> None:
@@ -31,11 +31,11 @@ class Fleet:
         self._settings = settings
         self._logs = logs
         self._running: dict[int, asyncio.subprocess.Process] = {}
-        self._starting = asyncio.Lock()  # a slot is for one
+        self._starting = asyncio.Lock()  # one worker a slot
         self.ended_by_themselves: list[str] = []
 
     def running(self, chance: float) -> Slot:
-        """One of the slots that have a worker."""
+        """A random slot that has a worker."""
         numbers = sorted(self._running)
         return self._slots[numbers[int(chance * len(numbers))]]
 
@@ -49,7 +49,7 @@ class Fleet:
         return len(self._running)
 
     async def start(self) -> None:
-        """Start a worker in the first free slot, where there is one."""
+        """Start a worker in the first free slot, if there is one."""
         async with self._starting:
             await self._start()
 
@@ -69,10 +69,10 @@ class Fleet:
         slot.redis.belongs_to(self._running[slot.number].pid)
 
     def environment(self, servers: Mapping[str, str]) -> dict[str, str]:
-        """What a process of the installation is started with.
+        """The environment for a process of the installation.
 
         Args:
-            servers: the variables that say where it finds Kafka and Redis.
+            servers: the variables with the addresses of Kafka and Redis.
         """
         settings = self._settings
         return {
@@ -86,7 +86,7 @@ class Fleet:
         }
 
     async def end(self, slot: Slot, sign: signal.Signals) -> None:
-        """Have a worker end, and wait until it has."""
+        """Signal a worker to end, and wait until it has ended."""
         process = self._running.pop(slot.number)
         if process.returncode is None:
             process.send_signal(sign)
@@ -107,7 +107,7 @@ class Fleet:
             process.send_signal(sign)
 
     async def keep(self) -> None:
-        """Start those anew that ended by themselves, as an orchestrator would."""
+        """Restart workers that ended by themselves, as an orchestrator would."""
         while True:
             await asyncio.sleep(0.5)
             for number, process in list(self._running.items()):
@@ -117,7 +117,7 @@ class Fleet:
                     await self.start()
 
     async def stop(self) -> None:
-        """End all in good order."""
+        """End all workers with SIGTERM."""
         await asyncio.gather(
             *(self.end(self._slots[number], signal.SIGTERM) for number in list(self._running))
         )

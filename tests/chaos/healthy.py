@@ -1,4 +1,4 @@
-"""A run without a server: what match and gate make of traffic, and what applications are asked."""
+"""A run without servers: the outputs of match and gate for some traffic, and the webhooks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _KINDS = 43  # of records near a limit
 
 @dataclass
 class Run:
-    """All that was written and what came of it."""
+    """All records that were written, and their results."""
 
     records: list[Any] = field(default_factory=list)
     written: dict[str, Written] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Run:
         return [one for one in self.records if one.topic == topic]
 
     def seen(self) -> Seen:
-        """As the verdict takes it."""
+        """The run in the verdict's form."""
         seen = Seen(asked=self.applications.asked)
         for topic in TOPICS:
             for record in self.of(topic):
@@ -61,7 +61,7 @@ class Run:
 
 
 async def a_run(scope: str, *, seed: int = 1, rounds: int = 400) -> Run:
-    """What is written and what comes of it where nothing goes wrong."""
+    """Traffic and its results when nothing goes wrong."""
     traffic = Traffic(seed, _ALL)
     edges = near_limits(traffic)
     written: list[Written] = []
@@ -194,5 +194,5 @@ def _delivered(run: Run) -> Iterable[Outgoing]:
 
 
 def values(records: Iterable[Any]) -> list[dict[str, Any]]:
-    """What records hold."""
+    """The values of records."""
     return [orjson.loads(one.value) for one in records]

@@ -1,6 +1,6 @@
-"""Records near the limits on input: just under one a record is handled, just over it is put aside.
+"""Records near the limits on input: just under a limit a record is handled, just over it refused.
 
-The limits are those of `deploy/reliability.md`; each stands here a second time, by hand.
+The limits are those of `deploy/reliability.md`, repeated here by hand.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from tests.chaos.traffic import CODECS, Headers, Traffic, Written
 from tests.chaos.world import ACCOUNTS, SENDERS, TOLL_FREE, USUAL
 
 VALUE_BYTES = 512 * 1024
-LOOKED_AT_BYTES = 1 << 20  # of a value that cannot be handled, in which a STOP is still looked for
+LOOKED_AT_BYTES = 1 << 20  # of a refused value, which is still searched for a STOP
 RECORD_BYTES = 2 << 20
 HEADERS, HEADER_BYTES = 100, 64 * 1024  # the key counts among the bytes
 BODY, SID, ADDRESS, MEDIA, MEDIA_URL = 4_096, 64, 68, 10, 2_048
 SOURCE, REASON, PARTS = 64, 500, 100
 BLOCKS = 100  # of an account on a recipient
-_DEEP = b"[" * 5_000 + b"]" * 5_000  # a reader that goes as deep has no limit
+_DEEP = b"[" * 5_000 + b"]" * 5_000  # a reader that gets to the end has no limit
 _NOT_SO_DEEP = b"[" * 100 + b"]" * 100
 _LONG_AGO = "2020-01-01T00:00:00Z"
 _STOPS = [body for body, (kind, _) in USUAL.items() if kind == "STOP"]
 
 
 def over(topic: str, size: int, fields: Mapping[str, Any] | None) -> str | None:
-    """What the reason of a record's dead letter must hold; None for one within all limits.
+    """The expected reason of a record's dead letter; None if the record is within all limits.
 
     Args:
         topic: without prefix and version, such as ``inbound-messages``.
         size: of the value in bytes.
-        fields: of the value, None where it cannot be read.
+        fields: of the value, None if it cannot be read.
     """
     if size > VALUE_BYTES:
         return str(VALUE_BYTES)
@@ -53,16 +53,16 @@ def over(topic: str, size: int, fields: Mapping[str, Any] | None) -> str | None:
 
 
 def blocks_all_the_same(size: int, fields: Mapping[str, Any] | None) -> bool:
-    """Whether an inbound message that is put aside is a STOP: who texted it did nothing wrong."""
+    """Whether a refused inbound message is a STOP: its author did nothing wrong, so it blocks."""
     if size > LOOKED_AT_BYTES or fields is None or len(fields["body"]) > BODY:
         return False
     return fields["body"].strip(" ") in _STOPS
 
 
 def passed_on(headers: Headers) -> Headers:
-    """The headers that go on: the first ones, as many as there is room for.
+    """The headers that are passed on: from the first, as far as there is room.
 
-    What is written here keeps clear of the key's few bytes.
+    The traffic avoids sizes where the key's few bytes would matter.
     """
     fitting: list[tuple[str, bytes | None]] = []
     room = HEADER_BYTES
@@ -86,14 +86,14 @@ def near_limits(traffic: Traffic) -> Iterator[Sequence[Written]]:
 
 
 def _crowd(traffic: Traffic) -> Sequence[Written]:
-    """Commands for one more block than a recipient may have; whichever comes last is put aside."""
+    """Commands for more blocks than a recipient may have, by one; the last to arrive is refused."""
     recipient, account = traffic.nobody(), traffic.chance.choice(ACCOUNTS)
     more = {"account_sid": account, "scope": "sender", "blocked": True}
     return [traffic.command(recipient, sender=f"N{number}", **more) for number in range(BLOCKS + 1)]
 
 
 def _late(traffic: Traffic) -> Sequence[Written]:
-    """A START that was said long before the STOP in front of it, and so lifts nothing."""
+    """A START that was sent long before the STOP ahead of it, and so lifts nothing."""
     recipient, account = traffic.nobody(), traffic.chance.choice(ACCOUNTS)
     more = {"account": account, "codec": traffic.chance.choice(CODECS), "received_at": _LONG_AGO}
     return [traffic.text(recipient, TOLL_FREE, body, **more) for body in ("STOP", "START")]
@@ -186,14 +186,14 @@ def _headers(count: int, size: int = 10) -> Headers:
 
 
 def _of_size(one: Written, size: int) -> Written:
-    """The same with a value of so many bytes."""
+    """The same record with a value of this many bytes."""
     value = one.record.value or b""
     room = size - len(value) - len(b',"x":""')
     return _with_part(one, b'"%s"' % (b"x" * room))
 
 
 def _with_part(one: Written, part: bytes) -> Written:
-    """The same with a field more, which nobody knows."""
+    """The same record with an additional, unknown field."""
     record = one.record
     value = (record.value or b"")[:-1] + b',"x":' + part + b"}"
     return replace(one, record=Outgoing(record.topic, record.key, value, record.headers))

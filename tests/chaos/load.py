@@ -1,4 +1,4 @@
-"""Constant load: recipients who text, an application that sends, operators who command."""
+"""Constant load: texts of recipients, sends of an application, commands of operators."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _REDELIVERIES = 0.01
 _NEAR_LIMITS = 0.01
 _LOOKED_BACK = 150  # recipients
 _REDELIVERED_AFTER_S = (0.0, 15.0)
-_AT_ONCE = 0.5  # of the blocks that become visible are met with a send at once
-_BEHIND_S = 2.0  # of load that an outage kept back and that is made up for
+_AT_ONCE = 0.5  # share of new blocks that are followed by a send at once
+_BEHIND_S = 2.0  # at most so much load is made up for after an outage
 
 
 class Load:
@@ -33,9 +33,9 @@ class Load:
 
     Args:
         settings: of the installation, with an address of the broker that is never cut.
-        traffic: what is written.
-        rate: inbound messages a second, and sends.
-        seed: of what else is random.
+        traffic: the records to write.
+        rate: inbound messages a second, and as many sends.
+        seed: for all other random choices.
     """
 
     def __init__(self, settings: Settings, traffic: Traffic, *, rate: int, seed: int) -> None:
@@ -46,7 +46,7 @@ class Load:
         self._stop = asyncio.Event()
         self._open: set[asyncio.Task[None]] = set()
         self._near_limits = near_limits(traffic)
-        self._out: Mapping[str, Writer] = {}  # by codec; none where the load is over
+        self._out: Mapping[str, Writer] = {}  # by codec; empty when the load is over
         self.watch = Watch(settings, self._send_at_once)
         self.written: dict[str, Written] = {}
         self.codecs: Counter[str] = Counter()  # of what was written
@@ -59,11 +59,11 @@ class Load:
         return {f"written_with_{codec}": count for codec, count in self.codecs.items()}
 
     def stop(self) -> None:
-        """Write no more."""
+        """Stop writing."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Write until stopped, and until all that was handed over is written."""
+        """Write until stopped, and until all pending records are written."""
         async with AsyncExitStack() as writers:
             self._out = {
                 codec: await writers.enter_async_context(self._writer(codec)) for codec in CODECS
@@ -81,7 +81,7 @@ class Load:
                 await asyncio.wait(self._open)
 
     async def look_back(self) -> None:
-        """Once all is worked through: send to some recipients, by every sender of both accounts."""
+        """When all is processed: send to some recipients from every sender of both accounts."""
         numbers = {(one.record.key or b"").decode() for one in self.written.values()}
         some = self._random.sample(sorted(numbers), min(_LOOKED_BACK, len(numbers)))
         sends = self._traffic.last_sends(some)
@@ -112,7 +112,7 @@ class Load:
             self._start(self._write(self._traffic.send(self.watch.marks, account, recipient)))
 
     async def _redeliver(self) -> None:
-        """A carrier delivers a STOP again, after the recipient came back (R22)."""
+        """Deliver a STOP again, as a carrier may, after the recipient opted in again (R22)."""
         stop, start, other = self._traffic.conversation()
         await self._write(stop, start, other)
         await asyncio.sleep(self._random.uniform(*_REDELIVERED_AFTER_S))

@@ -1,7 +1,6 @@
-"""One recipient after another, message by message: what must have come of the inbound topic.
+"""The second model: the required results of the inbound topic, recipient by recipient.
 
-It goes by the world's words and the rules as they are written; it shares no code with the
-processor.
+It uses the world's keyword tables and the written rules, and shares no code with the processor.
 """
 
 from __future__ import annotations
@@ -21,30 +20,30 @@ _NETWORKS = (TOLL_FREE, SHOP_TOLL_FREE)
 
 @dataclass(slots=True)
 class Story:
-    """What came, or should have come, of one recipient's messages to one account, in order."""
+    """The actual or required results of one recipient's messages to one account, in order."""
 
     changes: list[Change] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)  # that applications are due
-    blocked: frozenset[str] = frozenset()  # places, in the end
-    put_aside: list[At] = field(default_factory=list)  # commands for which there was no room
+    blocked: frozenset[str] = frozenset()  # places, at the end
+    put_aside: list[At] = field(default_factory=list)  # commands without room in the entry
 
 
-Sources = dict[str, int]  # the kinds of a block's causes, and when each came last
+Sources = dict[str, int]  # kind of cause to the time of its last record
 
 
 class Entry:
-    """One recipient's blocks of one account, and the story that makes them."""
+    """One recipient's blocks in one account, and their story."""
 
     def __init__(self, scope: str) -> None:
         self.story = Story()
         self._scope = scope
-        self._blocks: dict[str, Sources] = {}  # by place; what changed last stands last
+        self._blocks: dict[str, Sources] = {}  # by place; the last change comes last
         self._handled: set[tuple[str, str]] = set()
 
     def take(self, message: Message) -> None:
-        """A message comes (R3, R18 to R22, R28)."""
+        """A message arrives (R3, R18 to R22, R28)."""
         its = way(message.account, message.sender)
         if message.put_aside is not None:
             if message.put_aside:
@@ -71,7 +70,7 @@ class Entry:
                 self._notify(message, its, word, replies=answers)
 
     def carry_out(self, command: Command, at: int) -> None:
-        """A command comes to a recipient who never texts (R29)."""
+        """A command arrives for a recipient who never texts (R29)."""
         if command.blocked and command.place not in self._blocks and len(self._blocks) == BLOCKS:
             self.story.put_aside.append(command.at)
         elif command.blocked:
@@ -122,7 +121,7 @@ class Entry:
         self._notify(message, its, word, effective=effective, replies=effective)
 
     def _block(self, cause: str, sender: str, place: str, kind: str, at: int) -> bool:
-        """Block in a place; whether that changed anything."""
+        """Block in a place; return whether that changed anything."""
         sources = self._blocks.setdefault(place, {})
         is_new = kind not in sources
         sources[kind] = max(at, sources.get(kind, at))
@@ -177,11 +176,11 @@ def places_of(its: Way, sender: str) -> tuple[str, ...]:
 
 
 def story_of(messages: Sequence[Message], commands: Sequence[Command], scope: str) -> Story:
-    """What must come of one recipient's messages to one account, or of commands on them.
+    """The required results of one recipient's messages to one account, or of commands.
 
     Args:
         messages: in the order of their topic.
-        commands: likewise; on a recipient who texts, their effects are not known.
+        commands: in the order of their topic; if the recipient texts, their effects are unknown.
         scope: of blocks by keyword.
     """
     entry = Entry(scope)

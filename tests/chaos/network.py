@@ -1,7 +1,7 @@
-"""The network of a run: a process of its own with all the proxies, and handles of what is in it.
+"""The network of a run: a separate process with all proxies, and handles for them.
 
-In the process of the load they would come late whenever that is busy, and servers that watch each
-other over them would find each other dead.
+In a busy load process, the proxies would delay traffic. Servers that monitor each other through
+them would then assume that others are down.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EVERYBODY = "everybody else"
 
 
 class Network:
-    """Orders to the process with the proxies."""
+    """Sends orders to the process with the proxies."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None
@@ -32,7 +32,7 @@ class Network:
         self._asking = asyncio.Lock()
 
     def tell(self, order: str, **fields: Any) -> None:
-        """Give an order that has no answer."""
+        """Give an order without waiting for an answer."""
         self._orders.write(orjson.dumps({"order": order, **fields}) + b"\n")
 
     async def ask(self, order: str, **fields: Any) -> int:
@@ -46,7 +46,7 @@ class Network:
         return WayThere(self, name)
 
     async def front(self, target_port: int, way: WayThere | None = None) -> FrontThere:
-        """A proxy with one way; or with that of the worker that connects, where it is None."""
+        """A proxy with one way; if None, with the way of the worker that connects."""
         port = await self.ask("proxy", target=target_port, way=way.name if way else "")
         return FrontThere(self, port)
 
@@ -56,7 +56,7 @@ class Network:
 
 
 class WayThere:
-    """One ``Way`` in that process; see there."""
+    """A ``Way`` in that process; see there."""
 
     def __init__(self, network: Network, name: str) -> None:
         self.name = name
@@ -67,35 +67,35 @@ class WayThere:
         self._network.tell("cut", way=self.name)
 
     def silence(self) -> None:
-        """Swallow what comes from now on, over old connections and new ones."""
+        """Swallow everything from now on, over old and new connections."""
         self._network.tell("silence", way=self.name)
 
     def heal(self) -> None:
-        """Deliver again; what was silenced stays so."""
+        """Deliver again; silenced connections stay silent."""
         self._network.tell("heal", way=self.name)
 
     def break_links(self) -> None:
-        """Break every connection; those made from now on work."""
+        """Break every connection; later connections work."""
         self._network.tell("break", way=self.name)
 
     def delay(self, by_s: float) -> None:
-        """Have every piece come so much later, each way."""
+        """Delay every piece by this time, in both directions."""
         self._network.tell("delay", way=self.name, by_s=by_s)
 
     def belongs_to(self, process: int) -> None:
-        """Have what a process connects to go this way."""
+        """Route the connections of a process through this way."""
         self._network.tell("owner", way=self.name, process=process)
 
 
 class FrontThere:
-    """One ``Proxy`` in that process."""
+    """A ``Proxy`` in that process."""
 
     def __init__(self, network: Network, port: int) -> None:
         self.port = port
         self._network = network
 
     def lead_to(self, target_port: int) -> None:
-        """Lead new connections to another port; those that are open break."""
+        """Lead new connections to another port; break the open connections."""
         self._network.tell("lead", port=self.port, target=target_port)
 
 
@@ -116,7 +116,7 @@ async def network() -> AsyncIterator[Network]:
 
 
 class _Served:
-    """What that process has."""
+    """The contents of that process."""
 
     def __init__(self) -> None:
         self._ways: dict[str, Way] = defaultdict(Way)

@@ -1,4 +1,4 @@
-"""One Redis that serves, and a replica that somebody promotes by hand."""
+"""One serving Redis, and a replica that is promoted by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.installation import until
 
 
 class OneRedis(RedisServers):
-    """Two servers; workers come to the one that serves over proxies that are led to the other."""
+    """Two servers; workers reach the serving one through proxies that can lead to either."""
 
     def __init__(
         self,
@@ -33,15 +33,15 @@ class OneRedis(RedisServers):
 
     @property
     def url(self) -> str:  # type: ignore[override]
-        """Of the one that serves now."""
+        """The URL of the server that serves now."""
         return f"redis://{self._master.server.address}/0"
 
     def url_of(self, slot: int) -> str:
-        """What a worker finds it by."""
+        """A worker's URL for it."""
         return f"redis://127.0.0.1:{self._fronts[slot].port}/0"
 
     async def masters(self) -> Sequence[Node]:
-        """The one."""
+        """The only master."""
         return [self._master]
 
     async def usable(self) -> bool:
@@ -62,8 +62,8 @@ class OneRedis(RedisServers):
         await asyncio.sleep(for_s)
 
     async def restart_from_snapshot(self, age_s: float) -> None:
-        """Save Redis, let it go on, kill it and start it with what was saved."""
-        await self.follow()  # a replica that syncs has it save, too: it does not save twice at once
+        """Save Redis, let it continue, kill it and restart it from the snapshot."""
+        await self.follow()  # a sync also saves, and Redis cannot save twice at once
         async with self._master.client() as redis:
             await redis.save()
         await asyncio.sleep(age_s)
@@ -72,7 +72,7 @@ class OneRedis(RedisServers):
         self._master.forget()
 
     async def promote_replica(self, behind_s: float) -> None:
-        """Cut the replica off, let Redis go on, kill it; the replica takes its place."""
+        """Cut the replica off, let Redis continue, kill it; the replica takes its place."""
         await self.follow()
         self._replicating.cut()
         await asyncio.sleep(behind_s)
@@ -88,7 +88,7 @@ class OneRedis(RedisServers):
         await self.follow()
 
     async def follow(self) -> None:
-        """Have the replica follow the master, and wait until it has all of it."""
+        """Let the replica follow the master, and wait until it has all data."""
         async with self._replica.client() as redis:
             await redis.replicaof("127.0.0.1", self._replication.port)
         await until(self._replica.follows, "replica that follows")
@@ -98,7 +98,7 @@ class OneRedis(RedisServers):
 async def one_redis(
     directory: Path, net: Network, ways: Sequence[WayThere], on_thread: OnThread, replicas: int
 ) -> AsyncIterator[OneRedis]:
-    """Start a server and its replica, with a proxy in front for every worker."""
+    """Start a server and its replica, with a proxy for every worker."""
     async with AsyncExitStack() as held:
         nodes = []
         for number in (0, 1):

@@ -1,4 +1,4 @@
-"""Which process has the other end of a connection on this machine, as Linux lists it."""
+"""Find the process at the other end of a local connection in Linux's tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _INODE = 9  # of the columns of /proc/net/tcp
 
 
 def owner_of(port: int, to_port: int, processes: Iterable[int]) -> int | None:
-    """The process, of some, that connected from a port of 127.0.0.1 to another one.
+    """The process, among these, that connected from a port of 127.0.0.1 to another port.
 
     Args:
         port: the client's.
@@ -40,5 +40,5 @@ def _has(pid: int, socket: str) -> bool:
             if os.readlink(f"/proc/{pid}/fd/{file}") == socket:
                 return True
         except OSError:
-            continue  # it was closed meanwhile
+            continue  # closed meanwhile
     return False

@@ -1,4 +1,4 @@
-"""What goes wrong when: the same seed makes the same plan."""
+"""The faults of a run and their times: the same seed makes the same plan."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ REDIS_KINDS: tuple[RedisKind, ...] = ("one", "sentinel", "cluster")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a fault is like, and where it can happen."""
+    """The properties of a fault, and where it can happen."""
 
     track: Track
     redis: Sequence[RedisKind] = REDIS_KINDS
     brokers: Sequence[int] = (1, 3)
-    is_outage: bool = False  # nobody can work, or one worker cannot and keeps its partitions
-    loses_list: bool = False  # what Redis serves is built again
+    is_outage: bool = False  # no worker can work, or a worker cannot but keeps its partitions
+    loses_list: bool = False  # the block list is rebuilt
     steps_clock: bool = False
-    is_survived: bool = True  # else it is drawn only where it is named
+    is_survived: bool = True  # otherwise drawn only if named
 
 
 _ONE: Sequence[RedisKind] = ("one",)
@@ -37,7 +37,7 @@ KINDS: Mapping[str, Kind] = {
     "join": Kind("workers"),
     "leave": Kind("workers"),
     "cut from Kafka": Kind("workers"),
-    # Cut off from Redis alone, a worker stays a member and keeps its partitions.
+    # A worker that is cut off from Redis only stays a member and keeps its partitions.
     "cut from Redis": Kind("workers", is_outage=True),
     "Kafka never answers a worker": Kind("workers"),
     "Redis never answers a worker": Kind("workers", is_outage=True),
@@ -63,24 +63,24 @@ KINDS: Mapping[str, Kind] = {
     "Kafka never answers": Kind("kafka", is_outage=True),
     "topic setting drifted": Kind("kafka"),
     "certificate of a worker expired": Kind("kafka"),
-    # The brokers' clocks count: once it is right again, an opt-in is older than the STOP before it.
+    # The brokers' clocks count: after the correction, an opt-in is older than the STOP before it.
     "clock of a broker two hours ahead": Kind("kafka", steps_clock=True, is_survived=False),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong."""
+    """One fault of a plan."""
 
     track: Track
     kind: str
-    after_s: float  # since the last one of its track was over
-    hold_s: float  # how long it lasts, where it lasts
-    chance: float  # 0 to 1: which worker, which server, which way
+    after_s: float  # since the end of the last fault of its track
+    hold_s: float  # its duration, if it has any
+    chance: float  # 0 to 1: chooses the worker, server or way
 
 
 def kinds_of(*, redis: RedisKind, brokers: int, only: Sequence[str] = ()) -> Mapping[str, Kind]:
-    """The kinds that such servers can suffer: those that are named, or all that are survived."""
+    """The kinds that these servers can suffer: the named kinds, or all that are survived."""
     return {
         name: kind
         for name, kind in KINDS.items()
@@ -99,15 +99,15 @@ def make_plan(
     brokers: int = 3,
     only: Sequence[str] = (),
 ) -> Sequence[Fault]:
-    """Faults of all tracks, which run beside each other, each in its order.
+    """Faults of all tracks, which run concurrently, each in its order.
 
     Args:
         seed: of everything random.
-        longest_s: that a fault may last, without the session time-out that some outlast.
+        longest_s: longest duration of a fault, without the session time-out that some outlast.
         seconds: to fill; None: every kind once.
-        redis: what serves the block list.
+        redis: the kind of Redis.
         brokers: how many there are, 1 or 3.
-        only: kinds to draw from; empty: all that such servers can suffer and that are survived.
+        only: kinds to choose from; empty: all that these servers can suffer and that are survived.
     """
     chance = random.Random(f"plan {seed}")
     fitting = kinds_of(redis=redis, brokers=brokers, only=only)
@@ -126,7 +126,7 @@ def one_by_one(
     brokers: int = 3,
     only: Sequence[str] = (),
 ) -> Iterator[Fault]:
-    """Faults without end, every kind before any comes again; else as ``make_plan``."""
+    """Faults without end, every kind before any repeats; otherwise like ``make_plan``."""
     chance = random.Random(f"one by one {seed}")
     while True:
         plan = make_plan(
@@ -150,7 +150,7 @@ def _track(
     plan: list[Fault] = []
     planned_s = 0.0
     while kinds and (not plan or (seconds is not None and planned_s < seconds)):
-        # Every kind before any comes again.
+        # Every kind before any repeats.
         for kind in chance.sample(kinds, len(kinds)):
             after_s, hold_s = (
                 chance.uniform(0.2, 0.6) * longest_s,

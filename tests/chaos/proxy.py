@@ -1,4 +1,4 @@
-"""TCP ports that lead to other ones, and ways through them that can be cut, slowed and silenced."""
+"""TCP ports that lead to other ports, through ways that can be cut, slowed and silenced."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _CHUNK = 1 << 16
 class Way:
     """The network between one client and some servers.
 
-    Cut, it loses nothing and delivers nothing: what was under way arrives when it is healed, as
-    with packets that are sent again. Silenced, it takes everything and delivers nothing for good:
-    a connection from that time stays open after the way is healed, and never answers again.
+    A cut way delivers nothing but loses nothing: pending data arrives when it is healed, like
+    retransmitted packets. A silenced way accepts everything and never delivers it. Its connections
+    stay open after the way is healed, but never answer again.
     """
 
     def __init__(self) -> None:
-        self.delay_s = 0.0  # of every piece, each way
+        self.delay_s = 0.0  # of every piece, in each direction
         self.swallowed = 0  # bytes that never arrived
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -30,25 +30,25 @@ class Way:
         self._flowing.clear()
 
     def silence(self) -> None:
-        """Swallow what comes from now on, over old connections and new ones."""
+        """Swallow everything from now on, over old and new connections."""
         self._is_silent = True
         for link in self._links:
             link.is_silent = True
 
     def heal(self) -> None:
-        """Deliver again, first what was under way; what was silenced stays so."""
+        """Deliver again, pending data first; silenced connections stay silent."""
         self._is_silent = False
         self._flowing.set()
 
     def break_links(self) -> None:
-        """Break every connection; those made from now on work."""
+        """Break every connection; later connections work."""
         for link in self._links:
             link.task.cancel()
 
     async def carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link
     ) -> None:
-        """Copy both ways until one end is gone."""
+        """Copy in both directions until one end closes."""
         link.is_silent = self._is_silent
         self._links.add(link)
         far_writer: asyncio.StreamWriter | None = None
@@ -84,7 +84,7 @@ class Way:
             if link.is_silent and (data or from_server):
                 self.swallowed += len(data)
                 if not data:
-                    return  # nobody hears that the server closed the connection
+                    return  # the client does not learn that the server closed the connection
                 continue
             if not data:
                 raise _Gone
@@ -94,7 +94,7 @@ class Way:
 
 @dataclass(eq=False, slots=True)
 class _Link:
-    """One connection that is open."""
+    """An open connection."""
 
     task: asyncio.Task[None]
     target_port: int
@@ -102,10 +102,10 @@ class _Link:
 
 
 class Proxy:
-    """A port of its own, which leads to another one.
+    """A port that leads to another port.
 
     Args:
-        target_port: where it leads to.
+        target_port: the port behind it.
         way_of: finds the way of a connection, by the ports of its client and of the proxy.
     """
 
@@ -116,13 +116,13 @@ class Proxy:
         self._links: set[asyncio.Task[None]] = set()
 
     def lead_to(self, target_port: int) -> None:
-        """Lead new connections to another port; those that are open break."""
+        """Lead new connections to another port; break the open connections."""
         self._target_port = target_port
         for link in self._links:
             link.cancel()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one connection, to its end."""
+        """Handle one connection to its end."""
         task = asyncio.current_task()
         assert task
         self._links.add(task)

@@ -1,4 +1,4 @@
-"""Redis servers of a run, whatever stands behind them, and what they all can suffer."""
+"""Redis servers of a run, and the faults that every topology of them can suffer."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.chaos.clock import Clock
 from tests.installation import until
 
 SNAPSHOT = "dump.rdb"
-_MAX_LAG_S = 2  # less than it takes Sentinels or a Cluster to replace a master
-OnThread = Callable[[Callable[[], Any]], Any]  # runs it on the thread that starts servers
+_MAX_LAG_S = 2  # shorter than the failover of Sentinels or a Cluster
+OnThread = Callable[[Callable[[], Any]], Any]  # runs a call on the thread that starts servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,15 @@ class Node:
     clock: Clock
 
     def client(self, timeout_s: float = 60) -> Any:
-        """A client of it, to be closed."""
+        """A client for it; the caller closes it."""
         return Redis(port=self.server.port, socket_timeout=timeout_s)
 
     def forget(self) -> None:
-        """Lose what it would read at its next start."""
+        """Delete the data that it would read at its next start."""
         (self.home / SNAPSHOT).unlink(missing_ok=True)
 
     async def replication(self) -> dict[str, Any]:
-        """INFO replication; empty where it does not answer."""
+        """INFO replication; empty if it does not answer."""
         try:
             async with self.client(1) as redis:
                 return dict(await redis.info("replication"))
@@ -48,21 +48,21 @@ class Node:
             return {}
 
     async def follows(self) -> bool:
-        """Whether it is a replica that has all of its master."""
+        """Whether it is a replica that has all of its master's data."""
         info = await self.replication()
         return (info.get("role"), info.get("master_link_status")) == ("slave", "up")
 
 
 class RedisServers(ABC):
-    """What serves the block list.
+    """The servers of the block list.
 
     Args:
         nodes: the servers with data.
-        on_thread: runs what blocks, on the thread that starts servers.
-        replicas: how many a master needs to take writes.
+        on_thread: runs blocking calls on the thread that starts servers.
+        replicas: how many a master needs to accept writes.
     """
 
-    url: str  # never cut for those that are no worker
+    url: str  # for clients other than workers; never cut
 
     def __init__(self, nodes: Sequence[Node], on_thread: OnThread, replicas: int) -> None:
         self.nodes = nodes
@@ -70,19 +70,19 @@ class RedisServers(ABC):
         self._replicas = replicas
 
     def url_of(self, slot: int) -> str:
-        """What a worker finds it by."""
+        """A worker's URL for them."""
         return self.url
 
     @abstractmethod
     async def masters(self) -> Sequence[Node]:
-        """Those that serve; fewer than there should be while a master is being replaced."""
+        """The serving masters; fewer than usual during a failover."""
 
     @abstractmethod
     async def usable(self) -> bool:
         """Whether everything is served, by masters with the replicas that they need."""
 
     async def one(self, chance: float) -> Node:
-        """One of the masters, once everything is served."""
+        """A random master, when everything is served."""
         masters = await self._serving()
         return masters[int(chance * len(masters))]
 
@@ -97,7 +97,7 @@ class RedisServers(ABC):
                 await redis.flushall()
 
     async def restart_empty(self, chance: float, down_s: float) -> None:
-        """Kill a master; start it again without data, before another one takes its place."""
+        """Kill a master, and restart it without data before another master takes its place."""
         node = await self.one(chance)
         await self._on_thread(node.server.kill)
         node.forget()
@@ -113,21 +113,21 @@ class RedisServers(ABC):
 
 
 class FailingOver(RedisServers):
-    """Masters that are replaced by replicas."""
+    """Masters with replicas that take over from them."""
 
     @abstractmethod
     async def push(self, master: Node) -> None:
-        """Have a replica take a master's place although it can be heard."""
+        """Let a replica replace a master that still answers."""
 
     @property
     @abstractmethod
     def pause_s(self) -> float:
-        """How long a master is paused until another one has its place for certain."""
+        """How long to pause a master, so that it is certainly replaced."""
 
     async def kill_master(
         self, chance: float, hold_s: float, reachable: Callable[[], None]
     ) -> None:
-        """Kill a master; start it again once it was replaced, without data."""
+        """Kill a master; restart it without data after it was replaced."""
         node = await self.one(chance)
         await self._on_thread(node.server.kill)
         try:
@@ -142,7 +142,7 @@ class FailingOver(RedisServers):
     async def freeze_master(
         self, chance: float, hold_s: float, reachable: Callable[[], None]
     ) -> None:
-        """SIGSTOP; SIGCONT once it was replaced."""
+        """SIGSTOP; SIGCONT after it was replaced."""
         node = await self.one(chance)
         node.server.process.send_signal(signal.SIGSTOP)
         try:
@@ -154,7 +154,7 @@ class FailingOver(RedisServers):
         await until(node.follows, "frozen master that follows")
 
     async def pause_master(self, chance: float, reachable: Callable[[], None]) -> None:
-        """CLIENT PAUSE, and have it replaced meanwhile."""
+        """CLIENT PAUSE, with a failover meanwhile."""
         node = await self.one(chance)
         async with node.client() as redis:
             await redis.execute_command("CLIENT PAUSE", round(1000 * self.pause_s), "ALL")
@@ -181,12 +181,12 @@ class FailingOver(RedisServers):
 
 
 def options_of(port: int, home: Path, replicas: int) -> list[str]:
-    """What a server with data is started with.
+    """The command-line options of a server with data.
 
     Args:
-        port: it answers on.
-        home: of its data; it is made.
-        replicas: how many must follow, or it takes no writes as a master.
+        port: its port.
+        home: of its data; it is created.
+        replicas: how many must follow, or it accepts no writes as a master.
     """
     home.mkdir()
     options = ["--port", str(port), "--dir", str(home), "--bind", "127.0.0.1"]

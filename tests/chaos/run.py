@@ -31,19 +31,19 @@ from tests.chaos.verdict import deviations
 from tests.installation import Installation, until
 
 _PREFIX = "chaos."
-# Brokers that were just started compile themselves while they work: a partition stands still for
-# seconds then, and no fault did that.
+# New brokers compile their code while they work. Partitions stand still for seconds then, without
+# any fault.
 _STEADY_S = 10.0
 _SETTLED_S = 60.0  # at most
 _STORM = 1 / 3  # of the time
-_CALM_S = 8.0  # behind each single fault
+_CALM_S = 8.0  # after each single fault
 _LOOKS = 3  # at the lags
 _LONGEST_S = 8.0  # of a fault, in a run of every kind once
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run is told."""
+    """The options of a run."""
 
     seed: int
     seconds: float | None  # None: every kind of fault once
@@ -52,29 +52,29 @@ class Options:
     partitions: int = 3
     redis: RedisKind = "one"
     brokers: int = 3
-    min_replicas: int | None = None  # None: 1 where Redis fails over by itself
+    min_replicas: int | None = None  # None: 1 if Redis fails over by itself
     only: tuple[str, ...] = ()  # kinds of faults; empty: all
     longest_s: float = _LONGEST_S
     drain_s: float = 300.0
 
     @property
     def storm_s(self) -> float | None:
-        """For how long faults come beside each other, before they come one by one."""
+        """How long faults run concurrently, before they run one by one."""
         return None if self.seconds is None else self.seconds * _STORM
 
     @property
     def replicas(self) -> int:
-        """OPTOUT_REDIS_MIN_REPLICAS; without it, a replaced master that wakes is believed."""
+        """OPTOUT_REDIS_MIN_REPLICAS; without it, workers trust a replaced master that wakes."""
         if self.min_replicas is None:
             return 0 if self.redis == "one" else 1
         return self.min_replicas
 
     def plan(self) -> Sequence[Fault]:
-        """What goes wrong beside each other."""
+        """The concurrent faults."""
         return make_plan(self.seed, seconds=self.storm_s, **self._kinds)
 
     def one_by_one(self) -> Iterator[Fault]:
-        """What goes wrong afterwards, without end."""
+        """The later single faults, without end."""
         return one_by_one(self.seed, **self._kinds)
 
     @property
@@ -89,7 +89,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run found."""
+    """The results of a run."""
 
     options: Options
     took_s: float
@@ -107,23 +107,23 @@ class Outcome:
 
     @property
     def judged(self) -> Sequence[Judged]:
-        """The stalls held against what the design allows, the worst first."""
+        """The stalls compared with the design's limits, the worst first."""
         return judged(self.stalls, self.suffered.harms)
 
     @property
     def longest_stall_s(self) -> float:
-        """No verdict or no reply in a partition, though there was work."""
+        """The longest time without a verdict or reply in a partition that had work."""
         return max((stall.ended - stall.began for stall in self.stalls), default=0)
 
     @property
     def longest_stall_outside_s(self) -> float:
-        """The same, times not counted in which the broker or Redis was down."""
+        """The same, without the times in which the broker or Redis was down."""
         outages = self.suffered.outages
         return max((stall.outside(outages) for stall in self.stalls), default=0)
 
 
 async def run(options: Options, directory: Path, say: Callable[[str], None]) -> Outcome:
-    """Bring servers and workers up, write, harm, let all drain, and check."""
+    """Start servers and workers, write, cause faults, let everything drain, and check."""
     async with (
         servers(
             directory,
@@ -160,7 +160,7 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
             finally:
                 await fleet.stop()
         say("checking")
-        # Redis may be another one now; records have the brokers' times.
+        # Redis may be a different server now; records have the brokers' times.
         skew_ms = round(1000 * (1 + faults.suffered.brokers_differ_by_s))
         report = await audit(_settings(options, made), skew_ms=skew_ms)
         left = await seen.read(settings, served.asked)
@@ -191,7 +191,7 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
 
 
 def _settings(options: Options, made: Servers) -> Settings:
-    """Of the installation, by ways that are never cut."""
+    """The installation's settings, with ways that are never cut."""
     return Settings(
         kafka_bootstrap=made.kafka.bootstrap,
         redis_url=made.redis.url,
@@ -206,7 +206,7 @@ def _settings(options: Options, made: Servers) -> Settings:
 
 
 async def _furnish(settings: Settings, served: Applications) -> None:
-    """Make the accounts and their services."""
+    """Create the accounts and their services."""
     for account, token in world.TOKENS.items():
         await create_accounts(settings, account, token=token)
     # The topic of services has one partition.
@@ -257,7 +257,7 @@ async def _answered(load: Load) -> bool:
 
 
 async def _through(at: Installation) -> bool:
-    # A delivery that fails between two questions is in no lag; the next look finds its retry.
+    # A delivery that fails between two checks is not in any lag; the next check finds its retry.
     with contextlib.suppress(BrokerUnavailable):
         for _ in range(_LOOKS):
             if any([await at.lag(role) for role in ("match", "gate", "webhooks")]):
@@ -275,7 +275,7 @@ async def _progress(load: Load, say: Callable[[str], None]) -> None:
 
 @contextlib.asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Work that goes on until the block ends."""
+    """Run work in the background until the block ends."""
     task = asyncio.create_task(work)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a run left in the topics, without what makes it large; read by code of its own."""
+"""The contents of a run's topics, without large values; read by separate code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TOPICS = (
 )
 _ERRORS = "__connect.errors."
 _WEBHOOKS = "deliver_webhooks"
-# What a record's own headers are that are not those of the record it comes of.
+# A record's own headers; it inherits all others from the record that caused it.
 _OWN = ("mark", "content-type", "optout.except-from")
 
 
@@ -43,7 +43,7 @@ class Key(NamedTuple):
 
 
 class At(NamedTuple):
-    """Where a record stands."""
+    """The place of a record."""
 
     topic: str  # without the prefix
     partition: int
@@ -59,13 +59,13 @@ class Message(NamedTuple):
     sender: str
     recipient: str  # with its channel
     body: str
-    late_ms: int | None  # when it was said, where that is more than an hour before it came
+    late_ms: int | None  # when it was sent, if over an hour before it arrived
     came_ms: int
-    put_aside: str | None  # as what cause it blocks all the same; "" for none; None: it is handled
+    put_aside: str | None  # cause of its block if refused; "": no block; None: handled
 
 
 class Command(NamedTuple):
-    """An operator's command that is within all limits by itself."""
+    """An operator's command that is itself within all limits."""
 
     at: At
     id: str
@@ -80,7 +80,7 @@ Notification = tuple[str, str, str, bool, str, str | None, str | None]
 
 @dataclass(slots=True)
 class Seen:
-    """Records by what they are about; those of one recipient in the order of their topic."""
+    """Records by subject; those of one recipient in the order of their topic."""
 
     messages: dict[Key, list[Message]] = field(default_factory=lambda: defaultdict(list))
     commands: dict[Key, list[Command]] = field(default_factory=lambda: defaultdict(list))
@@ -88,20 +88,20 @@ class Seen:
     replies: dict[Key, list[Reply]] = field(default_factory=lambda: defaultdict(list))
     notifications: dict[Key, list[Notification]] = field(default_factory=lambda: defaultdict(list))
     written: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # by topic
-    sends: set[str] = field(default_factory=set)  # that are to be judged
+    sends: set[str] = field(default_factory=set)  # to be judged
     allowed: set[str] = field(default_factory=set)
     refused: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # each with its status
-    over_limit: dict[At, str] = field(default_factory=dict)  # to what the reason must hold
+    over_limit: dict[At, str] = field(default_factory=dict)  # to the expected part of the reason
     letters: dict[At, str] = field(default_factory=dict)  # to the reason
     undelivered: set[Delivery] = field(default_factory=set)
     asked: Mapping[Delivery, Asked] = field(default_factory=dict)
-    carried: dict[str, int] = field(default_factory=dict)  # hash of the headers that go on
+    carried: dict[str, int] = field(default_factory=dict)  # hash of the headers that are passed on
     carries: dict[tuple[str, str], int] = field(default_factory=dict)  # by topic, and which
     at_fault: list[str] = field(default_factory=list)  # outputs that cannot be read
 
     @property
     def counts(self) -> dict[str, int]:
-        """How much of it lies behind a limit, or was given up."""
+        """How many records were over a limit or dead-lettered, and similar counts."""
         sends = [at for at in self.over_limit if at.topic == "outbound-messages.v1"]
         return {
             "records_over_a_limit": len(self.over_limit),
@@ -110,7 +110,7 @@ class Seen:
         }
 
     def add(self, topic: str, record: Any) -> None:
-        """Take a record in.
+        """Add a record.
 
         Args:
             topic: without the prefix.
@@ -129,7 +129,7 @@ class Seen:
                 self._add_output(topic, record, fields)
 
     def _add_input(self, at: At, record: Any, fields: Mapping[str, Any] | None) -> None:
-        if record.value is None:  # larger than what is read at all
+        if record.value is None:  # larger than the reading limit
             self.over_limit[at] = ""
             return
         why = over(at.topic.partition(".")[0], len(record.value), fields)
@@ -217,7 +217,7 @@ class Seen:
 
 
 async def read(settings: Settings, asked: Mapping[Delivery, Asked]) -> Seen:
-    """All that a run left, and what the applications were asked."""
+    """Everything that a run left, and the requests to the applications."""
     seen = Seen(asked=asked)
     for topic in TOPICS:
         name = settings.topic_prefix + topic
@@ -235,7 +235,7 @@ def _fields(value: bytes | None) -> Mapping[str, Any] | None:
 
 
 def key_of(fields: Mapping[str, Any], address: str) -> Key:
-    """The entry of an address in the account of what names it."""
+    """The entry for an address, in the account that the fields name."""
     group = fields.get("channel_group") or (
         "whatsapp" if address.startswith("whatsapp:") else "sms"
     )
@@ -243,7 +243,7 @@ def key_of(fields: Mapping[str, Any], address: str) -> Key:
 
 
 def place_of(scope: str, service: str | None, sender: str | None, *, carrier: bool = False) -> str:
-    """A place in an entry, in words."""
+    """A place of an entry, as text."""
     if carrier:
         return f"carrier {sender}"
     return {"account": "account", "service": f"service {service}"}.get(scope, f"sender {sender}")
@@ -263,7 +263,7 @@ def _change(fields: Mapping[str, Any]) -> Change:
     standing = fields["standing"] or {"sources": ()}
     kinds = tuple(sorted(one["kind"] for one in standing["sources"]))
     cause = fields["cause"]
-    sender = cause["sender"] if cause["kind"] else ""  # of a message, whose sid may be another's
+    sender = cause["sender"] if cause["kind"] else ""  # of a message, as accounts may share its sid
     return cause["id"], sender, place, fields["blocked"], kinds
 
 

@@ -1,6 +1,6 @@
-"""A Redis with two replicas and three Sentinels that put one of them in its place.
+"""A Redis with two replicas, and three Sentinels that promote a replica when the master fails.
 
-Servers announce proxies, so that a worker is cut off from all of them and nobody else is.
+Servers announce proxies, so that a worker can be cut off from all of them without other clients.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _DOWN_S = 4.0  # longer than a master serves without replicas
 
 
 class SentinelRedis(FailingOver):
-    """A master by the name that Sentinels know it by.
+    """A master by its name at the Sentinels.
 
     Args:
         by_port: the servers by the port that they announce.
         sentinels: ports of the Sentinels.
-        url: for everybody.
+        url: for all clients.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class SentinelRedis(FailingOver):
         self._sentinels = sentinels
 
     async def masters(self) -> Sequence[Node]:
-        """The one that most Sentinels name."""
+        """The master that most Sentinels name."""
         named: Counter[int] = Counter()
         for port in self._sentinels:
             try:
@@ -59,16 +59,16 @@ class SentinelRedis(FailingOver):
         return [self._by_port[port] for port, count in named.items() if count >= _QUORUM]
 
     async def usable(self) -> bool:
-        """Whether there is one, with the replicas that it needs."""
+        """Whether there is a master with the replicas that it needs."""
         masters = await self.masters()
         return bool(masters) and await self.has_replicas(masters[0])
 
     async def push(self, master: Node) -> None:
-        """Wait: a master that is paused answers no Sentinel."""
+        """Wait: a paused master answers no Sentinel."""
 
     @property
     def pause_s(self) -> float:
-        """Until the Sentinels have found it down, agreed and promoted another one."""
+        """The time until the Sentinels find it down, agree and promote another server."""
         return 3 * _DOWN_S
 
 
@@ -90,7 +90,7 @@ async def sentinel_redis(
             options += ["--replica-announce-port", str(front.port)]
             if front.port != first:
                 options += ["--replicaof", f"127.0.0.1 {first}"]
-            # A file, which is rewritten as Sentinel gives it another part.
+            # Sentinel rewrites the server's configuration file when it changes the server's role.
             file = _as_file(home / "redis.conf", options)
             by_port[front.port] = held.enter_context(node(home, port, file))
         fronts, ports = [], []
@@ -136,7 +136,7 @@ def _client(port: int) -> Any:
 
 
 def _as_file(file: Path, options: Sequence[str], more: str = "") -> str:
-    """Options of a command line, and more, as a configuration file."""
+    """Command-line options and further text as a configuration file."""
     pairs = zip(options[::2], options[1::2], strict=True)
     file.write_text("".join(f"{name[2:]} {value or chr(34) * 2}\n" for name, value in pairs) + more)
     return str(file)

@@ -20,8 +20,8 @@ from tests.chaos.one_redis import OneRedis, one_redis
 from tests.chaos.plan import RedisKind
 from tests.chaos.sentinel_redis import SentinelRedis, sentinel_redis
 
-SLOTS = 4  # workers there can be at once
-SECURE = 0  # the slot whose worker comes to the brokers over TLS
+SLOTS = 4  # most workers at once
+SECURE = 0  # the slot whose worker uses TLS to the brokers
 
 AnyRedis = OneRedis | SentinelRedis | ClusterRedis
 
@@ -34,12 +34,12 @@ class Slot:
     kafka: WayThere
     redis: WayThere
     clock: Clock
-    environment: dict[str, str] = field(default_factory=dict)  # where its worker finds the servers
+    environment: dict[str, str] = field(default_factory=dict)  # addresses of the servers
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """What the workers need."""
+    """The servers that the workers need."""
 
     network: Network
     kafka: Brokers
@@ -49,7 +49,7 @@ class Servers:
 
     @property
     def secure_slot(self) -> Slot:
-        """The one whose worker comes to the brokers over TLS."""
+        """The slot whose worker uses TLS to the brokers."""
         return self.slots[SECURE]
 
 
@@ -67,13 +67,13 @@ async def servers(
 
     Args:
         directory: of data, logs, clocks and certificates.
-        redis: what serves the block list.
+        redis: the kind of Redis.
         brokers_count: 1 or 3.
-        min_replicas: what a master of Redis needs to take writes, where it can be replaced.
+        min_replicas: how many replicas a Redis master needs to accept writes, if it can fail over.
         prefix: of the installation's topics.
         broker_clocks_step: see ``brokers``.
     """
-    # A server is killed with the thread that started it: one thread, to the end.
+    # A server dies with the thread that started it, so one thread lives to the end.
     with ThreadPoolExecutor(1) as thread:
 
         async def on_thread(work: Callable[[], Any]) -> None:

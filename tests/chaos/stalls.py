@@ -1,7 +1,7 @@
-"""How long a partition may stand still for what went wrong, as the design says it.
+"""How long a partition may stand still after each fault, by the design.
 
-After a fault a partition is worked again within 5 s of the servers being reachable. A killed or
-frozen worker adds its session time-out, a lost list the time it takes to build it again.
+A partition is worked again within 5 s after the servers are reachable. A killed or frozen worker
+adds its session time-out, a lost list the time of its rebuild.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from tests.chaos.plan import KINDS
 
 SETTLED_S = 5.0
 REBUILT = 100_000  # entries a second
-NOTED_S = 1.0  # shorter stalls are no stalls
+NOTED_S = 1.0  # shorter stalls are ignored
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A time in which a partition had work that was written, and none of it was answered."""
+    """A time in which a partition had written work, and none of it was answered."""
 
     what: str  # "verdict" or "reply"
     partition: int
@@ -29,11 +29,11 @@ class Stall:
 
     @property
     def seconds(self) -> float:
-        """How long it was."""
+        """Its length."""
         return self.ended - self.began
 
     def gaps(self, spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-        """The parts of it that lie in none of some times, in order."""
+        """The parts of it outside some times, in order."""
         found, at = [], self.began
         for begin, end in sorted(spans):
             if at < min(begin, self.ended):
@@ -42,7 +42,7 @@ class Stall:
         return [*found, (at, self.ended)] if at < self.ended else found
 
     def outside(self, spans: Sequence[tuple[float, float]]) -> float:
-        """How many of its seconds lie in none of some times."""
+        """How many of its seconds are outside some times."""
         return sum(end - begin for begin, end in self.gaps(spans))
 
 
@@ -52,18 +52,18 @@ class Harm:
 
     kind: str
     began: float
-    # When the servers could be reached again, or a worker that is gone was to be missed; each
-    # time that this happened.
+    # When the servers were reachable again, or the session of a lost worker timed out; one time
+    # for each such event.
     reachable: list[float] = field(default_factory=list)
     over: float = 0.0  # when all was as before
-    entries: int = 0  # that the block list had
+    entries: int = 0  # of the block list
 
     def is_reachable(self) -> None:
-        """From now on the servers can be reached."""
+        """The servers are reachable from now on."""
         self.reachable.append(time.monotonic())
 
     def excused(self) -> list[tuple[float, float]]:
-        """The times in which it may have kept a partition from being worked."""
+        """The times in which it may have stopped a partition."""
         rebuild_s = self.entries / REBUILT if KINDS[self.kind].loses_list else 0.0
         first = min([*self.reachable, self.over])
         begun_again = [*self.reachable, self.over]
@@ -74,27 +74,27 @@ class Harm:
 
     @property
     def matters_until(self) -> float:
-        """When nothing may stand still for it any more."""
+        """The time after which it excuses no stall."""
         return max(end for _, end in self.excused())
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A stall, the faults that may have caused it, and what none of them excuses."""
+    """A stall, the faults that may have caused it, and the part that no fault excuses."""
 
     stall: Stall
     kinds: tuple[str, ...]  # in the order in which they began
     excess_s: float
-    after: str | None  # the fault that was the last to excuse it before most of that
+    after: str | None  # the last fault to excuse it before most of the excess
 
     @property
     def is_too_long(self) -> bool:
-        """Whether the design does not allow it."""
+        """Whether it is longer than the design allows."""
         return self.excess_s > NOTED_S
 
 
 def judged(stalls: Sequence[Stall], harms: Sequence[Harm]) -> list[Judged]:
-    """Hold stalls against what was going on, those with the longest excess first."""
+    """Compare stalls with the faults at the time, the longest excess first."""
     found = []
     for stall in stalls:
         active = [
@@ -114,15 +114,15 @@ def judged(stalls: Sequence[Stall], harms: Sequence[Harm]) -> list[Judged]:
 
 @dataclass(frozen=True, slots=True)
 class Longest:
-    """The longest stalls beside a kind of fault, in seconds."""
+    """The longest stalls at the time of one kind of fault, in seconds."""
 
     of_all: float = 0.0
-    alone: float = 0.0  # of those beside which nothing else went on
-    excess: float = 0.0  # of those that it was the last to excuse
+    alone: float = 0.0  # with no other fault at the time
+    excess: float = 0.0  # where this fault was the last to excuse
 
 
 def longest(found: Sequence[Judged]) -> Mapping[str, Longest]:
-    """The longest stall by kind of fault; "none" for those beside no fault."""
+    """The longest stall by kind of fault; "none" for stalls without a fault."""
     by_kind: dict[str, Longest] = defaultdict(Longest)
     for one in found:
         seconds = one.stall.seconds

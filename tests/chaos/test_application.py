@@ -1,4 +1,4 @@
-"""The applications note each request, and by which account it is signed."""
+"""The applications record each request, and the account that signed it."""
 
 from __future__ import annotations
 

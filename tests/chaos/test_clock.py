@@ -1,4 +1,4 @@
-"""A process whose clock can be stepped is otherwise as any other."""
+"""A process whose clock can be stepped otherwise behaves like any other process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.chaos.clock import Clock, libfaketime
 
 _TIME = "import time; print(time.time())"
-# Two threads that both want the interpreter's lock, which they wait for by the monotonic clock.
+# Two threads contend for the interpreter's lock, and wait for it by the monotonic clock.
 _WAITS = """
 import resource, threading, time
 ends = time.perf_counter() + 1

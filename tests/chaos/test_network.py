@@ -1,4 +1,4 @@
-"""The network of a chaos run: what is cut comes late, what is silenced never comes."""
+"""The network of a chaos run: cut connections deliver late, silenced connections never."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Connection(NamedTuple):
     writer: asyncio.StreamWriter
 
     async def says(self, words: bytes) -> bytes:
-        """What comes back."""
+        """The reply."""
         self.writer.write(words)
         return await self.hears()
 
@@ -30,7 +30,7 @@ class Connection(NamedTuple):
         return await asyncio.wait_for(self.reader.read(64), DEADLINE_S)
 
     async def says_in_vain(self, words: bytes) -> bool:
-        """Whether nothing comes back for a while."""
+        """Whether no reply arrives for a while."""
         self.writer.write(words)
         with suppress(TimeoutError):
             await asyncio.wait_for(self.reader.read(64), _WHILE_S)
@@ -48,7 +48,7 @@ async def connected(front: FrontThere) -> Connection:
 
 
 class Echo(asyncio.Protocol):
-    """Gives back what it gets; ``ends`` are those of open connections."""
+    """Echoes its input; ``ends`` are the open connections."""
 
     def __init__(self, ends: set[asyncio.Transport]) -> None:
         self._ends = ends
@@ -67,7 +67,7 @@ class Echo(asyncio.Protocol):
 
 @asynccontextmanager
 async def echoing() -> AsyncIterator[tuple[Network, int]]:
-    """A network, and the port of a server that gives back what it gets."""
+    """A network, and the port of an echo server."""
     loop, ends = asyncio.get_running_loop(), set[asyncio.Transport]()
     server = await loop.create_server(lambda: Echo(ends), "127.0.0.1", 0)
     async with server:

@@ -1,4 +1,4 @@
-"""What the design allows a partition to stand still, and for what."""
+"""How long the design lets a partition stand still, and after which faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second model finds nothing in a healthy run, and each fact that is changed in one."""
+"""The second model finds nothing in a healthy run, and finds each fact that is changed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def healthy() -> Run:
 
 @pytest.fixture
 def run(healthy: Run) -> Run:
-    """One of its own, to be changed."""
+    """A separate copy, for changes."""
     applications = copy.copy(healthy.applications)
     applications.asked = copy.deepcopy(healthy.applications.asked)
     return Run([*healthy.records], {**healthy.written}, applications, healthy.scope)
@@ -52,17 +52,17 @@ def fields_of(record: Any) -> dict[str, Any]:
 
 
 def the(run: Run, topic: str, is_it: Callable[[dict[str, Any]], bool]) -> Any:
-    """The first record of a topic that is such."""
+    """The first record of a topic that fulfils a condition."""
     return next(one for one in run.of(topic) if is_it(fields_of(one)))
 
 
 def drop(run: Run, topic: str, is_it: Callable[[dict[str, Any]], bool]) -> None:
-    """Lose the records of a topic that are such."""
+    """Remove the records of a topic that fulfil a condition."""
     run.records = [one for one in run.records if one.topic != topic or not is_it(fields_of(one))]
 
 
 def replace(run: Run, record: Any, **changes: Any) -> None:
-    """Have a record say something else."""
+    """Change fields of a record."""
     value = orjson.dumps(fields_of(record) | changes)
     other = SimpleNamespace(**{**vars(record), "value": value})
     run.records[run.records.index(record)] = other
@@ -80,7 +80,7 @@ def keywords(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def forget(run: Run, message: dict[str, Any]) -> None:
-    """Lose all that came of a message, as if it had been handled before."""
+    """Remove all results of a message, as if it had been handled before."""
     account, sid, recipient, sender = (
         message[name] for name in ("account_sid", "message_sid", "from", "to")
     )

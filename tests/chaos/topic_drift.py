@@ -1,4 +1,4 @@
-"""Somebody alters a setting of a topic: it shows, a worker acts on it, and it is mended."""
+"""Someone alters a setting of a topic: the check reports it, a worker reacts, and it is mended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HOUR_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A setting as it must not be, and what a worker that is started then does."""
+    """A wrong setting, and the reaction of a worker that starts with it."""
 
     topic: str
     setting: str
@@ -34,7 +34,7 @@ class Drift:
 
 
 def drifts(prefix: str, *, replicated: bool) -> Sequence[Drift]:
-    """What can drift; nothing of it harms what is written within seconds."""
+    """The possible drifts; none of them harms records within seconds."""
     topics = Topics.under(prefix)
     refuse, warn, wait = Consequence.REFUSE, Consequence.WARN, Consequence.WAIT
     found = [
@@ -42,7 +42,7 @@ def drifts(prefix: str, *, replicated: bool) -> Sequence[Drift]:
         Drift(topics.inbound_messages, "retention.ms", str(_HOUR_MS), refuse),
         Drift(topics.allowed_sends, "max.message.bytes", "100000", refuse),
         Drift(topics.block_changes, "unclean.leader.election.enable", "true", warn),
-        # Its records come from one clock: what a worker's says decides nothing meanwhile.
+        # Its records come from one clock, so a worker's clock decides nothing meanwhile.
         Drift(topics.outbound_messages, TIMESTAMPS, BY_PRODUCER, wait),
     ]
     if replicated:
@@ -53,16 +53,16 @@ def drifts(prefix: str, *, replicated: bool) -> Sequence[Drift]:
 async def drift(
     settings: Settings, environment: Mapping[str, str], one: Drift, hold_s: float
 ) -> None:
-    """Alter a setting, see that `topics check` and a new worker say so, and mend it.
+    """Alter a setting, check that `topics check` and a new worker report it, and mend it.
 
     Args:
         settings: of the installation, by ways that are never cut.
         environment: the same for a process.
-        one: what is altered.
-        hold_s: how long it stays so, once all have said so.
+        one: the drift.
+        hold_s: how long it stays after all have reported it.
 
     Raises:
-        AssertionError: somebody did not say what is wrong, or it was not mended.
+        AssertionError: one of them did not report it, or it was not mended.
     """
     await set_configs(settings, {one.topic: {one.setting: one.value}})
     try:

@@ -23,16 +23,16 @@ from tests.chaos.world import (
     way,
 )
 
-LAST = "Z"  # begins the sids of sends that are written when nothing changes any more
+LAST = "Z"  # prefix of the sids of the last sends, after all changes
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 _HOT, _HOT_SHARE, _HOT_KEYWORDS = 20, 0.3, 0.6
 _WIDE, _WIDE_KEYWORDS = 20_000, 0.1
-_OWN_WORDS = 0.8  # of keywords; the others may be the other account's
-_TWINS = 0.25  # of texts, sends and commands: the other account has one of the same id
+_OWN_WORDS = 0.8  # share of keywords; the rest may be the other account's
+_TWINS = 0.25  # share of texts, sends and commands whose id both accounts use
 _TO_COMMANDED = 0.05  # of sends
 _SENDER_UNCHOSEN = 0.1  # of sends that a service makes
 _COMMANDED = "+15557"  # recipients of commands, whose order among messages is not known
-_COMMANDED_ONLY = "+15554"  # who never text
+_COMMANDED_ONLY = "+15554"  # recipients who never text
 _FRESH = "+15559"
 _SENDERS, _WEIGHTS = tuple(SENDERS), tuple(SENDERS.values())
 
@@ -40,39 +40,39 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 def is_commanded(recipient: str) -> bool:
-    """Whether operators block and unblock this recipient, too."""
+    """Whether operators also block and unblock this recipient."""
     return recipient.startswith(_COMMANDED)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A record to write, and what is to come of it."""
+    """A record to write, and its expected result."""
 
     record: Outgoing
-    id: str  # unique in its topic, whatever it shares with others
-    kind: str | None = None  # of a keyword that is surely answered; None of all else
+    id: str  # unique in its topic
+    kind: str | None = None  # of a keyword that is certainly answered, else None
     codec: str = "none"
     refused: bool = False  # it is over a limit
-    readable: bool = True  # it is not so far over one that nobody reads it
+    readable: bool = True  # False: so far over a limit that it is never read
 
     def noted(self) -> Written:
-        """The same without what it holds, which may be large."""
+        """The same without its value, which may be large."""
         return replace(self, record=Outgoing(self.record.topic, self.record.key, None))
 
 
 def id_of(fields: Mapping[str, Any]) -> str:
-    """The id of a message, a send, or what came of one: account, sid and both addresses."""
+    """The id of a message, a send, or a result of one: account, sid and both addresses."""
     names = ("account_sid", "message_sid", "from", "to")
     return "/".join(str(fields.get(name) or "") for name in names)
 
 
 def command_id_of(fields: Mapping[str, Any]) -> str:
-    """As ``id_of``, of a command."""
+    """Like ``id_of``, for a command."""
     return f"{fields['account_sid']}/{fields['command_id']}"
 
 
 class Traffic:
-    """The same seed makes the same traffic."""
+    """Random traffic; the same seed makes the same traffic."""
 
     def __init__(self, seed: int, topics: Topics) -> None:
         self.chance = random.Random(f"traffic {seed}")
@@ -80,12 +80,12 @@ class Traffic:
         self._count = 0
 
     def sid(self, letter: str, length: int = 9) -> str:
-        """An id that was not there before, of a given length."""
+        """A new id of this length."""
         self._count += 1
         return f"{letter}{self._count:0{length - 1}d}"
 
     def nobody(self) -> str:
-        """A number that nobody had before."""
+        """A new number."""
         self._count += 1
         return f"{_FRESH}{self._count:06d}"
 
@@ -97,7 +97,7 @@ class Traffic:
         return (f"+1555{number:07d}" if hot else f"+1555{5_000_000 + number * 200:07d}"), hot
 
     def texts(self) -> list[Written]:
-        """A recipient texts an account, perhaps both with one sid."""
+        """A recipient's text to one account, or to both with the same sid."""
         chance = self.chance
         recipient, hot = self.recipient()
         account, sender = chance.choice(ACCOUNTS), chance.choices(_SENDERS, _WEIGHTS)[0]
@@ -109,11 +109,11 @@ class Traffic:
         return [text, *self._twin(text)]
 
     def text(self, recipient: str, sender: str, body: str, **more: Any) -> Written:
-        """A recipient texts us a given text.
+        """A recipient's text with a given body.
 
         Args:
             recipient: bare number.
-            sender: ours; the recipient is on WhatsApp where it is.
+            sender: ours; if it is on WhatsApp, the recipient is, too.
             body: the text.
             more: ``account``, ``sid``, ``codec``, ``headers``, ``refused``, and fields.
         """
@@ -141,7 +141,7 @@ class Traffic:
         )
 
     def sends(self, marks: Mapping[str, bytes]) -> list[Written]:
-        """An application sends, perhaps both accounts' with one sid.
+        """A send of one application, or of both accounts' with the same sid.
 
         Args:
             marks: recipient to the mark of the last change that the application has seen.
@@ -152,9 +152,9 @@ class Traffic:
         return [send, *self._twin(send)]
 
     def send(self, marks: Mapping[str, bytes], account: str, to: str, **more: Any) -> Written:
-        """An account's application sends to a given number; ``more`` as of ``text``, or ``sender``.
+        """A send to a given number; ``more`` as for ``text``, or ``sender``.
 
-        Where no sender is given, a service may leave it open.
+        Without a sender, a service may leave the sender open.
         """
         given = more.pop("sender", None)
         sender = given or self.chance.choices(_SENDERS, _WEIGHTS)[0]
@@ -184,9 +184,9 @@ class Traffic:
         ]
 
     def conversation(self) -> tuple[Written, Written, Written]:
-        """A STOP, a START behind it, and a STOP of the STOP's sid to the other account.
+        """A STOP, a START after it, and a STOP to the other account with the first STOP's sid.
 
-        The recipient is one that nobody else is, and texts in this order.
+        Nothing else uses the recipient, who texts in this order.
         """
         recipient = self.nobody()
         account, codec = self.chance.choice(ACCOUNTS), self.chance.choice(CODECS)
@@ -198,7 +198,7 @@ class Traffic:
         return stop, start, self._other(stop)
 
     def commands(self) -> list[Written]:
-        """An operator blocks or unblocks, perhaps both accounts' with one id."""
+        """An operator's command to block or unblock, or one in each account with the same id."""
         chance = self.chance
         command = self.command(self._commanded(chance.choice((_COMMANDED, _COMMANDED_ONLY))))
         return [command, *self._twin(command)]
@@ -211,7 +211,7 @@ class Traffic:
         return f"{prefix}{200 * self.chance.randrange(5_000 if prefix == _COMMANDED else 50):06d}"
 
     def command(self, recipient: str, **more: Any) -> Written:
-        """An operator blocks or unblocks a given number; ``more`` as of ``text``."""
+        """A command to block or unblock a given number; ``more`` as for ``text``."""
         chance = self.chance
         account = chance.choice(ACCOUNTS)
         headers, refused = more.pop("headers", ()), more.pop("refused", False)
@@ -239,7 +239,7 @@ class Traffic:
         return [self._other(one)] if self.chance.random() < _TWINS else []
 
     def _other(self, one: Written) -> Written:
-        """The same record of the other account, but for its service, which has the same name."""
+        """The same record for the other account, with its service of the same name."""
         fields = orjson.loads(one.record.value or b"")
         mine = fields["account_sid"]
         other = next(account for account in ACCOUNTS if account != mine)
@@ -255,7 +255,7 @@ class Traffic:
 
 
 def _kind_of(fields: Mapping[str, Any]) -> str | None:
-    """The kind of a keyword that is answered whatever was before."""
+    """The kind of a keyword that is answered in every state."""
     its, body = way(fields["account_sid"], fields["to"]), fields["body"]
     word = its.word(body)
     unsure = body == "Yes" and its.yes_only_when_blocked

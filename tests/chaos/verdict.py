@@ -1,4 +1,4 @@
-"""Holds what a run left against the second model, account by account."""
+"""Compare the results of a run with the second model, account by account."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _SHOWN = 3
 
 
 def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[list[str], int]:
-    """What did not come of what was written as it must have.
+    """The results that differ from the required results.
 
     Args:
-        seen: all that is there.
-        written: what the broker said that it has, by id.
+        seen: all results.
+        written: the records that the broker acknowledged, by id.
         scope: of blocks by keyword.
 
     Returns:
@@ -60,7 +60,7 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
 
 
 def _is_unsure(seen: Seen, key: Key) -> bool:
-    """Whether there are messages and commands: their order is not known."""
+    """Whether there are both messages and commands, whose order is unknown."""
     return key in seen.messages and key in seen.commands
 
 
@@ -75,7 +75,7 @@ _INPUTS = ("inbound-messages.v1", "consent-commands.v1", "outbound-messages.v1")
 
 
 def _put_aside(seen: Seen, over_limit: Mapping[At, str]) -> Iterable[str]:
-    """What is over a limit is put aside with a reason that says so, and nothing else is."""
+    """Exactly the records over a limit are refused, with a reason that says so."""
     for at, must in over_limit.items():
         place, reason = f"{at.topic}[{at.partition}]@{at.offset}", seen.letters.get(at)
         if reason is None:
@@ -87,7 +87,7 @@ def _put_aside(seen: Seen, over_limit: Mapping[At, str]) -> Iterable[str]:
 
 
 def _judged(seen: Seen) -> Iterable[str]:
-    """Each send has one verdict, and an account refuses none for what the other one knows."""
+    """Each send has one verdict, and no account's block refuses a send of the other account."""
     for id_ in seen.sends - seen.allowed - seen.refused.keys():
         yield f"send {id_} has no verdict"
     for id_ in seen.allowed & seen.refused.keys():
@@ -101,7 +101,7 @@ def _judged(seen: Seen) -> Iterable[str]:
 
 
 def _last_sends(seen: Seen, blocked: Mapping[Key, frozenset[str]]) -> Iterable[str]:
-    """What is sent once nothing changes any more is refused exactly where a block stands."""
+    """The sends after all changes are refused exactly where there is a block."""
     for id_ in seen.allowed | seen.refused.keys():
         account, sid, sender, to = id_.split("/")
         key = key_of({"account_sid": account}, to)
@@ -115,7 +115,7 @@ def _last_sends(seen: Seen, blocked: Mapping[Key, frozenset[str]]) -> Iterable[s
 
 
 def _status_deliveries(seen: Seen) -> Iterable[Delivery]:
-    """What applications are due of refused sends."""
+    """The deliveries that applications must get for refused sends."""
     for status in seen.refused.values():
         account, sender = status["account_sid"], status["from"]
         named = status["messaging_service_sid"]
@@ -133,7 +133,7 @@ def _status_deliveries(seen: Seen) -> Iterable[Delivery]:
 
 
 def _webhooks(seen: Seen, due: set[Delivery]) -> Iterable[str]:
-    """Every delivery that was due was made or put aside, and no other was."""
+    """Every due delivery was made or dead-lettered, and no other was made."""
     for delivery in due:
         asked = seen.asked.get(delivery)
         if delivery not in seen.undelivered and not (asked and asked.answered):
@@ -161,7 +161,7 @@ def _named(delivery: Delivery) -> str:
 
 
 def _headers(seen: Seen) -> Iterable[str]:
-    """What comes of a record carries its headers, as many as there is room for."""
+    """The results of a record carry its headers, as far as there is room."""
     for (topic, id_), carries in seen.carries.items():
         if seen.carried.get(id_, hash(())) != carries:
             yield f"{topic}: {id_} carries other headers than what it comes of"

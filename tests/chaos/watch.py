@@ -1,4 +1,4 @@
-"""Follows what comes of the load while it runs: what is answered, and how long nothing was."""
+"""Follow the results of the load while it runs, and measure stalls."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from processor.wire.topics import Topics
 from tests.chaos.stalls import NOTED_S, Stall
 from tests.chaos.traffic import Written, id_of
 
-# What stands still is to be the workers, and not who looks at them.
+# Short, so that stalls are the workers' and not the observer's.
 _ANSWERED_MS = 3_000
 _METADATA_MS = 500
 
 
 class Waiting:
-    """What one partition still has to answer, of one kind."""
+    """The outstanding answers of one kind in one partition."""
 
     def __init__(self, what: str, partition: int) -> None:
         self._what, self._partition = what, partition
         self._written: dict[str, float] = {}
-        self._early: set[str] = set()  # answered before the broker said that it was written
+        self._early: set[str] = set()  # answered before the broker acknowledged the write
         self._progressed_at = 0.0
         self.stalls: list[Stall] = []
 
     @property
     def has_begun(self) -> bool:
-        """Whether something was answered, or nothing was to be."""
+        """Whether a record was answered, or none was expected."""
         return self._progressed_at > 0 or not self._written
 
     def __len__(self) -> int:
-        """How much."""
+        """How many answers are outstanding."""
         return len(self._written)
 
     def stood_still_since(self, when: float) -> bool:
-        """Whether it stands still now, or did after a time (monotonic seconds)."""
+        """Whether it is stalled now, or was after a time (monotonic seconds)."""
         waits = bool(self._written) and self._waited_since < time.monotonic() - NOTED_S
         return waits or any(stall.ended > when for stall in self.stalls)
 
@@ -53,14 +53,14 @@ class Waiting:
         return max(self._progressed_at, next(iter(self._written.values())))
 
     def add(self, one: str) -> None:
-        """It was written."""
+        """A record was written."""
         if one in self._early:
             self._early.discard(one)
         else:
             self._written[one] = time.monotonic()
 
     def done(self, one: str) -> None:
-        """It was answered."""
+        """A record was answered."""
         now = time.monotonic()
         if self._written:
             began = self._waited_since
@@ -72,11 +72,11 @@ class Waiting:
 
 
 class Watch:
-    """Reads what the workers put out.
+    """Reads the workers' outputs.
 
     Args:
         settings: of the installation, with an address of the broker that is never cut.
-        confirmed: called with an account and a recipient whenever a block there became visible.
+        confirmed: called with an account and a recipient when a block of theirs becomes visible.
     """
 
     def __init__(self, settings: Settings, confirmed: Callable[[str, str], None]) -> None:
@@ -101,21 +101,21 @@ class Watch:
         return bool(self.seen) and all(one.has_begun for one in self._all)
 
     def stood_still_since(self, when: float) -> bool:
-        """Whether any partition stands still now, or did after a time (monotonic seconds)."""
+        """Whether any partition is stalled now, or was after a time (monotonic seconds)."""
         return any(one.stood_still_since(when) for one in self._all)
 
     def forget_stalls(self) -> None:
-        """Count no stall until now: the workers were starting."""
+        """Count no stall until now, because the workers were starting."""
         for one in self._all:
             one.stalls.clear()
 
     @property
     def stalls(self) -> list[Stall]:
-        """Those longer than a second."""
+        """The stalls longer than a second."""
         return [stall for one in self._all for stall in one.stalls]
 
     def written(self, one: Written) -> None:
-        """Expect an answer to what was written."""
+        """Expect an answer to a written record."""
         partition = partition_of(one.record.key or b"", self._settings.partitions)
         if one.record.topic == self._topics.outbound_messages:
             self._verdicts[partition].add(one.id)
@@ -145,13 +145,13 @@ class Watch:
 
     @asynccontextmanager
     async def _reading(self, topics: Sequence[str]) -> AsyncIterator[Any]:
-        """A consumer that finds a new leader soon, and does not wait for one that is frozen."""
+        """A consumer that finds a new leader soon, and does not wait for a frozen broker."""
         consumer: Any = AIOKafkaConsumer(
             **self._settings.kafka()
             | {"request_timeout_ms": _ANSWERED_MS, "metadata_max_age_ms": _METADATA_MS},
             enable_auto_commit=False,
             isolation_level="read_committed",
-            auto_offset_reset="earliest",  # nothing is there yet
+            auto_offset_reset="earliest",  # the topics are empty
             fetch_max_wait_ms=100,
         )
         await consumer.start()

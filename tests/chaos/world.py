@@ -1,7 +1,7 @@
-"""The world of a chaos run: two accounts that share every name, and what each takes a text for.
+"""The world of a chaos run: two accounts with the same names but different keywords.
 
-Services, senders and ids have the same names in both accounts, and the same word may be an opt-out
-in one and an opt-in in the other. What is written here by hand is what the second model goes by.
+Services, senders and ids have the same names in both accounts. The same word may be an opt-out in
+one account and an opt-in in the other. The second model relies on these hand-written tables.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ LONG_CODE = "+15551234567"  # of the clinic
 WHATSAPP = "whatsapp:+15551234567"  # of the clinic, too
 SHOP = "+15552223333"
 SHOP_TOLL_FREE = "+18885550100"
-GHOST = "+15554445555"  # of a service whose application is away
-FREE_CODE = "+15553334444"  # of no service
-TOLL_FREE = "+18005550100"  # of no service
+GHOST = "+15554445555"  # of a service whose application is absent
+FREE_CODE = "+15553334444"  # in no service
+TOLL_FREE = "+18005550100"  # in no service
 SENDERS = {
     LONG_CODE: 6,
     WHATSAPP: 2,
@@ -34,9 +34,9 @@ SENDERS = {
     GHOST: 1,
     FREE_CODE: 4,
     TOLL_FREE: 3,
-}  # with how often each is used
+}  # with their frequencies
 
-# Settings of the installation: an application is tried again soon, and given up within a minute.
+# Settings of the installation: webhooks are retried soon, and given up within a minute.
 SETTINGS: Mapping[str, Any] = {
     "secret_keys": "5eed" * 16,
     "webhook_allow_networks": "127.0.0.0/8",
@@ -50,12 +50,12 @@ SCOPES = ("account", "service", "sender")
 
 
 def scope_of(seed: int) -> str:
-    """The scope of blocks by keyword in the run of a seed: each of three seeds has another."""
+    """The scope of blocks by keyword in a seed's run: three successive seeds have all three."""
     return SCOPES[seed % len(SCOPES)]
 
 
 def environment(scope: str) -> dict[str, str]:
-    """The settings as a worker takes them."""
+    """The settings as a worker's environment."""
     given = {**SETTINGS, "block_scope": scope}
     return {f"OPTOUT_{name.upper()}": str(value) for name, value in given.items()}
 
@@ -65,16 +65,16 @@ Word = tuple[str, str | None]  # the kind of a keyword, and the language of its 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How an account takes what is texted to one of its senders."""
+    """How an account interprets texts to one of its senders."""
 
     service: str | None = None
     aoo: bool = False
     words: Mapping[str, Word] = field(default_factory=dict)  # of every text in BODIES
-    replies: Mapping[Word, str] = field(default_factory=dict)  # besides the usual ones
+    replies: Mapping[Word, str] = field(default_factory=dict)  # besides the usual replies
     yes_only_when_blocked: bool = False
     repeats_reply: bool = False
     help_when_blocked: frozenset[str] = frozenset()  # senders
-    inbound: str | None = None  # path of the application that gets its messages
+    inbound: str | None = None  # path of its messages' application
     status: str | None = None
 
     def word(self, body: str) -> Word | None:
@@ -82,7 +82,7 @@ class Way:
         return self.words.get(body.strip(" "))
 
     def reply(self, word: Word) -> str:
-        """What answers a keyword."""
+        """The reply to a keyword."""
         return self.replies.get(word) or USUAL_REPLIES[word[0]]
 
 
@@ -93,7 +93,7 @@ USUAL_REPLIES = {
     " help. Reply STOP to unsubscribe. Msg&Data Rates May Apply.",
     "HELP": "Reply STOP to unsubscribe. Msg&Data Rates May Apply.",
 }
-# Default handling, as the guide has it.
+# Default handling, as Twilio's guide describes it.
 USUAL: Mapping[str, Word] = {
     **dict.fromkeys(("STOP", "stop", "Stop!", "unsubscribe", "Cancel", "opt out"), ("STOP", None)),
     **dict.fromkeys(("START", "unstop", "Yes"), ("START", None)),
@@ -104,20 +104,20 @@ _RESERVED: Mapping[str, Word] = {
     **dict.fromkeys(("START", "unstop"), ("START", None)),
     "HELP": ("HELP", None),
 }
-LONGEST = "please take me off your list today"  # 34 characters, the most a keyword may have
+LONGEST = "please take me off your list today"  # 34 characters, the limit of a keyword
 _CLINIC_OF_ONE: Mapping[str, Word] = {
     **_RESERVED,
     **dict.fromkeys(("Stop!", "halt", "Halt.", LONGEST, f"{LONGEST}!"), ("STOP", None)),
     "Yes": ("START", None),
     "info": ("HELP", None),
     **dict.fromkeys(("baja", "BAJÁ!"), ("STOP", "es")),
-    "alta": ("START", "es"),  # and not "Alta!": a consent is never guessed
+    "alta": ("START", "es"),  # and not "Alta!": consent is never guessed
     "Ayuda!": ("HELP", "es"),
 }
 _CLINIC_OF_OTHER: Mapping[str, Word] = {
-    **_RESERVED,  # exactly, so not "Stop!"
+    **_RESERVED,  # exact, so not "Stop!"
     "fin": ("STOP", None),
-    "halt": ("START", None),  # which opts out at the other account's
+    "halt": ("START", None),  # an opt-out in the other account
     "sos": ("HELP", None),
 }
 _SHOP_OF_OTHER: Mapping[str, Word] = {
@@ -131,7 +131,7 @@ BODIES = tuple(
     dict.fromkeys((*USUAL, *_CLINIC_OF_ONE, *_CLINIC_OF_OTHER, *_SHOP_OF_OTHER, *ORDINARY))
 )
 
-# As many keywords as a list may have, and as long a reply.
+# As many keywords as a list may have, and the longest reply.
 _MOST_WORDS = ["halt", LONGEST, *(f"halt {number}" for number in range(18))]
 _LONGEST_REPLY = f"{'One clinic: you are out. START undoes it.':.<320}"
 _STANDARD = {
@@ -158,7 +158,7 @@ def _replies(sets: Mapping[str, Mapping[str, Any]], language: str | None) -> dic
 
 
 def service_sid(account: str, name: str) -> str:
-    """Of the service of an account, which differs from the other account's in one digit only."""
+    """The sid of an account's service; it differs from the other account's in one digit."""
     return f"MG{name.encode().hex():0>31}{account[-1]}"
 
 
@@ -219,24 +219,24 @@ STATUS_PATHS = {
 
 
 def way(account: str, sender: str) -> Way:
-    """How an account takes what comes to a sender; one that it does not know is of no service."""
+    """How an account interprets texts to a sender; an unknown sender is in no service."""
     return WAYS.get((account, sender), _NO_SERVICE)
 
 
 def path_of(url: str) -> str:
-    """The path that a request is due at; a fallback's is that of the request it is made for."""
+    """The path of the expected request; a fallback's is that of the original request."""
     return urlsplit(url).path.replace("/fallback", "/inbound")
 
 
 def services(base: str, nowhere: str) -> list[MessagingService]:
     """The services as they are stored.
 
-    Both accounts have each sender: from before an installation asked whose a number is, as it
-    never takes one away.
+    Both accounts have each sender. Older installations stored that without checking who owns a
+    number, and never remove it.
 
     Args:
-        base: where the applications answer, such as ``http://127.0.0.1:4000``.
-        nowhere: an address at which nothing answers.
+        base: the applications' address, such as ``http://127.0.0.1:4000``.
+        nowhere: an address at which no server answers.
     """
     found: list[MessagingService] = []
     for account in ACCOUNTS:
@@ -248,11 +248,11 @@ def services(base: str, nowhere: str) -> list[MessagingService]:
 
 
 def documents(base: str, nowhere: str) -> list[dict[str, Any]]:
-    """What `optout services apply` takes, of one account at a time.
+    """The input of `optout services apply`, for one account at a time.
 
     Args:
-        base: where the applications answer, such as ``http://127.0.0.1:4000``.
-        nowhere: an address at which nothing answers.
+        base: the applications' address, such as ``http://127.0.0.1:4000``.
+        nowhere: an address at which no server answers.
     """
 
     def service(account: str, name: str, *senders: str, **more: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A worker that signals itself at steps of the lane: `… killed_worker STEP[,STEP…] SIGNAL`.
 
-The environment says which installation it is of, as for `optout worker`.
+The environment names its installation, as for `optout worker`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from processor.worker.runtime import Runtime
 
 
 def tell_of_commits(at_step: Callable[[str], None]) -> Callable[[str], None]:
-    """A step of its own: the broker was told to commit, and has not answered."""
+    """Add a step: the commit was sent to the broker, which has not answered."""
     sent = AIOKafkaConnection.send
     is_of_a_batch = False
 
@@ -40,7 +40,7 @@ def tell_of_commits(at_step: Callable[[str], None]) -> Callable[[str], None]:
 
 
 async def main(steps: list[str], sign: signal.Signals) -> None:
-    """Run the lanes; the first that comes to the next of the steps has the process signalled."""
+    """Run the lanes; the first lane to reach the next of the steps signals the process."""
 
     def at_step(step: str) -> None:
         if steps and step == steps[0]:

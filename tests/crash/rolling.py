@@ -1,6 +1,6 @@
-"""Workers restarted one after another under constant load: what that costs; `make rolling`.
+"""Restart workers one after another under constant load, and measure the cost; `make rolling`.
 
-Each leaves its groups, and joins them again: its partitions change hands twice, others do not.
+Each worker leaves its groups and joins them again. Its partitions move twice, the others stay.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ from tests.worker_process import WorkerProcess, settled
 WORKERS = 3
 _TICK_S = 0.05
 _DEADLINE_S = 120.0
-_AFTER_S = 2.0  # of load when all are back
+_AFTER_S = 2.0  # of load after the last restart
 
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """What one round of restarts came to."""
+    """The results of one round of restarts."""
 
     messages: int  # inbound, and as many sends
-    taken_by_others: int  # partitions that workers which stayed took
-    longest_s: Mapping[str, float]  # role to the longest that a record waited
+    taken_by_others: int  # partitions that the other workers took
+    longest_s: Mapping[str, float]  # role to the longest wait of a record
     report: Report
 
 
 async def roll(settings: Settings, home: Path, *, static: bool, rate: int) -> Rolled:
-    """Restart every worker once, one after another, under load, and hold all against all.
+    """Restart every worker once, one after another, under load, and audit the results.
 
     Args:
-        settings: of an installation of its own, its topics made.
-        home: where logs go.
+        settings: of a separate installation with topics.
+        home: directory for logs.
         static: whether workers are static members.
         rate: inbound messages a second, and as many sends.
     """
@@ -90,7 +90,7 @@ async def roll(settings: Settings, home: Path, *, static: bool, rate: int) -> Ro
 
 @asynccontextmanager
 async def _load(settings: Settings, rate: int) -> AsyncIterator[list[int]]:
-    """Messages and sends at a rate while the block runs; how many, in the end."""
+    """Write messages and sends at a rate while the block runs; yields their running count."""
     written = [0]
     loading = asyncio.create_task(_write(settings, rate, written))
     try:
@@ -119,7 +119,7 @@ async def _write(settings: Settings, rate: int, written: list[int]) -> None:
 
 
 async def _longest_s(settings: Settings, source: str, output: str) -> float:
-    """The longest from a record's time to that of what was made of it."""
+    """The longest time from a record to its output."""
     asked = {
         orjson.loads(record.value)["message_sid"]: record.timestamp
         async for record in read_whole(settings, source)
@@ -136,7 +136,7 @@ async def _longest_s(settings: Settings, source: str, output: str) -> float:
 @click.option("--partitions", type=click.IntRange(3), default=12, show_default=True)
 @click.option("--session", type=click.FloatRange(6), default=45.0, show_default=True)
 def main(rate: int, partitions: int, session: float) -> None:
-    """Roll three workers, without and with static membership; exit 1 where the audit objects."""
+    """Roll three workers, without and with static membership; exit 1 if the audit objects."""
     sys.exit(asyncio.run(_both(rate, partitions, session)))
 
 
@@ -144,7 +144,7 @@ async def _both(rate: int, partitions: int, session: float) -> int:
     objections = 0
     with TemporaryDirectory() as directory, ExitStack() as servers:
         home = Path(directory)
-        broker = servers.enter_context(stack.kafka(home))  # its log tells the rebalances
+        broker = servers.enter_context(stack.kafka(home))  # its log shows the rebalances
         redis = servers.enter_context(stack.valkey(home))
         for static in (False, True):
             settings = config.load(
@@ -162,7 +162,7 @@ async def _both(rate: int, partitions: int, session: float) -> int:
 
 
 def _rebalances(log: Path, prefix: str) -> dict[str, int]:
-    """How often the broker had each group rebalance, the start of the workers included."""
+    """How often each group rebalanced by the broker's log, including the workers' start."""
     said = log.read_text(errors="replace")
     return {
         role: len(re.findall(f"Preparing to rebalance group {re.escape(prefix)}{role} ", said))

@@ -1,4 +1,4 @@
-"""Redis goes on without its last writes: it is told by the marks, and mended from `block-list`."""
+"""Redis loses its last writes: the marks reveal it, and `block-list` restores them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.switch import Switch, switch
 pytestmark = pytest.mark.crash
 
 EARLY = [f"+1555000{number:04d}" for number in range(30)]
-LATE = [f"+1555001{number:04d}" for number in range(30)]  # the writes that are lost
+LATE = [f"+1555001{number:04d}" for number in range(30)]  # their writes are lost
 OTHERS = [f"+1555002{number:04d}" for number in range(30)]
 
 
 class Pair(NamedTuple):
-    """A master, its replica, and the two wires that can be cut."""
+    """A master, its replica, and the two connections that can be cut."""
 
     settings: Settings
     replica: stack.Server
@@ -41,7 +41,7 @@ class Pair(NamedTuple):
     replication: Switch
 
     async def follows(self) -> bool:
-        """Whether the replica has all that the master has."""
+        """Whether the replica has all of the master's data."""
         async with (
             Redis(port=self.replica.port) as replica,
             Redis(port=self.replication.target or 0) as master,
@@ -51,8 +51,8 @@ class Pair(NamedTuple):
         return bool(up and mine["slave_repl_offset"] == its["master_repl_offset"])
 
     async def fail_over(self) -> None:
-        """The master is gone; the replica takes its place."""
-        self.clients.lead_to(self.replica.port)  # still a replica: it must not be judged by
+        """Remove the master; the replica takes its place."""
+        self.clients.lead_to(self.replica.port)  # still a replica: gates must not use it
         async with Redis(port=self.replica.port) as replica:
             await replica.replicaof("NO", "ONE")
 
@@ -77,7 +77,7 @@ async def pair(settings: Settings, tmp_path: Path) -> AsyncIterator[Pair]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[stack.Server]:
-    """A Redis of the test's own, to kill and start."""
+    """A Redis for this test only, to kill and restart."""
     with stack.valkey(tmp_path) as server:
         yield server
 
@@ -92,13 +92,13 @@ def only(settings: Settings, role: Role) -> Settings:
 
 
 async def stop(at: Installation, people: list[str], confirmed: int) -> None:
-    """Have people text STOP, and their confirmations visible."""
+    """Let people text STOP, and wait until their confirmations are visible."""
     await at.texts(*(a_text(f"M{one[1:]}", "stop", **{"from": one}) for one in people))
     await at.wait_for(at.topics.reply_sends, confirmed)
 
 
 async def assert_no_leak(at: Installation, name: str, blocked: list[str]) -> None:
-    """Send to everybody: the blocked fail, the others get it; Redis is what the topic says."""
+    """Send to everyone: only the blocked are refused, and Redis matches the topic."""
     people = EARLY + LATE + OTHERS
     await at.sends(*(a_send(f"{name}{one[1:]}", to=one) for one in people))
     await at.wait_for_no_lag("gate")
@@ -135,7 +135,7 @@ async def test_r25_a_gate_that_starts_during_such_a_failover_leaks_nothing(pair:
     await pair.fail_over()
     await at.sends(*(a_send(f"W{one[1:]}", to=one) for one in LATE))
     async with running(only(pair.settings, "gate")) as gate:
-        # It has no memory of a mark, and nobody mends the list.
+        # It remembers no mark, and no owner restores the list.
         await until(lambda: waits(gate), "gate that waits")
         assert await at.values(at.topics.allowed_sends) == []
         async with running(only(pair.settings, "match")):
@@ -148,7 +148,7 @@ async def test_r25_a_gate_that_starts_during_such_a_failover_leaks_nothing(pair:
 async def test_r25_a_gate_leaks_nothing_on_a_master_that_was_a_replica_while_it_did_not_look(
     pair: Pair,
 ) -> None:
-    """Its connection stays, and so does the mark that it knows; what came since is gone."""
+    """Its connection stays, and so does its last known mark; later writes are lost."""
     at = Installation(pair.settings)
     async with running(only(pair.settings, "gate")) as gate:
         async with running(only(pair.settings, "match")):
@@ -180,13 +180,13 @@ async def test_r25_a_gate_leaks_nothing_on_a_master_that_was_a_replica_while_it_
 
 
 async def save(server: stack.Server) -> None:
-    """Have a Redis write down what it holds, for when it starts again."""
+    """Let a Redis save its data for the next start."""
     async with Redis(port=server.port) as redis:
         await redis.save()
 
 
 async def stop_around_a_save(at: Installation, server: stack.Server) -> None:
-    """Early ones are in what Redis wrote down, late ones are not."""
+    """Early STOPs are in the snapshot, late STOPs are not."""
     await stop(at, EARLY, len(EARLY))
     await save(server)
     await stop(at, LATE, len(EARLY + LATE))
@@ -221,7 +221,7 @@ async def test_a_gate_goes_on_though_redis_went_back_while_nobody_owned_the_list
             async with Redis(port=server.port) as redis:
                 await redis.save()
                 await redis.flushall()
-            # Judged by a rebuilt list, of whose mark no record is left.
+            # Judged by a rebuilt list; no record has its mark.
             await at.sends(*(a_send(f"A{one[1:]}", to=one) for one in OTHERS))
             await at.wait_for(at.topics.allowed_sends, len(OTHERS))
         server.kill()
@@ -248,7 +248,7 @@ async def test_r25_changes_that_came_to_nothing_have_their_mark_on_the_list(
     settings: Settings,
 ) -> None:
     at = Installation(settings)
-    await at.texts(a_text("M0", "stop"), a_text("M1", "start"))  # one batch
+    await at.texts(a_text("M0", "stop"), a_text("M1", "start"))  # in one batch
     async with running(only(settings, "match")):
         await at.wait_for(at.topics.reply_sends, 2)
     marks = {one["mark"] for one in await at.values(at.topics.block_changes)}
@@ -268,7 +268,7 @@ async def test_what_redis_held_uncommitted_when_it_was_saved_is_not_taken_for_ha
         await until(lambda: frozen(owner.pid), "frozen owner")
         await save(server)
         owner.kill()
-    # The next one commits the first of the two alone, and dies.
+    # The next owner commits only the first of the two, and dies.
     monkeypatch.setenv("OPTOUT_BATCH_RECORDS", "1")
     await killed(mine, "committed_batch")
     assert len(await at.values(at.topics.opt_out_notifications)) == 1
@@ -355,7 +355,7 @@ async def test_r25_a_stop_in_hand_while_redis_goes_back_is_confirmed_to_no_gate_
             await until(lambda: frozen(owner.pid), "frozen owner")
             server.kill()
             server.start()
-            await at.sends(a_send("S1"))  # the gate learns which list to trust now
+            await at.sends(a_send("S1"))  # so the gate learns which list to trust now
             await until(lambda: judged_or_waits("S1"), "gate that looked")
             owner.send_signal(signal.SIGCONT)
             await at.wait_for(at.topics.reply_sends, 1)
@@ -369,7 +369,7 @@ async def test_r25_a_stop_in_hand_while_redis_goes_back_is_confirmed_to_no_gate_
 
 @pytest.fixture
 async def careful(pair: Pair) -> Pair:
-    """A pair whose master takes nothing without its replica, and workers that want that."""
+    """A pair whose master accepts no write without its replica, and workers that demand this."""
     async with (
         Redis(port=pair.replica.port) as replica,
         Redis(port=pair.clients.target or 0) as one,
@@ -387,7 +387,7 @@ async def test_r25_a_stop_is_not_confirmed_until_a_replica_has_it(careful: Pair)
     master = careful.replication.target
     async with running(careful.settings) as worker:
         await stop(at, EARLY, len(EARLY))
-        # Frozen, it still counts as a replica for a while.
+        # A frozen replica still counts for a while.
         careful.replica.process.send_signal(signal.SIGSTOP)
         await at.texts(*(a_text(f"M{one[1:]}", "stop", **{"from": one}) for one in LATE))
 
@@ -398,7 +398,7 @@ async def test_r25_a_stop_is_not_confirmed_until_a_replica_has_it(careful: Pair)
         assert len(await at.values(at.topics.reply_sends)) == len(EARLY)
         careful.replica.process.send_signal(signal.SIGCONT)
         await at.wait_for(at.topics.reply_sends, len(EARLY + LATE))
-    # What is confirmed is on the replica: nothing is left to be mended.
+    # Confirmed writes are on the replica, so there is nothing to restore.
     careful.replication.lead_to(None)
     await careful.fail_over()
     gate = only(careful.settings, "gate").model_copy(update={"redis_min_replicas": 0})
@@ -413,7 +413,7 @@ async def test_r25_a_stop_is_not_confirmed_until_a_replica_has_it(careful: Pair)
 async def test_r25_a_gate_waits_at_a_master_that_was_cut_off_from_its_replica(
     careful: Pair,
 ) -> None:
-    """Somebody else may be the master by now, and have opt-outs that this one does not."""
+    """Another server may be master by now, with opt-outs that this one lacks."""
     at = Installation(careful.settings)
     master = careful.replication.target
     async with running(careful.settings) as worker:
@@ -458,4 +458,4 @@ async def test_a_topic_created_anew_over_old_redis_data_is_a_lost_list(settings:
         async with running(only(settings, "match")):
             await at.wait_for_no_lag("gate")
             await stop(at, LATE, len(EARLY + LATE))
-            await assert_no_leak(at, "S", LATE)  # the topic is the truth: it knows of no others
+            await assert_no_leak(at, "S", LATE)  # the topic is the truth, and contains no others

@@ -1,4 +1,4 @@
-"""A worker that cannot work its partitions lets another one have them."""
+"""A worker that cannot work its partitions gives them to another worker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.processes import OPTOUT, environment, started
 
 pytestmark = pytest.mark.crash
 
-_FEW = 10  # less than a process has open as it starts
+_FEW = 10  # fewer than a process opens at its start
 
 
 @pytest.mark.parametrize("names", [{}, {"OPTOUT_INSTANCE_ID": "sick"}], ids=["dynamic", "static"])
@@ -24,7 +24,7 @@ async def test_a_worker_without_descriptors_hands_its_partitions_over(
     settings: Settings, names: dict[str, str]
 ) -> None:
     at = Installation(settings)
-    # A session that is lost would hand them over as well, in five minutes.
+    # A lost session would also hand them over, but in five minutes.
     mine = environment(settings) | {"OPTOUT_ROLES": "match,gate", "OPTOUT_SESSION_TIMEOUT_S": "300"}
     async with started(OPTOUT, **mine, **names, OPTOUT_WATCHDOG_S="3") as sick:
         await sick.says("lane.taken")

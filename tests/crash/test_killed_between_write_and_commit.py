@@ -1,4 +1,4 @@
-"""A worker dies at a step of the lane; the next one ends in what would have been without that."""
+"""A worker dies at a step of the lane; the next worker ends as if that had not happened."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_a_worker_killed_while_it_lets_go_loses_nothing_and_doubles_nothin
     async with worker(settings, "letting_go") as first:
         await at.wait_for_no_lag("match")
         await at.texts(*LATER)
-        await finish(at)  # by another, for which the first lets go
+        await finish(at)  # by another worker, for which the first lets go
         assert await asyncio.wait_for(first.wait(), 60) == -9
     assert_equal(await outcome(at), sequential_model({"stop"}, bodies=[*BODIES, *BODIES]))
 
@@ -110,7 +110,7 @@ async def test_a_configuration_changed_before_the_replay_decides_it(
     await configure(settings, a_service("stop", "halt", reply="Out."))
     await at.texts(*MESSAGES)
     await killed(settings, step)
-    # `halt` is a keyword no more: what it did in Redis must not be seen by the replay.
+    # `halt` is not a keyword any more, so the replay must not see what it did in Redis.
     await configure(settings, a_service("stop", reply="You are out."))
     await finish(at)
     assert_equal(await outcome(at), sequential_model({"stop"}, "You are out."))
@@ -142,7 +142,7 @@ def a_service(*stop_words: str, reply: str) -> dict[str, Any]:
 
 
 async def finish(at: Installation) -> None:
-    """A worker that lives takes over, until nothing is left to read and to rebuild."""
+    """Let a new worker take over, until nothing is left to read or rebuild."""
     async with running(at.settings.model_copy(update={"roles": ("match",)})) as runtime:
         await at.wait_for_no_lag("match")
 

@@ -1,4 +1,4 @@
-"""A gate dies, or freezes, at a step of the lane: each send has its one right verdict."""
+"""A gate dies or freezes at a step of the lane: each send gets its one right verdict."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ KILLS: dict[str, Sequence[str]] = {
 
 
 async def blocked(at: Installation) -> None:
-    """Have all of ``BLOCKED`` on the list, their confirmations visible."""
+    """Block all of ``BLOCKED``, and wait until their confirmations are visible."""
     async with running(at.settings.model_copy(update={"roles": ("match",)})):
         await at.texts(*(a_text(f"M{one[1:]}", "stop", **{"from": one}) for one in BLOCKED))
         await at.wait_for(at.topics.reply_sends, len(BLOCKED))
 
 
 async def judged(at: Installation) -> None:
-    """Have a gate that lives take over, until nothing is left to judge."""
+    """Let a new gate take over, until nothing is left to judge."""
     async with running(at.settings.model_copy(update={"roles": ("gate",)})):
         await at.wait_for_no_lag("gate")
 
@@ -63,7 +63,7 @@ async def test_a_killed_gate_judges_each_send_once(
 async def test_r25_a_stop_confirmed_while_the_gate_sleeps_before_its_last_look_is_seen(
     settings: Settings,
 ) -> None:
-    patient = settings.model_copy(update={"session_timeout_s": 60.0})  # it owns its lane all along
+    patient = settings.model_copy(update={"session_timeout_s": 60.0})  # it keeps its lane
     at = Installation(patient)
     async with running(patient.model_copy(update={"roles": ("match",)})):
         await at.sends(a_send("S1"))
@@ -93,7 +93,7 @@ async def test_a_zombie_gate_that_wakes_lets_nothing_through(settings: Settings,
             zombie.send_signal(signal.SIGCONT)
             await at.sends(a_send("S2"))
             await at.wait_for(at.topics.message_statuses, 2)
-        # What is left is the woken one's, which must have found its place.
+        # The woken gate has what is left, and must have rejoined.
         await at.sends(a_send("S3"))
         await at.wait_for(at.topics.message_statuses, 3)
         assert zombie.returncode is None

@@ -1,4 +1,4 @@
-"""A worker dies with a delivery answered and not committed: it is repeated, and says that it is."""
+"""A worker dies with an answered, uncommitted delivery: the repetition has the same token."""
 
 from __future__ import annotations
 

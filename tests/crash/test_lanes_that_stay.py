@@ -1,6 +1,6 @@
-"""A rebalance touches only lanes that move, and nobody rebalances without need.
+"""A rebalance affects only lanes that move, and there is no rebalance without need.
 
-Takes are counted by the line that a lane logs, generations by what the coordinator keeps.
+Takes are counted by the lane's log line, generations by the coordinator's records.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def places(worker: Runtime) -> set[Place]:
 
 
 async def write_everywhere(at: Installation, number: int) -> None:
-    """One STOP and one send in every partition, and what comes of them."""
+    """Write a STOP and a send in every partition, and wait for the results."""
     partitions = at.settings.partitions
     texts, sends = [], []
     for partition in range(partitions):
@@ -64,7 +64,7 @@ async def write_everywhere(at: Installation, number: int) -> None:
 
 
 async def producers(at: Installation) -> dict[Place, set[tuple[int, int]]]:
-    """Ids and epochs of who wrote into each partition."""
+    """Ids and epochs of the producers that wrote into each partition."""
     found: dict[Place, set[tuple[int, int]]] = {}
     for role, topic in (("match", at.topics.reply_sends), ("gate", at.topics.allowed_sends)):
         async for entry in entries(at.settings, topic):

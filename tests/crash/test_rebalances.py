@@ -1,6 +1,6 @@
-"""A rebalance where nobody died waits for nothing that is not sure to come.
+"""A rebalance without a dead member waits only for events that are sure to come.
 
-Every deadline of the lanes is put off far behind the test's: what ends here ends by itself.
+Every deadline of the lanes is far above the test's, so whatever ends here ends by itself.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ async def test_a_rebalance_does_not_wait_for_redis(
                         await at.texts(*texts)
                         await at.sends(*(a_send(f"S{one[1:]}", to=one) for one in PEOPLE))
                         await paused.wait()
-                    # The second has left while nothing answers, and the first let go and took all.
+                    # The second has left while Redis is silent, and the first took all lanes again.
                     await shared(first)
             finally:
                 armed.clear()

@@ -58,7 +58,7 @@ async def test_r25_redis_that_forgets_under_load_leaks_nothing(
         async with running(mine):
             await at.texts(*(a_text(f"STOP{one[1:]}", "stop", **{"from": one}) for one in BLOCKED))
             await at.wait_for(at.topics.reply_sends, len(BLOCKED))
-            # Every confirmation is visible: from here on nothing may reach them.
+            # Every confirmation is visible: from now on no send may reach these recipients.
             for number in range(ROUNDS):
                 sends = [
                     a_send(f"S{number}.{one}", to=chance.choice(BLOCKED + OTHERS))
@@ -67,7 +67,7 @@ async def test_r25_redis_that_forgets_under_load_leaks_nothing(
                 stops = [a_text(f"M{number}.{one[1:]}", "stop", **{"from": one}) for one in BLOCKED]
                 helps = [a_text(f"H{number}.{one[1:]}", "help", **{"from": one}) for one in OTHERS]
                 await at.sends(*sends[: SENDS // 2])
-                # On a thread: the lanes go on meanwhile.
+                # On a thread, so that the lanes continue meanwhile.
                 await asyncio.gather(
                     asyncio.to_thread(fault, server),
                     at.sends(*sends[SENDS // 2 :]),
@@ -77,7 +77,7 @@ async def test_r25_redis_that_forgets_under_load_leaks_nothing(
             allowed, failed = await verdicts(at, count)
             assert [send for send in allowed if send["to"] in BLOCKED] == []
             assert [status for status in failed if status["to"] in OTHERS] == []
-            # A START still lifts what the rebuild brought back.
+            # A START still lifts a block that the rebuild restored.
             await at.texts(a_text("START", "start", **{"from": BLOCKED[0]}))
             await at.wait_for(at.topics.reply_sends, len(BLOCKED) + ROUNDS * len(OTHERS) + 1)
             before = len(await at.values(at.topics.allowed_sends))
@@ -115,7 +115,7 @@ async def test_r22_what_is_delivered_again_has_no_effect_though_redis_forgot_it(
             await at.wait_for_no_lag("match")
         await asyncio.to_thread(fault, server)
         async with running(mine):
-            # Given again, they would lift the block.
+            # Carried out twice, they would lift the block.
             await at.write(at.topics.consent_commands, command)
             await at.texts(start, stop, a_text("M3", "help"))
             await at.wait_for(at.topics.opt_out_notifications, 3)
@@ -136,7 +136,7 @@ async def test_what_an_older_owner_commits_while_its_partition_is_taken_is_not_m
         await at.wait_for(at.topics.reply_sends, 1)
         await at.texts(a_text("M2", "start"))
         await at.wait_for(at.topics.reply_sends, 2)
-    # As if a batch later there was another STOP, which a Redis that failed over has lost.
+    # As if a batch later there was another STOP, which a failed-over Redis has lost.
     blocked, last = await at.records(at.topics.block_list)
     lifted = mark_of(last.headers)
     mark = [("mark", str(Mark(lifted.epoch, lifted.counter + 1)).encode())]
@@ -156,7 +156,7 @@ async def test_what_an_older_owner_commits_while_its_partition_is_taken_is_not_m
     def at_step(step: str) -> None:
         steps.append(step)
         if (step, steps.count(step)) == ("producer", settings.partitions):
-            # Every epoch is taken, and no older producer fenced yet.
+            # Every epoch is taken, and no older producer is fenced yet.
             commit = Thread(target=lambda: asyncio.run(commit_late()))
             commit.start()
             commit.join()
@@ -168,7 +168,7 @@ async def test_what_an_older_owner_commits_while_its_partition_is_taken_is_not_m
 
 
 async def verdicts(at: Installation, count: int) -> tuple[list[Any], list[Any]]:
-    """The sends allowed and those failed, once all have been judged; none of them twice."""
+    """The allowed and the failed sends, when all have been judged; no send has two verdicts."""
     found: tuple[list[Any], list[Any]] = ([], [])
 
     async def judged() -> bool:
@@ -185,12 +185,12 @@ async def verdicts(at: Installation, count: int) -> tuple[list[Any], list[Any]]:
 
 
 def assert_no_effect_twice(changes: list[dict[str, Any]]) -> None:
-    """Each blocked once, whatever Redis forgot; one START."""
+    """Each recipient was blocked once, whatever Redis forgot, and there is one START."""
     assert len(by_sid(changes, "change_id")) == len(BLOCKED) + 1
 
 
 def assert_marks_grow(records: list[Any]) -> None:
-    """A gate's look at a partition never goes back behind an earlier one."""
+    """A gate's marks of a partition never go backwards."""
     seen: dict[int, Mark] = {}
     for record in records:
         mark = Mark.parse(dict(record.headers)["mark"].decode())

@@ -1,4 +1,4 @@
-"""Certificates are replaced while a worker runs: it goes on with the new ones."""
+"""Certificates are replaced while a worker runs, and the worker continues with their successors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.installation import Installation, running, until
 
 pytestmark = [pytest.mark.crash, pytest.mark.needs_more]
 
-# Its own clients come without TLS, as they do elsewhere.
+# The broker's own clients connect without TLS, as they do elsewhere.
 _TLS = """
 listeners=PLAINTEXT://127.0.0.1:{{port}},SSL://localhost:{secure},CONTROLLER://127.0.0.1:{{controller_port}}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,CONTROLLER:PLAINTEXT
@@ -38,14 +38,14 @@ ssl.truststore.location={folder}/clients.pem
 
 
 class Tls(NamedTuple):
-    """A broker that wants to know its clients, and what it knows them by."""
+    """A broker that authenticates its clients, and the certificates for it."""
 
     settings: Settings
     broker: stack.Server
     folder: Path
 
     def renew(self) -> None:
-        """Replace the client's certificate; the broker comes back and takes no older one."""
+        """Replace the client's certificate; the broker restarts and accepts no older one."""
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(self.folder / "clients.pem"))
         give(authority, self.folder)

@@ -21,6 +21,6 @@ async def test_workers_restarted_one_after_another_under_load(
     assert rolled.report.violations == ()
     assert rolled.report.counts["verdicts_checked"] == rolled.messages
     assert rolled.report.counts["opt-out-notifications.v1"] > 0
-    # Nobody takes more than what the worker that restarts had: what is worked elsewhere goes on.
+    # Others take only the partitions of the restarting worker; all other partitions stay.
     most = 2 * WORKERS * ceil(settings.partitions / WORKERS)
     assert 0 < rolled.taken_by_others <= most

@@ -1,4 +1,4 @@
-"""A broker comes back without the end of a log, which then grows again: nobody goes on in it."""
+"""A broker returns without the end of a log, which then grows again: no lane continues in it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.installation import Installation, by_sid, running, until
 pytestmark = [pytest.mark.crash, pytest.mark.needs_more]
 
 READ = ["S0", "S1", "S2", "S3"]
-KEPT = 2  # of them, by the log that the broker has afterwards
+KEPT = 2  # records that the broker's log keeps
 NEW = ["N0", "N1", "N2", "N3", "N4", "N5"]
 
 
 class Losing(NamedTuple):
-    """An installation on a broker of its own, whose log of sends can be cut."""
+    """An installation on a separate broker, whose log of sends can be truncated."""
 
     settings: Settings
     at: Installation
@@ -34,7 +34,7 @@ class Losing(NamedTuple):
     folder: Path
 
     def lose(self) -> None:
-        """Kill the broker, cut the log behind the first sends, start it, and write others."""
+        """Kill the broker, truncate the log after the first sends, restart it, and write others."""
         self.broker.kill()
         log = self.folder / f"{self.at.topics.outbound_messages}-0"
         for file in log.glob("*"):
@@ -50,7 +50,7 @@ class Losing(NamedTuple):
 
 
 def in_a_thread(work: Coroutine[Any, Any, None]) -> None:
-    """Do it while the caller's loop stands still."""
+    """Run it while the caller's loop is blocked."""
     thread = threading.Thread(target=asyncio.run, args=[work])
     thread.start()
     thread.join()
@@ -106,7 +106,7 @@ async def test_a_lane_that_slept_while_the_log_lost_its_end_sends_nothing(losing
             await at.sends(a_send(sid))
             await at.wait_for(at.topics.allowed_sends, count)
         await at.wait_for_no_lag("gate")
-        losing.lose()  # this loop, and the worker in it, stand still meanwhile
+        losing.lose()  # blocks this loop, and the worker in it
 
         async def refused() -> bool:
             return any("others took their places" in one for one in runtime.unready())

@@ -1,4 +1,4 @@
-"""A frozen worker wakes after another took its partitions: it is refused, nothing doubles."""
+"""A frozen worker wakes after another took its partitions: it is fenced, and nothing doubles."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_a_zombie_that_wakes_writes_nothing(
                 zombie.send_signal(signal.SIGCONT)
                 await at.texts(*LATER)
                 await at.wait_for_no_lag("match")
-            # What is left is the woken one's, which must have found its place.
+            # The woken worker has what is left, and must have rejoined.
             await at.texts(a_text(f"M{2 * len(BODIES)}", "stop"))
             await at.wait_for_no_lag("match")
             await until(lambda: whole(at), "whole block list")

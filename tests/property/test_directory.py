@@ -1,4 +1,4 @@
-"""A directory that was changed answers as one that was made of the same services."""
+"""A directory after changes answers like a new directory of the same services."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.strategies import any_configurations
 ACCOUNTS = (ACCOUNT, OTHER_ACCOUNT)
 SIDS = ("MG1", "MG2", "MG3")
 ADDRESSES = (LONG_CODE, OTHER_LONG_CODE, SHORT_CODE)
-# Any pool may claim any sender, against the rules too.
+# Any pool may claim any sender, even against the rules.
 pools = st.lists(
     st.builds(
         PoolSender,

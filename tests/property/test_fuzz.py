@@ -1,6 +1,6 @@
-"""Whatever stands in a record, a reader takes it or refuses it in words: it raises nothing else.
+"""A reader accepts any record, or refuses it in words; it raises nothing else.
 
-`make fuzz` looks long; see conftest.
+`make fuzz` searches longer; see conftest.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SERVICE: dict[str, Any] = {
     "version": 1,
     "updated_at": "2026-11-02T12:00:00.000Z",
 }
-# What no JSON library writes, in the place of a field's value.
+# Values that no JSON library writes, in place of a field's value.
 RAW = [
     b"NaN",
     b"1e999",
@@ -67,7 +67,7 @@ RAW = [
 
 @st.composite
 def raw_records(draw: st.DrawFn, record: dict[str, Any]) -> bytes:
-    """A record as bytes: mutated, a field twice or with a value that is none, a few bytes off."""
+    """A record as bytes: mutated, with a repeated field, with an invalid value, or damaged."""
     value = json.dumps(draw(mutated(record))).encode()
     if draw(st.booleans()):
         name = draw(st.sampled_from([*record, "surplus"])).encode()
@@ -92,7 +92,7 @@ def test_a_reader_takes_a_value_or_refuses_it_in_words(name: str, data: st.DataO
 @given(raw_records(SERVICE))
 @example(b'{"sid":%b,%b' % (RAW[3], json.dumps(SERVICE).encode()[1:]))
 def test_a_service_that_is_good_as_a_whole_is_the_same_in_parts(value: bytes) -> None:
-    """In parts, what stands before the same field again is passed over even if it is no JSON."""
+    """In parts, the earlier value of a repeated field is skipped, even if it is not valid JSON."""
     try:
         whole = service_of(read_stored(value))
     except ValidationError:
@@ -137,7 +137,7 @@ def test_a_letter_goes_back_as_the_record_came(
     letter = SimpleNamespace(
         partition=0, offset=1, timestamp=0, key=key, value=value, headers=put_aside
     )
-    line = orjson.loads(orjson.dumps(letter_of(letter)))  # a person has it as text
+    line = orjson.loads(orjson.dumps(letter_of(letter)))  # people handle it as text
     back = sent_back(line)
     assert (back.topic, back.value) == ("inbound", value)
     assert back.key == key

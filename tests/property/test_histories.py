@@ -1,4 +1,4 @@
-"""R18 to R26: whatever recipients and operators say, in whatever batches it arrives."""
+"""R18 to R26 hold for all messages and commands, in any batches."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ scopes = st.sampled_from(Scope)
 
 
 class Told(NamedTuple):
-    """What a history came to."""
+    """The results of a history."""
 
-    lists: dict[str, Blocks]  # the entries that hold a block
+    lists: dict[str, Blocks]  # the entries with a block
     events: tuple[Event, ...]
 
 
@@ -55,7 +55,7 @@ def told(batches: Sequence[Sequence[Item]], scope: Scope) -> Told:
 
 
 class Step(NamedTuple):
-    """One item, what it emitted, and every entry after it."""
+    """One item, its events, and every entry after it."""
 
     item: Item
     events: tuple[Event, ...]
@@ -71,7 +71,7 @@ def steps(items: Sequence[Item], scope: Scope) -> Iterator[Step]:
 
 
 def send_like(hit: Hit) -> OutboundSend:
-    """A send from the sender that a message was texted to."""
+    """A send from the sender that a message went to."""
     return OutboundSend(
         "SM", hit.message.account_sid, hit.handling.service_sid, hit.message.sender, "+1"
     )
@@ -108,7 +108,7 @@ def test_r23_recipients_do_not_touch_each_other(items: list[Item], scope: Scope)
 def test_r24_from_a_stop_to_a_start_every_send_of_its_sender_is_refused(
     items: list[Item], scope: Scope
 ) -> None:
-    """What lifts a block may also be an operator."""
+    """An operator may also lift a block."""
     stopped: dict[str, list[OutboundSend]] = {}
     for item, _, lists in steps(items, scope):
         key = key_of(item)
@@ -155,7 +155,7 @@ def test_r19_a_start_that_took_effect_lets_its_sender_write(
                 assert (verdict == ALLOWED) is notification.effective
 
 
-# What is emitted
+# Events
 
 
 @given(histories(), scopes)
@@ -179,7 +179,7 @@ def test_r27_changes_alone_tell_the_block_list(items: list[Item], scope: Scope) 
 
 
 def _without_repeats(lists: Mapping[str, Iterable[Block]]) -> dict[str, dict[object, object]]:
-    """What is on the list, whatever was asked for again since."""
+    """The contents of the list, without the times of repeats."""
     return {
         key: {
             block.place: [(one.kind, one.change_id, one.since_ms) for one in block.sources]
@@ -214,23 +214,23 @@ def test_change_ids_are_never_used_twice(items: list[Item], scope: Scope) -> Non
     assert len(ids) == len(set(ids))
 
 
-# A model of its own, written from the rules
+# A separate model, written from the rules.
 
 
 class Cause(NamedTuple):
-    """A cause of a block of the model."""
+    """A cause of a block in the model."""
 
     id: str
     since_ms: int
     last_ms: int
 
 
-Where = tuple[str, str]  # who may not write, of which kind
+Where = tuple[str, str]  # the blocked party, and its kind
 Stands = dict[str, Cause]  # by "keyword" and "command"
 
 
 def modelled(items: Sequence[Item], scope: Scope) -> dict[str, dict[Where, Stands]]:
-    """Each entry's blocks by place, with every cause that stands."""
+    """Each entry's blocks by place, with every cause that is left."""
     entries: dict[str, dict[Where, Stands]] = {}
     for item in items:
         assert not isinstance(item, UnreadStop)
@@ -255,7 +255,7 @@ def modelled(items: Sequence[Item], scope: Scope) -> dict[str, dict[Where, Stand
 
 
 def _block(entry: dict[Where, Stands], place: Where, kind: str, id_: str, came: Arrival) -> bool:
-    """Whether it is the first of its kind there."""
+    """Add a cause; return whether it is the first of its kind there."""
     stands = entry.setdefault(place, {})
     at_ms = came.appended_ms
     if there := stands.get(kind):

@@ -1,4 +1,4 @@
-"""Whatever is compressed, or only says so: all of it or a refusal, and never more than fits."""
+"""Compressed or falsely labelled data is inflated whole or refused, and never beyond the limit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_payload_is_inflated_whole_or_refused(codec: int, payload: bytes, spar
     except NoRoom:
         assert len(payload) > most
     except Broken:
-        assert not payload  # nothing compressed is nothing to some codecs
+        assert not payload  # some codecs compress nothing to nothing
     else:
         assert bytes(view[:size]) == payload
     assert room[most:] == b"behind"
@@ -43,7 +43,7 @@ def test_a_payload_is_inflated_whole_or_refused(codec: int, payload: bytes, spar
 
 @st.composite
 def broken(draw: st.DrawFn) -> tuple[int, bytes]:
-    """A codec, and what once was its own, or never."""
+    """A codec, and data that was once valid for it, or never."""
     codec = draw(codecs)
     data = bytearray(
         draw(st.binary(max_size=200) | payloads.map(lambda one: deflated(codec, [one])))

@@ -1,4 +1,4 @@
-"""R13: normalising twice is once."""
+"""R13: normalising twice is the same as once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How partitions are shared out: evenly, with as few moved as that asks for."""
+"""Partitions are shared out evenly, and as few as possible move."""
 
 from __future__ import annotations
 

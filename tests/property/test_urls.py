@@ -1,4 +1,4 @@
-"""A URL that is let through can be read by all that read it later; no other is."""
+"""All later readers can read a URL that is accepted; all others are refused."""
 
 from __future__ import annotations
 

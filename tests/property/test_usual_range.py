@@ -1,4 +1,4 @@
-"""When opt-outs an hour are an alarm, and when they are not."""
+"""When opt-outs an hour raise an alarm, and when they do not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ rates = st.integers(0, 5_000)
 
 
 def _alarm(counts: Sequence[int], *, over: bool = True) -> str:
-    """What the last hour is by those before it."""
+    """The alarm that the last hour raises after the earlier hours."""
     *before, count = counts
     found = usual(tuple(before))
     assert found is not None

@@ -1,4 +1,4 @@
-"""No URL that a schema takes makes webhooks raise, and none that cannot be asked is asked."""
+"""No URL that a schema accepts makes webhooks raise, and only valid URLs are requested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes and back; and the fast readers refuse and accept what the models do."""
+"""Encoding and decoding are inverse, and the fast readers accept and refuse like the models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Read = Callable[[bytes], Any]
 
 
 def among_others(read_all: Callable[[Sequence[bytes]], Sequence[Any]], record: Any) -> Read:
-    """Reads a value in the midst of good ones."""
+    """Reads a value among valid values."""
     good = json.dumps({**record, "media_urls": None}).encode()
     return lambda value: read_all([good, value, good])[1]
 
@@ -55,7 +55,7 @@ READERS = pytest.mark.parametrize(
 
 
 def held(model: type[BaseModel], read: Read, value: bytes) -> dict[str, Any] | str:
-    """What a reader finds in a value by the model's names, or why it refuses it."""
+    """The value that a reader finds, by the model's names, or its reason to refuse it."""
     try:
         found = read(value)
     except ValidationError as error:
@@ -68,7 +68,7 @@ def held(model: type[BaseModel], read: Read, value: bytes) -> dict[str, Any] | s
 def test_a_reader_accepts_and_refuses_what_the_model_does(
     read: Read, model: type[BaseModel], record: dict[str, Any], data: st.DataObject
 ) -> None:
-    read(json.dumps(record).encode())  # from here on it reads the like of it the quick way
+    read(json.dumps(record).encode())  # from now on it reads similar records the fast way
     value = json.dumps(data.draw(mutated(record))).encode()
     assert held(model, read, value) == held(model, model.model_validate_json, value)
 
@@ -92,7 +92,7 @@ def test_the_quick_way_is_taken(read: Read, model: type[BaseModel], record: dict
 
 @given(data=st.data())
 def test_what_is_accepted_can_be_written_again(data: st.DataObject) -> None:
-    """Times are within what UTC can say, whatever their zone."""
+    """Times are within the range of UTC, whatever their zone."""
     value = json.dumps(data.draw(mutated(inbound_record()))).encode()
     try:
         message = inbound_messages.message_of(inbound_messages.read(value))
@@ -133,7 +133,7 @@ def test_partitions_are_kafkas(keys: list[bytes], partitions: int) -> None:
     ]
 
 
-_SHARED = [  # calling codes of several countries; +1 is told apart by its area codes alone
+_SHARED = [  # calling codes of several countries; +1 needs area codes
     code
     for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()
     if regions[1:] and code != 1

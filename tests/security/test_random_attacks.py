@@ -1,6 +1,6 @@
-"""No input of a tenant's, and no record, stops a lane: somebody else's STOP is the oracle.
+"""No tenant's input and no record stops a lane; another recipient's STOP is the oracle.
 
-On a real broker, a real Redis and the served API; `make fuzz` looks long.
+On a real broker, a real Redis and the served API; `make fuzz` searches longer.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ urls = st.sampled_from(
 
 @dataclass(frozen=True)
 class Record:
-    """Written as it is into the victim's partition."""
+    """A record written unchanged into the victim's partition."""
 
     topic: str
     key: bytes | None
@@ -85,7 +85,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Request:
-    """Asked of the API as a tenant."""
+    """A tenant's request to the API."""
 
     path: str
     options: dict[str, Any]
@@ -97,7 +97,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Race:
-    """A message that is redacted and deleted at once, and then goes on."""
+    """A message that is redacted and deleted at once, and then processed."""
 
     async def strike(self, at: Installation, api: Api) -> None:
         messages = f"/2010-04-01/Accounts/{ACCOUNT}/Messages"
@@ -187,7 +187,7 @@ async def test_whatever_is_written_or_asked_somebody_elses_stop_counts(settings:
 
 
 def _search(loop: asyncio.AbstractEventLoop, at: Installation, api: Api, somebody: Victim) -> None:
-    """Hypothesis knows no event loop: it draws in this thread, and the attack runs in that one."""
+    """Search in this thread, as hypothesis knows no event loop, and attack in the loop's."""
 
     def wait(work: Callable[[], Any]) -> None:
         asyncio.run_coroutine_threadsafe(work(), loop).result()

@@ -232,8 +232,8 @@ async def test_operators_have_names() -> None:
         ("short", "entry 1: the token has fewer than 16 characters"),
         (f"{'s' * 20},jane:short", "entry 2: the token has fewer than 16 characters"),
         (f"jane doe:{'s' * 20}", "entry 1: a name has up to 32 letters, digits and . _ -"),
-        (f"jane:{'s' * 20},jane:{'t' * 20}", "entry 2: another entry has the same name"),
-        (f"{'s' * 20},{'t' * 20}", "entry 2: another entry has the same name, or none either"),
+        (f"jane:{'s' * 20},jane:{'t' * 20}", "entry 2: the name is used twice"),
+        (f"{'s' * 20},{'t' * 20}", "entry 2: the name is used twice; by default it is operator"),
     ],
 )
 def test_operators_that_cannot_be_told_apart_or_guarded_are_named_by_their_place(

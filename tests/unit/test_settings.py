@@ -81,8 +81,8 @@ def test_nothing_is_remembered_longer_than_the_topics_that_tell_of_it_are_kept(
     with pytest.raises(ConfigError) as refused:
         config.load()
     assert refused.value.problems == [
-        "OPTOUT_DEDUPE_HOURS: must be at most 168: after Redis was lost, handled ids are read"
-        " from opt-out-notifications.v1 and consent-commands.v1, which keep them no longer"
+        "OPTOUT_DEDUPE_HOURS: must be at most 168. If Redis is lost, handled ids are read again"
+        " from opt-out-notifications.v1 and consent-commands.v1, which keep them for that long"
     ]
     monkeypatch.setenv("OPTOUT_DEDUPE_HOURS", "168")
     assert config.load().dedupe_hours == 168

@@ -1,1 +1,1 @@
-"""The lanes: who has which partition, and how its records are worked."""
+"""The lanes: assign partitions to members, and process their records."""

@@ -1,4 +1,4 @@
-"""Who of a group gets which partitions."""
+"""Share a group's partitions out among its members."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Owned(NamedTuple):
-    """What a member works as it asks for its share."""
+    """The partitions that a member works on when it asks for its share."""
 
     generation: int  # of the group, in which it was given them; the latest member is believed
     partitions: AbstractSet[int]
@@ -18,10 +18,10 @@ NOTHING = Owned(-1, frozenset())
 
 
 def shares(count: int, members: Mapping[str, Owned]) -> dict[str, set[int]]:
-    """The partitions of each member: as even as can be, and no more moved than that asks for.
+    """The partitions of each member: as even as possible, and moving as few as that allows.
 
     Args:
-        count: of the partitions, which are numbered from 0.
+        count: the number of partitions, which are numbered from 0.
         members: at least one, by id.
     """
     kept: dict[str, list[int]] = {member: [] for member in members}

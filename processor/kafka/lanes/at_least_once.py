@@ -49,7 +49,7 @@ _TOO_LARGE = "what follows from it is larger than Kafka takes"
 
 
 class Work(Protocol):
-    """What is to be done about one record."""
+    """The work that one record asks for."""
 
     @property
     def account_sid(self) -> str:
@@ -58,7 +58,7 @@ class Work(Protocol):
 
     @property
     def due_ms(self) -> int:
-        """Not before this time, UTC; it does not change."""
+        """The time before which not to begin, UTC; it does not change."""
         ...
 
     @property
@@ -68,28 +68,28 @@ class Work(Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether to begin; where not, there is room soon, and waiting keeps the order."""
+        """Whether to begin; if False, room comes soon, and waiting keeps the order."""
         ...
 
     @property
     def has_neighbours(self) -> bool:
-        """Whether other accounts' records may be behind it."""
+        """Whether records of other accounts may wait behind it."""
         ...
 
     async def do(self) -> Sequence[Outgoing]:
-        """Do it. The record is done once what is returned has been written."""
+        """Do it; the record is done when the returned records have been written."""
         ...
 
     def put_off(self) -> Sequence[Outgoing]:
-        """Leave it for later, where too much is in hand; returns as ``do``."""
+        """Leave it for later when too much is in progress; returns like ``do``."""
         ...
 
 
 class DeliveryStage(Waits, Protocol):
-    """What the records of a partition ask for; the lane does all the rest."""
+    """Reads the work from a partition's records; the lane does everything else."""
 
     async def begin(self) -> None:
-        """Wait for what the work cannot do without."""
+        """Wait for everything that the work needs."""
         ...
 
     def work_of(self, record: Record) -> Work | Outgoing | None:
@@ -116,17 +116,17 @@ class _Head:
 
     @property
     def account_sid(self) -> str | None:
-        """Whose it is; None of a dead letter."""
+        """The record's account; None for a dead letter."""
         return None if isinstance(self.work, Outgoing) else self.work.account_sid
 
     @property
     def has_room(self) -> bool:
-        """Whether it can be begun without a wait."""
+        """Whether it can begin without waiting."""
         return isinstance(self.work, Outgoing) or self.work.has_room
 
     @property
     def is_in_the_way(self) -> bool:
-        """Whether others have waited long enough for it to find room."""
+        """Whether other records have waited too long for it to find room."""
         if isinstance(self.work, Outgoing) or not self.work.has_neighbours:
             return False
         since_ms: int = max(self.record.timestamp, self.work.due_ms)
@@ -134,12 +134,12 @@ class _Head:
 
     @property
     def may_be_dropped(self) -> bool:
-        """Whether nothing of it would show, though it is in hand."""
+        """Whether it is in progress, but dropping it would leave no trace."""
         return not (isinstance(self.work, Outgoing) or self.is_put_off or self.work.begun)
 
 
 class _Source:
-    """One topic's partition: what was fetched of it, and how far it is done."""
+    """One topic's partition: fetched records, and the progress."""
 
     def __init__(self, offsets: Offsets) -> None:
         self.offsets = offsets
@@ -148,23 +148,23 @@ class _Source:
 
     @property
     def is_empty(self) -> bool:
-        """Whether all that was fetched is begun."""
+        """Whether all fetched records have begun."""
         return self.head is None and not self.fetched
 
     @property
     def wait_s(self) -> float:
-        """Until the next record is due."""
+        """Seconds until the next record is due."""
         return max(0.0, self.head.due_s - time.monotonic()) if self.head else 0.0
 
     @property
     def is_ready(self) -> bool:
-        """Whether the next record is to be begun, or to be put off."""
+        """Whether the next record should begin, or be put off."""
         if self.head is None or self.wait_s > 0:
             return False
         return self.head.has_room or self.head.is_in_the_way
 
     def advance(self) -> None:
-        """Have the next record of those fetched at the head; what asks for nothing is done."""
+        """Put the next fetched record at the head; records without work are done."""
         while self.head is None and self.fetched:
             record, work = self.fetched.popleft()
             if not self.offsets.begin(record.offset):
@@ -176,19 +176,19 @@ class _Source:
             self.head = _Head(record, work, time.monotonic() + (due_ms - clocks.now_ms()) / 1000)
 
     def take(self) -> _Head:
-        """The next record, to be begun now."""
+        """Take the next record, to begin it now."""
         head, self.head = self.head, None
         assert head is not None
         return head
 
     def drop(self) -> None:
-        """Forget what was not begun: it is read again."""
+        """Forget records that have not begun; they will be read again."""
         self.head = None
         self.fetched.clear()
 
 
 class DeliveryLane(PartitionLane[DeliveryStage]):
-    """Works one partition at least once.
+    """Processes one partition at least once.
 
     Its arguments are those of ``PartitionLane``.
     """
@@ -205,7 +205,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         self._committed_at = 0.0
 
     def _next_offsets(self) -> Mapping[TopicPartition, int]:
-        """Of the sources whose next record is due: the others have no lag, but a time."""
+        """Only of sources whose next record is due: records not yet due do not count as lag."""
         for source in self._read.values():
             source.advance()
         return {
@@ -232,7 +232,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             self._read[tp].offsets.changed = True
         while self._member.is_rebalancing:
             await self._unless_stopped(asyncio.sleep(_ROOM_S))
-        # Before the first output: a missing offset is a lost one from now on.
+        # Before the first output: from now on, a missing offset means a lost offset.
         await self._commit()
 
     async def _work(self) -> None:
@@ -247,7 +247,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
                     self._is_well()
 
     async def _go_on(self) -> None:
-        """Begin what may be begun, of every source in turn; wait where that is nothing."""
+        """Begin all that may begin, each source in turn; wait if nothing may."""
         begun = 0
         for tp, source in self._read.items():
             for _ in range(_IN_A_ROW):
@@ -266,7 +266,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         return source.is_ready
 
     async def _wait(self) -> None:
-        """Wait shortly: until something is done, fetched or due, or there may be room again."""
+        """Wait shortly, until a record is done, fetched or due, or there may be room again."""
         if len(self._tasks) >= _IN_HAND:
             self._finished.clear()
             with contextlib.suppress(TimeoutError):
@@ -278,7 +278,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         await self._fetch(empty, min(wait_s, _POLL_S))
 
     async def _fetch(self, sources: Sequence[TopicPartition], wait_s: float) -> None:
-        """Take in what there is of sources that are empty, after a wait if that is nothing."""
+        """Fetch records of empty sources; wait for them if there are none."""
         if not sources:
             await asyncio.sleep(wait_s)
             return
@@ -312,7 +312,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
 
     def _begin(self, source: _Source) -> None:
         head = source.take()
-        # Nobody has more in hand than is free for others.
+        # No account has more records in progress than stay free for others.
         is_greedy = self._in_hand[head.account_sid] >= _IN_HAND - len(self._tasks)
         head.is_put_off = head.account_sid is not None and (is_greedy or not head.has_room)
         if not head.is_put_off:

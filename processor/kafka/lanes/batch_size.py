@@ -8,10 +8,10 @@ _FEWEST = 50
 
 
 class BatchSize:
-    """Half as many after a batch that took long, or failed at its deadline; else twice as many.
+    """Halves after a batch that took long or failed at its deadline; otherwise doubles.
 
-    On a busy machine, or after a long outage, a full batch may not be done before its deadline. It
-    would never be, if it were tried again as it is.
+    On a busy machine, or after a long outage, a full batch may miss its deadline. Retried at the
+    same size, it would miss the deadline for ever.
 
     Args:
         most: records.
@@ -22,7 +22,7 @@ class BatchSize:
         self.now = most
 
     def took(self, seconds: float) -> None:
-        """A batch took so long, whatever came of it."""
+        """A batch took so long, whether it succeeded or failed."""
         if seconds > _LONG_S:
             self.now = min(self.now, max(_FEWEST, self.now // 2))
         elif seconds < _SHORT_S:

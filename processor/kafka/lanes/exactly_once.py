@@ -1,4 +1,4 @@
-"""One lane: one partition, exactly once, by one fenced transactional producer.
+"""Exactly-once lane: one partition, one fenced transactional producer.
 
 The steps are those of `processor/DESIGN.md`. aiokafka sends no group metadata with a transaction's
 offsets, so the group does not fence a zombie; the partition's own transactional id does.
@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 _COMMIT_S = 4.0  # below the broker's own time-out of a transaction
 _LOOK_S = 0.5  # for a last look's answer, where the lane is to stop
-# Of a killed worker's last transaction: readers wait for its end. Brokers look every ten seconds
-# which are over.
+# For a killed worker's last transaction: readers wait for its end. Brokers look for expired
+# transactions every ten seconds.
 _TRANSACTION_TIMEOUT_MS = 5_000
 _POLL_S = 0.5
 _MAX_BATCH_BYTES = 1 << 19
@@ -56,10 +56,10 @@ class Batch(Protocol):
 
 
 class Stage(Waits, Protocol):
-    """What a lane does with the records of its partition; the lane does all the rest."""
+    """Decides on the records of a lane's partition; the lane does everything else."""
 
     async def claim(self) -> None:
-        """Step 1a: from here on no older owner can write what this stage writes."""
+        """Step 1a: from now on, no older owner can write where this stage writes."""
         ...
 
     async def inherit(self, notes: Iterable[str]) -> str:
@@ -90,7 +90,7 @@ class Stage(Waits, Protocol):
         ...
 
     async def idle(self) -> None:
-        """About once a second."""
+        """Called about once a second."""
         ...
 
 
@@ -105,7 +105,7 @@ class LaneOutput:
         self.counts: Counter[str] = Counter()  # see ``LaneMetrics.batch``
 
     def clear(self) -> None:
-        """Forget all that was put, to begin again."""
+        """Forget all records, to begin again."""
         self._open, self._full = {}, []
         self.counts.clear()
 
@@ -121,7 +121,7 @@ class LaneOutput:
         headers: list[Header] | None = None,
         partition: int | None = None,
     ) -> None:
-        """Add a record to the batch of its topic; in this lane's partition if none is named."""
+        """Add a record to its topic's batch, by default in this lane's partition."""
         place = topic if partition is None else (topic, partition)
         builder = self._open.get(place)
         if builder is None:
@@ -133,7 +133,7 @@ class LaneOutput:
             builder.append(key=key, value=value, timestamp=None, headers=headers)
 
     async def send(self) -> None:
-        """Send everything, and await the fate of every batch: a failed one fails no commit."""
+        """Send all records and await every batch, because a commit does not fail with them."""
         fates = []
         try:
             for place, builder in (*self._full, *self._open.items()):
@@ -207,8 +207,8 @@ class Lane(PartitionLane[Stage]):
         self._enter(Doing.RUNNING)
         looked_at = time.monotonic()
         while not self._stop.is_set():
-            # Small transactions are what costs: under load, let records gather between two. A lane
-            # that was idle does not wait.
+            # Small transactions are the main cost: under load, let records gather between two. A
+            # lane that was idle does not wait.
             early_s = self._committed_at + self._settings.batch_wait_ms / 1000 - time.monotonic()
             if early_s > 0:
                 await self._unless_stopped(asyncio.sleep(early_s))
@@ -256,7 +256,7 @@ class Lane(PartitionLane[Stage]):
     ) -> None:
         records = next(iter(found.values()))
         if len(found) > 1:
-            # Sources take their places by arrival; each keeps its own order.
+            # Sources are merged by arrival; each keeps its own order.
             records = list(merge(*found.values(), key=lambda record: record.timestamp))
         while True:
             out = LaneOutput(self._producer, self.partition)
@@ -313,7 +313,7 @@ class Lane(PartitionLane[Stage]):
         return True
 
     async def _let_go(self) -> None:
-        """Step 6: drop the producer; abort what did not finish, or readers wait for it."""
+        """Step 6: drop the producer and abort its open transaction, or readers wait for it."""
         self._read_no_more()
         producer, self._producer = self._producer, None
         is_open, self._in_transaction = self._in_transaction, False
@@ -327,8 +327,8 @@ async def _dropped(producer: AIOKafkaProducer, has_transaction: bool) -> None:
             if has_transaction:
                 await producer.abort_transaction()
     except Exception as error:
-        # A broken or fenced producer cannot abort; the next owner's start settles it, if that did
-        # not come first.
+        # A broken or fenced producer cannot abort. The next owner's start settles the transaction,
+        # or has done so already.
         logger.info("lane.not_aborted", extra={"why": type(error).__name__})
     finally:
         await stop(producer)

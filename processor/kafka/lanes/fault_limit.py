@@ -9,9 +9,9 @@ _MOST = 10  # of them
 
 
 class Faults:
-    """The share of the last records of a lane that made its code raise.
+    """The share of a lane's recent records that made its code raise.
 
-    Records that are refused with a reason are none of these: however many come, the lane goes on.
+    Records that are refused with a reason do not count: the lane continues, however many come.
     """
 
     def __init__(self) -> None:
@@ -19,10 +19,10 @@ class Faults:
         self._at_fault = 0.0
 
     def check(self, read: int, at_fault: int) -> None:
-        """Refuse to go on with a batch.
+        """Refuse a batch that exceeds the limit.
 
         Raises:
-            TooManyFaults: with it, more than 10 in 1,000 of the last records are at fault.
+            TooManyFaults: with it, more than 10 of the last 1,000 records made the code raise.
         """
         read_all, at_fault_all = self._read + read, self._at_fault + at_fault
         if at_fault_all > _MOST * max(1, read_all / _LOOKED_BACK):
@@ -32,7 +32,7 @@ class Faults:
             )
 
     def add(self, read: int, at_fault: int) -> None:
-        """Count a batch that was committed; what lies further back counts less."""
+        """Count a committed batch; older batches gradually count less."""
         self._read += read
         self._at_fault += at_fault
         if self._read > _LOOKED_BACK:

@@ -1,7 +1,7 @@
 """Which records of a partition are done, where they finish out of order.
 
-A group commits one offset, and what may be done again begins there. Which of the later ones are
-done already is written beside it, so that a restart does not repeat them.
+A group commits one offset, from which a restart reads again. A note beside it lists the later
+records that are done, so that a restart does not repeat them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _MOST_CHARACTERS = 4_000  # a broker takes 4,096 (offset.metadata.max.bytes)
 
 
 class Offsets:
-    """The records of one partition that are in hand.
+    """The records of one partition that are in progress.
 
     Args:
         committed: the first offset that is not known to be done.
-        note: what ``note`` said when that was committed.
+        note: the result of ``note`` at that commit.
     """
 
     def __init__(self, committed: int, note: str = "") -> None:
@@ -27,14 +27,14 @@ class Offsets:
         self.changed = False  # since it was committed last
 
     def copy(self) -> Offsets:
-        """Another one, as this one is now."""
+        """An independent copy of the current state."""
         made = Offsets(self.position)
         made._open, made._done_before = self._open.copy(), self._done_before.copy()
         made.changed = self.changed
         return made
 
     def __len__(self) -> int:
-        """How many are in hand."""
+        """How many records are in progress."""
         return len(self._open)
 
     @property
@@ -43,11 +43,11 @@ class Offsets:
         return next(iter(self._open), self.position)
 
     def __contains__(self, offset: int) -> bool:
-        """Whether it is in hand."""
+        """Whether a record is in progress."""
         return offset in self._open
 
     def begin(self, offset: int) -> bool:
-        """Take a record in hand, in their order; False where it was done before a restart."""
+        """Begin a record, in the order of offsets; False if it was done before a restart."""
         self.advance(offset + 1)
         while self._done_before and self._done_before[0].stop <= offset:
             self._done_before.pop(0)
@@ -62,13 +62,13 @@ class Offsets:
         self.changed = True
 
     def advance(self, position: int) -> None:
-        """Everything below was read, and what was no record is none of ours."""
+        """All offsets below were read; those without a record need no work."""
         if position > self.position:
             self.position = position
             self.changed = True
 
     def note(self) -> str:
-        """The lengths of the runs from the committed offset on: in hand, done, in hand, done.
+        """The lengths of the runs from the committed offset: in progress, done, and so on in turn.
 
         As far as there is room: records that it leaves out are done again.
         """
@@ -82,7 +82,7 @@ class Offsets:
 
     @property
     def is_noted(self) -> bool:
-        """Whether the note has room for all of it."""
+        """Whether the whole state fits into the note."""
         return self.note().count(",") + 1 >= 2 * sum(1 for _ in self._runs())
 
     def _runs(self) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Where the groups of the roles are in their sources, and setting them elsewhere."""
+"""The committed offsets of the roles' groups, and setting them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from processor.wire.topics import Topics
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a role is in one partition of one of its sources."""
+    """A role's position in one partition of one of its sources."""
 
     role: str
     topic: str  # full name
@@ -34,7 +34,7 @@ class Standing:
 
 
 async def standings(settings: Settings, role: str) -> list[Standing]:
-    """Where a role is in all its sources, in the order of topics and partitions.
+    """A role's positions in all its sources, ordered by topic and partition.
 
     Raises:
         NewerFormat: a newer version committed the offsets.
@@ -64,7 +64,7 @@ async def standings(settings: Settings, role: str) -> list[Standing]:
 
 
 async def offsets_at(settings: Settings, since_ms: int, wanted: list[Standing]) -> list[int]:
-    """The first offsets written at a time or later; a log's end where there are none.
+    """The first offsets written at a time or later; a log's end if there are none.
 
     Raises:
         BrokerUnavailable: a broker does not answer.
@@ -81,7 +81,7 @@ async def offsets_at(settings: Settings, since_ms: int, wanted: list[Standing]) 
 
 
 async def begin(settings: Settings, role: str) -> None:
-    """Have a role that has committed nothing begin at the beginning, though outputs exist.
+    """Let a role that has committed nothing start at the beginning, although outputs exist.
 
     Raises:
         BrokerUnavailable: a broker does not answer.
@@ -94,14 +94,14 @@ async def begin(settings: Settings, role: str) -> None:
 
 
 async def set_offsets(settings: Settings, to: Mapping[int, Sequence[tuple[Standing, int]]]) -> None:
-    """Set offsets, those of a partition as one; a lane that works there is fenced and starts over.
+    """Set offsets, each partition's in one commit; a lane that works there is fenced and restarts.
 
     Args:
         settings: of the installation.
-        to: partition to what is set there, of one role: where it is, and the new offset.
+        to: partition to pairs of position and new offset, all of one role.
 
     Raises:
-        BrokerUnavailable: a broker does not take them; partitions before this one are set.
+        BrokerUnavailable: a broker refuses them; partitions before this one are set.
     """
     for partition, changes in to.items():
         group = f"{settings.topic_prefix}{changes[0][0].role}"

@@ -1,7 +1,7 @@
-"""One member of a consumer group, which learns what partitions are its own and reads nothing.
+"""A member of a consumer group that learns which partitions it owns, and reads nothing.
 
-A consumer of aiokafka's stops reading all partitions while its group rebalances. Its coordinator
-alone does not: whoever keeps a partition need not notice.
+An aiokafka consumer stops reading all partitions while its group rebalances. The coordinator alone
+does not: a lane that keeps its partition need not notice.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Membership:
     Args:
         settings: of the clients.
         group: the consumer group.
-        topics: whose partitions are shared out; those of one number go to one member.
-        revoked: called when a rebalance begins; whose the partitions are is not known then.
-        assigned: called with the partitions that are this member's, once it is known; it must not
-            wait for anything.
+        topics: their partitions are shared out; partitions with the same number stay together.
+        revoked: called when a rebalance begins; the new owners are not known yet.
+        assigned: called with this member's partitions when they are known; it must not wait for
+            anything.
     """
 
     def __init__(
@@ -75,17 +75,17 @@ class Membership:
 
     @property
     def generation(self) -> int:
-        """Of the group, as this member knows it; it grows with each rebalance."""
+        """The group's generation, as this member knows it; it grows with each rebalance."""
         return int(self._coordinator.generation)
 
     @property
     def id(self) -> str:
-        """What the group calls this member; it gets another one where it was given up."""
+        """The group's id for this member; it changes if the group dropped the member."""
         return str(self._coordinator.member_id)
 
     @property
     def is_rebalancing(self) -> bool:
-        """Whether it may turn out soon that partitions are another member's."""
+        """Whether partitions may soon move to another member."""
         return bool(self._subscription.reassignment_in_progress)
 
     def owns(self, partitions: Iterable[int]) -> None:
@@ -93,12 +93,12 @@ class Membership:
         self._sticky.owned = Owned(self.generation, frozenset(partitions))
 
     def partition_counts(self) -> dict[str, int]:
-        """How many partitions each topic has; 0 where the brokers do not say at the moment."""
+        """How many partitions each topic has; 0 if the brokers do not know at the moment."""
         known = self.client.cluster.partitions_for_topic
         return {topic: len(known(topic) or ()) for topic in self._topics}
 
     async def start(self) -> None:
-        """Ask to be a member.
+        """Request membership.
 
         Raises:
             aiokafka.errors.KafkaError: no broker answers, or has the topics.
@@ -125,11 +125,11 @@ class Membership:
         )
 
     async def watch(self) -> None:
-        """Wait until it can be a member no more.
+        """Wait until membership ends.
 
         Raises:
-            aiokafka.errors.KafkaError: what the group refuses it for.
-            BrokerUnavailable: what keeps it a member has ended.
+            aiokafka.errors.KafkaError: the reason why the group refuses it.
+            BrokerUnavailable: the task that maintains membership has ended.
         """
         coordination = self._coordinator._coordination_task
         while True:
@@ -140,7 +140,7 @@ class Membership:
             assignment.result()
 
     async def is_current(self) -> bool:
-        """Whether the group, asked now, says that this member's partitions are its own."""
+        """Ask the group whether this member still owns its partitions."""
         one = self._coordinator
         me = one.generation, one.member_id
         if self.is_rebalancing or one.coordinator_id is None:
@@ -154,7 +154,7 @@ class Membership:
         return is_known and answer.error_code == 0
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Commit offsets, with what is noted beside each.
+        """Commit offsets with their notes.
 
         Raises:
             aiokafka.errors.KafkaError: the group does not take them.
@@ -163,7 +163,7 @@ class Membership:
         await self._coordinator.commit_offsets(assignment, offsets)
 
     async def leave(self) -> None:
-        """Have the group share this member's partitions out to others at once."""
+        """Leave the group, so that it shares this member's partitions out at once."""
         one = self._coordinator
         if one is None or one.coordinator_id is None or not one.member_id:
             return
@@ -197,7 +197,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 class _Sticky:
-    """What aiokafka asks how partitions are shared out; see ``shares``."""
+    """Shares partitions out when aiokafka asks; see ``shares``."""
 
     name = "optout"
 
@@ -210,10 +210,10 @@ class _Sticky:
         return ConsumerProtocolMemberMetadata(0, sorted(topics), orjson.dumps(owned))
 
     def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
-        """Share out; aiokafka asks one member, for all."""
+        """Share out; aiokafka calls this at one member, for all."""
         topics = sorted({topic for one in members.values() for topic in one.subscription})
         owned = {member: _owned_in(one.user_data) for member, one in members.items()}
-        # A broker that is catching up may not know a topic: what is worked goes on all the same.
+        # A broker that is catching up may not know a topic; partitions worked now still count.
         count = max(
             *(len(cluster.partitions_for_topic(topic) or ()) for topic in topics),
             *(1 + partition for one in owned.values() for partition in one.partitions),
@@ -227,7 +227,7 @@ class _Sticky:
         }
 
     def on_assignment(self, assignment: Any) -> None:
-        """Nothing: the lanes say what is worked."""
+        """Do nothing: the lanes claim their partitions themselves."""
 
 
 def _owned_in(said: bytes | None) -> Owned:

@@ -1,4 +1,4 @@
-"""What every lane is: one partition, worked from its assignment until it is let go."""
+"""The common part of every lane: process one partition from its assignment until its release."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _PERSON_S = 10.0  # between two looks where a person must act
 
 
 class Waits(Protocol):
-    """A stage that can say what it waits for."""
+    """A stage that can name what it waits for."""
 
     @property
     def waits_for(self) -> str | None:
-        """What it waits for in the middle of its work, None where it works."""
+        """The thing it waits for in the middle of its work, None while it works."""
         ...
 
 
@@ -111,7 +111,7 @@ class PartitionLane(ABC, Generic[S]):
 
     @property
     def state(self) -> LaneState:
-        """A look from outside."""
+        """The lane's current state."""
         waits_for = self._stage.waits_for
         return LaneState(
             self.partition,
@@ -126,22 +126,22 @@ class PartitionLane(ABC, Generic[S]):
         self._doing, self._reason = doing, reason
 
     def _is_well(self) -> None:
-        """The lane works: whatever it failed at before is over."""
+        """The lane works: earlier failures are over."""
         self._ill_since = None
 
     def reads_other_than(self, ids: Mapping[str, str]) -> bool:
-        """Whether a topic it reads has another id by now: it was deleted and created again."""
+        """Whether a topic was deleted and created again, so that its id differs from that read."""
         return any(ids.get(topic, id_) != id_ for topic, id_ in self._positions.topic_ids.items())
 
     def stop(self) -> None:
-        """Ask the lane to finish what is in hand and end."""
+        """Ask the lane to finish its current work and end."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Take the partition and work until stopped, again from the first step at any failure.
+        """Take the partition and work until stopped; after a failure, start at the first step.
 
         Raises:
-            Fenced: another process took the partition; see whether that was right.
+            Fenced: another process took the partition; check whether it owns it.
         """
         wait_s = _BACKOFF_S[0]
         while not self._stop.is_set():
@@ -173,7 +173,7 @@ class PartitionLane(ABC, Generic[S]):
         await self._unless_stopped(self._takes.acquire())
         turn = contextlib.ExitStack()
         turn.callback(self._takes.release)
-        # Who waits for a server, or rebuilds the list, must not keep the others waiting.
+        # A lane that waits for a server, or rebuilds the list, must not keep others waiting.
         over = asyncio.get_running_loop().call_later(_TURN_S, turn.close)
         try:
             self._ill_since = self._ill_since or time.monotonic()
@@ -198,7 +198,7 @@ class PartitionLane(ABC, Generic[S]):
 
     @abstractmethod
     async def _take(self) -> None:
-        """From the claim to the first record: nothing of an earlier owner's may be in the way."""
+        """Prepare everything up to the first record; nothing of an earlier owner may interfere."""
 
     @abstractmethod
     async def _work(self) -> None:
@@ -213,10 +213,10 @@ class PartitionLane(ABC, Generic[S]):
         """The first offset that is not processed yet, by source."""
 
     async def _take_positions(self) -> dict[TopicPartition, Position]:
-        """Where the group is, fresh from the broker, where that can be believed.
+        """Read the group's positions from the broker, and check them.
 
         Raises:
-            PositionRefused: it cannot.
+            PositionRefused: a position is not credible.
         """
         asked = committed_of(self._member, self._sources, stable=True)
         committed = await self._unless_stopped(self._kafka(asked, START_S))
@@ -240,14 +240,14 @@ class PartitionLane(ABC, Generic[S]):
             self._reading = None
 
     async def _kafka(self, waiting: Awaitable[_T], timeout_s: float) -> _T:
-        """Await Kafka with a deadline, in our own errors; past it the outcome is unknown."""
+        """Await Kafka with a deadline, past which the outcome is unknown; raise our own errors."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await waiting
         except ProducerFenced as error:
             raise Fenced("another process took the partition's transactional id") from error
         except AssertionError as error:
-            # aiokafka asserts that a fenced producer is used no more, and that it knows a broker.
+            # aiokafka asserts that a fenced producer is not used, and that it knows a broker.
             if self._producer is not None and is_fenced(self._producer):
                 raise Fenced("the producer was fenced before") from error
             raise unavailable(error) from error
@@ -259,11 +259,11 @@ class PartitionLane(ABC, Generic[S]):
     ) -> _T:
         """Await work, or give it up as soon as the lane is asked to stop.
 
-        ``getmany`` waits as long as a rebalance runs, which waits for us; Redis may not answer.
+        ``getmany`` waits during a rebalance, which waits for us; Redis may not answer.
 
         Args:
-            work: what may take too long.
-            grace_s: to end all the same, as giving it up would cost a batch that is all but done.
+            work: may take too long.
+            grace_s: extra time after the stop, because cancelling would waste a nearly done batch.
         """
         task = asyncio.ensure_future(work)
         stopped = asyncio.ensure_future(self._stop.wait())

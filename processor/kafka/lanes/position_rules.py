@@ -1,4 +1,4 @@
-"""Whether the position that a group committed in a partition may be believed."""
+"""Decide whether the position that a group committed in a partition is credible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNKNOWN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a group is in a partition, and which log it read that far."""
+    """A group's position in a partition, and the log that it read up to there."""
 
     offset: int  # of the next record
     topic_id: str | None = None  # None: another program set the offset
@@ -27,21 +27,21 @@ class Position:
         return f"{_FORMAT} {self.topic_id or _UNKNOWN} {epoch} {self.read_to} {self.stage_note}"
 
     def read_on(self, offset: int, leader_epoch: int | None) -> Position:
-        """The position behind what was read next.
+        """The position after reading further.
 
-        Whoever goes on from a position before the furthest reads records again that were written
-        under an older epoch.
+        Continuing from a position before the furthest means reading records again that an older
+        epoch wrote.
 
         Args:
-            offset: behind it.
-            leader_epoch: that it was written under; None: nothing was read.
+            offset: after the last record read.
+            leader_epoch: of the last record read; None: nothing was read.
         """
         known = [one for one in (self.leader_epoch, leader_epoch) if one is not None]
         return replace(self, offset=offset, leader_epoch=max(known, default=None))
 
     @property
     def furthest(self) -> int:
-        """The offset up to which the log was read: later records may be done, and noted as done."""
+        """The offset up to which the log was read; the note may list later records as done."""
         return max(self.offset, self.read_to)
 
 
@@ -50,7 +50,7 @@ class NewerNote(ValueError):
 
 
 def position_of(offset: int, note: str) -> Position:
-    """Read a position as it was committed; of a foreign note nothing is kept.
+    """Read a position as it was committed; a foreign note is ignored.
 
     Raises:
         NewerNote: a newer version wrote it.
@@ -84,7 +84,7 @@ class Log:
 
 
 class Cause(StrEnum):
-    """Why a position is not believed."""
+    """The reason why a position is not credible."""
 
     NEVER_COMMITTED = "never_committed"
     OTHER_TOPIC = "other_topic"
@@ -94,25 +94,25 @@ class Cause(StrEnum):
 
 
 class Doubt(NamedTuple):
-    """Why a position is not believed, in a word and in a sentence."""
+    """The reason why a position is not credible, as a word and as a sentence."""
 
     cause: Cause
     text: str
 
 
 def doubt(position: Position | None, log: Log, *, has_outputs: bool) -> Doubt | None:
-    """Decide whether a group may go on from a position.
+    """Decide whether a group may continue from a position.
 
-    Going on from a wrong one sends messages a second time, lifts blocks by old STARTs, or skips
-    records without a word.
+    A wrong position would send messages twice, lift blocks by old STARTs, or silently skip records.
 
     Args:
-        position: as committed; None: the group committed none.
-        log: that it should go on in.
-        has_outputs: whether the partition's outputs hold anything: then the group was here before.
+        position: as committed; None: the group has not committed one.
+        log: the log to continue in.
+        has_outputs: whether the partition's outputs contain records: then the group was here
+            before.
 
     Returns:
-        Why not, or None where it may.
+        The reason against it, or None if the group may continue.
     """
     if position is None:
         if log.start == log.end or not has_outputs:

@@ -1,4 +1,4 @@
-"""Where a lane's group is in its sources, and why that may be believed."""
+"""A lane's positions in its sources, checked before they are used."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Positions:
     """The positions of one lane.
 
     Args:
-        client: a started one of aiokafka, which is asked about the topics.
+        client: a started aiokafka client, for requests about the topics.
         sources: one partition of each source topic.
-        outputs: the topics that only lanes of this group write; what they hold in the partition
-            shows that the group was here before.
+        outputs: the topics that only lanes of this group write; records in them show that the
+            group was here before.
     """
 
     def __init__(
@@ -47,17 +47,17 @@ class Positions:
 
     @property
     def topic_ids(self) -> dict[str, str | None]:
-        """The ids of the topics that are read, by their names."""
+        """The ids of the source topics, by their names."""
         return {tp.topic: position.topic_id for tp, position in self._at.items()}
 
     async def take(self, committed: Committed) -> dict[TopicPartition, Position]:
-        """Where to go on, by source.
+        """The positions to continue from, by source.
 
         Args:
             committed: fresh from the broker.
 
         Raises:
-            PositionRefused: a position cannot be believed.
+            PositionRefused: a position is not credible.
             NewerFormat: a newer version committed it.
             aiokafka.errors.KafkaError: a broker does not answer.
         """
@@ -79,13 +79,13 @@ class Positions:
     async def follow(
         self, reading: Reading, sources: Iterable[TopicPartition]
     ) -> dict[TopicPartition, int]:
-        """The offsets behind what was read last.
+        """The offsets after the last records read.
 
-        A new leader epoch is the only sign that a log lost what was read of it before, where it has
-        as many records again.
+        A log may lose records that were read, and then fill up with as many others. A new leader
+        epoch is the only sign of that.
 
         Raises:
-            PositionRefused: the log that was read is not the one that was read before.
+            PositionRefused: the log is not the log that was read before.
             aiokafka.errors.KafkaError: a broker does not answer.
         """
         ends = {}
@@ -111,10 +111,10 @@ class Positions:
 
 
 def positions_in(committed: Committed) -> dict[TopicPartition, Position]:
-    """What was committed, with its notes read.
+    """The committed positions, with their notes read.
 
     Raises:
-        NewerFormat: a newer version committed it.
+        NewerFormat: a newer version committed them.
     """
     try:
         return {tp: position_of(one.offset, one.metadata) for tp, one in committed.items()}
@@ -130,9 +130,9 @@ async def logs_of(
     """The logs of partitions as the brokers have them now.
 
     Args:
-        client: a started one of aiokafka.
-        sources: which.
-        positions: whose leader epochs are asked about.
+        client: a started aiokafka client.
+        sources: the partitions.
+        positions: look up the ends of their leader epochs.
 
     Raises:
         aiokafka.errors.KafkaError: a broker does not answer.
@@ -157,7 +157,7 @@ async def holds_any(client: AIOKafkaClient, outputs: Sequence[TopicPartition]) -
 
 
 def refused(tp: TopicPartition, doubted: Doubt) -> PositionRefused:
-    """The failure of a lane whose position is not believed."""
+    """The error of a lane whose position is not credible."""
     return PositionRefused(
         f"{tp.topic}[{tp.partition}]: {doubted.text}; `optout offsets show` says more, "
         "`optout offsets set` mends it"

@@ -1,7 +1,7 @@
-"""One consumer for all lanes of a role, whose partitions come and go without stopping the others.
+"""One consumer for all lanes of a role; lanes add and remove partitions without disturbing others.
 
-aiokafka replaces an assignment as a whole: it drops what was fetched of every partition, and what
-is under way. Here partitions are put into the assignment, and taken out of it.
+aiokafka replaces an assignment as a whole: it drops the fetched records of every partition, and the
+fetches in progress. Here, partitions are added to the assignment and removed from it one by one.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _METADATA_MS = 30_000
 
 
 class SourceReader:
-    """Reads what lanes ask for, from where they say; it is in no group.
+    """Reads partitions for lanes, from the offsets that they give; it is in no group.
 
     Args:
         settings: of the client.
         topics: full names.
-        fetch_wait_ms: for which brokers wait for records where there are none; a partition that is
-            begun meanwhile waits, too.
+        fetch_wait_ms: how long brokers wait for records if there are none; a partition that starts
+            meanwhile waits, too.
     """
 
     def __init__(
@@ -65,19 +65,19 @@ class SourceReader:
 
     @property
     def client(self) -> Any:
-        """Aiokafka's, for questions about the topics."""
+        """The aiokafka client, for requests about the topics."""
         return self._consumer._client
 
     @property
     def has_ended(self) -> bool:
-        """Whether it reads no more."""
+        """Whether it has stopped reading."""
         return bool(self._consumer._fetcher._fetch_task.done())
 
     async def watch(self) -> None:
-        """Wait until it reads no more.
+        """Wait until it stops reading.
 
         Raises:
-            BrokerUnavailable: what fetches records has ended.
+            BrokerUnavailable: the task that fetches records has ended.
         """
         await asyncio.wait((self._consumer._fetcher._fetch_task,))
         raise BrokerUnavailable("Kafka: what fetches records ended")
@@ -106,10 +106,10 @@ class SourceReader:
 
 
 class Reading:
-    """What one lane reads.
+    """The partitions that one lane reads.
 
     Args:
-        consumer: started, of aiokafka.
+        consumer: a started aiokafka consumer.
         states: of its partitions, in the consumer's assignment.
     """
 
@@ -125,7 +125,7 @@ class Reading:
         """What comes next of some of the partitions, after a wait if that is nothing.
 
         Raises:
-            aiokafka.errors.KafkaError: they cannot be read.
+            aiokafka.errors.KafkaError: the partitions cannot be read.
         """
         assert not self._is_closed
         asking = asyncio.current_task()
@@ -140,15 +140,15 @@ class Reading:
         return {tp: records for tp, records in found.items() if records}
 
     def position(self, tp: TopicPartition) -> int:
-        """The offset behind what was read last."""
+        """The offset after the last record read."""
         return int(self._states[tp].position)
 
     def leader_epoch(self, tp: TopicPartition) -> int | None:
-        """That what was read last was written under; None: nothing was read up to the position."""
+        """The leader epoch of the last record read; None: nothing was read up to the position."""
         return leader_epoch_at(self._states[tp])
 
     def close(self) -> None:
-        """Read no more; whoever waits for records is cancelled, or it would take the next one's."""
+        """Stop reading; cancel waiting callers, or they would take the next reader's records."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -157,6 +157,6 @@ class Reading:
         assignment = self._consumer._subscription.subscription.assignment
         assignment._topic_partitions -= self._states.keys()
         for tp, state in self._states.items():
-            # The state stays, for an answer that is under way: without a position it is dropped.
+            # The state stays, for a response in progress: without a position it is dropped.
             state._position = None
             self._consumer._fetcher._records.pop(tp, None)

@@ -1,4 +1,4 @@
-"""Who owns which partition: one member of a consumer group, and a lane for each partition of it."""
+"""One member of a consumer group, and a lane for each partition that the group assigns to it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Lanes:
     Args:
         settings: of the clients.
         group: the consumer group.
-        topics: the source topics; their partitions of one number belong to one lane.
+        topics: the source topics; partitions with the same number belong to one lane.
         outputs: see ``Positions``.
         stage: makes the stage of a partition.
         metrics: of the role.
@@ -90,7 +90,7 @@ class Lanes:
         self._assigned_as = ("", -1)  # the member's id, and the generation of the group
         self._names = [*topics, *outputs]
         self._excused_at: dict[int, float] = {}  # see ``_well_at``; partition to monotonic seconds
-        # Kafka, to this member, at every look; monotonic seconds
+        # Whether Kafka answers this member, at every check; monotonic seconds.
         self._answers_since: float | None = None
         self._silent_since: float | None = None
         self.joined = False
@@ -100,19 +100,19 @@ class Lanes:
 
     @property
     def unheard(self) -> bool:
-        """Whether Kafka did not answer this member the last time it was asked."""
+        """Whether Kafka did not answer this member's last request."""
         return self.joined and self._silent_since is not None
 
     async def stuck(self, after_s: float, *, redis_since: float | None) -> list[LaneState]:
-        """Lanes that another worker should have, as they do not get to work here.
+        """Lanes that do no work here, and should move to another worker.
 
-        A lane that runs is stuck if it has had records to read and finished none for so long; any
-        other, if it has not come to run. Only time in which this process reached Kafka and Redis
-        counts, and none in which all workers would wait.
+        A running lane is stuck if it has had records to read, but finished none for so long. Any
+        other lane is stuck if it has not started running. Only time in which this process reached
+        Kafka and Redis counts, and no time in which all workers would wait.
 
         Args:
             after_s: how long.
-            redis_since: since when Redis has answered at every look, monotonic seconds.
+            redis_since: since when Redis has answered every check, monotonic seconds.
         """
         states = self.states()
         now = time.monotonic()
@@ -143,12 +143,12 @@ class Lanes:
         return [one for one in states if now - max(servers_since, self._well_at(one)) > after_s]
 
     def _well_at(self, state: LaneState) -> float:
-        """When a lane was last well, or had a reason not to work that every worker would have."""
+        """When a lane was last well, or last had a reason to wait that every worker would have."""
         at = state.progressed_at if state.ill_since is None else state.ill_since
         return max(at, self._excused_at.get(state.partition, 0.0))
 
     async def _lags(self, states: Sequence[LaneState]) -> dict[int, int]:
-        """Records not handled, by partition; nothing where Kafka does not say."""
+        """Uncommitted records, by partition; empty if Kafka does not answer."""
         sources = [tp for state in states for tp in state.next_offsets]
         try:
             async with asyncio.timeout(_LAG_S):
@@ -163,7 +163,7 @@ class Lanes:
         }
 
     def _is_silent(self, now: float) -> None:
-        """Kafka did not answer; after a minute of that a new consumer may find it."""
+        """Kafka did not answer; after a minute of silence, try a new consumer."""
         self.lags = {}
         self._answers_since, self._silent_since = None, self._silent_since or now
         if self.joined and now - self._silent_since > _SILENT_S:
@@ -177,20 +177,20 @@ class Lanes:
         return self._member.client
 
     async def hand_over(self) -> None:
-        """Leave the group at once, with whatever is in hand: the next owners undo it."""
+        """Leave the group at once; the next owners undo all unfinished work."""
         if self._member is not None:
             await self._member.leave()
 
     def states(self) -> list[LaneState]:
-        """How every lane of this process is."""
+        """The state of every lane of this process."""
         return [lane.state for lane, _ in self._lanes.values()]
 
     def stop(self) -> None:
-        """Ask to finish what is in hand, commit it and leave the group."""
+        """Ask to finish the current work, commit it and leave the group."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Be a member until stopped; anything but a stop joins again, with back-off."""
+        """Be a member until stopped; rejoin after any failure, with back-off."""
         wait_s = _REJOIN_S[0]
         while not self._stop.is_set():
             began = time.monotonic()
@@ -247,7 +247,7 @@ class Lanes:
                 await given_up(watch)
 
     async def let_go(self) -> None:
-        """End every lane: what is in hand is finished, if that takes no longer than a second."""
+        """End every lane; work in progress gets a second to finish."""
         ending = [self._end(partition) for partition in list(self._lanes)]
         if ending:
             await asyncio.wait(ending, timeout=_LET_GO_S)
@@ -272,20 +272,20 @@ class Lanes:
         task.add_done_callback(self._behind.discard)
 
     def assign(self, assigned: Iterable[TopicPartition]) -> None:
-        """Work these partitions from now on; those that are worked already go on.
+        """Work these partitions from now on; lanes that run already continue.
 
-        None is worked where recipients are spread by another number of partitions.
+        No lane works if the topics have another number of partitions than expected.
         """
         member = self._member
-        # A rebalance may end while we leave: lanes of a member that is gone would work nothing,
-        # and fence those that do.
+        # A rebalance may end while we leave. Lanes of a former member would do no work, and would
+        # fence the lanes that do.
         if member is None:
             return
         self.at_step("assigned")
         self.joined, self.failed = True, None
         partitions = self._fit({tp.partition for tp in assigned}, member.partition_counts())
-        # One that was given up has partitions that were another's meanwhile; one that missed a
-        # generation may have. A lane whose producer is fenced finds that by itself.
+        # If the group dropped this member, others have had its partitions meanwhile; if it missed
+        # a generation, others may have. A lane whose producer is fenced notices that by itself.
         before, self._assigned_as = self._assigned_as, (member.id, member.generation)
         is_known = before[0] == member.id
         is_next = before == (member.id, member.generation - 1)
@@ -306,7 +306,7 @@ class Lanes:
         )
 
     def _fit(self, partitions: set[int], counts: Mapping[str, int]) -> set[int]:
-        """The partitions, unless topics have another number; 0 says nothing of a topic."""
+        """The partitions, or none if a topic has another number of them; 0 means unknown."""
         for topic, count in counts.items():
             if count not in (0, self._settings.partitions):
                 self.unfit = (
@@ -318,7 +318,7 @@ class Lanes:
         return partitions
 
     def _take(self, partition: int) -> None:
-        """Start a lane, in the place of the one that there is."""
+        """Start a lane, and end the current lane of the partition."""
         assert self._member is not None
         assert self._reader is not None
         if partition in self._lanes:
@@ -349,7 +349,7 @@ class Lanes:
         self._go_on_behind(self._take_again(partition, task))
 
     async def _take_again(self, partition: int, ended: asyncio.Task[None]) -> None:
-        """Take a partition again where the group, asked after the lane was fenced, says it is ours.
+        """Restart a fenced lane, if the group confirms that the partition is ours.
 
         Where it is rebalancing, or does not know us, another assignment follows.
         """

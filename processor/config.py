@@ -220,7 +220,7 @@ class Settings(BaseSettings):
     @field_validator("secret_keys", "operator_tokens", "metrics_token", mode="before")
     @classmethod
     def _no_secret(cls, given: object) -> object:
-        return given or None  # empty, as Compose writes what is not set, is no secret
+        return given or None  # Compose sets unset variables to the empty string
 
     @field_validator("api_certfile", "api_keyfile", mode="before")
     @classmethod
@@ -299,7 +299,7 @@ class Settings(BaseSettings):
         return {"operator" + f"/{name}" * (name != "operator"): token for name, token in named}
 
     def kafka(self, *, request_s: float = _REQUEST_S) -> KafkaOptions:
-        """The keyword arguments that every Kafka client takes.
+        """The keyword arguments for every Kafka client.
 
         Args:
             request_s: a broker must answer within it, or its connection is closed.

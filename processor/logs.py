@@ -48,7 +48,7 @@ def configuration(*, quiet: bool = False) -> Options:
     Args:
         quiet: warnings only, and no error of aiokafka: a broker that has just begun is none.
     """
-    # The libraries only where they warn: their own lines are many, and may quote a record.
+    # Libraries from WARNING on: their other lines are many, and may quote a record.
     levels = dict.fromkeys(("aiokafka", "faust", "mode", "aiohttp", "asyncio"), "WARNING")
     levels["uvicorn.error"] = "ERROR"  # it warns of each request that anybody sends wrong
     if quiet:

@@ -42,7 +42,7 @@ class Kept:
 
 
 class Services:
-    """The configuration, as those who follow it have it."""
+    """The configuration, as followers have it."""
 
     view = None
 

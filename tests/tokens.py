@@ -8,7 +8,7 @@ from processor.wire.credentials import Unopened
 
 
 class NoTokens:
-    """There is no account: nothing is signed."""
+    """Without accounts, nothing is signed."""
 
     async def wait_loaded(self) -> None:
         """Nothing to wait for."""

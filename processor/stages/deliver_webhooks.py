@@ -135,7 +135,7 @@ class DeliverWebhooks:
         return None if url is None else webhook_deliveries.callback_of(status, url)
 
     def due_ms(self, record: Record, delivery: WebhookDelivery) -> int:
-        """When a delivery is to be made: at most its topic's delay after it is read."""
+        """When to make a delivery: at most its topic's delay after now."""
         if delivery.not_before is None:
             return 0
         latest = self.clock() + timedelta(seconds=self.delays_s.get(record.topic, 0.0))
@@ -148,13 +148,13 @@ class DeliverWebhooks:
         return self._letter(record, why, topic=back_to, by_reference=not whole)
 
     def unexpected(self, record: Record, error: Exception) -> Outgoing:
-        """The dead letter of a record that made us fail; see ``DeliveryStage``."""
+        """The dead letter of a record that made our code fail; see ``DeliveryStage``."""
         self.counts["unexpected"] += 1
         [(_, why)] = reasons_of([(record, error)])
         return self.put_aside(record, why)
 
     def undelivered(self, record: Record, delivery: WebhookDelivery, why: str) -> Outgoing:
-        """The dead letter of what a record asked for; sent back, it begins anew."""
+        """The dead letter of a failed delivery; a redrive starts it from its first attempt."""
         anew = webhook_deliveries.write(
             delivery.model_copy(update={"attempt": 1, "not_before": None})
         )

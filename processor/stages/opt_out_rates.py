@@ -71,7 +71,7 @@ class MadeTopic(faust.Topic):  # type: ignore[misc]
         decode = self.decode
 
         async def leniently(message: Message, *, propagate: bool = False) -> object:
-            # Faust does not count what it cannot decode: a recovery that ends with it never ends.
+            # Faust does not count records it cannot decode, so a recovery that ends with one hangs.
             try:
                 return await decode(message, propagate=True)
             except DecodeError:
@@ -86,7 +86,7 @@ class MadeTable(faust.Table):  # type: ignore[misc]
     follower: Follower
 
     def apply_changelog_batch(self, batch: Iterable[Event]) -> None:
-        """See Faust."""
+        """Apply only records that are windows; see Faust."""
         super().apply_changelog_batch([event for event in batch if self._is_ours(event)])
 
     def _is_ours(self, event: Event) -> bool:
@@ -136,7 +136,7 @@ class _Windows:
             logger.warning("rates.full", extra={"table": self._kind.name, "windows": len(data)})
 
     def found(self, now_s: float, service: str | None) -> Iterator[_Window]:
-        """Every window that is not too old, of one service or of all."""
+        """Every recent window, of one service or of all."""
         for (key, (start, end)), count in self._table.data.items():
             if end < now_s - self._kind.kept_s:
                 continue

@@ -102,8 +102,8 @@ class Spans(Traces):
     """The spans of a role's stages.
 
     Args:
-        tracer: makes them.
-        group: the consumer group that reads.
+        tracer: makes the spans.
+        group: the consumer group of the reader.
     """
 
     def __init__(self, tracer: Tracer, group: str) -> None:
@@ -115,7 +115,7 @@ class Spans(Traces):
         return _BatchSpans(self._tracer, self._group)
 
     async def ask(self, record: Record, attempt: int, request: Request, ask: Ask) -> Outcome:
-        """As ``Traces`` does, with a span that lasts as long as the request.
+        """Like ``Traces``, with a span that lasts as long as the request.
 
         Every attempt is a child of the span that requested the delivery, possibly hours later. A
         later attempt has its number, as OpenTelemetry's conventions for retries demand.

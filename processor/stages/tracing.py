@@ -18,7 +18,7 @@ class BatchTraces:
     """The traces of one batch's records."""
 
     def headers(self, record: Record, **said: str) -> list[tuple[str, bytes | None]] | None:
-        """The headers of what a record causes, None for none.
+        """The headers for a record's outputs, None if there are none.
 
         Args:
             record: the input.
@@ -31,14 +31,14 @@ class BatchTraces:
 
 
 class Traces:
-    """Passes headers on; ``Spans`` also tells a collector what was done with the record."""
+    """Passes headers on; ``Spans`` also reports to a collector what happened to the record."""
 
     def begin(self) -> BatchTraces:
         """A batch begins."""
         return BatchTraces()
 
     async def ask(self, record: Record, attempt: int, request: Request, ask: Ask) -> Outcome:
-        """Ask an application, telling it of the trace.
+        """Make a request to an application, with the trace in its headers.
 
         Args:
             record: the record that asks for the request.

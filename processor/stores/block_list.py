@@ -24,7 +24,7 @@ class Format(NamedTuple):
     least: int
 
     def __str__(self) -> str:
-        """The text form that the list keeps."""
+        """Write the text form, as the list stores it."""
         return f"{self.written} {self.least}"
 
     @classmethod

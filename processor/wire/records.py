@@ -99,5 +99,5 @@ class Output(Protocol):
         ...
 
     def clear(self) -> None:
-        """Forget all that was put, to begin again."""
+        """Forget all records, to begin again."""
         ...

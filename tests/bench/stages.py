@@ -119,7 +119,7 @@ class Held:
         return note
 
     async def process(self, records: Sequence[Any], out: Output) -> Batch:
-        """Process, and note when; see ``Stage``."""
+        """Process, and record the time; see ``Stage``."""
         self._start.batch()
         batch = await self._stage.process(records, out)
         self._start.processed_at[self._partition] = time.monotonic()
@@ -133,7 +133,7 @@ def source_of(job: Job) -> str:
 
 
 def lanes(shared: Shared, job: Job, start: Start) -> Lanes:
-    """The lanes of a role, reading another installation's load, writing into their own."""
+    """The lanes of a role; they read another installation's load, and write into their own."""
     settings, topics, source = shared.settings, shared.topics, source_of(job)
     sources = [source]
     make: Callable[[int], Stage]

@@ -61,7 +61,7 @@ async def _lanes(job: Job) -> Measured:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
     following = asyncio.create_task(_follow(shared, job))
     counting = asyncio.create_task(shared.counts.run())
-    if job.role in ("one_service", "many_services"):  # apart from what the lanes take to begin
+    if job.role in ("one_service", "many_services"):  # measured apart from the lanes' start
         began, before = time.monotonic(), memory_mb("VmRSS")
         await shared.services.wait_loaded()
         start.services_s, start.services_rss_mb = (

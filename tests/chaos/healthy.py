@@ -164,7 +164,7 @@ async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
 
 
 def _delivered(run: Run) -> Iterable[Outgoing]:
-    """Every application is asked once; where it is away the delivery is put aside."""
+    """Request every application once; dead-letter the deliveries to the absent application."""
     directory = _services().directory
     for record in [*run.of(_ALL.webhook_deliveries), *run.of(_ALL.message_statuses)]:
         if record.topic == _ALL.webhook_deliveries:

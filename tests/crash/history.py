@@ -10,7 +10,7 @@ from processor.core.identity import cause_of
 from tests.clinic import a_text
 from tests.installation import Installation
 
-# All of one recipient, written before any worker is there: one batch.
+# All of one recipient, written before any worker starts: one batch.
 BODIES = (
     "stop",
     "help",
@@ -29,7 +29,7 @@ LATER = [a_text(f"M{number}", body) for number, body in enumerate(BODIES, len(BO
 
 
 class Expected(NamedTuple):
-    """What the history comes to, by a model of its own."""
+    """The results of the history, by a separate model."""
 
     changes: list[tuple[str, bool]]
     replies: list[tuple[str, str]]
@@ -65,7 +65,7 @@ def sequential_model(
 
 
 async def outcome(at: Installation) -> Expected:
-    """What is on the topics and in Redis."""
+    """The contents of the topics and of Redis."""
     assert await whole(at)
     changes = await at.values(at.topics.block_changes)
     replies = await at.values(at.topics.reply_sends)
@@ -81,7 +81,7 @@ async def outcome(at: Installation) -> Expected:
 
 
 def assert_equal(found: Expected, expected: Expected) -> None:
-    """Everything equal, replies by their first words."""
+    """Everything is equal, replies by their first words."""
     texts = [
         (sid, body[: len(wanted)])
         for (sid, body), (_, wanted) in zip(found.replies, expected.replies, strict=False)
@@ -91,7 +91,7 @@ def assert_equal(found: Expected, expected: Expected) -> None:
 
 
 async def whole(at: Installation) -> bool:
-    """Whether Redis holds what the topic says, in every partition."""
-    patient = at.settings.model_copy(update={"redis_timeout_s": 30.0})  # others work there, too
+    """Whether Redis matches the topic, in every partition."""
+    patient = at.settings.model_copy(update={"redis_timeout_s": 30.0})  # others use it, too
     partitions = range(at.settings.partitions)
     return not any([await differences(patient, one) for one in partitions])

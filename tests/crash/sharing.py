@@ -13,11 +13,11 @@ DEADLINE_S = 40.0  # less than the longest time-out of Redis
 
 
 async def everybody_is_heard(at: Installation, *, first: int = 0) -> None:
-    """In every partition a STOP is confirmed, and a send after it refused.
+    """In every partition, a STOP is confirmed and a later send refused.
 
     Args:
         at: the installation.
-        first: the numbers are looked for from here on; a second time they must be others.
+        first: numbers are chosen from here on; they must be new each time.
     """
     partitions = at.settings.partitions
     numbers = [next(numbers_in(one, partitions, start=first)) for one in range(partitions)]

@@ -17,7 +17,7 @@ from processor.config import Role, Settings
 async def worker(
     settings: Settings, step: str, sign: str = "SIGKILL", *, role: Role = "match"
 ) -> AsyncIterator[Process]:
-    """A worker that sends itself a signal when it first comes to a step."""
+    """A worker that sends itself a signal when it first reaches a step."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "tests.crash.killed_worker", step, sign),

@@ -193,7 +193,7 @@ async def stop_around_a_save(at: Installation, server: stack.Server) -> None:
 
 
 async def waits(gate: Runtime) -> bool:
-    """Whether every lane that was given a send waits for the list."""
+    """Whether every lane that has a send waits for the list."""
     found = [state.text for state in gate.states()["gate"]]
     return len(found) == 4 and all("lost writes" in doing for doing in found)
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.crash
 
 PEOPLE = [f"+1555000{number:04d}" for number in range(20)]
 LONG_S = 120.0
-REDIS_S = 60.0  # the longest that can be set
+REDIS_S = 60.0  # the highest setting
 
 
 @pytest.fixture(autouse=True)

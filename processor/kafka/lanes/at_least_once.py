@@ -93,11 +93,11 @@ class DeliveryStage(Waits, Protocol):
         ...
 
     def work_of(self, record: Record) -> Work | Outgoing | None:
-        """What a record asks for, if anything; a dead letter where it cannot be read."""
+        """The work that a record asks for, if any; a dead letter if it cannot be read."""
         ...
 
     def put_aside(self, record: Record, why: str, *, whole: bool = True) -> Outgoing:
-        """The dead letter of a record; a reference to it, where it is too large to be kept."""
+        """The dead letter of a record; only a reference to the record if it is too large."""
         ...
 
     def unexpected(self, record: Record, error: Exception) -> Outgoing:
@@ -342,7 +342,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             return [self._stage.unexpected(head.record, error)]
 
     async def _write(self, record: Record, outputs: Sequence[Outgoing]) -> None:
-        """Write what follows from a record, or put the record aside where Kafka has no room."""
+        """Write a record's outputs; dead-letter the record if they are too large for Kafka."""
         writer = Writer(self._producer, self._settings.partitions)
         for whole in (True, False):
             try:

@@ -43,11 +43,11 @@ class Batch(Protocol):
 
     @property
     def note(self) -> str:
-        """What is committed with the offsets, for the next owner; empty: nothing."""
+        """The note to commit with the offsets, for the next owner; empty for none."""
         ...
 
     async def still_holds(self) -> bool:
-        """Before the commit: False where what was put out no longer holds, to process again."""
+        """Check before the commit; False if the output no longer holds: process again."""
         ...
 
     def committed(self) -> None:
@@ -66,8 +66,8 @@ class Stage(Waits, Protocol):
         """Step 1d: learn what the last owner noted.
 
         Args:
-            notes: what was noted with each source's offset; empty where somebody else set it, or
-                nobody yet.
+            notes: the note beside each source's offset. It is empty if the offset was never
+                committed, or was set from outside.
 
         Returns:
             The note that is committed before anything is put out; see ``Batch``.
@@ -75,7 +75,7 @@ class Stage(Waits, Protocol):
         ...
 
     async def recover(self, committed: Mapping[str, int]) -> str:
-        """Step 1e: settle what the last owner left.
+        """Step 1e: settle what the last owner left unfinished.
 
         Args:
             committed: source topic to its committed offset.
@@ -86,7 +86,7 @@ class Stage(Waits, Protocol):
         ...
 
     async def process(self, records: Sequence[Record], out: Output) -> Batch:
-        """Step 2: decide on records of all sources, in order, write, and put out the events."""
+        """Step 2: decide on records of all sources, in order; write to the store, emit events."""
         ...
 
     async def idle(self) -> None:
@@ -95,7 +95,7 @@ class Stage(Waits, Protocol):
 
 
 class LaneOutput:
-    """The records of one batch for one partition of several topics, not sent yet."""
+    """The unsent records of one batch, for one partition of several topics."""
 
     def __init__(self, producer: AIOKafkaProducer, partition: int) -> None:
         self._producer = producer
@@ -193,8 +193,8 @@ class Lane(PartitionLane[Stage]):
             tp for tp in taken if tp in self._positions.new or self._note != notes[tp]
         }
         if self._uncommitted:
-            # Before the first output: from here on a missing offset is a lost one. And before
-            # anybody reads what this owner writes: the next one must begin above it.
+            # Before the first output: from now on, a missing offset means a lost offset. Also
+            # before this owner's first write can be read: the next owner must begin above it.
             await self._kafka(self._transaction(), _COMMIT_S)
             self._uncommitted = set(taken)  # by the note of one who has recovered
         self._at_step("recover")
@@ -234,7 +234,7 @@ class Lane(PartitionLane[Stage]):
     async def _next_records(
         self,
     ) -> tuple[Mapping[TopicPartition, Sequence[Record]], Mapping[TopicPartition, int]]:
-        """What there is to process, and for each source that moved on the offset behind it.
+        """The next records, and the offset after them for each source that moved.
 
         It moves on without a record, too: past the markers of its producers' transactions.
         """
@@ -266,7 +266,7 @@ class Lane(PartitionLane[Stage]):
             self._note = batch.note
             self._faults.check(len(records), out.counts["faults"])
             self._move_to(ends)
-            # A batch that puts out nothing needs no transaction: its offset goes with a later one.
+            # A batch without output needs no transaction: a later commit includes its offset.
             if not out or await self._commit(out, batch):
                 break
         batch.committed()
@@ -276,7 +276,7 @@ class Lane(PartitionLane[Stage]):
         self._is_well()
 
     async def _commit(self, out: LaneOutput | None = None, batch: Batch | None = None) -> bool:
-        """Steps 3 to 5: outputs and offsets in one transaction; False where it must be redone."""
+        """Steps 3 to 5: outputs and offsets in one transaction; False if it must be redone."""
         with self._metrics.transaction.time():
             return await self._kafka(self._transaction(out, batch), _COMMIT_S)
 
@@ -286,7 +286,7 @@ class Lane(PartitionLane[Stage]):
         at_step("begin")
         await producer.begin_transaction()
         self._in_transaction = True
-        # Offsets first: it keeps the broker from answering the first batch with a retry.
+        # Offsets first: this keeps the broker from answering the first batch with a retry.
         offsets = {
             tp: self._positions.to_commit(tp, self._next[tp], self._note)
             for tp in self._uncommitted

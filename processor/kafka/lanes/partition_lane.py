@@ -54,7 +54,7 @@ class Stopped(Exception):
 
 
 async def given_up(task: asyncio.Future[_T]) -> None:
-    """End a task that is not needed any more, whatever it comes to."""
+    """End a task that is not needed any more, whatever its result."""
     task.cancel()
     await asyncio.wait((task,))
     if not task.cancelled():
@@ -82,7 +82,7 @@ class PartitionLane(ABC, Generic[S]):
 
     Args:
         context: its partition and clients.
-        stage: what is done with the records.
+        stage: processes the records.
     """
 
     is_fenced: bool  # whether a lane elsewhere that takes the partition keeps this one from working
@@ -168,7 +168,7 @@ class PartitionLane(ABC, Generic[S]):
                 await self._let_go()
 
     async def _take_in_turn(self) -> None:
-        """Hundreds at once would keep each other from it: every request would time out."""
+        """Take turns: hundreds of lanes at once would make each other's requests time out."""
         self._enter(Doing.QUEUED)
         await self._unless_stopped(self._takes.acquire())
         turn = contextlib.ExitStack()
@@ -257,7 +257,7 @@ class PartitionLane(ABC, Generic[S]):
     async def _unless_stopped(
         self, work: Coroutine[object, object, _T], *, grace_s: float = 0
     ) -> _T:
-        """Await work, or give it up as soon as the lane is asked to stop.
+        """Await work, or cancel it as soon as the lane is asked to stop.
 
         ``getmany`` waits during a rebalance, which waits for us; Redis may not answer.
 

@@ -152,7 +152,7 @@ async def logs_of(
 
 
 async def holds_any(client: AIOKafkaClient, outputs: Sequence[TopicPartition]) -> bool:
-    """Whether partitions hold a record, or held one."""
+    """Whether any of the partitions contains a record, or ever contained one."""
     return any((await log_ends(client, outputs)).values())
 
 

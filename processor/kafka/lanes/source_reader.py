@@ -122,7 +122,7 @@ class Reading:
     async def records(
         self, partitions: Iterable[TopicPartition], *, wait_s: float, most: int
     ) -> dict[TopicPartition, Sequence[Record]]:
-        """What comes next of some of the partitions, after a wait if that is nothing.
+        """The next records of some of the partitions; waits if there are none.
 
         Raises:
             aiokafka.errors.KafkaError: the partitions cannot be read.

@@ -96,6 +96,8 @@ def _docstrings(node: ast.AST) -> Iterator[ast.Constant]:
         match each:
             case ast.Expr(value=ast.Constant(value=str()) as string):
                 yield string
+            case _:
+                pass
 
 
 def _docstring(began: int, words: str) -> Iterator[Text]:

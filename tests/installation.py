@@ -160,5 +160,5 @@ def _key(value: dict[str, Any]) -> str:
 def by_sid(values: Sequence[dict[str, Any]], name: str = "message_sid") -> dict[str, Any]:
     """Values by the message they are about; a message with two fails."""
     found = {value[name]: value for value in values}
-    assert len(found) == len(values), f"a {name} stands twice"
+    assert len(found) == len(values), f"a {name} appears twice"
     return found

@@ -306,9 +306,7 @@ def reseal(as_json: bool) -> None:
     if as_json:
         print_json({"key": key_id(key), "sealed": done, "current": current, "unopened": failed})
     else:
-        click.echo(
-            f"{done} tokens sealed with key {key_id(key)}, {current} were sealed with it already"
-        )
+        click.echo(f"{done} tokens sealed with key {key_id(key)}, {current} sealed already")
     known = {key_id(one) for one in settings.sealing_keys()}
     for sid, sealed_by in failed.items():
         if sealed_by == UNKNOWN:

@@ -57,7 +57,7 @@ class Backtest:
     changes: dict[tuple[Reading, Reading], Change] = field(default_factory=dict)
 
     def add(self, place: str, value: bytes) -> None:
-        """Read a recorded message under both; a line that is not a message is named and left out."""
+        """Read a recorded message under both; name a line that is not a message, and skip it."""
         try:
             read = inbound_messages.read(value)
         except ValidationError as error:

@@ -204,9 +204,7 @@ def import_(
         "reason": reason,
         "actor": actor or user(),
     }
-    click.echo(
-        f"import {import_id}; if it is interrupted, resume with --import-id {import_id}", err=True
-    )
+    click.echo(f"import {import_id}; to resume it, add --import-id {import_id}", err=True)
     with lines_of(file, "importing") as lines:
         rows = Rows(as_csv=as_csv, name=file.name).of(lines)
         good, bad = run(_import(settings, file.name, rows, defaults, import_id))

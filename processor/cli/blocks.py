@@ -56,9 +56,7 @@ class Recipient(click.ParamType):
         try:
             return _ADDRESS.validate_python(value)
         except ValidationError:
-            self.fail(
-                "must be an E.164 number such as +15551234567, after whatsapp: on that channel"
-            )
+            self.fail("must be an E.164 number such as +15551234567, after whatsapp: if need be")
 
 
 @click.group("blocks")
@@ -225,7 +223,9 @@ def _say_outcome(
     if is_blocked:
         click.echo(f"{recipient} is blocked ({command.scope})")
         return
-    click.echo(f"{recipient} is not blocked ({command.scope})" + (", but by these:" * bool(found)))
+    click.echo(
+        f"{recipient} is not blocked ({command.scope})" + (", but still blocked by:" * bool(found))
+    )
     for key, block in found:
         _print(key, block, as_json=False)
 

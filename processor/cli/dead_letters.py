@@ -93,8 +93,8 @@ def redrive(file: IO[bytes] | None, everything: bool, most: int, **given: str | 
             ),
             (
                 done.gone,
-                "Kafka no longer has the records they refer to, or they are batches that decompress "
-                "to too much; give each line a `value`, and redrive the FILE",
+                "Kafka no longer has the records they refer to, or they are batches that inflate "
+                "too far; give each line a `value`, and redrive the FILE",
             ),
             (done.left, f"sent back {most} times already; correct them, and redrive the FILE"),
         ):

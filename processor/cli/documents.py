@@ -1,4 +1,4 @@
-"""Reading `services.yaml`."""
+"""Read and check `services.yaml`."""
 
 from __future__ import annotations
 

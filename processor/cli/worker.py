@@ -1,4 +1,4 @@
-"""`optout worker`: the lanes, in Faust's worker."""
+"""`optout worker`: run the lanes in Faust's worker."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import click
 @click.option("--quiet", is_flag=True, help="Log warnings only, and no banner.")
 @click.argument("faust_options", nargs=-1, type=click.UNPROCESSED)
 def command(quiet: bool, faust_options: tuple[str, ...]) -> None:
-    """Run the lanes and the rates agent until SIGTERM, which finishes what is in hand.
+    """Run the lanes and the rates agent until SIGTERM; work in progress is finished.
 
-    The same as `faust -A processor.app worker`; its options are taken too. Any number of workers
+    The same as `faust -A processor.app worker`, and accepts the same options. Any number of workers
     may run, on one host or many: they share the partitions.
 
     Example: OPTOUT_ROLES=gate optout worker
     """
-    # Faust is slow to import and only this command needs it.
+    # Imported here, as Faust is slow to import and only this command needs it.
     from faust.cli.faust import cli
 
     from processor import app, logs
 
     if quiet:
         logs.CONFIG["root"]["level"] = "WARNING"
-        # A broker that has just started is not an error to show.
+        # Hide errors from a broker that has just started.
         logs.CONFIG["loggers"]["aiokafka"]["level"] = "CRITICAL"
-    app.app  # noqa: B018 - wrong settings end here, before Faust says a word
+    app.app  # noqa: B018 - wrong settings stop here, before Faust logs anything
     banner = ["--quiet"] if quiet else []
     sys.argv = ["faust", *banner, "-A", "processor.app", "worker", "-l", "info", *faust_options]
     cli()

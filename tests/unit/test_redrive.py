@@ -129,7 +129,7 @@ def test_the_page_says_what_goes_back_from_here_and_what_by_command(
 def test_what_goes_back_is_said_in_one_way(given: tuple[str, ...]) -> None:
     done = CliRunner().invoke(main, ("dead-letters", "redrive", *given), input="")
     assert done.exit_code == 2
-    assert "name a FILE, say --all, or choose by --topic" in done.output
+    assert "name a FILE, give --all, or select by --topic" in done.output
 
 
 def test_what_may_be_read_is_shared_out_and_what_is_small_goes_whole() -> None:

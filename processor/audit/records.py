@@ -1,4 +1,4 @@
-"""Records of the topics as an audit keeps them: small, without bodies, read by its own code."""
+"""The topics' records as an audit keeps them: small, without bodies, read by its own code."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Headers = Iterable[tuple[str, bytes]]
 
 
 class Mark(NamedTuple):
-    """Which write to the partition's list; later ones compare greater."""
+    """The version of a partition's list; later marks compare greater."""
 
     epoch: int
     counter: int
@@ -58,7 +58,7 @@ class Mark(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a block stands; ``target`` is the service, the sender, or empty for an account."""
+    """The place of a block; ``target`` is the service, the sender, or empty for an account."""
 
     scope: str
     target: str
@@ -66,7 +66,7 @@ class Place(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A cause of a block; a kind comes once in a block."""
+    """A cause of a block; a block has at most one cause of each kind."""
 
     kind: str
     change_id: str
@@ -74,10 +74,10 @@ class Source(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What stands in a place."""
+    """A block without its place."""
 
     sources: frozenset[Source]
-    only: frozenset[str] | None  # intents that it stops; None: all
+    only: frozenset[str] | None  # intents that it stops; None for all
     but: frozenset[str]
     locked: bool
 
@@ -88,21 +88,21 @@ class Standing(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A block that stands."""
+    """A block in force."""
 
     place: Place
     standing: Standing
     mark: Mark
-    lasts: frozenset[tuple[str, int]] = frozenset()  # when each kind of cause came last, if known
+    lasts: frozenset[tuple[str, int]] = frozenset()  # last time of each kind of cause, if known
 
 
 Ref = tuple[str, ...]
-"""What a message or a command is known by: an account's, with all that tells it from others."""
+"""The identity of a message or a command, including its account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What every record has; ``key`` and ``ref`` name a recipient, and are never to be printed."""
+    """Fields of every record; never print ``key`` and ``ref``, as they name a recipient."""
 
     id: str  # message sid, or id of the command or change
     ref: Ref
@@ -116,7 +116,7 @@ class Message(Record):
     """An inbound message."""
 
     said: int  # hash of account, addresses and body
-    said_ms: int  # when it was said, where that is known to be earlier than ``at_ms``
+    said_ms: int  # when it was sent, if that is known to be earlier than ``at_ms``
     is_reserved: bool  # a bare word, to a number, that every configuration matches (R7)
 
 
@@ -126,14 +126,14 @@ class Command(Record):
 
     place: Place
     blocked: bool
-    said_ms: int  # when it, or the record it was made of again, was appended
-    kind: str  # of the source that it makes, or undoes
+    said_ms: int  # when it, or the record it repeats, was appended
+    kind: str  # of the source that it adds or removes
     has_reason: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Notification(Record):
-    """A match, and what it did."""
+    """A match and its effect."""
 
     account: str
     service: str | None
@@ -147,7 +147,7 @@ class Notification(Record):
 
 @dataclass(frozen=True, slots=True)
 class Reply(Record):
-    """A confirmation; its id is the message's it answers."""
+    """A confirmation; its id is that of the message it answers."""
 
     sid: str
     sender: str
@@ -156,7 +156,7 @@ class Reply(Record):
 
 @dataclass(frozen=True, slots=True)
 class Change(Record):
-    """What one place of an entry holds from then on; ``ref`` is its cause's."""
+    """The new block at a place of an entry; ``ref`` is that of its cause."""
 
     place: Place
     standing: Standing | None
@@ -165,9 +165,9 @@ class Change(Record):
     mark: Mark
     cause: str  # id of the cause
     kind: str | None  # of the cause; None for a command
-    source: str  # kind of source that the cause is
+    source: str  # the kind of source
     standing_is_guessed: bool  # written before blocks had several causes
-    moved: bool = False  # copied from other topics, where its cause is
+    moved: bool = False  # copied from other topics, which have its cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +175,11 @@ class Send(Record):
     """An outbound message."""
 
     value: int  # hash of its bytes
-    after: Mark | None  # of the confirmation its writer had seen: header `after-mark`
+    after: Mark | None  # mark of the last confirmation its writer had seen: header `after-mark`
 
 
 class Named(NamedTuple):
-    """The block a refusal names."""
+    """The block that a refusal names."""
 
     scope: str
     change_id: str
@@ -188,21 +188,21 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Record):
-    """What the gate said of a send."""
+    """The gate's verdict on a send."""
 
     account: str
-    service: str | None  # as the send names it
+    service: str | None  # the service that the send names
     sender: str | None
     value: int | None  # hash of an allowed send's bytes
     mark: Mark | None
     after: Mark | None
     refused_by: Named | None
-    except_from: frozenset[str]  # senders that whoever chooses one must not choose
-    suspended: bool = False  # it failed because its account was
+    except_from: frozenset[str]  # senders that a later choice of sender must leave out
+    suspended: bool = False  # it failed because its account was suspended
 
     @property
     def topic(self) -> str:
-        """Where it stands."""
+        """The topic it is in."""
         return STATUSES if self.refused_by or self.suspended else ALLOWED
 
 
@@ -210,13 +210,13 @@ class Verdict(Record):
 class Partition:
     """All records of one partition, each topic in order.
 
-    ``settled`` are the ends of the output topics up to which records are checked; those behind only
-    complete the transactions before. ``first_ms`` is when the first record that is left was
-    written, for topics whose beginning was deleted (infinite where none is left).
+    ``settled`` has the ends of the output topics up to which records are checked; later records
+    only complete earlier transactions. ``first_ms`` has the time of the first remaining record,
+    for topics whose beginning was deleted; it is infinite if no record remains.
     """
 
     number: int
-    of: int = 1  # partitions there are
+    of: int = 1  # number of partitions
     messages: list[Message] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)
@@ -226,21 +226,21 @@ class Partition:
     changes: list[Change] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     entries: dict[str, tuple[int, tuple[Block, ...]]] = field(default_factory=dict)  # offset first
-    touched: set[str] = field(default_factory=set)  # entry keys written behind the settled end
+    touched: set[str] = field(default_factory=set)  # entry keys written after the settled end
     letters: set[tuple[str, int]] = field(default_factory=set)  # topic and offset
     unreadable: list[tuple[str, int, int]] = field(default_factory=list)  # topic, offset, at_ms
-    committed: Mapping[str, int] = field(default_factory=dict)  # source topic to the group's offset
+    committed: Mapping[str, int] = field(default_factory=dict)  # group's offset, by source topic
     settled: Mapping[str, int] = field(default_factory=dict)
     first_ms: dict[str, float] = field(default_factory=dict)
     since_ms: int | None = None
     until_ms: int | None = None
 
     def where(self, topic: str, record: Record) -> str:
-        """A record's place and id, as violations name it."""
+        """Name a record by place and id, for violations."""
         return f"{topic}[{self.number}]@{record.offset} {record.id}"
 
     def is_checked(self, topic: str, offset: int, at_ms: int) -> bool:
-        """Whether a record is in the range, and settled."""
+        """Whether a record is in the range and settled."""
         return (
             offset < self.settled.get(topic, offset + 1)
             and (self.since_ms is None or at_ms >= self.since_ms)
@@ -248,23 +248,23 @@ class Partition:
         )
 
     def has_beginning(self, topic: str) -> bool:
-        """Whether a record that is not there never was."""
+        """Whether the topic still has its first records, so that a missing record never existed."""
         return self.since_ms is None and topic not in self.first_ms
 
     def has_all_after(self, topic: str, at_ms: int) -> bool:
-        """Whether everything a record of this time led to can still be read."""
+        """Whether all records caused by a record of this time can still be read."""
         return at_ms > self.first_ms.get(topic, float("-inf"))
 
 
 class Unreadable(Exception):
-    """A value that is not what its topic holds."""
+    """A value that does not fit its topic."""
 
 
 def fields_of(value: bytes | None) -> Mapping[str, Any]:
-    """The fields of a JSON object.
+    """Parse the fields of a JSON object.
 
     Raises:
-        Unreadable: where it is none.
+        Unreadable: it is not a JSON object.
     """
     try:
         fields = orjson.loads(value or b"")
@@ -275,9 +275,9 @@ def fields_of(value: bytes | None) -> Mapping[str, Any]:
     return fields
 
 
-@lru_cache(4_096)  # many records share one, and then its memory
+@lru_cache(4_096)  # many records share a mark, and then its memory
 def mark_of(text: str) -> Mark:
-    """A mark from its text, `epoch-counter`."""
+    """Parse a mark from its text, `epoch-counter`."""
     epoch, _, counter = text.partition("-")
     return Mark(int(epoch), int(counter))
 
@@ -302,20 +302,20 @@ def _first_ms(record: Any) -> int:
 
 
 def _said_ms(record: Any, fields: Mapping[str, Any]) -> int:
-    """A carrier's time counts only where it is more than an hour earlier (R19)."""
+    """Use a carrier's time only if it is more than an hour earlier (R19)."""
     first_ms, received_ms = _first_ms(record), _ms(fields["received_at"])
     return received_ms if received_ms < first_ms - 3_600_000 else first_ms
 
 
 def _is_elsewhere(partition: Partition, record: Any, key: str) -> bool:
-    """Whether a record was sent on, as it is not where its recipient's others are."""
+    """Whether a record was sent on because it was not in its recipient's partition."""
     number = key.rpartition("/")[2].removeprefix("whatsapp:").encode()
     place = (murmur2(number) & 0x7FFFFFFF) % partition.of
     return bool(record.key != number or place != partition.number)
 
 
 def _key(account: str, address: str) -> str:
-    """WhatsApp has a list of its own, all else shares the bare number's (R21)."""
+    """Make an entry key: WhatsApp has its own list, other channels share the number's (R21)."""
     number = address.rpartition(":")[2]
     return (
         f"{account}/whatsapp:{number}" if address.startswith("whatsapp:") else f"{account}/{number}"
@@ -349,7 +349,7 @@ def _command_ref(account: str, id_: str) -> Ref:
 
 
 def _source_kind(source: str) -> str:
-    """The kind of source that a command makes."""
+    """Find the kind of source that a command adds."""
     return "review" if source == "review" else "command"
 
 
@@ -463,7 +463,7 @@ def _change(record: Any, fields: Mapping[str, Any]) -> Change:
 def _changed_to(fields: Mapping[str, Any], source: str, since_ms: int) -> Standing:
     if fields.get("standing"):
         return _standing(fields["standing"])
-    # Written before blocks had several causes.
+    # The record was written before blocks had several causes.
     only_source = Source(source, fields["change_id"], since_ms)
     return Standing(frozenset({only_source}), None, frozenset(), False)
 
@@ -482,7 +482,7 @@ def _standing(fields: Mapping[str, Any]) -> Standing:
 
 
 def _shared(text: str | None) -> str | None:
-    """The same text, in memory once: millions of records name few accounts and senders."""
+    """Intern a text: millions of records name few accounts and senders."""
     return None if text is None else intern(text)
 
 
@@ -515,7 +515,7 @@ def _verdict(
 def _add_status(partition: Partition, record: Any, fields: Mapping[str, Any]) -> None:
     block = fields.get("block")
     outcome = fields["status"], fields.get("error_code")
-    # Carriers write here too; only the gate names a block, or a mark.
+    # Carriers write here too, but only the gate names a block or a mark.
     if outcome == ("failed", 30002) and _header(record.headers, "mark"):
         partition.verdicts.append(_verdict(record, fields, suspended=True))
     if outcome == ("failed", 21610) and block:
@@ -545,10 +545,10 @@ def _add_entry(partition: Partition, record: Any, settled: bool) -> None:
 
 
 def packed_blocks(value: bytes) -> tuple[Block, ...]:
-    """The blocks of an entry's field in Redis.
+    """Unpack the blocks of an entry's field in Redis.
 
     Raises:
-        ValueError: where it is of no format that an audit knows.
+        ValueError: its format is unknown to the audit.
     """
     try:
         version, *blocks = orjson.loads(value)
@@ -560,7 +560,7 @@ def packed_blocks(value: bytes) -> tuple[Block, ...]:
 
 
 def _packed_block(place: str, mark: str, *fields: Any) -> Block:
-    times: dict[str, list[int]] = {}  # by kind and change
+    times: dict[str, list[int]] = {}  # by kind and change id
     limits: Mapping[str, Any] = {}
     for part in fields:
         if isinstance(part, str):
@@ -582,10 +582,10 @@ def _packed_block(place: str, mark: str, *fields: Any) -> Block:
 
 
 def add(partition: Partition, topic: str, record: Any) -> None:
-    """Take a record of Kafka in; one that cannot be read is remembered as such.
+    """Add a Kafka record; remember an unreadable record as such.
 
     Args:
-        partition: taken into.
+        partition: to which it is added.
         topic: without the prefix.
         record: with offset, timestamp in ms, key, value and headers.
     """
@@ -612,7 +612,7 @@ def _add(partition: Partition, topic: str, record: Any) -> None:
         message = _message(record, fields)
         if _is_elsewhere(partition, record, message.key):
             return
-        # Notifications are read before: a message that has none, and needs none, is left out.
+        # Notifications are read first, so a message that has and needs none is left out here.
         if message.is_reserved or message.ref in partition.notified:
             partition.messages.append(message)
     elif topic == OUTBOUND:
@@ -637,6 +637,6 @@ def _add(partition: Partition, topic: str, record: Any) -> None:
         change = _change(record, fields)
         partition.changes.append(change)
         if change.moved:
-            partition.notified.add(change.ref)  # before, in the topics it came from
+            partition.notified.add(change.ref)  # in the topics it was moved from
         if not settled:
             partition.touched.add(change.key)

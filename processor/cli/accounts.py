@@ -227,7 +227,7 @@ def delete(sid: str, confirm: str | None) -> None:
 def limits(sid: str, usual: tuple[str, ...], as_json: bool, **given: int | None) -> None:
     """Print the usage and limits of an account, or set its own limits.
 
-    Whatever exceeds a new limit stays; only growth is refused. The oldest messages are deleted.
+    Things above a new limit stay; only growth is refused. Of messages, the oldest are deleted.
 
     Example: optout accounts limits AC0123456789abcdef0123456789abcdef --services 20
     """

@@ -86,4 +86,4 @@ def _print(report: Report) -> None:
         click.echo(f"{violation.kind}: {violation.where}: {violation.what}")
     kinds = Counter(violation.kind for violation in report.violations)
     said = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
-    click.echo(said or "nothing lost, duplicate, reordered, contradictory or leaked")
+    click.echo(said or "nothing lost, duplicated, reordered, contradictory or leaked")

@@ -13,7 +13,7 @@ from html import unescape
 from pathlib import Path
 
 _SECTIONS = {"Args:", "Returns:", "Raises:", "Yields:", "Attributes:"}
-_SKIPPED = ("Example:", "Source:", "Examples:")
+_SKIPPED = ("Example:", "Source:", "Examples:", "\\b")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _DIRECTIVE = re.compile(r"#\s*(?:!|noqa|type:|pragma|ruff:|fmt:)")
 _MESSAGE = re.compile(r"(?:[^\W\d_]{2,}|X)(?:[^\w\n]* [^\w\n]*(?:[^\W\d_]+|X)){3,}")

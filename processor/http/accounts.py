@@ -1,4 +1,4 @@
-"""2010-04-01 Accounts: whose a request is, by its path."""
+"""2010-04-01 Accounts: the account in a request's path."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ async def _account(
     request: Request,
     backend: BackendIs,
     caller: CallerIs,
-    account_sid: Annotated[str, Path(description="The account's, AC and 32 hexadecimal digits.")],
+    account_sid: Annotated[
+        str, Path(description="The account's sid: AC and 32 hexadecimal digits.")
+    ],
 ) -> str:
     stored = backend.configuration
     known = stored.accounts.get(account_sid) or any(stored.services.of_account(account_sid))

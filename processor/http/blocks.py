@@ -1,4 +1,4 @@
-"""The block list of an account: who is on it, since when and why; block, unblock, check."""
+"""The block list of an account: list, look up, block, unblock, check."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ from schemas.common import RecipientAddress, SenderAddress, Sid
 router = APIRouter(route_class=Known, prefix="/v1/OptOuts", tags=["block list"])
 
 MOST_CHECKED = 1_000
-_SLICE = 100  # recipients that are judged before others are served
-_HINT_S = 0.5  # the gate judges all the same
-_MOST_LOOKED_AT = 20_000  # entries, everybody's, of a page whose filter lets little through
+_SLICE = 100  # recipients judged before other requests get a turn
+_HINT_S = 0.5  # after that, leave it to the gate
+_MOST_LOOKED_AT = 20_000  # entries of all accounts, for a page with a strict filter
 _Recipient = Annotated[
     RecipientAddress, Path(description="An E.164 number; `whatsapp:` before it for WhatsApp.")
 ]
 
 
 class Check(Given):
-    """Whom one wants to write to, and as whom."""
+    """The recipients to check, and the sender or service that would write to them."""
 
     recipients: list[RecipientAddress] = Field(
         min_length=1, max_length=MOST_CHECKED, examples=[["+15551234567", "+15551234568"]]
@@ -76,7 +76,7 @@ class Check(Given):
 
 @router.post("/Check", response_model=Checked)
 async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
-    """Whether sends would go out now, as the gate judges, for senders that do not use Kafka."""
+    """Check, as the gate would, whether sends would go out now; for callers without Kafka."""
     account = caller.account
     service_sid = given.service_sid or _holder_of(backend, account, given.sender)
     looked = await look(backend, [key_of(account, one) for one in given.recipients])
@@ -84,7 +84,7 @@ async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     results: list[Verdict] = []
     for at in range(0, len(looked), _SLICE):
         if at:
-            await asyncio.sleep(0)  # others are served meanwhile
+            await asyncio.sleep(0)  # let other requests run
         results += [
             verdict_of(
                 OutboundSend("", account, service_sid, given.sender, recipient),
@@ -100,7 +100,7 @@ async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
 
 
 def _holder_of(backend: Backend, account_sid: str, sender: str | None) -> str | None:
-    """The service whose pool holds a sender (R1)."""
+    """Find the service that has a sender in its pool (R1)."""
     holder = backend.configuration.services.holder_of(account_sid, sender) if sender else None
     return holder.head.sid if holder else None
 
@@ -108,7 +108,7 @@ def _holder_of(backend: Backend, account_sid: str, sender: str | None) -> str | 
 def _pool_for(
     backend: Backend, account_sid: str, service_sid: str | None, recipient: str
 ) -> list[str]:
-    """Addresses of a service's senders that reach a recipient."""
+    """Find the addresses of a service's senders that can reach a recipient."""
     stored = backend.configuration.services.get(service_sid) if service_sid else None
     if stored is None or stored.head.account_sid != account_sid:
         return []
@@ -117,14 +117,14 @@ def _pool_for(
 
 
 async def is_refused(backend: Backend, account_sid: str, sender: str, recipient: str) -> bool:
-    """Whether the gate would refuse a send now; False where the list cannot be trusted."""
+    """Whether the gate would refuse a send now; False if the list cannot be trusted."""
     send = OutboundSend(
         "", account_sid, _holder_of(backend, account_sid, sender), sender, recipient
     )
     try:
         (found,) = await look(backend, [key_of(account_sid, recipient)], within_s=_HINT_S)
     except (ApiError, RetryableError):
-        return False  # the gate waits, and judges
+        return False  # the gate waits, then judges
     return isinstance(gate.judge(send, wire_blocks.readable(found.value)), gate.Refused)
 
 
@@ -133,31 +133,42 @@ async def list_(
     request: Request,
     backend: BackendIs,
     caller: CallerIs,
-    scope: Annotated[Scope | None, Query(description="Only of this scope.")] = None,
-    service_sid: Annotated[Sid | None, Query(description="Only of this service.")] = None,
-    sender: Annotated[SenderAddress | None, Query(description="Only of this sender.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Blocked from then on.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Blocked before then.")] = None,
-    channel_group: Annotated[ChannelGroup | None, Query(description="Only of these.")] = None,
-    carrier: Annotated[bool | None, Query(description="Only the toll-free network's own.")] = None,
-    cause: Annotated[Sid | None, Query(description="Only of this message or command.")] = None,
+    scope: Annotated[Scope | None, Query(description="Only blocks of this scope.")] = None,
+    service_sid: Annotated[Sid | None, Query(description="Only blocks of this service.")] = None,
+    sender: Annotated[
+        SenderAddress | None, Query(description="Only blocks of this sender.")
+    ] = None,
+    since: Annotated[
+        AwareDatetime | None, Query(description="Only blocks made at or after this time.")
+    ] = None,
+    until: Annotated[
+        AwareDatetime | None, Query(description="Only blocks made before this time.")
+    ] = None,
+    channel_group: Annotated[
+        ChannelGroup | None, Query(description="Only blocks of this channel group.")
+    ] = None,
+    carrier: Annotated[
+        bool | None, Query(description="Only the toll-free network's own blocks.")
+    ] = None,
+    cause: Annotated[
+        Sid | None, Query(description="Only blocks by this message or command.")
+    ] = None,
     page_size: Annotated[
-        int, Query(alias="PageSize", ge=1, le=MAX_PAGE, description="About so many.")
+        int, Query(alias="PageSize", ge=1, le=MAX_PAGE, description="Approximate number of blocks.")
     ] = 50,
     page_token: Annotated[
         str,
         Query(
             alias="PageToken",
             pattern=r"^\d{1,4}-\d{1,20}$",
-            description="As a page's link has it.",
+            description="Copied from a page's link.",
         ),
     ] = "0-0",
 ) -> Response:
-    """List blocks, in no order; a page holds about so many, and perhaps one of the last again.
+    """List blocks in no particular order; a page may repeat a block of the page before.
 
-    A page may be short or empty and have a next one: only so much is looked at for each.
-
-    What kind of cause a block has (a keyword, the API, a file) the recipient's history tells.
+    A page may be short or empty and still have a next page, as each page reads a limited number of
+    entries. The recipient's history shows the kind of cause: a keyword, the API, a file.
     """
     since_ms = to_ms(since) if since else 0
     until_ms = to_ms(until) if until else None
@@ -189,7 +200,7 @@ async def list_(
         few=page_size,
     )
     found: list[BlockLine] = []
-    whole = -1  # the partition that is known to be
+    whole = -1  # the last partition found to be whole
     async with backend.redis_turns.turn(caller.payer):
         while partition < backend.settings.partitions and len(found) < page_size:
             if partition != whole:
@@ -216,14 +227,14 @@ async def list_(
 
 
 async def refuse_partial(backend: Backend, partition: int) -> None:
-    """Refuse to answer from a partition whose list is not whole."""
+    """Refuse to answer from a partition with an incomplete list."""
     if (await backend.block_list_store.read(partition, ())).meta.ready is None:
         raise cannot(["the block list is not whole; its owner rebuilds it"])
 
 
 @router.get("/Blocks/{recipient}")
 async def get(backend: BackendIs, caller: CallerIs, recipient: _Recipient) -> RecipientBlocks:
-    """Every block of the account on one recipient, of any scope."""
+    """Show every block of the account on a recipient, of any scope."""
     (found,) = await look(backend, [key_of(caller.account, recipient)])
     return blocks_on(caller.account, recipient, found)
 
@@ -238,7 +249,7 @@ async def history(
     since: Since = None,
     below: Below = None,
 ) -> Response:
-    """How the account's blocks on one recipient changed and why, the newest first."""
+    """Show how the account's blocks on a recipient changed and why, newest first."""
     found = await changes_of(
         backend,
         caller,
@@ -258,9 +269,9 @@ async def history(
 
 
 _CHANGE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "It is in force."},
+    200: {"description": "The change is in force."},
     202: {
-        "description": "It is stored, and will be; no worker carried it out yet.",
+        "description": "The change is stored, and a worker will carry it out.",
         "model": Changed,
     },
 }
@@ -276,7 +287,7 @@ async def block(response: Response, backend: BackendIs, caller: CallerIs, given:
 async def unblock(
     response: Response, backend: BackendIs, caller: CallerIs, given: Change
 ) -> Changed:
-    """Take a recipient off the block list; a toll-free network's own block only START lifts."""
+    """Take a recipient off the block list; only START lifts a toll-free network's own block."""
     return await _change(response, backend, caller, given, blocked=False)
 
 

@@ -1,4 +1,4 @@
-"""Who changed an account's configuration, and when."""
+"""The changes of an account's configuration, with time and actor."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from processor.wire.json_values import to_ms
 
 router = APIRouter(route_class=Known, prefix="/v1", tags=["histories"])
 
-Limit = Annotated[int, Query(ge=1, le=1_000, description="At most so many.")]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="Most changes to return.")]
 Since = Annotated[AwareDatetime | None, Query(description="From this time on, RFC 3339.")]
 Below = Annotated[
     int | None,
-    Query(alias="PageToken", ge=0, lt=1 << 48, description="As a page's link has it."),
+    Query(alias="PageToken", ge=0, lt=1 << 48, description="Copied from a page's link."),
 ]
 
 
@@ -36,7 +36,7 @@ async def changes(
     since: Since = None,
     below: Below = None,
 ) -> Response:
-    """The changes of the account's services, numbers and of itself, the newest first."""
+    """List changes of the account and of its services and numbers, newest first."""
     async with backend.kafka_turns.turn(caller.payer):
         found = await backend.configuration_changes.newest(
             0,
@@ -55,7 +55,7 @@ async def changes(
 
 
 def meta_of_changes(request: Request, limit: int, below: int | None) -> ChangesMeta:
-    """Where a page of changes stands, and where older ones are."""
+    """Make the place of a page of changes, and the link to older changes."""
     query = request.url.include_query_params(PageToken=below).query
     here = url_of(request, request.url.path)
     return {

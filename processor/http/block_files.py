@@ -45,7 +45,7 @@ _PAUSE = 3  # exports are not urgent: they get a quarter of the time
 _TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _AT_ONCE = 200  # rows stored together
 _SLICE = 50  # rows read in a slice
-_MOST_NAMED = 1_000  # bad rows; further ones are only counted
+_MOST_NAMED = 1_000  # bad rows; further bad rows are only counted
 _AS_TEXT: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in _TYPES.values()}
 _EXAMPLES = {
     "csv": "recipient,scope,sender\r\n+15551234567,sender,+15005550006\r\n",

@@ -115,7 +115,7 @@ async def test_a_recipient_is_looked_up_blocked_and_unblocked_and_their_history_
     await expect(history).to_contain_text(f"asked in the shop, by {console.account}")
     await page.get_by_label("Who may not write").select_option("service")
     await page.get_by_role("button", name="Block…").click()
-    await expect(page.get_by_role("alert")).to_contain_text("scope service needs it")
+    await expect(page.get_by_role("alert")).to_contain_text("required for scope service")
     await page.get_by_label("Service, for one service").fill(console.name.lower())
     await page.get_by_role("button", name="Block…").click()
     await expect(page.locator("main")).to_contain_text(f"every message of service {console.name}")

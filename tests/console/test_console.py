@@ -74,14 +74,14 @@ async def test_a_message_is_tried_under_the_draft_and_what_is_in_force(console: 
     await page.get_by_role("button", name="Try").click()
     outcomes = page.locator(".pair dl")
     await expect(outcomes.nth(0)).to_contain_text("FR: French (fr)")
-    await expect(outcomes.nth(0)).to_contain_text("Thenblocked")
+    await expect(outcomes.nth(0)).to_contain_text("Afterwardsblocked")
     await expect(outcomes.nth(1)).to_contain_text("no keyword")
     assert await barriers(page) == []
     await page.get_by_label("Body").fill("START")
     await page.get_by_label("blocked already").check()
     await page.get_by_role("button", name="Try").click()
     await expect(outcomes.nth(1)).to_contain_text("Default handling")
-    await expect(outcomes.nth(1)).to_contain_text("Thennot blocked")
+    await expect(outcomes.nth(1)).to_contain_text("Afterwardsnot blocked")
     await page.get_by_label("Body").fill("STOP")
     await page.get_by_role("button", name="Try").click()
     await expect(outcomes.nth(1)).to_contain_text(

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.prose.reading import Text, texts_of
 
 LONG = "long-sentence"
-_SENTENCE_END = re.compile(r"(?<=[.?!])[\"')]*\s+(?=[\"'(]?(?:[A-Z0-9]|--))")
+_SENTENCE_END = re.compile(r"(?<=[.?!])[\"')*]*\s+(?=[\"'(*]*(?:[A-Z0-9]|--))")
 _WORD = re.compile(r"\w[\w'/.-]*")
 
 

@@ -57,7 +57,7 @@ capacity: .venv/made  ## what deploy/capacity.md reckons with, measured on this 
 rolling: .venv/made  ## restart workers one by one under load, with and without static membership
 	$(BIN)/python -m tests.crash.rolling $(ARGS)
 
-lint: .venv/made  ## format, style, types, which way imports run, what a change would break
+lint: .venv/made  ## format, style, types, English, which way imports run, what a change would break
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -66,6 +66,7 @@ lint: .venv/made  ## format, style, types, which way imports run, what a change 
 	$(BIN)/mypy deploy/redis_users.py deploy/sbom.py deploy/audit.py
 	$(BIN)/lint-imports
 	$(BIN)/optout schemas check
+	$(BIN)/python -m tests.prose
 
 audit-deps: .venv/made  ## known advisories about the locked packages; says so where no source answers
 	$(BIN)/python deploy/audit.py $(ARGS)

@@ -1,9 +1,9 @@
-"""Asks advisory sources about the locked packages, by pip-audit; says so where none answers.
+"""Ask advisory sources about the locked packages with pip-audit; report if none answers.
 
     python deploy/audit.py [--osv-url URL] [--strict] [LOCK]
 
-LOCK is `deploy/requirements.lock`, which holds the image's packages too. Ends with 1 where an
-advisory is found, or, with --strict, where a package was not looked up; else with 0.
+LOCK is `deploy/requirements.lock`, which includes the image's packages. The exit code is 1 if an
+advisory is found, or, with --strict, if a package was not looked up; else 0.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ TIMEOUT_S = 300
 
 
 class Audit(NamedTuple):
-    """What a source answered; pip-audit passes over what it does not know, and calls that good."""
+    """A source's answer. pip-audit skips packages that it does not know, and reports success."""
 
     looked_up: tuple[str, ...]
     passed_over: tuple[str, ...]
-    found: tuple[str, ...]  # package, version, advisory and the versions that mend it
+    found: tuple[str, ...]  # package, version, advisory and fixed versions
 
 
 def audit_of(answer: str) -> Audit | None:
-    """What pip-audit's JSON says; None where it is none, as when its source does not answer."""
+    """Read pip-audit's JSON; None if it is not JSON, as when the source does not answer."""
     try:
         packages: list[dict[str, Any]] = json.loads(answer)["dependencies"]
     except (ValueError, KeyError, TypeError):
@@ -38,7 +38,7 @@ def audit_of(answer: str) -> Audit | None:
         looked_up=tuple(one["name"] for one in packages if "skip_reason" not in one),
         passed_over=tuple(one["name"] for one in packages if "skip_reason" in one),
         found=tuple(
-            f"{one['name']} {one['version']}: {advisory['id']}, mended in "
+            f"{one['name']} {one['version']}: {advisory['id']}, fixed in "
             f"{', '.join(advisory['fix_versions']) or 'no version yet'}"
             for one in packages
             for advisory in one.get("vulns", ())
@@ -47,7 +47,7 @@ def audit_of(answer: str) -> Audit | None:
 
 
 def ask(source: Sequence[str], lock: Path) -> Audit | None:
-    """Ask one source; None where it does not answer."""
+    """Ask one source; None if it does not answer."""
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(lock), *source]
     command += ["--require-hashes", "--disable-pip", "--format=json", "--progress-spinner=off"]
     command += ["--desc=off", "--timeout=10"]
@@ -62,11 +62,11 @@ def ask(source: Sequence[str], lock: Path) -> Audit | None:
 
 
 def main() -> int:
-    """Ask, the next source where one does not answer."""
+    """Ask the sources in order until one answers."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("lock", nargs="?", type=Path, default=LOCK)
     parser.add_argument("--osv-url", help="ask this OSV server and no other source")
-    parser.add_argument("--strict", action="store_true", help="fail where one was not looked up")
+    parser.add_argument("--strict", action="store_true", help="fail if a package was not looked up")
     given = parser.parse_args()
     sources = {"OSV": ["--vulnerability-service=osv"], "PyPI": ["--vulnerability-service=pypi"]}
     if given.osv_url:
@@ -75,8 +75,8 @@ def main() -> int:
     name, audit = next(((name, one) for name, one in answers if one), ("", None))
     if audit is None:
         print(
-            f"NOT AUDITED: no advisory source answers ({', '.join(sources)}). Nothing is known of "
-            f"the packages of {given.lock.name}; run this where one can be reached."
+            f"NOT AUDITED: no advisory source answers ({', '.join(sources)}). The packages of "
+            f"{given.lock.name} are unchecked; run this where a source can be reached."
         )
         return int(given.strict)
     print(f"{len(audit.looked_up)} packages of {given.lock.name} looked up at {name}")

@@ -1,10 +1,10 @@
-"""Prints the commands that make a Redis user for each role, with the rights of `deploy/acls.toml`.
+"""Print the commands that make a Redis user for each role, with the rights in `deploy/acls.toml`.
 
     python deploy/redis_users.py | redis-cli -u redis://admin@...
     redis-cli ... ACL SETUSER optout.gate '>its password'
 
-The prefix is that of the ``OPTOUT_`` settings. A user has no password yet, so nobody can log in as
-it; a user that is there already gets these rights, and keeps its password.
+The prefix is that of the ``OPTOUT_`` settings. A new user has no password, so it cannot log in yet.
+An existing user gets these rights, and keeps its password.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from processor import config
 
 ACLS = Path(__file__).parent / "acls.toml"
 _FROM_NOTHING = ("on", "resetkeys", "resetchannels", "clearselectors", "nocommands")
-_EVERYBODY = ("+@connection", "+cluster|slots")  # the second where Redis is a Cluster
+_EVERYBODY = ("+@connection", "+cluster|slots")  # the second is for Redis Cluster
 
 
 def roles() -> dict[str, list[str]]:
-    """What `acls.toml` lets each role do: rules, of commands and patterns of keys."""
+    """Read each role's rules from `acls.toml`: commands and key patterns."""
     found = tomllib.loads(ACLS.read_text("utf-8"))["redis"]
     return {role: rights["may"] for role, rights in found.items()}
 
 
 def rights(rules: list[str], prefix: str) -> list[str]:
-    """The arguments of ACL SETUSER behind the user's name: these rights and no others.
+    """Make the arguments of ACL SETUSER after the user's name: these rights and no others.
 
     Args:
-        rules: of a role. One that names keys becomes a selector, which holds for these alone.
+        rules: of a role. A rule that names keys becomes a selector, which is for those keys only.
         prefix: put before every pattern.
     """
     placed = [re.sub(r"(%RW?~|%W~|~)", rf"\g<1>{prefix}", rule) for rule in rules]

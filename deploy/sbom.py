@@ -1,9 +1,9 @@
-"""Writes the image's bill of materials (CycloneDX 1.6) from its locked packages.
+"""Write the image's bill of materials (CycloneDX 1.6) from its locked packages.
 
     python deploy/sbom.py [FILE]
 
-FILE is `deploy/sbom.cdx.json`, which the Dockerfile lays into the image; a test makes it again and
-compares. Python itself and the base image's packages are not in it: the builder adds those, with
+FILE is `deploy/sbom.cdx.json`, which the Dockerfile copies into the image; a test compares it with
+a new bill. It leaves out Python itself and the base image's packages: the builder adds those with
 BuildKit's `--sbom=true`.
 """
 
@@ -31,7 +31,7 @@ _IN_THE_IMAGE = {
     "implementation_name": "cpython",
     "platform_python_implementation": "CPython",
 }
-_BUILDS_ONLY = {"setuptools"}  # uninstalled once it has built the package
+_BUILDS_ONLY = {"setuptools"}  # uninstalled after it has built the package
 
 
 class Locked(NamedTuple):
@@ -45,7 +45,7 @@ class Locked(NamedTuple):
 
 
 def locked(text: str) -> Iterator[Locked]:
-    """The packages of a lock as `make lock` writes it."""
+    """Parse the packages of a lock that `make lock` wrote."""
     for block in re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]:
         requirement = Requirement(block.partition(" \\")[0])
         [pin] = requirement.specifier
@@ -61,7 +61,7 @@ def locked(text: str) -> Iterator[Locked]:
 
 
 def bill(lock: str, project: dict[str, str]) -> str:
-    """The bill as JSON, the same for the same lock.
+    """Make the bill as JSON; equal locks give equal bills.
 
     Args:
         lock: its text.
@@ -94,7 +94,7 @@ def _component(package: Locked) -> Component:
     files = ExternalReference(
         type=ExternalReferenceType.DISTRIBUTION,
         url=XsUri(url.to_string()),
-        comment="its files: the one that is installed has one of these hashes",
+        comment="its files: the installed file has one of these hashes",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=one) for one in package.hashes],
     )
     return Component(
@@ -109,7 +109,7 @@ def _component(package: Locked) -> Component:
 
 
 def made() -> str:
-    """The bill of this checkout."""
+    """Make the bill of this checkout."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]
     return bill((HERE / "image.lock").read_text("utf-8"), project)
 

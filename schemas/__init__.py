@@ -1,4 +1,4 @@
-"""The contract other teams read: one pydantic model per topic and version, and `topics.toml`.
+"""The contract for other teams: a pydantic model for each topic and version, and `topics.toml`.
 
 `MODELS` names the model of every topic; `json/` holds the JSON Schema files made from them.
 """
@@ -43,6 +43,6 @@ MODELS: dict[str, type[BaseModel]] = {
     "numbers.v1": Number,
     "configuration-changes.v1": ConfigurationChange,
 }
-"""The model of each topic's values; ``dead-letters.v1`` has none, it keeps records untouched."""
+"""The model of each topic's values; ``dead-letters.v1`` has none, as it keeps records unchanged."""
 
 __all__ = ["MODELS"]

@@ -1,4 +1,4 @@
-"""accounts.v1 (compacted): who may use the API, and with which credentials."""
+"""accounts.v1 (compacted): the accounts that may use the API, and their credentials."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SecretHash = Annotated[str, StringConstraints(pattern=r"^scrypt\$[0-9]+\$[0-9]+\
 SecretMac = Annotated[
     str, StringConstraints(pattern=r"^hmac-sha256\$[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+$")
 ]
-"""``hmac-sha256$<key>$<mac>`` in base64, of 128 random bits, which need no slow hash."""
+"""``hmac-sha256$<key>$<mac>`` in base64, for secrets of 128 random bits: no slow hash needed."""
 
 
 class ApiKey(BaseModel):
-    """A second credential of an account, which can be taken away alone."""
+    """A further credential of an account, which can be removed on its own."""
 
     model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
 
@@ -28,7 +28,7 @@ class ApiKey(BaseModel):
     secret_hash: SecretHash
     secret_mac: SecretMac | None = Field(
         default=None,
-        description="Of a secret that was made, not chosen: it is checked by this alone.",
+        description="For a generated secret, which is checked by this hash alone.",
     )
     created_at: Time
 
@@ -37,7 +37,7 @@ Limit = Annotated[int, Field(ge=0)]
 
 
 class AccountLimits(BaseModel):
-    """How much an account may keep, where that differs from the installation's settings."""
+    """The limits of an account that differ from the installation's settings."""
 
     model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
 
@@ -49,7 +49,7 @@ class AccountLimits(BaseModel):
 
 
 class Account(Record):
-    """An account; its token is kept hashed to know it again, and sealed to sign webhooks with."""
+    """An account; its token is kept hashed for logins, and sealed for signing webhooks."""
 
     sid: Sid
     friendly_name: FriendlyName
@@ -57,21 +57,21 @@ class Account(Record):
     token_hash: SecretHash
     token_mac: SecretMac | None = Field(
         default=None,
-        description="Of a token that was made, not chosen: it is checked by this alone.",
+        description="For a generated token, which is checked by this hash alone.",
     )
     sealed_token: str = Field(
         description="AES-256-GCM: the id of its key (one of OPTOUT_SECRET_KEYS), a dot, then nonce "
-        "and ciphertext in base64. Webhooks are signed with it."
+        "and ciphertext in base64. It signs webhooks."
     )
     api_keys: list[ApiKey] = Field(default_factory=list)
     limits: AccountLimits | None = None
     closed_at: Time | None = Field(
-        default=None, description="Since when it is closed for good; its status is `suspended`."
+        default=None, description="When it was closed for good; its status is then `suspended`."
     )
     created_at: Time
     updated_at: Time
 
     @property
     def state(self) -> Literal["active", "suspended", "closed"]:
-        """The status, as Twilio names it."""
+        """The status under Twilio's name."""
         return "closed" if self.closed_at else self.status

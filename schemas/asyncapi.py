@@ -1,6 +1,6 @@
-"""`asyncapi.yaml`: every topic, who sends and receives on it, and what, for tools of other teams.
+"""`asyncapi.yaml`: every topic, its writers and readers, and its messages, for other teams' tools.
 
-AsyncAPI 3.0, made from the models, `topics.toml`, the events' headers and the examples.
+AsyncAPI 3.0, generated from the models, `topics.toml`, the events' headers and the examples.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _DAY_MS = 86_400_000
 _PARTITIONS = 12
 _REFERENCE = "#/components/schemas/{model}"
 
-_LETTER = "The record as it was read; headers __connect.errors.* say from where it came, and why."
+_LETTER = "The record as it was read; headers __connect.errors.* have its origin and the reason."
 _DOCUMENT: dict[str, Any] = {
     "asyncapi": "3.0.0",
     "id": "urn:optout",
     "info": {
         "title": "optout",
         "description": "Keyword opt-out for messaging. Topics have the prefix and the partitions "
-        "of an installation with default settings. Keys and partitions are what order rests on: "
+        "of an installation with default settings. Order depends on keys and partitions: "
         "partition by murmur2 of the key, as Kafka's Java client does.",
         "license": {"name": "Apache-2.0"},
     },
@@ -46,12 +46,12 @@ _DOCUMENT: dict[str, Any] = {
 
 
 def text() -> str:
-    """The document, as it should stand in `asyncapi.yaml`."""
+    """Make the text of `asyncapi.yaml`."""
     return yaml.dump(document(), sort_keys=False, allow_unicode=True, width=100, Dumper=_Plain)
 
 
 def document() -> dict[str, Any]:
-    """The document, as values."""
+    """Make the document as values."""
     folder = FILE.parent
     topics: dict[str, Any] = tomllib.loads((folder / "topics.toml").read_text("utf-8"))
     info = {**_DOCUMENT["info"], "version": version("optout")}
@@ -96,7 +96,7 @@ def _channel(topic: str, about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _operations(topic: str, about: dict[str, Any]) -> dict[str, Any]:
-    """What parts of the processor do with a topic; what others do is in its description."""
+    """The operations of the processor's parts on a topic; its description names other parties."""
     name = topic.replace(".", "-")
     return {
         f"{party.lower()}-{action}s-{name}": {
@@ -140,7 +140,7 @@ def _message(topic: str, about: dict[str, Any]) -> dict[str, Any]:
 def _headers(topic: str, about: dict[str, Any]) -> dict[str, Any]:
     described = cloud_events.header_schema(topic)
     if not set(about["writers"]) <= set(PROCESSOR):
-        del described["required"]  # others write there too, and need not say it
+        del described["required"]  # other writers of the topic may leave them out
     return described
 
 
@@ -154,7 +154,7 @@ def _schemas() -> dict[str, Any]:
 
 
 class _Plain(yaml.SafeDumper):
-    """YAML without references to what stands elsewhere in the file."""
+    """YAML without references to other places in the file."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -20,34 +20,36 @@ from schemas.common import (
 
 
 class Cause(Record):
-    """What changed the list: a message's keyword or an operator's command."""
+    """The cause of a change: a message's keyword or an operator's command."""
 
     id: Sid = Field(description="The message's sid or the command's id.")
     source: str = Field(
-        description="`keyword`, `unread-stop` (a STOP that cannot be read), or as a command says."
+        description="`keyword`, `unread-stop` (an unreadable STOP), or the source of a command."
     )
     kind: OptOutType | None = None
     keyword: str | None = None
     sender: SenderAddress | None = None
     reason: str | None = None
     claimed_at: Time | None = Field(
-        default=None, description="When a command says that it was asked for."
+        default=None, description="The time of a command's request, as the command claims."
     )
     claimed_source: str | None = Field(
-        default=None, description="What an import says that the block came from."
+        default=None, description="The source of the block, as an import claims."
     )
     actor: str | None = Field(
-        default=None, description="Who gave a command: an account, an API key, `operator`, …"
+        default=None, description="The actor of a command: an account, an API key, `operator`, …"
     )
 
 
 class BlockChange(Record):
-    """One place of an entry holds another block than before, or none any more.
+    """A place of an entry has another block than before, or no longer a block.
 
-    A second cause of a block is a change (``previous`` and ``blocked``), and so is the loss of one.
+    A further cause of a block is a change (``previous`` and ``blocked``), and so is a lost cause.
     """
 
-    change_id: ChangeId = Field(description="Made from the cause: the same at every replay.")
+    change_id: ChangeId = Field(
+        description="Derived from the cause, so it is the same at every replay."
+    )
     account_sid: Sid
     scope: Scope
     messaging_service_sid: Sid | None = None
@@ -57,11 +59,11 @@ class BlockChange(Record):
     )
     recipient: Number
     channel_group: ChannelGroup
-    blocked: bool = Field(description="Whether a block stands there now.")
-    previous: bool = Field(description="Whether a block stood there before.")
+    blocked: bool = Field(description="Whether there is a block now.")
+    previous: bool = Field(description="Whether there was a block before.")
     standing: Standing | None = Field(
-        default=None, description="The block that stands there now: its causes and what it stops."
+        default=None, description="The block there now: its causes and the sends it stops."
     )
     cause: Cause
     mark: Mark
-    at: Time = Field(description="When the record of the cause was appended.")
+    at: Time = Field(description="When the cause's record was appended.")

@@ -1,4 +1,4 @@
-"""block-list.v2 (compacted): what one account may not send to one recipient; the durable truth."""
+"""block-list.v2 (compacted): an account's blocks on a recipient; the durable block list."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ class BlockSource(Record):
     """One cause of a block; a block has at most one of each kind."""
 
     kind: SourceKind = Field(
-        description="The recipient's word, a STOP that could not be read, a command, a person's "
+        description="A recipient's keyword, a STOP that could not be read, a command, a person's "
         "review, a carrier's report, or an entry that cannot be read."
     )
     change_id: ChangeId = Field(description="The change that added it.")
-    since: Time = Field(description="When the record that caused it was appended.")
-    last: Time = Field(description="When the same kind of cause came last.")
+    since: Time = Field(description="When the cause's record was appended.")
+    last: Time = Field(description="When this kind of cause came last.")
 
 
 class Standing(Record):
-    """What stands in a place: its causes, and which sends it stops."""
+    """A block without its place: its causes, and the sends it stops."""
 
-    sources: list[BlockSource] = Field(min_length=1, description="The oldest first.")
+    sources: list[BlockSource] = Field(min_length=1, description="Oldest first.")
     only: list[Intent] | None = Field(
         default=None, description="The intents of sends that it stops; null: all."
     )
     but: list[Intent] = Field(default=[], description="The intents of sends that it lets pass.")
     locked: bool = Field(
-        default=False, description="Neither the recipient nor a plain command lifts it."
+        default=False, description="Neither the recipient nor a plain command can lift it."
     )
 
 
 class StandingBlock(Standing):
-    """One block that stands."""
+    """A block in force."""
 
     scope: Scope
     messaging_service_sid: Sid | None = None
     sender: SenderAddress | None = None
     carrier: bool = False
-    mark: Mark = Field(description="Of the write that changed it last.")
+    mark: Mark = Field(description="Mark of the write that changed it last.")
 
     @model_validator(mode="after")
     def _names_its_place(self) -> StandingBlock:
@@ -67,20 +67,20 @@ class StandingBlock(Standing):
 
 
 class BlockListEntry(Record):
-    """All blocks of an account on a recipient in a channel group; a tombstone when none is left.
+    """All blocks of an account on a recipient in a channel group; a tombstone if none are left.
 
     The key is the account's sid, ``/``, and the bare number, with ``whatsapp:`` before it in that
-    channel group; the partition is the bare number's. Header ``mark`` says which write the record,
-    or the tombstone, is of.
+    channel group. The partition is the bare number's. Header ``mark`` names the write of the
+    record or tombstone.
     """
 
     schema_version: Literal[2] = Field(  # type: ignore[assignment]  # the topic's own
-        default=2, description="A reader that does not know it must wait, not guess."
+        default=2, description="A reader that does not know this version must wait, not guess."
     )
     account_sid: Sid
     recipient: Number
     channel_group: ChannelGroup
     blocks: list[StandingBlock] = Field(min_length=1)
     link: str | None = Field(
-        default=None, description="The entry of the same person's number, where this is an id's."
+        default=None, description="For an entry of an id: the entry of the same person's number."
     )

@@ -1,6 +1,6 @@
-"""CloudEvents 1.0 attributes, in binary mode: the headers of what the processor tells others.
+"""CloudEvents 1.0 attributes, in binary mode: the headers of the processor's events.
 
-`TYPES` says which topics carry them, and has a past-tense name for each thing that happened.
+`TYPES` has the topics that carry them, and a name in the past tense for each event.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ TYPES = {
     "opt-out-notifications.v1": (KEYWORD_MATCHED,),
     "block-changes.v1": (RECIPIENT_BLOCKED, RECIPIENT_UNBLOCKED),
     "reply-sends.v1": (REPLY_REQUESTED,),
-    "message-statuses.v1": (SEND_REFUSED,),  # the gate's; carriers write as they like
+    "message-statuses.v1": (SEND_REFUSED,),  # the gate's; carriers may write others
     "webhook-deliveries.v1": (WEBHOOK_REQUESTED,),
 }
-"""The ``ce_type`` a topic's records may have."""
+"""The ``ce_type`` values that a topic's records may have."""
 
 
 def header_schema(topic: str) -> dict[str, Any]:
-    """The JSON Schema of a topic's headers, each value being its UTF-8 bytes."""
+    """Make the JSON Schema of a topic's headers, whose values are UTF-8 bytes."""
     described: dict[str, dict[str, Any]] = {
         "ce_specversion": {"const": SPEC_VERSION},
         "ce_type": {"enum": list(TYPES[topic])},
         "ce_source": {"format": "uri-reference", "description": "The installation."},
         "ce_id": {"description": "The same at every replay; with ce_source, unique."},
-        "ce_time": {"format": "date-time", "description": "When it happened, in UTC."},
+        "ce_time": {"format": "date-time", "description": "Time of the event, in UTC."},
         "content-type": {"const": CONTENT_TYPE},
     }
     return {

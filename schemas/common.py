@@ -1,4 +1,4 @@
-"""What the models share: how ids, addresses, countries and times are written."""
+"""Types that the models share: ids, addresses, countries and times."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ MAX_BODY_CHARACTERS = 4096  # WhatsApp's limit, the longest of the channels
 _E164 = r"\+[1-9][0-9]{6,14}"
 
 Sid = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
-"""An id; Twilio's are two letters and 32 hexadecimal digits, others are welcome."""
+"""An id; Twilio's have two letters and 32 hexadecimal digits, but others are allowed."""
 
 ChangeId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,80}$")]
-"""The id of a block change: its cause's id, then the place it changed."""
+"""The id of a block change: the id of its cause, then the changed place."""
 
 DeliveryId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,96}$")]
-"""The id of a webhook delivery: the message's id, then what is told of it."""
+"""The id of a webhook delivery: the id of the message, then the event."""
 
 Number = Annotated[str, StringConstraints(pattern=rf"^{_E164}$")]
 """A bare E.164 number."""
 
 RecipientAddress = Annotated[str, StringConstraints(pattern=rf"^(?:whatsapp:|rcs:)?{_E164}$")]
-"""A handset: an E.164 number, perhaps behind a channel prefix."""
+"""A handset: an E.164 number, with an optional channel prefix."""
 
-# The first letter may stand anywhere in 11 characters; the pattern language has no look-ahead.
+# The first letter may be anywhere in 11 characters; the pattern language has no look-ahead.
 _NAME = "|".join(
     f"[0-9 +_&-]{{{before}}}[A-Za-z][A-Za-z0-9 +_&-]{{0,{10 - before}}}" for before in range(11)
 )
@@ -44,11 +44,11 @@ CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 LanguageTag = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2048)]
 Mark = Annotated[str, StringConstraints(pattern=r"^[0-9]+-[0-9]+$")]
-"""Which write to the partition's block list: the owner's epoch in ms, then a counter."""
+"""The version of a partition's block list: the owner's epoch in ms, then a counter."""
 
 
 def pattern_of(annotated: object) -> str:
-    """The pattern of one of the types above that has one."""
+    """Get the pattern of a type above."""
     return str(get_args(annotated)[1].pattern)
 
 
@@ -59,7 +59,7 @@ ChannelGroup = Literal["sms", "whatsapp"]
 Time = Annotated[
     AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))
 ]
-"""Bounded, so that it can be written again in UTC whatever its zone and fraction were."""
+"""Bounded, so that it can always be converted to UTC."""
 
 
 class Record(BaseModel):
@@ -68,7 +68,7 @@ class Record(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
 
     schema_version: Literal[1] = Field(
-        default=1, description="Only where a writer states it; must be the topic's own."
+        default=1, description="Optional; must be the topic's version."
     )
 
 
@@ -87,4 +87,4 @@ PATTERNS = {
     pattern_of(Mark): "a mark: two numbers with - between",
     r"\S": "a text: it has white space only",
 }
-"""What each pattern asks for, in words for whoever wrote the record."""
+"""The meaning of each pattern, in words for the writer of a record."""

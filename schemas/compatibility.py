@@ -1,6 +1,6 @@
-"""Whether one version of a schema can meet another: what a change would break, and for whom.
+"""Compatibility of two versions of a schema: a change may break released readers or writers.
 
-Pure, on JSON Schema as pydantic makes it. What is not known to be safe is said to break.
+Pure functions on JSON Schema as pydantic makes it. Unknown constructs count as breaks.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _OPEN_FIELDS = ("additionalProperties", "propertyNames")
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Why records of one version are no records of the other."""
+    """A reason why records of one version are not valid in the other."""
 
-    whom: Whom  # of the released version, who are broken
+    whom: Whom  # readers or writers of the released version
     place: str
     why: str
 
@@ -33,11 +33,11 @@ class Break:
 
 
 def breaks(released: Schema, made: Schema) -> list[Break]:
-    """What keeps released readers from new records (FORWARD) and new ones from old (BACKWARD).
+    """Find breaks for released readers of new records (FORWARD) and new readers of old (BACKWARD).
 
     Args:
-        released: the schema others have.
-        made: the schema as it is now.
+        released: the schema of the last release.
+        made: the current schema.
     """
     return [
         *(Break("readers", place, why) for place, why in _Reading(made, released).refused()),
@@ -52,7 +52,7 @@ def _removed(released: Schema, made: Schema) -> list[str]:
 
 
 def _fields(schema: Schema) -> set[str]:
-    """The place of every field, through references, arrays and alternatives."""
+    """Find the place of every field, through references, arrays and alternatives."""
     found: set[str] = set()
 
     def walk(node: Any, place: str, seen: tuple[str, ...]) -> None:
@@ -76,15 +76,15 @@ def _fields(schema: Schema) -> set[str]:
 
 
 class _Reading:
-    """Records of one schema, read by another."""
+    """Records of one schema, read under another schema."""
 
     def __init__(self, written: Schema, read: Schema) -> None:
         self._written = written
         self._read = read
-        self._under_way: list[tuple[str, str]] = []  # pairs of references: a schema may recur
+        self._under_way: list[tuple[str, str]] = []  # pairs of references, as a schema may recur
 
     def refused(self) -> list[tuple[str, str]]:
-        """Where, and why, a record that one makes may be refused by the other."""
+        """Yield the places at which a valid record may be refused, with reasons."""
         return list(self._node("", self._written, self._read))
 
     def _node(self, place: str, written: Schema, read: Schema) -> Iterator[tuple[str, str]]:
@@ -111,7 +111,7 @@ class _Reading:
             yield from self._node(_join(place, "*"), written.get("items", {}), read["items"])
 
     def _alternatives(self, place: str, written: Schema, read: Schema) -> Iterator[tuple[str, str]]:
-        """Each alternative that is written must be one that is read."""
+        """Check that each written alternative is read."""
         taken = [_resolved(each, self._read) for each in _alternatives(read)]
         for each in _alternatives(written):
             one = _resolved(each, self._written)
@@ -152,7 +152,7 @@ class _Reading:
 
 
 def _value(written: Schema, read: Schema) -> Iterator[str]:
-    """Why a plain value of one may be refused by the other."""
+    """Yield the reasons for which a plain value may be refused."""
     surplus = _types(written) - _types(read)
     if surplus and _types(read) and not (surplus == {"integer"} and "number" in _types(read)):
         yield f"type {_said(_types(written))} is not {_said(_types(read))}"

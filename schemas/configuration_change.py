@@ -1,4 +1,4 @@
-"""configuration-changes.v1: who changed what of the configuration, and when."""
+"""configuration-changes.v1: the changes of the configuration, with actor and time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.common import Record, Sid, Time
 
 
 class ConfigurationChange(Record):
-    """One change, written in the transaction that made it; it never holds a token or a text."""
+    """A change, written in the transaction that made it; it never has a token or a text."""
 
     change_id: Sid
     actor: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
@@ -18,11 +18,11 @@ class ConfigurationChange(Record):
     )
     what: Literal["created", "updated", "enabled", "disabled", "deleted"]
     kind: Literal["service", "account", "number"]
-    sid: Sid = Field(description="Of what was changed.")
+    sid: Sid = Field(description="Sid of the changed object.")
     account_sid: Sid
-    version_before: int | None = Field(default=None, description="Of services only.")
+    version_before: int | None = Field(default=None, description="For services only.")
     version_after: int | None = None
     status_after: Literal["active", "suspended", "closed"] | None = Field(
-        default=None, description="Of accounts only."
+        default=None, description="For accounts only."
     )
     at: Time

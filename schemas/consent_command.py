@@ -12,7 +12,7 @@ _Source = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class ConsentCommand(Record):
-    """Block or unblock one recipient; keyed by the recipient's number."""
+    """Block or unblock a recipient; keyed by the recipient's number."""
 
     command_id: Sid
     account_sid: Sid
@@ -23,19 +23,19 @@ class ConsentCommand(Record):
     channel_group: ChannelGroup = "sms"
     blocked: bool
     source: _Source = Field(
-        description="What it comes from, such as `api` or `import`. `review` is a person who read "
-        "what the recipient wrote: to unblock by it lifts what reviews blocked, and nothing else."
+        description="The source, such as `api` or `import`. `review` is a person who read the "
+        "recipient's message; an unblock with it lifts only blocks made by reviews."
     )
     reason: Annotated[str, StringConstraints(max_length=500)] | None = Field(
-        default=None, description="Needed to lift a block that the recipient made."
+        default=None, description="Needed to lift a recipient's own block."
     )
     actor: _Source | None = Field(
-        default=None, description="Who asks for it: an account, an API key, `operator`, …"
+        default=None, description="The actor: an account, an API key, `operator`, …"
     )
     claimed_source: _Source | None = Field(
-        default=None, description="What an import says that the block came from; kept as said."
+        default=None, description="The source of the block, as an import claims."
     )
-    at: Time = Field(description="When it was asked for, as its writer says.")
+    at: Time = Field(description="When it was requested, as its writer claims.")
 
     @model_validator(mode="after")
     def _scope_names_its_target(self) -> ConsentCommand:

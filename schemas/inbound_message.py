@@ -1,4 +1,4 @@
-"""inbound-messages.v1: what a carrier received for us."""
+"""inbound-messages.v1: the messages that carriers received for us."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schema files of `json/`: made from the models, for readers that are not Python."""
+"""The JSON Schema files of `json/`: generated from the models, for readers in any language."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def export(folder: Path) -> list[Path]:
     """Write a file for every topic's model, ``<topic>.json``.
 
     Args:
-        folder: made where it does not exist; other files in it are left alone.
+        folder: created if missing; other files in it stay.
 
     Returns:
         The files, in the order of the topics' names.
@@ -30,7 +30,7 @@ def export(folder: Path) -> list[Path]:
 
 
 def differences(folder: Path) -> list[str]:
-    """Which files of a folder are not what the models make now, each with the reason."""
+    """List the files of a folder that differ from the models, each with the reason."""
     made = _files()
     found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
     return [
@@ -45,7 +45,7 @@ def _files() -> dict[str, str]:
 
 
 def schema_of(topic: str) -> dict[str, Any]:
-    """The JSON Schema of a topic's values."""
+    """Make the JSON Schema of a topic's values."""
     schema = MODELS[topic].model_json_schema(by_alias=True)
     return {"$schema": DIALECT, "$id": f"urn:optout:{topic}", **schema}
 

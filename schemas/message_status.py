@@ -1,4 +1,4 @@
-"""message-statuses.v1: what became of a send."""
+"""message-statuses.v1: the outcome of sends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RefusedBy(Record):
 
 
 class MessageStatus(Record):
-    """A send's new status; the gate writes failures (21610, 30002) only, carriers the rest."""
+    """A send's new status; the gate only writes failures (21610, 30002), carriers the rest."""
 
     message_sid: Sid
     account_sid: Sid

@@ -20,7 +20,7 @@ from schemas.common import (
 )
 
 MAX_KEYWORD_CHARACTERS = 34
-MAX_KEYWORDS = 20  # besides the reserved ones
+MAX_KEYWORDS = 20  # besides the reserved words
 MAX_REPLY_CHARACTERS = 320
 
 PoolSenderType = Literal["long_code", "toll_free", "short_code", "whatsapp", "rcs", "alphanumeric"]
@@ -33,7 +33,7 @@ COMMA = re.compile("[,\u060c\uff0c\u3001]")  # of Arabic and Chinese keyboards, 
 
 
 def as_keywords(given: object) -> object:
-    """Keywords come as a list or comma-separated; empty ones are dropped (R8)."""
+    """Read keywords from a list or a comma-separated text; drop empty keywords (R8)."""
     if isinstance(given, str):
         given = COMMA.split(given)
     if isinstance(given, list):
@@ -60,10 +60,10 @@ KeywordSets = dict[OptOutType, KeywordSet]
 
 
 class CountryOverride(Part):
-    """Keyword sets of one country, read before the standard ones."""
+    """Keyword sets of a country, read before the standard sets."""
 
     country_fallback: bool = Field(
-        default=True, description="False: on a miss, only the reserved words are still tried."
+        default=True, description="False: on a miss, only the reserved words are tried."
     )
     languages: Annotated[dict[LanguageTag, KeywordSets], Field(min_length=1)]
 
@@ -85,31 +85,33 @@ class PoolSender(Part):
     """A sender in the service's pool."""
 
     address: SenderAddress
-    type: PoolSenderType | None = Field(default=None, description="Read off the address if absent.")
+    type: PoolSenderType | None = Field(
+        default=None, description="Derived from the address if absent."
+    )
     country: CountryCode | None = None
     registered: dict[OptOutType, KeywordSet] | None = Field(
-        default=None, description="What a short code's registration promises."
+        default=None, description="The keyword sets of a short code's registration."
     )
 
 
 class ServiceDocument(Part):
     """A messaging service as `services.yaml` describes it; its configuration is the draft."""
 
-    sid: Sid | None = Field(default=None, description="Made where it is absent.")
+    sid: Sid | None = Field(default=None, description="Generated if absent.")
     account_sid: Sid
     friendly_name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     senders: list[PoolSender] = Field(default_factory=list)
     inbound_request_url: Url | None = None
     inbound_method: HttpMethod = "POST"
     fallback_url: Url | None = Field(
-        default=None, description="Asked where the inbound request failed."
+        default=None, description="Called if the inbound request failed."
     )
     fallback_method: HttpMethod = "POST"
-    status_callback: Url | None = Field(
-        default=None, description="Of sends that name none of their own."
-    )
+    status_callback: Url | None = Field(default=None, description="For sends that name none.")
     use_inbound_webhook_on_number: bool = False
-    sticky_sender: bool = Field(default=True, description="This and what follows is only kept.")
+    sticky_sender: bool = Field(
+        default=True, description="Stored without effect, like the fields below."
+    )
     mms_converter: bool = True
     smart_encoding: bool = True
     scan_message_content: Literal["inherit", "enable", "disable"] = "inherit"
@@ -124,12 +126,14 @@ class ServiceDocument(Part):
 
 
 class MessagingService(Record, ServiceDocument):
-    """A messaging service as stored: its document is the draft, beside it what is in force."""
+    """A messaging service as stored: its document is the draft, and ``active`` is in force."""
 
     sid: Sid
     active: OptOut | None = Field(
         default=None, description="In force; None until Advanced Opt-Out is enabled."
     )
-    version: int = Field(ge=1, description="One up with every save.")
-    created_at: Time | None = Field(default=None, description="None in records older than it.")
+    version: int = Field(ge=1, description="Grows by 1 with every save.")
+    created_at: Time | None = Field(
+        default=None, description="None in records older than this field."
+    )
     updated_at: Time

@@ -11,7 +11,7 @@ from schemas.messaging_service import PoolSenderType
 
 
 class Number(Record):
-    """A sender of an account; which service it is in, the service's pool says."""
+    """A sender of an account; its service has it in the pool."""
 
     sid: Sid = Field(description="PN, SC or XE and 32 hexadecimal digits.")
     account_sid: Sid
@@ -24,6 +24,8 @@ class Number(Record):
     sms_fallback_url: Url | None = None
     sms_fallback_method: HttpMethod = "POST"
     status_callback: Url | None = None
-    granted: bool = Field(default=False, description="By the operator, to this account.")
+    granted: bool = Field(
+        default=False, description="Whether the operator granted it to this account."
+    )
     created_at: Time
     updated_at: Time

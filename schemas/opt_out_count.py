@@ -8,7 +8,7 @@ from schemas.common import CountryCode, LanguageTag, OptOutType, Record, Sid, Ti
 
 
 class OptOutCount(Record):
-    """How often a kind was matched; written after the commit, so a crash may lose or repeat one."""
+    """The matches of a kind; written after the commit, so a crash may lose or repeat a count."""
 
     account_sid: Sid
     messaging_service_sid: Sid | None = None

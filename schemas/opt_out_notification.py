@@ -1,4 +1,4 @@
-"""opt-out-notifications.v1: tells the customer that a message matched, and what that did."""
+"""opt-out-notifications.v1: the customer's events for matches and their effects."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ class OptOutNotification(InboundMessage):
 
     kind: OptOutType
     opt_out_type: OptOutType | None = Field(
-        default=None, description="Twilio's OptOutType: the kind where Advanced Opt-Out is enabled."
+        default=None, description="Twilio's OptOutType: the kind, if Advanced Opt-Out is enabled."
     )
     keyword: str = Field(description="As configured.")
     language: LanguageTag | None = None
-    country: CountryCode | None = Field(default=None, description="Of the override it matched.")
-    match: Literal["exact", "tolerant"]
-    effective: bool = Field(description="Whether the block list now is as the keyword asks.")
-    reply_sent: Literal["aoo", "default", "carrier", "none"]
-    config_version: int | None = Field(default=None, description="None where no service is known.")
-    aoo_enabled: bool
-    at: Time | None = Field(
-        default=None, description="When the record of the message was appended."
+    country: CountryCode | None = Field(
+        default=None, description="Country of the override it matched."
     )
+    match: Literal["exact", "tolerant"]
+    effective: bool = Field(description="Whether the keyword took effect on the block list.")
+    reply_sent: Literal["aoo", "default", "carrier", "none"]
+    config_version: int | None = Field(default=None, description="None if the service is unknown.")
+    aoo_enabled: bool
+    at: Time | None = Field(default=None, description="When the message's record was appended.")

@@ -1,4 +1,4 @@
-"""outbound-messages.v1 and allowed-sends.v1: a message an application wants sent."""
+"""outbound-messages.v1 and allowed-sends.v1: messages that applications send."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from schemas.common import Body, RecipientAddress, Record, SenderAddress, Sid, T
 
 
 class OutboundMessage(Record):
-    """A message to a recipient; the gate passes its bytes on unchanged, or fails it with 21610."""
+    """A message to a recipient; the gate forwards its bytes unchanged, or fails it with 21610."""
 
     message_sid: Sid
     account_sid: Sid
     messaging_service_sid: Sid | None = None
     from_: SenderAddress | None = Field(
-        default=None, alias="from", description="None where the service will choose the sender."
+        default=None, alias="from", description="None if the service chooses the sender."
     )
     to: RecipientAddress = Field(description="The recipient's handset.")
     body: Body

@@ -1,4 +1,4 @@
-"""`released/<version>/`: the contract as others have it, and what this one would break of it."""
+"""`released/<version>/`: released contracts, and the check of today's contract against them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from schemas.compatibility import breaks
 
 FOLDER = Path(__file__).parent / "released"
 TOPICS = Path(__file__).parent / "topics.toml"
-REDIS = Path(__file__).parent / "redis"  # what the block list looks like there, byte for byte
-_FIXED = ("key", "partitions", "cleanup")  # what all who write and read a topic agree on
+REDIS = Path(__file__).parent / "redis"  # golden copies of the block list in Redis
+_FIXED = ("key", "partitions", "cleanup")  # properties on which all writers and readers rely
 
 
 def latest(folder: Path = FOLDER) -> Path:
-    """The golden copy of the last released version.
+    """Find the golden copy of the last released version.
 
     Raises:
-        FileNotFoundError: where there is none.
+        FileNotFoundError: there is none.
     """
     versions = [path for path in folder.iterdir() if path.is_dir()]
     if not versions:
@@ -30,10 +30,10 @@ def latest(folder: Path = FOLDER) -> Path:
 
 
 def keep(version: str, folder: Path = FOLDER) -> Path:
-    """Keep the contract as it is now as a released version's.
+    """Keep today's contract as that of a released version.
 
     Raises:
-        FileExistsError: where that version has one: what was released does not change.
+        FileExistsError: the version exists already, and released contracts do not change.
     """
     copy = folder / version
     copy.mkdir(parents=True)
@@ -45,14 +45,14 @@ def keep(version: str, folder: Path = FOLDER) -> Path:
 
 
 def broken(copy: Path) -> list[str]:
-    """What would break readers or writers of a released version, topic by topic."""
+    """List the breaks for readers or writers of a released version, topic by topic."""
     was, now = _topics(copy / TOPICS.name), _topics(TOPICS)
     problems = []
     for topic, about in was.items():
         if topic not in now and set(about["writers"]) == set(about["readers"]):
-            continue  # one role's own notes to itself are no contract
+            continue  # a role's private topics are not part of the contract
         if any(other.get("replaces") == topic for other in now.values()):
-            continue  # its next version takes its place, and `optout topics move` its records
+            continue  # its next version replaces it, and `optout topics move` moves the records
         if topic not in now:
             problems.append(f"{topic}: breaks readers and writers: the topic is gone")
             continue

@@ -16,9 +16,11 @@ from schemas.common import (
 
 
 class ReplySend(Record):
-    """The reply to a keyword; it passes no gate, the block it confirms must not stop it."""
+    """The reply to a keyword; it skips the gate, as the block it confirms must not stop it."""
 
-    reply_sid: Sid = Field(description="Made from the message's sid: the same at every replay.")
+    reply_sid: Sid = Field(
+        description="Derived from the message's sid, so it is the same at every replay."
+    )
     in_reply_to: Sid
     account_sid: Sid
     messaging_service_sid: Sid | None = None

@@ -8,7 +8,7 @@ from schemas.common import DeliveryId, HttpMethod, Record, Sid, Time, Url
 
 
 class WebhookDelivery(Record):
-    """A request to make; in ``webhook-retries-…`` one that failed, with its next time."""
+    """A request to make; in ``webhook-retries-…``, a failed request with the time of its retry."""
 
     delivery_id: DeliveryId
     account_sid: Sid

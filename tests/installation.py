@@ -154,5 +154,5 @@ def _key(value: dict[str, Any]) -> str:
 def by_sid(values: Sequence[dict[str, Any]], name: str = "message_sid") -> dict[str, Any]:
     """Values by their message; fails if a message has two."""
     found = {value[name]: value for value in values}
-    assert len(found) == len(values), f"a {name} stands twice"
+    assert len(found) == len(values), f"a {name} appears twice"
     return found

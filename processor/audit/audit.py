@@ -1,4 +1,4 @@
-"""Reading an installation for the checker, one partition at a time."""
+"""Read an installation for the checker, one partition at a time."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _OUTPUTS = (
 )
 _READ = (values.LETTERS, *_OUTPUTS, *_SOURCES)
 STEPS = len(_READ) + 1
-# Needed from their beginning, whatever the range: a state is the sum of all changes.
+# Read from the beginning, whatever the range, because a state is the sum of all changes.
 _WHOLE = (values.CHANGES, values.LIST, values.COMMANDS, values.LETTERS)
-_MARGIN_MS = 3_600_000  # what a record in the range refers to may have been written before it
-_LOOKS = 3  # at Redis, which is a moment ahead of the topic
+_MARGIN_MS = 3_600_000  # records in the range may refer to records written before it
+_LOOKS = 3  # reads of Redis, which is a moment ahead of the topic
 
 
 async def audit(
@@ -47,20 +47,20 @@ async def audit(
     partitions: Iterable[int] | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> Report:
-    """Hold all that an installation's topics and Redis say against each other.
+    """Compare the topics of an installation with each other and with Redis.
 
     Args:
         settings: of the installation.
         since_ms: check only records written from this time on, UTC; None: from the beginning.
-        until_ms: and only up to this one.
-        with_redis: whether Redis is read, too.
-        skew_ms: by how much the clocks of those who write records may differ.
-        partitions: which; all of them if None.
-        on_step: called as the work goes on, ``STEPS`` times a partition.
+        until_ms: check only records written up to this time, UTC; None: to the end.
+        with_redis: whether to read Redis, too.
+        skew_ms: by how much the clocks of the record writers may differ.
+        partitions: partitions to check; all if None.
+        on_step: called ``STEPS`` times for each partition, to show progress.
 
     Raises:
-        BrokerUnavailable: where Kafka does not answer.
-        StoreUnavailable: where Redis does not.
+        BrokerUnavailable: Kafka does not answer.
+        StoreUnavailable: Redis does not answer.
     """
     findings = Findings()
     pools = await _pools(settings)
@@ -83,7 +83,7 @@ async def _read(
     on_step: Callable[[], None],
 ) -> Partition:
     prefix = settings.topic_prefix
-    # First what is committed, then the ends, then the records: what they refer to lies behind them.
+    # Committed offsets first, then ends, then records, so that each step covers the step before.
     committed = {
         topic: await committed_offset(settings, f"{prefix}{role}", prefix + topic, number)
         for topic, role in _SOURCES.items()
@@ -96,7 +96,7 @@ async def _read(
         since_ms=since_ms,
         until_ms=until_ms,
     )
-    # Verdicts before changes: whatever mark they carry, the changes up to it are then there.
+    # Verdicts before changes, so that the changes up to every verdict's mark are read.
     for topic in _READ:
         from_ms = None if since_ms is None or topic in _WHOLE else since_ms - _MARGIN_MS
         first = True
@@ -127,14 +127,14 @@ def _records(
 
 
 async def _ends(settings: Settings, number: int, topics: Sequence[str]) -> dict[str, int]:
-    """The ends of topics, with what is not committed yet: reading waits for it."""
+    """Read the ends of topics, open transactions included: reading waits for those."""
     names = {settings.topic_prefix + topic: topic for topic in topics}
     ends = await uncommitted_ends(settings, list(names), number)
     return {names[name]: end for name, end in ends.items()}
 
 
 async def _pools(settings: Settings) -> Pools:
-    """Every service's senders, as the configuration is now, and since when."""
+    """Read every service's senders from the current configuration, and when each changed last."""
     found: dict[str, list[tuple[str, str]]] = {}
     changed_ms: dict[str, int] = {}
     topic = settings.topic_prefix + values.SERVICES
@@ -144,7 +144,7 @@ async def _pools(settings: Settings) -> Pools:
             found[sid] = _senders(record.value)
             changed_ms[sid] = record.timestamp
         except (ValueError, LookupError, TypeError, AttributeError):
-            continue  # not written by ours: the last good record is in force
+            continue  # not written by the processor: the last good record is in force
     senders: dict[tuple[str, str], set[str]] = defaultdict(set)
     for sid, ones in found.items():
         for account, address in ones:
@@ -154,7 +154,7 @@ async def _pools(settings: Settings) -> Pools:
 
 
 async def _ended_ms(settings: Settings) -> dict[str, int]:
-    """When each account was suspended or closed for the first time."""
+    """Read when each account was suspended or closed for the first time."""
     found: dict[str, int] = {}
     topic = settings.topic_prefix + values.CONFIGURATION
     async for record in read_whole(settings, topic, partitions=[0]):
@@ -168,7 +168,7 @@ async def _ended_ms(settings: Settings) -> dict[str, int]:
 
 
 def _senders(value: bytes | None) -> list[tuple[str, str]]:
-    """The account and the address of every sender of a service."""
+    """Read the account and the sender addresses of a service."""
     if value is None:
         return []
     service = orjson.loads(value)
@@ -177,7 +177,7 @@ def _senders(value: bytes | None) -> list[tuple[str, str]]:
 
 
 async def _hold_redis(settings: Settings, partition: Partition, findings: Findings) -> None:
-    """Look again where something differs: a batch may be written that is not committed yet."""
+    """Compare with Redis, and again if they differ: Redis may have an uncommitted batch."""
     client = redis_client(settings)
     try:
         for look in range(_LOOKS):
@@ -195,7 +195,7 @@ async def _hold_redis(settings: Settings, partition: Partition, findings: Findin
 
 
 async def _listed(settings: Settings, partition: Partition) -> Partition:
-    """The list as it is now; what changed while it was read is left alone."""
+    """Read the list; entries that changed meanwhile are marked as touched."""
     again = Partition(
         partition.number, settled=await _ends(settings, partition.number, [values.LIST])
     )
@@ -215,4 +215,4 @@ def _packed(value: bytes) -> tuple[Block, ...]:
     try:
         return packed_blocks(value)
     except ValueError:
-        return ()  # which the topic's entry is not
+        return ()  # differs from every entry of the topic

@@ -1,4 +1,4 @@
-"""Holds one partition's records, and what Redis serves, against each other."""
+"""Compare one partition's records with each other and with the entries in Redis."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from processor.audit.values import (
 def check(
     partition: Partition, pools: Pools, findings: Findings, *, skew_ms: int, dedupe_ms: float
 ) -> None:
-    """Hold a partition's records against each other.
+    """Compare a partition's records with each other.
 
     Args:
-        partition: with all records read.
-        pools: of the services as they are now.
-        findings: where violations and counts go.
-        skew_ms: by how much the clocks of those who write records may differ.
+        partition: with all its records.
+        pools: of the services now.
+        findings: collects violations and counts.
+        skew_ms: by how much the clocks of the record writers may differ.
         dedupe_ms: how long a message that is delivered again has no effect (R22).
     """
     histories = histories_of(partition)
@@ -52,7 +52,7 @@ def check(
 def check_redis(
     partition: Partition, served: Mapping[str, Sequence[Block]], findings: Findings
 ) -> None:
-    """Hold what Redis serves against the compacted topic; recipients written meanwhile are left."""
+    """Compare the entries in Redis with the compacted topic, except those written meanwhile."""
     for key in served.keys() | partition.entries.keys():
         if key in partition.touched:
             continue
@@ -61,7 +61,7 @@ def check_redis(
         if set(served.get(key, ())) != set(blocks):
             ids = _ids_of((*blocks, *served.get(key, ())))
             where = f"{LIST}[{partition.number}]@{offset} {', '.join(ids)}"
-            findings.add("differs", where, "Redis serves other blocks than block-list holds")
+            findings.add("differs", where, "the blocks in Redis differ from those in block-list")
 
 
 def _unreadable(partition: Partition, findings: Findings) -> None:
@@ -70,7 +70,7 @@ def _unreadable(partition: Partition, findings: Findings) -> None:
         ours = topic in partition.settled
         if ours and not bad_input and partition.is_checked(topic, offset, at_ms):
             where = f"{topic}[{partition.number}]@{offset}"
-            findings.add("contradictory", where, "is no value of its topic")
+            findings.add("contradictory", where, "is not a valid value of its topic")
 
 
 def _twice(partition: Partition, findings: Findings, dedupe_ms: float) -> None:
@@ -85,7 +85,7 @@ def _twice(partition: Partition, findings: Findings, dedupe_ms: float) -> None:
         for record in records:
             if topic == CHANGES and of_id.setdefault(record.id, record.ref) != record.ref:
                 where = partition.where(topic, record)
-                findings.add("contradictory", where, "has the id of a change by another cause")
+                findings.add("contradictory", where, "has the id of a change with another cause")
             known = record.id if topic == CHANGES else record.ref
             if known in seen and record.at_ms - seen[known] < dedupe_ms:
                 findings.add("duplicated", partition.where(topic, record), f"has {what} already")
@@ -108,7 +108,7 @@ def _list(partition: Partition, histories: Mapping[str, History], findings: Find
         if wanted != {block._replace(lasts=frozenset()) for block in blocks}:
             ids = _ids_of((*blocks, *wanted))
             where = f"{LIST}[{partition.number}]@{offset} {', '.join(ids)}"
-            findings.add("differs", where, "the entry is not what block-changes comes to")
+            findings.add("differs", where, "the entry is not the result of block-changes")
 
 
 def _ids_of(blocks: Sequence[Block]) -> list[str]:

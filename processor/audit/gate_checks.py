@@ -1,4 +1,4 @@
-"""What must come of sends: one verdict each, right by the marks; anything else may be a leak."""
+"""Check that each send has one verdict, correct at its mark; anything else may be a leak."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from processor.audit.values import (
 
 
 def check_sends(partition: Partition, findings: Findings) -> None:
-    """Every send that was passed by has one verdict, in the order of the sends, and unaltered."""
+    """Check that every judged send has one verdict, in order, and that its bytes are unaltered."""
     verdicts = Counter(one.ref for one in partition.verdicts)
     sends: dict[Ref, list[Send]] = defaultdict(list)
     for send in partition.sends:
@@ -55,14 +55,14 @@ def check_sends(partition: Partition, findings: Findings) -> None:
             if its:
                 findings.add("duplicated", where, "has a verdict already")
             elif partition.has_beginning(OUTBOUND):
-                findings.add("contradictory", where, "is of no send")
+                findings.add("contradictory", where, "belongs to no send")
             continue
         if verdict.value is not None and verdict.value not in {send.value for send in its}:
-            findings.add("contradictory", where, "is not the send, byte for byte")
+            findings.add("contradictory", where, "differs from the send in its bytes")
         offset = its[number].offset
-        # Two sends of one sid may be judged in two topics: which is whose cannot be told.
+        # Two sends with the same sid may have verdicts in two topics; their order is unknown.
         if offset < last[verdict.topic] and len(its) == 1:
-            findings.add("reordered", where, "stands behind that of a later send")
+            findings.add("reordered", where, "comes after the verdict on a later send")
         last[verdict.topic] = max(last[verdict.topic], offset)
 
 
@@ -74,7 +74,7 @@ def check_verdicts(
     *,
     skew_ms: int,
 ) -> None:
-    """Each verdict is what the history comes to at the mark it carries, which is recent enough."""
+    """Check that each verdict follows from the history at its mark, and that the mark is recent."""
     written = {send.ref: send.at_ms for send in partition.sends}
     caused = _Caused(partition)
     for one in partition.verdicts:
@@ -82,7 +82,7 @@ def check_verdicts(
             continue
         where = partition.where(one.topic, one)
         if one.mark is None:
-            findings.add("contradictory", where, "carries no mark")
+            findings.add("contradictory", where, "has no mark")
             continue
         if CHANGES in partition.first_ms:
             findings.counts["not_checked"] += 1
@@ -90,23 +90,23 @@ def check_verdicts(
         findings.counts["verdicts_checked"] += 1
         if one.suspended:
             if one.at_ms + skew_ms < pools.ended_ms.get(one.account, one.at_ms + skew_ms + 1):
-                what = "failed as of a suspended account, which was active"
+                what = "failed as if the account were suspended, but it was active"
                 findings.add("contradictory", where, what)
             continue
         history = histories.get(one.key, NO_HISTORY)
         states = list(caused.states_at(one.mark, history, one.at_ms + skew_ms))
         if not any(_is_right(one, state, pools) for state in states):
             if one.refused_by is None:
-                findings.add("leak", where, "was allowed at a mark at which a block stood")
+                findings.add("leak", where, "was allowed at a mark at which a block was in force")
             else:
-                what = "names a block that did not stand at its mark"
+                what = "names a block that was not in force at its mark"
                 findings.add("contradictory", where, what)
         if one.refused_by is None:
             _late(one, where, history, pools, written.get(one.ref), findings, skew_ms)
 
 
 class _Caused:
-    """Which states a mark can mean."""
+    """Finds the states that a mark can mean."""
 
     def __init__(self, partition: Partition) -> None:
         self._committed = sorted({change.mark for change in partition.changes})
@@ -114,15 +114,15 @@ class _Caused:
         self._asked_ms = {one.ref: one.at_ms for one in asked}
 
     def states_at(self, mark: Mark, history: History, by_ms: int) -> Iterable[State]:
-        """The state as of a mark; where its batch may have died, those it may have been ahead.
+        """Yield the state at a mark, and later states if the mark's batch may have died.
 
-        A batch that died uncommitted was repeated, under a later epoch, perhaps in other batches:
-        it was ahead by some of the changes that follow, as far as what asked for them was there.
+        A batch that died uncommitted was repeated under a later epoch, perhaps split differently.
+        Its mark can then mean some of the later changes, if their causes existed at the time.
 
         Args:
             mark: of a verdict.
             history: of the verdict's recipient.
-            by_ms: when the verdict was given, at the latest.
+            by_ms: latest time of the verdict.
         """
         count = history.until(mark)
         yield history.states[count]
@@ -130,7 +130,7 @@ class _Caused:
         if place and self._committed[place - 1] == mark:
             return  # committed
         if place < len(self._committed) and self._committed[place].epoch == mark.epoch:
-            return  # its batch changed nothing and lived: one that dies ends its epoch
+            return  # its batch changed nothing and lived, as a dying batch ends its epoch
         for change, state in zip(history.changes[count:], history.states[count + 1 :], strict=True):
             if self._asked_ms.get(change.ref, by_ms) > by_ms:
                 return
@@ -164,11 +164,13 @@ def _late(
     findings: Findings,
     skew_ms: int,
 ) -> None:
-    """A send that came after a confirmation was visible must be judged at or past it (R25)."""
+    """Check that a send after a visible confirmation is judged at or past its mark (R25)."""
     assert one.mark is not None
     if one.after is not None:
         if one.mark < one.after:
-            findings.add("leak", where, "was judged before a confirmation its writer had seen")
+            findings.add(
+                "leak", where, "was judged without a confirmation that its writer had seen"
+            )
         return
     if written_ms is None:
         return
@@ -179,5 +181,5 @@ def _late(
             and change.at_ms + skew_ms < written_ms
             and covers(change.place, service_of(one, pools), one.sender)
         ):
-            findings.add("leak", where, f"was judged before {change.id}, which is older")
+            findings.add("leak", where, f"was judged without {change.id}, which is older")
             return

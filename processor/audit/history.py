@@ -1,4 +1,4 @@
-"""How each recipient's blocks came about: the small model that everything is held against."""
+"""The history of each recipient's blocks: the small model that records are compared with."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from processor.audit.values import (
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Which senders each service has, as the configuration is now, and which accounts ended."""
+    """The senders of each service now, and the accounts that have ended."""
 
     services: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by account and sender
     senders: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)  # by service
-    changed_ms: Mapping[str, int] = field(default_factory=dict)  # when each service was last
-    ended_ms: Mapping[str, int] = field(default_factory=dict)  # when an account first was suspended
+    changed_ms: Mapping[str, int] = field(default_factory=dict)  # last change of each service
+    ended_ms: Mapping[str, int] = field(default_factory=dict)  # first suspension of each account
 
     def of(self, account: str, service: str | None, at_ms: int, key: str) -> set[str] | None:
-        """The senders of a service that reached a recipient at a time; None: nobody knows now."""
+        """Find a service's senders that could reach a recipient at a time; None if unknown."""
         if service is None or self.changed_ms.get(service, at_ms) >= at_ms:
             return None
         whatsapp = "/whatsapp:" in key
@@ -42,13 +42,13 @@ class Pools:
         }
 
 
-State = dict[Place, Change]  # to the change after which the block is as it is
+State = dict[Place, Change]  # the last change of each block
 
 _R = TypeVar("_R", bound=Record)
 
 
 class History:
-    """The changes of one entry, and its blocks before and after every one of them."""
+    """The changes of an entry, and its blocks before and after each change."""
 
     def __init__(self, changes: Sequence[Change]) -> None:
         self.changes = changes
@@ -62,7 +62,7 @@ class History:
         self._marks = [change.mark for change in changes]
 
     def until(self, mark: Mark) -> int:
-        """How many changes there were at a mark."""
+        """Count the changes up to a mark."""
         return bisect_right(self._marks, mark)
 
 
@@ -70,7 +70,7 @@ NO_HISTORY = History(())
 
 
 def histories_of(partition: Partition) -> Mapping[str, History]:
-    """The history of every entry that has one, by its key."""
+    """Build the histories of all changed entries, by entry key."""
     of_key: dict[str, list[Change]] = defaultdict(list)
     for change in partition.changes:
         of_key[change.key].append(change)
@@ -80,10 +80,10 @@ def histories_of(partition: Partition) -> Mapping[str, History]:
 def windows(
     causes: Sequence[_R], histories: Mapping[str, History]
 ) -> Iterator[tuple[_R, Sequence[Change], Sequence[State]]]:
-    """What each of several causes changed, and the states it may have left.
+    """Yield each cause with its changes and the states it may have left.
 
-    One that changed nothing saw some state between its neighbours' that did: changes that others
-    caused may lie there, too.
+    A cause that changed nothing saw some state between the changes of its neighbours. Changes by
+    other causes may fall in between, too.
 
     Args:
         causes: matches, or commands, in the order of their topic.
@@ -110,12 +110,12 @@ def windows(
 
 
 def service_of(one: Verdict | Notification, pools: Pools) -> str | None:
-    """The service of a conversation, named or by its sender (R1)."""
+    """Find the service of a conversation, named or implied by the sender (R1)."""
     return one.service or pools.services.get((one.account, one.sender or ""))
 
 
 def stops(places: Iterable[Place], service: str | None, sender: str | None) -> bool:
-    """Whether blocks that stand at these places stop a sender."""
+    """Whether blocks at these places stop a sender."""
     return any(covers(place, service, sender) for place in places)
 
 
@@ -127,6 +127,6 @@ def covers(place: Place, service: str | None, sender: str | None) -> bool:
 
 
 def standing_at(state: State, place: Place) -> Standing | None:
-    """The block that stands at a place."""
+    """Find the block at a place."""
     change = state.get(place)
     return change.standing if change else None

@@ -1,4 +1,4 @@
-"""What must come of messages and commands: notifications, replies and changes (R18 to R23, R27)."""
+"""Check the notifications, replies and changes of messages and commands (R18 to R23, R27)."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from processor.audit.values import (
 _ANSWERED = ("aoo", "default")
 _OF_RECIPIENTS = frozenset({"keyword", "unread-stop", "signal"})
 ACCOUNT = Place("account", "", False)
-_BETWEEN_TOPICS_MS = 1_000  # a block stands against an opt-in of the other topic that is so close
+_BETWEEN_TOPICS_MS = 1_000  # within this, a block wins over an opt-in from the other topic
 
 
 def check_matches(partition: Partition, findings: Findings) -> None:
-    """Every bare reserved word has its notification; all follow the order of the messages."""
+    """Check that each bare reserved word has a notification, in the order of the messages."""
     known: dict[Ref, Message] = {}
     for message in partition.messages:
         if (INBOUND, message.offset) in partition.letters:
@@ -54,12 +54,12 @@ def check_matches(partition: Partition, findings: Findings) -> None:
         message_of = known.get(one.ref)
         if message_of is None:
             if partition.has_beginning(INBOUND):
-                findings.add("contradictory", where, "is of no inbound message")
+                findings.add("contradictory", where, "belongs to no inbound message")
             continue
         if message_of.said != one.said:
-            findings.add("contradictory", where, "is not what its message says")
+            findings.add("contradictory", where, "differs from its message")
         if message_of.offset < last.get(one.key, -1):
-            findings.add("reordered", where, "stands behind that of a later message")
+            findings.add("reordered", where, "comes after the notification of a later message")
         last[one.key] = max(message_of.offset, last.get(one.key, -1))
 
 
@@ -70,11 +70,11 @@ def _is_notified(partition: Partition, message: Message, findings: Findings) -> 
         findings.counts["not_checked"] += 1
     elif message.ref not in partition.notified:
         where = partition.where(INBOUND, message)
-        findings.add("lost", where, "a keyword that has no notification")
+        findings.add("lost", where, "a keyword without a notification")
 
 
 def check_replies(partition: Partition, findings: Findings) -> None:
-    """A reply is there exactly where its notification says so."""
+    """Check that there is a reply exactly if the notification says so."""
     by_ref = {one.ref: one for one in partition.notifications}
     replied = {reply.ref for reply in partition.replies}
     for one in partition.notifications:
@@ -101,14 +101,14 @@ def check_replies(partition: Partition, findings: Findings) -> None:
         if (known.kind, known.sender, known.key) != (reply.kind, reply.sender, reply.key):
             findings.add("contradictory", where, "is not of its notification's kind and addresses")
         if known.offset < last.get(reply.key, -1):
-            findings.add("reordered", where, "stands behind that to a later message")
+            findings.add("reordered", where, "comes after the reply to a later message")
         last[reply.key] = max(known.offset, last.get(reply.key, -1))
 
 
 def check_changes(
     partition: Partition, histories: Mapping[str, History], findings: Findings
 ) -> None:
-    """Marks grow, every change changes something, and a match or a command asked for it."""
+    """Check that marks grow, and that each change has an effect and a match or command as cause."""
     matches = {one.ref: one for one in partition.notifications}
     commands = {one.ref: one for one in partition.commands}
     unread = {
@@ -119,13 +119,13 @@ def check_changes(
     full = {change.ref for change in partition.changes if _is_for_all(change)}
     for history in histories.values():
         for before, change in zip(history.states, history.changes, strict=False):
-            if ACCOUNT in before:  # which takes the place of the others in a full entry
+            if ACCOUNT in before:  # it replaces the other blocks of a full entry
                 full.add(change.ref)
     last = Mark(0, 0)
     for change in partition.changes:
         where = partition.where(CHANGES, change)
         if change.mark < last:
-            findings.add("reordered", where, "its mark is lower than the one before it")
+            findings.add("reordered", where, "its mark is lower than the mark before it")
         last = max(last, change.mark)
         if not partition.is_checked(CHANGES, change.offset, change.at_ms):
             continue
@@ -137,7 +137,7 @@ def check_changes(
             asked = _commands(commands[change.ref], change)
         elif change.kind is not None and change.ref in matches:
             asked = _asks(matches[change.ref], change) or (
-                # A STOP in a full entry replaces the blocks there by one (R18).
+                # A STOP in a full entry replaces its blocks by a single block (R18).
                 change.kind == "STOP" and not change.place.carrier and change.ref in full
             )
         else:
@@ -154,12 +154,12 @@ def check_changes(
 
 
 def _wrong_with(change: Change, before: State, history: History) -> str | None:
-    """Why a block cannot have become what a change says (R18)."""
+    """Return the reason for which a change cannot have led to its block (R18)."""
     stood, stands = standing_at(before, change.place), change.standing
     if (stood is not None) != change.previous:
-        return "says otherwise whether a block stood there before"
+        return "is wrong about whether there was a block before"
     if stood == stands:
-        return "changes nothing: the list was like that"
+        return "changes nothing: the list was the same before"
     old = stood.sources if stood else frozenset()
     new = stands.sources if stands else frozenset()
     if change.moved or change.standing_is_guessed:
@@ -171,8 +171,8 @@ def _wrong_with(change: Change, before: State, history: History) -> str | None:
         return "a locked block was lifted"
     if not added:
         unreadable = change.kind is not None and any(one.kind == "unreadable" for one in lost)
-        return "a recipient's word lifted what cannot be read" if unreadable else None
-    # Those of the blocks that one block of the account replaces in a full entry.
+        return "a recipient's word lifted an unreadable block" if unreadable else None
+    # The causes of the blocks that a single account block replaces in a full entry.
     replaced = {
         source
         for other in history.changes
@@ -180,15 +180,15 @@ def _wrong_with(change: Change, before: State, history: History) -> str | None:
         for source in _lost_at(other, history)
     }
     if lost and not replaced:
-        return "a block lost a cause as it got another"
+        return "a block lost a cause when it got another"
     own = Source(change.source, change.id, change.since_ms)
     if added - {own} - replaced:
-        return "a block has a cause that nothing made"
+        return "a block has a cause that never occurred"
     return None
 
 
 class _Lifting:
-    """What a START or a command may take off a block (R19, R20, R29, R30)."""
+    """Checks which causes a START or a command may remove from a block (R19, R20, R29, R30)."""
 
     def __init__(
         self,
@@ -201,7 +201,7 @@ class _Lifting:
         self._commands = commands
 
     def wrong_with(self, change: Change, before: State) -> str | None:
-        """Why the causes that a change took off its block were not its to take."""
+        """Return the reason for which a change may not remove the causes it removed."""
         stood = standing_at(before, change.place)
         if stood is None or change.moved:
             return None
@@ -216,10 +216,10 @@ class _Lifting:
     def _by_command(self, change: Change, lost: Collection[Source]) -> str | None:
         kinds = {source.kind for source in lost}
         if change.source == "review" and kinds != {"review"}:
-            return "the undoing of a review lifted another cause"
+            return "a command that undoes a review lifted another cause"
         command = self._commands.get(change.ref)
         if command and not command.has_reason and kinds & _OF_RECIPIENTS:
-            return "a command without a reason lifted what the recipient made"
+            return "a command without a reason lifted a recipient's own block"
         return None
 
     def _by_start(
@@ -227,18 +227,18 @@ class _Lifting:
     ) -> str | None:
         place = change.place
         if place.scope == "sender" and place.target != match.sender:
-            return "a START lifted the block of another sender than it was texted to"
+            return "a START lifted the block of a sender that it was not texted to"
         if match.keyword == "yes" and any(source.kind != "keyword" for source in lost):
-            return "YES lifted what no keyword made"
+            return "YES lifted a block that was not made by a keyword"
         message = self._messages.get(change.ref)
         late = message is not None and message.said_ms < message.at_ms
         if message and late and any(source.since_ms > message.said_ms for source in lost):
-            return "a START that came late lifted what came after it was said"
+            return "a late START lifted a block that is newer than the message"
         return None
 
 
 def _lost_at(change: Change, history: History) -> frozenset[Source]:
-    """The causes of the block that a change took away."""
+    """Find the causes of the block that a change removed."""
     index = history.changes.index(change)
     stood = standing_at(history.states[index], change.place)
     return stood.sources if stood else frozenset()
@@ -251,7 +251,7 @@ def _is_for_all(change: Change) -> bool:
 def _asks(match: Notification, change: Change) -> bool:
     if (match.key, match.kind) != (change.key, change.kind):
         return False
-    # A START may leave a block that has other causes; a STOP leaves one.
+    # A START may leave a block that has other causes; a STOP always leaves a block.
     return match.kind == "START" or (match.kind == "STOP" and change.standing is not None)
 
 
@@ -266,7 +266,7 @@ def _commands(command: Command, change: Change) -> bool:
 def check_effects(
     partition: Partition, histories: Mapping[str, History], pools: Pools, findings: Findings
 ) -> None:
-    """The list is as each effective match and each command asks, and the reply fits it."""
+    """Check that each effective match and each command took effect, and that replies fit."""
     if CHANGES in partition.first_ms:
         findings.counts["not_checked"] += len(partition.notifications)
         return
@@ -276,10 +276,10 @@ def check_effects(
         where = partition.where(NOTIFICATIONS, one)
         blocked = [stops(state, service_of(one, pools), one.sender) for state in states]
         if one.effective and not _took_effect(one, changes, blocked):
-            what = "is effective, but the list is not as it asks"
+            what = "is effective, but the list does not show it"
             findings.add("contradictory", where, what)
         if not _may_be_silent(one, changes, blocked) and one.reply_sent == "none":
-            findings.add("lost", where, "a reply is due (R18, R19), and none was sent")
+            findings.add("lost", where, "a reply is due (R18, R19), but was not sent")
     stopped = _stops_by_key(partition)
     unread = {offset for topic, offset in partition.letters if topic == INBOUND}
     done = partition.committed.get(COMMANDS, 0)
@@ -289,11 +289,11 @@ def check_effects(
         stops_ms = stopped[command.key]
         if not any(_follows(state, command, stops_ms, bool(unread)) for state in states):
             where = partition.where(COMMANDS, command)
-            findings.add("lost", where, "a command that the list does not follow")
+            findings.add("lost", where, "a command that did not take effect")
 
 
 def _stops_by_key(partition: Partition) -> Mapping[str, Sequence[int]]:
-    """When each entry's STOPs were appended: one that changes nothing renews its block."""
+    """Find when each entry's STOPs were appended: even an ineffective STOP renews its block."""
     found: dict[str, list[int]] = defaultdict(list)
     appended = {message.ref: message.at_ms for message in partition.messages}
     for one in partition.notifications:
@@ -303,7 +303,7 @@ def _stops_by_key(partition: Partition) -> Mapping[str, Sequence[int]]:
 
 
 def _follows(state: State, command: Command, stops_ms: Sequence[int], has_letters: bool) -> bool:
-    """Whether the list is as a command asks; it lifts nothing that came after it (R19, R23)."""
+    """Whether a command took effect; it lifts no block that came after it (R19, R23)."""
     stood = standing_at(state, command.place)
     if stood is None or command.blocked:
         return (stood is not None) == command.blocked
@@ -319,7 +319,7 @@ def _may_stay(source: Source, command: Command, stops_ms: Sequence[int], has_let
         last_ms = max([source.since_ms, *stops_ms])
         may_be_later = source.kind == "unread-stop" and has_letters
         return may_be_later or command.said_ms <= last_ms + _BETWEEN_TOPICS_MS
-    # Another command that asked for the same block again is no change either.
+    # Another command for the same block changes nothing either.
     return command.said_ms < command.at_ms or command.said_ms < source.since_ms
 
 

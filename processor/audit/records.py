@@ -91,10 +91,10 @@ class KafkaRecord(Protocol):
 
 
 def fields_of(value: bytes | None) -> Fields:
-    """The fields of a JSON object.
+    """Parse the fields of a JSON object.
 
     Raises:
-        Unreadable: where it is none.
+        Unreadable: it is not a JSON object.
     """
     try:
         fields = orjson.loads(value or b"")
@@ -105,9 +105,9 @@ def fields_of(value: bytes | None) -> Fields:
     return fields
 
 
-@lru_cache(4_096)  # many records share one, and then its memory
+@lru_cache(4_096)  # many records share a mark, and then its memory
 def mark_of(text: str) -> Mark:
-    """A mark from its text, `epoch-counter`."""
+    """Parse a mark from its text, `epoch-counter`."""
     epoch, _, counter = text.partition("-")
     return Mark(int(epoch), int(counter))
 
@@ -132,20 +132,20 @@ def _first_ms(record: KafkaRecord) -> int:
 
 
 def _said_ms(record: KafkaRecord, fields: Fields) -> int:
-    """A carrier's time counts only where it is more than an hour earlier (R19)."""
+    """Use a carrier's time only if it is more than an hour earlier (R19)."""
     first_ms, received_ms = _first_ms(record), _ms(fields["received_at"])
     return received_ms if received_ms < first_ms - 3_600_000 else first_ms
 
 
 def _is_elsewhere(partition: Partition, record: KafkaRecord, key: str) -> bool:
-    """Whether a record was sent on, as it is not where its recipient's others are."""
+    """Whether a record was sent on because it was not in its recipient's partition."""
     number = key.rpartition("/")[2].removeprefix("whatsapp:").encode()
     place = aiokafkas_partition_of(number, partition.of)
     return bool(record.key != number or place != partition.number)
 
 
 def _key(account: str, address: str) -> str:
-    """WhatsApp has a list of its own, all else shares the bare number's (R21)."""
+    """Make an entry key: WhatsApp has its own list, other channels share the number's (R21)."""
     number = address.rpartition(":")[2]
     return (
         f"{account}/whatsapp:{number}" if address.startswith("whatsapp:") else f"{account}/{number}"
@@ -179,7 +179,7 @@ def _command_ref(account: str, id_: str) -> Ref:
 
 
 def _source_kind(source: str) -> str:
-    """The kind of source that a command makes."""
+    """Find the kind of source that a command adds."""
     return "review" if source == "review" else "command"
 
 
@@ -293,7 +293,7 @@ def _change(record: KafkaRecord, fields: Fields) -> Change:
 def _changed_to(fields: Fields, source: str, since_ms: int) -> Standing:
     if fields.get("standing"):
         return _standing(fields["standing"])
-    # Written before blocks had several causes.
+    # The record was written before blocks had several causes.
     only_source = Source(source, fields["change_id"], since_ms)
     return Standing(frozenset({only_source}), None, frozenset(), False)
 
@@ -312,7 +312,7 @@ def _standing(fields: Fields) -> Standing:
 
 
 def _shared(text: str | None) -> str | None:
-    """The same text, in memory once: millions of records name few accounts and senders."""
+    """Intern a text: millions of records name few accounts and senders."""
     return None if text is None else intern(text)
 
 
@@ -345,7 +345,7 @@ def _verdict(
 def _add_status(partition: Partition, record: KafkaRecord, fields: Fields) -> None:
     block = fields.get("block")
     outcome = fields["status"], fields.get("error_code")
-    # Carriers write here too; only the gate names a block, or a mark.
+    # Carriers write here too, but only the gate names a block or a mark.
     if outcome == ("failed", 30002) and _header(record.headers, "mark"):
         partition.verdicts.append(_verdict(record, fields, suspended=True))
     if outcome == ("failed", 21610) and block:
@@ -375,10 +375,10 @@ def _add_entry(partition: Partition, record: KafkaRecord, settled: bool) -> None
 
 
 def packed_blocks(value: bytes) -> tuple[Block, ...]:
-    """The blocks of an entry's field in Redis.
+    """Unpack the blocks of an entry's field in Redis.
 
     Raises:
-        ValueError: where it is of no format that an audit knows.
+        ValueError: its format is unknown to the audit.
     """
     try:
         version, *blocks = orjson.loads(value)
@@ -390,7 +390,7 @@ def packed_blocks(value: bytes) -> tuple[Block, ...]:
 
 
 def _packed_block(place: str, mark: str, *fields: Any) -> Block:
-    times: dict[str, list[int]] = {}  # by kind and change
+    times: dict[str, list[int]] = {}  # by kind and change id
     limits: Fields = {}
     for part in fields:
         if isinstance(part, str):
@@ -412,10 +412,10 @@ def _packed_block(place: str, mark: str, *fields: Any) -> Block:
 
 
 def add(partition: Partition, topic: str, record: KafkaRecord) -> None:
-    """Take a record of Kafka in; one that cannot be read is remembered as such.
+    """Add a Kafka record; remember an unreadable record as such.
 
     Args:
-        partition: taken into.
+        partition: to which it is added.
         topic: without the prefix.
         record: with offset, timestamp in ms, key, value and headers.
     """
@@ -442,7 +442,7 @@ def _add(partition: Partition, topic: str, record: KafkaRecord) -> None:
         message = _message(record, fields)
         if _is_elsewhere(partition, record, message.key):
             return
-        # Notifications are read before: a message that has none, and needs none, is left out.
+        # Notifications are read first, so a message that has and needs none is left out here.
         if message.is_reserved or message.ref in partition.notified:
             partition.messages.append(message)
     elif topic == OUTBOUND:
@@ -467,6 +467,6 @@ def _add(partition: Partition, topic: str, record: KafkaRecord) -> None:
         change = _change(record, fields)
         partition.changes.append(change)
         if change.moved:
-            partition.notified.add(change.ref)  # before, in the topics it came from
+            partition.notified.add(change.ref)  # in the topics it was moved from
         if not settled:
             partition.touched.add(change.key)

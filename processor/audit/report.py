@@ -1,4 +1,4 @@
-"""What an audit finds."""
+"""The findings of an audit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = Literal["lost", "duplicated", "reordered", "contradictory", "differs", "l
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing that must not be; it names no number and no body."""
+    """A violation of the rules; it never contains a number or a body."""
 
     kind: Kind
     where: str  # topic[partition]@offset and an id, or Redis key and a change's id
@@ -21,12 +21,12 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was read and checked, and what was wrong.
+    """Counts of records read and checked, and the violations found.
 
-    ``counts`` has the records read by topic (its name without the prefix), then:
-    ``events_checked``, ``verdicts_checked``, ``entries_checked``, ``redis_entries_checked``;
-    ``sends_not_judged_yet`` and ``messages_not_matched_yet`` lie ahead of the group's commit;
-    ``not_checked`` needed records that retention deleted.
+    ``counts`` has the records read by topic (its name without the prefix). It also has
+    ``events_checked``, ``verdicts_checked``, ``entries_checked`` and ``redis_entries_checked``.
+    ``sends_not_judged_yet`` and ``messages_not_matched_yet`` are past the group's committed offset.
+    ``not_checked`` counts records whose check needs other records that retention deleted.
     """
 
     counts: Mapping[str, int]
@@ -35,11 +35,11 @@ class Report:
 
 @dataclass(slots=True)
 class Findings:
-    """Where checks put what they find."""
+    """Collects the findings of the checks."""
 
     counts: Counter[str] = field(default_factory=Counter)
     violations: list[Violation] = field(default_factory=list)
 
     def add(self, kind: Kind, where: str, what: str) -> None:
-        """Note a violation."""
+        """Add a violation."""
         self.violations.append(Violation(kind, where, what))

@@ -21,7 +21,7 @@ CONFIGURATION = "configuration-changes.v1"
 
 
 class Mark(NamedTuple):
-    """Which write to the partition's list; later ones compare greater."""
+    """The version of a partition's list; later marks compare greater."""
 
     epoch: int
     counter: int
@@ -31,7 +31,7 @@ class Mark(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a block stands; ``target`` is the service, the sender, or empty for an account."""
+    """The place of a block; ``target`` is the service, the sender, or empty for an account."""
 
     scope: str
     target: str
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A cause of a block; a kind comes once in a block."""
+    """A cause of a block; a block has at most one cause of each kind."""
 
     kind: str
     change_id: str
@@ -50,7 +50,7 @@ class Standing(NamedTuple):
     """What stands in a place."""
 
     sources: frozenset[Source]
-    only: frozenset[str] | None  # intents that it stops; None: all
+    only: frozenset[str] | None  # intents that it stops; None for all
     but: frozenset[str]
     locked: bool
 
@@ -66,16 +66,16 @@ class Block(NamedTuple):
     place: Place
     standing: Standing
     mark: Mark
-    lasts: frozenset[tuple[str, int]] = frozenset()  # when each kind of cause came last, if known
+    lasts: frozenset[tuple[str, int]] = frozenset()  # last time of each kind of cause, if known
 
 
 Ref = tuple[str, ...]
-"""What a message or a command is known by: an account's, with all that tells it from others."""
+"""The identity of a message or a command, including its account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What every record has; ``key`` and ``ref`` name a recipient, and are never to be printed."""
+    """Fields of every record; never print ``key`` and ``ref``, as they name a recipient."""
 
     id: str  # message sid, or id of the command or change
     ref: Ref
@@ -89,7 +89,7 @@ class Message(Record):
     """An inbound message."""
 
     said: int  # hash of account, addresses and body
-    said_ms: int  # when it was said, where that is known to be earlier than ``at_ms``
+    said_ms: int  # when it was sent, if that is known to be earlier than ``at_ms``
     is_reserved: bool  # a bare word, to a number, that every configuration matches (R7)
 
 
@@ -99,8 +99,8 @@ class Command(Record):
 
     place: Place
     blocked: bool
-    said_ms: int  # when it, or the record it was made of again, was appended
-    kind: str  # of the source that it makes, or undoes
+    said_ms: int  # when it, or the record it repeats, was appended
+    kind: str  # of the source that it adds or removes
     has_reason: bool
 
 
@@ -120,7 +120,7 @@ class Notification(Record):
 
 @dataclass(frozen=True, slots=True)
 class Reply(Record):
-    """A confirmation; its id is the message's it answers."""
+    """A confirmation; its id is that of the message it answers."""
 
     sid: str
     sender: str
@@ -129,7 +129,7 @@ class Reply(Record):
 
 @dataclass(frozen=True, slots=True)
 class Change(Record):
-    """What one place of an entry holds from then on; ``ref`` is its cause's."""
+    """The new block at a place of an entry; ``ref`` is that of its cause."""
 
     place: Place
     standing: Standing | None
@@ -138,9 +138,9 @@ class Change(Record):
     mark: Mark
     cause: str  # id of the cause
     kind: str | None  # of the cause; None for a command
-    source: str  # kind of source that the cause is
+    source: str  # the kind of source
     standing_is_guessed: bool  # written before blocks had several causes
-    moved: bool = False  # copied from other topics, where its cause is
+    moved: bool = False  # copied from other topics, which have its cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class Send(Record):
     """An outbound message."""
 
     value: int  # hash of its bytes
-    after: Mark | None  # of the confirmation its writer had seen: header `after-mark`
+    after: Mark | None  # mark of the last confirmation its writer had seen: header `after-mark`
 
 
 class Named(NamedTuple):
@@ -164,14 +164,14 @@ class Verdict(Record):
     """What the gate said of a send."""
 
     account: str
-    service: str | None  # as the send names it
+    service: str | None  # the service that the send names
     sender: str | None
     value: int | None  # hash of an allowed send's bytes
     mark: Mark | None
     after: Mark | None
     refused_by: Named | None
-    except_from: frozenset[str]  # senders that whoever chooses one must not choose
-    suspended: bool = False  # it failed because its account was
+    except_from: frozenset[str]  # senders that a later choice of sender must leave out
+    suspended: bool = False  # it failed because its account was suspended
 
     @property
     def topic(self) -> str:
@@ -183,9 +183,9 @@ class Verdict(Record):
 class Partition:
     """All records of one partition, each topic in order.
 
-    ``settled`` are the ends of the output topics up to which records are checked; those behind only
-    complete the transactions before. ``first_ms`` is when the first record that is left was
-    written, for topics whose beginning was deleted (infinite where none is left).
+    ``settled`` has the ends of the output topics up to which records are checked; later records
+    only complete earlier transactions. ``first_ms`` has the time of the first remaining record,
+    for topics whose beginning was deleted; it is infinite if no record remains.
     """
 
     number: int
@@ -199,21 +199,21 @@ class Partition:
     changes: list[Change] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     entries: dict[str, tuple[int, tuple[Block, ...]]] = field(default_factory=dict)  # offset first
-    touched: set[str] = field(default_factory=set)  # entry keys written behind the settled end
+    touched: set[str] = field(default_factory=set)  # entry keys written after the settled end
     letters: set[tuple[str, int]] = field(default_factory=set)  # topic and offset
     unreadable: list[tuple[str, int, int]] = field(default_factory=list)  # topic, offset, at_ms
-    committed: Mapping[str, int] = field(default_factory=dict)  # source topic to the group's offset
+    committed: Mapping[str, int] = field(default_factory=dict)  # group's offset, by source topic
     settled: Mapping[str, int] = field(default_factory=dict)
     first_ms: dict[str, float] = field(default_factory=dict)
     since_ms: int | None = None
     until_ms: int | None = None
 
     def where(self, topic: str, record: Record) -> str:
-        """A record's place and id, as violations name it."""
+        """Name a record by place and id, for violations."""
         return f"{topic}[{self.number}]@{record.offset} {record.id}"
 
     def is_checked(self, topic: str, offset: int, at_ms: int) -> bool:
-        """Whether a record is in the range, and settled."""
+        """Whether a record is in the range and settled."""
         return (
             offset < self.settled.get(topic, offset + 1)
             and (self.since_ms is None or at_ms >= self.since_ms)
@@ -221,13 +221,13 @@ class Partition:
         )
 
     def has_beginning(self, topic: str) -> bool:
-        """Whether a record that is not there never was."""
+        """Whether the topic still has its first records, so that a missing record never existed."""
         return self.since_ms is None and topic not in self.first_ms
 
     def has_all_after(self, topic: str, at_ms: int) -> bool:
-        """Whether everything a record of this time led to can still be read."""
+        """Whether all records caused by a record of this time can still be read."""
         return at_ms > self.first_ms.get(topic, float("-inf"))
 
 
 class Unreadable(Exception):
-    """A value that is not what its topic holds."""
+    """A value that does not fit its topic."""

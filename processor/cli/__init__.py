@@ -31,7 +31,7 @@ from processor.errors import ConfigError, RetryableError
 
 class _Main(click.Group):
     def invoke(self, ctx: click.Context) -> object:
-        # Commands say themselves what went wrong; a worker sets its own logging up.
+        # Commands print their own errors; a worker sets up its own logging.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         try:
             return super().invoke(ctx)

@@ -1,4 +1,4 @@
-"""`optout accounts`: who may use the API."""
+"""`optout accounts`: create, limit and end the accounts that may use the API."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group("accounts")
 def group() -> None:
-    """Create accounts, give them tokens, API keys and limits, seal tokens anew, end accounts."""
+    """Create accounts, give them tokens, API keys and limits, re-seal tokens, end accounts."""
 
 
 @group.command("create")
-@click.option("--sid", help="AC and 32 hexadecimal digits; made if absent.")
+@click.option("--sid", help="AC and 32 hexadecimal digits; generated if absent.")
 @click.option(
     "--token",
-    help="What its programs log in with; made if absent. `-` reads it from standard input, or asks"
-    " for it: what stands on a command line can be read by others, and in the shell's history.",
+    help="The account's programs log in with it; generated if absent. `-` reads it from standard"
+    " input, or asks for it: others can read a command line, and the shell's history keeps it.",
 )
 @click.option("--friendly-name", default="Account", show_default=True)
 @as_json
@@ -98,7 +98,7 @@ def create(sid: str | None, token: str | None, friendly_name: str, as_json: bool
 
 
 def _token_given() -> str:
-    """A token by standard input, asked for twice and unseen where a person sits there."""
+    """Read a token from standard input; a person at a terminal types it twice, unseen."""
     given = click.get_text_stream("stdin")
     if given.isatty():
         asked: str = click.prompt("token", hide_input=True, confirmation_prompt=True, err=True)
@@ -155,10 +155,10 @@ def rotate(sid: str, as_json: bool) -> None:
 @group.command("key")
 @click.argument("sid")
 @click.option("--friendly-name", default="key", show_default=True)
-@click.option("--remove", metavar="SK…", help="Take this key away instead.")
+@click.option("--remove", metavar="SK…", help="Remove this key instead.")
 @as_json
 def key(sid: str, friendly_name: str, remove: str | None, as_json: bool) -> None:
-    """Give an account an API key, printed once: a credential that can be taken away alone.
+    """Give an account an API key, printed once: a credential that can be removed on its own.
 
     Example: optout accounts key AC0123456789abcdef0123456789abcdef --friendly-name nightly
     """
@@ -188,8 +188,8 @@ def key(sid: str, friendly_name: str, remove: str | None, as_json: bool) -> None
 def suspend(sid: str) -> None:
     """Suspend an account: its credentials, sessions, sends and webhooks stop within a second.
 
-    Sends fail with 30002. Webhooks are tried again until their usual end, so that one resumed soon
-    gets them. Its block list goes on holding, and STOP is still answered.
+    Sends fail with 30002. Webhooks are retried for their usual time, so an account that is resumed
+    soon gets them. Its block list stays in force, and STOP is still answered.
 
     Example: optout accounts suspend AC0123456789abcdef0123456789abcdef
     """
@@ -199,7 +199,7 @@ def suspend(sid: str) -> None:
 @group.command("resume")
 @click.argument("sid")
 def resume(sid: str) -> None:
-    """Let a suspended account go on as it was; one that was deleted cannot.
+    """Let a suspended account continue as before; a deleted account cannot.
 
     Example: optout accounts resume AC0123456789abcdef0123456789abcdef
     """
@@ -212,7 +212,7 @@ def resume(sid: str) -> None:
 def delete(sid: str, confirm: str | None) -> None:
     """Close an account for good: its credentials, API keys, services and numbers are deleted.
 
-    Sends that name it fail with 30002. Who opted out of it stays on its block list.
+    Sends that name it fail with 30002. Recipients who opted out stay on its block list.
 
     Example: optout accounts delete AC0123456789abcdef0123456789abcdef
     """
@@ -229,13 +229,13 @@ def delete(sid: str, confirm: str | None) -> None:
     "usual",
     type=click.Choice([quota.value for quota in Quota]),
     multiple=True,
-    help="Take the account's own limit away: the setting's holds again.",
+    help="Remove the account's own limit: the setting applies again.",
 )
 @as_json
 def limits(sid: str, usual: tuple[str, ...], as_json: bool, **given: int | None) -> None:
-    """Print how much an account has and may have, or set limits of its own.
+    """Print the usage and limits of an account, or set its own limits.
 
-    What is above a new limit stays; only growth is refused. Of messages the oldest go.
+    Things above a new limit stay; only growth is refused. Of messages, the oldest are deleted.
 
     Example: optout accounts limits AC0123456789abcdef0123456789abcdef --services 20
     """
@@ -292,9 +292,9 @@ def _print_state(account: Account) -> None:
 @group.command("reseal")
 @as_json
 def reseal(as_json: bool) -> None:
-    """Seal every token with the first of OPTOUT_SECRET_KEYS, so that the others can go.
+    """Seal every token with the first of OPTOUT_SECRET_KEYS, so that the others can be removed.
 
-    Sealing again changes nothing. Exit 1 where a token cannot be opened; the others are sealed.
+    Running it again changes nothing. Exit 1 if a token cannot be opened; the others are sealed.
 
     Example: OPTOUT_SECRET_KEYS=new,old optout accounts reseal
     """
@@ -314,7 +314,7 @@ def reseal(as_json: bool) -> None:
     if as_json:
         print_json({"key": key_id(key), "sealed": done, "current": current, "unopened": failed})
     else:
-        click.echo(f"{done} tokens sealed with key {key_id(key)}, {current} were already")
+        click.echo(f"{done} tokens sealed with key {key_id(key)}, {current} sealed already")
     known = {key_id(one) for one in settings.sealing_keys()}
     for sid, sealed_by in failed.items():
         if sealed_by == UNKNOWN:
@@ -328,13 +328,13 @@ def reseal(as_json: bool) -> None:
 
 
 def _resealed(accounts: AccountsView, key: bytes) -> list[Edit]:
-    """The next accounts whose tokens are sealed with another key than this one."""
+    """Re-seal the tokens of the next accounts that another key sealed."""
     edits = []
     for account in accounts.all():
         token = accounts.token_of(account.sid)
         if isinstance(token, str) and sealed_with(account.sealed_token) != key_id(key):
             sealed = seal(token, key, about=account.sid)
-            # Nothing that its users see has changed: updated_at stays.
+            # Its users see no change, so updated_at stays.
             after = account.model_copy(update={"sealed_token": sealed})
             edits.append(edit_of_account(account, after))
             if len(edits) == _AT_ONCE:
@@ -345,17 +345,17 @@ def _resealed(accounts: AccountsView, key: bytes) -> list[Edit]:
 def new_account(
     settings: Settings, sid: str, token: str, friendly_name: str, *, made: bool = False
 ) -> Account:
-    """An account as it is stored.
+    """Make an account, ready to be stored.
 
     Args:
-        settings: whose first secret key seals the token.
+        settings: their first secret key seals the token.
         sid: of the account.
         token: of 16 to 128 characters.
         friendly_name: of up to 64 characters.
-        made: whether ``new_token`` made the token; one that a person chose needs a slow hash.
+        made: whether ``new_token`` made the token; a token that a person chose needs a slow hash.
 
     Raises:
-        ConfigError: where there is no key to seal its token with.
+        ConfigError: there is no key to seal the token with.
     """
     now = datetime.now(UTC)
     return Account(
@@ -381,7 +381,7 @@ def _sealing_keys(settings: Settings) -> Sequence[bytes]:
     if not keys:
         raise ConfigError(
             [
-                "OPTOUT_SECRET_KEYS: not set; the first one seals the tokens that sign webhooks."
+                "OPTOUT_SECRET_KEYS: not set; its first key seals the tokens that sign webhooks."
                 " Make one with `openssl rand -hex 32`, and give it to every process"
             ]
         )
@@ -399,7 +399,7 @@ def _update(settings: Settings, decide: Callable[[Configuration], list[Edit]]) -
 def _one(stored: Configuration, sid: str) -> Account:
     account = stored.accounts.get(sid)
     if account is None:
-        click.echo(f"no account {sid}; `optout accounts list` shows those there are", err=True)
+        click.echo(f"no account {sid}; `optout accounts list` shows all", err=True)
         sys.exit(1)
     return account
 

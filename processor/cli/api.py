@@ -1,4 +1,4 @@
-"""`optout api`: the HTTP API, a process of its own."""
+"""`optout api`: the HTTP API, a separate process."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 @click.command("api")
 @click.option("--quiet", is_flag=True, help="Log warnings only.")
 def command(quiet: bool) -> None:
-    """Serve the API until SIGTERM, which finishes the requests in hand.
+    """Serve the API until SIGTERM; requests in progress are finished.
 
     Any number may run; each listens on OPTOUT_API_PORT or the next free port.
 
     Example: OPTOUT_API_PORT=9000 optout api
     """
-    # Only this command needs them.
+    # Imported here, as only this command needs them.
     from processor.http.api import create_api
     from processor.http.serving import Server, clear_text, web_config
     from processor.webhooks import descriptors
@@ -39,7 +39,7 @@ def command(quiet: bool) -> None:
     if warning := clear_text(settings):
         click.echo(f"warning: {warning}")
         logger.warning("api.clear_text", extra={"why": warning})
-    # uvicorn drains, then gives itself the signal again: that would end us with 143.
+    # uvicorn drains, then raises the signal again, which would end us with exit code 143.
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(0))
     settle_memory()
     Server(web, api.state.backend).run()

@@ -1,4 +1,4 @@
-"""`optout audit`: hold an installation's topics and Redis against each other."""
+"""`optout audit`: compare an installation's topics with each other and with Redis."""
 
 from __future__ import annotations
 
@@ -23,28 +23,30 @@ _SHOWN = 100
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
-    help="Seconds by which the clocks of those who write records may differ.",
+    help="Seconds by which the clocks of the record writers may differ.",
 )
-@click.option("--redis/--no-redis", "with_redis", default=True, help="Whether Redis is read, too.")
+@click.option("--redis/--no-redis", "with_redis", default=True, help="Whether to read Redis, too.")
 @as_json
 def command(
     since_ms: int | None, until_ms: int | None, skew: float, with_redis: bool, as_json: bool
 ) -> None:
-    """Look for events lost, doubled, out of order or contradictory, and for leaked messages.
+    """Look for lost, duplicate, reordered or contradictory events, and for leaked messages.
 
-    Holds messages, commands, replies, changes, verdicts and Redis against a small model of each
-    recipient's history, with code of its own; changes nothing, and prints no number and no text.
-    Exit 1 where it finds something.
+    Compares messages, commands, replies, changes, verdicts and Redis with a small model of each
+    recipient's history. It shares no code with the processor, changes nothing, and prints no
+    numbers or message texts. Exit 1 if it finds something.
 
-    A leak is a send that was allowed although a block stood at the mark its verdict carries, or
-    that was judged before a confirmation that was there when the send was written. A producer that
-    puts the mark of the last change it has seen into a header `after-mark` is held to that instead
-    of to clocks.
+    A leak is a send that was allowed although a block was in force at the mark of its verdict. So
+    is a send that was judged without a confirmation that existed when the send was written. A
+    producer may put the mark of the last change it has seen into a header `after-mark`; then the
+    mark decides instead of clocks.
 
-    With --since, sends, messages and replies are read from an hour before it on, and always to the
-    end; changes and commands from their beginning, as a state is the sum of all changes. Senders
-    are taken to be in the services that have them now. One partition at a time is in memory: about
-    1 kB a send and a match in the range, 1 kB a change ever; a million sends take a minute or two.
+    With --since, sends, messages and replies are read from an hour earlier, and always to the end.
+    Changes and commands are read from the beginning, as a state is the sum of all changes. Senders
+    are assumed to be in the services that have them now.
+
+    One partition at a time is in memory: about 1 kB for each send and match in the range, and 1 kB
+    for each change ever made. A million sends take a minute or two.
 
     Example: optout audit --since 2026-11-01
     """
@@ -83,4 +85,4 @@ def _print(report: Report) -> None:
         click.echo(f"{violation.kind}: {violation.where}: {violation.what}")
     kinds = Counter(violation.kind for violation in report.violations)
     said = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
-    click.echo(said or "nothing lost, doubled, reordered, contradictory or leaked")
+    click.echo(said or "nothing lost, duplicated, reordered, contradictory or leaked")

@@ -1,4 +1,4 @@
-"""`optout backtest`: recorded traffic through two configurations, and what would change."""
+"""`optout backtest`: run recorded traffic through two configurations and print what changes."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from processor.wire.topics import Topics
 from schemas.messaging_service import MessagingService
 
 _EXAMPLES = 3  # of each change
-_TOLD = 10_000  # messages between two words of progress
-_NAMED = 10  # lines that are no message; the rest are counted
+_TOLD = 10_000  # messages between two updates of the progress line
+_NAMED = 10  # unreadable lines that are named; the rest are counted
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ Reading = tuple[str, str, str | None] | None  # kind, keyword, language; None fo
 
 @dataclass(slots=True)
 class Backtest:
-    """Counts what a draft reads otherwise than what is active."""
+    """Counts the messages that a draft reads differently from the active configuration."""
 
     draft: Directory
     active: Directory
@@ -57,7 +57,7 @@ class Backtest:
     changes: dict[tuple[Reading, Reading], Change] = field(default_factory=dict)
 
     def add(self, place: str, value: bytes) -> None:
-        """Read one recorded message under both; one that is none is named and left out."""
+        """Read a recorded message under both; name a line that is not a message, and skip it."""
         try:
             read = inbound_messages.read(value)
         except ValidationError as error:
@@ -97,7 +97,7 @@ def _reading(hit: Hit | None) -> Reading:
 @click.option("--services", "draft", type=click.File("rb"), required=True, help="The draft.")
 @click.option("--against", "active", type=click.File("rb"), help="Default: default handling.")
 @click.option("--topic", is_flag=True, help="Read this installation's inbound topic too.")
-@click.option("--since", "since_ms", type=UtcTime(), help="Of the topic: messages from then on.")
+@click.option("--since", "since_ms", type=UtcTime(), help="With --topic: messages from then on.")
 @click.argument("recorded", type=click.File("rb"), nargs=-1)
 @as_json
 def command(
@@ -110,14 +110,14 @@ def command(
 ) -> None:
     """Send RECORDED messages (JSON lines) or the inbound topic through two configurations.
 
-    Prints what the draft would match anew, no longer, or as something else. The draft's services
-    are taken as enabled, those of --against as they are. Exit 1 where a STOP would be lost, 2 where
-    there is no message to read.
+    Prints which messages would match only under the draft, no longer, or as something else. The
+    draft's services are treated as enabled; those of --against are read as they are. Exit 1 if a
+    STOP would be lost, 2 if there is no message to read.
 
     Example: optout backtest --services draft.yaml --against active.yaml recorded.jsonl
     """
     if not recorded and not topic:
-        raise click.UsageError("name recorded messages, or say --topic")
+        raise click.UsageError("name files of recorded messages, or give --topic")
     drafts = (_enabled(model) for model in read_documents(draft).values())
     actives = read_documents(active).values() if active else ()
     test = Backtest(Directory(map(service_of, drafts)), Directory(map(service_of, actives)))
@@ -129,7 +129,7 @@ def command(
     if topic:
         run(_from_topic(config.load(), since_ms, test))
     if not test.messages:
-        raise ConfigError(["no inbound message in what was given: nothing was tested"])
+        raise ConfigError(["no inbound message found: nothing was tested"])
     if as_json:
         print_json(_as_json(test))
     else:
@@ -172,10 +172,10 @@ def _print(test: Backtest) -> None:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(test.matched.items()))
     click.echo(f"{test.messages:,} messages: {kinds or 'no match'} under the draft")
     if test.unreadable:
-        click.echo(f"{test.unreadable:,} lines are no inbound message")
+        click.echo(f"{test.unreadable:,} lines are not inbound messages")
     for (before, after), change in _sorted(test):
         what = (
-            f"matched anew as {_said(after)}"
+            f"newly matched as {_said(after)}"
             if before is None
             else f"no longer matched as {_said(before)}"
             if after is None

@@ -1,4 +1,4 @@
-"""`optout blocks history|export|import`: the block list as files, and one recipient's past."""
+"""`optout blocks history|export|import`: block list files, and the history of a recipient."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def history(recipient: str, as_json: bool) -> None:
             cause = change["cause"]
             why = cause["keyword"] or cause["reason"] or ""
             who = f" by {cause['actor']}" if cause.get("actor") else ""
-            again = ", once more" if change["previous"] and change["blocked"] else ""
+            again = ", again" if change["previous"] and change["blocked"] else ""
             where = change["messaging_service_sid"] or change["sender"] or ""
             click.echo(
                 f"{change['at']}  {'blocked  ' if change['blocked'] else 'unblocked'}  "
@@ -89,7 +89,7 @@ def history(recipient: str, as_json: bool) -> None:
         return count
 
     if not run(work()) and not as_json:
-        click.echo(f"nothing ever changed for {recipient}")
+        click.echo(f"no changes for {recipient}")
 
 
 def _pass_over(record: Record, error: Exception) -> None:
@@ -101,11 +101,11 @@ def _pass_over(record: Record, error: Exception) -> None:
             why = str(error)
         case _:
             why = type(error).__name__  # the message may quote the record
-    click.echo(f"{place}: passed over: {why}", err=True)
+    click.echo(f"{place}: skipped: {why}", err=True)
 
 
 async def _history_of(settings: Settings, number: str) -> Sequence[Record]:
-    """The records about a number, the newest first."""
+    """Read the records about a number, newest first."""
     redis = redis_client(settings)
     changes = block_changes(settings, redis, patient=True, refuse=_pass_over)
     try:
@@ -116,8 +116,8 @@ async def _history_of(settings: Settings, number: str) -> Sequence[Record]:
         await redis.close()
     if found.read - len(found.records) > _SLOW:
         click.echo(
-            f"{found.read} changes were read, as the API that indexes them does not run or has not "
-            "got that far; with it this takes less than a second",
+            f"{found.read} changes were read, as the API, which indexes them, is not running or is "
+            "still indexing; with the index this takes less than a second",
             err=True,
         )
     return found.records
@@ -155,7 +155,7 @@ def export(file: Path, file_format: str | None) -> None:
         with click.open_file(str(file), "w", encoding="utf-8") as out:
             count = run(work(out))
     except BrokenPipeError:
-        raise  # who reads has enough
+        raise  # the reader wants no more
     except OSError as error:
         raise ConfigError([f"{file}: {error.strerror or error}"]) from None
     click.echo(f"{count:,} blocks written", err=True)
@@ -165,15 +165,15 @@ def export(file: Path, file_format: str | None) -> None:
 @click.argument("file", type=click.File("rb"))
 @_formats
 @click.option("--account-sid", help="For rows that name no account.")
-@click.option("--source", help="Where blocks of rows that do not say it come from.")
-@click.option("--reason", help="For rows that give none; needed to lift what recipients made.")
-@click.option("--actor", help="Who imports, kept in the history; cli/<you> if nobody is named.")
+@click.option("--source", help="The source of rows that name none.")
+@click.option("--reason", help="For rows that give none; needed to lift recipients' own blocks.")
+@click.option("--actor", help="Importing user, kept in the history; default: cli/<you>.")
 @click.option(
     "--import-id",
     type=ImportId(),
     default=new_import_id,
-    show_default="a new one",
-    help="Of an import that broke off, to go on with it.",
+    show_default="a new id",
+    help="Id of an interrupted import, to resume it.",
 )
 def import_(
     file: IO[bytes],
@@ -186,12 +186,13 @@ def import_(
 ) -> None:
     """Block (or unblock, by a column `blocked`) every recipient of FILE, as CSV or JSON lines.
 
-    A row is one line; its scope, where it says none, is of the service or the sender it names, else
-    OPTOUT_BLOCK_SCOPE. A bad one is named and left out, the good ones go on as commands; exit 1
-    then. Each import has an id, which is printed. The same file again is another import and takes
-    effect again. To go on with an import that broke off, give its --import-id and the whole file
-    within OPTOUT_DEDUPE_HOURS: what was carried out is passed over, even where a START came since.
-    Columns `source` and `at` are kept in the history as what the file claims.
+    A row is one line. A row without a scope gets that of the service or sender it names, else
+    OPTOUT_BLOCK_SCOPE. Bad rows are named and left out, and good rows are sent as commands; exit 1
+    if any row was bad. The history keeps columns `source` and `at` as claims of the file.
+
+    Each import has an id, which is printed. Importing the same file again is another import and
+    takes effect again. To resume an interrupted import, give its --import-id and the whole file
+    within OPTOUT_DEDUPE_HOURS: rows already carried out are skipped, even if a START came since.
 
     Example: optout blocks import blocked.csv --account-sid AC1
     """
@@ -204,7 +205,7 @@ def import_(
         "reason": reason,
         "actor": actor or user(),
     }
-    click.echo(f"import {import_id}; should it break off, add --import-id {import_id}", err=True)
+    click.echo(f"import {import_id}; to resume it, add --import-id {import_id}", err=True)
     with lines_of(file, "importing") as lines:
         rows = Rows(as_csv=as_csv, name=file.name).of(lines)
         good, bad = run(_import(settings, file.name, rows, defaults, import_id))

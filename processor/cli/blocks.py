@@ -1,4 +1,4 @@
-"""`optout blocks`: look at the block list, change it, rebuild it, hold it against its truth."""
+"""`optout blocks`: read, change, rebuild and verify the block list."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class Recipient(click.ParamType):
         try:
             return _ADDRESS.validate_python(value)
         except ValidationError:
-            self.fail("an E.164 number such as +15551234567, whatsapp: before it if need be")
+            self.fail("must be an E.164 number such as +15551234567, after whatsapp: if need be")
 
 
 @click.group("blocks")
 def group() -> None:
-    """Look at the block list, block and unblock, rebuild and verify."""
+    """Read the block list, block and unblock, rebuild and verify."""
 
 
 @group.command("get")
@@ -70,7 +70,7 @@ def group() -> None:
 @click.option("--account-sid", help="Only blocks of this account.")
 @as_json
 def get(recipient: str, account_sid: str | None, as_json: bool) -> None:
-    """Show the blocks on RECIPIENT; exit 1 where there is none.
+    """Show the blocks on RECIPIENT; exit 1 if there are none.
 
     Example: optout blocks get +15551234567
     """
@@ -105,21 +105,23 @@ def list_(account_sid: str | None, as_json: bool) -> None:
 
 
 def _changes(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of `block` and `unblock`."""
+    """Add the options of `block` and `unblock`."""
     for option in (
         click.argument("recipient", type=Recipient()),
         click.option("--account-sid", required=True),
         click.option(
             "--scope",
             type=click.Choice([scope.value for scope in Scope]),
-            help="Default: of the service or the sender named, else OPTOUT_BLOCK_SCOPE.",
+            help="Default: that of the service or sender named, else OPTOUT_BLOCK_SCOPE.",
         ),
         click.option("--service-sid", help="For scope service."),
         click.option("--sender", help="For scope sender."),
         click.option("--source", default="operator", show_default=True),
-        click.option("--actor", default=user, show_default="cli/<you>", help="Who asks for it."),
         click.option(
-            "--reason", help="Kept in the history; needed to lift what the recipient blocked."
+            "--actor", default=user, show_default="cli/<you>", help="User who makes the change."
+        ),
+        click.option(
+            "--reason", help="Kept in the history; needed to lift a recipient's own block."
         ),
     ):
         command = option(command)
@@ -139,7 +141,7 @@ def block(**options: Any) -> None:
 @group.command("unblock")
 @_changes
 def unblock(**options: Any) -> None:
-    """Take RECIPIENT off the block list; a toll-free network's own block only START lifts.
+    """Take RECIPIENT off the block list; only START lifts a toll-free network's own block.
 
     Example: optout blocks unblock +15551234567 --account-sid AC1 --reason "asked in the shop"
     """
@@ -188,7 +190,7 @@ def _change(
     if not run(_give(settings, command, value)):
         click.echo(
             f"command {command.command_id} is in the topic, but no worker carried it out within "
-            f"{_WAIT_S:.0f} s; one will",
+            f"{_WAIT_S:.0f} s; it will be carried out once a worker runs",
             err=True,
         )
         sys.exit(1)
@@ -197,7 +199,7 @@ def _change(
 
 
 async def _refusal_of(settings: Settings, recipient: str, command: ConsentCommand) -> str | None:
-    """Why a lane would put a command aside, by the list as it is now."""
+    """Return the reason for which a lane would refuse the command with the list as it is now."""
     found = await _blocks_on(settings, recipient, command.account_sid)
     entry = {block.place: block for _, block in found}
     return refusal_of(command, entry)
@@ -206,15 +208,17 @@ async def _refusal_of(settings: Settings, recipient: str, command: ConsentComman
 def _say_outcome(
     recipient: str, command: ConsentCommand, found: Sequence[tuple[str, Block]]
 ) -> None:
-    """Say what is so now, which is more than what the command asked for."""
+    """Print the blocks that exist now, which may be more than the command asked for."""
     is_blocked = place_of(command) in {block.place for _, block in found}
     if is_blocked is not command.blocked:
-        click.echo(f"{recipient}: somebody changed it meanwhile; look at its history", err=True)
+        click.echo(f"{recipient}: another change came in between; see its history", err=True)
         sys.exit(1)
     if is_blocked:
         click.echo(f"{recipient} is blocked ({command.scope})")
         return
-    click.echo(f"{recipient} is not blocked ({command.scope})" + (", but still by:" * bool(found)))
+    click.echo(
+        f"{recipient} is not blocked ({command.scope})" + (", but still blocked by:" * bool(found))
+    )
     for key, block in found:
         _print(key, block, as_json=False)
 
@@ -222,7 +226,7 @@ def _say_outcome(
 async def _blocks_on(
     settings: Settings, recipient: str, account_sid: str | None
 ) -> list[tuple[str, Block]]:
-    """The blocks on a recipient, each with its entry key; without an account, of every account."""
+    """Read the blocks on a recipient with their entry keys; without an account, those of all."""
     on = list_key(recipient, channel_group_of(recipient))
     partition = partition_of(bare_number(on).encode(), settings.partitions)
     async with open_store(settings) as store:
@@ -232,12 +236,12 @@ async def _blocks_on(
         if account_sid is None:
             values = {key: value async for key, value in store.entries(partition, list_key=on)}
     if found.meta.ready is None:
-        click.echo("the block list is not whole; its owner rebuilds it", err=True)
+        click.echo("the block list is incomplete; its owner is rebuilding it", err=True)
     return [(key, block) for key, value in values.items() for block in wire_blocks.readable(value)]
 
 
 async def _give(settings: Settings, command: ConsentCommand, value: bytes) -> bool:
-    """Send a command and wait until a worker has carried it out, history and all."""
+    """Send a command and wait until a worker has carried it out and written the history."""
     topics = Topics.under(settings.topic_prefix)
     record = Outgoing(topics.consent_commands, command.recipient.encode(), value)
     async with writer(settings) as out:
@@ -253,17 +257,17 @@ async def _give(settings: Settings, command: ConsentCommand, value: bytes) -> bo
 
 
 @group.command("rebuild")
-@click.option("--partition", type=click.IntRange(0), help="Only this one.")
+@click.option("--partition", type=click.IntRange(0), help="Only this partition.")
 def rebuild(partition: int | None) -> None:
-    """Have the list in Redis built anew from its topic by its owners; gates wait meanwhile.
+    """Make the owners rebuild the list in Redis from its topic; gates wait meanwhile.
 
-    Waits until it is; where no worker is there to do it, until one is.
+    Waits until the list is rebuilt. Without a running worker, it waits for a worker.
 
     Example: optout blocks rebuild
     """
     settings = config.load()
     if partition is not None and partition >= settings.partitions:
-        raise click.UsageError(f"--partition: there are {settings.partitions}, from 0 on")
+        raise click.UsageError(f"--partition: must be 0 to {settings.partitions - 1}")
     partitions = range(settings.partitions) if partition is None else [partition]
 
     async def work() -> None:
@@ -283,16 +287,16 @@ async def _wait_rebuilt(store: BlockListInspector, partition: int) -> None:
     while (await store.read(partition, ())).meta.ready is None:
         if time.monotonic() > told_at:
             told_at += 6 * _WAIT_S
-            click.echo(f"partition {partition}: waits for a worker to rebuild it", err=True)
+            click.echo(f"partition {partition}: waiting for a worker to rebuild it", err=True)
         await asyncio.sleep(0.1)
 
 
 @group.command("verify")
 @as_json
 def verify(as_json: bool) -> None:
-    """Hold the list in Redis against its topic; exit 1 where they differ.
+    """Compare the list in Redis with its topic; exit 1 if they differ.
 
-    Entries that change meanwhile are looked at again.
+    Entries that change meanwhile are compared again.
 
     Example: optout blocks verify
     """
@@ -323,7 +327,7 @@ async def _verify(settings: Settings) -> tuple[int, list[str]]:
 
 
 async def differences(settings: Settings, partition: int) -> set[str]:
-    """The list keys whose blocks in Redis are not what `block-list` says, as of about now."""
+    """Return the list keys whose blocks in Redis differ from those in `block-list` about now."""
     topic = BlockListTopic(settings, Topics.under(settings.topic_prefix).block_list)
     truth: dict[str, bytes] = {}
     try:
@@ -340,16 +344,16 @@ async def differences(settings: Settings, partition: int) -> set[str]:
 
 
 def _entry_of(value: bytes) -> Blocks:
-    """As a rebuild takes it: what cannot be read blocks."""
+    """Read an entry as a rebuild does: an unreadable entry blocks."""
     try:
         return wire_blocks.read_entry(value)
-    except ValueError:  # pydantic's are
+    except ValueError:  # the base of pydantic's errors
         return (UNREADABLE,)
 
 
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[BlockListStore]:
-    """The served block list of an installation."""
+    """Open the served block list of an installation."""
     store = block_list_store(settings, redis_client(settings))
     try:
         yield store

@@ -1,4 +1,4 @@
-"""What the commands share: how data is printed, how a file is opened."""
+"""Helpers that the commands share: printing data, reading files, showing progress."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import orjson
 from processor.wire.json_values import to_ms
 
 _T = TypeVar("_T")
-_LONGEST_ACTOR = 64  # in the topics
-_TOLD_BYTES = 1 << 17  # between two words of progress
+_LONGEST_ACTOR = 64  # characters, as the topics' schemas allow
+_TOLD_BYTES = 1 << 17  # between two updates of a progress bar
 
 
 class Steps(Protocol):
@@ -30,16 +30,16 @@ class Steps(Protocol):
 
 
 class UtcTime(click.ParamType):
-    """A time on the command line: a date, or RFC 3339; UTC where it names no offset."""
+    """A time on the command line: a date, or RFC 3339; UTC if it has no offset."""
 
     name = "time"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The time in milliseconds since 1970; see ``click.ParamType``."""
+        """Return the time in milliseconds since 1970; see ``click.ParamType``."""
         try:
             told = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is no time such as 2026-01-31 or 2026-01-31T12:00:00Z")
+            self.fail(f"{value!r} is not a time such as 2026-01-31 or 2026-01-31T12:00:00Z")
         at_ms = to_ms(told if told.tzinfo else told.replace(tzinfo=UTC))
         if at_ms < 0:
             self.fail(f"{value!r} is before 1970")
@@ -47,11 +47,11 @@ class UtcTime(click.ParamType):
 
 
 def actor() -> str:
-    """Who gives a command, as histories name it: ``cli/`` and the user of the system."""
+    """Name the user of a command as histories do: ``cli/`` and the name of the system's user."""
     number = os.getuid()
     try:
         name = pwd.getpwuid(number).pw_name
-    except KeyError:  # as in a container
+    except KeyError:  # a container's user may have no name
         name = str(number)
     return f"cli/{name}"[:_LONGEST_ACTOR]
 
@@ -65,12 +65,12 @@ def run(work: Coroutine[object, object, _T]) -> _T:
 
 
 def progress(work: Iterable[_T], label: str) -> AbstractContextManager[Iterator[_T]]:
-    """A progress bar over work, where a terminal is there to see it."""
+    """Show a progress bar over work on a terminal; nothing elsewhere."""
     return click.progressbar(work, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 def progress_bar(length: int, label: str) -> AbstractContextManager[Steps]:
-    """A progress bar of so many steps, where a terminal is there to see it."""
+    """Show a progress bar of ``length`` steps on a terminal; nothing elsewhere."""
     return click.progressbar(
         length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
     )
@@ -78,7 +78,7 @@ def progress_bar(length: int, label: str) -> AbstractContextManager[Steps]:
 
 @contextmanager
 def lines_of(file: IO[bytes], label: str) -> Iterator[Iterator[bytes]]:
-    """The lines of a file, with a progress bar by its size where a terminal is there to see it."""
+    """Yield the lines of a file; on a terminal, show a progress bar by the file's size."""
     with progress_bar(_size(file), label) as bar:
 
         def lines() -> Iterator[bytes]:
@@ -96,8 +96,8 @@ def lines_of(file: IO[bytes], label: str) -> Iterator[Iterator[bytes]]:
 
 def _size(file: IO[bytes]) -> int:
     try:
-        return os.fstat(file.fileno()).st_size  # 0 of a pipe
-    except OSError:  # no file of the system's
+        return os.fstat(file.fileno()).st_size  # 0 for a pipe
+    except OSError:  # not a file of the operating system
         return 0
 
 

@@ -1,4 +1,4 @@
-"""`optout dead-letters`: what was refused and why, and how a mended record goes back."""
+"""`optout dead-letters`: list refused records with their reasons, and send them back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from processor.kafka.writing import Outgoing, writer
 
 @click.group("dead-letters")
 def group() -> None:
-    """List records that were refused, and send them back, mended or as they were."""
+    """List refused records, and send them back, corrected or unchanged."""
 
 
 @group.command("list")
@@ -27,7 +27,7 @@ def group() -> None:
 def list_(as_json: bool) -> None:
     """List every dead letter with where it came from and why it was refused.
 
-    --json prints the records themselves, for mending: edit `value`, then `redrive`.
+    --json prints the records themselves, to be corrected: edit `value`, then `redrive`.
 
     Example: optout dead-letters list --json > refused.jsonl
     """
@@ -52,33 +52,33 @@ def list_(as_json: bool) -> None:
 
 @group.command("redrive")
 @click.argument("file", type=click.File("rb"), required=False)
-@click.option("--all", "everything", is_flag=True, help="Send all that were not sent back yet.")
+@click.option("--all", "everything", is_flag=True, help="Send all that were not sent back before.")
 @click.option(
     "--most",
     type=click.IntRange(1),
     default=dead_letters.MOST,
     show_default=True,
-    help="Leave a letter that was sent back that often already; only a FILE and --id come back to"
-    " it.",
+    help="Leave a letter that was sent back this many times already; only a FILE and --id send it"
+    " again.",
 )
-@click.option("--topic", help="Send those that were read from this topic, by its whole name.")
+@click.option("--topic", help="Send those that were read from this topic; give its full name.")
 @click.option("--stage", help="Send those that this stage refused.")
 @click.option("--reason", help="Send those that were refused for this reason.")
-@click.option("--id", help="Send this one, however often it was sent back: partition:offset.")
+@click.option("--id", help="Send this letter, even if it was sent back before: partition:offset.")
 def redrive(file: IO[bytes] | None, everything: bool, most: int, **given: str | None) -> None:
     """Send dead letters back to the topic they were read from.
 
-    FILE (- for standard input) holds lines of `dead-letters list --json`, mended; the key is made
-    anew from a mended value. A line with a `reference` and no `value` is sent back as the record it
-    refers to. --all sends every letter as it was, each once: after its cause is
-    mended elsewhere. --topic, --stage, --reason and --id choose among all.
+    FILE (- for standard input) has corrected lines of `dead-letters list --json`; the key is
+    derived from the corrected value. A line with a `reference` and no `value` is sent back as the
+    record it refers to. --all sends each letter once and unchanged: use it after fixing the cause.
+    --topic, --stage, --reason and --id select some of all letters.
 
     Example: optout dead-letters redrive refused.jsonl
     """
     wanted = {name: value for name, value in given.items() if value is not None}
     if (file is None) != (everything or bool(wanted)):
         raise click.UsageError(
-            "name a FILE, say --all, or choose by --topic, --stage, --reason and --id"
+            "name a FILE, give --all, or select by --topic, --stage, --reason and --id"
         )
     settings = config.load()
     if file is None:
@@ -89,15 +89,15 @@ def redrive(file: IO[bytes] | None, everything: bool, most: int, **given: str | 
         for left, why in (
             (
                 done.older,
-                "older than Kafka keeps the offsets of a redrive, so they may have been sent back "
-                "already; redrive those that were not as a FILE",
+                "older than the offsets of a redrive, which Kafka deletes in time: they may have "
+                "been sent back already; redrive the others as a FILE",
             ),
             (
                 done.gone,
                 "Kafka no longer has the records they refer to, or they are batches that inflate "
                 "too far; give each line a `value`, and redrive the FILE",
             ),
-            (done.left, f"sent back {most} times already; mend them, and redrive the FILE"),
+            (done.left, f"sent back {most} times already; correct them, and redrive the FILE"),
         ):
             if left:
                 click.echo(f"{left} left: {why}", err=True)
@@ -135,5 +135,5 @@ def _parsed(name: str, number: int, text: bytes) -> JsonObject:
         return line
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            [f"{name}:{number}: no line of `dead-letters list --json` ({type(error).__name__})"]
+            [f"{name}:{number}: not a line of `dead-letters list --json` ({type(error).__name__})"]
         ) from None

@@ -1,4 +1,4 @@
-"""`optout decide`: what would be decided, without Kafka or Redis, by the lanes' own code."""
+"""`optout decide`: decide on messages with the lanes' own code, without Kafka or Redis."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def command(
     """Decide on inbound MESSAGES (JSON lines, in order), printing one JSON line for each.
 
     Starts from an empty block list unless --blocks names one, and needs neither Kafka nor Redis. A
-    line that is no message gives {"error": …} in its place.
+    line that is not a message gives {"error": …} in its place.
 
     Example: optout decide --services services.yaml messages.jsonl
     """

@@ -1,4 +1,4 @@
-"""Reading `services.yaml`."""
+"""Read and check `services.yaml`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class _Loader(yaml.CSafeLoader):
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Json, Json]:
-        """A mapping whose keys stand once: of two, the first would be lost without a word."""
+        """Refuse a mapping with a key twice: YAML would drop the first value silently."""
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     raise yaml.MarkedYAMLError(
-                        problem=f"{key.value!r} stands twice", problem_mark=key.start_mark
+                        problem=f"{key.value!r} appears twice", problem_mark=key.start_mark
                     )
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -45,7 +45,7 @@ for _tag, _pattern, _first in (
 
 
 def read_documents(file: IO[bytes]) -> Mapping[str, MessagingService]:
-    """The services of a file by sid, as if nothing had been stored before.
+    """Read the services of a file by sid, as if no service were stored.
 
     Raises:
         ConfigError: with every problem and its place.
@@ -56,10 +56,10 @@ def read_documents(file: IO[bytes]) -> Mapping[str, MessagingService]:
 
 
 def load(file: IO[bytes]) -> list[Json]:
-    """The documents of a file, not checked yet.
+    """Read the documents of a file without checking them.
 
     Raises:
-        ConfigError: where it is no list of documents.
+        ConfigError: it is not a list of documents.
     """
     try:
         given = yaml.load(file, Loader=_Loader)
@@ -82,12 +82,12 @@ def lay_over(
     stored: Mapping[str, MessagingService],
     recorded: Callable[[str], str | None] = lambda address: None,
 ) -> Applied:
-    """What documents change of the services stored, or the problems that forbid it.
+    """Work out how documents change the stored services, or the problems that forbid it.
 
     Args:
         documents: not checked yet.
         stored: every service, by sid.
-        recorded: the account that has recorded a number.
+        recorded: finds the account that has recorded a number.
     """
     return apply(
         documents,
@@ -99,6 +99,6 @@ def lay_over(
 
 
 def refuse(file: IO[bytes], applied: Applied) -> None:
-    """Raise ``ConfigError`` where applying met a problem, with each and its place."""
+    """Raise ``ConfigError`` with every problem and its place, if there is any."""
     if applied.problems:
         raise ConfigError([problem.within(file.name) for problem in applied.problems])

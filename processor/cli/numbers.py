@@ -1,4 +1,4 @@
-"""`optout numbers`: whose numbers are whose, as the operator says."""
+"""`optout numbers`: record which account a number belongs to."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _addresses = click.argument("addresses", metavar="ADDRESS…", nargs=-1, require
 
 @click.group("numbers")
 def group() -> None:
-    """Grant numbers to accounts, list whose they are, take them away.
+    """Grant numbers to accounts, list them, revoke them.
 
     A number belongs to the account that has it in a pool or has recorded it; no other account may
-    take it. With OPTOUT_API_NUMBERS=granted an account may take only what is granted to it. Names
-    such as Clinic belong to nobody.
+    take it. With OPTOUT_API_NUMBERS=granted, an account may take only the numbers granted to it.
+    Names such as Clinic belong to no account.
     """
 
 
@@ -37,9 +37,9 @@ def group() -> None:
 @click.option("--account-sid", required=True, metavar="AC…")
 @as_json
 def grant(addresses: _Addresses, account_sid: str, as_json: bool) -> None:
-    """Give numbers to an account: they are recorded for it, and no other account may take them.
+    """Record numbers for an account, so that no other account may take them.
 
-    All of them or none. Granting what the account has already changes nothing else of it.
+    Grants all of them or none. Granting a number that the account already has keeps its settings.
 
     Example: optout numbers grant +15005550006 --account-sid AC0123456789abcdef0123456789abcdef
     """
@@ -68,10 +68,10 @@ def grant(addresses: _Addresses, account_sid: str, as_json: bool) -> None:
 
 
 @group.command("list")
-@click.option("--account-sid", metavar="AC…", help="Only of this account.")
+@click.option("--account-sid", metavar="AC…", help="Only numbers of this account.")
 @as_json
 def list_(account_sid: str | None, as_json: bool) -> None:
-    """List every number that belongs to an account, with its account and whether it was granted.
+    """List every number that belongs to an account, with the account and whether it was granted.
 
     Example: optout numbers list --account-sid AC0123456789abcdef0123456789abcdef
     """
@@ -93,9 +93,9 @@ def list_(account_sid: str | None, as_json: bool) -> None:
 @_addresses
 @as_json
 def revoke(addresses: _Addresses, as_json: bool) -> None:
-    """Take numbers away from the accounts that have them: out of their records and pools.
+    """Take numbers away from their accounts: remove them from records and pools.
 
-    Sends that name such a number as their sender are refused from then on. Blocks stay.
+    From then on, sends that name such a number as their sender are refused. Blocks stay.
 
     Example: optout numbers revoke +15005550006
     """
@@ -123,10 +123,10 @@ def _check(addresses: _Addresses) -> None:
         try:
             _ADDRESS.validate_python(address)
         except ValidationError:
-            problems.append(f"{address}: is no number, short code or channel sender")
+            problems.append(f"{address}: is not a number, short code or channel sender")
             continue
         if not can_be_owned(address):
-            problems.append(f"{address}: is a name, which belongs to nobody")
+            problems.append(f"{address}: is a name, which cannot belong to an account")
     if problems:
         raise ConfigError(problems)
 

@@ -1,4 +1,4 @@
-"""`optout offsets`: where the roles are in their topics, and setting them elsewhere."""
+"""`optout offsets`: show and set the positions of the roles in their topics."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _role = click.Choice(LANES)
 
 @click.group("offsets")
 def group() -> None:
-    """Show where match, gate and webhooks are in their topics, or set them elsewhere.
+    """Show or set the positions of match, gate and webhooks in their topics.
 
-    A lane stops where its position cannot be believed: going on would send messages a second time,
-    lift blocks by old STARTs, or skip records without a word.
+    A lane stops if its position cannot be right. Continuing could send messages twice, lift blocks
+    because of old STARTs, or skip records silently.
     """
 
 
@@ -33,7 +33,7 @@ def group() -> None:
 @click.argument("roles", type=_role, nargs=-1)
 @as_json
 def show(roles: Sequence[str], as_json: bool) -> None:
-    """Show committed offsets beside the logs; exit 1 where a position is refused.
+    """Show committed offsets beside the ends of the logs; exit 1 if a position is refused.
 
     Example: optout offsets show gate
     """
@@ -50,9 +50,11 @@ def show(roles: Sequence[str], as_json: bool) -> None:
 @group.command("set")
 @click.argument("role", type=_role)
 @click.option("--to", required=True, help="earliest, latest, an offset, or a time.")
-@click.option("--topic", help="Only of this source; its full name.")
-@click.option("--partition", "partitions", type=int, multiple=True, help="Only this; repeatable.")
-@click.option("--all", "everything", is_flag=True, help="Those that are not refused as well.")
+@click.option("--topic", help="Only this topic; give its full name.")
+@click.option(
+    "--partition", "partitions", type=int, multiple=True, help="Only this partition; repeatable."
+)
+@click.option("--all", "everything", is_flag=True, help="Also positions that are not refused.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def set_(
     role: str,
@@ -62,16 +64,16 @@ def set_(
     everything: bool,
     yes: bool,
 ) -> None:
-    r"""Set a role's refused positions; its lanes go on from there within seconds.
+    r"""Set a role's refused positions; its lanes continue from there within seconds.
 
     \b
-    earliest  handle again all that the topic still holds
-    latest    pass over all that is there now
-    OFFSET    of one topic and partition
-    TIME      the first record written then or later, as 2026-01-31T12:00:00Z
+    earliest  handle again everything the topic still holds
+    latest    skip everything that is in the topic now
+    OFFSET    an offset; needs --topic and --partition
+    TIME      the first record written then or later, such as 2026-01-31T12:00:00Z
 
-    The gate sends again what it handles again. Match knows what it handled in the last
-    OPTOUT_DEDUPE_HOURS; of what is older, a START handled again lifts a later STOP.
+    The gate sends again whatever it handles again. Match remembers what it handled in the last
+    OPTOUT_DEDUPE_HOURS; an older START that is handled again lifts a later STOP.
 
     Example: optout offsets set gate --to 2026-01-31T12:00:00Z
     """
@@ -85,7 +87,7 @@ def set_(
         and (not partitions or one.partition in partitions)
     ]
     if not wanted:
-        click.echo("no such position is refused; --all sets the others as well")
+        click.echo("no such position is refused; --all also sets positions that are not refused")
         return
     if role == "webhooks" and not all(one.doubt for one in wanted):
         run(_refuse_beside_workers(settings))
@@ -102,17 +104,17 @@ def set_(
 
 
 async def _refuse_beside_workers(settings: Settings) -> None:
-    """A lane of webhooks is not fenced: one that works would write its own offset again."""
+    """Refuse while workers run: webhooks lanes are not fenced and would commit their own offset."""
     group = f"{settings.topic_prefix}webhooks"
     if count := (await topic_admin.members(settings, [group]))[group]:
         raise ConfigError([f"{group}: {count} members; stop the workers with this role first"])
 
 
 async def _offsets(settings: Settings, to: str, wanted: list[Standing]) -> list[int]:
-    """What the option comes to for each position.
+    """Work out the offset that ``--to`` means for each position.
 
     Raises:
-        ConfigError: it is none of these, or beyond a log.
+        ConfigError: it is neither a known word, an offset nor a time, or lies outside a log.
     """
     if to == "earliest":
         return [one.log.start for one in wanted]
@@ -123,11 +125,11 @@ async def _offsets(settings: Settings, to: str, wanted: list[Standing]) -> list[
             since_ms = UtcTime().convert(to, None, None)
         except click.BadParameter:
             raise ConfigError(
-                [f"--to: {to!r} is none of earliest, latest, an offset, a time"]
+                [f"--to: {to!r} is not earliest, latest, an offset or a time"]
             ) from None
         return await group_offsets.offsets_at(settings, since_ms, wanted)
     if len(wanted) > 1:
-        raise ConfigError([f"--to {to}: name the one --topic and --partition that it is of"])
+        raise ConfigError([f"--to {to}: an offset needs one --topic and one --partition"])
     log, offset = wanted[0].log, int(to)
     if not log.start <= offset <= log.end:
         raise ConfigError([f"--to {to}: the log has offsets {log.start} to {log.end}"])
@@ -165,4 +167,4 @@ def _print(found: Sequence[Standing]) -> None:
 def _says_change(one: Standing, offset: int) -> str:
     before = one.position.offset if one.position else None
     what = f"{one.topic}[{one.partition}]: {'-' if before is None else before} -> {offset}"
-    return f"{what}; {one.log.end - offset} of {one.log.end - one.log.start} in the log lie ahead"
+    return f"{what}; {one.log.end - offset} of {one.log.end - one.log.start} in the log are ahead"

@@ -1,4 +1,4 @@
-"""`optout schemas`: JSON Schema files, the AsyncAPI document, and what the last release had."""
+"""`optout schemas`: write and check JSON Schema files and the AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def group() -> None:
 @group.command("export")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
 def export(folder: Path | None) -> None:
-    """Write one JSON Schema file a topic, and asyncapi.yaml, into FOLDER.
+    """Write a JSON Schema file for each topic, and asyncapi.yaml, into FOLDER.
 
-    Without FOLDER they are written where they are kept.
+    The default for FOLDER is the place where this project keeps them.
 
     Example: optout schemas export contracts/
     """
@@ -36,14 +36,14 @@ def export(folder: Path | None) -> None:
 
 @group.command("check")
 def check() -> None:
-    """Exit 1 where a file differs from its model, or the last release's readers or writers break.
+    """Exit 1 if a file differs from its model, or breaks readers or writers of the last release.
 
     Example: optout schemas check
     """
     problems = [f"{each}: run `optout schemas export`" for each in _differences()]
     last = released.latest()
     problems += [
-        f"{each} (released in {last.name}; make it optional, or a new version of the topic)"
+        f"{each} (released in {last.name}; make it optional, or add a new version of the topic)"
         for each in released.broken(last)
     ]
     for problem in problems:
@@ -61,13 +61,15 @@ def _differences() -> list[str]:
 @group.command("release")
 @click.argument("version")
 def release(version: str) -> None:
-    """Keep the contract as it is now as that of VERSION, for later ones to be checked against.
+    """Keep today's contract as that of VERSION, to check later contracts against it.
 
     Example: optout schemas release 0.2.0
     """
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
-        raise click.BadParameter("three numbers, such as 0.2.0", param_hint="VERSION")
+        raise click.BadParameter("must be three numbers, such as 0.2.0", param_hint="VERSION")
     try:
         click.echo(released.keep(version))
     except FileExistsError:
-        raise click.ClickException(f"{version} is released: that does not change") from None
+        raise click.ClickException(
+            f"{version} is released already, so its contract cannot change"
+        ) from None

@@ -1,4 +1,4 @@
-"""The key of this machine, for those who try it out and have set none."""
+"""A secret key for this machine, for people who try the project without setting a key."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ FILE = (
     / "optout"
     / "secret-key"
 )
-"""Outside the checkout and the servers' data, so that both can go and come back."""
+"""Outside the checkout and the servers' data, so that the key outlives both."""
 
 
 def of_this_machine() -> str:
-    """The key in ``FILE``, made the first time; only its owner can read it."""
+    """Read the key in ``FILE``, made the first time; only its owner can read the file."""
     if not FILE.exists():
         FILE.parent.mkdir(parents=True, exist_ok=True)
         new = FILE.with_name(f"{FILE.name}.{os.getpid()}")

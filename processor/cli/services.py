@@ -34,7 +34,7 @@ from processor.wire.topics import Topics
 from schemas.messaging_service import MessagingService, ServiceDocument
 
 Recorded = Callable[[str], str | None]
-"""The account that has recorded a number, None where nobody has."""
+"""Finds the account that has recorded a number; None if there is none."""
 
 
 @click.group("services")
@@ -48,8 +48,8 @@ def group() -> None:
 def apply(files: tuple[IO[bytes], ...], as_json: bool) -> None:
     """Store the services of FILES; workers follow within a second.
 
-    A file with a problem is refused whole, each problem with its place; the configuration in force
-    stays. Applying the same file again changes nothing.
+    A file with a problem is refused as a whole, and each problem is printed with its place. The
+    active configuration then stays. Applying the same file again changes nothing.
 
     Example: optout services apply services.yaml
     """
@@ -93,9 +93,9 @@ def apply(files: tuple[IO[bytes], ...], as_json: bool) -> None:
 @click.argument("files", type=click.File("rb"), nargs=-1, required=True)
 @as_json
 def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
-    """Check FILES without applying them: errors, which refuse, and warnings, which do not.
+    """Check FILES without applying them; errors would stop `apply`, warnings would not.
 
-    Needs neither Kafka nor Redis. Exit 2 where there is an error.
+    Needs neither Kafka nor Redis. Exit 2 if there is an error.
 
     Example: optout services check services.yaml
     """
@@ -143,10 +143,10 @@ def _warnings(documents: Sequence[ServiceDocument]) -> list[Problem]:
 @click.argument("files", type=click.File("rb"), nargs=-1)
 @as_json
 def diff(files: tuple[IO[bytes], ...], as_json: bool) -> None:
-    """Show what is not in force yet: every draft, or FILES, against the active configuration.
+    """Compare every draft, or FILES, with the active configuration.
 
-    A service that is not enabled is answered by default handling; it is what its draft is held
-    against. Exit 1 where something differs.
+    Default handling answers for a service that is not enabled, so its draft is compared with
+    default handling. Exit 1 if something differs.
 
     Example: optout services diff services.yaml
     """
@@ -175,10 +175,10 @@ def diff(files: tuple[IO[bytes], ...], as_json: bool) -> None:
 @group.command("starter")
 @click.argument("language", required=False)
 def starter(language: str | None) -> None:
-    """Print LANGUAGE's starter pack as a part of services.yaml; without one, list all 41.
+    """Print LANGUAGE's starter pack as a part of services.yaml; without LANGUAGE, list all 41.
 
-    Nothing uses a pack by itself: put into your file what you want of it, reviewed by somebody who
-    speaks the language.
+    No pack is in force by itself. Copy the parts you want into your file, and have them reviewed by
+    someone who speaks the language.
 
     Example: optout services starter es
     """
@@ -188,7 +188,9 @@ def starter(language: str | None) -> None:
         return
     tag = tag_of(language)
     if tag is None:
-        click.echo(f"no language {language!r}; `optout services starter` lists all", err=True)
+        click.echo(
+            f"no starter pack for {language!r}; `optout services starter` lists all", err=True
+        )
         sys.exit(1)
     pack = language_of(tag)
     click.echo(f"# {pack.name}: {pack.status}")
@@ -202,9 +204,9 @@ def starter(language: str | None) -> None:
 @click.argument("sid")
 @click.option("--operator-token", help="Asked for if absent.")
 def disable(sid: str, operator_token: str | None) -> None:
-    """Disable Advanced Opt-Out of a service again: default handling answers. Operators only (R5).
+    """Disable a service's Advanced Opt-Out: default handling answers again. Operators only (R5).
 
-    The token is held against OPTOUT_OPERATOR_TOKENS, which an owner does not have.
+    The token must be one of OPTOUT_OPERATOR_TOKENS, which service owners do not have.
 
     Example: optout services disable MG0123456789abcdef0123456789abcdef
     """
@@ -214,7 +216,9 @@ def disable(sid: str, operator_token: str | None) -> None:
         raise ConfigError(["OPTOUT_OPERATOR_TOKENS: not set; only an operator may disable"])
     given = operator_token or click.prompt("operator token", hide_input=True, err=True)
     if not any(hmac.compare_digest(given.encode(), one.encode()) for one in operators.values()):
-        raise ConfigError(["--operator-token: is not an operator's; only an operator may disable"])
+        raise ConfigError(
+            ["--operator-token: not an operator's token; only an operator may disable"]
+        )
     model = _one(_stored(settings), sid)
     if model.active is None:
         click.echo(f"{sid} is not enabled")
@@ -240,7 +244,7 @@ def list_(as_json: bool) -> None:
 @click.argument("sid")
 @as_json
 def show(sid: str, as_json: bool) -> None:
-    """Show one service as a document that `services apply` takes.
+    """Show a service as a document that `services apply` accepts.
 
     Example: optout services show MG0123456789abcdef0123456789abcdef
     """
@@ -268,7 +272,7 @@ def show(sid: str, as_json: bool) -> None:
 @group.command("enable")
 @click.argument("sid")
 def enable(sid: str) -> None:
-    """Put a service's draft in force for every sender of its pool; it cannot be undone by you.
+    """Put a service's draft in force for every sender of its pool; only an operator can undo it.
 
     Example: optout services enable MG0123456789abcdef0123456789abcdef
     """
@@ -283,7 +287,7 @@ def enable(sid: str) -> None:
 
 
 class _Step(Protocol):
-    """Puts a service into force, or takes it out."""
+    """Enables or disables Advanced Opt-Out of a service."""
 
     def __call__(self, model: MessagingService, *, now: datetime) -> MessagingService: ...
 
@@ -305,7 +309,7 @@ async def _update(
     settings: Settings,
     decide: Callable[[Mapping[str, MessagingService], Recorded], Mapping[str, MessagingService]],
 ) -> Sequence[Edit]:
-    """Store what is decided from the services as they are, nobody else writing meanwhile."""
+    """Decide from the stored services and store the result; no other writer comes in between."""
     async with configuration(settings) as stored:
 
         def recorded(address: str) -> str | None:
@@ -329,7 +333,7 @@ def _stored(settings: Settings) -> Mapping[str, MessagingService]:
 
 def _one(stored: Mapping[str, MessagingService], sid: str) -> MessagingService:
     if sid not in stored:
-        click.echo(f"no service {sid}; `optout services list` shows those there are", err=True)
+        click.echo(f"no service {sid}; `optout services list` shows all", err=True)
         sys.exit(1)
     return stored[sid]
 

@@ -1,4 +1,4 @@
-"""`optout simulate`: a carrier and an application, to try an installation with."""
+"""`optout simulate`: play carrier and application, to try out an installation."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from processor.wire.topics import Topics
 
 _TICK_S = 0.05
 _FULL_SPEED_BATCH = 5_000
-_SETTLE_S = 20.0  # after the last message, without anything coming back
-_TIMED = 50_000  # messages whose reply is waited for
+_SETTLE_S = 20.0  # how long to wait after the last message if nothing comes back
+_TIMED = 50_000  # messages whose reply is timed
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What went out and what came back."""
+    """Messages sent and results received."""
 
     inbound: int = 0
     sends: int = 0
@@ -70,7 +70,7 @@ class _Options(TypedDict):
     type=click.FloatRange(0, 1),
     default=0.02,
     show_default=True,
-    help="Share of inbound messages that are a keyword.",
+    help="Share of inbound messages that are keywords.",
 )
 @click.option(
     "--sends",
@@ -93,10 +93,10 @@ class _Options(TypedDict):
 )
 @as_json
 def command(**options: Unpack[_Options]) -> None:
-    """Send made-up traffic and print what comes back, until all of it has.
+    """Send made-up traffic, wait for all results, and print them.
 
-    With a US toll-free --sender the carrier plays that network too: it answers STOP, START and
-    UNSTOP itself, keeps a block of its own and refuses sends that meet it.
+    With a US toll-free --sender, the carrier also plays the toll-free network: it answers STOP,
+    START and UNSTOP itself, keeps its own block and refuses blocked sends.
 
     Example: optout simulate --rate 5000 --seconds 30 --keywords 0.05
     """
@@ -167,18 +167,18 @@ class _Simulation:
                 await outbound.send(self._traffic.sends(int(owed_sends), at_ms))
                 self._seen.sends += int(owed_sends)
                 owed_sends -= int(owed_sends)
-                # At full speed too: the listener must have its turn.
+                # Even at full speed the listener must have its turn.
                 await asyncio.sleep(max(0, tick + _TICK_S - time.monotonic()) if self._rate else 0)
         return time.monotonic() - began
 
     def _due(self, passed_s: float) -> int:
-        """How many messages to send now; 0 when all are sent."""
+        """Count the messages to send now; 0 when all are sent."""
         if not self._rate:
             return _FULL_SPEED_BATCH if passed_s < self._seconds else 0
         total = round(self._seconds * self._rate)
         if self._seen.inbound >= total:
             return 0
-        # At least one: a slow machine sends late, and all the same.
+        # At least 1: a slow machine sends late, but still sends.
         due = min(total, round((passed_s + _TICK_S) * self._rate))
         return max(1, due - self._seen.inbound)
 
@@ -233,7 +233,7 @@ class _Simulation:
                 **{name: count - last_back[name] for name, count in seen.back.items()},
             }
             last, last_back = (seen.inbound, seen.sends), Counter(seen.back)
-            click.echo("a second: " + ", ".join(f"{n:,} {name}" for name, n in rates.items()))
+            click.echo("per second: " + ", ".join(f"{n:,} {name}" for name, n in rates.items()))
 
     def _all_back(self) -> bool:
         back = self._seen.back

@@ -1,4 +1,4 @@
-"""`optout topics`: make the topics, see that they are as they should be, move to others."""
+"""`optout topics`: create topics, check their settings, move to new topics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WORDS = {
 
 @click.group("topics")
 def group() -> None:
-    """Create the topics in Kafka, check those that exist, or move to others."""
+    """Create the topics in Kafka, check existing topics, or move to new topics."""
 
 
 group.add_command(topics_move.move)
@@ -33,10 +33,10 @@ group.add_command(topics_move.move)
 @group.command("create")
 @as_json
 def create(as_json: bool) -> None:
-    """Create every topic that is missing, and mend the settings of those that exist.
+    """Create missing topics, and correct the settings of existing topics.
 
     Partition counts stay, and so does a retention that is longer than planned; nothing is deleted.
-    Exit 1 where something is left that is not as it should be.
+    Exit 1 if a problem is left.
 
     Example: OPTOUT_PARTITIONS=48 optout topics create
     """
@@ -47,9 +47,9 @@ def create(as_json: bool) -> None:
         for name in made.created:
             click.echo(f"created {name}")
         for name, changes in made.mended.items():
-            click.echo(f"mended {name}: {', '.join(map(str, changes))}")
+            click.echo(f"corrected {name}: {', '.join(map(str, changes))}")
         created = len(made.created) or "nothing"
-        click.echo(f"{created} created, {len(made.mended) or 'nothing'} mended")
+        click.echo(f"{created} created, {len(made.mended)} corrected")
         for why in (*made.lost, *made.refused):
             click.echo(why, err=True)
         _print(made.problems)
@@ -59,10 +59,10 @@ def create(as_json: bool) -> None:
 @group.command("check")
 @as_json
 def check(as_json: bool) -> None:
-    """Check names, partition counts and settings; exit 1 where something is wrong.
+    """Check names, partition counts and settings; exit 1 if something is wrong.
 
-    Worker and API do not start on an error. They start on a warning, and log it. A note is worth
-    knowing, and no reason for exit 1.
+    Worker and API do not start on an error. They start on a warning, and log it. A note is
+    information only, and does not cause exit 1.
 
     Example: optout topics check
     """
@@ -72,7 +72,7 @@ def check(as_json: bool) -> None:
     else:
         _print(problems)
         if not _are_wrong(problems):
-            click.echo("all topics are as they should be")
+            click.echo("all topics are correct")
     sys.exit(1 if _are_wrong(problems) else 0)
 
 
@@ -86,7 +86,7 @@ def _print(problems: Sequence[TopicProblem]) -> None:
 
 
 def _as_values(problems: Sequence[TopicProblem]) -> dict[str, object]:
-    """For programs; ``consequence`` is what worker and API do: wait, refuse, warn, or note."""
+    """Make JSON for programs; ``consequence`` is wait, refuse, warn or note."""
     values = [
         {
             "topic": one.place,

@@ -1,4 +1,4 @@
-"""`optout topics move`: another partition count, by new topics that everything goes over to."""
+"""`optout topics move`: change the partition count by moving everything to new topics."""
 
 from __future__ import annotations
 
@@ -56,9 +56,11 @@ class _Moved(TypedDict):
 def move(to_prefix: str, partitions: int, as_json: bool) -> None:
     """Move to new topics with another number of partitions; the workers must be stopped.
 
-    Block list, its history and the configuration go over whole, messages and commands that were not
-    consumed yet too; every record once, also where the command broke off and is given again. Given
-    later, it brings what producers wrote to the old topics since. deploy/upgrade.md has the steps.
+    Copies the block list, its history, the configuration, and all messages and commands that were
+    not consumed yet. Every record is copied once, even if the command is interrupted and run again.
+
+    Run it again later to copy records that producers wrote to the old topics since.
+    deploy/upgrade.md has the steps.
 
     Example: optout topics move --to-prefix optout2. --partitions 48
     """
@@ -75,17 +77,17 @@ def move(to_prefix: str, partitions: int, as_json: bool) -> None:
 async def _planned(source: Settings, target: Settings) -> _Moved:
     older = await topic_admin.older(source)
     for new, old in older.items():
-        click.echo(f"{old} is of an older version: it becomes {new}", err=True)
+        click.echo(f"{old} is of an older version; its records are converted for {new}", err=True)
     return await _move(plan(source, target, older))
 
 
 async def _last_of_each(source: Settings, part: Part) -> Convert:
-    """How records of an older list become those of this version's: the last of each key does.
+    """Convert records of an older list to this version: only the last record of each key counts.
 
-    It held every account's blocks in one record, and an account that is gone from it left no
-    record of its own that says so.
+    The older list kept the blocks of every account in one record. An account that disappeared from
+    it left no tombstone.
     """
-    last: dict[int, tuple[int, int]] = {}  # hash of a key to partition and offset
+    last: dict[int, tuple[int, int]] = {}  # partition and offset, by hash of the key
     for topic in part.topics:
         async for record in read_whole(source, source.topic_prefix + topic):
             last[_digest(record.key or b"", b"")] = record.partition, record.offset
@@ -117,7 +119,7 @@ async def _move(plan: Plan) -> _Moved:
     source = plan.source
     for part in plan.pending:  # a worker that was killed may have left a transaction open
         await settle(source, part.transactional_id)
-    # What is pending last: before its first record is over, going back is deleting the new topics.
+    # Pending records go last. Until the first is copied, deleting the new topics undoes the move.
     parts = [*(() if begun else plan.whole), *plan.pending]
     length = 0
     for part in parts:
@@ -138,11 +140,11 @@ async def _move(plan: Plan) -> _Moved:
             )
     if any((await topic_admin.members(source, plan.groups)).values()):
         raise ConfigError(
-            [f"workers of {source.topic_prefix} started meanwhile: stop them and move again"]
+            [f"workers of {source.topic_prefix} started meanwhile; stop them and move again"]
         )
     blocked, equal = None, None
     if not begun:
-        click.echo("holding lists and histories against each other", err=True)
+        click.echo("comparing lists and histories", err=True)
         blocked, equal = await _compare(plan)
     if equal:
         for role in LANES:
@@ -159,7 +161,7 @@ async def _move(plan: Plan) -> _Moved:
 
 
 async def _remember(plan: Plan) -> int:
-    """Have the new list know the ids that were handled: a START sent again lifts no later STOP."""
+    """Copy handled ids to the new list, so that a repeated START does not lift a later STOP."""
     since_ms = clocks.now_ms() - round(_HOUR_MS * plan.source.dedupe_hours)
     found: dict[bytes, tuple[bytes, Handled]] = {}
     async for key, one in _handled(plan, max(0, since_ms)):
@@ -177,11 +179,11 @@ async def _remember(plan: Plan) -> int:
 
 
 async def _handled(plan: Plan, since_ms: int) -> AsyncIterator[tuple[bytes, Handled]]:
-    """Recipient and id of what was handled: by the notifications, and the commands read."""
+    """Yield recipient and id of handled messages and commands, from notifications and commands."""
     source = plan.source
     topics = Topics.under(source.topic_prefix)
     async for record in read_whole(source, topics.opt_out_notifications, since_ms=since_ms):
-        with suppress(RecordError):  # a foreign record: nothing was handled
+        with suppress(RecordError):  # another writer's record, so nothing was handled
             yield record.key or b"", handled_by(record)
     group = f"{source.topic_prefix}match"
     done = (await topic_admin.committed(source, [group])).get(group, {})
@@ -203,14 +205,14 @@ async def _handled(plan: Plan, since_ms: int) -> AsyncIterator[tuple[bytes, Hand
 
 
 class _Held(NamedTuple):
-    """What a topic comes to, whatever partitions it is spread over."""
+    """The contents of a topic, independent of its partitions."""
 
     records: int
     digest: int
 
 
 async def _compare(plan: Plan) -> tuple[int, bool]:
-    """How many recipients are blocked, and whether both lists and both histories are the same."""
+    """Count blocked recipients, and compare both lists and both histories."""
     new = await _list_of(plan.target, LIST)
     convert = None
     if older := plan.older.get(LIST):
@@ -252,18 +254,18 @@ def _digest(key: bytes, value: bytes) -> int:
 def _print(moved: _Moved, target: Settings) -> None:
     for topic, count in sorted(moved["copied"].items()):
         click.echo(f"{count:>12,}  {topic}")
-    click.echo(f"{moved['remembered']:>12,}  ids of messages and commands handled lately")
+    click.echo(f"{moved['remembered']:>12,}  ids of recently handled messages and commands")
     if moved["equal"] is None:
-        click.echo("its workers ran already: only what was not consumed yet was brought over")
+        click.echo("its workers ran already: only records that were not consumed yet were copied")
         return
     click.echo(f"{moved['blocked']:>12,}  recipients blocked")
     if not moved["equal"]:
         click.echo(
-            "the new block list or its history is not the old one: do not start on it, and move to "
-            "another prefix"
+            "the new block list or its history differs from the old: do not start workers on it, "
+            "and move to another prefix"
         )
         return
     click.echo(
-        "list and history are the same in both; start workers, API and producers with\n"
+        "list and history are equal; start workers, API and producers with\n"
         f"OPTOUT_TOPIC_PREFIX={target.topic_prefix} OPTOUT_PARTITIONS={target.partitions}"
     )

@@ -1,4 +1,4 @@
-"""Made-up traffic in the shape of the real: lengths, scripts, near misses, a share of keywords."""
+"""Made-up traffic that resembles real traffic in lengths, scripts, near misses and keywords."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import orjson
 
 from processor.wire.json_values import to_text
 
-# Shape of public SMS corpora: half of the English texts are up to 36 characters, one in twenty
-# longer than 151, and few are not ASCII.
+# As in public SMS corpora: half of the English texts have up to 36 characters, one in twenty has
+# over 151, and few are not ASCII.
 _LENGTHS = (8, 14, 20, 28, 36, 45, 60, 80, 110, 151, 240)
 _WORDS = (
     (
@@ -45,7 +45,7 @@ KEYWORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Whom the traffic is with."""
+    """The sender that recipients write to and hear from."""
 
     account_sid: str
     service_sid: str | None
@@ -53,12 +53,12 @@ class Sender:
 
 
 class Traffic:
-    """Inbound messages and sends of made-up recipients; the same seed makes the same.
+    """Inbound messages and sends of made-up recipients; equal seeds make equal traffic.
 
     Args:
-        seed: of everything random.
-        sender: whom it is with.
-        recipients: how many different ones.
+        seed: of every random choice.
+        sender: the other party of every message.
+        recipients: how many different recipients there are.
         keyword_share: of inbound messages, 0 to 1.
     """
 
@@ -72,7 +72,7 @@ class Traffic:
         self._count = 0
 
     def inbound(self, count: int, at_ms: int) -> list[tuple[bytes, bytes]]:
-        """Keys and values for `inbound-messages.v1`, received at a time."""
+        """Make keys and values for `inbound-messages.v1`, received at ``at_ms``."""
         share, choice, chance = self._keyword_share, self._random.choice, self._random.random
         fields = {
             "message_sid": "",
@@ -92,7 +92,7 @@ class Traffic:
         return records
 
     def sends(self, count: int, at_ms: int) -> list[tuple[bytes, bytes]]:
-        """Keys and values for `outbound-messages.v1`, created at a time."""
+        """Make keys and values for `outbound-messages.v1`, created at ``at_ms``."""
         fields = {
             "message_sid": "",
             **self._common(),
@@ -115,7 +115,7 @@ class Traffic:
         }
 
     def _recipient(self) -> str:
-        # 555 numbers: nobody's.
+        # 555 numbers are unassigned.
         return f"+1555{int(self._random.random() * self._recipients):07d}"
 
     def _sid(self) -> str:
@@ -135,14 +135,14 @@ class Traffic:
 
 
 class TollFreeNetwork:
-    """The network behind a US toll-free number: its own block and its own replies (R20)."""
+    """The network behind a US toll-free number, with its own block and replies (R20)."""
 
     def __init__(self) -> None:
         self.replies = 0
         self._blocked: set[str] = set()
 
     def hears(self, recipient: str, body: str) -> None:
-        """A recipient in the US or Canada texts the number."""
+        """Take a text from a recipient in the US or Canada."""
         word = body.strip().lower()
         if word == "stop":
             self._blocked.add(recipient)
@@ -153,5 +153,5 @@ class TollFreeNetwork:
         self.replies += 1
 
     def refuses(self, recipient: str) -> bool:
-        """Whether a send to the recipient ends here."""
+        """Whether the network refuses a send to the recipient."""
         return recipient in self._blocked

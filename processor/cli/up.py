@@ -1,4 +1,4 @@
-"""`optout up`: everything on one machine, with a conversation that shows what it does."""
+"""`optout up`: run everything on one machine, with a demo conversation."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from processor.wire.topics import Topics
 _ACCOUNT = "AC00000000000000000000000000000001"
 _SENDER = "+15005550006"
 _ANSWER_S = 60.0
-_QUIET_S = 1.0  # after which nothing more is expected of a message that matches nothing
+_QUIET_S = 1.0  # wait for events of a message; without a match, none come
 
 
 @click.command("up")
 @click.option("--demo/--no-demo", default=True, show_default=True, help="Show a conversation.")
 def command(demo: bool) -> None:
-    """Create the topics, run a worker and the API, show STOP, 21610 and START, until Ctrl-C.
+    """Create the topics, run a worker and the API, and show a conversation, until Ctrl-C.
 
     Example: optout up
     """
@@ -59,7 +59,7 @@ async def _up(settings: Settings, *, demo: bool) -> None:
         except BrokerUnavailable as error:
             click.echo(f"waiting: {error}", err=True)
             await asyncio.sleep(1)
-    click.echo(f"{len(made.created)} topics created, the others were there")
+    click.echo(f"{len(made.created)} topics created, the others existed")
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -79,7 +79,7 @@ async def _up(settings: Settings, *, demo: bool) -> None:
 
 
 def _with_secret_keys(settings: Settings) -> tuple[Settings, dict[str, str]]:
-    """The settings and environment of what runs here, with a key of this machine if none is set."""
+    """Add this machine's key to the settings and the environment, unless a key is set."""
     environment = dict(os.environ)
     if settings.secret_keys is None:
         key = secret_key.of_this_machine()
@@ -89,7 +89,7 @@ def _with_secret_keys(settings: Settings) -> tuple[Settings, dict[str, str]]:
 
 
 async def _show(settings: Settings, api: asyncio.subprocess.Process, *, demo: bool) -> None:
-    """The conversation, if wanted, then what one may do next."""
+    """Show the conversation if asked to, then print next steps."""
     if demo:
         await _conversation(settings)
     assert api.stdout is not None
@@ -105,7 +105,7 @@ async def _show(settings: Settings, api: asyncio.subprocess.Process, *, demo: bo
         click.echo(f"  curl -u {user} {url} --data-urlencode 'FriendlyName=Clinic'")
     click.echo("In another terminal:")
     click.echo(f"  export OPTOUT_KAFKA_BOOTSTRAP={settings.kafka_bootstrap}")
-    if "@" not in settings.redis_url:  # a password is not for the screen
+    if "@" not in settings.redis_url:  # never show a password
         click.echo(f"  export OPTOUT_REDIS_URL={settings.redis_url}")
     if "OPTOUT_SECRET_KEYS" not in os.environ:
         click.echo(f"  export OPTOUT_SECRET_KEYS=$(cat {secret_key.FILE})")
@@ -114,7 +114,7 @@ async def _show(settings: Settings, api: asyncio.subprocess.Process, *, demo: bo
 
 
 async def _token(settings: Settings) -> str | None:
-    """The demo account's token: made the first time, None where another key sealed it."""
+    """Return the demo account's token, made the first time; None if another key sealed it."""
     account = new_account(settings, _ACCOUNT, new_token(), "Demo", made=True)
     async with configuration(settings) as stored:
         await stored.update(
@@ -129,7 +129,7 @@ async def _token(settings: Settings) -> str | None:
 async def _process(
     environment: Mapping[str, str], name: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    # Its own session: Ctrl-C reaches us, and we let it finish what it has in hand.
+    # Its own session: Ctrl-C reaches only us, and we let it finish its work.
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "processor", name, "--quiet"),
         env=environment,
@@ -148,7 +148,7 @@ async def _process(
 
 
 async def _conversation(settings: Settings) -> None:
-    """One recipient's day, through the real topics."""
+    """Send a recipient's demo messages through the real topics."""
     topics = Topics.under(settings.topic_prefix)
     recipient = f"+1555{uuid.uuid4().int % 10**7:07d}"
     async with writer(settings) as out, reader(settings, _shown(topics), at_end=True) as consumer:
@@ -163,7 +163,7 @@ async def _conversation(settings: Settings) -> None:
 
 
 def _shown(topics: Topics) -> list[str]:
-    """What is shown of what a message caused, in this order: topics come in any."""
+    """Return the topics whose events are shown, in the order to show them."""
     return [
         topics.block_changes,
         topics.reply_sends,
@@ -181,14 +181,14 @@ class _Talk:
         self._consumer = consumer
 
     async def say(self, body: str) -> None:
-        """The recipient texts us."""
+        """Send a text from the recipient, and print the result."""
         sid, fields = self._message(body)
         fields |= {"from": self._recipient, "to": _SENDER, "received_at": fields.pop("at")}
         matches = body in ("STOP", "START", "HELP")
         click.echo(f"\n{self._recipient} texts {body!r}")
         heard = await self._give(self._topics.inbound_messages, sid, fields, wait=matches)
         if not heard:
-            click.echo("    no keyword: the application's business")
+            click.echo("    not a keyword: passed to the application")
         for topic, value in heard:
             if topic == self._topics.block_changes:
                 click.echo(
@@ -203,7 +203,7 @@ class _Talk:
                 )
 
     async def send(self, body: str) -> None:
-        """The application sends to the recipient."""
+        """Send a message from the application, and print the verdict."""
         sid, fields = self._message(body)
         fields |= {"from": _SENDER, "to": self._recipient, "created_at": fields.pop("at")}
         click.echo(f"\nthe application sends {body!r}")
@@ -222,7 +222,7 @@ class _Talk:
     async def _give(
         self, topic: str, sid: str, fields: Mapping[str, object], *, wait: bool
     ) -> list[tuple[str, Mapping[str, object]]]:
-        """Write one record, and hear everything it caused: its batch is committed as one."""
+        """Write a record, and read everything it caused; its batch is committed atomically."""
         await self._out.send_all([Outgoing(topic, self._recipient.encode(), orjson.dumps(fields))])
         heard: list[tuple[str, Mapping[str, object]]] = []
         deadline = time.monotonic() + (_ANSWER_S if wait else _QUIET_S)

@@ -1,4 +1,4 @@
-"""`optout worker`: the lanes, in Faust's worker."""
+"""`optout worker`: run the lanes in Faust's worker."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import click
 @click.option("--quiet", is_flag=True, help="Log warnings only, and no banner.")
 @click.argument("faust_options", nargs=-1, type=click.UNPROCESSED)
 def command(quiet: bool, faust_options: tuple[str, ...]) -> None:
-    """Run the lanes and the rates agent until SIGTERM, which finishes what is in hand.
+    """Run the lanes and the rates agent until SIGTERM; work in progress is finished.
 
-    The same as `faust -A processor.app worker`; its options are taken too. Any number of workers
+    The same as `faust -A processor.app worker`, and accepts the same options. Any number of workers
     may run, on one host or many: they share the partitions.
 
     Example: OPTOUT_ROLES=gate optout worker
     """
-    # Faust is slow to import and only this command needs it.
+    # Imported here, as Faust is slow to import and only this command needs it.
     from faust.cli.faust import cli
 
     from processor import logs

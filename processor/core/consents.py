@@ -80,5 +80,5 @@ def consent_command(
 
 
 def place_of(command: ConsentCommand) -> Place:
-    """Where on the list a command asks for a block, or for none."""
+    """The place on the list that a command changes."""
     return place_for(command.scope, service_sid=command.service_sid, sender=command.sender)

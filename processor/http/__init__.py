@@ -1,1 +1,1 @@
-"""The API: a module per resource; what Twilio's helper libraries speak, and beside it our own."""
+"""The API, with a module for each resource: Twilio's for its helper libraries, and our own."""

@@ -17,7 +17,9 @@ async def _account(
     request: Request,
     backend: BackendIs,
     caller: CallerIs,
-    account_sid: Annotated[str, Path(description="The account's, AC and 32 hexadecimal digits.")],
+    account_sid: Annotated[
+        str, Path(description="The account's sid: AC and 32 hexadecimal digits.")
+    ],
 ) -> str:
     stored = backend.configuration
     known = stored.accounts.get(account_sid) or any(stored.services.of_account(account_sid))

@@ -1,4 +1,4 @@
-"""2010-04-01 Accounts: whose a request is, by its path."""
+"""2010-04-01 Accounts: the account in a request's path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application: every resource on one listener, whatever host it is asked as."""
+"""The application: every resource on one listener, under any host name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from processor.http.openapi_errors import document_refusals
 from processor.http.protection import Forwarded, OwnSite, Protected
 from processor.http.request_metrics import Measured
 
-_ROUTERS = (  # tried in this order: what is asked with every send first
+_ROUTERS = (  # tried in this order: calls made with every send first
     blocks.router,
     messages.router,
     health.router,
@@ -58,18 +58,18 @@ _ROUTERS = (  # tried in this order: what is asked with every send first
 
 
 class _Api(FastAPI):
-    """FastAPI, with what stands around all of it, the answer to a failure included."""
+    """FastAPI with middleware that also covers error responses."""
 
     settings: Settings
 
     def build_middleware_stack(self) -> ASGIApp:
-        """See Starlette, whose own handler of failures is outside of every other middleware."""
+        """See Starlette, whose own error handler is outside of every other middleware."""
         inner = Protected(super().build_middleware_stack(), self.settings.public_url)
         return Forwarded(inner, self.settings.trusted_proxies)
 
 
 def create_api(settings: Settings) -> FastAPI:
-    """Build the API of an installation; it connects when it is started."""
+    """Build the API of an installation; it connects on startup."""
     backend = Backend(settings)
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Who asks: HTTP Basic with account sid and token, API key and secret, or as the operator."""
+"""Authentication: HTTP Basic with account sid and token, API key and secret, or as operator."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ logger = logging.getLogger(__name__)
 
 _ACCOUNT = r"^[A-Za-z0-9_.:-]{1,64}$"
 _KEPT = 10_000
-_AT_ONCE = 2  # each costs a core some 40 ms
+_AT_ONCE = 2  # each takes a core about 40 ms
 _MOST_WAITING = 100
 _MOST_STRANGERS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request, and for which account."""
+    """The user who makes a request, and the account they act for."""
 
-    account_sid: str | None  # None: the operator, for every account
+    account_sid: str | None  # None: an operator, for every account
     actor: str  # an account's or API key's sid, ``operator`` or ``operator/<name>``
     operator: bool = False
 
     @property
     def payer(self) -> str:
-        """Whose rate a request counts against: an account's, or an operator's own."""
+        """The account or operator whose rate a request counts against."""
         return self.actor if self.operator or self.account_sid is None else self.account_sid
 
     def may_see(self, account_sid: str) -> bool:
-        """Whether something of an account is theirs to see."""
+        """Whether the caller may see the account's data."""
         return account_sid == self.account_sid or (self.operator and self.account_sid is None)
 
     @property
     def account(self) -> str:
-        """The account that something new belongs to.
+        """The account for a new resource.
 
         Raises:
-            ApiError: where the operator named none.
+            ApiError: the operator did not name an account.
         """
         if self.account_sid is None:
             raise ApiError(400, 20001, "The operator must name an account: X-Optout-Account: AC…")
@@ -67,7 +67,7 @@ class Caller:
 
 
 class _Queue:
-    """Slow hashes take their turns; who is one too many is sent away."""
+    """A bounded queue for slow hashes; it refuses further checks when it is full."""
 
     def __init__(self, *, at_once: int, most_waiting: int) -> None:
         self._one_of = asyncio.Semaphore(at_once)
@@ -78,7 +78,7 @@ class _Queue:
         """See ``credentials``.
 
         Raises:
-            ApiError: 20429, where too many wait.
+            ApiError: 20429, if too many checks wait.
         """
         if self._waiting >= self._most_waiting:
             raise too_many()
@@ -91,16 +91,16 @@ class _Queue:
 
 
 class Credentials:
-    """Knows whose user name and password are whose.
+    """Checks user names and passwords.
 
-    A secret that was made is checked at once. One that a person chose needs a slow hash, once for
-    each address that it is given from; that an address may try is decided before. Users that exist
-    and others wait in queues of their own.
+    A generated secret is checked at once. A secret that a person chose needs a slow hash, once for
+    each address that uses it; whether an address may try is decided first. Existing and unknown
+    users wait in separate queues.
 
     Args:
         settings: of the installation.
-        accounts: whose credentials these are.
-        refused: counts refused logins, by why.
+        accounts: the accounts with their credentials.
+        refused: counts refused logins by reason.
         clock_s: monotonic.
     """
 
@@ -115,7 +115,7 @@ class Credentials:
         self.limit = RateLimit(settings.api_rate)
         self._refused = refused
         self._tries = Tries(clock_s)
-        self._inactive = Failures(clock_s)  # by user; what is beyond is not logged
+        self._inactive = Failures(clock_s)  # by user; later failures are not logged
         self._key = secrets.token_bytes(32)
         # Of place, user and password, to what they fit.
         self._verified: FIFOCache[bytes, str] = FIFOCache(_KEPT)
@@ -128,16 +128,16 @@ class Credentials:
     async def caller(
         self, user: str, password: str, account: str | None, *, address: str = ""
     ) -> Caller:
-        """Who this is.
+        """Identify the caller.
 
         Args:
             user: sid of an account or API key, or ``operator``, ``operator/<name>``.
             password: token, secret, or the operator's token.
-            account: for which the operator acts; others have their own.
+            account: the account that an operator acts for; others act for their own.
             address: of the client.
 
         Raises:
-            ApiError: 20003 for nobody we know; 20429 for too many requests, or failed logins.
+            ApiError: 20003 for wrong credentials; 20429 for too many requests or failed logins.
         """
         found = self._accounts.of_key(user) or self._accounts.get(user)
         stored = self._operators.get(user) or (_stored_of(found, user) if found else None)
@@ -158,11 +158,11 @@ class Credentials:
         if stored and is_fast(stored) and is_secret(password, stored):
             return True
         place = place_of(address)
-        # With the place: who failed too often must not learn here what fits elsewhere.
+        # The place is part of the key: a blocked address must not learn what works elsewhere.
         known = hmac.digest(self._key, f"{place}\0{user}\0{password}".encode(), "sha256")
         if stored and self._verified.get(known) == stored:
             return True  # a new token has another hash
-        # A client that opens many connections at once has one answer for all of them.
+        # A client that opens many connections at once shares one check.
         looked = known, stored or ""
         task = self._under_way.get(looked)
         if task is None:
@@ -178,10 +178,10 @@ class Credentials:
     def _looked(self, looked: tuple[bytes, str], task: asyncio.Task[bool]) -> None:
         del self._under_way[looked]
         if not task.cancelled():
-            task.exception()  # seen, or asyncio logs it where whoever asked has gone
+            task.exception()  # retrieve it, or asyncio logs it if the caller has gone
 
     async def _look(self, user: str, password: str, stored: str | None, place: str) -> bool:
-        """Whether a password fits, as far as its place and user may try."""
+        """Whether a password fits, if its place and user may try."""
         exists = stored is not None
         if wait_s := self._tries.wait_s(place, user, exists=exists):
             self._refused("limited")
@@ -199,13 +199,15 @@ class Credentials:
         if fits:
             self._tries.take_back(place, user, exists=exists)
         else:
-            # What a stranger typed may be a password, or somebody's number.
+            # An unknown user name may be a password or a phone number, so do not log it.
             self._refuse("credentials", user if exists else "unknown", place)
         return fits
 
     def _refuse_inactive(self, user: str, place: str) -> None:
         if self._inactive.wait_s(user):
-            self._refused("inactive")  # its programs may ask a thousand times a second
+            self._refused(
+                "inactive"
+            )  # not logged: its programs may make a thousand requests a second
         else:
             self._inactive.add(user)
             self._refuse("inactive", user, place)
@@ -216,7 +218,7 @@ class Credentials:
 
 
 def _stored_of(account: Account, user: str) -> str:
-    """What is stored of an account's token, or of the secret of its API key."""
+    """Find the stored hash of an account's token, or of an API key's secret."""
     for key in account.api_keys:
         if key.sid == user:
             return key.secret_mac or key.secret_hash
@@ -230,15 +232,15 @@ _basic = HTTPBasic(
 
 
 async def look_at(request: Request) -> None:
-    """Find out who asks, for the dependencies of the request: nothing else is read before.
+    """Authenticate the caller for the request's dependencies, before anything else is read.
 
     Raises:
-        ApiError: 20003 for nobody we know; 20429 for too many requests.
+        ApiError: 20003 for wrong credentials; 20429 for too many requests.
     """
     account = request.headers.get("x-optout-account")
     if account is None or re.match(_ACCOUNT, account):
         request.state.caller = await _caller(request, await _basic(request), account)
-    else:  # it is refused where it is read
+    else:  # the route's parameter check refuses it
         await _caller(request, await _basic(request))
 
 
@@ -266,9 +268,9 @@ async def _caller(
 
 
 def _check_is_there(stored: Configuration, account_sid: str) -> None:
-    """Refuse an account that nothing is known of: the operator mistyped it.
+    """Refuse an unknown account, which the operator mistyped.
 
-    An installation may have services of accounts that were never made, or no account at all.
+    An installation may have services of accounts that were never created, or no account at all.
     """
     known = stored.accounts.get(account_sid) or not stored.accounts.all()
     if known or any(stored.services.of_account(account_sid)):
@@ -278,9 +280,9 @@ def _check_is_there(stored: Configuration, account_sid: str) -> None:
 
 
 def address_of(request: Request) -> str:
-    """The client's address: the peer's, or what a trusted proxy says it is; empty if unknown."""
+    """The client's address: the peer's, or the address a trusted proxy names; empty if unknown."""
     return request.client.host if request.client else ""
 
 
 CallerIs = Annotated[Caller, Depends(_caller)]
-"""A parameter of every route but the health pages: no request is served without it."""
+"""A parameter of every route except the health pages: no request is served without it."""

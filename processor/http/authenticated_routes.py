@@ -1,4 +1,4 @@
-"""Routes that look at the credentials before anything else: nobody we do not know is read."""
+"""Routes that check credentials first, so that no stranger's request is parsed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from processor.http.auth import look_at
 
 
 class Known(APIRoute):
-    """A route of the API; FastAPI by itself reads and parses a body before it asks who sent it."""
+    """A route of the API; plain FastAPI parses a body before it checks credentials."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         """See FastAPI."""

@@ -1,4 +1,4 @@
-"""What every request stands on: the configuration, the topics, Redis."""
+"""The state and connections behind every request: configuration, topics, Redis."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from schemas.message_status import MessageStatus
 logger = logging.getLogger(__name__)
 
 _READ_S = 20.0
-_MOST_CODE = 1 << 31  # of a carrier's error codes
-_MOST_WORDS = 500  # characters of its error messages
+_MOST_CODE = 1 << 31  # limit of a carrier's error codes
+_MOST_WORDS = 500  # characters of a carrier's error message
 
 
 class Backend:
-    """Built once a process; ``running`` keeps it alive."""
+    """Shared by all requests of a process; ``running`` keeps it alive."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -65,44 +65,44 @@ class Backend:
         self.counts = CountsHistory(settings, self.topics.opt_out_counts, metrics=self.metrics)
         self.live = Live(settings, self.topics, self.metrics)
         self.slices = Slices()
-        look_ups = Slices()  # apart, as they wait for Kafka
+        look_ups = Slices()  # separate, as they wait for Kafka
         self.block_changes = histories.block_changes(
             settings, self.redis, metrics=self.metrics, share=look_ups.one
         )
         self.configuration_changes = histories.configuration_changes(
             settings, self.redis, metrics=self.metrics, share=look_ups.one
         )
-        # Apart, as one of the two servers may be slow.
+        # Separate, as either server may be slow.
         self.kafka_turns = Turns(at_once=4, most_waiting=20, within_s=_READ_S)
         self.redis_turns = Turns(at_once=4, most_waiting=20, within_s=_READ_S)
         self.exports = OneEach()
         self.redrives = OneEach()
-        self.waits = Waits()  # for what a lane does
+        self.waits = Waits()  # for the results of lanes
         self._writer: Writer | None = None
         self._unfit = ""
-        self.exit_code = 0  # of a process that has ended by itself
+        self.exit_code = 0  # set when the process has to end by itself
 
     def charge(self, caller: Caller, cost: float) -> None:
-        """Count what was read for a caller against their rate; see ``RateLimit``."""
+        """Charge reads to a caller's rate; see ``RateLimit``."""
         self.credentials.limit.charge(caller.payer, cost)
 
     def ended(self) -> str:
-        """Why this process will never serve again, empty where it may: start another one."""
+        """Reasons why this process will never serve again and must be replaced; empty if it may."""
         return self._unfit
 
     def unready(self) -> list[str]:
-        """Why requests cannot be served now; empty where they can."""
+        """Reasons why requests cannot be served now; empty if they can."""
         if self._unfit:
             return [self._unfit]
         if self._writer is None:
-            return ["waits for Kafka and Redis"]
-        return [] if self.configuration.loaded else ["reads the configuration"]
+            return ["waiting for Kafka and Redis"]
+        return [] if self.configuration.loaded else ["reading the configuration"]
 
     async def send(self, *records: Outgoing) -> None:
-        """Write records to the partition of their key, and wait until they are written.
+        """Write records to the partitions of their keys, and wait until they are stored.
 
         Raises:
-            BrokerUnavailable: where the broker does not take them.
+            BrokerUnavailable: the broker does not accept them.
         """
         if self._writer is None:
             raise BrokerUnavailable("not connected yet")
@@ -110,7 +110,7 @@ class Backend:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Connect, as soon as there is something to connect to, and let go at the end."""
+        """Connect as soon as the servers answer, and disconnect at the end."""
         working = asyncio.create_task(self._work())
         try:
             yield
@@ -142,13 +142,13 @@ class Backend:
                         group.create_task(work)
         except Exception:
             logger.exception("api.broken")
-            self._end("something it stands on has ended; its log says what", exit_code=1)
+            self._end("a part of this process has ended; the log names it", exit_code=1)
 
     def _end(self, why: str, *, exit_code: int) -> None:
         self._unfit, self.exit_code = why, exit_code
 
     def _works(self) -> list[Coroutine[object, object, None]]:
-        """What runs as long as the process does."""
+        """The tasks that run as long as the process."""
         statuses = StatusesTopic(
             self.settings,
             self.topics.message_statuses,
@@ -172,7 +172,7 @@ class Backend:
         )
 
     async def _learn(self) -> None:
-        """Learn which block list to trust."""
+        """Read which block list to trust."""
         while True:
             try:
                 await self.block_list.learn()
@@ -193,7 +193,7 @@ class Backend:
 
 
 def _fields_of(status: MessageStatus) -> dict[str, str | int]:
-    """What a status tells of a message, by the names it is kept under; all of it is small."""
+    """Take the fields of a status, by the names they are kept under; all values are small."""
     at_ms, code = to_ms(status.at), status.error_code
     fields = {
         "status": status.status,
@@ -212,4 +212,4 @@ async def _backend(request: Request) -> Backend:
 
 
 BackendIs = Annotated[Backend, Depends(_backend)]
-"""A parameter of every route that needs one."""
+"""A parameter of every route that needs the backend."""

@@ -1,4 +1,4 @@
-"""The block list of an account as files: export, and import row by row."""
+"""Export an account's block list to a file, and import a file row by row."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ logger = logging.getLogger(__name__)
 router = APIRouter(route_class=Known, tags=["block list"])
 
 IMPORT = "/v1/OptOuts/Import"
-_PAUSE = 3  # a file is in no hurry: a quarter of the time is for exports
+_PAUSE = 3  # exports are not urgent: they get a quarter of the time
 _TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
-_AT_ONCE = 200  # rows that are stored together
-_SLICE = 50  # rows that are read in a slice
-_MOST_NAMED = 1_000  # bad rows; the others are counted
+_AT_ONCE = 200  # rows stored together
+_SLICE = 50  # rows read in a slice
+_MOST_NAMED = 1_000  # bad rows; further bad rows are only counted
 _TEXT: dict[str, object] = {"schema": {"type": "string"}}
 _AS_TEXT = dict.fromkeys(_TYPES.values(), _TEXT)
 _EXAMPLES = {
@@ -60,7 +60,7 @@ _BODIES = {
 @router.get(
     "/v1/OptOuts/Export",
     response_class=StreamingResponse,
-    responses={200: {"content": _AS_TEXT, "description": "The file, as it is read."}},
+    responses={200: {"content": _AS_TEXT, "description": "The file, sent while it is read."}},
 )
 async def export(
     request: Request,
@@ -71,9 +71,9 @@ async def export(
         Query(alias="Format", description="Comma-separated, or JSON lines."),
     ] = "jsonl",
 ) -> StreamingResponse:
-    """Every block of the account, as Import takes it; one at a time, at the account's rate."""
+    """Export every block of the account for Import; one export at a time, at the account's rate."""
     lines = _lines(backend, caller, kind)
-    begins = await anext(lines, b"")  # refused before anything is answered, where it is
+    begins = await anext(lines, b"")  # refusals must come before the response starts
     extra = {"account": caller.account, "actor": caller.actor, "address": address_of(request)}
     logger.info("blocks.exported", extra=extra)
     return StreamingResponse(_all_of(begins, lines), media_type=_TYPES[kind])
@@ -87,7 +87,7 @@ async def _all_of(begins: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIter
 
 
 async def _lines(backend: Backend, caller: Caller, kind: str) -> AsyncGenerator[bytes, None]:
-    """The file in pieces of some lines."""
+    """Yield the file in pieces of several lines."""
     scan = Scan(
         backend,
         caller,
@@ -128,15 +128,19 @@ async def import_(
     caller: CallerIs,
     import_id: Annotated[
         Sid | None,
-        Query(alias="ImportId", description="Of this import, chosen by you; a new one if absent."),
+        Query(
+            alias="ImportId", description="Id of this import, chosen by you; generated if absent."
+        ),
     ] = None,
 ) -> Imported:
     """Block (or unblock, by a field `blocked`) every row of a CSV or JSON lines body.
 
-    It is read line by line, up to OPTOUT_API_IMPORT_MAX_BYTES. Good rows are stored as commands as
-    they come, bad ones named by their number and left out. Each import has an id; the same rows in
-    another import take effect again. To be able to repeat an import after an error, choose its
-    `ImportId`: sent again whole under that id within OPTOUT_DEDUPE_HOURS, it changes nothing twice.
+    The body is read line by line, up to OPTOUT_API_IMPORT_MAX_BYTES. Good rows are stored as
+    commands at once; bad rows are named by their number and left out.
+
+    Each import has an id, and the same rows in another import take effect again. Choose an
+    `ImportId` to be able to repeat an import after an error. If you send the whole file again under
+    that id within OPTOUT_DEDUPE_HOURS, no change is made twice.
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in _TYPES.values():
@@ -155,7 +159,7 @@ async def import_(
 
 
 async def _lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
-    """The lines of a body as they come; of one that is too long, enough to tell."""
+    """Yield the lines of a body while it arrives; cut an overlong line just above the limit."""
     rest = b""
     async for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
@@ -166,7 +170,7 @@ async def _lines_of(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
 
 
 class _Import:
-    """What became of the rows so far."""
+    """Results of the rows so far."""
 
     def __init__(self, backend: Backend, caller: Caller, import_id: str) -> None:
         self._backend = backend
@@ -182,7 +186,7 @@ class _Import:
         self.errors: list[BadRow] = []
 
     async def take(self, rows: Rows, lines: Sequence[bytes]) -> None:
-        """Store the good rows of some lines, and wait until they are and the rate allows more."""
+        """Store the good rows of some lines, then wait until the rate allows more."""
         records: list[Outgoing] = []
         for at in range(0, len(lines), _SLICE):
             async with self._backend.slices.one():
@@ -203,11 +207,11 @@ class _Import:
 
     def _record(self, row: Json) -> Outgoing:
         if isinstance(row, dict) and row.get("account_sid") not in (None, "", self._account):
-            raise ValueError("account_sid: is another account's")
+            raise ValueError("account_sid: belongs to another account")
         if isinstance(row, dict):
-            row.pop("actor", None)  # it is who sends the file
+            row.pop("actor", None)  # the actor is the sender of the file
             for column in ("messaging_service_sid", "service_sid"):
-                # One that is gone may be named: a block of it is still one.
+                # A deleted service may be named: its blocks remain.
                 service = self._backend.configuration.services.get(str(row.get(column)))
                 if service and service.head.account_sid != self._account:
                     raise ValueError(f"{column}: no service of this account")

@@ -1,4 +1,4 @@
-"""The block list of an account: who is on it, since when and why; block, unblock, check."""
+"""The block list of an account: list, look up, block, unblock, check."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _Recipient = Annotated[
 
 
 class Check(Given):
-    """Whom one wants to write to, and as whom."""
+    """The recipients to check, and the sender or service that would write to them."""
 
     recipients: list[RecipientAddress] = Field(
         min_length=1, max_length=MOST_CHECKED, examples=[["+15551234567", "+15551234568"]]
@@ -72,7 +72,7 @@ class Check(Given):
 
 @router.post("/Check", response_model=Checked)
 async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
-    """Whether sends would go out now, as the gate judges, for senders that do not use Kafka."""
+    """Check, as the gate would, whether sends would go out now; for callers without Kafka."""
     account = caller.account
     service_sid = given.service_sid or holder_of(backend, account, given.sender)
     looked = await look(backend, [key_of(account, one) for one in given.recipients])
@@ -80,7 +80,7 @@ async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     results: list[Verdict] = []
     for at in range(0, len(looked), _SLICE):
         if at:
-            await asyncio.sleep(0)  # others are served meanwhile
+            await asyncio.sleep(0)  # let other requests run
         results += [
             verdict_of(
                 OutboundSend("", account, service_sid, given.sender, recipient),
@@ -98,7 +98,7 @@ async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
 def _pool_for(
     backend: Backend, account_sid: str, service_sid: str | None, recipient: str
 ) -> list[str]:
-    """Addresses of a service's senders that reach a recipient."""
+    """Find the addresses of a service's senders that can reach a recipient."""
     stored = backend.configuration.services.get(service_sid) if service_sid else None
     if stored is None or stored.head.account_sid != account_sid:
         return []
@@ -111,31 +111,42 @@ async def list_(
     request: Request,
     backend: BackendIs,
     caller: CallerIs,
-    scope: Annotated[Scope | None, Query(description="Only of this scope.")] = None,
-    service_sid: Annotated[Sid | None, Query(description="Only of this service.")] = None,
-    sender: Annotated[SenderAddress | None, Query(description="Only of this sender.")] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Blocked from then on.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Blocked before then.")] = None,
-    channel_group: Annotated[ChannelGroup | None, Query(description="Only of these.")] = None,
-    carrier: Annotated[bool | None, Query(description="Only the toll-free network's own.")] = None,
-    cause: Annotated[Sid | None, Query(description="Only of this message or command.")] = None,
+    scope: Annotated[Scope | None, Query(description="Only blocks of this scope.")] = None,
+    service_sid: Annotated[Sid | None, Query(description="Only blocks of this service.")] = None,
+    sender: Annotated[
+        SenderAddress | None, Query(description="Only blocks of this sender.")
+    ] = None,
+    since: Annotated[
+        AwareDatetime | None, Query(description="Only blocks made at or after this time.")
+    ] = None,
+    until: Annotated[
+        AwareDatetime | None, Query(description="Only blocks made before this time.")
+    ] = None,
+    channel_group: Annotated[
+        ChannelGroup | None, Query(description="Only blocks of this channel group.")
+    ] = None,
+    carrier: Annotated[
+        bool | None, Query(description="Only the toll-free network's own blocks.")
+    ] = None,
+    cause: Annotated[
+        Sid | None, Query(description="Only blocks by this message or command.")
+    ] = None,
     page_size: Annotated[
-        int, Query(alias="PageSize", ge=1, le=MAX_PAGE, description="About so many.")
+        int, Query(alias="PageSize", ge=1, le=MAX_PAGE, description="Approximate number of blocks.")
     ] = 50,
     page_token: Annotated[
         str,
         Query(
             alias="PageToken",
             pattern=r"^\d{1,4}-\d{1,20}$",
-            description="As a page's link has it.",
+            description="Copied from a page's link.",
         ),
     ] = "0-0",
 ) -> Response:
-    """List blocks, in no order; a page holds about so many, and perhaps one of the last again.
+    """List blocks in no particular order; a page may repeat a block of the page before.
 
-    A page may be short or empty and have a next one: only so much is looked at for each.
-
-    What kind of cause a block has (a keyword, the API, a file) the recipient's history tells.
+    A page may be short or empty and still have a next page, as each page reads a limited number of
+    entries. The recipient's history shows the kind of cause: a keyword, the API, a file.
     """
     since_ms = to_ms(since) if since else 0
     until_ms = to_ms(until) if until else None
@@ -167,7 +178,7 @@ async def list_(
         few=page_size,
     )
     found: list[BlockLine] = []
-    whole = -1  # the partition that is known to be
+    whole = -1  # the last partition found to be whole
     async with backend.redis_turns.turn(caller.payer):
         while partition < backend.settings.partitions and len(found) < page_size:
             if partition != whole:
@@ -195,7 +206,7 @@ async def list_(
 
 @router.get("/Blocks/{recipient}")
 async def get(backend: BackendIs, caller: CallerIs, recipient: _Recipient) -> RecipientBlocks:
-    """Every block of the account on one recipient, of any scope."""
+    """Show every block of the account on a recipient, of any scope."""
     (found,) = await look(backend, [key_of(caller.account, recipient)])
     return blocks_on(caller.account, recipient, found)
 
@@ -210,7 +221,7 @@ async def history(
     since: Since = None,
     below: Below = None,
 ) -> Response:
-    """How the account's blocks on one recipient changed and why, the newest first."""
+    """Show how the account's blocks on a recipient changed and why, newest first."""
     found = await changes_of(
         backend,
         caller,
@@ -230,9 +241,9 @@ async def history(
 
 
 _CHANGE: dict[int | str, dict[str, object]] = {
-    200: {"description": "It is in force."},
+    200: {"description": "The change is in force."},
     202: {
-        "description": "It is stored, and will be; no worker carried it out yet.",
+        "description": "The change is stored, and a worker will carry it out.",
         "model": Changed,
     },
 }
@@ -248,7 +259,7 @@ async def block(response: Response, backend: BackendIs, caller: CallerIs, given:
 async def unblock(
     response: Response, backend: BackendIs, caller: CallerIs, given: Change
 ) -> Changed:
-    """Take a recipient off the block list; a toll-free network's own block only START lifts."""
+    """Take a recipient off the block list; only START lifts a toll-free network's own block."""
     return await _change(response, backend, caller, given, blocked=False)
 
 

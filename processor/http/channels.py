@@ -31,7 +31,7 @@ class _Part(BaseModel):
 
 
 class Webhook(_Part):
-    """Whom to tell of messages to the sender."""
+    """Webhooks of the sender."""
 
     callback_url: OptionalUrl = None
     callback_method: HttpMethod = "POST"
@@ -42,13 +42,13 @@ class Webhook(_Part):
 
 
 class ChannelSenderUpdate(_Part):
-    """What may be changed of a sender; its profile is the network's, and not kept here."""
+    """The fields of a sender that may change; its network keeps the profile."""
 
     friendly_name: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
     webhook: Webhook | None = None
 
     def given(self) -> JsonObject:
-        """What was given, by the names of the stored record."""
+        """The given fields, by the names of the stored record."""
         fields: JsonObject = {}
         if self.friendly_name:
             fields["friendly_name"] = self.friendly_name
@@ -87,10 +87,10 @@ async def list_(
     caller: CallerIs,
     page: PageIs,
     channel: Annotated[
-        str | None, Query(alias="Channel", description="Only of `whatsapp`, or of `rcs`.")
+        str | None, Query(alias="Channel", description="Only senders of `whatsapp`, or of `rcs`.")
     ] = None,
 ) -> ChannelSenders:
-    """List the channel senders, the newest first."""
+    """List the channel senders, newest first."""
     numbers = [
         number
         for number in numbers_of(backend.configuration, caller.account).values()
@@ -127,7 +127,7 @@ async def update(
 
 @router.delete("/v2/Channels/Senders/{sid}", status_code=204)
 async def delete(request: Request, backend: BackendIs, caller: CallerIs, sid: _Sid) -> Response:
-    """Give a channel sender up; it leaves its service, too."""
+    """Delete a channel sender; this also removes it from its service."""
     number = NumberRecord(request, backend, caller.account, sid, tuple(_CHANNELS))
     await number.give_up(actor=caller.actor)
     return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""Who changed an account's configuration, and when."""
+"""The changes of an account's configuration, with time and actor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def changes(
     since: Since = None,
     below: Below = None,
 ) -> Response:
-    """The changes of the account's services, numbers and of itself, the newest first."""
+    """List changes of the account and of its services and numbers, newest first."""
     async with backend.kafka_turns.turn(caller.payer):
         found = await backend.configuration_changes.newest(
             0,

@@ -1,8 +1,8 @@
-"""Connections of the web server: how many there may be, and how long one may keep us waiting.
+"""Limits for the web server's connections: how many, and how long each may make us wait.
 
 Uvicorn limits neither the time nor the size of a request's headers, nor how slowly a body comes.
-Its protocol stays as it is; this counts what goes through it, and looks at every connection once a
-second. A client that is slow loses its own connection, and takes nobody else's.
+Its protocol is unchanged; this counts the bytes through it, and checks every connection once a
+second. A slow client loses its own connection, and no other client's.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from processor.webhooks.addresses import Network, is_one_of
 logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
-_LONGEST_S = 2 * LOOK_S  # between two looks; what is more, this process stood still
-_MOST_HEADER_BYTES = 64 * 1024  # of a request: its line, its headers
+_LONGEST_S = 2 * LOOK_S  # between two checks; beyond that, this process stood still
+_MOST_HEADER_BYTES = 64 * 1024  # request line and headers
 _MOST_HEADERS = 200
-_MOST_FRAMING = 16  # bytes around each byte of a body that comes in chunks
+_MOST_FRAMING = 16  # overhead bytes for each byte of a chunked body
 _MOST_PIPELINED = 100
-_BODY_PATIENCE_S = 20.0  # for which a body may come more slowly than
+_BODY_PATIENCE_S = 20.0  # for which a body may be slower than the next
 _BODY_RATE = 1024.0  # bytes a second
-_UNREAD_S = 30.0  # for which a client may read nothing of an answer
-_SITE = 64  # bits of an IPv6 address that one customer has
+_UNREAD_S = 30.0  # for which a client may read nothing of a response
+_SITE = 64  # bits of an IPv6 address that identify a customer
 
 _SLOW = ApiError(408, 20001, "The request took too long to arrive")
 _MALFORMED = ApiError(400, 20001, "The request is not HTTP/1.1")
@@ -48,16 +48,16 @@ _CROWDED = ApiError(503, 20503, "Too many connections are open", headers={"Retry
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many connections there may be, and how long one may wait for a request's headers."""
+    """The most connections, and the longest wait for a request's headers."""
 
     of_all: int
     of_client: int
     header_s: float
-    proxies: Sequence[Network] = ()  # which open theirs for many clients
+    proxies: Sequence[Network] = ()  # their connections are for many clients
 
 
 def limits_of(settings: Settings) -> Limits:
-    """The limits that settings ask for."""
+    """Read the limits from the settings."""
     return Limits(
         settings.api_connections,
         settings.api_client_connections,
@@ -67,28 +67,29 @@ def limits_of(settings: Settings) -> Limits:
 
 
 class Connections:
-    """Every open connection, by client."""
+    """All open connections, by client."""
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self.limits = limits
         self._ended = metrics.api_connections_ended
-        self._by_client: dict[str, dict[Connection, None]] = {}  # the oldest first
+        self._by_client: dict[str, dict[Connection, None]] = {}  # oldest first
         self._clients: dict[Connection, str] = {}
         self._looked_s = time.monotonic()
-        self._stood_still_s = 0.0  # which no client is to blame for
-        self._refused = 0  # since the last look
+        self._stood_still_s = 0.0  # time that clients are not to blame for
+        self._refused = 0  # since the last check
 
     def __len__(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return len(self._clients)
 
     def admit(self, connection: Connection, address: str) -> ApiError | None:
-        """Count a new connection; why not, where there are too many.
+        """Count a new connection, or return the reason to refuse it.
 
-        Where there is no room, whoever has most makes some: nobody keeps all others out.
+        If there is no room, the client with most connections loses one, so that no client can shut
+        out all others.
 
         Args:
-            connection: that was just made.
+            connection: the new connection.
             address: of the peer.
         """
         client = self._client_of(address)
@@ -104,7 +105,7 @@ class Connections:
         return None
 
     def drop(self, connection: Connection) -> None:
-        """Count a connection no longer."""
+        """Stop counting a connection."""
         client = self._clients.pop(connection, None)
         if client is not None:
             del self._by_client[client][connection]
@@ -112,16 +113,16 @@ class Connections:
                 del self._by_client[client]
 
     def ended(self, why: str) -> None:
-        """Count one that was ended here.
+        """Count a connection that was ended here.
 
         Args:
-            why: the status it was answered with, or ``unread``.
+            why: the status of the response, or ``unread``.
         """
         self._ended.labels(why).inc()
 
     def look(self) -> None:
-        """End those that keep us waiting for too long."""
-        if self._refused:  # said once, however many they are
+        """End connections that make us wait too long."""
+        if self._refused:  # a single log line for all
             said = {"refused": self._refused, "open": len(self)}
             logger.warning("api.connections_refused", extra=said)
             self._refused = 0
@@ -133,11 +134,11 @@ class Connections:
             connection.look(now_s, passed_s)
 
     def now_s(self) -> float:
-        """Monotonic, without the time in which this process stood still and could read nothing."""
+        """Monotonic time, without the time in which this process stood still and read nothing."""
         return time.monotonic() - self._stood_still_s
 
     def _client_of(self, address: str) -> str:
-        """Who a connection counts for; nobody, for a proxy."""
+        """The client that a connection counts for; None for a proxy."""
         if is_one_of(address, self.limits.proxies):
             return ""
         try:
@@ -163,7 +164,7 @@ class Connections:
 
 
 class WebConfig(uvicorn.Config):
-    """Of uvicorn, and the connections that its protocol counts."""
+    """Uvicorn's configuration, with the connections that its protocol counts."""
 
     def __init__(self, app: FastAPI, connections: Connections, **options: Any) -> None:
         super().__init__(app, http=Connection, ws="none", **options)
@@ -179,20 +180,20 @@ class Connection(HttpToolsProtocol):
         self, config: WebConfig, server_state: ServerState, app_state: dict[str, object]
     ) -> None:
         super().__init__(config, server_state, app_state)
-        self._waits_since_s: float | None = None  # for a request's headers
-        self._has_begun = False  # a request that is not answered yet
+        self._waits_since_s: float | None = None  # waiting for a request's headers
+        self._has_begun = False  # a request is not answered yet
         self._has_ended = False
-        self._comes = False  # a request's body
+        self._comes = False  # a request's body is arriving
         self._patience_s = _BODY_PATIENCE_S
-        self._framing = 0  # bytes of the request that are not of its body
-        self._body = 0  # bytes of bodies
-        self._body_before = 0  # ... of earlier requests
+        self._framing = 0  # bytes of the request outside its body
+        self._body = 0  # bytes of all bodies
+        self._body_before = 0  # bytes of earlier requests' bodies
         self._unwritten = 0
         self._unread_since_s: float | None = None
 
     @property
     def waits_for_client(self) -> bool:
-        """Whether there is nothing to do here until the client sends something."""
+        """Whether only the client can make progress now."""
         return not self._is_served or self._comes
 
     @property
@@ -205,7 +206,7 @@ class Connection(HttpToolsProtocol):
         address = self.client[0] if self.client else ""
         self._waits_since_s = self.config.connections.now_s()
         if refused := self.config.connections.admit(self, address):
-            self._has_begun = True  # it is told why
+            self._has_begun = True  # so that it gets the reason
             self.end(refused)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -229,7 +230,7 @@ class Connection(HttpToolsProtocol):
         elif not self._is_served and self._waits_since_s is None:
             self._waits_since_s = (
                 self.config.connections.now_s()
-            )  # the rest of a request, or the next one
+            )  # the rest of a request, or the next request
 
     def on_message_begin(self) -> None:
         """See httptools."""
@@ -260,7 +261,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """See httptools."""
         self._comes = False
-        if not self._is_served:  # it was answered long ago: now the next one may come
+        if not self._is_served:  # answered long ago; the next request may start
             self._waits_since_s = self.config.connections.now_s()
         super().on_message_complete()
 
@@ -268,7 +269,7 @@ class Connection(HttpToolsProtocol):
         """See uvicorn."""
         super().on_response_complete()
         self._has_begun = False
-        if self._comes and not self._is_served:  # it was answered early: it has to end
+        if self._comes and not self._is_served:  # answered early; the body must end
             self._waits_since_s = self.config.connections.now_s()
 
     def send_400_response(self, msg: str) -> None:
@@ -277,11 +278,11 @@ class Connection(HttpToolsProtocol):
         self.end(_MALFORMED)
 
     def look(self, now_s: float, passed_s: float) -> None:
-        """End it where it keeps us waiting for too long.
+        """End the connection if it makes us wait too long.
 
         Args:
             now_s: see ``Connections.now_s``.
-            passed_s: since the last look.
+            passed_s: time since the last check.
         """
         if self.flow.write_paused or self.transport.is_closing():
             self._look_at_answer(now_s)
@@ -308,7 +309,7 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def end(self, why: ApiError) -> None:
-        """Close, and say why where there is somebody to say it to and no answer has begun."""
+        """Close; send the reason first if a request waits and no response has begun."""
         if self._has_ended:
             return
         self._has_ended = True
@@ -317,7 +318,7 @@ class Connection(HttpToolsProtocol):
         began = False
         if self._is_served:
             began = self.cycle.response_started
-            self.cycle.disconnected = True  # what serves it hears so
+            self.cycle.disconnected = True  # so that its handler notices
             self.cycle.message_event.set()
         if self._has_begun and not began:
             self.transport.write(_raw(why))
@@ -325,7 +326,7 @@ class Connection(HttpToolsProtocol):
 
 
 def _raw(why: ApiError) -> bytes:
-    """The whole answer, as it goes over the wire."""
+    """Encode the whole response as bytes."""
     made = respond(why)
     headers = {**made.headers, **DATA_HEADERS, "connection": "close"}
     lines = [f"HTTP/1.1 {why.status} Refused", *(f"{name}: {one}" for name, one in headers.items())]

@@ -1,4 +1,4 @@
-"""accounts.v1 Consents and Contacts in bulk: what people said elsewhere than by a text."""
+"""accounts.v1 Consents and Contacts in bulk: consent that people gave outside of texts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Item(BaseModel):
 
 
 class Consent(_Item):
-    """What a contact agreed to, or did not."""
+    """A contact's opt-in or opt-out."""
 
     sender_id: SenderAddress | Annotated[str, StringConstraints(pattern=r"^MG[0-9a-fA-F]{32}$")]
     status: Literal["opt-in", "opt-out"]
@@ -53,14 +53,14 @@ class Consent(_Item):
 
 
 class Contact(_Item):
-    """Where a contact is."""
+    """A contact's location."""
 
     country_iso_code: CountryCode | None = None
     zip_code: Annotated[str, StringConstraints(max_length=16)] | None = None
 
 
 class Items(Form):
-    """Up to 25 items, each a JSON object in a parameter of its own."""
+    """Up to 25 items, each a JSON object in its own parameter."""
 
     items: list[str] = Field(alias="Items", min_length=1)
 
@@ -71,7 +71,7 @@ async def consents(
     caller: CallerIs,
     form: Annotated[Items, Depends(form_of(Items))],
 ) -> Bulk:
-    """Block who opted out, unblock who opted in; an opt-in overrides a STOP."""
+    """Block contacts who opted out, unblock those who opted in; an opt-in overrides a STOP."""
     records: list[Outgoing] = []
 
     def take(given: Json) -> _Problems:
@@ -88,7 +88,7 @@ async def consents(
 
 @router.post("/v1/Contacts/Bulk", status_code=201, openapi_extra=documented(Items))
 async def contacts(caller: CallerIs, form: Annotated[Items, Depends(form_of(Items))]) -> Bulk:
-    """Take note of where contacts are: checked, and not kept, as nothing here depends on it."""
+    """Check the contacts' locations; they are not kept, as nothing here depends on them."""
 
     def take(given: Json) -> _Problems:
         Contact.model_validate(given)
@@ -170,9 +170,9 @@ def _said_ms(consent: Consent) -> int | None:
 
 
 def _places(backend: Backend, account_sid: str, sender_id: str) -> list[Place]:
-    """Where a consent for a sender or a service stands, then whatever else would stop its sends.
+    """Return the place of a consent for a sender or service, then other places that stop its sends.
 
-    An opt-in lifts what START to that sender would lift (R21), so that it overrides a STOP.
+    An opt-in lifts the same blocks as START to that sender (R21), so that it overrides a STOP.
     """
     services = backend.configuration.services
     if not sender_id.startswith("MG"):

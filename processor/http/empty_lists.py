@@ -1,4 +1,4 @@
-"""Parts of a service that have no meaning here answer as Twilio does where there is none."""
+"""Parts of a service that do not exist here: empty lists, as Twilio returns them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EMPTY: Slice[object] = Slice((), None, None)
 async def destination_alpha_senders(
     request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid, page: PageIs
 ) -> DestinationAlphaSenders:
-    """Alpha senders by destination country: there are none."""
+    """List alpha senders by destination country: there are none."""
     find_service(request, backend, caller, service_sid)
     meta = meta_of(request, page, "destination_alpha_senders", _EMPTY)
     return {"meta": meta, "destination_alpha_senders": []}
@@ -31,7 +31,7 @@ async def destination_alpha_senders(
 async def us_app_to_person(
     request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid, page: PageIs
 ) -> Campaigns:
-    """Campaigns registered for US A2P 10DLC: there are none."""
+    """List campaigns registered for US A2P 10DLC: there are none."""
     find_service(request, backend, caller, service_sid)
     return {"meta": meta_of(request, page, "compliance", _EMPTY), "compliance": []}
 
@@ -40,6 +40,6 @@ async def us_app_to_person(
 async def us_app_to_person_usecases(
     request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid
 ) -> Usecases:
-    """Use cases for such campaigns: there are none."""
+    """List use cases for such campaigns: there are none."""
     find_service(request, backend, caller, service_sid)
     return {"us_app_to_person_usecases": []}

@@ -1,4 +1,4 @@
-"""What a request is refused with: Twilio's error body, always JSON."""
+"""Error responses: Twilio's error body, always JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from processor.errors import Problem as ProblemValue
 
 logger = logging.getLogger(__name__)
 
-# Twilio's codes of the fields that hold a URL, by every name they have here.
+# Twilio's codes for URL fields, by every name that the fields have here.
 URL_CODES = {
     "StatusCallback": 21609,
     "status_callback_url": 21609,
@@ -38,12 +38,12 @@ class ApiError(Exception):
     """A request cannot be met.
 
     Args:
-        status: of HTTP.
-        code: Twilio's.
-        message: for whoever made the request; it repeats no number and no text.
+        status: HTTP status.
+        code: Twilio's error code.
+        message: for the client; it repeats no number and no text.
         detail: more, where Twilio has more.
-        problems: every one, where there are several.
-        headers: beside the usual ones.
+        problems: every problem, if there are several.
+        headers: in addition to the usual headers.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ApiError(Exception):
 
 
 def not_found(request: Request) -> ApiError:
-    """What was asked for is not there, or another account's."""
+    """The resource does not exist, or belongs to another account."""
     return ApiError(404, 20404, f"The requested resource {request.url.path} was not found")
 
 
@@ -76,12 +76,12 @@ def wrong_parameter(message: str, code: int = 20001) -> ApiError:
 
 
 def conflict(code: int, message: str) -> ApiError:
-    """What was asked for contradicts what is there."""
+    """The request contradicts the stored state."""
     return ApiError(409, code, message)
 
 
 def unauthenticated() -> ApiError:
-    """Nobody we know."""
+    """The credentials are wrong or missing."""
     return ApiError(
         401,
         20003,
@@ -116,13 +116,13 @@ def problem_body(problem: ProblemValue) -> Problem:
 
 
 class Problems(TypedDict):
-    """Everything that is wrong."""
+    """All problems of a request."""
 
     problems: list[Problem]
 
 
 class Error(TypedDict):
-    """Why a request is refused, as Twilio writes it."""
+    """The reason for a refusal, in Twilio's form."""
 
     code: Annotated[int, Field(description="Twilio's.", examples=[20404])]
     message: str
@@ -133,7 +133,7 @@ class Error(TypedDict):
 
 
 def respond(error: ApiError) -> JSONResponse:
-    """The answer that says so."""
+    """Make the response for an error."""
     body: Error = {
         "code": error.code,
         "message": error.message,
@@ -148,7 +148,7 @@ def respond(error: ApiError) -> JSONResponse:
 
 
 def install(api: FastAPI) -> None:
-    """Have everything that goes wrong answered in this form."""
+    """Make the application answer all errors in this form."""
 
     @api.exception_handler(ApiError)
     async def refused(request: Request, error: ApiError) -> JSONResponse:
@@ -192,7 +192,7 @@ def install(api: FastAPI) -> None:
 
     @api.exception_handler(ClientDisconnect)
     async def gone(request: Request, error: ClientDisconnect) -> JSONResponse:
-        return respond(wrong_parameter("The request broke off"))  # nobody hears it
+        return respond(wrong_parameter("The request broke off"))  # the client has gone
 
     @api.exception_handler(Exception)
     async def our_fault(request: Request, error: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""How often somebody may fail to log in: by client address, and by user name."""
+"""Limits for failed logins, by client address and by user name."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 
 _MOST = 20  # failures at once
-_EACH_S = 3.0  # until one of them is forgotten
+_EACH_S = 3.0  # after which a failure is forgotten
 _KEPT = 10_000  # addresses, or names
 
 
 def place_of(address: str) -> str:
-    """What counts as one address: of IPv6 the network, as each machine has 2^64 addresses."""
+    """The key of an address: for IPv6 its network, as each machine has 2^64 addresses."""
     try:
         found = ip_address(address)
     except ValueError:
@@ -25,7 +25,7 @@ def place_of(address: str) -> str:
 
 
 class Failures:
-    """A bucket of failures for each key; it runs dry after 20, and one comes back every 3 s.
+    """A bucket of tries for each key: it is empty after 20 failures, and gets a try every 3 s.
 
     Args:
         clock_s: monotonic.
@@ -33,10 +33,10 @@ class Failures:
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
-        self._forgotten_at: dict[str, float] = {}  # when all failures of a key are
+        self._forgotten_at: dict[str, float] = {}  # when all failures of a key are forgotten
 
     def wait_s(self, key: str) -> float:
-        """Until the next try is allowed, 0 where it is now."""
+        """Time until the next try is allowed; 0 if it is allowed now."""
         return max(0.0, self._owed_s(key) - (_MOST - 1) * _EACH_S)
 
     def is_clean(self, key: str) -> bool:
@@ -49,10 +49,10 @@ class Failures:
         self._forgotten_at.pop(key, None)
         self._forgotten_at[key] = self._clock_s() + owed_s + _EACH_S
         if len(self._forgotten_at) > _KEPT:
-            del self._forgotten_at[next(iter(self._forgotten_at))]  # who failed longest ago
+            del self._forgotten_at[next(iter(self._forgotten_at))]  # the oldest failure
 
     def forgive(self, key: str) -> None:
-        """Take one failure back: the try was none."""
+        """Take a failure back: the try did not fail."""
         if key in self._forgotten_at:
             self._forgotten_at[key] -= _EACH_S
 
@@ -61,11 +61,11 @@ class Failures:
 
 
 class Tries:
-    """Who may try to log in now, decided before anything slow is computed.
+    """Decides who may try to log in now, before anything slow is computed.
 
-    An address that failed too often waits. A name that failed too often waits as well, but only
-    for addresses that failed lately themselves: so nobody can keep a user out who comes from
-    another address. Names that exist are counted apart, so that invented ones displace none.
+    An address that failed too often waits. A name that failed too often also waits, but only for
+    addresses with recent failures. So an attacker cannot lock out a user who comes from another
+    address. Existing names are counted separately, so that invented names displace none of them.
 
     Args:
         clock_s: monotonic.
@@ -76,18 +76,18 @@ class Tries:
         self._users, self._strangers = Failures(clock_s), Failures(clock_s)
 
     def wait_s(self, place: str, user: str, *, exists: bool) -> float:
-        """Until a try is allowed, 0 where it is now; ``place`` is of ``place_of``."""
+        """Time until a try is allowed; 0 if it is allowed now; ``place`` is from ``place_of``."""
         if wait_s := self._places.wait_s(place):
             return wait_s
         return 0.0 if self._places.is_clean(place) else self._of(exists=exists).wait_s(user)
 
     def begin(self, place: str, user: str, *, exists: bool) -> None:
-        """Count a try as a failure until it is taken back: many may begin at once."""
+        """Count a try as a failure until it is taken back, as many may begin at once."""
         self._places.add(place)
         self._of(exists=exists).add(user)
 
     def take_back(self, place: str, user: str, *, exists: bool) -> None:
-        """The try was right, or was not made."""
+        """Take the failure back: the try succeeded, or was not made."""
         self._places.forgive(place)
         self._of(exists=exists).forgive(user)
 

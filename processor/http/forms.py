@@ -1,4 +1,4 @@
-"""Parameters as Twilio's clients post them: a form, words for booleans, lists as repeated keys."""
+"""Parameters as Twilio's clients post them: forms, words for booleans, repeated keys for lists."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from schemas.common import Url
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 1_000
 _HIDDEN = (
-    f"the password is {HIDDEN}, which answers show in its place; give the password itself, or leave"
-    " the URL out to keep what is set"
+    f"the password is {HIDDEN}, which responses show in its place; give the password itself, or"
+    " leave the URL out to keep the present URL"
 )
 
 
@@ -32,16 +32,16 @@ def _checked(url: str) -> str:
 
 
 CheckedUrl = Annotated[Url, AfterValidator(_checked)]
-"""A URL that requests can be made to. Only what comes in is checked, not what is stored."""
+"""A URL to which requests can be made. Only new values are checked, not stored values."""
 
 OptionalUrl = Annotated[CheckedUrl | None, BeforeValidator(lambda given: given or None)]
-"""An address; an empty one takes away what was set."""
+"""An address; an empty value removes the present address."""
 
 
 class Form(BaseModel):
-    """The parameters of a request; those nobody knows are ignored, as Twilio does.
+    """The parameters of a request; unknown parameters are ignored, as by Twilio.
 
-    ``model_fields_set`` tells those that were given.
+    ``model_fields_set`` has the given fields.
     """
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
@@ -53,12 +53,12 @@ _F = TypeVar("_F", bound=Form)
 def form_of(
     model: type[_F], *, codes: Mapping[str, int] | None = None
 ) -> Callable[[Request], Awaitable[_F]]:
-    """A dependency that reads a form.
+    """Make a dependency that reads a form.
 
     Args:
         model: its fields have Twilio's names as aliases.
-        codes: Twilio's error code where a parameter is wrong; 20001 if not named. Those of URLs
-            are known.
+        codes: Twilio's error codes for wrong parameters; the default is 20001. URLs have their own
+            codes.
     """
     lists = {
         field.alias or name
@@ -80,11 +80,11 @@ def form_of(
 
 
 def documented(model: type[Form], *, change: bool = False) -> dict[str, object]:
-    """What the OpenAPI page says of a route that reads a form: its ``openapi_extra``.
+    """Make the ``openapi_extra`` of a route that reads a form.
 
     Args:
         model: its fields.
-        change: what is not given stays; nothing has a default.
+        change: whether missing fields keep their values instead of getting a default.
     """
     schema = model.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
     if change:

@@ -17,15 +17,18 @@ class Alive(TypedDict):
 
 
 class Ready(TypedDict):
-    """Whether requests can be served now, and why not."""
+    """Whether requests can be served now, with the reasons if not."""
 
     ready: bool
     reasons: list[str]
 
 
-@router.get("/livez", responses={503: {"model": Alive, "description": "It never will again."}})
+@router.get(
+    "/livez",
+    responses={503: {"model": Alive, "description": "The process will never serve again."}},
+)
 async def livez(backend: BackendIs, response: Response) -> Alive:
-    """The process is there; 503 where only another one would help."""
+    """The process is alive; 503 if only a restart would help."""
     ended = backend.ended()
     response.status_code = 503 if ended else 200
     return {"alive": not ended}
@@ -33,7 +36,7 @@ async def livez(backend: BackendIs, response: Response) -> Alive:
 
 @router.get("/readyz", responses={503: {"model": Ready, "description": "Not now."}})
 async def readyz(backend: BackendIs, response: Response) -> Ready:
-    """Requests can be served; 503 with the reasons where they cannot."""
+    """The process can serve requests; 503 with the reasons if it cannot."""
     reasons = backend.unready()
     response.status_code = 503 if reasons else 200
     return {"ready": not reasons, "reasons": reasons}

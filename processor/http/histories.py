@@ -10,16 +10,16 @@ from pydantic import AwareDatetime
 from processor.http.links import url_of
 from processor.http.responses.changes import ChangesMeta
 
-Limit = Annotated[int, Query(ge=1, le=1_000, description="At most so many.")]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="Most changes to return.")]
 Since = Annotated[AwareDatetime | None, Query(description="From this time on, RFC 3339.")]
 Below = Annotated[
     int | None,
-    Query(alias="PageToken", ge=0, lt=1 << 48, description="As a page's link has it."),
+    Query(alias="PageToken", ge=0, lt=1 << 48, description="Copied from a page's link."),
 ]
 
 
 def meta_of_changes(request: Request, limit: int, below: int | None) -> ChangesMeta:
-    """Where a page of changes stands, and where older ones are."""
+    """Make the place of a page of changes, and the link to older changes."""
     query = request.url.include_query_params(PageToken=below).query
     here = url_of(request, request.url.path)
     return {

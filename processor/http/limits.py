@@ -1,4 +1,4 @@
-"""How much one may ask of us: the size of a request, how many a second, and what they read."""
+"""Limits of requests: their size, their number a second, and the data they read."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from processor.errors import BrokerUnavailable
 from processor.http.errors import ApiError, respond, too_many
 
-_KEPT = 10_000  # accounts; one that is forgotten begins with a full bucket again
+_KEPT = 10_000  # accounts; a forgotten account starts with a full bucket
 _BURST_S = 2.0
-_MOST_DEBT_S = 30.0  # for which an account is refused at most
+_MOST_DEBT_S = 30.0  # longest time for which an account is refused
 _LONGEST_PAUSE_S = 1.0
-_LONGEST_REST_S = 0.1  # after a slice that waited for a slow server
-_MOST_RESTS = 5  # after a slice, while there is other work
-_LATE_S = 0.000_5  # by which a pause ends late where there is
-_HELD_S = 0.25  # a refusal
+_LONGEST_REST_S = 0.1  # longest pause, as for a slice that waited for a slow server
+_MOST_RESTS = 5  # pauses after a slice, while there is other work
+_LATE_S = 0.000_5  # a pause that ends this late means that there is other work
+_HELD_S = 0.25  # how long a refusal is held back
 _MOST_HELD = 1_000
 
 LOOKED_AT = 0.01
-"""Requests that an entry costs which is passed over where it is kept."""
+"""Cost, in requests, of an entry that a server skips."""
 MADE = 0.05
-"""Requests that an entry or a message costs which is read into an answer."""
+"""Cost, in requests, of an entry or a message that is read into a response."""
 FETCHED = 1.0
-"""Requests that a record costs which is fetched from Kafka by itself."""
+"""Cost, in requests, of a record that is fetched from Kafka individually."""
 
 
 class _Refusals:
-    """Holds refusals back a little.
+    """Delays refusals a little.
 
-    One costs nearly as much as a cheap answer, and who does not heed it asks again at once.
+    A refusal costs nearly as much as a cheap response, and careless clients retry at once.
     """
 
     def __init__(self) -> None:
         self._held = 0
 
     async def hold(self) -> None:
-        """Wait before a refusal is answered, where not too many wait already."""
+        """Wait before a refusal is sent, unless too many wait already."""
         if self._held < _MOST_HELD:
             self._held += 1
             try:
@@ -53,10 +53,10 @@ class _Refusals:
 
 
 class RateLimit:
-    """A token bucket for each account, in this process; a request takes one, what it reads more.
+    """A token bucket for each account, in this process: a request takes a token, reads take more.
 
     Args:
-        a_second: how many requests; 0 lets everything pass.
+        a_second: requests a second; 0 for no limit.
         clock_s: monotonic.
     """
 
@@ -70,7 +70,7 @@ class RateLimit:
         """Count one request.
 
         Raises:
-            ApiError: 20429, where it is one too many.
+            ApiError: 20429, if the bucket is empty.
         """
         if not self._a_second:
             return
@@ -80,7 +80,7 @@ class RateLimit:
         self._keep(whose, left - 1)
 
     async def admit(self, whose: str) -> None:
-        """As ``take``; a refusal is held back a little."""
+        """Count one request as ``take`` does, but delay a refusal a little."""
         try:
             self.take(whose)
         except ApiError:
@@ -88,18 +88,18 @@ class RateLimit:
             raise
 
     def charge(self, whose: str, cost: float) -> None:
-        """Count what was read, in requests; what was answered already is not refused any more.
+        """Charge reads, counted in requests; this never refuses, as the response is made already.
 
-        The debt counts against the requests that come next, for half a minute at most.
+        The debt counts against later requests, for half a minute at most.
         """
         if self._a_second:
             most_debt = self._a_second * _MOST_DEBT_S
             self._keep(whose, max(-most_debt, self._left(whose) - cost))
 
     async def afford(self, whose: str, cost: float) -> None:
-        """Count what is read next; wait where it would leave the account's other requests little.
+        """Charge the next reads, and wait if they would leave too little for other requests.
 
-        A long answer comes at the pace of its account's rate: half the bucket stays for requests.
+        A long response is sent at the account's rate: half the bucket stays for other requests.
         """
         if not self._a_second:
             return
@@ -122,14 +122,14 @@ class RateLimit:
 
 
 class Turns:
-    """Turns for long readings: one at a time of an account, few at a time in all.
+    """Turns for long reads: one at a time for an account, a few at a time in all.
 
-    Those of an account wait in a line of their own, so one that asks for many delays itself.
+    Each account has its own queue, so an account with many reads delays only itself.
 
     Args:
-        at_once: how many in all.
-        most_waiting: of one account.
-        within_s: until a turn must be over; waiting for it counts.
+        at_once: most turns at a time.
+        most_waiting: most reads of an account that wait.
+        within_s: time limit of a turn, waiting included.
     """
 
     def __init__(self, *, at_once: int, most_waiting: int, within_s: float) -> None:
@@ -141,11 +141,11 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, whose: str) -> AsyncIterator[None]:
-        """Wait for a turn, and have it.
+        """Wait for a turn, and take it.
 
         Raises:
-            ApiError: 20429, where too many of the account wait already.
-            BrokerUnavailable: where it is not over in time.
+            ApiError: 20429, if too many reads of the account wait already.
+            BrokerUnavailable: the turn is not over in time.
         """
         line = self._lines.setdefault(whose, _Line(asyncio.Lock()))
         if line.length > self._most_waiting:
@@ -165,14 +165,14 @@ class Turns:
 
 @dataclass(slots=True)
 class _Line:
-    """Who of one account has a turn or waits for it."""
+    """The turns of an account, running and waiting."""
 
     lock: asyncio.Lock
     length: int = 0
 
 
 class OneEach:
-    """Lets each account do one of something at a time."""
+    """Lets each account run one operation of a kind at a time."""
 
     def __init__(self) -> None:
         self._busy: set[str] = set()
@@ -180,10 +180,10 @@ class OneEach:
 
     @asynccontextmanager
     async def of(self, whose: str) -> AsyncIterator[None]:
-        """Do it.
+        """Run the operation of an account.
 
         Raises:
-            ApiError: 20429, where the account does it already.
+            ApiError: 20429, if the account runs it already.
         """
         if whose in self._busy:
             await self._refusals.hold()
@@ -196,12 +196,11 @@ class OneEach:
 
 
 class Slices:
-    """Shares this process between long answers and all others: half of its time at most, in slices.
+    """Gives long responses half of this process's time at most, in slices.
 
-    A long answer is read slice by slice. One slice is worked at a time, and a pause follows that is
-    at least as long, so that a short request waits for one slice at most. While the process is
-    behind with other work, the pause is repeated, a few times at most: long answers go on more
-    slowly then, and never stop.
+    A long response is read slice by slice. One slice runs at a time, and a pause of at least the
+    same length follows, so that a short request waits for one slice at most. While other work is
+    late, the pause is repeated a few times: long responses then slow down, but never stop.
     """
 
     def __init__(self) -> None:
@@ -209,10 +208,10 @@ class Slices:
 
     @asynccontextmanager
     async def one(self, pause: int = 1) -> AsyncIterator[None]:
-        """Wait for a slice; what is done in it should take a millisecond or two.
+        """Wait for a slice; the work in it should take a millisecond or two.
 
         Args:
-            pause: how many times as long as the slice nothing else of this kind is done.
+            pause: length of the pause after the slice, as a multiple of the slice.
         """
         await self._one.acquire()
         began = time.perf_counter()
@@ -236,12 +235,12 @@ class Slices:
 
 
 class SizeLimit:
-    """Refuses a request whose body is larger than the limit, before it is read whole.
+    """Refuses a request with a body above the limit, before all of it is read.
 
     Args:
-        app: what comes next.
-        max_bytes: of a body.
-        by_path: where it may be larger, as it is not read at once.
+        app: the next application.
+        max_bytes: limit of a body.
+        by_path: higher limits of paths that read the body in pieces.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, by_path: Mapping[str, int]) -> None:

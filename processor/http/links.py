@@ -1,4 +1,4 @@
-"""Links that lead the client back where it came from."""
+"""Links to the API under the address that the client used."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from processor.http.protection import asked_host
 
 
 def url_of(request: Request, path: str) -> str:
-    """An absolute link to a path: under OPTOUT_PUBLIC_URL, else as the client asked.
+    """Make an absolute link to a path: under OPTOUT_PUBLIC_URL, else under the requested host.
 
-    A proxy's word on that counts where OPTOUT_TRUSTED_PROXIES names it. A host that cannot be one
-    is not repeated.
+    A proxy's headers count only if OPTOUT_TRUSTED_PROXIES names it. A malformed host is not
+    repeated.
     """
     public = request.app.state.backend.settings.public_url
     if public:

@@ -1,4 +1,4 @@
-"""Who looks on, and what they are shown: bounded, each account only its own."""
+"""Viewers of live events: their number is bounded, and each sees only their own account."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
 
-KEPT = 50  # events of an account, and of a viewer that is slow
+KEPT = 50  # events kept for an account, and for a slow viewer
 _ACCOUNTS = 1_000
-_MOST = 200  # viewers of this process
-_MOST_EACH = 20  # of an account
-_LINGER_S = 60.0  # after the last look
+_MOST = 200  # viewers in this process
+_MOST_EACH = 20  # viewers of an account
+_LINGER_S = 60.0  # how long topics are read after the last viewer
 _FIRST_S = 5.0
-_SILENT_S = 8.0  # a broker that says nothing for so long is missed: it is asked every two
+_SILENT_S = 8.0  # a broker is lost after this; it is polled every two seconds
 
 
 class TooManyViewers(Exception):
-    """Nobody else can look on now."""
+    """No further viewer is possible now."""
 
 
 class Viewer:
-    """One who looks on."""
+    """A viewer of live events."""
 
     def __init__(self, account_sid: str | None, session: str) -> None:
         self.account_sid = account_sid
@@ -47,21 +47,21 @@ class Viewer:
         self._called = asyncio.Event()
 
     def give(self, event: LiveEvent) -> None:
-        """Something new; where the viewer is slow, it takes the place of the oldest."""
+        """Add an event; for a slow viewer, it replaces the oldest."""
         self._news.append(event)
         self._called.set()
 
     def forget(self) -> None:
-        """What was new is known."""
+        """Drop the events that were not shown yet."""
         self._news.clear()
 
     def end(self) -> None:
-        """Nothing will come any more."""
+        """End the stream: no more events come."""
         self.ended = True
         self._called.set()
 
     async def news(self, timeout_s: float) -> Sequence[LiveEvent]:
-        """What is new, perhaps nothing, the newest first."""
+        """Wait for new events, newest first; the list may be empty."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._called.wait(), timeout_s)
         self._called.clear()
@@ -71,7 +71,7 @@ class Viewer:
 
 
 class Live:
-    """Reads topics while somebody looks on, and a minute longer."""
+    """Reads topics while there are viewers, and for a minute after."""
 
     def __init__(self, settings: Settings, topics: Topics, metrics: Metrics) -> None:
         self._settings = settings
@@ -90,9 +90,9 @@ class Live:
         self._of_account: dict[str, deque[LiveEvent]] = {}
         self._last_minute = LastMinute()
         self._progress: dict[str, Progress] = {}
-        self.paces: dict[str, Pace] = {}  # of match and gate, the whole installation's
-        self.passed = 0  # records that were passed over, to keep up
-        self.cut_off = False  # Kafka did not answer, and does not yet
+        self.paces: dict[str, Pace] = {}  # of match and gate in the whole installation
+        self.passed = 0  # records skipped to keep up
+        self.cut_off = False  # whether Kafka stopped answering
         self._silence: asyncio.Timeout | None = None
         self._asked_s = -_LINGER_S
         self._asked = asyncio.Event()
@@ -100,7 +100,7 @@ class Live:
         self._over = False
 
     async def look(self) -> bool:
-        """Have topics read for a while; whether there is something to show yet."""
+        """Read topics for a while; return whether there is something to show yet."""
         self._asked_s = time.monotonic()
         self._asked.set()
         if not self.cut_off:
@@ -109,24 +109,24 @@ class Live:
         return self._ready.is_set()
 
     def recent(self, account_sid: str | None) -> list[LiveEvent]:
-        """The last events of an account, of all if None, the newest first."""
+        """The last events of an account, or of all if None, newest first."""
         mine = self._all if account_sid is None else self._of_account.get(account_sid, ())
         return list(reversed(mine))
 
     def last_minute(self, account_sid: str | None) -> Mapping[What, int]:
-        """How many there were in the last minute."""
+        """Count the events of the last minute."""
         return self._last_minute.counts(account_sid, clocks.now_s())
 
     @contextmanager
     def watching(self, account_sid: str | None, session: str) -> Iterator[Viewer]:
-        """Be told of everything new.
+        """Add a viewer who gets every new event.
 
         Args:
-            account_sid: whose, None for everybody's.
-            session: that ends it.
+            account_sid: account of the events; None for all.
+            session: ends the stream when it ends.
 
         Raises:
-            TooManyViewers: where there are as many as may be.
+            TooManyViewers: the most viewers are there already.
         """
         each = Counter(viewer.account_sid for viewer in self._viewers)
         if self._over or each.total() >= _MOST or each[account_sid] >= _MOST_EACH:
@@ -140,13 +140,13 @@ class Live:
             self._asked_s = time.monotonic()
 
     def end_session(self, session: str) -> None:
-        """Let nobody of a session look on any more."""
+        """End the streams of a session."""
         for viewer in self._viewers:
             if viewer.session == session:
                 viewer.end()
 
     def close(self) -> None:
-        """End every stream, and begin no other: the process is about to end."""
+        """End all streams and start no more: the process is about to end."""
         self._over = True
         self._end_all()
 
@@ -155,13 +155,13 @@ class Live:
             viewer.end()
 
     async def follow(self) -> None:
-        """Read for ever, whenever somebody looks on."""
+        """Read for ever, whenever there are viewers."""
         while True:
             await self._asked.wait()
             try:
                 await self._read()
             except* (*NOT_ITS_FAULT, NoBroker) as errors:
-                if not self.cut_off:  # told once
+                if not self.cut_off:  # log it once
                     names = sorted({type(one).__name__ for one in errors.exceptions})
                     logger.warning("live.cut_off", extra={"errors": names})
                 self.cut_off = True
@@ -170,7 +170,7 @@ class Live:
                 self.cut_off = True
             if self._ready.is_set():
                 self._ready.clear()
-                self._end_all()  # what is read anew begins with what they have been shown
+                self._end_all()  # a new read starts with events that they have seen
             if self.cut_off:
                 await asyncio.sleep(clocks.RETRY_S)
             if not self._wanted():
@@ -178,7 +178,7 @@ class Live:
                 self.cut_off = False
 
     async def _read(self) -> None:
-        """Read while it is wanted; a client would wait for a silent broker for minutes or more."""
+        """Read while there are viewers; give up on a silent broker sooner than Kafka's client."""
         async with asyncio.timeout(_SILENT_S) as self._silence, asyncio.TaskGroup() as group:
             group.create_task(self._tail())
             group.create_task(self._paces())
@@ -210,7 +210,7 @@ class Live:
         self.passed += records
 
     def _take(self, records: Sequence[Record]) -> None:
-        if not self._ready.is_set():  # begins anew, with the last ones
+        if not self._ready.is_set():  # it starts again, with the last events
             self._all.clear()
             self._of_account.clear()
             self._last_minute = LastMinute()
@@ -218,7 +218,7 @@ class Live:
             self._ready.set()
         now_s = clocks.now_s()
         for record in records:
-            # Others may write to these topics; what they write wrong is not shown.
+            # Others may write to these topics; their bad records are not shown.
             try:
                 event = self._readers[record.topic](record.value or b"", record.timestamp)
             except MemoryError:
@@ -233,7 +233,9 @@ class Live:
         self._all.append(event)
         mine = self._of_account.pop(event.account_sid, None) or deque(maxlen=KEPT)
         mine.append(event)
-        self._of_account[event.account_sid] = mine  # last: who was quiet for longest goes first
+        self._of_account[event.account_sid] = (
+            mine  # moved to the end, as the quietest account is dropped first
+        )
         if len(self._of_account) > _ACCOUNTS:
             del self._of_account[next(iter(self._of_account))]
         self._last_minute.add(event, now_s)

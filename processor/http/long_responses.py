@@ -1,4 +1,4 @@
-"""Answers that may be long, or are asked for with every send."""
+"""Responses that may be long, or are requested with every send."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from fastapi import Response
 
 
 def written(answer: object) -> Response:
-    """An answer as JSON, at once: the framework would check and copy each part of it first.
+    """Write a response as JSON directly; the framework would check and copy each part first.
 
     Args:
-        answer: as the route's ``response_model`` says; mypy and the tests hold it to that.
+        answer: of the route's ``response_model``; mypy and the tests check that.
     """
     return Response(orjson.dumps(answer), media_type="application/json")

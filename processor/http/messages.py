@@ -1,4 +1,4 @@
-"""2010-04-01 Messages: sends, which the gate judges, and what became of them."""
+"""2010-04-01 Messages: sends, which the gate judges, and their outcomes."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from schemas.messaging_service import MessagingService
 router = APIRouter(route_class=Known, tags=["2010-04-01 messages"])
 
 MAX_BODY = 1_600
-_AT_ONCE = 50  # messages that are read in a slice
-_MOST_LOOKED_AT = 1_000  # of a page whose filter lets little through
-_CLOCKS_DIFFER_MS = 3_600_000  # a carrier's and ours
+_AT_ONCE = 50  # messages read in a slice
+_MOST_LOOKED_AT = 1_000  # messages read for a page with a strict filter
+_CLOCKS_DIFFER_MS = 3_600_000  # clocks of carriers and ours
 _MESSAGES = PATH + "/Messages"
 _Sid = Annotated[str, Path(description="SM or MM and 32 hexadecimal digits.")]
 _SERVICE_SID = re.compile(r"MG[0-9a-fA-F]{32}")
@@ -67,15 +67,15 @@ class MessageCreate(Form):
 
 
 class MessageUpdate(Form):
-    """What may be changed of a message: its text may be taken away."""
+    """The changes to a message: its text may be removed."""
 
     body: str | None = Field(default=None, alias="Body")
     status: str | None = Field(default=None, alias="Status")
 
 
 _LOGIN = (
-    "StatusCallback: user and password of a message's URL would be read by carriers; set them in a"
-    " URL of the messaging service, such as its StatusCallback, and they are used for its host"
+    "StatusCallback: carriers would read the user and password in a message's URL. Set them in a"
+    " URL of the messaging service, such as its StatusCallback: they are used for its host"
 )
 
 
@@ -86,11 +86,13 @@ async def create(
     account_sid: AccountIs,
     form: Annotated[MessageCreate, Depends(form_of(MessageCreate, codes=_CODES))],
 ) -> Message:
-    """Send a message; one to a recipient who opted out becomes ``failed`` with 21610 (R24).
+    """Send a message; if the recipient opted out, it becomes ``failed`` with 21610 (R24).
 
     Without a service it is refused with 21610 at once, unless OPTOUT_API_REFUSE_BLOCKED is false.
     """
-    if account_sid in backend.configuration.accounts.ended:  # the operator asks: nobody else can
+    if (
+        account_sid in backend.configuration.accounts.ended
+    ):  # only an operator can ask for an ended account
         raise wrong_parameter(gate.SUSPENDED_MESSAGE, gate.SUSPENDED_CODE)
     service = _sendable(backend, account_sid, form)
     assert form.to is not None
@@ -113,7 +115,7 @@ async def create(
         status_callback=_callback(form.status_callback, service),
         created_at_ms=message.created_at_ms,
     )
-    # Kept first, so that no status finds it missing.
+    # Store it first, so that no status comes before it.
     limits = backend.configuration.holdings.limits_of(account_sid)
     await backend.messages.add(message, most=limits[Quota.MESSAGES])
     try:
@@ -127,10 +129,10 @@ async def create(
 
 
 def _callback(given: str | None, service: MessagingService | None) -> str | None:
-    """Where a send's statuses are told, as carriers may read it: the login is the service's.
+    """Make the URL for a send's statuses without a login, as carriers read it; the service has it.
 
     Raises:
-        ApiError: 21609, where the login would be lost.
+        ApiError: 21609, if the login would be lost.
     """
     if service is None:
         known: tuple[str | None, ...] = ()
@@ -152,20 +154,27 @@ async def list_(
     caller: CallerIs,
     account_sid: AccountIs,
     page: PageIs,
-    to: Annotated[str | None, Query(alias="To", description="Only to them.")] = None,
-    sender: Annotated[str | None, Query(alias="From", description="Only from there.")] = None,
+    to: Annotated[
+        str | None, Query(alias="To", description="Only messages to this address.")
+    ] = None,
+    sender: Annotated[
+        str | None, Query(alias="From", description="Only messages from this address.")
+    ] = None,
     sent_on: Annotated[
         str | None,
         Query(alias="DateSent", description="That day.", examples=["2026-11-02"]),
     ] = None,
     sent_before: Annotated[
-        str | None, Query(alias="DateSent<", description="Until then, inclusive.")
+        str | None, Query(alias="DateSent<", description="Only messages of this day or before.")
     ] = None,
-    sent_after: Annotated[str | None, Query(alias="DateSent>", description="From then on.")] = None,
+    sent_after: Annotated[
+        str | None, Query(alias="DateSent>", description="Only messages of this day or later.")
+    ] = None,
 ) -> Response:
-    """List the messages that are still kept, the newest first.
+    """List the messages that are still kept, newest first.
 
-    A page may be short or empty and have a next one: only so much is looked at for each.
+    A page may be short or empty and still have a next page, as each page reads a limited number of
+    messages.
     """
     wanted, until_ms = _sent(sent_on, sent_before, sent_after)
     found: list[Message] = []
@@ -200,7 +209,7 @@ async def list_(
 
 @router.get(_MESSAGES + "/{sid}.json")
 async def fetch(request: Request, backend: BackendIs, account_sid: AccountIs, sid: _Sid) -> Message:
-    """Fetch a message, with its status as it is now."""
+    """Fetch a message with its current status."""
     return message_of(await _find(request, backend, account_sid, sid))
 
 
@@ -212,7 +221,7 @@ async def update(
     sid: _Sid,
     form: Annotated[MessageUpdate, Depends(form_of(MessageUpdate))],
 ) -> Message:
-    """Take a message's text away, by an empty ``Body``; nothing is scheduled, so none canceled."""
+    """Remove a message's text with an empty ``Body``; there are no scheduled messages to cancel."""
     message = await _find(request, backend, account_sid, sid)
     if form.status is not None or form.body != "":
         raise wrong_parameter("Only an empty Body is supported: messages are not scheduled here")
@@ -224,7 +233,7 @@ async def update(
 async def delete(
     request: Request, backend: BackendIs, account_sid: AccountIs, sid: _Sid
 ) -> Response:
-    """Forget a message; it is sent all the same."""
+    """Delete a message from the API; this does not stop the send."""
     await backend.messages.remove(await _find(request, backend, account_sid, sid))
     return Response(status_code=204)
 
@@ -233,17 +242,17 @@ async def delete(
 async def media(
     request: Request, backend: BackendIs, account_sid: AccountIs, sid: _Sid, page: PageIs
 ) -> Media:
-    """List a message's media: none is kept here."""
+    """List a message's media: none are kept here."""
     await _find(request, backend, account_sid, sid)
     nothing: Slice[StoredMessage] = Slice((), None, None)
     return {**uris_of(request, page, nothing), "media_list": []}
 
 
 def _sendable(backend: Backend, account_sid: str, form: MessageCreate) -> MessagingService | None:
-    """The service a message names, once everything is as it must be.
+    """Check a message, and return the service it names.
 
     Raises:
-        ApiError: with Twilio's code for what is wrong first.
+        ApiError: with Twilio's code for the first problem.
     """
     if not form.to:
         raise wrong_parameter("A 'To' phone number is required.", 21604)
@@ -271,7 +280,7 @@ def _may_send(
 ) -> bool:
     if service:
         return sender in {one.address for one in service.senders}
-    # A name belongs to nobody; every other sender is somebody's.
+    # Names belong to no account; every other sender belongs to one account.
     named = sender_type_of(sender) is SenderType.ALPHANUMERIC
     return named or owns(backend.configuration, account_sid, sender)
 
@@ -313,16 +322,16 @@ async def _find(request: Request, backend: Backend, account_sid: str, sid: str) 
 
 
 def _address(given: str | None) -> str | None:
-    """An address in a query, where an unescaped + reads as a space."""
+    """Read an address in a query, where an unescaped + arrives as a space."""
     return given.replace(" ", "+") if given else None
 
 
 def _sent(
     on: str | None, before: str | None, after: str | None
 ) -> tuple[Callable[[StoredMessage], bool], int | None]:
-    """Which messages were sent then, and until when at the latest they were created.
+    """Make a filter by day of sending, and the latest time of creation.
 
-    Those not sent yet count by their creation.
+    Messages that are not sent yet count by their creation.
     """
     day = _instant(on).date() if on else None
     until, since = (_instant(given) if given else None for given in (before, after))

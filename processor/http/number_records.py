@@ -72,7 +72,7 @@ async def record(backend: Backend, caller: Caller, number: Number) -> Number:
     """Store a new number, or the fields of one that the operator granted.
 
     Raises:
-        ApiError: 21422, where the account has recorded it, another has it, or it is not granted.
+        ApiError: 21422, if the account has recorded it, another has it, or it is not granted.
     """
     stored = backend.configuration
     kept = number

@@ -38,12 +38,14 @@ _SHORT = (SenderType.SHORT_CODE,)
 _CODES = {"PhoneNumber": 21421, "ShortCode": 21421}
 
 _Sid = Annotated[str, Path(description="PN or SC and 32 hexadecimal digits.")]
-_FriendlyName = Annotated[str | None, Query(alias="FriendlyName", description="All of it.")]
+_FriendlyName = Annotated[
+    str | None, Query(alias="FriendlyName", description="The full friendly name.")
+]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class NumberUpdate(Form):
-    """What may be changed of a number."""
+    """The fields of a number that may change."""
 
     friendly_name: _Name = Field(default="", alias="FriendlyName")
     sms_url: OptionalUrl = Field(default=None, alias="SmsUrl")
@@ -53,18 +55,18 @@ class NumberUpdate(Form):
     status_callback: OptionalUrl = Field(default=None, alias="StatusCallback")
 
     def given(self) -> JsonObject:
-        """What was given, by the names of the stored record."""
+        """The given fields, by the names of the stored record."""
         return self.model_dump(exclude_unset=True, exclude={"address"})
 
 
 class PhoneNumberCreate(NumberUpdate):
-    """A number that the account owns already: nothing is bought."""
+    """A number that the account owns already; nothing is bought."""
 
     address: Address = Field(alias="PhoneNumber")
 
 
 class ShortCodeCreate(NumberUpdate):
-    """A short code of the account; not in Twilio's API, which knows those it leased."""
+    """A short code of the account; not in Twilio's API, which knows the codes it leased."""
 
     address: Annotated[str, StringConstraints(pattern=r"^[0-9]{3,8}$")] = Field(alias="ShortCode")
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = Field(
@@ -90,11 +92,13 @@ async def list_(
     backend: BackendIs,
     account_sid: AccountIs,
     page: PageIs,
-    phone_number: Annotated[str, Query(alias="PhoneNumber", description="Or a part of it.")] = "",
+    phone_number: Annotated[
+        str, Query(alias="PhoneNumber", description="The number or a part of it.")
+    ] = "",
     friendly_name: _FriendlyName = None,
 ) -> IncomingPhoneNumbers:
     """List the phone numbers."""
-    part = phone_number.strip("*").replace(" ", "+")  # an unescaped + reads as a space
+    part = phone_number.strip("*").replace(" ", "+")  # an unescaped + arrives as a space
     numbers = [
         number
         for number in _of_type(backend, account_sid, *_PHONE)
@@ -124,7 +128,7 @@ async def update(
     sid: _Sid,
     form: Annotated[NumberUpdate, Depends(form_of(NumberUpdate, codes=_CODES))],
 ) -> IncomingPhoneNumber:
-    """Change a phone number; what is not given stays."""
+    """Change a phone number; missing fields keep their values."""
     number = NumberRecord(request, backend, account_sid, sid, _PHONE)
     return phone_number_of(await number.change(form.given(), actor=caller.actor))
 
@@ -133,7 +137,7 @@ async def update(
 async def delete(
     request: Request, backend: BackendIs, caller: CallerIs, account_sid: AccountIs, sid: _Sid
 ) -> Response:
-    """Give a phone number up; it leaves its service, too."""
+    """Delete a phone number; this also removes it from its service."""
     number = NumberRecord(request, backend, account_sid, sid, _PHONE)
     await number.give_up(actor=caller.actor)
     return Response(status_code=204)
@@ -157,7 +161,9 @@ async def list_short_codes(
     backend: BackendIs,
     account_sid: AccountIs,
     page: PageIs,
-    short_code: Annotated[str, Query(alias="ShortCode", description="Or a part of it.")] = "",
+    short_code: Annotated[
+        str, Query(alias="ShortCode", description="The code or a part of it.")
+    ] = "",
     friendly_name: _FriendlyName = None,
 ) -> ShortCodes:
     """List the short codes."""
@@ -190,7 +196,7 @@ async def update_short_code(
     sid: _Sid,
     form: Annotated[NumberUpdate, Depends(form_of(NumberUpdate, codes=_CODES))],
 ) -> ShortCode:
-    """Change a short code; what is not given stays."""
+    """Change a short code; missing fields keep their values."""
     number = NumberRecord(request, backend, account_sid, sid, _SHORT)
     return short_code_of(await number.change(form.given(), actor=caller.actor))
 

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of refusals: which an operation may answer, and their body."""
+"""The errors in the OpenAPI document: the statuses of each operation, and their body."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _WHY = {
     "404": "Not there, or another account's (20404); no such account in `X-Optout-Account`.",
     "412": "It has another version than `If-Match` says (20412).",
     "413": "Too large.",
-    "415": "The body is of another kind.",
+    "415": "The body has an unsupported content type.",
     "429": "Too many requests of the account, or failed logins (20429): wait for `Retry-After`.",
-    "503": "Kafka, Redis, or the block list cannot be trusted now (20503): not done, or unknown.",
+    "503": "Kafka, Redis or the block list cannot be trusted now (20503); the outcome is unknown.",
 }
 _HEADERS = {"401": "WWW-Authenticate", "412": "ETag", "429": "Retry-After", "503": "Retry-After"}
 
@@ -45,7 +45,7 @@ class _Operation(TypedDict):
 
 
 def document_refusals(api: FastAPI) -> None:
-    """Have the document tell of each operation what it may be refused with."""
+    """Add to each operation in the document the errors that it may answer with."""
     made = api.openapi
 
     def openapi() -> JsonObject:
@@ -53,7 +53,7 @@ def document_refusals(api: FastAPI) -> None:
             return api.openapi_schema
         document = made()
         schemas = document["components"]["schemas"]
-        for unused in ("HTTPValidationError", "ValidationError"):  # ours is 400
+        for unused in ("HTTPValidationError", "ValidationError"):  # our error is 400
             schemas.pop(unused, None)
         refusal = TypeAdapter(Error).json_schema(ref_template="#/components/schemas/{model}")
         schemas |= refusal.pop("$defs") | {"Error": refusal}
@@ -66,7 +66,7 @@ def document_refusals(api: FastAPI) -> None:
 
 
 def _complete(path: str, operation: _Operation) -> None:
-    operation["summary"] = operation["summary"].strip()  # of a name such as list_
+    operation["summary"] = operation["summary"].strip()  # from a name such as list_
     answers = operation["responses"]
     answers.pop("422", None)
     for status in _refusals(path, operation):

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from processor.http.links import url_of
 
 MAX_PAGE = 1_000
-_AFTER, _BEFORE = "PA", "PB"  # what a token begins with: the page after an item, or before it
+_AFTER, _BEFORE = "PA", "PB"  # a token's prefix: the page is after an item, or before it
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -22,7 +22,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The page that is asked for."""
+    """The requested page."""
 
     size: int
     number: int
@@ -30,12 +30,12 @@ class Page:
 
     @property
     def after(self) -> str | None:
-        """The sid behind which it begins, None where it begins elsewhere."""
+        """The sid after which it begins; None if its token has no such sid."""
         return self._sid(_AFTER)
 
     @property
     def before(self) -> str | None:
-        """The sid before which it ends, None where it ends elsewhere."""
+        """The sid before which it ends; None if its token has no such sid."""
         return self._sid(_BEFORE)
 
     def _sid(self, kind: str) -> str | None:
@@ -44,9 +44,9 @@ class Page:
 
 async def _page(
     page_size: Annotated[int, Query(alias="PageSize", description="1 to 1000")] = 50,
-    page: Annotated[str, Query(alias="Page", description="As a page's links have it.")] = "0",
+    page: Annotated[str, Query(alias="Page", description="Copied from a page's links.")] = "0",
     page_token: Annotated[
-        str | None, Query(alias="PageToken", description="As a page's links have it.")
+        str | None, Query(alias="PageToken", description="Copied from a page's links.")
     ] = None,
 ) -> Page:
     number = int(page) if page.isascii() and page.isdigit() and len(page) < 10 else 0
@@ -59,7 +59,7 @@ PageIs = Annotated[Page, Depends(_page)]
 
 @dataclass(frozen=True, slots=True)
 class Slice(Generic[_T_co]):
-    """The items of a page, and where its neighbours are."""
+    """The items of a page, and the places of its neighbours."""
 
     items: Sequence[_T_co]
     next_token: str | None
@@ -67,7 +67,7 @@ class Slice(Generic[_T_co]):
 
 
 def slice_of(items: Sequence[_T], page: Page, sid_of: Callable[[_T], str]) -> Slice[_T]:
-    """A page of a list that is in memory; a token nobody made is passed over."""
+    """Cut a page from a list in memory; an invalid token is ignored."""
     start = page.number * page.size
     places = {sid_of(item): index for index, item in enumerate(items)}
     if page.after in places:
@@ -81,7 +81,7 @@ def slice_of(items: Sequence[_T], page: Page, sid_of: Callable[[_T], str]) -> Sl
 def neighbours(
     items: Sequence[_T], sid_of: Callable[[_T], str], *, more: bool, less: bool
 ) -> Slice[_T]:
-    """A page with tokens for those behind and before it."""
+    """Make a page with tokens for the next and the previous page."""
     return Slice(
         items,
         _AFTER + sid_of(items[-1]) if items and more else None,
@@ -90,7 +90,7 @@ def neighbours(
 
 
 def between(items: Sequence[_T], *, after: str | None, before: str | None) -> Slice[_T]:
-    """A page that may be short, between the sids behind and before which its neighbours are."""
+    """Make a page, which may be short, with the sids that its neighbours follow and precede."""
     return Slice(items, after and _AFTER + after, before and _BEFORE + before)
 
 
@@ -99,19 +99,19 @@ Nothing = Annotated[list[object], Field(max_length=0, description="Empty: there 
 
 
 class Meta(TypedDict):
-    """Where a page stands in its list."""
+    """The place of a page in its list, with links to other pages."""
 
     page: int
     page_size: int
     first_page_url: str
     previous_page_url: str | None
     next_page_url: str | None
-    key: Annotated[str, Field(description="What the items stand under.")]
+    key: Annotated[str, Field(description="The key of the items.")]
     url: str
 
 
 def meta_of(request: Request, page: Page, key: str, found: Slice[object]) -> Meta:
-    """What a list of v1 has beside its items: absolute links."""
+    """Make the metadata of a v1 list: absolute links."""
     link = _Links(request, page, url_of(request, request.url.path))
     return {
         "page": page.number,
@@ -125,7 +125,7 @@ def meta_of(request: Request, page: Page, key: str, found: Slice[object]) -> Met
 
 
 class Uris(TypedDict):
-    """Where a page stands in its list."""
+    """The place of a page in its list, with links to other pages."""
 
     first_page_uri: str
     next_page_uri: str | None
@@ -138,7 +138,7 @@ class Uris(TypedDict):
 
 
 def uris_of(request: Request, page: Page, found: Slice[object]) -> Uris:
-    """What a list of 2010-04-01 has beside its items: relative links, and nothing else."""
+    """Make the metadata of a 2010-04-01 list: relative links only."""
     link = _Links(request, page, request.url.path)
     start = page.number * page.size
     return {
@@ -154,7 +154,7 @@ def uris_of(request: Request, page: Page, found: Slice[object]) -> Uris:
 
 
 class _Links:
-    """The links of a page; what else the request's query asks for stays in them."""
+    """The links of a page; they keep the other parameters of the request's query."""
 
     def __init__(self, request: Request, page: Page, base: str) -> None:
         self._base = base

@@ -1,6 +1,6 @@
-"""What stands before every request: whose word on the client is taken, and who may write.
+"""Checks before every request: trusted proxies, and writes from other sites.
 
-And behind every answer: the headers that tell browsers what they may do with it.
+After every response: headers that restrict browsers.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9_.-]{0,253}[a-z0-9])?|\[[0-9a-f:.]+\])
 _HTTP = [(name.lower().encode(), value.encode()) for name, value in DATA_HEADERS.items()]
 _HTTPS = [*_HTTP, (HSTS[0].lower().encode(), HSTS[1].encode())]
 _FOREIGN = ApiError(
-    403, 20003, "A page of another site may not write here; this request came from one"
+    403, 20003, "Pages of other sites may not write here, and this request came from such a page"
 )
 
 
 class Forwarded:
-    """Takes the word of trusted proxies on who asks and how, and nobody else's.
+    """Reads the client's address and scheme from trusted proxies only.
 
-    ``scope["client"]`` and ``scope["scheme"]`` are the client's afterwards. What others forward is
-    taken off the headers, so that nothing behind this can believe it.
+    Afterwards ``scope["client"]`` and ``scope["scheme"]`` are the client's. Forwarding headers of
+    other senders are removed, so that no later code can trust them.
 
-    Uvicorn's own middleware takes any text for an address, and leaves the others' headers there.
+    Uvicorn's own middleware accepts any text as an address, and leaves untrusted headers in place.
 
     Args:
-        app: what comes next.
-        proxies: networks of the proxies that are trusted.
+        app: the next application.
+        proxies: networks of the trusted proxies.
     """
 
     def __init__(self, app: ASGIApp, proxies: Sequence[Network]) -> None:
@@ -64,11 +64,11 @@ class Forwarded:
 
 
 class Protected:
-    """Gives every answer the headers it does not have yet.
+    """Adds the headers that a response does not have yet.
 
     Args:
-        app: what comes next.
-        public_url: what links begin with; an https address says that HTTPS is spoken.
+        app: the next application.
+        public_url: base of all links; an https address means that clients use HTTPS.
     """
 
     def __init__(self, app: ASGIApp, public_url: str | None) -> None:
@@ -94,13 +94,13 @@ class Protected:
 
 
 class OwnSite:
-    """Refuses what a page of another site has a browser write, before anything is read.
+    """Refuses writes that a page of another site makes a browser send, before anything is read.
 
-    A browser sends cookies and Basic credentials along, whoever made the page.
+    A browser sends cookies and Basic credentials for pages of any site.
 
     Args:
-        app: what comes next.
-        public_url: whose host is ours, besides the one that is asked for.
+        app: the next application.
+        public_url: its host is ours, besides the requested host.
     """
 
     def __init__(self, app: ASGIApp, public_url: str | None) -> None:
@@ -124,10 +124,10 @@ class OwnSite:
 
 
 def asked_host(headers: Headers) -> str | None:
-    """The host that the client asked for, perhaps with a port; None where it is no proper one.
+    """The host that the client requested, with its port if any; None if it is malformed.
 
     Args:
-        headers: of a request that came through ``Forwarded``.
+        headers: of a request that passed ``Forwarded``.
     """
     forwarded = headers.get("x-forwarded-host", "").partition(",")[0].strip()
     host = (forwarded or headers.get("host", "")).lower()

@@ -1,4 +1,4 @@
-"""One recipient of an account: who may not write to them, how that changed, and changing it."""
+"""A recipient of an account: the blocks on them, their history, and changes to them."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ from processor.wire import consent_commands
 from schemas.common import RecipientAddress, SenderAddress, Sid
 
 _HINT_S = 0.5
-_LOOK_S = 2.0  # a list that cannot be trusted by then: 503
+_LOOK_S = 2.0  # if the list cannot be trusted by then, answer 503
 _IN_FORCE_S = 5.0
 _POLL_S = 0.01
 _LONGEST_POLL_S = 0.2
-_SLICE = 50  # records that are read in a slice
-_ASKED = 10  # requests: what it costs to ask Kafka where a topic begins and ends, and the index
-_MOST_WAITING = 200  # looks at a list that cannot be trusted outlive their requests
+_SLICE = 50  # records read in a slice
+_ASKED = 10  # cost, in requests, of reading a topic's offsets from Kafka, and the index
+_MOST_WAITING = 200  # reads of an untrusted list outlive their requests
 
 
 class Given(BaseModel):
-    """What a request says, all of it known."""
+    """The body of a request; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class Change(Given):
-    """Whom to block or unblock, where, and why."""
+    """The recipient to block or unblock, the place, and the reason."""
 
     recipient: RecipientAddress = Field(examples=["+15551234567"])
     scope: Scope | None = Field(
         default=None,
-        description="Default: of the service or the sender named, else OPTOUT_BLOCK_SCOPE.",
+        description="Default: that of the service or sender named, else OPTOUT_BLOCK_SCOPE.",
     )
     service_sid: Sid | None = Field(default=None, description="For scope service.")
     sender: SenderAddress | None = Field(default=None, description="For scope sender.")
@@ -66,15 +66,15 @@ class Change(Given):
 
 
 def key_of(account_sid: str, recipient: str) -> str:
-    """The name of an account's entry on a recipient."""
+    """Make the key of an account's entry on a recipient."""
     return entry_key(account_sid, list_key(recipient, channel_group_of(recipient)))
 
 
 async def look(backend: Backend, keys: Sequence[str], *, within_s: float = _LOOK_S) -> list[Found]:
-    """What the list has under keys, as far as it can be trusted.
+    """Read entries of the list, if it can be trusted.
 
     Raises:
-        ApiError: 503, where it cannot.
+        ApiError: 503, if it cannot be trusted.
     """
     if backend.block_list.waiting > _MOST_WAITING:
         raise cannot(backend.block_list.waits_for)
@@ -87,7 +87,7 @@ async def look(backend: Backend, keys: Sequence[str], *, within_s: float = _LOOK
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Some changes of a recipient's blocks."""
+    """A page of changes of a recipient's blocks."""
 
     values: list[dict[str, object]]  # as they are stored, the newest first
     below: int | None  # where older ones are; None: there are none
@@ -104,22 +104,22 @@ async def changes_of(
     below: int | None = None,
     skip: int = 0,
 ) -> Changes:
-    """How an account's blocks on one recipient changed and why.
+    """Read how an account's blocks on a recipient changed, and why.
 
     Args:
         backend: of the process.
-        caller: who asks, and pays for what is read.
-        account_sid: whose blocks.
-        recipient: of whichever channel.
-        groups: only of these.
-        limit: how many are looked at; those of other channels are left out.
-        since_ms: only from then on.
-        below: only those before; see ``Changes``.
-        skip: how many of the newest to leave out.
+        caller: charged for the reads.
+        account_sid: account of the blocks.
+        recipient: address on any channel.
+        groups: only changes of these channel groups.
+        limit: how many changes to read; those of other channels are left out.
+        since_ms: only changes from this time on.
+        below: only changes before this place; see ``Changes``.
+        skip: how many of the newest changes to leave out.
 
     Raises:
-        ApiError: 20429, where they ask for too much at a time.
-        BrokerUnavailable: where it takes too long.
+        ApiError: 20429, if the account has too many reads at a time.
+        BrokerUnavailable: it takes too long.
     """
     number = bare_number(recipient)
     async with backend.kafka_turns.turn(caller.payer):
@@ -138,7 +138,7 @@ async def changes_of(
 
 
 async def values_of(backend: Backend, history: History, found: Newest) -> list[dict[str, object]]:
-    """What records hold, as it is stored, slice by slice."""
+    """Parse the values of records, slice by slice."""
     values: list[dict[str, object]] = []
     for at in range(0, len(found.records), _SLICE):
         async with backend.slices.one():
@@ -147,17 +147,17 @@ async def values_of(backend: Backend, history: History, found: Newest) -> list[d
 
 
 def cost_of(found: Newest) -> float:
-    """What it cost to find some records, in requests."""
+    """The cost of finding some records, in requests."""
     return _ASKED + FETCHED * len(found.records) + LOOKED_AT * found.read
 
 
 def command_of(
     backend: Backend, caller: Caller, given: Change, *, blocked: bool, source: str
 ) -> ConsentCommand:
-    """The command that a request comes to.
+    """Make the command for a request.
 
     Raises:
-        ApiError: 400, where its scope names nothing of the account's.
+        ApiError: 400, if its scope names nothing that belongs to the account.
     """
     try:
         command = consent_command(
@@ -184,12 +184,12 @@ def command_of(
 
 
 async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:
-    """Give a command; what is on the list once it is as asked.
+    """Send a command, wait until it is in force, and return the blocks on the list.
 
-    None where that takes too long, or too many requests of the account wait for such a thing.
+    None if that takes too long, or if too many requests of the account wait already.
 
     Raises:
-        ApiError: 400, where the lane would put the command aside.
+        ApiError: 400, if the lane would refuse the command.
     """
     key = command.recipient.encode()
     value = consent_commands.checked(command)
@@ -201,7 +201,7 @@ async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:
 
 
 async def _in_force(backend: Backend, command: ConsentCommand, listed: str) -> Found | None:
-    """Wait until the list is as asked; looks are ever further apart, as many may wait."""
+    """Wait until the command is in force; reads get rarer over time, as many may wait."""
     pause_s = _POLL_S
     try:
         async with asyncio.timeout(_IN_FORCE_S):
@@ -217,7 +217,7 @@ async def _in_force(backend: Backend, command: ConsentCommand, listed: str) -> F
 
 
 async def _refuse(backend: Backend, command: ConsentCommand, listed: str) -> None:
-    """Say at once why the lane would put it aside; where the list cannot be read, it decides."""
+    """Refuse a command that the lane would refuse; if the list is unreadable, the lane decides."""
     try:
         (found,) = await look(backend, [listed], within_s=_HINT_S)
     except ApiError:
@@ -228,11 +228,11 @@ async def _refuse(backend: Backend, command: ConsentCommand, listed: str) -> Non
 
 
 def cannot(why: Sequence[str]) -> ApiError:
-    """The list cannot be trusted now."""
+    """Make the error for a list that cannot be trusted now."""
     return ApiError(
         503,
         20503,
-        "The block list cannot be trusted now: nobody may be written to",
+        "The block list cannot be trusted now, so no recipient may be written to",
         detail="; ".join(why) or "it took too long",
         headers={"Retry-After": "1"},
     )

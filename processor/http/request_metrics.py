@@ -1,4 +1,4 @@
-"""How long requests take, by route: the API's own metrics."""
+"""The API's own metrics: durations of requests by route."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from processor.webhooks.addresses import is_loopback
 router = APIRouter(tags=["health"])
 
 _NO_TOKEN = (
-    "The API listens to others than this machine: set OPTOUT_METRICS_TOKEN, and send it as"
+    "The API is reachable from other machines: set OPTOUT_METRICS_TOKEN, and send it as"
     " Authorization: Bearer <token>"
 )
 _WRONG_TOKEN = "Send OPTOUT_METRICS_TOKEN as Authorization: Bearer <token>"
-_NO_ROUTE = "none"  # what nobody serves may be asked for under any name
+_NO_ROUTE = "none"  # label for unknown paths, of which clients may request any number
 
 
 class Measured:
-    """Times every request of the routes there are.
+    """Times every request, by route.
 
     Args:
-        app: what comes next.
+        app: the next application.
         metrics: of the process.
     """
 
@@ -58,10 +58,10 @@ class Measured:
 
 
 def _refuse_others(request: Request, backend: BackendIs) -> None:
-    """Metrics are the operator's: for who has the token, without one for this machine alone.
+    """Restrict metrics to clients with the token, or, without a token, to this machine.
 
     Raises:
-        ApiError: 401 or 403, for anybody else.
+        ApiError: 401 or 403, for other clients.
     """
     settings = backend.settings
     if settings.metrics_token is None:
@@ -78,10 +78,10 @@ def _refuse_others(request: Request, backend: BackendIs) -> None:
     response_class=PlainTextResponse,
     dependencies=[Depends(_refuse_others)],
     responses={
-        401: {"description": "Without OPTOUT_METRICS_TOKEN, where it is set."},
-        403: {"description": "It is not set, and others than this machine are listened to."},
+        401: {"description": "The token is missing or wrong."},
+        403: {"description": "No OPTOUT_METRICS_TOKEN is set, but other machines reach the API."},
     },
 )
 async def metrics(backend: BackendIs) -> Response:
-    """What is counted and timed, for Prometheus, who sends `Authorization: Bearer <token>`."""
+    """Serve metrics to Prometheus, which sends `Authorization: Bearer <token>`."""
     return Response(backend.metrics.text(), media_type=CONTENT_TYPE)

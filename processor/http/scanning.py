@@ -1,4 +1,4 @@
-"""Reading the entries of an account from the served block list, slice by slice."""
+"""Read the entries of an account from the served block list, slice by slice."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from processor.http.recipients import cannot
 
 _T = TypeVar("_T")
 _SLICE_S = 0.002  # an entry may have a hundred blocks
-_FEW, _MANY = 50, 1_000  # entries looked at in a slice: where most are the account's, or few
+_FEW, _MANY = 50, 1_000  # entries read in a slice, if most or few are the account's
 
 
 async def refuse_partial(backend: Backend, partition: int) -> None:
-    """Refuse to answer from a partition whose list is not whole."""
+    """Refuse to answer from a partition with an incomplete list."""
     if (await backend.block_list_store.read(partition, ())).meta.ready is None:
         raise cannot(["the block list is not whole; its owner rebuilds it"])
 
 
 class Scan(Generic[_T]):
-    """What an account has on the list, made into something, at a cost.
+    """Reads and converts an account's entries, and charges the cost.
 
-    A partition's list holds the entries of all accounts, so others' are passed over.
+    A partition's list has the entries of all accounts, so other accounts' entries are skipped.
 
     Args:
         backend: of the process.
-        caller: whose entries, and who pays.
-        make: what is made of an entry's key and packed blocks.
-        few: how many entries are enough.
-        pause: after each slice, see ``Slices``.
+        caller: sees the entries, and is charged.
+        make: converts an entry's key and packed blocks.
+        few: the number of entries to find.
+        pause: after each slice; see ``Slices``.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class Scan(Generic[_T]):
         self._make = make
         self._pause = pause
         self._few = self._about = min(_FEW, few)
-        self.looked_at = 0  # entries, about
-        self.cost = 0.0  # in requests, not paid yet
+        self.looked_at = 0  # entries, approximately
+        self.cost = 0.0  # in requests, not charged yet
 
     async def some(self, partition: int, cursor: int) -> tuple[int, list[_T]]:
         """What is made of some entries, and the next cursor; see ``BlockListInspector.scan``."""
@@ -72,6 +72,6 @@ class Scan(Generic[_T]):
         return after, made
 
     async def pay(self) -> None:
-        """Count what was read, and wait where the account's rate does not allow more."""
+        """Charge the reads, and wait if the account's rate does not allow more."""
         cost, self.cost = self.cost, 0.0
         await self._backend.credentials.limit.afford(self._caller.payer, cost)

@@ -14,16 +14,16 @@ _HINT_S = 0.5  # the gate judges all the same
 
 
 def holder_of(backend: Backend, account_sid: str, sender: str | None) -> str | None:
-    """The service whose pool holds a sender (R1)."""
+    """Find the service that has a sender in its pool (R1)."""
     holder = backend.configuration.services.holder_of(account_sid, sender) if sender else None
     return holder.head.sid if holder else None
 
 
 async def is_refused(backend: Backend, account_sid: str, sender: str, recipient: str) -> bool:
-    """Whether the gate would refuse a send now; False where the list cannot be trusted."""
+    """Whether the gate would refuse a send now; False if the list cannot be trusted."""
     send = OutboundSend("", account_sid, holder_of(backend, account_sid, sender), sender, recipient)
     try:
         (found,) = await look(backend, [key_of(account_sid, recipient)], within_s=_HINT_S)
     except (ApiError, RetryableError):
-        return False  # the gate waits, and judges
+        return False  # the gate waits, then judges
     return isinstance(gate.judge(send, wire_blocks.readable(found.value)), gate.Refused)

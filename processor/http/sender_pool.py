@@ -1,4 +1,4 @@
-"""A service's pool: which senders may come into it."""
+"""A service's pool of senders: adding, removing, and the rules for both."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ MAX_POOL = 400
 def with_sender(
     backend: Backend, caller: Caller, service: MessagingService, sender: PoolSender
 ) -> MessagingService:
-    """The service with one more sender in its pool.
+    """Add a sender to the pool; return the changed service.
 
     Raises:
-        ApiError: where it is in a pool already, another account's, not granted, or one too many.
+        ApiError: it is in a pool already, belongs to another account or is not granted, or the
+            pool is full.
     """
     check_available(backend, caller, service.account_sid, sender.address)
     holder = backend.configuration.services.holder_of(service.account_sid, sender.address)
@@ -29,20 +30,22 @@ def with_sender(
             21712, "Phone Number or Short Code is associated with another Messaging Service."
         )
     if len(service.senders) >= MAX_POOL:
-        raise ApiError(412, 21714, f"The Messaging Service has {MAX_POOL} senders, the most")
+        raise ApiError(
+            412, 21714, f"The Messaging Service has {MAX_POOL} senders, which is the most"
+        )
     return changed(service, senders=[*service.senders, sender])
 
 
 def without_sender(service: MessagingService, address: str) -> MessagingService:
-    """The service with one sender less in its pool."""
+    """Remove a sender from the pool; return the changed service."""
     return changed(service, senders=[one for one in service.senders if one.address != address])
 
 
 def check_available(backend: Backend, caller: Caller, account_sid: str, address: str) -> None:
-    """Whether an account may have a sender, as its own record or in a pool.
+    """Check that an account may have a sender, in its records or in a pool.
 
     Raises:
-        ApiError: 21422, where it is another account's, which is not named, or must be granted.
+        ApiError: 21422, if it belongs to another account, which is not named, or must be granted.
     """
     stored = backend.configuration
     owners = stored.holdings.owners_of(address)

@@ -47,11 +47,11 @@ _Alpha = Annotated[str, StringConstraints(pattern=_ALPHA, max_length=11)]
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[_One, _Many]):
-    """A resource of senders."""
+    """A kind of senders, which is a resource of the API."""
 
     path: str
-    key: str  # of its lists
-    parameter: str  # that adds one
+    key: str  # key of the list in responses
+    parameter: str  # form parameter that adds a sender
     types: Sequence[SenderType]
     one: type[_One]
     many: type[_Many]
@@ -71,8 +71,8 @@ def _routes(kind: Kind[_One, _Many]) -> None:
         status_code=201,
         response_model=kind.one,
         responses={
-            409: {"description": "It is in this service (21710), or in another (21712)."},
-            412: {"description": "The service has as many senders as it may (21714)."},
+            409: {"description": "It is in this service (21710), or in another service (21712)."},
+            412: {"description": "The service has the most senders it may have (21714)."},
         },
         openapi_extra=documented(model),
         name=f"add {kind.path}",
@@ -83,7 +83,7 @@ def _routes(kind: Kind[_One, _Many]) -> None:
         caller: CallerIs,
         service_sid: ServiceSid,
     ) -> _One:
-        """Put a sender into the pool; it is in one service at most (R1)."""
+        """Add a sender to the pool; a sender is in one service at most (R1)."""
         given = (await read(request)).given  # type: ignore[attr-defined]  # the model is made here
         number = _to_add(request, backend, caller, service_sid, kind, given)
 
@@ -104,7 +104,7 @@ def _routes(kind: Kind[_One, _Many]) -> None:
         service_sid: ServiceSid,
         page: PageIs,
     ) -> _Many:
-        """List the pool's senders of this kind, in the order they came."""
+        """List the pool's senders of this kind, in the order they were added."""
         service = find_service(request, backend, caller, service_sid).head
         numbers = list(_in(backend, service, kind).values())
         found = slice_of(numbers, page, lambda number: number.sid)
@@ -126,7 +126,7 @@ def _routes(kind: Kind[_One, _Many]) -> None:
     async def delete(
         request: Request, backend: BackendIs, caller: CallerIs, service_sid: ServiceSid, sid: _Sid
     ) -> Response:
-        """Take a sender out of the pool; it stays the account's."""
+        """Remove a sender from the pool; it still belongs to the account."""
 
         def without(before: MessagingService) -> MessagingService:
             number = _in(backend, before, kind).get(sid)
@@ -234,7 +234,7 @@ def _to_add(
 
 
 def _in(backend: Backend, service: MessagingService, kind: Kind[Any, Any]) -> dict[str, Number]:
-    """The senders of a kind in a pool, by their sid."""
+    """Find the senders of a kind in a pool, by sid."""
     numbers = [in_pool(backend.configuration, service, one) for one in service.senders]
     return {number.sid: number for number in numbers if number.type in kind.types}
 

@@ -30,7 +30,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class ServiceUpdate(Form):
-    """What may be changed of a service."""
+    """The fields of a service that may change."""
 
     friendly_name: Name = Field(default="", alias="FriendlyName")
     inbound_request_url: OptionalUrl = Field(default=None, alias="InboundRequestUrl")
@@ -54,7 +54,7 @@ class ServiceUpdate(Form):
     use_inbound_webhook_on_number: bool = Field(default=False, alias="UseInboundWebhookOnNumber")
 
     def given(self) -> JsonObject:
-        """What was given, by the names of the stored document."""
+        """The given fields, by the names of the stored document."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -87,7 +87,7 @@ async def create(
 
 @router.get("/v1/Services")
 async def list_(request: Request, backend: BackendIs, caller: CallerIs, page: PageIs) -> Services:
-    """List the services, the newest first."""
+    """List the services, newest first."""
     stored = backend.configuration.services.of_account(caller.account)
     services = sorted((one.head for one in stored), key=_age, reverse=True)
     found = slice_of(services, page, lambda service: service.sid)
@@ -111,7 +111,7 @@ async def update(
     sid: ServiceSid,
     form: Annotated[ServiceUpdate, Depends(form_of(ServiceUpdate, codes=_CODES))],
 ) -> Service:
-    """Change a service; what is not given stays."""
+    """Change a service; missing fields keep their values."""
     after = await change_service(
         backend.configuration,
         lambda: find_service(request, backend, caller, sid).whole(),
@@ -125,7 +125,7 @@ async def update(
 async def delete(
     request: Request, backend: BackendIs, caller: CallerIs, sid: ServiceSid
 ) -> Response:
-    """Delete a service; its senders are free for another one."""
+    """Delete a service; its senders become free for other services."""
 
     def decide() -> list[Edit]:
         return [edit_of_service(find_service(request, backend, caller, sid).whole(), None)]

@@ -1,4 +1,4 @@
-"""The web server of the API: it drains, and ends streams that would never end by themselves."""
+"""The web server of the API: on shutdown it drains requests and ends endless streams."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from processor.webhooks.addresses import is_loopback
 
 logger = logging.getLogger(__name__)
 
-_TICKS = round(LOOK_S / 0.1)  # of uvicorn, from one look to the next
-_SHUTDOWN_S = 5.0  # of TLS
+_TICKS = round(LOOK_S / 0.1)  # uvicorn's ticks between two checks
+_SHUTDOWN_S = 5.0  # for TLS to close
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, which waits for responses in hand: streams are ended first.
+    """Uvicorn, which waits for open responses on shutdown; streams are ended first.
 
-    It ends when the backend has ended: an API without its followers would serve old data.
+    It ends when the backend ends, as an API without its followers would serve old data.
 
     Args:
         config: see ``web_config``.
-        backend: what the application stands on.
+        backend: that of the application.
     """
 
     config: WebConfig
@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
         self._backend = backend
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """See uvicorn, which gives a TLS handshake a minute."""
+        """See uvicorn, which allows a minute for a TLS handshake."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(3)
@@ -84,7 +84,7 @@ class Server(uvicorn.Server):
 
 
 def web_config(api: FastAPI, settings: Settings, *, port: int) -> WebConfig:
-    """How the API is served.
+    """Make uvicorn's configuration for the API.
 
     Raises:
         ConfigError: the TLS files cannot be used.
@@ -102,9 +102,9 @@ def web_config(api: FastAPI, settings: Settings, *, port: int) -> WebConfig:
         host=settings.api_host,
         port=port,
         log_config=None,
-        access_log=False,  # addresses of recipients stand in queries
+        access_log=False,  # queries contain recipients' addresses
         server_header=False,
-        proxy_headers=False,  # ``Forwarded`` reads them, of trusted proxies
+        proxy_headers=False,  # ``Forwarded`` reads them from trusted proxies
         timeout_keep_alive=settings.api_keep_alive_s,
         timeout_graceful_shutdown=25,
         ssl_context_factory=(lambda config, usual: tls) if tls else None,
@@ -112,7 +112,7 @@ def web_config(api: FastAPI, settings: Settings, *, port: int) -> WebConfig:
 
 
 def clear_text(settings: Settings) -> str | None:
-    """What to warn of where credentials would travel in clear; None where they do not."""
+    """Return a warning if credentials would travel in clear text, else None."""
     if (
         is_loopback(settings.api_host)
         or settings.api_certfile
@@ -120,7 +120,7 @@ def clear_text(settings: Settings) -> str | None:
     ):
         return None
     return (
-        f"OPTOUT_API_HOST is {settings.api_host} and nothing says that TLS is spoken: tokens, which"
-        " also sign webhooks, would travel in clear. Set OPTOUT_API_CERTFILE and"
-        " OPTOUT_API_KEYFILE, or OPTOUT_PUBLIC_URL to the https address of a proxy before it."
+        f"OPTOUT_API_HOST is {settings.api_host}, but no setting turns on TLS: tokens, which also"
+        " sign webhooks, would travel in clear text. Set OPTOUT_API_CERTFILE and"
+        " OPTOUT_API_KEYFILE, or set OPTOUT_PUBLIC_URL to the https address of a proxy."
     )

@@ -1,4 +1,4 @@
-"""Style and script of pages, from the package."""
+"""Style sheets and scripts of pages, from the package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from processor.core.browsers import PAGE_HEADERS
 
 
 class Static(StaticFiles):
-    """Style and script with the headers of pages; a browser asks whether they changed."""
+    """Style sheets and scripts with the pages' headers; browsers revalidate them."""
 
     def file_response(
         self,

@@ -1,4 +1,4 @@
-"""Requests that wait for what a lane does: so many of an account, so that others are answered."""
+"""Limit how many requests of an account wait for lanes, so that others are answered."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _MOST = 1_000
 
 
 class Waits:
-    """Who waits, in this process."""
+    """The waiting requests of this process, by account."""
 
     def __init__(self) -> None:
         self._waiting: Counter[str] = Counter()
 
     @contextmanager
     def one_of(self, account_sid: str) -> Iterator[bool]:
-        """Wait as one of an account's; False where that would be one too many."""
+        """Wait as a request of an account; yield False if too many wait already."""
         if self._waiting[account_sid] >= _MOST_EACH or self._waiting.total() >= _MOST:
             yield False
             return

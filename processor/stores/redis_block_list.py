@@ -342,7 +342,7 @@ def _put(entries: Mapping[str, bytes | None]) -> list[str | bytes | int]:
 
 
 def block_list_store(settings: Settings, redis: RedisClient) -> RedisBlockList:
-    """The served block list of an installation."""
+    """Open the served block list of an installation."""
     return RedisBlockList(
         redis,
         prefix=settings.topic_prefix,

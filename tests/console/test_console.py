@@ -73,17 +73,19 @@ async def test_a_message_is_tried_under_the_draft_and_what_is_in_force(console: 
     await page.get_by_role("button", name="Try").click()
     outcomes = page.locator(".pair dl")
     await expect(outcomes.nth(0)).to_contain_text("FR: French (fr)")
-    await expect(outcomes.nth(0)).to_contain_text("Thenblocked")
-    await expect(outcomes.nth(1)).to_contain_text("no keyword")
+    await expect(outcomes.nth(0)).to_contain_text("Afterwardsblocked")
+    await expect(outcomes.nth(1)).to_contain_text("not a keyword")
     assert await barriers(page) == []
     await page.get_by_label("Body").fill("START")
     await page.get_by_label("blocked already").check()
     await page.get_by_role("button", name="Try").click()
     await expect(outcomes.nth(1)).to_contain_text("Default handling")
-    await expect(outcomes.nth(1)).to_contain_text("Thennot blocked")
+    await expect(outcomes.nth(1)).to_contain_text("Afterwardsnot blocked")
     await page.get_by_label("Body").fill("STOP")
     await page.get_by_role("button", name="Try").click()
-    await expect(outcomes.nth(1)).to_contain_text("blocked already, it was sent then")
+    await expect(outcomes.nth(1)).to_contain_text(
+        "the recipient was blocked already, and got the reply then"
+    )
 
 
 async def test_who_saves_second_is_told_and_keeps_what_was_typed(console: Console) -> None:
@@ -95,7 +97,7 @@ async def test_who_saves_second_is_told_and_keeps_what_was_typed(console: Consol
     for page in (first, second):
         await page.get_by_role("button", name="Save").click()
     await expect(first.get_by_role("status")).to_have_text("Saved.")
-    await expect(second.get_by_role("alert")).to_contain_text("Somebody saved meanwhile")
+    await expect(second.get_by_role("alert")).to_contain_text("Someone else saved meanwhile")
     await expect(second.get_by_role("alert")).to_contain_text("adios")
     await expect(second.get_by_label("Opt-out keywords")).to_have_value("tschuess")
     assert "adios" in console.stored().opt_out.standard["STOP"].keywords

@@ -64,7 +64,7 @@ async def test_a_sender_is_added_beside_its_problems_and_removed(console: Consol
     assert TOLL_FREE not in [one.address for one in console.stored().senders]
     await stale.get_by_label("Address").fill("+15550107777")
     await stale.get_by_role("button", name="Add").click()
-    await expect(stale.get_by_role("alert")).to_contain_text("Somebody saved meanwhile")
+    await expect(stale.get_by_role("alert")).to_contain_text("Someone else saved meanwhile")
     await expect(stale.get_by_label("Address")).to_have_value("+15550107777")
     assert "+15550107777" not in [one.address for one in console.stored().senders]
 
@@ -113,9 +113,9 @@ async def test_a_recipient_is_looked_up_blocked_and_unblocked_and_their_history_
     await expect(page.locator("main")).to_contain_text("Not blocked")
     await _look_up_until(page, "asked in the shop")  # in force before it is in the history
     await expect(history).to_contain_text(f"asked in the shop, by {console.account}")
-    await page.get_by_label("Who may not write").select_option("service")
+    await page.get_by_label("Applies to").select_option("service")
     await page.get_by_role("button", name="Block…").click()
-    await expect(page.get_by_role("alert")).to_contain_text("scope service needs it")
+    await expect(page.get_by_role("alert")).to_contain_text("required for scope service")
     await page.get_by_label("Service, for one service").fill(console.name.lower())
     await page.get_by_role("button", name="Block…").click()
     await expect(page.locator("main")).to_contain_text(f"every message of service {console.name}")
@@ -132,7 +132,7 @@ async def test_a_recipient_is_looked_up_blocked_and_unblocked_and_their_history_
     names = f"/console/names?account={console.account}"
     assert (await other.request.get(names)).status == 404
     await _look_up(other, RECIPIENT)
-    await expect(other.locator("main")).to_contain_text("Nothing changed so far")
+    await expect(other.locator("main")).to_contain_text("No changes yet")
     operator = await console.operator()
     await operator.goto("/console/recipients")
     await operator.get_by_label("Account sid").fill(console.account)
@@ -152,7 +152,7 @@ async def test_a_service_among_many_is_named_by_what_one_types(console: Console)
     service = page.get_by_label("Service, for one service")
     await service.press_sequentially("shop 5")
     await expect(offered).to_have_count(10)
-    await page.get_by_label("Who may not write").select_option("service")
+    await page.get_by_label("Applies to").select_option("service")
     for wrong, why in (
         ("nowhere", "No service has “nowhere”"),
         ("shop 5", "may be Shop 50 (MG"),

@@ -157,7 +157,7 @@ def test_an_advisory_fails_and_names_what_mends_it(lock: Path) -> None:
         done = run(lock, "--osv-url", url)
     assert done.returncode == 1, done.stderr
     assert "2 packages of some.lock looked up" in done.stdout
-    assert "jinja2 3.1.0: GHSA-0000-0000-0000, mended in 3.1.6\n" in done.stdout
+    assert "jinja2 3.1.0: GHSA-0000-0000-0000, fixed in 3.1.6\n" in done.stdout
 
 
 def test_without_an_advisory_it_passes_and_says_what_it_asked(lock: Path) -> None:

@@ -384,7 +384,7 @@ async def test_the_command_line_works_with_the_rights_listed(
         return result
 
     await topic_admin.set_timestamps(secured.open, BY_PRODUCER)
-    assert f"mended {at.topics.inbound_messages}" in (await optout("topics", "create")).output
+    assert f"corrected {at.topics.inbound_messages}" in (await optout("topics", "create")).output
     await optout("topics", "check")
     await optout("services", "apply", str(services))
     await optout("services", "list")
@@ -418,7 +418,7 @@ async def test_the_topics_job_works_with_the_rights_listed(
         monkeypatch.setenv(name, value)
     await topic_admin.set_timestamps(secured.open, BY_PRODUCER)
     made = await asyncio.to_thread(CliRunner().invoke, main, ("topics", "create"))
-    assert f"mended {at.topics.inbound_messages}" in made.output
+    assert f"corrected {at.topics.inbound_messages}" in made.output
     checked = await asyncio.to_thread(CliRunner().invoke, main, ("topics", "check"))
     assert checked.exit_code == 0, checked.output
     await assert_each_right_was_needed(secured, "topics", mine)

@@ -66,7 +66,7 @@ async def test_a_good_run_has_no_violation(settings: Settings, optout: Command) 
     assert (counts["verdicts_checked"], counts["block-changes.v1"]) == (6, 4)
     assert (counts["entries_checked"], counts["redis_entries_checked"]) == (2, 2)
     said = (await optout("audit", "--since", "2999-01-01")).stdout
-    assert said.endswith("nothing lost, doubled, reordered, contradictory or leaked\n")
+    assert said.endswith("nothing lost, duplicated, reordered, contradictory or leaked\n")
 
 
 async def last_change(at: Installation) -> dict[str, Any]:

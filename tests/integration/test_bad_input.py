@@ -87,7 +87,7 @@ async def test_a_mended_letter_comes_back_and_a_second_redrive_sends_nothing(
         left = await optout("dead-letters", "redrive", "--all", "--most", "1")
         assert (left.stdout, left.stderr) == (
             "0 sent back\n",
-            "1 left: sent back 1 times already; mend them, and redrive the FILE\n",
+            "1 left: sent back 1 times already; correct them, and redrive the FILE\n",
         )
     assert sorted(one["redrives"] for one in again) == [0, 1]
     assert [name for name, _ in again[-1]["headers"]] == ["traceparent", "optout.first-append"]

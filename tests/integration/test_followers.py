@@ -361,7 +361,7 @@ async def test_commands_go_on_past_them_too(settings: Settings, optout: Command)
     await poison(settings, at.topics.block_changes, {"recipient": SECRET}, KEY)
     past = await optout("blocks", "history", RECIPIENT, "--json")
     assert [orjson.loads(line) for line in past.stdout.splitlines()] == [change]
-    assert "passed over: not JSON" in past.stderr
+    assert "skipped: not JSON" in past.stderr
     assert SECRET not in past.output
 
 

@@ -257,9 +257,9 @@ async def test_an_offset_is_set_by_time_by_number_and_only_where_it_is_wanted(
     refused = await optout(*asked, "4000", code=2)
     assert "the log has offsets 0 to " in refused.output
     refused = await optout("offsets", "set", "gate", "--all", "--yes", "--to", "1", code=2)
-    assert "name the one --topic and --partition" in refused.output
+    assert "an offset needs one --topic and one --partition" in refused.output
     refused = await optout(*asked, "yesterday", code=2)
-    assert "is none of earliest" in refused.output
+    assert "is not earliest" in refused.output
     end = (await worked.committed("gate")).offset
     for to, offset in (("2", 2), ("1999-12-31", 0), ("2999-12-31", end), ("latest", end)):
         await optout(*asked, to)

@@ -68,7 +68,7 @@ async def test_keys_are_changed_by_sealing_every_token_with_the_new_one(
     await create_accounts(with_secrets(settings, secret_keys=SecretStr(strange)), lost)
     monkeypatch.setenv("OPTOUT_SECRET_KEYS", f"{NEW_KEY},{KEY}")
     said = await optout("accounts", "reseal", code=1)
-    assert said.stdout == f"2 tokens sealed with key {NEW}, 0 were already\n"
+    assert said.stdout == f"2 tokens sealed with key {NEW}, 0 sealed already\n"
     assert f"{lost}: key {key_id(bytes.fromhex(strange))} is not in" in said.stderr
     again = orjson.loads((await optout("accounts", "reseal", "--json", code=1)).stdout)
     unopened = {lost: key_id(bytes.fromhex(strange))}
@@ -76,4 +76,4 @@ async def test_keys_are_changed_by_sealing_every_token_with_the_new_one(
     await optout("accounts", "rotate", lost)
     monkeypatch.setenv("OPTOUT_SECRET_KEYS", NEW_KEY)
     said = await optout("accounts", "reseal")
-    assert said.stdout == f"0 tokens sealed with key {NEW}, 3 were already\n"
+    assert said.stdout == f"0 tokens sealed with key {NEW}, 3 sealed already\n"

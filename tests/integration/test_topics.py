@@ -118,7 +118,7 @@ async def test_what_is_kept_longer_than_planned_stays_so(
         topics.outbound_messages: {"retention.ms": str(30 * DAY_MS)},
     }
     await set_configs(settings, longer)
-    assert (await optout("topics", "check")).stdout == "all topics are as they should be\n"
+    assert (await optout("topics", "check")).stdout == "all topics are correct\n"
     assert (await optout("topics", "create")).stdout == "nothing created, nothing mended\n"
     for topic, kept in longer.items():
         assert (await config_of(settings, topic))["retention.ms"] == kept["retention.ms"]

@@ -72,9 +72,7 @@ def test_a_backtest_of_nothing_is_none(tmp_path: Path) -> None:
     draft = a_file(tmp_path / "draft.yaml", enabled=True)
     run = CliRunner().invoke(main, ["backtest", "--services", draft, str(recorded)])
     assert run.exit_code == 2
-    assert run.stderr.splitlines()[-1] == (
-        "no inbound message in what was given: nothing was tested"
-    )
+    assert run.stderr.splitlines()[-1] == ("no inbound message found: nothing was tested")
 
 
 @pytest.mark.parametrize(
@@ -105,6 +103,6 @@ def test_nothing_changes_against_itself(tmp_path: Path, recorded: str) -> None:
     assert run.stderr == f"{recorded}:6: not JSON: expected ident at line 1 column 2\n"
     assert run.stdout.splitlines() == [
         "5 messages: 3 STOP under the draft",
-        "1 lines are no inbound message",
+        "1 lines are not inbound messages",
         "nothing would change",
     ]

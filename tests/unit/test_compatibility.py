@@ -291,12 +291,12 @@ def test_the_command_says_what_breaks_and_what_to_do(
     assert result.exit_code == 1
     assert (
         "block-list.v2: blocks.*.carrier: breaks writers: type string is not boolean "
-        "(released in 1.0.0; make it optional, or a new version of the topic)"
+        "(released in 1.0.0; make it optional, or add a new version of the topic)"
     ) in result.output
 
 
 def test_the_command_keeps_no_version_twice_and_none_without_a_number() -> None:
     again = CliRunner().invoke(main, ["schemas", "release", released.latest().name])
-    assert (again.exit_code, "that does not change" in again.output) == (1, True)
+    assert (again.exit_code, "so its contract cannot change" in again.output) == (1, True)
     odd = CliRunner().invoke(main, ["schemas", "release", "next"])
     assert (odd.exit_code, "three numbers" in odd.output) == (2, True)

@@ -37,8 +37,8 @@ def test_a_part_can_be_written_once_and_used_twice() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("- {es: 1, pt: 2, es: 3}", "'es' stands twice"),
-        ("- {es: 1, 'es': 3}", "'es' stands twice"),
+        ("- {es: 1, pt: 2, es: 3}", "'es' appears twice"),
+        ("- {es: 1, 'es': 3}", "'es' appears twice"),
         ("- [", "not YAML"),
         ("[]", "must be a list of services, one document each"),
         ("word", "must be a list of services, one document each"),

@@ -101,18 +101,18 @@ def test_a_reason_cannot_leave_the_command_that_the_console_shows() -> None:
 @pytest.mark.parametrize(
     ("topics", "others", "shown"),
     [
-        ([("t.a", 2)], [], ["<li>2 to t.a</li>", "<button", "put aside"]),
+        ([("t.a", 2)], [], ["<li>2 to t.a</li>", "<button", "left out"]),
         (
             [],
             [("t.b", 1, "optout x 'y'")],
-            ["Nothing from here", "<code>optout x &#39;y&#39;</code>"],
+            ["Nothing from this console", "<code>optout x &#39;y&#39;</code>"],
         ),
         (
             [("t.a", 2)],
             [("t.b", 1, "x")],
             ["<li>2 to t.a</li>", "<li>1 to t.b: <code>x</code></li>"],
         ),
-        ([], [], ["Nothing: all of it was sent back already."]),
+        ([], [], ["Nothing: all letters were sent back already."]),
     ],
 )
 def test_the_page_says_what_goes_back_from_here_and_what_by_command(
@@ -129,7 +129,7 @@ def test_the_page_says_what_goes_back_from_here_and_what_by_command(
 def test_what_goes_back_is_said_in_one_way(given: tuple[str, ...]) -> None:
     done = CliRunner().invoke(main, ("dead-letters", "redrive", *given), input="")
     assert done.exit_code == 2
-    assert "name a FILE, say --all, or choose by --topic" in done.output
+    assert "name a FILE, give --all, or select by --topic" in done.output
 
 
 def test_what_may_be_read_is_shared_out_and_what_is_small_goes_whole() -> None:

@@ -1,1 +1,1 @@
-"""The console: Opt-Out Management in the browser, rendered here, whole without JavaScript."""
+"""The console: Opt-Out Management in the browser, rendered here; it works without JavaScript."""

@@ -1,4 +1,4 @@
-"""The accounts, the operator's alone: what each has; suspended, resumed, deleted when confirmed."""
+"""The accounts, for operators only: list them, and suspend, resume or delete on confirmation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _POSSIBLE = {"active": ("suspend", "delete"), "suspended": ("resume", "delete"),
 
 @router.get("/accounts")
 async def list_(request: Request, backend: BackendIs, named: str = "") -> Response:
-    """Every account with its state and what it has; a page of those that are named so."""
+    """List accounts with state and usage; a search narrows them by name."""
     every, part = backend.configuration.accounts.all(), named.strip().casefold()
     found = [
         one for one in every if part in one.friendly_name.casefold() or part in one.sid.casefold()
@@ -57,7 +57,7 @@ async def list_(request: Request, backend: BackendIs, named: str = "") -> Respon
 
 @router.get("/accounts/{sid}/{step}")
 async def confirm(request: Request, backend: BackendIs, sid: str, step: str) -> Response:
-    """Say what ending an account, or letting it go on, will do."""
+    """Show the effects of suspending, resuming or deleting an account."""
     return _confirmation(request, backend, sid, step)
 
 
@@ -65,7 +65,7 @@ async def confirm(request: Request, backend: BackendIs, sid: str, step: str) -> 
 async def end(
     request: Request, backend: BackendIs, session: SessionIs, sid: str, step: str
 ) -> Response:
-    """End an account, or let it go on; deleting needs its sid typed."""
+    """Suspend, resume or delete an account; deletion needs the typed sid."""
     account, form = _account(request, backend, sid, step), await request.form()
     if step == "delete" and str(form.get("confirm", "")).strip() != account.sid:
         return _confirmation(request, backend, sid, step, form, "This is not the account's sid.")

@@ -1,4 +1,4 @@
-"""Where the parts of the chart stand: opt-outs go up, opt-ins down, hours stand side by side."""
+"""The geometry of the chart: a bar for each hour, opt-outs upwards, opt-ins downwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LABELS = 7
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An hour's two bars, and its mark where it is out of the usual range."""
+    """An hour's two bars, and its mark if it is out of the usual range."""
 
     hour: Hour
     x: float
@@ -28,20 +28,20 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Everything that is drawn, in units of the picture."""
+    """All parts of the chart, in units of the picture."""
 
     bars: Sequence[Bar]
     zero_y: float
-    lines: Sequence[tuple[float, int]]  # y, and the figure there
-    labels: Sequence[tuple[float, str]]  # x, and the time there
-    usual: str  # points of the line that is usual at most, with a gap where none is known
+    lines: Sequence[tuple[float, int]]  # y and the value there
+    labels: Sequence[tuple[float, str]]  # x and the time there
+    usual: str  # path of the usual maximum, with gaps where it is unknown
 
 
 def chart_of(hours: Sequence[Hour]) -> Chart:
     """Lay a chart out.
 
     Args:
-        hours: one at least.
+        hours: at least one.
     """
     lines = [hour.usual.most for hour in hours if hour.usual]
     up = max(1, *(hour.opt_outs for hour in hours), *map(int, lines))
@@ -76,7 +76,7 @@ def chart_of(hours: Sequence[Hour]) -> Chart:
 
 
 def _step(whole: int) -> int:
-    """What to draw a line at, so that there are up to six or so."""
+    """Choose the distance of the grid lines, so that there are about six at most."""
     power = 1
     while True:
         for step in _STEPS:

@@ -1,7 +1,7 @@
-"""Dead letters, the operator's alone: what was refused and why, sent back after a confirmation.
+"""Dead letters, for operators only: list them by reason, and send them back on confirmation.
 
-Letters go back where the API's Kafka user may write; for the others the page has the command.
-Neither keys nor values are shown: a reason names the field and never what stood in it.
+Letters go back to topics that the API's Kafka user may write; for others the page has the command.
+Neither keys nor values are shown: a reason names a field, but never its content.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ _MOST_READ = 20_000
 
 @router.get("/dead-letters")
 async def list_(request: Request, backend: BackendIs, session: SessionIs) -> Response:
-    """Dead letters by reason, and the newest one by one."""
+    """List dead letters by reason, and the newest individually."""
     wanted = _wanted(request.query_params)
     chosen = choice_of(wanted)
     groups: Counter[tuple[str, str, str]] = Counter()
     waiting: Counter[tuple[str, str, str]] = Counter()
-    newest: list[tuple[str, str, Line, bool]] = []  # a heap, the oldest first
+    newest: list[tuple[str, str, Line, bool]] = []  # a heap, oldest first
     read, since = await _read(backend, session, _asked_until(request))
     for line, is_done in read:
         if not chosen(line):
@@ -80,7 +80,7 @@ async def list_(request: Request, backend: BackendIs, session: SessionIs) -> Res
 
 @router.get("/dead-letters/redrive")
 async def confirm(request: Request, backend: BackendIs, session: SessionIs) -> Response:
-    """Say what will be sent back, and where."""
+    """Show the letters that will be sent back, by topic."""
     wanted = _wanted(request.query_params)
     chosen = choice_of(wanted)
     topics: Counter[str] = Counter()
@@ -108,7 +108,7 @@ async def confirm(request: Request, backend: BackendIs, session: SessionIs) -> R
 
 @router.post("/dead-letters/redrive")
 async def send_back(request: Request, backend: BackendIs, session: SessionIs) -> Response:
-    """Send back what was confirmed, each letter once, whoever else sends some."""
+    """Send back the confirmed letters, each once, even if others send letters back too."""
     form = await request.form()
     wanted = _wanted(form)
     since, until = str(form.get("since", "")), str(form.get("until", ""))
@@ -118,7 +118,7 @@ async def send_back(request: Request, backend: BackendIs, session: SessionIs) ->
         is_confirmed = since <= line["at"] <= until
         return matches(line) and is_confirmed and line["topic"] in may
 
-    # One that a person names goes however often it was sent back already.
+    # A letter selected by id goes even if it was sent back often before.
     most = None if "id" in wanted else MOST
     async with backend.redrives.of(session.caller.payer):
         done = await redrive(backend.settings, chosen, most=most, follow=False)
@@ -131,14 +131,14 @@ async def send_back(request: Request, backend: BackendIs, session: SessionIs) ->
 async def _read(
     backend: Backend, session: Session, until: str
 ) -> tuple[list[tuple[Line, bool]], str]:
-    """What is shown of the newest letters up to a time, and whether each was sent back.
+    """Read the newest letters up to a time, and whether each was sent back.
 
     Returns:
-        Also since when these are all there are; "" where there are no older ones.
+        Also the time since which the letters are complete; "" if there are no older letters.
     """
     before_ms = to_ms(datetime.fromisoformat(until)) if until else None
     found: list[tuple[Line, bool]] = []
-    begins: dict[int, str] = {}  # when the first was written that is read of a partition
+    begins: dict[int, str] = {}  # by partition, when the first letter read was written
     async with backend.kafka_turns.turn(session.caller.payer):
         reach = await reach_of(backend.settings, _MOST_READ, before_ms)
         async for line, is_done in letters(backend.settings, reach):
@@ -148,7 +148,7 @@ async def _read(
     first = max((begins[one] for one in reach.begins_late if one in begins), default="")
     if not first:
         return found, ""
-    # Some of that millisecond may not be read: it is the next page's, unless it is all of this one.
+    # Letters of that millisecond may be unread: leave all to the next page, unless they fill this.
     since = to_text(to_ms(datetime.fromisoformat(first)) + 1)
     if not any(line["at"] >= since for line, _ in found):
         since = first
@@ -160,7 +160,7 @@ def _partition_of(letter: Line) -> int:
 
 
 def _asked_until(request: Request) -> str:
-    """The time before which letters are asked for, "" for the newest."""
+    """Parse the time before which letters are wanted; "" for the newest."""
     asked = request.query_params.get("until", "")
     try:
         return to_text(max(0, to_ms(datetime.fromisoformat(asked)))) if asked else ""
@@ -176,6 +176,6 @@ def _wanted(given: Mapping[str, object]) -> dict[str, str]:
 
 
 def _command(wanted: Mapping[str, str]) -> str:
-    """What sends letters back from a shell."""
+    """Make the shell command that sends letters back."""
     options = [part for name, value in wanted.items() for part in (f"--{name}", value)]
     return shlex.join(["optout", "dead-letters", "redrive", *options])

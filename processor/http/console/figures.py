@@ -1,4 +1,4 @@
-"""What the console says of opt-outs by the hour: which services are out of their usual range."""
+"""Opt-outs by the hour for the console, and services out of their usual range."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ class ServiceFigures:
 
     opt_outs: int
     opt_ins: int
-    matches: int  # of any kind, HELP too
-    latest: Hour | None  # the last hour out of the usual range: this one or the one before
+    matches: int  # of all kinds, including HELP
+    latest: Hour | None  # the current or the last hour, if out of the usual range
 
     @property
     def share(self) -> int | None:
-        """Opt-outs in a hundred keyword messages, None where there was none."""
+        """Opt-outs for each hundred keyword messages; None if there were none."""
         return round(100 * self.opt_outs / self.matches) if self.matches else None
 
 
 def known_hours(service: MessagingService, now_ms: int) -> int:
-    """Of how many hours a service's figures are known, the one that runs among them."""
+    """Count the hours for which a service's figures are known, including the current hour."""
     return min(KEPT_HOURS, hour_of(now_ms) - hour_of(to_ms(created_at(service))) + 1)
 
 
 def added(kinds: Kinds, kind: OptOutType, language: str | None = "") -> Counts:
-    """The counts of a kind, in one language or, where that is empty, in all."""
+    """Add up the counts of a kind in a language, or in all if it is empty."""
     rows = [
         counts for name, counts in kinds.items() if name[0] is kind and language in ("", name[1])
     ]
@@ -58,14 +58,14 @@ def added(kinds: Kinds, kind: OptOutType, language: str | None = "") -> Counts:
 def hours_of(
     opt_outs: Counts, opt_ins: Counts, hours: int, now_ms: int, *, known: int | None
 ) -> list[Hour]:
-    """The last hours, the one that runs last.
+    """Make the last hours, with the current hour last.
 
     Args:
-        opt_outs: of what is shown.
-        opt_ins: the same.
-        hours: how many.
+        opt_outs: counts of opt-outs.
+        opt_ins: counts of opt-ins.
+        hours: number of hours.
         now_ms: since 1970.
-        known: hours of which a usual range may be made; None: it has no meaning.
+        known: hours from which to compute a usual range; None if a range has no meaning.
     """
     return [_hour(opt_outs, opt_ins, back, now_ms, known or 0) for back in range(hours - 1, -1, -1)]
 
@@ -84,7 +84,7 @@ def _told(opt_outs: Counts, back: int, known: int) -> tuple[Usual | None, Alarm 
 
 
 def figures_of(hourly: Hourly, service: MessagingService, now_ms: int) -> ServiceFigures:
-    """The last 24 hours of a service."""
+    """Compute the last 24 hours of a service."""
     hourly.move(now_ms)
     kinds = hourly.of(service.account_sid, service.sid)
     outs, ins, helps = (sum(added(kinds, kind)[-DAY_HOURS:]) for kind in OptOutType)
@@ -94,7 +94,7 @@ def figures_of(hourly: Hourly, service: MessagingService, now_ms: int) -> Servic
 def alarms_of(
     hourly: Hourly, services: Iterable[MessagingService], now_ms: int
 ) -> Iterator[tuple[MessagingService, Hour]]:
-    """The services that are out of their usual range, each with the hour."""
+    """Find the services out of their usual range, each with the hour."""
     hourly.move(now_ms)
     for service in services:
         kinds = hourly.of(service.account_sid, service.sid)
@@ -103,7 +103,7 @@ def alarms_of(
 
 
 def _latest(kinds: Kinds, service: MessagingService, now_ms: int) -> Hour | None:
-    """The last hour out of the usual range, of two: the one that runs, and the one before."""
+    """Return the current or the last hour if it is out of the usual range."""
     rows = [counts for name, counts in kinds.items() if name[0] is OptOutType.STOP]
     known = known_hours(service, now_ms)
     latest = max(sum(row[-1] for row in rows), sum(row[-2] for row in rows))

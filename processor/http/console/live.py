@@ -1,7 +1,7 @@
-"""Live: matches, list changes, refusals, pace and lag as they happen, by server-sent events.
+"""Live: matches, list changes, refusals, pace and lag in real time, by server-sent events.
 
-Each stream ends after a minute and the browser opens the next one: so it ends with the session even
-where another process signed it out.
+Each stream ends after a minute and the browser opens it again. So it ends with the session even if
+another process signed it out.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Figures(TypedDict):
 
 @router.get("/live")
 async def live(request: Request, backend: BackendIs, session: SessionIs) -> Response:
-    """What there is now; a script keeps it up to date."""
+    """Show the present state; a script keeps it up to date."""
     ready = await backend.live.look()
     account = session.caller.account_sid
     events = backend.live.recent(account)
@@ -56,7 +56,7 @@ async def live(request: Request, backend: BackendIs, session: SessionIs) -> Resp
 
 @router.get("/live/events", response_class=EventSourceResponse)
 async def events(request: Request, backend: BackendIs) -> AsyncIterator[ServerSentEvent]:
-    """The stream; a refusal is an event too: browsers do not tell scripts of a status."""
+    """Serve the stream; refusals are events too, as browsers hide the status from scripts."""
     sessions: Sessions = request.app.state.sessions
     cookie = request.cookies.get(COOKIE, "")
     yield ServerSentEvent(comment="", retry=_RETRY_MS)
@@ -72,16 +72,16 @@ async def events(request: Request, backend: BackendIs) -> AsyncIterator[ServerSe
                 yield ServerSentEvent(event="cut", raw_data="no answer")
                 await asyncio.sleep(_BEAT_S)
                 await sessions.read(cookie)
-            viewer.forget()  # it begins with what there is
+            viewer.forget()  # the stream starts with the present events
             yield _sent(backend, "begin", backend.live.recent(viewer.account_sid))
             while time.monotonic() < until_s and not viewer.ended:
                 async for each in _news(backend, viewer):
                     yield each
-                await sessions.read(cookie)  # raises once it is over
+                await sessions.read(cookie)  # raises when the session is over
     except SignedOut:
         yield ServerSentEvent(event="ended", raw_data="signed out")
     except StoreUnavailable:
-        yield ServerSentEvent(event="cut", raw_data="no answer")  # the browser comes again
+        yield ServerSentEvent(event="cut", raw_data="no answer")  # the browser reconnects
     except TooManyViewers:
         yield ServerSentEvent(event="full", raw_data="too many")
 
@@ -109,7 +109,7 @@ def _rows(backend: Backend, events: Sequence[LiveEvent]) -> _Rows:
 
 
 def _figures(backend: Backend, account_sid: str | None) -> _Figures:
-    """Pace and lag are the whole installation's: the operator's to see."""
+    """Render the figures; only operators see pace and lag, which are the whole installation's."""
     whole = account_sid is None
     return {
         "last_minute": backend.live.last_minute(account_sid),

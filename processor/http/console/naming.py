@@ -1,4 +1,4 @@
-"""Services by what a person types: a sid, a name, or a part of one."""
+"""Find services by typed text: a sid, a name, or a part of either."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _NAMED = 5
 
 
 class Unclear(Exception):
-    """What was typed names no service, or may name several; says so."""
+    """The typed text matches no service, or several."""
 
 
 def visible(backend: Backend, caller: Caller) -> list[MessagingService]:
-    """Every service that one may see, by name, without its configuration."""
+    """List the services that the caller may see, by name, without configuration."""
     return services_of(backend, caller.account_sid)
 
 
 def services_of(backend: Backend, account_sid: str | None) -> list[MessagingService]:
-    """The services of an account, of all where None, by name, without their configuration."""
+    """List the services of an account, or of all if None, by name, without configuration."""
     stored = backend.configuration.services
     found = stored.every() if account_sid is None else stored.of_account(account_sid)
     return sorted(
@@ -32,13 +32,13 @@ def services_of(backend: Backend, account_sid: str | None) -> list[MessagingServ
 
 
 def matching(services: Iterable[MessagingService], text: str) -> list[MessagingService]:
-    """The services that a text is a part of the name of, or of the sid."""
+    """Find services whose name or sid contains the text."""
     part = text.strip().casefold()
     return [one for one in services if part in _name(one) or part in one.sid.casefold()]
 
 
 def options(services: Sequence[MessagingService], text: str = "") -> list[tuple[str, str]]:
-    """What a field may be filled with, and what is said beside it; no more than one can read."""
+    """Make the suggestions for a field, each with a label; as many as a person can read."""
     having = Counter(_name(one) for one in services)
     return [
         (one.sid, one.friendly_name) if having[_name(one)] > 1 else (one.friendly_name, one.sid)
@@ -47,16 +47,16 @@ def options(services: Sequence[MessagingService], text: str = "") -> list[tuple[
 
 
 def as_typed(services: Iterable[MessagingService], service: MessagingService) -> str:
-    """What a field says that means a service: its name, where no other has it."""
+    """Make the text that names a service: its name if unique, else its sid."""
     alike = [one for one in services if _name(one) == _name(service)]
     return service.friendly_name if len(alike) == 1 else service.sid
 
 
 def the_one(services: Sequence[MessagingService], text: str) -> MessagingService:
-    """The service that a person means.
+    """Find the one service that the typed text means.
 
     Raises:
-        Unclear: where it is none, or may be several.
+        Unclear: the text matches no service, or several.
     """
     part = text.strip()
     for found in (

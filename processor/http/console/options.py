@@ -1,4 +1,4 @@
-"""How a service's keywords are matched and answered: the options of the draft beside its words."""
+"""The options of a draft: how a service's keywords are matched and answered."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
 @router.get("/services/{sid}/options")
 async def edit(request: Request, shown: ShownIs) -> Response:
-    """The form."""
+    """Show the form."""
     service = shown.now()
     return _form(request, service, service.opt_out.model_dump())
 
 
 @router.post("/services/{sid}/options")
 async def save(request: Request, shown: ShownIs, sid: str) -> Response:
-    """Save the options; once enabled, they are in force at once."""
+    """Save the options; if the service is enabled, they take effect at once."""
     form = await request.form()
     typed = _typed(form)
     problems: Sequence[Problem] = ()
@@ -43,7 +43,7 @@ async def save(request: Request, shown: ShownIs, sid: str) -> Response:
     except ConfigError as error:
         problems = error.values
     except SavedMeanwhile:
-        pass  # said beside what was chosen
+        pass  # the page shows it beside the choices
     service = shown.now()
     return _form(
         request,

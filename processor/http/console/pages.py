@@ -1,4 +1,4 @@
-"""How a page is made, and what is said where one cannot be: HTML, headers that keep it ours."""
+"""Rendering of pages and of their errors: HTML, with headers that restrict browsers."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ _environment.filters |= {"in_words": in_words, "type_name": _type_name}
 
 
 def render(name: str, /, **values: object) -> str:
-    """A part of a page from its template."""
+    """Render a part of a page from its template."""
     return _environment.get_template(f"{name}.html").render(values)
 
 
 def page(request: Request, name: str, /, *, status: int = 200, **values: object) -> HTMLResponse:
-    """A page from its template.
+    """Render a page from its template.
 
     Args:
-        request: whose session the page is for.
+        request: has the session of the page.
         name: of the template, without `.html`.
-        status: of HTTP.
-        values: that the template uses.
+        status: HTTP status.
+        values: for the template.
     """
     session = getattr(request.state, "session", None)
     shown = {
@@ -74,7 +74,7 @@ def page(request: Request, name: str, /, *, status: int = 200, **values: object)
 
 
 def go(path: str, said: str = "") -> RedirectResponse:
-    """On to a page after a form was taken; it begins with what was done.
+    """Redirect to a page after a form was accepted; the page starts with the result.
 
     Args:
         path: below the console's.
@@ -84,7 +84,7 @@ def go(path: str, said: str = "") -> RedirectResponse:
 
 
 def asked_page(request: Request) -> int:
-    """The number of the page of a list that is asked for, the first if none."""
+    """Read the number of the requested page of a list; the first by default."""
     asked = request.query_params.get("page", "")
     return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 0
 

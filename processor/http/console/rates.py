@@ -1,4 +1,4 @@
-"""Opt-outs and opt-ins by hour, service and language: a chart, and its figures as a table."""
+"""Opt-outs and opt-ins by hour, service and language: a chart, and a table of its figures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def rates(
     language: str = "",
     days: str = "",
 ) -> Response:
-    """The chart, of what the form asks for."""
+    """Show the chart that the form asks for."""
     backend.counts.hourly.move(backend.counts.clock_ms())
     services = visible(backend, session.caller)
     length = int(days) if days in map(str, _DAYS) else _DAYS[0]
@@ -83,12 +83,12 @@ def _alarms(backend: Backend, services: Sequence[MessagingService]) -> dict[str,
 def _shown(
     backend: Backend, chosen: MessagingService | None, of: _Of, language: str, hours: int
 ) -> dict[str, object]:
-    """The chart and its tables."""
+    """Make the chart and its tables."""
     hourly, now_ms = backend.counts.hourly, backend.counts.clock_ms()
     kinds = hourly.of(*of)
     tag = None if language == _STANDARD else language
     outs, ins = (added(kinds, kind, tag) for kind in _KINDS)
-    # A range of several services together, or of a part of one, would say nothing of any.
+    # A usual range is only meaningful for a whole service.
     ranged = chosen is not None and not language
     known = known_hours(chosen, now_ms) if chosen and ranged and backend.counts.loaded else None
     made = hours_of(outs, ins, hours, now_ms, known=known)
@@ -113,7 +113,7 @@ def _named(tags: set[str]) -> dict[str, str]:
 def _rows(
     hourly: Hourly, of: _Of, language: str | None, hours: int
 ) -> Iterator[tuple[str | None, int, int, _Of]]:
-    """Languages of a service, opt-outs, opt-ins; and whose they are."""
+    """Make the rows: service, language, opt-outs and opt-ins."""
     kinds = hourly.of(*of)
     for tag in {name[1] for name in kinds if language in ("", name[1])}:
         outs, ins = (sum(kinds.get((kind, tag), ())[-hours:]) for kind in _KINDS)
@@ -125,5 +125,5 @@ def _name(backend: Backend, account: str, sid: str | None) -> str:
     if sid is None:
         return "no service"
     stored = backend.configuration.services.get(sid)
-    # The sid is as a message named it, which may be another account's.
+    # The sid is from a message, so it may belong to another account.
     return stored.head.friendly_name if stored and stored.head.account_sid == account else sid

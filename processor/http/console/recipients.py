@@ -1,6 +1,6 @@
-"""Recipients: whether one is blocked, since when and why; block and unblock after a confirmation.
+"""Recipients: show their blocks and history; block and unblock on confirmation.
 
-A number is typed into a form and stands in no address that a log may keep: there it is sealed.
+A number is typed into a form and sealed in addresses of pages, as logs may keep those.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def form(request: Request, session: SessionIs) -> Response:
 
 @router.post("/recipients")
 async def find_one(request: Request, backend: BackendIs, session: SessionIs) -> Response:
-    """On to the page of a number, whose address does not tell it."""
+    """Redirect to the page of a number; the page's address does not reveal it."""
     given = await request.form()
     number, account = str(given.get("number", "")).strip(), str(given.get("account", "")).strip()
     problems = {}
@@ -52,7 +52,7 @@ async def find_one(request: Request, backend: BackendIs, session: SessionIs) -> 
         problems["number"] = reasons(error)[0]
     account_sid = session.caller.account_sid or account
     if backend.configuration.accounts.get(account_sid) is None:
-        problems["account"] = "There is no such account."
+        problems["account"] = "There is no account with this sid."
     if problems:
         shown = {"number": number, "account": account, "problems": problems}
         return page(request, "recipients", status=422, **shown)
@@ -63,7 +63,7 @@ async def find_one(request: Request, backend: BackendIs, session: SessionIs) -> 
 async def show(
     request: Request, backend: BackendIs, session: SessionIs, account_sid: str, sealed: str
 ) -> Response:
-    """Who may not write to a recipient, and how that came about."""
+    """Show the blocks on a recipient and their history."""
     number = _number(request, session, account_sid, sealed)
     return await _show(request, backend, session, account_sid, sealed, number)
 
@@ -72,7 +72,7 @@ async def show(
 async def confirm(
     request: Request, backend: BackendIs, session: SessionIs, account_sid: str, sealed: str
 ) -> Response:
-    """Say what blocking or unblocking will do."""
+    """Show the effects of blocking or unblocking."""
     number = _number(request, session, account_sid, sealed)
     given = request.query_params
     try:
@@ -89,7 +89,7 @@ async def confirm(
 async def change(
     request: Request, backend: BackendIs, session: SessionIs, account_sid: str, sealed: str
 ) -> Response:
-    """Block or unblock, and come back once it is in force."""
+    """Block or unblock, and redirect once it is in force."""
     number = _number(request, session, account_sid, sealed)
     given: Mapping[str, Json] = await request.form()
     reason = str(given.get("reason", "")).strip()
@@ -135,7 +135,7 @@ def _command(
 
 
 def _service(backend: Backend, account_sid: str, given: Mapping[str, Json]) -> str | None:
-    """The sid, as a link has it, or of what was typed."""
+    """Return the service's sid from a link, or from the typed text."""
     if sid := given.get("service_sid"):
         return str(sid)
     typed = given.get("service", "")
@@ -168,7 +168,7 @@ async def _confirmation(
         same=(place in {one.place for one in blocks}) is command.blocked,
         others=[_row(backend, account_sid, one) for one in blocks if one.place != place],
         reason=given.get("reason", ""),
-        problem="Say why, in 1 to 400 characters." if status == 422 else "",
+        problem="Give a reason of 1 to 400 characters." if status == 422 else "",
     )
 
 
@@ -197,7 +197,7 @@ async def _show(
         )
         changes = found.values
     except RetryableError:
-        changes = None  # said on the page; who is blocked is known all the same
+        changes = None  # the page says so, and still shows the blocks
     return page(
         request,
         "recipient",
@@ -232,7 +232,7 @@ def _row(backend: Backend, account_sid: str, block: Block) -> JsonObject:
 
 
 def _told(backend: Backend, account_sid: str, change: JsonObject) -> JsonObject:
-    """A change of the history, as its row shows it."""
+    """Describe a change of the history for its row."""
     target = change.get("messaging_service_sid") or change.get("sender") or ""
     whom = _whom(backend, account_sid, Scope(change["scope"]), target)
     return {**change, "whom": whom, "what": _what(change)}
@@ -244,11 +244,11 @@ def _what(change: JsonObject) -> str:
     if not change["previous"]:
         return "Blocked"
     causes = [one["change_id"] for one in (change.get("standing") or {}).get("sources", ())]
-    return "Blocked for one more cause" if change["change_id"] in causes else "One cause lifted"
+    return "Blocked for another cause" if change["change_id"] in causes else "One cause lifted"
 
 
 def _whom(backend: Backend, account_sid: str, scope: Scope, target: str) -> str:
-    """Who may not write, in words."""
+    """Describe the blocked senders in words."""
     match scope:
         case Scope.ACCOUNT:
             return "the whole account"
@@ -267,10 +267,10 @@ def _sealed(request: Request, account_sid: str, number: str) -> str:
 
 
 def _number(request: Request, session: Session, account_sid: str, sealed: str) -> str:
-    """The number of a page.
+    """Unseal the number of a page.
 
     Raises:
-        ApiError: 404, where it is another account's, or none.
+        ApiError: 404, if it is not a sealed number of this account.
     """
     sessions: Sessions = request.app.state.sessions
     try:

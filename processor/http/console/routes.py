@@ -1,4 +1,4 @@
-"""Everything the console serves."""
+"""All routes of the console."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _nowhere = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
 @_nowhere.get("/{path:path}")
 async def nowhere(request: Request, session: SessionIs) -> Response:
-    """What is no page is told by one."""
+    """Answer unknown paths with a page."""
     raise not_found(request)
 
 
 def add_to(api: FastAPI, backend: Backend) -> None:
-    """Serve the console under ``/console``, beside the API."""
+    """Add the console under ``/console`` to the API."""
     api.state.sessions = Sessions(
         backend.settings,
         backend.configuration.accounts,

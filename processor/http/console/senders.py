@@ -1,4 +1,4 @@
-"""The senders of a service: its pool, one more, one less."""
+"""The senders of a service's pool: list, add, remove."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
 @router.get("/services/{sid}/senders")
 async def list_(request: Request, shown: ShownIs) -> Response:
-    """The pool, and a form for one more."""
+    """Show the pool, and a form to add a sender."""
     return _pool(request, shown.backend, shown.now(), {})
 
 
 @router.post("/services/{sid}/senders")
 async def add(request: Request, shown: ShownIs, sid: str) -> Response:
-    """Put a sender into the pool, or say beside the field why not."""
+    """Add a sender to the pool, or show beside the field why that failed."""
     form = await request.form()
     problem, status = "", 422
     try:
@@ -58,13 +58,13 @@ async def add(request: Request, shown: ShownIs, sid: str) -> Response:
 
 @router.get("/services/{sid}/senders/{number_sid}/remove")
 async def confirm(request: Request, shown: ShownIs, number_sid: str) -> Response:
-    """Say what taking a sender out of the pool will do."""
+    """Show the effects of removing a sender from the pool."""
     return _confirmation(request, shown.backend, shown.now(), number_sid)
 
 
 @router.post("/services/{sid}/senders/{number_sid}/remove")
 async def remove(request: Request, shown: ShownIs, sid: str, number_sid: str) -> Response:
-    """Take a sender out of the pool; it stays the account's."""
+    """Remove a sender from the pool; it still belongs to the account."""
 
     def without(before: MessagingService) -> MessagingService:
         return without_sender(before, _address(request, shown.backend, before, number_sid))

@@ -1,4 +1,4 @@
-"""The services, and the Opt-Out Management of one: its layers, a draft against what is active."""
+"""The list of services, and the Opt-Out Management of a service: its layers and its draft."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PAGE = 50
 async def list_(
     request: Request, backend: BackendIs, session: SessionIs, named: str = ""
 ) -> Response:
-    """The services that one may see, with their state; a page of those that are named so."""
+    """List the services that the caller may see, with state; a search narrows them by name."""
     every = visible(backend, session.caller)
     found = matching(every, named)
     first = _PAGE * asked_page(request)
@@ -55,7 +55,7 @@ async def list_(
 
 @router.get("/services/{sid}")
 async def opt_out(request: Request, shown: ShownIs) -> Response:
-    """Opt-Out Management."""
+    """Show the Opt-Out Management of a service."""
     service = shown.now()
     draft = service.opt_out
     countries = {

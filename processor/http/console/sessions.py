@@ -1,8 +1,8 @@
-"""Who is signed in: a signed cookie that no script reads, and a token in every form.
+"""Sessions: a signed cookie that scripts cannot read, and a token in every form.
 
-Any process serves any page: which sessions are open is kept in Redis, and one whose end or
-beginning cannot be told is not believed. A new account token ends its sessions: what is signed with
-is made of it too.
+Any process serves any page, so open sessions are kept in Redis. A session whose state cannot be
+read there is refused. A new account token ends the account's sessions, as the signature depends on
+the token.
 """
 
 from __future__ import annotations
@@ -36,36 +36,38 @@ _BEFORE = "optout_before"  # binds the sign-in form to its browser
 
 
 class SignedOut(Exception):
-    """Nobody is signed in, or not any more."""
+    """The session is missing or over."""
 
 
 class CsrfRefused(ApiError):
-    """A form that is not one of ours, or of another session."""
+    """The form is not from a page of ours, or belongs to another session."""
 
     def __init__(self) -> None:
         super().__init__(
-            403, 20003, "This form was not sent from a page of yours. Load the page, and try again."
+            403,
+            20003,
+            "This form was not sent from a page of your session. Load the page, and try again.",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What the cookie says."""
+    """The content of the cookie."""
 
     sid: str
-    account_sid: str | None  # None: the operator, who sees every account
+    account_sid: str | None  # None: an operator, who sees every account
     actor: str
     csrf: str
     until_s: float
 
     @property
     def owner(self) -> str:
-        """Whose sessions are counted together: the account's, or the operator's."""
+        """The owner of the session, an account or an operator; limits count by owner."""
         return self.account_sid or self.actor
 
     @property
     def caller(self) -> Caller:
-        """Who asks, as the API knows them."""
+        """The caller, in the API's form."""
         return Caller(self.account_sid, self.actor, operator=self.account_sid is None)
 
 
@@ -73,9 +75,10 @@ class Sessions:
     """Opens, reads and ends sessions.
 
     Args:
-        settings: its first secret key signs, all verify; without one a key of this process does.
-        accounts: whose tokens sessions depend on.
-        open_: where all processes keep which are open.
+        settings: its first secret key signs, and all keys verify; without a key, this process makes
+            its own.
+        accounts: the accounts whose tokens sessions depend on.
+        open_: the open sessions of all processes.
         clock_s: since 1970.
     """
 
@@ -95,7 +98,7 @@ class Sessions:
         self._clock_s = clock_s
 
     async def open(self, caller: Caller) -> str:
-        """The cookie of a session that begins now.
+        """Open a session; return its cookie.
 
         Raises:
             StoreUnavailable: it could not be opened.
@@ -128,11 +131,11 @@ class Sessions:
         await self._open.end(session.owner, session.sid)
 
     async def read(self, cookie: str) -> Session:
-        """The session of a cookie.
+        """Read the session of a cookie.
 
         Raises:
-            SignedOut: where it is not ours, is over, or its credentials are no longer good.
-            StoreUnavailable: where nobody can tell whether it was ended.
+            SignedOut: it is not ours, is over, or its credentials are no longer valid.
+            StoreUnavailable: its state cannot be read.
         """
         session = self._signed(cookie)
         if not await self._open.is_open(session.owner, session.sid):
@@ -154,19 +157,19 @@ class Sessions:
         return session
 
     def seal(self, text: str, *, about: str) -> str:
-        """Encrypt what an address of a page must not tell; it opens about the same account only."""
+        """Encrypt a value for a page's address; it can only be opened for the same account."""
         return seal(text, self._sealing[0], about=about)
 
     def unseal(self, sealed: str, *, about: str) -> str | None:
-        """What was sealed, None where it was not sealed here about this account.
+        """Decrypt a value; None if it was not sealed here for this account.
 
         Raises:
-            ValueError: where it is nothing that is sealed.
+            ValueError: it is not a sealed value.
         """
         return unseal(sealed, self._sealing, about=about)
 
     def _credential(self, session: Session) -> str | None:
-        """What they signed in with, hashed; None where it is good no longer."""
+        """Hash the session's credential; None if it is no longer valid."""
         if session.account_sid is None:
             return self._operators.get(session.actor)
         account = self._accounts.get(session.account_sid)
@@ -182,7 +185,7 @@ def _signature(key: bytes, payload: str, credential: str) -> str:
 
 
 def keep(response: Response, request: Request, cookie: str, name: str = COOKIE) -> None:
-    """Have the browser send a cookie back to the console, and to nobody else."""
+    """Set a cookie that the browser sends to the console only."""
     response.set_cookie(
         name,
         cookie,
@@ -195,7 +198,7 @@ def keep(response: Response, request: Request, cookie: str, name: str = COOKIE) 
 
 
 def before_sign_in(request: Request) -> str:
-    """The token of the sign-in form: the browser's, or a new one."""
+    """Return the token of the sign-in form: the browser's, or a new token."""
     return request.cookies.get(_BEFORE) or secrets.token_urlsafe(24)
 
 
@@ -208,7 +211,7 @@ def check_before(request: Request, given: str) -> None:
     """Refuse a sign-in that another site's page sent.
 
     Raises:
-        CsrfRefused: where it is one.
+        CsrfRefused: the sign-in is from another site's page.
     """
     known = request.cookies.get(_BEFORE, "")
     if not known or not hmac.compare_digest(known.encode(), given.encode()):
@@ -232,11 +235,11 @@ async def _session(request: Request) -> Session:
 
 
 SessionIs = Annotated[Session, Depends(_session)]
-"""A parameter of every page but sign-in; it has checked the form's token."""
+"""A parameter of every page except sign-in; it checks the form's token."""
 
 
 def for_operators(why: str) -> Dependency:
-    """What routes that are the operator's alone depend on; says why to others."""
+    """Make a dependency for routes that only operators may use; others get the reason."""
 
     async def check(session: SessionIs) -> None:
         if not session.caller.operator:

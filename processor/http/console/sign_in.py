@@ -1,4 +1,4 @@
-"""Signing in, with what the API takes, and out."""
+"""Sign in with the API's credentials, and sign out."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ async def sign_in(
     except ApiError as error:
         match error.status:
             case 401:
-                problem = "User or token is not right."
+                problem = "User or token is wrong."
             case 429:
-                problem = "Too many logins were refused lately. Try again in a few seconds."
+                problem = "Too many logins failed recently. Try again in a few seconds."
             case _:
                 raise
         response = _form(request, after=after, user=user, status=error.status, problem=problem)
@@ -57,7 +57,7 @@ async def sign_in(
             response.headers["Retry-After"] = after_s
         return response
     known: Sessions = request.app.state.sessions
-    # Only to a page of ours: a path, and none that a browser takes for another host.
+    # Redirect only to our own pages: a path that browsers cannot read as another host.
     response = RedirectResponse(after if after.startswith(f"{PATH}/") else PATH, 303)
     sessions.keep(response, request, await known.open(caller))
     extra = {
@@ -71,7 +71,7 @@ async def sign_in(
 
 @router.post("/sign-out")
 async def sign_out(request: Request, backend: BackendIs, session: SessionIs) -> Response:
-    """End the session everywhere, and what it looks on at here; elsewhere that ends by itself."""
+    """End the session everywhere, and its streams here; streams elsewhere end by themselves."""
     known: Sessions = request.app.state.sessions
     await known.end(session)
     backend.live.end_session(session.csrf)

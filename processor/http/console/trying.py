@@ -1,4 +1,4 @@
-"""Try it: what a message would come to under the draft and under what is in force; none is sent."""
+"""Try it: the result of a message under the draft and the active configuration; nothing is sent."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from processor.wire.countries import COUNTRIES
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
 _SID = "SM" + 32 * "0"
-_RECIPIENT = "+10000000000"  # nobody's; the country is the form's
+_RECIPIENT = "+10000000000"  # an unassigned number; the form gives the country
 
 
 class Outcome(NamedTuple):
-    """What a message would come to under one configuration, and why."""
+    """The result of a message under a configuration, and the reason."""
 
     title: str
     why: str
     trial: Trial
-    reply: str  # the text, or why there is none
+    reply: str  # the text, or the reason for its absence
 
 
 @router.get("/services/{sid}/try")
 async def form(request: Request, shown: ShownIs, sid: str) -> Response:
-    """The form, and the outcome of what was typed into it; nothing is changed."""
+    """Show the form, and the result for its message; nothing is changed."""
     service = shown.now()
     given = request.query_params
     now_ms = clocks.now_ms()
@@ -72,11 +72,13 @@ def _outcome(title: str, trial: Trial) -> Outcome:
         where = layer.title if layer and trial.aoo_enabled else "Default handling"
         return Outcome(title, where, trial, _reply(trial))
     if trial.keyword:
-        why = "YES from somebody not blocked is no keyword here."
+        why = "YES is not a keyword here unless the recipient is blocked."
         return Outcome(title, why, trial, "none")
-    why = "The whole body is no keyword: an ordinary message, the application's business."
+    why = "The body as a whole is not a keyword: the message is passed to the application."
     if not trial.aoo_enabled:
-        why += " Default handling knows English words, and none on short codes and WhatsApp."
+        why += (
+            " Default handling knows only English words, and no words on short codes and WhatsApp."
+        )
     return Outcome(title, why, trial, "none")
 
 
@@ -87,8 +89,8 @@ def _reply(trial: Trial) -> str:
         return "The toll-free network's own"
     match trial.kind:
         case OptOutType.STOP:
-            return "none: blocked already, it was sent then"
+            return "none: the recipient was blocked already, and got the reply then"
         case OptOutType.HELP:
-            return "none: who is blocked gets none on this type of sender"
+            return "none: blocked recipients get no reply on this type of sender"
         case _:
             return "none"

@@ -1,6 +1,6 @@
-"""The page that shows the OpenAPI document: Swagger UI from this package, nothing from elsewhere.
+"""The page that shows the OpenAPI document: Swagger UI, loaded from this package only.
 
-It needs no login, as the document says nothing of an installation.
+It needs no login, as the document has no data of an installation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from processor.core.browsers import PAGE_HEADERS
 from processor.http.static_files import Static
 
 PATH = "/docs"
-# Swagger UI's pictures stand in its style sheet.
+# Swagger UI's pictures are in its style sheet.
 _POLICY = f"{PAGE_HEADERS['Content-Security-Policy']}; img-src 'self' data:"
 _HEADERS = {**PAGE_HEADERS, "Content-Security-Policy": _POLICY}
 _PAGE = f"""<!doctype html>
@@ -35,12 +35,12 @@ _router = APIRouter(include_in_schema=False)
 
 @_router.get(PATH, response_class=HTMLResponse)
 async def page() -> Response:
-    """The document, to read and to try."""
+    """Serve the page."""
     return HTMLResponse(_PAGE, headers=_HEADERS)
 
 
 def add_to(api: FastAPI) -> None:
-    """Serve the page and what it is made of."""
+    """Add the page and its files to an application."""
     api.include_router(_router)
     files = Static(packages=[("processor.http.docs", "static")])
     api.mount(f"{PATH}/static", files, name="docs-static")

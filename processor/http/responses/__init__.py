@@ -1,5 +1,5 @@
-"""What calls answer: a ``TypedDict`` each, and how it is made of what is stored.
+"""The responses of calls: a ``TypedDict`` each, and the function that makes it.
 
-FastAPI makes the document's schemas from these types, and passes on only the keys they name: mypy
-refuses an answer that has another key, or one too few.
+FastAPI makes the document's schemas from these types, and sends only the keys they name. Mypy
+refuses a response with an unknown key, or with a key missing.
 """

@@ -1,4 +1,4 @@
-"""Accounts (2010-04-01), their bulk calls (accounts.v1), and who changed what of theirs."""
+"""Accounts (2010-04-01), bulk calls (accounts.v1), and configuration changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.account import Account as StoredAccount
 
 
 class AccountUris(TypedDict):
-    """Where the parts of an account are."""
+    """Links to the parts of an account."""
 
     messages: str
     incoming_phone_numbers: str
@@ -36,30 +36,30 @@ class Account(TypedDict):
 
 
 class BulkItem(TypedDict):
-    """What became of one item."""
+    """The result for an item."""
 
     correlation_id: Annotated[object, Field(description="As given, null where it was not.")]
     error_code: Annotated[
-        int, Field(description="0 where it was taken; 30646 a consent, 30647 a contact, refused.")
+        int, Field(description="0: accepted; 30646: consent refused; 30647: contact refused.")
     ]
     error_messages: Annotated[list[str], Field(examples=[["INVALID_SENDER_ID"]])]
 
 
 class Bulk(TypedDict):
-    """What became of the items, in their order."""
+    """The results for all items, in their order."""
 
     items: list[BulkItem]
 
 
 class ConfigurationChanges(TypedDict):
-    """Changes, the newest first."""
+    """Changes, newest first."""
 
     meta: ChangesMeta
     changes: list[StoredConfigurationChange]
 
 
 def account_of(account: StoredAccount) -> Account:
-    """An account as Twilio writes it."""
+    """Write an account as Twilio does."""
     path = f"/2010-04-01/Accounts/{account.sid}"
     return {
         "sid": account.sid,

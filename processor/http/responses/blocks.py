@@ -22,13 +22,13 @@ class Verdict(TypedDict):
 
     recipient: str
     allowed: bool
-    error_code: Annotated[int | None, Field(description="21610 where not.")]
+    error_code: Annotated[int | None, Field(description="21610 if it would not.")]
     block: BlockLine | None
     except_from: Annotated[
         list[str],
-        Field(description="Senders that must not be chosen, where the request names none."),
+        Field(description="Senders that must not be used, if the request names none."),
     ]
-    mark: Annotated[str, Field(description="Of the block list it was read at.")]
+    mark: Annotated[str, Field(description="Mark of the block list that was read.")]
 
 
 class Checked(TypedDict):
@@ -47,7 +47,7 @@ class RecipientBlocks(TypedDict):
 
 
 class Changed(TypedDict):
-    """What a change came to; what is on the list only where it is in force."""
+    """The result of a change, with the blocks on the list once it is in force."""
 
     command_id: str
     in_force: bool
@@ -58,7 +58,7 @@ class Changed(TypedDict):
 
 
 class BlocksMeta(TypedDict):
-    """Where a page stands."""
+    """The place of a page."""
 
     key: str
     page_size: int
@@ -66,14 +66,14 @@ class BlocksMeta(TypedDict):
 
 
 class BlocksPage(TypedDict):
-    """Some blocks."""
+    """A page of blocks."""
 
     meta: BlocksMeta
     blocks: list[BlockLine]
 
 
 class History(TypedDict):
-    """The changes of a recipient, the newest first, each as `block-changes.v1` says."""
+    """The changes of a recipient, newest first, each in the form of `block-changes.v1`."""
 
     meta: ChangesMeta
     recipient: str
@@ -88,16 +88,16 @@ class BadRow(TypedDict):
 
 
 class Imported(TypedDict):
-    """What became of the rows."""
+    """The results for the rows."""
 
-    import_id: Annotated[str, Field(description="Under which the same import may be repeated.")]
+    import_id: Annotated[str, Field(description="Use it to repeat the same import.")]
     accepted: int
     refused: int
-    errors: Annotated[list[BadRow], Field(description="The first 1,000.")]
+    errors: Annotated[list[BadRow], Field(description="The first 1,000 bad rows.")]
 
 
 def verdict_of(send: OutboundSend, found: Found, pool: Collection[str]) -> Verdict:
-    """What the gate would say of a send."""
+    """Write the gate's verdict on a send."""
     verdict = gate.judge(send, wire_blocks.readable(found.value), pool)
     refused = verdict.block if isinstance(verdict, gate.Refused) else None
     key = entry_key(send.account_sid, send.recipient)
@@ -112,7 +112,7 @@ def verdict_of(send: OutboundSend, found: Found, pool: Collection[str]) -> Verdi
 
 
 def blocks_on(account_sid: str, recipient: str, found: Found) -> RecipientBlocks:
-    """An account's blocks on one recipient."""
+    """Write an account's blocks on a recipient."""
     blocks = wire_blocks.readable(found.value)
     key = entry_key(account_sid, recipient)
     return {

@@ -1,4 +1,4 @@
-"""What a page of a history has beside its changes."""
+"""Metadata of a page of a history."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing_extensions import TypedDict
 
 
 class ChangesMeta(TypedDict):
-    """Where a page stands; the next one has older changes."""
+    """The place of a page; the next page has older changes."""
 
     key: str
     page_size: int

@@ -1,4 +1,4 @@
-"""Plain objects whose keys the document has from a model: they are passed on as they are."""
+"""Plain objects that are sent unchanged, while the document describes them by a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.configuration_change import ConfigurationChange
 
 @dataclass(frozen=True, slots=True)
 class Documented:
-    """What a type says, in the document only: nothing is checked, and no key taken away."""
+    """Describes a type in the document only: values are neither checked nor filtered."""
 
     type: type[BaseModel]
 

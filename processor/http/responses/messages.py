@@ -13,19 +13,23 @@ from processor.stores.messages import StoredMessage
 
 
 class MessageUris(TypedDict):
-    """Where the parts of a message are."""
+    """Links to the parts of a message."""
 
     media: str
 
 
-_From = TypedDict(  # a word of Python's
+_From = TypedDict(  # a keyword of Python
     "_From",
-    {"from": Annotated[str | None, Field(description="Null until the service's pool gave one.")]},
+    {
+        "from": Annotated[
+            str | None, Field(description="Null until a sender of the pool is chosen.")
+        ]
+    },
 )
 
 
 class Message(_From):
-    """A message that was sent, and what became of it."""
+    """A message that was sent, and its outcome."""
 
     sid: str
     account_sid: str
@@ -35,7 +39,7 @@ class Message(_From):
     status: Annotated[
         str,
         Field(
-            description="`accepted` or `queued`, then as the gate (`failed`) or the carrier says.",
+            description="`accepted` or `queued`, then set by the gate (`failed`) or the carrier.",
             examples=["accepted"],
         ),
     ]
@@ -69,7 +73,7 @@ class Media(Uris):
 
 
 def message_of(message: StoredMessage) -> Message:
-    """A message as Twilio writes it."""
+    """Write a message as Twilio does."""
     uri = f"/2010-04-01/Accounts/{message.account_sid}/Messages/{message.sid}"
     return {
         "sid": message.sid,

@@ -15,7 +15,7 @@ from schemas.number import Number
 
 
 class Capabilities(TypedDict):
-    """What a number can."""
+    """The capabilities of a number."""
 
     voice: bool
     sms: bool
@@ -24,13 +24,13 @@ class Capabilities(TypedDict):
 
 
 class IncomingPhoneNumber(TypedDict):
-    """A phone number; what only voice needs is null, or as Twilio has it of a new number."""
+    """A phone number; voice-only fields are null, or have Twilio's values for a new number."""
 
     sid: str
     account_sid: str
     phone_number: str
     friendly_name: str
-    sms_url: Annotated[str, Field(description="Empty where there is none.")]
+    sms_url: Annotated[str, Field(description="Empty if there is none.")]
     sms_method: HttpMethod
     sms_fallback_url: str
     sms_fallback_method: HttpMethod
@@ -93,7 +93,7 @@ class ShortCodes(Uris):
 
 
 def phone_number_of(number: Number) -> IncomingPhoneNumber:
-    """A phone number as Twilio writes it."""
+    """Write a phone number as Twilio does."""
     return {
         "sid": number.sid,
         "account_sid": number.account_sid,
@@ -134,7 +134,7 @@ def phone_number_of(number: Number) -> IncomingPhoneNumber:
 
 
 def short_code_of(number: Number) -> ShortCode:
-    """A short code as Twilio writes it."""
+    """Write a short code as Twilio does."""
     return {
         "sid": number.sid,
         "account_sid": number.account_sid,

@@ -23,23 +23,23 @@ KeywordSets = Annotated[
 
 
 class DefaultKeyword(TypedDict):
-    """A keyword that every configuration begins with."""
+    """A keyword that every new configuration has."""
 
     keyword: str
-    reserved: Annotated[bool, Field(description="It cannot be taken away.")]
+    reserved: Annotated[bool, Field(description="It cannot be removed.")]
 
 
 class DefaultSet(TypedDict):
-    """The keywords and the message that an opt-out type begins with."""
+    """The keywords and the message that an opt-out type has in a new configuration."""
 
     keywords: list[DefaultKeyword]
     message: str
 
 
 class KnownLanguage(TypedDict):
-    """A language that keyword types may name."""
+    """A language that keyword types can name."""
 
-    language: Annotated[str, Field(description="As a keyword type names it.")]
+    language: Annotated[str, Field(description="The name that keyword types use.")]
     tag: str
     name: str
     native_name: str
@@ -47,7 +47,7 @@ class KnownLanguage(TypedDict):
 
 
 class KnownLanguages(TypedDict):
-    """Every language there is."""
+    """All languages."""
 
     languages: list[KnownLanguage]
 
@@ -59,13 +59,14 @@ class MessageTypes(TypedDict):
 
 
 class StarterPack(TypedDict):
-    """Keyword sets to begin a language with."""
+    """Suggested keyword sets for a language."""
 
     language: str
-    status: Annotated[str, Field(description="`unreviewed`, or reviewed by whom and when.")]
+    status: Annotated[str, Field(description="`unreviewed`, or `reviewed` with reviewer and date.")]
     sets: KeywordSets
     sources: Annotated[
-        dict[str, str], Field(description="Where a keyword's use is documented; not of every one.")
+        dict[str, str],
+        Field(description="Sources that document a keyword's use, if there are any."),
     ]
 
 
@@ -78,7 +79,7 @@ class ConfigurationHead(TypedDict):
     friendly_name: str
     date_created: str
     date_updated: str
-    version: Annotated[int, Field(description="What `ETag` says and `If-Match` asks for.")]
+    version: Annotated[int, Field(description="The value of `ETag` and `If-Match`.")]
 
 
 class Configurations(TypedDict):
@@ -89,7 +90,7 @@ class Configurations(TypedDict):
 
 
 class Configuration(ConfigurationHead):
-    """A configuration whole."""
+    """A complete configuration."""
 
     enabled: bool
     draft: OptOut
@@ -97,27 +98,27 @@ class Configuration(ConfigurationHead):
 
 
 class Validated(TypedDict):
-    """What is wrong with a draft, and what to look at."""
+    """The errors and warnings of a draft."""
 
     errors: Annotated[list[Problem], Field(description="It is refused for these.")]
     warnings: list[Problem]
 
 
 class Diff(TypedDict):
-    """How the draft differs from what is in force."""
+    """The differences between the draft and the active configuration."""
 
     differences: list[str]
     enabled: bool
 
 
 class Trial(TypedDict):
-    """What would become of a message, and why."""
+    """The result that a message would have, and the reason."""
 
     kind: Annotated[OptOutType | None, Field(description="Null: an ordinary message.")]
     layer: Annotated[str | None, Field(examples=["countries.MX.languages.es"])]
     keyword: str | None
     match: Annotated[str | None, Field(description="`exact` or `tolerant`.")]
-    reply: Annotated[str | None, Field(description="Null: none would be sent.")]
+    reply: Annotated[str | None, Field(description="Null: no reply would be sent.")]
     reply_sent: Annotated[ReplySent, Field(description="Who answers.")]
     blocked: Annotated[bool, Field(description="Afterwards.")]
     aoo_enabled: Annotated[bool, Field(description="False: default handling answers.")]
@@ -131,7 +132,7 @@ class Trials(TypedDict):
 
 
 class Place(TypedDict):
-    """Where keywords and a message stand."""
+    """The place of keywords and a message."""
 
     keyword_type: Annotated[str, Field(examples=["STOP.SPANISH"])]
     message_type: Annotated[str, Field(description="`ALL` or a country.", examples=["MX"])]
@@ -168,7 +169,7 @@ class KeywordsAndReply(Keywords):
 
 
 def head_of(service: MessagingService) -> ConfigurationHead:
-    """A service's configuration, as lists have it."""
+    """Write a service's configuration for a list."""
     return {
         "opt_out_sid": f"OO{service.sid[2:]}",
         "account_sid": service.account_sid,
@@ -181,7 +182,7 @@ def head_of(service: MessagingService) -> ConfigurationHead:
 
 
 def whole_of(service: MessagingService) -> Configuration:
-    """A service's configuration whole."""
+    """Write a service's complete configuration."""
     return {
         **head_of(service),
         "enabled": service.active is not None,
@@ -191,7 +192,7 @@ def whole_of(service: MessagingService) -> Configuration:
 
 
 def trial_of(trial: trials.Trial) -> Trial:
-    """What became of a message that was tried."""
+    """Write the result of a message that was tried."""
     return {
         "kind": trial.kind,
         "layer": trial.layer,

@@ -16,12 +16,12 @@ from schemas.common import HttpMethod
 from schemas.messaging_service import MessagingService
 from schemas.number import Number
 
-_Country = Annotated[str | None, Field(description="ISO 3166, of two letters.")]
+_Country = Annotated[str | None, Field(description="ISO 3166, two letters.")]
 _Capabilities = Annotated[list[str], Field(description="`SMS`, `MMS`.")]
 
 
 class InPool(TypedDict):
-    """What every sender of a pool has."""
+    """Fields of every sender in a pool."""
 
     sid: str
     account_sid: str
@@ -81,7 +81,7 @@ class ServiceChannelSender(InPool):
     """A WhatsApp or RCS sender of a service's pool."""
 
     messaging_service_sid: str
-    sender: Annotated[str, Field(description="With `whatsapp:` or `rcs:` before it.")]
+    sender: Annotated[str, Field(description="With the prefix `whatsapp:` or `rcs:`.")]
     sender_type: Annotated[str, Field(description="`WhatsApp` or `RCS`.")]
     country_code: _Country
 
@@ -94,7 +94,7 @@ class ServiceChannelSenders(TypedDict):
 
 
 class ChannelWebhook(TypedDict):
-    """Whom messages to a channel sender are told."""
+    """Where messages to a channel sender are delivered."""
 
     callback_url: str | None
     callback_method: HttpMethod
@@ -105,7 +105,7 @@ class ChannelWebhook(TypedDict):
 
 
 class ChannelSender(TypedDict):
-    """A WhatsApp or RCS sender; what its network keeps of it is null."""
+    """A WhatsApp or RCS sender; fields that its network keeps are null."""
 
     sid: str
     status: str
@@ -128,7 +128,7 @@ class ChannelSenders(TypedDict):
 
 
 def in_pool_of(request: Request, service: MessagingService, path: str, number: Number) -> InPool:
-    """What every sender of a pool has; ``path`` is where its kind is, below the service."""
+    """Write the fields of every sender in a pool; ``path`` is its kind's path below the service."""
     return {
         "sid": number.sid,
         "account_sid": number.account_sid,
@@ -139,7 +139,7 @@ def in_pool_of(request: Request, service: MessagingService, path: str, number: N
 
 
 def channel_sender_of(request: Request, number: Number) -> ChannelSender:
-    """A channel sender as Twilio writes it."""
+    """Write a channel sender as Twilio does."""
     return {
         "sid": number.sid,
         "status": "ONLINE",

@@ -1,4 +1,4 @@
-"""Messaging services, and those parts of one that have no meaning here."""
+"""Messaging services, and parts of a service that do not exist here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.messaging_service import MessagingService
 
 
 class ServiceLinks(TypedDict):
-    """Where the parts of a service are."""
+    """Links to the parts of a service."""
 
     phone_numbers: str
     short_codes: str
@@ -39,15 +39,15 @@ class Service(TypedDict):
     date_updated: str
     friendly_name: str
     inbound_request_url: Annotated[
-        str | None, Field(description="Asked for every inbound message; null: nobody is.")
+        str | None, Field(description="Called for every inbound message; null: no call.")
     ]
     inbound_method: HttpMethod
-    fallback_url: Annotated[str | None, Field(description="Asked where the first one fails.")]
+    fallback_url: Annotated[str | None, Field(description="Called if the inbound request fails.")]
     fallback_method: HttpMethod
-    status_callback: Annotated[
-        str | None, Field(description="Of sends that name none of their own.")
+    status_callback: Annotated[str | None, Field(description="For sends that name none.")]
+    sticky_sender: Annotated[
+        bool, Field(description="Stored without effect, like the settings below.")
     ]
-    sticky_sender: Annotated[bool, Field(description="This and what follows is only kept.")]
     mms_converter: bool
     smart_encoding: bool
     scan_message_content: str
@@ -90,12 +90,12 @@ class Usecases(TypedDict):
 
 
 def created_at(service: MessagingService) -> datetime:
-    """When a service was created; of older records only the last save is known."""
+    """When a service was created; for older records, the time of the last save."""
     return service.created_at or service.updated_at
 
 
 def service_of(request: Request, service: MessagingService) -> Service:
-    """A service as Twilio writes it."""
+    """Write a service as Twilio does."""
     url = url_of(request, f"/v1/Services/{service.sid}")
     return {
         "sid": service.sid,

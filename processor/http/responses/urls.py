@@ -1,4 +1,4 @@
-"""Webhook URLs as answers show them: without the password, which only the webhook needs."""
+"""Webhook URLs in responses: without the password, which only the webhook needs."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from processor.webhooks.addresses import shown
 
 
 def shown_url(url: str | None) -> str | None:
-    """A URL with ``***`` for its password."""
+    """Replace the password in a URL by ``***``."""
     return shown(url) if url else None

@@ -1,4 +1,4 @@
-// Says the names of countries beside their codes: the server knows codes only, browsers know both.
+// Adds the names of countries to their codes: the server knows codes only, browsers know both.
 "use strict";
 
 const names = new Intl.DisplayNames(["en"], { type: "region", fallback: "none" });

@@ -6,14 +6,14 @@ const rows = document.getElementById("live-rows");
 const figures = document.getElementById("live-figures");
 const state = document.getElementById("live-state");
 const pause = document.getElementById("live-pause");
-const LOST_MS = 3000; // a stream is opened anew every minute: that is no news
+const LOST_MS = 3000; // streams are reopened every minute, which is not worth a message
 const AGAIN_MS = 10000;
 
 let source = null;
 let paused = false;
 let timer = 0;
 
-// Told to screen readers, so only where it changes.
+// Screen readers announce every change, so change the text only if it differs.
 function say(text, isBad = false) {
   state.className = isBad ? "warnings" : "hint";
   if (state.textContent !== text) state.textContent = text;
@@ -45,7 +45,7 @@ function open() {
   });
   source.addEventListener("cut", () => {
     heard();
-    say("Cut off: Kafka or Redis does not answer. What is shown is of before; it goes on by itself.", true);
+    say("Cut off: Kafka or Redis does not answer. The data below is old; the page continues by itself.", true);
   });
   source.addEventListener("rows", (event) => {
     rows.insertAdjacentHTML("afterbegin", event.data);
@@ -54,7 +54,7 @@ function open() {
   source.addEventListener("figures", (event) => { figures.innerHTML = event.data; });
   source.addEventListener("full", () => {
     close();
-    say("Too many look on now. Trying again.");
+    say("There are too many viewers now. Trying again.");
     later(open, AGAIN_MS);
   });
   source.addEventListener("ended", () => {

@@ -1,0 +1,1 @@
+"""Check that docstrings, comments, messages and pages are written in plain English."""

@@ -1,7 +1,7 @@
 """How long hypothesis looks: the same examples always, or a search.
 
-A test tries 150 examples, and always the same. OPTOUT_HYPOTHESIS=short, which `make unit` sets, tries
-fewer of the same kind. OPTOUT_HYPOTHESIS=long tries 2,000 new ones, OPTOUT_HYPOTHESIS=50000 that many.
+A test tries 150 examples, always the same. OPTOUT_HYPOTHESIS=short, which `make unit` sets, tries
+fewer of them. OPTOUT_HYPOTHESIS=long tries 2,000 new ones, OPTOUT_HYPOTHESIS=50000 that many.
 """
 
 import os

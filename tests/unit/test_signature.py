@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from processor.core.requests import request_of
-from processor.core.signature import idempotency_token, sign
+from processor.core.signature import idempotency_token, sign, with_body_hash
 
 TOKEN = "12345"
 
@@ -48,3 +48,11 @@ def test_repeats_of_one_delivery_share_a_token_and_no_others_do() -> None:
     assert idempotency_token("AC1", "M1.inbound") == idempotency_token("AC1", "M1.inbound")
     others = {("AC1", "M1.inbound"), ("AC2", "M1.inbound"), ("AC1", "M1.failed")}
     assert len({idempotency_token(*each) for each in others}) == 3
+
+
+def test_a_url_names_the_hash_of_a_body_that_is_no_form() -> None:
+    digest = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    assert with_body_hash("https://a:b@x.example/y#z", b"{}") == (
+        f"https://x.example/y?bodySHA256={digest}"
+    )
+    assert with_body_hash("https://x.example/y?z=1", b"{}").endswith(f"?z=1&bodySHA256={digest}")

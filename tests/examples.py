@@ -1,6 +1,7 @@
 """How long hypothesis searches: always the same examples, or a random search.
 
-OPTOUT_HYPOTHESIS=long tries 2,000 new examples a test, OPTOUT_HYPOTHESIS=50000 that many.
+A test tries 150 examples, always the same. OPTOUT_HYPOTHESIS=short, which `make unit` sets, tries
+fewer of them. OPTOUT_HYPOTHESIS=long tries 2,000 new ones, OPTOUT_HYPOTHESIS=50000 that many.
 """
 
 import os
@@ -15,6 +16,7 @@ settings.register_profile(
     max_examples=150,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("short", settings.get_profile("ci"), max_examples=40)
 settings.register_profile(
     "long", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow]
 )

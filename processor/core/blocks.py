@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from processor.core.messages import Scope
 
@@ -185,3 +185,5 @@ def stops(block: Block, *, service_sid: str | None, sender: str | None) -> bool:
             return block.target == service_sid
         case Scope.SENDER:
             return block.target == sender
+        case _:
+            assert_never(block.scope)

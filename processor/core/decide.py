@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 from processor.core import toll_free
 from processor.core.blocks import (
@@ -93,6 +94,8 @@ def decide(
             return conversation.start()
         case OptOutType.HELP:
             return conversation.help()
+        case _:
+            assert_never(match.kind)
 
 
 def ordinary(message: InboundMessage, handling: Handling) -> tuple[Event, ...]:

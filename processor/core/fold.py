@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from processor.core.blocks import Block, Blocks, Mark, Place
 from processor.core.decide import (
@@ -96,6 +97,8 @@ def handled_of(item: Item) -> Handled:
             return handled_unread(
                 item.account_sid, item.id, item.recipient, item.arrival.appended_ms
             )
+        case _:
+            assert_never(item)
 
 
 def fold(
@@ -165,6 +168,8 @@ def _decide(item: Item, entry: Mapping[Place, Block], scope: Scope, mark: Mark) 
             return decide_command(item, entry, mark=mark)
         case UnreadStop():
             return decide_unread(item, entry, mark=mark)
+        case _:
+            assert_never(item)
 
 
 def apply(change: BlockChange, entry: dict[Place, Block]) -> None:

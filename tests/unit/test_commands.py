@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from processor.core.blocks import Place, SourceKind
+from processor.core.decide import NO_REASON, refusal_of
 from processor.core.events import Cause
 from processor.core.identity import change_id_of
 from processor.core.messages import ChannelGroup, ConsentCommand, Scope
+from processor.wire import consent_commands
 from tests.builders import (
     ACCOUNT,
     COMMAND,
@@ -83,6 +86,21 @@ def test_r29_a_command_lifts_its_own_place_only() -> None:
     )
     decision = commanded(a_command(blocked=False), (a_block(), *others))
     assert decision.blocks == others
+
+
+def test_r29_why_a_command_would_be_put_aside_is_known_before_it_is_sent() -> None:
+    of_the_recipient = (a_block(a_place()),)
+    entry = {block.place: block for block in of_the_recipient}
+    assert refusal_of(a_command(blocked=False, reason=None), entry) == NO_REASON
+    assert refusal_of(a_command(blocked=False, reason="asked"), entry) is None
+    assert refusal_of(a_command(), {}) is None
+
+
+def test_r29_a_command_is_read_as_it_is_written_and_a_wrong_one_is_not_written() -> None:
+    command = a_command(arrival=None)
+    assert consent_commands.read_all([consent_commands.checked(command)]) == [command]
+    with pytest.raises(ValidationError):
+        consent_commands.checked(a_command(recipient="nobody"))
 
 
 def test_r29_a_carriers_block_is_not_lifted_by_a_command() -> None:

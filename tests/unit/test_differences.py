@@ -42,3 +42,12 @@ def test_every_layer_and_setting_is_compared() -> None:
         "countries.MX.languages.es.STOP.keywords: + baja",
         "countries.MX.languages.es.STOP.reply: + 'Adiós.'",
     ]
+
+
+def test_whether_a_country_tries_the_other_layers_is_compared() -> None:
+    alone, with_others = (
+        OptOutConfig(countries={"MX": CountryOverride({"es": BAJA}, country_fallback=fallback)})
+        for fallback in (False, True)
+    )
+    [said] = differences(alone, with_others)
+    assert str(said).startswith("countries.MX.country_fallback: ")

@@ -184,3 +184,13 @@ def test_a_body_passes_where_it_may_be_a_keyword_of_any_service() -> None:
         directory.change({sid: a_service(OTHER_LONG_CODE, sid=sid, active=german)})
     directory.change({OTHER_SERVICE: None})
     assert [directory.may_match(body) for body in bodies] == [True, True, False]
+
+
+def test_handlings_that_were_kept_are_found_anew_once_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("processor.core.services._KEPT", 2)
+    directory = Directory([a_service(LONG_CODE)])
+    senders = [LONG_CODE, OTHER_LONG_CODE, "+15551234569", LONG_CODE]
+    found = [directory.handling(ACCOUNT, None, sender).service_sid for sender in senders]
+    assert found == [SERVICE, None, None, SERVICE]

@@ -385,6 +385,7 @@ def test_a_file_that_is_right_is_a_language(tmp_path: Path) -> None:
         ("status", 'colour = "red"\nstatus', "colour: unknown"),
         ("[help]", "[halp]", "help: missing, or no table"),
         ("[stop.sources]", "[stop.origins]", "stop.origins: unknown"),
+        ('[stop.sources]\nstaak = "somewhere public"', "sources = 7", "stop.sources: no table"),
         ('staak = "', 'stak = "', "stop.sources: 'stak' is no keyword here"),
         ('"somewhere public"', '""', "stop.sources: 'staak' must be a text"),
         ('["staak"]', '"staak"', "stop.keywords: must be a list of texts"),

@@ -24,6 +24,14 @@ def test_the_lowest_that_is_not_done_is_committed() -> None:
     assert in_hand(5, 6, 9, done=(6, 5, 9)).committed == 10
 
 
+def test_what_is_in_hand_is_counted_and_a_position_does_not_go_back() -> None:
+    offsets = in_hand(5, 6, 7, done=(6,))
+    assert len(offsets) == 2
+    before = offsets.position
+    offsets.advance(before - 1)
+    assert offsets.position == before
+
+
 def test_the_note_tells_what_is_done_behind_it() -> None:
     assert in_hand(5, 6, 7, 8, 9, done=(6, 7, 9)).note() == "1,2,1,1"
     assert in_hand(5, 6, done=(5, 6)).note() == ""

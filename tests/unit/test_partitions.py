@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka.partitioner import murmur2
 
-from processor.core.partitions import partition_of, partitions_of
+from processor.core.partitions import all_in, partition_of, partitions_of
 from tests.builders import RECIPIENT
 
 
@@ -27,6 +27,18 @@ def test_a_batch_of_mixed_lengths_keeps_its_order() -> None:
 
 def test_one_key_is_a_batch_of_one() -> None:
     assert partition_of(RECIPIENT.encode(), 12) == kafkas(RECIPIENT.encode(), 12)
+
+
+def test_keys_of_any_lengths_belong_to_one_partition_or_not() -> None:
+    keys = [one for number in range(9999) if partition_of(one := f"+1{number}".encode(), 4) == 2]
+    assert {len(key) for key in keys} == {4, 5, 6}
+    assert all_in(keys, 2, 4)
+    assert not all_in(keys, 1, 4)
+    assert not all_in(
+        [*keys, next(one for one in (b"+8", b"+9", b"+10", b"+11") if partition_of(one, 4) != 2)],
+        2,
+        4,
+    )
 
 
 def test_an_empty_batch_has_no_partitions() -> None:

@@ -63,6 +63,28 @@ def test_r11_a_short_codes_registration_is_held_against_what_is_configured() -> 
     ]
 
 
+def test_r11_a_short_code_that_is_registered_as_configured_needs_no_look() -> None:
+    config = replying(GOOD)
+    pool = (PoolSender(SHORT_CODE, SenderType.SHORT_CODE, config.standard),)
+    assert warnings_of(config, pool) == []
+
+
+def test_r11_r20_a_toll_free_number_may_tell_people_to_come_back_with_start() -> None:
+    pool = (PoolSender(TOLL_FREE, SenderType.TOLL_FREE),)
+    [only] = warnings_of(replying(GOOD), pool)
+    assert "never shown" in str(only)
+
+
+def test_r11_a_country_override_with_a_stop_of_its_own_and_every_kind_needs_no_look() -> None:
+    kinds = {
+        STOP: KeywordSet(("stop",), GOOD),
+        START: KeywordSet(("volver",), "You are back."),
+        HELP: KeywordSet(("auxilio",), "Reply STOP to end."),
+    }
+    config = OptOutConfig(countries={"MX": CountryOverride({"es": kinds})})
+    assert not [one for one in warnings_of(config, POOL) if str(one).startswith("countries.MX: ")]
+
+
 def test_r11_r20_a_toll_free_number_never_shows_our_stop_reply_and_knows_only_start() -> None:
     pool = (PoolSender(TOLL_FREE, SenderType.TOLL_FREE),)
     config = replying("You get no more. Reply YES to come back.")

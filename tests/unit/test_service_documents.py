@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from pydantic import ValidationError
 
-from processor.configuration.apply import apply, disabled, enabled
+from processor.configuration.apply import apply, changed, disabled, enabled
 from processor.configuration.documents import read_document
 from processor.core.messages import SenderType
 from processor.core.policy import CountryOverride, MatchMode, OptOutConfig
@@ -18,6 +18,7 @@ from processor.core.services import PoolSender, Service
 from processor.wire.json_values import reason
 from processor.wire.services import (
     config_of,
+    read_head,
     read_service,
     read_stored,
     service_of,
@@ -487,6 +488,31 @@ def test_a_service_refused_whole_is_refused_in_parts_for_the_same_reason(
     with pytest.raises(ValidationError) as parts:
         read_service(as_stored(**changes))
     assert reason(parts.value) == reason(whole.value)
+
+
+def test_a_head_is_the_service_without_its_configuration_and_is_refused_as_the_whole_is() -> None:
+    head = read_head(as_stored(friendly_name="Clinic"))
+    assert (head.friendly_name, head.opt_out) == ("Clinic", OptOut())
+    with pytest.raises(ValidationError):
+        read_head(as_stored(version=0))
+
+
+def test_a_field_that_is_changed_makes_the_next_version_and_nothing_makes_none() -> None:
+    [before] = stored(a_document()).values()
+    after = changed(before, friendly_name="Shop")
+    assert (after.friendly_name, after.version) == ("Shop", before.version + 1)
+    assert changed(before, friendly_name=before.friendly_name) is before
+
+
+@pytest.mark.parametrize("readable_first", [True, False])
+def test_one_service_described_twice_takes_part_in_the_check_of_pools_once(
+    readable_first: bool,
+) -> None:
+    good, bad = a_document(), a_document(friendly_name="")
+    documents = (good, bad) if readable_first else (bad, good)
+    problems = laid_over(stored(a_document()), *documents).problems
+    assert problems
+    assert not [one for one in problems if "senders" in one]
 
 
 def test_services_that_say_the_same_share_it() -> None:

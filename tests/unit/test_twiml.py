@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.webhooks.twiml import Answer, read
+from processor.webhooks.twiml import Answer, Message, read
 
 XML = "text/xml"
 BOMB = (
@@ -100,6 +100,22 @@ def test_no_codec_is_at_work_for_an_answer_but_the_usual_ones(codec: str) -> Non
 )
 def test_more_markup_than_an_answer_needs_is_not_read(body: bytes) -> None:
     assert read(XML, body) == Answer(problems=(12100,))
+
+
+def test_a_message_is_read_with_its_verbs_and_attributes() -> None:
+    body = (
+        '<Response><Message to="+15550001111" from="+15550002222" action="/status">'
+        "<Body>Look &lt;here&gt; <b>&amp;</b> there</Body>"
+        "<Media>https://example.com/1.png</Media><Media> /2.png </Media></Message></Response>"
+    )
+    media = ("https://example.com/1.png", "/2.png")
+    message = Message("Look <here> & there", media, "+15550001111", "+15550002222", "/status")
+    assert read(XML, body.encode()) == Answer((message,))
+
+
+def test_an_answer_is_unusable_where_nothing_of_it_can_be_read() -> None:
+    assert read(XML, b"<Response").unusable
+    assert not read(XML, b"<Response><Message/></Response>").unusable
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from processor.wire.credentials import Unopened
 from processor.wire.dead_letters import FIRST_BYTES, MOST_REASON
 from processor.wire.json_values import to_ms
 from schemas import MODELS
+from schemas.webhook_delivery import WebhookDelivery
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT, SERVICE, a_service
 from tests.deliveries import AT, TOPICS, URL, a_delivery, a_record, a_stage, a_status
 
@@ -277,3 +278,10 @@ def test_a_fault_of_ours_is_said_without_the_records_words(
     )
     assert "secret" not in caplog.text
     assert stage.counts == {"unexpected": 1}
+
+
+def test_a_delivery_says_whether_it_may_be_answered() -> None:
+    inbound = WebhookDelivery.model_validate_json(a_delivery())
+    status = WebhookDelivery.model_validate_json(a_delivery(parameters={"SmsStatus": "sent"}))
+    assert webhook_deliveries.is_inbound(inbound)
+    assert not webhook_deliveries.is_inbound(status)

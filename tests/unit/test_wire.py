@@ -331,3 +331,19 @@ def test_topics_have_the_prefix_before_and_the_version_behind() -> None:
         "x.block-list.v2",
         "x.dead-letters.v1",
     )
+
+
+def test_a_send_is_read_as_it_is_written() -> None:
+    value = outbound_messages.write(
+        message_sid=SEND,
+        account_sid=ACCOUNT,
+        service_sid=SERVICE,
+        sender=None,
+        to=RECIPIENT,
+        body="Your appointment is tomorrow.",
+        media_urls=["https://example.com/map.png"],
+        status_callback=None,
+        created_at_ms=NOW_MS,
+    )
+    read = outbound_messages.send_of(outbound_messages.read(value), SERVICE)
+    assert (read.message_sid, read.service_sid, read.sender) == (SEND, SERVICE, None)

@@ -22,7 +22,6 @@ from processor.http.errors import ApiError
 from processor.http.limits import MADE
 from processor.http.responses.blocks import BadRow, Imported
 from processor.http.scanning import Scan, refuse_partial
-from processor.json_types import Json
 from processor.kafka.writing import Outgoing
 from processor.wire import blocks as wire_blocks
 from processor.wire.block_rows import (
@@ -195,7 +194,7 @@ class _Import:
         self.good += len(records)
         await self._backend.credentials.limit.afford(self._caller.payer, MADE * len(lines))
 
-    def _records(self, rows: Iterable[tuple[int, Json]]) -> Iterator[Outgoing]:
+    def _records(self, rows: Iterable[tuple[int, object]]) -> Iterator[Outgoing]:
         for number, row in rows:
             try:
                 yield self._record(row)
@@ -205,7 +204,7 @@ class _Import:
                 if self.bad <= _MOST_NAMED:
                     self.errors.append({"row": number, "error": why})
 
-    def _record(self, row: Json) -> Outgoing:
+    def _record(self, row: object) -> Outgoing:
         if isinstance(row, dict) and row.get("account_sid") not in (None, "", self._account):
             raise ValueError("account_sid: belongs to another account")
         if isinstance(row, dict):

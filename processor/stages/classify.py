@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from processor.core.fold import Hit, Item, Ordinary, key_of
 from processor.core.messages import (
@@ -23,10 +23,11 @@ from processor.wire.countries import country_of
 from processor.wire.dead_letters import redrives_of
 from processor.wire.headers import arrival_of, was_sent_on
 from processor.wire.json_values import MAX_VALUE_BYTES
+from processor.wire.records import Record
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
 
-Pair: TypeAlias = tuple[Any, Item | Ordinary]  # a record and what it comes to
+Pair: TypeAlias = tuple[Record, Item | Ordinary]  # a record and what it comes to
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Classified:
     """The records of a batch that come to anything."""
 
     pairs: Sequence[Pair]  # in the order of the records
-    aside: Sequence[tuple[Any, str]]  # records for the dead letters, each with its reason
-    elsewhere: Sequence[tuple[Any, str]]  # misplaced records, each with its recipient
+    aside: Sequence[tuple[Record, str]]  # records for the dead letters, each with its reason
+    elsewhere: Sequence[tuple[Record, str]]  # misplaced records, each with its recipient
     faults: int  # how many records made our code raise
 
     @property
@@ -60,17 +61,20 @@ class Classifier:
             topics.consent_commands: consent_commands.read_all,
         }
 
-    def classify(self, records: Sequence[Any], directory: Directory) -> Classified:
+    def classify(self, records: Sequence[Record], directory: Directory) -> Classified:
         """Classify the records of one partition under one configuration."""
         sorted_, faults = separate(records, lambda part: self._sort(part, directory))
         return self._with_unread(sorted_, faults, records)
 
-    def _sort(self, records: Sequence[Any], directory: Directory) -> Sorted[Item | Ordinary]:
+    def _sort(self, records: Sequence[Record], directory: Directory) -> Sorted[Item | Ordinary]:
         """The records that come to something, in their order, and those that cannot be handled."""
         found: Sorted[Item | Ordinary] = Sorted()
         ordinary = directory.has_webhooks
         pairs: list[Pair] = []
-        refuse: Callable[[Any, str], None] = lambda record, why: found.aside.append((record, why))  # noqa: E731
+
+        def refuse(record: Record, why: str) -> None:
+            found.aside.append((record, why))
+
         for record, one in read_all(records, self._read, refuse):
             item: Item | Ordinary | None
             if isinstance(one, ConsentCommand):
@@ -89,10 +93,13 @@ class Classifier:
         return found
 
     def _with_unread(
-        self, sorted_: Sorted[Item | Ordinary], faults: Faults[Any], records: Sequence[Any]
+        self,
+        sorted_: Sorted[Item | Ordinary],
+        faults: Faults[Record],
+        records: Sequence[Record],
     ) -> Classified:
         """What comes to something, and the STOPs among what is put aside: those block as well."""
-        aside: list[tuple[Any, str]] = []
+        aside: list[tuple[Record, str]] = []
         elsewhere = list(sorted_.elsewhere)
         unread: list[Pair] = []
         for record, why in [*sorted_.aside, *reasons_of(faults)]:
@@ -129,7 +136,7 @@ class Classifier:
             batch, pairs=left, aside=[*batch.aside, *reasons], faults=batch.faults + len(broken)
         )
 
-    def _unread_stop(self, record: Any) -> UnreadStop | None:
+    def _unread_stop(self, record: Record) -> UnreadStop | None:
         if record.topic != self._inbound_messages:
             return None
         try:
@@ -140,11 +147,11 @@ class Classifier:
             return None
 
 
-def _can_be_sent_on(record: Any) -> bool:
+def _can_be_sent_on(record: Record) -> bool:
     return not was_sent_on(record) and len(record.value) <= MAX_VALUE_BYTES
 
 
-def hit_of(read: InboundMessage, directory: Directory, record: Any = None) -> Hit | None:
+def hit_of(read: InboundMessage, directory: Directory, record: Record | None = None) -> Hit | None:
     """What a checked inbound message matches under the configuration; None for most.
 
     Args:

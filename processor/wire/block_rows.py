@@ -149,7 +149,7 @@ class Rows:
         self._columns: list[str] = []
         self._names_columns = as_csv
 
-    def of(self, lines: Iterable[bytes]) -> Iterator[tuple[int, Json]]:
+    def of(self, lines: Iterable[bytes]) -> Iterator[tuple[int, object]]:
         """What each of the next lines says, with its number; an error where it cannot be read.
 
         Raises:
@@ -179,7 +179,7 @@ class Rows:
         )
 
 
-def _json(line: bytes) -> Json:
+def _json(line: bytes) -> object:
     try:
         return orjson.loads(line.removeprefix(_BOM))
     except orjson.JSONDecodeError:

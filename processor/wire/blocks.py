@@ -28,7 +28,7 @@ from processor.core.messages import (
     list_key_of,
 )
 from processor.errors import UnreadableEntry
-from processor.json_types import Json, JsonObject
+from processor.json_types import JsonObject
 from processor.wire.json_values import to_ms, to_text
 from schemas.block_list_entry import BlockListEntry
 
@@ -65,8 +65,8 @@ def pack(blocks: Blocks) -> bytes:
     return orjson.dumps([FORMAT, *map(_packed, blocks)])
 
 
-def _packed(block: Block) -> list[Json]:
-    fields: list[Json] = [_LETTERS[block.scope, block.carrier] + block.target, str(block.mark)]
+def _packed(block: Block) -> list[object]:
+    fields: list[object] = [_LETTERS[block.scope, block.carrier] + block.target, str(block.mark)]
     for one in block.sources:
         fields += _KIND_LETTERS[one.kind] + one.change_id, one.since_ms
         if one.last_ms != one.since_ms:
@@ -108,7 +108,7 @@ def readable(value: bytes | None) -> Blocks:
         return (UNREADABLE,)
 
 
-def _unpacked(place: str, mark: str, *fields: Json) -> Block:
+def _unpacked(place: str, mark: str, *fields: object) -> Block:
     scope, carrier = _PLACES[place[:1]]
     target = place[1:]
     if (target == "") is not (scope is Scope.ACCOUNT):

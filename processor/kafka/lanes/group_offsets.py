@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import ProducerFenced
@@ -121,7 +120,10 @@ async def set_offsets(settings: Settings, to: Mapping[int, Sequence[tuple[Standi
 
 
 async def _commit(
-    settings: Settings, group: str, partition: int, offsets: Mapping[TopicPartition, Any]
+    settings: Settings,
+    group: str,
+    partition: int,
+    offsets: Mapping[TopicPartition, OffsetAndMetadata],
 ) -> None:
     producer = AIOKafkaProducer(
         **settings.kafka(), transactional_id=f"{group}-{partition}", retry_backoff_ms=20

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.coordinator.protocol import (
@@ -204,12 +205,14 @@ class _Sticky:
     def __init__(self) -> None:
         self.owned = NOTHING
 
-    def metadata(self, topics: Iterable[str]) -> Any:
+    def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """What this member says to the member that shares partitions out."""
         owned = {"generation": self.owned.generation, "partitions": sorted(self.owned.partitions)}
         return ConsumerProtocolMemberMetadata(0, sorted(topics), orjson.dumps(owned))
 
-    def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+    def assign(
+        self, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
+    ) -> dict[str, ConsumerProtocolMemberAssignment]:
         """Share out; aiokafka calls this at one member, for all."""
         topics = sorted({topic for one in members.values() for topic in one.subscription})
         owned = {member: _owned_in(one.user_data) for member, one in members.items()}
@@ -226,7 +229,7 @@ class _Sticky:
             for member, partitions in shares(count, owned).items()
         }
 
-    def on_assignment(self, assignment: Any) -> None:
+    def on_assignment(self, assignment: object) -> None:
         """Do nothing: the lanes claim their partitions themselves."""
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.subscription_state import TopicPartitionState
 
 from processor.config import Settings
@@ -41,7 +41,7 @@ class SourceReader:
         self._settings = settings
         self._topics = list(topics)
         self._fetch_wait_ms = fetch_wait_ms
-        self._consumer: Any = None
+        self._opened: Consumer | None = None
         self._readings: dict[TopicPartition, Reading] = {}
 
     async def start(self) -> None:
@@ -50,7 +50,7 @@ class SourceReader:
         Raises:
             aiokafka.errors.KafkaError: no broker answers.
         """
-        self._consumer = AIOKafkaConsumer(
+        self._opened = AIOKafkaConsumer(
             **self._settings.kafka(request_s=REQUEST_S),
             enable_auto_commit=False,
             auto_offset_reset="none",  # where to go on is the lanes' to decide
@@ -64,7 +64,12 @@ class SourceReader:
         self._consumer._client.set_topics(self._topics)
 
     @property
-    def client(self) -> Any:
+    def _consumer(self) -> Consumer:
+        assert self._opened is not None  # it was started
+        return self._opened
+
+    @property
+    def client(self) -> AIOKafkaClient:
         """The aiokafka client, for requests about the topics."""
         return self._consumer._client
 
@@ -101,8 +106,8 @@ class SourceReader:
 
     async def close(self) -> None:
         """Drop the connections."""
-        if self._consumer is not None:
-            await stop(self._consumer)
+        if self._opened is not None:
+            await stop(self._opened)
 
 
 class Reading:
@@ -113,7 +118,9 @@ class Reading:
         states: of its partitions, in the consumer's assignment.
     """
 
-    def __init__(self, consumer: Consumer, states: Mapping[TopicPartition, Any]) -> None:
+    def __init__(
+        self, consumer: Consumer, states: Mapping[TopicPartition, TopicPartitionState]
+    ) -> None:
         self._consumer = consumer
         self._states = states
         self._asking: set[asyncio.Task[object]] = set()

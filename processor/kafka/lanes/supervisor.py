@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from processor.config import Settings
 from processor.errors import Fenced
+from processor.kafka.connections import Client
 from processor.kafka.failures import in_words
 from processor.kafka.lanes.exactly_once import Lane
 from processor.kafka.lanes.lane_state import LaneState
@@ -171,7 +172,7 @@ class Lanes:
             self._silent_since = now
             self._rejoin.set()
 
-    def _client(self) -> Any:
+    def _client(self) -> Client:
         if self._member is None:
             raise KafkaConnectionError("no member")
         return self._member.client

@@ -20,7 +20,6 @@ from processor.config import Settings
 from processor.core.blocks import NO_MARK, Mark
 from processor.core.partitions import partitions_of
 from processor.errors import BrokerUnavailable, Fenced
-from processor.json_types import Options
 from processor.kafka.groups import committed_of, group_view
 from processor.kafka.moving.merged import Merged, Offsets, Order
 from processor.kafka.ports import Consumer, RecordBatch
@@ -230,13 +229,15 @@ async def _write(
         if part.says_where:
             where = f"{record.topic}[{record.partition}]@{record.offset}"
             headers.append((MOVED_FROM, where.encode()))
-        fields: Options = {"timestamp": record.timestamp, "key": key, "value": value}
+        at_ms = record.timestamp
         builder = builders.get(place)
-        if builder is None or builder.append(**fields, headers=headers) is None:
+        if builder is None or (
+            builder.append(timestamp=at_ms, key=key, value=value, headers=headers) is None
+        ):
             if builder is not None:
                 await send(place)
             builder = builders[place] = producer.create_batch()
-            builder.append(**fields, headers=headers)
+            builder.append(timestamp=at_ms, key=key, value=value, headers=headers)
     for place in list(builders):
         await send(place)
     for fate in fates:

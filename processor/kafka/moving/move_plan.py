@@ -11,10 +11,9 @@ from importlib.resources import files
 
 from processor.config import Settings
 from processor.errors import ConfigError
-from processor.json_types import Json
 from processor.kafka.moving.copying import Part, begin, by_mark, by_time, ends_of, has_more
 from processor.kafka.topics import topic_admin
-from processor.kafka.topics.topic_plan import LANES, PROOF_DAYS, Code, Consequence
+from processor.kafka.topics.topic_plan import LANES, PROOF_DAYS, Code, Consequence, partitions_of
 
 HISTORY = "block-changes.v1"
 LIST = "block-list.v2"
@@ -52,13 +51,10 @@ def plan(source: Settings, target: Settings, older: Mapping[str, str] | None = N
     topics = tomllib.loads(files("schemas").joinpath("topics.toml").read_text())
     group = f"{target.topic_prefix}move"
 
-    def counted(topic: Mapping[str, Json], settings: Settings) -> int:
-        return settings.partitions if topic["partitions"] == "all" else int(topic["partitions"])
-
     whole = [
         Part(
             topics=[older.get(name, name)],
-            partitions=range(counted(topic, source)),
+            partitions=range(partitions_of(topic, source)),
             order=by_mark if name in (HISTORY, LIST) else by_time,
             group=group,
             transactional_id=group,
@@ -91,7 +87,7 @@ def plan(source: Settings, target: Settings, older: Mapping[str, str] | None = N
         }
         pending += lanes_of(role, [name for name, readers in read.items() if readers == {role}])
         shared += lanes_of(role, [name for name, readers in read.items() if readers != {role}])
-    spread = {name: counted(topic, target) for name, topic in topics.items()}
+    spread = {name: partitions_of(topic, target) for name, topic in topics.items()}
     return Plan(source, target, whole, pending, shared, spread, older)
 
 

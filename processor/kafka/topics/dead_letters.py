@@ -269,7 +269,7 @@ def _unless(chosen: Choice, gone: set[str]) -> Choice:
     return lambda line: line["id"] not in gone and chosen(line)
 
 
-async def referred_to(settings: Settings, reference: Mapping[str, Json]) -> bytes | None:
+async def referred_to(settings: Settings, reference: Mapping[str, object]) -> bytes | None:
     """The value that a letter refers to; None where it is gone, or is no single record.
 
     Raises:
@@ -379,7 +379,7 @@ def _number(text: str | None, otherwise: int) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else otherwise
 
 
-def _bytes_as_text(name: str, value: bytes | None) -> JsonObject:
+def _bytes_as_text(name: str, value: bytes | None) -> dict[str, str | None]:
     try:
         return {name: None if value is None else value.decode()}
     except UnicodeDecodeError:

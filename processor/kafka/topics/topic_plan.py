@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.resources import files
+from typing import Literal, NotRequired, TypedDict
 
 from processor.config import Settings
-from processor.json_types import Json
 
 LANES = ("match", "gate", "webhooks")  # roles that must not lose or double what they read
 TIMESTAMPS = "message.timestamp.type"
@@ -52,6 +52,17 @@ _OTHER_COUNT_OF_CHANGELOG = (
     "topics create`; lost is what /opt-out-rates counted in it, a day at most, and no "
     "block (deploy/runbook.md)"
 )
+
+
+class DescribedTopic(TypedDict):
+    """A topic in `schemas/topics.toml`, by that file's names."""
+
+    partitions: int | Literal["all"]
+    readers: list[str]
+    read_back_by: NotRequired[list[str]]
+    retention_days: NotRequired[int]
+    max_message_bytes: NotRequired[int]
+    replaces: NotRequired[str]
 
 
 class Consequence(Enum):
@@ -203,8 +214,8 @@ def plans(settings: Settings) -> list[TopicPlan]:
     return made
 
 
-def _plan(settings: Settings, name: str, topic: Mapping[str, Json]) -> TopicPlan:
-    partitions = settings.partitions if topic["partitions"] == "all" else topic["partitions"]
+def _plan(settings: Settings, name: str, topic: DescribedTopic) -> TopicPlan:
+    partitions = partitions_of(topic, settings)
     days = topic.get("retention_days")
     kept = {_RETENTION: str(days * _DAY_MS), _RETENTION_BYTES: "-1"} if days else {}
     config = {
@@ -229,7 +240,13 @@ def _plan(settings: Settings, name: str, topic: Mapping[str, Json]) -> TopicPlan
     )
 
 
-def _is_read_by_lanes(topic: Mapping[str, Json]) -> bool:
+def partitions_of(topic: DescribedTopic, settings: Settings) -> int:
+    """How many partitions a topic has in an installation."""
+    count = topic["partitions"]
+    return settings.partitions if count == "all" else count
+
+
+def _is_read_by_lanes(topic: DescribedTopic) -> bool:
     return not {*LANES}.isdisjoint([*topic["readers"], *topic.get("read_back_by", ())])
 
 

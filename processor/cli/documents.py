@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
 from typing import IO
 
@@ -12,7 +12,6 @@ import yaml
 
 from processor.configuration.apply import Applied, apply
 from processor.errors import ConfigError, Problem
-from processor.json_types import Json
 from schemas.messaging_service import MessagingService
 
 
@@ -22,7 +21,9 @@ class _Loader(yaml.CSafeLoader):
     YAML 1.1 would make Norway, an opt-in keyword and a short code into false, true and a number.
     """
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Json, Json]:
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Hashable, object]:
         """Refuse a mapping with a key twice: YAML would drop the first value silently."""
         seen = set()
         for key, _ in node.value:
@@ -55,7 +56,7 @@ def read_documents(file: IO[bytes]) -> Mapping[str, MessagingService]:
     return applied.changed
 
 
-def load(file: IO[bytes]) -> list[Json]:
+def load(file: IO[bytes]) -> list[object]:
     """Read the documents of a file without checking them.
 
     Raises:
@@ -78,7 +79,7 @@ def _of_file(file: IO[bytes], code: str, text: str) -> Problem:
 
 
 def lay_over(
-    documents: list[Json],
+    documents: list[object],
     stored: Mapping[str, MessagingService],
     recorded: Callable[[str], str | None] = lambda address: None,
 ) -> Applied:

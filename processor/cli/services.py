@@ -130,7 +130,7 @@ def _as_json(problems: Sequence[Problem]) -> list[dict[str, object]]:
     ]
 
 
-def _warnings(documents: Sequence[ServiceDocument]) -> list[Problem]:
+def _warnings(documents: Sequence[object]) -> list[Problem]:
     return [
         warning.under("opt_out").within(f"service {number} ({document.friendly_name})")
         for number, (document, _) in enumerate(map(read_document, documents), 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from processor.configuration.documents import mapping_of, read_document, url_problems
 from processor.configuration.rules import Pool, pool_problems, problems_of
@@ -24,7 +24,7 @@ class Applied(NamedTuple):
 
 
 def apply(
-    documents: Sequence[Any],
+    documents: Sequence[object],
     stored: Mapping[str, MessagingService],
     *,
     now: datetime,
@@ -68,7 +68,7 @@ class _Overlay:
         self._pools: list[Pool] = []
         self._described: set[str] = set()  # sids of documents, readable or not
 
-    def add(self, number: int, given: Any) -> None:
+    def add(self, number: int, given: object) -> None:
         """Lay a document over the services; ``number`` counts from 1."""
         document, problems = read_document(given)
         name = mapping_of(given).get("friendly_name")
@@ -79,7 +79,7 @@ class _Overlay:
             problems = self._add_readable(where, given, document)
         self.problems += [problem.within(where) for problem in problems]
 
-    def _add_broken(self, where: str, given: Any) -> list[Problem]:
+    def _add_broken(self, where: str, given: object) -> list[Problem]:
         pool = _pool_within(where, given)
         name = mapping_of(given).get("friendly_name")
         known = self._named.get((pool.account_sid or "", str(name)))
@@ -90,7 +90,7 @@ class _Overlay:
         self._described.add(sid)
         return url_problems(given, before)
 
-    def _add_readable(self, where: str, given: Any, document: ServiceDocument) -> list[Problem]:
+    def _add_readable(self, where: str, given: object, document: ServiceDocument) -> list[Problem]:
         name = (document.account_sid, document.friendly_name)
         sid = document.sid or self._named.get(name) or self._new_sid()
         self._named[name] = sid
@@ -131,7 +131,7 @@ def _addresses(model: ServiceDocument | None) -> set[str]:
     return {sender.address for sender in model.senders} if model else set()
 
 
-def _pool_within(name: str, given: Any) -> Pool:
+def _pool_within(name: str, given: object) -> Pool:
     account_sid, senders = mapping_of(given).get("account_sid"), mapping_of(given).get("senders")
     addresses = [
         str(mapping_of(sender).get("address") or "")
@@ -211,7 +211,7 @@ def disabled(model: MessagingService, *, now: datetime) -> MessagingService:
 
 
 def changed(
-    before: MessagingService, *, now: datetime | None = None, **fields: Any
+    before: MessagingService, *, now: datetime | None = None, **fields: object
 ) -> MessagingService:
     """A service with fields changed, as its next version; the same where nothing differs.
 

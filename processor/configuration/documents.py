@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -21,7 +20,6 @@ from processor.core.policy import (
     OptOutConfig,
 )
 from processor.errors import Problem
-from processor.json_types import Json
 from processor.webhooks.addresses import url_problem
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import problems_in
@@ -29,7 +27,7 @@ from schemas.common import Url, pattern_of
 from schemas.messaging_service import MessagingService, OptOut, ServiceDocument, as_keywords
 
 
-def read_document(given: Any) -> tuple[ServiceDocument | None, list[Problem]]:
+def read_document(given: object) -> tuple[ServiceDocument | None, list[Problem]]:
     """A document of `services.yaml`, None where it has a problem, and every problem.
 
     Languages are BCP 47 tags or their English names. An unknown field is a problem here: it is
@@ -48,7 +46,7 @@ def read_document(given: Any) -> tuple[ServiceDocument | None, list[Problem]]:
     return document, problems
 
 
-def _unknown_countries(given: Any) -> list[Problem]:
+def _unknown_countries(given: object) -> list[Problem]:
     countries = mapping_of(mapping_of(mapping_of(given).get("opt_out")).get("countries"))
     text = "unknown country; ISO 3166 has two capital letters for each"
     return [
@@ -78,7 +76,7 @@ def _problems_of_fields(error: ValidationError) -> Iterator[Problem]:
                 yield replace(problem, text=_WORDS.get(problem.code, problem.text))
 
 
-def _problems_within(given: Any) -> list[Problem]:
+def _problems_within(given: object) -> list[Problem]:
     """The problems of a broken document's opt-out configuration, as far as it can be read."""
     opt_out = mapping_of(mapping_of(given).get("opt_out"))
     standard = _sets_within(opt_out.get("standard"))
@@ -100,15 +98,15 @@ def _problems_within(given: Any) -> list[Problem]:
     return [problem.under("opt_out") for problem in problems_of(config)]
 
 
-def _languages_within(given: Any) -> dict[str, KeywordSets]:
+def _languages_within(given: object) -> dict[str, KeywordSets]:
     return {str(tag): _sets_within(kinds) for tag, kinds in mapping_of(given).items()}
 
 
-def _sets_within(given: Json) -> KeywordSets:
+def _sets_within(given: object) -> KeywordSets:
     """Keyword lists that can be read, whatever their replies."""
     sets = {}
     for kind, keyword_set in mapping_of(given).items():
-        if kind in OptOutType.__members__:
+        if isinstance(kind, str) and kind in OptOutType.__members__:
             words = as_keywords(mapping_of(keyword_set).get("keywords"))
             if isinstance(words, list) and all(isinstance(word, str) for word in words):
                 keywords = tuple(word.strip() for word in words)
@@ -116,20 +114,20 @@ def _sets_within(given: Json) -> KeywordSets:
     return sets
 
 
-def mapping_of(given: Any) -> dict[Any, Any]:
+def mapping_of(given: object) -> Mapping[object, object]:
     """A part of a document that is not checked yet, empty where it is not a mapping."""
     return given if isinstance(given, dict) else {}
 
 
-def _with_numbers(given: Json) -> Json:
+def _with_numbers(given: object) -> object:
     """The document with its one number as such: in our YAML `12345` is a short code, a text."""
     period = mapping_of(given).get("validity_period")
     if isinstance(period, str) and period.isascii() and period.isdigit():
-        return {**given, "validity_period": int(period)}
+        return {**mapping_of(given), "validity_period": int(period)}
     return given
 
 
-def _with_tags(given: Any) -> tuple[Any, list[Problem]]:
+def _with_tags(given: object) -> tuple[object, list[Problem]]:
     """The document with every language by its tag, and a problem for each unknown language."""
     opt_out = mapping_of(given).get("opt_out")
     if not isinstance(opt_out, dict):
@@ -145,13 +143,13 @@ def _with_tags(given: Any) -> tuple[Any, list[Problem]]:
                 languages, wrong = _tags(override["languages"], place)
                 opt_out["countries"][country] = {**override, "languages": languages}
                 problems += wrong
-    return {**given, "opt_out": opt_out}, problems
+    return {**mapping_of(given), "opt_out": opt_out}, problems
 
 
-def _tags(languages: Any, place: tuple[str, ...]) -> tuple[Any, list[Problem]]:
+def _tags(languages: object, place: tuple[str, ...]) -> tuple[object, list[Problem]]:
     if not isinstance(languages, dict):
         return languages, []
-    named: dict[Any, Any] = {}
+    named: dict[object, object] = {}
     problems = []
     for name, kinds in languages.items():
         tag = tag_of(name) if isinstance(name, str) else None
@@ -171,18 +169,18 @@ _IS_URL = re.compile(pattern_of(Url)).search  # the model reports the others
 _URLS: Sequence[str] = ("inbound_request_url", "fallback_url", "status_callback")
 
 
-def url_problems(given: Any, before: MessagingService | None) -> list[Problem]:
+def url_problems(given: object, before: MessagingService | None) -> list[Problem]:
     """The problems of a document's URLs, except those that are stored already.
 
     Args:
         given: a document that is not checked yet.
         before: the stored service that it describes.
     """
-    given = mapping_of(given)
+    fields = mapping_of(given)
     return [
         Problem((name,), "url", f"{problem}; a URL is such as https://example.com/path")
         for name in _URLS
-        if isinstance(url := given.get(name), str)
+        if isinstance(url := fields.get(name), str)
         and _IS_URL(url)
         and url != getattr(before, name, None)
         and (problem := url_problem(url))

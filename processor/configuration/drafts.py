@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from processor.configuration.apply import apply
 from processor.configuration.differences import Difference, differences
@@ -15,7 +14,7 @@ from processor.wire.services import config_of, pool_of
 from schemas.messaging_service import MessagingService, ServiceDocument
 
 
-def with_draft(before: MessagingService, opt_out: Any, *, now: datetime) -> MessagingService:
+def with_draft(before: MessagingService, opt_out: object, *, now: datetime) -> MessagingService:
     """The service with another draft, in force where its Advanced Opt-Out is enabled (R5).
 
     Raises:

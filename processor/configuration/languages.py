@@ -158,7 +158,7 @@ def _language(given: Mapping[str, Json]) -> Language:
     )
 
 
-def _problems(given: Mapping[str, Json], stem: str) -> Iterator[Problem]:
+def _problems(given: Mapping[str, object], stem: str) -> Iterator[Problem]:
     for key in given.keys() - {"language", *_TEXTS, *_KINDS}:
         yield Problem((key,), _FILE, "unknown")
     for key, (pattern, words) in _TEXTS.items():
@@ -172,7 +172,7 @@ def _problems(given: Mapping[str, Json], stem: str) -> Iterator[Problem]:
             yield Problem((key, *place), _FILE, text)
 
 
-def _set_problems(given: Json) -> Iterator[tuple[tuple[str, ...], str]]:
+def _set_problems(given: object) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is wrong in one keyword set, each with its place in it."""
     if not isinstance(given, dict):
         yield (), "missing, or no table"

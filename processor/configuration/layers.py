@@ -7,7 +7,7 @@ The names are those of Twilio's model of it: a *keyword type* is an opt-out type
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from processor.configuration.languages import KeywordSetDocument, languages, tag_of
 from processor.core.messages import OptOutType
@@ -118,8 +118,8 @@ def _written(keyword_set: KeywordSet) -> KeywordSetDocument:
 
 
 def with_sets(
-    opt_out: OptOut, layer: Layer, sets: Mapping[str, Any], *, fallback: bool | None = None
-) -> dict[str, Any]:
+    opt_out: OptOut, layer: Layer, sets: Mapping[str, object], *, fallback: bool | None = None
+) -> dict[str, object]:
     """The document of a configuration with one layer replaced; without it where it has no sets.
 
     Args:
@@ -141,13 +141,13 @@ def with_sets(
     return {**document, "countries": _with(document["countries"], layer.country, country)}
 
 
-def without_country(opt_out: OptOut, country: str) -> dict[str, Any]:
+def without_country(opt_out: OptOut, country: str) -> dict[str, object]:
     """The document of a configuration without a country's override."""
     document = opt_out.model_dump(mode="json")
     return {**document, "countries": _with(document["countries"], country, {})}
 
 
-def _with(entries: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+def _with(entries: Mapping[str, object], key: str, value: object) -> dict[str, object]:
     """Entries with one replaced, or taken out where its value is empty."""
     rest = {name: entry for name, entry in entries.items() if name != key}
     return {**rest, key: value} if value else rest

@@ -16,7 +16,6 @@ from processor.http.forms import OptionalUrl
 from processor.http.number_records import NumberRecord, record
 from processor.http.paging import PageIs, meta_of, slice_of
 from processor.http.responses.senders import ChannelSender, ChannelSenders, channel_sender_of
-from processor.json_types import JsonObject
 from processor.kafka.topics.owned_senders import a_number, numbers_of
 from schemas.common import HttpMethod, SenderAddress
 
@@ -47,9 +46,9 @@ class ChannelSenderUpdate(_Part):
     friendly_name: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
     webhook: Webhook | None = None
 
-    def given(self) -> JsonObject:
+    def given(self) -> dict[str, object]:
         """The given fields, by the names of the stored record."""
-        fields: JsonObject = {}
+        fields: dict[str, object] = {}
         if self.friendly_name:
             fields["friendly_name"] = self.friendly_name
         if self.webhook:

@@ -20,7 +20,6 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.errors import wrong_parameter
 from processor.http.forms import Form, documented, form_of
 from processor.http.responses.accounts import Bulk, BulkItem
-from processor.json_types import Json
 from processor.kafka.topics.owned_senders import owns
 from processor.kafka.writing import Outgoing
 from processor.wire import consent_commands
@@ -74,7 +73,7 @@ async def consents(
     """Block contacts who opted out, unblock those who opted in; an opt-in overrides a STOP."""
     records: list[Outgoing] = []
 
-    def take(given: Json) -> _Problems:
+    def take(given: object) -> _Problems:
         consent = Consent.model_validate(given)
         problems = _problems_of(backend, caller, consent)
         if not problems:
@@ -90,7 +89,7 @@ async def consents(
 async def contacts(caller: CallerIs, form: Annotated[Items, Depends(form_of(Items))]) -> Bulk:
     """Check the contacts' locations; they are not kept, as nothing here depends on them."""
 
-    def take(given: Json) -> _Problems:
+    def take(given: object) -> _Problems:
         Contact.model_validate(given)
         return []
 
@@ -103,7 +102,7 @@ def _few(items: Sequence[str]) -> Sequence[str]:
     return items
 
 
-def _answer(item: str, take: Callable[[Json], _Problems], error_code: int) -> BulkItem:
+def _answer(item: str, take: Callable[[object], _Problems], error_code: int) -> BulkItem:
     try:
         given = orjson.loads(item)
     except orjson.JSONDecodeError:

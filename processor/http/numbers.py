@@ -23,7 +23,6 @@ from processor.http.responses.numbers import (
     phone_number_of,
     short_code_of,
 )
-from processor.json_types import JsonObject
 from processor.kafka.topics.owned_senders import a_number, numbers_of
 from schemas.common import HttpMethod
 from schemas.common import Number as Address
@@ -54,7 +53,7 @@ class NumberUpdate(Form):
     sms_fallback_method: HttpMethod = Field(default="POST", alias="SmsFallbackMethod")
     status_callback: OptionalUrl = Field(default=None, alias="StatusCallback")
 
-    def given(self) -> JsonObject:
+    def given(self) -> dict[str, object]:
         """The given fields, by the names of the stored record."""
         return self.model_dump(exclude_unset=True, exclude={"address"})
 

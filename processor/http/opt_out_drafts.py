@@ -14,7 +14,6 @@ from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, not_found
 from processor.http.visible_services import find_service
-from processor.json_types import Json
 from schemas.messaging_service import MessagingService
 
 OptOutSid = Annotated[str, Path(description="OO and the digits of its service's sid.")]
@@ -41,7 +40,7 @@ class Draft:
         self._sid = sid
         self._if_match = if_match
 
-    async def save(self, draft: Callable[[MessagingService], Json]) -> MessagingService:
+    async def save(self, draft: Callable[[MessagingService], object]) -> MessagingService:
         """Replace the draft with what is made of the service as it is."""
         return await self.change(
             lambda before: with_draft(before, draft(before), now=datetime.now(UTC))

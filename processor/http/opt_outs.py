@@ -39,7 +39,6 @@ from processor.http.responses.opt_outs import (
     whole_of,
 )
 from processor.http.responses.services import created_at
-from processor.json_types import JsonObject
 from schemas.common import Body as MessageBody
 from schemas.common import CountryCode, RecipientAddress, SenderAddress
 from schemas.messaging_service import MessagingService, OptOut
@@ -47,7 +46,7 @@ from schemas.messaging_service import MessagingService, OptOut
 router = APIRouter(route_class=Known, prefix="/v3/OptOuts", tags=["opt-out configurations"])
 
 _Document = Annotated[
-    JsonObject,
+    dict[str, object],
     Documented(OptOut),
     Body(
         description="A configuration as `opt_out` of services.yaml.",

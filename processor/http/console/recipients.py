@@ -6,7 +6,6 @@ A number is typed into a form and sealed in addresses of pages, as logs may keep
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter, ValidationError
@@ -14,7 +13,14 @@ from pydantic import TypeAdapter, ValidationError
 from processor.core.blocks import Block
 from processor.core.consents import place_of
 from processor.core.identity import cause_of
-from processor.core.messages import ChannelGroup, Scope, bare_number, entry_key, list_key
+from processor.core.messages import (
+    ChannelGroup,
+    ConsentCommand,
+    Scope,
+    bare_number,
+    entry_key,
+    list_key,
+)
 from processor.errors import RetryableError
 from processor.http.auth import Caller
 from processor.http.backend import Backend, BackendIs
@@ -23,7 +29,7 @@ from processor.http.console.pages import Page, asked_page, go, page
 from processor.http.console.sessions import PATH, Session, SessionIs, Sessions
 from processor.http.errors import ApiError, not_found
 from processor.http.recipients import Change, carry_out, changes_of, command_of, look
-from processor.json_types import Json, JsonObject
+from processor.json_types import JsonObject
 from processor.wire import blocks as wire_blocks
 from processor.wire.json_values import reasons, to_text
 from schemas.common import RecipientAddress
@@ -91,7 +97,7 @@ async def change(
 ) -> Response:
     """Block or unblock, and redirect once it is in force."""
     number = _number(request, session, account_sid, sealed)
-    given: Mapping[str, Json] = await request.form()
+    given: Mapping[str, object] = await request.form()
     reason = str(given.get("reason", "")).strip()
     if not 1 <= len(reason) <= 400:
         return await _confirmation(
@@ -108,9 +114,9 @@ def _command(
     session: Session,
     account_sid: str,
     number: str,
-    given: Mapping[str, Json],
+    given: Mapping[str, object],
     reason: str,
-) -> Any:
+) -> ConsentCommand:
     caller = Caller(account_sid, session.actor, operator=session.caller.operator)
     whatsapp = given.get("channel") == ChannelGroup.WHATSAPP
     scope = given.get("scope") or backend.settings.block_scope
@@ -134,11 +140,11 @@ def _command(
     return command_of(backend, caller, wanted, blocked=blocked, source="console")
 
 
-def _service(backend: Backend, account_sid: str, given: Mapping[str, Json]) -> str | None:
+def _service(backend: Backend, account_sid: str, given: Mapping[str, object]) -> str | None:
     """Return the service's sid from a link, or from the typed text."""
     if sid := given.get("service_sid"):
         return str(sid)
-    typed = given.get("service", "")
+    typed = str(given.get("service", ""))
     return the_one(services_of(backend, account_sid), typed).sid if typed else None
 
 
@@ -149,7 +155,7 @@ async def _confirmation(
     account_sid: str,
     sealed: str,
     number: str,
-    given: Mapping[str, Json],
+    given: Mapping[str, object],
     status: int = 200,
 ) -> Response:
     command = _command(backend, session, account_sid, number, given, "not given yet")
@@ -216,7 +222,7 @@ async def _show(
     )
 
 
-def _row(backend: Backend, account_sid: str, block: Block) -> JsonObject:
+def _row(backend: Backend, account_sid: str, block: Block) -> dict[str, object]:
     return {
         "whom": _whom(backend, account_sid, block.scope, block.target),
         "scope": block.scope,
@@ -231,7 +237,7 @@ def _row(backend: Backend, account_sid: str, block: Block) -> JsonObject:
     }
 
 
-def _told(backend: Backend, account_sid: str, change: JsonObject) -> JsonObject:
+def _told(backend: Backend, account_sid: str, change: JsonObject) -> dict[str, object]:
     """Describe a change of the history for its row."""
     target = change.get("messaging_service_sid") or change.get("sender") or ""
     whom = _whom(backend, account_sid, Scope(change["scope"]), target)

@@ -13,6 +13,7 @@ from processor.configuration.languages import KeywordSetDocument, languages, tag
 from processor.core.messages import OptOutType
 from processor.core.policy import KeywordSet, standard_sets
 from processor.errors import ConfigError, Problem
+from processor.json_types import JsonObject
 from processor.wire.countries import COUNTRIES
 from processor.wire.services import config_of
 from schemas.messaging_service import OptOut
@@ -119,7 +120,7 @@ def _written(keyword_set: KeywordSet) -> KeywordSetDocument:
 
 def with_sets(
     opt_out: OptOut, layer: Layer, sets: Mapping[str, object], *, fallback: bool | None = None
-) -> dict[str, object]:
+) -> JsonObject:
     """The document of a configuration with one layer replaced; without it where it has no sets.
 
     Args:
@@ -141,7 +142,7 @@ def with_sets(
     return {**document, "countries": _with(document["countries"], layer.country, country)}
 
 
-def without_country(opt_out: OptOut, country: str) -> dict[str, object]:
+def without_country(opt_out: OptOut, country: str) -> JsonObject:
     """The document of a configuration without a country's override."""
     document = opt_out.model_dump(mode="json")
     return {**document, "countries": _with(document["countries"], country, {})}

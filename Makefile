@@ -17,7 +17,7 @@ run: .venv/made  ## a broker, a Redis, the processor and sample traffic, until C
 	$(STACK) $(BIN)/optout up $(ARGS)
 
 unit: .venv/test  ## tests of pure functions and properties, side by side; they need no server
-	OPTOUT_HYPOTHESIS=short $(UNIT) $(ARGS)
+	OPTOUT_HYPOTHESIS=short $(UNIT) -m 'not slow' $(ARGS)
 
 check: lint unit  ## lint and unit: before each commit
 

@@ -16,7 +16,12 @@ settings.register_profile(
     max_examples=150,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("short", settings.get_profile("ci"), max_examples=40)
+settings.register_profile(
+    "short",
+    settings.get_profile("ci"),
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 settings.register_profile(
     "long", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -276,6 +276,7 @@ def walked_with(data: bytes, *, aborted: list[tuple[int, int]]) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 @EVERY
 def test_headers_that_would_fill_the_memory_are_not_handed_out(codec: int) -> None:
     """One takes two bytes in a record, and sixty in memory."""

@@ -60,6 +60,7 @@ def test_letters_that_stay_take_one_run_of_the_note_whatever_lies_between_them()
     assert (offsets.committed, offsets.note(), offsets.is_noted) == (0, "9997,2", True)
 
 
+@pytest.mark.slow
 def test_of_letters_strewn_among_others_go_as_many_as_can_be_noted() -> None:
     letters = [letter(offset, str(offset % 2)) for offset in range(10_000)]
 

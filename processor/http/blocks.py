@@ -19,7 +19,7 @@ from processor.core.messages import (
 from processor.http.auth import Caller, CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
-from processor.http.histories import Below, Limit, Since, meta_of_changes
+from processor.http.history_pages import Below, Limit, Since, meta_of_changes
 from processor.http.limits import LOOKED_AT
 from processor.http.links import url_of
 from processor.http.long_responses import written

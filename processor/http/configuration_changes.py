@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import BackendIs
-from processor.http.histories import Below, Limit, Since, meta_of_changes
+from processor.http.history_pages import Below, Limit, Since, meta_of_changes
 from processor.http.long_responses import written
 from processor.http.recipients import cost_of, values_of
 from processor.http.responses.accounts import ConfigurationChanges

@@ -1,8 +1,8 @@
-"""Inflating the payload of a record batch, never further than there is room for it.
+"""Inflates the payload of a record batch, but never past the room that is given.
 
-A sender may claim any length, or none, and one megabyte may inflate to gigabytes. Nothing is
-allocated for a claim, and inflating ends where the room does. zstd's window, which the sender
-chooses too, is refused beyond 128 MiB, and memory is taken only for what is written of it.
+A sender may claim any length, or none, and one megabyte may inflate to gigabytes. So nothing is
+allocated for a claim, and inflating stops when the room is full. The sender chooses zstd's window,
+too. A window beyond 128 MiB is refused, and memory is taken only for the part that is written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _XERIAL = (
 )
 _XERIAL_HEADER = 16  # that, and two versions
 _FULL = frozenset(("failed to write whole buffer", "Destination buffer is too small"))
-_A_BYTE: Mapping[int, str] = {  # what each codec makes of "a"
+_A_BYTE: Mapping[int, str] = {  # the letter "a" in each codec
     GZIP: "1f8b08000000000002034b040043beb7e801000000",
     SNAPPY: "010061",
     LZ4: "04224d185440ae010000806156740d550000000056740d55",

@@ -1,15 +1,16 @@
 """Knows every connection that an aiokafka client opens, so that each can be closed in time.
 
-aiokafka 0.14 loses connections: the one that it asks for the brokers on, if the start is cancelled
-before the answer; and one that a request opens while the client is being closed.
+aiokafka 0.14 leaks connections in two cases. A start that is cancelled before the brokers answer
+leaves its first connection open. A request that connects while the client is being closed leaves
+another.
 
 A network that swallowed packets leaves connections open that never answer again. Where a request
 waits for its answer in vain, every connection of this process to that broker is closed on which
 nothing was heard meanwhile. Else each would cost a lane another time-out, one after the other.
 
-A broker that refuses connections is tried by one client for all of the process, and less and less
-often. aiokafka knows no ``reconnect.backoff.ms``: a worker whose certificate has ended would make
-brokers compute a hundred TLS handshakes a second, and what they serve would stand still.
+Where a broker refuses connections, one client retries for the whole process, and backs off. There
+is no ``reconnect.backoff.ms`` in aiokafka. A worker with an expired certificate would make brokers
+compute a hundred TLS handshakes a second, and their other work would stop.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from aiokafka.conn import AIOKafkaConnection, AIOKafkaProtocol, CloseReason, cre
 from aiokafka.errors import KafkaConnectionError, KafkaError, RequestTimedOutError
 from aiokafka.protocol.api import Response
 
-_FIRST_PAUSE_S = 0.05  # after a connection that failed; twice as long after each other one
+_FIRST_PAUSE_S = 0.05  # after the first failed connection; doubles with each further failure
 _LONGEST_PAUSE_S = 0.5
 _PATIENCE_S = 1.0  # with the attempt of another client
 
@@ -82,7 +83,7 @@ class Address:
             made = await make()
         except (OSError, KafkaError, TimeoutError):
             now_s = time.monotonic()
-            if now_s >= self._next_s:  # else it failed beside another one
+            if now_s >= self._next_s:  # else it failed together with another attempt
                 self._pause_s = min(_LONGEST_PAUSE_S, 2 * self._pause_s or _FIRST_PAUSE_S)
                 self._next_s = now_s + self._pause_s
             raise
@@ -134,7 +135,7 @@ class _Protocol(AIOKafkaProtocol):  # type: ignore[misc]
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)
-        # Not the client itself: one that nobody closes must still be found, and warned about.
+        # Not the client itself: a client left open must still be collected, and warned about.
         self._connections = _of_the_client.get()
         self._made: asyncio.Transport | None = None
         self.heard_s = time.monotonic()  # when something came last

@@ -1,4 +1,4 @@
-"""What a failure of Kafka's is called to people, and what it means to a producer."""
+"""Names Kafka's failures for people, and says what they mean for a producer."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ from aiokafka.errors import (
 from processor.errors import BrokerUnavailable
 from processor.kafka.codecs import REMEDY
 
-# A transaction that failed while it was written to answers what comes next with the second, which
-# is no KafkaError.
+# After a transaction has failed, the next write to it raises the second, which is not a KafkaError.
 TRANSACTION_ERRORS = (KafkaError, IllegalOperation)
 _REFUSALS = (
     ClusterAuthorizationFailedError,
@@ -61,7 +60,7 @@ def in_words(error: BaseException, at: str = "") -> str:
     """The failure's name, and the remedy where a right, a topic or a library is missing.
 
     Args:
-        error: what failed.
+        error: the failure.
         at: which brokers, where that is worth saying.
     """
     error = _meant(error)
@@ -87,7 +86,7 @@ def unavailable(error: BaseException, at: str = "") -> BrokerUnavailable:
 
 
 def _meant(error: BaseException) -> BaseException:
-    """What a producer met that aiokafka did not expect, such as a right that is missing."""
+    """The cause of a failure that aiokafka did not expect, such as a missing right."""
     cause = error.__cause__
     return cause if type(error) is KafkaError and isinstance(cause, KafkaError) else error
 
@@ -98,7 +97,7 @@ def is_too_large(error: BaseException) -> bool:
 
 
 def ended_by(producer: AIOKafkaProducer) -> BaseException | None:
-    """What a producer's transaction failed with; what is sent in it after that only follows."""
+    """The failure that ended a producer's transaction; later sends in it only fail in turn."""
     ended: asyncio.Future[None] | None = producer._txn_manager._transaction_waiter
     return ended.exception() if ended and ended.done() else None
 

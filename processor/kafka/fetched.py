@@ -1,12 +1,12 @@
-"""What consumers are handed of what they fetched: in bounded pieces, past what nobody can read.
+"""Hands fetched records to consumers in bounded pieces, and passes unreadable records over.
 
 aiokafka 0.14 inflates a whole batch, however far it goes; it raises where it cannot, and reads the
 same again for ever. One batch of a stranger's would stop a partition, or end every process that
 reads it. Here ``inflating`` has the limits; an ``UnreadBatch`` takes the place of what is broken
 or beyond them. A wrong checksum is another matter: a disk or the network failed, and readers wait.
 
-A header's name that is not UTF-8 is read as Kafka's Java client does, with U+FFFD for each fault,
-where aiokafka would raise. Only the batch it stands in goes that slower way.
+A header name that is not UTF-8 is read as in Kafka's Java client, with U+FFFD for each fault;
+aiokafka would raise. Only the batch that contains it is read in this slower way.
 """
 
 from __future__ import annotations
@@ -74,11 +74,11 @@ class FetchedRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UnreadBatch:
-    """Takes the place of records that nobody can read: of a batch, of its rest, or of one in it."""
+    """Replaces unreadable records: a whole batch, the rest of a batch, or one record in it."""
 
     topic: str
     partition: int
-    offset: int  # of the last: who goes on behind this one has passed them all
+    offset: int  # of the last record: a reader that continues behind it has passed them all
     timestamp: int  # the latest of the batch
     timestamp_type: int
     first_offset: int
@@ -95,12 +95,12 @@ class UnreadBatch:
 
 
 def readable(records: Iterable[_T]) -> list[_T]:
-    """Records but for those that nobody can read, for who must go past them; the log names each."""
+    """The records that can be read, for readers that must go on; the log names the others."""
     return [one for one in records if not isinstance(one, UnreadBatch)]
 
 
 class _Fetched:
-    """What a broker answered for a partition, as aiokafka reads it, and as bytes."""
+    """A broker's answer for a partition, as aiokafka reads it and as bytes."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -131,9 +131,9 @@ _inflating = Inflating()
 
 
 class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
-    """What was fetched of a partition and is not handed out yet.
+    """Records fetched from a partition and not handed out yet.
 
-    It is in no cycle of references: the worker's garbage collector would come by too seldom.
+    It is not part of a reference cycle: the worker's garbage collector runs too seldom.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self._batch: DefaultRecordBatch = None  # in hand
         self._begin = self._end = 0  # of it, in all that was fetched
         self.leader_epoch: int | None = None  # that it was written under
-        self._walk: Walk | None = None  # of the one in hand, where it is compressed
+        self._walk: Walk | None = None  # of the batch in hand, where it is compressed
         self._left: DefaultRecordBatch | Iterator[DefaultRecord] = (
             None  # its records, or those of a piece of it
         )
@@ -199,7 +199,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         if self._check_crcs and not batch.validate_crc():
             self.at_end = True
             if found:
-                return False  # what is good goes first; the next fetch begins here
+                return False  # hand the good records out first; the next fetch begins here
             raise CorruptRecordException(f"Invalid CRC - {self._tp}")
         if batch.producer_id is None:
             self._put_aside(found, _TOO_OLD)
@@ -307,7 +307,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         elif is_broken:
             self._put_aside(found, UNCLEAR)
         elif left is self._batch:
-            self._left = iter(left.__next__, None)  # a loop over the batch would begin anew
+            self._left = iter(left.__next__, None)  # a loop over the batch would start over
 
     def _end_batch(self) -> None:
         # Where compaction took the last records the position must come behind them all the same.

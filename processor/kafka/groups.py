@@ -1,4 +1,4 @@
-"""What a consumer group committed, asked without joining it."""
+"""Reads the offsets that a consumer group committed, without joining it."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ async def group_view(settings: Settings, group: str) -> AsyncIterator[Consumer]:
 async def committed_of(
     view: InGroup, sources: Iterable[TopicPartition] | None = None, *, stable: bool = False
 ) -> dict[TopicPartition, OffsetAndMetadata]:
-    """What a group committed, with what was noted beside it; nothing of what it never did.
+    """A group's committed offsets with their notes; partitions without any are left out.
 
-    aiokafka's own ways of asking do not look at the error of the answer as a whole: they take a
-    coordinator that is still loading for one that knows no offset.
+    The methods of aiokafka ignore the error code of the answer as a whole. They take a coordinator
+    that is still loading for a coordinator without offsets.
 
     Args:
         view: a consumer of the group.
-        sources: which partitions; None: every one.
-        stable: wait for transactions that are being completed: what they commit counts.
+        sources: which partitions; None: all of them.
+        stable: wait for transactions that are being completed, as their commits count.
 
     Raises:
         aiokafka.errors.KafkaError: the broker refuses to say.
@@ -84,7 +84,7 @@ async def committed_of(
 
 
 def _offsets_in(answer: Response) -> dict[TopicPartition, OffsetAndMetadata] | None:
-    """What was committed; None where one of the offsets is not settled yet."""
+    """The committed offsets; None where one of them is not settled yet."""
     found = {}
     codes = [answer.error_code]
     for topic, partitions, _ in answer.topics:

@@ -18,7 +18,7 @@ from processor.kafka.codecs import Broken, NoRoom, inflate_into
 from processor.kafka.pieces import PIECE, SPARE, LeftOut, Walk
 
 _SHORT = 8 << 20  # inflates in some milliseconds
-_BUDGET = 64 << 20  # what is kept of those
+_BUDGET = 64 << 20  # bytes of short batches that are kept inflated
 _MOST = 64 << 20
 _TOO_FAR = f"a batch that inflates to more than {_MOST >> 20} MiB"
 _TURN_S = 1.0  # without being asked for, after which a long batch makes way for others
@@ -36,7 +36,7 @@ class Inflating:
         self._is_busy = False  # inflating a long one
 
     def piece(self, walk: Walk) -> memoryview | LeftOut | None:
-        """What comes next of a batch; None where it needs a turn first.
+        """The next piece of a batch; None where the batch must wait for its turn.
 
         Raises:
             Broken: it cannot be read, or inflates too far.

@@ -1,8 +1,8 @@
 """Requests about offsets; two of them in versions that aiokafka does not speak yet.
 
 OffsetFetch 7 waits for transactions that are being completed (KIP-447). OffsetForLeaderEpoch says
-where a leader epoch ends in a log: whoever read further under that epoch read records that the log
-has lost since (KIP-320).
+where a leader epoch ends in a log. A consumer that read further under that epoch read records that
+the log has lost since (KIP-320).
 """
 
 from __future__ import annotations
@@ -219,12 +219,12 @@ async def _of_leaders(
     request: Callable[[Sequence[TopicPartition]], object],
     read: Callable[..., tuple[int, int, int]],
 ) -> dict[TopicPartition, int]:
-    """Ask the leader of each partition, and those that are no leaders any more once more.
+    """Ask the leader of each partition; ask again where the leader has changed.
 
     Args:
         client: a started one of aiokafka.
         sources: which partitions.
-        request: what one leader is asked about some of them.
+        request: makes the request to one leader, about some of them.
         read: partition, error code and what was asked for, of an answer's fields.
     """
     found: dict[TopicPartition, int] = {}

@@ -1,4 +1,4 @@
-"""What a checker asks Kafka about one partition: how far it was read, where it begins and ends."""
+"""Facts about one partition, for checkers: how far it was read, where it begins and ends."""
 
 from __future__ import annotations
 

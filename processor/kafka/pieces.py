@@ -13,7 +13,7 @@ MOST_HEADERS = 1_000  # of a record: in memory each is up to 30 times its bytes
 HEADER = 61  # bytes of a batch before its records
 CODEC_MASK = 0x07
 INT = struct.Struct(">i")
-UNCLEAR = "a batch whose records cannot be told apart"
+UNCLEAR = "a batch that cannot be split into records"
 
 _LONGEST = 2 << 20  # a record; no topic of ours takes a longer one
 _BEGINS = 1 << 16  # bytes of a value that are handed out of a record that is left out
@@ -32,7 +32,7 @@ class LeftOut(NamedTuple):
 
 
 class _Cut(NamedTuple):
-    """What comes next of an inflated payload: a piece, or a record that is left out."""
+    """The next part of an inflated payload: a piece, or a record that is left out."""
 
     end: int  # in the payload
     records: int = 0
@@ -46,13 +46,13 @@ class Walk:
         raw: the batch as it lies in the log.
     """
 
-    # Most batches are one piece and done: what only others have is not set for each.
+    # Most batches are a single piece, so attributes that only others need are not set for each.
     payload: memoryview | None = None  # inflated, where that is kept
     why = ""  # it cannot be inflated
     is_long = False  # so that it needs a turn
     asked_at = 0.0  # for a piece, monotonic seconds
     kept = kept_piece = 0  # bytes of the budget
-    _at = 0  # of the payload: what is before was taken
+    _at = 0  # in the payload; everything before it was taken
 
     def __init__(self, raw: memoryview) -> None:
         self._head = bytearray(raw[:HEADER])
@@ -67,10 +67,10 @@ class Walk:
         return memoryview(b"".join((self._head, payload)))[:-SPARE]
 
     def piece(self, payload: memoryview) -> memoryview | LeftOut:
-        """What comes next.
+        """The next piece, or record that is left out.
 
         Raises:
-            Broken: these are no records.
+            Broken: these are not records.
         """
         self._size = len(payload)
         cut = _cut(payload, self._at)
@@ -82,7 +82,7 @@ class Walk:
         return memoryview(b"".join((self._head, records, bytes(SPARE))))[:-SPARE]
 
     def go_on(self) -> None:
-        """What came next was taken: go on behind it."""
+        """Go on behind the part that was taken."""
         self._at = self._next
         self.at_end = self._at >= self._size
         if self.kept_piece:
@@ -108,7 +108,7 @@ def _cut(payload: memoryview, begin: int) -> _Cut:
 
 
 def _left_out(record: memoryview) -> LeftOut | None:
-    at, _ = _number(record, 1)  # behind the attributes stands the time
+    at, _ = _number(record, 1)  # the time follows the attributes
     at, offset = _number(record, at)
     at, length = _number(record, at)
     at, length = _number(record, at + max(length, 0))

@@ -1,4 +1,4 @@
-"""What is used of aiokafka's clients, which come without types."""
+"""Types for the methods of aiokafka's clients that are used; aiokafka has no types."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Consumer(InGroup, Protocol):
         ...
 
     async def committed(self, partition: TopicPartition) -> int | None:
-        """What the group committed; ``groups.committed_of`` is surer."""
+        """The group's committed offset; ``groups.committed_of`` is more reliable."""
         ...
 
 

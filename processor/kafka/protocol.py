@@ -1,9 +1,9 @@
 """Four requests, or versions of them, that aiokafka does not speak yet.
 
-Metadata 10 tells a topic's id, which tells it from a later topic of the same name (KIP-516), and
-what this user may do with it (KIP-430).
-CreateTopics 4 leaves the replication factor to the broker (KIP-464). IncrementalAlterConfigs sets
-some settings of a topic and leaves the others as they are (KIP-339).
+Metadata 10 returns a topic's id, which differs from that of a later topic of the same name
+(KIP-516). It also says what this user may do with the topic (KIP-430). CreateTopics 4 leaves the
+replication factor to the broker (KIP-464). IncrementalAlterConfigs sets some settings of a topic
+and leaves the others as they are (KIP-339).
 """
 
 from __future__ import annotations

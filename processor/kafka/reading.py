@@ -91,7 +91,7 @@ async def find_topic(client: AIOKafkaClient, topic: str, partitions: Sequence[in
                 where = f"{topic}[{lost[0]}]"
                 patience_s = _LEADERLESS_S
                 why = f"Kafka: {where} has no leader, or is not there; see which brokers are down"
-            else:  # it is there, or whoever reads it is told what is wrong
+            else:  # it is there, or reading it will say what is wrong
                 return
             if time.monotonic() - began > patience_s:
                 raise BrokerUnavailable(why)
@@ -107,11 +107,11 @@ async def read_whole(
 ) -> AsyncGenerator[Record, None]:
     """Every record of topics up to their end now, each partition in order.
 
-    The *uncommitted* end: what was committed a moment ago may still lie behind the last stable
+    The *uncommitted* end: records committed a moment ago may still lie beyond the last stable
     offset. A transaction that is open now is waited for.
 
-    Whoever does not read to the end, or awaits between two records, takes it in ``aclosing``: else
-    the consumer stays open until the garbage collector finds it.
+    Use ``aclosing`` unless you read to the end without awaiting between records. Otherwise the
+    consumer stays open until the garbage collector finds it.
 
     Args:
         settings: of the installation.

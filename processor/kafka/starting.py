@@ -1,7 +1,7 @@
 """Starting and stopping aiokafka's clients so that none leaves a connection or a task behind.
 
-Every consumer, producer and admin client is started and stopped here. aiokafka's own ``stop``
-leaves connections open if a task of the client has failed or the caller is cancelled, and it waits
+Every consumer, producer and admin client is started and stopped here. The ``stop`` of aiokafka
+leaves connections open if a task of the client has failed or the caller is cancelled. It also waits
 for a silent broker as long as for any answer.
 """
 
@@ -41,7 +41,7 @@ async def stop(client: AnyClient) -> None:
 
     It has ``_STOP_S`` to end in good order. After that, after a failure, or if the caller is
     cancelled meanwhile, its tasks are cancelled and its connections aborted. A failure to stop is
-    only logged: what was written and committed is known from the writes and commits.
+    only logged, because writes and commits have already reported their results.
     """
     in_order = asyncio.ensure_future(_stop_in_order(client))
     try:
@@ -51,7 +51,7 @@ async def stop(client: AnyClient) -> None:
         _close(client)
         for task in left:
             task.cancel()
-    await asyncio.sleep(0)  # what was aborted is closed in the loop's next turn
+    await asyncio.sleep(0)  # aborted connections close in the loop's next turn
     _, late = await asyncio.wait(left, timeout=_END_S)
     for task in late:  # a sender, cancelled once, still waits for its requests
         task.cancel()
@@ -77,7 +77,7 @@ def _close(client: AnyClient) -> None:
 
 
 def _tasks_of(client: AnyClient) -> list[asyncio.Task[object]]:
-    """What a client still does in the background."""
+    """A client's tasks in the background."""
     parts = {
         "_client": ["_sync_task"],
         "client": ["_sync_task"],

@@ -29,7 +29,7 @@ class Format(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Format:
-        """Read the text form; what is no format is newer than any."""
+        """Read the text form; a text that is not a format counts as newer than any."""
         try:
             written, least = map(int, text.split())
         except ValueError:
@@ -44,7 +44,7 @@ FORMAT = Format(2, 2)
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What a partition's list says of itself."""
+    """The metadata of a partition's list."""
 
     epoch: int  # of its owner; 0 where there is none
     mark: Mark  # of the last write
@@ -108,7 +108,7 @@ class BlockListOwner(Protocol):
         From here on no older owner can write.
 
         Returns:
-            What the list says of itself, ``unheard_ms`` of the owner before.
+            The list's metadata, with ``unheard_ms`` of the owner before.
 
         Raises:
             NewerFormat: where an owner wrote it that knows a later format.
@@ -131,7 +131,7 @@ class BlockListOwner(Protocol):
             epoch: of the new owner.
             undo: put back what the last batch changed, and forget the ids it handled.
             whole: False where the list lost writes: its new mark must not hide that.
-            config: what the owner will decide under.
+            config: the configuration that the owner will decide under.
 
         Returns:
             Whether there was a batch to undo.
@@ -153,7 +153,7 @@ class BlockListOwner(Protocol):
         ...
 
     async def beat(self, partition: int, epoch: int) -> Meta:
-        """Say that the owner is there; what the list says of itself."""
+        """Say that the owner is there; returns the list's metadata."""
         ...
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:
@@ -189,7 +189,7 @@ class BlockListOwner(Protocol):
 
 
 class BlockListInspector(Protocol):
-    """The list for people and checks: what it holds now, whether that can be trusted or not."""
+    """The list for people and checks: its entries now, whether they can be trusted or not."""
 
     async def read(self, partition: int, keys: Sequence[str]) -> Snapshot:
         """Look at entries, and at the list itself, in one atomic trip."""
@@ -218,7 +218,8 @@ class BlockListInspector(Protocol):
     ) -> tuple[int, list[tuple[str, bytes]]]:
         """Some entries of a partition from a cursor on, 0 at first; the next cursor, 0 at the end.
 
-        What is there all the while is found, perhaps twice; ``about`` so many are looked at.
+        An entry that exists throughout is found, perhaps twice. Looks at ``about`` that many
+        entries.
         """
         ...
 

@@ -21,7 +21,7 @@ class MeasuredBlockList:
     Args:
         store: does it.
         metrics: of the process.
-        role: who uses it.
+        role: the role that uses it.
     """
 
     def __init__(self, store: BlockListStore, metrics: Metrics, role: str) -> None:

@@ -1,4 +1,4 @@
-"""The served block list in memory: what the contract means, for tests and for one process."""
+"""The served block list in memory: a model of the contract, for tests and for one process."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ class MemoryBlockList:
         list_key: str | None = None,
     ) -> tuple[int, list[tuple[str, bytes]]]:
         """See ``BlockListInspector``."""
-        # By a place of its own for each key: what goes meanwhile moves no other.
+        # Each key has a fixed place, so that an entry that goes meanwhile moves no other.
         entries = sorted(self._at(partition).entries.items(), key=lambda one: _place(one[0]))
         left = [one for one in entries if _place(one[0]) >= cursor]
         found = [one for one in left[:about] if _is_asked_for(one[0], account_sid, list_key)]

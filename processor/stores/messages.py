@@ -1,6 +1,6 @@
 """The messages created through the API, kept in Redis for a time.
 
-A view, not the truth: what is lost here was sent all the same.
+A view, not the truth: a message that is lost here was sent all the same.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ local surplus = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[6])
 if surplus <= 0 then return {} end
 return redis.call('ZRANGE', KEYS[1], 0, math.min(surplus, tonumber(ARGV[5])) - 1)
 """
-# Without a rank there is no message: it was deleted, or it expired, after somebody had looked.
+# Without a rank there is no message: it was deleted, or it expired, after the last look.
 _RANK = (
     """
 local rank = tonumber(redis.call('HGET', KEYS[1], 'rank') or '')
@@ -243,12 +243,12 @@ class Messages:
         """Messages of an account, the newest first.
 
         Args:
-            account_sid: whose.
+            account_sid: the account.
             to: only to this recipient.
             sender: only from this sender.
             wanted: only those.
             size: how many at most.
-            most: how many are looked at, at most; what is found may be fewer than there are.
+            most: how many to look at, at most; so it may find fewer than there are.
             until_ms: pass over what was created later.
             start: how many to pass over, where no sid says where to begin.
             after: the sid behind which to begin.
@@ -262,7 +262,7 @@ class Messages:
         if until_ms is not None:
             newer = await _answer(self._client.redis.zcount(name, f"({until_ms}", "+inf"))
             start = max(start, newer)
-        # One more tells whether there are others.
+        # One more shows whether there are others.
         sids = await _answer(self._client.redis.zrevrange(name, start, start + most))
         asked = [sid.decode() for sid in sids[:most]]
         found: list[StoredMessage] = []

@@ -1,4 +1,4 @@
-"""What a block list's owner notes with its offsets, for the next owner."""
+"""The note that a block list's owner commits with its offsets, for the next owner."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from processor.stores.block_list import FORMAT
 
 
 class Note(NamedTuple):
-    """What an owner commits with its offsets: ``<format> <mark>[ <epoch>]``."""
+    """The note that an owner commits with its offsets: ``<format> <mark>[ <epoch>]``."""
 
-    mark: Mark | None  # that Redis must hold; None: nobody can tell, somebody else moved the group
+    mark: Mark | None  # that Redis must hold; None: unknown, as someone else moved the group
     epoch: int  # of the owner, of which readers may have seen marks
 
     def __str__(self) -> str:

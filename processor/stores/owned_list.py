@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """What the list has on the recipients of a batch, before the batch."""
+    """The list's entries for the recipients of a batch, before the batch."""
 
     mark: Mark  # of the write that alters them
     packed: Mapping[str, bytes | None]  # by entry key; None where the recipient has no entry
@@ -44,8 +44,8 @@ class OwnedList:
         topic: full name of the durable truth, for people.
         store: the served list.
         truth: its durable truth.
-        configuration: what the owner decides under.
-        handled: what was handled lately.
+        configuration: the configuration that the owner decides under.
+        handled: the messages handled lately.
         metrics: of the owner.
         at_step: called with the name of each step as it is reached; crash tests kill there.
     """
@@ -77,11 +77,11 @@ class OwnedList:
         self.waits_for: str | None = None  # without a server it does not wait, it fails
         self._epoch = 0
         self._mark = NO_MARK  # of the last write; the stored one must be it
-        self._inherited: Mark | None = None  # what it must be at least; None: nobody can tell
+        self._inherited: Mark | None = None  # the least that it must be; None: unknown
         self._recovered = False
         self._counter = 0  # of the next write's mark
         self._topic_id = ""
-        self._known = NO_MARK  # what the list must have reached to be whole
+        self._known = NO_MARK  # a whole list has reached at least this mark
         self._ready = False
         self._unattended_ms = 0  # before this owner took the partition
 
@@ -139,8 +139,8 @@ class OwnedList:
         """Learn what Redis must hold, and begin above every epoch before.
 
         Args:
-            notes: of the last owner, see ``note``; an empty one of a source whose offset somebody
-                else set.
+            notes: of the last owner, see ``note``; empty for a source whose offset someone else
+                set.
         """
         # Only now can no older owner commit: Redis must hold what it did until now. Batches that
         # changed no entry have left no record, but a note.
@@ -154,7 +154,7 @@ class OwnedList:
             raise ListLost(
                 "an owner before had a later epoch: Redis lost it, and its clock is behind"
             )
-        # A record, and a source without a note: somebody else set its offset, who cannot tell what
+        # A record, and a source without a note: someone else set its offset, so it is unknown what
         # Redis should hold.
         is_known = len(marks) == len(noted) or recorded == NO_MARK
         self._inherited = last if is_known else None
@@ -168,8 +168,8 @@ class OwnedList:
         last = self._inherited
         whole = last is not None and self._ready and self._mark >= max(last, self._known)
         ahead = last is not None and self._mark > last
-        # Undone even where the list is rebuilt: of the ids that batch handled, some may have been
-        # handled again since Redis went back, and some not; topics know those that were.
+        # Undone even where the list is rebuilt. Since Redis went back, only some ids of that batch
+        # may have been handled again. The topics know which.
         undone = await self._store.settle(
             self._partition,
             self._epoch,
@@ -187,7 +187,7 @@ class OwnedList:
                 await self._rebuild(committed)
         elif self._unattended_ms > self._forgets_after_ms:
             # Redis may have forgotten ids of messages whose copies were not read meanwhile.
-            with self._waiting("what was handled lately is being read"):
+            with self._waiting("recently handled messages are being read"):
                 await self._remember(committed)
         self._recovered = True
 
@@ -222,7 +222,7 @@ class OwnedList:
         return await self._refill.handled(self._epoch, committed, more_ms=self._unattended_ms)
 
     async def read(self, keys: Iterable[str], ids: Iterable[Handled]) -> Entries:
-        """What the list has on the recipients of a batch; asks nobody where there are none.
+        """The list's entries for the recipients of a batch; asks no server where there are none.
 
         Args:
             keys: entry keys of this partition.
@@ -260,7 +260,7 @@ class OwnedList:
         Args:
             before: as read for the batch.
             changed: entry key, one of those read, to its blocks afterwards.
-            handled: what the batch handled.
+            handled: the messages that the batch handled.
             config: under which it was decided.
 
         Raises:

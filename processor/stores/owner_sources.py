@@ -1,4 +1,4 @@
-"""What the owner of a block list reads beside the list: its topic, the configuration, the past."""
+"""The other sources of a block list's owner: its topic, the configuration, the past."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class OwnersTruth(Protocol):
 
 
 class RecentlyHandled(Protocol):
-    """What was handled lately, as Kafka has it."""
+    """The messages handled lately, as Kafka has them."""
 
     @property
     def forgets_after_ms(self) -> int:
@@ -36,7 +36,7 @@ class RecentlyHandled(Protocol):
     def recent(
         self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
     ) -> AsyncGenerator[Sequence[Handled], None]:
-        """What was handled as long as ids are remembered, and ``more_ms`` further back."""
+        """Messages handled for as long as ids are remembered, and ``more_ms`` further back."""
         ...
 
 

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from processor.stores.redis_client import RedisClient, Script
 from processor.wire.record_index import About, Extent, Known
 
-_FORMAT = 1  # another one has keys of its own, and is made anew
+_FORMAT = 1  # another format has keys of its own, and is rebuilt
 _BUCKETS = 1_024  # strings of entries in a partition; a subject's are all in one
 _SUBJECT, _PART, _OFFSET = 6, 4, 6  # bytes of an entry
 _ENTRY = _SUBJECT + _PART + _OFFSET
@@ -41,9 +41,9 @@ end
 return said()
 """
 )
-# ARGV: topic, next as it was seen, the next one, the log's start, bytes of an entry, of what is
-# before its offset, then entries for each string. Offsets in a string only grow: what the topic has
-# forgotten is in front.
+# ARGV: topic, next as it was seen, the new next, the log's start, bytes of an entry, bytes before
+# its offset, then entries for each string. Offsets in a string only grow, so records that the topic
+# has forgotten are in front.
 _ADD: Script[Iterable[bytes | None]] = Script(
     _SAID
     + """
@@ -107,10 +107,10 @@ class RecordIndex:
         return _extent(await self._client.call(key, "HMGET", key, "topic", "next"))
 
     async def begin(self, partition: int, seen: Extent, anew: Extent) -> Extent:
-        """Begin a partition's index anew, unless somebody changed it since it was seen.
+        """Restart a partition's index, unless another process changed it since it was seen.
 
         Returns:
-            How far it was made now, by whomever.
+            How far the index reaches now, whichever process made it.
         """
         keys = [self._key(partition), *(self._key(partition, one) for one in range(_BUCKETS))]
         return _extent(await self._client.run(_BEGIN, keys, *map(str, (*seen, *anew))))
@@ -124,17 +124,17 @@ class RecordIndex:
         first: int,
         entries: Iterable[tuple[About, int]],
     ) -> Extent:
-        """Add what the records are about that follow, unless somebody else did meanwhile.
+        """Add entries for the next records, unless another process did meanwhile.
 
         Args:
             partition: which.
             seen: where the index ended as it was seen last.
             next_: where it ends then.
-            first: the oldest offset that the topic still has; what is older is let go.
+            first: the oldest offset that the topic still has; older entries are let go.
             entries: each with its offset, from ``seen.next`` to below ``next_``, in their order.
 
         Returns:
-            How far it was made now, by whomever.
+            How far the index reaches now, whichever process made it.
         """
         added: defaultdict[int, bytearray] = defaultdict(bytearray)
         for about, offset in entries:
@@ -153,8 +153,8 @@ class RecordIndex:
         Args:
             partition: which.
             subject: see ``About``.
-            part: likewise; None: whichever.
-            below: only offsets lower than this one.
+            part: see ``About``; None: any.
+            below: only offsets lower than this.
             most: at most so many.
         """
         bucket, digests = _place_of(About(subject, part or ""))
@@ -165,7 +165,7 @@ class RecordIndex:
         found: list[int] = []
         while True:
             for offset in _offsets_in(chunk, wanted):
-                # What is read again, as the front was let go meanwhile, is not newer.
+                # If the front was let go meanwhile, some are read twice: skip those that are not older.
                 if (below is None or offset < below) and (not found or offset < found[-1]):
                     found.append(offset)
                     if len(found) == most:

@@ -286,7 +286,7 @@ def _owned(answer: _T) -> _T:
 
 
 def meta_of(answer: Sequence[object]) -> Meta:
-    """What a script answers of a list: each field of `meta`, then ms without its owner."""
+    """Read a script's answer about a list: each field of `meta`, then ms without its owner."""
     *fields, unheard_ms = answer
     epoch, mark, ready, partitions, written, config = map(_text, fields)
     return Meta(
@@ -306,7 +306,7 @@ def _text(field: object) -> str | None:
 
 
 def undo_record(batch: BatchWrite) -> bytes:
-    """What a batch changed, as it was before."""
+    """The entries that a batch changed, as they were before."""
     return orjson.dumps(
         {
             "format": FORMAT.written,
@@ -320,7 +320,7 @@ def undo_record(batch: BatchWrite) -> bytes:
 
 
 def undo_of(stored: bytes | None) -> tuple[Mapping[str, bytes | None], Sequence[Handled]]:
-    """What an undo record says: entries as they were before, and what the batch handled."""
+    """Read an undo record: entries as they were before, and the messages the batch handled."""
     if stored is None:
         return {}, []
     said = orjson.loads(stored)

@@ -1,4 +1,4 @@
-"""A Redis client from a URL, whatever stands behind it, and what the server must be like."""
+"""A Redis client from a URL of any kind, and the requirements on the server."""
 
 from __future__ import annotations
 
@@ -93,9 +93,9 @@ class RedisClient:
         try:
             self.redis: Any = self._made(url)
         except ValueError:
-            # What urllib and redis-py say repeats the URL, and with it the password.
+            # Errors of urllib and redis-py repeat the URL, and with it the password.
             raise ConfigError(
-                ["OPTOUT_REDIS_URL: is no address: scheme://user:password@host:port/database"]
+                ["OPTOUT_REDIS_URL: is not an address: scheme://user:password@host:port/database"]
             ) from None
 
     def _made(self, url: str) -> Redis | RedisCluster:
@@ -247,7 +247,7 @@ class RedisClient:
         """Refuse a server that may forget: it must be Redis 7 or Valkey, and must not evict.
 
         Where replicas are waited for, it must also refuse writes while it has none: a master that
-        was replaced and cut off from them then answers no gate. What is found here is kept in
+        was replaced and cut off from them then answers no gate. A problem found here is kept in
         ``unfit`` until a later check finds it mended.
 
         Raises:
@@ -340,15 +340,15 @@ def _pack(*arguments: str | bytes | int | float) -> list[bytes]:
 async def _send(connection: NewConnection, command: object, check_health: bool = True) -> None:
     """Send, and hear a cancel that comes meanwhile.
 
-    redis-py sends by ``wait_for``, which loses one in Python 3.11 if it comes just as the sending
-    ends: whoever was told to stop would go on, and whoever told it would wait for ever.
+    redis-py sends by ``wait_for``. In Python 3.11 that loses a cancel that comes just as the
+    sending ends. The cancelled task would go on, and its canceller would wait for ever.
     """
     task = asyncio.current_task()
     assert task is not None
     told = task.cancelling()
     await type(connection).send_packed_command(connection, command, check_health)
     if task.cancelling() > told:
-        await connection.disconnect(nowait=True)  # nobody will read the answer
+        await connection.disconnect(nowait=True)  # no one will read the answer
         raise asyncio.CancelledError
 
 

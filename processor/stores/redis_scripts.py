@@ -1,7 +1,7 @@
 """The Lua scripts of the Redis store: each runs whole or not at all, on one partition's slot.
 
-None is marked `no-writes`, not even the reading ones: so a replica refuses them all, and a gate can
-never judge by a server that is no master.
+No script is marked `no-writes`, not even a script that only reads. So a replica refuses them all,
+and a gate can never judge by a server that is not a master.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ local function put(hash, first)
 end
 """
 
-# What the list says of itself: epoch, mark, ready, partitions, format, config, and for how many ms
-# its owner was not heard.
+# The list's metadata: epoch, mark, ready, partitions, format, config, and for how many ms its owner
+# was not heard.
 _META = """
 local function now_ms()
   local time = redis.call('TIME')
@@ -91,8 +91,8 @@ return found
 )
 
 # KEYS: meta, entries, then the keys that may hold each id. ARGV: entry keys, one a line; ids; how
-# many keys an id has. Answers meta, the indexes and values of the entries found (of thousands asked
-# for few are), the indexes of the ids found, and what the server says of itself as it answers.
+# many keys an id has. Answers meta, the indexes and values of the entries found (few of the
+# thousands asked for), the indexes of the ids found, and the server's replication info.
 READ = (
     "#!lua flags=allow-oom\n"
     + _META

@@ -64,7 +64,7 @@ class Node(Protocol):
 
     @property
     def connection_kwargs(self) -> Mapping[str, object]:
-        """What it is made with."""
+        """The arguments that it is made with."""
         ...
 
 

@@ -24,7 +24,7 @@ class Refill:
         topic: full name of the durable truth, for people.
         store: the served list.
         truth: its durable truth.
-        handled: what was handled lately.
+        handled: the messages handled lately.
         metrics: count what cannot be read.
     """
 

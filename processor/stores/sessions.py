@@ -1,7 +1,7 @@
 """The console's open sessions in Redis, so that every process knows of a sign-in and a sign-out.
 
-What Redis forgets is no session any more: a person signs in again, and nobody goes on with one that
-was ended.
+A session that Redis forgets has ended: the person signs in again, and an ended session never comes
+back.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Protocol
 
 from processor.stores.redis_client import RedisClient, Script
 
-MOST = 100  # of one owner; the one that would end first gives way
+MOST = 100  # of one owner; the session that would end first gives way
 
 # KEYS[1] has an owner's sessions by when they end. No script is marked `no-writes`: a replica may
 # not have heard of a sign-out, and so refuses them all.
@@ -84,7 +84,7 @@ class RedisSessions:
 class MemorySessions:
     """See ``OpenSessions``; of one process, for tests.
 
-    Its entries do not expire: whoever asks looks at the session's own end first.
+    Its entries do not expire; callers look at the session's own end first.
     """
 
     def __init__(self) -> None:

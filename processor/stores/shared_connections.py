@@ -19,13 +19,14 @@ _MOST_COMMANDS = 100  # in a pipeline: all of them are answered within the time-
 
 
 class SharedConnections:
-    """Pipelines what many ask at once, over as few connections as that takes.
+    """Pipelines the commands of many callers, over as few connections as that takes.
 
-    What is asked in one turn of the event loop goes down one connection in one write. A connection
-    carries one pipeline at a time; what is asked meanwhile goes down another one, or gathers.
+    The commands of one turn of the event loop go down one connection in one write. A connection
+    carries one pipeline at a time; commands that come meanwhile go down another connection, or
+    gather.
 
     A pipeline whose connection breaks before its first answer is sent once more, as the server may
-    have restarted while nobody asked. So each command must be one that may run twice.
+    have restarted while no command came. So each command must be one that may run twice.
 
     Args:
         connect: makes a connection of redis-py that has no time-outs of its own for answers.
@@ -56,8 +57,8 @@ class SharedConnections:
         """Have a command run.
 
         Returns:
-            Its answer, and the one to the command behind its pipeline, if there is one. What the
-            server refused is an exception.
+            Its answer, and the answer to the command behind its pipeline, if there is such a
+            command. An answer that is an exception means that the server refused the command.
 
         Raises:
             StoreUnavailable: the server did not answer; whether the command ran is unknown.
@@ -70,7 +71,7 @@ class SharedConnections:
         return await asked.future
 
     async def close(self) -> None:
-        """Drop the connections; whoever still waits for an answer gets none."""
+        """Drop the connections; callers that still wait for an answer get none."""
         self._closed = True
         self._fail_waiting()
         for work in self._work:
@@ -95,7 +96,7 @@ class SharedConnections:
             self._made += 1
             connection = self._connect()
         else:
-            return  # the first that becomes free goes on with it
+            return  # the first connection that becomes free takes it
         work = asyncio.get_running_loop().create_task(self._carry(connection))
         self._work.add(work)
         work.add_done_callback(self._work.discard)
@@ -110,7 +111,7 @@ class SharedConnections:
                     await self._make(connection, asked)
         finally:
             self._free.append(connection)
-            self._send()  # had this one failed, nobody else would
+            self._send()  # had the pipeline failed, nothing else would
 
     async def _make(self, connection: Connection, asked: list[_Asked]) -> None:
         """Send a pipeline and hand its answers out; a cancelled caller's are read and dropped."""
@@ -179,7 +180,7 @@ def _fail(asked: Sequence[_Asked], why: str) -> None:
 
 
 async def _connect(connection: Connection) -> None:
-    """Connect, anew where redis-py wants it or the server has closed what was there."""
+    """Connect; reconnect where redis-py wants it or the server has closed the connection."""
     if connection.is_connected and (connection.should_reconnect() or await connection.can_read()):
         await connection.disconnect(nowait=True)
     if not connection.is_connected:

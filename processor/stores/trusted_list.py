@@ -18,10 +18,10 @@ _WAIT_S = (0.02, 1.0)
 
 
 class ListTruth(Protocol):
-    """What the durable truth of the list says of itself; ``BrokerUnavailable`` where it cannot."""
+    """The durable truth of the list; raises ``BrokerUnavailable`` where it cannot answer."""
 
     async def id(self) -> str:
-        """The topic's id; a list built from another one is lost."""
+        """The topic's id; a list built from another topic is lost."""
         ...
 
     async def settled_mark(self, partition: int) -> Mark:
@@ -81,7 +81,7 @@ class TrustedList:
         self._trusted_server = None
 
     async def look(self, keys: Sequence[str]) -> Snapshot:
-        """Look at entries, waiting as long as the list cannot be trusted: nobody judges by less.
+        """Look at entries; wait as long as the list cannot be trusted, as no one may judge by less.
 
         Args:
             keys: entry keys of this partition.
@@ -89,7 +89,7 @@ class TrustedList:
         wait_s = _WAIT_S[0]
         while True:
             began = time.monotonic()
-            known = self.mark  # others may look meanwhile, and see later ones
+            known = self.mark  # others may look meanwhile, and see later marks
             try:
                 found = await self._store.read(self._partition, keys)
             except StoreUnavailable as error:
@@ -127,8 +127,8 @@ class TrustedList:
         """Ask the durable truth about what is new; whether there was anything."""
         if found.server != self._trusted_server:
             # Perhaps another server than before: the next look must hold all that was committed.
-            # Of what is in hand there, the owner looks at that server before it commits.
-            self.waits_for = "what was last written to the block list is being settled"
+            # Batches in hand are safe: their owner checks that server before it commits.
+            self.waits_for = "the last write to the block list is being settled"
             try:
                 self.mark = max(self.mark, await self._settled())
             finally:
@@ -176,7 +176,7 @@ class TrustedList:
             return behind
         limit_s, unheard_ms = self._max_staleness_s, meta.unheard_ms
         if limit_s is not None and (unheard_ms is None or unheard_ms > 1000 * limit_s):
-            # Perhaps a master that was cut off: what the owner writes goes to another one.
+            # Perhaps a master that was cut off, while the owner writes to another server.
             return Distrust(
                 "unheard", f"the owner of the block list was not heard for {limit_s:g} s"
             )

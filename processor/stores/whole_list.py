@@ -17,14 +17,14 @@ from processor.stores.trusted_list import ListTruth, TrustedList
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is on the list for one recipient."""
+    """The list's entry for one recipient."""
 
     value: bytes | None  # packed blocks
     mark: Mark  # as of which
 
 
 class WholeList:
-    """Looks recipients up, all that are asked for at one moment in one trip, trusted ones only.
+    """Looks recipients up in trusted lists only; look-ups of one moment share a trip.
 
     Args:
         partitions: how many the topics have.
@@ -86,7 +86,8 @@ class WholeList:
             self._start(self._trips())
         await trip.back.wait()
         for place in trip.waits.keys() & set(places):
-            # Shielded: who gives up waiting must not take the answer from others of the same trip.
+            # Shielded: a caller that gives up must not take the answer from others of the same
+            # trip.
             await asyncio.shield(trip.waits[place])
         return [trip.found[key] for key in keys]
 
@@ -109,7 +110,7 @@ class WholeList:
             task.exception()  # looked at here, as whoever waited for it may have given up
 
     async def _trips(self) -> None:
-        """One trip at a time: what is asked for meanwhile gathers for the next."""
+        """One trip at a time: look-ups that come meanwhile gather for the next."""
         try:
             while self._next.asked:
                 trip, self._next = self._next, _Trip()
@@ -140,7 +141,7 @@ class WholeList:
 
 
 class _Trip:
-    """What is asked for at one moment, and what is found."""
+    """The look-ups of one moment, and their answers."""
 
     def __init__(self) -> None:
         self.asked: dict[int, dict[str, None]] = defaultdict(dict)  # keys by partition, once each

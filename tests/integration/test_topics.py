@@ -53,7 +53,7 @@ async def test_a_list_that_would_forget_stops_worker_and_api_and_is_mended(
         f"mended {topics.messaging_services}: cleanup.policy delete -> compact\n"
         "nothing created, 2 mended\n"
     )
-    assert f"{topics.block_list}: was not compacted; what was written 7 days ago" in mended.stderr
+    assert f"{topics.block_list}: was not compacted; records written 7 days ago" in mended.stderr
     again = await optout("topics", "create")
     assert again.stdout == "nothing created, nothing mended\n"
     assert "was not compacted" not in again.stderr

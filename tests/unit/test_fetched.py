@@ -184,15 +184,15 @@ BOMB = a_batch(ZSTD, deflated(ZSTD, a_long_record(0, 65 * MIB)), 1)
             a_batch(6, b"later", 1),
             "a batch of codec 6, which is none of gzip, snappy, lz4, zstd",
         ),
-        (a_batch(NONE, b"\x14", 1), "a batch whose records cannot be told apart"),
-        (a_batch(ZSTD, deflated(ZSTD, [STOP]), 2), "a batch whose records cannot be told apart"),
+        (a_batch(NONE, b"\x14", 1), "a batch that cannot be split into records"),
+        (a_batch(ZSTD, deflated(ZSTD, [STOP]), 2), "a batch that cannot be split into records"),
         (
             a_batch(ZSTD, deflated(ZSTD, zeros(2 * MIB)), 1),
-            "a batch whose records cannot be told apart",
+            "a batch that cannot be split into records",
         ),
         (
             a_batch(ZSTD, deflated(ZSTD, [b"\xff" * 2 * MIB]), 1),
-            "a batch whose records cannot be told apart",
+            "a batch that cannot be split into records",
         ),
         (
             a_batch(ZSTD, deflated(ZSTD, a_long_record(0, 3 * MIB)), 1),

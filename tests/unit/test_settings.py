@@ -38,7 +38,7 @@ def test_what_contradicts_is_named_beside_what_cannot_be_read(
     ],
 )
 def test_a_redis_url_that_is_no_address_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(ConfigError, match="OPTOUT_REDIS_URL: is no address") as refused:
+    with pytest.raises(ConfigError, match="OPTOUT_REDIS_URL: is not an address") as refused:
         RedisClient(url, timeout_s=1)
     assert "s3cret" not in str(refused.value)
 

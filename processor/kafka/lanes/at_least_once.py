@@ -45,7 +45,7 @@ _PATIENCE_S = 3.0  # for which others wait while one's record waits for room
 _NOT_THE_RECORDS_FAULT = (RetryableError, OSError, MemoryError)  # OSError: TimeoutError as well
 
 
-_TOO_LARGE = "what follows from it is larger than Kafka takes"
+_TOO_LARGE = "its result is larger than Kafka takes"
 
 
 class Work(Protocol):

@@ -39,7 +39,7 @@ _MAX_REQUEST_BYTES = 1 << 22
 
 
 class Batch(Protocol):
-    """What a stage made of some records; it is put out, and not committed yet."""
+    """A stage's output for some records, written but not committed yet."""
 
     @property
     def note(self) -> str:
@@ -51,7 +51,7 @@ class Batch(Protocol):
         ...
 
     def committed(self) -> None:
-        """What was put out is committed, or nothing was put out."""
+        """Take note that the output is committed, or that there was none."""
         ...
 
 
@@ -282,7 +282,7 @@ class Lane(PartitionLane[Stage]):
 
     async def _transaction(self, out: LaneOutput | None = None, batch: Batch | None = None) -> bool:
         producer = self._producer
-        at_step = self._at_step if out else lambda step: None  # offsets alone are no step
+        at_step = self._at_step if out else lambda step: None  # offsets alone are not a step
         at_step("begin")
         await producer.begin_transaction()
         self._in_transaction = True

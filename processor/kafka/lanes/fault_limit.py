@@ -28,7 +28,7 @@ class Faults:
         if at_fault_all > _MOST * max(1, read_all / _LOOKED_BACK):
             raise TooManyFaults(
                 f"more than {_MOST} of {_LOOKED_BACK:,} records made the code raise, as the log "
-                "says: a defect; install the release that mends it, or the one before"
+                "says: a defect; install the release that mends it, or the release before"
             )
 
     def add(self, read: int, at_fault: int) -> None:

@@ -10,14 +10,14 @@ from aiokafka import TopicPartition
 
 
 class Doing(Enum):
-    """What a lane is at; the value says it to people."""
+    """The state of a lane; its value is the text for people."""
 
     QUEUED = "waits for its turn to be taken"
     TAKING = "taking"
     RUNNING = "running"
     WAITING = "waiting"  # its stage waits for something in the middle of its work
     FAILED = "failed"  # it takes the partition again in a moment
-    FENCED = "asks whose the partition is"
+    FENCED = "checks who owns the partition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class LaneState:
     progressed_at: float  # when it last finished something, monotonic seconds
     next_offsets: Mapping[TopicPartition, int]  # the first not processed yet, by source
     ill_since: float | None = None  # it does not get to work, though another worker's might
-    reason: str | None = None  # what it waits for, or why it failed, in words
+    reason: str | None = None  # why it waits or failed, in words
 
     @property
     def is_running(self) -> bool:
@@ -38,5 +38,5 @@ class LaneState:
 
     @property
     def text(self) -> str:
-        """What to show of it."""
+        """The text to show for the lane."""
         return self.reason or self.doing.value

@@ -34,7 +34,7 @@ from processor.kafka.protocol import LeaveGroup
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_S = 4.0  # above the next one: a request to join is answered when all have asked
+_REQUEST_S = 4.0  # above the next limit: a request to join is answered when all have asked
 _REBALANCE_MS = 3_000  # for all members to ask; a later one starts another rebalance
 _HEARTBEAT_MS = 250  # at most: it is how members hear of a rebalance
 _METADATA_MS = 30_000  # until a topic that was given more partitions is noticed
@@ -137,7 +137,7 @@ class Membership:
             assignment = self._subscription.wait_for_assignment()
             await asyncio.wait((assignment, coordination), return_when=asyncio.FIRST_COMPLETED)
             if coordination.done():
-                raise BrokerUnavailable("Kafka: what coordinates with the group ended")
+                raise BrokerUnavailable("Kafka: the task that coordinates with the group has ended")
             assignment.result()
 
     async def is_current(self) -> bool:
@@ -206,7 +206,7 @@ class _Sticky:
         self.owned = NOTHING
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        """What this member says to the member that shares partitions out."""
+        """The data that this member sends to the member that shares partitions out."""
         owned = {"generation": self.owned.generation, "partitions": sorted(self.owned.partitions)}
         return ConsumerProtocolMemberMetadata(0, sorted(topics), orjson.dumps(owned))
 

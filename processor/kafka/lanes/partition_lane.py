@@ -85,7 +85,7 @@ class PartitionLane(ABC, Generic[S]):
         stage: processes the records.
     """
 
-    is_fenced: bool  # whether a lane elsewhere that takes the partition keeps this one from working
+    is_fenced: bool  # whether a lane elsewhere stops this lane by taking the partition
 
     def __init__(self, context: LaneContext, stage: S) -> None:
         self.partition: int = context.sources[0].partition

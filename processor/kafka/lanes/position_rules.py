@@ -17,7 +17,7 @@ class Position:
     offset: int  # of the next record
     topic_id: str | None = None  # None: another program set the offset
     leader_epoch: int | None = None  # of the furthest batch that was read; None: none was yet
-    stage_note: str = ""  # what the stage noted for its next owner
+    stage_note: str = ""  # the stage's note for the next owner
     read_to: int = 0  # behind the last record read, where that is further
 
     @property

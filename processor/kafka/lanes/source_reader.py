@@ -85,7 +85,7 @@ class SourceReader:
             BrokerUnavailable: the task that fetches records has ended.
         """
         await asyncio.wait((self._consumer._fetcher._fetch_task,))
-        raise BrokerUnavailable("Kafka: what fetches records ended")
+        raise BrokerUnavailable("Kafka: the task that fetches records has ended")
 
     def read(self, offsets: Mapping[TopicPartition, int]) -> Reading:
         """Begin to read partitions at offsets; an earlier reading of them is cancelled."""

@@ -312,7 +312,7 @@ class Lanes:
             if count not in (0, self._settings.partitions):
                 self.unfit = (
                     f"{topic}: {count} partitions where {self._settings.partitions} are expected; "
-                    "records of one recipient may stand in two of them"
+                    "records of one recipient may be in two of them"
                 )
                 logger.error("group.unfit", extra={"group": self._group, "why": self.unfit})
                 return set()

@@ -1,7 +1,7 @@
 """Copy records to other topics, spread by another partition count, exactly once.
 
-How far the copy is are the offsets of a group, committed in the transaction that copies: a copy
-that broke off is gone on with, and nothing is written twice.
+Progress is stored as the offsets of a group, committed in the transaction that copies. So an
+interrupted copy continues, and nothing is written twice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from processor.kafka.topics.block_list_topic import mark_of
 from processor.wire.headers import of_the_way
 from processor.wire.records import Record
 
-MOVED_FROM = "moved-from"  # topic[partition]@offset: where a record of the history stood before
+MOVED_FROM = "moved-from"  # topic[partition]@offset: where a record of the history was before
 _AT_ONCE = 5_000
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
@@ -46,9 +46,9 @@ class Part:
     topics: Sequence[str]  # without the prefix
     partitions: Sequence[int]
     order: Order  # of records of different partitions; each keeps its own
-    group: str  # whose offsets say how far it is
+    group: str  # its offsets say how far the copy is
     transactional_id: str
-    says_where: bool = False  # whether each copy says where it stood
+    says_where: bool = False  # whether each copy says where the record was
     becomes: str | None = None  # its one topic in the target, where that is of a later version
     convert: Convert | None = None  # a record to those of the later version
 
@@ -140,7 +140,7 @@ async def copy(
     Args:
         source: prefix and count of the topics read.
         target: those of the topics written, on the same brokers.
-        part: what.
+        part: the records to copy.
         spread: partitions of each new topic, by its name without prefix.
         told: called with the number of offsets passed.
         late: the target is worked already, and its topics have the broker's times: say in a header
@@ -151,7 +151,7 @@ async def copy(
 
     Raises:
         Fenced: a worker of the source took a partition, or another move is running.
-        BrokerUnavailable: what is copied so far is committed; do it again for the rest.
+        BrokerUnavailable: the records copied so far are committed; call again for the rest.
     """
     producer = _producer(source, part.transactional_id)
     copied: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What a move to new topics copies, in which order, and what must be so before it may begin."""
+"""Plans a move to new topics: the parts to copy, their order, and the conditions to begin."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _IN_THE_WAY = {Code.MISSING, Code.OLDER_VERSION, Code.PARTITIONS_UNKNOWN, Code.P
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where from, where to, and the parts: what moves whole, then what is not consumed yet."""
+    """Source, target and the parts: topics that move whole, then records not consumed yet."""
 
     source: Settings
     target: Settings
     whole: Sequence[Part]
     pending: Sequence[Part]
-    shared: Sequence[Part]  # what others read too, and which so must be read to its end before
+    shared: Sequence[Part]  # topics that others read, too; they must be read to the end before
     spread: Mapping[str, int]  # new topic, without prefix, to its partitions
     older: Mapping[str, str]  # topics whose source is of an older version: new name to old
 
@@ -40,7 +40,7 @@ class Plan:
 
 
 def plan(source: Settings, target: Settings, older: Mapping[str, str] | None = None) -> Plan:
-    """What `schemas/topics.toml` comes to.
+    """Plan the move by `schemas/topics.toml`.
 
     Args:
         source: prefix and count of the topics there are.
@@ -151,13 +151,13 @@ async def _uncommitted(plan: Plan) -> list[str]:
     problems = []
     for group in plan.groups:
         parts = [part for part in plan.pending if part.group == group]
-        if group in known or group.endswith("webhooks"):  # whose role may never have run
+        if group in known or group.endswith("webhooks"):  # their role may never have run
             continue
         for part in parts:
             if sum((await ends_of(plan.source, part)).values()):
                 problems.append(
                     f"{group}: has committed nothing, or so long ago that Kafka forgot it; start "
-                    "its workers once, or set its offsets to where it stood"
+                    "its workers once, or set its offsets to its last position"
                 )
                 break
     return problems

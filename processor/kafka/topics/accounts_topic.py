@@ -1,4 +1,4 @@
-"""The accounts, followed live: who may use the API, and with what their webhooks are signed."""
+"""The accounts, followed live, with their API credentials and the tokens that sign webhooks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class AccountsView:
         self.ended: dict[str, Status] = {}  # by sid, of those that are not active; altered in place
 
     def value_of(self, sid: str) -> bytes | None:
-        """What the topic holds for a sid."""
+        """The topic's value for a sid."""
         found = self._accounts.get(sid)
         return write_account(found) if found else None
 

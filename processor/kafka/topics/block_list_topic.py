@@ -26,7 +26,7 @@ class BlockListTopic(TopicReader):
     """
 
     async def id_and_last_mark(self, partition: int) -> tuple[str, Mark]:
-        """What ``id`` says, and the mark of the last committed record; ``NO_MARK``: none."""
+        """The topic's id, and the mark of the last committed record; ``NO_MARK``: none."""
         id_ = await self.id()
         return id_, await self._last_mark(partition, await self.end_of(partition, committed=True))
 

@@ -35,20 +35,19 @@ _GO_ON_S = 3_600.0  # after a break; after more, the topic may have forgotten wh
 
 
 class CompactedTopic(Generic[_T]):
-    """Hands on what changed, by key; at the start everything at once.
+    """Hands on changes, by key; at the start everything at once.
 
-    The first change after a quiet second is handed on at once. What follows within a second is
-    gathered, and of several changes of one key only the last one is read. Who waits for a change
-    gets it at once. Records that cannot be used are skipped; the last good one of a key stays in
-    force.
+    The first change after a quiet second is handed on at once. Changes within the next second are
+    gathered, and only the last change of a key is read. A caller that waits for a change gets it at
+    once. Records that cannot be used are skipped; the last good record of a key stays in force.
 
     Args:
         settings: of the installation.
         topic: full name.
         name: of what it holds, for the log.
-        read: a value's bytes to what is handed on; whatever it raises refuses the record.
+        read: makes the value to hand on from a record's bytes; any exception refuses the record.
         sid_of: the sid in what was read, which must be the record's key.
-        take: is given what changed, whole or not at all; None for what is gone.
+        take: is given the changed values, all or none of them; None for a deleted value.
         metrics: of the process.
         unusable: is given each key whose new records were all skipped.
     """
@@ -75,10 +74,10 @@ class CompactedTopic(Generic[_T]):
         self._unusable = unusable
         self._follower = Follower(name, metrics)
         self._loaded = asyncio.Event()
-        self.view: ConfigView | None = None  # what was handed on; None before it is loaded
+        self.view: ConfigView | None = None  # the view handed on; None before it is loaded
         self._position = 0  # of what was handed on
         self._waiters: dict[asyncio.Future[None], int] = {}  # each with the position it waits for
-        # What was read and not handed on: raw, by key in the order of the topic, and then read.
+        # Records not handed on yet: raw, by key in the order of the topic, and then decoded.
         self._gathered: dict[bytes, list[Record]] = {}
         self._gathered_bytes = 0
         self._changed: _Changes[_T] = {}
@@ -102,7 +101,7 @@ class CompactedTopic(Generic[_T]):
         await self._loaded.wait()
 
     def view_at(self, position: int) -> ConfigView | None:
-        """How far is handed on; what was read up to a position is handed on first."""
+        """The view handed on; records read up to a position are handed on first."""
         if self._whole is None and self._position < position <= self._read_to.position:
             self._hand_on()
         return self.view
@@ -140,7 +139,7 @@ class CompactedTopic(Generic[_T]):
             return ConfigView(id_, (await consumer.end_offsets([self._tp]))[self._tp])
 
     async def follow(self) -> None:
-        """Read for ever; a broken connection is made anew, with what is known kept meanwhile."""
+        """Read for ever; reconnect after a failure, and keep the known values meanwhile."""
         await self._follower.keep(self._read)
 
     async def _read(self) -> None:
@@ -180,7 +179,7 @@ class CompactedTopic(Generic[_T]):
             wait_ms = 100 if self.loaded else 50  # lanes wait for the first look
             found = await consumer.getmany(self._tp, timeout_ms=wait_ms)
             position = await consumer.position(self._tp)
-            # No await from here on: who asks meanwhile must not find one without the other.
+            # No await from here on: no caller may see the records without their position.
             self._gather(found.get(self._tp, ()))
             self._read_to = ConfigView(id_, position)
             if position < end or self._gathered_bytes > _MOST_GATHERED:
@@ -196,7 +195,7 @@ class CompactedTopic(Generic[_T]):
     def _gather(self, records: Iterable[Record]) -> None:
         for record in readable(records):
             key = record.key or b""
-            self._gathered[key] = gathered = self._gathered.pop(key, [])  # now the last one
+            self._gathered[key] = gathered = self._gathered.pop(key, [])  # now the last key
             gathered.append(record)
             self._gathered_bytes += len(record.value or b"")
 
@@ -220,9 +219,9 @@ class CompactedTopic(Generic[_T]):
             for key, (_, value) in self._changed.items():
                 (self._known.discard if value is None else self._known.add)(key)
             self._changed = {}
-            if self.loaded:  # what was there at the start is no change
+            if self.loaded:  # records read at the start are not changes
                 self._handed_on_at = time.monotonic()
-        # With no wait between the two, so that nobody decides by one without the other.
+        # No await between the two, so that no one decides by one without the other.
         self.view = self._read_to
         self._position = self._read_to.position
         self._loaded.set()

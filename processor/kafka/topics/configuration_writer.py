@@ -1,8 +1,8 @@
-"""The one way to change services, accounts and numbers: as if nobody else did it meanwhile.
+"""The only way to change services, accounts and numbers: each update runs as if alone.
 
-Whoever writes starts the installation's one transactional producer first, which fences every other
-writer and settles what that left open; then reads to the end, decides, and commits. If somebody
-else started in between, the commit is refused and all begins again.
+A writer first starts the installation's one transactional producer, which fences every other writer
+and settles its open transaction. It then reads to the end, decides, and commits. If another writer
+started in between, the commit is refused and all begins again.
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ class Configuration:
         Args:
             decide: says what to store, from the views as they are when it is called; it may be
                 called again, and what it raises ends the update with nothing changed.
-            actor: who asks for it.
+            actor: the caller that asks for it.
 
         Returns:
-            What was stored.
+            The edits that were stored.
 
         Raises:
             BrokerUnavailable: where the broker does not take it; whether it is stored is unknown.
@@ -143,7 +143,7 @@ class Configuration:
         raise BrokerUnavailable(f"Kafka at {self._settings.kafka_bootstrap}: {failure}")
 
     async def _decided(self, decide: Decide) -> Sequence[Edit]:
-        """What to store; a decision for nothing is made again by what is stored now.
+        """The edits to store; a decision to store nothing is made again on current data.
 
         A commit would find that another writer took over since the views were read. Where there is
         nothing to commit, nothing would.
@@ -165,7 +165,7 @@ class Configuration:
     async def _take_over(self) -> None:
         """Be the only writer, with everything read that any other has written."""
         if self._producer is not None:
-            return  # still: whoever starts a producer of this id fences ours
+            return  # still: another producer with this id would have fenced ours
         producer = AIOKafkaProducer(
             **self._settings.kafka(),
             transactional_id=f"{self._settings.topic_prefix}configuration",

@@ -1,8 +1,8 @@
 """The last seven days of `opt-out-counts`, folded by the hour in this process.
 
-Not the tables of the role rates: those are shared out among workers whose pages nobody knows the
-addresses of, and hold a day. The topic is small (a record a second for each series that had a
-match) and has thirty days.
+Not the tables of the role rates: those are shared out among workers with unknown addresses, and
+hold a day. The topic is small (a record a second for each series that had a match) and has thirty
+days.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WINDOW_MS = KEPT_HOURS * 3_600_000
 
 
 class CountsHistory:
-    """Follows the counts while it runs; what is known is kept over a broken connection.
+    """Follows the counts while it runs; keeps the known counts over a broken connection.
 
     Args:
         settings: of the installation.

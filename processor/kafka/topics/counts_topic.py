@@ -55,7 +55,7 @@ class CountsTopic:
                     while not self._stop.is_set():
                         await self._second()
                         await self._write(out)
-            except Exception as error:  # a defect of ours too: statistics are no reason to end
+            except Exception as error:  # a defect of ours too: statistics must not end a process
                 logger.warning("counts.not_written", extra={"why": type(error).__name__})
                 await self._second()
 

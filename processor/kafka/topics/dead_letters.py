@@ -1,8 +1,8 @@
 """Dead letters: read with their reasons, and sent back where they came from, each once.
 
-Which were sent back is what the group `redrive` committed: the lowest that was not, and a note of
-the later ones that were. One transaction sends letters and commits that. A letter that only refers
-to its record is sent back as that record, as long as it can be read.
+The group `redrive` knows which letters were sent back. It commits the lowest that was not, and a
+note of the later letters that were. One transaction sends letters and commits both. A letter that
+only refers to its record is sent back as that record, as long as it can be read.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _DAY_MS = 86_400_000
 _KEPT_DAYS = 6  # brokers keep offsets for 7 days after the last commit (offsets.retention.minutes)
 _AT_ONCE = 100  # letters of a reach: some 2 ms of this process,
 _PAUSE_S = 0.004  # and others are served twice as long
-MOST = 5  # redrives after which a letter that nobody named stays where it is
+MOST = 5  # redrives after which a letter stays where it is, unless it is named
 
 Line = JsonObject
 Choice = Callable[[Line], bool]
@@ -68,7 +68,7 @@ async def may_be_sent_to(settings: Settings) -> frozenset[str]:
 
 
 class Redriven(NamedTuple):
-    """What a redrive came to."""
+    """The result of a redrive."""
 
     sent: int
     left: int  # sent back too often already
@@ -82,7 +82,7 @@ class Reach:
     """Which dead letters are read."""
 
     offsets: Mapping[TopicPartition, range]
-    begins_late: frozenset[int]  # partitions that have older ones
+    begins_late: frozenset[int]  # partitions that have older letters
 
 
 async def reach_of(settings: Settings, most: int, before_ms: int | None = None) -> Reach:
@@ -178,7 +178,7 @@ async def redrive(
     the offsets of a group after a week, and they may have been sent back already.
 
     Returns:
-        How many; a note has room for a thousand runs of letters or more, later ones stay.
+        How many. A note has room for at least a thousand runs of letters; later letters stay.
     """
     group, done = _group(settings), Counter[str]()
     topic = Topics.under(settings.topic_prefix).dead_letters
@@ -193,7 +193,7 @@ async def redrive(
             compression_type="gzip",
         )
         try:
-            await start(producer)  # from here nobody else can: what is committed now stays
+            await start(producer)  # from here no one else can: the committed offsets stay
             out = Writer(producer, settings.partitions)
             sources = list(consumer.assignment())
             ends, begins = (
@@ -233,7 +233,7 @@ async def redrive(
 async def _first_surely_new(
     consumer: Consumer, tp: TopicPartition, begin: int, end: int
 ) -> tuple[int, int]:
-    """The first letter that nobody can have sent back, and how many are before it."""
+    """The first letter that cannot have been sent back, and how many are before it."""
     since_ms = clocks.now_ms() - _KEPT_DAYS * _DAY_MS
     found = (await consumer.offsets_for_times({tp: since_ms}))[tp]
     first = found.offset if found else end
@@ -270,7 +270,7 @@ def _unless(chosen: Choice, gone: set[str]) -> Choice:
 
 
 async def referred_to(settings: Settings, reference: Mapping[str, object]) -> bytes | None:
-    """The value that a letter refers to; None where it is gone, or is no single record.
+    """The value that a letter refers to; None where it is gone, or is not a single record.
 
     Raises:
         BrokerUnavailable: where the broker does not answer.
@@ -313,7 +313,7 @@ def taken(
     most: int | None,
     whole: Mapping[str, bytes] = MappingProxyType({}),
 ) -> tuple[list[Outgoing], int]:
-    """What to send back of records, and how many to put aside; both are done then.
+    """The records to send back, and how many to put aside; both count as done then.
 
     Args:
         records: letters, in order.
@@ -325,7 +325,7 @@ def taken(
     back: list[Outgoing] = []
     aside = 0
     for record in records:
-        # Ends of transactions between two letters that stay are no reason for a run of their own.
+        # Ends of transactions between two letters that stay do not need a run of their own.
         stayed = offsets.position - 1 in offsets
         gap = [one for one in range(offsets.position, record.offset) if stayed]
         gap = [one for one in gap if offsets.begin(one)]
@@ -375,7 +375,7 @@ def letter_of(record: Record) -> JsonObject:
 
 
 def _number(text: str | None, otherwise: int) -> int:
-    """What a header says; whoever wrote the record may have written it."""
+    """The number in a header; the record's producer may have written anything there."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else otherwise
 
 
@@ -401,7 +401,7 @@ def sent_back(line: Mapping[str, Json], whole: bytes | None = None) -> Outgoing:
 
     Args:
         line: a letter, perhaps mended.
-        whole: the value that it refers to; one that the line has, as somebody mended it, counts.
+        whole: the value that it refers to; a mended value in the line comes first.
     """
     mended = _text_as_bytes("value", line)
     value = whole if mended is None else mended

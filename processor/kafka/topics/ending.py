@@ -1,6 +1,7 @@
 """Accounts that end: suspended and resumed, or closed for good with all they hold.
 
-The block list is left alone whatever becomes of the account: who opted out stays opted out.
+The block list is left alone whatever becomes of the account: a recipient who opted out stays opted
+out.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ async def resume(stored: Configuration, sid: str, *, actor: str) -> Account:
 async def close(stored: Configuration, sid: str, *, actor: str) -> Account:
     """End an account for good: its credentials first, then its services and numbers.
 
-    The record stays, so that its sends go on failing. What a failure left behind goes when the
-    account is closed again.
+    The record stays, so that its sends go on failing. If a failure leaves something behind, closing
+    the account again removes it.
 
     Raises:
         BrokerUnavailable: see ``Configuration.update``; some services and numbers may be left.
         ConfigError: where there is no such account.
     """
-    hashed = await asyncio.to_thread(hash_secret, new_token())  # of a token that nobody knows
+    hashed = await asyncio.to_thread(hash_secret, new_token())  # of a token that no one knows
     account = await _change(stored, sid, lambda account: closed(account, hashed), actor)
     while await stored.update(lambda: _leftovers(stored, sid), actor=actor):
         pass
@@ -91,7 +92,7 @@ def closed(account: Account, token_hash: str) -> Account:
 
     Args:
         account: as it was.
-        token_hash: of a token that nobody knows.
+        token_hash: of a token that no one knows.
     """
     if account.closed_at:
         return account

@@ -1,4 +1,4 @@
-"""What followers of topics share: they skip a bad record and reconnect after a failure.
+"""The common part of topic followers: they skip a bad record and reconnect after a failure.
 
 A follower writes no dead letters. It logs where the record is, counts it, and reads on. One that
 hears nothing begins again with a new consumer, and so with new connections.

@@ -1,4 +1,4 @@
-"""What was handled lately, as the topics tell it: for a Redis that has forgotten (R22)."""
+"""Messages handled lately, read from the topics for a Redis that has forgotten them (R22)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class HandledTopics:
     async def recent(
         self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
     ) -> AsyncGenerator[Sequence[Handled], None]:
-        """What was handled as long as ids are remembered, in batches.
+        """Messages handled for as long as ids are remembered, in batches.
 
         Args:
             partition: of both topics.

@@ -1,7 +1,7 @@
 """A topic that is a history: the newest records about one subject, wherever they are in it.
 
-An index says where. What it does not have yet is read from the topic itself, so an answer never
-misses what was written before it was asked for.
+An index says where. Records that it does not have yet are read from the topic itself. So an answer
+never misses a record that was written before the question.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _DEADLINE_S = 10.0
 _FETCH_BYTES = 1 << 16  # of a record that is looked up, and what is beside it
 _MOST_BEHIND = 10_000  # records behind the index that are read for an answer
 _AT_ONCE = 250  # records that are read at once: some 2 ms of this process
-_IN_A_TURN = 10  # records that are looked up before the next one who waits for the partition
+_IN_A_TURN = 10  # records that are looked up before the next caller gets the partition
 
 AboutOf = Callable[[bytes | None, bytes | None], About]
-"""What a record is about, by its key and value; it may raise."""
+"""Says what a record is about, by its key and value; it may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Newest:
     """Some records about a subject."""
 
     records: Sequence[Record]  # the newest first
-    below: int | None  # where older ones are: below this offset; None: there are none
+    below: int | None  # older records are below this offset; None: there are none
     read: int  # records that were read for it
 
 
@@ -52,7 +52,7 @@ class History:
         name: of its follower, in logs and metrics.
         partitions: of the topic.
         model: of its values.
-        about_of: what a record is about.
+        about_of: says what a record is about.
         index: of the topic.
         metrics: of the process; None in a command.
         patient: read all that the index does not know yet, however much that is.
@@ -110,7 +110,7 @@ class History:
         Args:
             partition: where the subject's records are.
             subject: see ``About``.
-            part: likewise; None: whichever.
+            part: see ``About``; None: any.
             most: how many at most.
             below: only those at lower offsets.
             since_ms: only those written from this time on, UTC.
@@ -170,7 +170,7 @@ class History:
     async def _late(
         self, partition: int, behind: int, end: int, subject: str, part: str | None
     ) -> tuple[list[Record], int]:
-        """What is wanted of that which the index does not have, and how many records were read."""
+        """The wanted records that the index does not have, and how many records were read."""
         if end - behind > _MOST_BEHIND and not self._patient:
             raise BrokerUnavailable(
                 f"{self._topic}[{partition}]: its index is being made, {end - behind} offsets to go"
@@ -216,7 +216,7 @@ class History:
             return None
 
     def values(self, records: Iterable[Record]) -> list[dict[str, object]]:
-        """What records hold, as it is stored; those that are not as the model says are left out."""
+        """The stored values of records; values that the model refuses are left out."""
         found = []
         for record in records:
             try:

@@ -1,4 +1,4 @@
-"""What accounts hold: how much of each kind, and which numbers; what an edit may add to it."""
+"""The holdings of accounts: amounts by kind, and numbers; checks how much an edit may add."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Holdings:
         return {Quota(name): limit for name, limit in own or () if limit is not None}
 
     def usage_of(self, account_sid: str) -> dict[Quota, int]:
-        """What an account has of each, but the messages, which Redis counts."""
+        """An account's amount of each kind, except messages, which Redis counts."""
         account = self._accounts.get(account_sid)
         return {
             **self._services_of(account_sid),
@@ -147,7 +147,7 @@ class Holdings:
         return {number.address} if number else set()
 
     def _change_of(self, account_sid: str, edits: Sequence[Edit]) -> tuple[Amounts, Amounts]:
-        """What an account has now and would have, of what the edits make more of."""
+        """An account's amounts before and after the edits, of the kinds that they increase."""
         before: dict[Quota, int] = {}
         after: dict[Quota, int] = {}
         services = [edit for edit in edits if edit.kind == "service"]

@@ -1,6 +1,6 @@
-"""Keeping the index of a topic: whoever follows it adds where its records are.
+"""Keeps the index of a topic: its followers add where the records are.
 
-Any number of processes may: each adds only where the index still ends where it saw it end.
+Any number of processes may: each adds only if the index still ends where it last saw it end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _AT_ONCE = 250  # records that are added at once: some 2 ms of this process,
 _PAUSE_S = 0.004  # and others are served twice as long
 _FORGETS_S = 3_600.0  # between two looks at what the topic has let go of
 _LOST_S = 5.0  # between two looks whether Redis still has the index
-_SURE_S = 5.0  # after an election the end may be told too low for a moment
+_SURE_S = 5.0  # after an election the reported end may be too low for a moment
 
 
 class RecordIndex(Protocol):
@@ -40,7 +40,7 @@ class RecordIndex(Protocol):
         ...
 
     async def begin(self, partition: int, seen: Extent, anew: Extent) -> Extent:
-        """Begin a partition's index anew, unless somebody changed it; how far it is made now."""
+        """Restart a partition's index, unless another process did; how far it is made now."""
         ...
 
     async def add(
@@ -52,7 +52,7 @@ class RecordIndex(Protocol):
         first: int,
         entries: Iterable[tuple[About, int]],
     ) -> Extent:
-        """Add what follows, unless somebody else did; how far it is made now."""
+        """Add the next entries, unless another process did; how far it is made now."""
         ...
 
     async def find(
@@ -69,7 +69,7 @@ class Indexing:
         settings: of the installation.
         topic: full name.
         partitions: of the topic.
-        about: what a record is about; None where it is passed over.
+        about: says what a record is about; None where it is passed over.
         index: of the topic.
         follower: that logs what goes wrong.
     """
@@ -114,7 +114,7 @@ class Indexing:
         seen = await self._index.extent(tp.partition)
         if seen.topic_id != id_ or await _is_beyond(consumer, tp, seen.next):
             return await self._index.begin(tp.partition, seen, Extent(id_, first))
-        if seen.next < first:  # nobody added in time what the topic has let go of since
+        if seen.next < first:  # the topic let go of records that no process had added
             return await self._index.add(tp.partition, seen, first, first=first, entries=())
         return seen
 
@@ -124,7 +124,7 @@ class Indexing:
             batches = await consumer.getmany(timeout_ms=500, max_records=_AT_ONCE)
             for tp, records in batches.items():
                 await self._add(consumer, tp, readable(records), records[-1].offset + 1)
-            if not batches:  # ends of transactions are no records
+            if not batches:  # ends of transactions are not records
                 for tp in consumer.assignment():
                     await self._add(consumer, tp, (), await consumer.position(tp))
             now = time.monotonic()
@@ -150,7 +150,7 @@ class Indexing:
         now = await self._index.add(
             tp.partition, seen, next_, first=self._first[tp.partition], entries=entries
         )
-        self._extents[tp.partition] = seen._replace(next=next_)  # where nobody else added
+        self._extents[tp.partition] = seen._replace(next=next_)  # where no other process added
         self._see(consumer, tp, now)
 
     def _see(self, consumer: Consumer, tp: TopicPartition, now: Extent) -> None:

@@ -1,4 +1,4 @@
-"""What topics get now, and how far groups have come: read while somebody looks, and no longer."""
+"""New records of topics, and the progress of groups; read only while someone is looking."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def tail(
         settings: of the installation.
         topics: full names.
         take: is given records in the order of their time, at first perhaps none.
-        passed: is told how many records were passed over.
+        passed: is given the number of records passed over.
         wanted: whether to go on.
 
     Raises:

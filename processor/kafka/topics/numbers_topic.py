@@ -29,7 +29,7 @@ class NumbersView:
         self._sids: dict[str, str] = {}
 
     def value_of(self, sid: str) -> bytes | None:
-        """What the topic holds for a sid."""
+        """The topic's value for a sid."""
         found = self._numbers.get(sid)
         return write_number(found) if found else None
 

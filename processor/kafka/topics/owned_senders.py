@@ -49,7 +49,7 @@ def country_at(address: str) -> str | None:
 
 
 def in_pool(stored: Configuration, service: MessagingService, sender: PoolSender) -> Number:
-    """A sender of a service's pool: as recorded, or as far as the pool tells."""
+    """A sender of a service's pool: as recorded, or as far as the pool describes it."""
     recorded = stored.numbers.at(sender.address)
     if recorded and recorded.account_sid == service.account_sid:
         return recorded
@@ -85,7 +85,7 @@ def owns(stored: Configuration, account_sid: str, address: str) -> bool:
 
 
 def a_number(account_sid: str, address: str, **fields: Json) -> Number:
-    """A sender to be recorded, with what its address tells of it."""
+    """A sender to be recorded, with the facts that follow from its address."""
     now, sender_type = datetime.now(UTC), sender_type_of(address)
     known = {
         "sid": sid_of(account_sid, address, sender_type),
@@ -101,7 +101,7 @@ def a_number(account_sid: str, address: str, **fields: Json) -> Number:
 
 
 def given_up(stored: Configuration, numbers: Iterable[tuple[str, str]]) -> list[Edit]:
-    """What taking numbers away changes: their records, and the pools they are in.
+    """The edits that take numbers away: to their records, and to the pools they are in.
 
     Args:
         stored: as it is now.

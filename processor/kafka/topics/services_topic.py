@@ -93,7 +93,7 @@ class StoredServices:
         self._numbers: Counter[str] = Counter()  # in the pools of an account, each once
 
     def value_of(self, sid: str) -> bytes | None:
-        """What the topic holds for a sid."""
+        """The topic's value for a sid."""
         found = self._services.get(sid)
         return found.value if found else None
 

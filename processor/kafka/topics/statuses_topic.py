@@ -32,7 +32,7 @@ class StatusesTopic:
     Args:
         settings: of the installation.
         topic: full name.
-        group: whose offsets are kept.
+        group: the group that keeps the offsets.
         take: is given each batch, and again if it raises ``StoreUnavailable`` or the process ends
             before the commit; returns the statuses that can never be applied.
         metrics: of the process.

@@ -47,13 +47,13 @@ _SETTLED_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What `create` did."""
+    """The result of `create`."""
 
     created: list[str]
     mended: Mapping[str, Sequence[Change]]  # by topic
-    lost: list[str]  # what topics may have lost before they were mended
+    lost: list[str]  # losses that topics may have had before they were mended
     refused: list[str]  # changes that the brokers refused, each with why
-    problems: list[TopicProblem]  # what is left
+    problems: list[TopicProblem]  # those that are left
 
 
 @asynccontextmanager
@@ -81,7 +81,7 @@ async def create(settings: Settings) -> Made:
     wanted = plans(settings)
     async with _admin(settings) as admin:
         if older := older_of(wanted, dict.fromkeys(await admin.list_topics())):
-            # Empty ones beside them would be a list that forgot everybody.
+            # Empty topics beside them would be a block list that forgot everyone.
             raise ConfigError([str(of_older(plan)) for plan in older])
         request = CreateTopics([(plan.name, plan.partitions, plan.config) for plan in wanted])
         answer = await admin._send_to_controller(request)
@@ -121,7 +121,7 @@ def _outcome(answer: Response) -> tuple[list[str], list[str]]:
 
 
 def _changes(problems: Sequence[TopicProblem]) -> dict[str, list[Change]]:
-    """What would mend what can be mended, by topic."""
+    """The changes that mend problems, by topic; not every problem has one."""
     changes = defaultdict(list)
     for problem in problems:
         if problem.change:
@@ -200,7 +200,7 @@ async def set_timestamps(settings: Settings, kind: str) -> None:
 
 
 async def check(settings: Settings) -> list[TopicProblem]:
-    """What is wrong with the topics; empty where all are as they should be.
+    """Find problems of the topics; empty where all are as they should be.
 
     Raises:
         BrokerUnavailable: where the broker does not answer.

@@ -1,4 +1,4 @@
-"""What every topic should be like, and what it means where one is not."""
+"""The settings that every topic should have, and the consequence where a topic differs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from processor.config import Settings
 
 LANES = ("match", "gate", "webhooks")  # roles that must not lose or double what they read
 TIMESTAMPS = "message.timestamp.type"
-# The broker's clock is the one that counts (R41), and no producer's can hold a record up.
+# The broker's clock counts (R41), so that no producer's clock can hold a record up.
 BY_BROKER, BY_PRODUCER = "LogAppendTime", "CreateTime"
 PROOF_DAYS = 365  # records kept for years are proof
 _SAFE_REPLICAS = 3
@@ -26,7 +26,7 @@ _IN_SYNC = "min.insync.replicas"
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
 _DAY_MS = 24 * _HOUR_MS
-_MOST_BYTES = 1 << 20  # of a batch as it is written: what the lanes reckon with
+_MOST_BYTES = 1 << 20  # of a batch as it is written; the lanes expect no more
 # Compacted soon, and tombstones kept longer than any worker is away: a rebuild reads the whole log.
 _COMPACTED = {
     _POLICY: "compact",
@@ -34,9 +34,10 @@ _COMPACTED = {
     "min.cleanable.dirty.ratio": "0.1",
     "delete.retention.ms": str(7 * _DAY_MS),
 }
-# What Faust keeps the tables of `stages/opt_out_rates.py` in, under names of its making: retention
-# (as long as they keep a window, and two windows) and age of a segment. Faust would make them while
-# its agent already reads, and break off over partitions that are not there yet.
+# Faust's changelogs of the tables in `stages/opt_out_rates.py`, under the names that it gives them.
+# Each has its retention (as long as a table keeps a window, and two windows) and age of a segment.
+# Faust would create them while its agent already reads, and fail over partitions that are not there
+# yet.
 _CHANGELOGS_MS = {
     "rates-hours-changelog": (26 * _HOUR_MS, 24 * _HOUR_MS),
     "rates-minutes-changelog": (62 * _MINUTE_MS, _HOUR_MS),
@@ -66,7 +67,7 @@ class DescribedTopic(TypedDict):
 
 
 class Consequence(Enum):
-    """What follows from a problem."""
+    """The consequence of a problem."""
 
     WAIT = "wait"  # worker and API wait until it is over
     REFUSE = "refuse"  # worker and API do not start
@@ -75,7 +76,7 @@ class Consequence(Enum):
 
 
 class Code(Enum):
-    """What is wrong; programs go by it, and never by the words."""
+    """The kind of a problem; programs go by it, and never by the words."""
 
     MISSING = "missing"
     OLDER_VERSION = "older_version"
@@ -88,14 +89,14 @@ class Code(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TopicPlan:
-    """What a topic should be like."""
+    """The settings that a topic should have."""
 
     name: str
     partitions: int
     config: Mapping[str, str]
     needed: Mapping[str, str] = field(default_factory=dict)  # settings no worker starts without
     replaces: str | None = None  # the same of an older version, whose records move over
-    other_count: str = _OTHER_COUNT  # what to do about another number of partitions
+    other_count: str = _OTHER_COUNT  # the remedy for another number of partitions
 
     def settings(self, replicas: int) -> dict[str, str]:
         """Its configuration where it has so many replicas: of three, two must have a record."""
@@ -127,7 +128,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class TopicProblem:
-    """What is wrong, where, and what to do about it."""
+    """A problem of a topic: its kind, its place, and its remedy."""
 
     code: Code
     place: str
@@ -182,10 +183,10 @@ _RULES = {
         Consequence.WAIT,
         _MOVED,
     ),
-    _IN_SYNC: _Rule(_at_least, "what counts as written may be on one disk only"),
+    _IN_SYNC: _Rule(_at_least, "a record that counts as written may be on one disk only"),
     _UNCLEAN: _Rule(_same, "a broker that missed records may lead, and then they are lost"),
-    "segment.ms": _Rule(_at_most, "what is out of date stays longer"),
-    "min.cleanable.dirty.ratio": _Rule(_at_most, "what is out of date stays longer"),
+    "segment.ms": _Rule(_at_most, "outdated records stay longer"),
+    "min.cleanable.dirty.ratio": _Rule(_at_most, "outdated records stay longer"),
     "delete.retention.ms": _Rule(_at_least, "a reader that was away may miss what was deleted"),
 }
 SETTINGS = tuple(_RULES)
@@ -262,7 +263,7 @@ def older_of(wanted: Sequence[TopicPlan], there: Mapping[str, object]) -> list[T
 
 
 def judge(wanted: Sequence[TopicPlan], there: Mapping[str, Found]) -> list[TopicProblem]:
-    """What is wrong with the topics that are there, and which are missing.
+    """Find problems of the topics that are there, and the topics that are missing.
 
     Args:
         wanted: every topic of the installation.
@@ -330,7 +331,7 @@ def _of_rights(ours: Mapping[str, Found]) -> Iterator[TopicProblem]:
         yield TopicProblem(
             Code.SETTINGS_HIDDEN,
             _all_of(hidden),
-            "this user may not read the settings, so nobody knows whether an opt-out is kept",
+            "this user may not read the settings, so it is unknown whether an opt-out is kept",
             "give it DescribeConfigs on them (deploy/acls.toml)",
             Consequence.WARN,
         )
@@ -353,7 +354,7 @@ def _all_of(names: Sequence[str]) -> str:
 
 
 def lost_before(name: str, changes: Sequence[Change], found: Found) -> str | None:
-    """What a topic may have lost under another clean-up policy; None if nothing."""
+    """The loss that a topic may have had under another clean-up policy; None if none."""
     after = next((one.after for one in changes if one.setting == _POLICY), None)
     config = found.config or {}
     limits = [config.get(one, "-1") for one in (_RETENTION, _RETENTION_BYTES)]
@@ -366,6 +367,6 @@ def lost_before(name: str, changes: Sequence[Change], found: Found) -> str | Non
         return None
     age = "long ago" if limits[0] == "-1" else f"{int(limits[0]) / _DAY_MS:.3g} days ago or earlier"
     return (
-        f"{name}: was not compacted; what was written {age} may be gone. Restart and rebuild "
+        f"{name}: was not compacted; records written {age} may be gone. Restart and rebuild "
         "nothing before you have read 'A topic that forgot' in deploy/runbook.md"
     )

@@ -49,7 +49,7 @@ class TopicReader:
         self._in_turn: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def id(self) -> str:
-        """The topic's id: another one under the same name is another topic."""
+        """The topic's id: under the same name, another id is another topic."""
         return await self._ask(lambda client: topic_id(client, self._topic))
 
     async def close(self) -> None:
@@ -108,8 +108,8 @@ class TopicReader:
                     elif time.monotonic() - moved_at > _STILL_S:
                         raise BrokerUnavailable(
                             f"Kafka: {tp.topic}[{partition}] cannot be read from offset {position} "
-                            "on; a transaction that nobody ends is open there, or this process "
-                            "reads no more"
+                            "on; a transaction is left open there, or this process has "
+                            "stopped reading"
                         )
                     found = await reading.records([tp], wait_s=0.2, most=at_once)
                     if records := found.get(tp):
@@ -118,7 +118,7 @@ class TopicReader:
     async def at(self, partition: int, offsets: Sequence[int]) -> list[Record]:
         """The committed records at offsets, which grow, and what is passed over on the way.
 
-        What is not there is left out.
+        Missing records are left out.
         """
         tp = TopicPartition(self._topic, partition)
         found: list[Record] = []

@@ -1,4 +1,4 @@
-"""Who writes next, where all share one writer: nobody has more than a part of its time."""
+"""Fair turns at one shared writer: no caller has more than a part of its time."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class _Turn:
 
 
 class Turns:
-    """Turns at one writer. Each of those who come has at most a quarter of its time.
+    """Turns at one writer. Each caller has at most a quarter of its time.
 
-    Whoever comes often waits behind itself, so that another waits for one of its turns at most.
+    A frequent caller waits behind itself, so that others wait for at most one of its turns.
 
     Args:
         clock_s: monotonic.
@@ -53,5 +53,5 @@ class Turns:
                     now_s = self._clock_s()
                     pause_s = min(_PAUSE * (now_s - began_s), _LONGEST_S)
                     turn.not_before_s = now_s + pause_s
-                    # Kept until then, though nobody waits.
+                    # Kept until then, even if no one waits.
                     asyncio.get_running_loop().call_later(pause_s, id, turn)

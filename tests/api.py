@@ -1,4 +1,4 @@
-"""The API under test: served on its own port, and called like a user calls it."""
+"""The API under test: served on its own port, and called as a user calls it."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
 
 
 async def post(api: Api, what: str, **given: Any) -> Any:
-    """What the opt-out resources answer to a JSON request."""
+    """The response of an opt-out resource to a JSON request."""
     return await api.ask("POST", f"/v1/OptOuts/{what}", json=given)
 
 

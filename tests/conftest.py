@@ -1,7 +1,7 @@
 """Servers and installations for tests that need real servers; which tests run in parallel.
 
-Three tiers. `make unit` runs the first one: tests/unit and tests/property, which need no server.
-`make test` adds what needs one broker and one Redis, several tests at a time. `make test-all` adds
+Three tiers. `make unit` runs the first tier: tests/unit and tests/property, which need no server.
+`make test` adds tests that need one broker and one Redis, several at a time. `make test-all` adds
 the tests that are marked ``needs_more``. Tests that are named run one by one.
 """
 

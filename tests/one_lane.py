@@ -1,4 +1,4 @@
-"""What a stage works with, in memory: a configuration, an empty topic, room for its output."""
+"""A stage's surroundings, in memory: a configuration, an empty topic, its output."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Kept:
         self.put_out.clear()
 
     def of(self, topic: str) -> Sequence[Outgoing]:
-        """What was put out for a topic."""
+        """The records that were put out for a topic."""
         return [one for one in self.put_out if one.topic == topic]
 
 
@@ -53,7 +53,7 @@ class Services:
         """No view."""
 
     async def wait_loaded(self) -> None:
-        """It is there."""
+        """Return at once: it is loaded."""
 
     wait_current = wait_loaded
 

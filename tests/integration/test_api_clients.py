@@ -81,7 +81,7 @@ def given_to(api: Api) -> dict[str, str]:
 
 
 async def answer(process: asyncio.subprocess.Process, at: Installation) -> list[str]:
-    """Do what the program asks for, until it ends; what it asked for."""
+    """Do what the program asks for, until it ends; return what it asked for."""
     assert process.stdout is not None
     assert process.stdin is not None
     asked = []

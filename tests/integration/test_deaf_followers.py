@@ -1,4 +1,4 @@
-"""A follower that hears nothing more begins again, and takes what came meanwhile."""
+"""A follower that no longer receives anything starts over, and catches up."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_one_whose_fetch_task_ended_takes_the_next_change(
 async def test_one_that_begins_again_has_nothing_of_what_it_had_gathered(
     settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compacted, "_GATHER_S", math.inf)  # unless somebody waits
+    monkeypatch.setattr(compacted, "_GATHER_S", math.inf)  # unless a caller waits
     await configure(settings, CLINIC)
     consumers.clear()
     async with followed(settings) as services:
@@ -130,7 +130,7 @@ async def test_one_that_comes_no_further_takes_the_next_change_with_another_cons
     consumers.clear()
     async with followed(settings) as services:
         [consumer] = consumers
-        consumer.pause(*consumer.assignment())  # it fetches nothing more, and says nothing of it
+        consumer.pause(*consumer.assignment())  # it silently stops fetching
         await configure(settings, OTHER)
         await until(knows(services, "MGclinic", "MGother"), "service that is followed again")
 

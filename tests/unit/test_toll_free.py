@@ -1,4 +1,4 @@
-"""R20: the toll-free network blocks and unblocks by itself."""
+"""R20: the toll-free network blocks and unblocks on its own."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def talk(*bodies: str, **given: Any) -> Talk:
 
 
 class Outcome(NamedTuple):
-    """What the last message of a conversation did."""
+    """The effect of the last message of a conversation."""
 
-    ours: bool  # whether our block stands afterwards
+    ours: bool  # whether our block exists afterwards
     carrier: bool  # whether the network's does
     changes: int
     reply_sent: ReplySent
@@ -258,7 +258,7 @@ def test_r20_the_carriers_block_stops_its_own_sender_only(scope: Scope) -> None:
 
 @pytest.mark.parametrize("word", ["yes", "START"])
 def test_r20_another_sender_lifts_our_block_and_leaves_the_carriers(word: str) -> None:
-    """START lifts what would stop the sender it was texted to, and the carrier's does not."""
+    """START lifts the blocks on the sender it was texted to, but not the carrier's block."""
     blocks = (a_block(), a_block(THE_CARRIER))
     after = decided(word, blocks).blocks
     assert after == (a_block(THE_CARRIER),)

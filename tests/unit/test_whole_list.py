@@ -1,4 +1,4 @@
-"""Looking anybody up: one trip for all who ask at once, and nothing that cannot be trusted."""
+"""Looking recipients up: callers at the same time share one trip, and only trusted answers."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ async def test_what_still_waits_is_given_up_at_the_end() -> None:
     await asked.learn()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await asked.look(NUMBERS[:1])  # nobody has built the list
+            await asked.look(NUMBERS[:1])  # no owner has built the list
     assert asked.waiting == 1
     await asked.close()
     assert asked.waiting == 0

@@ -15,7 +15,7 @@ TOPIC_ID = "the list"
 
 
 class Kept:
-    """Keeps what a stage puts out."""
+    """Keeps the records that a stage puts out."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -42,7 +42,7 @@ class Kept:
 
 
 class Services:
-    """The configuration, as followers have it."""
+    """The configuration as a follower has it."""
 
     view = None
 

@@ -37,7 +37,7 @@ def a_stored_service(sid: str = SERVICE, *senders: str, **changes: Any) -> Messa
 
 
 def an_account(keys: int = 0, **changes: Any) -> Account:
-    """An account with so many API keys."""
+    """An account with this many API keys."""
     fields = {
         "sid": ACCOUNT,
         "friendly_name": "Clinic",

@@ -22,7 +22,7 @@ class SilentBroker:
         self.port = 0
         self.answers = 0  # that may still pass
         self.held = asyncio.Event()  # an answer is kept back
-        self.disowned = ""  # a topic of which it says that another broker leads partition 0
+        self.disowned = ""  # for this topic it answers that another broker leads partition 0
         self.denied = asyncio.Event()  # it has said so
         self._target = target
         self._links: set[asyncio.Task[None]] = set()
@@ -32,7 +32,7 @@ class SilentBroker:
         return f"127.0.0.1:{self.port}"
 
     def answer(self, times: int) -> None:
-        """Let so many answers pass from now on, on all connections together."""
+        """Let this many answers pass from now on, on all connections together."""
         self.answers = times
         self.held.clear()
 
@@ -66,7 +66,7 @@ class SilentBroker:
             near_out.write(length + self._denied(answer.replace(theirs, ours)))
 
     def _denied(self, answer: bytes) -> bytes:
-        """An answer, and where it is about partition 0 of the disowned topic alone, the error."""
+        """The answer; with an error if it is only about partition 0 of the disowned topic."""
         place = self.disowned.encode() + _LENGTH.pack(1) + _LENGTH.pack(0)
         good, bad = (place + code.to_bytes(2, "big") for code in (0, _NOT_LEADER))
         if not self.disowned or good not in answer:

@@ -29,7 +29,7 @@ def helm() -> str:
     folder = ROOT / ".cache" / f"helm-{HELM}"
     if not (folder / "helm").exists():
         if not shutil.which("go"):
-            pytest.skip("neither helm nor Go is here; on Debian: sudo apt-get install -y golang")
+            pytest.skip("Helm and Go are missing; on Debian: sudo apt-get install -y golang")
         subprocess.run(
             ["go", "install", f"helm.sh/helm/v3/cmd/helm@{HELM}"],
             env={**os.environ, "GOBIN": str(folder)},
@@ -53,7 +53,7 @@ def template(
 
 @pytest.fixture(scope="session")
 def render(helm: str) -> Render:
-    """Renders the chart with values; its manifests, hooks and tests too."""
+    """Renders the chart with values: its manifests, including hooks and tests."""
     known: dict[tuple[str, ...], list[Manifest]] = {}
 
     def made(*values: str) -> list[Manifest]:

@@ -363,7 +363,7 @@ SECRETS = tomllib.loads((ROOT / "deploy" / "acls.toml").read_text("utf-8"))["sec
 
 
 def secrets(manifests: list[Manifest]) -> dict[str, dict[str, str]]:
-    """Which Secret each component has each variable from; a value written out is itself."""
+    """The Secret of each component's variables; a variable with a plain value has that value."""
     found: dict[str, dict[str, str]] = {}
     for meta, spec in pods(manifests):
         for container in spec["containers"]:
@@ -535,7 +535,7 @@ def test_only_webhooks_may_reach_the_world_and_nothing_private_in_it(render: Ren
     excepted = [ip_network(one) for block in blocks for one in block["except"]]
     for address in map(ip_address, NOBODYS):
         assert any(address in network for network in excepted), address
-    # It lets through what the worker does.
+    # The policy lets the same addresses through as the worker.
     for network in excepted:
         assert not is_reachable(str(network[1 % network.num_addresses]), ()) or network == AZURE
     to_all = [

@@ -1,4 +1,4 @@
-"""Commands, as a person would give them, and the log lines meanwhile."""
+"""Commands, as a person would type them, and the log lines meanwhile."""
 
 from __future__ import annotations
 

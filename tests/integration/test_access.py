@@ -132,7 +132,7 @@ async def test_match_and_gate_work_with_the_rights_listed(
         await at.sends(a_send("S1"), a_send("S2", to=OTHER_RECIPIENT))
         await at.wait_for(at.topics.message_statuses, 1)
         await at.wait_for(at.topics.allowed_sends, 1)
-        # Undo, rebuild and dead letters ask for more commands and topics.
+        # Undo, rebuild and dead letters need more commands and topics.
         async with Redis.from_url(secured.open.redis_url) as redis:
             await redis.flushdb()
         key = RECIPIENT.encode()
@@ -268,7 +268,7 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
             confirming = (await console.get("/console/dead-letters/redrive")).text
             sent_back = await send_form(console, "/console/dead-letters/redrive")
             assert sent_back.headers["location"].endswith("?said=redriven"), sent_back.headers
-            await at.wait_for_letters(7)  # the two that went back are as bad as before
+            await at.wait_for_letters(7)  # the two letters that went back are as bad as before
             left = (await console.get("/console/dead-letters")).text
             await send_form(console, f"/console/accounts/{ACCOUNT}/suspend")
             await sign_out(console)
@@ -365,7 +365,7 @@ async def test_without_a_right_the_api_refuses_and_its_log_says_where_the_rights
             told = {one.message for one in caplog.records if "acls.toml" in str(vars(one))}
             return {"api.cannot", "statuses.unreadable"} <= told
 
-        await until(said, "word of both rights")
+        await until(said, "log line with both rights")
 
 
 async def test_the_command_line_works_with_the_rights_listed(

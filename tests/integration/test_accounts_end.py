@@ -37,7 +37,7 @@ async def ended_in(settings: Settings, sid: str, step: str) -> None:
 
 
 async def verdicts(at: Installation, *sids: str) -> dict[str, int | None]:
-    """The error of each send, None for one that was allowed, once the gate has judged them all."""
+    """The error of each send, None if allowed, once the gate has judged them all."""
     found: dict[str, int | None] = {}
 
     async def are_judged() -> bool:
@@ -52,7 +52,7 @@ async def verdicts(at: Installation, *sids: str) -> dict[str, int | None]:
 
 
 async def judged_as(at: Installation, code: int | None, name: str) -> None:
-    """Send until the gate has followed: the verdict on a send is this error."""
+    """Send until the gate knows of the change: the verdict on a send is this error."""
     tried = 0
 
     async def is_so() -> bool:
@@ -252,7 +252,7 @@ async def test_a_gate_that_cannot_read_the_accounts_any_more_goes_on_by_what_it_
         async def is_old() -> bool:
             return runtime.shared.accounts.topic.age_s > 2.0
 
-        await until(is_old, "follower that hears nothing")
+        await until(is_old, "follower that receives nothing")
         theirs = a_send("S2", account_sid=OTHER_ACCOUNT, to=ANOTHER)
         await at.sends(a_send("S1", to=ANOTHER), theirs)
         assert await verdicts(at, "S1", "S2") == {"S1": 30002, "S2": None}

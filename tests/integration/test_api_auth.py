@@ -201,7 +201,7 @@ async def test_an_operator_who_mistypes_an_account_hears_404(settings: Settings)
         async def known() -> bool:
             return await status(ACCOUNT) == 200 and await status("AC2") == 404
 
-        await until(known, "account that is there, and one that is not")
+        await until(known, "account that exists, and an account that does not")
         assert await status("AC1") == 200  # it has a service
         assert (await api.ask("GET", "/v1/Services")).status_code == 200
 

@@ -1,4 +1,4 @@
-"""The same path by Twilio's clients for Node.js and Go, and the guide's calls by curl."""
+"""The same path through Twilio's clients for Node.js and Go, and the guide's calls with curl."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ def untyped(schema: dict[str, Any], place: str) -> list[str]:
         inner["items"] = schema["items"]
     found = [one for name, part in inner.items() for one in untyped(part, f"{place}.{name}")]
     known = inner or schema.get("type") not in (None, "object")
-    anything = "type" not in schema and "description" in schema  # and says so
+    anything = "type" not in schema and "description" in schema  # and its description says so
     return found if known or anything else [*found, place]
 
 

@@ -1,6 +1,6 @@
 """The API as operators run it, a process with uvicorn's own loop: its log and its timeouts.
 
-It needs no broker to be there: it waits for one.
+It needs no broker to start: it waits for one.
 """
 
 from __future__ import annotations

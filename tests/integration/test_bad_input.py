@@ -1,4 +1,4 @@
-"""Records that cannot be handled: set aside with a reason, and brought back when mended."""
+"""Records that cannot be handled: put aside with a reason, and sent back once repaired."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_a_mended_letter_comes_back_and_a_second_redrive_sends_nothing(
         assert sent.stdout == "1 sent back\n"
         [reply] = await at.wait_for(at.topics.reply_sends, 1)
         assert reply["in_reply_to"] == "M1"
-        # Sent as it was, it is refused again, and says how often it was sent back.
+        # Sent back unchanged, it is refused again, and counts how often it was sent back.
         sent = await optout("dead-letters", "redrive", "--all")
         assert sent.stdout == "1 sent back\n"
         await at.wait_for_letters(2)

@@ -106,7 +106,7 @@ async def test_a_worker_goes_past_them_and_keeps_within_its_memory(settings: Set
                 batches.append(a_bomb(codec, most))
             await write_batches(settings, topic, partition, *batches)
             bombs += len(batches)
-    victims: dict[int, str] = {}  # one behind each partition's bombs
+    victims: dict[int, str] = {}  # a STOP behind each partition's bombs
     for number in range(100):
         recipient = f"+1555123{number:04}"
         victims.setdefault(partition_of(recipient.encode(), settings.partitions), recipient)

@@ -58,7 +58,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 async def librdkafka(settings: Settings, lines: Sequence[Line]) -> None:
-    """As producers in C, Go, .NET, Python and more write."""
+    """Compress as producers in C, Go, .NET, Python and other languages do."""
     for codec in NAMES.values():
         producer = Producer(
             {
@@ -74,7 +74,7 @@ async def librdkafka(settings: Settings, lines: Sequence[Line]) -> None:
 
 
 async def java(settings: Settings, lines: Sequence[Line]) -> None:
-    """As Kafka's own producer writes."""
+    """Compress as Kafka's own producer does."""
     command = ("java", "-cp", f"{stack.kafka_jars()}/*", "Produce.java", settings.kafka_bootstrap)
     given = "".join(
         " ".join((line.codec, line.topic, line.key.hex(), line.value.hex(), PADDING.hex())) + "\n"

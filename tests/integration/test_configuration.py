@@ -63,7 +63,7 @@ async def test_a_writer_that_is_fenced_in_the_middle_of_a_change_does_it_again(
                 lambda: [edit_of_service(None, a_stored_service("MGtwo"))], actor="test"
             )
             fate = await sent(*args, **given)
-            await until(failed, "word that another took over")
+            await until(failed, "notice that another took over")
             return fate
 
         producer.send = fenced

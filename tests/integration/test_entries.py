@@ -59,7 +59,7 @@ async def wait_for_records(at: Installation, topic: str, count: int) -> list[Any
     return await at.records(topic)
 
 
-# Sameness
+# Which messages are the same
 
 
 async def test_r22_one_sid_of_two_accounts_recipients_and_senders_are_four_messages(
@@ -347,7 +347,7 @@ async def test_r21_a_gate_waits_for_the_configuration_that_a_block_was_decided_u
         await until(is_known, "sender that match knows")
         await at.texts(a_text("M1", "stop", to=OTHER_LONG_CODE))
         await at.wait_for(at.topics.reply_sends, 1)
-        # It names no service, and by the older configuration its sender is in none.
+        # It names no service, and in the older configuration its sender is in none.
         await at.sends(a_send("S1", **{"from": OTHER_LONG_CODE}))
         states = lambda: [one.text for one in behind.states()["gate"]]  # noqa: E731
         await waits_for(states, "the configuration is read")

@@ -44,7 +44,7 @@ def a_change(number: str = _NUMBER, account_sid: str = ACCOUNT, of: int = 0) -> 
 
 
 def numbers_beside(settings: Settings) -> Iterator[str]:
-    """Other numbers of the recipient's partition, the same thousand again and again."""
+    """Other numbers of the recipient's partition: the same thousand, repeated."""
     place = partition_of(_NUMBER.encode(), settings.partitions)
     numbers = (f"+1555{number:07}" for number in range(1 << 20))
     beside = (one for one in numbers if partition_of(one.encode(), settings.partitions) == place)
@@ -264,7 +264,7 @@ async def test_an_index_that_is_longer_than_the_log_is_made_anew(
             partition = partition_of(_NUMBER.encode(), settings.partitions)
             return (await history._index.extent(partition)).next == 1
 
-        await until(is_begun, "index that was begun anew")
+        await until(is_begun, "index that was restarted")
         assert ids(await newest(history)) == ["SM1"]
 
 

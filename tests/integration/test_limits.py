@@ -98,7 +98,7 @@ async def test_nothing_that_comes_in_is_logged_or_quoted(
             await at.wait_for_letters(len(WRONG))
             await at.texts(a_text("M3", "stop"))
             await at.wait_for(at.topics.reply_sends, 2)  # also to the doubled HELP
-            # Faults, with messages in hand.
+            # Faults, while messages are being handled.
             for number in range(3):
                 await at.sends(
                     a_send(f"S{number}", body=SECRET), a_send(f"T{number}", to=OTHER_RECIPIENT)

@@ -136,7 +136,7 @@ async def test_the_operator_grants_numbers_lists_whose_they_are_and_takes_them_a
             (OTHER_LONG_CODE, OTHER_ACCOUNT, True),
             ("12345", OTHER_ACCOUNT, True),
         ]
-        # It is the account's without a word of it, and says more of it by creating it.
+        # The number belongs to the account anyway; creating it records it.
         granted = await made(api, path, PhoneNumber=OTHER_LONG_CODE, FriendlyName="Desk")
         assert granted["friendly_name"] == "Desk"
         await made(api, f"/v1/Services/{service}/PhoneNumbers", PhoneNumberSid=granted["sid"])

@@ -42,11 +42,11 @@ async def listed(admin: Any, topic: str, there: bool) -> None:
     async def is_so() -> bool:
         return (topic in await admin.list_topics()) is there
 
-    await until(is_so, f"word of {topic}")
+    await until(is_so, f"broker that knows of {topic}")
 
 
 async def test_the_last_day_by_hour_and_minute_outlives_a_restart(settings: Settings) -> None:
-    # All roles and an installation just made, as `optout up` starts it.
+    # All roles in a new installation, as `optout up` starts it.
     at, port = Installation(settings), a_port()
     await configure(settings, CLINIC)
     mine = environment(settings) | {"OPTOUT_WEB_PORT": str(port)}

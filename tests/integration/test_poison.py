@@ -78,7 +78,7 @@ async def test_no_value_key_or_header_stops_match_or_gate(settings: Settings, to
         for record in records:
             await write(settings, record)
         async with writer(settings, max_request_size=1 << 22, compression_type="gzip") as out:
-            for key in (None, b"", b"\xff", b"x" * 900_000):  # in this partition all the same
+            for key in (None, b"", b"\xff", b"x" * 900_000):  # here, whatever the key
                 fate = await out._producer.send(name, good, key=key, partition=PARTITION)
                 await fate
         await somebody.is_heard()
@@ -124,7 +124,7 @@ async def test_a_stop_that_cannot_be_read_whole_blocks_unanswered_and_pages_some
 async def test_a_hundred_blocks_of_an_account_are_the_most_and_nobody_else_notices(
     settings: Settings,
 ) -> None:
-    """R18: 10,000 commands for one recipient; the rest are dead letters by name."""
+    """R18: 10,000 commands for one recipient; the rest are dead letters with this reason."""
     at = Installation(settings)
     commands = [
         command_record(
@@ -215,7 +215,7 @@ async def test_a_misplaced_record_is_sent_on_once_and_keeps_the_time_it_first_ca
         assert misplaced == {"match": 3, "gate": 1}
     assert await at.records(at.topics.dead_letters) == []
     records = await at.records(at.topics.inbound_messages)
-    assert len(records) == 5  # the ordinary one has no effect, and stays where it is
+    assert len(records) == 5  # the ordinary message has no effect, and stays where it is
     originals = {one.value: one for one in records if one.partition == elsewhere}
     for record in (one for one in records if one.partition == PARTITION):
         headers = dict(record.headers)

@@ -169,7 +169,7 @@ async def test_nothing_is_sent_a_second_time_and_no_old_start_is_applied(
                 f'optout_lane_works{{partition="{worked.partition}",role="{role}"}} 0.0' in metrics
             )
             assert f'reason="PositionRefused",role="{role}"' in metrics
-            # Every other worker would refuse them as well.
+            # Every other worker would refuse them, too.
             assert not [
                 state
                 for state in await runtime.lanes[role].stuck(0.0, redis_since=0.0)

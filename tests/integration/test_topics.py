@@ -218,13 +218,13 @@ async def test_of_three_replicas_two_must_have_a_record(
 
     await set_configs(settings, {at.topics.block_list: {"min.insync.replicas": "1"}})
     wrong = {at.topics.block_list: "min.insync.replicas 1 -> 2"}
-    await until(lambda: differing(settings, wrong), "setting that is told")
+    await until(lambda: differing(settings, wrong), "setting that is reported")
 
     async def mended() -> bool:
         made = await topic_admin.create(settings)
         return {name: ", ".join(map(str, each)) for name, each in made.mended.items()} == wrong
 
-    await until(mended, "setting that is mended")
+    await until(mended, "setting that is repaired")
     async with running(settings):
         await at.texts(a_text("M1", "stop"))
         await at.wait_for(at.topics.reply_sends, 1)

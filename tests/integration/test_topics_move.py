@@ -90,7 +90,7 @@ async def test_seven_partitions_go_on_where_four_stopped(
         failed = await new.wait_for(new.topics.message_statuses, len(BLOCKED))
         assert {status["to"] for status in failed} == set(BLOCKED)
         await new.texts(
-            a_text("START", "start", **{"from": OTHERS[2]}),  # delivered again, across the move
+            a_text("START", "start", **{"from": OTHERS[2]}),  # redelivered after the move
             a_text("LIFT", "start", **{"from": BLOCKED[0]}),
         )
         await new.wait_for(new.topics.reply_sends, 30 + 15 - 10 + 5)
@@ -100,7 +100,7 @@ async def test_seven_partitions_go_on_where_four_stopped(
             changes = await new.values(new.topics.block_changes)
             return len(changes) == before + 1 + 10 + 5 + 1
 
-        await until(lifted, "changes of what was pending")
+        await until(lifted, "changes of the pending records")
         await new.sends(*(a_send(f"N{one[1:]}", to=one) for one in (OTHERS[2], *BLOCKED)))
         await new.wait_for(new.topics.message_statuses, 2 * len(BLOCKED))
         allowed = await new.wait_for(new.topics.allowed_sends, 1)
@@ -118,7 +118,7 @@ async def test_a_move_that_broke_off_goes_on_without_doubling(
 
     async def breaks(*arguments: Any) -> None:
         await write(*arguments)
-        if next(left, 1) % WRITES == 0:  # between what is written and its commit
+        if next(left, 1) % WRITES == 0:  # between a write and its commit
             raise ConnectionResetError
 
     monkeypatch.setattr(copying, "_AT_ONCE", 5)

@@ -52,7 +52,7 @@ async def test_headers_of_a_message_go_on_to_all_it_causes_but_not_those_that_de
         await at.wait_for(at.topics.webhook_deliveries, 2)
     for topic in caused_by(at):
         first, second = await at.records(topic)
-        own = len(second.headers)  # those that make it an event
+        own = len(second.headers)  # the headers that make it an event
         assert list(first.headers[:-own]) == given[:2], topic
         assert ("ce_id", b"M1") not in first.headers
 

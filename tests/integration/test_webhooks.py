@@ -155,7 +155,7 @@ async def test_a_hanging_endpoint_holds_nobody_else_up(settings: Settings) -> No
                     await at.texts(*(a_text(f"S{number}", "hi", **to_shop) for number in lot))
                     told = await told_at(other, "/shop", first + 50)
                 assert not hanging.released.is_set()
-                assert len(app.told) == hanging.hangs == 1  # one a recipient
+                assert len(app.told) == hanging.hangs == 1  # one for each recipient
                 hanging.released.set()
 
                 async def every_one() -> bool:
@@ -272,7 +272,7 @@ async def test_a_restart_loses_nothing_and_repeats_nothing_that_was_done(
                 sids = [one.message_sid for one in app.told]
                 return sids.count("M0") == 2 and "M1" in sids
 
-            await until(told_all, "the one that hung, again, and what came since")
+            await until(told_all, "the request that hung, again, and the later requests")
             await at.wait_for_no_lag("webhooks")
     sids = [one.message_sid for one in app.told]
     assert sorted(sids) == sorted(["M0", "M0", "M1", *(f"M{one[1:]}" for one in others)])

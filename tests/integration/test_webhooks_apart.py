@@ -36,7 +36,7 @@ class Silent:
     most: int = 0
 
     def url(self, number: int) -> str:
-        """The URL of another host each."""
+        """URLs, each on another host."""
         return f"http://127.1.{number // 250}.{number % 250 + 1}:{self.port}/"
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

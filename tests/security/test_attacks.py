@@ -1,7 +1,7 @@
 """The attacks of the security review, each by a tenant or an anonymous caller on real servers.
 
-``two_tenants`` asks before and after each: another tenant's STOP is confirmed, their sends are
-judged, their Check answers right.
+``two_tenants`` checks before and after each attack: the other tenant's STOP is confirmed, their
+sends are judged, their Check answers right.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def _search_apart(operation: Any, tenants: Tenants) -> None:
 
 
 def _search_own(operation: Any, tenants: Tenants) -> None:
-    """As a tenant, about their own things or any."""
+    """As a tenant, about their own things or any other."""
 
     @_examples
     @given(operation.as_strategy())

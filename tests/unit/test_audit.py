@@ -103,7 +103,7 @@ def a_flip(number: int, blocked: bool, mark: Mark) -> Change:
 
 
 def a_history(*marks: Mark) -> Partition:
-    """STOP and START by turns, the changes of each with its mark."""
+    """STOP and START in turn; each one's change has its mark."""
     partition = Partition(0)
     for number, mark in enumerate(marks):
         kind = "START" if number % 2 else "STOP"
@@ -154,7 +154,7 @@ def test_a_history_is_right_and_every_verdict_at_its_mark() -> None:
 def test_a_verdict_by_a_batch_that_died_is_ahead_by_what_was_there(
     at_ms: int, kinds: set[str]
 ) -> None:
-    # Repeated in two batches, of which the first does not allow.
+    # Repeated in two batches; the first batch does not allow it.
     partition = a_history(Mark(1, 1), Mark(2, 3), Mark(2, 4), Mark(2, 5))
     assert found(judged(partition, allowed(DIED, at_ms))) == kinds
 
@@ -219,7 +219,7 @@ def test_the_list_follows_every_command(blocked: bool, kinds: set[str]) -> None:
 
 
 def test_r22_two_messages_of_one_sid_are_two() -> None:
-    """Each has its notification, as has the other recipient's."""
+    """Each has its notification, and so does the other recipient's."""
     partition = a_history(Mark(1, 1))
     other = ("message", OTHER_ENTRY, "M0", LONG_CODE)
     text = replace(a_text(0), ref=other, key=OTHER_ENTRY, offset=1)

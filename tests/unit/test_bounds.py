@@ -65,7 +65,7 @@ def test_the_account_that_asked_longest_ago_is_forgotten_first(
         with pytest.raises(ApiError):
             limit.take(account)
     limit.take("three")
-    with pytest.raises(ApiError):  # a flood of other accounts does not fill its bucket
+    with pytest.raises(ApiError):  # a flood from other accounts does not refill its bucket
         limit.take("two")
     limit.take("one")
     assert len(limit._buckets) == 2

@@ -192,7 +192,7 @@ async def test_who_reads_no_answer_is_not_waited_for(monkeypatch: pytest.MonkeyP
             return len(edge.connections) == 0
 
         await edge.has(1)
-        await until(ended, "end of it")
+        await until(ended, "end of the connection")
         assert not reader.at_eof()
         writer.transport.abort()
 

@@ -125,7 +125,7 @@ async def test_an_account_that_asks_for_much_delays_itself() -> None:
     await asyncio.sleep(0)
     others = [asyncio.create_task(in_turn(turns, f"{number}", said)) for number in range(4)]
     await asyncio.gather(*flood, *others)
-    # Of two places the flood has one, and each of the others had its turn beside it.
+    # The flood has one of two places; the others took turns in the other place.
     assert said.index("3") < 10
     assert said.count("flood") == 20
     assert turns._lines == {}

@@ -87,7 +87,7 @@ async def test_a_full_queue_that_moves_is_waited_for_and_one_that_does_not_is_no
     await a_turn()
     assert not asking.endpoint.has_room
     monkeypatch.setattr(places, "_SLOW_S", 0.0)
-    assert asking.endpoint.has_room  # to be refused at once
+    assert asking.endpoint.has_room  # so that it is refused at once
     assert isinstance(await asking.start("d", "d"), Failure)
     asking.end.set()
     await asyncio.gather(*tasks)

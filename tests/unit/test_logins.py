@@ -87,7 +87,7 @@ def test_a_name_that_failed_too_often_is_open_to_who_did_not_fail() -> None:
     for number in range(20):
         tries.begin(f"198.51.100.{number}", "jane", exists=True)
     assert tries.wait_s(MINE, "jane", exists=True) == 0
-    tries.begin(MINE, "jane", exists=True)  # a wrong one
+    tries.begin(MINE, "jane", exists=True)  # a wrong password
     assert tries.wait_s(MINE, "jane", exists=True) > 0
     assert tries.wait_s(MINE, "joe", exists=True) == 0
     tries.take_back(MINE, "jane", exists=True)
@@ -133,7 +133,7 @@ async def test_who_failed_too_often_waits_before_anything_is_computed() -> None:
     assert await logins.status(OTHER_ACCOUNT, CHOSEN) == 200
     assert await logins.status(OTHER_ACCOUNT, "wrong") == 401
     assert await logins.status(OTHER_ACCOUNT, "wrong") == 429
-    assert await logins.status(OTHER_ACCOUNT, CHOSEN) == 200  # was right from here before
+    assert await logins.status(OTHER_ACCOUNT, CHOSEN) == 200  # right from here before
 
 
 async def test_a_flood_of_wrong_passwords_keeps_nobody_out_who_comes_from_elsewhere() -> None:

@@ -30,7 +30,7 @@ OTP, MARKETING = frozenset({"otp"}), frozenset({"marketing"})
 
 
 def kinds(decision: Decided) -> list[SourceKind]:
-    """The causes of the only block there is."""
+    """The causes of the only block."""
     (block,) = decision.blocks
     return [source.kind for source in block.sources]
 

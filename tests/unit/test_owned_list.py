@@ -38,7 +38,7 @@ class AList(EmptyList):
 
 
 class HandledOnce(NothingHandled):
-    """One message was handled lately."""
+    """One message was handled recently."""
 
     async def recent(
         self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0

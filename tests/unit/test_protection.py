@@ -24,7 +24,7 @@ from tests.edge import Edge, Pki, serving_alone
 from tests.installation import until
 
 POST = b"POST /v1/Services HTTP/1.1\r\nHost: optout.example\r\nContent-Length: 900000\r\n"
-KEPT_AS_IT_IS = {"Content-Security-Policy", "Cache-Control", "Referrer-Policy"}  # pages' differ
+KEPT_AS_IT_IS = {"Content-Security-Policy", "Cache-Control", "Referrer-Policy"}  # pages differ
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ async def test_a_write_of_another_site_is_refused_before_its_body_is_read(
 ) -> None:
     given = POST.replace(b"POST", method.encode()) + header.encode() + b"\r\n\r\n"
     async with serving_alone(api_header_s=0.5) as edge:
-        answer = await edge.ask(given)  # no byte of a body
+        answer = await edge.ask(given)  # without any body
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b'"code":20003' in answer
     assert b"more_info" in answer

@@ -101,7 +101,7 @@ def test_numbers_are_counted_once_wherever_they_stand_and_names_are_not() -> Non
 def test_numbers_are_counted_as_they_come_and_go() -> None:
     shared = a_stored_service(
         OTHER_SERVICE, LONG_CODE, SHORT_CODE
-    )  # one pool too many, as it once was
+    )  # one pool too many, as was once allowed
     theirs = a_stored_service("MG3", LONG_CODE, account_sid=OTHER_ACCOUNT)
     number = a_number(OTHER_LONG_CODE)
     edits = [

@@ -70,7 +70,7 @@ def test_an_account_whose_record_cannot_be_read_is_no_unknown_account() -> None:
     read(view, ACCOUNT, write_account(an_account()))
     assert (view.token_of(ACCOUNT), view.unopened()) == (TOKEN, {})
     read(view, ACCOUNT, b'{"sid": 1}')
-    assert view.token_of(ACCOUNT) == TOKEN  # the last good one stays in force
+    assert view.token_of(ACCOUNT) == TOKEN  # the last good record stays in force
     read(view, OTHER_ACCOUNT, b"")
     assert view.token_of(OTHER_ACCOUNT) == Unopened(UNKNOWN)
     read(view, OTHER_ACCOUNT, None)

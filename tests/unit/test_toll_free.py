@@ -137,7 +137,7 @@ def test_r20_in_us_and_canada_the_network_acts_too(
 def test_r20_elsewhere_a_toll_free_number_is_like_any_other(
     bodies: list[str], expected: Outcome, country: str | None
 ) -> None:
-    """The Caribbean shares +1 and not the toll-free network."""
+    """The Caribbean shares +1, but not the toll-free network."""
     assert outcome(talk(*bodies, country=country), Scope.ACCOUNT) == expected
 
 

@@ -27,7 +27,7 @@ def a_list(store: MemoryBlockList, truth: Truth) -> TrustedList:
 async def said_until_whole(
     one: TrustedList, store: MemoryBlockList, caplog: pytest.LogCaptureFixture
 ) -> list[tuple[str, str]]:
-    """The level and name of what is logged from a look until the list is rebuilt and trusted."""
+    """The levels and events logged from a look until the list is rebuilt and trusted."""
     caplog.set_level(logging.INFO)
     caplog.clear()
     looking = asyncio.create_task(one.look([]))
@@ -61,7 +61,7 @@ async def test_how_long_a_transaction_is_waited_for_is_told_while_it_lasts(
     async def told() -> bool:
         return waited["learning"] > 2
 
-    await until(told, "wait that is told")
+    await until(told, "wait that is logged")
     assert "settled" in (one.waits_for or "")
     assert not looking.done()
     truth.settles.set()

@@ -15,7 +15,7 @@ class Clock:
         self._sleepers: list[tuple[float, int, asyncio.Event]] = []
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep in this time."""
+        """Sleep by this clock."""
         woken = asyncio.Event()
         heapq.heappush(self._sleepers, (self.now_s + seconds, id(woken), woken))
         await woken.wait()

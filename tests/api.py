@@ -1,4 +1,4 @@
-"""The API under test: served on its own port, and called like a user calls it."""
+"""The API under test: served on its own port, and called as a user calls it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Api:
 async def serving(
     settings: Settings, *, user: str = ACCOUNT, password: str = TOKEN, port: int = 0
 ) -> AsyncIterator[Api]:
-    """The API on a port (0: a free port), ready, and stopped as SIGTERM would stop it."""
+    """The API on a port (0: a free port); it is ready, and stops as on SIGTERM."""
     api = create_api(settings)
     with socket.create_server(("127.0.0.1", port)) as listening:
         backend: Backend = api.state.backend
@@ -140,12 +140,12 @@ BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
 
 
 async def post(api: Api, what: str, **given: Any) -> Any:
-    """What the opt-out resources answer to a JSON request."""
+    """The response of an opt-out resource to a JSON request."""
     return await api.ask("POST", f"/v1/OptOuts/{what}", json=given)
 
 
 async def with_a_number(api: Api) -> str:
-    """The sid of the account's number, made here."""
+    """Create a number of the account; return its sid."""
     form = {"PhoneNumber": LONG_CODE}
     made = await api.ask("POST", f"{BASE}/IncomingPhoneNumbers.json", data=form)
     assert made.status_code == 201

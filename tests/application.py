@@ -156,7 +156,7 @@ def a_shop(app: Application, path: str, **changes: Any) -> dict[str, Any]:
 
 
 async def told_at(app: Application, path: str, count: int) -> list[Told]:
-    """What a path was asked, once it was asked so many times."""
+    """The requests to a path, once there were ``count`` of them."""
 
     async def enough() -> bool:
         return len(app.at(path)) >= count

@@ -1,4 +1,4 @@
-"""Record batches byte by byte, as none of our producers writes them, and how they are read."""
+"""Record batches byte by byte, as none of our producers writes them, and reading them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Headers = Sequence[tuple[bytes, bytes | None]]
 
 
 def a_record(offset: int, key: bytes | None, value: bytes | None, headers: Headers = ()) -> bytes:
-    """A record, its offset counted from the batch's first."""
+    """A record; its offset counts from the batch's first record."""
     named = [_part(name) + _part(said) for name, said in headers]
     fields = [_number(offset), _part(key), _part(value), _number(len(named)), *named]
     record = b"".join((b"\0\0", *fields))  # attributes, time
@@ -37,7 +37,7 @@ def a_record(offset: int, key: bytes | None, value: bytes | None, headers: Heade
 
 
 def a_long_record(offset: int, size: int, key: bytes | None = None) -> Iterator[bytes]:
-    """A record with a value of so many zeros, in parts."""
+    """A record whose value is this many zeros, in parts."""
     begin = b"\0\0" + _number(offset) + _part(key) + _number(size)
     yield _number(len(begin) + size + 1) + begin
     yield from zeros(size)
@@ -45,7 +45,7 @@ def a_long_record(offset: int, size: int, key: bytes | None = None) -> Iterator[
 
 
 def zeros(size: int) -> Iterator[bytes]:
-    """So many zeros, in parts."""
+    """This many zeros, in parts."""
     for _ in range(size // len(_ZEROS)):
         yield _ZEROS
     yield bytes(size % len(_ZEROS))

@@ -15,7 +15,7 @@ BLOCKED = NUMBERS[::3]
 
 
 class Truth:
-    """A durable truth that says what it is told to say."""
+    """A durable truth that says whatever a test sets."""
 
     def __init__(self) -> None:
         self.topic_id = "topic"

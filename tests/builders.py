@@ -207,7 +207,7 @@ def a_match(body: str, handling: Handling | None = None, country: str | None = "
     """The keyword that a body is; fails if it is not a keyword."""
     policy = (handling or a_handling()).policy
     found = policy.match(body, country) if policy else None
-    assert found is not None, f"{body!r} is no keyword"
+    assert found is not None, f"{body!r} is not a keyword"
     return found
 
 

@@ -53,7 +53,7 @@ def a_send(sid: str, **changes: Any) -> dict[str, Any]:
 
 
 async def configure(settings: Settings, *documents: dict[str, Any]) -> None:
-    """Save services, given as a document of `services.yaml` each."""
+    """Save services; each is given as a document of `services.yaml`."""
     async with configuration(settings) as stored:
         before = stored.services.all()
         applied = apply(

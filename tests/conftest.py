@@ -1,7 +1,7 @@
 """Servers and installations for tests that need real servers; which tests run in parallel.
 
-Three tiers. `make unit` runs the first one: tests/unit and tests/property, which need no server.
-`make test` adds what needs one broker and one Redis, several tests at a time. `make test-all` adds
+Three tiers. `make unit` runs the first tier: tests/unit and tests/property, which need no server.
+`make test` adds tests that need one broker and one Redis, several at a time. `make test-all` adds
 the tests that are marked ``needs_more``. Tests that are named run one by one.
 """
 
@@ -27,7 +27,7 @@ SERVERS = ("OPTOUT_KAFKA_BOOTSTRAP", "OPTOUT_REDIS_URL")
 AT_ONCE = 4  # processes, which mostly wait
 DATABASES = 16  # of a Redis
 FIRST_TIER = tuple(Path(__file__).parent / name for name in ("unit", "property"))
-FIRST_TIER_S = 60.0  # a test; pyproject.toml has the others' limit
+FIRST_TIER_S = 60.0  # for each test; pyproject.toml has the others' limit
 NEEDS_MORE_S = 1_800.0  # servers are built and started, faults last minutes
 MARKED_BY_FIXTURE = ("servers", "browser")
 
@@ -64,7 +64,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     The other half runs one by one: its tests start servers, and measure response times.
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
-        return  # or each process would start more processes
+        return  # otherwise each process would start more processes
     if config.option.numprocesses is None and _part(config) == "one-of-each":
         config.option.numprocesses = AT_ONCE
         config.option.dist = "loadfile"
@@ -101,7 +101,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each test by what it needs, limit its time, and leave out the other half."""
-    limited = config.getoption("timeout") is not None  # by who runs them
+    limited = config.getoption("timeout") is not None  # on the command line
     for item in items:
         _mark_by_fixtures(item)
         if not limited and item.get_closest_marker("timeout") is None:

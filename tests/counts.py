@@ -14,7 +14,7 @@ from tests.installation import Installation, until
 
 @asynccontextmanager
 async def followed(at: Installation) -> AsyncIterator[CountsHistory]:
-    """The history, being read."""
+    """The history, while it is followed."""
     history = CountsHistory(at.settings, at.topics.opt_out_counts)
     following = asyncio.create_task(history.follow())
 

@@ -124,7 +124,7 @@ class Pki:
         self.give("127.0.0.1")
 
     def give(self, *names: str) -> None:
-        """Put a certificate for these names in the place of the one before."""
+        """Replace the certificate with a certificate for these names."""
         made = self.authority.issue_cert(*names)
         made.private_key_pem.write_to_path(self.keyfile)
         made.cert_chain_pems[0].write_to_path(self.certfile)

@@ -1,7 +1,7 @@
 """How long hypothesis searches: always the same examples, or a random search.
 
 A test tries 150 examples, always the same. OPTOUT_HYPOTHESIS=short, which `make unit` sets, tries
-fewer of them. OPTOUT_HYPOTHESIS=long tries 2,000 new ones, OPTOUT_HYPOTHESIS=50000 that many.
+fewer of them. OPTOUT_HYPOTHESIS=long tries 2,000 new examples, OPTOUT_HYPOTHESIS=50000 that many.
 """
 
 import os

@@ -13,14 +13,14 @@ from tests.installation import DEADLINE_S
 
 @asynccontextmanager
 async def signed_in(base: str, user: str, token: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The console of somebody who signed in."""
+    """A client of the console that has signed in."""
     async with httpx.AsyncClient(base_url=base, timeout=DEADLINE_S) as client:
         await send_form(client, "/console/sign-in", user=user, token=token)
         yield client
 
 
 async def send_form(client: httpx.AsyncClient, path: str, **given: str) -> httpx.Response:
-    """Load a page with a form, and send that."""
+    """Load a page with a form, and submit it with these values."""
     form = await client.get(path)
     hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form.text))
     assert "csrf" in hidden, form.text

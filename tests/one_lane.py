@@ -1,4 +1,4 @@
-"""What a stage works with, in memory: a configuration, an empty topic, room for its output."""
+"""A stage's surroundings, in memory: a configuration, an empty topic, its output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOPIC_ID = "the list"
 
 
 class Kept:
-    """Keeps what a stage puts out."""
+    """Keeps the records that a stage puts out."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -37,12 +37,12 @@ class Kept:
         self.put_out.clear()
 
     def of(self, topic: str) -> Sequence[Outgoing]:
-        """What was put out for a topic."""
+        """The records that were put out for a topic."""
         return [one for one in self.put_out if one.topic == topic]
 
 
 class Services:
-    """The configuration, as followers have it."""
+    """The configuration as a follower has it."""
 
     view = None
 
@@ -53,7 +53,7 @@ class Services:
         """No view."""
 
     async def wait_loaded(self) -> None:
-        """It is there."""
+        """Return at once: it is loaded."""
 
     wait_current = wait_loaded
 

@@ -1,4 +1,4 @@
-"""Commands as processes of their own: how they are started, and what they say."""
+"""Commands in processes of their own: how they are started, and their output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPTOUT = (sys.executable, "-m", "processor", "worker")
 
 
 async def run(*command: str, cwd: Path, given: bytes = b"", **environment: str) -> str:
-    """What a command says; a failure where it fails."""
+    """The output of a command; fails where the command fails."""
     process = await asyncio.create_subprocess_exec(
         *command, cwd=cwd, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=os.environ | environment
     )
@@ -31,7 +31,7 @@ async def run(*command: str, cwd: Path, given: bytes = b"", **environment: str) 
 
 
 class Process:
-    """A started worker, and what it said so far."""
+    """A started worker, and its output so far."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -79,7 +79,7 @@ async def started(command: tuple[str, ...], **environment: str) -> AsyncIterator
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What makes a worker one of an installation."""
+    """The variables that make a worker part of an installation."""
     return {
         "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
         "OPTOUT_PARTITIONS": str(settings.partitions),
@@ -87,7 +87,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def a_port() -> int:
-    """A free port that no connection is given as its own before a worker listens there."""
+    """A free port that the system does not give to a connection before a worker listens there."""
     for port in random.sample(range(28_000, 32_768), 4_768):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

@@ -1,4 +1,4 @@
-"""Records whose headers no usual producer writes."""
+"""Records with headers that no usual producer writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A broker and a Redis with users, each with the rights `deploy/acls.toml` gives to a role."""
+"""A broker and a Redis with users, each with the rights that `deploy/acls.toml` gives to a role."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def a_stored_service(sid: str = SERVICE, *senders: str, **changes: Any) -> Messa
 
 
 def an_account(keys: int = 0, **changes: Any) -> Account:
-    """An account with so many API keys."""
+    """An account with this many API keys."""
     fields = {
         "sid": ACCOUNT,
         "friendly_name": "Clinic",
@@ -54,7 +54,7 @@ def an_account(keys: int = 0, **changes: Any) -> Account:
 
 
 def stored(*edits: Edit, **limits: int) -> Configuration:
-    """The configuration after edits, as its followers hand them on."""
+    """The configuration after edits, as its followers pass them on."""
     made = Configuration(load(**{f"account_{name}": limit for name, limit in limits.items()}))
     for edit in edits:
         topic: Any = made._views[edit.kind].topic
@@ -63,12 +63,12 @@ def stored(*edits: Edit, **limits: int) -> Configuration:
 
 
 def created(*services: MessagingService) -> list[Edit]:
-    """What creates services."""
+    """The edits that create services."""
     return [edit_of_service(None, service) for service in services]
 
 
 def one_more_sender(stored: Configuration, sid: str, address: str) -> list[Edit]:
-    """What adds a sender to a service."""
+    """The edit that adds a sender to a service."""
     found = stored.services.get(sid)
     assert found is not None
     before = found.whole()

@@ -35,12 +35,12 @@ async def config_of(settings: Settings, topic: str) -> Mapping[str, str]:
 
 
 def moved_to(settings: Settings, prefix: str = "to.") -> Installation:
-    """The installation that a move ends in."""
+    """The installation after a move."""
     update = {"topic_prefix": prefix + settings.topic_prefix, "partitions": PARTITIONS}
     return Installation(settings.model_copy(update=update))
 
 
 def the_move(at: Installation) -> tuple[str, ...]:
-    """The command that moves there."""
+    """The command for this move."""
     to = at.settings
     return ("topics", "move", "--to-prefix", to.topic_prefix, "--partitions", str(to.partitions))

@@ -138,7 +138,7 @@ class Brokers:
 
         try:
             await self._on_thread(self.servers[lagging].kill)
-            await until(lags, "broker that is in sync with nobody")
+            await until(lags, "broker that is in sync with no other")
             await asyncio.sleep(hold_s / 2)  # it does not get the records of this time
             for number in others:
                 await self._on_thread(self.servers[number].kill)

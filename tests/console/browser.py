@@ -41,14 +41,14 @@ async def browsing() -> AsyncIterator[Browser]:
 
 
 async def open_page(browser: Browser, base: str, **options: Any) -> Page:
-    """A page of a browser that nobody used before."""
+    """A page of a fresh browser session, without cookies."""
     context = await browser.new_context(base_url=base, **options)
     context.set_default_timeout(30_000)
     return await context.new_page()
 
 
 async def sign_in(page: Page, user: str = ACCOUNT, token: str = TOKEN) -> None:
-    """Sign in, and be at the services."""
+    """Sign in, and wait for the services page."""
     await page.goto("/console")
     await page.get_by_label("Account sid").fill(user)
     await page.get_by_label("Token or secret").fill(token)
@@ -57,7 +57,7 @@ async def sign_in(page: Page, user: str = ACCOUNT, token: str = TOKEN) -> None:
 
 
 async def barriers(page: Page) -> list[str]:
-    """What axe finds against WCAG 2.2 AA on a page as it is now, light and dark, and its width."""
+    """The WCAG 2.2 AA violations that axe finds on a page, light and dark, and pages too wide."""
     found = []
     for scheme, width in _LOOKS:
         await page.emulate_media(color_scheme=scheme)

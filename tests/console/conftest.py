@@ -17,7 +17,7 @@ from tests.console.services import Console, an_account_with_a_service
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """A browser, which lives in the session's loop: so do the tests that use it."""
+    """A browser in the session's loop; the tests that use it run there, too."""
     async with browsing() as made:
         yield made
 
@@ -34,8 +34,8 @@ async def served(servers: None) -> AsyncIterator[Api]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def console(served: Api, browser: Browser) -> AsyncIterator[Console]:
-    """The console, and an account of its own with a service to look at."""
+    """The console, and a separate account with a service to look at."""
     made = await an_account_with_a_service(served, browser)
     yield made
-    # Its numbers are those of the next test's account.
+    # The next test's account has the same numbers.
     await ending.close(served.backend.configuration, made.account, actor="test")

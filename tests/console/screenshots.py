@@ -65,7 +65,7 @@ async def _take() -> None:
 
 
 def _week() -> Iterator[dict[str, Any]]:
-    """A week with nights, and a campaign that people did not like."""
+    """A week with quiet nights, and an unpopular campaign."""
     now_ms = time.time_ns() // 1_000_000
     for hours_ago in range(1, KEPT_HOURS):
         day = sin(pi * (hours_ago % 24) / 24)
@@ -74,7 +74,7 @@ def _week() -> Iterator[dict[str, Any]]:
 
 
 async def _happen(at: Installation) -> None:
-    """A recipient comes back, opts out again and is written to; another asks for help."""
+    """A recipient opts in, opts out again and gets a send; another asks for help."""
     changes = len(await at.records(at.topics.block_changes))
     ayuda = a_text("M3", "ayuda", **{"from": OTHER_RECIPIENT})
     await at.texts(a_text("M1", "start"), a_text("M2", "stop"), ayuda)

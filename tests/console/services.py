@@ -1,4 +1,4 @@
-"""What the console shows in tests and pictures."""
+"""The services and opt-outs that the console shows in tests and pictures."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class Console:
 
     @property
     def topics(self) -> Installation:
-        """What carriers and applications write to."""
+        """The topics that carriers and applications write to."""
         return Installation(self.api.backend.settings)
 
     async def page(self, account: str = "", *, java_script: bool = True) -> Page:
-        """A page of a browser that nobody used before, signed in, at the services."""
+        """A page of a fresh browser session, signed in, at the services."""
         page = await open_page(self.browser, self.api.base, java_script_enabled=java_script)
         await sign_in(page, account or self.account)
         return page
 
     async def operator(self, *, java_script: bool = True) -> Page:
-        """The same, of the operator."""
+        """A page of a fresh browser session, signed in as the operator."""
         page = await open_page(self.browser, self.api.base, java_script_enabled=java_script)
         await sign_in(page, "operator", OPERATOR_TOKEN)
         return page
@@ -89,7 +89,7 @@ class Console:
 
 
 async def an_account_with_a_service(api: Api, browser: Browser) -> Console:
-    """The console, and an account that nobody has used."""
+    """The console, and a new account with one service."""
     account, sid = _new_sid("AC"), _new_sid("MG")
     name = f"Clinic {sid[-6:]}"
     await _create_account(api, account)
@@ -113,7 +113,7 @@ _POOL = [{"address": LONG_CODE}, {"address": SHORT_CODE, "registered": _REGISTER
 def a_service(
     sid: str, account: str, name: str, *, created_hours_ago: int = 0, senders: Any = ()
 ) -> MessagingService:
-    """A service that nothing was configured of."""
+    """A service without any configuration."""
     now = datetime.now(UTC)
     return MessagingService.model_validate(
         {
@@ -148,6 +148,6 @@ def a_count(now_ms: int, hours_ago: int, count: int, **changes: Any) -> dict[str
         "kind": "STOP",
         "count": count,
         "second": to_text(now_ms - hours_ago * 3_600_000),
-        "to": SERVICE,  # what the tests' writer takes for its key
+        "to": SERVICE,  # the tests' writer takes its key from here
     }
     return fields | changes

@@ -1,4 +1,4 @@
-"""The page of the API's document, in a browser: it is whole, and asks nobody but the API."""
+"""The page of the API's document, in a browser: it is complete, and asks only the API."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ async def test_the_document_is_shown_and_tried_without_asking_anybody_else(
         said: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
 
-        def hear(message: ConsoleMessage) -> None:  # of what the policy stops, too
-            if message.type in ("error", "warning"):  # else Chromium's advice on forms
+        def hear(message: ConsoleMessage) -> None:  # blocks by the policy, too
+            if message.type in ("error", "warning"):  # the rest is Chromium's advice on forms
                 said.append(message.text)
 
         page.on("console", hear)

@@ -66,11 +66,11 @@ async def test_events_appear_without_a_reload_to_their_account_and_the_operator(
     assert await mine.evaluate("window.loadedOnce")
     for number in (RECIPIENT, LONG_CODE):
         assert number not in await mine.content()
-    # The installation's figures are nobody's but the operator's.
+    # Only the operator sees the installation's figures.
     await expect(operator.locator("#live-figures")).to_contain_text("Lag of match0")
     await expect(operator.locator("#live-figures")).to_contain_text("Lag of gate0")
     assert "Lag" not in await figures.inner_text()
-    # What came since is known to have reached the others: it is not on its way to this one.
+    # The other account sees the next event, so the first is not still on its way to it.
     await at.texts(a_text(f"M{theirs}", "help", account_sid=theirs, to="+15550000000"))
     others = other.locator("#live-rows tr")
     await expect(others).to_have_count(1)
@@ -108,7 +108,7 @@ async def test_a_server_that_ends_is_missed_and_found_again(console: Console) ->
         page = await open_page(console.browser, api.base)
         await sign_in(page, console.account)
         await _watch(page)
-    # Its streams ended, or it would not have.
+    # It would not have stopped unless its streams had ended.
     await expect(page.locator("#live-state")).to_have_text("Connection lost. Trying again.")
     async with serving(settings, port=int(api.base.rpartition(":")[2])):
         await expect(page.locator("#live-state")).to_have_text("Live.", timeout=60_000)

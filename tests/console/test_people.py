@@ -25,7 +25,7 @@ async def _look_up(page: Page, number: str) -> None:
 
 
 async def _look_up_until(page: Page, text: str) -> None:
-    """Look the recipient up until the page has a text: records take their time."""
+    """Look the recipient up until the page has a text: records take a while."""
 
     async def shown() -> bool:
         await _look_up(page, RECIPIENT)
@@ -123,7 +123,7 @@ async def test_a_recipient_is_looked_up_blocked_and_unblocked_and_their_history_
     await page.get_by_role("button", name="Block").click()
     await expect(page.get_by_role("status")).to_contain_text("Blocked")
     await expect(blocks).to_contain_text(f"service {console.name}")
-    # What another account sees: neither this page nor a block.
+    # Another account sees neither this page nor a block.
     other_account = await console.another_account()
     other = await console.page(other_account)
     assert (await other.request.get(page.url)).status == 404
@@ -269,7 +269,7 @@ async def test_the_pages_of_a_recipient_are_accessible(console: Console) -> None
     await topics_apart()
     await page.get_by_role("link", name="Unblock…").click()
     found += await barriers(page)
-    # By keyboard alone: past the two links above the form.
+    # With the keyboard alone: past the two links above the form.
     await page.get_by_label("Reason").focus()
     await page.keyboard.type("asked")
     await page.keyboard.press("Enter")

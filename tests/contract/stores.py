@@ -1,4 +1,4 @@
-"""A Redis block list as contract tests ask it, and what they write to it."""
+"""A Redis block list for contract tests, and the values they write to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ONE, TWO, THREE = (Handled(bytes([1, 2, *[number] * 8]), NOW_MS) for number in r
 async def redis_store(
     url: str, *, prefix: str = "", timeout_s: float = 5, min_replicas: int = 0
 ) -> AsyncIterator[RedisBlockList]:
-    """A block list of its own in a Redis."""
+    """A separate block list in a Redis."""
     client = RedisClient(url, timeout_s=timeout_s, min_replicas=min_replicas)
     prefix = prefix or f"t{uuid.uuid4().hex[:12]}."
     try:
@@ -35,7 +35,7 @@ async def redis_store(
 async def whole(
     store: BlockListStore, entries: dict[str, bytes | None] | None = None, partition: int = P
 ) -> int:
-    """A claimed partition with a whole list; its owner's epoch."""
+    """Claim a partition and make its list whole; return its owner's epoch."""
     epoch = (await store.claim(partition, at_least=0)).epoch
     await store.begin_rebuild(partition, epoch)
     await store.add_rebuilt(partition, epoch, entries or {})
@@ -44,7 +44,7 @@ async def whole(
 
 
 def a_batch(epoch: int) -> BatchWrite:
-    """Ann is blocked, Bob is not any longer."""
+    """Ann is blocked, Bob no longer is."""
     return BatchWrite(
         epoch=epoch,
         expected=Mark(epoch, 2),

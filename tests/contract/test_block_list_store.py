@@ -1,4 +1,4 @@
-"""What every block list store must do: the memory store and the real Redis store alike."""
+"""The contract of a block list store, for the memory store and the real Redis store alike."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_r22_ids_are_remembered_by_when_their_records_were_appended(
 
 
 async def test_an_id_is_not_found_between_two_others(servers: None) -> None:
-    """The strings that hold them are searched: a find must begin where an id does."""
+    """Ids are searched in one string: a match must begin where an id does."""
     before, after = (Handled(bytes([1, 2, *half]), NOW_MS) for half in ([0] * 7 + [7], [8] * 8))
     between = Handled(bytes([1, 2, 7, *[8] * 7]), NOW_MS)
     async with redis_store(Settings().redis_url) as store:
@@ -112,7 +112,7 @@ async def test_what_a_list_is_decided_under_is_read_back(store: BlockListStore) 
     await store.write(P, replace(a_batch(epoch), config=ConfigView("topic:id", 17)))
     meta = (await store.read(P, [])).meta
     assert (meta.config, meta.format) == (ConfigView("topic:id", 17), FORMAT)
-    # The next owner says at once what it decides under: the topic may be another since.
+    # The next owner says at once what it decides under: the topic may have been replaced since.
     later = (await store.claim(P, at_least=0)).epoch
     await store.settle(P, later, undo=False, whole=True, config=ConfigView("new", 0))
     assert (await store.read(P, [])).meta.config == ConfigView("new", 0)

@@ -1,4 +1,4 @@
-"""Connections that never answer again, among those that do."""
+"""Connections that never answer again, among healthy connections."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_a_request_in_vain_ends_every_connection_on_which_nothing_is_heard
             a_client(broker.address, request_s=0.5) as hasty,
             a_client(broker.address, request_s=600) as patient,
         ):
-            broker.answer(0)  # on these connections nothing is heard any more
+            broker.answer(0)  # these connections are silent from now on
             waiting = asyncio.create_task(asked(patient))
             await broker.held.wait()
             with pytest.raises(RequestTimedOutError):
@@ -72,7 +72,7 @@ async def test_a_connection_on_which_something_is_heard_stays(settings: Settings
 
 
 class Broker:
-    """Refuses connections, or makes them; counts how many it was asked for."""
+    """Refuses connections, or makes them; counts the requests for them."""
 
     def __init__(self) -> None:
         self.refuses = True

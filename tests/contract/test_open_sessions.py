@@ -1,4 +1,4 @@
-"""What every keeper of open sessions must do: the one in memory and Redis alike."""
+"""The contract of a session store, for the memory store and Redis alike."""
 
 from __future__ import annotations
 

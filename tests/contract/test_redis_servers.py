@@ -1,4 +1,4 @@
-"""Which Redis server a look was answered by, and whether that one may be believed."""
+"""Which Redis server answered a look, and whether its answer may be trusted."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_a_server_that_restarted_is_another_one(tmp_path: Path) -> None:
 
 
 async def test_r25_a_master_that_was_a_replica_meanwhile_is_another_one(tmp_path: Path) -> None:
-    """It has what its master had: what it took before may be gone, over the same connection."""
+    """It copied its master's data: its own earlier writes may be gone, over the same connection."""
     async with pair(tmp_path) as two, redis_store(two.url) as store:
         epoch = await whole(store)
         await promote(two.second)
@@ -140,7 +140,7 @@ async def test_in_a_cluster_the_node_that_wrote_is_asked_for_its_replicas(tmp_pa
         try:
             with pytest.raises(StoreUnavailable, match="0 of 1 replicas have the last write"):
                 await store.write(P, a_batch(epoch))
-            await store.write(other, a_batch(other_epoch))  # whose node has its replica
+            await store.write(other, a_batch(other_epoch))  # its node has its replica
         finally:
             silent.process.send_signal(signal.SIGCONT)
         await store.write(P, a_batch(epoch))
@@ -179,7 +179,7 @@ async def test_r25_a_reader_of_a_master_that_went_back_over_one_connection_waits
         await reader.learn()
         await asyncio.wait_for(reader.look([]), 10)
         await promote(two.second)
-        await store.write(P, a_batch(epoch))  # which the reader does not see, and which is lost
+        await store.write(P, a_batch(epoch))  # the reader does not see this write, and it is lost
         truth.last = Mark(epoch, 3)
         await follow(two.first, two.second)
         await promote(two.first)
@@ -204,7 +204,7 @@ async def test_a_replica_is_left_for_the_master_behind_the_same_address(tmp_path
         await whole(store)
         before = await server_of(store)
         await promote(two.second)
-        address.target = two.second.port  # of new connections
+        address.target = two.second.port  # for new connections
         await follow(two.first, two.second)
         with pytest.raises(StoreUnavailable, match="READONLY: this server is a replica now"):
             await store.read(P, [])
@@ -225,7 +225,7 @@ async def test_a_batch_written_again_is_confirmed_by_replicas_too(tmp_path: Path
             epoch = await whole(store)
         two.second.process.send_signal(signal.SIGSTOP)
         try:
-            # Another connection: WAIT there does not count what this one wrote.
+            # Another connection: WAIT there does not count this connection's writes.
             for _ in range(2):
                 made = redis_store(two.url, prefix=store._prefix, min_replicas=1, timeout_s=1)
                 async with made as again:
@@ -274,7 +274,7 @@ async def test_a_server_that_needs_no_replicas_is_refused_and_its_answers_are_no
                 await store.read(P, [])  # before any check
             with pytest.raises(ConfigError, match=remedy):
                 await store._client.check()
-        # How long a replica may be silent only a check can find.
+        # Only a check can find how long a replica may be silent.
         await set_up(two.first, min_replicas_to_write=1, min_replicas_max_lag=10)
         await store._client.check()
         await store.read(P, [])
@@ -334,7 +334,7 @@ async def test_a_long_list_that_is_replaced_is_freed_in_the_background(tmp_path:
             await store.add_rebuilt(P, epoch, entries)
             async with Redis(port=server.port) as told:
                 await told.config_resetstat()
-                await whole(store, entries)  # instead of the first, and of what was begun
+                await whole(store, entries)  # in place of both lists
 
                 async def freed() -> bool:
                     return int((await told.info("memory"))["lazyfreed_objects"]) == 2

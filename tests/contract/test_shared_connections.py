@@ -1,4 +1,4 @@
-"""Many lanes share a few connections to Redis, and do not feel each other."""
+"""Many lanes share a few connections to Redis without disturbing each other."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def url_of(server: stack.Server) -> str:
 
 
 async def connections(server: stack.Server) -> int:
-    """How many clients a server has besides the one that asks."""
+    """How many clients a server has, without the client that asks."""
     async with Redis(port=server.port) as asked:
         return len(await asked.client_list()) - 1
 
 
 async def look(store: RedisBlockList, lanes: int = LANES) -> list[object]:
-    """Each lane reads, writes and reads; what came of it."""
+    """Let each lane read, write and read again; return the results."""
 
     async def lane(partition: int) -> object:
         epoch = await whole(store, {BOB: str(partition).encode()}, partition)
@@ -70,7 +70,7 @@ async def test_300_lanes_work_at_once_on_a_cluster(tmp_path: Path) -> None:
         for one in primaries:
             async with Redis(port=one.port) as asked:
                 found = [each for each in await asked.client_list() if each["flags"] == "N"]
-                assert len(found) - 1 <= A_HANDFUL + 1  # and one that reads the map
+                assert len(found) - 1 <= A_HANDFUL + 1  # and a connection that reads the slot map
 
 
 async def test_300_lanes_find_sentinels_master_over_a_handful_of_connections(
@@ -78,7 +78,7 @@ async def test_300_lanes_find_sentinels_master_over_a_handful_of_connections(
 ) -> None:
     async with sentinel(tmp_path) as url, redis_store(url) as store:
         assert await look(store) == expected()
-        assert len(await store._client.redis.client_list()) <= A_HANDFUL + 4  # Sentinel's own
+        assert len(await store._client.redis.client_list()) <= A_HANDFUL + 4  # Sentinel has its own
 
 
 async def test_a_server_that_never_answers_fails_all_who_ask_and_is_left(
@@ -158,7 +158,7 @@ async def test_a_slot_that_moved_is_no_confirmation_and_is_found_next_time(tmp_p
 
 
 async def move_slot(store: RedisBlockList, key: str) -> int:
-    """Give a key's slot to another server, without what is in it; that server's port."""
+    """Give a key's slot to another server, without its keys; return that server's port."""
     redis: Any = store._client.redis
     slot, owner = redis.keyslot(key), redis.get_node_from_key(key)
     assert owner is not None

@@ -1,4 +1,4 @@
-"""A client whose start or stop fails or is given up leaves nothing open."""
+"""A client whose start or stop fails or is cancelled leaves nothing open."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from processor.wire.topics import Topics
 from tests.contract.silent_broker import SilentBroker, silent_broker
 
 NOTIFICATION = Path("schemas/examples/opt-out-notifications.v1/stop_again.json")
-MOST_ANSWERS = 300  # none of what is tried here hears so many
+MOST_ANSWERS = 300  # no work here needs so many
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing that is stopped here has anything to write that would be heard of."""
+    """Do not wait long on a stop: nothing here has anything left to write."""
     monkeypatch.setattr(starting, "_STOP_S", 0.05)
     monkeypatch.setattr(starting, "_CONNECT_S", 0.05)
     gc.collect()
-    gc.freeze()  # what is here already is not looked through at every step
+    gc.freeze()  # each collection skips the objects that exist already
     yield
     gc.unfreeze()
 
@@ -57,13 +57,13 @@ async def silent(settings: Settings) -> AsyncIterator[SilentBroker]:
 
 @asynccontextmanager
 async def leaving_nothing() -> AsyncIterator[None]:
-    """Fails where a connection, or a task that works on one, outlives what is done here."""
+    """Fail where a connection, or a task that works on it, outlives the block."""
     before = asyncio.all_tasks()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         yield
         gc.collect()
-        await asyncio.sleep(0.01)  # what is closed is gone in the loop's next turns
+        await asyncio.sleep(0.01)  # a closed transport goes in the loop's next turns
         gc.collect()
     unclosed = [str(one.message) for one in warned if one.category is ResourceWarning]
     assert unclosed == []
@@ -82,7 +82,7 @@ def a_consumer(settings: Settings) -> Any:
 
 def a_member(settings: Settings) -> Any:
     group = (
-        f"{settings.topic_prefix}{uuid.uuid4().hex}"  # which waits for no member given up before
+        f"{settings.topic_prefix}{uuid.uuid4().hex}"  # a group without members of earlier attempts
     )
     topic = Topics.under(settings.topic_prefix).reply_sends
     return AIOKafkaConsumer(topic, **settings.kafka(), group_id=group)
@@ -114,16 +114,16 @@ async def given_up_at_each_answer(
     again: bool = False,
     step: int = 1,
 ) -> int:
-    """Give work up while it waits for its first answer, its second, and so on to its end.
+    """Cancel work while it waits for its first answer, its second, and so on to its end.
 
     Args:
-        broker: that gives the answers.
-        work: what is tried each time.
-        again: cancel once more, while the first cancellation is dealt with.
-        step: try only every second answer if 2, and so on.
+        broker: gives the answers.
+        work: started again for each cancellation.
+        again: cancel once more, while the first cancellation is handled.
+        step: 2 tries only every second answer, and so on.
 
     Returns:
-        How many answers it hears when nobody gives it up.
+        How many answers the work hears when it is not cancelled.
     """
     for answers in range(0, MOST_ANSWERS, step):
         async with leaving_nothing():
@@ -164,7 +164,7 @@ async def test_a_start_that_is_given_up_leaves_nothing_open(
 
 @pytest.mark.filterwarnings("ignore")
 async def test_aiokafka_itself_would_leave_some(settings: Settings, silent: SilentBroker) -> None:
-    """When this fails, `processor/kafka/starting.py` is needed no more."""
+    """When this fails, `processor/kafka/starting.py` is no longer needed."""
 
     async def work() -> None:
         consumer = a_consumer(through(settings, silent))
@@ -267,7 +267,7 @@ async def test_whatever_is_given_up_while_it_waits_for_an_answer_leaves_nothing_
 ) -> None:
     topic = Topics.under(settings.topic_prefix).allowed_sends
     tried = through(settings, silent)
-    step = 5 if work is follow_the_configuration else 1  # which takes long
+    step = 5 if work is follow_the_configuration else 1  # following takes long
     assert await given_up_at_each_answer(silent, lambda: work(tried, topic), step=step) >= 2
 
 

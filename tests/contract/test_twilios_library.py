@@ -1,4 +1,4 @@
-"""What is held against Twilio's own library: signatures, and the answers of applications."""
+"""Signatures and applications' answers, compared with Twilio's own library."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_official_validator_accepts_a_get(url: str, form: dict[str, str]) ->
 @given(urls(), fields)
 def test_the_official_validator_accepts_json(url: str, form: dict[str, str]) -> None:
     body = json.dumps(form)
-    address = signed_url(url)  # of a body that is no form, the address names the hash
+    address = signed_url(url)  # where the body is not a form, the address names its hash
     digest = sha256(body.encode()).hexdigest()
     address += f"{'&' if parts_of(address).query else '?'}bodySHA256={digest}"
     assert VALIDATOR.validate(address, body, sign(TOKEN, address, {}))

@@ -1,4 +1,4 @@
-"""One recipient's history, what it must come to, and what it came to."""
+"""One recipient's history, its required results and its actual results."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ async def test_a_worker_killed_while_it_lets_go_loses_nothing_and_doubles_nothin
     async with worker(settings, "letting_go") as first:
         await at.wait_for_no_lag("match")
         await at.texts(*LATER)
-        await finish(at)  # by another worker, for which the first lets go
+        await finish(at)  # by another worker, to which the first hands it over
         assert await asyncio.wait_for(first.wait(), 60) == -9
     assert_equal(await outcome(at), sequential_model({"stop"}, bodies=[*BODIES, *BODIES]))
 

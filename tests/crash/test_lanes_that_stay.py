@@ -1,4 +1,4 @@
-"""A rebalance affects only lanes that move, and there is no rebalance without need.
+"""A rebalance affects only lanes that move, and no rebalance is needless.
 
 Takes are counted by the lane's log line, generations by the coordinator's records.
 """

@@ -1,4 +1,4 @@
-"""Helm, from where it is or from Go's registry, and what it makes of the chart."""
+"""Helm, as installed or built from Go's registry, and the manifests it renders from the chart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "optout"
 HELM = "v3.19.0"
-KUBERNETES = "1.31.0"  # whose features are there to be rendered for
+KUBERNETES = "1.31.0"  # the version to render for
 
 Manifest = dict[str, Any]
 Render = Callable[..., list[Manifest]]
@@ -23,13 +23,13 @@ Render = Callable[..., list[Manifest]]
 
 @pytest.fixture(scope="session")
 def helm() -> str:
-    """The command; built once, some two minutes, where there is none."""
+    """The command; where it is missing, it is built once, which takes two minutes."""
     if found := shutil.which("helm"):
         return found
     folder = ROOT / ".cache" / f"helm-{HELM}"
     if not (folder / "helm").exists():
         if not shutil.which("go"):
-            pytest.skip("neither helm nor Go is here; on Debian: sudo apt-get install -y golang")
+            pytest.skip("Helm and Go are missing; on Debian: sudo apt-get install -y golang")
         subprocess.run(
             ["go", "install", f"helm.sh/helm/v3/cmd/helm@{HELM}"],
             env={**os.environ, "GOBIN": str(folder)},
@@ -41,7 +41,7 @@ def helm() -> str:
 def template(
     helm: str, arguments: Sequence[str], *, chart: Path = CHART
 ) -> subprocess.CompletedProcess[str]:
-    """What `helm template` makes of a chart as release `here`, every value given as `a.b=c`."""
+    """Run `helm template` on a chart as release `here`, every value given as `a.b=c`."""
     values = [part for one in arguments for part in ("--set-json", one)]
     return subprocess.run(
         [helm, "template", "here", str(chart), "--kube-version", KUBERNETES, *values],
@@ -53,7 +53,7 @@ def template(
 
 @pytest.fixture(scope="session")
 def render(helm: str) -> Render:
-    """Renders the chart with values; its manifests, hooks and tests too."""
+    """Renders the chart with values: its manifests, including hooks and tests."""
     known: dict[tuple[str, ...], list[Manifest]] = {}
 
     def made(*values: str) -> list[Manifest]:

@@ -1,4 +1,4 @@
-"""The Helm chart: what it renders is valid, least in rights, and meets what the processor asks."""
+"""The Helm chart: its manifests are valid, ask for few rights, and suit the processor."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def of_kind(manifests: list[Manifest], kind: str) -> dict[str, Manifest]:
 
 
 def pods(manifests: list[Manifest]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """The metadata and the spec of every pod that comes of it."""
+    """The metadata and the spec of every pod in the manifests."""
     for one in manifests:
         if one["kind"] in ("Deployment", "Job"):
             template = one["spec"]["template"]
@@ -197,7 +197,7 @@ UNSET = {
 
 
 def settable() -> dict[str, dict[str, Any]]:
-    """What the processor says of each setting that may stand in the values, and its default."""
+    """The schema and the default of each setting that the values may contain."""
     described = Settings.model_json_schema()
     found = {}
     for name, one in described["properties"].items():
@@ -363,7 +363,7 @@ SECRETS = tomllib.loads((ROOT / "deploy" / "acls.toml").read_text("utf-8"))["sec
 
 
 def secrets(manifests: list[Manifest]) -> dict[str, dict[str, str]]:
-    """Which Secret each component has each variable from; a value written out is itself."""
+    """The Secret of each component's variables; a variable with a plain value has that value."""
     found: dict[str, dict[str, str]] = {}
     for meta, spec in pods(manifests):
         for container in spec["containers"]:
@@ -425,11 +425,11 @@ def test_a_secret_that_lacks_what_is_needed_stops_the_pod_and_not_the_rest(rende
                     "OPTOUT_METRICS_TOKEN",
                 )
                 assert ref.get("optional", False) == may_lack
-    # What stands in the settings is not asked for besides.
+    # A Secret is not asked for a setting that the values contain.
     given = (*ONE_SECRET, 'settings.REDIS_URL="redis://r:6379/0"', 'settings.KAFKA_USERNAME="u"')
     found = secrets(render(*given))
     assert {*found["gate.worker"]} == {"KAFKA_PASSWORD", "METRICS_TOKEN"}
-    # Nor a password where Kafka knows no users.
+    # Nor is a password, where Kafka has no users.
     found = secrets(render('existingSecret="all"'))
     assert {*found["gate.worker"]} == {"REDIS_URL", "METRICS_TOKEN"}
 
@@ -484,7 +484,7 @@ def test_with_a_certificate_the_api_is_asked_by_https(render: Render) -> None:
 
 
 def reached(policy: Manifest) -> dict[int, list[dict[str, Any]] | None]:
-    """The ports that a policy lets out, each with whom they are let out to; None: anybody."""
+    """The ports that a policy opens outward, each with its destinations; None: any."""
     return {
         port["port"]: rule.get("to") for rule in policy["spec"]["egress"] for port in rule["ports"]
     }
@@ -500,7 +500,7 @@ def test_only_what_is_needed_may_be_reached(render: Render) -> None:
     ]
     assert set(reached(policies["here-optout-test"])) == {8080}
     closed = of_kind(render("networkPolicy.metricsFrom=[]"), "NetworkPolicy")
-    # A rule with nobody in it would let all in.
+    # A rule with an empty list would let everything in.
     assert "ingress" not in closed["here-optout"]["spec"]
     assert closed["here-optout-api"]["spec"]["ingress"][0]["from"] == [{"podSelector": {}}]
 
@@ -517,7 +517,7 @@ def test_servers_are_reached_where_they_are_said_to_be(render: Render) -> None:
     assert reached(usual["here-optout-redis"])[6379] is None
 
 
-NOBODYS = [  # and yet a server is found there
+NOBODYS = [  # and yet they reach a server
     *("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
     *("10.0.0.1", "172.31.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1", "0.0.0.0", "198.18.0.1"),
     *("::1", "fd00:ec2::254", "fe80::1", "ff02::1", "::7f00:1"),
@@ -535,7 +535,7 @@ def test_only_webhooks_may_reach_the_world_and_nothing_private_in_it(render: Ren
     excepted = [ip_network(one) for block in blocks for one in block["except"]]
     for address in map(ip_address, NOBODYS):
         assert any(address in network for network in excepted), address
-    # It lets through what the worker does.
+    # The policy lets the same addresses through as the worker.
     for network in excepted:
         assert not is_reachable(str(network[1 % network.num_addresses]), ()) or network == AZURE
     to_all = [
@@ -561,7 +561,7 @@ def test_networks_that_webhooks_may_reach_are_let_through(render: Render) -> Non
 
 @pytest.fixture
 def notes(helm: str, tmp_path: Path) -> Callable[..., str]:
-    """What a person reads after an install; `helm template` leaves it out."""
+    """The notes shown after an install; `helm template` leaves them out."""
     chart = tmp_path / "optout"
     shutil.copytree(CHART, chart)
     (chart / "NOTES.txt").write_bytes((CHART / "templates" / "NOTES.txt").read_bytes())

@@ -1,4 +1,4 @@
-"""The image and the demo that uses it: pinned, small in rights, and what the checkout has."""
+"""The image and its demo: pinned, with few rights, and built from the checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the image is made of: a bill of materials, and advisories about it."""
+"""The image's bill of materials, and advisories about its packages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_bill_is_as_cyclonedx_asks() -> None:
 
 
 def test_the_bill_has_every_locked_package_with_its_version_and_hashes() -> None:
-    # The lock is read here in another way than the bill's maker reads it.
+    # This reads the lock in another way than the program that makes the bill.
     wanted: dict[str, tuple[str, set[str]]] = {}
     name = ""
     for line in LOCK.splitlines():
@@ -81,7 +81,7 @@ def test_each_package_is_there_for_another() -> None:
 
 
 def test_what_a_source_does_not_know_is_not_taken_for_good() -> None:
-    # pip-audit's own words for this are "No known vulnerabilities found", and it ends with 0.
+    # pip-audit itself says "No known vulnerabilities found" here, and exits with 0.
     unknown = {"name": "redis", "skip_reason": "Dependency not found on PyPI"}
     found = audit.audit_of(json.dumps({"dependencies": [unknown], "fixes": []}))
     assert found == audit.Audit(looked_up=(), passed_over=("redis",), found=())
@@ -95,7 +95,7 @@ HASH = "0" * 64
 
 @contextmanager
 def an_osv_server(advisories: dict[str, list[dict[str, Any]]], status: int = 200) -> Iterator[str]:
-    """A source of advisories by package, that speaks as OSV does."""
+    """A server of advisories by package, with OSV's API."""
 
     class Answers(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -1,4 +1,4 @@
-"""Commands, as a person would give them; and what is logged meanwhile."""
+"""Commands, as a person would type them, and the log lines meanwhile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Command = Callable[..., Awaitable[Result]]
 
 @pytest.fixture
 def optout(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Gives a command to this installation, in a thread of its own, as it has its own loop."""
+    """Runs a command on this installation, in its own thread, as it has its own loop."""
     monkeypatch.setenv("OPTOUT_TOPIC_PREFIX", settings.topic_prefix)
     monkeypatch.setenv("OPTOUT_PARTITIONS", str(settings.partitions))
 
@@ -32,7 +32,7 @@ def optout(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 @pytest.fixture
 def written() -> Iterator[list[str]]:
-    """Everything that is logged, at any level, by anybody, as it would be written."""
+    """Every log line, at any level, from any logger, as it would be written."""
     lines: list[str] = []
     formatter = logs.FieldsFormatter()
 

@@ -71,7 +71,7 @@ def with_users(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
 async def secured(with_users: Servers) -> Secured:
     made = Secured(with_users)
     await topic_admin.create(made.open)
-    await forget_scripts(made)  # or a role would not need to give one
+    await forget_scripts(made)  # otherwise a role would not need to load a script
     return made
 
 
@@ -82,13 +82,13 @@ async def given(secured: Secured) -> AsyncIterator[Given]:
 
 
 async def forget_scripts(secured: Secured) -> None:
-    """As a Redis does that starts anew: who comes first must give the script again."""
+    """Flush the scripts, as a Redis restart does: the next caller must load its script again."""
     async with Redis.from_url(secured.open.redis_url) as redis:
         await redis.script_flush()
 
 
 async def put_aside(at: Installation) -> None:
-    """A dead letter from every topic that one may come from."""
+    """Put a record of every topic that has dead letters aside."""
     topics = (
         at.topics.inbound_messages,
         at.topics.outbound_messages,
@@ -132,7 +132,7 @@ async def test_match_and_gate_work_with_the_rights_listed(
         await at.sends(a_send("S1"), a_send("S2", to=OTHER_RECIPIENT))
         await at.wait_for(at.topics.message_statuses, 1)
         await at.wait_for(at.topics.allowed_sends, 1)
-        # Undo, rebuild and dead letters ask for more commands and topics.
+        # Undo, rebuild and dead letters need more commands and topics.
         async with Redis.from_url(secured.open.redis_url) as redis:
             await redis.flushdb()
         key = RECIPIENT.encode()
@@ -157,7 +157,7 @@ async def test_match_and_gate_work_with_the_rights_listed(
         place = partition_of(key, secured.open.partitions)
         async with Redis.from_url(secured.open.redis_url) as redis:
             await redis.hset(f"{secured.prefix}{{{place}}}:entries", ENTRY, "nonsense")
-        await forget_scripts(secured)  # match reads nothing now, and so gives none
+        await forget_scripts(secured)  # match reads nothing now, and so loads no script
         await at.sends(a_send("S3"))
         await at.wait_for(at.topics.message_statuses, 2)
         await assert_each_right_was_needed(secured, "gate", gate, given)
@@ -169,7 +169,7 @@ async def test_match_and_gate_work_with_the_rights_listed(
 
 @asynccontextmanager
 async def a_replica(secured: Secured, directory: Path) -> AsyncIterator[None]:
-    """A Redis that takes nothing without the replica it has meanwhile."""
+    """A Redis that accepts no writes without its replica, and for now has a replica."""
     host, _, port = secured.servers.redis.partition(":")
     with stack.valkey(directory) as server:
         async with Redis(port=server.port) as replica, Redis(port=int(port)) as master:
@@ -228,7 +228,7 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
     await create_accounts(open_to_all, ACCOUNT)
     mine = with_secrets(await secured.user(rights_of("api"), redis="api"), account_messages=2)
     async with running(secured.open):
-        # The block list is read from its topic where there is anything in it.
+        # The block list is read from its topic only if the topic has records.
         await at.texts(a_text("M1", "stop"), a_text("M2", "start"))
         await at.wait_for(at.topics.reply_sends, 2)
     async with running(secured.open), serving(mine) as api:
@@ -236,7 +236,7 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
         await blocking(client.incoming_phone_numbers.create, phone_number=LONG_CODE)
         await blocking(client.messaging.v1.services.create, friendly_name="Clinic")
         made = await blocking(client.messages.create, to=RECIPIENT, from_=LONG_CODE, body="Hello")
-        async with Redis.from_url(secured.open.redis_url) as redis:  # one to be taken off its list
+        async with Redis.from_url(secured.open.redis_url) as redis:  # an expired message
             await redis.zadd(f"{secured.prefix}messages:{ACCOUNT}", {"SMold": 0})
         await blocking(client.messages.create, to=RECIPIENT, from_=LONG_CODE, body="Again")
         first, second = await at.wait_for(at.topics.allowed_sends, 2)
@@ -268,12 +268,12 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
             confirming = (await console.get("/console/dead-letters/redrive")).text
             sent_back = await send_form(console, "/console/dead-letters/redrive")
             assert sent_back.headers["location"].endswith("?said=redriven"), sent_back.headers
-            await at.wait_for_letters(7)  # the two that went back are as bad as before
+            await at.wait_for_letters(7)  # the two letters that went back are as bad as before
             left = (await console.get("/console/dead-letters")).text
             await send_form(console, f"/console/accounts/{ACCOUNT}/suspend")
             await sign_out(console)
         assert (await api.ask("GET", "/v1/Services")).status_code == 401
-        # What the API may write in any case goes back; a STOP and a webhook only by command.
+        # The console only sends back to topics that the API writes anyway; others need a command.
         for topic in (at.topics.outbound_messages, at.topics.consent_commands):
             assert f"<li>1 to {topic}</li>" in confirming
         for topic in (at.topics.inbound_messages, at.topics.webhook_deliveries):
@@ -365,7 +365,7 @@ async def test_without_a_right_the_api_refuses_and_its_log_says_where_the_rights
             told = {one.message for one in caplog.records if "acls.toml" in str(vars(one))}
             return {"api.cannot", "statuses.unreadable"} <= told
 
-        await until(said, "word of both rights")
+        await until(said, "log line with both rights")
 
 
 async def test_the_command_line_works_with_the_rights_listed(
@@ -535,7 +535,7 @@ async def is_refused(redis: Any, *command: str) -> bool:
         await redis.execute_command(*command)
     except NoPermissionError:
         return True
-    except ResponseError as error:  # of what a script asked for
+    except ResponseError as error:  # of a command inside a script
         return "ACL failure in script" in str(error)
     return False
 
@@ -568,7 +568,7 @@ async def test_the_users_are_made_by_the_lines_that_are_printed(
         with pytest.raises(AuthenticationError):
             await Redis(port=redis_port(secured), username=gate, password="").ping()
         await ask("ACL", "SETUSER", gate, ">secret", "~*", "+@all")
-        for line in told:  # it keeps its password, and loses what it was given besides
+        for line in told:  # it keeps its password, and loses all other rights
             await ask(*line.split(" "))
         theirs, ours = [await ask("ACL", "GETUSER", name) for name in (gate, made.kafka_username)]
     assert theirs.pop("passwords") != ours.pop("passwords")

@@ -1,4 +1,4 @@
-"""Accounts end: what stops with one that is suspended or deleted, and what goes on."""
+"""Accounts end: the effects of a suspension and of a deletion, and all that goes on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
 
 BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
-ANOTHER = "+15557650001"  # nobody who opted out
+ANOTHER = "+15557650001"  # has not opted out
 
 
 async def ended_in(settings: Settings, sid: str, step: str) -> None:
@@ -37,7 +37,7 @@ async def ended_in(settings: Settings, sid: str, step: str) -> None:
 
 
 async def verdicts(at: Installation, *sids: str) -> dict[str, int | None]:
-    """The error of each send, None for one that was allowed, once the gate has judged them all."""
+    """The error of each send, None if allowed, once the gate has judged them all."""
     found: dict[str, int | None] = {}
 
     async def are_judged() -> bool:
@@ -52,7 +52,7 @@ async def verdicts(at: Installation, *sids: str) -> dict[str, int | None]:
 
 
 async def judged_as(at: Installation, code: int | None, name: str) -> None:
-    """Send until the gate has followed: the verdict on a send is this error."""
+    """Send until the gate knows of the change: the verdict on a send is this error."""
     tried = 0
 
     async def is_so() -> bool:
@@ -96,7 +96,7 @@ async def test_a_suspended_account_stops_at_once_and_its_block_list_goes_on_hold
         await judged_as(at, 30002, "during")
         await at.sends(a_send("theirs", account_sid=OTHER_ACCOUNT, to=ANOTHER))
         assert await verdicts(at, "theirs") == {"theirs": None}
-        # Who opts out is heard and answered.
+        # An opt-out still counts and is answered.
         await at.texts(a_text("M1", "stop"))
         [reply] = await at.wait_for(at.topics.reply_sends, 1)
         assert reply["to"] == RECIPIENT
@@ -139,7 +139,7 @@ async def test_webhooks_of_a_suspended_account_wait_and_go_out_once_it_is_resume
 
         await until(knows, "worker that knows of the suspension")
         await at.texts(a_text("M2", "are you there?"))
-        await at.wait_for(at.topics.webhook_retries[1], 1)  # a second try, of which nobody hears
+        await at.wait_for(at.topics.webhook_retries[1], 1)  # a second try, which sends no request
         assert len(app.at("/inbound")) == 1
         await ended_in(settings, ACCOUNT, "resume")
         told = await told_at(app, "/inbound", 2)
@@ -252,7 +252,7 @@ async def test_a_gate_that_cannot_read_the_accounts_any_more_goes_on_by_what_it_
         async def is_old() -> bool:
             return runtime.shared.accounts.topic.age_s > 2.0
 
-        await until(is_old, "follower that hears nothing")
+        await until(is_old, "follower that receives nothing")
         theirs = a_send("S2", account_sid=OTHER_ACCOUNT, to=ANOTHER)
         await at.sends(a_send("S1", to=ANOTHER), theirs)
         assert await verdicts(at, "S1", "S2") == {"S1": 30002, "S2": None}

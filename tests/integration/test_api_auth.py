@@ -1,4 +1,4 @@
-"""Who may ask, and what those hear who may not."""
+"""Authentication: which callers may use the API, and the answers to all others."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def test_a_token_that_a_person_chose_comes_by_standard_input(
         assert await can(api)
         account = api.backend.configuration.accounts.get(made["sid"])
         assert account
-        assert account.token_mac is None  # a slow hash alone guards what may be guessed
+        assert account.token_mac is None  # only a slow hash protects a token that may be guessed
 
 
 async def test_a_flood_of_wrong_passwords_keeps_no_first_login_from_elsewhere_out(
@@ -152,7 +152,7 @@ async def test_a_flood_of_wrong_passwords_keeps_no_first_login_from_elsewhere_ou
             over.set()
             await asyncio.gather(*attackers)
 
-            async def failed_once_more() -> bool:  # and so cannot for the next three seconds
+            async def failed_once_more() -> bool:  # and so cannot try again for three seconds
                 refused = await client.get("/v1/Services", auth=(ACCOUNT, f"wrong {next(guesses)}"))
                 answers[refused.status_code] += 1
                 return refused.status_code == 401
@@ -163,9 +163,9 @@ async def test_a_flood_of_wrong_passwords_keeps_no_first_login_from_elsewhere_ou
             assert "Try again in a few seconds" in page.text
             assert int(page.headers["retry-after"]) >= 1
             mine = await client.get("/v1/Services", auth=("operator/jane", "a token of jane's"))
-            assert mine.status_code == 429  # from there not even the right one is told apart
+            assert mine.status_code == 429  # from there even the right token is refused
             metrics = (await api.ask("GET", "/metrics")).text
-        assert 20 <= answers[401] < 60  # and one more each three seconds
+        assert 20 <= answers[401] < 60  # and one more every three seconds
         assert set(answers) == {401, 429}
         assert last[429].json()["code"] == 20429
         assert int(last[429].headers["retry-after"]) >= 1
@@ -188,7 +188,7 @@ async def test_an_operator_who_mistypes_an_account_hears_404(settings: Settings)
                 assert answer.json()["code"] == 20404
             return answer.status_code
 
-        assert await status("AC1") == 200  # without an account of its own, an installation has any
+        assert await status("AC1") == 200  # an installation without accounts accepts any
         made = await operator.ask(
             "POST",
             "/v1/Services",
@@ -201,7 +201,7 @@ async def test_an_operator_who_mistypes_an_account_hears_404(settings: Settings)
         async def known() -> bool:
             return await status(ACCOUNT) == 200 and await status("AC2") == 404
 
-        await until(known, "account that is there, and one that is not")
+        await until(known, "account that exists, and an account that does not")
         assert await status("AC1") == 200  # it has a service
         assert (await api.ask("GET", "/v1/Services")).status_code == 200
 

@@ -1,4 +1,4 @@
-"""The block list by the API: block, check, look, list, unblock, and who did what."""
+"""The block list through the API: block, check, look up, list, unblock, and the actors."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_while_no_worker_works_few_requests_of_an_account_wait_for_one(
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT)
     async with all_running(settings):
-        pass  # there is a list, and nobody works on it any more
+        pass  # there is a list, and no worker runs any more
     async with serving(settings) as api:
         numbers = [f"+1555000{number:04}" for number in range(8)]
         asked = [
@@ -213,7 +213,7 @@ async def imported(api: Api, rows: str, import_id: str = "") -> httpx.Response:
 async def test_the_same_rows_take_effect_again_in_another_import_and_not_in_the_same_one(
     settings: Settings,
 ) -> None:
-    """B13: a list imported again after somebody was unblocked did nothing, and said nothing."""
+    """B13: importing a list again after an unblock silently did nothing."""
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT)
     at, rows = Installation(settings), f"recipient\n{RECIPIENT}\n"
@@ -230,7 +230,7 @@ async def test_the_same_rows_take_effect_again_in_another_import_and_not_in_the_
             await blocked(now=True)
             await post(api, "Unblock", recipient=RECIPIENT, reason="asked")
             await blocked(now=False)
-            # What broke off and is sent again changes nothing that came since.
+            # A retry of the broken import does not undo later changes.
             again = await imported(api, rows, first.json()["import_id"])
             assert again.json() == first.json()
             await at.wait_for_no_lag("match")

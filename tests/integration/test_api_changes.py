@@ -1,4 +1,4 @@
-"""Who changed an account's configuration."""
+"""The log of configuration changes: it names the actor of each change."""
 
 from __future__ import annotations
 

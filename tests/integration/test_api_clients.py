@@ -1,4 +1,4 @@
-"""The same path by Twilio's clients for Node.js and Go, and the guide's calls by curl."""
+"""The same path through Twilio's clients for Node.js and Go, and the guide's calls with curl."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def given_to(api: Api) -> dict[str, str]:
 
 
 async def answer(process: asyncio.subprocess.Process, at: Installation) -> list[str]:
-    """Do what the program asks for, until it ends; what it asked for."""
+    """Do what the program asks for, until it ends; return what it asked for."""
     assert process.stdout is not None
     assert process.stdin is not None
     asked = []

@@ -1,4 +1,4 @@
-"""accounts.v1 in bulk: consents become commands, each item with its own answer."""
+"""accounts.v1 in bulk: consents become commands, and each item has its own answer."""
 
 from __future__ import annotations
 

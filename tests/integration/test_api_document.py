@@ -1,4 +1,4 @@
-"""The OpenAPI document says what is answered: every status it may be, and its body."""
+"""The OpenAPI document describes the answers: every possible status, and its body."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ JSON = "application/json"
 HEADERS = {"etag", "retry-after", "www-authenticate"}
 
 Hold = Callable[..., Awaitable[Any]]
-"""Asks, and holds the answer against the document: its status, a method, a path, what is given."""
+"""Asks, and compares the answer with the document: the status, a method, a path, the parameters."""
 
 
 def strict(schema: Any) -> Any:
@@ -51,14 +51,14 @@ OPERATIONS = {
 
 
 def operation_of(method: str, path: str) -> tuple[str, str]:
-    """The operation that a request is of; a path without parameters goes before one with."""
+    """The operation of a request; a path without parameters wins over a path with them."""
     place = path.partition("?")[0]
     found = [one for one in OPERATIONS if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", one[1]), place)]
     return min((one for one in found if one[0] == method), key=lambda one: one[1].count("{"))
 
 
 async def ask(api: Api, method: str, path: str, **given: Any) -> tuple[int, Any]:
-    """An answer, once it is held against the document."""
+    """Ask, and check the answer by the document."""
     answer = await api.ask(method, path, **given)
     answers = OPERATIONS[operation_of(method, path)]["responses"]
     assert str(answer.status_code) in answers, (method, path, answer.status_code)
@@ -224,14 +224,14 @@ async def test_nobody_an_untrusted_list_too_much_and_too_many_are_documented(
 
 
 def json_answers(operation: tuple[str, str]) -> Iterator[Any]:
-    """The schemas of what an operation answers where it is done."""
+    """The schemas of an operation's successful answers."""
     for status, answer in OPERATIONS[operation]["responses"].items():
         if status < "300" and JSON in answer.get("content", {}):
             yield answer["content"][JSON]["schema"]
 
 
 def untyped(schema: dict[str, Any], place: str) -> list[str]:
-    """Where a schema says nothing of what is there."""
+    """The places in a schema that allow anything."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return untyped(DOCUMENT["components"]["schemas"][name], name)
@@ -246,7 +246,7 @@ def untyped(schema: dict[str, Any], place: str) -> list[str]:
         inner["items"] = schema["items"]
     found = [one for name, part in inner.items() for one in untyped(part, f"{place}.{name}")]
     known = inner or schema.get("type") not in (None, "object")
-    anything = "type" not in schema and "description" in schema  # and says so
+    anything = "type" not in schema and "description" in schema  # and its description says so
     return found if known or anything else [*found, place]
 
 

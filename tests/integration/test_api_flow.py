@@ -1,4 +1,4 @@
-"""The whole path by Twilio's own client: STOP, 21610, START, sent."""
+"""The whole path through Twilio's own client: STOP, 21610, START, sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No account sees or changes anything of another: every route there is, asked by the wrong one."""
+"""No account sees or changes anything of another: the wrong account asks every route."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT
 MARKER = "Only its owner reads this"
 PUBLIC = {"/livez", "/readyz", "/metrics"}
 NUMBER = "+15005550006"
-# What a request must carry to get past the check of its parameters; others take a form.
+# The body that a request needs to pass the check of its parameters; others take a form.
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/OptOuts/Check": {"recipients": [RECIPIENT]},
     "/v1/OptOuts/Block": {"recipient": "+15550009999", "reason": "a"},
@@ -24,13 +24,13 @@ BODIES: dict[str, dict[str, Any]] = {
 
 
 def routes() -> list[tuple[str, str]]:
-    """Every method and path that asks who one is; the console's pages have sessions instead."""
+    """Every method and path that needs credentials; the console's pages have sessions instead."""
     paths = create_api(Settings()).openapi()["paths"]
     return [(verb.upper(), path) for path in paths if path not in PUBLIC for verb in paths[path]]
 
 
 async def what_is_there(api: Api) -> dict[str, dict[str, str]]:
-    """Things of the first account, by what stands before them in a path."""
+    """Things of the first account, by parameter and by the path segment before it."""
 
     async def made(path: str, **form: str) -> str:
         answer = await api.ask("POST", path, data=form)
@@ -64,19 +64,19 @@ async def what_is_there(api: Api) -> dict[str, dict[str, str]]:
 
 
 def filled(path: str, things: dict[str, dict[str, str]]) -> str:
-    """A path with things of the first account in it; one nobody knows of fails: name it above."""
+    """A path with things of the first account in it; an unknown segment fails: add it above."""
     return re.sub(r"([^/]+)/\{(\w+)\}", lambda m: f"{m[1]}/{things[m[2]][m[1]]}", path)
 
 
 async def state_of(api: Api) -> list[Any]:
-    """All of the first account's that others might have changed."""
+    """Everything of the first account that others might have changed."""
     paths = (
         *("/v1/Services", "/v3/OptOuts", f"/v1/OptOuts/Blocks/{RECIPIENT}"),
         f"/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json",
         "/v1/ConfigurationChanges",
     )
     answers = [(await api.ask("GET", path)).json() for path in paths]
-    answers[2].pop("mark")  # grows with every write to the partition, whoever's
+    answers[2].pop("mark")  # grows with every write to the partition, from any account
     return answers
 
 
@@ -97,7 +97,7 @@ async def test_every_route_keeps_accounts_apart_and_knows_who_asks(settings: Set
             elif method == "POST":
                 given = {"data": {"FriendlyName": "Taken", "ProfileName": "Taken"}}
             place = filled(path, things)
-            # Each time from another address: one that failed often hears no more than that.
+            # Each time from another address: after many failures an address only gets 429.
             refused = await nobody.ask(
                 method, place, headers={"X-Forwarded-For": f"198.51.100.{number}"}, **given
             )

@@ -1,4 +1,4 @@
-"""Numbers, and the senders of a service's pool, by Twilio's own client and by hand."""
+"""Numbers, and the senders of a service's pool, with Twilio's own client and by hand."""
 
 from __future__ import annotations
 
@@ -118,10 +118,10 @@ async def test_each_kind_of_sender_is_written_field_for_field(settings: Settings
         assert (await posted(api, path, 409, **form))["code"] == 21712
         assert (await posted(api, path, 400, PhoneNumberSid="PN1"))["code"] == 21421
         assert (await posted(api, path, 400, PhoneNumberSid=code["sid"]))["code"] == 21421
-        # A service that is gone frees its senders.
+        # A deleted service frees its senders.
         assert (await api.ask("DELETE", pool)).status_code == 204
         await posted(api, path, **form)
-        # So does a number that is given up.
+        # So does a released number.
         gone = await api.ask("DELETE", f"{BASE}/IncomingPhoneNumbers/{number['sid']}.json")
         assert gone.status_code == 204
         assert (await api.ask("GET", path)).json()["phone_numbers"] == []

@@ -1,4 +1,4 @@
-"""Advanced Opt-Out configurations by the API."""
+"""Advanced Opt-Out configurations through the API."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ async def test_a_wrong_draft_is_refused_whole_with_every_problem(settings: Setti
         assert [(".".join(problem["place"]), problem["code"]) for problem in problems] == [
             ("languages.Klingon", "unknown_language"),
             ("languages.es.STOP.reply", "string_too_short"),
-            ("languages.es.STOP.keywords", "keyword_clash"),  # that of both
+            ("languages.es.STOP.keywords", "keyword_clash"),  # one problem for both
         ]
         checked = await api.ask("POST", f"{path}/Validate", json=wrong)
         assert checked.json() == {"errors": problems, "warnings": []}

@@ -1,6 +1,6 @@
-"""The API as operators run it, a process with uvicorn's own loop: what it says, and whom it bears.
+"""The API as operators run it, a process with uvicorn's own loop: its log and its timeouts.
 
-It needs no broker to be there: it waits for one.
+It needs no broker to start: it waits for one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ALONE = {"OPTOUT_KAFKA_BOOTSTRAP": NOBODY, "OPTOUT_REDIS_URL": f"redis://{NOBODY
 
 
 async def port_of(api: Process) -> int:
-    """Where it listens, by what it says."""
+    """The address it listens on, as its log says."""
     await api.says("API at ")
     await api.says("api.waits")
     found = re.search(r"API at https?://127\.0\.0\.1:(\d+)", api.said)

@@ -1,4 +1,4 @@
-"""messaging.v1 Services, by Twilio's own client and by hand."""
+"""messaging.v1 Services, with Twilio's own client and by hand."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_a_service_is_written_field_for_field_as_in_the_guide(settings: Se
         assert (body["validity_period"], body["usecase"]) == (36_000, "undeclared")
         behind = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "messaging.example.com"}
         proxied = await api.ask("GET", f"/v1/Services/{body['sid']}", headers=behind)
-        assert proxied.json()["url"] == url  # no proxy that is trusted
+        assert proxied.json()["url"] == url  # not a trusted proxy
     here = (ip_network("127.0.0.1/32"),)
     async with serving(settings.model_copy(update={"trusted_proxies": here})) as api:
         proxied = await api.ask("GET", f"/v1/Services/{body['sid']}", headers=behind)
@@ -171,7 +171,7 @@ async def test_two_apis_change_one_service_and_no_change_is_lost(settings: Setti
             *(api.ask("POST", path, data=form) for api in (one, other) for form in forms)
         )
         assert {answer.status_code for answer in answers} == {200}
-        for api in (one, other):  # each reads its own writes
+        for api in (one, other):  # each process reads its own writes
             kept = (await api.ask("GET", path)).json()
             assert (kept["usecase"], kept["smart_encoding"], kept["mms_converter"]) == (
                 *("marketing", False),

@@ -1,4 +1,4 @@
-"""Every address that the API is given is one that requests can be made to, or is refused there."""
+"""The API accepts only URLs that requests can be made to."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ WEBHOOK = {"callback_url": 21402, "fallback_url": 30122, "status_callback_url": 
 
 
 async def everything(api: Api) -> list[Any]:
-    """What is stored for the account now."""
+    """Everything that is stored for the account now."""
     paths = ("/v1/Services", f"{NUMBERS}.json", f"{BASE}/SMS/ShortCodes.json")
     return [
         (await api.ask("GET", path)).json()

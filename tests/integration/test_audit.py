@@ -1,4 +1,4 @@
-"""`optout audit` on real topics: nothing to say of a good run, and every kind of harm is found."""
+"""`optout audit` on real topics: no findings in a good run, and every kind of harm is found."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER = "+15550000001"
 
 
 async def a_good_run(at: Installation) -> None:
-    """A conversation, sends, a command, a redelivery, a bad record; another recipient besides."""
+    """A conversation, sends, a command, a redelivery, a bad record, and another recipient."""
     command = {
         "command_id": "C1",
         "account_sid": ACCOUNT,
@@ -83,7 +83,7 @@ async def forgotten(at: Installation, redis: Redis) -> None:
 
 
 async def copied(at: Installation, topic: str, sid: str, name: str = "message_sid") -> None:
-    """A record written a second time, headers and all."""
+    """Write a record a second time, with its headers."""
     [record] = [one for one in await at.records(topic) if orjson.loads(one.value)[name] == sid]
     await at.write_raw(Outgoing(topic, record.key, record.value, record.headers))
 
@@ -160,7 +160,7 @@ async def failed_as_of_a_suspended_account(at: Installation, redis: Redis) -> No
 
 
 async def passed_by(at: Installation, role: str, topic: str, fields: dict[str, Any]) -> None:
-    """Written, and committed by the group without anything coming of it."""
+    """Write a record, and commit it for the group without any result."""
     await at.write(topic, fields)
     tp = TopicPartition(topic, partition_of(KEY, at.settings.partitions))
     async with group_view(at.settings, f"{at.settings.topic_prefix}{role}") as group:
@@ -183,7 +183,7 @@ async def replied_to_nobody(at: Installation, redis: Redis) -> None:
 
 async def changed_without_a_cause(at: Installation, redis: Redis) -> None:
     last = await last_change(at)
-    # Behind every mark of the partition it comes to, whoever's batches those were.
+    # After every mark of its partition, whichever owner wrote those batches.
     late = {"mark": f"{10**13}-1"}
     change = last | late | {"change_id": "X.a.x", "recipient": "+15550000009"}
     await at.write(at.topics.block_changes, change | {"cause": last["cause"] | {"id": "X"}})

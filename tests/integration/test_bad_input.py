@@ -1,4 +1,4 @@
-"""Records that cannot be handled: set aside with a reason, and brought back when mended."""
+"""Records that cannot be handled: put aside with a reason, and sent back once repaired."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ async def test_a_mended_letter_comes_back_and_a_second_redrive_sends_nothing(
         assert sent.stdout == "1 sent back\n"
         [reply] = await at.wait_for(at.topics.reply_sends, 1)
         assert reply["in_reply_to"] == "M1"
-        # Sent as it was, it is refused again, and says how often it was sent back.
+        # Sent back unchanged, it is refused again, and counts how often it was sent back.
         sent = await optout("dead-letters", "redrive", "--all")
         assert sent.stdout == "1 sent back\n"
         await at.wait_for_letters(2)
         listed = await optout("dead-letters", "list", "--json")
         again = [orjson.loads(line) for line in listed.stdout.splitlines()]
-        # A letter that only goes round in circles stays where it is.
+        # A letter that fails every time stays where it is.
         left = await optout("dead-letters", "redrive", "--all", "--most", "1")
         assert (left.stdout, left.stderr) == (
             "0 sent back\n",
@@ -141,7 +141,7 @@ async def test_a_letter_older_than_kafka_keeps_offsets_is_not_sent_back_a_second
                 headers=headers,
                 timestamp_ms=now_ms - days * 86_400_000,
             )
-    # Somebody may have sent the first one back a week ago; of that nothing is left to be seen.
+    # The first letter may have been sent back a week ago; no trace of that would be left.
     done = await redrive(settings, lambda line: True)
     assert (done.sent, done.older) == (1, 1)
     assert [one.value for one in await at.records(at.topics.allowed_sends)] == [b"NEW"]

@@ -37,7 +37,7 @@ async def test_a_file_is_imported_once_its_bad_rows_named_and_exported_again(
             assert f"{rows}:{line}: {why}" in first.stderr
         assert "3 rows sent as commands, 4 bad rows left out" in first.stderr
         await at.wait_for(at.topics.block_changes, 3)
-        # As often as it breaks off, it goes on by its id, and nothing happens twice.
+        # It resumes by its id after every interruption, and nothing happens twice.
         [import_id] = re.findall(r"--import-id (IM[0-9a-f]{32})", first.stderr)
         same = ("blocks", "import", str(rows), "--account-sid", ACCOUNT)
         await optout("blocks", "unblock", "+15550000001", "--account-sid", ACCOUNT)
@@ -144,7 +144,7 @@ async def test_r29_what_an_import_claims_is_kept_as_a_claim(
             "from the old system",
         )
         assert {cause["actor"] for cause in changes.values()} == {"anna"}
-        # Whatever it claims, a command made it: none needs a reason to lift it.
+        # A command made it, whatever it claims, so lifting it needs no reason.
         await optout("blocks", "unblock", one, "--account-sid", ACCOUNT)
         out = (await optout("blocks", "export", "-", "--format", "csv")).stdout.splitlines()
         assert out[0].endswith(",mark,source,locked")

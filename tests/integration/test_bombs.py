@@ -1,4 +1,4 @@
-"""Batches that inflate to hundreds of times their size: no process ends, no partition stands."""
+"""Batches that inflate to hundreds of times their size: no process ends, no partition stops."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ pytestmark = pytest.mark.skipif(
 
 
 def a_bomb(codec: int, mib: int) -> tuple[bytes, int]:
-    """A batch of one record that inflates to so much, and how many records it has."""
+    """A batch of one record that inflates to this size, and how many records it has."""
     return a_batch(codec, deflated(codec, a_long_record(0, mib * MIB)), 1), 1
 
 
 def a_full_batch(codec: int, mib: int, size: int = 100_000) -> tuple[bytes, int]:
-    """A batch of records, none of them too long, that inflates to so much."""
+    """A batch of records, none of them too long, that inflates to this size."""
     records = [a_record(at, b"key", bytes(size)) for at in range(mib * MIB // size)]
     return batch_of(codec, records), len(records)
 
 
-# snappy makes 21 bytes of one at most, lz4 255; a topic takes 1 MiB.
+# snappy inflates a byte to 21 at most, lz4 to 255; a topic takes 1 MiB.
 SIZES_MIB = {GZIP: (60, 1_000), SNAPPY: (20, 20), LZ4: (60, 220), ZSTD: (60, 1_024)}
 TOO_LONG = "a record that inflates to more than 2 MiB"
 TOO_FAR = "a batch that inflates to more than 64 MiB"
@@ -59,7 +59,7 @@ async def test_a_reader_holds_a_bounded_piece_of_whatever_others_wrote(settings:
     small = [a_full_batch(codec, 8, size=8_000) for codec in (ZSTD, GZIP) for _ in range(3)]
     lone = [a_bomb(ZSTD, 8)] * 10
     end = (batch_of(ZSTD, [a_record(0, b"key", b"the end")]), 1)
-    expected: dict[str, tuple[list[str], int]] = {}  # partition to what is not read, and all
+    expected: dict[str, tuple[list[str], int]] = {}  # by partition: unread values, all records
     for number, topic in enumerate(topics):
         for partition in range(settings.partitions):
             codec = CODECS[(number + partition) % len(CODECS)]
@@ -106,7 +106,7 @@ async def test_a_worker_goes_past_them_and_keeps_within_its_memory(settings: Set
                 batches.append(a_bomb(codec, most))
             await write_batches(settings, topic, partition, *batches)
             bombs += len(batches)
-    victims: dict[int, str] = {}  # one behind each partition's bombs
+    victims: dict[int, str] = {}  # a STOP behind each partition's bombs
     for number in range(100):
         recipient = f"+1555123{number:04}"
         victims.setdefault(partition_of(recipient.encode(), settings.partitions), recipient)

@@ -1,4 +1,4 @@
-"""Whatever codec others' producers or the broker choose, records have their effect."""
+"""Records have their effect with any codec that producers or the broker choose."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 async def librdkafka(settings: Settings, lines: Sequence[Line]) -> None:
-    """As producers in C, Go, .NET, Python and more write."""
+    """Compress as producers in C, Go, .NET, Python and other languages do."""
     for codec in NAMES.values():
         producer = Producer(
             {
@@ -74,7 +74,7 @@ async def librdkafka(settings: Settings, lines: Sequence[Line]) -> None:
 
 
 async def java(settings: Settings, lines: Sequence[Line]) -> None:
-    """As Kafka's own producer writes."""
+    """Compress as Kafka's own producer does."""
     command = ("java", "-cp", f"{stack.kafka_jars()}/*", "Produce.java", settings.kafka_bootstrap)
     given = "".join(
         " ".join((line.codec, line.topic, line.key.hex(), line.value.hex(), PADDING.hex())) + "\n"
@@ -193,7 +193,7 @@ async def test_a_broker_may_compress_every_topic(
         await at.wait_for_letters(1)
     async with running(settings) as runtime:
         async with Redis.from_url(settings.redis_url) as redis:
-            # As one: a list without its entries that has its mark is no list that was lost.
+            # In one command: entries gone while the mark remains would not look like a lost list.
             lost = [name async for name in redis.scan_iter(f"{settings.topic_prefix}*")]
             await redis.delete(*lost)
         await at.sends(a_send("S1"))
@@ -203,7 +203,7 @@ async def test_a_broker_may_compress_every_topic(
 
 
 async def compress(settings: Settings, codec: str) -> None:
-    """Set the codec of every topic, and wait until it is in force: the broker answers before."""
+    """Set the codec of every topic, and wait until it is in force: the broker answers earlier."""
     setting, names = "compression.type", [plan.name for plan in plans(settings)]
     async with topic_admin._admin(settings) as admin:
         change = [Change(setting, "producer", codec)]

@@ -1,4 +1,4 @@
-"""What a person does with an installation, by the commands."""
+"""An installation operated by the commands alone, from start to end."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_r5_a_draft_has_no_effect_until_it_is_enabled(
         ("M2", False, 1),
         ("M3", True, 2),
     ]
-    # A file without a sid is the same service again.
+    # A file without a sid means the same service again.
     file.write_text(yaml.safe_dump(service | {"opt_out": {"enabled": True}}))
     applied = orjson.loads((await optout("services", "apply", "--json", str(file))).stdout)
     assert (applied["sid"], applied["version"]) == (sid, 3)
@@ -203,7 +203,7 @@ async def test_a_record_that_is_no_service_of_ours_stops_nobody(
     await configure(settings, good)
     producer = AIOKafkaProducer(**settings.kafka())
     async with producer:
-        # One without a key the broker itself refuses: the topic is compacted.
+        # The broker itself refuses a record without a key: the topic is compacted.
         for key, value in ((b"\xff\xfe", b"{}"), (b"MGgood", b"[]")):
             await producer.send_and_wait(at.topics.messaging_services, value, key=key)
     assert "Good" in (await optout("services", "list")).stdout

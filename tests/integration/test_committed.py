@@ -1,4 +1,4 @@
-"""What a group committed: a coordinator that cannot tell is asked again, never believed."""
+"""A group's committed offsets: after an error the coordinator is asked again, never believed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOADING, NOT_COORDINATOR, NOT_ALLOWED = 14, 16, 30
 
 
 class Answers:
-    """What the coordinator answers first, as Kafka does from version 2 on: one error for all."""
+    """Makes the coordinator answer errors first, as Kafka does from version 2 on: one for all."""
 
     def __init__(self, view: Any, *codes: int) -> None:
         self._codes = list(codes)

@@ -63,7 +63,7 @@ async def test_a_writer_that_is_fenced_in_the_middle_of_a_change_does_it_again(
                 lambda: [edit_of_service(None, a_stored_service("MGtwo"))], actor="test"
             )
             fate = await sent(*args, **given)
-            await until(failed, "word that another took over")
+            await until(failed, "notice that another took over")
             return fate
 
         producer.send = fenced
@@ -157,7 +157,7 @@ async def test_an_account_that_saves_again_and_again_goes_between_the_others(
     at = Installation(settings)
     changes = await at.values(at.topics.configuration_changes)
     of_others = [one["actor"] for one in changes[1:]].index(OTHER_ACCOUNT)
-    assert of_others == 1  # behind the one that was under way
+    assert of_others == 1  # behind the update that was under way
 
 
 @pytest.mark.parametrize("edits", [0, 1], ids=["nothing to store", "a refusal"])
@@ -166,7 +166,7 @@ async def test_what_stores_nothing_is_decided_by_what_is_stored_now(
 ) -> None:
     async with configuration(settings) as one, configuration(settings) as other:
         await one.update(lambda: [edit_of_service(None, a_stored_service("MGone"))], actor="test")
-        monkeypatch.setattr(compacted, "_GATHER_S", 3_600.0)  # what others save comes late
+        monkeypatch.setattr(compacted, "_GATHER_S", 3_600.0)  # other writers' changes arrive late
         await other.update(lambda: [edit_of_service(None, a_stored_service("MGtwo"))], actor="test")
         assert one.services.get("MGtwo") is None
 

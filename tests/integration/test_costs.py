@@ -1,4 +1,4 @@
-"""What a request of the API costs: it counts, it is bounded, and a short page has a next one."""
+"""The cost of an API request: it counts, it has a bound, and a short page links to the next."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def served(settings: Settings, **changes: Any) -> AsyncIterator[Api]:
 
 
 async def asked_until_refused(api: Api, path: str, **headers: str) -> int:
-    """How often an account is answered before it is told to wait."""
+    """How many requests of an account are served before a 429."""
     for served in range(_FLOOD):
         answer = await api.ask("GET", path, headers=headers)
         if answer.status_code == 429:
@@ -52,7 +52,7 @@ async def test_an_account_that_asks_for_histories_is_refused_sooner_and_nobody_e
     """Finding 10: a request counted as one, whatever it read."""
     async with served(settings, api_rate=2) as api:  # 4 at once
         assert await asked_until_refused(api, HISTORY) == 1
-        refused = await api.ask("GET", "/v1/Services")  # cheap, and the account's all the same
+        refused = await api.ask("GET", "/v1/Services")  # cheap, but from the same account
         assert refused.status_code == 429
         other = api.as_(OTHER_ACCOUNT)
         for _ in range(3):
@@ -95,7 +95,7 @@ async def test_a_filter_that_lets_little_through_has_short_pages_and_all_is_foun
 async def test_what_was_created_after_the_day_asked_for_is_not_looked_at(
     settings: Settings,
 ) -> None:
-    """Finding 10: of 100,000 messages each was read, though none could be of that day."""
+    """Finding 10: each of 100,000 messages was read, though none could be of that day."""
     async with served(settings) as api:
         await keep_messages(api, 120)
         looked_at = counted(api)
@@ -142,7 +142,7 @@ async def test_an_account_exports_one_file_at_a_time(settings: Settings) -> None
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
     async with all_running(settings) as api:
         assert (await post(api, "Block", recipient=RECIPIENT, reason="a")).status_code == 200
-        async with api.backend.exports.of(ACCOUNT):  # one that is under way
+        async with api.backend.exports.of(ACCOUNT):  # an export that is under way
             refused = await api.ask("GET", "/v1/OptOuts/Export")
             assert (refused.status_code, refused.json()["code"]) == (429, 20429)
             other = await api.as_(OTHER_ACCOUNT).ask("GET", "/v1/OptOuts/Export")

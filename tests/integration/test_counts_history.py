@@ -1,4 +1,4 @@
-"""The console's figures by the hour, folded from what a real lane counts on a real broker."""
+"""The console's hourly figures, added up from a real lane's counts on a real broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A follower that hears nothing more begins again, and takes what came meanwhile."""
+"""A follower that no longer receives anything starts over, and catches up."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def cancelled(fetcher: Any) -> None:
 
 
 def failed(fetcher: Any) -> None:
-    fetcher._get_actions_per_node = None  # is called, with every fetch
+    fetcher._get_actions_per_node = None  # it is called with every fetch
 
 
 @pytest.mark.parametrize("ends", [cancelled, failed])
@@ -74,7 +74,7 @@ async def test_one_whose_fetch_task_ended_takes_the_next_change(
     monkeypatch: pytest.MonkeyPatch,
     ends: Callable[[Any], None],
 ) -> None:
-    monkeypatch.setattr(follower, "_DEAF_S", 3_600.0)  # it is noticed at once
+    monkeypatch.setattr(follower, "_DEAF_S", 3_600.0)  # noticed at once
     await configure(settings, CLINIC)
     consumers.clear()
     async with followed(settings) as services:
@@ -88,12 +88,12 @@ async def test_one_whose_fetch_task_ended_takes_the_next_change(
 async def test_one_that_begins_again_has_nothing_of_what_it_had_gathered(
     settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compacted, "_GATHER_S", math.inf)  # unless somebody waits
+    monkeypatch.setattr(compacted, "_GATHER_S", math.inf)  # unless a caller waits
     await configure(settings, CLINIC)
     consumers.clear()
     async with followed(settings) as services:
         topic = services._topic
-        await configure(settings, {**OTHER, "sid": "MGfirst"})  # which is taken at once
+        await configure(settings, {**OTHER, "sid": "MGfirst"})  # this is taken at once
         await until(knows(services, "MGclinic", "MGfirst"), "first change")
         taken = services.view
         await configure(settings, OTHER)
@@ -130,7 +130,7 @@ async def test_one_that_comes_no_further_takes_the_next_change_with_another_cons
     consumers.clear()
     async with followed(settings) as services:
         [consumer] = consumers
-        consumer.pause(*consumer.assignment())  # it fetches nothing more, and says nothing of it
+        consumer.pause(*consumer.assignment())  # it silently stops fetching
         await configure(settings, OTHER)
         await until(knows(services, "MGclinic", "MGother"), "service that is followed again")
 
@@ -213,7 +213,7 @@ async def test_who_works_on_statuses_for_long_is_not_deaf(
         return len(taken) > 1
 
     await until(are_both_taken, "second status")
-    assert len(taken) == 2  # nothing twice: it was the same consumer all the time
+    assert len(taken) == 2  # nothing twice: it was always the same consumer
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
 
@@ -222,7 +222,7 @@ async def test_one_whose_group_never_settles_joins_it_anew(
     settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower, "_ASK_S", 0.1)
-    monkeypatch.setattr(follower, "_DEAF_S", 3.0)  # it is not settled at once at the start either
+    monkeypatch.setattr(follower, "_DEAF_S", 3.0)  # at the start, too, it takes a while to settle
     at, taken = Installation(settings), list[str]()
 
     async def take(statuses: Any) -> Refused:

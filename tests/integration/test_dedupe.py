@@ -1,4 +1,4 @@
-"""R22: what was handled is not handled again, whoever reads it; and epochs only grow."""
+"""R22: no worker handles a record again that was handled before; and epochs only grow."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ async def test_r22_another_worker_knows_what_the_last_one_handled(settings: Sett
     only = settings.model_copy(update={"roles": ("match",)})
     start, stop = a_text("M1", "start"), a_text("M2", "stop")
     command = command_record(command_id="C1", recipient="+15550000001")
-    for _ in range(3):  # each time another worker
+    for _ in range(3):  # a new worker each time
         async with running(only):
             await at.texts(start, stop, start)
             await at.write(at.topics.consent_commands, command)
             await at.wait_for_no_lag("match")
-            # And two workers that share the partitions, one of which goes.
+            # And two workers that share the partitions, until one leaves.
             async with running(only):
                 await at.texts(start)
                 await at.wait_for_no_lag("match")
@@ -43,7 +43,7 @@ async def test_r22_another_worker_knows_what_the_last_one_handled(settings: Sett
 
 
 async def put_clock_ahead(settings: Settings) -> int:
-    """Epochs as a Redis gives them whose clock is a day ahead, until its data are lost."""
+    """Epochs of a Redis whose clock is a day ahead, until its data are lost."""
     ahead_ms = time.time_ns() // 1_000_000 + DAY_MS
     runtime = Runtime(settings)
     for partition in range(settings.partitions):
@@ -62,7 +62,7 @@ async def lose_list(settings: Settings) -> None:
 async def test_an_epoch_is_greater_than_the_last_even_by_a_clock_that_went_back(
     settings: Settings,
 ) -> None:
-    """Seen from Redis, a clock of a day ahead went back when its data were lost."""
+    """Redis's clock was a day ahead, and went back when the data were lost."""
     at = Installation(settings)
     ahead_ms = await put_clock_ahead(settings)
     # Help changes no block, so it leaves no record on the block list.
@@ -76,7 +76,7 @@ async def test_an_epoch_is_greater_than_the_last_even_by_a_clock_that_went_back(
     epochs = [mark.epoch for mark in marks]
     assert len(set(epochs)) == 4
     assert epochs[0] > ahead_ms
-    assert epochs[3] > epochs[2] + 1  # whoever answered the help had one
+    assert epochs[3] > epochs[2] + 1  # the lane that answered HELP had an epoch of its own
     async with running(settings):
         await at.sends(a_send("S1", to=RECIPIENT))
         await at.wait_for(at.topics.allowed_sends, 1)
@@ -85,7 +85,7 @@ async def test_an_epoch_is_greater_than_the_last_even_by_a_clock_that_went_back(
 async def test_an_epoch_is_greater_than_one_under_which_only_the_gate_judged(
     settings: Settings,
 ) -> None:
-    """Else the gate that judged waits for the clock, and verdicts carry marks of times to come."""
+    """Otherwise the gate waits for the clock, and its verdicts carry marks from the future."""
     at = Installation(settings)
     async with running(settings):
         await at.texts(a_text("M1", "stop"), a_text("M2", "start"))

@@ -59,7 +59,7 @@ async def wait_for_records(at: Installation, topic: str, count: int) -> list[Any
     return await at.records(topic)
 
 
-# Sameness
+# Which messages are the same
 
 
 async def test_r22_one_sid_of_two_accounts_recipients_and_senders_are_four_messages(
@@ -120,7 +120,7 @@ async def test_r18_a_second_cause_is_in_the_history_and_each_goes_by_itself(
         await at.sends(a_send("S1"))
         [failed] = await at.wait_for(at.topics.message_statuses, 1)
         await topics_apart()
-        # The recipient's own cause is gone, so that no reason is needed.
+        # The recipient's own cause is gone, so no reason is needed.
         await at.write(at.topics.consent_commands, a_command("C2", blocked=False, reason=None))
         await at.wait_for(at.topics.block_changes, 4)
     changes = await at.values(at.topics.block_changes)
@@ -241,13 +241,13 @@ async def test_r25_an_entry_that_cannot_be_read_is_rebuilt(
         await at.sends(a_send("S1"))
         [failed] = await at.wait_for(at.topics.message_statuses, 1)
         assert cause_of(failed["block"]["change_id"]) == "M1"
-        await spoil(at, value)  # and again: the gate does not have it rebuilt twice
+        await spoil(at, value)  # again: the gate does not ask for a second rebuild
         await at.sends(a_send("S2"))
         failed = by_sid(await at.wait_for(at.topics.message_statuses, 2))["S2"]
         assert (failed["error_code"], failed["block"]["change_id"]) == (21610, "unreadable")
         text = runtime.shared.metrics.text().decode()
         assert 'optout_unreadable_entries_total{seen_by="gate"}' in text
-        await at.texts(a_text("M2", "start"))  # who decides has it rebuilt
+        await at.texts(a_text("M2", "start"))  # the owner asks for a rebuild when it decides
         await at.wait_for(at.topics.reply_sends, 2)
         await at.sends(a_send("S3"))
         await at.wait_for(at.topics.allowed_sends, 1)
@@ -310,7 +310,7 @@ async def test_a_list_that_a_newer_version_wrote_makes_readers_and_owners_wait(
                 states = lambda role=role: [one.text for one in runtime.states()[role]]  # noqa: E731
                 await waits_for(states, "newer version")
             assert await at.values(at.topics.message_statuses) == []
-            await redis.hset(meta, "format", "3 2")  # which this version can read, and not write
+            await redis.hset(meta, "format", "3 2")  # readable here, but not writable
             await at.wait_for(at.topics.message_statuses, 1)
             await redis.hset(meta, "format", "2 2")
             await at.wait_for_no_lag("match")
@@ -347,7 +347,7 @@ async def test_r21_a_gate_waits_for_the_configuration_that_a_block_was_decided_u
         await until(is_known, "sender that match knows")
         await at.texts(a_text("M1", "stop", to=OTHER_LONG_CODE))
         await at.wait_for(at.topics.reply_sends, 1)
-        # It names no service, and by the older configuration its sender is in none.
+        # It names no service, and in the older configuration its sender is in none.
         await at.sends(a_send("S1", **{"from": OTHER_LONG_CODE}))
         states = lambda: [one.text for one in behind.states()["gate"]]  # noqa: E731
         await waits_for(states, "the configuration is read")

@@ -227,7 +227,7 @@ async def test_r25_the_gate_waits_where_the_lists_owner_was_not_heard(settings: 
         async with running(match):
             await at.sends(a_send("S1"))
             await at.wait_for(at.topics.allowed_sends, 1)
-            await asyncio.sleep(2.5)  # an idle owner is heard, too
+            await asyncio.sleep(2.5)  # an idle owner sends heartbeats, too
             await at.sends(a_send("S2"))
             await at.wait_for(at.topics.allowed_sends, 2)
         await asyncio.sleep(2.5)

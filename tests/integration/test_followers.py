@@ -1,4 +1,4 @@
-"""Every follower passes over what it cannot use, whatever a broker takes, and says so."""
+"""Every follower skips records it cannot use, whatever the broker accepts, and logs it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ EXAMPLES = Path("schemas/examples")
 
 
 def odd(record: Mapping[str, Any]) -> list[bytes]:
-    """A record again and again, each time with another field that is not of its type."""
+    """Copies of a record, each with another field of the wrong type."""
     return [
         b'{%b,"%b":%b}' % (json.dumps(rest).encode()[1:-1] or b'"":""', name.encode(), raw)
         for name in record
@@ -87,7 +87,7 @@ async def poison(
     compacted: bool = False,
     partitions: int | None = None,
 ) -> None:
-    """Write what a broker takes and nobody can use, or few can."""
+    """Write records that the broker accepts but few or no readers can use."""
     alone = settings.model_copy(update={"partitions": partitions or settings.partitions})
     values = [*NO_RECORDS, *odd(record)]
     headers = [("", b""), ("mark", b"\xff"), ("mark", None), ("traceparent", b"\0" * 1_000)]
@@ -95,7 +95,7 @@ async def poison(
     records += [Outgoing(topic, b"\xff\0", one) for one in (*values[:3], None)]
     if (
         not compacted
-    ):  # a broker takes no record without a key there, and one without a value counts
+    ):  # there the broker refuses a record without a key, and a record without a value counts
         records += [Outgoing(topic, None, one) for one in values[:3]]
         records += [Outgoing(topic, key, None)]
     await Installation(alone).write_raw(*records)
@@ -125,7 +125,7 @@ async def test_the_api_goes_on_past_any_record_of_a_topic_it_follows(
         service = str((await api.ask("POST", "/v1/Services", data=form)).json()["sid"])
         form = {"To": RECIPIENT, "From": LONG_CODE, "Body": SECRET}
         message = str((await api.ask("POST", f"{BASE}/Messages.json", data=form)).json()["sid"])
-        await console.get("/console/live")  # what is followed while somebody looks on
+        await console.get("/console/live")  # the topics that are followed while a Live page is open
 
         of_us = {"account_sid": ACCOUNT, "recipient": RECIPIENT}
         change = example("block-changes.v1", "stop_blocks_for_the_account", **of_us)
@@ -157,7 +157,7 @@ async def test_the_api_goes_on_past_any_record_of_a_topic_it_follows(
         ):
             await poison(settings, topic, record, KEY)
 
-        # The last good ones are in force, and what comes after them is too.
+        # The last good records are in force, and later records are too.
         fetched = (await api.ask("GET", f"/v1/Services/{service}")).json()
         assert fetched["friendly_name"] == "Clinic"
         listed = (await api.ask("GET", f"{BASE}/IncomingPhoneNumbers/{number}.json")).json()
@@ -289,7 +289,7 @@ async def test_who_takes_what_changed_may_raise_for_one_record_and_gets_the_othe
 async def test_a_rebuild_ends_past_notifications_and_commands_that_are_none(
     settings: Settings,
 ) -> None:
-    """B13: one that is no JSON ended each rebuild, and sends waited for ever."""
+    """B13: a value that was not JSON ended each rebuild, and sends waited for ever."""
     at = Installation(settings)
     start = a_text("M1", "start")
     async with running(settings):
@@ -365,7 +365,7 @@ async def test_commands_go_on_past_them_too(settings: Settings, optout: Command)
     assert SECRET not in past.output
 
 
-# What ends by itself all the same
+# Failures that still end a process
 
 
 async def test_an_api_that_lost_what_it_stands_on_ends_and_says_so(

@@ -1,4 +1,4 @@
-"""Several changes of one second are one update; nobody who waits for one is kept waiting."""
+"""Changes within one second become one update; a caller who waits for a change gets it at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEVER_S = 3_600.0
 
 
 class Followed:
-    """A topic, and each update that it handed on."""
+    """A topic, and each update that it passed on."""
 
     def __init__(self, settings: Settings) -> None:
         self._at = Installation(settings.model_copy(update={"partitions": 1}))
@@ -83,7 +83,7 @@ async def test_the_first_change_comes_at_once_and_those_of_its_second_come_toget
         assert len(one.updates) == 1
         view = one.topic.view_at(before)
         assert view is not None
-        assert view.position == before  # what nobody needs is not taken for it
+        assert view.position == before  # a change that no caller needs yet stays out
         monkeypatch.setattr(compacted, "_GATHER_S", 0.0)
 
         async def is_handed_on() -> bool:
@@ -106,7 +106,7 @@ async def test_what_is_read_is_handed_on_to_who_needs_it_without_a_wait(
         assert view is not None
         assert (view.position, one.updates[-1]) == (end, {"one": numbered(2)})
         waiting = asyncio.create_task(one.topic.wait_until(end + 1))
-        await one.write(numbered(3))  # whose position nobody could have asked for
+        await one.write(numbered(3))  # no caller could know its position yet
         await asyncio.wait_for(waiting, 30)
         assert one.updates[-1] == {"one": numbered(3)}
 

@@ -41,7 +41,7 @@ async def test_a_stop_with_such_a_header_is_kept_and_so_are_its_neighbours(
         await write_at_once(settings, at.topics.outbound_messages, sends, **place)
         refused = await at.wait_for(at.topics.message_statuses, 3)
         assert [one["message_sid"] for one in refused] == ["S1", "S2", "S3"]
-        # One that cannot be read for another reason becomes a dead letter as ever.
+        # A record that is unreadable for another reason still becomes a dead letter.
         bad = [orjson.dumps(a_text("M4", "start")), b"bad"]
         await write_at_once(settings, at.topics.inbound_messages, bad, **place)
         await at.wait_for_letters(1)
@@ -74,11 +74,11 @@ async def test_compacted_topics_are_followed_and_the_list_rebuilt_past_such_a_he
             partition=record.partition,
             key=record.key,
         )
-    # 1 is the end of match's transaction; what is read once more would go back to before it.
+    # 1 is the end of match's transaction; a second read would repeat an earlier offset.
     assert [one.offset for one in await at.records(at.topics.block_list)] == [0, 2, 3, 4]
     async with running(settings) as runtime:
         async with Redis.from_url(settings.redis_url) as redis:
-            # As one: a list without its entries that has its mark is no list that was lost.
+            # In one command: entries gone while the mark remains would not look like a lost list.
             lost = [name async for name in redis.scan_iter(f"{settings.topic_prefix}*")]
             await redis.delete(*lost)
         await at.sends(a_send("S1"))

@@ -1,4 +1,4 @@
-"""One recipient's history in a partition full of others', whatever becomes of its index."""
+"""One recipient's history in a partition full of others', whatever happens to its index."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def a_change(number: str = _NUMBER, account_sid: str = ACCOUNT, of: int = 0) -> 
 
 
 def numbers_beside(settings: Settings) -> Iterator[str]:
-    """Other numbers of the recipient's partition, the same thousand again and again."""
+    """Other numbers of the recipient's partition: the same thousand, repeated."""
     place = partition_of(_NUMBER.encode(), settings.partitions)
     numbers = (f"+1555{number:07}" for number in range(1 << 20))
     beside = (one for one in numbers if partition_of(one.encode(), settings.partitions) == place)
@@ -111,7 +111,7 @@ async def index_keys(settings: Settings) -> dict[bytes, bytes]:
 
 
 async def put_back(settings: Settings, keys: dict[bytes, bytes]) -> None:
-    """Have Redis be as it was."""
+    """Put Redis back as it was."""
     async with Redis.from_url(settings.redis_url) as redis:
         now = await index_keys(settings)
         if now:
@@ -123,12 +123,12 @@ async def put_back(settings: Settings, keys: dict[bytes, bytes]) -> None:
 async def test_of_300_000_changes_of_others_none_is_read(
     settings: Settings, optout: Command
 ) -> None:
-    """Finding 10 and B13: a history was read from its beginning, five years of it."""
+    """Finding 10 and B13: a history was read from its beginning, five years back."""
     others = numbers_beside(settings)
     for of in range(3):
         await write(settings, a_change(of=of))
         await write(settings, *(a_change(next(others), OTHER_ACCOUNT) for _ in range(100_000)))
-        # Who knows the number does not make its history long for others.
+        # Another account's records about the number do not make its history longer to read.
         await write(settings, *(a_change(account_sid=OTHER_ACCOUNT) for _ in range(500)))
     async with followed(settings) as history:
         await is_indexed(settings, history)
@@ -194,7 +194,7 @@ async def test_a_lost_index_is_made_again_and_meanwhile_nothing_is_left_out(
         await is_indexed(settings, history)
         assert ids(await newest(history)) == expected
         await put_back(settings, {})
-        await is_indexed(settings, history)  # though nothing is written
+        await is_indexed(settings, history)  # without any new record
         found = await newest(history)
         assert (ids(found), found.read) == (expected, 5)
 
@@ -264,7 +264,7 @@ async def test_an_index_that_is_longer_than_the_log_is_made_anew(
             partition = partition_of(_NUMBER.encode(), settings.partitions)
             return (await history._index.extent(partition)).next == 1
 
-        await until(is_begun, "index that was begun anew")
+        await until(is_begun, "index that was restarted")
         assert ids(await newest(history)) == ["SM1"]
 
 
@@ -278,7 +278,7 @@ async def test_what_the_topic_has_let_go_of_is_not_asked_for(settings: Settings)
             await admin.delete_records({tp: RecordsToDelete(before_offset=4)})
         found = await newest(history)
         assert (ids(found), found.below, found.read) == (["SM5", "SM4"], None, 2)
-    async with followed(settings) as history:  # it learns at its start what is gone
+    async with followed(settings) as history:  # it finds at its start which records are gone
         await write(settings, a_change(of=6))
         await is_indexed(settings, history)
         known = await history._index.find(tp.partition, _NUMBER, ACCOUNT, below=None, most=9)

@@ -1,8 +1,12 @@
-"""What comes in is bounded, and never quoted in a log, an error or a dead letter's reason.
+"""Input is bounded, and never quoted in a log, an error or a dead letter's reason.
 
-The limits, each with a test here or beside its model: a value 512 KiB; a body 4,096 characters; ids
-64; addresses 68; 10 media addresses of 2,048; a command's source 64 and reason 500; nesting as deep
-as the JSON reader goes; numbers of 64 bits; a keyword 34, 20 a list, a reply 320 (R10).
+Each limit has a test here or beside its model:
+
+- a value: 512 KiB; a body: 4,096 characters;
+- ids: 64 characters; addresses: 68; media addresses: 10, each of 2,048;
+- a command's source: 64 characters; its reason: 500;
+- nesting: as deep as the JSON reader goes; numbers: 64 bits;
+- a keyword: 34 characters, 20 in a list; a reply: 320 (R10).
 """
 
 from __future__ import annotations
@@ -93,8 +97,8 @@ async def test_nothing_that_comes_in_is_logged_or_quoted(
             await at.write_raw(*(Outgoing(topics["inbound"], KEY, one) for one in RIGHT.values()))
             await at.wait_for_letters(len(WRONG))
             await at.texts(a_text("M3", "stop"))
-            await at.wait_for(at.topics.reply_sends, 2)  # and of the HELP that stood twice
-            # Faults, with messages in hand.
+            await at.wait_for(at.topics.reply_sends, 2)  # also to the doubled HELP
+            # Faults, while messages are being handled.
             for number in range(3):
                 await at.sends(
                     a_send(f"S{number}", body=SECRET), a_send(f"T{number}", to=OTHER_RECIPIENT)

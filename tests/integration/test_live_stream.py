@@ -1,4 +1,4 @@
-"""The stream of Live as a browser reads it: how it begins, and what ends it."""
+"""The stream of the Live page as a browser reads it: its start and its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _API = (sys.executable, "-m", "processor", "api")
 
 @asynccontextmanager
 async def streaming(base: str, user: str, token: str) -> AsyncIterator[httpx.Response]:
-    """The stream of somebody who signed in."""
+    """The stream of a user who signed in."""
     async with (
         signed_in(base, user, token) as client,
         client.stream("GET", "/console/live/events") as stream,

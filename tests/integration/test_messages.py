@@ -1,4 +1,4 @@
-"""The messages that the API keeps in Redis: how they go on, and that they go away."""
+"""The messages that the API keeps in Redis: their statuses, and their expiry."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_messages_are_found_by_account_recipient_and_sender(messages: Mess
 
 
 async def test_no_more_messages_are_looked_at_than_may_be(messages: Messages) -> None:
-    """Finding 10: a filter that lets nothing through read all that there is."""
+    """Finding 10: a filter that matches nothing read every message."""
     for number in range(25):
         await messages.add(replace(A_MESSAGE, sid=f"SM{number}", created_at_ms=NOW_MS + number))
     looked_at, after = [], None
@@ -121,12 +121,12 @@ async def test_no_message_is_kept_where_none_shall_be(settings: Settings) -> Non
         await client.close()
 
 
-# That they go away
+# Expiry
 
 
 @asynccontextmanager
 async def keeping(settings: Settings, keep_ms: int) -> AsyncIterator[tuple[Messages, Redis]]:
-    """Messages kept for so long, and the Redis they are in."""
+    """Messages that are kept this long, and the Redis they are in."""
     client = RedisClient(settings.redis_url, timeout_s=5)
     try:
         yield Messages(client, prefix=settings.topic_prefix, keep_ms=keep_ms), client.redis
@@ -167,11 +167,11 @@ async def test_a_burst_that_is_too_old_goes_a_bounded_part_at_a_time(settings: S
 
 
 async def test_nothing_of_a_message_is_left_once_its_time_is_over(settings: Settings) -> None:
-    """Whatever is done to messages meanwhile, and in whatever order."""
+    """Messages may be changed meanwhile in any way and in any order."""
     async with keeping(settings, 1_000) as (messages, redis):
         ends_s = time.monotonic() + 2.5
         number = 0
-        while time.monotonic() < ends_s:  # longer than they are kept, as nothing may add up
+        while time.monotonic() < ends_s:  # longer than they are kept, to see that nothing adds up
             number += 1
             now_ms = time.time_ns() // 1_000_000
             message = replace(A_MESSAGE, sid=f"SM{number}", sender=LONG_CODE, created_at_ms=now_ms)
@@ -211,7 +211,7 @@ async def test_a_ghost_is_no_message_and_goes_with_whatever_is_done_to_it(
         assert await keys_of(settings, redis) == []
 
 
-# What Redis refuses
+# Refusals by Redis
 
 
 async def test_a_status_that_redis_refuses_holds_up_no_other(settings: Settings) -> None:
@@ -255,11 +255,11 @@ async def test_a_redis_that_cannot_write_is_waited_for_and_quotes_nothing(
             assert await messages.advance([(ACCOUNT, "SM1", {"status": "sent"})]) == []
 
 
-# By the API
+# Through the API
 
 
 async def test_messages_redacted_and_deleted_at_once_stop_no_status(settings: Settings) -> None:
-    """Finding 5: POST Body= and DELETE at the same time made a hash that is no message."""
+    """Finding 5: POST Body= and DELETE at the same time left a hash that was not a message."""
     settings = with_secrets(settings)
     await create_accounts(settings, ACCOUNT)
     at = Installation(settings)
@@ -301,7 +301,7 @@ async def test_messages_redacted_and_deleted_at_once_stop_no_status(settings: Se
             assert left == [f"{settings.topic_prefix}message:{kept['sid']}"]
 
 
-# Whose, and of which version
+# Accounts and versions
 
 
 async def test_r22_a_status_of_another_accounts_message_with_the_same_sid_changes_nothing(

@@ -1,4 +1,4 @@
-"""A number is one account's: nobody else records it, pools it or sends from it."""
+"""A number belongs to one account: no other account records it, pools it or sends from it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SHOP = {"account_sid": OTHER_ACCOUNT, "friendly_name": "Shop"}
 
 
 async def refused(api: Api, path: str, code: int, **form: str) -> str:
-    """The words with which a form is refused; they tell neither number nor account."""
+    """The message that refuses a form; it names neither number nor account."""
     answer = await api.ask("POST", path, data=form)
     assert (answer.status_code, answer.json()["code"]) == (400, code), answer.text
     assert ACCOUNT not in answer.text
@@ -73,7 +73,7 @@ async def test_what_stands_in_a_pool_only_is_no_other_accounts(
             "service 1 (Shop): senders.0.address: is not available: another account has this number"
         ) in applied.stderr
         assert await Installation(settings).records(api.backend.topics.numbers) == []
-        # Its owner goes on with it, and a name is for everybody.
+        # Its owner keeps using it, and any account may use an alphanumeric sender.
         mine = api.as_(ACCOUNT)
         base = f"/2010-04-01/Accounts/{ACCOUNT}"
         await made(mine, f"{base}/IncomingPhoneNumbers.json", PhoneNumber=LONG_CODE)
@@ -115,7 +115,7 @@ async def test_the_operator_grants_numbers_lists_whose_they_are_and_takes_them_a
             pool = f"/console/services/{service}/senders"
             page = await send_form(console, pool, address=OTHER_LONG_CODE)
             assert (page.status_code, "must grant it" in page.text) == (422, True)
-        # What the operator says for an account is a grant.
+        # A number that the operator records for an account is a grant.
         operator = api.as_("operator", OPERATOR_TOKEN)
         assert (await operator.ask("POST", path, data={"PhoneNumber": "+15550109999"})).is_success
         to_other = ("--account-sid", OTHER_ACCOUNT)
@@ -136,7 +136,7 @@ async def test_the_operator_grants_numbers_lists_whose_they_are_and_takes_them_a
             (OTHER_LONG_CODE, OTHER_ACCOUNT, True),
             ("12345", OTHER_ACCOUNT, True),
         ]
-        # It is the account's without a word of it, and says more of it by creating it.
+        # The number belongs to the account anyway; creating it records it.
         granted = await made(api, path, PhoneNumber=OTHER_LONG_CODE, FriendlyName="Desk")
         assert granted["friendly_name"] == "Desk"
         await made(api, f"/v1/Services/{service}/PhoneNumbers", PhoneNumberSid=granted["sid"])

@@ -1,4 +1,4 @@
-"""The chart of opt-outs: a Faust agent folds what match counts, in a real worker."""
+"""The chart of opt-outs: a Faust agent adds up match's counts, in a real worker."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ async def deleted(admin: Any, topic: str) -> None:
 
 
 async def listed(admin: Any, topic: str, there: bool) -> None:
-    """The controller knows first; brokers say so a moment later."""
+    """The controller knows first; the brokers learn of it a moment later."""
 
     async def is_so() -> bool:
         return (topic in await admin.list_topics()) is there
 
-    await until(is_so, f"word of {topic}")
+    await until(is_so, f"broker that knows of {topic}")
 
 
 async def test_the_last_day_by_hour_and_minute_outlives_a_restart(settings: Settings) -> None:
-    # All roles and an installation just made, as `optout up` starts it.
+    # All roles in a new installation, as `optout up` starts it.
     at, port = Installation(settings), a_port()
     await configure(settings, CLINIC)
     mine = environment(settings) | {"OPTOUT_WEB_PORT": str(port)}
@@ -67,7 +67,7 @@ async def test_the_last_day_by_hour_and_minute_outlives_a_restart(settings: Sett
             await worker.says("lane.taken")
             await at.texts(a_text("M1", "stop"), a_text("M2", "halt"), a_text("M3", "start"))
             await at.texts(a_text("M4", "help", to="+15550000000"))
-            # What is no count is passed over, and what stands behind it is folded.
+            # A record that is not a count is skipped, and the records behind it are added.
             await at.write_raw(Outgoing(at.topics.opt_out_counts, b"MGclinic", b"{}"))
             await answers(web, expected)
             of_one = (await web.get("/opt-out-rates", params={"service": "MGclinic"})).json()
@@ -125,7 +125,7 @@ async def test_a_table_of_another_partition_count_is_made_again_and_only_it_star
             said = f"{minutes.name}: 1 partitions where 4 are expected; stop workers with the role"
             for command in ("check", "create"):
                 assert said in (await optout("topics", command, code=1)).stderr
-            # As it says: the workers are stopped.
+            # The workers are stopped first, as the message demands.
             async with admin_of(settings) as admin:
                 await deleted(admin, minutes.name)
             made = await optout("topics", "create", "--json")

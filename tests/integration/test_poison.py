@@ -58,7 +58,7 @@ HEADERS: dict[str, Headers] = {
 
 
 async def write(settings: Settings, *records: Outgoing) -> None:
-    """Compressed, as that is how large values get in."""
+    """Write records compressed, as large values only get in that way."""
     options = {"max_request_size": 1 << 26, "compression_type": "gzip"}
     async with writer(settings, **options) as out:
         await out.send_all(records)
@@ -78,7 +78,7 @@ async def test_no_value_key_or_header_stops_match_or_gate(settings: Settings, to
         for record in records:
             await write(settings, record)
         async with writer(settings, max_request_size=1 << 22, compression_type="gzip") as out:
-            for key in (None, b"", b"\xff", b"x" * 900_000):  # in this partition all the same
+            for key in (None, b"", b"\xff", b"x" * 900_000):  # here, whatever the key
                 fate = await out._producer.send(name, good, key=key, partition=PARTITION)
                 await fate
         await somebody.is_heard()
@@ -93,7 +93,7 @@ async def test_no_value_key_or_header_stops_match_or_gate(settings: Settings, to
 async def test_a_stop_that_cannot_be_read_whole_blocks_unanswered_and_pages_somebody(
     settings: Settings,
 ) -> None:
-    """R18: whoever wrote the record did it wrong; who texted STOP did not."""
+    """R18: the producer made the mistake, not the recipient who texted STOP."""
     at = Installation(settings)
     broken = a_text("M1", " Stop! ", **{"from": RECIPIENT}, num_media="none")
     async with running(settings) as runtime:
@@ -113,7 +113,7 @@ async def test_a_stop_that_cannot_be_read_whole_blocks_unanswered_and_pages_some
             "optout_unread_stops_total", {"role": "match"}
         )
         assert counted == 1
-        # Once it is mended, or said again, it is answered as the first of its kind.
+        # Once it is repaired, or texted again, it is answered as the first STOP.
         await at.texts({**broken, "num_media": 0})
         [reply] = await at.wait_for(at.topics.reply_sends, 1)
         assert reply["in_reply_to"] == "M1"
@@ -124,7 +124,7 @@ async def test_a_stop_that_cannot_be_read_whole_blocks_unanswered_and_pages_some
 async def test_a_hundred_blocks_of_an_account_are_the_most_and_nobody_else_notices(
     settings: Settings,
 ) -> None:
-    """R18: 10,000 commands for one recipient; the rest are dead letters by name."""
+    """R18: 10,000 commands for one recipient; the rest are dead letters with this reason."""
     at = Installation(settings)
     commands = [
         command_record(
@@ -144,7 +144,7 @@ async def test_a_hundred_blocks_of_an_account_are_the_most_and_nobody_else_notic
         aside = await at.records(at.topics.dead_letters)
         assert len(aside) == 9_900
         assert {dead_letters.said(one.headers, "exception.message") for one in aside} == {FULL}
-        # A STOP is never refused for number: one block for the account takes the place of all.
+        # A STOP is never refused at the limit: one block for the account replaces all others.
         await at.texts(a_text("M1", "stop", **{"from": RECIPIENT}))
         await until(lambda: replied(at, "M1"), "confirmation")
         changes = [
@@ -176,7 +176,7 @@ async def test_a_flood_of_bad_records_stops_nothing(settings: Settings) -> None:
 async def test_a_misplaced_record_is_sent_on_once_and_keeps_the_time_it_first_came(
     settings: Settings,
 ) -> None:
-    """A producer with another partitioner: what its recipients say counts all the same."""
+    """A producer uses another partitioner: its recipients' messages still count."""
     at = Installation(settings)
     elsewhere = (PARTITION + 1) % 4
     text = a_text("M1", "stop", **{"from": RECIPIENT})
@@ -215,7 +215,7 @@ async def test_a_misplaced_record_is_sent_on_once_and_keeps_the_time_it_first_ca
         assert misplaced == {"match": 3, "gate": 1}
     assert await at.records(at.topics.dead_letters) == []
     records = await at.records(at.topics.inbound_messages)
-    assert len(records) == 5  # the ordinary one has no effect, and stays where it is
+    assert len(records) == 5  # the ordinary message has no effect, and stays where it is
     originals = {one.value: one for one in records if one.partition == elsewhere}
     for record in (one for one in records if one.partition == PARTITION):
         headers = dict(record.headers)
@@ -261,7 +261,7 @@ async def test_a_letter_too_large_to_keep_refers_to_its_record_and_a_redrive_fol
         assert lines[0]["reference"]["size"] == len(value)
         assert [line["reference"]["offset"] for line in lines] == [0, 1]
         assert all(line["reference"]["until"] > line["at"] for line in lines)
-        # The longer one is more than a worker reads: it stays, for somebody to give it a value.
+        # The longer letter is more than a worker reads: it stays until a person gives it a value.
         done = await redrive(settings, lambda line: True)
         assert (done.sent, done.gone) == (1, 1)
         await at.wait_for_letters(3)
@@ -273,7 +273,7 @@ async def test_a_letter_too_large_to_keep_refers_to_its_record_and_a_redrive_fol
 async def test_r19_a_start_that_comes_late_lifts_nothing_that_came_after_it(
     settings: Settings,
 ) -> None:
-    """From the dead letters, sent on, or as the carrier held it back."""
+    """From the dead letters, forwarded, or as the carrier held it back."""
     at = Installation(settings)
 
     def text(sid: str, body: str, **changes: Any) -> dict[str, Any]:
@@ -290,7 +290,7 @@ async def test_r19_a_start_that_comes_late_lifts_nothing_that_came_after_it(
         name = at.topics.inbound_messages
         await at.write_raw(Outgoing(name, KEY, mended, [("optout.first-append", late)]))
         await at.texts(text("M3", "start", received_at="2026-01-01T00:00:00Z"))
-        # A header from the future lifts no more than none: the record's own time is earlier.
+        # A header from the future lifts nothing more: the record's own time is earlier.
         forged = orjson.dumps(text("M4", "start"))
         await at.write_raw(Outgoing(name, KEY, forged, [("optout.first-append", b"9" * 15)]))
         await until(lambda: replied(at, "M4"), "answer")
@@ -315,7 +315,7 @@ async def test_r23_within_a_second_between_topics_the_block_stands(settings: Set
         await at.write(at.topics.consent_commands, block)
         await at.wait_for(at.topics.block_changes, 1)
         [command] = await at.records(at.topics.consent_commands)
-        # However long the test took: it was said at most a second later.
+        # However long the test took, it was sent at most a second later.
         close = [("optout.first-append", str(command.timestamp + 1_000).encode())]
         await at.write_raw(Outgoing(at.topics.inbound_messages, KEY, orjson.dumps(start), close))
         [told] = await at.wait_for(at.topics.opt_out_notifications, 1)
@@ -341,7 +341,7 @@ async def test_r41_the_brokers_clock_counts_and_no_producers(settings: Settings)
 async def test_a_record_that_makes_the_code_raise_is_found_and_the_others_go_on(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a defect of ours would: the message at fault is put aside, and no lane stops."""
+    """Fail like a defect of ours: the message at fault is put aside, and no lane stops."""
     at = Installation(settings)
     defect = "a defect that nobody has found yet"
     match = Policy.match

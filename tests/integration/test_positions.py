@@ -1,4 +1,4 @@
-"""A lane goes on from a committed offset only where it can be believed; people set the others."""
+"""A lane continues from a committed offset only if it is plausible; people set the others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Break = Callable[["Worked"], Awaitable[None]]
 
 
 class Worked:
-    """An installation whose match and gate have handled something, and are stopped."""
+    """An installation whose match and gate have handled records, and are stopped."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -40,12 +40,12 @@ class Worked:
         return TopicPartition(self.at.topics.sources(role)[0], self.partition)
 
     async def committed(self, role: str) -> OffsetAndMetadata:
-        """What the role committed there."""
+        """The role's committed offset there, with its note."""
         async with group_view(self.settings, f"{self.settings.topic_prefix}{role}") as view:
             return (await committed_of(view, [self.source(role)]))[self.source(role)]
 
     async def commit(self, role: str, offset: int, note: str) -> None:
-        """Have the role's group be somewhere else, as a restored backup would."""
+        """Move the role's group to another offset, as a restored backup would."""
         async with group_view(self.settings, f"{self.settings.topic_prefix}{role}") as group:
             group.assign([self.source(role)])
             await group.commit({self.source(role): OffsetAndMetadata(offset, note)})
@@ -116,7 +116,7 @@ THE_PAST = [a_text("M0", "stop"), a_text("M1", "start"), a_text("M2", "stop")]
 
 @pytest.fixture
 async def worked(settings: Settings) -> Worked:
-    """Three sends went out; then the recipient texted STOP, START and STOP."""
+    """Send three messages; then the recipient texts STOP, START and STOP."""
     made = Worked(settings)
     at = made.at
     async with running(settings):
@@ -169,7 +169,7 @@ async def test_nothing_is_sent_a_second_time_and_no_old_start_is_applied(
                 f'optout_lane_works{{partition="{worked.partition}",role="{role}"}} 0.0' in metrics
             )
             assert f'reason="PositionRefused",role="{role}"' in metrics
-            # Every other worker would refuse them as well.
+            # Every other worker would refuse them, too.
             assert not [
                 state
                 for state in await runtime.lanes[role].stuck(0.0, redis_since=0.0)
@@ -189,7 +189,7 @@ async def test_nothing_is_sent_a_second_time_and_no_old_start_is_applied(
         await at.wait_for_no_lag("match")
         await at.sends(a_send("S3"))
         await at.wait_for(at.topics.message_statuses, 1)
-    # One by one and once: the reader of a list would not see what came twice.
+    # Each is compared once: a reader of the whole list would not see a duplicate.
     assert sorted(by_sid(await at.values(at.topics.allowed_sends))) == ["S0", "S1", "S2"]
     assert list(by_sid(await at.values(at.topics.message_statuses))) == ["S3"]
     causes = [one["cause"] for one in await at.values(at.topics.block_changes)]
@@ -200,7 +200,7 @@ async def test_a_lane_notices_that_its_topic_was_made_anew_while_it_works(worked
     is_being_made = asyncio.Event()
 
     def at_step(step: str) -> None:
-        # In a topic that is empty there is nothing to refuse.
+        # An empty topic has nothing to refuse.
         if step == "claim" and is_being_made.is_set():
             raise BrokerUnavailable("not before the past is written")
 
@@ -239,7 +239,7 @@ async def test_a_group_that_is_new_begins_at_the_beginning(settings: Settings) -
 async def test_a_source_that_never_had_a_record_is_committed_with_the_others(
     worked: Worked, settings: Settings
 ) -> None:
-    # Nobody has written a command. Were its offset missing, one written now would not be believed.
+    # There is no command yet. Without a committed offset the first command would be refused.
     role: Role = "match"
     commands = TopicPartition(worked.at.topics.consent_commands, worked.partition)
     async with group_view(settings, f"{settings.topic_prefix}{role}") as view:
@@ -265,5 +265,5 @@ async def test_an_offset_is_set_by_time_by_number_and_only_where_it_is_wanted(
         await optout(*asked, to)
         one = await worked.committed("gate")
         assert (one.offset, position_of(offset, one.metadata).leader_epoch) == (offset, None)
-    await optout(*asked[:-2], "--to", "earliest", code=1)  # it asks, and nobody answers
+    await optout(*asked[:-2], "--to", "earliest", code=1)  # it asks, and gets no answer
     assert (await worked.committed("gate")).offset == end

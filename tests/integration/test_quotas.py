@@ -1,4 +1,4 @@
-"""What an account may keep: one more is refused by all that may ask for it, and nothing written."""
+"""An account's limits: every way to add one more is refused, and writes nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def records_of(settings: Settings) -> int:
 
 
 async def asked(api: Api, path: str, code: int = 0, **form: str) -> dict[str, Any]:
-    """What is answered to a form: 201, or 400 with a code."""
+    """The answer to a form: 201, or 400 with a code."""
     answer = await api.ask("POST", path, data=form)
     body: dict[str, Any] = answer.json()
     assert (answer.status_code, body.get("code", 0)) == (400 if code else 201, code), answer.text
@@ -73,10 +73,10 @@ async def test_one_thing_too_many_is_refused_by_the_api_and_nothing_is_written(
         answer = await api.ask("POST", "/v2/Channels/Senders", json=channel)
         assert (answer.status_code, answer.json()["code"]) == (400, 20001)
         assert await records_of(settings) == before
-        # A number that is the account's already and a name are no more of them.
+        # The account's own number and an alphanumeric sender do not count again.
         await asked(api, f"/v1/Services/{service}/PhoneNumbers", PhoneNumberSid=number["sid"])
         await asked(api, f"/v1/Services/{service}/AlphaSenders", AlphaSender="Clinic")
-        # What is given up makes room; another account has its own.
+        # A deleted service makes room; another account has its own limit.
         assert (await api.ask("DELETE", f"/v1/Services/{service}")).status_code == 204
         await asked(api, "/v1/Services", FriendlyName="Three")
         await asked(api.as_(OTHER_ACCOUNT), "/v1/Services", FriendlyName="Theirs")
@@ -157,7 +157,7 @@ async def test_commands_are_refused_alike_and_an_account_may_have_limits_of_its_
         "api_keys": (1, 1, False),
         "messages": (0, 7, True),
     }
-    # Back to the setting: what is there stays, and is no reason to refuse the same file.
+    # Back to the setting: existing services stay, and the same file is not refused for them.
     usual = await optout("accounts", "limits", ACCOUNT, "--default", "services")
     assert "OPTOUT_ACCOUNT_SERVICES" in usual.stdout
     await optout("services", "apply", str(file))

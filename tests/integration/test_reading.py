@@ -1,4 +1,4 @@
-"""A reader that lost its place while the broker was away begins anew, and skips nothing."""
+"""A reader that lost its place while the broker was away starts over, and skips nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.installation import Installation, running, until
 
 
 async def place_found(consumer: Any, tp: TopicPartition) -> int:
-    """Where a consumer goes on that lost its place, as aiokafka does after an error."""
+    """Where a consumer continues after it lost its place, as aiokafka does after an error."""
     state = consumer._subscription.subscription.assignment.state_value(tp)
     state.await_reset(consumer._fetcher._default_reset_strategy)
     consumer._fetcher._notify(consumer._fetcher._wait_consume_future)

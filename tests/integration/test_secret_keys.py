@@ -1,4 +1,4 @@
-"""Secret keys rotate while applications are told, and nothing is told unsigned meanwhile."""
+"""Secret keys rotate while webhooks are delivered, and no webhook goes out unsigned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topics whose settings are not as they should be: what is refused, waited for, told and mended."""
+"""Topics with wrong settings: they are refused, waited for, reported or repaired."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_list_that_would_forget_stops_worker_and_api_and_is_mended(
     made = settings.model_copy(update={"topic_prefix": f"{settings.topic_prefix}auto."})
     monkeypatch.setenv("OPTOUT_TOPIC_PREFIX", made.topic_prefix)
     topics = Installation(made).topics
-    async with topic_admin._admin(made) as admin:  # as a broker does that makes them by itself
+    async with topic_admin._admin(made) as admin:  # as a broker with automatic topic creation does
         await admin.create_topics([NewTopic(topics.block_list, 4, 1)])
         await admin.create_topics([NewTopic(topics.messaging_services, 1, 1)])
     assert (await topic_admin.create(made)).created
@@ -174,7 +174,7 @@ async def test_what_a_list_forgot_is_brought_back_from_redis(
         await optout("blocks", "import", rows)
         await at.wait_for_no_lag("match")
         assert (await optout("blocks", "verify")).stdout.endswith(" 0 entries differ\n")
-    async with running(settings):  # which holds Redis against the topic
+    async with running(settings):  # it compares Redis with the topic
         await at.sends(*(a_send(f"S{one[1:]}", to=one) for one in recipients))
         await at.wait_for(at.topics.message_statuses, len(recipients))
     assert await at.values(at.topics.allowed_sends) == []
@@ -187,7 +187,7 @@ def cluster(servers: None, tmp_path: Path) -> Iterator[list[stack.Server]]:
 
 
 async def differing(settings: Settings, wanted: Mapping[str, str]) -> bool:
-    """Whether just these changes are told, each as a warning."""
+    """Whether exactly these changes are reported, each as a warning."""
     found = await topic_admin.check(settings)
     told = {one.place: str(one.change) for one in found if one.consequence is Consequence.WARN}
     return told == wanted and len(found) == len(wanted)
@@ -212,19 +212,19 @@ async def test_of_three_replicas_two_must_have_a_record(
     at = Installation(settings)
     made = await topic_admin.create(settings)
     assert (len(made.created), made.mended) == (len(plans(settings)), {})
-    # Whichever broker is asked, and however far behind the others it is.
+    # Whichever broker is asked, and however far it is behind the others.
     await until(lambda: differing(settings, {}), "topics as planned")
     await until(lambda: all_need_two(settings), "two in-sync replicas of every topic")
 
     await set_configs(settings, {at.topics.block_list: {"min.insync.replicas": "1"}})
     wrong = {at.topics.block_list: "min.insync.replicas 1 -> 2"}
-    await until(lambda: differing(settings, wrong), "setting that is told")
+    await until(lambda: differing(settings, wrong), "setting that is reported")
 
     async def mended() -> bool:
         made = await topic_admin.create(settings)
         return {name: ", ".join(map(str, each)) for name, each in made.mended.items()} == wrong
 
-    await until(mended, "setting that is mended")
+    await until(mended, "setting that is repaired")
     async with running(settings):
         await at.texts(a_text("M1", "stop"))
         await at.wait_for(at.topics.reply_sends, 1)

@@ -1,4 +1,4 @@
-"""Another partition count: everything goes over to new topics, each record once."""
+"""Another partition count: everything moves to new topics, each record once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def a_command(number: int, **changes: Any) -> dict[str, Any]:
 
 
 async def an_installation_at_work(at: Installation) -> None:
-    """Blocks of both channel groups, one lifted, a command; then what nobody has read yet."""
+    """Blocks of both channel groups, one lifted, a command; then records that are still unread."""
     await configure(at.settings, CLINIC)
     async with running(at.settings) as runtime:
         await runtime.shared.services.wait_loaded()
@@ -52,7 +52,7 @@ async def an_installation_at_work(at: Installation) -> None:
         await at.texts(a_text("LIFTED", "stop", **{"from": OTHERS[2]}))
         await at.wait_for(at.topics.block_changes, len(BLOCKED) + 1)
         await at.texts(a_text("START", "start", **{"from": OTHERS[2]}))
-        # Blocked again: the START, if it came twice, would let messages through.
+        # Blocked again: if the START came twice, it would let messages through.
         await at.wait_for(at.topics.block_changes, len(BLOCKED) + 2)
         await at.texts(a_text("AGAIN", "stop", **{"from": OTHERS[2]}))
         await at.write(at.topics.consent_commands, a_command(1))
@@ -90,7 +90,7 @@ async def test_seven_partitions_go_on_where_four_stopped(
         failed = await new.wait_for(new.topics.message_statuses, len(BLOCKED))
         assert {status["to"] for status in failed} == set(BLOCKED)
         await new.texts(
-            a_text("START", "start", **{"from": OTHERS[2]}),  # delivered again, across the move
+            a_text("START", "start", **{"from": OTHERS[2]}),  # redelivered after the move
             a_text("LIFT", "start", **{"from": BLOCKED[0]}),
         )
         await new.wait_for(new.topics.reply_sends, 30 + 15 - 10 + 5)
@@ -100,7 +100,7 @@ async def test_seven_partitions_go_on_where_four_stopped(
             changes = await new.values(new.topics.block_changes)
             return len(changes) == before + 1 + 10 + 5 + 1
 
-        await until(lifted, "changes of what was pending")
+        await until(lifted, "changes of the pending records")
         await new.sends(*(a_send(f"N{one[1:]}", to=one) for one in (OTHERS[2], *BLOCKED)))
         await new.wait_for(new.topics.message_statuses, 2 * len(BLOCKED))
         allowed = await new.wait_for(new.topics.allowed_sends, 1)
@@ -118,7 +118,7 @@ async def test_a_move_that_broke_off_goes_on_without_doubling(
 
     async def breaks(*arguments: Any) -> None:
         await write(*arguments)
-        if next(left, 1) % WRITES == 0:  # between what is written and its commit
+        if next(left, 1) % WRITES == 0:  # between a write and its commit
             raise ConnectionResetError
 
     monkeypatch.setattr(copying, "_AT_ONCE", 5)
@@ -135,7 +135,7 @@ async def test_a_move_that_broke_off_goes_on_without_doubling(
         sent = orders(await old.records(getattr(old.topics, name)))
         found = await new.records(getattr(new.topics, name))
         assert len(found) == count
-        # Each recipient's last ones, in their order.
+        # Each recipient's last records, in their order.
         for recipient, values in orders(found).items():
             assert sent[recipient][-len(values) :] == values
 
@@ -161,7 +161,7 @@ async def test_no_worker_starts_on_new_topics_before_the_move_has_compared_them(
     monkeypatch.setattr(copying, "_AT_ONCE", 5)
     monkeypatch.setattr(copying, "_write", breaks)
     await optout(*the_move(new), code=1)
-    made = await topic_admin.create(new.settings)  # which would mend the times of any others
+    made = await topic_admin.create(new.settings)  # it would repair the settings of existing topics
     assert made.mended == {}
     assert await is_waited_for(new.settings)
 
@@ -257,7 +257,7 @@ async def test_offsets_that_kafka_forgot_are_no_reason_to_do_all_again(
 
 
 async def make_older(at: Installation) -> None:
-    """Have an installation's list be as version 1 wrote it: one record for all accounts."""
+    """Rewrite an installation's list as version 1 wrote it: one record for all accounts."""
     entries: dict[str, dict[str, Any]] = {}
     marks: dict[str, bytes] = {}
     for record in await at.records(at.topics.block_list):

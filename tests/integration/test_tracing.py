@@ -52,7 +52,7 @@ async def test_headers_of_a_message_go_on_to_all_it_causes_but_not_those_that_de
         await at.wait_for(at.topics.webhook_deliveries, 2)
     for topic in caused_by(at):
         first, second = await at.records(topic)
-        own = len(second.headers)  # those that make it an event
+        own = len(second.headers)  # the headers that make it an event
         assert list(first.headers[:-own]) == given[:2], topic
         assert ("ce_id", b"M1") not in first.headers
 
@@ -172,7 +172,7 @@ async def test_each_attempt_of_a_request_has_a_span_that_says_which_it_was_and_w
     assert [span.status.status_code for span in asked()] == [failed, failed, unset]
     for span in asked():
         assert span.parent is not None
-        assert f"{span.parent.span_id:016x}" == id_of(matched)  # what asked for all three
+        assert f"{span.parent.span_id:016x}" == id_of(matched)  # the span that caused all three
     heads = [one.headers["traceparent"] for one in app.told]
     assert heads == [f"00-{TRACE}-{id_of(span)}-01" for span in asked()]
 

@@ -1,4 +1,4 @@
-"""A batch that nobody can read: readers that are not lanes go past it, or say what is missing."""
+"""An unreadable batch: readers that are not lanes skip it, or say which records are missing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WHY = "a record that inflates to more than 2 MiB"
 async def write_unreadable(
     settings: Settings, topic: str, partition: int | None = None, key: bytes = KEY
 ) -> int:
-    """Write a batch of one record that is not handed out; its partition."""
+    """Write an unreadable batch of one record; return its partition."""
     partition = partition_of(key, settings.partitions) if partition is None else partition
     batch = a_batch(ZSTD, deflated(ZSTD, a_long_record(0, 3 << 20, key)), 1)
     await write_batches(settings, topic, partition, (batch, 1))

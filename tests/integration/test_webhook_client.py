@@ -1,4 +1,4 @@
-"""What one host may cost the requests to others: no thread, few addresses, few idle connections."""
+"""One host's cost to requests to other hosts: no thread, few addresses, few idle connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R28: applications are told, through the real topics, by a real server's account of it."""
+"""R28: webhooks through the real topics to a real HTTP server, which records them."""
 
 from __future__ import annotations
 
@@ -145,17 +145,17 @@ async def test_a_hanging_endpoint_holds_nobody_else_up(settings: Settings) -> No
         async with application() as other:
             await configure(settings, a_shop(other, "/shop"))
             async with running(at.settings):
-                # Of one recipient, so of one partition: those that hang come first.
+                # One recipient, so one partition: the records that hang come first.
                 await at.texts(*(a_text(f"H{number}", "hi") for number in range(300)))
                 await told_at(app, "/inbound", 1)
                 to_shop = {"to": SHOP_NUMBER, "account_sid": "ACshop"}
-                # 300 at once would wait 3 s for their turn on a busy machine, and be put off.
+                # On a busy machine, 300 at once would wait 3 s for their turn, and be put off.
                 for first in range(0, 300, 50):
                     lot = range(first, first + 50)
                     await at.texts(*(a_text(f"S{number}", "hi", **to_shop) for number in lot))
                     told = await told_at(other, "/shop", first + 50)
                 assert not hanging.released.is_set()
-                assert len(app.told) == hanging.hangs == 1  # one a recipient
+                assert len(app.told) == hanging.hangs == 1  # one for each recipient
                 hanging.released.set()
 
                 async def every_one() -> bool:
@@ -219,7 +219,7 @@ async def test_the_watchdog_sees_what_hangs_and_not_what_waits_for_its_time(
             hanging.released.set()
             await until(free, "lane that is not stuck")
         assert len(app.at("/later")) == 1
-    assert await at.lag("webhooks") == 1  # what waits is not committed
+    assert await at.lag("webhooks") == 1  # a waiting record is not committed
 
 
 async def test_an_endpoint_that_is_down_is_left_alone_and_told_once_it_is_back(
@@ -272,7 +272,7 @@ async def test_a_restart_loses_nothing_and_repeats_nothing_that_was_done(
                 sids = [one.message_sid for one in app.told]
                 return sids.count("M0") == 2 and "M1" in sids
 
-            await until(told_all, "the one that hung, again, and what came since")
+            await until(told_all, "the request that hung, again, and the later requests")
             await at.wait_for_no_lag("webhooks")
     sids = [one.message_sid for one in app.told]
     assert sorted(sids) == sorted(["M0", "M0", "M1", *(f"M{one[1:]}" for one in others)])
@@ -281,7 +281,7 @@ async def test_a_restart_loses_nothing_and_repeats_nothing_that_was_done(
 
 
 async def test_a_private_address_is_refused_without_a_try(settings: Settings) -> None:
-    # No network is allowed that is not public: not this machine, however it is written.
+    # Only public networks are allowed: not this machine, in any notation.
     at = Installation(allowing(settings, webhook_allow_networks=""))
     async with application() as app:
         urls = [

@@ -1,4 +1,4 @@
-"""What one application or record does to its own webhooks, it does to no other's."""
+"""An application or a record that harms its own webhooks does not harm any other's."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from tests.application import Application, Told, allowing, application, status
 from tests.builders import LONG_CODE, RECIPIENT
 from tests.installation import Installation, running, until
 
-KEY = RECIPIENT.encode()  # of one partition: what comes first is read first
+KEY = RECIPIENT.encode()  # one partition, so records are read in the order of arrival
 
 
 @dataclass
 class Silent:
-    """A server that takes every connection and says nothing, at any address of this machine."""
+    """A server that accepts every connection and says nothing, at any address of this machine."""
 
     port: int = 0
     taken: int = 0
     most: int = 0
 
     def url(self, number: int) -> str:
-        """The URL of another host each."""
+        """URLs, each on another host."""
         return f"http://127.1.{number // 250}.{number % 250 + 1}:{self.port}/"
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -86,7 +86,7 @@ def said_of(letter: Any) -> tuple[str | None, str | None]:
 async def others_are_told(
     at: Installation, app: Application, name: str, *, deadline_s: float = 60.0
 ) -> None:
-    """Another account's application is told of 20 statuses of the same partition, in order."""
+    """Another account's application gets 20 statuses of the same partition, in order."""
     sids = [f"{name}{number}" for number in range(20)]
     await at.write(at.topics.message_statuses, *(a_status(sid, app.url("/ok")) for sid in sids))
 
@@ -115,7 +115,7 @@ async def test_many_silent_hosts_of_one_account_hold_nobody_else_up(settings: Se
         await at.write(at.topics.message_statuses, *attack)
         async with running(at.settings) as runtime:
             await others_are_told(at, app, "V", deadline_s=20.0)
-            assert runtime.shared.webhook_counts["failed.rt"] == 0  # nobody's time was up meanwhile
+            assert runtime.shared.webhook_counts["failed.rt"] == 0  # no request timed out meanwhile
             await at.wait_for(at.topics.webhook_retries_1, 1_000)
     assert hosts.most == 40
 
@@ -187,7 +187,7 @@ async def test_what_a_dead_application_has_waiting_delays_no_others_retry(
             await until(nothing_is_stuck, "lane that only waits")
             assert runtime.unready() == []
         assert app.at("/dead") == []
-    assert await at.lag("webhooks") >= 12_000  # nothing of it was taken in hand
+    assert await at.lag("webhooks") >= 12_000  # none of it was begun
 
 
 def in_an_hour() -> str:
@@ -275,14 +275,14 @@ async def test_no_size_stops_a_lane_and_what_is_too_large_is_put_aside(
     statuses = at.topics.message_statuses
     async with application() as app, running(at.settings):
         app.answers["/failing"] = status(500)
-        # Just small enough to come, and its retry to say more.
+        # Just small enough to be read, while its retry is larger.
         full = Outgoing(
             statuses,
             KEY,
             orjson.dumps(a_status("A", app.url("/failing"))),
             [("padding", b"x" * 1_048_200)],
         )
-        # Small when it is packed.
+        # Small when it is compressed.
         flat = Outgoing(statuses, KEY, b"x" * 3_000_000)
         wide = Outgoing(
             statuses,
@@ -297,7 +297,7 @@ async def test_no_size_stops_a_lane_and_what_is_too_large_is_put_aside(
         await at.write_raw(full)
         await others_are_told(at, app, "V")
         await at.wait_for_letters(3)
-        # The partitions of what was refused take what comes next.
+        # The partitions of the refused records accept the next records.
         await at.write(statuses, a_status("C", app.url("/failing")))
         await at.wait_for_letters(4)
         await at.wait_for_no_lag("webhooks")
@@ -312,7 +312,7 @@ async def test_no_size_stops_a_lane_and_what_is_too_large_is_put_aside(
         assert dict(letter.headers)["optout.reference"]
         reason = said(letter.headers, "exception.message")
         assert reason == "a record that inflates to more than 2 MiB"
-    # The others were asked for as often as any; what no topic has room for was left out.
+    # The others were tried as often as any; fields that fit into no topic were left out.
     for letter in letters:
         if letter not in (flat_letter, wide_letter):
             assert "answered 500; attempt 3" in (said(letter.headers, "exception.message") or "")

@@ -1,4 +1,4 @@
-"""The worker as a process: how it is started, what it says, how it ends."""
+"""The worker as a process: its start, its output, its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reader accepts any record, or refuses it in words; it raises nothing else.
+"""A reader accepts a record, or refuses it with a reason; it raises nothing else.
 
 `make fuzz` searches longer; see conftest.
 """

@@ -1,4 +1,4 @@
-"""R18: the order of merging does not matter, and a block stops whatever any of its causes stops."""
+"""R18: the order of merging does not matter, and a block stops all that its causes stop."""
 
 from __future__ import annotations
 

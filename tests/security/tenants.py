@@ -20,18 +20,18 @@ HANDSET = next(numbers_in(PARTITION, 4))  # the attacker's own, beside those who
 MARKER = "Only its owner reads this"
 NUMBER = "+15005550006"  # the tenant's
 BASE = f"/2010-04-01/Accounts/{TENANT}"
-_FREE = "+15557650000"  # nobody blocks it
+_FREE = "+15557650000"  # not blocked
 
 
 @dataclass(frozen=True)
 class Tenants:
-    """Who asks, and what the attacked one has."""
+    """The callers, and the attacked tenant's things."""
 
     at: Installation
     attacker: Api
     tenant: Api
     operator: Api
-    somebody: Victim  # who texts STOP to the tenant
+    somebody: Victim  # texts STOP to the tenant
     service: str
     number: str
     message: str
@@ -48,7 +48,7 @@ class Tenants:
 
 @asynccontextmanager
 async def two_tenants(settings: Settings, **changes: Any) -> AsyncIterator[Tenants]:
-    """A worker with all lanes, the API, and what the attacked tenant has; checked at the end."""
+    """A worker with all lanes, the API, and the attacked tenant's things; checked at the end."""
     settings = with_secrets(allowing(settings), **changes)
     await create_accounts(settings, ATTACKER, TENANT)
     at = Installation(settings)

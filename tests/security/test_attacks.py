@@ -1,7 +1,7 @@
-"""The attacks of the security review, each played by a tenant or by nobody on real servers.
+"""The attacks of the security review, each by a tenant or an anonymous caller on real servers.
 
-``two_tenants`` asks before and after each: another tenant's STOP is confirmed, their sends are
-judged, their Check answers right.
+``two_tenants`` checks before and after each attack: the other tenant's STOP is confirmed, their
+sends are judged, their Check answers right.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ JSONL = {"Content-Type": "application/x-ndjson"}
 
 
 def a_status(sid: str, account_sid: str, url: str, **changes: Any) -> dict[str, Any]:
-    """What a carrier says of a message to the attacker's handset."""
+    """A carrier's status of a message to the attacker's handset."""
     return {
         "message_sid": sid,
         "account_sid": account_sid,
@@ -49,7 +49,7 @@ def a_status(sid: str, account_sid: str, url: str, **changes: Any) -> dict[str, 
 
 
 async def imported(tenants: Tenants, *rows: dict[str, Any]) -> httpx.Response:
-    """Rows that the attacker sends in."""
+    """Rows that the attacker imports."""
     body = b"\n".join(map(orjson.dumps, rows))
     return await tenants.attacker.ask("POST", "/v1/OptOuts/Import", content=body, headers=JSONL)
 
@@ -71,7 +71,7 @@ async def test_a_url_that_nobody_can_parse(settings: Settings, url: str) -> None
         form = {"From": LONG_CODE, "To": HANDSET, "Body": "hello", "StatusCallback": url}
         answer = await tenants.attacker.ask("POST", f"{MINE}/Messages.json", data=form)
         assert (answer.status_code, answer.json()["code"]) == (400, 21609)
-        # A producer that writes past the API is no more able to.
+        # A producer that bypasses the API cannot do it either.
         await tenants.at.write(
             tenants.at.topics.message_statuses,
             a_status("SMbad", ATTACKER, url),
@@ -173,7 +173,7 @@ async def test_an_answer_in_a_charset_that_costs(settings: Settings, charset: st
 
 
 async def told(found: list[Told]) -> bool:
-    """Whether an application was told anything."""
+    """Whether an application received any webhook."""
     return bool(found)
 
 

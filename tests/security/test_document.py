@@ -1,8 +1,8 @@
-"""Whatever the OpenAPI document allows, asked as a tenant, as the wrong one and as nobody.
+"""Random requests by the OpenAPI document, as a tenant, as the wrong tenant and anonymously.
 
 Schemathesis draws requests from the document that the API serves. None is answered with a server's
-error, the wrong tenant and nobody learn and change nothing, and the tenant's STOP and Check go on
-counting.
+error. The wrong tenant and the anonymous caller learn and change nothing. The tenant's STOP and
+Check still work.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.builders import RECIPIENT, TOKEN
 from tests.security.tenants import ATTACKER, MARKER, TENANT, Tenants, two_tenants
 
 PUBLIC = {"/livez", "/readyz", "/metrics"}
-EXAMPLES = max(4, examples().max_examples // 20)  # of each operation and asker
+EXAMPLES = max(4, examples().max_examples // 20)  # for each operation and caller
 NOBODY = ("AC0000000000000000000000000000ffff", "no token of anybody")
 DOCUMENT = create_api(Settings()).openapi()
 OPERATIONS: list[Any] = [
@@ -35,7 +35,7 @@ OPERATIONS: list[Any] = [
 
 
 def theirs(tenants: Tenants) -> dict[str, str]:
-    """What stands in a path to reach what the tenant has."""
+    """The path parameters that lead to the tenant's things."""
     return {
         "account_sid": TENANT,
         "service_sid": tenants.service,
@@ -47,7 +47,7 @@ def theirs(tenants: Tenants) -> dict[str, str]:
 
 
 def sid_at(path: str, tenants: Tenants) -> str:
-    """Of the tenant's thing that a path ends in."""
+    """The sid of the tenant's thing that a path ends in."""
     if "/Messages" in path:
         return tenants.message
     if path.startswith("/v3/OptOuts"):
@@ -56,7 +56,7 @@ def sid_at(path: str, tenants: Tenants) -> str:
 
 
 async def what_the_tenant_has(tenants: Tenants) -> list[Any]:
-    """All that another could have changed."""
+    """Everything that another tenant could have changed."""
     paths = ("/v1/Services", "/v3/OptOuts", "/v1/ConfigurationChanges")
     base = f"/2010-04-01/Accounts/{TENANT}"
     more = (f"{base}/IncomingPhoneNumbers.json", f"{base}/Messages/{tenants.message}.json")
@@ -86,7 +86,7 @@ async def test_a_tenant_gets_no_server_error_by_any_request(settings: Settings) 
 
 
 def _search_apart(operation: Any, tenants: Tenants) -> None:
-    """As the wrong tenant and as nobody, about what the tenant has."""
+    """As the wrong tenant and anonymously, about the tenant's things."""
 
     @_examples
     @given(operation.as_strategy(), st.sampled_from(["wrong", "nobody"]))
@@ -106,7 +106,7 @@ def _search_apart(operation: Any, tenants: Tenants) -> None:
 
 
 def _search_own(operation: Any, tenants: Tenants) -> None:
-    """As a tenant, about their own things or any."""
+    """As a tenant, about their own things or any other."""
 
     @_examples
     @given(operation.as_strategy())

@@ -1,4 +1,4 @@
-"""Who a command is by."""
+"""The actor that a command names."""
 
 from __future__ import annotations
 

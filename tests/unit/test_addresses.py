@@ -1,4 +1,4 @@
-"""Requests reach public addresses only, however one is written."""
+"""Requests reach public addresses only, in any notation."""
 
 from __future__ import annotations
 
@@ -181,13 +181,13 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 @pytest.mark.parametrize(
     ("peer", "forwarded_for", "client"),
     [
-        ("203.0.113.5", "198.51.100.1", "203.0.113.5"),  # no proxy of ours
+        ("203.0.113.5", "198.51.100.1", "203.0.113.5"),  # not our proxy
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
         ("::ffff:10.0.0.1", "198.51.100.1:4711", "198.51.100.1"),
         ("fd00::1", "[2001:db8::5]:4711", "2001:db8::5"),
         ("fd00::1", "2001:db8::5", "2001:db8::5"),
-        ("10.0.0.1", "8.8.8.8, 198.51.100.1", "198.51.100.1"),  # the first one is the client's word
+        ("10.0.0.1", "8.8.8.8, 198.51.100.1", "198.51.100.1"),  # the first is the client's claim
         ("10.0.0.1", "8.8.8.8, 198.51.100.1, 10.0.0.2", "198.51.100.1"),
         ("10.0.0.1", "10.0.0.3,10.0.0.2", "10.0.0.3"),
         ("10.0.0.1", "198.51.100.1, unknown", "10.0.0.1"),

@@ -1,4 +1,4 @@
-"""What makes a right needless, which every role's rights are held against."""
+"""Finding needless rights: every role's rights are compared with the requests it makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The AsyncAPI document says what the topics are, and AsyncAPI's own parser takes it."""
+"""The AsyncAPI document describes the topics, and AsyncAPI's own parser accepts it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from schemas.cloud_events import TYPES
 from tests.schema_files import EXAMPLES, TOPICS
 
 PARSER = Path(__file__).parents[1] / "clients" / "asyncapi"
-WARNING = 1  # and 0 is an error, as Spectral counts
+WARNING = 1  # by Spectral's numbers; 0 is an error
 
 
 @pytest.fixture(scope="module")
 def parsed() -> Any:
     if not shutil.which("npm"):
-        pytest.skip("npm is not here; on Debian: sudo apt-get install -y npm")
+        pytest.skip("npm is not installed; on Debian: sudo apt-get install -y npm")
     if not (PARSER / "node_modules").exists():
         install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         subprocess.run(install, cwd=PARSER, check=True, capture_output=True)

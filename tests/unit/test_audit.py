@@ -1,4 +1,4 @@
-"""The checker's model: what a verdict's mark may mean, and what must come of matches."""
+"""The checker's model: the meaning of a verdict's mark, and the records a match must lead to."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def a_flip(number: int, blocked: bool, mark: Mark) -> Change:
 
 
 def a_history(*marks: Mark) -> Partition:
-    """STOP and START by turns, the changes of each with its mark."""
+    """STOP and START in turn; each one's change has its mark."""
     partition = Partition(0)
     for number, mark in enumerate(marks):
         kind = "START" if number % 2 else "STOP"
@@ -112,7 +112,7 @@ def a_history(*marks: Mark) -> Partition:
         partition.replies.append(a_reply(number, kind))
         partition.changes.append(a_flip(number, kind == "STOP", mark))
     partition.notified = {one.ref for one in partition.notifications}
-    partition.touched = {ENTRY}  # the list is another check's
+    partition.touched = {ENTRY}  # another check covers the list
     return partition
 
 
@@ -154,7 +154,7 @@ def test_a_history_is_right_and_every_verdict_at_its_mark() -> None:
 def test_a_verdict_by_a_batch_that_died_is_ahead_by_what_was_there(
     at_ms: int, kinds: set[str]
 ) -> None:
-    # Repeated in two batches, of which the first does not allow.
+    # Repeated in two batches; the first batch does not allow it.
     partition = a_history(Mark(1, 1), Mark(2, 3), Mark(2, 4), Mark(2, 5))
     assert found(judged(partition, allowed(DIED, at_ms))) == kinds
 
@@ -199,7 +199,7 @@ def a_command(
 
 
 def by(command: Command, stands: Standing | None, mark: Mark, *, previous: bool) -> Change:
-    """What a command changed."""
+    """The change that a command made."""
     change = a_change(0, stands, mark, previous=previous)
     id_ = f"{command.id}.a.x"
     return replace(
@@ -219,7 +219,7 @@ def test_the_list_follows_every_command(blocked: bool, kinds: set[str]) -> None:
 
 
 def test_r22_two_messages_of_one_sid_are_two() -> None:
-    """Each has its notification, as has the other recipient's."""
+    """Each has its notification, and so does the other recipient's."""
     partition = a_history(Mark(1, 1))
     other = ("message", OTHER_ENTRY, "M0", LONG_CODE)
     text = replace(a_text(0), ref=other, key=OTHER_ENTRY, offset=1)
@@ -236,7 +236,7 @@ def test_r22_two_messages_of_one_sid_are_two() -> None:
     assert found(partition) == {"contradictory", "duplicated"}
     partition.replies[-1] = replace(reply, sid="R9")
     partition.changes[-1] = replace(change, id="M0.a.y", standing=standing(a_source(9)))
-    assert found(partition) == {"contradictory"}  # a cause that nothing made
+    assert found(partition) == {"contradictory"}  # no event made this cause
     stands = standing(Source("keyword", "M0.a.y", 0))
     partition.changes[-1] = replace(change, id="M0.a.y", standing=stands)
     assert found(partition) == set()
@@ -295,15 +295,15 @@ def test_r21_a_send_without_a_sender_is_refused_once_every_sender_is_blocked() -
     partition.changes[0] = replace(partition.changes[0], place=pair)
     verdict = replace(allowed(Mark(1, 1), 300), sender=None, service=SERVICE)
     named = replace(verdict, except_from=frozenset({LONG_CODE}))
-    assert found(judged(partition, verdict), both) == {"leak"}  # it does not say whom to leave out
+    assert found(judged(partition, verdict), both) == {"leak"}  # it names no excepted sender
     assert found(judged(partition, named), both) == set()
     assert found(judged(partition, named), one) == {"leak"}
     edited = replace(one, changed_ms={SERVICE: 300})
-    assert found(judged(partition, named), edited) == set()  # who was in the pool nobody knows
+    assert found(judged(partition, named), edited) == set()  # the pool may have been different then
 
 
 def lifted(cause: Notification | Command, left: Standing | None) -> set[str]:
-    """What is found where a cause took others off a block that had a STOP's, and a command's."""
+    """The findings where a cause removed others from a block of a STOP and a command."""
     partition = a_history(Mark(1, 1))
     partition.commands = [a_command(1)]
     partition.changes.append(by(a_command(1), standing(OURS, THEIRS), Mark(1, 2), previous=True))

@@ -1,4 +1,4 @@
-"""A batch that takes too long is followed by smaller ones, until they do not."""
+"""A batch that takes too long is followed by smaller batches, until they are fast enough."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def test_a_lane_comes_to_batches_that_are_done_in_time_and_back_again() -> None:
     size = BatchSize(5_000)
     sizes = []
     for _ in range(4):
-        size.took(4.0)  # as long as a commit has
+        size.took(4.0)  # the time limit of a commit
         sizes.append(size.now)
     assert sizes == [2_500, 1_250, 625, 312]
     size.took(0.7)

@@ -1,4 +1,4 @@
-"""Rows of imports and exports: what each says, and why one cannot be read."""
+"""Rows of imports and exports: the command of each row, and why a row cannot be read."""
 
 from __future__ import annotations
 

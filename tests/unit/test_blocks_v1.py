@@ -1,4 +1,4 @@
-"""Entries of block-list.v1, as a move carries them over."""
+"""Entries of block-list.v1, as a move converts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process keeps under keys that tenants choose is bounded, however often they write."""
+"""Memory under keys that tenants choose is bounded, however often they write."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def test_a_sized_cache_keeps_the_latest_used_up_to_so_many_bytes() -> None:
 
     for value in (b"aaaa", b"bbbb", b"aaaa", b"cccc", b"aaaa", b"bbbb"):
         assert length(value) == 4
-    assert made == [b"aaaa", b"bbbb", b"cccc", b"bbbb"]  # b went for c, a had been used since
+    assert made == [b"aaaa", b"bbbb", b"cccc", b"bbbb"]  # c replaced b, as a had been used since
     for _ in range(2):
         assert length(b"x" * 11) == 11
-    assert made[4:] == [b"x" * 11] * 2  # larger than all that may be kept
+    assert made[4:] == [b"x" * 11] * 2  # larger than the whole cache
     assert length(b"") == 0
 
 
@@ -65,7 +65,7 @@ def test_the_account_that_asked_longest_ago_is_forgotten_first(
         with pytest.raises(ApiError):
             limit.take(account)
     limit.take("three")
-    with pytest.raises(ApiError):  # a flood of other accounts does not fill its bucket
+    with pytest.raises(ApiError):  # a flood from other accounts does not refill its bucket
         limit.take("two")
     limit.take("one")
     assert len(limit._buckets) == 2

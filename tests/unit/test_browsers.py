@@ -1,4 +1,4 @@
-"""Which writes a browser may send, by what it says of the page that sent them."""
+"""Which writes a browser may send, by its headers about the page that sent them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOSTS = ["optout.example", "127.0.0.1:8080"]
     [
         ("cross-site", "https://evil.example"),
         ("same-site", "https://other.optout.example"),
-        ("cross-site", "https://optout.example"),  # a script chooses no Sec-Fetch-Site
+        ("cross-site", "https://optout.example"),  # a script cannot choose Sec-Fetch-Site
         ("nonsense", None),
         (None, "https://evil.example"),
         (None, "null"),
@@ -35,7 +35,7 @@ def test_a_write_of_another_site_is_foreign(
 @pytest.mark.parametrize(
     ("site", "origin"),
     [
-        (None, None),  # no browser
+        (None, None),  # not a browser
         ("same-origin", "https://optout.example"),
         ("same-origin", "null"),
         ("none", None),

@@ -26,7 +26,7 @@ class Pki:
         self.authority.cert_pem.write_to_path(self.cafile)
 
     def give(self, name: str, *, expired: bool = False, without_key: bool = False) -> None:
-        """Put a certificate of that name in the place of the one before."""
+        """Replace the certificate with a certificate of that name."""
         ends = datetime.now(UTC) - timedelta(hours=1) if expired else None
         made = self.authority.issue_cert(name, not_after=ends)
         made.cert_chain_pems[0].write_to_path(self.certfile)
@@ -41,7 +41,7 @@ def pki(tmp_path: Path) -> Pki:
 
 @asynccontextmanager
 async def a_server(pki: Pki) -> AsyncIterator[tuple[int, list[str]]]:
-    """A server that wants to know who its clients are: its port, and the names they came with."""
+    """A server that requires client certificates: its port, and the names of its clients."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=pki.cafile)
     context.verify_mode = ssl.CERT_REQUIRED
     pki.authority.issue_cert("localhost").configure_cert(context)
@@ -59,7 +59,7 @@ async def a_server(pki: Pki) -> AsyncIterator[tuple[int, list[str]]]:
 
 
 async def is_let_in(port: int, context: ssl.SSLContext) -> bool:
-    """Whether a new connection is taken; in TLS 1.3 a client hears of a refusal as it reads."""
+    """Whether a new connection is accepted; in TLS 1.3 a client learns of a refusal as it reads."""
     try:
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=context, server_hostname="localhost"

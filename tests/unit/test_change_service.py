@@ -1,4 +1,4 @@
-"""One use case changes a service, whoever asks for it."""
+"""One use case changes a service, for every kind of caller."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sticky(before: MessagingService) -> MessagingService:
 
 
 class FencedOnce:
-    """A writer that another one forestalls once: its first decision is not stored."""
+    """A writer whose first decision is not stored, because another writer is faster."""
 
     def __init__(self) -> None:
         self.stored = CLINIC
@@ -33,7 +33,7 @@ class FencedOnce:
 
     async def update(self, decide: Callable[[], Sequence[Edit]], *, actor: str) -> Sequence[Edit]:
         decide()
-        self.stored = SHOP  # by the other
+        self.stored = SHOP  # by the other writer
         self.edits += decide()
         return self.edits
 

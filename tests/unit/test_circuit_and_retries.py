@@ -1,4 +1,4 @@
-"""When an endpoint is left alone, and what follows a request that failed."""
+"""When an endpoint gets no requests, and the retry after a failed request."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def headers(event: Event) -> dict[str, str]:
 
 def as_text(given: Headers) -> dict[str, str]:
     found = {name: value.decode() for name, value in given if value is not None}
-    assert len(found) == len(given), "a header stands twice"
+    assert len(found) == len(given), "a header appears twice"
     return found
 
 

@@ -1,4 +1,4 @@
-"""Inflating: every framing that producers use, and never further than there is room."""
+"""Inflating: every framing that producers use, and never more than there is room for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def lz4(*, linked: bool, checked: bool) -> bytes:
 
 
 def a_zstd_frame(window_log: int) -> bytes:
-    """Six bytes, from who claims to look back that far for them."""
+    """A frame of six bytes that claims to need this large a window."""
     raw = (6 << 3 | 1).to_bytes(3, "little") + b"PLEASE"
     return struct.pack("<IBB", 0xFD2FB528, 0, (window_log - 10) << 3) + raw
 
@@ -129,7 +129,7 @@ print(peak_kib() - before)
 
 def test_no_memory_is_taken_for_a_claim() -> None:
     ran = subprocess.run([sys.executable, "-c", _PEAK], check=True, capture_output=True)
-    assert int(ran.stdout) < 4 << 10  # KiB, beside a room of one MiB
+    assert int(ran.stdout) < 4 << 10  # KiB, against room for one MiB
 
 
 def test_a_process_that_cannot_read_a_codec_says_what_to_install(

@@ -1,4 +1,4 @@
-"""What a change of a schema would break, and for whom, before it is released."""
+"""Breaking changes of a schema are found before a release, with the readers they break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R7 to R10: whether a configuration may come into force."""
+"""R7 to R10: which configurations may come into force."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slow, idle, endless and many: such connections end, and nobody else waits for them."""
+"""Slow, idle, endless or too many connections end, and no other client waits for them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def test_a_body_that_trickles_ends_and_one_that_comes_does_not(
             asyncio.create_task(send(steady[1], 2000)),
         ]
         assert (await heard(*slow)).startswith(b"HTTP/1.1 408 ")
-        assert b"HTTP/1.1 403 " in await heard(*steady)  # read whole; it is no form of ours
+        assert b"HTTP/1.1 403 " in await heard(*steady)  # read whole; it is not one of our forms
         await asyncio.gather(*sending)
 
 
@@ -192,7 +192,7 @@ async def test_who_reads_no_answer_is_not_waited_for(monkeypatch: pytest.MonkeyP
             return len(edge.connections) == 0
 
         await edge.has(1)
-        await until(ended, "end of it")
+        await until(ended, "end of the connection")
         assert not reader.at_eof()
         writer.transport.abort()
 
@@ -216,7 +216,7 @@ async def test_a_client_is_not_blamed_for_a_process_that_stood_still() -> None:
         half, body = await edge.connect(HALF), await edge.connect(head)
         await edge.has(2)
         await edge.looked()
-        edge.connections._looked_s -= 3_600  # as if it had been frozen for an hour
+        edge.connections._looked_s -= 3_600  # as if the process had been frozen for an hour
         await edge.looked()
         half[1].write(b"x\r\nConnection: close\r\n\r\n")
         body[1].write(rest)

@@ -1,4 +1,4 @@
-"""R18, R29: what is asked for becomes one command, with its scope and its channel."""
+"""R18, R29: a request becomes one command, with its scope and its channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session's cookie is good for."""
+"""The sessions that a cookie opens, and when it stops working."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_a_session_that_was_ended_is_ended_in_every_process() -> None:
     with pytest.raises(SignedOut):
         await _sessions(accounts).read(cookie)
     assert (await _sessions(accounts).read(other)).caller == Caller(ACCOUNT, ACCOUNT)
-    accounts.open = MemorySessions()  # what was forgotten is no session
+    accounts.open = MemorySessions()  # a forgotten session is not open
     with pytest.raises(SignedOut):
         await _sessions(accounts).read(other)
 

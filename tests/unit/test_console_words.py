@@ -1,4 +1,4 @@
-"""How pages of the console name places, and what names a service on them."""
+"""How pages of the console name places and services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request reads counts, and no account's reading delays another's for long."""
+"""A request is charged for the records it reads, and no account delays another for long."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Clock:
 
 
 def refused_for(limit: RateLimit, whose: str) -> int:
-    """How many seconds an account is told to wait; 0: it is served."""
+    """How many seconds an account must wait; 0: it is served."""
     try:
         limit.take(whose)
     except ApiError as error:
@@ -75,7 +75,7 @@ async def test_a_long_answer_waits_so_that_half_of_the_bucket_stays_for_requests
     assert clock.now == pytest.approx(0.2)
     for _ in range(100):
         limit.take("one")
-    await limit.afford("one", 500)  # it goes on, if slowly, whatever else the account does
+    await limit.afford("one", 500)  # it continues, if slowly, whatever else the account does
     assert clock.now == pytest.approx(1.2)
 
 
@@ -125,7 +125,7 @@ async def test_an_account_that_asks_for_much_delays_itself() -> None:
     await asyncio.sleep(0)
     others = [asyncio.create_task(in_turn(turns, f"{number}", said)) for number in range(4)]
     await asyncio.gather(*flood, *others)
-    # Of two places the flood has one, and each of the others had its turn beside it.
+    # The flood has one of two places; the others took turns in the other place.
     assert said.index("3") < 10
     assert said.count("flood") == 20
     assert turns._lines == {}
@@ -145,7 +145,7 @@ async def test_a_turn_ends_in_time_and_waiting_for_it_counts() -> None:
     patient = Turns(at_once=1, most_waiting=5, within_s=60)
 
     async def hold() -> None:
-        async with turns._all:  # a turn without an end
+        async with turns._all:  # a turn that never ends
             await given_up.wait()
 
     holding = asyncio.create_task(hold())
@@ -172,7 +172,7 @@ async def test_an_account_does_one_of_something_at_a_time() -> None:
             async with each.of("one"):
                 pass
         assert refused.value.code == 20429
-        assert time.monotonic() - began >= limits._HELD_S  # who asks again at once, waits
+        assert time.monotonic() - began >= limits._HELD_S  # an immediate retry waits
     async with each.of("one"):
         pass
 
@@ -194,8 +194,8 @@ async def test_between_two_slices_others_have_as_long_as_a_slice_took() -> None:
         await asyncio.sleep(0)
         served += 1
     await asyncio.gather(*readers)
-    assert time.monotonic() - began >= (10 + 9) * 0.01  # nobody waits for what comes after the last
-    assert served > 10  # not once a slice: also in the time between
+    assert time.monotonic() - began >= (10 + 9) * 0.01  # no one waits after the last slice
+    assert served > 10  # not only once a slice, but also in between
 
 
 async def test_while_a_process_is_behind_long_answers_pause_longer_and_go_on() -> None:

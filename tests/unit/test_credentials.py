@@ -1,4 +1,4 @@
-"""Secrets at rest."""
+"""Stored secrets: tokens, passwords and keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a record is refused: each reason names the field, and none the value."""
+"""Why a record is refused: each reason names the field, and never the value."""
 
 from __future__ import annotations
 

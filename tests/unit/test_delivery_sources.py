@@ -1,4 +1,4 @@
-"""When the next record of a topic is begun, and when it is in nobody's way."""
+"""When the next record of a topic is begun, and when it delays no other record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from processor.kafka.writing import Outgoing
 
 @dataclass
 class AWork:
-    """Work that is as it is said to be."""
+    """Work with the properties that a test sets."""
 
     account_sid: str = "AC1"
     due_ms: int = 0

@@ -1,4 +1,4 @@
-"""`services.yaml` as YAML: words stay words, and nothing is lost on the way."""
+"""`services.yaml` as YAML: words stay words, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits of the configuration, and what is noted of them."""
+"""Edits of the configuration, and their entries in the log of changes."""
 
 from __future__ import annotations
 

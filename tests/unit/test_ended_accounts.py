@@ -1,4 +1,4 @@
-"""What stops with an account that is suspended or closed, and what goes on."""
+"""The effects of suspending or closing an account, and all that goes on."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ async def what_follows(status: Status, attempt: int, url: str = "https://example
     work = a_stage(**{ACCOUNT: status}).work_of(a_record(TOPICS.webhook_deliveries, value))
     assert isinstance(work, Delivery)
     [found] = await work.do()
-    assert not work.begun  # nobody was asked
+    assert not work.begun  # no request was made
     return found
 
 

@@ -1,4 +1,4 @@
-"""Who may ask an endpoint when, and what happens to those who would wait too long."""
+"""When an account may send a request to an endpoint, and which requests are put off."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def an_endpoint() -> Endpoint:
 
 
 class Asking:
-    """Requests that end when they are told to."""
+    """Requests that end when a test says so."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -87,7 +87,7 @@ async def test_a_full_queue_that_moves_is_waited_for_and_one_that_does_not_is_no
     await a_turn()
     assert not asking.endpoint.has_room
     monkeypatch.setattr(places, "_SLOW_S", 0.0)
-    assert asking.endpoint.has_room  # to be refused at once
+    assert asking.endpoint.has_room  # so that it is refused at once
     assert isinstance(await asking.start("d", "d"), Failure)
     asking.end.set()
     await asyncio.gather(*tasks)
@@ -107,7 +107,7 @@ async def test_an_accounts_endpoints_share_its_places_and_leave_others_theirs() 
     assert Counter(name[:3] for name in asking.begun) == {"AC1": 3, "AC2": 3, "AC3": 1}
     asking.end.set()
     assert await asyncio.gather(*tasks) == 12 * [ANSWERED]
-    assert asking.begun[7] == "AC3.1"  # who has the fewest comes first
+    assert asking.begun[7] == "AC3.1"  # the account with the fewest comes first
 
 
 async def test_who_waits_too_long_for_its_accounts_places_is_put_off_and_so_are_its_next(

@@ -1,4 +1,4 @@
-"""What a failure of Kafka's is called."""
+"""The words for Kafka's failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records at fault are found and put aside; a server's failure is no record's fault."""
+"""Records at fault are found and put aside; a server's failure is not the record's fault."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_each_item_at_fault_is_found_and_the_others_are_done_in_order(
 
 @given(st.integers(0, 200), st.integers(1, 50))
 def test_items_that_only_fail_together_are_found_too(count: int, most: int) -> None:
-    """As with an entry that grows too large: the last that fit stay."""
+    """Fail as an entry that grows too large does: the last records that fit stay."""
     items = range(count)
     done, faults = separate(items, failing(lambda part: len(part) > most))
     assert done == list(items[:most])

@@ -1,4 +1,4 @@
-"""What a consumer is handed: all that can be read, in pieces, and a word for what cannot."""
+"""A consumer gets all readable records, in pieces, and a marker for unreadable batches."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_small_amount_at_once_whatever_it_inflates_to() -> None:
         taken.append(took(records, 5_000))
         assert sum(len(one.value) for one in taken[-1]) <= 2 * MIB
     assert [one.offset for found in taken for one in found] == list(range(210))
-    assert len(taken) == 16  # two batches a call, and one that finds the end
+    assert len(taken) == 16  # two batches a call, and one call that finds the end
 
 
 def test_what_is_not_handed_out_is_inflated_one_at_a_time() -> None:
@@ -134,7 +134,7 @@ def test_one_long_batch_is_inflated_in_a_process_and_others_wait(
         found += took(first, 5_000)
     assert offsets(found) == list(range(200))
     assert offsets(took(second, 4)) == [0, 1, 2, 3]
-    # Who does not come for more makes way, and goes on where it was; so does one that is gone.
+    # A reader that stops asking makes way, and resumes where it was; so does a reader that is gone.
     third = fetched(data)
     assert took(third, 4) == []
     monkeypatch.setattr(limits, "_TURN_S", 0.0)
@@ -279,7 +279,7 @@ def walked_with(data: bytes, *, aborted: list[tuple[int, int]]) -> list[Any]:
 @pytest.mark.slow
 @EVERY
 def test_headers_that_would_fill_the_memory_are_not_handed_out(codec: int) -> None:
-    """One takes two bytes in a record, and sixty in memory."""
+    """A header takes two bytes in a record, and sixty in memory."""
     lavish = [a_record(at, b"key", b"stop", [(b"", None)] * 40_000) for at in range(12)]
     records = fetched(batch_of(codec, lavish))
     found = took(records, 5_000)

@@ -30,7 +30,7 @@ def _service(hours_old: int) -> MessagingService:
 
 
 def _hourly(*counts: tuple[int, int], account: str = ACCOUNT, kind: str = "STOP") -> Hourly:
-    """Counts by how many hours ago."""
+    """Counts, by the number of hours ago."""
     hourly = Hourly()
     series = Series(account, SERVICE, OptOutType(kind), None)
     for hours_ago, count in counts:

@@ -67,7 +67,7 @@ def test_r22_a_redelivered_message_has_no_effect_within_a_batch() -> None:
 
 
 def test_r22_a_redelivered_message_has_no_effect_in_a_later_batch() -> None:
-    """Not even where a START came between."""
+    """Not even with a START in between."""
     stop = a_hit("STOP")
     assert folded(stop, seen=frozenset({handled_of(stop).id})) == Folded(((),), {}, ())
 
@@ -125,7 +125,7 @@ def test_a_message_that_changes_nothing_is_handled_all_the_same() -> None:
 
 
 def test_r19_a_stop_that_comes_again_renews_its_block_without_a_change() -> None:
-    """A START that was said before it must not lift it."""
+    """A START that was sent earlier must not lift it."""
     result = folded(a_hit("STOP"), blocks="blocked")
     (source,) = a_block().sources
     assert result.changed == {ENTRY: (a_block(sources=(replace(source, last_ms=NOW_MS),)),)}
@@ -158,7 +158,7 @@ def test_an_item_has_one_entry(item: Item, key: str) -> None:
 
 
 def test_r22_two_messages_are_the_same_where_account_sid_and_both_addresses_are() -> None:
-    """Carriers, accounts and recipients with one sid do not swallow each other's messages."""
+    """Messages with the same sid from other accounts or recipients are not duplicates."""
     hits: list[Item] = [
         a_hit("STOP"),
         a_hit("STOP", account_sid=OTHER_ACCOUNT),

@@ -70,7 +70,7 @@ def test_r18_the_carriers_own_blocks_stay_as_long_as_there_is_room() -> None:
     stop = decided("STOP", blocks(MOST_BLOCKS - 1, carrier=True))
     assert len(stop.blocks) == MOST_BLOCKS
     assert places(stop)[-1] == a_place()
-    # Whatever there is, there is room for the account's: no carrier's takes the last place.
+    # There is always room for the account's own block: a carrier's never takes the last place.
     last = decided(
         "STOP",
         blocks(MOST_BLOCKS - 1, carrier=True),

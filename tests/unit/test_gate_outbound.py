@@ -1,4 +1,4 @@
-"""The gate of one partition, over a list in memory: what its batches say before the commit."""
+"""The gate of one partition, over a list in memory: its batches up to the commit."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def a_record(to: str = RECIPIENT) -> Any:
 
 
 async def a_gate(store: MemoryBlockList, metrics: Metrics) -> GateOutbound:
-    """One that knows which list to trust; its partition has an owner."""
+    """A gate that knows which list to trust; its partition has an owner."""
     services: Any = Services()
     needs = GateDependencies(
         partitions=1,

@@ -1,4 +1,4 @@
-"""Which headers are passed on, and what they say of a record's way."""
+"""Which headers are passed on, and how they show a record's path."""
 
 from __future__ import annotations
 

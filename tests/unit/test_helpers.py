@@ -1,4 +1,4 @@
-"""What tests share is in modules that hold no tests, and the first tier needs `.[test]` only."""
+"""Shared code is in modules without tests, and the first tier only needs `.[test]`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_a_test_module(name: str) -> bool:
 
 
 def test_nothing_is_imported_from_a_test_module() -> None:
-    """What is shared belongs in a module whose name does not begin with ``test_``."""
+    """Shared code belongs in a module whose name does not begin with ``test_``."""
     assert not [
         f"{file}: {name}"
         for file, tree in TREES.items()
@@ -55,7 +55,7 @@ def test_helpers_hold_no_tests() -> None:
 
 
 def of_the_first_tier() -> set[str]:
-    """Files of the first tier, and of what these import, from ``tests/``."""
+    """The files of the first tier, and the files of ``tests/`` that these import."""
     found: set[str] = set()
     rest = ["conftest.py", *(one for one in TREES if one.startswith(("unit/", "property/")))]
     while rest:

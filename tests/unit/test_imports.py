@@ -1,4 +1,4 @@
-"""Imports that `lint-imports` cannot judge; the contracts in pyproject.toml have the others."""
+"""Imports that `lint-imports` cannot judge; the contracts in pyproject.toml judge the others."""
 
 from __future__ import annotations
 

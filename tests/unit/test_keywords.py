@@ -81,8 +81,8 @@ NAMES = {
     "xh": "Xhosa",
     "zu": "Zulu",
 }
-# A service that names two of these must take the word out of one of them (R9). It is what people
-# text in each of the three countries: no pack alone may do without it.
+# A service with two of these packs must take the word out of one of them (R9). People text it in
+# each of the three countries, so every pack needs it.
 SHARED = {("de", "nb"): "stopp", ("de", "sv"): "stopp", ("nb", "sv"): "stopp"}
 # Encoding and segments of the STOP, START and HELP reply.
 COSTS = {
@@ -128,7 +128,7 @@ COSTS = {
     "xh": "GSM-7 1, GSM-7 1, GSM-7 1",
     "zu": "GSM-7 1, GSM-7 1, GSM-7 1",
 }
-# What is documented, of each language; the rest is unreviewed.
+# The documented keywords of each language; the rest are unreviewed.
 SOURCED = {
     "ar": "إيقاف ايقاف قف",
     "zh": "td",

@@ -1,4 +1,4 @@
-"""Who may start lanes, and how what they wait for is given up."""
+"""Which worker may start lanes, and how their waits are cancelled."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Waiting(PartitionLane[Any]):
 
 
 class WaitingUnfenced(Waiting):
-    """One that nothing fences."""
+    """A lane that is not fenced."""
 
     is_fenced = False
 

@@ -1,4 +1,4 @@
-"""One service's configuration, layer by layer: what people change in the API and the console."""
+"""One service's configuration, layer by layer: changes from the API and the console."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Live page counts, and what it shows of records."""
+"""The figures of the Live page, and the records it shows."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def test_the_last_minute_is_counted_for_an_account_and_for_all() -> None:
     ("now", "expected"),
     [
         (Progress(2.0, 150, 130), Pace(20, 25.0, 20.0)),
-        (Progress(2.0, 100, 50), Pace(50, 0.0, 0.0)),  # moved back
-        (Progress(2.0, 80, 90), Pace(0, 0.0, 0.0)),  # its topic was made anew
+        (Progress(2.0, 100, 50), Pace(50, 0.0, 0.0)),  # its offsets were moved back
+        (Progress(2.0, 80, 90), Pace(0, 0.0, 0.0)),  # its topic was re-created
     ],
 )
 def test_the_pace_is_told_by_two_looks(now: Progress, expected: Pace) -> None:

@@ -1,4 +1,4 @@
-"""Who may try to log in, and who is let in while others try for nothing."""
+"""Limits on login attempts: an attack does not lock the right users out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Clock:
 
 
 class Logins:
-    """Credentials of two accounts and three operators, and what became of logins."""
+    """Credentials of two accounts and three operators, and the results of logins."""
 
     def __init__(self) -> None:
         settings = Settings(secret_keys=SecretStr(KEY), operator_tokens=SecretStr(OPERATORS))
@@ -87,7 +87,7 @@ def test_a_name_that_failed_too_often_is_open_to_who_did_not_fail() -> None:
     for number in range(20):
         tries.begin(f"198.51.100.{number}", "jane", exists=True)
     assert tries.wait_s(MINE, "jane", exists=True) == 0
-    tries.begin(MINE, "jane", exists=True)  # a wrong one
+    tries.begin(MINE, "jane", exists=True)  # a wrong password
     assert tries.wait_s(MINE, "jane", exists=True) > 0
     assert tries.wait_s(MINE, "joe", exists=True) == 0
     tries.take_back(MINE, "jane", exists=True)
@@ -124,7 +124,7 @@ async def test_who_failed_too_often_waits_before_anything_is_computed() -> None:
     tried = [await logins.status(OTHER_ACCOUNT, f"wrong {number}") for number in range(21)]
     assert tried == [401] * 20 + [429]
     assert logins.retry_after == "3"
-    # The right one is no exception, or it could be found out.
+    # Even the right token is refused, or an attacker could tell it from the wrong tokens.
     assert await logins.status(OTHER_ACCOUNT, CHOSEN) == 429
     assert await logins.status(OTHER_ACCOUNT, CHOSEN, THEIRS) == 200
     assert await logins.status(OTHER_ACCOUNT, CHOSEN) == 429
@@ -133,7 +133,7 @@ async def test_who_failed_too_often_waits_before_anything_is_computed() -> None:
     assert await logins.status(OTHER_ACCOUNT, CHOSEN) == 200
     assert await logins.status(OTHER_ACCOUNT, "wrong") == 401
     assert await logins.status(OTHER_ACCOUNT, "wrong") == 429
-    assert await logins.status(OTHER_ACCOUNT, CHOSEN) == 200  # was right from here before
+    assert await logins.status(OTHER_ACCOUNT, CHOSEN) == 200  # right from here before
 
 
 async def test_a_flood_of_wrong_passwords_keeps_nobody_out_who_comes_from_elsewhere() -> None:

@@ -1,4 +1,4 @@
-"""A log line is one line, whatever its fields hold."""
+"""A log record is one line, whatever its fields contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the manuals tell people to type, set and look at exists."""
+"""Every command, setting and metric that the manuals mention exists."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def helps(command: click.Command) -> Iterator[str]:
 
 
 def typed() -> Iterator[tuple[str, str]]:
-    """Every whole command line, and where it stands."""
+    """Every whole command line, and the page it is on."""
     line = r"(?:\w+=\S+ )?(?:\.venv/bin/)?optout ([^|>\n]+)"
     for name, text in MANUALS.items():
         yield from ((name, found) for found in re.findall(rf"^ {{4,}}{line}", text, re.M))
@@ -58,7 +58,7 @@ def named() -> Iterator[tuple[str, str]]:
 
 
 def at_the_end(words: list[str]) -> tuple[click.Command, click.Context, list[str]]:
-    """The command that words name, and those left for it; ``UsageError`` where there is none."""
+    """The command that words name, and the words left for it; ``UsageError`` if there is none."""
     command: click.Command = main
     context = click.Context(main, info_name="optout")
     while isinstance(command, click.Group):
@@ -70,7 +70,7 @@ def at_the_end(words: list[str]) -> tuple[click.Command, click.Context, list[str
 
 @pytest.mark.parametrize(("where", "line"), sorted(set(typed())))
 def test_a_command_line_is_taken(where: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (click.Path, click.File):  # the files are the reader's
+    for kind in (click.Path, click.File):  # the reader has the files
         monkeypatch.setattr(kind, "convert", lambda self, value, param, context: value)
     command, context, words = at_the_end(shlex.split(line, comments=True))
     command.make_context(context.info_name, words, context.parent)
@@ -102,7 +102,7 @@ def test_the_readme_is_read_in_five_minutes() -> None:
 
 
 def links() -> Iterator[tuple[str, str]]:
-    """Every link and picture that leads into the project, and where it stands."""
+    """Every link and picture that leads into the project, and the page it is on."""
     for name, text in MANUALS.items():
         prose = re.sub(r"^ {4,}.*$|`[^`]*`", "", text, flags=re.M)
         for target in re.findall(r"\]\(([^)\s]+)\)", prose):

@@ -52,7 +52,7 @@ def a_record(offset: int = 7, **fields: Any) -> Any:
 async def a_stage(
     store: MemoryBlockList, services: Iterable[Service] = (), counted: list[Any] | None = None
 ) -> MatchInbound:
-    """One that has taken its partition."""
+    """A stage that has taken its partition."""
     fakes: Any = SimpleNamespace(
         services=Services(services),
         block_list=EmptyList(),
@@ -94,7 +94,7 @@ async def blocks_in(store: MemoryBlockList) -> list[tuple[str, list[str]]]:
 async def test_our_defect_on_a_stop_that_is_no_keyword_blocks_unanswered_and_stops_no_lane(
     monkeypatch: pytest.MonkeyPatch, blocked_before: bool
 ) -> None:
-    """R3: a short code without a configuration has no keywords; its application is to be told."""
+    """R3: a short code without a configuration has no keywords; its application gets a webhook."""
 
     def raising(event: WebhookDelivery) -> bytes:
         raise KeyError("a defect that nobody has found yet")
@@ -145,7 +145,7 @@ async def test_a_batch_fails_where_redis_no_longer_holds_what_it_wrote() -> None
 async def test_a_stop_that_our_code_cannot_answer_blocks_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """R18: the message at fault is put aside; who texted it is blocked all the same."""
+    """R18: the message at fault is put aside, and its recipient is still blocked."""
     write = events.write_reply
 
     def raising(event: ReplySend) -> bytes:

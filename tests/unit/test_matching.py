@@ -221,7 +221,7 @@ def test_r13_a_keyword_of_two_words_as_configured_is_matched_whole() -> None:
 
 @pytest.mark.parametrize("keyword", ["👍", "!", "\u200b", '""'])
 def test_r13_a_keyword_of_decoration_only_is_no_other_decoration(keyword: str) -> None:
-    """An empty body is a picture without a text, and no STOP."""
+    """An empty body is a picture without a text, not a STOP."""
     policy = Policy(OptOutConfig(standard=sets(stop=keyword)))
     assert [body for body in ("", " ", "...", "🎉", "\u200d") if found(policy, body)] == []
 

@@ -1,4 +1,4 @@
-"""R18, R29, R30, R35: several causes of one block, and what lifts which of them."""
+"""R18, R29, R30, R35: several causes of one block, and which command lifts which cause."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OTP, MARKETING = frozenset({"otp"}), frozenset({"marketing"})
 
 
 def kinds(decision: Decided) -> list[SourceKind]:
-    """The causes of the only block there is."""
+    """The causes of the only block."""
     (block,) = decision.blocks
     return [source.kind for source in block.sources]
 
@@ -99,7 +99,7 @@ def test_r18_one_block_of_a_full_entry_keeps_the_causes_of_all_but_locked_ones()
     assert [block.place for block in decided("STOP", locked).blocks] == [*pairs, a_place()]
 
 
-# What lifts which
+# Which command lifts which cause
 
 
 def test_r30_undoing_a_review_lifts_only_what_the_review_made() -> None:
@@ -131,7 +131,7 @@ def test_r19_a_late_start_lifts_what_came_before_it_and_no_later_cause() -> None
 
 
 def test_r19_a_late_start_does_not_lift_a_stop_that_was_said_again_since() -> None:
-    """Blocked, START held back by its carrier, STOP again: they want nothing more."""
+    """Blocked, START held back by the carrier, STOP again: the recipient wants nothing more."""
     first = a_block(since_ms=NOW_MS - 10_000)
     again = decided("STOP", (first,))
     start = decided("START", again.blocks, arrival=Arrival(LATER.appended_ms, NOW_MS - 5_000))
@@ -170,7 +170,7 @@ def test_r25_an_entry_that_cannot_be_read_is_lifted_by_a_command_alone() -> None
     assert {*kinds(stop)} == {SourceKind.UNREADABLE, KEYWORD}
 
 
-# What a block stops
+# The messages that a block stops
 
 
 @pytest.mark.parametrize(

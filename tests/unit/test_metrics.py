@@ -1,4 +1,4 @@
-"""What metrics say, and what they say before anything happened."""
+"""The values of metrics, also before anything has happened."""
 
 from __future__ import annotations
 

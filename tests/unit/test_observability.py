@@ -1,4 +1,4 @@
-"""Alerts, dashboard and runbook speak of the metrics that there are."""
+"""Alerts, dashboard and runbook use metrics that exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is committed of records that are done in no order, and what a restart repeats."""
+"""The offset to commit where records finish out of order, and the records a restart repeats."""
 
 from __future__ import annotations
 

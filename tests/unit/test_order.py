@@ -1,4 +1,4 @@
-"""R19, R23, R41: what came before what, by the broker's clock alone."""
+"""R19, R23, R41: the order of messages, by the broker's clock alone."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_r19_a_late_start_lifts_only_what_was_blocked_before_it(
 
 
 def test_r19_offsets_and_no_clock_are_the_order_of_messages_that_came_as_they_were_said() -> None:
-    """A broker whose clock was ahead led the partition for a while: nobody is locked out."""
+    """A broker with a fast clock led the partition for a while: no recipient is locked out."""
     block = a_block(since_ms=NOW_MS + 2 * HOUR_MS)
     assert decided("START", (block,), arrival=Arrival(NOW_MS)).blocks == ()
 

@@ -1,4 +1,4 @@
-"""R25: what the one owner of a partition's list takes over, writes and notes."""
+"""R25: how the only owner of a partition's list takes it over, writes and commits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AList(EmptyList):
 
 
 class HandledOnce(NothingHandled):
-    """One message was handled lately."""
+    """One message was handled recently."""
 
     async def recent(
         self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
@@ -74,7 +74,7 @@ async def taken(owner: OwnedList, *notes: str) -> OwnedList:
 
 
 async def written(owner: OwnedList, blocks: Any = BLOCKS) -> Entries:
-    """What the owner read before it wrote these blocks."""
+    """Write these blocks as the owner; return the entries it read first."""
     before = await owner.read([ENTRY, ENTRY], [MESSAGE, MESSAGE])
     await owner.write(before, {ENTRY: blocks}, [MESSAGE], None)
     return before

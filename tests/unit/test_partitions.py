@@ -1,4 +1,4 @@
-"""Partitions are Kafka's own: murmur2, one key or a batch of them."""
+"""Partitions are Kafka's own: murmur2, for one key or a batch of keys."""
 
 from __future__ import annotations
 

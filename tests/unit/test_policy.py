@@ -123,7 +123,7 @@ def test_r16_without_fallback_only_the_reserved_words_are_left() -> None:
 
 
 def test_r16_standard_goes_before_the_languages() -> None:
-    """No valid configuration has such a clash; one that was stored before may."""
+    """No valid configuration has such a clash, but an older stored configuration may."""
     policy = Policy(a_config(languages={"es": sets("es", help="end")}))
     assert [who(policy, body) for body in ("end", "end!")] == [("end", "standard STOP")] * 2
 

@@ -25,7 +25,7 @@ def a_log(start: int = 0, end: int = 10, epoch_end: int | None = None) -> Log:
         (Position(5, ID, 3), a_log(epoch_end=10), True, None),
         (Position(10, ID, 3), a_log(epoch_end=10), True, None),  # caught up
         (Position(5, ID, 3), a_log(epoch_end=5), True, None),  # a new leader took over just there
-        (Position(5, ID, None), a_log(), True, None),  # nothing was read yet
+        (Position(5, ID, None), a_log(), True, None),  # nothing has been read yet
         (Position(5), a_log(), True, None),  # set by other tools
         (None, a_log(), False, None),  # the group is new
         (None, a_log(4, 4), True, None),  # there is nothing to handle again

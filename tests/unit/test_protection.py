@@ -1,4 +1,4 @@
-"""Headers of every answer, writes of other sites, words of proxies, TLS: by real sockets."""
+"""Response headers, cross-site writes, proxies' headers and TLS: through real sockets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.edge import Edge, Pki, serving_alone
 from tests.installation import until
 
 POST = b"POST /v1/Services HTTP/1.1\r\nHost: optout.example\r\nContent-Length: 900000\r\n"
-KEPT_AS_IT_IS = {"Content-Security-Policy", "Cache-Control", "Referrer-Policy"}  # pages' differ
+KEPT_AS_IT_IS = {"Content-Security-Policy", "Cache-Control", "Referrer-Policy"}  # pages differ
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ async def test_a_write_of_another_site_is_refused_before_its_body_is_read(
 ) -> None:
     given = POST.replace(b"POST", method.encode()) + header.encode() + b"\r\n\r\n"
     async with serving_alone(api_header_s=0.5) as edge:
-        answer = await edge.ask(given)  # no byte of a body
+        answer = await edge.ask(given)  # without any body
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert b'"code":20003' in answer
     assert b"more_info" in answer
@@ -110,7 +110,7 @@ async def test_a_write_of_ours_or_of_a_client_goes_on_to_the_login(headers: dict
 
 
 async def asked(edge: Edge, **headers: str) -> list[str]:
-    """Who the API believes to be asked by, and how: client, link."""
+    """The client and the link that the API takes from a request."""
 
     @edge.api.get("/who")
     async def who(request: Request) -> list[str]:
@@ -233,7 +233,7 @@ async def test_a_certificate_that_was_renewed_is_served_without_a_restart(
 async def test_a_handshake_that_does_not_come_ends(pki: Pki) -> None:
     async with serving_alone(api_header_s=0.5, **pki.files) as edge:
         assert await edge.ask(b"") == b""
-        assert await edge.ask(b"\x16\x03\x01\x02\x00") == b""  # the beginning of one
+        assert await edge.ask(b"\x16\x03\x01\x02\x00") == b""  # the beginning of a handshake
 
 
 @pytest.mark.parametrize("content", [None, "nonsense"])
@@ -274,11 +274,11 @@ def test_where_none_travel_in_clear_nobody_is_warned(settings: Settings) -> None
     assert clear_text(settings) is None
 
 
-# Who asks, before what is asked
+# Credentials are checked before the body
 
 
 def operations() -> list[tuple[str, str]]:
-    """Every operation that takes a body from somebody we know."""
+    """Every operation that takes a body from an authenticated caller."""
     paths = create_api(Settings()).openapi()["paths"]
     return [
         (method.upper(), re.sub(r"\{\w+\}", "x", path))

@@ -1,4 +1,4 @@
-"""What an account may keep, and which numbers it may take."""
+"""An account's limits, and the numbers it may take."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_one_service_too_many_is_refused_with_twilios_code_the_use_the_limit_and
             " Delete some, or ask the operator for a higher limit (optout accounts limits)"
         ],
     )
-    # One for another is no growth.
+    # Replacing a service with another is not growth.
     made.holdings.check(
         [*created(a_stored_service(OTHER_SERVICE)), edit_of_service(a_stored_service(), None)]
     )
@@ -94,14 +94,14 @@ def test_numbers_are_counted_once_wherever_they_stand_and_names_are_not() -> Non
     made.holdings.check(
         [edit_of_service(pool, a_stored_service(SERVICE, LONG_CODE, "Clinic", "Shop"))]
     )
-    # The number that is recorded stays with the account: one more is one too many.
+    # The recorded number stays with the account, so another number is one too many.
     refusal(made, edit_of_service(pool, a_stored_service(SERVICE, SHORT_CODE)))
 
 
 def test_numbers_are_counted_as_they_come_and_go() -> None:
     shared = a_stored_service(
         OTHER_SERVICE, LONG_CODE, SHORT_CODE
-    )  # one pool too many, as it once was
+    )  # one pool too many, as was once allowed
     theirs = a_stored_service("MG3", LONG_CODE, account_sid=OTHER_ACCOUNT)
     number = a_number(OTHER_LONG_CODE)
     edits = [
@@ -163,7 +163,7 @@ def test_a_number_is_free_once_it_was_given_up_and_in_the_edit_that_gives_it_up(
     assert (
         stored(*created(mine), edit_of_service(mine, None)).holdings.owners_of(LONG_CODE) == set()
     )
-    refusal(made, edit_of_service(mine, mine), *created(theirs))  # while it is kept it is not
+    refusal(made, edit_of_service(mine, mine), *created(theirs))  # taken while the first exists
 
 
 def test_two_that_ask_at_once_get_neither() -> None:

@@ -1,4 +1,4 @@
-"""Which dead letters go back, and how that is noted."""
+"""Which dead letters go back, and how that is recorded."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_of_letters_strewn_among_others_go_as_many_as_can_be_noted() -> None:
     assert sent(offsets, letters[:fit], reason="1") == fit // 2 >= 1_000
     assert offsets.is_noted
     assert fitting(letters[fit:], offsets, chosen, None) < 2
-    # Once those between have gone, the rest can.
+    # Once the letters in between have gone back, the rest can.
     again = Offsets(offsets.committed, offsets.note())
     assert sent(again, letters[:fit], reason="0") == fit - fit // 2
     assert fitting(letters[fit:], again, chosen, None) > 2

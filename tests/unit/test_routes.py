@@ -1,4 +1,4 @@
-"""No resource imports another one's routes: what two of them share has a file without routes."""
+"""No resource imports another's routes: code that two of them share has a file without routes."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ CITED = re.compile(r"\bR([0-9]+)\b")
 NAMED = re.compile(r"(?<=_)r([0-9]+)(?=_)")  # in the name of a test: test_r18_r21_…
 TEST = re.compile(r"\bdef (test_\w+)")
 STATUS = re.compile(r"^\*(Built|Built in part|Not built yet)\.\*", re.M)
-# The rest is data, or comes from elsewhere.
+# All other files are data, or come from elsewhere.
 WORDS = {"", ".html", ".md", ".py", ".toml", ".tpl", ".yaml", ".yml"}
 
 
@@ -35,7 +35,7 @@ def rules() -> dict[str, str]:
 
 
 def not_built() -> set[str]:
-    """The rules of which nothing is built."""
+    """The rules that are not built at all."""
     return {
         number
         for number, section in rules().items()

@@ -134,7 +134,7 @@ def test_an_example_states_no_field_that_the_model_does_not_know(path: Path) -> 
     MODELS[path.parent.name].model_validate_json(path.read_bytes(), extra="forbid")
 
 
-# What the writers write
+# The writers' records
 
 
 def emitted() -> list[Event]:

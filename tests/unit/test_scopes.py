@@ -1,4 +1,4 @@
-"""R21, R31: whom a block keeps away, and from whom."""
+"""R21, R31: the senders and recipients that a block covers."""
 
 from __future__ import annotations
 

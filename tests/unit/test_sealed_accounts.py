@@ -41,7 +41,7 @@ def test_a_token_opens_with_the_key_that_sealed_it_wherever_that_is_named() -> N
 def test_a_token_of_a_key_that_is_not_named_is_no_unknown_account() -> None:
     for keys in ((), (NEW_KEY,)):
         view = view_of(an_account(), an_account(OTHER_ACCOUNT, NEW_KEY), keys=keys)
-        assert view.unopened()[ACCOUNT] == Unopened(OLD)  # before anybody asks for it
+        assert view.unopened()[ACCOUNT] == Unopened(OLD)  # before the first request for it
         assert view.token_of(ACCOUNT) == Unopened(OLD)
         assert (OTHER_ACCOUNT in view.unopened()) is (not keys)
         assert view.token_of("AC_nobody") is None
@@ -70,7 +70,7 @@ def test_an_account_whose_record_cannot_be_read_is_no_unknown_account() -> None:
     read(view, ACCOUNT, write_account(an_account()))
     assert (view.token_of(ACCOUNT), view.unopened()) == (TOKEN, {})
     read(view, ACCOUNT, b'{"sid": 1}')
-    assert view.token_of(ACCOUNT) == TOKEN  # the last good one stays in force
+    assert view.token_of(ACCOUNT) == TOKEN  # the last good record stays in force
     read(view, OTHER_ACCOUNT, b"")
     assert view.token_of(OTHER_ACCOUNT) == Unopened(UNKNOWN)
     read(view, OTHER_ACCOUNT, None)
@@ -78,7 +78,7 @@ def test_an_account_whose_record_cannot_be_read_is_no_unknown_account() -> None:
 
 
 def read(view: AccountsView, sid: str, value: bytes | None) -> None:
-    """Have a view read a record of the topic."""
+    """Let a view read a record of the topic."""
     record = SimpleNamespace(topic="accounts", partition=0, offset=0, key=sid.encode(), value=value)
     view.topic._gather([record])
     view.topic._hand_on()

@@ -1,4 +1,4 @@
-"""The key of a machine that has been given none."""
+"""The key of a machine for which no key is set."""
 
 from __future__ import annotations
 

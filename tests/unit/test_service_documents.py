@@ -43,7 +43,7 @@ BAJA = {"STOP": {"keywords": ["baja"], "reply": "es STOP"}}
 
 
 class Outcome(NamedTuple):
-    """What was applied, with its problems as people read them."""
+    """The changes that were applied, with their problems as people read them."""
 
     changed: Mapping[str, MessagingService]
     sids: Sequence[str]
@@ -241,7 +241,7 @@ def test_r1_a_sender_in_two_services_is_refused() -> None:
         f" already; {in_one}"
         for index in range(2)
     ]
-    # Whatever else is wrong with either of them.
+    # Also where either of them has another problem.
     broken = a_document(sid=OTHER_SERVICE, friendly_name="Pharmacy", opt_out=7)
     applied = laid_over({}, a_document(validity_period=0), broken)
     assert [problem for problem in applied.problems if in_one in problem] == [
@@ -595,7 +595,7 @@ def test_an_address_that_cannot_be_asked_is_refused_with_its_place_and_the_remed
     ]
     applied = laid_over({}, a_document(**URLS))
     assert (applied.problems, applied.changed) == (expected, {})
-    # One problem hides no other (R10), and none is named twice.
+    # No problem hides another (R10), and none is named twice.
     broken = laid_over({}, a_document(**URLS, sticky_sender="no"))
     assert broken.problems[1:] == expected
     nowhere = laid_over({}, a_document(status_callback="nowhere"))

@@ -1,4 +1,4 @@
-"""Settings that cannot be right: every problem at once, and no password in it."""
+"""Settings that cannot be right: every problem at once, and no password in the message."""
 
 from __future__ import annotations
 

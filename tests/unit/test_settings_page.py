@@ -1,4 +1,4 @@
-"""`deploy/settings.md` is what `optout settings` makes of config.py."""
+"""`deploy/settings.md` is what `optout settings` generates from config.py."""
 
 from __future__ import annotations
 

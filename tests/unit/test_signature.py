@@ -1,4 +1,4 @@
-"""How a request to an application is signed, and what it carries."""
+"""The signature of a request to an application, and its parameters."""
 
 from __future__ import annotations
 

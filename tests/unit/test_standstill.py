@@ -1,4 +1,4 @@
-"""What the bench of rebalances reckons from a topic."""
+"""The figures that the rebalance bench calculates from a topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R18: what STOP does."""
+"""R18: the effects of STOP."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_r18_a_second_stop_is_confirmed_again_where_the_service_says_so() -> Non
 
 
 def test_r18_blocked_is_under_the_scope_that_applies() -> None:
-    """A block on this sender alone does not make a STOP to the account a second one."""
+    """A block on this sender alone does not make a STOP to the account a repeat."""
     before = a_block(a_place(Scope.SENDER))
     assert decided("STOP", (before,), scope=Scope.ACCOUNT) == Decided(
         (before, the_block()), (a_change(), a_reply(text="standard STOP"), a_notification())

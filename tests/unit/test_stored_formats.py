@@ -1,4 +1,4 @@
-"""What is stored in Redis and in committed offsets, byte for byte: a release can read the last."""
+"""Stored formats of Redis and committed offsets, byte for byte: a release reads the last's."""
 
 from __future__ import annotations
 

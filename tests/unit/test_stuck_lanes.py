@@ -1,4 +1,4 @@
-"""Which lanes another worker should have, by what a worker sees every five seconds."""
+"""Which lanes a worker gives up to another, by the state it sees every five seconds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WAITS = LaneState(0, Doing.WAITING, 0.0, {}, reason="the block list is being reb
 
 @dataclass(frozen=True)
 class Look:
-    """What there is to be seen at one time."""
+    """The state that a worker sees at one time."""
 
     at_s: float
     state: LaneState

@@ -1,4 +1,4 @@
-"""What a record of a history is about, and what is no record of one."""
+"""The subject of a record in a history, and the records that have none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R20: the toll-free network blocks and unblocks by itself."""
+"""R20: the toll-free network blocks and unblocks on its own."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def talk(*bodies: str, **given: Any) -> Talk:
 
 
 class Outcome(NamedTuple):
-    """What the last message of a conversation did."""
+    """The effect of the last message of a conversation."""
 
-    ours: bool  # whether our block stands afterwards
+    ours: bool  # whether our block exists afterwards
     carrier: bool  # whether the network's does
     changes: int
     reply_sent: ReplySent
@@ -137,7 +137,7 @@ def test_r20_in_us_and_canada_the_network_acts_too(
 def test_r20_elsewhere_a_toll_free_number_is_like_any_other(
     bodies: list[str], expected: Outcome, country: str | None
 ) -> None:
-    """The Caribbean shares +1 and not the toll-free network."""
+    """The Caribbean shares +1, but not the toll-free network."""
     assert outcome(talk(*bodies, country=country), Scope.ACCOUNT) == expected
 
 
@@ -258,7 +258,7 @@ def test_r20_the_carriers_block_stops_its_own_sender_only(scope: Scope) -> None:
 
 @pytest.mark.parametrize("word", ["yes", "START"])
 def test_r20_another_sender_lifts_our_block_and_leaves_the_carriers(word: str) -> None:
-    """START lifts what would stop the sender it was texted to, and the carrier's does not."""
+    """START lifts the blocks on the sender it was texted to, but not the carrier's block."""
     blocks = (a_block(), a_block(THE_CARRIER))
     after = decided(word, blocks).blocks
     assert after == (a_block(THE_CARRIER),)

@@ -1,4 +1,4 @@
-"""Which settings of a topic stop a worker, which are told, and which nobody minds."""
+"""Which settings of a topic stop a worker, which are reported, and which are ignored."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def problems(there: Mapping[str, Found]) -> list[TopicProblem]:
 
 
 def with_setting(topic: str, setting: str, value: str, replicas: int = 3) -> list[TopicProblem]:
-    """What is found where one setting of one topic is another."""
+    """The problems where one setting of one topic has another value."""
     there = all_well(replicas)
     plan = PLANS[topic]
     config = {**plan.settings(replicas), setting: value}
@@ -72,7 +72,7 @@ def test_topics_as_planned_are_well() -> None:
         (SOURCE, "cleanup.policy", "compact", REFUSE),
         (HISTORY, "cleanup.policy", "compact,delete", REFUSE),
         ("allowed-sends.v1", "cleanup.policy", "compact", REFUSE),
-        # What match reads, and what it reads back, must be there for OPTOUT_DEDUPE_HOURS (24).
+        # The records that match reads, first and again, must be kept for OPTOUT_DEDUPE_HOURS (24).
         (SOURCE, "retention.ms", str(DAY_MS - 1), REFUSE),
         (SOURCE, "retention.ms", str(DAY_MS), WARN),
         ("opt-out-notifications.v1", "retention.ms", str(DAY_MS - 1), REFUSE),
@@ -91,7 +91,7 @@ def test_topics_as_planned_are_well() -> None:
         (LIST, "segment.ms", str(7 * DAY_MS), WARN),
         (LIST, "min.cleanable.dirty.ratio", "0.5", WARN),
         (LIST, "delete.retention.ms", str(DAY_MS), WARN),
-        # Nothing but what /opt-out-rates counted.
+        # Only the counts of /opt-out-rates would be lost.
         ("rates-hours-changelog", "cleanup.policy", "delete", WARN),
         ("rates-hours-changelog", "retention.ms", str(DAY_MS), WARN),
     ],
@@ -119,7 +119,7 @@ def test_a_setting_that_differs(
         (LIST, "segment.ms", "60000"),
         (LIST, "min.cleanable.dirty.ratio", "0.10"),
         (LIST, "delete.retention.ms", str(30 * DAY_MS)),
-        (LIST, "retention.ms", "1"),  # which a compacted topic does not look at
+        (LIST, "retention.ms", "1"),  # a compacted topic ignores it
         (SOURCE, "compression.type", "zstd"),
     ],
 )

@@ -1,4 +1,4 @@
-"""When a worker makes spans, and what it says where it cannot."""
+"""When a worker makes spans, and its warnings when it cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trying a message against a draft and against what is in force."""
+"""Trying a message against a draft and against the configuration in force."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader says of a list that it cannot trust."""
+"""The log lines of a reader whose list cannot be trusted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def a_list(store: MemoryBlockList, truth: Truth) -> TrustedList:
 async def said_until_whole(
     one: TrustedList, store: MemoryBlockList, caplog: pytest.LogCaptureFixture
 ) -> list[tuple[str, str]]:
-    """The level and name of what is logged from a look until the list is rebuilt and trusted."""
+    """The levels and events logged from a look until the list is rebuilt and trusted."""
     caplog.set_level(logging.INFO)
     caplog.clear()
     looking = asyncio.create_task(one.look([]))
@@ -61,7 +61,7 @@ async def test_how_long_a_transaction_is_waited_for_is_told_while_it_lasts(
     async def told() -> bool:
         return waited["learning"] > 2
 
-    await until(told, "wait that is told")
+    await until(told, "wait that is logged")
     assert "settled" in (one.waits_for or "")
     assert not looking.done()
     truth.settles.set()
@@ -73,7 +73,7 @@ async def test_a_first_start_alarms_nobody(caplog: pytest.LogCaptureFixture) -> 
     store, truth = MemoryBlockList(lambda: 1_000), Truth()
     one = a_list(store, truth)
     await one.learn()
-    owner = await store.claim(0, at_least=0)  # is there and has not built it yet
+    owner = await store.claim(0, at_least=0)  # it has the partition, but has not built the list yet
     await store.settle(0, owner.epoch, undo=True, whole=False)
     assert await said_until_whole(one, store, caplog) == [("INFO", "list.distrusted")]
 
@@ -103,7 +103,7 @@ async def test_an_empty_redis_is_warned_of_where_the_topic_has_blocks(
 @pytest.mark.parametrize(
     ("ours", "waits"),
     [
-        (None, False),  # who judges by no configuration
+        (None, False),  # a reader that judges without a configuration
         (ConfigView("a", 7), False),
         (ConfigView("a", 9), False),
         (ConfigView("a", 6), True),
@@ -143,7 +143,7 @@ async def test_r21_a_reader_waits_for_the_configuration_the_list_was_decided_und
         view[0] = ConfigView("a", 7)
     await looking
     assert one.waits_for is None
-    assert asked == {7}  # so that what was read up to there is taken in
+    assert asked == {7}  # so that records read up to there are applied
 
 
 async def test_only_another_server_is_learnt_of() -> None:
@@ -160,7 +160,7 @@ async def test_only_another_server_is_learnt_of() -> None:
 
 
 class Serving(MemoryBlockList):
-    """Answers as the server that it is told to be."""
+    """Answers as the server in ``serves``."""
 
     serves = b""
 

@@ -8,22 +8,22 @@ from processor.kafka.topics.turns import Turns
 
 
 class Clock:
-    """Time that passes only while everybody sleeps."""
+    """Time that passes only while every task sleeps."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Event]] = []
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep in this time."""
+        """Sleep by this clock."""
         woken = asyncio.Event()
         heapq.heappush(self._sleepers, (self.now_s + seconds, id(woken), woken))
         await woken.wait()
 
     async def run(self, *works: asyncio.Task[None]) -> None:
-        """Have it pass until works are done."""
+        """Let time pass until the works are done."""
         while not all(work.done() for work in works):
-            for _ in range(20):  # until everybody who can go on has
+            for _ in range(20):  # until every task that can run has run
                 await asyncio.sleep(0)
             if self._sleepers:
                 self.now_s, _, woken = heapq.heappop(self._sleepers)
@@ -31,7 +31,7 @@ class Clock:
 
 
 async def written(*savers: tuple[str, int], takes_s: float = 0.5) -> Sequence[tuple[str, float]]:
-    """Who wrote when, where each saver saves so many times in a row, without a pause."""
+    """The writers and times, where each saver saves several times in a row, without a pause."""
     clock = Clock()
     turns = Turns(lambda: clock.now_s, clock.sleep)
     began: list[tuple[str, float]] = []

@@ -1,4 +1,4 @@
-"""What applications answer with, and what is wrong with it."""
+"""The TwiML that applications answer with, and its errors."""
 
 from __future__ import annotations
 

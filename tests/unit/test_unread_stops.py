@@ -1,4 +1,4 @@
-"""A STOP in a record that cannot be read whole."""
+"""A STOP in a record that is only partly readable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may wait for a lane: so many of an account, and no account for another's."""
+"""Limits on waiting for a lane: a fixed number for each account, whatever others do."""
 
 from __future__ import annotations
 

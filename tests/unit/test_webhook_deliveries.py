@@ -1,4 +1,4 @@
-"""Topic values of the webhooks lane, and what a stage makes of one record."""
+"""Topic values of the webhooks lane, and how a stage handles one record."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_delivery_waits_as_long_as_it_says_and_never_longer_than_its_topics_de
 
 
 async def what_follows(topic: str, value: bytes, **changes: Any) -> Outgoing:
-    """What follows a delivery to an address that is refused, or a host that is not there."""
+    """The record after a delivery to a refused address, or to a host that does not exist."""
     stage = a_stage()
     record = a_record(topic, value)
     record.__dict__.update(changes)
@@ -151,14 +151,14 @@ def test_what_is_put_off_comes_back_as_what_failed_does() -> None:
 
 
 class Sealed:
-    """Tokens that nobody can open any more."""
+    """Tokens that can no longer be opened."""
 
     def __init__(self) -> None:
         self.asked = 0
         self.open_at_first = 0
 
     async def wait_loaded(self) -> None:
-        """They are known from the start."""
+        """Return at once: the tokens are known."""
 
     def token_of(self, account_sid: str) -> str | Unopened:
         self.asked += 1

@@ -1,4 +1,4 @@
-"""Looking anybody up: one trip for all who ask at once, and nothing that cannot be trusted."""
+"""Looking recipients up: callers at the same time share one trip, and only trusted answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Counting(MemoryBlockList):
     async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
         self.trips += 1
         found = await super().read_many(keys)
-        await asyncio.sleep(0)  # the way back
+        await asyncio.sleep(0)  # the trip takes a turn of the loop
         return found
 
 
@@ -85,7 +85,7 @@ async def test_a_part_that_is_not_whole_is_waited_for_and_holds_up_no_other() ->
     async def said() -> bool:
         return asked.waits_for == ["the block list is not whole; its owner rebuilds it"]
 
-    await until(said, "word of what is waited for")
+    await until(said, "reason for the wait")
     assert not waiting.done()
     await rebuild(store, place)
     assert await waiting == BLOCKED
@@ -137,7 +137,7 @@ async def test_what_still_waits_is_given_up_at_the_end() -> None:
     await asked.learn()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await asked.look(NUMBERS[:1])  # nobody has built the list
+            await asked.look(NUMBERS[:1])  # no owner has built the list
     assert asked.waiting == 1
     await asked.close()
     assert asked.waiting == 0

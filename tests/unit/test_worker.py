@@ -47,7 +47,7 @@ class FakeLanes:
 
 
 class FakeRedis:
-    """Answers a look with what comes next; the last one for ever."""
+    """Answers each look with the next answer, and repeats the last answer for ever."""
 
     def __init__(self, *answers: Exception | None) -> None:
         self._answers = list(answers)

@@ -1,1 +1,1 @@
-"""What the system must do, as sentences."""
+"""Tests whose names state the behaviour of the system."""

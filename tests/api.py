@@ -56,12 +56,12 @@ class Api:
         self.password = password
 
     def as_(self, user: str, password: str = TOKEN) -> Api:
-        """The same API, asked by somebody else."""
+        """The same API with other credentials."""
         return Api(self.base, self._backend, user, password)
 
     @property
     def backend(self) -> Backend:
-        """What it stands on, where it is served in this process."""
+        """Its backend, if it is served in this process."""
         assert self._backend is not None
         return self._backend
 
@@ -116,7 +116,7 @@ async def all_running(settings: Settings) -> AsyncIterator[Api]:
 
 
 async def blocking(call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
-    """What Twilio's client does, in a thread: it waits for its answers."""
+    """Run a call of Twilio's client, which blocks, in a thread."""
     return await asyncio.to_thread(call, *arguments, **named)
 
 

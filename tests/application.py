@@ -1,4 +1,4 @@
-"""An application of a customer: a real server that notes what it is told, and answers as asked."""
+"""A customer's application: a real server that records its requests, and answers as configured."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.local import stack
 
 COUNT = 3
-# Of a property that stands twice, the later one counts.
+# If a property appears twice, the later value counts.
 _CLUSTER = """
 node.id={number}
 controller.quorum.voters={voters}
@@ -24,7 +24,7 @@ transaction.state.log.min.isr=2
 def three_brokers(directory: Path) -> Iterator[list[stack.Server]]:
     """Run three brokers, each a controller too; any of them may be killed and started again.
 
-    Topics get three replicas where nobody says otherwise, as Kafka's own do.
+    Topics get three replicas by default, as Kafka's own topics do.
     """
     template = (stack.HERE / "kafka.properties").read_text() + _CLUSTER
     with ExitStack() as held:

@@ -229,7 +229,7 @@ def decided(
     scope: Scope = Scope.ACCOUNT,
     **changes: Any,
 ) -> Decided:
-    """What a message does to a recipient who has these blocks."""
+    """The events of a message from a recipient with these blocks."""
     hit = a_hit(body, handling=handling, country=country, **changes)
     entry = {block.place: block for block in blocks}
     decision = decide(
@@ -239,7 +239,7 @@ def decided(
 
 
 def commanded(command: ConsentCommand, blocks: Blocks = ()) -> Decided:
-    """What a command does to a recipient who has these blocks of its account."""
+    """The events of a command for a recipient with these blocks of its account."""
     decision = decide_command(command, {block.place: block for block in blocks}, mark=MARK)
     return Decided(after(blocks, decision), decision.events, decision.refused)
 
@@ -262,7 +262,7 @@ def a_talk(*bodies: str, seen: frozenset[bytes] = frozenset(), **given: Any) -> 
 
 
 class Talk(NamedTuple):
-    """What a conversation came to."""
+    """The results of a conversation."""
 
     blocks: Blocks
     decisions: tuple[tuple[Event, ...], ...]  # one a message

@@ -1,4 +1,4 @@
-"""What lies in a topic as the broker has it: producers, epochs, and the marks of transactions."""
+"""The raw log of a topic: producers, epochs, and transaction markers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that only reads topics: what it was handed, and how much memory that took.
+"""A process that only reads topics; it reports the records it got and its memory.
 
     python -m tests.reading_process TOPIC... < settings, as JSON
 
@@ -44,7 +44,7 @@ async def main(settings: Settings, topics: list[str]) -> None:
 
 
 async def read(consumer: Any, tp: TopicPartition, end: int) -> dict[str, Any]:
-    """What a partition hands out: offsets and sizes of records, and what was not read."""
+    """The records of a partition: their offsets and sizes, and those that were not read."""
     records: list[tuple[int, int]] = []
     unread: list[tuple[int, int, str]] = []
     most = 0

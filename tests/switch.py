@@ -1,4 +1,4 @@
-"""A TCP proxy that can be cut, and led to another server: what a failover is to clients."""
+"""A TCP proxy that can be cut and pointed to another server, as clients see a failover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The oracle of every attack: somebody else's STOP in the same partition still counts."""
+"""The oracle of every attack: a bystander's STOP in the same partition still counts."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Victim:
 
 @asynccontextmanager
 async def victim(at: Installation, partition: int) -> AsyncIterator[Victim]:
-    """Somebody in a partition, heard once before the attack."""
+    """A bystander in a partition, whose STOP worked before the attack."""
     topics = [at.topics.reply_sends, at.topics.message_statuses]
     async with reader(at.settings, topics, at_end=True, partitions=[partition]) as consumer:
         assert consumer.assignment() == {TopicPartition(topic, partition) for topic in topics}

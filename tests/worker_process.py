@@ -177,7 +177,7 @@ class WorkerProcess:
         await self._process.wait()
 
     def takes(self) -> list[Take]:
-        """What its lanes took, of all its processes, in order."""
+        """The partitions that its lanes took, of all its processes, in order."""
         return [
             Take(_ms(at), (role, int(partition)), log)
             for log in self._logs

@@ -40,7 +40,7 @@ _AFTER_S = 2.0  # of load when all are back
 
 @dataclass(frozen=True, slots=True)
 class Rolled:
-    """What one round of restarts came to."""
+    """The results of a round of restarts."""
 
     messages: int  # inbound, and as many sends
     taken_by_others: int  # partitions that workers which stayed took
@@ -49,7 +49,7 @@ class Rolled:
 
 
 async def roll(settings: Settings, home: Path, *, static: bool, rate: int) -> Rolled:
-    """Restart every worker once, one after another, under load, and hold all against all.
+    """Restart every worker once, one after another, under load, and compare everything.
 
     Args:
         settings: of an installation of its own, its topics made.

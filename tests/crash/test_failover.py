@@ -1,4 +1,4 @@
-"""Redis goes on without its last writes: it is told by the marks, and mended from `block-list`."""
+"""Redis continues without its last writes: marks reveal it, and `block-list` repairs it."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ async def test_r25_a_gate_that_starts_during_such_a_failover_leaks_nothing(pair:
     await pair.fail_over()
     await at.sends(*(a_send(f"W{one[1:]}", to=one) for one in LATE))
     async with running(only(pair.settings, "gate")) as gate:
-        # It has no memory of a mark, and nobody mends the list.
+        # It remembers no mark, and there is no match worker to repair the list.
         await until(lambda: waits(gate), "gate that waits")
         assert await at.values(at.topics.allowed_sends) == []
         async with running(only(pair.settings, "match")):

@@ -60,7 +60,7 @@ KILLS: dict[str, Sequence[str]] = {
 
 
 class Expected(NamedTuple):
-    """What the history comes to, by a model of its own."""
+    """The results of the history, by a separate model."""
 
     changes: list[tuple[str, bool]]
     replies: list[tuple[str, str]]
@@ -127,7 +127,7 @@ async def killed(settings: Settings, step: str, *, role: Role = "match") -> None
 
 
 async def outcome(at: Installation) -> Expected:
-    """What is on the topics and in Redis."""
+    """The state of the topics and Redis."""
     assert await whole(at)
     changes = await at.values(at.topics.block_changes)
     replies = await at.values(at.topics.reply_sends)

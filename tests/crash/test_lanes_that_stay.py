@@ -1,4 +1,4 @@
-"""A rebalance touches only lanes that move, and nobody rebalances without need.
+"""A rebalance touches only lanes that move, and there are no needless rebalances.
 
 Takes are counted by the line that a lane logs, generations by what the coordinator keeps.
 """

@@ -1,4 +1,4 @@
-"""A rebalance where nobody died waits for nothing that is not sure to come.
+"""A rebalance without a death waits only for events that are sure to come.
 
 Every deadline of the lanes is put off far behind the test's: what ends here ends by itself.
 """

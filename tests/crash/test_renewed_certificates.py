@@ -1,4 +1,4 @@
-"""Certificates are replaced while a worker runs: it goes on with the new ones."""
+"""Certificates are replaced while a worker runs: it continues with the new certificates."""
 
 from __future__ import annotations
 

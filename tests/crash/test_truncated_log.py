@@ -1,4 +1,4 @@
-"""A broker comes back without the end of a log, which then grows again: nobody goes on in it."""
+"""A broker comes back without the end of a log, which then grows again: all lanes stop there."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def optout(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 @pytest.fixture
 def written() -> Iterator[list[str]]:
-    """Everything that is logged, at any level, by anybody, as it would be written."""
+    """All log lines of all loggers, at any level, as they would be written."""
     lines: list[str] = []
     formatter = logs.FieldsFormatter()
 

@@ -1,4 +1,4 @@
-"""Accounts end: what stops with one that is suspended or deleted, and what goes on."""
+"""The end of accounts: the effects of suspending or deleting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask, and what those hear who may not."""
+"""Authentication, and the answers to failed logins."""
 
 from __future__ import annotations
 

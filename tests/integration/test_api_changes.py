@@ -1,4 +1,4 @@
-"""Who changed an account's configuration."""
+"""The changes of an account's configuration, with actors."""
 
 from __future__ import annotations
 

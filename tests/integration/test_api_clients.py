@@ -30,7 +30,7 @@ def needs(tool: str) -> pytest.MarkDecorator:
 
 
 async def run(*command: str, cwd: Path, given: bytes = b"", **environment: str) -> str:
-    """What a command says; a failure where it fails."""
+    """The output of a command; the test fails if the command does."""
     process = await asyncio.create_subprocess_exec(
         *command, cwd=cwd, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=os.environ | environment
     )

@@ -51,7 +51,7 @@ def operation_of(method: str, path: str) -> tuple[str, str]:
 
 
 async def ask(api: Api, method: str, path: str, **given: Any) -> tuple[int, Any]:
-    """An answer, once it is held against the document."""
+    """A response that was checked against the document."""
     answer = await api.ask(method, path, **given)
     answers = OPERATIONS[operation_of(method, path)]["responses"]
     assert str(answer.status_code) in answers, (method, path, answer.status_code)

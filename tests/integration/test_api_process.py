@@ -1,4 +1,4 @@
-"""The API as operators run it, a process with uvicorn's own loop: what it says, and whom it bears.
+"""The API as operators run it, a process with uvicorn's own loop: its output and its clients."""
 
 It needs no broker to be there: it waits for one.
 """

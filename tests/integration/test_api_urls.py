@@ -55,7 +55,7 @@ WEBHOOK = {"callback_url": 21402, "fallback_url": 30122, "status_callback_url": 
 
 
 async def everything(api: Api) -> list[Any]:
-    """What is stored for the account now."""
+    """The account's stored data now."""
     paths = ("/v1/Services", f"{NUMBERS}.json", f"{BASE}/SMS/ShortCodes.json")
     return [
         (await api.ask("GET", path)).json()

@@ -1,4 +1,4 @@
-"""Batches that inflate to hundreds of times their size: no process ends, no partition stands."""
+"""Batches that inflate to hundreds of times their size end no process and stop no partition."""
 
 from __future__ import annotations
 

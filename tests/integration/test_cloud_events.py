@@ -1,4 +1,4 @@
-"""What downstream consumers read carries CloudEvents attributes as headers."""
+"""Events for downstream consumers have CloudEvents attributes as headers."""
 
 from __future__ import annotations
 

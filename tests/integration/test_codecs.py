@@ -1,4 +1,4 @@
-"""Whatever codec others' producers or the broker choose, records have their effect."""
+"""Records have their effect under any codec of producers or the broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person does with an installation, by the commands."""
+"""Operating an installation by the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a group committed: a coordinator that cannot tell is asked again, never believed."""
+"""Committed offsets: an uncertain coordinator is asked again, never believed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request of the API costs: it counts, it is bounded, and a short page has a next one."""
+"""The cost of API requests: it is charged and bounded, and a short page has a next page."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def served(settings: Settings, **changes: Any) -> AsyncIterator[Api]:
 
 
 async def asked_until_refused(api: Api, path: str, **headers: str) -> int:
-    """How often an account is answered before it is told to wait."""
+    """The number of answers that an account gets before it must wait."""
     for served in range(_FLOOD):
         answer = await api.ask("GET", path, headers=headers)
         if answer.status_code == 429:

@@ -1,4 +1,4 @@
-"""R22: what was handled is not handled again, whoever reads it; and epochs only grow."""
+"""R22: no worker handles a message twice, and epochs only grow."""
 
 from __future__ import annotations
 

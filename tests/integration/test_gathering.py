@@ -1,4 +1,4 @@
-"""Several changes of one second are one update; nobody who waits for one is kept waiting."""
+"""Several changes within a second are one update; no one waits longer for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes in is bounded, and never quoted in a log, an error or a dead letter's reason.
+"""Input is bounded, and never quoted in a log, an error or a dead letter's reason.
 
 The limits, each with a test here or beside its model: a value 512 KiB; a body 4,096 characters; ids
 64; addresses 68; 10 media addresses of 2,048; a command's source 64 and reason 500; nesting as deep

@@ -25,7 +25,7 @@ _API = (sys.executable, "-m", "processor", "api")
 
 @asynccontextmanager
 async def signed_in(base: str, user: str, token: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The console of somebody who signed in."""
+    """The console of a signed-in user."""
     async with httpx.AsyncClient(base_url=base, timeout=DEADLINE_S) as client:
         await send_form(client, "/console/sign-in", user=user, token=token)
         yield client
@@ -48,7 +48,7 @@ async def sign_out(client: httpx.AsyncClient) -> None:
 
 @asynccontextmanager
 async def streaming(base: str, user: str, token: str) -> AsyncIterator[httpx.Response]:
-    """The stream of somebody who signed in."""
+    """The stream of a signed-in user."""
     async with (
         signed_in(base, user, token) as client,
         client.stream("GET", "/console/live/events") as stream,

@@ -1,4 +1,4 @@
-"""What a worker says of itself: metrics, readiness, and the counts of what matched."""
+"""A worker's pages: metrics, readiness, and the counts of matches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A number is one account's: nobody else records it, pools it or sends from it."""
+"""A number belongs to one account: no other records it, pools it or sends from it."""
 
 from __future__ import annotations
 

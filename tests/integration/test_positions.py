@@ -40,7 +40,7 @@ class Worked:
         return TopicPartition(self.at.topics.sources(role)[0], self.partition)
 
     async def committed(self, role: str) -> OffsetAndMetadata:
-        """What the role committed there."""
+        """The role's committed offset there."""
         async with group_view(self.settings, f"{self.settings.topic_prefix}{role}") as view:
             return (await committed_of(view, [self.source(role)]))[self.source(role)]
 

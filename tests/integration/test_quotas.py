@@ -1,4 +1,4 @@
-"""What an account may keep: one more is refused by all that may ask for it, and nothing written."""
+"""Limits of an account: one item too many is refused everywhere, and nothing is written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def records_of(settings: Settings) -> int:
 
 
 async def asked(api: Api, path: str, code: int = 0, **form: str) -> dict[str, Any]:
-    """What is answered to a form: 201, or 400 with a code."""
+    """The answer to a form: 201, or 400 with a code."""
     answer = await api.ask("POST", path, data=form)
     body: dict[str, Any] = answer.json()
     assert (answer.status_code, body.get("code", 0)) == (400 if code else 201, code), answer.text

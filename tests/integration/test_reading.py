@@ -1,4 +1,4 @@
-"""A reader that lost its place while the broker was away begins anew, and skips nothing."""
+"""A reader that lost its place while the broker was away starts over, and skips nothing."""
 
 from __future__ import annotations
 

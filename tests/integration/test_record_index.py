@@ -1,4 +1,4 @@
-"""The index of a history in Redis: what is added once, found again, let go, and never doubled."""
+"""The index of a history in Redis: records are added once, found, and dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secret keys rotate while applications are told, and nothing is told unsigned meanwhile."""
+"""Secret keys rotate while webhooks go out, and none goes out unsigned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing out ends a session wherever it is served; where Redis is away nobody is believed."""
+"""Signing out ends a session in every process; without Redis no session is trusted."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.switch import switch
 
 
 async def shown(base: str, cookies: httpx.Cookies) -> int:
-    """The status of the first page with somebody's cookies."""
+    """The status of the first page with a user's cookies."""
     async with httpx.AsyncClient(base_url=base, cookies=cookies, timeout=DEADLINE_S) as client:
         return (await client.get("/console")).status_code
 
 
 def csrf_of(page: httpx.Response) -> str:
-    """What the forms of a page must send."""
+    """The fields that the forms of a page must send."""
     assert page.status_code == 200
     return page.text.partition('name="csrf" value="')[2].partition('"')[0]
 

@@ -1,4 +1,4 @@
-"""Topics whose settings are not as they should be: what is refused, waited for, told and mended."""
+"""Topics with wrong settings: refused, waited for, reported or corrected."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def cluster(servers: None, tmp_path: Path) -> Iterator[list[stack.Server]]:
 
 
 async def differing(settings: Settings, wanted: Mapping[str, str]) -> bool:
-    """Whether just these changes are told, each as a warning."""
+    """Whether exactly these changes are reported, each as a warning."""
     found = await topic_admin.check(settings)
     told = {one.place: str(one.change) for one in found if one.consequence is Consequence.WARN}
     return told == wanted and len(found) == len(wanted)

@@ -44,7 +44,7 @@ def a_command(number: int, **changes: Any) -> dict[str, Any]:
 
 
 async def an_installation_at_work(at: Installation) -> None:
-    """Blocks of both channel groups, one lifted, a command; then what nobody has read yet."""
+    """Blocks of both channel groups, one lifted, a command; then unread records."""
     await configure(at.settings, CLINIC)
     async with running(at.settings) as runtime:
         await runtime.services.wait_loaded()

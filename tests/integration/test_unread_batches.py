@@ -1,4 +1,4 @@
-"""A batch that nobody can read: readers that are not lanes go past it, or say what is missing."""
+"""An unreadable batch: readers other than lanes skip it, or name what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one host may cost the requests to others: no thread, few addresses, few idle connections."""
+"""A host costs requests to others no thread, few addresses and few idle connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R28: applications are told, through the real topics, by a real server's account of it."""
+"""R28: webhooks, through the real topics, as a real server receives them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one application or record does to its own webhooks, it does to no other's."""
+"""An application or a record can only delay its own account's webhooks."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def said_of(letter: Any) -> tuple[str | None, str | None]:
 async def others_are_told(
     at: Installation, app: Application, name: str, *, deadline_s: float = 60.0
 ) -> None:
-    """Another account's application is told of 20 statuses of the same partition, in order."""
+    """Another account's application gets 20 statuses of the same partition, in order."""
     sids = [f"{name}{number}" for number in range(20)]
     await at.write(at.topics.message_statuses, *(a_status(sid, app.url("/ok")) for sid in sids))
 

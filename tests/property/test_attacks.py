@@ -1,4 +1,4 @@
-"""No input of a tenant's, and no record, stops a lane: somebody else's STOP is the oracle.
+"""No input of a tenant, and no record, stops a lane: a bystander's STOP is the oracle.
 
 On a real broker, a real Redis and the served API; `make fuzz` looks long.
 """

@@ -1,4 +1,4 @@
-"""Whatever stands in a record, a reader takes it or refuses it in words: it raises nothing else.
+"""A reader accepts any record or refuses it with a reason; it raises nothing else.
 
 `make fuzz` looks long; see conftest.
 """
@@ -42,7 +42,7 @@ SERVICE: dict[str, Any] = {
     "version": 1,
     "updated_at": "2026-11-02T12:00:00.000Z",
 }
-# What no JSON library writes, in the place of a field's value.
+# Bytes that no JSON library writes, as a field's value.
 RAW = [
     b"NaN",
     b"1e999",

@@ -1,4 +1,4 @@
-"""R18 to R26: whatever recipients and operators say, in whatever batches it arrives."""
+"""R18 to R26 for any messages and commands, in any batches."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ scopes = st.sampled_from(Scope)
 
 
 class Told(NamedTuple):
-    """What a history came to."""
+    """The results of a history."""
 
     lists: dict[str, Blocks]  # the entries that hold a block
     events: tuple[Event, ...]

@@ -1,4 +1,4 @@
-"""Whatever is compressed, or only says so: all of it or a refusal, and never more than fits."""
+"""Any compressed or falsely marked data is read completely or refused, within the limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R13, R14, R16: what a configuration matches."""
+"""R13, R14, R16: the matches of a configuration."""
 
 from __future__ import annotations
 

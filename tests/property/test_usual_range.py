@@ -17,7 +17,7 @@ rates = st.integers(0, 5_000)
 
 
 def _alarm(counts: Sequence[int], *, over: bool = True) -> str:
-    """What the last hour is by those before it."""
+    """How the last hour compares with the hours before."""
     *before, count = counts
     found = usual(tuple(before))
     assert found is not None

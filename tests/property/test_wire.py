@@ -55,7 +55,7 @@ READERS = pytest.mark.parametrize(
 
 
 def held(model: type[BaseModel], read: Read, value: bytes) -> dict[str, Any] | str:
-    """What a reader finds in a value by the model's names, or why it refuses it."""
+    """The fields that a reader finds in a value, or the reason for its refusal."""
     try:
         found = read(value)
     except ValidationError as error:

@@ -25,7 +25,7 @@ _FREE = "+15557650000"  # nobody blocks it
 
 @dataclass(frozen=True)
 class Tenants:
-    """Who asks, and what the attacked one has."""
+    """The attacker, and the data of the attacked tenant."""
 
     at: Installation
     attacker: Api

@@ -1,4 +1,4 @@
-"""The attacks of the security review, each played by a tenant or by nobody on real servers.
+"""The attacks of the security review, each by a tenant or without credentials, on real servers.
 
 ``two_tenants`` asks before and after each: another tenant's STOP is confirmed, their sends are
 judged, their Check answers right.
@@ -38,7 +38,7 @@ JSONL = {"Content-Type": "application/x-ndjson"}
 
 
 def a_status(sid: str, account_sid: str, url: str, **changes: Any) -> dict[str, Any]:
-    """What a carrier says of a message to the attacker's handset."""
+    """A carrier's status of a message to the attacker's handset."""
     return {
         "message_sid": sid,
         "account_sid": account_sid,
@@ -174,7 +174,7 @@ async def test_an_answer_in_a_charset_that_costs(settings: Settings, charset: st
 
 
 async def told(found: list[Told]) -> bool:
-    """Whether an application was told anything."""
+    """Whether an application got any request."""
     return bool(found)
 
 

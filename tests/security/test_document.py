@@ -1,4 +1,4 @@
-"""Whatever the OpenAPI document allows, asked as a tenant, as the wrong one and as nobody.
+"""All requests that the OpenAPI document allows, as a tenant, the wrong tenant and anonymously.
 
 Schemathesis draws requests from the document that the API serves. None is answered with a server's
 error, the wrong tenant and nobody learn and change nothing, and the tenant's STOP and Check go on
@@ -36,7 +36,7 @@ OPERATIONS: list[Any] = [
 
 
 def theirs(tenants: Tenants) -> dict[str, str]:
-    """What stands in a path to reach what the tenant has."""
+    """Path parameters that reach the tenant's data."""
     return {
         "account_sid": TENANT,
         "service_sid": tenants.service,
@@ -87,7 +87,7 @@ async def test_a_tenant_gets_no_server_error_by_any_request(settings: Settings) 
 
 
 def _search_apart(operation: Any, tenants: Tenants) -> None:
-    """As the wrong tenant and as nobody, about what the tenant has."""
+    """Ask for the tenant's data as the wrong tenant and anonymously."""
 
     @_examples
     @given(operation.as_strategy(), st.sampled_from(["wrong", "nobody"]))

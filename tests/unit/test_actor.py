@@ -1,4 +1,4 @@
-"""Who a command is by."""
+"""The actor of a command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a right needless, which every role's rights are held against."""
+"""The check that finds unused rights of a role."""
 
 from __future__ import annotations
 

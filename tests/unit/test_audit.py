@@ -1,4 +1,4 @@
-"""The checker's model: what a verdict's mark may mean, and what must come of matches."""
+"""The checker's model: meanings of a verdict's mark, and results of matches."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def a_command(
 
 
 def by(command: Command, stands: Standing | None, mark: Mark, *, previous: bool) -> Change:
-    """What a command changed."""
+    """The change of a command."""
     change = a_change(0, stands, mark, previous=previous)
     id_ = f"{command.id}.a.x"
     return replace(

@@ -1,4 +1,4 @@
-"""`optout backtest`: what a draft would read otherwise."""
+"""`optout backtest`: messages that a draft would read differently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch that takes too long is followed by smaller ones, until they do not."""
+"""After a batch that takes too long, batches get smaller until they are fast enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process keeps under keys that tenants choose is bounded, however often they write."""
+"""A process keeps a bounded number of entries under tenants' keys, however often they write."""
 
 from __future__ import annotations
 

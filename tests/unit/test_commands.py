@@ -1,4 +1,4 @@
-"""R29: what an operator's command does."""
+"""R29: the effects of an operator's command."""
 
 from __future__ import annotations
 

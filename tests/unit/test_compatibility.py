@@ -1,4 +1,4 @@
-"""What a change of a schema would break, and for whom, before it is released."""
+"""The breaks of a schema change are found before its release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slow, idle, endless and many: such connections end, and nobody else waits for them."""
+"""Slow, idle, endless or too many connections end, and no other client waits for them."""
 
 from __future__ import annotations
 

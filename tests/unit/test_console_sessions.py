@@ -1,4 +1,4 @@
-"""What a session's cookie is good for."""
+"""Validity of a session's cookie."""
 
 from __future__ import annotations
 

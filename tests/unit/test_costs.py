@@ -1,4 +1,4 @@
-"""What a request reads counts, and no account's reading delays another's for long."""
+"""A request's reads count, and an account's reads do not delay those of others for long."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Clock:
 
 
 def refused_for(limit: RateLimit, whose: str) -> int:
-    """How many seconds an account is told to wait; 0: it is served."""
+    """The seconds for which an account must wait; 0: it is served."""
     try:
         limit.take(whose)
     except ApiError as error:

@@ -1,4 +1,4 @@
-"""R3: what answers where AOO is not enabled."""
+"""R3: default handling answers if Advanced Opt-Out is not enabled."""
 
 from __future__ import annotations
 

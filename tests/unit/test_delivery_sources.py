@@ -1,4 +1,4 @@
-"""When the next record of a topic is begun, and when it is in nobody's way."""
+"""When the next record of a topic may start without delaying others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changes between two configurations."""
+"""The differences between two configurations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stops with an account that is suspended or closed, and what goes on."""
+"""The effects of suspending or closing an account."""
 
 from __future__ import annotations
 

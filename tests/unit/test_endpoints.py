@@ -1,4 +1,4 @@
-"""Who may ask an endpoint when, and what happens to those who would wait too long."""
+"""The order of an endpoint's requests, and the fate of requests that would wait too long."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def an_endpoint() -> Endpoint:
 
 
 class Asking:
-    """Requests that end when they are told to."""
+    """Requests that end on command."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

@@ -1,4 +1,4 @@
-"""What a failure of Kafka's is called."""
+"""The words for a failure of Kafka."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records at fault are found and put aside; a server's failure is no record's fault."""
+"""Faulty records are found and put aside; a server's failure is not blamed on a record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a consumer is handed: all that can be read, in pieces, and a word for what cannot."""
+"""A consumer gets all readable records in pieces, and a reason for unreadable batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a follower does with what it cannot use, and that nothing ends it."""
+"""A follower skips unusable records, and nothing ends it."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class _Seen:
 
 
 def read_on(token: str | None, *, size: int = 3) -> _Seen:
-    """Every page from a token on, each found by the one before."""
+    """Every page from a token on, following the links."""
     pages, number = [], 0
     while True:
         found = slice_of(ITEMS, Page(size, number, token), str)
@@ -165,7 +165,7 @@ def credentials() -> Credentials:
 
 
 async def status_of(credentials: Credentials, password: str) -> int:
-    """What the operator's sign-in with a password is answered with."""
+    """The answer to the operator's sign-in with a password."""
     try:
         await credentials.caller("operator", password, None)
     except ApiError as refused:

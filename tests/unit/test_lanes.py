@@ -1,4 +1,4 @@
-"""Who may start lanes, and how what they wait for is given up."""
+"""How many lanes may start at a time, and how their waits are cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Live page counts, and what it shows of records."""
+"""The counts of the Live page, and the records it shows."""
 
 from __future__ import annotations
 

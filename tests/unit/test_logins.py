@@ -1,4 +1,4 @@
-"""Who may try to log in, and who is let in while others try for nothing."""
+"""Failed logins are limited, without locking out correct logins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the manuals tell people to type, set and look at exists."""
+"""The commands, settings and metrics in the manuals exist."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def helps(command: click.Command) -> Iterator[str]:
 
 
 def typed() -> Iterator[tuple[str, str]]:
-    """Every whole command line, and where it stands."""
+    """Every complete command line, with its place."""
     line = r"(?:\w+=\S+ )?(?:\.venv/bin/)?optout ([^|>\n]+)"
     for name, text in MANUALS.items():
         yield from ((name, found) for found in re.findall(rf"^ {{4,}}{line}", text, re.M))

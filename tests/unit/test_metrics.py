@@ -1,4 +1,4 @@
-"""What metrics say, and what they say before anything happened."""
+"""Metrics and their values, also before any event."""
 
 from __future__ import annotations
 

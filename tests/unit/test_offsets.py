@@ -1,4 +1,4 @@
-"""What is committed of records that are done in no order, and what a restart repeats."""
+"""Offsets committed for records that finish out of order, and repeats after a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R19, R23, R41: what came before what, by the broker's clock alone."""
+"""R19, R23, R41: the order of events by the broker's clock alone."""
 
 from __future__ import annotations
 

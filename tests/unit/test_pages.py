@@ -1,4 +1,4 @@
-"""The worker's pages: which there are, to whom, and with which headers. No broker is asked."""
+"""The worker's pages, their readers and their headers. No broker is asked."""
 
 from __future__ import annotations
 

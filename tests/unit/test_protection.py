@@ -112,7 +112,7 @@ async def test_a_write_of_ours_or_of_a_client_goes_on_to_the_login(headers: dict
 
 
 async def asked(edge: Edge, **headers: str) -> list[str]:
-    """Who the API believes to be asked by, and how: client, link."""
+    """The client and the link that the API assumes for a request."""
 
     @edge.api.get("/who")
     async def who(request: Request) -> list[str]:
@@ -301,7 +301,7 @@ def test_where_none_travel_in_clear_nobody_is_warned(settings: Settings) -> None
 
 
 def operations() -> list[tuple[str, str]]:
-    """Every operation that takes a body from somebody we know."""
+    """Every operation that takes a body from a known user."""
     paths = create_api(Settings()).openapi()["paths"]
     return [
         (method.upper(), re.sub(r"\{\w+\}", "x", path))

@@ -1,4 +1,4 @@
-"""What an account may keep, and which numbers it may take."""
+"""The limits of an account, and the numbers it may take."""
 
 from __future__ import annotations
 

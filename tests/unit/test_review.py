@@ -1,4 +1,4 @@
-"""R11: what to look at before a configuration comes into force; it never refuses."""
+"""R11: warnings before a configuration takes effect; they never refuse it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R21: whom a block keeps away."""
+"""R21: the senders that a block stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures, held against Twilio's own validator."""
+"""Signatures, checked by Twilio's own validator."""
 
 from __future__ import annotations
 

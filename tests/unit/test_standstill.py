@@ -1,4 +1,4 @@
-"""What the bench of rebalances reckons from a topic."""
+"""The stalls that the rebalance bench computes from a topic."""
 
 from __future__ import annotations
 

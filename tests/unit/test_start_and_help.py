@@ -1,4 +1,4 @@
-"""R19: what START and HELP do."""
+"""R19: the effects of START and HELP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R18: what STOP does."""
+"""R18: the effects of STOP."""
 
 from __future__ import annotations
 

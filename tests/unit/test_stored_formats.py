@@ -1,4 +1,4 @@
-"""What is stored in Redis and in committed offsets, byte for byte: a release can read the last."""
+"""The stored bytes in Redis and in committed offsets; each release can read the last."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ WAITS = LaneState(0, "the block list is being rebuilt", 0.0, {})
 
 @dataclass(frozen=True)
 class Look:
-    """What there is to be seen at one time."""
+    """The observed state at a time."""
 
     at_s: float
     state: LaneState

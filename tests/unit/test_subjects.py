@@ -1,4 +1,4 @@
-"""What a record of a history is about, and what is no record of one."""
+"""The subject of a history record, and records without a subject."""
 
 from __future__ import annotations
 

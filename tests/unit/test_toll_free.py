@@ -60,7 +60,7 @@ def talk(*bodies: str, **given: Any) -> Talk:
 
 
 class Outcome(NamedTuple):
-    """What the last message of a conversation did."""
+    """The effects of the last message of a conversation."""
 
     ours: bool  # whether our block stands afterwards
     carrier: bool  # whether the network's does

@@ -1,4 +1,4 @@
-"""Which settings of a topic stop a worker, which are told, and which nobody minds."""
+"""Topic settings that stop a worker, raise warnings, or do not matter."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def problems(there: Mapping[str, Found]) -> list[Problem]:
 
 
 def with_setting(topic: str, setting: str, value: str, replicas: int = 3) -> list[Problem]:
-    """What is found where one setting of one topic is another."""
+    """The problems found if a single setting of a topic differs."""
     there = all_well(replicas)
     plan = PLANS[topic]
     config = {**plan.settings(replicas), setting: value}

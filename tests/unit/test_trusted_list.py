@@ -1,4 +1,4 @@
-"""What a reader says of a list that it cannot trust."""
+"""A reader's answers about a list that it cannot trust."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def test_only_another_server_is_learnt_of() -> None:
 
 
 class Serving(MemoryBlockList):
-    """Answers as the server that it is told to be."""
+    """Answers as the configured server."""
 
     serves = b""
 

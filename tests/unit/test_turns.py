@@ -31,7 +31,7 @@ class Clock:
 
 
 async def written(*savers: tuple[str, int], takes_s: float = 0.5) -> Sequence[tuple[str, float]]:
-    """Who wrote when, where each saver saves so many times in a row, without a pause."""
+    """The order of writes if each saver saves several times without a pause."""
     clock = Clock()
     turns = Turns(lambda: clock.now_s, clock.sleep)
     began: list[tuple[str, float]] = []

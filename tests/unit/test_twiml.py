@@ -1,4 +1,4 @@
-"""What applications answer with, and what is wrong with it."""
+"""The answers of applications, and the errors in them."""
 
 from __future__ import annotations
 

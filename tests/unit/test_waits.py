@@ -1,4 +1,4 @@
-"""Who may wait for a lane: so many of an account, and no account for another's."""
+"""Limits of waiting requests by account; accounts do not wait for each other."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_a_delivery_waits_as_long_as_it_says_and_never_longer_than_its_topics_de
 
 
 async def what_follows(topic: str, value: bytes, **changes: Any) -> Outgoing:
-    """What follows a delivery to an address that is refused, or a host that is not there."""
+    """The results of deliveries to refused addresses, or to missing hosts."""
     stage = a_stage()
     record = a_record(topic, value)
     record.__dict__.update(changes)
@@ -212,7 +212,7 @@ def test_what_is_put_off_comes_back_as_what_failed_does() -> None:
 
 
 class Sealed:
-    """Tokens that nobody can open any more."""
+    """Tokens that no key can open any more."""
 
     def __init__(self) -> None:
         self.asked = 0

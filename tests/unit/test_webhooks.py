@@ -1,4 +1,4 @@
-"""R28: an application is told of every inbound message of its service."""
+"""R28: an application gets a webhook for every inbound message of its service."""
 
 from __future__ import annotations
 

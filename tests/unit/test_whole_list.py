@@ -1,4 +1,4 @@
-"""Looking anybody up: one trip for all who ask at once, and nothing that cannot be trusted."""
+"""Look-ups: one round trip for all simultaneous callers, and no data that cannot be trusted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCKED = NUMBERS[::3]
 
 
 class Truth:
-    """A durable truth that says what it is told to say."""
+    """A durable truth with configured answers."""
 
     def __init__(self) -> None:
         self.topic_id = "topic"

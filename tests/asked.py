@@ -1,4 +1,4 @@
-"""What users asked servers for, and which of their rights that took.
+"""The requests of users to servers, and the rights that these needed.
 
 The broker writes down whom it allows what (`deploy/local/log4j2.properties`), Redis tells of each
 command. So one run of a role shows of each of its rights whether anything would have been refused
@@ -34,7 +34,7 @@ _DEADLINE_S = 20.0  # counts are written each second, and what waits is tried ag
 
 
 def asked_of_kafka(secured: Secured, user: Settings, outcome: str = "Allowed") -> set[Right]:
-    """What a user asked of this installation, and was allowed, or refused."""
+    """A user's requests to this installation, allowed or refused."""
     line = _LINE.format(user=user.kafka_username, outcome=outcome)
     return {
         Right(_KINDS[kind], name.removeprefix(secured.prefix), operation.title().replace("_", ""))
@@ -79,7 +79,7 @@ def patterns_of(rule: str) -> list[str]:
 
 
 def unused(rule: str, given: Iterable[Command]) -> set[str]:
-    """The commands and the patterns of a rule that nobody needed."""
+    """The commands and patterns of a rule that no request needed."""
     needed = [one for one in given if one.is_allowed_by(rule)]
     commands = {f"+{one.name}" for one in needed}
     keys = {key for one in needed for key in one.keys}
@@ -129,7 +129,7 @@ async def _note(monitor: Any, asked: Any, prefix: str, given: dict[str, set[Comm
 
 
 def command_of(text: str, prefix: str) -> Command:
-    """A command as MONITOR tells it: keys are what has the prefix, in a row."""
+    """A command as MONITOR prints it; its keys are the arguments with the prefix, in a row."""
     name, *words = text.split(" ")
     found = dropwhile(lambda word: not word.startswith(prefix), words)
     keys = takewhile(lambda word: word.startswith(prefix), found)

@@ -130,7 +130,7 @@ async def write_batches(
 
 
 def fetched(data: bytes, position: int = 0, *, aborted: Sequence[tuple[int, int]] = ()) -> Any:
-    """What a consumer that reads what is committed holds of what it fetched."""
+    """The fetched records that a read_committed consumer has."""
     records = fetcher.MemoryRecords(data)
     options = (position, None, None, True, fetcher.READ_COMMITTED)
     return fetcher.PartitionRecords(PLACE, records, aborted, *options)

@@ -147,7 +147,7 @@ async def _run(settings: Settings, plan: Plan, profile: Role | None) -> report.F
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """What a lane reads, and what it must make of it."""
+    """The input of a lane, and its expected output."""
 
     prefix: str  # of the installation that holds it
     records: int

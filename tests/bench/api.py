@@ -58,7 +58,7 @@ class Broken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one call came to."""
+    """The measurements of a call."""
 
     name: str
     per_second: float
@@ -137,7 +137,7 @@ async def _each_call(
 
 
 async def _worst(settings: Settings, login: dict[str, str], checks: int) -> None:
-    """What an account's checks come to while another one reads all it can."""
+    """The measurements of an account's checks while another account reads all it can."""
     async with (
         _served(settings, rate=str(settings.api_rate)) as (base, pid),
         aiohttp.ClientSession(base, headers=login) as session,
@@ -265,7 +265,7 @@ async def answered(answer: aiohttp.ClientResponse) -> None:
 
 
 async def _paced(call: Call, requests: int, pid: int, pace: int) -> Figure:
-    """What calls come to that are made when they are due, each timed from then."""
+    """The measurements of calls that are made when due, timed from then."""
     took: list[float] = []
 
     async def one(due: float) -> None:
@@ -318,7 +318,7 @@ async def _measure(name: str, call: Call, requests: int, connections: int, pid: 
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used so far, as Linux counts it."""
+    """The CPU time that a process has used so far, as Linux counts it."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

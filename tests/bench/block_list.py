@@ -36,7 +36,7 @@ class Memory:
 
 
 def recipients_of(blocked: int) -> int:
-    """How many recipients to send to, so that one in fifty is blocked."""
+    """The number of recipients to send to, so that 2 % are blocked."""
     return min(blocked * _EVERY, _MOST_RECIPIENTS)
 
 

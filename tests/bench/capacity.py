@@ -1,7 +1,7 @@
 """What a load needs, by measure: processes, partitions, blocked numbers, Cluster; `make capacity`.
 
 Each case has real workers that have taken all partitions before the load, written in a transaction
-meanwhile, becomes visible at once. Servers of its own, as bytes and CPU of the broker are told.
+meanwhile, becomes visible at once. It starts its own servers, to measure bytes and CPU of the broker.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Role = Literal["match", "gate"]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is different in one measurement."""
+    """The parameters of a measurement."""
 
     processes: int = 1
     partitions: int = 12
@@ -59,7 +59,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one role of a case came to."""
+    """The measurements of a role in a case."""
 
     role: Role
     case: Case
@@ -94,7 +94,7 @@ class _Servers:
 @click.option("--quick", is_flag=True, help="Few messages and numbers, to see that it works.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write figures here.")
 def main(messages: int, blocked: tuple[int, ...], quick: bool, json_file: Path | None) -> None:
-    """Measure what deploy/capacity.md reckons with."""
+    """Measure the figures of deploy/capacity.md."""
     if quick:
         messages, blocked = 50_000, (20_000, 50_000)
     cases = [

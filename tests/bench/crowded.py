@@ -81,7 +81,7 @@ def _neighbours(settings: Settings) -> Iterator[str]:
 
 
 async def _text(at: Installation, numbers: Iterator[str], count: int, name: str) -> Sequence[float]:
-    """One STOP after another, each of somebody else; the ms until each reply was appended."""
+    """Send one STOP after another, each from a new recipient; return the ms until each reply."""
     async with writer(at.settings) as out:
         for number in range(count):
             sender = next(numbers)

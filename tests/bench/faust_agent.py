@@ -1,6 +1,6 @@
 """The same job in plain Faust: one agent, message by message, with the settings that serve it best.
 
-What decides is the project's own code, so that only the way records take differs. Less is asked of
+The project's own code decides, so that only the path of records differs. Less is asked of
 it than of the match lane: no undo record, no epoch, no block-list topic, no transaction.
 """
 

@@ -25,7 +25,7 @@ PARTITIONS = 12
 _CHUNK = 10_000
 _SETTLED_S = 10.0
 
-# What each needs: fewer topics than an installation has, as a broker is slow while it makes them.
+# The topics of each bench: only those it needs, as a broker is slow while it creates topics.
 Input = Literal["inbound", "outbound", "few_inbound", "one_service", "many_services"]
 INPUTS: Mapping[Input, tuple[str, ...]] = {
     "inbound": ("messaging_services", "inbound_messages"),

@@ -1,4 +1,4 @@
-"""One process is one worker: what it is asked to do, what it answers, and how it is started."""
+"""Each process is a worker; this has its job, its answer, and how it is started."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Broken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one worker does."""
+    """The job of a worker."""
 
     role: Role
     prefix: str  # of its own installation: group, outputs, and the block list that match writes
@@ -39,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one worker says of its run, start-up left out."""
+    """A worker's report on its run, without the start."""
 
     records: int
     seconds: float  # from the first record read to the last batch committed
@@ -47,7 +47,7 @@ class Measured:
     batches: int
     peak_rss_mb: float
     services_s: float = 0.0  # until the configuration was loaded
-    services_rss_mb: float = 0.0  # what the process grew by meanwhile
+    services_rss_mb: float = 0.0  # growth of the process meanwhile
 
     @property
     def per_second(self) -> float:

@@ -1,4 +1,4 @@
-"""What goes in, and what must come out: the load of a run, and the counts its outputs must have."""
+"""The load of a run, and the counts that its outputs must have."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def traffic(*, keyword_share: float, recipients: int = _RECIPIENTS) -> Traffic:
 
 
 async def write_inbound(settings: Settings, count: int) -> Counts:
-    """Put inbound messages on their topic; what the match lane must make of them."""
+    """Write inbound messages to their topic; return the expected output of the match lane."""
     made = traffic(keyword_share=KEYWORD_SHARE)
     hits: list[Hit] = []
     async with bulk_writer(settings, Topics.under(settings.topic_prefix).inbound_messages) as out:
@@ -52,7 +52,7 @@ async def write_inbound(settings: Settings, count: int) -> Counts:
 
 
 async def write_sends(settings: Settings, count: int, *, blocked: int) -> Counts:
-    """Put sends on their topic; what the gate must make of them with that many on the list."""
+    """Write sends to their topic; return the gate's expected output with that many blocked."""
     made = traffic(keyword_share=0, recipients=recipients_of(blocked))
     refused = 0
     async with bulk_writer(settings, Topics.under(settings.topic_prefix).outbound_messages) as out:

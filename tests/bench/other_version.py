@@ -16,7 +16,7 @@ from tests.bench.installations import Installations
 
 
 async def _prepare(asked: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """What each load must come to.
+    """The expected output of each load.
 
     Args:
         asked: ``prefix``; ``topics`` by the installation's name; ``inputs`` by the name of what

@@ -64,7 +64,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Found:
-    """What one kind of window came to, over all repeats, in ms."""
+    """The measurements of a kind of window, over all repeats, in ms."""
 
     stayed: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     moved: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -205,7 +205,7 @@ async def die_alone(stage: Stage, plan: Plan) -> None:
 
 
 async def figures(stage: Stage) -> Figures:
-    """What the windows of a stage came to.
+    """The measurements of the windows of a stage.
 
     Raises:
         Broken: an input has no output.

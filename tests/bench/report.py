@@ -28,7 +28,7 @@ _PACKAGES = ("aiokafka", "faust-streaming", "redis", "pydantic", "orjson")
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What one lane should reach, as a share of another on the same machine."""
+    """The target of a lane, as a share of another lane's rate on the same machine."""
 
     role: Role
     of: Role

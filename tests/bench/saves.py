@@ -1,4 +1,4 @@
-"""What an account that saves in a loop costs the others.
+"""The cost to others of an account that saves in a loop.
 
     .venv/bin/python deploy/local/stack.py -- .venv/bin/python -m tests.bench.saves
 
@@ -54,7 +54,7 @@ _CHANGES = 50
 
 @dataclass(slots=True)
 class Phase:
-    """What was measured while something went on."""
+    """The measurements during an activity."""
 
     name: str
     saves: list[float] = field(default_factory=list)  # seconds each
@@ -190,7 +190,7 @@ class _Bench:
         loop: aiohttp.ClientSession | None = None,
         connections: int = 0,
     ) -> Phase:
-        """What others wait for, with so many connections that save."""
+        """The waits of others, with a number of saving connections."""
         phase = Phase(name)
         before = {role: cpu_seconds(pid) for role, pid in self._pids.items()}
         began = time.monotonic()

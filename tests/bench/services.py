@@ -46,7 +46,7 @@ def many(count: int) -> Sequence[Document]:
 
 
 async def fill(settings: Settings, services: Sequence[Document], messages: int) -> load.Counts:
-    """Store services and put messages to them on their topic; what the match lane must make."""
+    """Store services and write messages to them; return the match lane's expected output."""
     topics = Topics.under(settings.topic_prefix)
     alone = settings.model_copy(update={"partitions": 1})
     stored = ((service["sid"].encode(), orjson.dumps(service)) for service in services)

@@ -53,7 +53,7 @@ class _Worker:
 
 @dataclass(slots=True)
 class _Course:
-    """What was seen at each look: seconds, memory of each worker in MB, records behind."""
+    """The readings: seconds, memory of each worker in MB, records of lag."""
 
     began: float = field(default_factory=time.monotonic)
     written: int = 0

@@ -23,7 +23,7 @@ from tests.bench.jobs import Job
 
 
 class Passthrough:
-    """A stage that only passes on: what the lanes themselves cost."""
+    """A stage that only forwards, to measure the cost of the lanes themselves."""
 
     waits_for = None
     note = ""

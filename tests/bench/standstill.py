@@ -1,4 +1,4 @@
-"""How long partitions stood still, reckoned from the broker's own times of what lies in topics."""
+"""The stalls of partitions, computed from the broker's times of records in topics."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def answers(
 
 
 def stops(window: Window, answered: Sequence[Answer], takes: Iterable[Take]) -> Stops:
-    """What a window came to.
+    """The measurements of a window.
 
     A partition *stayed* if the process that had it before had it all the time. Its stop is the
     longest time in the window for which an input lay there and its output could not be read. It

@@ -31,7 +31,7 @@ _MINUTES_S = 300.0
 
 
 async def _serve() -> None:
-    """The application: says at once that it has it, or never; counts and times what it is told."""
+    """The application: it answers at once or never, and counts and times its requests."""
     times: list[tuple[float, float]] = []  # written, told
 
     async def told(request: web.Request) -> web.Response:
@@ -71,7 +71,7 @@ async def _application() -> AsyncIterator[str]:
 
 
 async def _times(base: str, count: int) -> list[tuple[float, float]]:
-    """When each delivery was written and told, once so many were told."""
+    """The times when deliveries were written and made, once a number of them were made."""
     deadline = time.monotonic() + _MINUTES_S
     async with aiohttp.ClientSession() as session:
         while True:

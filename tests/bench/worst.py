@@ -1,4 +1,4 @@
-"""An account that reads all it can: what it has, and a process that asks for it without a pause.
+"""An account that reads all it can: its data, and a process that asks without a pause.
 
     python -m tests.bench.worst BASE USER TOKEN PATH …
 
@@ -57,7 +57,7 @@ READINGS |= {"all of these": [path for paths in READINGS.values() for path in pa
 
 @dataclass(slots=True)
 class Said:
-    """What was answered to an account that asks without a pause."""
+    """The answers to an account that asks without a pause."""
 
     answered: int = 0
     refused: int = 0
@@ -200,7 +200,7 @@ def _as_is(path: str) -> URL:
 
 @asynccontextmanager
 async def asking(base: str, login: tuple[str, str], paths: Sequence[str]) -> AsyncIterator[Said]:
-    """Have a process of its own ask for paths without a pause; what it was answered, at the end."""
+    """Let a separate process ask for paths without a pause; return its answers at the end."""
     said = Said()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench.worst", base, *login, *paths),

@@ -1,1 +1,1 @@
-"""The chaos run: faults under load, then everything that was written is held against a model."""
+"""The chaos run: faults under load, then all written records are compared with a model."""

@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def summary(outcome: Outcome, began: float) -> list[str]:
-    """What a run found, line by line."""
+    """The findings of a run, line by line."""
     suffered, counts, took_s = outcome.suffered, outcome.counts, outcome.took_s
     lines = [f"seed {outcome.options.seed}, {took_s:.0f} s", "faults survived:"]
     lines += [f"  {count:>6}  {kind}" for kind, count in sorted(suffered.by_kind.items())]

@@ -60,7 +60,7 @@ class Asked:
 
 
 class Applications:
-    """What was asked of the applications.
+    """The requests to the applications.
 
     Args:
         seed: of how requests are answered.

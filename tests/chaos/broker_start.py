@@ -61,7 +61,7 @@ async def brokers(
         count: how many, 1 or 3.
         net: of the run.
         ways: one for each worker; the first worker comes over TLS.
-        authorities: whose certificates are shown and wanted there.
+        authorities: the certificates that are shown and required there.
         prefix: of the topics to look at.
         on_thread: runs what blocks, on the thread that starts servers.
         clocks_step: whether their clocks can be stepped, which costs a third of a core each.
@@ -133,6 +133,6 @@ async def brokers(
 
 
 def _without_clients(properties: str) -> str:
-    """Without what a node that is no broker may not name."""
+    """Without the properties that only brokers may have."""
     unwanted = "advertised.listeners=", "inter.broker.listener.name=", "ssl."
     return "\n".join(line for line in properties.splitlines() if not line.startswith(unwanted))

@@ -36,7 +36,7 @@ class Brokers:
 
     Args:
         servers: of each number, not started.
-        extra: a controller that is no broker, where there is one.
+        extra: a separate controller, if there is one.
         clocks: of each number.
         prefix: of the topics to look at.
         on_thread: runs what blocks, on the thread that starts servers.

@@ -1,4 +1,4 @@
-"""The certificates of a run: what brokers and a worker show each other, and when they end."""
+"""The certificates of a run, which brokers and a worker show each other, with their ends."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Authorities:
         self.issue(_DAYS)
 
     def environment(self) -> Mapping[str, str]:
-        """What a worker is told of them."""
+        """A worker's settings for them."""
         return {
             "OPTOUT_KAFKA_SECURITY_PROTOCOL": "SSL",
             "OPTOUT_KAFKA_CAFILE": str(self.folder / "ca.pem"),

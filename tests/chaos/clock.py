@@ -30,7 +30,7 @@ class Clock:
 
     @property
     def command(self) -> Sequence[str]:
-        """What stands before the process's own command."""
+        """The prefix of the process's own command."""
         library = libfaketime()
         if library is None:
             return ()

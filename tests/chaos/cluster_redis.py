@@ -1,6 +1,6 @@
 """A Redis Cluster of three masters with two replicas each.
 
-Nodes announce proxies, so that a worker is cut off from all of them and nobody else is.
+Nodes announce proxies, so that one worker alone can be cut off from all of them.
 """
 
 from __future__ import annotations

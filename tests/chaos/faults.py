@@ -31,7 +31,7 @@ _CERTIFICATE_S = 7.0  # a worker looks for another one every 5 s
 
 @dataclass(slots=True)
 class Suffered:
-    """What was done, and what did not come of it as it should."""
+    """The fault that was done, and its expected effects that did not occur."""
 
     by_kind: Counter[str] = field(default_factory=Counter)
     not_done: Counter[str] = field(default_factory=Counter)
@@ -42,12 +42,12 @@ class Suffered:
 
     @property
     def outages(self) -> list[tuple[float, float]]:
-        """When nobody could judge or answer, or one worker could not and kept its partitions."""
+        """When no worker could judge or answer, or a worker could not and kept its partitions."""
         return [(one.began, one.over) for one in self.harms if KINDS[one.kind].is_outage]
 
 
 class Faults:
-    """What can be done to an installation under load.
+    """The faults that an installation under load can have.
 
     Args:
         servers: of the installation.
@@ -241,7 +241,7 @@ class Faults:
             slot.redis.delay(0)
 
     async def _expire(self, hold_s: float, harm: Harm) -> None:
-        """Let a certificate end and the worker connect again; later give it another one."""
+        """Let a certificate expire and the worker reconnect; later give it a new certificate."""
         slot, authorities = self._servers.secure_slot, self._servers.authorities
         if not self._fleet.is_running(slot):
             await self._fleet.start()  # in the first free slot, and that is the first one

@@ -69,7 +69,7 @@ class Fleet:
         slot.redis.belongs_to(self._running[slot.number].pid)
 
     def environment(self, servers: Mapping[str, str]) -> dict[str, str]:
-        """What a process of the installation is started with.
+        """The command and environment of a process of the installation.
 
         Args:
             servers: the variables that say where it finds Kafka and Redis.
@@ -107,7 +107,7 @@ class Fleet:
             process.send_signal(sign)
 
     async def keep(self) -> None:
-        """Start those anew that ended by themselves, as an orchestrator would."""
+        """Restart processes that ended by themselves, as an orchestrator would."""
         while True:
             await asyncio.sleep(0.5)
             for number, process in list(self._running.items()):

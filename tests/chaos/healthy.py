@@ -1,4 +1,4 @@
-"""A run without a server: what match and gate make of traffic, and what applications are asked."""
+"""A run without servers: the output of match and gate for traffic, and the webhooks."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Run:
 
 
 async def a_run(scope: str, *, seed: int = 1, rounds: int = 400) -> Run:
-    """What is written and what comes of it where nothing goes wrong."""
+    """The records written, and their results without faults."""
     traffic = Traffic(seed, _ALL)
     edges = near_limits(traffic)
     written: list[Written] = []
@@ -256,5 +256,5 @@ def _delivered(run: Run) -> Iterable[Outgoing]:
 
 
 def values(records: Iterable[Any]) -> list[dict[str, Any]]:
-    """What records hold."""
+    """The values of records."""
     return [orjson.loads(one.value) for one in records]

@@ -1,6 +1,6 @@
 """Records near the limits on input: just under one a record is handled, just over it is put aside.
 
-The limits are those of `deploy/reliability.md`; each stands here a second time, by hand.
+The limits are those of `deploy/reliability.md`; each is repeated here by hand.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STOPS = [body for body, (kind, _) in USUAL.items() if kind == "STOP"]
 
 
 def over(topic: str, size: int, fields: Mapping[str, Any] | None) -> str | None:
-    """What the reason of a record's dead letter must hold; None for one within all limits.
+    """Text that a dead letter's reason must have; None for a record within all limits.
 
     Args:
         topic: without prefix and version, such as ``inbound-messages``.
@@ -60,7 +60,7 @@ def blocks_all_the_same(size: int, fields: Mapping[str, Any] | None) -> bool:
 
 
 def passed_on(headers: Headers) -> Headers:
-    """The headers that go on: the first ones, as many as there is room for.
+    """The headers that are forwarded: the first headers, as many as there is room for.
 
     What is written here keeps clear of the key's few bytes.
     """
@@ -193,7 +193,7 @@ def _of_size(one: Written, size: int) -> Written:
 
 
 def _with_part(one: Written, part: bytes) -> Written:
-    """The same with a field more, which nobody knows."""
+    """The same with an additional unknown field."""
     record = one.record
     value = (record.value or b"")[:-1] + b',"x":' + part + b"}"
     return replace(one, record=Outgoing(record.topic, record.key, value, record.headers))

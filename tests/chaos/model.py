@@ -1,4 +1,4 @@
-"""One recipient after another, message by message: what must have come of the inbound topic.
+"""The expected results of the inbound topic, by recipient and message.
 
 It goes by the world's words and the rules as they are written; it shares no code with the
 processor.
@@ -21,7 +21,7 @@ _NETWORKS = (TOLL_FREE, SHOP_TOLL_FREE)
 
 @dataclass(slots=True)
 class Story:
-    """What came, or should have come, of one recipient's messages to one account, in order."""
+    """The actual or expected results of a recipient's messages to an account, in order."""
 
     changes: list[Change] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
@@ -177,7 +177,7 @@ def places_of(its: Way, sender: str) -> tuple[str, ...]:
 
 
 def story_of(messages: Sequence[Message], commands: Sequence[Command], scope: str) -> Story:
-    """What must come of one recipient's messages to one account, or of commands on them.
+    """The expected results of a recipient's messages to an account, or of commands on them.
 
     Args:
         messages: in the order of their topic.

@@ -67,11 +67,11 @@ class WayThere:
         self._network.tell("cut", way=self.name)
 
     def silence(self) -> None:
-        """Swallow what comes from now on, over old connections and new ones."""
+        """Swallow all data from now on, over old and new connections."""
         self._network.tell("silence", way=self.name)
 
     def heal(self) -> None:
-        """Deliver again; what was silenced stays so."""
+        """Deliver again; silenced connections stay silent."""
         self._network.tell("heal", way=self.name)
 
     def break_links(self) -> None:
@@ -116,7 +116,7 @@ async def network() -> AsyncIterator[Network]:
 
 
 class _Served:
-    """What that process has."""
+    """The connections of that process."""
 
     def __init__(self) -> None:
         self._ways: dict[str, Way] = defaultdict(Way)

@@ -1,4 +1,4 @@
-"""One Redis that serves, and a replica that somebody promotes by hand."""
+"""A Redis that serves, and a replica that is promoted by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.installation import until
 
 
 class OneRedis(RedisServers):
-    """Two servers; workers come to the one that serves over proxies that are led to the other."""
+    """Two servers; workers reach the serving one over proxies that can be pointed to the other."""
 
     def __init__(
         self,
@@ -33,11 +33,11 @@ class OneRedis(RedisServers):
 
     @property
     def url(self) -> str:  # type: ignore[override]
-        """Of the one that serves now."""
+        """Of the server that serves now."""
         return f"redis://{self._master.server.address}/0"
 
     def url_of(self, slot: int) -> str:
-        """What a worker finds it by."""
+        """The URL that a worker uses."""
         return f"redis://127.0.0.1:{self._fronts[slot].port}/0"
 
     async def masters(self) -> Sequence[Node]:

@@ -10,7 +10,7 @@ _INODE = 9  # of the columns of /proc/net/tcp
 
 
 def owner_of(port: int, to_port: int, processes: Iterable[int]) -> int | None:
-    """The process, of some, that connected from a port of 127.0.0.1 to another one.
+    """Find the process that connected from a port of 127.0.0.1 to another port.
 
     Args:
         port: the client's.

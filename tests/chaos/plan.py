@@ -1,4 +1,4 @@
-"""What goes wrong when: the same seed makes the same plan."""
+"""The plan of faults over time; equal seeds make equal plans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REDIS_KINDS: tuple[RedisKind, ...] = ("one", "sentinel", "cluster")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a fault is like, and where it can happen."""
+    """The kind of a fault, and where it can happen."""
 
     track: Track
     redis: Sequence[RedisKind] = REDIS_KINDS
@@ -105,7 +105,7 @@ def make_plan(
         seed: of everything random.
         longest_s: that a fault may last, without the session time-out that some outlast.
         seconds: to fill; None: every kind once.
-        redis: what serves the block list.
+        redis: the servers of the block list.
         brokers: how many there are, 1 or 3.
         only: kinds to draw from; empty: all that such servers can suffer and that are survived.
     """

@@ -1,4 +1,4 @@
-"""TCP ports that lead to other ones, and ways through them that can be cut, slowed and silenced."""
+"""TCP ports that forward to other ports, and links that can be cut, slowed and silenced."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Way:
         self._flowing.clear()
 
     def silence(self) -> None:
-        """Swallow what comes from now on, over old connections and new ones."""
+        """Swallow all data from now on, over old and new connections."""
         self._is_silent = True
         for link in self._links:
             link.is_silent = True
 
     def heal(self) -> None:
-        """Deliver again, first what was under way; what was silenced stays so."""
+        """Deliver again, pending data first; silenced connections stay silent."""
         self._is_silent = False
         self._flowing.set()
 
@@ -102,7 +102,7 @@ class _Link:
 
 
 class Proxy:
-    """A port of its own, which leads to another one.
+    """A port of its own that forwards to another port.
 
     Args:
         target_port: where it leads to.

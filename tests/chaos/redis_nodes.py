@@ -1,4 +1,4 @@
-"""Redis servers of a run, whatever stands behind them, and what they all can suffer."""
+"""Redis servers of a run, in any topology, and the faults that all can have."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Node:
 
 
 class RedisServers(ABC):
-    """What serves the block list.
+    """The server of the block list.
 
     Args:
         nodes: the servers with data.
@@ -70,7 +70,7 @@ class RedisServers(ABC):
         self._replicas = replicas
 
     def url_of(self, slot: int) -> str:
-        """What a worker finds it by."""
+        """The URL that a worker uses."""
         return self.url
 
     @abstractmethod
@@ -181,7 +181,7 @@ class FailingOver(RedisServers):
 
 
 def options_of(port: int, home: Path, replicas: int) -> list[str]:
-    """What a server with data is started with.
+    """The command of a server with data.
 
     Args:
         port: it answers on.

@@ -43,7 +43,7 @@ _LONGEST_S = 8.0  # of a fault, in a run of every kind once
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a run is told."""
+    """The options of a run."""
 
     seed: int
     seconds: float | None  # None: every kind of fault once
@@ -70,11 +70,11 @@ class Options:
         return self.min_replicas
 
     def plan(self) -> Sequence[Fault]:
-        """What goes wrong beside each other."""
+        """The concurrent faults."""
         return make_plan(self.seed, seconds=self.storm_s, **self._kinds)
 
     def one_by_one(self) -> Iterator[Fault]:
-        """What goes wrong afterwards, without end."""
+        """The faults afterwards, without end."""
         return one_by_one(self.seed, **self._kinds)
 
     @property
@@ -89,7 +89,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run found."""
+    """The findings of a run."""
 
     options: Options
     took_s: float
@@ -107,7 +107,7 @@ class Outcome:
 
     @property
     def judged(self) -> Sequence[Judged]:
-        """The stalls held against what the design allows, the worst first."""
+        """The stalls compared with the design's limits, worst first."""
         return judged(self.stalls, self.suffered.harms)
 
     @property

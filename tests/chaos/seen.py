@@ -1,4 +1,4 @@
-"""What a run left in the topics, without what makes it large; read by code of its own."""
+"""The records that a run left in the topics, without bulky fields; read by separate code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TOPICS = (
 )
 _ERRORS = "__connect.errors."
 _WEBHOOKS = "deliver_webhooks"
-# What a record's own headers are that are not those of the record it comes of.
+# A record's own headers, without those of the record that caused it.
 _OWN = ("mark", "content-type", "optout.except-from")
 
 
@@ -43,7 +43,7 @@ class Key(NamedTuple):
 
 
 class At(NamedTuple):
-    """Where a record stands."""
+    """The place of a record."""
 
     topic: str  # without the prefix
     partition: int

@@ -1,6 +1,6 @@
 """A Redis with two replicas and three Sentinels that put one of them in its place.
 
-Servers announce proxies, so that a worker is cut off from all of them and nobody else is.
+Servers announce proxies, so that one worker alone can be cut off from all of them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SentinelRedis(FailingOver):
         self._sentinels = sentinels
 
     async def masters(self) -> Sequence[Node]:
-        """The one that most Sentinels name."""
+        """The master that most Sentinels name."""
         named: Counter[int] = Counter()
         for port in self._sentinels:
             try:
@@ -68,7 +68,7 @@ class SentinelRedis(FailingOver):
 
     @property
     def pause_s(self) -> float:
-        """Until the Sentinels have found it down, agreed and promoted another one."""
+        """Wait until the Sentinels have agreed that it is down and promoted another master."""
         return 3 * _DOWN_S
 
 

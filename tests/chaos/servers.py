@@ -39,7 +39,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """What the workers need."""
+    """The servers that workers need."""
 
     network: Network
     kafka: Brokers
@@ -49,7 +49,7 @@ class Servers:
 
     @property
     def secure_slot(self) -> Slot:
-        """The one whose worker comes to the brokers over TLS."""
+        """The process whose worker connects to the brokers over TLS."""
         return self.slots[SECURE]
 
 
@@ -67,9 +67,9 @@ async def servers(
 
     Args:
         directory: of data, logs, clocks and certificates.
-        redis: what serves the block list.
+        redis: the servers of the block list.
         brokers_count: 1 or 3.
-        min_replicas: what a master of Redis needs to take writes, where it can be replaced.
+        min_replicas: replicas that a replaceable Redis master needs to accept writes.
         prefix: of the installation's topics.
         broker_clocks_step: see ``brokers``.
     """

@@ -15,7 +15,7 @@ from tests.chaos.plan import KINDS
 
 SETTLED_S = 5.0
 REBUILT = 100_000  # entries a second
-NOTED_S = 1.0  # shorter stalls are no stalls
+NOTED_S = 1.0  # shorter stalls do not count
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Judged:
 
 
 def judged(stalls: Sequence[Stall], harms: Sequence[Harm]) -> list[Judged]:
-    """Hold stalls against what was going on, those with the longest excess first."""
+    """Compare stalls with the faults at the time, longest excess first."""
     found = []
     for stall in stalls:
         active = [

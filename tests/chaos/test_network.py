@@ -1,4 +1,4 @@
-"""The network of a chaos run: what is cut comes late, what is silenced never comes."""
+"""The network of a chaos run: cut data comes late, silenced data never comes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Connection(NamedTuple):
     writer: asyncio.StreamWriter
 
     async def says(self, words: bytes) -> bytes:
-        """What comes back."""
+        """The data that comes back."""
         self.writer.write(words)
         return await self.hears()
 

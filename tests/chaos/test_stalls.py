@@ -1,4 +1,4 @@
-"""What the design allows a partition to stand still, and for what."""
+"""The stalls that the design allows a partition, by cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody alters a setting of a topic: it shows, a worker acts on it, and it is mended."""
+"""A topic's setting is changed: it is reported, a worker acts on it, and it is corrected."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Drift:
 
 
 def drifts(prefix: str, *, replicated: bool) -> Sequence[Drift]:
-    """What can drift; nothing of it harms what is written within seconds."""
+    """The settings that can drift, none of which harms records within seconds."""
     topics = Topics.under(prefix)
     refuse, warn, wait = Consequence.REFUSE, Consequence.WARN, Consequence.WAIT
     found = [
@@ -58,11 +58,11 @@ async def drift(
     Args:
         settings: of the installation, by ways that are never cut.
         environment: the same for a process.
-        one: what is altered.
+        one: the setting to change.
         hold_s: how long it stays so, once all have said so.
 
     Raises:
-        AssertionError: somebody did not say what is wrong, or it was not mended.
+        AssertionError: the error was not reported, or was not corrected.
     """
     await set_configs(settings, {one.topic: {one.setting: one.value}})
     try:

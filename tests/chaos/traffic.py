@@ -85,7 +85,7 @@ class Traffic:
         return f"{letter}{self._count:0{length - 1}d}"
 
     def nobody(self) -> str:
-        """A number that nobody had before."""
+        """A number that was not used before."""
         self._count += 1
         return f"{_FRESH}{self._count:06d}"
 
@@ -186,7 +186,7 @@ class Traffic:
     def conversation(self) -> tuple[Written, Written, Written]:
         """A STOP, a START behind it, and a STOP of the STOP's sid to the other account.
 
-        The recipient is one that nobody else is, and texts in this order.
+        The recipient is unique, and texts in this order.
         """
         recipient = self.nobody()
         account, codec = self.chance.choice(ACCOUNTS), self.chance.choice(CODECS)

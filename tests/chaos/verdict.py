@@ -1,4 +1,4 @@
-"""Holds what a run left against the second model, account by account."""
+"""Compare the results of a run with the second model, account by account."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _SHOWN = 3
 
 
 def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[list[str], int]:
-    """What did not come of what was written as it must have.
+    """The differences from the expected results.
 
     Args:
         seen: all that is there.
-        written: what the broker said that it has, by id.
+        written: the records that the broker acknowledged, by id.
         scope: of blocks by keyword.
 
     Returns:
@@ -75,7 +75,7 @@ _INPUTS = ("inbound-messages.v1", "consent-commands.v1", "outbound-messages.v1")
 
 
 def _put_aside(seen: Seen, over_limit: Mapping[At, str]) -> Iterable[str]:
-    """What is over a limit is put aside with a reason that says so, and nothing else is."""
+    """Only input over a limit is put aside, with a reason that names the limit."""
     for at, must in over_limit.items():
         place, reason = f"{at.topic}[{at.partition}]@{at.offset}", seen.letters.get(at)
         if reason is None:
@@ -101,7 +101,7 @@ def _judged(seen: Seen) -> Iterable[str]:
 
 
 def _last_sends(seen: Seen, blocked: Mapping[Key, frozenset[str]]) -> Iterable[str]:
-    """What is sent once nothing changes any more is refused exactly where a block stands."""
+    """Once nothing changes any more, exactly the sends to blocked recipients are refused."""
     for id_ in seen.allowed | seen.refused.keys():
         account, sid, sender, to = id_.split("/")
         key = key_of({"account_sid": account}, to)
@@ -115,7 +115,7 @@ def _last_sends(seen: Seen, blocked: Mapping[Key, frozenset[str]]) -> Iterable[s
 
 
 def _status_deliveries(seen: Seen) -> Iterable[Delivery]:
-    """What applications are due of refused sends."""
+    """The webhooks that are due for refused sends."""
     for status in seen.refused.values():
         account, sender = status["account_sid"], status["from"]
         named = status["messaging_service_sid"]
@@ -161,7 +161,7 @@ def _named(delivery: Delivery) -> str:
 
 
 def _headers(seen: Seen) -> Iterable[str]:
-    """What comes of a record carries its headers, as many as there is room for."""
+    """The results of a record have its headers, as many as there is room for."""
     for (topic, id_), carries in seen.carries.items():
         if seen.carried.get(id_, hash(())) != carries:
             yield f"{topic}: {id_} carries other headers than what it comes of"

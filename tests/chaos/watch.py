@@ -1,4 +1,4 @@
-"""Follows what comes of the load while it runs: what is answered, and how long nothing was."""
+"""Follow the results of the load while it runs: the answers, and the stalls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _METADATA_MS = 500
 
 
 class Waiting:
-    """What one partition still has to answer, of one kind."""
+    """The pending answers of a partition, of one kind."""
 
     def __init__(self, what: str, partition: int) -> None:
         self._what, self._partition = what, partition

@@ -82,7 +82,7 @@ class Way:
         return self.words.get(body.strip(" "))
 
     def reply(self, word: Word) -> str:
-        """What answers a keyword."""
+        """The keyword set that answers a keyword."""
         return self.replies.get(word) or USUAL_REPLIES[word[0]]
 
 

@@ -96,7 +96,7 @@ async def forget_scripts(secured: Secured) -> None:
 
 
 async def put_aside(at: Installation) -> None:
-    """A dead letter from every topic that one may come from."""
+    """A dead letter from every topic that may have dead letters."""
     topics = (
         at.topics.inbound_messages,
         at.topics.outbound_messages,

@@ -14,7 +14,7 @@ from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT
 MARKER = "Only its owner reads this"
 PUBLIC = {"/livez", "/readyz", "/metrics"}
 NUMBER = "+15005550006"
-# What a request must carry to get past the check of its parameters; others take a form.
+# The bodies that pass the parameter checks of routes; other routes take a form.
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/OptOuts/Check": {"recipients": [RECIPIENT]},
     "/v1/OptOuts/Block": {"recipient": "+15550009999", "reason": "a"},
@@ -30,7 +30,7 @@ def routes() -> list[tuple[str, str]]:
 
 
 async def what_is_there(api: Api) -> dict[str, dict[str, str]]:
-    """Things of the first account, by what stands before them in a path."""
+    """The first account's resources, by the path segment before them."""
 
     async def made(path: str, **form: str) -> str:
         answer = await api.ask("POST", path, data=form)
@@ -64,7 +64,7 @@ async def what_is_there(api: Api) -> dict[str, dict[str, str]]:
 
 
 def filled(path: str, things: dict[str, dict[str, str]]) -> str:
-    """A path with things of the first account in it; one nobody knows of fails: name it above."""
+    """A path with the first account's resources; a new kind must be added above."""
     return re.sub(r"([^/]+)/\{(\w+)\}", lambda m: f"{m[1]}/{things[m[2]][m[1]]}", path)
 
 

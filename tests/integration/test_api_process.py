@@ -1,6 +1,6 @@
-"""The API as operators run it, a process with uvicorn's own loop: its output and its clients."""
+"""The API as operators run it, a process with uvicorn's own loop: its output and its clients.
 
-It needs no broker to be there: it waits for one.
+It needs no running broker, as it waits for one.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ async def poison(
     compacted: bool = False,
     partitions: int | None = None,
 ) -> None:
-    """Write what a broker takes and nobody can use, or few can."""
+    """Write records that a broker accepts, but that no reader or few readers can use."""
     alone = settings.model_copy(update={"partitions": partitions or settings.partitions})
     values = [*NO_RECORDS, *odd(record)]
     headers = [("", b""), ("mark", b"\xff"), ("mark", None), ("traceparent", b"\0" * 1_000)]

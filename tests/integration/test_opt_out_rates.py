@@ -75,7 +75,7 @@ async def test_the_last_day_by_hour_and_minute_outlives_a_restart(settings: Sett
             await worker.says("lane.taken")
             await at.texts(a_text("M1", "stop"), a_text("M2", "halt"), a_text("M3", "start"))
             await at.texts(a_text("M4", "help", to="+15550000000"))
-            # What is no count is passed over, and what stands behind it is folded.
+            # Records that are not counts are skipped, and later counts are folded.
             await at.write_raw(Outgoing(at.topics.opt_out_counts, b"MGclinic", b"{}"))
             await answers(web, expected)
             of_one = (await web.get("/opt-out-rates", params={"service": "MGclinic"})).json()

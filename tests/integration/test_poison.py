@@ -176,7 +176,7 @@ async def test_a_flood_of_bad_records_stops_nothing(settings: Settings) -> None:
 async def test_a_misplaced_record_is_sent_on_once_and_keeps_the_time_it_first_came(
     settings: Settings,
 ) -> None:
-    """A producer with another partitioner: what its recipients say counts all the same."""
+    """A producer with another partitioner: its recipients' messages still count."""
     at = Installation(settings)
     elsewhere = (PARTITION + 1) % 4
     text = a_text("M1", "stop", **{"from": RECIPIENT})

@@ -127,7 +127,7 @@ COSTS = {
     "xh": "GSM-7 1, GSM-7 1, GSM-7 1",
     "zu": "GSM-7 1, GSM-7 1, GSM-7 1",
 }
-# What is documented, of each language; the rest is unreviewed.
+# The documented keywords of each language; the rest is unreviewed.
 SOURCED = {
     "ar": "إيقاف ايقاف قف",
     "zh": "td",

@@ -1,4 +1,4 @@
-# Runs, tests and checks the project. ARGS goes on to the command: make test ARGS="-k gate -x"
+# Runs, tests and checks the project. ARGS is passed to the command: make test ARGS="-k gate -x"
 
 PYTHON ?= python3
 ARGS ?=
@@ -30,34 +30,34 @@ coverage: .venv/test  ## measure unit; fails where a branch of core, configurati
 	$(BIN)/coverage report --include 'processor/*' --fail-under 0 --format total
 	$(BIN)/coverage report
 
-test: .venv/made  ## what needs one broker and one Redis, both beside it, or the tests that ARGS names
+test: .venv/made  ## tests that need at most one broker and one Redis, with both beside them; or those in ARGS
 	$(STACK) $(BIN)/python -m pytest --part=one-of-each $(ARGS)
 
-test-all: test  ## those, then what needs more: other servers, a browser, npm, Go, a JDK
+test-all: test  ## these, then tests that need more: other servers, a browser, npm, Go, a JDK
 	$(STACK) $(BIN)/python -m pytest --part=needs-more $(ARGS)
 
-fuzz: .venv/made  ## search for input that breaks readers and rules; EXAMPLES=50000 a test for hours
+fuzz: .venv/made  ## search for input that breaks readers and rules; EXAMPLES=50000 for hours
 	OPTOUT_HYPOTHESIS=$(EXAMPLES) $(BIN)/python -m pytest --timeout 0 tests/property tests/security $(ARGS)
 
-chaos: .venv/made  ## faults under load, then every event checked; ARGS="--seconds 600 --seed 7"
+chaos: .venv/made  ## inject faults under load, then check every event; ARGS="--seconds 600 --seed 7"
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-bench: .venv/made  ## throughput and latency on this machine
+bench: .venv/made  ## measure throughput and latency on this machine
 	$(STACK) $(BIN)/python -m tests.bench $(ARGS)
 
-bench-api: .venv/made  ## requests a second of the API, and how long each call takes
+bench-api: .venv/made  ## measure the API's requests a second, and the time of each call
 	$(STACK) $(BIN)/python -m tests.bench.api $(ARGS)
 
 soak: .venv/made  ## ten minutes at the highest rate, then a back-log of five million
 	$(STACK) $(BIN)/python -m tests.bench.soak $(ARGS)
 
-capacity: .venv/made  ## what deploy/capacity.md reckons with, measured on this machine
+capacity: .venv/made  ## measure the figures of deploy/capacity.md on this machine
 	$(BIN)/python -m tests.bench.capacity $(ARGS)
 
 rolling: .venv/made  ## restart workers one by one under load, with and without static membership
 	$(BIN)/python -m tests.crash.rolling $(ARGS)
 
-lint: .venv/made  ## format, style, types, English, which way imports run, what a change would break
+lint: .venv/made  ## check format, style, types, English, direction of imports, compatibility of schemas
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -68,19 +68,19 @@ lint: .venv/made  ## format, style, types, English, which way imports run, what 
 	$(BIN)/optout schemas check
 	$(BIN)/python -m tests.prose
 
-audit-deps: .venv/made  ## known advisories about the locked packages; says so where no source answers
+audit-deps: .venv/made  ## look up advisories about the locked packages; reports if no source answers
 	$(BIN)/python deploy/audit.py $(ARGS)
 
-schemas: .venv/made  ## write schemas/json and schemas/asyncapi.yaml anew from the models
+schemas: .venv/made  ## regenerate schemas/json and schemas/asyncapi.yaml from the models
 	$(BIN)/optout schemas export $(ARGS)
 
-manifests: .venv/made  ## write deploy/strimzi anew from topics.toml, acls.toml and the settings
+manifests: .venv/made  ## regenerate deploy/strimzi from topics.toml, acls.toml and the settings
 	$(BIN)/python deploy/strimzi/manifests.py $(ARGS)
 
 screenshots: .venv/made  ## take the manuals' pictures of the console again
 	$(STACK) $(BIN)/python -m tests.console.screenshots
 
-lock:  ## write deploy/*.lock and the bill of materials anew from pyproject.toml; ARGS=--upgrade for newer packages
+lock:  ## regenerate deploy/*.lock and the bill of materials from pyproject.toml; ARGS=--upgrade for newer packages
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \
 	&& "$$tools/bin/pip" install --quiet uv \
 	&& "$$tools/bin/uv" pip compile --quiet --extra dev --universal --python-version 3.11 \
@@ -95,10 +95,10 @@ lock:  ## write deploy/*.lock and the bill of materials anew from pyproject.toml
 	    --output-file deploy/image.lock pyproject.toml -
 	$(MAKE) sbom
 
-sbom: .venv/made  ## write deploy/sbom.cdx.json anew from deploy/image.lock
+sbom: .venv/made  ## regenerate deploy/sbom.cdx.json from deploy/image.lock
 	$(BIN)/python deploy/sbom.py
 
-clean:  ## remove what was made or fetched
+clean:  ## remove everything that was built or fetched
 	rm -rf .venv .cache build tests/clients/*/node_modules *.egg-info .hypothesis .*_cache
 	find processor schemas tests deploy -name __pycache__ -prune -exec rm -rf {} +
 

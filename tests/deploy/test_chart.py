@@ -170,12 +170,12 @@ def test_every_setting_is_one_of_the_processors(manifests: list[Manifest]) -> No
 
 
 NOT_HERE = {
-    "ROLES": "a worker's are given in workers",
-    **dict.fromkeys(("WEB_HOST", "API_HOST"), "is 0.0.0.0 in a pod"),
-    **dict.fromkeys(("API_CERTFILE", "API_KEYFILE"), "an ingress speaks TLS for pods"),
-    "WEB_PORT": "is 6066 in a pod",
-    "API_PORT": "is 8080 in a pod",
-    "INSTANCE_ID": "must be another one for each worker",
+    "ROLES": "set roles in workers",
+    **dict.fromkeys(("WEB_HOST", "API_HOST"), "always 0.0.0.0 in a pod"),
+    **dict.fromkeys(("API_CERTFILE", "API_KEYFILE"), "use certSecret or an ingress for TLS"),
+    "WEB_PORT": "always 6066 in a pod",
+    "API_PORT": "always 8080 in a pod",
+    "INSTANCE_ID": "must differ for each worker",
     **dict.fromkeys(
         ("KAFKA_PASSWORD", "METRICS_TOKEN", "OPERATOR_TOKENS", "SECRET_KEYS"),
         "belongs in existingSecret",
@@ -591,18 +591,21 @@ def test_what_is_open_is_said(notes: Callable[..., str]) -> None:
     usual = notes()
     for said in (
         "no existingSecret is set, so Redis is redis://127.0.0.1:6379/0",
-        "KAFKA_SECURITY_PROTOCOL is PLAINTEXT: numbers and texts go to Kafka in clear, and Kafka",
-        "The API speaks HTTP: credentials travel in clear",
+        "KAFKA_SECURITY_PROTOCOL is PLAINTEXT: numbers and texts go to Kafka in clear text,"
+        " and Kafka",
+        "The API does not use TLS: credentials travel in clear text",
         "networkPolicy.kafkaTo is empty: pods reach port 9092 of any address",
         "networkPolicy.redisTo is empty: pods reach port 6379 of any address",
     ):
         assert said in usual
-    assert "What is open" not in notes(*CLOSED)
+    assert "Open security settings" not in notes(*CLOSED)
     assert "all log in to Redis" not in usual
     assert "workers.gate, workers.match" in notes('existingSecret="all"')
     assert "all log in to Redis" in notes('existingSecret="all"')
     without_tls = [one for one in CLOSED if "certSecret" not in one]
-    assert "What is open" not in notes(*without_tls, 'settings.PUBLIC_URL="https://a.example"')
+    assert "Open security settings" not in notes(
+        *without_tls, 'settings.PUBLIC_URL="https://a.example"'
+    )
 
 
 @pytest.mark.parametrize(
@@ -610,7 +613,10 @@ def test_what_is_open_is_said(notes: Callable[..., str]) -> None:
     [
         ("networkPolicy.enabled=false", "every pod of the cluster reaches the API"),
         ("networkPolicy.dnsTo=[]", "dnsTo is empty: pods reach port 53 of any address"),
-        ('api.service.type="LoadBalancer"', "reached from outside the cluster without a proxy"),
+        (
+            'api.service.type="LoadBalancer"',
+            "clients outside the cluster reach the API without a proxy",
+        ),
         ('networkPolicy.apiFrom=[{"namespaceSelector":{}}]', "apiFrom lets every pod"),
         ('networkPolicy.metricsFrom=[{"ipBlock":{"cidr":"0.0.0.0/0"}}]', "metricsFrom lets every"),
     ],

@@ -40,14 +40,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- end }}
 
-{{/* Every setting by its whole name. A large number stays a number: 65536, not 6.5536e+04. */}}
+{{/* Every setting under its full name. A large number stays a number: 65536, not 6.5536e+04. */}}
 {{- define "optout.settings" -}}
 {{- range $name, $value := .Values.settings }}
 OPTOUT_{{ $name }}: {{ if kindIs "float64" $value }}{{ printf "%v" (ternary (int64 $value) $value (eq (floor $value) $value)) | quote }}{{ else }}{{ $value | toString | quote }}{{ end }}
 {{- end }}
 {{- end }}
 
-{{/* What each role has of its Secret, as deploy/acls.toml lists it under secrets. */}}
+{{/* The keys that each role gets from its Secret, as in deploy/acls.toml under secrets. */}}
 {{- define "optout.secrets" -}}
 match: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
 gate: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
@@ -58,8 +58,8 @@ topics: [KAFKA_USERNAME, KAFKA_PASSWORD]
 {{- end }}
 
 {{/*
-The variables that roles have of a Secret, and no others. Give a dict of root, of (the component's
-values), roles and place (where in the values it stands, for errors).
+The variables that roles get from a Secret, and no others. Give a dict of root, of (the component's
+values), roles and place (its path in the values, for errors).
 */}}
 {{- define "optout.secretEnv" -}}
 {{- $secret := .of.existingSecret | default .root.Values.existingSecret }}
@@ -98,7 +98,7 @@ values), roles and place (where in the values it stands, for errors).
 {{- end }}
 {{- end }}
 
-{{/* What all pods have. Give a dict of root and of (the component's values). */}}
+{{/* Fields of all pods. Give a dict of root and of (the component's values). */}}
 {{- define "optout.pod" -}}
 serviceAccountName: {{ include "optout.serviceAccountName" .root }}
 automountServiceAccountToken: false
@@ -144,7 +144,7 @@ volumes:
   {{- end }}
 {{- end }}
 
-{{/* What all containers have. Give a dict as for the pod. */}}
+{{/* Fields of all containers. Give the same dict as for the pod. */}}
 {{- define "optout.container" -}}
 image: {{ include "optout.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
@@ -174,7 +174,7 @@ envFrom:
       name: {{ include "optout.fullname" . }}
 {{- end }}
 
-{{/* One zone or host lost is not all replicas lost. Give a dict of root and component. */}}
+{{/* Spreads replicas, so that losing a zone or host does not lose all. Give a dict of root and component. */}}
 {{- define "optout.spread" -}}
 topologySpreadConstraints:
   {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
@@ -206,14 +206,14 @@ annotations:
   {{- end }}
 {{- end }}
 
-{{/* The most replicas that have work: one a partition. */}}
+{{/* The most replicas that have work: one for each partition. */}}
 {{- define "optout.maxReplicas" -}}
 {{- $partitions := int .Values.settings.PARTITIONS }}
 {{- $most := int .Values.autoscaling.maxReplicas }}
 {{- if $most }}{{ min $most $partitions }}{{ else }}{{ $partitions }}{{ end }}
 {{- end }}
 
-{{/* The topics whose lag a role is scaled by. */}}
+{{/* The topics whose lag scales a role. */}}
 {{- define "optout.sources" -}}
 match: [inbound-messages.v1, consent-commands.v1]
 gate: [outbound-messages.v1]
@@ -221,7 +221,7 @@ webhooks: [webhook-deliveries.v1]
 rates: [opt-out-counts.v1]
 {{- end }}
 
-{{/* What of an installation is open, or has more rights than it needs: sentences for NOTES. */}}
+{{/* Sentences for NOTES about settings that are open, or grant more rights than needed. */}}
 {{- define "optout.open" -}}
 {{- $common := list }}
 {{- $noRedis := list }}
@@ -236,20 +236,20 @@ rates: [opt-out-counts.v1]
 {{- if not (or .Values.existingSecret .Values.api.existingSecret .Values.settings.REDIS_URL) }}{{ $noRedis = append $noRedis "api" }}{{ end }}
 {{- end }}
 {{- with $noRedis }}
-- {{ printf "%s: no existingSecret is set, so Redis is redis://127.0.0.1:6379/0, which is not what you want." (join ", " .) | quote }}
+- {{ printf "%s: no existingSecret is set, so Redis is redis://127.0.0.1:6379/0, which is the pod itself." (join ", " .) | quote }}
 {{- end }}
 {{- if gt (len $common) 1 }}
-- {{ printf "%s: all log in to Redis, and to Kafka unless kafkaUser is set, as one user. Give each its own existingSecret, with the rights of deploy/acls.toml." (join ", " $common) | quote }}
+- {{ printf "%s: all log in to Redis, and to Kafka unless kafkaUser is set, as the same user. Give each its own existingSecret, with the rights in deploy/acls.toml." (join ", " $common) | quote }}
 {{- end }}
 {{- $protocol := .Values.settings.KAFKA_SECURITY_PROTOCOL | default "PLAINTEXT" }}
 {{- if has $protocol (list "PLAINTEXT" "SASL_PLAINTEXT") }}
-- {{ printf "settings.KAFKA_SECURITY_PROTOCOL is %s: numbers and texts go to Kafka in clear%s." $protocol (ternary ", and Kafka knows no users" "" (eq $protocol "PLAINTEXT")) | quote }}
+- {{ printf "settings.KAFKA_SECURITY_PROTOCOL is %s: numbers and texts go to Kafka in clear text%s." $protocol (ternary ", and Kafka knows no users" "" (eq $protocol "PLAINTEXT")) | quote }}
 {{- end }}
 {{- if and .Values.api.enabled (not .Values.api.certSecret) (not (hasPrefix "https:" (.Values.settings.PUBLIC_URL | default ""))) }}
-- "The API speaks HTTP: credentials travel in clear. Set api.certSecret, or put a proxy before it that ends TLS and set settings.PUBLIC_URL to its https address."
+- "The API does not use TLS: credentials travel in clear text. Set api.certSecret, or use a proxy that terminates TLS and set settings.PUBLIC_URL to its https address."
 {{- end }}
 {{- if and .Values.api.enabled (ne .Values.api.service.type "ClusterIP") }}
-- {{ printf "api.service.type is %s: the API is reached from outside the cluster without a proxy before it." .Values.api.service.type | quote }}
+- {{ printf "api.service.type is %s: clients outside the cluster reach the API without a proxy." .Values.api.service.type | quote }}
 {{- end }}
 {{- with .Values.networkPolicy }}
 {{- if not .enabled }}

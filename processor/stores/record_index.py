@@ -165,7 +165,7 @@ class RecordIndex:
         found: list[int] = []
         while True:
             for offset in _offsets_in(chunk, wanted):
-                # Where the front was let go meanwhile, some are read twice: skip what is not older.
+                # If the front was let go meanwhile, some are read twice: take only older entries.
                 if (below is None or offset < below) and (not found or offset < found[-1]):
                     found.append(offset)
                     if len(found) == most:

@@ -1,7 +1,8 @@
-"""What a load needs, by measure: processes, partitions, blocked numbers, Cluster; `make capacity`.
+"""Measures the resources of a load: processes, partitions, blocked numbers; `make capacity`.
 
 Each case has real workers that have taken all partitions before the load, written in a transaction
-meanwhile, becomes visible at once. It starts its own servers, to measure bytes and CPU of the broker.
+meanwhile, becomes visible at once. It starts its own servers, to measure the bytes and CPU of the
+broker.
 """
 
 from __future__ import annotations

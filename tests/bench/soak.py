@@ -1,6 +1,6 @@
 """The soak: workers at the highest rate this machine holds, then a back-log; `make soak`.
 
-The load waits whenever the lanes fall behind, so the rate is theirs. What is watched: memory of
+The load waits whenever the lanes fall behind, so the rate is theirs. Watched are memory of
 each worker, partitions that change hands, records not committed.
 """
 

@@ -46,7 +46,7 @@ async def trickle(settings: Settings, per_second: float, more: int) -> AsyncIter
 
     Args:
         settings: of the installation.
-        per_second: STOPs, each of somebody new, and sends, each to somebody who is not blocked, in
+        per_second: STOPs, each from a new recipient, and sends, each to an unblocked recipient, in
             every partition.
         more: messages a second besides, a tenth of them keywords, and as many sends.
     """

@@ -42,7 +42,7 @@ async def browsing() -> AsyncIterator[Browser]:
 
 
 async def open_page(browser: Browser, base: str, **options: Any) -> Page:
-    """A page of a browser that nobody used before."""
+    """A page in a fresh browser."""
     context = await browser.new_context(base_url=base, **options)
     context.set_default_timeout(30_000)
     return await context.new_page()
@@ -58,7 +58,7 @@ async def sign_in(page: Page, user: str = ACCOUNT, token: str = TOKEN) -> None:
 
 
 async def barriers(page: Page) -> list[str]:
-    """What axe finds against WCAG 2.2 AA on a page as it is now, light and dark, and its width."""
+    """The WCAG 2.2 AA violations that axe finds on the page, light and dark, and its width."""
     found = []
     for scheme, width in _LOOKS:
         await page.emulate_media(color_scheme=scheme)

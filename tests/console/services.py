@@ -1,4 +1,4 @@
-"""What the console shows in tests and pictures."""
+"""The services that the console shows in tests and pictures."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Console:
 
     @property
     def topics(self) -> Installation:
-        """What carriers and applications write to."""
+        """The topics that carriers and applications write."""
         return Installation(self.api.backend.settings)
 
     async def page(self, account: str = "", *, java_script: bool = True) -> Page:
-        """A page of a browser that nobody used before, signed in, at the services."""
+        """A page in a fresh browser, signed in, at the services."""
         page = await open_page(self.browser, self.api.base, java_script_enabled=java_script)
         await sign_in(page, account or self.account)
         return page
@@ -89,7 +89,7 @@ class Console:
 
 
 async def an_account_with_a_service(api: Api, browser: Browser) -> Console:
-    """The console, and an account that nobody has used."""
+    """The console, and a fresh account."""
     account, sid = _new_sid("AC"), _new_sid("MG")
     name = f"Clinic {sid[-6:]}"
     await _create_account(api, account)

@@ -1,4 +1,4 @@
-"""The page of the API's document, in a browser: it is whole, and asks nobody but the API."""
+"""The page of the API's document, in a browser: it is complete, and requests only the API."""
 
 from __future__ import annotations
 

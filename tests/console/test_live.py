@@ -66,7 +66,7 @@ async def test_events_appear_without_a_reload_to_their_account_and_the_operator(
     assert await mine.evaluate("window.loadedOnce")
     for number in (RECIPIENT, LONG_CODE):
         assert number not in await mine.content()
-    # The installation's figures are nobody's but the operator's.
+    # Only operators see the installation's figures.
     await expect(operator.locator("#live-figures")).to_contain_text("Lag of match0")
     await expect(operator.locator("#live-figures")).to_contain_text("Lag of gate0")
     assert "Lag" not in await figures.inner_text()

@@ -123,7 +123,7 @@ async def test_a_recipient_is_looked_up_blocked_and_unblocked_and_their_history_
     await page.get_by_role("button", name="Block").click()
     await expect(page.get_by_role("status")).to_contain_text("Blocked")
     await expect(blocks).to_contain_text(f"service {console.name}")
-    # What another account sees: neither this page nor a block.
+    # Another account sees neither this page nor a block.
     other_account = await console.another_account()
     other = await console.page(other_account)
     assert (await other.request.get(page.url)).status == 404

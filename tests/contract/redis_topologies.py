@@ -1,4 +1,4 @@
-"""Redis as it stands behind each kind of URL: one server, TLS, Cluster, Sentinel."""
+"""Redis in the topology of each kind of URL: one server, TLS, Cluster, Sentinel."""
 
 from __future__ import annotations
 

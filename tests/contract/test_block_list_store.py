@@ -1,4 +1,4 @@
-"""What every block list store must do: the memory store and the real Redis store alike."""
+"""The contract of block list stores, for the memory store and the real Redis store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every keeper of open sessions must do: the one in memory and Redis alike."""
+"""The contract of session stores, in memory and in Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Redis server a look was answered by, and whether that one may be believed."""
+"""The Redis server that answered a read, and whether it can be trusted."""
 
 from __future__ import annotations
 

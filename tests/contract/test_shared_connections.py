@@ -35,13 +35,13 @@ def url_of(server: stack.Server) -> str:
 
 
 async def connections(server: stack.Server) -> int:
-    """How many clients a server has besides the one that asks."""
+    """The number of a server's clients besides the caller."""
     async with Redis(port=server.port) as asked:
         return len(await asked.client_list()) - 1
 
 
 async def look(store: RedisBlockList, lanes: int = LANES) -> list[object]:
-    """Each lane reads, writes and reads; what came of it."""
+    """Each lane reads, writes and reads; return the results."""
 
     async def lane(partition: int) -> object:
         epoch = await whole(store, {BOB: str(partition).encode()}, partition)

@@ -121,7 +121,7 @@ async def given_up_at_each_answer(
         step: try only every second answer if 2, and so on.
 
     Returns:
-        How many answers it hears when nobody gives it up.
+        The number of answers that it gets without a cancellation.
     """
     for answers in range(0, MOST_ANSWERS, step):
         async with leaving_nothing():

@@ -41,7 +41,7 @@ def helm() -> str:
 def template(
     helm: str, arguments: Sequence[str], *, chart: Path = CHART
 ) -> subprocess.CompletedProcess[str]:
-    """What `helm template` makes of a chart as release `here`, every value given as `a.b=c`."""
+    """Render a chart with `helm template` as release `here`, with values given as `a.b=c`."""
     values = [part for one in arguments for part in ("--set-json", one)]
     return subprocess.run(
         [helm, "template", "here", str(chart), "--kube-version", KUBERNETES, *values],

@@ -1,4 +1,4 @@
-"""The Helm chart: what it renders is valid, least in rights, and meets what the processor asks."""
+"""The Helm chart renders valid manifests with least rights that fit the processor."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ UNSET = {
 
 
 def settable() -> dict[str, dict[str, Any]]:
-    """What the processor says of each setting that may stand in the values, and its default."""
+    """The processor's schema of each setting that the values may have, and its default."""
     described = Settings.model_json_schema()
     found = {}
     for name, one in described["properties"].items():
@@ -425,7 +425,7 @@ def test_a_secret_that_lacks_what_is_needed_stops_the_pod_and_not_the_rest(rende
                     "OPTOUT_METRICS_TOKEN",
                 )
                 assert ref.get("optional", False) == may_lack
-    # What stands in the settings is not asked for besides.
+    # Variables in the settings are not required in the Secret.
     given = (*ONE_SECRET, 'settings.REDIS_URL="redis://r:6379/0"', 'settings.KAFKA_USERNAME="u"')
     found = secrets(render(*given))
     assert {*found["gate.worker"]} == {"KAFKA_PASSWORD", "METRICS_TOKEN"}
@@ -484,7 +484,7 @@ def test_with_a_certificate_the_api_is_asked_by_https(render: Render) -> None:
 
 
 def reached(policy: Manifest) -> dict[int, list[dict[str, Any]] | None]:
-    """The ports that a policy lets out, each with whom they are let out to; None: anybody."""
+    """The ports that a policy opens for egress, each with its peers; None: any address."""
     return {
         port["port"]: rule.get("to") for rule in policy["spec"]["egress"] for port in rule["ports"]
     }
@@ -500,7 +500,7 @@ def test_only_what_is_needed_may_be_reached(render: Render) -> None:
     ]
     assert set(reached(policies["here-optout-test"])) == {8080}
     closed = of_kind(render("networkPolicy.metricsFrom=[]"), "NetworkPolicy")
-    # A rule with nobody in it would let all in.
+    # A rule without peers would let all in.
     assert "ingress" not in closed["here-optout"]["spec"]
     assert closed["here-optout-api"]["spec"]["ingress"][0]["from"] == [{"podSelector": {}}]
 
@@ -561,7 +561,7 @@ def test_networks_that_webhooks_may_reach_are_let_through(render: Render) -> Non
 
 @pytest.fixture
 def notes(helm: str, tmp_path: Path) -> Callable[..., str]:
-    """What a person reads after an install; `helm template` leaves it out."""
+    """The notes after an install; `helm template` leaves it out."""
     chart = tmp_path / "optout"
     shutil.copytree(CHART, chart)
     (chart / "NOTES.txt").write_bytes((CHART / "templates" / "NOTES.txt").read_bytes())

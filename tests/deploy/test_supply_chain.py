@@ -1,4 +1,4 @@
-"""What the image is made of: a bill of materials, and advisories about it."""
+"""The contents of the image: a bill of materials, and advisories about it."""
 
 from __future__ import annotations
 

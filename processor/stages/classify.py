@@ -40,12 +40,12 @@ class Classified:
 
     @property
     def lasting(self) -> list[Item]:
-        """What can change the block list."""
+        """The items that can change the block list."""
         return [item for _, item in self.pairs if not isinstance(item, Ordinary)]
 
 
 class Classifier:
-    """Sorts the records of a batch by what they come to.
+    """Sorts the records of a batch by their effect.
 
     Args:
         topics: their names.
@@ -66,7 +66,7 @@ class Classifier:
         return self._with_unread(sorted_, faults, records)
 
     def _sort(self, records: Sequence[Any], directory: Directory) -> Sorted[Item | Ordinary]:
-        """The records that come to something, in their order, and those that cannot be handled."""
+        """The records that have an effect, in their order, and those that cannot be handled."""
         found: Sorted[Item | Ordinary] = Sorted()
         ordinary = directory.has_webhooks
         pairs: list[Pair] = []
@@ -83,7 +83,7 @@ class Classifier:
                     item = _ordinary(one, directory)
             if item is not None:
                 pairs.append((record, item))
-        # Where a message stands matters only if it comes to something.
+        # The partition matters only for a message that has an effect.
         recipients = [number_of(key_of(item)) for _, item in pairs]
         found.good = placed(pairs, recipients, self._partitions, into(found))
         return found
@@ -91,7 +91,7 @@ class Classifier:
     def _with_unread(
         self, sorted_: Sorted[Item | Ordinary], faults: Faults[Any], records: Sequence[Any]
     ) -> Classified:
-        """What comes to something, and the STOPs among what is put aside: those block as well."""
+        """The records with an effect, and the STOPs among those put aside: these block, too."""
         aside: list[tuple[Any, str]] = []
         elsewhere = list(sorted_.elsewhere)
         unread: list[Pair] = []
@@ -136,7 +136,7 @@ class Classifier:
             return inbound_messages.unread_stop_of(record)
         except NOT_THE_RECORDS:
             raise
-        except Exception:  # what failed on the record before may fail here as well
+        except Exception:  # a failure on this record may occur here again
             return None
 
 
@@ -145,7 +145,7 @@ def _can_be_sent_on(record: Any) -> bool:
 
 
 def hit_of(read: InboundMessage, directory: Directory, record: Any = None) -> Hit | None:
-    """What a checked inbound message matches under the configuration; None for most.
+    """The match of a checked inbound message under the configuration; None for most.
 
     Args:
         read: the message.

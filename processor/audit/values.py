@@ -1,4 +1,4 @@
-"""What an audit keeps of the topics' records: small values, without bodies."""
+"""The values an audit keeps of the topics' records: small, without bodies."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Source(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What stands in a place."""
+    """The block in a place."""
 
     sources: frozenset[Source]
     only: frozenset[str] | None  # intents that it stops; None for all
@@ -61,7 +61,7 @@ class Standing(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A block that stands."""
+    """A block in force."""
 
     place: Place
     standing: Standing
@@ -161,7 +161,7 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Record):
-    """What the gate said of a send."""
+    """The gate's verdict on a send."""
 
     account: str
     service: str | None  # the service that the send names
@@ -175,7 +175,7 @@ class Verdict(Record):
 
     @property
     def topic(self) -> str:
-        """Where it stands."""
+        """The topic that holds it."""
         return STATUSES if self.refused_by or self.suspended else ALLOWED
 
 

@@ -1,1 +1,1 @@
-"""What people edit, and how it comes into force; nothing here runs for each message."""
+"""The configuration: editing it, and putting it in force. Nothing here runs per message."""

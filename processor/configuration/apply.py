@@ -16,7 +16,7 @@ from schemas.messaging_service import MessagingService, ServiceDocument
 
 
 class Applied(NamedTuple):
-    """What applying documents to the stored services leads to."""
+    """The result of applying documents to the stored services."""
 
     changed: Mapping[str, MessagingService]  # by sid, only those that differ from what is stored
     sids: Sequence[str]  # of every document, in their order
@@ -141,7 +141,7 @@ def _pool_within(name: str, given: object) -> Pool:
 
 
 def _refusals(document: ServiceDocument, before: MessagingService | None) -> list[Problem]:
-    """What the stored service does not allow to be changed."""
+    """Problems with changes that the stored service does not allow."""
     if before is None:
         return []
     refused = []

@@ -30,7 +30,7 @@ async def change_service(
         stored: the configuration.
         find: reads the service, and refuses by an exception where it may not be changed.
         change: the service as it shall be. Both may be called again where another writer was first.
-        actor: who asks for it.
+        actor: the person or program that asks for it.
 
     Returns:
         The service afterwards.

@@ -1,4 +1,4 @@
-"""What changes between two configurations, place by place."""
+"""The differences between two configurations, place by place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Place = tuple[str, ...]
 
 
 class Difference(NamedTuple):
-    """What one configuration does otherwise than another in one place."""
+    """A difference between two configurations in one place."""
 
     place: _Place  # keys from the configuration's top
     text: str  # without the place
@@ -23,7 +23,7 @@ class Difference(NamedTuple):
 
 
 def differences(before: OptOutConfig, after: OptOutConfig) -> list[Difference]:
-    """What one configuration does otherwise than another, place by place."""
+    """The differences between two configurations, place by place."""
     return [
         *_settings(before, after),
         *_kinds(("standard",), standard_sets(before), standard_sets(after)),

@@ -1,4 +1,4 @@
-"""Documents of `services.yaml`: what one says, and every problem in it."""
+"""Read the documents of `services.yaml` and list every problem in them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_document(given: object) -> tuple[ServiceDocument | None, list[Problem]]
     """A document of `services.yaml`, None where it has a problem, and every problem.
 
     Languages are BCP 47 tags or their English names. An unknown field is a problem here: it is
-    somebody's spelling mistake.
+    probably a spelling mistake.
     """
     given, problems = _with_tags(_with_numbers(given))
     problems += _unknown_countries(given)
@@ -82,7 +82,7 @@ def _problems_within(given: object) -> list[Problem]:
     standard = _sets_within(opt_out.get("standard"))
     unknown = opt_out.keys() - OptOut.model_fields
     if unknown or mapping_of(opt_out.get("standard")).keys() - standard:
-        # The unreadable part may say which words those kinds have: do not assume the usual ones.
+        # The unreadable part may say which words those kinds have: do not assume the usual words.
         reserved = {kind: KeywordSet(words, "") for kind, words in RESERVED.items()}
         standard = {**reserved, **standard}
     exact_only = opt_out.get("match") == MatchMode.EXACT.value
@@ -159,7 +159,7 @@ def _tags(languages: object, place: tuple[str, ...]) -> tuple[object, list[Probl
             problems.append(Problem(here, "unknown_language", text))
             named[name] = kinds
         elif tag in named:
-            problems.append(Problem(here, "language_twice", f"stands twice, as {tag}"))
+            problems.append(Problem(here, "language_twice", f"is given twice, as {tag}"))
         else:
             named[tag] = kinds
     return named, problems

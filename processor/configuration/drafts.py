@@ -44,7 +44,7 @@ def _in_the_draft(problem: Problem) -> Problem:
 
 
 def warnings_about(service: ServiceDocument) -> list[Problem]:
-    """What a person should look at before a draft comes into force."""
+    """The points a person should check before a draft comes into force."""
     return warnings_of(config_of(service.opt_out), pool_of(service))
 
 

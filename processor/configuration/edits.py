@@ -1,4 +1,4 @@
-"""What an edit of the configuration writes: the new value, and who changed what."""
+"""The records that an edit of the configuration writes: the new value, and who changed what."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def write_number(number: Number) -> bytes:
 
 
 def write_change(edit: Edit, *, change_id: str, actor: str, at: datetime) -> bytes:
-    """The value of `configuration-changes.v1`: who did an edit, and no word of what it says."""
+    """The value of `configuration-changes.v1`: the author of an edit, without its content."""
     change = ConfigurationChange(
         change_id=change_id,
         actor=actor,

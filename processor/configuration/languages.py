@@ -1,7 +1,7 @@
 """The 41 languages of the guide, read from `data/`: their names and a starter pack each.
 
 A file is named by its BCP 47 tag. A keyword without a line under `sources` rests on the file's
-`status` alone: nobody who speaks the language has looked at an "unreviewed" one.
+`status` alone: no speaker of the language has looked at an "unreviewed" keyword.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from processor.errors import ConfigError, Problem
 from processor.json_types import Json
 from schemas.messaging_service import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS
 
-MIN_REPLY_CHARACTERS = 20  # what carriers' registrations ask for
+MIN_REPLY_CHARACTERS = 20  # the minimum that carriers' registrations ask for
 
 _TEXTS = {  # besides `language`: each key's pattern, and that in words
     "name": (".+", "the guide's English name"),
     "native_name": (".+", "the language's own name"),
     "direction": ("ltr|rtl", "ltr or rtl"),
-    "status": ("unreviewed|reviewed .+", "unreviewed, or reviewed by whom and when"),
+    "status": ("unreviewed|reviewed .+", "unreviewed, or reviewed by NAME, DATE"),
 }
-_MACROS = {"no": "nb"}  # a tag that stands for several languages: the one of them the guide has
+_MACROS = {"no": "nb"}  # a tag of several languages: the language that the guide has
 _FILE = "language_file"  # the code of whatever is wrong in a file besides the rules of services
 _KINDS = {kind.lower(): kind for kind in OptOutType}
-# Language, script, region, variants; nobody names a keyword set by the rest of BCP 47.
+# Language, script, region, variants; the rest of BCP 47 is not used to name a keyword set.
 _TAG = re.compile(
     r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|[0-9]{3}))?"
     r"((?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*)",
@@ -52,9 +52,9 @@ class Language:
     name: str  # the guide's
     native_name: str
     direction: Literal["ltr", "rtl"]
-    status: str  # "unreviewed", or "reviewed", by whom and when
+    status: str  # "unreviewed", or "reviewed by NAME, DATE"
     pack: KeywordSets
-    sources: Mapping[str, str]  # where a keyword's use in messaging is documented; not of every one
+    sources: Mapping[str, str]  # pages that document the use of some keywords in messaging
 
 
 class KeywordSetDocument(TypedDict):
@@ -78,7 +78,7 @@ def tag_of(given: str) -> str | None:
     """The tag, in canonical case, that a tag or one of the guide's names stands for.
 
     Any tag of a language among the 41 will do: `es-MX` is itself, whatever its case. None where it
-    is no such tag and no such name.
+    is neither such a tag nor such a name.
     """
     for known in languages().values():
         if known.name.casefold() == given.casefold():
@@ -173,9 +173,9 @@ def _problems(given: Mapping[str, object], stem: str) -> Iterator[Problem]:
 
 
 def _set_problems(given: object) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What is wrong in one keyword set, each with its place in it."""
+    """The problems in one keyword set, each with its place in it."""
     if not isinstance(given, dict):
-        yield (), "missing, or no table"
+        yield (), "missing, or not a table"
         return
     for key in given.keys() - {"keywords", "reply", "sources"}:
         yield (key,), "unknown"
@@ -197,13 +197,13 @@ def _set_problems(given: object) -> Iterator[tuple[tuple[str, ...], str]]:
         sources = {}
     for word, source in sources.items():
         if word not in words:
-            yield ("sources",), f"{word!r} is no keyword here"
+            yield ("sources",), f"{word!r} is not a keyword here"
         if not isinstance(source, str) or not source.strip():
             yield ("sources",), f"{word!r} must be a text"
 
 
 def _refusals(language: Language) -> list[Problem]:
-    """What any service would be refused for (R9, R10), by the file's own keys."""
+    """Problems that any service would be refused for (R9, R10), by the file's own keys."""
     alone = OptOutConfig(match=MatchMode.EXACT, languages={language.tag: language.pack})
     keys: dict[tuple[str, ...], tuple[str, ...]] = {
         ("languages", language.tag, kind.value): (key,) for key, kind in _KINDS.items()

@@ -63,7 +63,7 @@ def layer_of(language: str, message_type: str = EVERYWHERE) -> Layer:
             text = f"{language!r} is none of the 41, by tag (es) or name"
             problems.append(Problem(("language",), "unknown_language", text))
     if message_type not in (EVERYWHERE, *COUNTRIES):
-        text = f"{message_type!r} is no ISO 3166 country, nor ALL"
+        text = f"{message_type!r} is neither an ISO 3166 country nor ALL"
         problems.append(Problem(("country",), "unknown_country", text))
     if language == EVERYWHERE and message_type != EVERYWHERE:
         text = "a country has keyword sets by language; name one"

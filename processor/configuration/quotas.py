@@ -1,4 +1,4 @@
-"""How much an account may keep: what an edit may add, and what is said where it adds too much."""
+"""How much an account may keep, and the error for an edit that adds too much."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Quota(StrEnum):
-    """What is limited, by the name of its setting and of the account's own limit."""
+    """The limited quantities, by the name of the setting and of the account's own limit."""
 
     SERVICES = "services"
     CONFIGURATION_BYTES = "configuration_bytes"
@@ -53,11 +53,11 @@ class Excess(NamedTuple):
 
 
 def excesses(before: Amounts, after: Amounts, limits: Amounts) -> list[Excess]:
-    """The limits that a change passes; what was above one already may stay or shrink.
+    """The limits that a change exceeds; a quantity already above its limit may stay or shrink.
 
     Args:
-        before: what the account has; 0 of what is not named.
-        after: what it would have.
+        before: the account's quantities; a quantity that is not named counts as 0.
+        after: its quantities after the change.
         limits: of the account, every quota that is named in ``after``.
     """
     return [

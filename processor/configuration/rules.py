@@ -75,10 +75,10 @@ def problems_of(
 
 
 class Pool(NamedTuple):
-    """What is asked of a service about its pool."""
+    """The facts about a service that the rules of pools need."""
 
     name: str  # by which people know the service; no other has it
-    account_sid: str | None  # None where nobody can read it: no other's
+    account_sid: str | None  # None where it cannot be read: shared with no other service
     addresses: Sequence[str]  # of its senders; "" of one that cannot be read
     stored: Collection[str] = ()  # those among them that it has already
 
@@ -89,7 +89,7 @@ def pool_problems(
     """Senders in two services of an account, twice in one (R1), or new and another account's.
 
     Args:
-        services: every one there is, as it shall be.
+        services: all services, as they will be.
         recorded: the account that has recorded a number.
     """
     accounts: dict[str, set[str]] = defaultdict(set)
@@ -109,12 +109,12 @@ def pool_problems(
                 text = f"is in {other} already; a sender is in one only"
                 problems.append(_of_sender(service, index, "sender_in_another_pool", text))
             elif first != index:
-                text = "stands twice in this pool"
+                text = "is given twice in this pool"
                 problems.append(_of_sender(service, index, "sender_twice", text))
             if service.account_sid is None or address in service.stored:
                 continue
             if sender_type_of(address) is SenderType.ALPHANUMERIC:
-                continue  # a name belongs to nobody
+                continue  # a name does not belong to an account
             if (accounts[address] | {recorded(address)}) - {service.account_sid, None}:
                 text = "is not available: another account has this number"
                 problems.append(_of_sender(service, index, "number_not_available", text))
@@ -159,7 +159,7 @@ def _list_problems(
         if not exact(keyword):
             yield Problem(place, "keyword_empty", f"{keyword!r} has nothing to match")
         elif COMMA.search(keyword):
-            text = f"{keyword!r} has a comma; each keyword stands by itself"
+            text = f"{keyword!r} has a comma; write each keyword by itself"
             yield Problem(place, "keyword_with_comma", text)
         elif mode is MatchMode.EXACT and len(exact(keyword).split()) > 1:
             text = f"{keyword!r} has white space within; match: exact allows none"
@@ -169,7 +169,7 @@ def _list_problems(
 def _turned(entries: Iterable[_Entry]) -> Iterator[Problem]:
     """Reserved words under another kind, which would win: `stop` must stay STOP (R7).
 
-    START's keywords, too: who texts `Stop!` must not find that it means START.
+    START's keywords, too: `Stop!` must never mean START.
     """
     for entry in entries:
         forms = {exact(entry.keyword), *tolerant_forms(entry.keyword)}

@@ -1,4 +1,4 @@
-"""What a message would come to under a service's opt-out configuration; none is sent."""
+"""Try a message under a service's opt-out configuration; nothing is sent."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from schemas.messaging_service import MessagingService
 
 
 class Trial(NamedTuple):
-    """What a message would come to, and why."""
+    """The outcome that a message would have, and the reason."""
 
     kind: OptOutType | None  # None: an ordinary message, the application's
-    layer: str | None  # where the keyword stands, such as countries.MX.languages.es
+    layer: str | None  # the keyword's place, such as countries.MX.languages.es
     keyword: str | None
     match: str | None  # exact or tolerant
     reply: str | None  # None: none would be sent
-    reply_sent: ReplySent  # who answers
+    reply_sent: ReplySent  # the party that answers
     blocked: bool  # afterwards
     aoo_enabled: bool  # False: default handling answers
 
@@ -36,7 +36,7 @@ def try_out(
     """Try a message against a service's draft, or against what is in force, by the lanes' rules.
 
     Args:
-        service: whose keywords these are.
+        service: the service with the keywords.
         message: as it would arrive.
         blocked: whether its recipient is on the list before.
         draft: as if the draft were in force.

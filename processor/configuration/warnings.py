@@ -1,4 +1,4 @@
-"""What a person should look at before a configuration comes into force; it never refuses (R11)."""
+"""Warnings to read before a configuration comes into force; none refuses it (R11)."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _in_reply(reply: str, ours: set[str]) -> Iterator[tuple[str, str]]:
     if any(_looks_like_a_card(_digits(number)) for number in numbers):
         yield "card_number", "has digits like a card's; replies should hold no personal data"
     elif any(_digits(number) not in ours for number in numbers):
-        yield "phone_number", "has a phone number that is no sender of this service"
+        yield "phone_number", "has a phone number that is not a sender of this service"
     if _PLACEHOLDER.search(reply):
         yield "placeholder", "has a placeholder, and nothing fills it in"
 
@@ -131,8 +131,8 @@ def _toll_free(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[P
         others = (_words_of(stop.reply) & _start_keys(kinds, base)) - _COME_BACK
         if named := {word for word in others if word.upper() in stop.reply}:
             text = (
-                f"tells people to come back with {_listed(named)}; a toll-free network's block only"
-                " START and UNSTOP lift"
+                f"asks people to come back with {_listed(named)}; only START and UNSTOP lift"
+                " a toll-free network's block"
             )
             yield Problem((*place, "STOP", "reply"), "network_needs_start", text)
 

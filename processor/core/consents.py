@@ -1,4 +1,4 @@
-"""What a person, an application or a file asks for becomes one consent command (R29)."""
+"""Make a consent command of a request by a person, an application or a file (R29)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class TargetMissing(ValueError):
 
     Args:
         scope: of the change.
-        field: what it must name, ``service_sid`` or ``sender``.
+        field: the missing argument, ``service_sid`` or ``sender``.
     """
 
     def __init__(self, scope: Scope, field: str) -> None:
@@ -40,16 +40,16 @@ def consent_command(
 
     Args:
         command_id: new, as workers carry out an id once.
-        account_sid: whose block list.
-        recipient: an address; its channel is the one that is blocked.
+        account_sid: the account whose block list changes.
+        recipient: an address; only its channel is blocked.
         blocked: whether to block.
-        scope: None for that of the service or the sender named, else ``default_scope``.
+        scope: None for the scope of the service or sender named, else ``default_scope``.
         service_sid: needed by scope service.
         sender: needed by scope sender.
         default_scope: the installation's.
         source: where the command is given.
-        reason: in the words of whoever gives it.
-        actor: who gives it.
+        reason: in the actor's words.
+        actor: the person or program that gives the command.
         claimed_ms: when the recipient decided it.
         claimed_source: where the recipient said so.
 

@@ -1,1 +1,1 @@
-"""What the lanes do: match what comes in, judge what goes out."""
+"""The work of the lanes: match inbound messages, judge outbound sends."""

@@ -41,12 +41,12 @@ class Classified:
 
     @property
     def lasting(self) -> list[Item]:
-        """What can change the block list."""
+        """The items that can change the block list."""
         return [item for _, item in self.pairs if not isinstance(item, Ordinary)]
 
 
 class Classifier:
-    """Sorts the records of a batch by what they come to.
+    """Sorts the records of a batch by their effect.
 
     Args:
         topics: their names.
@@ -67,7 +67,7 @@ class Classifier:
         return self._with_unread(sorted_, faults, records)
 
     def _sort(self, records: Sequence[Record], directory: Directory) -> Sorted[Item | Ordinary]:
-        """The records that come to something, in their order, and those that cannot be handled."""
+        """The records that have an effect, in their order, and those that cannot be handled."""
         found: Sorted[Item | Ordinary] = Sorted()
         ordinary = directory.has_webhooks
         pairs: list[Pair] = []
@@ -87,7 +87,7 @@ class Classifier:
                     item = _ordinary(one, directory)
             if item is not None:
                 pairs.append((record, item))
-        # Where a message stands matters only if it comes to something.
+        # The partition matters only for a message that has an effect.
         recipients = [number_of(key_of(item)) for _, item in pairs]
         found.good = placed(pairs, recipients, self._partitions, into(found))
         return found
@@ -98,7 +98,7 @@ class Classifier:
         faults: Faults[Record],
         records: Sequence[Record],
     ) -> Classified:
-        """What comes to something, and the STOPs among what is put aside: those block as well."""
+        """The records with an effect, and the STOPs among those put aside: these block, too."""
         aside: list[tuple[Record, str]] = []
         elsewhere = list(sorted_.elsewhere)
         unread: list[Pair] = []
@@ -143,7 +143,7 @@ class Classifier:
             return inbound_messages.unread_stop_of(record)
         except NOT_THE_RECORDS:
             raise
-        except Exception:  # what failed on the record before may fail here as well
+        except Exception:  # a failure on this record may occur here again
             return None
 
 
@@ -152,7 +152,7 @@ def _can_be_sent_on(record: Record) -> bool:
 
 
 def hit_of(read: InboundMessage, directory: Directory, record: Record | None = None) -> Hit | None:
-    """What a checked inbound message matches under the configuration; None for most.
+    """The match of a checked inbound message under the configuration; None for most.
 
     Args:
         read: the message.

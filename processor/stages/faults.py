@@ -23,7 +23,7 @@ def separate(items: Sequence[_T], attempt: Callable[[Sequence[_T]], _R]) -> tupl
         attempt: pure: does some of them, whatever it did before; the last one called counts.
 
     Returns:
-        What the others come to, and each item at fault with what it raised.
+        The result of the other items, and each item at fault with its exception.
     """
     try:
         return attempt(items), []

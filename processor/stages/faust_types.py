@@ -22,7 +22,7 @@ class Event(Protocol):
 
     @property
     def key(self) -> tuple[str, tuple[float, float]]:
-        """A table's own: what is counted, and its window; others may write anything."""
+        """In a table's own records, the series and its window; others may write anything."""
         ...
 
     @property

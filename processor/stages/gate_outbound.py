@@ -1,6 +1,6 @@
-"""The gate: every send against the block list; allowed ones go on, others fail with 21610.
+"""The gate checks every send: an allowed send goes on, a blocked send fails with 21610.
 
-Those of accounts that are suspended or closed fail with 30002.
+Sends of accounts that are suspended or closed fail with 30002.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Looked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateDependencies:
-    """What the gates of all partitions share."""
+    """The parts that the gates of all partitions share."""
 
     partitions: int  # of every topic
     topics: Topics
@@ -91,7 +91,7 @@ class GateBatch:
     gate: GateOutbound
     keys: Sequence[str]
     sends: Sequence[OutboundMessage]
-    verdicts: Mapping[int, Verdict]  # index of a send to its verdict, where it is no plain yes
+    verdicts: Mapping[int, Verdict]  # by index of a send, unless it is allowed without conditions
     mark: Mark
     traces: BatchTraces
     metrics: GateMetrics

@@ -32,7 +32,7 @@ from processor.wire.topics import Topics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchDependencies:
-    """What the match stages of all partitions share."""
+    """The parts that the match stages of all partitions share."""
 
     partitions: int  # of every topic
     topics: Topics
@@ -65,10 +65,10 @@ class MatchBatch:
     needs: MatchDependencies
 
     async def still_holds(self) -> bool:
-        """Fail where Redis no longer holds what was written: nobody may read of it; see ``Batch``.
+        """Fail if Redis has lost the writes: the outputs must stay unread; see ``Batch``.
 
-        With everything emitted: a gate that came to another server before this look waits for the
-        batch to be settled, and one that comes to it later reads its mark.
+        Runs after everything is emitted. A gate that moved to another server before this check
+        waits until the batch is settled, and a gate that moves later reads its mark.
         """
         if self.written:
             await self.written.confirm()

@@ -1,4 +1,4 @@
-"""What a decided batch of the match stage puts out, record by record."""
+"""The outputs of a decided batch of the match stage, record by record."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class MatchOutputs:
 
         Args:
             pairs: that were folded.
-            folded: what they come to.
+            folded: their outcome.
             mark: of the write that stores it.
             traces: of the batch.
             out: takes the records.

@@ -61,7 +61,7 @@ class _Window(TypedDict):
 class MadeTopic(faust.Topic):  # type: ignore[misc]
     """A topic that only `optout topics create` makes, never Faust: see ``topic_admin``."""
 
-    decode: Callable[..., Awaitable[object]]  # made by Faust, anew for each topic
+    decode: Callable[..., Awaitable[object]]  # made by Faust for each topic
 
     async def maybe_declare(self) -> None:
         """Do nothing; a worker starts only when every topic exists."""

@@ -24,7 +24,7 @@ from processor.wire.records import Headers, Output, Record
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-MOST_OUTPUT_BYTES = 1_000_000  # of a record's key, value and headers: what every topic takes
+MOST_OUTPUT_BYTES = 1_000_000  # of a record's key, value and headers: every topic takes this
 
 
 Read = Mapping[str, Callable[[Sequence[bytes]], Sequence[_T]]]  # by topic
@@ -71,10 +71,10 @@ def placed(
     partitions: int,
     misplaced: Callable[[Record, str], None],
 ) -> Sequence[tuple[Record, _T]]:
-    """The records that stand where their recipients' others do, and what each held.
+    """The records in their recipients' partition, and the value of each.
 
     Args:
-        read: records of one partition, and what each held.
+        read: records of one partition, and the value of each.
         recipients: bare E.164 number of each.
         partitions: of the topic.
         misplaced: called with each of the others, and its recipient.
@@ -133,7 +133,7 @@ def refuse_output(key: bytes | None, value: bytes | None, headers: Headers | Non
     size += sum(len(name) + len(said or b"") for name, said in headers or ())
     if size > MOST_OUTPUT_BYTES:
         raise RecordError(
-            f"what it causes is a record of {size:,} bytes; a topic takes {MOST_OUTPUT_BYTES:,}"
+            f"its output is a record of {size:,} bytes; a topic takes {MOST_OUTPUT_BYTES:,}"
         )
 
 

@@ -1,1 +1,1 @@
-"""Bytes to values and back: what topics and Redis hold, one module each."""
+"""Codecs for the values in topics and Redis, one module each."""

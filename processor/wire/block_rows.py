@@ -1,4 +1,4 @@
-"""The block list as files: what a row of an import or export says, CSV or JSON lines."""
+"""Rows of the block list in import and export files, CSV or JSON lines."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ COLUMNS = (
     "source",
     "locked",
 )
-# What a row of an import may say, by the command's fields; the rest of an export's columns is told
-# by the list itself.
+# The columns that an import reads, by the command's fields. The rest of an export's columns come
+# from the list itself.
 _ROW = (
     "recipient",
     "channel_group",
@@ -50,7 +50,7 @@ _ROW = (
     "actor",
     "at",
 )
-SOURCE = "import"  # of every command that an import makes; what rows say of it is a claim
+SOURCE = "import"  # of every command of an import; a row's own source is only a claim
 
 
 def new_import_id() -> str:
@@ -150,7 +150,7 @@ class Rows:
         self._names_columns = as_csv
 
     def of(self, lines: Iterable[bytes]) -> Iterator[tuple[int, object]]:
-        """What each of the next lines says, with its number; an error where it cannot be read.
+        """The next lines, each with its number; an error in place of a line that cannot be read.
 
         Raises:
             ConfigError: where the first line of CSV names no column `recipient`.

@@ -59,8 +59,8 @@ def pack(blocks: Blocks) -> bytes:
     """The form an entry has in Redis: JSON without names, some 90 bytes a block.
 
     ``[format, block, …]``. A block is its place (a letter and the target), its mark, then each
-    source: a letter and the change's id, since, and last where something was repeated. What few
-    blocks have comes behind, as an object: ``only``, ``but``, ``locked``.
+    source: a letter and the change's id, since, and last where something was repeated. Rare
+    fields come last, as an object: ``only``, ``but``, ``locked``.
     """
     return orjson.dumps([FORMAT, *map(_packed, blocks)])
 
@@ -168,7 +168,7 @@ class SourceLine(TypedDict):
 
 
 class StandingFields(TypedDict):
-    """What stands in a place, as topics say it."""
+    """The block in a place, as topics write it."""
 
     sources: list[SourceLine]
     only: Annotated[list[str] | None, Field(description="The intents it stops; null: all.")]
@@ -256,7 +256,7 @@ def is_newer(value: bytes) -> bool:
 
 
 class BlockLine(ScopeFields, StandingFields):
-    """One block: whom it keeps from whom, since when and because of what."""
+    """One block: its recipient, the senders it stops, its time and its causes."""
 
     recipient: str
     channel_group: ChannelGroup

@@ -17,7 +17,7 @@ class CloudEvents:
     """Makes the headers of an installation's events.
 
     Args:
-        source: whom the events are from, a URI reference; an id is unique within it.
+        source: of the events, a URI reference; an id is unique within it.
     """
 
     def __init__(self, source: str) -> None:

@@ -18,7 +18,7 @@ _REGIONS = {str(code): regions for code, regions in COUNTRY_CODE_TO_REGION_CODE.
 
 def country_of(number: str) -> str | None:
     """ISO 3166-1 alpha-2 of a bare E.164 number, None where the plan knows none."""
-    for digits in (1, 2, 3):  # no calling code begins another one
+    for digits in (1, 2, 3):  # no calling code is a prefix of another
         code = number[1 : 1 + digits]
         if regions := _REGIONS.get(code):
             break

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 _MAC = "hmac-sha256"
 _NONCE_BYTES = 12
 _SEALED = re.compile(r"([0-9a-f]{8})\.([A-Za-z0-9_=-]+)")  # the key's id, then what it sealed
-_LOG_N, _R, _P = 14, 8, 1  # 16 MiB and some 40 ms: what guessing costs
+_LOG_N, _R, _P = 14, 8, 1  # a guess costs 16 MiB and some 40 ms
 
 
 def new_token() -> str:
@@ -25,9 +25,9 @@ def new_token() -> str:
 
 
 def mac_of(token: str) -> str:
-    """What is stored of a token that ``new_token`` made; fast, as nobody guesses 128 bits.
+    """The hash to store for a token of ``new_token``; fast, as 128 bits cannot be guessed.
 
-    Its key is its own and stands beside it, so that a change of secret keys leaves it alone.
+    It has a key of its own, stored beside it, so a change of secret keys does not affect it.
     """
     key = secrets.token_bytes(16)
     mac = hmac.digest(key, token.encode(), "sha256")
@@ -35,12 +35,12 @@ def mac_of(token: str) -> str:
 
 
 def is_fast(stored: str) -> bool:
-    """Whether ``mac_of`` made what is stored, and not ``hash_secret``."""
+    """Whether ``mac_of`` made the stored hash, and not ``hash_secret``."""
     return stored.startswith(f"{_MAC}$")
 
 
 def hash_secret(secret: str) -> str:
-    """What is stored of a secret that a person may have chosen; slow on purpose."""
+    """The hash to store for a secret that a person may have chosen; slow on purpose."""
     salt = secrets.token_bytes(16)
     hashed = _scrypt(secret, salt, _LOG_N, _R, _P)
     return "$".join(
@@ -56,10 +56,10 @@ def hash_secret(secret: str) -> str:
 
 
 def is_secret(secret: str, stored: str) -> bool:
-    """Whether a secret is the one that is stored; its time tells nothing.
+    """Whether a secret matches the stored hash, in a time that does not depend on the secret.
 
     Args:
-        secret: as somebody gave it.
+        secret: as it was given.
         stored: by ``mac_of``, which takes a microsecond, or ``hash_secret``, some 40 ms.
     """
     if is_fast(stored):

@@ -18,7 +18,7 @@ from processor.wire.records import Header, Headers, Record, is_unread
 PREFIX = "__connect.errors."
 CYCLES = "optout.redrives"  # how often a record was sent back already
 REFERENCE = "optout.reference"  # JSON: where the whole record lies, its size and digest, until when
-MOST_REASON = 1_000  # characters: a record may have more faults than anybody reads
+MOST_REASON = 1_000  # characters: a record may have more faults than a person reads
 MOST_WHOLE_BYTES = 1 << 20  # of a value that is kept whole
 SOURCES_KEPT_MS = 7 * 24 * 3_600_000  # as topics.toml has it
 FIRST_BYTES = 64 * 1024  # of a larger one
@@ -47,14 +47,14 @@ def letter_of(
     value: bytes | None = None,
     by_reference: bool = False,
 ) -> Letter:
-    """A record that cannot be handled, with the reason; what has no room is referred to.
+    """A record that cannot be handled, with the reason; too large a value is only referred to.
 
     Args:
-        record: as it was read; of a batch that nobody can read, its ``UnreadBatch``.
+        record: as it was read; for an unreadable batch, its ``UnreadBatch``.
         stage: that refuses it.
         reason: in words, without anything of the record.
         topic: where a redrive sends it; the record's own if None.
-        value: what a redrive sends in place of the record's value.
+        value: the value a redrive sends in place of the record's.
         by_reference: even where it would have room.
     """
     made = headers(
@@ -104,13 +104,13 @@ def headers(
 
 
 def redrives_of(given: Headers) -> int:
-    """How often a record was sent back; whoever wrote it may have written the header."""
+    """How often a record was sent back. Its writer may have forged the header."""
     text = (dict(given).get(CYCLES) or b"").decode("latin-1")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def said(given: Headers, name: str) -> str | None:
-    """What the last header of a name says, None where there is none."""
+    """The value of the last header with a name, None where there is none."""
     found = [value for key, value in given if key == PREFIX + name and value is not None]
     return found[-1].decode(errors="replace") if found else None
 

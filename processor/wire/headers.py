@@ -10,15 +10,15 @@ FIRST_APPEND = "optout.first-append"  # of the original of a record sent on or r
 SENT_ON = "optout.sent-on"  # topic[partition]@offset of a record that was misplaced
 MOST_HEADERS = 100
 MOST_BYTES = 64 * 1024  # of a key and all headers
-# These speak of the record itself, not of where it comes from: what it causes has its own.
+# These describe the record itself, not its origin: the records it causes have their own.
 _ITS_OWN = frozenset(("content-type", "mark"))
 _ITS_OWN_PREFIXES = ("ce_", "__connect.", "optout.")
 
 
 def kept(given: Headers, key: bytes | None = None) -> Headers:
-    """The headers that are passed on: as many, from the first one on, as have room beside the key.
+    """The headers to pass on: as many of the first as have room beside the key.
 
-    Without a bound one record's headers would make outputs that no broker takes.
+    Without a bound, a record's headers could make outputs that no broker takes.
     """
     room = MOST_BYTES - len(key or b"")
     if len(given) <= MOST_HEADERS and sum(map(_size, given)) <= room:

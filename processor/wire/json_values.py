@@ -14,7 +14,7 @@ from schemas.common import PATTERNS, Number, RecipientAddress, SenderAddress, Si
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = 253_402_300_799_999  # the end of year 9999, the last that datetime knows
-MAX_VALUE_BYTES = 512 * 1024  # what fits every topic's limit together with headers we add
+MAX_VALUE_BYTES = 512 * 1024  # with the headers we add, it fits every topic's limit
 is_number, is_address, is_sender, is_sid = (
     re.compile(pattern_of(one)[1:-1]).fullmatch
     for one in (Number, RecipientAddress, SenderAddress, Sid)
@@ -22,7 +22,7 @@ is_number, is_address, is_sender, is_sid = (
 
 
 def refuse_size(value: bytes | None) -> None:
-    """Refuse what is no value, or too large to be passed on.
+    """Refuse a missing value, or a value too large to be passed on.
 
     Raises:
         RecordError: with the reason.
@@ -34,7 +34,7 @@ def refuse_size(value: bytes | None) -> None:
 
 
 UNREADABLE = (ValidationError, RecordError)
-"""What a reader raises for a value that it cannot read; ``why_unreadable`` says why."""
+"""Errors a reader raises for a value that it cannot read; ``why_unreadable`` says why."""
 
 
 def why_unreadable(error: Exception) -> str:
@@ -81,7 +81,7 @@ def to_ms(time: datetime) -> int:
     return round(time.timestamp() * 1000)
 
 
-@lru_cache(maxsize=1024)  # what comes of one message says one time, in values and headers
+@lru_cache(maxsize=1024)  # a message's outputs repeat its time, in values and headers
 def to_text(at_ms: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
     time = _EPOCH + timedelta(milliseconds=at_ms)  # exact, where a float of seconds is not

@@ -11,7 +11,7 @@ from schemas.message_status import MessageStatus
 from schemas.opt_out_notification import OptOutNotification
 
 _REFUSED = str(ERROR_CODE).encode()
-_SHOWN = 64  # characters of a word that somebody chose
+_SHOWN = 64  # characters of a keyword that a customer chose
 
 
 def of_notification(value: bytes, at_ms: int) -> LiveEvent:

@@ -31,7 +31,7 @@ def read_model(value: bytes) -> OptOutCount:
     """A record whole.
 
     Raises:
-        pydantic.ValidationError: where it is no count.
+        pydantic.ValidationError: where it is not a count.
         RecordError: where it counts more than a second can have.
     """
     one = _READER.read(value)
@@ -54,7 +54,7 @@ def read(value: bytes) -> hourly.Counted:
 
 
 class Counted(NamedTuple):
-    """What is counted apart."""
+    """The key of a count: matches with equal fields are counted together."""
 
     account_sid: str
     service_sid: str | None
@@ -64,7 +64,7 @@ class Counted(NamedTuple):
 
 
 def counted_of(notification: OptOutNotification) -> Counted:
-    """What a match counts as."""
+    """The key that a match is counted under."""
     match = notification.match
     return Counted(
         notification.message.account_sid,

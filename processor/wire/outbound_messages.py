@@ -65,7 +65,7 @@ def write(
 
 
 def send_of(read: Model, service_sid: str | None) -> OutboundSend:
-    """What the gate judges, with the service resolved by R1."""
+    """The send that the gate judges, with the service resolved by R1."""
     return OutboundSend(
         message_sid=read.message_sid,
         account_sid=read.account_sid,

@@ -45,7 +45,7 @@ class Known(set[_T], Generic[_T]):
 
 @dataclass(frozen=True, slots=True)
 class Rule(Generic[_T]):
-    """What a quick reader checks of a field that a decoder by type leaves open.
+    """The checks of a field that a quick reader adds to those of its decoder.
 
     A check that fails does not refuse the value: the model then reads it.
     """

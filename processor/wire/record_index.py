@@ -1,4 +1,4 @@
-"""What an index of a topic says: which records are about whom, and how far it was made."""
+"""An index of a topic: the records about each subject, and the offsets it covers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class About(NamedTuple):
-    """What a record is about."""
+    """The subject of a record."""
 
     subject: str  # such as a recipient's number
     part: str = ""  # such as the account whose recipient it is
@@ -21,7 +21,7 @@ class Extent(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What an index knows of a subject."""
+    """The entries of an index for one subject."""
 
     extent: Extent
     offsets: Sequence[int]  # the newest first

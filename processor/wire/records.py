@@ -1,4 +1,4 @@
-"""What every reader sees of a record, and where stages put the records they write."""
+"""The record as every reader sees it, and the port for the records that stages write."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Located(Protocol):
 
 
 class Record(Located, Protocol):
-    """A record as it was read, or what takes the place of records that nobody can read."""
+    """A record as it was read, or the substitute for unreadable records."""
 
     @property
     def timestamp(self) -> int:
@@ -43,7 +43,7 @@ class Record(Located, Protocol):
         ...
 
     @property
-    def value(self) -> Any:  # whoever reads the topic knows which
+    def value(self) -> Any:  # the type depends on the topic
         """Bytes; None: a tombstone."""
         ...
 
@@ -54,7 +54,7 @@ class Record(Located, Protocol):
 
 
 class Unread(Record, Protocol):
-    """Takes the place of records that nobody can read; see ``kafka.fetched.UnreadBatch``."""
+    """The substitute for unreadable records; see ``kafka.fetched.UnreadBatch``."""
 
     @property
     def first_offset(self) -> int:
@@ -78,7 +78,7 @@ class Unread(Record, Protocol):
 
 
 def is_unread(record: Record) -> TypeGuard[Unread]:
-    """Whether it takes the place of records that nobody can read."""
+    """Whether it is the substitute for unreadable records."""
     return hasattr(record, "sha256")
 
 

@@ -1,4 +1,4 @@
-"""Messaging services: what `messaging-services.v1` holds, as core values."""
+"""Messaging services: the values of `messaging-services.v1` as core values."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def write_stored(model: MessagingService) -> bytes:
 def read_service(value: bytes) -> Service:
     """The core value of a value of `messaging-services.v1`; raises pydantic's ``ValidationError``.
 
-    Thousands of services say much the same in each language and country: what is byte for byte the
-    same is read once, and is one object in memory.
+    Thousands of services say much the same in each language and country: equal bytes
+    are read once, and are one object in memory.
     """
     try:
         return _service(*_in_parts(value))
@@ -177,7 +177,7 @@ def _sets(kinds: KeywordSetModels) -> KeywordSets:
 
 @lru_cache(maxsize=4_096)
 def _keyword_set(keywords: tuple[str, ...], reply: str) -> KeywordSet:
-    """Equal ones are the same one: thousands of services have few different ones."""
+    """A keyword set, interned: thousands of services share a few different sets."""
     return KeywordSet(keywords, reply)
 
 

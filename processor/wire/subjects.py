@@ -1,4 +1,4 @@
-"""What the records of a history are about, as far as it must be known to find them again."""
+"""The subject of each record of a history, by which an index finds it again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def of_block_change(key: bytes | None, value: bytes | None) -> About:
     """The recipient's bare number, and the account.
 
     Raises:
-        RecordError: where it is no change.
+        RecordError: where it is not a change.
     """
     try:
         return About((key or b"").decode(), _account_of(value))
@@ -24,7 +24,7 @@ def of_configuration_change(key: bytes | None, value: bytes | None) -> About:
     """The account.
 
     Raises:
-        RecordError: where it is no change.
+        RecordError: where it is not a change.
     """
     return About(_account_of(value))
 

@@ -43,7 +43,7 @@ class Topics:
         )
 
     def sources(self, role: str) -> tuple[str, ...]:
-        """What a role's lanes read, one partition of each topic a lane."""
+        """The topics that a role's lanes read, one partition of each per lane."""
         return {
             "match": (self.inbound_messages, self.consent_commands),
             "gate": (self.outbound_messages,),
@@ -51,7 +51,7 @@ class Topics:
         }[role]
 
     def outputs(self, role: str) -> tuple[str, ...]:
-        """What only that role's lanes write: where these hold something, the role was here."""
+        """The topics that only that role's lanes write: a record in them shows that it ran here."""
         return {
             "match": (
                 self.block_list,

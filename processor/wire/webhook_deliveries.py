@@ -1,4 +1,4 @@
-"""What the webhooks lane reads and writes: deliveries, status callbacks, and answers to send."""
+"""The records of the webhooks lane: deliveries, status callbacks, and answers to send."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_status(value: bytes) -> MessageStatus:
 
 
 def callback_of(status: MessageStatus, url: str) -> WebhookDelivery:
-    """The request that tells an application of a send's new status."""
+    """The request that reports a send's new status to an application."""
     error_code = status.error_code
     optional = {
         "MessagingServiceSid": status.messaging_service_sid,
@@ -64,7 +64,7 @@ def callback_of(status: MessageStatus, url: str) -> WebhookDelivery:
 
 
 def is_inbound(delivery: WebhookDelivery) -> bool:
-    """Whether it tells of an inbound message, which may be answered; a status may not."""
+    """Whether it reports an inbound message, which may be answered; a status may not."""
     return delivery.parameters.get("SmsStatus") == "received"
 
 

@@ -1,1 +1,1 @@
-"""The worker: what one process runs. Faust hosts it; its life is its own."""
+"""The worker process. Faust hosts it; the worker has its own life cycle."""

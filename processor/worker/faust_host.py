@@ -44,7 +44,7 @@ class _Hosted(Service):  # type: ignore[misc]
         self._provider = provider
 
     async def on_start(self) -> None:
-        # The lanes are no futures of the service: it would cancel them with a batch in hand.
+        # The lanes are not futures of the service: it would cancel them within a batch.
         self._runtime.start()
         self.add_future(self._runtime.wait())
         self.add_future(self._settle())
@@ -88,7 +88,7 @@ class OptOutApp(faust.App):  # type: ignore[misc]
     async def on_stop(self) -> None:
         """Stop the lanes first: Faust's own clients wait without limit where no broker answers."""
         loop = asyncio.get_running_loop()
-        loop.call_later(_STOP_S, os._exit, 1)  # whatever still holds it up
+        loop.call_later(_STOP_S, os._exit, 1)  # even if something blocks the stop
         if self._hosted:
             await self._hosted.stop()
         loop.call_later(_FAUST_STOP_S, os._exit, 1 if self.crashed else 0)

@@ -19,7 +19,7 @@ def unready(shared: Shared, lanes: Mapping[str, Lanes], redis_problem: str | Non
     Args:
         shared: of the worker.
         lanes: by role.
-        redis_problem: what was wrong with Redis at the last look.
+        redis_problem: the problem with Redis at the last check, if any.
     """
     return [
         *([redis_problem] if redis_problem else ()),

@@ -1,4 +1,4 @@
-"""What a worker runs, from its start to its stop. It knows nothing of Faust."""
+"""The runtime of a worker, from start to stop. It knows nothing of Faust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the lanes of a worker share: its clients, its views of topics, its counts."""
+"""The clients, views of topics and counts that the lanes of a worker share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # it need not be installed
 
 
 class Shared:
-    """What the lanes of every role are built from, once a process.
+    """The parts that the lanes of every role are built from, made once per process.
 
     Args:
         settings: checked.

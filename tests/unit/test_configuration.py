@@ -145,7 +145,7 @@ def test_r10_a_keyword_has_something_to_match(keyword: str) -> None:
 @pytest.mark.parametrize("keyword", ["stop, end", "a,b", "توقف، قف", "退订，取消"])
 def test_r8_keywords_of_a_list_stand_each_by_itself(keyword: str) -> None:
     kinds = {OptOutType.STOP: KeywordSet(("stop", keyword), "x")}
-    said = "has a comma; each keyword stands by itself"
+    said = "has a comma; write each keyword by itself"
     assert problems(standard=kinds) == [f"standard.STOP.keywords: {keyword!r} {said}"]
 
 
@@ -175,7 +175,7 @@ def test_r1_a_sender_is_in_one_service_at_most() -> None:
 
 def test_r1_a_sender_stands_once_in_a_pool() -> None:
     assert lines(pool_problems([Pool("service 1", ACCOUNT, [LONG_CODE, LONG_CODE])])) == [
-        "service 1: senders.1.address: stands twice in this pool"
+        "service 1: senders.1.address: is given twice in this pool"
     ]
 
 

@@ -91,17 +91,17 @@ def test_r11_r20_a_toll_free_number_never_shows_our_stop_reply_and_knows_only_st
     assert lines(warnings_of(config, pool)) == [
         "standard.STOP.reply: never shown to who texts STOP to a toll-free number in the US or "
         "Canada, the network answers there",
-        "standard.STOP.reply: tells people to come back with yes; a toll-free network's block "
-        "only START and UNSTOP lift",
+        "standard.STOP.reply: asks people to come back with yes; only START and UNSTOP lift a "
+        "toll-free network's block",
     ]
     kinds = {START: KeywordSet(("alta",), "x"), STOP: KeywordSet(("baja",), "ALTA para volver")}
-    told = "tells people to come back with alta; a toll-free network's block only START and UNSTOP"
+    told = "asks people to come back with alta; only START and UNSTOP lift a toll-free network's"
     assert lines(warnings_of(OptOutConfig(languages={"es": kinds}), pool)) == [
-        f"languages.es.STOP.reply: {told} lift"
+        f"languages.es.STOP.reply: {told} block"
     ]
     for country, times in (("CA", 1), ("MX", 0)):
         config = OptOutConfig(countries={country: CountryOverride({"es": kinds})})
-        said = f"countries.{country}.languages.es.STOP.reply: {told} lift"
+        said = f"countries.{country}.languages.es.STOP.reply: {told} block"
         assert lines(warnings_of(config, pool)).count(said) == times
 
 

@@ -541,7 +541,7 @@ def test_r6_a_language_said_twice_and_an_unknown_country_are_refused() -> None:
     assert read(a_document(opt_out=opt_out)) == (
         None,
         [
-            "opt_out.languages.es: stands twice, as es",
+            "opt_out.languages.es: is given twice, as es",
             "opt_out.countries.XX: unknown country; ISO 3166 has two capital letters for each",
         ],
     )

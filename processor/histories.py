@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from processor.config import Settings
-from processor.kafka.topics.histories import History
+from processor.kafka.topics.indexed_topic import History
 from processor.metrics import Metrics
 from processor.stores.record_index import RecordIndex
 from processor.stores.redis_client import RedisClient

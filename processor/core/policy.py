@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from processor.core.messages import OptOutType, SenderType
 from processor.core.normalise import exact, tolerant, tolerant_forms
-from processor.core.prefilter import Sieve
+from processor.core.prefilter import Prefilter
 
 
 class MatchMode(StrEnum):
@@ -120,7 +120,7 @@ class _Layer:
 
     exact: Mapping[str, _Entry]
     tolerant: Mapping[str, _Entry]
-    sieve: Sieve
+    prefilter: Prefilter
 
 
 _Layers = tuple[tuple[str | None, _Layer], ...]  # in look-up order, each with its country
@@ -159,9 +159,9 @@ class _Lookup:
         }
 
     @cached_property
-    def sieve(self) -> Sieve:
+    def prefilter(self) -> Prefilter:
         """Passes every body that ``find`` could find."""
-        return Sieve(*(layer.sieve for layer in self._layer_of.values()))
+        return Prefilter(*(layer.prefilter for layer in self._layer_of.values()))
 
     def find(
         self, body: str, country: str | None, mode: MatchMode
@@ -202,7 +202,7 @@ class Policy:
 
     def may_match(self, body: str) -> bool:
         """Cheap check: False means that ``match`` certainly finds nothing."""
-        return self._lookup.sieve.passes(body)
+        return self._lookup.prefilter.passes(body)
 
     def match(self, body: str, country: str | None) -> Match | None:
         """Find the keyword that the whole body is, in the recipient's country (R14, R16).
@@ -318,19 +318,19 @@ def _layer(languages: _Languages) -> _Layer:
 
 
 def _compiled(languages: _Languages) -> _Layer:
-    sieve = Sieve()
+    prefilter = Prefilter()
     exact_forms: dict[str, _Entry] = {}
     loose_forms: dict[str, _Entry] = {}
     for language, kinds in languages.value:
         for kind, keywords in kinds.value:
-            sieve.add(keywords)
+            prefilter.add(keywords)
             for keyword in keywords:
                 entry = _Entry(kind, keyword, exact(keyword), language)
                 exact_forms.setdefault(entry.key, entry)
                 if kind is not OptOutType.START:  # consent is never guessed
                     for form in tolerant_forms(keyword):
                         loose_forms.setdefault(form, entry)
-    return _Layer(exact_forms, loose_forms, sieve)
+    return _Layer(exact_forms, loose_forms, prefilter)
 
 
 _RESERVED_ONLY: _Layers = ((None, _layer(_Shape(((None, _Shape(tuple(RESERVED.items()))),)))),)

@@ -8,12 +8,12 @@ from functools import lru_cache
 from processor.core.normalise import core_of, ends_of, exact, tolerant_forms
 
 
-class Sieve:
+class Prefilter:
     """Prefilter with no false negatives: ``False`` means that a body is certainly not a keyword."""
 
     __slots__ = ("_cores", "_ends")
 
-    def __init__(self, *parts: Sieve) -> None:
+    def __init__(self, *parts: Prefilter) -> None:
         # Keywords by form. Plain dictionaries: reading a Counter takes twice as long.
         self._cores: dict[str, int] = {}  # of the forms that are ASCII
         self._ends: dict[str, int] = {}  # of all forms

@@ -20,8 +20,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from processor.browser_headers import DATA_HEADERS
 from processor.config import Settings
-from processor.core.browsers import DATA_HEADERS
 from processor.http.errors import ApiError, respond, too_many
 from processor.metrics import Metrics
 from processor.webhooks.addresses import Network, is_one_of

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from processor.core.browsers import DATA_HEADERS, HSTS, is_foreign_write
+from processor.browser_headers import DATA_HEADERS, HSTS, is_foreign_write
 from processor.http.errors import ApiError, respond
 from processor.webhooks.addresses import Network, client_of, is_one_of
 

@@ -27,7 +27,7 @@ from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, wrong_parameter
 from processor.http.limits import FETCHED, LOOKED_AT
-from processor.kafka.topics.histories import History, Newest
+from processor.kafka.topics.indexed_topic import History, Newest
 from processor.kafka.writing import Outgoing
 from processor.stores.whole_list import Found
 from processor.wire import blocks as wire_blocks

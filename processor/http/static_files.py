@@ -8,7 +8,7 @@ from fastapi import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from processor.core.browsers import PAGE_HEADERS
+from processor.browser_headers import PAGE_HEADERS
 
 
 class Static(StaticFiles):

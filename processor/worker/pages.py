@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from faust.web.base import BlueprintManager
 
+from processor.browser_headers import DATA_HEADERS
 from processor.config import Settings
-from processor.core.browsers import DATA_HEADERS
 from processor.metrics import CONTENT_TYPE, is_reader
 from processor.stages.faust_types import App, View
 from processor.webhooks.addresses import is_loopback

@@ -20,9 +20,9 @@ from processor.config import Settings
 from processor.core.messages import bare_number
 from processor.core.partitions import partition_of
 from processor.errors import BrokerUnavailable
-from processor.kafka.topics import histories as kafka_histories
-from processor.kafka.topics import indexing, topic_admin
-from processor.kafka.topics.histories import History, Newest
+from processor.kafka.topics import index_follower, topic_admin
+from processor.kafka.topics import indexed_topic as kafka_histories
+from processor.kafka.topics.indexed_topic import History, Newest
 from processor.kafka.writing import bulk_writer
 from processor.stores.redis_client import redis_client
 from processor.wire.topics import Topics
@@ -177,7 +177,7 @@ async def test_a_history_is_read_page_by_page_from_any_place(settings: Settings)
 async def test_a_lost_index_is_made_again_and_meanwhile_nothing_is_left_out(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "_LOST_S", 0.2)
+    monkeypatch.setattr(index_follower, "_LOST_S", 0.2)
     monkeypatch.setattr(kafka_histories, "_MOST_BEHIND", 50)
     others = numbers_beside(settings)
     await write(settings, *(a_change(of=of) for of in range(5)))
@@ -202,7 +202,7 @@ async def test_a_lost_index_is_made_again_and_meanwhile_nothing_is_left_out(
 async def test_a_redis_that_went_back_is_caught_up_with(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "_LOST_S", 0.2)
+    monkeypatch.setattr(index_follower, "_LOST_S", 0.2)
     await write(settings, *(a_change(of=of) for of in range(3)))
     async with followed(settings) as history:
         await is_indexed(settings, history)
@@ -250,7 +250,7 @@ async def test_an_index_of_another_topic_is_made_anew(settings: Settings) -> Non
 async def test_an_index_that_is_longer_than_the_log_is_made_anew(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "_SURE_S", 0.1)
+    monkeypatch.setattr(index_follower, "_SURE_S", 0.1)
     await write(settings, a_change(of=1))
     async with followed(settings) as history:
         await is_indexed(settings, history)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processor.core.browsers import is_foreign_write
+from processor.browser_headers import is_foreign_write
 
 HOSTS = ["optout.example", "127.0.0.1:8080"]
 

@@ -10,8 +10,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 
+from processor.browser_headers import DATA_HEADERS
 from processor.config import Settings
-from processor.core.browsers import DATA_HEADERS
 from processor.worker.faust_host import create_app
 
 TOKEN = "a token for metrics"

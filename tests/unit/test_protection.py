@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from fastapi import Request
 
 from processor import certificates
+from processor.browser_headers import DATA_HEADERS
 from processor.cli import main
 from processor.config import Settings
-from processor.core.browsers import DATA_HEADERS
 from processor.http.api import create_api
 from processor.http.links import url_of
 from processor.http.serving import clear_text

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 from collections.abc import Sequence
 
-from processor.kafka.topics.turns import Turns
+from processor.kafka.topics.writer_turns import Turns
 
 
 class Clock:

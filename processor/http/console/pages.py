@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from processor.browser_headers import PAGE_HEADERS
 from processor.configuration.languages import language_of
-from processor.core.browsers import PAGE_HEADERS
 from processor.core.segments import segments_of
 from processor.errors import ConfigError, RetryableError
 from processor.http.console.layers import in_words

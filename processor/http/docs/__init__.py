@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI, Response
 from starlette.responses import HTMLResponse
 
-from processor.core.browsers import PAGE_HEADERS
+from processor.browser_headers import PAGE_HEADERS
 from processor.http.static_files import Static
 
 PATH = "/docs"

@@ -32,7 +32,7 @@ from processor.kafka.topics.compacted import CompactedTopic
 from processor.kafka.topics.holdings import Holdings
 from processor.kafka.topics.numbers_topic import NumbersView
 from processor.kafka.topics.services_topic import StoredServices
-from processor.kafka.topics.turns import Turns
+from processor.kafka.topics.writer_turns import Turns
 from processor.metrics import Metrics
 from processor.wire.topics import Topics
 

@@ -18,7 +18,7 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable, StoreUnavailable
 from processor.kafka.fetched import readable
 from processor.kafka.topics.follower import Follower
-from processor.kafka.topics.indexing import Indexing, RecordIndex
+from processor.kafka.topics.index_follower import Indexing, RecordIndex
 from processor.kafka.topics.topic_reader import TopicReader
 from processor.metrics import Metrics
 from processor.wire.record_index import NOTHING_KNOWN, About, Known

@@ -30,10 +30,10 @@ coverage: .venv/test  ## measure unit; fails where a branch of core, configurati
 	$(BIN)/coverage report --include 'processor/*' --fail-under 0 --format total
 	$(BIN)/coverage report
 
-test: .venv/made  ## what needs one broker and one Redis, both beside it, or the tests that ARGS names
+test: .venv/made  ## the tests that need one local broker and one local Redis, or the tests that ARGS names
 	$(STACK) $(BIN)/python -m pytest --part=one-of-each $(ARGS)
 
-test-all: test  ## those, then what needs more: other servers, a browser, npm, Go, a JDK
+test-all: test  ## those, then the tests that need more: other servers, a browser, npm, Go, a JDK
 	$(STACK) $(BIN)/python -m pytest --part=needs-more $(ARGS)
 
 fuzz: .venv/made  ## search for input that breaks readers and rules; EXAMPLES=50000 a test for hours
@@ -51,7 +51,7 @@ bench-api: .venv/made  ## requests a second of the API, and how long each call t
 soak: .venv/made  ## ten minutes at the highest rate, then a back-log of five million
 	$(STACK) $(BIN)/python -m tests.bench.soak $(ARGS)
 
-capacity: .venv/made  ## what deploy/capacity.md reckons with, measured on this machine
+capacity: .venv/made  ## measure the figures of deploy/capacity.md on this machine
 	$(BIN)/python -m tests.bench.capacity $(ARGS)
 
 rolling: .venv/made  ## restart workers one by one under load, with and without static membership
@@ -71,16 +71,16 @@ lint: .venv/made  ## format, style, types, English, which way imports run, what 
 audit-deps: .venv/made  ## known advisories about the locked packages; says so where no source answers
 	$(BIN)/python deploy/audit.py $(ARGS)
 
-schemas: .venv/made  ## write schemas/json and schemas/asyncapi.yaml anew from the models
+schemas: .venv/made  ## generate schemas/json and schemas/asyncapi.yaml from the models
 	$(BIN)/optout schemas export $(ARGS)
 
-manifests: .venv/made  ## write deploy/strimzi anew from topics.toml, acls.toml and the settings
+manifests: .venv/made  ## generate deploy/strimzi from topics.toml, acls.toml and the settings
 	$(BIN)/python deploy/strimzi/manifests.py $(ARGS)
 
 screenshots: .venv/made  ## take the manuals' pictures of the console again
 	$(STACK) $(BIN)/python -m tests.console.screenshots
 
-lock:  ## write deploy/*.lock and the bill of materials anew from pyproject.toml; ARGS=--upgrade for newer packages
+lock:  ## rewrite deploy/*.lock and the bill of materials from pyproject.toml; ARGS=--upgrade for newer packages
 	tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && $(PYTHON) -m venv "$$tools" \
 	&& "$$tools/bin/pip" install --quiet uv \
 	&& "$$tools/bin/uv" pip compile --quiet --extra dev --universal --python-version 3.11 \
@@ -95,7 +95,7 @@ lock:  ## write deploy/*.lock and the bill of materials anew from pyproject.toml
 	    --output-file deploy/image.lock pyproject.toml -
 	$(MAKE) sbom
 
-sbom: .venv/made  ## write deploy/sbom.cdx.json anew from deploy/image.lock
+sbom: .venv/made  ## generate deploy/sbom.cdx.json from deploy/image.lock
 	$(BIN)/python deploy/sbom.py
 
 clean:  ## remove what was made or fetched

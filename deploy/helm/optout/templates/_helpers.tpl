@@ -47,7 +47,7 @@ OPTOUT_{{ $name }}: {{ if kindIs "float64" $value }}{{ printf "%v" (ternary (int
 {{- end }}
 {{- end }}
 
-{{/* What each role has of its Secret, as deploy/acls.toml lists it under secrets. */}}
+{{/* The keys of its Secret that each role gets, as deploy/acls.toml lists them under secrets. */}}
 {{- define "optout.secrets" -}}
 match: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
 gate: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
@@ -59,7 +59,7 @@ topics: [KAFKA_USERNAME, KAFKA_PASSWORD]
 
 {{/*
 The variables that roles have of a Secret, and no others. Give a dict of root, of (the component's
-values), roles and place (where in the values it stands, for errors).
+values), roles and place (its path in the values, for errors).
 */}}
 {{- define "optout.secretEnv" -}}
 {{- $secret := .of.existingSecret | default .root.Values.existingSecret }}
@@ -98,7 +98,7 @@ values), roles and place (where in the values it stands, for errors).
 {{- end }}
 {{- end }}
 
-{{/* What all pods have. Give a dict of root and of (the component's values). */}}
+{{/* The fields that all pods have. Give a dict of root and of (the component's values). */}}
 {{- define "optout.pod" -}}
 serviceAccountName: {{ include "optout.serviceAccountName" .root }}
 automountServiceAccountToken: false
@@ -144,7 +144,7 @@ volumes:
   {{- end }}
 {{- end }}
 
-{{/* What all containers have. Give a dict as for the pod. */}}
+{{/* The fields that all containers have. Give a dict as for the pod. */}}
 {{- define "optout.container" -}}
 image: {{ include "optout.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
@@ -221,7 +221,7 @@ webhooks: [webhook-deliveries.v1]
 rates: [opt-out-counts.v1]
 {{- end }}
 
-{{/* What of an installation is open, or has more rights than it needs: sentences for NOTES. */}}
+{{/* Sentences for NOTES about what is open in an installation, or has more rights than it needs. */}}
 {{- define "optout.open" -}}
 {{- $common := list }}
 {{- $noRedis := list }}

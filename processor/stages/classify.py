@@ -26,12 +26,12 @@ from processor.wire.json_values import MAX_VALUE_BYTES
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
 
-Pair: TypeAlias = tuple[Any, Item | Ordinary]  # a record and what it comes to
+Pair: TypeAlias = tuple[Any, Item | Ordinary]  # a record and its item
 
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """The records of a batch that come to anything."""
+    """The records of a batch that have an effect."""
 
     pairs: Sequence[Pair]  # in the order of the records
     aside: Sequence[tuple[Any, str]]  # records for the dead letters, each with its reason

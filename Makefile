@@ -21,7 +21,7 @@ unit: .venv/test  ## tests of pure functions and properties, side by side; they 
 
 check: lint unit  ## lint and unit: before each commit
 
-format: .venv/made  ## format the code, and mend what ruff can mend
+format: .venv/made  ## format the code, and apply the fixes of ruff
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -3,7 +3,7 @@
     python deploy/strimzi/manifests.py [--cluster NAME] [--replicas N] [FOLDER]
 
 Users have the rights in `deploy/acls.toml` and no others. Prefix, partitions and the rest are those
-of the ``OPTOUT_`` settings. FOLDER defaults to this one, which keeps the files for the default
+of the ``OPTOUT_`` settings. FOLDER defaults to this folder, which keeps the files for the default
 settings; a test compares them with new files.
 """
 

@@ -1,4 +1,4 @@
-"""Reads records of the topics for an audit, by code of its own."""
+"""Read records of the topics for an audit, with parsers of the audit's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents laid over the stored services, and the services that come of it."""
+"""Merge documents into the stored services; the result is the services after the edit."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class _Overlay:
         return problems
 
     def pools(self) -> list[Pool]:
-        """The pool of every service as it shall be, those of stored services first."""
+        """The future pool of every service, those of stored services first."""
         others = [
             _pool(f"service {sid} ({model.friendly_name})", model, model)
             for sid, model in self._stored.items()

@@ -1,4 +1,4 @@
-"""One service changed by whoever edits it: the API, the console, the command line."""
+"""Change a service, for the API, the console and the command line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def change_service(
     Args:
         stored: the configuration.
         find: reads the service, and refuses by an exception where it may not be changed.
-        change: the service as it shall be. Both may be called again where another writer was first.
+        change: makes the new service. Both may be called again if another writer was first.
         actor: the person or program that asks for it.
 
     Returns:

@@ -19,7 +19,7 @@ Status = Literal["active", "suspended", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One thing of the configuration as it shall be stored."""
+    """One item of the configuration, as it will be stored."""
 
     kind: Kind
     what: What

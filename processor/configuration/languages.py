@@ -27,14 +27,14 @@ from schemas.messaging_service import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTE
 
 MIN_REPLY_CHARACTERS = 20  # the minimum that carriers' registrations ask for
 
-_TEXTS = {  # besides `language`: each key's pattern, and that in words
+_TEXTS = {  # besides `language`: the pattern of each key, and its description
     "name": (".+", "the guide's English name"),
     "native_name": (".+", "the language's own name"),
     "direction": ("ltr|rtl", "ltr or rtl"),
     "status": ("unreviewed|reviewed .+", "unreviewed, or reviewed by NAME, DATE"),
 }
 _MACROS = {"no": "nb"}  # a tag of several languages: the language that the guide has
-_FILE = "language_file"  # the code of whatever is wrong in a file besides the rules of services
+_FILE = "language_file"  # the code of a problem in a file that no rule of services covers
 _KINDS = {kind.lower(): kind for kind in OptOutType}
 # Language, script, region, variants; the rest of BCP 47 is not used to name a keyword set.
 _TAG = re.compile(

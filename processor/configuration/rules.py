@@ -153,7 +153,7 @@ def _list_problems(
         text = f"empty; leave {kind} out to have the usual words"
         yield Problem(place, "no_keywords", text)
     if len(keys - set(RESERVED[kind])) > MAX_KEYWORDS:
-        text = f"more than {MAX_KEYWORDS} besides the reserved ones"
+        text = f"more than {MAX_KEYWORDS} besides the reserved words"
         yield Problem(place, "too_many_keywords", text)
     for keyword in keywords:
         if not exact(keyword):

@@ -32,7 +32,7 @@ Pair: TypeAlias = tuple[Record, Item | Ordinary]  # a record and what it comes t
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """The records of a batch that come to anything."""
+    """The records of a batch that have an effect."""
 
     pairs: Sequence[Pair]  # in the order of the records
     aside: Sequence[tuple[Record, str]]  # records for the dead letters, each with its reason

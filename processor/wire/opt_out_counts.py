@@ -41,7 +41,7 @@ def read_model(value: bytes) -> OptOutCount:
 
 
 def read(value: bytes) -> hourly.Counted:
-    """A record, for the figures by the hour; its country is of no use there.
+    """A record, for the figures by the hour; its country is not used there.
 
     Raises:
         pydantic.ValidationError, RecordError: see ``read_model``.

@@ -125,7 +125,7 @@ def test_r9_a_consent_cannot_be_a_word_that_means_something_else(start: str) -> 
 
 def test_r10_twenty_keywords_besides_the_reserved_ones() -> None:
     assert problems(languages={"es": sets(start=many(21))}) == [
-        "languages.es.START.keywords: more than 20 besides the reserved ones"
+        "languages.es.START.keywords: more than 20 besides the reserved words"
     ]
 
 

@@ -29,7 +29,7 @@ def test_r11_default_words_and_replies_need_no_look() -> None:
     ("reply", "what"),
     [
         (f"{GOOD} Questions: help@clinic.example", "has an e-mail address"),
-        (f"{GOOD} Call +1 555 999 0000", "has a phone number that is no sender"),
+        (f"{GOOD} Call +1 555 999 0000", "has a phone number that is not a sender"),
         (f"{GOOD} Card 4111 1111 1111 1111", "has digits like a card's"),
         (f"{GOOD} Bye {{name}}", "has a placeholder"),
         ("You get no more.", "does not say how to come back"),

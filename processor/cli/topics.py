@@ -49,7 +49,7 @@ def create(as_json: bool) -> None:
         for name, changes in made.mended.items():
             click.echo(f"corrected {name}: {', '.join(map(str, changes))}")
         created = len(made.created) or "nothing"
-        click.echo(f"{created} created, {len(made.mended)} corrected")
+        click.echo(f"{created} created, {len(made.mended) or 'nothing'} corrected")
         for why in (*made.lost, *made.refused):
             click.echo(why, err=True)
         _print(made.problems)

@@ -49,13 +49,13 @@ async def test_a_list_that_would_forget_stops_worker_and_api_and_is_mended(
 
     mended = await optout("topics", "create")
     assert mended.stdout == (
-        f"mended {topics.block_list}: cleanup.policy delete -> compact\n"
-        f"mended {topics.messaging_services}: cleanup.policy delete -> compact\n"
-        "nothing created, 2 mended\n"
+        f"corrected {topics.block_list}: cleanup.policy delete -> compact\n"
+        f"corrected {topics.messaging_services}: cleanup.policy delete -> compact\n"
+        "nothing created, 2 corrected\n"
     )
     assert f"{topics.block_list}: was not compacted; records written 7 days ago" in mended.stderr
     again = await optout("topics", "create")
-    assert again.stdout == "nothing created, nothing mended\n"
+    assert again.stdout == "nothing created, nothing corrected\n"
     assert "was not compacted" not in again.stderr
     async with started(OPTOUT, **environment(made)) as worker:
         await worker.says("lane.taken")
@@ -119,7 +119,7 @@ async def test_what_is_kept_longer_than_planned_stays_so(
     }
     await set_configs(settings, longer)
     assert (await optout("topics", "check")).stdout == "all topics are correct\n"
-    assert (await optout("topics", "create")).stdout == "nothing created, nothing mended\n"
+    assert (await optout("topics", "create")).stdout == "nothing created, nothing corrected\n"
     for topic, kept in longer.items():
         assert (await config_of(settings, topic))["retention.ms"] == kept["retention.ms"]
 

@@ -191,7 +191,7 @@ async def test_a_move_whose_copy_differs_leaves_topics_no_worker_starts_on(
         return found._replace(digest=0) if at.topic_prefix == new.settings.topic_prefix else found
 
     monkeypatch.setattr(topics_move, "_list_of", forged)
-    assert "do not start on it" in (await optout(*the_move(new), code=1)).stdout
+    assert "do not start workers on it" in (await optout(*the_move(new), code=1)).stdout
     assert await is_waited_for(new.settings)
 
 

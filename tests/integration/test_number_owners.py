@@ -122,7 +122,9 @@ async def test_the_operator_grants_numbers_lists_whose_they_are_and_takes_them_a
         taken = await optout("numbers", "grant", OTHER_LONG_CODE, LONG_CODE, *to_other, code=2)
         assert f"{LONG_CODE}: belongs to {ACCOUNT}" in taken.stderr
         assert "name" in (await optout("numbers", "grant", "Clinic", *to_other, code=2)).stderr
-        assert "no number" in (await optout("numbers", "grant", "+1", *to_other, code=2)).stderr
+        assert (
+            "is not a number" in (await optout("numbers", "grant", "+1", *to_other, code=2)).stderr
+        )
         nobody = ("--account-sid", "AC" + "f" * 32)
         assert "no account" in (await optout("numbers", "grant", "12345", *nobody, code=2)).stderr
         await optout("numbers", "grant", OTHER_LONG_CODE, "12345", *to_other)

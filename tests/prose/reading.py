@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 
+from tests.parsing import parsed
+
 _SECTIONS = {"Args:", "Returns:", "Raises:", "Yields:", "Attributes:"}
 _SKIPPED = ("Example:", "Source:", "Examples:", "\\b")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -79,7 +81,7 @@ def _lines(content: str, comment: re.Pattern[str]) -> Iterator[Text]:
 
 
 def _python(source: str, *, with_messages: bool) -> Iterator[Text]:
-    tree = ast.parse(source)
+    tree = parsed(source)
     docstrings = set()
     for node in ast.walk(tree):
         if isinstance(node, (*_DOCUMENTED, ast.Expr)):

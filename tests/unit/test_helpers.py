@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from tests.parsing import parsed
+
 TESTS = Path(__file__).resolve().parents[1]
 LOCK = TESTS.parent / "deploy" / "test.lock"
 TREES = {
-    str(path.relative_to(TESTS)): ast.parse(path.read_text("utf-8"))
+    str(path.relative_to(TESTS)): parsed(path.read_text("utf-8"))
     for path in TESTS.rglob("*.py")
     if "node_modules" not in path.parts
 }

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 import processor.core
+from tests.parsing import parsed
 
 CORE = Path(processor.core.__file__).parent
 
 
 def imported_by(source: str) -> Iterator[str]:
     """The full name of every module that a file's text imports, also within functions."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

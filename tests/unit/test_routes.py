@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.parsing import parsed
+
 _ROOT = Path(__file__).parents[2]
 _ASSEMBLED_IN = {"processor.http.api", "processor.http.console.routes"}
 
@@ -13,7 +15,7 @@ _ASSEMBLED_IN = {"processor.http.api", "processor.http.console.routes"}
 def _sources() -> Iterator[tuple[str, ast.Module]]:
     for path in (_ROOT / "processor" / "http").rglob("*.py"):
         parts = path.relative_to(_ROOT).with_suffix("").parts
-        yield ".".join(parts).removesuffix(".__init__"), ast.parse(path.read_text("utf-8"))
+        yield ".".join(parts).removesuffix(".__init__"), parsed(path.read_text("utf-8"))
 
 
 def _has_routes(source: ast.Module) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import processor
+from tests.parsing import parsed
 
 ROOT = Path(processor.__file__).parent.parent
 BOOK = ROOT / "processor" / "RULES.md"
@@ -60,7 +61,7 @@ def texts() -> dict[str, str]:
 def named_by(module: str) -> Iterator[str]:
     """The rules that a test module names: in names of tests, in docstrings and in comments."""
     functions = ast.FunctionDef | ast.AsyncFunctionDef
-    for node in ast.walk(ast.parse(module)):
+    for node in ast.walk(parsed(module)):
         if isinstance(node, functions) and node.name.startswith("test_"):
             yield from NAMED.findall(node.name)
         if isinstance(node, functions | ast.ClassDef | ast.Module):

@@ -5,12 +5,12 @@ The only writer of its partition's block list.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from processor import clocks
 from processor.core.events import OptOutNotification
 from processor.core.fold import Folded, Hit, fold, handled_of, key_of
 from processor.core.messages import OptOutType, Scope
@@ -162,7 +162,7 @@ class MatchInbound:
 
     def _in_force(self, pairs: Sequence[Pair], folded: Folded) -> None:
         """Measure how long after its arrival each STOP was in force."""
-        now_s = time.time()
+        now_s = clocks.now_s()
         self._needs.metrics.effective(
             now_s - record.timestamp / 1000
             for (record, item), decision in zip(pairs, folded.decisions, strict=True)

@@ -1,4 +1,4 @@
-"""What ``faust -A processor.app worker`` asks for: the app of this environment's settings."""
+"""The app of this environment's settings, for ``faust -A processor.app worker``."""
 
 import sys
 

@@ -101,13 +101,13 @@ class Settings(BaseSettings):
     """Partitions of every topic that is keyed by recipient. Another number is a move to new topics
     (`optout topics move`)."""
     roles: Annotated[tuple[Role, ...], NoDecode] = ROLES
-    """What a worker does. `all` means every role."""
+    """The work of a worker. `all` means every role."""
     instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
     """Makes the worker a static member of its groups. Each worker needs an id of its own."""
     session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0
     """How long a dead worker keeps its partitions. Brokers take 6 to 1800 unless set otherwise."""
     block_scope: Scope = Scope.ACCOUNT
-    """What a STOP stops: sends of the whole account, of the service or of one sender."""
+    """A STOP stops sends of the whole account, of the service or of one sender."""
     dedupe_hours: Annotated[float, Field(gt=0, json_schema_extra={"maximum": _KEPT_HOURS})] = 24.0
     """How long a handled message or command is remembered. The most is the retention of
     notifications and commands."""

@@ -12,7 +12,7 @@ class Problem:
 
     place: tuple[str, ...]  # keys and indexes from the document's top, () for all of it
     code: str  # for programs; unlike the text it never changes
-    text: str  # what is wrong and what to do, without the place
+    text: str  # the fault and the remedy, without the place
     where: tuple[str, ...] = ()  # the file and the document, outermost first
 
     def __str__(self) -> str:
@@ -32,7 +32,7 @@ class ConfigError(Exception):
     """Do not start: every problem of a configuration.
 
     Args:
-        problems: a line where nobody needs its place or its code apart.
+        problems: a line whose place and code no caller needs.
     """
 
     def __init__(self, problems: Sequence[Problem | str]) -> None:

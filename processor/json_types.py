@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 Json: TypeAlias = Any
-"""What a JSON parser returns: a dict, a list, a text, a number, a bool or None."""
+"""The result of a JSON parser: a dict, a list, a text, a number, a bool or None."""
 
 JsonObject: TypeAlias = dict[str, Any]
 """A JSON object; also the fields of a model, or of a page, by name."""

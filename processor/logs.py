@@ -50,7 +50,7 @@ def configuration(*, quiet: bool = False) -> Options:
     """
     # Libraries from WARNING on: their other lines are many, and may quote a record.
     levels = dict.fromkeys(("aiokafka", "faust", "mode", "aiohttp", "asyncio"), "WARNING")
-    levels["uvicorn.error"] = "ERROR"  # it warns of each request that anybody sends wrong
+    levels["uvicorn.error"] = "ERROR"  # it warns of each malformed request
     if quiet:
         levels["aiokafka"] = "CRITICAL"
     return {

@@ -1,4 +1,4 @@
-"""What every process does first: wait for Kafka and Redis, find a port, settle its memory."""
+"""The first steps of every process: wait for Kafka and Redis, find a port, settle its memory."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def settle_memory() -> None:
     """Have the garbage collector look less often, and not at objects that stay.
 
     A batch or a long answer makes tens of thousands of objects and drops them all, none in a cycle.
-    The collector's usual pace costs a fifth of a lane's time and finds nothing; looking through all
-    that the API is made of, it would hold every request up for a tenth of a second.
+    The collector's usual pace costs a fifth of a lane's time and finds nothing. A look through all
+    objects of the API would delay every request by a tenth of a second.
     """
     gc.collect()
     gc.freeze()

@@ -38,7 +38,7 @@ _LIMITS = """
 These hold for every account unless `optout accounts limits` gives the account its own.
 """
 _TEXTS = {"password": "secret", "ipv4network": "networks"}
-_Shape = TypedDict(  # what is read of a JSON schema
+_Shape = TypedDict(  # the part of a JSON schema that is read
     "_Shape",
     {
         "$ref": str,

@@ -38,13 +38,13 @@ _AT_ONCE = 1_000
 
 
 class _Moved(TypedDict):
-    """What a move did, as ``--json`` prints it."""
+    """The result of a move, as ``--json`` prints it."""
 
     created: int  # topics
     copied: dict[str, int]  # records by topic
     remembered: int  # ids of messages and commands
     blocked: int | None  # recipients; None: the new workers ran already
-    equal: bool | None  # whether lists and histories are; None likewise
+    equal: bool | None  # whether lists and histories are; None as above
 
 
 @click.command("move")

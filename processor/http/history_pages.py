@@ -1,4 +1,4 @@
-"""Pages of histories: which changes a request asks for, and where older ones are."""
+"""Pages of histories: the changes that a request asks for, and the link to older changes."""
 
 from __future__ import annotations
 

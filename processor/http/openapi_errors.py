@@ -17,7 +17,7 @@ _WHY = {
         "A parameter is missing or wrong; `details.problems` has every problem of a configuration"
         " with its place and its code."
     ),
-    "401": "No credentials, or nobody's (20003); an account that is not active (20005).",
+    "401": "No credentials, or unknown credentials (20003); an account that is not active (20005).",
     "404": "Not there, or another account's (20404); no such account in `X-Optout-Account`.",
     "412": "It has another version than `If-Match` says (20412).",
     "413": "Too large.",
@@ -29,13 +29,13 @@ _HEADERS = {"401": "WWW-Authenticate", "412": "ETag", "429": "Retry-After", "503
 
 
 class _Parameter(TypedDict):
-    """What is read of a parameter in the document; its names are OpenAPI's."""
+    """The part of a parameter that is read; its names are OpenAPI's."""
 
     name: str
 
 
 class _Operation(TypedDict):
-    """What is read and completed of an operation in the document; its names are OpenAPI's."""
+    """The part of an operation that is read and completed; its names are OpenAPI's."""
 
     summary: str
     responses: dict[str, dict[str, object]]

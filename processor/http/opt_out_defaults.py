@@ -1,4 +1,4 @@
-"""What configurations are made of: default keywords, languages, countries, starter packs."""
+"""The parts of configurations: default keywords, languages, countries, starter packs."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ IfMatch = Annotated[
 _HEADERS = {"ETag": {"schema": {"type": "string"}, "description": "The version, for `If-Match`."}}
 TAGGED: dict[int | str, dict[str, object]] = {200: {"headers": _HEADERS}}
 TAGGED_204: dict[int | str, dict[str, object]] = {204: {"headers": _HEADERS}}
-"""What the document says of answers that have an ETag."""
+"""The document's entry for answers that have an ETag."""
 
 
 class Draft:

@@ -50,7 +50,7 @@ _Sets = Annotated[
 
 
 class Pair(BaseModel):
-    """The keywords, the message, or both, of a keyword type; what is not given stays."""
+    """The keywords, the message, or both, of a keyword type; the field that is left out stays."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -65,7 +65,7 @@ async def keywords(
     backend: BackendIs,
     caller: CallerIs,
     sid: OptOutSid,
-    message_type: Annotated[str | None, Query(description="Only of this one.")] = None,
+    message_type: Annotated[str | None, Query(description="Only of this kind.")] = None,
 ) -> AllKeywords:
     """The keywords of the draft by keyword type and message type."""
     pairs = _pairs(response, stored(request, backend, caller, sid), message_type)
@@ -79,7 +79,7 @@ async def messages(
     backend: BackendIs,
     caller: CallerIs,
     sid: OptOutSid,
-    message_type: Annotated[str | None, Query(description="Only of this one.")] = None,
+    message_type: Annotated[str | None, Query(description="Only of this kind.")] = None,
 ) -> AllReplies:
     """The messages (replies) of the draft by keyword type and message type."""
     pairs = _pairs(response, stored(request, backend, caller, sid), message_type)

@@ -167,7 +167,7 @@ async def disable(
 async def try_(
     request: Request, backend: BackendIs, caller: CallerIs, sid: OptOutSid, given: Try
 ) -> Trials:
-    """What would become of a message under the draft and under what is in force, and why."""
+    """The outcome of a message under the draft and under the configuration in force, and why."""
     service = stored(request, backend, caller, sid)
     senders = [one.address for one in service.senders]
     message = InboundMessage(

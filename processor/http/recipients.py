@@ -90,7 +90,7 @@ class Changes:
     """A page of changes of a recipient's blocks."""
 
     values: list[dict[str, object]]  # as they are stored, the newest first
-    below: int | None  # where older ones are; None: there are none
+    below: int | None  # the link to older changes; None: there are no older changes
 
 
 async def changes_of(

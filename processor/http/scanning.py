@@ -54,7 +54,7 @@ class Scan(Generic[_T]):
         self.cost = 0.0  # in requests, not charged yet
 
     async def some(self, partition: int, cursor: int) -> tuple[int, list[_T]]:
-        """What is made of some entries, and the next cursor; see ``BlockListInspector.scan``."""
+        """The results for some entries, and the next cursor; see ``BlockListInspector.scan``."""
         made: list[_T] = []
         async with self._backend.slices.one(self._pause):
             after, entries = await self._backend.block_list_store.scan(

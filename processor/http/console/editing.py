@@ -138,7 +138,7 @@ async def disable(request: Request, shown: ShownIs, sid: str) -> Response:
 
 @router.post("/count")
 async def count(request: Request, session: SessionIs, field: str) -> Response:
-    """What a reply costs, while it is typed."""
+    """The cost of a reply, while it is typed."""
     reply = str((await request.form()).get(field, ""))
     return page(request, "count", segments=segments_of(reply), characters=len(reply))
 

@@ -1,4 +1,4 @@
-"""The layers of a configuration as forms: what is typed becomes keyword sets, and back."""
+"""The layers of a configuration as forms: from typed text to keyword sets, and back."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Field:
 
     @property
     def title(self) -> str:
-        """What the kind is called on pages."""
+        """The name of the kind on pages."""
         return TITLES[self.kind]
 
     @property

@@ -30,14 +30,14 @@ _RETRY_MS = 1_000
 
 
 class _Rows(TypedDict):
-    """What the template of the rows uses."""
+    """Values for the template of the rows."""
 
     events: Sequence[LiveEvent]
     names: dict[str | None, str]  # of services by their sids
 
 
 class _Figures(TypedDict):
-    """What the template of the figures uses."""
+    """Values for the template of the figures."""
 
     last_minute: Mapping[What, int]
     paces: dict[str, Pace]

@@ -1,4 +1,4 @@
-"""What a field that takes a service offers while a person types."""
+"""Suggestions for a field that takes a service, while a person types."""
 
 from __future__ import annotations
 

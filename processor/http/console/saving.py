@@ -16,7 +16,7 @@ from schemas.messaging_service import MessagingService
 
 
 class SavedMeanwhile(Exception):
-    """Somebody else changed the service after this form was shown."""
+    """Another person changed the service after this form was shown."""
 
 
 class Shown:
@@ -30,7 +30,7 @@ class Shown:
 
     @property
     def caller(self) -> Caller:
-        """Who asks."""
+        """The caller."""
         return self._session.caller
 
     def now(self) -> MessagingService:

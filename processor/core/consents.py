@@ -15,7 +15,7 @@ class TargetMissing(ValueError):
     """
 
     def __init__(self, scope: Scope, field: str) -> None:
-        super().__init__(f"{field}: scope {scope} needs it")
+        super().__init__(f"{field}: required for scope {scope}")
         self.scope = scope
         self.field = field
 

@@ -19,7 +19,7 @@ settings.register_profile(
 settings.register_profile(
     "short",
     settings.get_profile("ci"),
-    max_examples=40,
+    max_examples=20,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 settings.register_profile(

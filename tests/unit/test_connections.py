@@ -12,6 +12,8 @@ from processor.http import connections
 from tests.edge import FORM, HALF, LAST, heard, serving_alone
 from tests.installation import until
 
+pytestmark = pytest.mark.slow  # it waits for time-outs of real connections
+
 WHOLE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 
 

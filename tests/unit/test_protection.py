@@ -23,6 +23,8 @@ from processor.http.serving import clear_text
 from tests.edge import Edge, Pki, serving_alone
 from tests.installation import until
 
+pytestmark = pytest.mark.slow  # it waits for time-outs of real connections
+
 POST = b"POST /v1/Services HTTP/1.1\r\nHost: optout.example\r\nContent-Length: 900000\r\n"
 KEPT_AS_IT_IS = {"Content-Security-Policy", "Cache-Control", "Referrer-Policy"}  # pages differ
 

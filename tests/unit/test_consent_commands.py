@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from processor.core.consents import TargetMissing, consent_command
+from processor.configuration.documents import read_document
+from processor.core.blocks import place_for
+from processor.core.consents import TargetMissing, consent_command, place_of
 from processor.core.messages import ChannelGroup, ConsentCommand, Scope
+from processor.wire.consent_commands import new_command_id
+from processor.wire.quick_reader import Known
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT, SERVICE
 
 REST = {"source": "api", "reason": "asked", "actor": "AC1", "claimed_ms": 7}
@@ -47,3 +51,24 @@ def test_a_scope_needs_its_target_named_or_by_default(scope: Scope, field: str) 
         assert (refused.value.scope, refused.value.field) == (scope, field)
     with pytest.raises(ValueError, match="say which is meant"):
         asked(service_sid=SERVICE, sender=LONG_CODE)
+
+
+def test_a_command_has_an_id_of_its_own_and_a_place_on_the_list() -> None:
+    assert new_command_id() != new_command_id()
+    assert place_of(asked()) == place_for(Scope.ACCOUNT, service_sid=None, sender=None)
+    of_service = asked(scope=Scope.SERVICE, service_sid=SERVICE)
+    assert place_of(of_service) == place_for(Scope.SERVICE, service_sid=SERVICE, sender=None)
+
+
+def test_values_that_a_reader_knows_are_forgotten_once_there_are_too_many() -> None:
+    known = Known[str](2)
+    for value in ("a", "b", "c"):
+        known.learn(value)
+    assert set(known) == {"c"}
+
+
+def test_a_country_without_a_mapping_is_a_problem_of_its_own() -> None:
+    given = {"friendly_name": "A", "opt_out": {"countries": {"MX": 5, "CA": {}}}}
+    document, problems = read_document(given)
+    assert document is None
+    assert any(problem.place[:3] == ("opt_out", "countries", "MX") for problem in problems)

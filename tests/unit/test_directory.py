@@ -194,3 +194,10 @@ def test_handlings_that_were_kept_are_found_anew_once_there_are_too_many(
     senders = [LONG_CODE, OTHER_LONG_CODE, "+15551234569", LONG_CODE]
     found = [directory.handling(ACCOUNT, None, sender).service_sid for sender in senders]
     assert found == [SERVICE, None, None, SERVICE]
+
+
+def test_a_sender_in_two_pools_goes_back_to_the_other_service() -> None:
+    first, second = a_service(LONG_CODE), a_service(LONG_CODE, sid=OTHER_SERVICE)
+    directory = Directory([first, second])
+    directory.change({OTHER_SERVICE: None})
+    assert directory.service_of(ACCOUNT, None, LONG_CODE) == first

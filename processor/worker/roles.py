@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from processor.config import Role
 from processor.kafka.lanes.at_least_once import DeliveryLane
+from processor.kafka.lanes.exactly_once import Lane
+from processor.kafka.lanes.partition_lane import PartitionLane, Waits
 from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
 from processor.stages.deliver_webhooks import DeliverWebhooks
@@ -38,16 +44,11 @@ def match_lanes(shared: Shared) -> Lanes:
         handled=shared.handled,
         at_step=shared.at_step,
     )
-
-    return Lanes(
-        shared.settings,
-        group=shared.group("match"),
-        topics=shared.topics.sources("match"),
-        outputs=shared.topics.outputs("match"),
-        stage=lambda partition: MatchInbound(partition, needs),
-        metrics=LaneMetrics(shared.metrics, "match"),
-        prepared=shared.services.wait_loaded,
-        at_step=shared.at_step,
+    return _lanes(
+        shared,
+        "match",
+        lambda partition: MatchInbound(partition, needs),
+        shared.services.wait_loaded,
     )
 
 
@@ -70,30 +71,33 @@ def gate_lanes(shared: Shared) -> Lanes:
         await shared.services.wait_loaded()
         await shared.accounts.wait_loaded()
 
-    return Lanes(
-        shared.settings,
-        group=shared.group("gate"),
-        topics=shared.topics.sources("gate"),
-        outputs=shared.topics.outputs("gate"),
-        stage=lambda partition: GateOutbound(partition, needs),
-        metrics=LaneMetrics(shared.metrics, "gate"),
-        prepared=prepared,
-        at_step=shared.at_step,
-    )
+    return _lanes(shared, "gate", lambda partition: GateOutbound(partition, needs), prepared)
 
 
 def webhook_lanes(shared: Shared) -> Lanes:
     """Call the customers' applications; one stage serves all partitions."""
     stage = _deliveries(shared)
+    return _lanes(shared, "webhooks", lambda partition: stage, stage.begin, lane=DeliveryLane)
+
+
+def _lanes(
+    shared: Shared,
+    role: Role,
+    stage: Callable[[int], Waits],
+    prepared: Callable[[], Awaitable[None]],
+    *,
+    lane: type[PartitionLane[Any]] = Lane,
+) -> Lanes:
+    """The lanes of a role, on its own topics and in its own group."""
     return Lanes(
         shared.settings,
-        group=shared.group("webhooks"),
-        topics=shared.topics.sources("webhooks"),
-        outputs=shared.topics.outputs("webhooks"),
-        stage=lambda partition: stage,
-        lane=DeliveryLane,
-        metrics=LaneMetrics(shared.metrics, "webhooks"),
-        prepared=stage.begin,
+        group=shared.group(role),
+        topics=shared.topics.sources(role),
+        outputs=shared.topics.outputs(role),
+        stage=stage,
+        lane=lane,
+        metrics=LaneMetrics(shared.metrics, role),
+        prepared=prepared,
         at_step=shared.at_step,
     )
 

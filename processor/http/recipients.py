@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from processor import clocks
+from processor.core.blocks import Mark
 from processor.core.consents import consent_command, place_of
 from processor.core.decide import refusal_of
 from processor.core.messages import (
@@ -201,14 +202,23 @@ async def carry_out(backend: Backend, command: ConsentCommand) -> Found | None:
 
 
 async def _in_force(backend: Backend, command: ConsentCommand, listed: str) -> Found | None:
-    """Wait until the command is in force; reads get rarer over time, as many may wait."""
+    """Wait until the command is in force and cannot be undone; reads get rarer, as many may wait.
+
+    The list shows a change before it is committed, and a lane that fails then makes it again. For
+    as long as that takes, a block that was answered would be gone.
+    """
     pause_s = _POLL_S
+    seen: Mark | None = None  # of the first look that showed it
     try:
         async with asyncio.timeout(_IN_FORCE_S):
             while True:
                 (found,) = await backend.block_list.look([listed])
                 places = {one.place for one in wire_blocks.readable(found.value)}
-                if (place_of(command) in places) is command.blocked:
+                if (place_of(command) in places) is not command.blocked:
+                    seen = None
+                elif seen is None or seen.epoch != found.mark.epoch:
+                    seen = found.mark  # a later owner may have undone it and made it again
+                if seen and found.committed >= seen:
                     return found
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 1.5, _LONGEST_POLL_S)

@@ -105,7 +105,7 @@ class GateBatch:
         """Whether every verdict still is what the list says; see ``Batch``."""
         return await self.gate.still_judges(self)
 
-    def committed(self) -> None:
+    async def committed(self) -> None:
         """Count the verdicts; see ``Batch``."""
         self.traces.committed()
         said = Counter(_SAID[type(one)] for one in self.verdicts.values())

@@ -13,7 +13,7 @@ from functools import partial
 from processor import clocks
 from processor.core.events import OptOutNotification
 from processor.core.fold import Folded, Hit, fold, handled_of, key_of
-from processor.core.messages import OptOutType, Scope
+from processor.core.messages import ConsentCommand, OptOutType, Scope
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.topics.counts_topic import CountsTopic
 from processor.kafka.topics.handled_messages import HandledTopics
@@ -60,7 +60,9 @@ class MatchBatch:
     """A batch that was decided; see ``Batch``."""
 
     note: str
-    written: OwnedList | None  # the list, where the batch has altered it
+    block_list: OwnedList
+    is_written: bool  # the batch has altered the list
+    is_waited_for: bool  # the API answers a command once the command is committed
     decided: _Decided
     needs: MatchDependencies
 
@@ -70,16 +72,19 @@ class MatchBatch:
         Runs after everything is emitted. A gate that moved to another server before this check
         waits until the batch is settled, and a gate that moves later reads its mark.
         """
-        if self.written:
-            await self.written.confirm()
+        if self.is_written:
+            await self.block_list.confirm()
         return True
 
-    def committed(self) -> None:
+    async def committed(self) -> None:
         """Count what matched, for metrics and `opt-out-counts`; see ``Batch``."""
         self.decided.traces.committed()
         if matched := self.decided.matched:
             self.needs.metrics.matched(Counter((one.match.kind, one.match.tier) for one in matched))
             self.needs.counts.add(matched)
+        self.block_list.committed()
+        if self.is_waited_for:
+            await self.block_list.beat()
 
 
 class MatchInbound:
@@ -143,8 +148,14 @@ class MatchInbound:
         if folded.handled:
             await self._list.write(entries, folded.changed, folded.handled, config)
             self._in_force(batch.pairs, folded)
-        written = self._list if folded.handled else None
-        return MatchBatch(self._list.note, written, decided, self._needs)
+        return MatchBatch(
+            note=self._list.note,
+            block_list=self._list,
+            is_written=bool(folded.handled),
+            is_waited_for=any(isinstance(item, ConsentCommand) for _, item in batch.pairs),
+            decided=decided,
+            needs=self._needs,
+        )
 
     def _decide(self, pairs: Sequence[Pair], before: Entries, out: Output) -> _Decided:
         """Decide on a batch and put out what comes of it, whatever was put out before; pure."""

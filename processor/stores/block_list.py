@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from processor.core.blocks import ConfigView, Mark
+from processor.core.blocks import NO_MARK, ConfigView, Mark
 from processor.core.identity import Handled
 
 
@@ -53,6 +53,7 @@ class Meta:
     unheard_ms: int | None = None  # since its owner last wrote or said that it is there
     format: Format = FORMAT
     config: ConfigView | None = None  # under which the last write was decided
+    committed: Mark = NO_MARK  # changes up to it are in the truth: no owner will undo them
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class BlockListOwner(Protocol):
         whole: bool,
         config: ConfigView | None = None,
     ) -> bool:
-        """Begin where the last owner ended: the list then is at mark 1 of the epoch.
+        """Begin where the last owner ended: the list is then at mark 1 of the epoch, committed.
 
         Args:
             partition: which.
@@ -152,8 +153,8 @@ class BlockListOwner(Protocol):
         """
         ...
 
-    async def beat(self, partition: int, epoch: int) -> Meta:
-        """Say that the owner is there; returns the list's metadata."""
+    async def beat(self, partition: int, epoch: int, committed: Mark) -> Meta:
+        """Say that the owner is there, and what it has committed; returns the list's metadata."""
         ...
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:

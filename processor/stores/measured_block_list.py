@@ -69,9 +69,9 @@ class MeasuredBlockList:
         """See ``BlockListOwner``."""
         await self._measured("write", self._store.write(partition, batch))
 
-    async def beat(self, partition: int, epoch: int) -> Meta:
+    async def beat(self, partition: int, epoch: int, committed: Mark) -> Meta:
         """See ``BlockListOwner``."""
-        return await self._measured("beat", self._store.beat(partition, epoch))
+        return await self._measured("beat", self._store.beat(partition, epoch, committed))
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:
         """See ``BlockListOwner``."""

@@ -17,6 +17,7 @@ from processor.stores.block_list import BatchWrite, Meta, Snapshot
 class _Partition:
     epoch: int | None = None
     mark: Mark = NO_MARK
+    committed: Mark = NO_MARK
     ready: str | None = None
     partitions: int | None = None
     entries: dict[str, bytes] = field(default_factory=dict)
@@ -65,7 +66,15 @@ class MemoryBlockList:
 
     def _meta(self, at: _Partition) -> Meta:
         unheard_ms = None if at.beat_ms is None else self._clock_ms() - at.beat_ms
-        return Meta(at.epoch or 0, at.mark, at.ready, at.partitions, unheard_ms, config=at.config)
+        return Meta(
+            at.epoch or 0,
+            at.mark,
+            at.ready,
+            at.partitions,
+            unheard_ms,
+            config=at.config,
+            committed=at.committed,
+        )
 
     async def settle(
         self,
@@ -79,7 +88,8 @@ class MemoryBlockList:
         """See ``BlockListOwner``."""
         at = self._at(partition)
         at.own(epoch)
-        at.mark, at.ready = Mark(epoch, 1), at.ready if whole else None
+        at.mark = at.committed = Mark(epoch, 1)
+        at.ready = at.ready if whole else None
         at.config = config or at.config
         batch, at.undo = at.undo, None
         if batch is None or not undo:
@@ -130,11 +140,12 @@ class MemoryBlockList:
         at.mark, at.config = batch.mark, batch.config
         at.beat_ms = self._clock_ms()
 
-    async def beat(self, partition: int, epoch: int) -> Meta:
+    async def beat(self, partition: int, epoch: int, committed: Mark) -> Meta:
         """See ``BlockListOwner``."""
         at = self._at(partition)
         at.own(epoch)
         at.is_asked_to_rebuild()
+        at.committed = committed
         at.beat_ms = self._clock_ms()
         return self._meta(at)
 
@@ -173,7 +184,8 @@ class MemoryBlockList:
         at = self._at(partition)
         at.own(epoch)
         at.entries, at.rebuilt, at.undo = at.rebuilt, {}, None
-        at.mark, at.ready, at.partitions, at.config = mark, ready, partitions, config
+        at.mark = at.committed = mark
+        at.ready, at.partitions, at.config = ready, partitions, config
 
     async def declare_lost(self, partition: int) -> None:
         """See ``BlockListOwner``."""

@@ -77,6 +77,7 @@ class OwnedList:
         self.waits_for: str | None = None  # without a server it does not wait, it fails
         self._epoch = 0
         self._mark = NO_MARK  # of the last write; the stored one must be it
+        self._committed = NO_MARK  # of the last write that no owner will undo
         self._inherited: Mark | None = None  # the least that it must be; None: unknown
         self._recovered = False
         self._counter = 0  # of the next write's mark
@@ -177,7 +178,7 @@ class OwnedList:
             whole=whole,
             config=self._configuration.view,
         )
-        self._mark = Mark(self._epoch, 1)
+        self._mark = self._committed = Mark(self._epoch, 1)
         self._at_step("undone")
         if undone and whole:
             self._metrics.undone.inc()
@@ -198,7 +199,7 @@ class OwnedList:
         records = await self._refill.entries(self._epoch)
         remembered = await self._remember(committed)
         self._at_step("rebuilding")
-        self._mark = Mark(self._epoch, 2)
+        self._mark = self._committed = Mark(self._epoch, 2)
         await self._store.finish_rebuild(
             self._partition,
             self._epoch,
@@ -289,9 +290,13 @@ class OwnedList:
         """See that Redis holds what was written; raises as ``read`` does."""
         self._trust((await self._store.read(self._partition, ())).meta)
 
+    def committed(self) -> None:
+        """Take note that all that was written is committed; readers hear of it by ``beat``."""
+        self._committed = self._mark
+
     async def beat(self) -> None:
         """Say that the owner is there, and see that Redis holds what it wrote; as ``confirm``."""
-        self._trust(await self._store.beat(self._partition, self._epoch))
+        self._trust(await self._store.beat(self._partition, self._epoch, self._committed))
 
     def _trust(self, meta: Meta) -> None:
         if meta.epoch > self._epoch:

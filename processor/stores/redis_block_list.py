@@ -187,10 +187,10 @@ class RedisBlockList:
                 everywhere=True,
             )
 
-    async def beat(self, partition: int, epoch: int) -> Meta:
+    async def beat(self, partition: int, epoch: int, committed: Mark) -> Meta:
         """See ``BlockListOwner``."""
         keys = [self._key(partition, "meta"), self._key(partition, "asked")]
-        return meta_of(await self._own(_BEAT, keys, epoch))
+        return meta_of(await self._own(_BEAT, keys, epoch, str(committed)))
 
     async def begin_rebuild(self, partition: int, epoch: int) -> None:
         """See ``BlockListOwner``."""
@@ -288,7 +288,7 @@ def _owned(answer: _T) -> _T:
 def meta_of(answer: Sequence[object]) -> Meta:
     """Read a script's answer about a list: each field of `meta`, then ms without its owner."""
     *fields, unheard_ms = answer
-    epoch, mark, ready, partitions, written, config = map(_text, fields)
+    epoch, mark, ready, partitions, written, config, committed = map(_text, fields)
     return Meta(
         epoch=int(epoch or 0),
         mark=Mark.parse(mark) if mark else NO_MARK,
@@ -297,6 +297,7 @@ def meta_of(answer: Sequence[object]) -> Meta:
         unheard_ms=unheard_ms if isinstance(unheard_ms, int) else None,
         format=Format.parse(written) if written else FORMAT,
         config=ConfigView.parse(config) if config else None,
+        committed=Mark.parse(committed) if committed else NO_MARK,
     )
 
 

@@ -29,8 +29,8 @@ local function put(hash, first)
 end
 """
 
-# The list's metadata: epoch, mark, ready, partitions, format, config, and for how many ms its owner
-# was not heard.
+# The list's metadata: epoch, mark, ready, partitions, format, config, committed, and for how many
+# ms its owner was not heard.
 _META = """
 local function now_ms()
   local time = redis.call('TIME')
@@ -38,9 +38,10 @@ local function now_ms()
 end
 local function meta()
   local found = redis.call(
-    'HMGET', KEYS[1], 'epoch', 'mark', 'ready', 'partitions', 'format', 'config', 'beat'
+    'HMGET', KEYS[1],
+    'epoch', 'mark', 'ready', 'partitions', 'format', 'config', 'committed', 'beat'
   )
-  if found[7] then found[7] = now_ms() - tonumber(found[7]) end
+  if found[8] then found[8] = now_ms() - tonumber(found[8]) end
   return found
 end
 local function beat()
@@ -152,7 +153,7 @@ return 'OK'
 """
 )
 
-# KEYS: meta, asked. ARGV: epoch. Answers meta.
+# KEYS: meta, asked. ARGV: epoch, mark of the last commit. Answers meta.
 BEAT = (
     "#!lua\n"
     + _META
@@ -161,6 +162,7 @@ BEAT = (
 local refused = own(ARGV[1])
 if refused then return refused end
 is_asked_to_rebuild(KEYS[2])
+redis.call('HSET', KEYS[1], 'committed', ARGV[2])
 beat()
 return meta()
 """
@@ -187,7 +189,7 @@ each_id(ARGV[5], 4, function(id, key)
   end
 end)
 redis.call('DEL', KEYS[3])
-redis.call('HSET', KEYS[1], 'mark', ARGV[2])
+redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'committed', ARGV[2])
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'config', ARGV[4]) end
 if ARGV[3] == '0' then redis.call('HDEL', KEYS[1], 'ready') end
 return 'OK'
@@ -254,8 +256,8 @@ redis.call('HDEL', KEYS[1], 'rebuilt')
 redis.call('UNLINK', KEYS[2], KEYS[4])
 if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('RENAME', KEYS[3], KEYS[2]) end
 redis.call(
-  'HSET', KEYS[1], 'mark', ARGV[2], 'ready', ARGV[3], 'partitions', ARGV[4], 'format', ARGV[6],
-  'config', ARGV[7]
+  'HSET', KEYS[1], 'mark', ARGV[2], 'committed', ARGV[2], 'ready', ARGV[3], 'partitions', ARGV[4],
+  'format', ARGV[6], 'config', ARGV[7]
 )
 return 'OK'
 """

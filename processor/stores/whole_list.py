@@ -21,6 +21,7 @@ class Found:
 
     value: bytes | None  # packed blocks
     mark: Mark  # as of which
+    committed: Mark  # changes up to it cannot be undone
 
 
 class WholeList:
@@ -151,6 +152,6 @@ class _Trip:
 
     def learn(self, keys: Sequence[str], snapshot: Snapshot) -> None:
         """Keep what a look at keys came to."""
-        mark = snapshot.meta.mark
+        meta = snapshot.meta
         for key, value in zip(keys, snapshot.values, strict=True):
-            self.found[key] = Found(value, mark)
+            self.found[key] = Found(value, meta.mark, meta.committed)

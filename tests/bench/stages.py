@@ -32,7 +32,7 @@ class PassedOn:
         """See ``Batch``."""
         return True
 
-    def committed(self) -> None:
+    async def committed(self) -> None:
         """See ``Batch``."""
 
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from deploy.local import stack
 from processor.config import Settings
-from processor.core.blocks import ConfigView, Mark
+from processor.core.blocks import NO_MARK, ConfigView, Mark
 from processor.core.identity import Handled
 from processor.errors import Fenced, ListLost, NewerFormat, StoreUnavailable
 from processor.stores.block_list import FORMAT, BlockListStore, Format
@@ -223,7 +223,7 @@ async def test_an_owner_is_heard_when_it_claims_writes_and_beats(store: BlockLis
     epoch = await whole(store, {BOB: b"[2]"})
     for heard in (
         store.write(P, a_batch(epoch)),
-        store.beat(P, epoch),
+        store.beat(P, epoch, NO_MARK),
         store.claim(P, at_least=0),
     ):
         await asyncio.sleep(0.1)
@@ -234,7 +234,26 @@ async def test_an_owner_is_heard_when_it_claims_writes_and_beats(store: BlockLis
         assert after is not None
         assert after < before
     with pytest.raises(Fenced):
-        await store.beat(P, epoch)
+        await store.beat(P, epoch, NO_MARK)
+
+
+async def test_changes_are_committed_as_far_as_an_owner_says_or_finds_them_so(
+    store: BlockListStore,
+) -> None:
+    async def committed() -> Mark:
+        return (await store.read(P, [])).meta.committed
+
+    assert await committed() == NO_MARK
+    epoch = await whole(store)
+    assert await committed() == Mark(epoch, 2)  # as it was rebuilt
+    batch = a_batch(epoch)
+    await store.write(P, batch)
+    assert await committed() == Mark(epoch, 2)
+    assert (await store.beat(P, epoch, batch.mark)).committed == batch.mark
+    later = (await store.claim(P, at_least=0)).epoch
+    assert await committed() == batch.mark
+    await store.settle(P, later, undo=True, whole=True)
+    assert await committed() == Mark(later, 1)
 
 
 @pytest.mark.needs_more
@@ -322,7 +341,7 @@ async def test_an_owner_finds_that_a_reader_asked_for_a_rebuild(
     await store.ask_for_rebuild(P)
     assert (await store.read(P, [])).meta.ready == "topic"  # the reader itself changes nothing
     if finds == "beat":
-        assert (await store.beat(P, epoch)).ready is None
+        assert (await store.beat(P, epoch, NO_MARK)).ready is None
     else:
         with pytest.raises(ListLost):
             await store.write(P, a_batch(epoch))
@@ -330,7 +349,7 @@ async def test_an_owner_finds_that_a_reader_asked_for_a_rebuild(
     await whole(store)
     await store.ask_for_rebuild(P)
     epoch = await whole(store)  # rebuilt for another reason
-    assert (await store.beat(P, epoch)).ready == "topic"
+    assert (await store.beat(P, epoch, NO_MARK)).ready == "topic"
 
 
 async def test_partitions_do_not_know_each_other(store: BlockListStore) -> None:

@@ -12,7 +12,9 @@ import pytest
 from processor.config import Settings
 from processor.core.identity import cause_of
 from processor.core.messages import Scope
+from processor.errors import StoreUnavailable
 from processor.http import recipients, waits
+from processor.stages.match_inbound import MatchBatch
 from tests.api import Api, all_running, create_accounts, post, serving, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, OPERATOR_TOKEN, OTHER_ACCOUNT, RECIPIENT
 from tests.installation import DEADLINE_S, Installation, running, until
@@ -50,6 +52,30 @@ async def test_a_block_is_in_force_when_it_is_answered_and_is_lifted_again(
         ]
         assert past[0]["cause"]["reason"] == "asked in the shop"
         assert past[0]["cause"]["actor"] == ACCOUNT
+
+
+async def test_r25_a_block_that_a_failing_lane_undoes_is_not_answered_as_in_force(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list shows a block before its batch is committed; a lane that fails then redoes it."""
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT)
+    still_holds, answered_early = MatchBatch.still_holds, list[bool]()
+    async with all_running(settings) as api:
+
+        async def fails_once(batch: MatchBatch) -> bool:
+            if batch.is_written and not answered_early:
+                _, waiting = await asyncio.wait((block,), timeout=1)
+                answered_early.append(not waiting)
+                raise StoreUnavailable("a failure between write and commit")
+            return await still_holds(batch)
+
+        monkeypatch.setattr(MatchBatch, "still_holds", fails_once)
+        block = asyncio.create_task(post(api, "Block", recipient=RECIPIENT, reason="asked"))
+        answer = await block
+        assert answered_early == [False]
+        assert (answer.status_code, answer.json()["in_force"]) == (200, True)
+        assert await verdicts(api, RECIPIENT) == [False]
 
 
 async def test_while_no_worker_works_few_requests_of_an_account_wait_for_one(

@@ -93,7 +93,7 @@ def judged(gate: GateOutbound, *sends: dict[str, Any], blocks: Any = ()) -> list
     ]
     out: Any = _Out()
     looked = _Looked(pairs, [ENTRY] * len(pairs), [blocks] * len(pairs))
-    gate._put_out(looked, Mark(1, 1), out).committed()
+    asyncio.run(gate._put_out(looked, Mark(1, 1), out).committed())
     found: list[Outgoing] = out.records
     return found
 

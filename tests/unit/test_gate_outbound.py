@@ -101,5 +101,5 @@ async def test_a_batch_counts_its_verdicts_once_it_is_committed() -> None:
         ]
 
     assert (batch.note, counted()) == ("", [0, 0, 0])
-    batch.committed()
+    await batch.committed()
     assert counted() == [1, 1, 0]

@@ -19,7 +19,7 @@ from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
 from processor.stores.notes import Note
 from processor.wire import blocks as wire_blocks
-from processor.wire import dead_letters, events
+from processor.wire import consent_commands, dead_letters, events
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics
 from tests.builders import (
@@ -28,6 +28,7 @@ from tests.builders import (
     NOW_MS,
     RECIPIENT,
     SHORT_CODE,
+    a_command,
     a_service,
     inbound_record,
 )
@@ -127,8 +128,25 @@ async def test_a_batch_notes_the_mark_it_wrote_and_counts_once_it_is_committed()
     assert str(Note.parse(batch.note).mark) == mark.decode()
     assert Note.parse(batch.note) > Note.parse(earlier.note)
     assert counted == []
-    batch.committed()
+    await batch.committed()
     assert [one.match.kind for one in counted] == ["STOP"]
+
+
+@pytest.mark.parametrize("is_command", [False, True])
+async def test_a_command_that_is_committed_is_in_force_for_good_at_once(is_command: bool) -> None:
+    store = a_list()
+    stage = await a_stage(store)
+    record = a_record(7, body="stop")
+    if is_command:
+        record.topic = TOPICS.consent_commands
+        record.value = consent_commands.checked(a_command())
+    batch = await stage.process([record], Kept())
+    written = (await store.read(0, [])).meta
+    assert written.committed < written.mark
+    await batch.committed()
+    assert ((await store.read(0, [])).meta.committed == written.mark) is is_command
+    await stage.idle()
+    assert (await store.read(0, [])).meta.committed == written.mark
 
 
 async def test_a_batch_fails_where_redis_no_longer_holds_what_it_wrote() -> None:

@@ -51,7 +51,7 @@ def test_every_kind_of_cause_has_a_golden_entry() -> None:
 @pytest.mark.parametrize("path", LISTS, ids=str)
 def test_what_a_list_says_of_itself_is_read(path: Path) -> None:
     fields = read(path)["meta"]
-    names = ("epoch", "mark", "ready", "partitions", "format", "config")
+    names = ("epoch", "mark", "ready", "partitions", "format", "config", "committed")
     meta = meta_of([*(fields[name].encode() for name in names), 5])
     assert (meta.epoch, str(meta.mark), meta.ready) == (
         int(fields["epoch"]),
@@ -64,6 +64,7 @@ def test_what_a_list_says_of_itself_is_read(path: Path) -> None:
         fields["config"],
         5,
     )
+    assert str(meta.committed) == fields["committed"]
     assert meta.format.least <= FORMAT.written
 
 

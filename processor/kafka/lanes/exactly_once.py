@@ -50,7 +50,7 @@ class Batch(Protocol):
         """Check before the commit; False if the output no longer holds: process again."""
         ...
 
-    def committed(self) -> None:
+    async def committed(self) -> None:
         """Take note that the output is committed, or that there was none."""
         ...
 
@@ -269,10 +269,10 @@ class Lane(PartitionLane[Stage]):
             # A batch without output needs no transaction: a later commit includes its offset.
             if not out or await self._commit(out, batch):
                 break
-        batch.committed()
         self._faults.add(len(records), out.counts["faults"])
         self._metrics.batch(len(records), out.counts)
         self._progressed_at = time.monotonic()
+        await self._unless_stopped(batch.committed(), grace_s=_LOOK_S)
         self._is_well()
 
     async def _commit(self, out: LaneOutput | None = None, batch: Batch | None = None) -> bool:

@@ -37,6 +37,7 @@ _MOST_PIPELINED = 100
 _BODY_PATIENCE_S = 20.0  # for which a body may be slower than the next
 _BODY_RATE = 1024.0  # bytes a second
 _UNREAD_S = 30.0  # for which a client may read nothing of a response
+_READ_FIRST_S = 0.05  # for a request that arrived while this process stood still
 _SITE = 64  # bits of an IPv6 address that identify a customer
 
 _SLOW = ApiError(408, 20001, "The request took too long to arrive")
@@ -271,6 +272,11 @@ class Connection(HttpToolsProtocol):
         self._has_begun = False
         if self._comes and not self._is_served:  # answered early; the body must end
             self._waits_since_s = self.config.connections.now_s()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """See uvicorn; closes a little later, as the next request may wait to be read."""
+        close = super().timeout_keep_alive_handler
+        self.timeout_keep_alive_task = self.loop.call_later(_READ_FIRST_S, close)
 
     def send_400_response(self, msg: str) -> None:
         """See uvicorn."""

@@ -52,7 +52,9 @@ async def test_what_cannot_be_signed_waits_until_a_worker_has_the_key(settings: 
         assert await at.records(at.topics.dead_letters) == []
         both = settings.model_copy(update={"secret_keys": SecretStr(f"{NEW_KEY},{KEY}")})
         async with running(both) as worker:
-            [told] = await told_at(app, "/inbound", 1)
+            [told, *repeats] = await told_at(app, "/inbound", 1)
+            token = "I-Twilio-Idempotency-Token"
+            assert {one.headers[token] for one in repeats} <= {told.headers[token]}
             assert not [one for one in worker.unready() if "OPTOUT_SECRET_KEYS" in one]
         assert RequestValidator(TOKEN).validate(
             told.url, told.fields, told.headers["X-Twilio-Signature"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from ipaddress import ip_network
 
 import pytest
@@ -58,6 +59,20 @@ async def test_a_kept_connection_ends_when_no_whole_request_follows(rest: bytes)
         writer.write(rest)
         await heard(reader, writer)
         await edge.has(0)
+
+
+async def test_a_request_that_arrives_while_the_server_stands_still_is_answered() -> None:
+    async with serving_alone(api_keep_alive_s=1) as edge:
+        reader, writer = await edge.connect(WHOLE)
+        await reader.readuntil(b"}")
+        loop = asyncio.get_running_loop()
+
+        def stand_still() -> None:
+            time.sleep(1.5)  # past the keep-alive, which is found to be over before the request
+            loop.call_soon(writer.write, LAST)
+
+        loop.call_later(0.5, stand_still)
+        assert b"HTTP/1.1 200 OK" in await heard(reader, writer)
 
 
 async def test_a_body_that_trickles_ends_and_one_that_comes_does_not(

@@ -118,7 +118,7 @@ async def test_many_numbers_are_searched_and_shown_by_the_page(console: Console)
     await console.api.backend.configuration.update(
         lambda: [edit_of_number(None, one) for one in numbers], actor="test"
     )
-    page = await console.page(java_script=False)
+    page = await console.page()
     await page.goto("/console/numbers")
     await expect(page.locator("main")).to_contain_text("1 to 50 of 62")
     await page.get_by_role("link", name="Next").click()
@@ -148,7 +148,7 @@ async def test_an_import_is_previewed_then_carried_out_once(console: Console) ->
     }
     await page.get_by_role("button", name="Import 2 rows").click()
     await expect(main).to_contain_text("2 rows are on the way")
-    answer = await page.request.post("/console/recipients/import/start", form=form)
+    answer = await page.request.post("/console/recipients/import/start", form={**form})
     assert answer.status == 200
 
     async def is_blocked() -> bool:
@@ -183,7 +183,7 @@ async def test_a_file_that_cannot_be_read_is_refused_beside_the_field(console: C
     await expect(page.locator("main")).to_contain_text("Nothing to import")
     csrf = await page.locator("input[name=csrf]").first.input_value()
     form = {"csrf": csrf, "file": "forged"}
-    answer = await page.request.post("/console/recipients/import/start", form=form)
+    answer = await page.request.post("/console/recipients/import/start", form={**form})
     assert (answer.status, "Choose the file again" in await answer.text()) == (400, True)
 
 

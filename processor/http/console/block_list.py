@@ -146,8 +146,7 @@ async def carry_out(request: Request, backend: BackendIs, session: SessionIs) ->
     staged = _unsealed(request, caller, str(given.get("file", "")))
     taken = Import(backend, caller, staged.import_id, reason=staged.reason or None)
     await taken.take(staged.rows, staged.content.split(b"\n"))
-    shown = {"account": caller.account, "import_id": staged.import_id}
-    return page(request, "imported", good=taken.good, bad=taken.bad, **shown)
+    return page(request, "imported", good=taken.good, bad=taken.bad, import_id=staged.import_id)
 
 
 async def _look(checked: Import, staged: Staged) -> Preview:

@@ -109,6 +109,8 @@ class Page(APIRoute):
                 response = _refusal(
                     request, 503, "Kafka or Redis does not answer. Try again in a moment."
                 )
+            finally:
+                await request.close()  # the files of its form
             response.headers.update(PAGE_HEADERS)
             return response
 

@@ -154,7 +154,8 @@ class Metrics:
             "optout_batches_undone", "Batches whose owner died before committing them."
         )
         self.counts_lost = counter(
-            "optout_counts_lost", "Records of opt-out-counts that could not be written."
+            "optout_counts_lost",
+            "Records of opt-out-counts and send-counts that could not be written.",
         )
         # The gate.
         self.verdicts = counter("optout_verdicts", "Sends that were judged.", ["verdict"])

@@ -57,7 +57,7 @@ async def a_stage(
         services=Services(services),
         block_list=EmptyList(),
         handled=NothingHandled(),
-        counts=SimpleNamespace(add=[].extend if counted is None else counted.extend),
+        counts=SimpleNamespace(add=[].append if counted is None else counted.append),
     )
     needs = MatchDependencies(
         partitions=1,
@@ -128,7 +128,9 @@ async def test_a_batch_notes_the_mark_it_wrote_and_counts_once_it_is_committed()
     assert Note.parse(batch.note) > Note.parse(earlier.note)
     assert counted == []
     batch.committed()
-    assert [one.match.kind for one in counted] == ["STOP"]
+    assert [[(key.kind, key.keyword, count) for key, count in one.items()] for one in counted] == [
+        [("STOP", "stop", 1)]
+    ]
 
 
 async def test_a_batch_fails_where_redis_no_longer_holds_what_it_wrote() -> None:

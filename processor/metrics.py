@@ -59,6 +59,8 @@ FOLLOWERS = (
     "edits",
     "handled",
     "rates",
+    "sums",
+    "send_sums",
 )
 _WAITS = (
     *("redis", "learning", "not_whole", "partitions", "lost_writes", "unheard"),

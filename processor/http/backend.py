@@ -14,6 +14,7 @@ from processor import certificates, clocks, histories, servers
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.http.auth import Caller, Credentials
+from processor.http.count_sums import CountSums
 from processor.http.limits import OneEach, Slices, Turns
 from processor.http.live import Live
 from processor.http.waits import Waits
@@ -63,6 +64,7 @@ class Backend:
             config=self.configuration.services.topic.view_at,
         )
         self.counts = CountsHistory(settings, self.topics.opt_out_counts, metrics=self.metrics)
+        self.sums = CountSums(settings, self.redis, self.metrics)
         self.live = Live(settings, self.topics, self.metrics)
         self.slices = Slices()
         look_ups = Slices()  # separate, as they wait for Kafka
@@ -160,6 +162,7 @@ class Backend:
             self.configuration.follow(),
             statuses.follow(),
             self.counts.follow(),
+            *self.sums.works(),
             self.live.follow(),
             self.block_changes.follow(),
             self.configuration_changes.follow(),

@@ -96,7 +96,7 @@ class Sums:
         return {int(slot): count for slot, count in self.by("at", kind).items()}
 
     def by(self, part: Part | Literal["at"], kind: str) -> dict[str, int]:
-        """The sums of a kind by language, keyword or sender type; counts without one are left out."""
+        """The sums of a kind by language, keyword or sender type, of the counts that have one."""
         begins = f"{part}:{kind}:"
         return {
             name.removeprefix(begins): count

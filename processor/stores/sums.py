@@ -58,7 +58,7 @@ for i = 2, #KEYS do
   at = at + 2
   for _ = 1, count do
     local field = ARGV[at]
-    if full and string.sub(field, 1, 3) ~= 'at:' and redis.call('HEXISTS', key, field) == 0 then
+    if full and string.sub(field, 1, 3) ~= 'at:' and not redis.call('HGET', key, field) then
       field = string.match(field, '^[^:]*:[^:]*:') .. '*'
     end
     redis.call('HINCRBY', key, field, ARGV[at + 1])

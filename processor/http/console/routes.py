@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from processor.http.backend import Backend
 from processor.http.console import (
     accounts,
+    charts,
     dead_letters,
     editing,
     live,
@@ -36,6 +37,7 @@ _MODULES = (
     recipients,
     live,
     rates,
+    charts,
     dead_letters,
     accounts,
 )

@@ -61,6 +61,7 @@ FOLLOWERS = (
     "rates",
     "sums",
     "send_sums",
+    "letters",
 )
 _WAITS = (
     *("redis", "learning", "not_whole", "partitions", "lost_writes", "unheard"),

@@ -29,7 +29,7 @@ async def _count(console: Console) -> None:
     of = {"account_sid": console.account, "messaging_service_sid": console.service}
 
     def stops(days_ago: int, count: int, **changes: Any) -> dict[str, Any]:
-        return a_count(now_ms, 24 * days_ago, count, **of | changes)
+        return a_count(now_ms, 24 * days_ago, count, **of | {"to": console.service} | changes)
 
     def sends(days_ago: int, count: int, verdict: str = "allowed") -> dict[str, Any]:
         since = to_text(now_ms - days_ago * _DAY_MS)

@@ -10,9 +10,11 @@ from processor.http.console import (
     charts,
     dead_letters,
     editing,
+    lanes,
     live,
     names,
     options,
+    overview,
     rates,
     recipients,
     senders,
@@ -28,6 +30,7 @@ from processor.stores.sessions import RedisSessions
 
 _MODULES = (
     sign_in,
+    overview,
     services,
     names,
     editing,
@@ -39,6 +42,7 @@ _MODULES = (
     rates,
     charts,
     dead_letters,
+    lanes,
     accounts,
 )
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from processor.http.backend import Backend
 from processor.http.console import (
+    account_forms,
     accounts,
     charts,
     dead_letters,
@@ -43,6 +44,7 @@ _MODULES = (
     charts,
     dead_letters,
     lanes,
+    account_forms,
     accounts,
 )
 

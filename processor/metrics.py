@@ -59,6 +59,9 @@ FOLLOWERS = (
     "edits",
     "handled",
     "rates",
+    "sums",
+    "send_sums",
+    "letters",
 )
 _WAITS = (
     *("redis", "learning", "not_whole", "partitions", "lost_writes", "unheard"),
@@ -154,7 +157,8 @@ class Metrics:
             "optout_batches_undone", "Batches whose owner died before committing them."
         )
         self.counts_lost = counter(
-            "optout_counts_lost", "Records of opt-out-counts that could not be written."
+            "optout_counts_lost",
+            "Records of opt-out-counts and send-counts that could not be written.",
         )
         # The gate.
         self.verdicts = counter("optout_verdicts", "Sends that were judged.", ["verdict"])

@@ -20,6 +20,7 @@ from schemas.opt_out_count import OptOutCount
 from schemas.opt_out_notification import OptOutNotification
 from schemas.outbound_message import OutboundMessage
 from schemas.reply_send import ReplySend
+from schemas.send_count import SendCount
 from schemas.webhook_delivery import WebhookDelivery
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -38,6 +39,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "webhook-retries-4.v1": WebhookDelivery,
     "message-statuses.v1": MessageStatus,
     "opt-out-counts.v1": OptOutCount,
+    "send-counts.v1": SendCount,
     "messaging-services.v1": MessagingService,
     "accounts.v1": Account,
     "numbers.v1": Number,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.common import CountryCode, LanguageTag, OptOutType, Record, Sid, Time
+
+SenderType = Literal["long_code", "short_code", "toll_free", "alphanumeric", "whatsapp", "rcs"]
 
 
 class OptOutCount(Record):
@@ -15,5 +19,7 @@ class OptOutCount(Record):
     kind: OptOutType
     country: CountryCode | None = None
     language: LanguageTag | None = None
+    keyword: str | None = Field(default=None, description="As configured, never a message's text.")
+    sender_type: SenderType | None = None
     count: int = Field(ge=1)
     second: Time

@@ -13,8 +13,8 @@ import httpx
 from pydantic import SecretStr
 from twilio.rest import Client
 
-from processor.cli.accounts import new_account
 from processor.config import Settings
+from processor.configuration.accounts import new_account
 from processor.configuration.apply import enabled
 from processor.configuration.edits import Edit, edit_of_account, edit_of_service
 from processor.http.api import create_api

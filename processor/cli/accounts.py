@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import TypedDict
 
 import click
 
 from processor import config
 from processor.cli.common import actor, as_json, print_json, run
 from processor.config import Settings
+from processor.configuration.accounts import (
+    ACCOUNT_SID,
+    new_account,
+    sealing_keys,
+    token_fields,
+)
 from processor.configuration.edits import Edit, edit_of_account
 from processor.configuration.quotas import Quota
 from processor.errors import ConfigError
@@ -34,15 +38,6 @@ from processor.wire.credentials import (
 from schemas.account import Account, AccountLimits, ApiKey
 
 _AT_ONCE = 500  # accounts in one transaction
-_ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
-
-
-class _Stored(TypedDict):
-    """The fields of an account that a token decides."""
-
-    token_hash: str
-    token_mac: str | None
-    sealed_token: str
 
 
 def _dashed(name: str) -> str:
@@ -82,7 +77,7 @@ def create(sid: str | None, token: str | None, friendly_name: str, as_json: bool
     if token == "-":
         token = _token_given()
     sid, token = sid or f"AC{uuid.uuid4().hex}", token or new_token()
-    if not _ACCOUNT_SID.fullmatch(sid):
+    if not ACCOUNT_SID.fullmatch(sid):
         raise ConfigError([f"--sid: {sid} is not AC and 32 hexadecimal digits"])
     if not 16 <= len(token) <= 128:
         raise ConfigError(["--token: must have 16 to 128 characters"])
@@ -143,7 +138,7 @@ def rotate(sid: str, as_json: bool) -> None:
     Example: optout accounts rotate AC0123456789abcdef0123456789abcdef
     """
     settings, token = config.load(), new_token()
-    fields = _stored_of(settings, sid, token, made=True)
+    fields = token_fields(settings, sid, token, made=True)
 
     def decide(stored: Configuration) -> list[Edit]:
         return [_changed(stored, sid, **fields)]
@@ -299,7 +294,7 @@ def reseal(as_json: bool) -> None:
     Example: OPTOUT_SECRET_KEYS=new,old optout accounts reseal
     """
     settings = config.load()
-    key = _sealing_keys(settings)[0]
+    key = sealing_keys(settings)[0]
 
     async def work() -> tuple[int, int, dict[str, str]]:
         async with configuration(settings) as stored:
@@ -340,52 +335,6 @@ def _resealed(accounts: AccountsView, key: bytes) -> list[Edit]:
             if len(edits) == _AT_ONCE:
                 break
     return edits
-
-
-def new_account(
-    settings: Settings, sid: str, token: str, friendly_name: str, *, made: bool = False
-) -> Account:
-    """Make an account, ready to be stored.
-
-    Args:
-        settings: their first secret key seals the token.
-        sid: of the account.
-        token: of 16 to 128 characters.
-        friendly_name: of up to 64 characters.
-        made: whether ``new_token`` made the token; a token that a person chose needs a slow hash.
-
-    Raises:
-        ConfigError: there is no key to seal the token with.
-    """
-    now = datetime.now(UTC)
-    return Account(
-        sid=sid,
-        friendly_name=friendly_name,
-        created_at=now,
-        updated_at=now,
-        **_stored_of(settings, sid, token, made=made),
-    )
-
-
-def _stored_of(settings: Settings, sid: str, token: str, *, made: bool) -> _Stored:
-    """The fields of an account that a token decides."""
-    return {
-        "token_hash": hash_secret(token),
-        "token_mac": mac_of(token) if made else None,
-        "sealed_token": seal(token, _sealing_keys(settings)[0], about=sid),
-    }
-
-
-def _sealing_keys(settings: Settings) -> Sequence[bytes]:
-    keys = settings.sealing_keys()
-    if not keys:
-        raise ConfigError(
-            [
-                "OPTOUT_SECRET_KEYS: not set; its first key seals the tokens that sign webhooks."
-                " Make one with `openssl rand -hex 32`, and give it to every process"
-            ]
-        )
-    return keys
 
 
 def _update(settings: Settings, decide: Callable[[Configuration], list[Edit]]) -> None:

@@ -18,9 +18,9 @@ from pydantic import SecretStr
 
 from processor import clocks, config
 from processor.cli import secret_key
-from processor.cli.accounts import new_account
 from processor.cli.common import actor, run
 from processor.config import Settings
+from processor.configuration.accounts import new_account
 from processor.configuration.edits import edit_of_account
 from processor.errors import BrokerUnavailable
 from processor.kafka.fetched import readable

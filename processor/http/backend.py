@@ -14,12 +14,17 @@ from processor import certificates, clocks, histories, servers
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.http.auth import Caller, Credentials
+from processor.http.blocked_counts import BlockedCounts
+from processor.http.count_sums import CountSums
+from processor.http.lane_health import LaneHealth
 from processor.http.limits import OneEach, Slices, Turns
 from processor.http.live import Live
+from processor.http.service_warnings import ServiceWarnings
 from processor.http.waits import Waits
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.topics.configuration_writer import Configuration
 from processor.kafka.topics.counts_history import CountsHistory
+from processor.kafka.topics.dead_letter_counts import DeadLetterCounts
 from processor.kafka.topics.statuses_topic import Refused, StatusesTopic
 from processor.kafka.writing import Outgoing, Writer, writer
 from processor.metrics import Metrics
@@ -63,6 +68,7 @@ class Backend:
             config=self.configuration.services.topic.view_at,
         )
         self.counts = CountsHistory(settings, self.topics.opt_out_counts, metrics=self.metrics)
+        self.sums = CountSums(settings, self.redis, self.metrics)
         self.live = Live(settings, self.topics, self.metrics)
         self.slices = Slices()
         look_ups = Slices()  # separate, as they wait for Kafka
@@ -75,6 +81,10 @@ class Backend:
         # Separate, as either server may be slow.
         self.kafka_turns = Turns(at_once=4, most_waiting=20, within_s=_READ_S)
         self.redis_turns = Turns(at_once=4, most_waiting=20, within_s=_READ_S)
+        self.health = LaneHealth(settings, self.topics)
+        self.letters = DeadLetterCounts(settings, self.topics.dead_letters, self.metrics)
+        self.blocked = BlockedCounts(store, settings.partitions, self.slices.one)
+        self.warnings = ServiceWarnings(self.configuration.services, self.slices.one)
         self.exports = OneEach()
         self.redrives = OneEach()
         self.waits = Waits()  # for the results of lanes
@@ -160,6 +170,11 @@ class Backend:
             self.configuration.follow(),
             statuses.follow(),
             self.counts.follow(),
+            *self.sums.works(),
+            self.health.follow(),
+            self.letters.follow(),
+            self.blocked.follow(),
+            self.warnings.follow(),
             self.live.follow(),
             self.block_changes.follow(),
             self.configuration_changes.follow(),

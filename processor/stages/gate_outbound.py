@@ -9,13 +9,15 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from processor.core.blocks import UNREADABLE, Blocks, Mark
 from processor.core.gate import ALLOWED, SUSPENDED, Allowed, Refused, Suspended, Verdict, judge
 from processor.core.messages import bare_number, channel_group_of, entry_key, list_key
 from processor.errors import UnreadableEntry
+from processor.kafka.topics.counts_topic import CountsTopic
 from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import GateMetrics
 from processor.stages.accounts import Accounts
@@ -37,6 +39,7 @@ from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import kept
 from processor.wire.records import Header, Output, Record
+from processor.wire.send_counts import Judged
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
@@ -46,6 +49,10 @@ STAGE = "gate_outbound"
 _MOST_TRIED = 10_000
 _REBUILT_S = 10.0  # an entry that cannot be read is waited for; then its recipient is blocked
 _ASK_AGAIN_S = 0.05
+_From = tuple[str, str | None, str | None]  # account, service and sender, as a send names them
+_FROM: Callable[[OutboundMessage], _From] = attrgetter(
+    "account_sid", "messaging_service_sid", "from_"
+)
 _SAID = {Allowed: "allowed", Refused: "refused", Suspended: "suspended"}
 
 
@@ -79,6 +86,7 @@ class GateDependencies:
     services: ServicesTopic
     accounts: Accounts
     cloud_events: CloudEvents
+    counts: CountsTopic[Judged]
     metrics: GateMetrics
     traces: Traces
     max_staleness_s: float | None = None  # see ``TrustedList``
@@ -106,12 +114,13 @@ class GateBatch:
         return await self.gate.still_judges(self)
 
     async def committed(self) -> None:
-        """Count the verdicts; see ``Batch``."""
+        """Count the verdicts, for metrics and `send-counts`; see ``Batch``."""
         self.traces.committed()
         said = Counter(_SAID[type(one)] for one in self.verdicts.values())
         refused, suspended = said["refused"], said["suspended"]
         allowed = len(self.sends) - refused - suspended
         self.metrics.judged(allowed=allowed, refused=refused, suspended=suspended)
+        self.gate.count(self)
 
 
 class GateOutbound:
@@ -290,6 +299,24 @@ class GateOutbound:
             return True
         _, entries = await self._look(batch.keys)
         return self._verdicts(batch.sends, entries) == batch.verdicts
+
+    def count(self, batch: GateBatch) -> None:
+        """Count a batch's verdicts by service; one look-up for each service and sender in it."""
+        allowed = Counter(map(_FROM, batch.sends))
+        failed = Counter(
+            (_FROM(batch.sends[index]), said)
+            for index, verdict in batch.verdicts.items()
+            if (said := _SAID[type(verdict)]) != "allowed"
+        )
+        for (place, _), count in failed.items():
+            allowed[place] -= count
+        service_sid_of = self._needs.services.directory.service_sid_of
+        judged: Counter[Judged] = Counter()
+        for place, count in allowed.items():
+            judged[Judged(place[0], service_sid_of(*place), "allowed")] += count
+        for (place, said), count in failed.items():
+            judged[Judged(place[0], service_sid_of(*place), said)] += count
+        self._needs.counts.add(+judged)
 
     async def idle(self) -> None:
         """Nothing to do between sends; see ``Stage``."""

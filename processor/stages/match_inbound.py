@@ -26,6 +26,7 @@ from processor.stages.tracing import BatchTraces, Traces
 from processor.stores.block_list import BlockListOwner
 from processor.stores.owned_list import Entries, OwnedList
 from processor.wire.cloud_events import CloudEvents
+from processor.wire.opt_out_counts import Counted, counted_of
 from processor.wire.records import Output, Record
 from processor.wire.topics import Topics
 
@@ -41,7 +42,7 @@ class MatchDependencies:
     block_list: BlockListTopic
     services: ServicesTopic
     cloud_events: CloudEvents
-    counts: CountsTopic
+    counts: CountsTopic[Counted]
     metrics: MatchMetrics
     traces: Traces
     handled: HandledTopics
@@ -81,7 +82,7 @@ class MatchBatch:
         self.decided.traces.committed()
         if matched := self.decided.matched:
             self.needs.metrics.matched(Counter((one.match.kind, one.match.tier) for one in matched))
-            self.needs.counts.add(matched)
+            self.needs.counts.add(Counter(map(counted_of, matched)))
         self.block_list.committed()
         if self.is_waited_for:
             await self.block_list.beat()

@@ -68,6 +68,15 @@ def usual(before: tuple[int, ...]) -> Usual | None:
     return found
 
 
+def usual_until_now(days: Sequence[int]) -> Usual | None:
+    """The usual range of a day's opt-outs until an hour, None if too few days are known.
+
+    Args:
+        days: opt-outs of each earlier day until the same hour.
+    """
+    return _range(days) if len(days) >= LEAST_DAYS else None
+
+
 def may_be_unusual(count: int, total: int, hours: int) -> bool:
     """Quick check that a count may be out of the usual range; mostly it cannot.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
+import msgspec
 import orjson
 
 from processor.wire.headers import MOST_BYTES, SENT_ON, of_the_way
@@ -132,3 +133,20 @@ def own_headers(given: Headers) -> list[Header]:
         for key, value in given
         if not key.startswith(PREFIX) and key not in (REFERENCE, SENT_ON)
     ]
+
+
+class _OfAccount(msgspec.Struct):
+    """The only field of a record that a count of letters reads."""
+
+    account_sid: str = ""
+
+
+_read_account = msgspec.json.Decoder(_OfAccount).decode
+
+
+def account_of(value: bytes | None) -> str:
+    """The account of a letter's record; "" where it names none, or cannot be read."""
+    try:
+        return _read_account(value or b"{}").account_sid
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import orjson
 
 from processor.core.events import OptOutNotification
-from processor.core.messages import OptOutType
+from processor.core.messages import OptOutType, sender_type_of
 from processor.errors import RecordError
-from processor.statistics import hourly
+from processor.statistics import hourly, sums
 from processor.wire.json_values import is_sid, to_ms, to_text
 from processor.wire.quick_reader import SID, TIME, QuickReader, one_by_one
 from schemas.opt_out_count import OptOutCount
@@ -53,6 +53,24 @@ def read(value: bytes) -> hourly.Counted:
     return hourly.Counted(series, one.count, to_ms(one.second))
 
 
+def read_sums(value: bytes) -> sums.Counted:
+    """A record, for the sums of days and months.
+
+    Raises:
+        pydantic.ValidationError, RecordError: see ``read_model``.
+    """
+    one = read_model(value)
+    parts = {"language": one.language, "keyword": one.keyword, "sender_type": one.sender_type}
+    return sums.Counted(
+        one.account_sid,
+        one.messaging_service_sid,
+        one.kind,
+        one.count,
+        to_ms(one.second),
+        tuple((part, name) for part, name in parts.items() if name is not None),
+    )
+
+
 class Counted(NamedTuple):
     """The key of a count: matches with equal fields are counted together."""
 
@@ -61,6 +79,8 @@ class Counted(NamedTuple):
     kind: OptOutType
     country: str | None  # of the override that matched
     language: str | None
+    keyword: str | None  # as configured
+    sender_type: str | None
 
 
 def counted_of(notification: OptOutNotification) -> Counted:
@@ -72,6 +92,8 @@ def counted_of(notification: OptOutNotification) -> Counted:
         match.kind,
         match.country,
         match.language,
+        match.keyword,
+        sender_type_of(notification.message.sender),
     )
 
 
@@ -83,6 +105,8 @@ def write(counted: Counted, count: int, second_ms: int) -> tuple[bytes, bytes]:
         "kind": counted.kind,
         "country": counted.country,
         "language": counted.language,
+        "keyword": counted.keyword,
+        "sender_type": counted.sender_type,
         "count": count,
         "second": to_text(second_ms),
     }

@@ -26,6 +26,7 @@ class Topics:
     allowed_sends: str
     message_statuses: str
     opt_out_counts: str
+    send_counts: str
     messaging_services: str
     accounts: str
     numbers: str

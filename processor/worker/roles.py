@@ -62,6 +62,7 @@ def gate_lanes(shared: Shared) -> Lanes:
         services=shared.services,
         accounts=shared.accounts,
         cloud_events=shared.cloud_events,
+        counts=shared.send_counts,
         metrics=GateMetrics(shared.metrics),
         traces=shared.traces("gate"),
         max_staleness_s=shared.settings.gate_max_staleness_s,

@@ -56,7 +56,7 @@ class Runtime:
         self._watchdog = Watchdog(settings, self.shared.redis, self.lanes)
         self._following: asyncio.Task[None] | None = None
         self._running: list[asyncio.Task[None]] = []
-        self._counting: asyncio.Task[None] | None = None
+        self._counting: list[asyncio.Task[None]] = []
 
     async def wait_for_servers(self) -> None:
         """See ``servers``."""
@@ -66,7 +66,8 @@ class Runtime:
         """Begin to follow the configuration and to work."""
         self._following = asyncio.create_task(self.shared.follow(self.lanes))
         self._running = [asyncio.create_task(lanes.run()) for lanes in self.lanes.values()]
-        self._counting = asyncio.create_task(self.shared.counts.run())
+        counts = (self.shared.counts, self.shared.send_counts)
+        self._counting = [asyncio.create_task(each.run()) for each in counts]
 
     async def wait(self) -> None:
         """Wait while the configuration is followed: for ever, unless no lane goes by it.
@@ -96,7 +97,8 @@ class Runtime:
             lanes.stop()
         ended = await _ended(self._running, _LANES_STOP_S)
         self.shared.counts.stop()
-        ended &= await _ended([self._counting] if self._counting else [], _COUNTS_STOP_S)
+        self.shared.send_counts.stop()
+        ended &= await _ended(self._counting, _COUNTS_STOP_S)
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)

@@ -19,6 +19,7 @@ from processor.stages.tracing import Traces
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
 from processor.webhooks.client import Client, Limits
+from processor.wire import opt_out_counts, send_counts
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics
 
@@ -55,7 +56,16 @@ class Shared:
         self.services = ServicesTopic(settings, self.topics.messaging_services, self.metrics)
         self.accounts = AccountsView(settings, self.topics.accounts, self.metrics)
         self.tokens: Tokens = tokens or self.accounts
-        self.counts = CountsTopic(settings, self.topics.opt_out_counts, self.metrics)
+        self.counts = CountsTopic(
+            settings, self.topics.opt_out_counts, self.metrics, write=opt_out_counts.write
+        )
+        self.send_counts = CountsTopic(
+            settings,
+            self.topics.send_counts,
+            self.metrics,
+            write=send_counts.write,
+            every_s=send_counts.EVERY_S,
+        )
         self.cloud_events = CloudEvents(settings.source())
         self.handled = HandledTopics(
             settings,

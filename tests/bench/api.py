@@ -28,8 +28,8 @@ import click
 from pydantic import SecretStr
 
 from processor import config
-from processor.cli.accounts import new_account
 from processor.config import Settings
+from processor.configuration.accounts import new_account
 from processor.configuration.edits import edit_of_account
 from processor.errors import ConfigError, RetryableError
 from processor.kafka.topics import topic_admin

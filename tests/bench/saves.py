@@ -26,8 +26,8 @@ import orjson
 from pydantic import SecretStr
 
 from processor import config
-from processor.cli.accounts import new_account
 from processor.config import Settings
+from processor.configuration.accounts import new_account
 from processor.configuration.edits import edit_of_account
 from processor.core.services import Directory
 from processor.errors import ConfigError, RetryableError

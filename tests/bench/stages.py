@@ -176,6 +176,7 @@ def lanes(shared: Shared, job: Job, start: Start) -> Lanes:
                     services=shared.services,
                     accounts=shared.accounts,
                     cloud_events=shared.cloud_events,
+                    counts=shared.send_counts,
                     metrics=GateMetrics(shared.metrics),
                     traces=Traces(),
                 )

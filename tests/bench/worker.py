@@ -60,7 +60,7 @@ async def _lanes(job: Job) -> Measured:
     running = lanes(shared, job, start)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
     following = asyncio.create_task(_follow(shared, job))
-    counting = asyncio.create_task(shared.counts.run())
+    counting = [asyncio.create_task(each.run()) for each in (shared.counts, shared.send_counts)]
     if job.role in ("one_service", "many_services"):  # measured apart from the lanes' start
         began, before = time.monotonic(), memory_mb("VmRSS")
         await shared.services.wait_loaded()
@@ -72,9 +72,10 @@ async def _lanes(job: Job) -> Measured:
     await running.run()
     measured = await watching if job.records else _measured(start, 0, 0.0, 0.0)
     shared.counts.stop()
+    shared.send_counts.stop()
     for task in (following, watching):
         task.cancel()
-    await asyncio.gather(following, watching, counting, return_exceptions=True)
+    await asyncio.gather(following, watching, *counting, return_exceptions=True)
     await shared.close()
     return measured
 

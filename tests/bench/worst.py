@@ -22,8 +22,8 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from processor.cli.accounts import new_account
 from processor.config import Settings
+from processor.configuration.accounts import new_account
 from processor.configuration.edits import edit_of_account
 from processor.core.partitions import partition_of
 from processor.kafka.topics.configuration_writer import configuration

@@ -144,6 +144,7 @@ async def _matched(store: Any, scope: str, records: Sequence[Any]) -> Sequence[O
 
 
 async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
+    counts: Any = SimpleNamespace(add=lambda judged: None)
     services: Any = _services()
     needs = GateDependencies(
         partitions=1,
@@ -153,6 +154,7 @@ async def _judged(store: Any, records: Sequence[Any]) -> Sequence[Outgoing]:
         services=services,
         accounts=AllActive(),
         cloud_events=CloudEvents("urn:test"),
+        counts=counts,
         metrics=GateMetrics(Metrics()),
         traces=Traces(),
     )

@@ -50,11 +50,13 @@ async def open_page(browser: Browser, base: str, **options: Any) -> Page:
 
 
 async def sign_in(page: Page, user: str = ACCOUNT, token: str = TOKEN) -> None:
-    """Sign in, and wait for the services page."""
+    """Sign in, which opens the overview, and go on to the services page."""
     await page.goto("/console")
     await page.get_by_label("Account sid").fill(user)
     await page.get_by_label("Token or secret").fill(token)
     await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("heading", name="Overview", exact=True).wait_for()
+    await page.goto("/console")
     await page.get_by_role("heading", name="Messaging services").wait_for()
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from playwright.async_api import Browser, Page
 
-from processor.cli.accounts import new_account
 from processor.config import Settings
+from processor.configuration.accounts import new_account
 from processor.configuration.edits import edit_of_account, edit_of_service
 from processor.kafka.topics.configuration_writer import configuration
 from processor.statistics.hourly import KEPT_HOURS

@@ -204,7 +204,10 @@ async def test_the_api_goes_on_past_any_record_of_a_topic_it_follows(
         assert edits.json()["changes"][0]["sid"] == service
         assert api.backend.ended() == ""
         passed_over = await refused(api)
-    followers = ("services", "accounts", "numbers", "statuses", "counts", "live", "histories")
+    followers = (
+        *("services", "accounts", "numbers", "statuses", "counts", "live", "histories"),
+        "sums",
+    )
     assert {one: passed_over[one] > 0 for one in followers} == dict.fromkeys(followers, True)
     ours = [line for line in written if " httpx " not in line]
     for one in followers:

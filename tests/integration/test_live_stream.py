@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from processor.cli.accounts import new_account
 from processor.config import Settings
+from processor.configuration.accounts import new_account
 from processor.configuration.edits import Edit, edit_of_account
 from processor.kafka.topics.configuration_writer import configuration
 from tests.api import Api, create_accounts, serving, with_secrets

@@ -70,6 +70,7 @@ class _Out:
 def a_gate(metrics: Metrics, **ended: Status) -> GateOutbound:
     services: Any = SimpleNamespace(directory=Directory(), view_at=lambda position: None)
     block_list: Any = None
+    counts: Any = SimpleNamespace(add=lambda judged: None)
     needs = GateDependencies(
         partitions=1,
         topics=TOPICS,
@@ -78,6 +79,7 @@ def a_gate(metrics: Metrics, **ended: Status) -> GateOutbound:
         services=services,
         accounts=_Ended(**ended),
         cloud_events=CloudEvents("urn:test"),
+        counts=counts,
         metrics=GateMetrics(metrics),
         traces=Traces(),
     )

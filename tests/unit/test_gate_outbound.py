@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from processor.core.blocks import Mark
+from processor.core.services import Service
 from processor.metrics import GateMetrics, Metrics
 from processor.stages.accounts import AllActive
 from processor.stages.gate_outbound import GateDependencies, GateOutbound
@@ -17,13 +19,17 @@ from processor.stores.block_list import BatchWrite
 from processor.stores.memory import MemoryBlockList
 from processor.wire import blocks as wire_blocks
 from processor.wire.cloud_events import CloudEvents
+from processor.wire.send_counts import Judged
 from processor.wire.topics import Topics
 from tests.builders import (
+    ACCOUNT,
     ENTRY,
     NOW_MS,
     OTHER_RECIPIENT,
     RECIPIENT,
+    SERVICE,
     a_block,
+    a_service,
     outbound_record,
 )
 from tests.one_lane import TOPIC_ID, EmptyList, Kept, Services
@@ -31,29 +37,36 @@ from tests.one_lane import TOPIC_ID, EmptyList, Kept, Services
 TOPICS = Topics.under("")
 
 
-def a_record(to: str = RECIPIENT) -> Any:
+def a_record(to: str = RECIPIENT, **changes: Any) -> Any:
     return SimpleNamespace(
         topic=TOPICS.outbound_messages,
         partition=0,
         offset=7,
         timestamp=NOW_MS,
         key=to.encode(),
-        value=json.dumps(outbound_record(to=to)).encode(),
+        value=json.dumps(outbound_record(to=to, **changes)).encode(),
         headers=(),
     )
 
 
-async def a_gate(store: MemoryBlockList, metrics: Metrics) -> GateOutbound:
+async def a_gate(
+    store: MemoryBlockList,
+    metrics: Metrics,
+    services: Iterable[Service] = (),
+    counted: list[Any] | None = None,
+) -> GateOutbound:
     """A gate that knows which list to trust; its partition has an owner."""
-    services: Any = Services()
+    counts: Any = SimpleNamespace(add=[].append if counted is None else counted.append)
+    known: Any = Services(services)
     needs = GateDependencies(
         partitions=1,
         topics=TOPICS,
         store=store,
         block_list=EmptyList(),
-        services=services,
+        services=known,
         accounts=AllActive(),
         cloud_events=CloudEvents("urn:test"),
+        counts=counts,
         metrics=GateMetrics(metrics),
         traces=Traces(),
     )
@@ -103,3 +116,21 @@ async def test_a_batch_counts_its_verdicts_once_it_is_committed() -> None:
     assert (batch.note, counted()) == ("", [0, 0, 0])
     await batch.committed()
     assert counted() == [1, 1, 0]
+
+
+async def test_sends_are_counted_once_committed_by_the_service_of_their_sender() -> None:
+    store, counted = MemoryBlockList(lambda: NOW_MS), list[Any]()
+    gate = await a_gate(store, Metrics(), [a_service()], counted)
+    await block(store, ENTRY)
+    of_nobody = a_record(OTHER_RECIPIENT, messaging_service_sid=None, **{"from": "+15550009999"})
+    of_its_sender = a_record(OTHER_RECIPIENT, messaging_service_sid=None)
+    batch = await gate.process([a_record(), a_record(), of_its_sender, of_nobody], Kept())
+    assert counted == []
+    await batch.committed()
+    assert counted == [
+        {
+            Judged(ACCOUNT, SERVICE, "refused"): 2,
+            Judged(ACCOUNT, SERVICE, "allowed"): 1,
+            Judged(ACCOUNT, None, "allowed"): 1,
+        }
+    ]

@@ -11,8 +11,8 @@ from cachetools import FIFOCache
 from fastapi import Request
 from pydantic import Field, SecretStr
 
-from processor.cli.accounts import new_account
 from processor.config import Settings
+from processor.configuration.accounts import new_account
 from processor.http import auth
 from processor.http.auth import Caller, Credentials
 from processor.http.errors import ApiError

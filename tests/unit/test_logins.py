@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from processor import config
 from processor.cli import main
-from processor.cli.accounts import new_account
 from processor.config import Settings
+from processor.configuration.accounts import new_account
 from processor.errors import ConfigError
 from processor.http.auth import Caller, Credentials
 from processor.http.errors import ApiError

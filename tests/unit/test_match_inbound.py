@@ -58,7 +58,7 @@ async def a_stage(
         services=Services(services),
         block_list=EmptyList(),
         handled=NothingHandled(),
-        counts=SimpleNamespace(add=[].extend if counted is None else counted.extend),
+        counts=SimpleNamespace(add=[].append if counted is None else counted.append),
     )
     needs = MatchDependencies(
         partitions=1,
@@ -129,7 +129,9 @@ async def test_a_batch_notes_the_mark_it_wrote_and_counts_once_it_is_committed()
     assert Note.parse(batch.note) > Note.parse(earlier.note)
     assert counted == []
     await batch.committed()
-    assert [one.match.kind for one in counted] == ["STOP"]
+    assert [[(key.kind, key.keyword, count) for key, count in one.items()] for one in counted] == [
+        [("STOP", "stop", 1)]
+    ]
 
 
 @pytest.mark.parametrize("is_command", [False, True])

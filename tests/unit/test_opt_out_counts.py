@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from processor.core.messages import OptOutType
 from processor.errors import RecordError
-from processor.statistics import hourly
-from processor.wire.opt_out_counts import Counted, counted_of, read, read_model, write
-from tests.builders import ACCOUNT, NOW_MS, SERVICE, a_match, a_notification
+from processor.statistics import hourly, sums
+from processor.wire.opt_out_counts import Counted, counted_of, read, read_model, read_sums, write
+from tests.builders import ACCOUNT, NOW_MS, SERVICE, a_match, a_notification, an_inbound
 
-COUNTED = Counted(ACCOUNT, SERVICE, OptOutType.STOP, "MX", "es")
+COUNTED = Counted(ACCOUNT, SERVICE, OptOutType.STOP, "MX", "es", "baja", "long_code")
 
 
 def a_value(**changes: Any) -> bytes:
@@ -22,10 +22,11 @@ def a_value(**changes: Any) -> bytes:
     return orjson.dumps(orjson.loads(value) | changes)
 
 
-def test_a_match_is_counted_by_service_kind_country_and_language() -> None:
+def test_a_match_is_counted_by_its_service_its_configured_keyword_and_the_sender() -> None:
     match = a_match("stop")
-    assert counted_of(a_notification(match=match)) == Counted(
-        ACCOUNT, SERVICE, match.kind, match.country, match.language
+    message = an_inbound(" STOP! ", sender="12345")
+    assert counted_of(a_notification(match=match, message=message)) == Counted(
+        ACCOUNT, SERVICE, match.kind, match.country, match.language, "stop", "short_code"
     )
 
 
@@ -34,6 +35,16 @@ def test_what_is_written_is_read() -> None:
     assert key == SERVICE.encode()
     series = hourly.Series(ACCOUNT, SERVICE, OptOutType.STOP, "es")
     assert read(value) == hourly.Counted(series, 3, NOW_MS)
+    parts = (("language", "es"), ("keyword", "baja"), ("sender_type", "long_code"))
+    assert read_sums(value) == sums.Counted(ACCOUNT, SERVICE, "STOP", 3, NOW_MS, parts)
+
+
+def test_what_the_last_release_wrote_is_read() -> None:
+    value = a_value(language=None)
+    for new in (b'"keyword":"baja",', b'"sender_type":"long_code",'):
+        assert new in value
+        value = value.replace(new, b"")
+    assert read_sums(value) == sums.Counted(ACCOUNT, SERVICE, "STOP", 3, NOW_MS)
 
 
 def test_without_a_service_the_account_is_the_key() -> None:

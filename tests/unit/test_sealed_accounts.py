@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 from pydantic import SecretStr
 
-from processor.cli.accounts import _resealed, new_account
+from processor.cli.accounts import _resealed
 from processor.config import Settings
+from processor.configuration.accounts import new_account
 from processor.configuration.edits import write_account
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.wire.credentials import UNKNOWN, Unopened, key_id, sealed_with

@@ -65,7 +65,7 @@ def chart_of(hours: Sequence[Hour]) -> Chart:
         for index, hour in enumerate(hours)
     ]
     every = max(1, len(hours) // _LABELS)
-    step = _step(up + down)
+    step = step_of(up + down)
     return Chart(
         bars,
         zero_y,
@@ -75,7 +75,7 @@ def chart_of(hours: Sequence[Hour]) -> Chart:
     )
 
 
-def _step(whole: int) -> int:
+def step_of(whole: int) -> int:
     """Choose the distance of the grid lines, so that there are about six at most."""
     power = 1
     while True:

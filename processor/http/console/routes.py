@@ -6,16 +6,20 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from processor.http.backend import Backend
 from processor.http.console import (
+    account_forms,
     accounts,
     block_list,
+    charts,
     creating,
     dead_letters,
     editing,
+    lanes,
     live,
     managing,
     names,
     numbers,
     options,
+    overview,
     rates,
     recipients,
     senders,
@@ -31,6 +35,7 @@ from processor.stores.sessions import RedisSessions
 
 _MODULES = (
     sign_in,
+    overview,
     creating,  # before services: `/services/new` is not the page of a service
     services,
     managing,
@@ -44,7 +49,10 @@ _MODULES = (
     recipients,
     live,
     rates,
+    charts,
     dead_letters,
+    lanes,
+    account_forms,
     accounts,
 )
 

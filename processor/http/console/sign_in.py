@@ -58,7 +58,8 @@ async def sign_in(
         return response
     known: Sessions = request.app.state.sessions
     # Redirect only to our own pages: a path that browsers cannot read as another host.
-    response = RedirectResponse(after if after.startswith(f"{PATH}/") else PATH, 303)
+    first = f"{PATH}/overview"
+    response = RedirectResponse(after if after.startswith(f"{PATH}/") else first, 303)
     sessions.keep(response, request, await known.open(caller))
     extra = {
         "account": caller.account_sid,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from aiokafka import TopicPartition
 
@@ -29,10 +29,14 @@ _LOST_S = 5.0  # between two looks whether Redis still has the index
 _SURE_S = 5.0  # after an election the reported end may be too low for a moment
 
 
-class RecordIndex(Protocol):
-    """Where the records about a subject are; every method raises ``StoreUnavailable``.
+_Entry = TypeVar("_Entry")
+_Added = TypeVar("_Added", contravariant=True)
 
-    See ``stores.record_index``.
+
+class Index(Protocol[_Added]):
+    """Keeps something of each record, and how far; every method raises ``StoreUnavailable``.
+
+    See ``stores.record_index`` and ``stores.sums``.
     """
 
     async def extent(self, partition: int) -> Extent:
@@ -50,10 +54,14 @@ class RecordIndex(Protocol):
         next_: int,
         *,
         first: int,
-        entries: Iterable[tuple[About, int]],
+        entries: Iterable[tuple[_Added, int]],
     ) -> Extent:
         """Add the next entries, unless another process did; how far it is made now."""
         ...
+
+
+class RecordIndex(Index[About], Protocol):
+    """Where the records about a subject are; see ``stores.record_index``."""
 
     async def find(
         self, partition: int, subject: str, part: str | None, *, below: int | None, most: int
@@ -62,14 +70,14 @@ class RecordIndex(Protocol):
         ...
 
 
-class Indexing:
+class Indexing(Generic[_Entry]):
     """Follows a topic for its index.
 
     Args:
         settings: of the installation.
         topic: full name.
         partitions: of the topic.
-        about: says what a record is about; None where it is passed over.
+        about: makes a record's entry, such as what it is about; None where it is passed over.
         index: of the topic.
         follower: that logs what goes wrong.
     """
@@ -80,8 +88,8 @@ class Indexing:
         topic: str,
         *,
         partitions: int,
-        about: Callable[[Record], About | None],
-        index: RecordIndex,
+        about: Callable[[Record], _Entry | None],
+        index: Index[_Entry],
         follower: Follower,
     ) -> None:
         self._settings = settings
@@ -92,12 +100,27 @@ class Indexing:
         self._follower = follower
         self._extents: dict[int, Extent] = {}  # as seen last
         self._first: dict[int, int] = {}  # the oldest offset that a partition has
+        self._ends: dict[int, int] = {}  # as it began to follow
+
+    @property
+    def extents(self) -> Mapping[int, Extent]:
+        """How far the index of each partition reached as this process saw it last."""
+        return self._extents
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the index has everything that was there when this process began to follow."""
+        if not self._ends:
+            return False
+        nothing = Extent("", 0)
+        return all(self._extents.get(one, nothing).next >= end for one, end in self._ends.items())
 
     async def follow(self) -> None:
         """Keep the index, for ever."""
         await self._follower.keep(self._follow)
 
     async def _follow(self) -> None:
+        self._ends = {}
         async with reader(
             self._settings, [self._topic], at_end=False, partitions=range(self._partitions)
         ) as consumer:
@@ -106,6 +129,8 @@ class Indexing:
             for partition, tp in sources.items():
                 extent = self._extents[partition] = await self._begun(consumer, tp, id_)
                 consumer.seek(tp, extent.next)
+            ends = await consumer.end_offsets(list(sources.values()))
+            self._ends = {tp.partition: end for tp, end in ends.items()}
             await self._follower.watch(consumer, self._add_from(consumer))
 
     async def _begun(self, consumer: Consumer, tp: TopicPartition, id_: str) -> Extent:

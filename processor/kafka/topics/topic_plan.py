@@ -15,7 +15,7 @@ LANES = ("match", "gate", "webhooks")  # roles that must not lose or double what
 TIMESTAMPS = "message.timestamp.type"
 # The broker's clock counts (R41), so that no producer's clock can hold a record up.
 BY_BROKER, BY_PRODUCER = "LogAppendTime", "CreateTime"
-PROOF_DAYS = 365  # records kept for years are proof
+PROOF_DAYS = 730  # records kept for years are proof; statistics are kept for thirteen months
 _SAFE_REPLICAS = 3
 _POLICY = "cleanup.policy"
 _RETENTION, _RETENTION_BYTES = "retention.ms", "retention.bytes"

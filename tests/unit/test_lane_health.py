@@ -1,0 +1,50 @@
+"""How lanes are, by looks at their positions."""
+
+from __future__ import annotations
+
+import pytest
+
+from processor.statistics.lane_health import STALLED_S, Lane, Position, Track, lanes_of, tracked
+
+TOPIC, OTHER = "inbound", "commands"
+
+
+def looks(*seen: tuple[float, int, int]) -> Track:
+    """Looks at one partition: time, end, done."""
+    tracks: dict[tuple[str, int], Track] = {}
+    for at_s, end, done in seen:
+        tracks = tracked(tracks, {(TOPIC, 0): Position(end, done)}, at_s)
+    return tracks[TOPIC, 0]
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [
+        ([(0.0, 10, 10)], "idle"),
+        ([(0.0, 11, 10)], "idle"),  # the end of a transaction
+        ([(0.0, 100, 10)], "works"),
+        ([(0.0, 100, 10), (29.0, 100, 10)], "works"),
+        ([(0.0, 100, 10), (STALLED_S, 100, 10)], "stalled"),
+        ([(0.0, 100, 10), (20.0, 100, 11), (40.0, 100, 11)], "works"),
+        ([(0.0, 100, 10), (20.0, 100, 11), (50.0, 100, 11)], "stalled"),
+        ([(0.0, 9_000, 0), (10.0, 9_000, 100)], "behind"),
+        ([(0.0, 9_000, 0), (10.0, 9_000, 6_000)], "works"),
+        ([(0.0, 10, 10), (300.0, 100, 10)], "works"),  # it just got something
+        ([(0.0, 10, 10), (300.0, 100, 10), (330.0, 100, 10)], "stalled"),
+        ([(0.0, 100, 10), (40.0, 100, 5)], "works"),  # a person set the offset
+    ],
+)
+def test_a_lane_is_stalled_once_records_wait_and_it_comes_no_further(
+    seen: list[tuple[float, int, int]], state: str
+) -> None:
+    assert looks(*seen).state == state
+
+
+def test_a_lane_is_as_its_worst_topic() -> None:
+    tracks = tracked(
+        {},
+        {(TOPIC, 0): Position(9, 0), (OTHER, 0): Position(4, 4), (TOPIC, 1): Position(2, 2)},
+        5.0,
+    )
+    tracks = tracked(tracks, {place: track.position for place, track in tracks.items()}, 45.0)
+    assert lanes_of(tracks) == [Lane(0, 9, "stalled", 40.0), Lane(1, 0, "idle", 0.0)]

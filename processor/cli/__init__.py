@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import click
@@ -33,6 +34,8 @@ class _Main(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         # Commands print their own errors; a worker sets up its own logging.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        if os.environ.get("NO_COLOR"):  # no-color.org; click colours terminals only
+            ctx.color = False
         try:
             return super().invoke(ctx)
         except ConfigError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -169,7 +169,7 @@ class _Play:
         }
         return self._event(part, "outbound-messages.v1", person, fields)
 
-    def _event(self, part: float, topic: str, person: str, fields: dict[str, object]) -> Event:
+    def _event(self, part: float, topic: str, person: str, fields: Mapping[str, object]) -> Event:
         key = bare_number(person).encode()
         return Event(part * self._seconds, topic, key, orjson.dumps(fields))
 

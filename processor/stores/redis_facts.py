@@ -9,10 +9,11 @@ from redis.exceptions import NoPermissionError
 
 from processor.errors import StoreUnavailable
 from processor.stores.redis_client import RedisClient
-from processor.stores.shared_connections import Command
 
-_READS: Sequence[Command] = (("HMGET", "{0}:meta", "epoch"), ("HMGET", "{0}:entries", "doctor"))
-_PROBES: Mapping[str, Sequence[Command]] = {
+_Command = tuple[str, ...]
+
+_READS: Sequence[_Command] = (("HMGET", "{0}:meta", "epoch"), ("HMGET", "{0}:entries", "doctor"))
+_PROBES: Mapping[str, Sequence[_Command]] = {
     # None of them changes anything: they read, or delete a field that never is there.
     "match": (*_READS, ("GET", "{0}:undo"), ("HDEL", "{0}:meta", "doctor"), ("TIME",)),
     "gate": (*_READS, ("TIME",)),
@@ -69,5 +70,5 @@ async def refused_to(redis: RedisClient, prefix: str, role: str) -> list[str]:
         except StoreUnavailable as error:
             if not isinstance(error.__cause__, NoPermissionError):
                 raise
-            refused.append(f"{name} {words[0]}" if words else str(name))
+            refused.append(f"{name} {words[0]}" if words else name)
     return refused

@@ -184,7 +184,8 @@ async def list_changed(settings: Settings, **fields: str) -> AsyncIterator[None]
     """The metadata of partition 0's list with other fields."""
     async with Redis.from_url(settings.redis_url) as redis:
         key = f"{settings.topic_prefix}{{0}}:meta"
-        await redis.hset(key, mapping=fields)
+        for field, value in fields.items():
+            await redis.hset(key, field, value)
         yield
         await redis.delete(key)
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed, for_code
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    for_code,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.types import Array, Boolean, Bytes, Int16, Int32, Schema, String
 
 from processor.config import Settings
 from processor.kafka.administering import admin_of
-from processor.kafka.failures import unavailable
 from processor.kafka.protocol import operations_on
 
 Kind = Literal["topics", "groups", "transactional_ids"]
 _GROUP, _TRANSACTION = 0, 1  # types of coordinators
+_REFUSALS = (GroupAuthorizationFailedError, TransactionalIdAuthorizationFailed)
+_ASK_AGAIN_S = 0.1
 _BITS = {  # as the protocol numbers them
     "Read": 3,
     "Write": 4,
@@ -145,29 +151,37 @@ class _GroupsRequest(Request[_GroupsRequestV3]):  # type: ignore[misc]
 
 
 async def _operations_on_group(client: AIOKafkaClient, group: str) -> int:
-    found = await client.send(client.get_random_node(), FindCoordinatorRequest(group, _GROUP))
-    if found.error_code:
-        return _none_unless_unavailable(found.error_code)
-    if not await client.ready(found.coordinator_id):
-        raise unavailable(KafkaError("the coordinator of a group does not answer"))
-    answer = await client.send(found.coordinator_id, _GroupsRequest([group]))
-    [(code, *_, bits)] = answer.groups
-    return _none_unless_unavailable(code) if code else int(bits)
+    while (coordinator := await _coordinator_of(client, group, _GROUP)) is not None:
+        answer = await client.send(coordinator, _GroupsRequest([group]))
+        [(code, *_, bits)] = answer.groups
+        if not code or not for_code(code).retriable:  # a coordinator may still be loading
+            return int(bits) if _is_allowed(code) else 0
+        await asyncio.sleep(_ASK_AGAIN_S)
+    return 0
 
 
 async def _operations_on_transaction(client: AIOKafkaClient, name: str) -> int:
-    asked = FindCoordinatorRequest(name, _TRANSACTION)
-    found = await client.send(client.get_random_node(), asked)
-    return _none_unless_unavailable(found.error_code) if found.error_code else _EVERY
+    return 0 if await _coordinator_of(client, name, _TRANSACTION) is None else _EVERY
 
 
-def _none_unless_unavailable(code: int) -> int:
-    """No operation where a right is missing.
+async def _coordinator_of(client: AIOKafkaClient, name: str, kind: int) -> int | None:
+    """The broker that has a group or a transactional id; None where this user may not see it."""
+    while True:
+        asked = FindCoordinatorRequest(name, kind)
+        found = await client.send(client.get_random_node(), asked)
+        # A new cluster first makes the topic that coordinators keep their groups in.
+        if not found.error_code or not for_code(found.error_code).retriable:
+            return int(found.coordinator_id) if _is_allowed(found.error_code) else None
+        await asyncio.sleep(_ASK_AGAIN_S)
+
+
+def _is_allowed(code: int) -> bool:
+    """Whether an answer refuses nothing.
 
     Raises:
-        aiokafka.errors.KafkaError: the broker has another reason.
+        aiokafka.errors.KafkaError: the broker refuses for another reason than a missing right.
     """
     error = for_code(code)
-    if "Authorization" in error.__name__ or error is TransactionalIdAuthorizationFailed:
-        return 0
-    raise error
+    if code and error not in _REFUSALS:
+        raise error
+    return not code

@@ -21,7 +21,7 @@ _PROBES: Mapping[str, Sequence[_Command]] = {
         *_READS,
         ("HSCAN", "{0}:entries", "0", "COUNT", "1"),
         ("ZCARD", "messages:doctor"),
-        ("ZREVRANGE", "session:doctor", "0", "0"),
+        ("ZREVRANK", "session:doctor", "doctor"),
         ("STRLEN", "{0}:index-doctor"),
     ),
     "operator": (

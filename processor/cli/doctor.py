@@ -48,13 +48,11 @@ def command(role: Role, limit_s: float, as_json: bool) -> None:
     Example: optout doctor --role gate --json
     """
     try:
-        settings = config.load()
-        redis_client(settings)
+        results = run(_examine(config.load(), role, limit_s=limit_s, as_json=as_json))
     except ConfigError as error:
         wrong = tuple(Finding(problem, "") for problem in error.problems)
         _print(Result("settings", State.WRONG, "", wrong, 0), as_json=as_json)
         sys.exit(1)
-    results = run(_examine(settings, role, limit_s=limit_s, as_json=as_json))
     if not as_json:
         _print_end(results)
     sys.exit(0 if is_well(results) else 1)
@@ -102,8 +100,9 @@ def _print(result: Result, *, as_json: bool) -> None:
         )
         return
     state = "OK" if result.state is State.OK else result.state.value
-    shown = click.style(f"{state:<8}", fg=_COLOURS[result.state], bold=True)
-    click.echo(f"{result.name:<12} {shown}{result.fact}".rstrip())
+    shown = click.style(state, fg=_COLOURS[result.state], bold=True)
+    space = " " * (8 - len(state)) if result.fact else ""
+    click.echo(f"{result.name:<12} {shown}{space}{result.fact}")
     for one in result.findings:
         sign = click.style("wrong", fg="red") if one.is_wrong else click.style("note", fg="yellow")
         click.echo(f"    {sign}: {one.what}")

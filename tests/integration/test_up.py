@@ -16,6 +16,7 @@ import pytest
 from processor.cli.example_traffic import ACCOUNT
 from processor.config import Settings
 from processor.kafka.topics.configuration_writer import configuration
+from tests.forms import send_form, signed_in
 from tests.installation import Installation, until
 from tests.processes import Process, environment, started
 
@@ -72,6 +73,7 @@ async def test_it_stores_three_services_and_plays_traffic_with_something_of_ever
             )
 
         await until(all_is_there, "traffic of every kind", DEADLINE_S)
+        await check_the_console(up.said)
         changes = await at.values(at.topics.block_changes)
         assert {one["cause"]["source"] for one in changes} >= {"keyword", "operator"}
     await check_a_second_start(settings, tmp_path)
@@ -111,6 +113,21 @@ async def check_the_login(said: str) -> None:
         named = {"X-Optout-Account": ACCOUNT}
         answer = await client.get(f"{url}/v1/Services", auth=operator, headers=named)
         assert len(answer.json()["services"]) == 3
+
+
+async def check_the_console(said: str) -> None:
+    url = word_after(said, "1. the console\n").removesuffix("/console")
+    recipient = said.partition(" texts ")[0].split()[-1]
+    async with signed_in(url, ACCOUNT, word_after(said, f"sign in as {ACCOUNT} with ")) as mine:
+        for name in ("Clinic reminders", "Parcel notices", "Garden club"):
+            assert name in (await mine.get("/console", follow_redirects=True)).text
+        found = await send_form(mine, "/console/recipients", number=recipient)
+        page = await mine.get(found.headers["Location"], follow_redirects=True)
+        assert "stop" in page.text
+        assert "start" in page.text
+    token = word_after(said, "sign in as operator with ")
+    async with signed_in(url, "operator", token) as operator:
+        assert "to: missing" in (await operator.get("/console/dead-letters")).text
 
 
 async def check_a_second_start(settings: Settings, state: Path) -> None:

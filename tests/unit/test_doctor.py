@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import pty
+import subprocess
+import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -156,6 +161,16 @@ def test_a_wrong_setting_is_the_one_finding(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+def test_an_address_of_redis_that_is_none_is_a_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPTOUT_REDIS_URL", "redis+sentinel://user:hidden@127.0.0.1:1")
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 1
+    assert result.stdout.startswith("settings     wrong\n    wrong: OPTOUT_REDIS_URL: ")
+    assert "hidden" not in result.output
+
+
 def test_servers_that_do_not_answer_are_wrong_and_the_rest_is_skipped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -170,3 +185,28 @@ def test_servers_that_do_not_answer_are_wrong_and_the_rest_is_skipped(
     assert result.stdout.endswith("2 things are wrong\n")
     assert "hidden" not in result.output
     assert result.stderr == ""  # progress is for terminals
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_terminal_shows_progress_and_colours_unless_it_wants_none(no_color: str) -> None:
+    master, slave = pty.openpty()
+    environment = {
+        "OPTOUT_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+        "OPTOUT_REDIS_URL": "redis://127.0.0.1:1/0",
+        "NO_COLOR": no_color,
+        "COLUMNS": "200",
+    }
+    command = [sys.executable, "-m", "processor", "doctor"]
+    process = subprocess.Popen(
+        command, stdout=slave, stderr=slave, env=os.environ | environment, cwd=ROOT
+    )
+    os.close(slave)
+    said = b""
+    with contextlib.suppress(OSError):  # Linux's end of a terminal
+        while part := os.read(master, 4096):
+            said += part
+    os.close(master)
+    assert process.wait() == 1
+    assert "\rKafka …" in said.decode()
+    assert (b"\x1b[31m" in said) is not bool(no_color)

@@ -1,4 +1,4 @@
-"""`optout doctor` where servers have users: each role's rights, and those that are missing."""
+"""`optout doctor` on servers with users, and on a Redis that forgets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from click.testing import CliRunner
+from redis.asyncio import Redis
 
 from processor.cli import main
 from processor.config import Settings
@@ -35,11 +36,17 @@ async def secured(with_users: Servers) -> Secured:
 
 async def rights_found(settings: Settings, role: str) -> tuple[int, dict[str, Any]]:
     """The exit code, and the result of the check of rights."""
+    code, results = await examined(settings, role)
+    return code, results["rights"]
+
+
+async def examined(settings: Settings, role: str) -> tuple[int, dict[str, Any]]:
+    """The exit code, and the results by their checks."""
     environment = as_environment(settings)
     arguments = ("doctor", "--json", "--role", role)
     result = await asyncio.to_thread(CliRunner().invoke, main, arguments, env=environment)
-    results = [orjson.loads(line) for line in result.stdout.splitlines()]
-    return result.exit_code, next(one for one in results if one["check"] == "rights")
+    results = map(orjson.loads, result.stdout.splitlines())
+    return result.exit_code, {one["check"]: one for one in results}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -82,3 +89,20 @@ async def test_commands_that_redis_refuses_are_named(secured: Secured) -> None:
         f"Redis does not let this user run {command}"
         for command in ("GET {0}:undo", "HDEL {0}:meta")
     ]
+
+
+async def test_a_redis_that_forgets_is_wrong_and_names_the_command_that_mends_it(
+    secured: Secured,
+) -> None:
+    async with Redis.from_url(secured.open.redis_url) as redis:
+        await redis.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            code, results = await examined(secured.open, "operator")
+        finally:
+            await redis.config_set("maxmemory-policy", "noeviction")
+    assert code == 1
+    [finding] = results["Redis"]["findings"]
+    assert finding["what"].startswith("Redis evicts (allkeys-lru)")
+    assert finding["what"].endswith("CONFIG SET maxmemory-policy noeviction")
+    assert results["rights"]["state"] == "skipped"
+    assert results["services"]["state"] == "ok"  # it needs Kafka only

@@ -43,13 +43,16 @@ class Process:
         while line := await self.process.stdout.readline():
             self.said += line.decode()
 
-    async def says(self, words: str) -> None:
+    async def says(self, words: str, deadline_s: float = DEADLINE_S) -> None:
         """Wait until it has said something."""
 
         async def has_said() -> bool:
             return words in self.said
 
-        await until(has_said, f"{words!r} in {self.said}")
+        try:
+            await until(has_said, f"{words!r}", deadline_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error} in {self.said}") from None
 
     async def ends(self, signum: int | None = None) -> int:
         """Its exit code, perhaps after a signal."""

@@ -138,12 +138,13 @@ class Secured:
 
 
 def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables of settings; those of the servers replace the test run's own."""
     return {
         f"OPTOUT_{name.upper()}": str(
             value.get_secret_value() if isinstance(value, SecretStr) else value
         )
         for name, value in settings.model_dump().items()
-        if value != Settings.model_fields[name].default
+        if name in ("kafka_bootstrap", "redis_url") or value != Settings.model_fields[name].default
     }
 
 

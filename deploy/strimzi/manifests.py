@@ -1,5 +1,7 @@
 """Write Strimzi's manifests: the topics of `optout topics create`, and a user for each role.
 
+The rights on Kafka are also copied to where `optout doctor` reads them.
+
     python deploy/strimzi/manifests.py [--cluster NAME] [--replicas N] [FOLDER]
 
 Users have the rights in `deploy/acls.toml` and no others. Prefix, partitions and the rest are those
@@ -10,6 +12,7 @@ settings; a test compares them with new files.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -26,6 +29,7 @@ API_VERSION = "kafka.strimzi.io/v1"
 CLUSTER = "kafka"
 REPLICAS = 3
 ACLS = Path(__file__).parents[1] / "acls.toml"
+RIGHTS = Path(__file__).parents[2] / "processor" / "doctor" / "rights.json"
 _RESOURCES = {"topics": "topic", "groups": "group", "transactional_ids": "transactionalId"}
 
 Manifest = dict[str, Any]
@@ -103,6 +107,15 @@ def texts(settings: Settings, cluster: str = CLUSTER, replicas: int = REPLICAS) 
     }
 
 
+def rights() -> str:
+    """Make the text of the file that the package holds: each role's rights on Kafka."""
+    roles = tomllib.loads(ACLS.read_text("utf-8"))["kafka"]
+    kept = {
+        role: {kind: given.get(kind, {}) for kind in _RESOURCES} for role, given in roles.items()
+    }
+    return json.dumps(kept, indent=1) + "\n"
+
+
 def _yaml(manifests: Iterator[Manifest]) -> str:
     head = "# Made by deploy/strimzi/manifests.py; `make manifests` rewrites it.\n"
     return head + yaml.safe_dump_all(manifests, sort_keys=False, explicit_start=True, width=100)
@@ -119,6 +132,8 @@ def main() -> None:
     for name, text in texts(config.load(), given.cluster, given.replicas).items():
         (given.folder / name).write_text(text, encoding="utf-8")
         print(given.folder / name)
+    RIGHTS.write_text(rights(), encoding="utf-8")
+    print(RIGHTS)
 
 
 if __name__ == "__main__":

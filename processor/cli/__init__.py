@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import click
@@ -16,6 +17,7 @@ from processor.cli import (
     blocks,
     dead_letters,
     decide,
+    doctor,
     numbers,
     offsets,
     schemas,
@@ -33,6 +35,8 @@ class _Main(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         # Commands print their own errors; a worker sets up its own logging.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        if os.environ.get("NO_COLOR"):  # no-color.org; click colours terminals only
+            ctx.color = False
         try:
             return super().invoke(ctx)
         except ConfigError as error:
@@ -64,6 +68,7 @@ for command in (
     blocks.group,
     dead_letters.group,
     decide.command,
+    doctor.command,
     numbers.group,
     offsets.group,
     schemas.group,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.admin import CreateTopicsRequest_v3, CreateTopicsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -147,19 +147,33 @@ async def topics_now(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str,
     }
 
 
-async def writable(client: AIOKafkaClient, topics: Iterable[str]) -> frozenset[str]:
-    """Those of topics that the user of a started aiokafka client may write to; all without users.
+async def operations_on(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, int]:
+    """The operations that a started aiokafka client's user may do on topics; all without users.
+
+    Returns:
+        By topic, a bit for each operation as the protocol numbers them (KIP-430). A topic that the
+        user may not see has none, and a topic that is missing is left out.
 
     Raises:
         aiokafka.errors.KafkaError: no broker answers.
     """
     asked = _MetadataRequest(topics, operations=True)
     response = await client.send(client.get_random_node(), asked)
-    return frozenset(
-        name
+    return {
+        name: 0 if error_code else operations
         for error_code, name, _, _, _, operations, *_ in response.topics
-        if not error_code and operations & _MAY_WRITE
-    )
+        if for_code(error_code) is not UnknownTopicOrPartitionError
+    }
+
+
+async def writable(client: AIOKafkaClient, topics: Iterable[str]) -> frozenset[str]:
+    """Those of topics that the user of a started aiokafka client may write to; all without users.
+
+    Raises:
+        aiokafka.errors.KafkaError: no broker answers.
+    """
+    found = await operations_on(client, topics)
+    return frozenset(name for name, operations in found.items() if operations & _MAY_WRITE)
 
 
 async def topic_ids(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, str]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
-    KafkaError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
@@ -22,10 +20,9 @@ from aiokafka.protocol.api import Response
 
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
-from processor.kafka.failures import unavailable
+from processor.kafka.administering import admin_of
 from processor.kafka.groups import committed_of, group_view
 from processor.kafka.protocol import CreateTopics, SetTopicConfigs
-from processor.kafka.starting import start, stop
 from processor.kafka.topics.topic_plan import (
     LANES,
     SETTINGS,
@@ -56,16 +53,7 @@ class Made:
     problems: list[TopicProblem]  # those that are left
 
 
-@asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**settings.kafka())
-    try:
-        await start(admin)
-        yield admin
-    except KafkaError as error:
-        raise unavailable(error, settings.kafka_bootstrap) from error
-    finally:
-        await stop(admin)
+_admin = admin_of
 
 
 async def create(settings: Settings) -> Made:

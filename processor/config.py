@@ -200,6 +200,16 @@ class Settings(BaseSettings):
     account_messages: Annotated[int, Field(ge=0)] = 1_000_000
     """Messages of an account that the API knows. The oldest go."""
 
+    audit_directory: str | None = None
+    """Directory where audits keep their state, for example `/var/lib/optout/audit`. The next audit
+    goes on where the last one ended. Not set: each audit begins at the start of the topics."""
+    audit_delay_s: Annotated[float, Field(ge=0, le=86_400)] = 3_600.0
+    """How far the role audit stays behind match and gate."""
+    audit_every_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    """Time from one audit of the role audit to the next."""
+    audit_processes: Annotated[int, Field(ge=1, le=256)] = 2
+    """Processes of one audit."""
+
     web_host: str = LOOPBACK
     """Address of the worker's pages: health, metrics and rates."""
     web_port: Annotated[int, Field(ge=1, le=65535)] = 6066

@@ -86,26 +86,26 @@ class GateSide:
 
     async def until(self, mark: Mark | None) -> None:
         """Judge the verdicts before a mark; None: all verdicts, and the sends without any."""
-        while (verdict := await self._next()) is not None:
-            if mark is not None and verdict.mark is not None and verdict.mark >= mark:
+        while (stream := await self._next()) is not None:
+            verdict = await stream.look()
+            if verdict is None or (mark and verdict.mark is not None and verdict.mark >= mark):
                 return
-            stream = next(one for one in self._verdicts if await one.look() is verdict)
             stream.take()
             await self._verdict(verdict)
         if mark is None:
             await self._skip_to(self._end)
 
-    async def _next(self) -> Verdict | None:
-        """Find the verdict on the earliest send that is not done."""
-        found: Verdict | None = None
+    async def _next(self) -> Stream[Verdict] | None:
+        """Find the stream with the verdict on the earliest send."""
+        found, earliest = None, self._end
         for stream in self._verdicts:
             head = await stream.look()
             if head is None:
                 continue
             if head.source is None or head.mark is None:
-                return head
-            if head.source < self._end and (found is None or head.source < (found.source or 0)):
-                found = head
+                return stream
+            if head.source < earliest:
+                found, earliest = stream, head.source
         return found
 
     async def _verdict(self, verdict: Verdict) -> None:

@@ -165,7 +165,8 @@ def _taken_back(state: State, past: Past) -> State:
 def _packed(past: Past) -> list[object]:
     before, after = (None if one is None else pack_block(one) for one in (past.before, past.after))
     times = past.at_ms, past.since_ms
-    return [past.key.hex(), past.place, before, after, past.mark, *times, past.change_id]
+    where, mark = list(past.place), list(past.mark)
+    return [past.key.hex(), where, before, after, mark, *times, past.change_id]
 
 
 def _past(

@@ -298,10 +298,6 @@ DEFAULT = Keywords(None)
 
 
 @lru_cache(256)
-def _of(active: bytes) -> Keywords:
+def keywords_of(active: bytes) -> Keywords:
+    """Compile a configuration, given as JSON; services with equal ones share it."""
     return Keywords(orjson.loads(active))
-
-
-def keywords_of(active: Fields | None) -> Keywords:
-    """Compile a configuration; services with equal ones share it."""
-    return DEFAULT if active is None else _of(orjson.dumps(active))

@@ -30,6 +30,7 @@ from processor.audit.values import (
     COMMANDS,
     INBOUND,
     NOTIFICATIONS,
+    Caused,
     Change,
     Command,
     Delivery,
@@ -83,6 +84,7 @@ class MatchSide:
         )
         self._commands = CommandChecks(context, streams.commands)
         self._last = context.histories.last
+        self._sources: dict[tuple[str, str], int] = {}  # offset of the last cause, by topic
 
     @property
     def config(self) -> int:
@@ -126,10 +128,23 @@ class MatchSide:
             what = "its mark is lower than the mark before it"
             self._context.found("reordered", CHANGES, changes[0], what)
         self._last = max(self._last, mark)
+        self._in_order(NOTIFICATIONS, notes)
+        for topic, by_message in ((INBOUND, True), (COMMANDS, False)):
+            ones = [one for one in changes if one.is_by_message is by_message and not one.moved]
+            self._in_order(CHANGES, ones, of=topic)
         last_ms = max(one.at_ms for one in (*changes, *notes))
         self._context.last_ms = max(self._context.last_ms, last_ms)
         causes = [list(ones) for _, ones in groupby(changes, key=attrgetter("source", "ref"))]
         await self._replay(causes, notes)
+
+    def _in_order(self, topic: str, ones: Sequence[Caused], of: str = INBOUND) -> None:
+        """Check that records come in the order of their causes (R23)."""
+        for one in ones:
+            last = self._sources.get((topic, of), -1)
+            if one.source is not None and one.source < last:
+                what = "comes after what a later record caused"
+                self._context.found("reordered", topic, one, what)
+            self._sources[topic, of] = max(last, one.source or 0)
 
     async def _replay(self, causes: Sequence[list[Change]], notes: Sequence[Notification]) -> None:
         """Go through a batch; matches without changes lie somewhere between the others."""

@@ -64,13 +64,12 @@ class MessageChecks:
         await self._skip_to(note.source, note.config)
         record = await self._messages.look()
         if record is None or record.offset != note.source:
-            is_done = note.source < self._messages.next
-            kind, what = (
-                ("duplicated", "its message has a notification already")
-                if is_done
-                else ("contradictory", "belongs to no inbound message")
-            )
-            context.found(kind, NOTIFICATIONS, note, what)  # type: ignore[arg-type]
+            if context.state.seen(digest(*note.ref)) is not None:
+                what = "its message has a notification already"
+                context.found("duplicated", NOTIFICATIONS, note, what)
+            else:
+                what = "belongs to no inbound message"
+                context.found("contradictory", NOTIFICATIONS, note, what)
             return None
         self._messages.take()
         self.config = max(self.config, note.config)

@@ -16,12 +16,12 @@ from processor.audit.context import Context, Range
 from processor.audit.engine import Engine, Streams
 from processor.audit.history import Histories
 from processor.audit.list_side import Served
-from processor.audit.match_side import MatchStreams
+from processor.audit.opening import entries_of, open_streams
 from processor.audit.records import KafkaRecord
 from processor.audit.report import Findings, Report
 from processor.audit.services import Accounts, Services
 from processor.audit.state import PartitionState, StateRefused
-from processor.audit.streams import Counted, Fill, Stream
+from processor.audit.streams import Counted, Fill
 from processor.audit.values import (
     ALLOWED,
     CHANGES,
@@ -33,10 +33,8 @@ from processor.audit.values import (
     NOTIFICATIONS,
     OUTBOUND,
     OUTPUTS,
-    REPLIES,
     SOURCES,
     STATUSES,
-    Entry,
     canonical,
     digest,
 )
@@ -291,64 +289,7 @@ class _Audit:
             )
             fills[topic] = reader.fill
 
-        def raw(topic: str) -> Stream[KafkaRecord]:
-            return Stream(fills[topic], lambda record: record, begin=begins[topic])
-
-        def unreadable(topic: str) -> Callable[[KafkaRecord], None]:
-            return lambda record: self._unreadable(topic, record)
-
-        return Streams(
-            MatchStreams(
-                raw(INBOUND),
-                raw(COMMANDS),
-                Stream(
-                    fills[NOTIFICATIONS],
-                    lambda record: records.read(records.notification, record),
-                    begin=begins[NOTIFICATIONS],
-                    unreadable=unreadable(NOTIFICATIONS),
-                ),
-                Stream(
-                    fills[REPLIES],
-                    lambda record: records.read(records.reply, record),
-                    begin=begins[REPLIES],
-                    unreadable=unreadable(REPLIES),
-                ),
-                Stream(
-                    fills[DELIVERIES],
-                    lambda record: records.read(records.delivery, record),
-                    begin=begins[DELIVERIES],
-                    unreadable=unreadable(DELIVERIES),
-                ),
-                Stream(
-                    fills[CHANGES],
-                    lambda record: records.read(records.change, record),
-                    begin=begins[CHANGES],
-                    unreadable=unreadable(CHANGES),
-                ),
-            ),
-            raw(OUTBOUND),
-            Stream(
-                fills[ALLOWED],
-                records.allowed,
-                begin=begins[ALLOWED],
-                unreadable=unreadable(ALLOWED),
-            ),
-            Stream(
-                fills[STATUSES],
-                records.failed,
-                begin=begins[STATUSES],
-                unreadable=unreadable(STATUSES),
-            ),
-            self._entries(fills[LIST], begins[LIST]),
-        )
-
-    def _entries(self, fill: Fill, begin: int) -> Stream[Entry]:
-        return Stream(
-            fill,
-            records.entry,
-            begin=begin,
-            unreadable=lambda record: self._unreadable(LIST, record),
-        )
+        return open_streams(fills, begins, self._unreadable)
 
     def _unreadable(self, topic: str, record: KafkaRecord) -> None:
         where = f"{topic}[{self._number}]@{record.offset}"
@@ -384,7 +325,7 @@ class _Audit:
         async with bounded_reader(
             self._settings, name, self._number, begin=begin, end=bounds[name].end
         ) as reader:
-            stream = self._entries(reader.fill, begin)
+            stream = entries_of(reader.fill, begin, self._unreadable)
             while (entry := await stream.look()) is not None:
                 stream.take()
                 said = canonical(entry.blocks, entry.lasts) if entry.blocks else b""

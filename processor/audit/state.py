@@ -239,7 +239,7 @@ def pack_block(block: Block) -> list[object]:
     """Write a block as JSON's values; see ``unpack_block``."""
     standing = block.standing
     only = None if standing.only is None else sorted(standing.only)
-    sources, but = sorted(standing.sources), sorted(standing.but)
+    sources, but = [list(one) for one in sorted(standing.sources)], sorted(standing.but)
     return [*block.place, *block.mark, block.asked_ms, sources, only, but, standing.locked]
 
 

@@ -36,7 +36,7 @@ from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import SERVICE, config_of, kept, source_of
-from processor.wire.records import Header, Output, Record
+from processor.wire.records import Output, Record
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 

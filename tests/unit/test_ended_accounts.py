@@ -68,9 +68,7 @@ class _Out:
 
 
 def a_gate(metrics: Metrics, **ended: Status) -> GateOutbound:
-    services: Any = SimpleNamespace(
-        directory=Directory(), view=None, view_at=lambda position: None
-    )
+    services: Any = SimpleNamespace(directory=Directory(), view=None, view_at=lambda position: None)
     block_list: Any = None
     needs = GateDependencies(
         partitions=1,

@@ -1,25 +1,83 @@
-"""The result of the last audit, beside the states; and how to forget both."""
+"""The files of a directory beside the states: the last result, the snapshots, a lock."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
 
+from processor.audit.partitions import Snapshot
 from processor.audit.report import Report, Violation
 from processor.audit.state import StateRefused
 
 _VERSION = 1
-_NAME = "result.json"
+_NAME, _SNAPSHOTS = "result.json", "snapshots.json"
+
+
+@contextmanager
+def alone_in(directory: Path | None) -> Iterator[None]:
+    """Make the directory, and keep other audits out of it.
+
+    Raises:
+        StateRefused: another audit works there, or it cannot be made.
+    """
+    if directory is None:
+        yield
+        return
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (directory / "lock").open("w")
+    except OSError as error:
+        raise StateRefused(f"{directory}: {error.strerror}; see OPTOUT_AUDIT_DIRECTORY") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateRefused(
+                f"{directory}: another audit works there; wait for it, or print its last result"
+                " with --last"
+            ) from None
+        yield
+
+
+def keep_snapshots(directory: Path, snapshots: Sequence[Snapshot]) -> None:
+    """Write the snapshots up to which will be audited, oldest first."""
+    fields = [
+        [one.at_ms, *({str(key): at for key, at in part.items()} for part in _parts(one))]
+        for one in snapshots
+    ]
+    _replace(directory / _SNAPSHOTS, {"version": _VERSION, "snapshots": fields})
+
+
+def _parts(one: Snapshot) -> tuple[Mapping[int, int], ...]:
+    return one.inbound, one.commands, one.outbound, one.deliveries
+
+
+def snapshots(directory: Path) -> list[Snapshot]:
+    """Read the snapshots; none where the file is missing, damaged or of another version."""
+    try:
+        fields = orjson.loads((directory / _SNAPSHOTS).read_bytes())
+        return [
+            Snapshot(at_ms, *({int(key): at for key, at in part.items()} for part in parts))
+            for at_ms, *parts in fields["snapshots"]
+            if fields["version"] == _VERSION
+        ]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []  # new ones come soon
+
+
+def _replace(path: Path, fields: Mapping[str, object]) -> None:
+    new = path.with_name(f"{path.name}.new")
+    new.write_bytes(orjson.dumps(fields))
+    new.replace(path)
 
 
 def keep(directory: Path, report: Report) -> None:
     """Write a result; a reader sees the old one or the new one."""
-    new = directory / f"{_NAME}.new"
-    new.write_bytes(orjson.dumps({"version": _VERSION, **as_fields(report)}))
-    os.replace(new, directory / _NAME)
+    _replace(directory / _NAME, {"version": _VERSION, **as_fields(report)})
 
 
 def last(directory: Path) -> Report | None:
@@ -43,7 +101,7 @@ def last(directory: Path) -> Report | None:
 
 def forget(directory: Path) -> None:
     """Remove the result and all states, and nothing else."""
-    for pattern in ("partition-*.sqlite*", "services.sqlite*", f"{_NAME}*", "snapshots.json*"):
+    for pattern in ("partition-*.sqlite*", "services.sqlite*", f"{_NAME}*", f"{_SNAPSHOTS}*"):
         for path in directory.glob(pattern):
             path.unlink(missing_ok=True)
 

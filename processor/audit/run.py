@@ -73,7 +73,7 @@ async def audit(
     options: Options | None = None,
     *,
     partitions: Iterable[int] | None = None,
-    processes: int = 1,
+    processes: int = 0,
     snapshot: Snapshot | None = None,
     on_records: OnRecords = lambda read, more: None,
 ) -> Report:
@@ -83,7 +83,7 @@ async def audit(
         settings: of the installation.
         options: of the audit.
         partitions: partitions to check; all if None.
-        processes: that share the work; 1: this one does it.
+        processes: that share the work; 0: this one does it.
         snapshot: where the audit ends; None: now.
         on_records: called with the number of records read since the last call, and how many more
             were found to read.
@@ -94,15 +94,25 @@ async def audit(
         StateRefused: the state cannot be gone on from.
     """
     options = options or Options()
-    if options.directory is not None:
-        options.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with results.alone_in(options.directory):
+        return await _audit(settings, options, partitions, processes, snapshot, on_records)
+
+
+async def _audit(
+    settings: Settings,
+    options: Options,
+    partitions: Iterable[int] | None,
+    processes: int,
+    snapshot: Snapshot | None,
+    on_records: OnRecords,
+) -> Report:
     about = await _about(settings)
     snapshot = snapshot or await take_snapshot(settings)
     if options.directory is not None:
         await read_configuration(settings, options.directory, about)  # brings it up to date
     numbers = list(range(settings.partitions) if partitions is None else partitions)
     work = _Work(settings, options, snapshot, about)
-    if processes > 1 and len(numbers) > 1:
+    if processes:
         found = await _in_processes(work, numbers, min(processes, len(numbers)), on_records)
     else:
         found = await _audited(work, numbers, on_records)
@@ -171,19 +181,25 @@ async def _in_processes(
 ) -> list[PartitionReport]:
     spawning = multiprocessing.get_context("spawn")
     said: SimpleQueue[tuple[int, int]] = spawning.SimpleQueue()
-    with ProcessPoolExecutor(processes, spawning, _begin, (said,)) as pool:
-        futures: list[Future[PartitionReport]] = [
-            pool.submit(_one, work, number) for number in numbers
-        ]
-        try:
-            while not all(future.done() for future in futures):
-                await asyncio.sleep(_LISTEN_S)
-                while not said.empty():
-                    on_records(*said.get())
-            return [future.result() for future in futures]
-        finally:
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(processes, spawning, _begin, (said,))
+    futures: list[Future[PartitionReport]] = []
+    try:
+        futures += [pool.submit(_one, work, number) for number in numbers]
+        while any(not future.done() for future in futures):
+            await asyncio.sleep(_LISTEN_S)
+            while not said.empty():
+                on_records(*said.get())
             for future in futures:
-                future.cancel()
+                if future.done() and (error := future.exception()):
+                    raise error
+        return [future.result() for future in futures]
+    finally:
+        is_done = all(future.done() for future in futures)
+        pool.shutdown(wait=is_done, cancel_futures=True)
+        if not is_done:  # it failed or was cancelled: nobody wants what the processes still do
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
 
 
 async def _follow_forwarded(

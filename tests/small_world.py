@@ -122,7 +122,7 @@ class World:
 
     def text(self, sid: str, body: str, headers: Any = (), **changes: Any) -> Written:
         """A recipient's text."""
-        fields = {
+        fields: dict[str, Any] = {
             "message_sid": sid,
             "account_sid": ACCOUNT,
             "from": RECIPIENT,
@@ -135,7 +135,7 @@ class World:
 
     def command(self, id_: str, *, blocked: bool, headers: Any = (), **changes: Any) -> Written:
         """An operator's command."""
-        fields = {
+        fields: dict[str, Any] = {
             "command_id": id_,
             "account_sid": ACCOUNT,
             "scope": "account",
@@ -151,7 +151,7 @@ class World:
 
     def send(self, sid: str, headers: Any = (), **changes: Any) -> Written:
         """An application's send."""
-        fields = {
+        fields: dict[str, Any] = {
             "message_sid": sid,
             "account_sid": ACCOUNT,
             "from": LONG_CODE,

@@ -225,7 +225,7 @@ class GateSide:
         if not later or later[0].mark.epoch == mark.epoch:
             return []
         state = dict(state)
-        found = []
+        found: list[tuple[Past, State]] = []
         for past in later:
             state.pop(past.place, None)
             if past.after is not None:

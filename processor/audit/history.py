@@ -180,9 +180,9 @@ def _past(
     since_ms: int,
     change_id: str,
 ) -> Past:
-    blocks = [None if one is None else unpack_block(*one) for one in (before, after)]  # type: ignore[arg-type]  # JSON
+    were, are = (None if one is None else unpack_block(*one) for one in (before, after))  # type: ignore[arg-type]  # JSON
     where, at = Place(*place), Mark(*mark)
-    return Past(number, bytes.fromhex(key), where, *blocks, at, at_ms, since_ms, change_id)
+    return Past(number, bytes.fromhex(key), where, were, are, at, at_ms, since_ms, change_id)
 
 
 def stops(places: Iterable[Place], service: str | None, sender: str | None) -> bool:

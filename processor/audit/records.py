@@ -488,7 +488,7 @@ def failed(record: KafkaRecord) -> Verdict | None:
         return None
     try:
         fields = fields_of(record.value)
-        block, code = fields.get("block"), fields["error_code"]
+        block, code = fields.get("block") or {}, fields["error_code"]
         if fields["status"] != "failed" or code not in (21610, 30002):
             raise Unreadable
         named = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from processor import clocks
@@ -35,6 +36,9 @@ class Auditor:
 
     async def run(self) -> None:
         """Audit for ever; a failure is logged, counted and tried again."""
+        with suppress(StateRefused):  # the first audit says so
+            if (last := results.last(self._directory)) is not None:
+                self._metrics.audited_until.set(last.until_ms / 1000)
         while True:
             began = time.monotonic()
             try:
@@ -92,8 +96,8 @@ class Auditor:
 
     def _log(self, report: Report, took_s: float) -> None:
         for one in report.violations[:_LOGGED]:
-            fields = {"kind": one.kind, "where": one.where, "what": one.what}
-            logger.error("audit.violation", extra=fields)
+            violation = {"kind": one.kind, "where": one.where, "what": one.what}
+            logger.error("audit.violation", extra=violation)
         records = sum(count for name, count in report.counts.items() if ".v" in name)
         fields = {"records": records, "violations": len(report.violations)}
         logger.info("audit.ended", extra={**fields, "took_ms": round(1000 * took_s)})

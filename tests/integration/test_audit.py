@@ -137,14 +137,21 @@ async def forgotten(at: Installation, redis: Redis) -> None:
     await redis.hdel(entries_of(at), ENTRY)
 
 
-async def altered(at: Installation, redis: Redis) -> None:
+async def entry(at: Installation, redis: Redis) -> bytes:
+    """The entry of the recipient in Redis."""
     value = await redis.hget(entries_of(at), ENTRY)
+    assert isinstance(value, bytes)
+    return value
+
+
+async def altered(at: Installation, redis: Redis) -> None:
+    value = await entry(at, redis)
     await redis.hset(entries_of(at), ENTRY, value.replace(b'["a",', b'["sMG9",'))
 
 
 async def renewed(at: Installation, redis: Redis) -> None:
     """The time of the last STOP is another one, as if a STOP had come again."""
-    [version, [place, mark, cause, *times]] = orjson.loads(await redis.hget(entries_of(at), ENTRY))
+    [version, [place, mark, cause, *times]] = orjson.loads(await entry(at, redis))
     block = [place, mark, cause, times[0], times[-1] + 1]
     await redis.hset(entries_of(at), ENTRY, orjson.dumps([version, block]))
 
@@ -154,7 +161,7 @@ async def broken(at: Installation, redis: Redis) -> None:
 
 
 async def invented(at: Installation, redis: Redis) -> None:
-    value = await redis.hget(entries_of(at), ENTRY)
+    value = await entry(at, redis)
     await redis.hset(entries_of(at), f"{ACCOUNT}/+15550000009", value)
 
 

@@ -18,7 +18,7 @@ from processor.kafka.groups import group_view
 from processor.kafka.writing import Outgoing
 from tests.builders import ACCOUNT, ENTRY, RECIPIENT
 from tests.clinic import CLINIC, a_send, a_text, configure
-from tests.installation import Installation, running
+from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
 
 KEY = RECIPIENT.encode()
@@ -111,9 +111,7 @@ async def test_a_state_that_is_damaged_or_of_another_installation_is_refused(
     await a_good_run(Installation(settings))
     await optout("audit", "--processes", "1")
     place = partition_of(KEY, settings.partitions)
-    state = kept / f"partition-{place}.sqlite"
-    good = state.read_bytes()
-    state.write_bytes(good[:200] + bytes(len(good) - 200))
+    damage(kept / f"partition-{place}.sqlite")
     refused = await optout("audit", "--processes", "1", code=1)
     assert "is damaged" in refused.output
     assert "optout audit --afresh" in refused.output
@@ -122,6 +120,48 @@ async def test_a_state_that_is_damaged_or_of_another_installation_is_refused(
     refused = await optout("audit", "--processes", "1", code=1)
     assert "another partition count" in refused.output
     assert "optout audit --afresh" in refused.output
+
+
+async def test_the_role_audits_again_and_again(settings: Settings, kept: Path) -> None:
+    at = Installation(settings)
+    await a_good_run(at)
+    changes = {"roles": ("audit",), "audit_directory": str(kept)}
+    changes |= {"audit_delay_s": 0.0, "audit_every_s": 1.0, "audit_processes": 1}
+    async with running(settings.model_copy(update=changes)) as runtime:
+
+        def value(name: str, **labels: str) -> float:
+            return runtime.shared.metrics.registry.get_sample_value(name, labels) or 0
+
+        async def audited() -> bool:
+            return value("optout_audit_checked_total", what="verdicts") >= 6
+
+        async def found() -> bool:
+            return value("optout_audit_violations_total", kind="lost") >= 1
+
+        await until(audited, "audit of all verdicts")
+        assert (await found(), runtime.unready()) == (False, [])
+        assert value("optout_audited_until_seconds") > 0
+        await passed_by(at, "gate", at.topics.outbound_messages, a_send("S6"))
+        await until(found, "finding")
+        for state in states(kept):
+            damage(state)
+
+        async def refused() -> bool:
+            return value("optout_audit_failures_total", reason="StateRefused") >= 1
+
+        await until(refused, "refusal")
+        assert "optout audit --afresh" in runtime.unready()[0]
+
+
+def states(directory: Path) -> list[Path]:
+    """The states of the partitions."""
+    return sorted(directory.glob("partition-*.sqlite"))
+
+
+def damage(path: Path) -> None:
+    """Overwrite most of a file with zeros."""
+    good = path.read_bytes()
+    path.write_bytes(good[:200] + bytes(len(good) - 200))
 
 
 Harm = Callable[[Installation, Redis], Awaitable[Any]]

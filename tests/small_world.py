@@ -81,7 +81,7 @@ class World:
 
     Args:
         scope: of new blocks.
-        partitions: that it is said to have; only one is worked.
+        partitions: that it is said to have; only the first is worked.
     """
 
     def __init__(self, scope: Scope = Scope.ACCOUNT, partitions: int = PARTITIONS) -> None:
@@ -279,7 +279,7 @@ class World:
 
 
 class Audited(NamedTuple):
-    """What an audit found."""
+    """The findings of an audit, and its context."""
 
     findings: Findings
     context: Context

@@ -46,7 +46,7 @@ class CommandChecks:
         return found
 
     async def end(self) -> None:
-        """Check the commands behind the last one that a change names."""
+        """Check the commands behind the last command that a change names."""
         await self._skip_to(self._context.range.end[COMMANDS])
 
     async def _skip_to(self, offset: int) -> None:

@@ -36,7 +36,7 @@ async def read_configuration(
 
     Args:
         settings: of the installation.
-        directory: keeps versions that the topic has forgotten; None: what it has counts.
+        directory: keeps versions that the topic has forgotten; None: only the topic counts.
         about: identifies the topic.
 
     Raises:

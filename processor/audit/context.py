@@ -1,4 +1,4 @@
-"""What the checks of one partition share."""
+"""The shared parts of the checks of a partition."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Placed(Located, Protocol):
 class Range:
     """Which records of the sources are checked, by topic."""
 
-    floor: Mapping[str, int]  # what earlier records led to is not checked
+    floor: Mapping[str, int]  # the outcome of earlier records is not checked
     start: Mapping[str, int]  # offset of the first of this run
     end: Mapping[str, int]  # behind the last: the group committed it
     handled_since_ms: float = float("-inf")  # from then on, all notifications are known
@@ -69,7 +69,7 @@ class Context:
     skew_ms: int = 1_000
     dedupe_ms: int = 86_400_000
     has_whole_history: bool = True  # no change was deleted
-    next_change: tuple[Mark, int] | None = None  # mark and time of the one that is applied next
+    next_change: tuple[Mark, int] | None = None  # mark and time of the change that is applied next
     last_ms: int = 0  # time of the last batch
     forwarded: dict[str, int] = field(default_factory=dict)  # place to the partition it goes to
     arrived: dict[str, int] = field(default_factory=dict)  # place to how often

@@ -177,7 +177,7 @@ class GateSide:
         if not context.is_here(its):
             self._wrong(one, "is on a send that is not in its recipient's partition")
         if verdict.ref is not None and verdict.ref != its.ref:
-            self._wrong(one, "names another send than the one that caused it")
+            self._wrong(one, "names another send than the send that caused it")
         if verdict.ref is None and verdict.value != its.value:
             self._wrong(one, "differs from the send in its bytes")
         if verdict.suspended:

@@ -37,7 +37,7 @@ _QUOTES = frozenset(
     "\"'`\u00ab\u00bb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2039\u203a"
     "\u300c\u300d\u300e\u300f"
 )
-_ASKS = "?;"  # a question is no keyword
+_ASKS = "?;"  # a question is not a keyword
 _SIGNS = "".join(set(string.punctuation) - set(_ASKS)) + string.whitespace
 _WITHOUT_SIGNS = str.maketrans("", "", string.punctuation + string.whitespace)
 _PICTURES = (
@@ -206,7 +206,7 @@ class Keywords:
         return bool(self._of_country)
 
     def may_be(self, body: str) -> bool:
-        """Whether a body is worth a closer look; False: it certainly is no keyword."""
+        """Whether a body is worth a closer look; False: it certainly is not a keyword."""
         return self._words.may_be(body)
 
     def surely(self, body: str, country: str | None) -> Found | None:
@@ -299,5 +299,5 @@ DEFAULT = Keywords(None)
 
 @lru_cache(256)
 def keywords_of(active: bytes) -> Keywords:
-    """Compile a configuration, given as JSON; services with equal ones share it."""
+    """Compile a configuration, given as JSON; services with equal configurations share it."""
     return Keywords(orjson.loads(active))

@@ -10,7 +10,7 @@ from processor.audit.values import LIST, Block, Entry, Mark, State, canonical, d
 
 
 class ListSide:
-    """Holds each record of the list against the blocks at its mark.
+    """Compares each record of the list with the blocks at its mark.
 
     Args:
         context: of the partition.

@@ -73,7 +73,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to audit, and how."""
+    """The extent and the manner of an audit."""
 
     directory: Path | None = None  # of the states; None: begin at the start, keep nothing
     since_ms: int | None = None
@@ -108,7 +108,7 @@ async def audit_partition(
         options: of the audit.
         snapshot: where it ends.
         configuration: services and accounts, as they were at every time.
-        about: identifies the installation; a state of another one is refused.
+        about: identifies the installation; the state of another installation is refused.
         on_records: called with the number of records read since the last call, and how many more
             were found to read.
 
@@ -192,7 +192,7 @@ class _Audit:
             "snapshot_ms": str(self._snapshot.at_ms),
         }
         self._state.save({**saved, **kept}, engine.forget_before_ms)
-        await engine.look_ahead()  # what it applies to the state is not saved
+        await engine.look_ahead()  # it applies changes to the state without saving them
         self._show()
 
     async def _from_start(self, bounds: Mapping[str, Bounds]) -> tuple[dict[str, int], Range]:
@@ -299,7 +299,7 @@ class _Audit:
     async def _check_redis(
         self, context: Context, later: dict[bytes, tuple[int, bytes]], begin: int
     ) -> None:
-        """Compare Redis with the list; what differs in every look is a finding."""
+        """Compare Redis with the list; a difference in every look is a finding."""
         client = redis_client(self._settings)
         name = f"{self._prefix}{{{self._number}}}:entries"
         wrong: dict[bytes, int] | None = None

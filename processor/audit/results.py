@@ -66,7 +66,7 @@ def snapshots(directory: Path) -> list[Snapshot]:
             if fields["version"] == _VERSION
         ]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return []  # new ones come soon
+        return []  # new snapshots come soon
 
 
 def _replace(path: Path, fields: Mapping[str, object]) -> None:

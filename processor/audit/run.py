@@ -41,7 +41,7 @@ _LISTEN_S = 0.2
 async def take_snapshot(settings: Settings) -> Snapshot:
     """Note how far match, gate and webhooks have come.
 
-    The gate is asked first: whatever it judged by, match has then committed, or soon will have.
+    The gate is asked first. So match has committed every change that it judged by, or soon will.
 
     Raises:
         BrokerUnavailable: Kafka does not answer.
@@ -60,7 +60,7 @@ async def take_snapshot(settings: Settings) -> Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What a process needs to know."""
+    """The task of a process."""
 
     settings: Settings
     options: Options
@@ -83,7 +83,7 @@ async def audit(
         settings: of the installation.
         options: of the audit.
         partitions: partitions to check; all if None.
-        processes: that share the work; 0: this one does it.
+        processes: that share the work; 0: this process does it.
         snapshot: where the audit ends; None: now.
         on_records: called with the number of records read since the last call, and how many more
             were found to read.
@@ -197,7 +197,7 @@ async def _in_processes(
     finally:
         is_done = all(future.done() for future in futures)
         pool.shutdown(wait=is_done, cancel_futures=True)
-        if not is_done:  # it failed or was cancelled: nobody wants what the processes still do
+        if not is_done:  # it failed or was cancelled: no one needs the other results
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
 

@@ -127,7 +127,7 @@ class Services:
     def of(
         self, account: str, named: str | None, sender: str | None, position: int
     ) -> Service | None:
-        """Find the service that a message names, else the one with its sender (R1)."""
+        """Find the service that a message names, else the service with its sender (R1)."""
         if named is not None:
             service = self.at(named, position)
             return service if service and service.account == account else None

@@ -1,4 +1,4 @@
-"""What an audit keeps of a partition from one run to the next: a file of SQLite.
+"""The state of a partition from one audit to the next: a file of SQLite.
 
 It holds positions, the blocks in force and lately handled ids. Recipients are there as digests, so
 the file has no number. A state of another version, another installation or other topics is refused.
@@ -19,13 +19,15 @@ from processor.audit.values import Block, Mark, Place, Source, Standing, State
 VERSION = 1
 _FILTER_BITS = 24  # 2 MiB; with a million entries one look-up in sixteen is for nothing
 _CACHE_KIB = 4_096
-_TABLES = """
-create table about (name text primary key, value text) without rowid;
-create table entries (key blob primary key, blocks blob, epoch int, counter int) without rowid;
-create table listed (key blob primary key, at int, said blob, epoch int, counter int) without rowid;
-create table seen (id blob primary key, at_ms int, cause blob) without rowid;
-create index seen_by_time on seen (at_ms);
-"""
+_TABLES = (
+    "create table about (name text primary key, value text) without rowid",
+    "create table entries (key blob primary key, blocks blob, epoch int, counter int)"
+    " without rowid",
+    "create table listed (key blob primary key, at int, said blob, epoch int, counter int)"
+    " without rowid",
+    "create table seen (id blob primary key, at_ms int, cause blob) without rowid",
+    "create index seen_by_time on seen (at_ms)",
+)
 
 
 class StateRefused(Exception):
@@ -44,7 +46,7 @@ class PartitionState:
 
     Args:
         path: of the file; None: a state in memory and a temporary file, for a single run.
-        about: what the state is of, such as the topics' ids; another one is refused.
+        about: identifies the installation, such as by the topics' ids; another state is refused.
 
     Raises:
         StateRefused: the file is damaged, of another version or of something else.
@@ -71,7 +73,8 @@ class PartitionState:
         [version] = file.execute("pragma user_version").fetchone()
         is_new = not file.execute("select count(*) from sqlite_master").fetchone()[0]
         if is_new:
-            file.executescript(_TABLES)
+            for table in _TABLES:
+                file.execute(table)
             file.execute(f"pragma user_version = {VERSION}")
             self.put(about)
         elif version != VERSION:
@@ -216,7 +219,7 @@ class PartitionState:
         self._file.execute("begin")
 
     def close(self) -> None:
-        """Close the file; what was not saved is gone."""
+        """Close the file; changes that were not saved are gone."""
         self._file.close()
 
 

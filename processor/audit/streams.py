@@ -1,4 +1,4 @@
-"""A topic's partition, record by record: the next one can be looked at before it is taken."""
+"""A topic's partition, record by record: the next record can be looked at before it is taken."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from processor.audit.values import Unreadable
 
 
 class HasOffset(Protocol):
-    """Whatever a record was parsed to."""
+    """A parsed record."""
 
     @property
     def offset(self) -> int:

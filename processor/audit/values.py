@@ -123,7 +123,7 @@ def canonical(blocks: Iterable[Block], lasts: Iterable[tuple[Place, str, int]]) 
 
 @dataclass(frozen=True, slots=True)
 class Caused:
-    """What every output says of its cause; never print ``key`` and ``ref``."""
+    """The fields of every output that name its cause; never print ``key`` and ``ref``."""
 
     id: str  # message sid, or id of the change
     ref: Ref  # of the cause

@@ -98,7 +98,7 @@ class Runtime:
             Whether all of it ended in time and without a failure.
         """
         if self._auditing is not None:
-            self._auditing.cancel()  # what it has not saved is audited again
+            self._auditing.cancel()  # records whose audit is not saved are audited again
             await asyncio.gather(self._auditing, return_exceptions=True)
         for lanes in self.lanes.values():
             lanes.stop()

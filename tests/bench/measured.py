@@ -1,4 +1,4 @@
-"""A command, then a line of JSON with the most memory of a process: this one and those it starts.
+"""A command, then a line of JSON with the most memory of its own process or a child.
 
 The kernel's count of a child begins at the parent's, so each process is asked for its own.
 """

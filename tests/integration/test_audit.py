@@ -190,7 +190,7 @@ async def altered(at: Installation, redis: Redis) -> None:
 
 
 async def renewed(at: Installation, redis: Redis) -> None:
-    """The time of the last STOP is another one, as if a STOP had come again."""
+    """The time of the last STOP is another, as if a STOP had come again."""
     [version, [place, mark, cause, *times]] = orjson.loads(await entry(at, redis))
     block = [place, mark, cause, times[0], times[-1] + 1]
     await redis.hset(entries_of(at), ENTRY, orjson.dumps([version, block]))

@@ -104,7 +104,7 @@ async def a_day() -> World:
 
 
 async def pairs() -> World:
-    """Blocks of one sender each: a send that names no sender leaves out the blocked ones."""
+    """Blocks of one sender each: a send that names no sender leaves out the blocked senders."""
     world = World(Scope.SENDER)
     world.configure(**a_clinic(inbound_request_url=None))
     world.text("M1", "stop")
@@ -323,7 +323,7 @@ def suspended(world: World) -> None:
 
 
 def handled_twice(world: World) -> None:
-    """Notify of a message that was delivered again, in place of the next one."""
+    """Notify of a message that was delivered again, in place of the next message."""
     first, other = world.logs[NOTIFICATIONS][1:3]
     mark = dict(other.headers)["mark"]
     world.logs[NOTIFICATIONS][2] = other._replace(value=first.value)

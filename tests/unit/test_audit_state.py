@@ -1,4 +1,4 @@
-"""What an audit keeps: states, the configuration's history, results, snapshots."""
+"""The files of audits: states, the configuration's history, results, snapshots."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from processor.core.messages import Scope
 from processor.errors import ConfigError
 from processor.webhooks.addresses import Network
 
-Role = Literal["match", "gate", "webhooks", "rates"]
+Role = Literal["match", "gate", "webhooks", "rates", "audit"]
 ROLES: tuple[Role, ...] = ("match", "gate", "webhooks", "rates")
 LOOPBACK = "127.0.0.1"
 _KEY_BYTES = 32
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     """Partitions of every topic that is keyed by recipient. Another number is a move to new topics
     (`optout topics move`)."""
     roles: Annotated[tuple[Role, ...], NoDecode] = ROLES
-    """The work of a worker. `all` means every role."""
+    """The work of a worker. `all` means every role but `audit`."""
     instance_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
     """Makes the worker a static member of its groups. Each worker needs an id of its own."""
     session_timeout_s: Annotated[float, Field(ge=1, le=300)] = 10.0
@@ -200,6 +200,16 @@ class Settings(BaseSettings):
     account_messages: Annotated[int, Field(ge=0)] = 1_000_000
     """Messages of an account that the API knows. The oldest go."""
 
+    audit_directory: str | None = None
+    """Directory where audits keep their state, for example `/var/lib/optout/audit`. The next audit
+    goes on where the last one ended. Not set: each audit begins at the start of the topics."""
+    audit_delay_s: Annotated[float, Field(ge=0, le=86_400)] = 3_600.0
+    """How far the role audit stays behind match and gate."""
+    audit_every_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    """Time from one audit of the role audit to the next."""
+    audit_processes: Annotated[int, Field(ge=1, le=256)] = 2
+    """Processes of one audit."""
+
     web_host: str = LOOPBACK
     """Address of the worker's pages: health, metrics and rates."""
     web_port: Annotated[int, Field(ge=1, le=65535)] = 6066
@@ -222,7 +232,7 @@ class Settings(BaseSettings):
     def _no_secret(cls, given: object) -> object:
         return given or None  # Compose sets unset variables to the empty string
 
-    @field_validator("api_certfile", "api_keyfile", mode="before")
+    @field_validator("api_certfile", "api_keyfile", "audit_directory", mode="before")
     @classmethod
     def _no_file(cls, given: object) -> object:
         return given or None
@@ -394,8 +404,12 @@ def _contradictions(settings: Settings) -> list[str]:
             f"OPTOUT_API_CLIENT_CONNECTIONS: must be at most {settings.api_connections},"
             " OPTOUT_API_CONNECTIONS"
         )
+    if "audit" in settings.roles and settings.audit_directory is None:
+        problems.append(
+            "OPTOUT_AUDIT_DIRECTORY: the role audit needs it, for example /var/lib/optout/audit"
+        )
     if not settings.roles:
-        problems.append(f"OPTOUT_ROLES: empty; name some of {', '.join(ROLES)}, or all")
+        problems.append(f"OPTOUT_ROLES: empty; name some of {', '.join(ROLES)}, audit, or all")
     if settings.kafka_security_protocol in ("SSL", "SASL_SSL"):
         try:
             settings.kafka()

@@ -67,6 +67,7 @@ _WAITS = (
     *("redis", "learning", "not_whole", "partitions", "lost_writes", "unheard"),
     *("format", "configuration"),
 )
+VIOLATIONS = ("lost", "duplicated", "reordered", "contradictory", "differs", "leak")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -136,6 +137,26 @@ class Metrics:
         )
         self.redis_errors = counter(
             "optout_redis_errors", "Round trips that Redis did not answer.", ["role", "operation"]
+        )
+        # Audit.
+        self.audit_violations = counter(
+            "optout_audit_violations", "Violations that audits found, by their kind.", ["kind"]
+        )
+        for kind in VIOLATIONS:
+            self.audit_violations.labels(kind)
+        self.audit_checked = counter(
+            "optout_audit_checked", "Records that audits checked, by what they are.", ["what"]
+        )
+        self.audit_failures = counter(
+            "optout_audit_failures", "Audits that failed, by the error.", ["reason"]
+        )
+        self.audit_seconds = histogram(
+            "optout_audit_seconds", "Time of an audit.", buckets=_REBUILD_SECONDS
+        )
+        self.audited_until = Gauge(
+            "optout_audited_until_seconds",
+            "The moment up to which was audited, seconds since 1970 UTC; 0: no audit has ended.",
+            registry=self.registry,
         )
         # Match.
         self.matches = counter("optout_matches", "Messages that are keywords.", ["kind", "tier"])
@@ -222,6 +243,15 @@ class Metrics:
             self.unreadable_entries.labels(seen_by)
         for why in ("credentials", "inactive", "limited"):
             self.logins_refused.labels(why)
+
+    def audited(self, counts: Mapping[str, int], seconds: float) -> None:
+        """Count what an audit checked and found."""
+        self.audit_seconds.observe(seconds)
+        for kind in VIOLATIONS:
+            self.audit_violations.labels(kind).inc(counts.get(f"found_{kind}", 0))
+        for name, count in counts.items():
+            if name.endswith("_checked"):
+                self.audit_checked.labels(name.removesuffix("_checked")).inc(count)
 
     def login_refused(self, why: str) -> None:
         """Count a refused login, by a word for the reason."""

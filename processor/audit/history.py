@@ -1,117 +1,188 @@
-"""The history of each recipient's blocks: the small model that records are compared with."""
+"""The blocks of each recipient: as they are at a mark, and lately were."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
+import orjson
+
+from processor.audit.state import PartitionState, pack_block, unpack_block
 from processor.audit.values import (
+    NO_MARK,
+    Block,
     Change,
     Mark,
-    Notification,
-    Partition,
     Place,
-    Record,
-    Ref,
-    Standing,
-    Verdict,
+    State,
+    digest,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Pools:
-    """The senders of each service now, and the accounts that have ended."""
-
-    services: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by account and sender
-    senders: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)  # by service
-    changed_ms: Mapping[str, int] = field(default_factory=dict)  # last change of each service
-    ended_ms: Mapping[str, int] = field(default_factory=dict)  # first suspension of each account
-
-    def of(self, account: str, service: str | None, at_ms: int, key: str) -> set[str] | None:
-        """Find a service's senders that could reach a recipient at a time; None if unknown."""
-        if service is None or self.changed_ms.get(service, at_ms) >= at_ms:
-            return None
-        whatsapp = "/whatsapp:" in key
-        return {
-            sender
-            for sender in self.senders.get((account, service), ())
-            if sender.startswith("whatsapp:") is whatsapp
-        }
+_KEPT = 10_000  # changes whose outcome can be taken back, to find what was there before
 
 
-State = dict[Place, Change]  # the last change of each block
+class Past(NamedTuple):
+    """A change that was applied, with what was there before."""
 
-_R = TypeVar("_R", bound=Record)
-
-
-class History:
-    """The changes of an entry, and its blocks before and after each change."""
-
-    def __init__(self, changes: Sequence[Change]) -> None:
-        self.changes = changes
-        self.states: list[State] = [{}]
-        for change in changes:
-            state = dict(self.states[-1])
-            state.pop(change.place, None)
-            if change.standing:
-                state[change.place] = change
-            self.states.append(state)
-        self._marks = [change.mark for change in changes]
-
-    def until(self, mark: Mark) -> int:
-        """Count the changes up to a mark."""
-        return bisect_right(self._marks, mark)
+    number: int
+    key: bytes  # digest of the entry's key
+    place: Place
+    before: Block | None
+    after: Block | None
+    mark: Mark
+    at_ms: int
+    since_ms: int
+    change_id: str
 
 
-NO_HISTORY = History(())
-
-
-def histories_of(partition: Partition) -> Mapping[str, History]:
-    """Build the histories of all changed entries, by entry key."""
-    of_key: dict[str, list[Change]] = defaultdict(list)
-    for change in partition.changes:
-        of_key[change.key].append(change)
-    return {key: History(changes) for key, changes in of_key.items()}
-
-
-def windows(
-    causes: Sequence[_R], histories: Mapping[str, History]
-) -> Iterator[tuple[_R, Sequence[Change], Sequence[State]]]:
-    """Yield each cause with its changes and the states it may have left.
-
-    A cause that changed nothing saw some state between the changes of its neighbours. Changes by
-    other causes may fall in between, too.
+class Histories:
+    """The present blocks, and the last changes.
 
     Args:
-        causes: matches, or commands, in the order of their topic.
-        histories: by entry key.
+        state: holds the blocks.
     """
-    of_key: dict[str, list[_R]] = defaultdict(list)
-    for cause in causes:
-        of_key[cause.key].append(cause)
-    for key, its in of_key.items():
-        history = histories.get(key, NO_HISTORY)
-        spans: dict[Ref, tuple[int, int]] = {}
-        for index, change in enumerate(history.changes, 1):
-            spans[change.ref] = (spans.get(change.ref, (index, index))[0], index)
-        low, following = 0, len(history.changes)
-        highs = []
-        for cause in reversed(its):
-            highs.append(following)
-            following = spans.get(cause.ref, (following + 1, 0))[0] - 1
-        for cause, high in zip(its, reversed(highs), strict=True):
-            first, last = spans.get(cause.ref, (1, 0))
-            if last:
-                low = high = last
-            yield cause, history.changes[first - 1 : last], history.states[low : high + 1]
+
+    def __init__(self, state: PartitionState) -> None:
+        self._state = state
+        self._order: deque[Past] = deque()
+        self._of_key: dict[bytes, deque[Past]] = {}
+        self._count = 0
+        self.last = mark_in(state.get("last_mark"))  # of the last change
+        self.forgotten = 0  # number of the last change that cannot be taken back
+        for fields in orjson.loads(state.get("recent") or b"[]"):
+            self._keep(_past(self._count + 1, *fields))
+
+    def now(self, key: bytes) -> State:
+        """Find the present blocks."""
+        return self._state.entry(key)[0]
+
+    @property
+    def count(self) -> int:
+        """The number of the last change."""
+        return self._count
+
+    @property
+    def latest(self) -> Past:
+        """The last change that was applied."""
+        return self._order[-1]
+
+    def at(self, key: bytes, mark: Mark) -> tuple[State, Sequence[Past]]:
+        """Find the blocks at a mark, and the later changes that were applied, oldest first."""
+        state = self.now(key)
+        later: list[Past] = []
+        for past in reversed(self._of_key.get(key, ())):
+            if past.mark <= mark:
+                break
+            state = _taken_back(state, past)
+            later.append(past)
+        return state, later[::-1]
+
+    def since(self, key: bytes, number: int) -> Iterator[State]:
+        """Yield the present blocks, then those before each change after a number, latest first."""
+        state = self.now(key)
+        yield state
+        for past in reversed(self._of_key.get(key, ())):
+            if past.number <= number:
+                return
+            state = _taken_back(state, past)
+            yield state
+
+    def apply(self, change: Change) -> State:
+        """Apply a change, and return the blocks it leaves."""
+        key = digest(change.key)
+        before = self.now(key)
+        state = dict(before)
+        gone = state.pop(change.place, None)
+        mark = change.mark or NO_MARK
+        after = None
+        if change.standing is not None:
+            asked_ms = gone.asked_ms if gone else 0
+            after = state[change.place] = Block(change.place, change.standing, mark, asked_ms)
+        self.last = max(self.last, mark)
+        self._state.set_entry(key, state, mark)
+        self._keep(
+            Past(
+                self._count + 1,
+                key,
+                change.place,
+                gone,
+                after,
+                mark,
+                change.at_ms,
+                change.since_ms,
+                change.id,
+            )
+        )
+        return state
+
+    def ask(self, key: bytes, at_ms: int) -> None:
+        """Note that a STOP asked again for the blocks that keywords made."""
+        state, mark = self._state.entry(key)
+        asked = {
+            place: block._replace(asked_ms=at_ms)
+            for place, block in state.items()
+            if any(source.kind == "keyword" for source in block.standing.sources)
+        }
+        if asked and mark is not None:
+            self._state.set_entry(key, {**state, **asked}, mark)
+
+    def _keep(self, past: Past) -> None:
+        self._count = past.number
+        self._order.append(past)
+        self._of_key.setdefault(past.key, deque()).append(past)
+        if len(self._order) > _KEPT:
+            oldest = self._order.popleft()
+            self.forgotten = oldest.number
+            own = self._of_key[oldest.key]
+            own.popleft()
+            if not own:
+                del self._of_key[oldest.key]
+
+    def saved(self, judged: Mark) -> dict[str, str]:
+        """Make the values that a later run goes on from.
+
+        Args:
+            judged: mark of the last verdict; later changes may have to be taken back.
+        """
+        recent = [_packed(past) for past in self._order if past.mark > judged]
+        return {"last_mark": str(self.last), "recent": orjson.dumps(recent).decode()}
 
 
-def service_of(one: Verdict | Notification, pools: Pools) -> str | None:
-    """Find the service of a conversation, named or implied by the sender (R1)."""
-    return one.service or pools.services.get((one.account, one.sender or ""))
+def mark_in(text: str | None) -> Mark:
+    """Read a mark of the state."""
+    return Mark(*map(int, text.split("-"))) if text else NO_MARK
+
+
+def _taken_back(state: State, past: Past) -> State:
+    before = dict(state)
+    before.pop(past.place, None)
+    if past.before is not None:
+        before[past.place] = past.before
+    return before
+
+
+def _packed(past: Past) -> list[object]:
+    before, after = (None if one is None else pack_block(one) for one in (past.before, past.after))
+    times = past.at_ms, past.since_ms
+    where, mark = list(past.place), list(past.mark)
+    return [past.key.hex(), where, before, after, mark, *times, past.change_id]
+
+
+def _past(
+    number: int,
+    key: str,
+    place: tuple[str, str, bool],
+    before: list[object] | None,
+    after: list[object] | None,
+    mark: tuple[int, int],
+    at_ms: int,
+    since_ms: int,
+    change_id: str,
+) -> Past:
+    were, are = (None if one is None else unpack_block(*one) for one in (before, after))  # type: ignore[arg-type]  # JSON
+    where, at = Place(*place), Mark(*mark)
+    return Past(number, bytes.fromhex(key), where, were, are, at, at_ms, since_ms, change_id)
 
 
 def stops(places: Iterable[Place], service: str | None, sender: str | None) -> bool:
@@ -124,9 +195,3 @@ def covers(place: Place, service: str | None, sender: str | None) -> bool:
     if place.scope == "account":
         return True
     return place.target == (service if place.scope == "service" else sender)
-
-
-def standing_at(state: State, place: Place) -> Standing | None:
-    """Find the block at a place."""
-    change = state.get(place)
-    return change.standing if change else None

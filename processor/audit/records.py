@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from sys import intern
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import orjson
 
 from processor.audit.values import (
     ALLOWED,
-    CHANGES,
-    COMMANDS,
-    INBOUND,
-    LETTERS,
-    LIST,
-    NOTIFICATIONS,
-    OUTBOUND,
-    REPLIES,
+    SOURCES,
     STATUSES,
     Block,
     Change,
     Command,
+    Delivery,
+    Entry,
     Mark,
     Message,
     Named,
     Notification,
-    Partition,
     Place,
     Ref,
     Reply,
@@ -38,13 +32,17 @@ from processor.audit.values import (
     Unreadable,
     Verdict,
 )
-from processor.kafka.fetched import UnreadBatch
-from processor.kafka.partition_facts import aiokafkas_partition_of
 
 _LETTER_HEADER = "__connect.errors."
-_MOVED_HEADER = "moved-from"
-_FIRST_HEADER = "optout.first-append"
-_EXCEPT_FROM_HEADER = "optout.except-from"
+_MOVED = "moved-from"
+_FIRST = "optout.first-append"
+_SENT_ON = "optout.sent-on"
+_REDRIVES = "optout.redrives"
+_SOURCE = "optout.source"
+_CONFIG = "optout.config"
+_SERVICE = "optout.service"
+_EXCEPT_FROM = "optout.except-from"
+_LATE_MS = 3_600_000  # a carrier's time counts only if it is this much earlier (R19)
 # In Redis.
 _SCOPES = {"a": "account", "m": "service", "s": "sender", "c": "sender"}
 _KINDS = {
@@ -56,9 +54,11 @@ _KINDS = {
     "?": "unreadable",
 }
 
-_RESERVED = frozenset({"stop", "start", "unstop", "help"})
-
 Fields: TypeAlias = Mapping[str, Any]  # of a JSON object; reading one may raise anything
+Headers: TypeAlias = Mapping[str, bytes | None]  # the last of each name
+
+_T = TypeVar("_T")
+_WRONG = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
 class KafkaRecord(Protocol):
@@ -90,6 +90,18 @@ class KafkaRecord(Protocol):
         ...
 
 
+def read(parse: Callable[[KafkaRecord, Fields], _T], record: KafkaRecord) -> _T:
+    """Parse a record.
+
+    Raises:
+        Unreadable: its value does not fit its topic.
+    """
+    try:
+        return parse(record, fields_of(record.value))
+    except _WRONG:
+        raise Unreadable from None
+
+
 def fields_of(value: bytes | None) -> Fields:
     """Parse the fields of a JSON object.
 
@@ -112,36 +124,34 @@ def mark_of(text: str) -> Mark:
     return Mark(int(epoch), int(counter))
 
 
-def _header(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:
-    found = [value for key, value in headers if key == name]
-    return found[-1] if found else None
-
-
-def _header_mark(headers: Iterable[tuple[str, bytes | None]], name: str) -> Mark | None:
-    value = _header(headers, name)
+@lru_cache(4_096)
+def _header_mark(value: bytes | None) -> Mark | None:
     return mark_of(value.decode()) if value else None
+
+
+def _int(value: bytes | None) -> int | None:
+    return int(value) if value and value.isdigit() else None
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="replace")
+
+
+def _place_of(value: bytes | None) -> str | None:
+    """Read `topic[partition]@offset`, without the topics' prefix."""
+    said = _text(value)
+    if said is None:
+        return None
+    return next((said[said.find(topic) :] for topic in SOURCES if f"{topic}[" in said), said)
 
 
 def _ms(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def _first_ms(record: KafkaRecord) -> int:
-    first = _header(record.headers, _FIRST_HEADER) or b""
+def _first_ms(record: KafkaRecord, headers: Headers) -> int:
+    first = headers.get(_FIRST) or b""
     return min(int(first), record.timestamp) if first.isdigit() else int(record.timestamp)
-
-
-def _said_ms(record: KafkaRecord, fields: Fields) -> int:
-    """Use a carrier's time only if it is more than an hour earlier (R19)."""
-    first_ms, received_ms = _first_ms(record), _ms(fields["received_at"])
-    return received_ms if received_ms < first_ms - 3_600_000 else first_ms
-
-
-def _is_elsewhere(partition: Partition, record: KafkaRecord, key: str) -> bool:
-    """Whether a record was sent on because it was not in its recipient's partition."""
-    number = key.rpartition("/")[2].removeprefix("whatsapp:").encode()
-    place = aiokafkas_partition_of(number, partition.of)
-    return bool(record.key != number or place != partition.number)
 
 
 def _key(account: str, address: str) -> str:
@@ -170,12 +180,9 @@ def _said(fields: Fields) -> int:
     return hash((fields["account_sid"], fields["from"], fields["to"], fields["body"]))
 
 
-def _message_ref(key: str, sid: str, sender: str) -> Ref:
+def message_ref(key: str, sid: str, sender: str) -> Ref:
+    """Name a message (R22); its account and recipient are in the key."""
     return ("message", key, sid, sender)
-
-
-def _command_ref(account: str, id_: str) -> Ref:
-    return ("command", account, id_)
 
 
 def _source_kind(source: str) -> str:
@@ -183,119 +190,183 @@ def _source_kind(source: str) -> str:
     return "review" if source == "review" else "command"
 
 
-def _message(record: KafkaRecord, fields: Fields) -> Message:
-    key = _key(fields["account_sid"], fields["from"])
+def message(record: KafkaRecord, fields: Fields) -> Message:
+    """Read a record of inbound-messages."""
+    headers = dict(record.headers)
+    account, address = fields["account_sid"], fields["from"]
+    key, number = _key(account, address), address.rpartition(":")[2]
+    first_ms, received_ms = _first_ms(record, headers), _ms(fields["received_at"])
     return Message(
         fields["message_sid"],
-        _message_ref(key, fields["message_sid"], fields["to"]),
+        message_ref(key, fields["message_sid"], fields["to"]),
         record.offset,
         record.timestamp,
         key,
+        account,
+        fields.get("messaging_service_sid"),
+        fields["to"],
+        number,
+        fields["body"],
+        fields.get("from_country"),
         _said(fields),
-        _said_ms(record, fields),
-        fields["to"].startswith(("+", "rcs:")) and fields["body"].strip().lower() in _RESERVED,
+        received_ms if received_ms < first_ms - _LATE_MS else first_ms,
+        record.key == number.encode(),
+        _place_of(headers.get(_SENT_ON)),
     )
 
 
-def _command(record: KafkaRecord, fields: Fields) -> Command:
+def command(record: KafkaRecord, fields: Fields) -> Command:
+    """Read a record of consent-commands."""
+    headers = dict(record.headers)
+    redrives = (headers.get(_REDRIVES) or b"0").decode("latin-1")
+    account, id_ = fields["account_sid"], fields["command_id"]
     return Command(
-        fields["command_id"],
-        _command_ref(fields["account_sid"], fields["command_id"]),
+        id_,
+        ("command", account, id_, redrives),
         record.offset,
         record.timestamp,
         _group_key(fields),
         _place({**fields, "carrier": False}),
         fields["blocked"],
-        _first_ms(record),
+        _first_ms(record, headers),
         _source_kind(fields["source"]),
         bool((fields.get("reason") or "").strip()),
+        fields["recipient"],
+        record.key == fields["recipient"].encode(),
+        _place_of(headers.get(_SENT_ON)),
     )
 
 
-def _send(record: KafkaRecord, fields: Fields) -> Send:
+def send(record: KafkaRecord, fields: Fields) -> Send:
+    """Read a record of outbound-messages."""
+    account, address, sender = fields["account_sid"], fields["to"], fields.get("from")
+    if address[0] == "+":  # nearly all
+        key, number = f"{account}/{address}", address
+    else:
+        key, number = _key(account, address), address.rpartition(":")[2]
+    headers = dict(record.headers) if record.headers else {}
     return Send(
         fields["message_sid"],
-        _send_ref(fields),
-        record.offset,
-        record.timestamp,
-        _key(fields["account_sid"], fields["to"]),
-        hash(record.value),
-        _header_mark(record.headers, "after-mark"),
-    )
-
-
-def _send_ref(fields: Fields) -> Ref:
-    return (fields["account_sid"], fields["message_sid"], fields["to"], fields.get("from") or "")
-
-
-def _notification(record: KafkaRecord, fields: Fields) -> Notification:
-    key = _key(fields["account_sid"], fields["from"])
-    return Notification(
-        fields["message_sid"],
-        _message_ref(key, fields["message_sid"], fields["to"]),
+        (account, fields["message_sid"], address, sender or ""),
         record.offset,
         record.timestamp,
         key,
-        intern(fields["account_sid"]),
-        _shared(fields["messaging_service_sid"]),
-        intern(fields["to"]),
-        intern(fields["kind"]),
-        intern(fields["keyword"]),
+        account,
+        fields.get("messaging_service_sid"),
+        sender,
+        number,
+        record.value,
+        _header_mark(headers.get("after-mark")) if headers else None,
+        record.key == number.encode(),
+        _place_of(headers.get(_SENT_ON)) if headers else None,
+    )
+
+
+def sent_on_of(record: KafkaRecord) -> str | None:
+    """Find the place that a misplaced record came from, without the topics' prefix."""
+    return _place_of(dict(record.headers).get(_SENT_ON))
+
+
+def _cause(headers: Headers) -> tuple[Mark | None, int | None, int]:
+    """Read which record caused an output, and what it was decided by."""
+    return (
+        _header_mark(headers.get("mark")),
+        _int(headers.get(_SOURCE)),
+        _int(headers.get(_CONFIG)) or 0,
+    )
+
+
+def notification(record: KafkaRecord, fields: Fields) -> Notification:
+    """Read a record of opt-out-notifications."""
+    key = _key(fields["account_sid"], fields["from"])
+    return Notification(
+        fields["message_sid"],
+        message_ref(key, fields["message_sid"], fields["to"]),
+        record.offset,
+        record.timestamp,
+        key,
+        *_cause(dict(record.headers)),
+        fields["account_sid"],
+        fields["messaging_service_sid"],
+        fields["to"],
+        fields["kind"],
+        fields["keyword"],
+        fields["language"],
+        fields["country"],
+        fields["match"],
+        fields["aoo_enabled"],
+        fields["config_version"],
         fields["effective"],
         fields["reply_sent"],
         _said(fields),
     )
 
 
-def _reply(record: KafkaRecord, fields: Fields) -> Reply:
+def reply(record: KafkaRecord, fields: Fields) -> Reply:
+    """Read a record of reply-sends."""
     key = _key(fields["account_sid"], fields["to"])
     return Reply(
         fields["in_reply_to"],
-        _message_ref(key, fields["in_reply_to"], fields["from"]),
+        message_ref(key, fields["in_reply_to"], fields["from"]),
         record.offset,
         record.timestamp,
         key,
+        *_cause(dict(record.headers)),
         fields["reply_sid"],
         fields["from"],
         fields["kind"],
+        fields["language"],
+        fields["body"],
     )
 
 
-def _change(record: KafkaRecord, fields: Fields) -> Change:
+def delivery(record: KafkaRecord, fields: Fields) -> Delivery:
+    """Read a record of webhook-deliveries."""
+    said = fields["parameters"]
+    key = _key(fields["account_sid"], said["From"])
+    return Delivery(
+        fields["message_sid"],
+        message_ref(key, fields["message_sid"], said["To"]),
+        record.offset,
+        record.timestamp,
+        key,
+        *_cause(dict(record.headers)),
+        fields["url"],
+        said.get("OptOutType"),
+    )
+
+
+def change(record: KafkaRecord, fields: Fields) -> Change:
+    """Read a record of block-changes."""
+    headers = dict(record.headers)
     key, cause = _group_key(fields), fields["cause"]
     if cause["kind"] is not None:
-        ref = _message_ref(key, cause["id"], cause["sender"])
-        source = "keyword"
+        ref = message_ref(key, cause["id"], cause["sender"])
+        kind = "keyword"
     else:
-        ref = _command_ref(fields["account_sid"], cause["id"])
-        unread = cause["source"] == "unread-stop"
-        source = "unread-stop" if unread else _source_kind(cause["source"])
-    since_ms = _ms(fields["at"])
+        ref = ("command", fields["account_sid"], cause["id"])
+        kind = "unread-stop" if cause["source"] == "unread-stop" else _source_kind(cause["source"])
+    since_ms, mark = _ms(fields["at"]), mark_of(fields["mark"])
+    _, source, config = _cause(headers)
+    standing = _standing(fields["standing"]) if fields["blocked"] else None
     return Change(
         fields["change_id"],
         ref,
         record.offset,
         record.timestamp,
         key,
+        mark,
+        source,
+        config,
         _place(fields),
-        _changed_to(fields, source, since_ms) if fields["blocked"] else None,
+        standing,
         fields["previous"],
         since_ms,
-        mark_of(fields["mark"]),
         cause["id"],
         cause["kind"],
-        source,
-        bool(fields["blocked"] and not fields.get("standing")),
-        _header(record.headers, _MOVED_HEADER) is not None,
+        kind,
+        headers.get(_MOVED) is not None,
     )
-
-
-def _changed_to(fields: Fields, source: str, since_ms: int) -> Standing:
-    if fields.get("standing"):
-        return _standing(fields["standing"])
-    # The record was written before blocks had several causes.
-    only_source = Source(source, fields["change_id"], since_ms)
-    return Standing(frozenset({only_source}), None, frozenset(), False)
 
 
 def _standing(fields: Fields) -> Standing:
@@ -311,71 +382,37 @@ def _standing(fields: Fields) -> Standing:
     )
 
 
-def _shared(text: str | None) -> str | None:
-    """Intern a text: millions of records name few accounts and senders."""
-    return None if text is None else intern(text)
+def entry(record: KafkaRecord) -> Entry:
+    """Read a record of block-list; a tombstone has no blocks.
 
-
-def _verdict(
-    record: KafkaRecord,
-    fields: Fields,
-    refused_by: Named | None = None,
-    *,
-    suspended: bool = False,
-) -> Verdict:
-    except_from = (_header(record.headers, _EXCEPT_FROM_HEADER) or b"").decode()
-    return Verdict(
-        fields["message_sid"],
-        _send_ref(fields),
-        record.offset,
-        record.timestamp,
-        _key(fields["account_sid"], fields["to"]),
-        intern(fields["account_sid"]),
-        _shared(fields.get("messaging_service_sid")),
-        _shared(fields.get("from")),
-        None if refused_by or suspended else hash(record.value),
-        _header_mark(record.headers, "mark"),
-        _header_mark(record.headers, "after-mark"),
-        refused_by,
-        frozenset(except_from.split(",")) if except_from else frozenset(),
-        suspended,
-    )
-
-
-def _add_status(partition: Partition, record: KafkaRecord, fields: Fields) -> None:
-    block = fields.get("block")
-    outcome = fields["status"], fields.get("error_code")
-    # Carriers write here too, but only the gate names a block or a mark.
-    if outcome == ("failed", 30002) and _header(record.headers, "mark"):
-        partition.verdicts.append(_verdict(record, fields, suspended=True))
-    if outcome == ("failed", 21610) and block:
-        named = Named(block["scope"], block["change_id"], mark_of(block["mark"]))
-        partition.verdicts.append(_verdict(record, fields, named))
-
-
-def _add_entry(partition: Partition, record: KafkaRecord, settled: bool) -> None:
-    key = record.key.decode()
-    partition.entries.pop(key, None)
-    if record.value:
+    Raises:
+        Unreadable: its value does not fit its topic.
+    """
+    try:
+        key = record.key.decode()
+        mark = _header_mark(dict(record.headers).get("mark"))
+        if mark is None:
+            raise Unreadable
+        if not record.value:
+            return Entry(key, record.offset, record.timestamp, mark, (), ())
         fields = fields_of(record.value)
         if _group_key(fields) != key:
             raise Unreadable
         blocks = tuple(
-            Block(
-                _place(one),
-                _standing(one),
-                mark_of(one["mark"]),
-                frozenset((source["kind"], _ms(source["last"])) for source in one["sources"]),
-            )
-            for one in fields["blocks"]
+            Block(_place(one), _standing(one), mark_of(one["mark"])) for one in fields["blocks"]
         )
-        partition.entries[key] = (record.offset, blocks)
-    if not settled:
-        partition.touched.add(key)
+        lasts = tuple(
+            (_place(one), source["kind"], _ms(source["last"]))
+            for one in fields["blocks"]
+            for source in one["sources"]
+        )
+        return Entry(key, record.offset, record.timestamp, mark, blocks, lasts)
+    except _WRONG:
+        raise Unreadable from None
 
 
-def packed_blocks(value: bytes) -> tuple[Block, ...]:
-    """Unpack the blocks of an entry's field in Redis.
+def packed(value: bytes) -> tuple[tuple[Block, ...], tuple[tuple[Place, str, int], ...]]:
+    """Unpack an entry's field in Redis into its blocks and the last time of each cause.
 
     Raises:
         ValueError: its format is unknown to the audit.
@@ -383,13 +420,18 @@ def packed_blocks(value: bytes) -> tuple[Block, ...]:
     try:
         version, *blocks = orjson.loads(value)
         if version == 2:
-            return tuple(_packed_block(*fields) for fields in blocks)
+            found = [_packed_block(*fields) for fields in blocks]
+            return tuple(block for block, _ in found), tuple(
+                last for _, lasts in found for last in lasts
+            )
     except (AttributeError, LookupError, TypeError) as error:
         raise ValueError("not an entry's field") from error
     raise ValueError(f"format {version}")
 
 
-def _packed_block(place: str, mark: str, *fields: Any) -> Block:
+def _packed_block(
+    place: str, mark: str, *fields: Any
+) -> tuple[Block, list[tuple[Place, str, int]]]:
     times: dict[str, list[int]] = {}  # by kind and change id
     limits: Fields = {}
     for part in fields:
@@ -406,67 +448,76 @@ def _packed_block(place: str, mark: str, *fields: Any) -> Block:
         frozenset(limits.get("but", ())),
         bool(limits.get("locked", False)),
     )
-    lasts = frozenset((_KINDS[one[0]], at[-1]) for one, at in times.items())
     where = Place(_SCOPES[place[0]], place[1:], place[0] == "c")
-    return Block(where, standing, mark_of(mark), lasts)
+    lasts = [(where, _KINDS[one[0]], at[-1]) for one, at in times.items()]
+    return Block(where, standing, mark_of(mark)), lasts
 
 
-def add(partition: Partition, topic: str, record: KafkaRecord) -> None:
-    """Add a Kafka record; remember an unreadable record as such.
+def allowed(record: KafkaRecord) -> Verdict:
+    """Read a record of allowed-sends; its value is compared with the send's, and not parsed.
 
-    Args:
-        partition: to which it is added.
-        topic: without the prefix.
-        record: with offset, timestamp in ms, key, value and headers.
+    Raises:
+        Unreadable: its headers are not the gate's.
     """
     try:
-        _add(partition, topic, record)
-    except (Unreadable, KeyError, TypeError, ValueError, AttributeError):
-        partition.unreadable.append((topic, record.offset, record.timestamp))
+        headers = dict(record.headers)
+        senders = (headers.get(_EXCEPT_FROM) or b"").decode()
+        return Verdict(
+            ALLOWED,
+            record.offset,
+            record.timestamp,
+            _header_mark(headers.get("mark")),
+            _int(headers.get(_SOURCE)),
+            _int(headers.get(_CONFIG)),
+            _text(headers.get(_SERVICE)) or None,
+            record.value,
+            except_from=frozenset(senders.split(",")) if senders else frozenset(),
+        )
+    except _WRONG:
+        raise Unreadable from None
 
 
-def _add(partition: Partition, topic: str, record: KafkaRecord) -> None:
-    if isinstance(record, UnreadBatch):
-        raise Unreadable(record.why)
-    if topic == LETTERS:
-        source = _header(record.headers, f"{_LETTER_HEADER}topic") or b""
-        offset = _header(record.headers, f"{_LETTER_HEADER}offset") or b"-1"
-        partition.letters.add((source.decode(), int(offset)))
-        return
-    settled = record.offset < partition.settled.get(topic, record.offset + 1)
-    if topic == LIST:
-        _add_entry(partition, record, settled)
-        return
-    fields = fields_of(record.value)
-    if topic == INBOUND:
-        message = _message(record, fields)
-        if _is_elsewhere(partition, record, message.key):
-            return
-        # Notifications are read first, so a message that has and needs none is left out here.
-        if message.is_reserved or message.ref in partition.notified:
-            partition.messages.append(message)
-    elif topic == OUTBOUND:
-        send = _send(record, fields)
-        if not _is_elsewhere(partition, record, send.key):
-            partition.sends.append(send)
-    elif topic == COMMANDS:
-        command = _command(record, fields)
-        if not _is_elsewhere(partition, record, command.key):
-            partition.commands.append(command)
-    elif topic == NOTIFICATIONS:
-        notification = _notification(record, fields)
-        partition.notifications.append(notification)
-        partition.notified.add(notification.ref)
-    elif topic == REPLIES:
-        partition.replies.append(_reply(record, fields))
-    elif topic == ALLOWED:
-        partition.verdicts.append(_verdict(record, fields))
-    elif topic == STATUSES:
-        _add_status(partition, record, fields)
-    elif topic == CHANGES:
-        change = _change(record, fields)
-        partition.changes.append(change)
-        if change.moved:
-            partition.notified.add(change.ref)  # in the topics it was moved from
-        if not settled:
-            partition.touched.add(change.key)
+def failed(record: KafkaRecord) -> Verdict | None:
+    """Read a record of message-statuses; None where it is a carrier's.
+
+    Raises:
+        Unreadable: its value does not fit its topic.
+    """
+    headers = dict(record.headers)
+    if "mark" not in headers and _SOURCE not in headers:
+        return None
+    try:
+        fields = fields_of(record.value)
+        block, code = fields.get("block") or {}, fields["error_code"]
+        if fields["status"] != "failed" or code not in (21610, 30002):
+            raise Unreadable
+        named = None
+        if code == 21610:
+            named = Named(block["scope"], block["change_id"], mark_of(block["mark"]))
+        sender = fields.get("from") or ""
+        return Verdict(
+            STATUSES,
+            record.offset,
+            record.timestamp,
+            _header_mark(headers.get("mark")),
+            _int(headers.get(_SOURCE)),
+            _int(headers.get(_CONFIG)),
+            _text(headers.get(_SERVICE)) or None,
+            record.value,
+            named,
+            (fields["account_sid"], fields["message_sid"], fields["to"], sender),
+            suspended=code == 30002,
+        )
+    except _WRONG:
+        raise Unreadable from None
+
+
+def letter(record: KafkaRecord) -> tuple[str, int, int] | None:
+    """Read which record a dead letter holds: topic with its prefix, partition, offset."""
+    headers = dict(record.headers)
+    topic, partition, offset = (
+        headers.get(_LETTER_HEADER + name) for name in ("topic", "partition", "offset")
+    )
+    if topic is None or (place := _int(partition)) is None or (at := _int(offset)) is None:
+        return None
+    return topic.decode(errors="replace"), place, at

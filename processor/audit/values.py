@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import NamedTuple, TypeAlias
 
 INBOUND = "inbound-messages.v1"
 OUTBOUND = "outbound-messages.v1"
@@ -13,11 +14,15 @@ REPLIES = "reply-sends.v1"
 CHANGES = "block-changes.v1"
 LIST = "block-list.v2"
 NOTIFICATIONS = "opt-out-notifications.v1"
+DELIVERIES = "webhook-deliveries.v1"
 ALLOWED = "allowed-sends.v1"
 STATUSES = "message-statuses.v1"
 LETTERS = "dead-letters.v1"
 SERVICES = "messaging-services.v1"
 CONFIGURATION = "configuration-changes.v1"
+
+SOURCES = {INBOUND: "match", COMMANDS: "match", OUTBOUND: "gate"}  # topic to its reader's role
+OUTPUTS = (NOTIFICATIONS, REPLIES, DELIVERIES, CHANGES, LIST, ALLOWED, STATUSES)
 
 
 class Mark(NamedTuple):
@@ -30,12 +35,18 @@ class Mark(NamedTuple):
         return f"{self.epoch}-{self.counter}"
 
 
+NO_MARK = Mark(0, 0)
+
+
 class Place(NamedTuple):
     """The place of a block; ``target`` is the service, the sender, or empty for an account."""
 
     scope: str
     target: str
     carrier: bool
+
+
+ACCOUNT = Place("account", "", False)
 
 
 class Source(NamedTuple):
@@ -66,46 +77,106 @@ class Block(NamedTuple):
     place: Place
     standing: Standing
     mark: Mark
-    lasts: frozenset[tuple[str, int]] = frozenset()  # last time of each kind of cause, if known
+    asked_ms: int = 0  # when a STOP last asked for it, as far as is known
 
 
-Ref = tuple[str, ...]
+State: TypeAlias = Mapping[Place, Block]
+"""The blocks of an entry, by their place."""
+
+
+class Entry(NamedTuple):
+    """A record of the list."""
+
+    key: str
+    offset: int
+    at_ms: int
+    mark: Mark
+    blocks: tuple[Block, ...]
+    lasts: tuple[tuple[Place, str, int], ...]  # last time of each kind of cause
+
+
+Ref: TypeAlias = tuple[str, ...]
 """The identity of a message or a command, including its account."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Fields of every record; never print ``key`` and ``ref``, as they name a recipient."""
+def digest(*parts: str) -> bytes:
+    """16 bytes that name a recipient, a message or an id without showing it."""
+    return blake2b("\0".join(parts).encode(), digest_size=16).digest()
 
-    id: str  # message sid, or id of the command or change
-    ref: Ref
+
+def canonical(blocks: Iterable[Block], lasts: Iterable[tuple[Place, str, int]]) -> bytes:
+    """8 bytes that two equal entries share, in whatever order their blocks are."""
+    said = sorted(
+        (
+            *block.place,
+            str(block.mark),
+            sorted(block.standing.sources),
+            sorted(block.standing.only or ()),
+            block.standing.only is None,
+            sorted(block.standing.but),
+            block.standing.locked,
+        )
+        for block in blocks
+    )
+    return blake2b(repr((said, sorted(lasts))).encode(), digest_size=8).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Caused:
+    """The fields of every output that name its cause; never print ``key`` and ``ref``."""
+
+    id: str  # message sid, or id of the change
+    ref: Ref  # of the cause
     offset: int
     at_ms: int  # the record's timestamp
     key: str  # the account, /, the recipient's list key
+    mark: Mark | None
+    source: int | None  # offset of the record that caused it
+    config: int  # how far the services were read when it was decided
 
 
 @dataclass(frozen=True, slots=True)
-class Message(Record):
+class Message:
     """An inbound message."""
 
+    id: str
+    ref: Ref
+    offset: int
+    at_ms: int
+    key: str
+    account: str
+    service: str | None  # that it names
+    sender: str  # our address
+    number: str  # of the recipient, bare
+    body: str
+    country: str | None  # that the carrier reported
     said: int  # hash of account, addresses and body
     said_ms: int  # when it was sent, if that is known to be earlier than ``at_ms``
-    is_reserved: bool  # a bare word, to a number, that every configuration matches (R7)
+    fits_key: bool  # its key is its recipient's
+    sent_on: str | None  # the place that it was sent on from
 
 
 @dataclass(frozen=True, slots=True)
-class Command(Record):
+class Command:
     """An operator's or application's change."""
 
+    id: str
+    ref: Ref
+    offset: int
+    at_ms: int
+    key: str
     place: Place
     blocked: bool
     said_ms: int  # when it, or the record it repeats, was appended
     kind: str  # of the source that it adds or removes
     has_reason: bool
+    number: str
+    fits_key: bool
+    sent_on: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Notification(Record):
+class Notification(Caused):
     """A match, and what it did."""
 
     account: str
@@ -113,42 +184,71 @@ class Notification(Record):
     sender: str
     kind: str
     keyword: str
+    language: str | None
+    country: str | None
+    tier: str
+    aoo: bool
+    version: int | None  # of the service's configuration
     effective: bool
     reply_sent: str
     said: int
 
 
 @dataclass(frozen=True, slots=True)
-class Reply(Record):
+class Reply(Caused):
     """A confirmation; its id is that of the message it answers."""
 
     sid: str
     sender: str
     kind: str
+    language: str | None
+    body: str
 
 
 @dataclass(frozen=True, slots=True)
-class Change(Record):
+class Delivery(Caused):
+    """A request to an application that is due."""
+
+    url: str
+    opt_out_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Caused):
     """The new block at a place of an entry; ``ref`` is that of its cause."""
 
     place: Place
     standing: Standing | None
     previous: bool
-    since_ms: int
-    mark: Mark
+    since_ms: int  # when its cause was appended
     cause: str  # id of the cause
     kind: str | None  # of the cause; None for a command
-    source: str  # the kind of source
-    standing_is_guessed: bool  # written before blocks had several causes
+    kind_of_source: str
     moved: bool = False  # copied from other topics, which have its cause
+
+    @property
+    def is_by_message(self) -> bool:
+        """Whether its cause is in inbound-messages."""
+        return self.kind is not None or self.kind_of_source == "unread-stop"
 
 
 @dataclass(frozen=True, slots=True)
-class Send(Record):
+class Send:
     """An outbound message."""
 
-    value: int  # hash of its bytes
+    id: str
+    ref: Ref
+    offset: int
+    at_ms: int
+    key: str
+    account: str
+    service: str | None  # that it names
+    sender: str | None
+    number: str
+    value: bytes
     after: Mark | None  # mark of the last confirmation its writer had seen: header `after-mark`
+    fits_key: bool
+    sent_on: str | None
 
 
 class Named(NamedTuple):
@@ -160,73 +260,21 @@ class Named(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict(Record):
-    """The gate's verdict on a send."""
+class Verdict:
+    """The gate's verdict on a send, without the send's own fields."""
 
-    account: str
-    service: str | None  # the service that the send names
-    sender: str | None
-    value: int | None  # hash of an allowed send's bytes
+    topic: str
+    offset: int
+    at_ms: int
     mark: Mark | None
-    after: Mark | None
-    refused_by: Named | None
-    except_from: frozenset[str]  # senders that a later choice of sender must leave out
+    source: int | None  # offset of the send
+    config: int | None  # None: it saw no block, so no configuration mattered
+    service: str | None  # that it was judged by
+    value: bytes  # of the record
+    refused_by: Named | None = None
+    ref: Ref | None = None  # of the send, as a status names it
+    except_from: frozenset[str] = frozenset()  # senders that a later choice must leave out
     suspended: bool = False  # it failed because its account was suspended
-
-    @property
-    def topic(self) -> str:
-        """The topic that holds it."""
-        return STATUSES if self.refused_by or self.suspended else ALLOWED
-
-
-@dataclass(slots=True)
-class Partition:
-    """All records of one partition, each topic in order.
-
-    ``settled`` has the ends of the output topics up to which records are checked; later records
-    only complete earlier transactions. ``first_ms`` has the time of the first remaining record,
-    for topics whose beginning was deleted; it is infinite if no record remains.
-    """
-
-    number: int
-    of: int = 1  # partitions there are
-    messages: list[Message] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
-    sends: list[Send] = field(default_factory=list)
-    notifications: list[Notification] = field(default_factory=list)
-    notified: set[Ref] = field(default_factory=set)  # messages that have a notification
-    replies: list[Reply] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
-    entries: dict[str, tuple[int, tuple[Block, ...]]] = field(default_factory=dict)  # offset first
-    touched: set[str] = field(default_factory=set)  # entry keys written after the settled end
-    letters: set[tuple[str, int]] = field(default_factory=set)  # topic and offset
-    unreadable: list[tuple[str, int, int]] = field(default_factory=list)  # topic, offset, at_ms
-    committed: Mapping[str, int] = field(default_factory=dict)  # group's offset, by source topic
-    settled: Mapping[str, int] = field(default_factory=dict)
-    first_ms: dict[str, float] = field(default_factory=dict)
-    since_ms: int | None = None
-    until_ms: int | None = None
-
-    def where(self, topic: str, record: Record) -> str:
-        """Name a record by place and id, for violations."""
-        return f"{topic}[{self.number}]@{record.offset} {record.id}"
-
-    def is_checked(self, topic: str, offset: int, at_ms: int) -> bool:
-        """Whether a record is in the range and settled."""
-        return (
-            offset < self.settled.get(topic, offset + 1)
-            and (self.since_ms is None or at_ms >= self.since_ms)
-            and (self.until_ms is None or at_ms <= self.until_ms)
-        )
-
-    def has_beginning(self, topic: str) -> bool:
-        """Whether the topic still has its first records, so that a missing record never existed."""
-        return self.since_ms is None and topic not in self.first_ms
-
-    def has_all_after(self, topic: str, at_ms: int) -> bool:
-        """Whether all records caused by a record of this time can still be read."""
-        return at_ms > self.first_ms.get(topic, float("-inf"))
 
 
 class Unreadable(Exception):

@@ -24,6 +24,8 @@ _TOLD_BYTES = 1 << 17  # between two updates of a progress bar
 class Steps(Protocol):
     """Counts steps; a progress bar."""
 
+    length: int | None
+
     def update(self, n_steps: int) -> None:
         """Count some more steps."""
         ...

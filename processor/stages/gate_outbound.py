@@ -37,8 +37,8 @@ from processor.stores.trusted_list import ListTruth, TrustedList
 from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
-from processor.wire.headers import kept
-from processor.wire.records import Header, Output, Record
+from processor.wire.headers import SERVICE, config_of, kept, source_of
+from processor.wire.records import Output, Record
 from processor.wire.send_counts import Judged
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
@@ -227,9 +227,11 @@ class GateOutbound:
         verdicts = self._verdicts(sends, looked.entries)
         marked = (wire_blocks.MARK_HEADER, str(mark).encode())
         allowed, put = topics.allowed_sends, out.put
-        only_mark: list[Header] = [marked]
+        config = config_of(self._needs.services.view)
         for index, (record, send) in enumerate(looked.pairs):
-            headers: list[Header] = only_mark
+            own = headers = [marked, source_of(record)]
+            if looked.entries[index]:  # only there can the configuration decide
+                own = headers = [*own, config, (SERVICE, self._service(send).encode())]
             caused = None
             verdict = verdicts.get(index)  # None: a plain yes, as for nearly all
             if record.headers:
@@ -237,7 +239,7 @@ class GateOutbound:
                 caused = traces.headers(record, verdict=said)
                 passed = kept(record.headers)
                 out.counts["surplus_headers"] += len(record.headers) - len(passed)
-                headers = [*passed, marked]
+                headers = [*passed, *own]
             if verdict is None:
                 put(allowed, record.key, record.value, headers)
                 continue
@@ -249,7 +251,7 @@ class GateOutbound:
                 value = message_statuses.write_suspended(send, at_ms)
             else:
                 value = message_statuses.write_refusal(send, verdict.block, at_ms)
-            own = [marked, *self._needs.cloud_events.of_refusal(send, at_ms)]
+            own = [*own, *self._needs.cloud_events.of_refusal(send, at_ms)]
             put(
                 topics.message_statuses,
                 record.key,
@@ -267,6 +269,12 @@ class GateOutbound:
         numbers = [to if to[0] == "+" else bare_number(to) for to in [send.to for _, send in good]]
         found.good = placed(good, numbers, self._needs.partitions, into(found))
         return found
+
+    def _service(self, send: OutboundMessage) -> str:
+        """The service that its blocks are looked up by; empty if there is none."""
+        named, sender = send.messaging_service_sid, send.from_
+        directory = self._needs.services.directory
+        return directory.service_sid_of(send.account_sid, named, sender) or ""
 
     def _verdicts(
         self, sends: Sequence[OutboundMessage], entries: Sequence[Blocks]

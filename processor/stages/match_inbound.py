@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from processor import clocks
+from processor.core.blocks import ConfigView
 from processor.core.events import OptOutNotification
 from processor.core.fold import Folded, Hit, fold, handled_of, key_of
 from processor.core.messages import ConsentCommand, OptOutType, Scope
@@ -139,7 +140,7 @@ class MatchInbound:
             # Read in each round: a message at fault may have become a STOP of another recipient.
             lasting = batch.lasting
             entries = await self._list.read(map(key_of, lasting), map(handled_of, lasting))
-            decide = partial(self._decide, before=entries, out=out)
+            decide = partial(self._decide, before=entries, config=config, out=out)
             decided, broken = separate(batch.pairs, decide)
             if not broken:
                 break
@@ -158,7 +159,9 @@ class MatchInbound:
             needs=self._needs,
         )
 
-    def _decide(self, pairs: Sequence[Pair], before: Entries, out: Output) -> _Decided:
+    def _decide(
+        self, pairs: Sequence[Pair], before: Entries, config: ConfigView | None, out: Output
+    ) -> _Decided:
         """Decide on a batch and put out what comes of it, whatever was put out before; pure."""
         out.clear()
         traces = self._needs.traces.begin()
@@ -169,7 +172,7 @@ class MatchInbound:
             scope=self._needs.scope,
             mark=before.mark,
         )
-        matched = self._outputs.put_decided(pairs, folded, before.mark, traces, out)
+        matched = self._outputs.put_decided(pairs, folded, before.mark, config, traces, out)
         return _Decided(folded, matched, traces)
 
     def _in_force(self, pairs: Sequence[Pair], folded: Folded) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from processor.core.blocks import Mark
+from processor.core.blocks import ConfigView, Mark
 from processor.core.events import (
     BlockChange,
     Event,
@@ -21,7 +21,7 @@ from processor.stages.tracing import BatchTraces
 from processor.wire import blocks as wire_blocks
 from processor.wire import events
 from processor.wire.cloud_events import CloudEvents
-from processor.wire.headers import kept
+from processor.wire.headers import config_of, kept, source_of
 from processor.wire.records import Header, Output
 from processor.wire.topics import Topics
 
@@ -49,6 +49,7 @@ class MatchOutputs:
         pairs: Sequence[Pair],
         folded: Folded,
         mark: Mark,
+        config: ConfigView | None,
         traces: BatchTraces,
         out: Output,
     ) -> Sequence[OptOutNotification]:
@@ -58,6 +59,7 @@ class MatchOutputs:
             pairs: that were folded.
             folded: their outcome.
             mark: of the write that stores it.
+            config: the configuration that it was decided under.
             traces: of the batch.
             out: takes the records.
 
@@ -68,6 +70,8 @@ class MatchOutputs:
             RecordError: an output that no broker would take; the fault is its record's.
         """
         matched = []
+        header: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
+        of_all = [*header, config_of(config)]
         for (record, item), decision in zip(pairs, folded.decisions, strict=True):
             caused = None
             if record.headers and decision:
@@ -75,14 +79,13 @@ class MatchOutputs:
                 caused = traces.headers(record, **said)
                 out.counts["surplus_headers"] += len(record.headers) - len(kept(record.headers))
             for event in decision:
-                own = self._cloud_events.of(event)
+                own = [*of_all, source_of(record), *self._cloud_events.of(event)]
                 topic, key, value = self._record(event)
                 headers = [*caused, *own] if caused else own
                 refuse_output(key, value, headers)
                 out.put(topic, key, value, headers)
                 if isinstance(event, OptOutNotification):
                     matched.append(event)
-        header: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
         for changed, blocks in folded.changed.items():
             entry = wire_blocks.write_entry(changed, blocks)
             refuse_output(None, entry, header)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from processor.core.blocks import ConfigView
 from processor.core.messages import Arrival
-from processor.wire.records import Header, Headers, Record
+from processor.wire.records import Header, Headers, Located, Record
 
 TRACEPARENT = "traceparent"
 FIRST_APPEND = "optout.first-append"  # of the original of a record sent on or redriven, ms UTC
+SOURCE = "optout.source"  # offset of the record that caused it, in its source's partition
+CONFIG = "optout.config"  # how far messaging-services was read when it was decided
+SERVICE = "optout.service"  # of a send to a recipient with blocks; empty if it has none
 SENT_ON = "optout.sent-on"  # topic[partition]@offset of a record that was misplaced
 MOST_HEADERS = 100
 MOST_BYTES = 64 * 1024  # of a key and all headers
@@ -53,6 +57,16 @@ def arrival_of(record: Record) -> Arrival:
     first = dict(record.headers).get(FIRST_APPEND) or b""
     is_time = first.isascii() and first.isdigit() and len(first) < 16
     return Arrival(record.timestamp, int(first) if is_time else None)
+
+
+def source_of(record: Located) -> Header:
+    """The header of what a record causes: where an audit finds the cause."""
+    return SOURCE, b"%d" % record.offset
+
+
+def config_of(view: ConfigView | None) -> Header:
+    """The header that says under which configuration something was decided."""
+    return CONFIG, b"%d" % (view.position if view else 0)
 
 
 def was_sent_on(record: Record) -> bool:

@@ -13,16 +13,23 @@ _OLD_S = 60.0  # of the configuration
 _NAMED = 10  # accounts in a reason
 
 
-def unready(shared: Shared, lanes: Mapping[str, Lanes], redis_problem: str | None) -> list[str]:
+def unready(
+    shared: Shared,
+    lanes: Mapping[str, Lanes],
+    redis_problem: str | None,
+    audit_problem: str | None = None,
+) -> list[str]:
     """Why a worker is not ready; empty where it is.
 
     Args:
         shared: of the worker.
         lanes: by role.
         redis_problem: the problem with Redis at the last check, if any.
+        audit_problem: why the last audit failed, if it did.
     """
     return [
         *([redis_problem] if redis_problem else ()),
+        *([f"audit: {audit_problem}"] if audit_problem else ()),
         *_of_views(shared),
         *_of_groups(lanes),
         *_of_tokens(shared, lanes),

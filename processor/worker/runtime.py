@@ -13,6 +13,7 @@ from processor.kafka.lanes.lane_state import LaneState
 from processor.kafka.lanes.supervisor import Lanes
 from processor.stages.deliver_webhooks import Tokens
 from processor.worker import health
+from processor.worker.auditing import Auditor
 from processor.worker.roles import lanes_of
 from processor.worker.shared import Shared
 from processor.worker.watchdog import End, Watchdog
@@ -57,6 +58,8 @@ class Runtime:
         self._following: asyncio.Task[None] | None = None
         self._running: list[asyncio.Task[None]] = []
         self._counting: list[asyncio.Task[None]] = []
+        self._auditor = Auditor(settings, self.shared.metrics) if _audits(settings) else None
+        self._auditing: asyncio.Task[None] | None = None
 
     async def wait_for_servers(self) -> None:
         """See ``servers``."""
@@ -68,6 +71,8 @@ class Runtime:
         self._running = [asyncio.create_task(lanes.run()) for lanes in self.lanes.values()]
         counts = (self.shared.counts, self.shared.send_counts)
         self._counting = [asyncio.create_task(each.run()) for each in counts]
+        if self._auditor is not None:
+            self._auditing = asyncio.create_task(self._auditor.run())
 
     async def wait(self) -> None:
         """Wait while the configuration is followed: for ever, unless no lane goes by it.
@@ -93,6 +98,9 @@ class Runtime:
         Returns:
             Whether all of it ended in time and without a failure.
         """
+        if self._auditing is not None:
+            self._auditing.cancel()  # records whose audit is not saved are audited again
+            await asyncio.gather(self._auditing, return_exceptions=True)
         for lanes in self.lanes.values():
             lanes.stop()
         ended = await _ended(self._running, _LANES_STOP_S)
@@ -111,7 +119,12 @@ class Runtime:
 
     def unready(self) -> list[str]:
         """Why this worker is not ready; empty where it is."""
-        return health.unready(self.shared, self.lanes, self._watchdog.redis_problem)
+        problem = self._auditor.problem if self._auditor else None
+        return health.unready(self.shared, self.lanes, self._watchdog.redis_problem, problem)
+
+
+def _audits(settings: Settings) -> bool:
+    return "audit" in settings.roles
 
 
 async def _ended(tasks: list[asyncio.Task[None]], timeout_s: float) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from processor.audit import audit
+from processor import audit
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka.topics import topic_admin
@@ -162,7 +162,7 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
         say("checking")
         # Redis may be a different server now; records have the brokers' times.
         skew_ms = round(1000 * (1 + faults.suffered.brokers_differ_by_s))
-        report = await audit(_settings(options, made), skew_ms=skew_ms)
+        report = await audit.audit(_settings(options, made), audit.Options(skew_ms=skew_ms))
         left = await seen.read(settings, served.asked)
         wrong, compared = deviations(left, load.written, settings.block_scope)
         swallowed = await made.network.swallowed()

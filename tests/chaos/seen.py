@@ -31,7 +31,7 @@ TOPICS = (
 _ERRORS = "__connect.errors."
 _WEBHOOKS = "deliver_webhooks"
 # A record's own headers; it inherits all others from the record that caused it.
-_OWN = ("mark", "content-type", "optout.except-from")
+_OWN = ("mark", "content-type")
 
 
 class Key(NamedTuple):
@@ -211,7 +211,7 @@ class Seen:
         own = [
             (name, value)
             for name, value in record.headers
-            if name not in _OWN and not name.startswith("ce_")
+            if name not in _OWN and not name.startswith(("ce_", "optout."))
         ]
         self.carries[topic, id_] = hash(tuple(own))
 

@@ -176,6 +176,7 @@ NOT_HERE = {
     "WEB_PORT": "always 6066 in a pod",
     "API_PORT": "always 8080 in a pod",
     "INSTANCE_ID": "must differ for each worker",
+    "AUDIT_DIRECTORY": "always /var/lib/optout/audit in a pod",
     **dict.fromkeys(
         ("KAFKA_PASSWORD", "METRICS_TOKEN", "OPERATOR_TOKENS", "SECRET_KEYS"),
         "belongs in existingSecret",

@@ -223,6 +223,31 @@ async def test_rates_work_with_the_rights_listed(secured: Secured, given: Given)
         assert "Traceback" not in worker.said
 
 
+async def test_the_audit_works_with_the_rights_listed(
+    secured: Secured, given: Given, tmp_path: Path
+) -> None:
+    at = Installation(secured.open)
+    await configure(secured.open, CLINIC)
+    async with running(secured.open):
+        await at.texts(a_text("M1", "stop"))
+        await at.wait_for(at.topics.reply_sends, 1)
+        await at.sends(a_send("S1"))
+        await at.wait_for(at.topics.message_statuses, 1)
+        await at.wait_for_no_lag("match", "gate")
+    mine = await secured.user(rights_of("audit"), redis="audit")
+    changes = {"roles": ("audit",), "audit_directory": str(tmp_path)}
+    changes |= {"audit_delay_s": 0.0, "audit_every_s": 1.0, "audit_processes": 1}
+    async with running(mine.model_copy(update=changes)) as runtime:
+
+        async def audited() -> bool:
+            registry = runtime.shared.metrics.registry
+            return bool(registry.get_sample_value("optout_audited_until_seconds"))
+
+        await until(audited, "audit")
+        assert runtime.unready() == []
+        await assert_each_right_was_needed(secured, "audit", mine, given)
+
+
 async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Given) -> None:
     at, open_to_all = Installation(secured.open), with_secrets(secured.open)
     await create_accounts(open_to_all, ACCOUNT)
@@ -435,6 +460,7 @@ async def test_only_the_gate_can_allow_a_send(secured: Secured) -> None:
         "operator",
         "webhooks",
         "rates",
+        "audit",
         "api",
         "topics",
     ):
@@ -469,7 +495,7 @@ _WRITE_UNDECLARED = "return redis.call('HSET', ARGV[1], 'x', 'y')"
 BEYOND = [
     *[
         (role, command)
-        for role in ("gate", "webhooks", "rates", "api", "operator")
+        for role in ("gate", "webhooks", "rates", "audit", "api", "operator")
         for command in [
             ("HSET", ENTRIES, "x", "y"),
             ("HDEL", ENTRIES, "x"),
@@ -489,7 +515,7 @@ BEYOND = [
     ("api", ("EVAL", _WRITE_UNDECLARED, "1", "message:SM1", "{prefix}" + ENTRIES)),
     *[
         (role, command)
-        for role in ("match", "gate", "webhooks", "rates", "operator")
+        for role in ("match", "gate", "webhooks", "rates", "audit", "operator")
         for command in [
             ("HGETALL", "message:SM1"),
             ("HSET", "message:SM1", "x", "y"),
@@ -501,7 +527,7 @@ BEYOND = [
     *[("webhooks", command) for command in [("HMGET", ENTRIES, "x"), ("GET", ASKED)]],
     *[
         (role, command)
-        for role in ("match", "gate", "webhooks", "rates", "api", "operator")
+        for role in ("match", "gate", "webhooks", "rates", "audit", "api", "operator")
         for command in [
             ("FLUSHDB",),
             ("KEYS", "*"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from processor.audit.audit import audit
+from processor.audit import audit
 from processor.config import Settings
 from processor.kafka.topics import ending, topic_admin
 from processor.kafka.topics.configuration_writer import configuration

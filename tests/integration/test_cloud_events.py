@@ -56,5 +56,5 @@ async def test_what_happened_is_told_as_cloud_events_and_a_send_goes_on_as_it_ca
     assert list(allowed.headers[:2]) == OF_THE_SEND
     [refused] = await at.records(at.topics.message_statuses)
     names = [name for name, _ in refused.headers]
-    assert names[:2] == ["traceparent", "mark"]
+    assert names[:3] == ["traceparent", "mark", "optout.source"]
     assert len(names) == len(set(names))

@@ -77,7 +77,7 @@ async def test_r24_an_allowed_send_goes_on_byte_for_byte_with_its_headers(
     assert (record.key, record.value) == (sent.key, sent.value)
     assert record.partition == partition_of(RECIPIENT.encode(), settings.partitions)
     names = [name for name, _ in record.headers]
-    assert names == ["traceparent", "mark"]
+    assert names == ["traceparent", "mark", "optout.source"]
 
 
 async def test_a_change_of_configuration_takes_effect_without_a_restart(

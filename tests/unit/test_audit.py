@@ -1,358 +1,661 @@
-"""The checker's model: the meaning of a verdict's mark, and the records a match must lead to."""
+"""Seeded faults: one record of a healthy partition changes, and the audit names it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-from processor.audit.check import check
-from processor.audit.history import Pools
-from processor.audit.records import packed_blocks
-from processor.audit.report import Findings
+from processor.audit.records import packed
 from processor.audit.values import (
+    ALLOWED,
+    CHANGES,
     COMMANDS,
+    CONFIGURATION,
+    DELIVERIES,
     INBOUND,
-    Change,
-    Command,
-    Mark,
-    Message,
-    Notification,
-    Partition,
-    Place,
-    Ref,
-    Reply,
-    Send,
-    Source,
-    Standing,
-    Verdict,
+    LETTERS,
+    LIST,
+    NOTIFICATIONS,
+    OUTBOUND,
+    REPLIES,
+    SERVICES,
+    STATUSES,
 )
+from processor.core.messages import Scope
 from tests.builders import (
     ACCOUNT,
-    ENTRY,
     LONG_CODE,
     OTHER_LONG_CODE,
     OTHER_RECIPIENT,
+    RECIPIENT,
     SERVICE,
+    SHORT_CODE,
 )
+from tests.small_world import World, Written, elsewhere, here
 
-OLD = {SERVICE: 0}
-OTHER_ENTRY = f"{ACCOUNT}/{OTHER_RECIPIENT}"
-SENT: Ref = (ACCOUNT, "S1", "+1", LONG_CODE)
-
-HERE = Place("account", "", False)
-DIED = Mark(1, 3)
-
-
-def ref(number: int) -> Ref:
-    return ("message", ENTRY, f"M{number}", LONG_CODE)
-
-
-def a_text(number: int, said: int | None = None) -> Message:
-    at = (f"M{number}", ref(number), number, 100 * number, ENTRY)
-    said = number if said is None else said
-    return Message(*at, said=said, said_ms=100 * number, is_reserved=True)
+STOP_REPLY = "You are out. START brings you back."
+OPT_OUT = {
+    "enabled": True,
+    "standard": {"STOP": {"keywords": ["stop", "halt"], "reply": STOP_REPLY}},
+    "languages": {"fr": {"STOP": {"keywords": ["arrêt"], "reply": "Fini."}}},
+    "countries": {
+        "CA": {"languages": {"en": {"HELP": {"keywords": ["assist"], "reply": "Call us."}}}}
+    },
+}
+STRANGER = "+15550000009"
 
 
-def a_match(number: int, kind: str, reply_sent: str = "default") -> Notification:
-    return Notification(
-        *(f"M{number}", ref(number), number, 1_000, ENTRY),
-        account=ACCOUNT,
-        service=None,
-        sender=LONG_CODE,
-        kind=kind,
-        keyword=kind.lower(),
-        effective=True,
-        reply_sent=reply_sent,
-        said=number,
+def a_clinic(version: int = 1, **changes: Any) -> dict[str, Any]:
+    """A service as it is stored."""
+    return {
+        "sid": SERVICE,
+        "account_sid": ACCOUNT,
+        "friendly_name": "Clinic",
+        "senders": [{"address": LONG_CODE}, {"address": OTHER_LONG_CODE}],
+        "inbound_request_url": "https://example.com/inbound",
+        "opt_out": OPT_OUT,
+        "active": OPT_OUT,
+        "version": version,
+    } | changes
+
+
+async def a_day() -> World:
+    """Keywords, sends, commands, a redelivery, a bad record and another recipient."""
+    world = World()
+    world.configure(**a_clinic())
+    world.text("M1", "help")
+    world.text("M2", "good morning")
+    await world.match()
+    world.send("S1")
+    world.send("S2", to=STRANGER)
+    await world.gate()
+    world.text("M3", "Halt!")
+    world.text("M3", "Halt!")
+    world.text("M4", "stop", **{"from": OTHER_RECIPIENT})
+    await world.match()
+    world.send("S3")
+    world.send("S4", to=OTHER_RECIPIENT)
+    await world.gate()
+    world.configure(**a_clinic(2, inbound_request_url="https://example.com/new"))
+    world.text("M5", "START")
+    world.text("M6", "ARRÊT", **{"from": OTHER_RECIPIENT})
+    world.append(INBOUND, b"x", b"no message")
+    await world.match()
+    world.send("S5")
+    await world.gate()
+    world.command("C1", blocked=True)
+    await world.match()
+    world.command("C1", blocked=True)
+    world.command("C2", blocked=True)
+    world.text("M7", "assist", from_country="CA")
+    await world.match()
+    world.send("S6")
+    world.append(OUTBOUND, b"x", b"no send")
+    await world.gate()
+    world.command("C3", blocked=False)
+    await world.match()
+    world.send("S7")
+    await world.gate()
+    return world
+
+
+async def pairs() -> World:
+    """Blocks of one sender each: a send that names no sender leaves out the blocked senders."""
+    world = World(Scope.SENDER)
+    world.configure(**a_clinic(inbound_request_url=None))
+    world.text("M1", "stop")
+    await world.match()
+    world.send("S1", messaging_service_sid=SERVICE, **{"from": None})
+    world.send("S2", **{"from": OTHER_LONG_CODE})
+    await world.gate()
+    world.text("M2", "stop", to=OTHER_LONG_CODE)
+    await world.match()
+    world.send("S3", messaging_service_sid=SERVICE, **{"from": None})
+    await world.gate()
+    world.text("M3", "start")
+    await world.match()
+    world.send("S4")
+    await world.gate()
+    return world
+
+
+async def services() -> World:
+    """Blocks of a service, whose senders change."""
+    world = World(Scope.SERVICE)
+    world.configure(**a_clinic(inbound_request_url=None))
+    world.text("M1", "stop")
+    await world.match()
+    world.send("S1", **{"from": OTHER_LONG_CODE})
+    await world.gate()
+    world.configure(**a_clinic(2, senders=[{"address": LONG_CODE}], inbound_request_url=None))
+    world.send("S2", **{"from": OTHER_LONG_CODE})
+    world.send("S3")
+    await world.gate()
+    return world
+
+
+async def misplaced() -> World:
+    """Records in another partition than their recipients', and one that came from elsewhere."""
+    world = World(partitions=3)
+    stranger, ours = elsewhere(3), here(3)
+    came = [("optout.sent-on", b"inbound-messages.v1[2]@5")]
+    world.text("M1", "stop", **{"from": stranger})
+    world.text("M2", "stop", came, **{"from": ours})
+    world.text("M3", "hello", **{"from": stranger})
+    world.command("C1", blocked=True, recipient=stranger)
+    await world.match()
+    world.send("S1", to=stranger)
+    world.send("S2", to=ours)
+    await world.gate()
+    return world
+
+
+async def redriven() -> World:
+    """A command that was refused for want of a reason, and sent back with another try."""
+    world = World()
+    world.text("M1", "stop")
+    await world.match()
+    world.command("C1", blocked=False, reason=None)
+    await world.match()
+    world.command("C1", headers=[("optout.redrives", b"1")], blocked=False)
+    await world.match()
+    world.send("S1")
+    await world.gate()
+    return world
+
+
+WORLDS = [a_day, pairs, services, misplaced, redriven]
+
+
+@pytest.mark.parametrize("make", WORLDS)
+async def test_a_healthy_partition_has_no_violation(make: Callable[[], Any]) -> None:
+    world = await make()
+    found = await world.audit()
+    assert found.said == []
+    assert found.findings.counts["verdicts_checked"] == (
+        len(world.logs[ALLOWED]) + len(world.logs[STATUSES])
     )
+    assert found.findings.counts["not_checked"] == 0
 
 
-def a_reply(number: int, kind: str) -> Reply:
-    sid = f"R{number}"
-    return Reply(f"M{number}", ref(number), number, 1_000, ENTRY, sid, LONG_CODE, kind)
-
-
-def a_source(number: int, kind: str = "keyword") -> Source:
-    return Source(kind, f"M{number}.a.x", 0)
-
-
-def standing(*sources: Source, locked: bool = False) -> Standing:
-    return Standing(frozenset(sources), None, frozenset(), locked)
-
-
-def a_change(number: int, stands: Standing | None, mark: Mark, *, previous: bool) -> Change:
-    return Change(
-        *(f"M{number}.a.x", ref(number), number, 1_000, ENTRY),
-        place=HERE,
-        standing=stands,
-        previous=previous,
-        since_ms=0,
-        mark=mark,
-        cause=f"M{number}",
-        kind="STOP" if stands else "START",
-        source="keyword",
-        standing_is_guessed=False,
-        moved=False,
-    )
-
-
-def a_flip(number: int, blocked: bool, mark: Mark) -> Change:
-    stands = standing(a_source(number)) if blocked else None
-    return a_change(number, stands, mark, previous=not blocked)
-
-
-def a_history(*marks: Mark) -> Partition:
-    """STOP and START in turn; each one's change has its mark."""
-    partition = Partition(0)
-    for number, mark in enumerate(marks):
-        kind = "START" if number % 2 else "STOP"
-        partition.messages.append(a_text(number))
-        partition.notifications.append(a_match(number, kind))
-        partition.replies.append(a_reply(number, kind))
-        partition.changes.append(a_flip(number, kind == "STOP", mark))
-    partition.notified = {one.ref for one in partition.notifications}
-    partition.touched = {ENTRY}  # another check covers the list
-    return partition
-
-
-def allowed(mark: Mark, at_ms: int, after: Mark | None = None) -> Verdict:
-    named = (ACCOUNT, None, LONG_CODE)
-    return Verdict("S1", SENT, 0, at_ms, ENTRY, *named, 7, mark, after, None, frozenset())
-
-
-def found(partition: Partition, pools: Pools | None = None) -> set[str]:
-    findings = Findings()
-    partition.committed = {COMMANDS: 10, INBOUND: 10}
-    check(partition, pools or Pools(), findings, skew_ms=0, dedupe_ms=1_000_000)
-    return {violation.kind for violation in findings.violations}
-
-
-def judged(partition: Partition, verdict: Verdict) -> Partition:
-    partition.sends = [Send("S1", SENT, 0, 0, ENTRY, 7, None)]
-    partition.verdicts = [verdict]
-    return partition
-
-
-def test_a_send_fails_for_its_account_only_where_that_was_suspended() -> None:
-    failed = replace(allowed(Mark(1, 1), 300), value=None, suspended=True)
-    partition = judged(a_history(Mark(1, 1)), failed)
-    assert found(partition, Pools(ended_ms={ACCOUNT: 299})) == set()
-    assert found(partition, Pools(ended_ms={ACCOUNT: 301})) == {"contradictory"}
-    assert found(partition) == {"contradictory"}
-
-
-def test_a_history_is_right_and_every_verdict_at_its_mark() -> None:
-    partition = a_history(Mark(1, 1), Mark(1, 2))
-    assert found(judged(partition, allowed(Mark(1, 2), 300))) == set()
-    assert found(judged(partition, allowed(Mark(1, 1), 300))) == {"leak"}
-
-
-@pytest.mark.parametrize(
-    ("at_ms", "kinds"), [(300, set()), (99, {"leak"})], ids=["START was there", "it was not"]
-)
-def test_a_verdict_by_a_batch_that_died_is_ahead_by_what_was_there(
-    at_ms: int, kinds: set[str]
+@pytest.mark.parametrize("make", WORLDS)
+async def test_audits_in_parts_find_the_same_as_one(
+    make: Callable[[], Any], tmp_path: Path
 ) -> None:
-    # Repeated in two batches; the first batch does not allow it.
-    partition = a_history(Mark(1, 1), Mark(2, 3), Mark(2, 4), Mark(2, 5))
-    assert found(judged(partition, allowed(DIED, at_ms))) == kinds
+    """Each goes on where the last one ended, wherever match and gate were by then."""
+    world = await make()
+    batches = sorted({one.timestamp for one in world.logs[INBOUND] + world.logs[OUTBOUND]})
+    for before_ms in [*batches[1:], world.now_ms]:
+        ends = {
+            topic: sum(one.timestamp < before_ms for one in world.logs[topic])
+            for topic in (INBOUND, COMMANDS, OUTBOUND)
+        }
+        found = await world.audit(tmp_path, ends=ends)
+        assert found.said == []
+        assert found.findings.counts["not_checked"] == 0
 
 
-def test_a_batch_that_changed_nothing_and_lived_allows_nothing_ahead() -> None:
-    partition = a_history(Mark(1, 1), Mark(1, 4))
-    assert found(judged(partition, allowed(DIED, 300))) == {"leak"}
+def altered(topic: str, index: int, **changes: Any) -> Callable[[World], None]:
+    """Change fields of a record."""
+
+    def harm(world: World) -> None:
+        record = world.logs[topic][index]
+        fields = json.loads(record.value or b"")
+        for name, value in changes.items():
+            place = fields
+            *path, last = name.split("__")
+            for one in path:
+                place = place[int(one) if isinstance(place, list) else one]
+            place[last] = value
+        world.logs[topic][index] = record._replace(value=json.dumps(fields).encode())
+
+    return harm
 
 
-def test_a_send_whose_writer_had_seen_more_is_a_leak() -> None:
-    partition = a_history(Mark(1, 1), Mark(1, 2))
-    verdict = allowed(Mark(1, 2), 300, after=Mark(1, 3))
-    assert found(judged(partition, verdict)) == {"leak"}
+def headed(topic: str, index: int, **headers: bytes | None) -> Callable[[World], None]:
+    """Change headers of a record; None removes one."""
+
+    def harm(world: World) -> None:
+        record = world.logs[topic][index]
+        changes = {name.replace("_", "."): value for name, value in headers.items()}
+        kept = [pair for pair in record.headers if pair[0] not in changes]
+        new = [(name, value) for name, value in changes.items() if value is not None]
+        world.logs[topic][index] = record._replace(headers=(*kept, *new))
+
+    return harm
 
 
-def test_a_stop_that_changed_the_list_has_a_reply() -> None:
-    partition = a_history(Mark(1, 1))
-    partition.notifications[0] = a_match(0, "STOP", "none")
-    partition.replies.clear()
-    assert found(partition) == {"lost"}
+def removed(topic: str, index: int) -> Callable[[World], None]:
+    """Take a record away."""
+
+    def harm(world: World) -> None:
+        del world.logs[topic][index]
+
+    return harm
 
 
-def test_help_is_answered_unless_blocked() -> None:
-    partition = a_history(Mark(1, 1), Mark(1, 2))
-    partition.messages.append(a_text(2))
-    partition.notifications.append(a_match(2, "HELP", "none"))
-    partition.notified.add(ref(2))
-    assert found(partition) == {"lost"}
+def copied(topic: str, index: int) -> Callable[[World], None]:
+    """Write a record again."""
+
+    def harm(world: World) -> None:
+        record = world.logs[topic][index]
+        world.append(topic, record.key, record.value, record.headers)
+
+    return harm
 
 
-def test_a_notification_of_another_text_contradicts_it() -> None:
-    partition = a_history(Mark(1, 1))
-    partition.messages[0] = a_text(0, said=9)
-    assert found(partition) == {"contradictory"}
+def swapped(topic: str, one: int, other: int) -> Callable[[World], None]:
+    """Let two records change places."""
+
+    def harm(world: World) -> None:
+        log = world.logs[topic]
+        first, second = log[one], log[other]
+        log[one] = second._replace(offset=first.offset, timestamp=first.timestamp)
+        log[other] = first._replace(offset=second.offset, timestamp=second.timestamp)
+
+    return harm
 
 
-def a_command(
-    number: int, *, blocked: bool = True, kind: str = "command", has_reason: bool = True
-) -> Command:
-    at = (f"C{number}", ("command", ACCOUNT, f"C{number}"), number, 0, ENTRY)
-    return Command(*at, HERE, blocked=blocked, said_ms=0, kind=kind, has_reason=has_reason)
+def put_aside(topic: str, offset: int) -> Callable[[World], None]:
+    """Write a dead letter of a record."""
+
+    def harm(world: World) -> None:
+        where = {"topic": topic, "partition": "0", "offset": str(offset)}
+        headers = [(f"__connect.errors.{name}", text.encode()) for name, text in where.items()]
+        world.append(LETTERS, b"", b"", headers)
+
+    return harm
 
 
-def by(command: Command, stands: Standing | None, mark: Mark, *, previous: bool) -> Change:
-    """The change that a command made."""
-    change = a_change(0, stands, mark, previous=previous)
-    id_ = f"{command.id}.a.x"
-    return replace(
-        change, id=id_, ref=command.ref, cause=command.id, kind=None, source=command.kind
+def unhandled(write: Callable[[World], Written]) -> Callable[[World], None]:
+    """Write a record that is committed without any result."""
+
+    def harm(world: World) -> None:
+        record = write(world)
+        world.done[record.topic] = record.offset + 1
+
+    return harm
+
+
+def last_mark(world: World) -> bytes:
+    """The mark of the last change."""
+    return str(json.loads(world.logs[CHANGES][-1].value or b"")["mark"]).encode()
+
+
+def leaked(world: World) -> None:
+    """Allow a send to a blocked recipient, at a mark at which it is blocked."""
+    send = world.send("S9", to=OTHER_RECIPIENT)
+    source = str(send.offset).encode()
+    headers = [("mark", last_mark(world)), ("optout.source", source)]
+    world.append(ALLOWED, send.key, send.value, headers)
+    world.done[OUTBOUND] = send.offset + 1
+
+
+def judged_too_early(world: World) -> None:
+    """Allow a send at a mark before one that its writer had seen."""
+    send = world.send("S9", [("after-mark", last_mark(world))], to=STRANGER)
+    source = str(send.offset).encode()
+    headers = [("mark", b"1-1"), ("optout.source", source)]
+    world.append(ALLOWED, send.key, send.value, headers)
+    world.done[OUTBOUND] = send.offset + 1
+
+
+def judged_by_an_old_list(world: World) -> None:
+    """Allow a send at a mark before a STOP that was visible when it was written."""
+    send = world.send("S9", to=OTHER_RECIPIENT)
+    source = str(send.offset).encode()
+    headers = [("mark", b"1-1"), ("optout.source", source)]
+    world.append(ALLOWED, send.key, send.value, headers)
+    world.done[OUTBOUND] = send.offset + 1
+
+
+def suspended(world: World) -> None:
+    """Fail a send as if the account were suspended."""
+    headed(ALLOWED, -1)(world)
+    allowed = world.logs[ALLOWED].pop()
+    send = json.loads(allowed.value or b"")
+    status = send | {"status": "failed", "error_code": 30002, "block": None}
+    world.append(STATUSES, allowed.key, json.dumps(status).encode(), allowed.headers)
+
+
+def handled_twice(world: World) -> None:
+    """Notify of a message that was delivered again, in place of the next message."""
+    first, other = world.logs[NOTIFICATIONS][1:3]
+    mark = dict(other.headers)["mark"]
+    world.logs[NOTIFICATIONS][2] = other._replace(value=first.value)
+    headed(NOTIFICATIONS, 2, optout_source=b"3", mark=mark)(world)
+
+
+class Harm(NamedTuple):
+    """A fault, and what the audit must say of it."""
+
+    of: Callable[[], Any]
+    harm: Callable[[World], None]
+    kind: str
+    what: str
+
+
+HARMS = {
+    # Messages, R13 to R17 and R27
+    "a reserved word is not heard": Harm(
+        a_day, unhandled(lambda world: world.text("M9", "help")), "lost", "without a notification"
+    ),
+    "a custom word is not heard": Harm(
+        a_day, unhandled(lambda world: world.text("M9", "halt")), "lost", "without a notification"
+    ),
+    "a tolerant form is not heard": Harm(
+        a_day, unhandled(lambda world: world.text("M9", "“Halt!” 🙂")), "lost", "a keyword without"
+    ),
+    "a word of a language is not heard": Harm(
+        a_day, unhandled(lambda world: world.text("M9", "arret")), "lost", "a keyword without"
+    ),
+    "a word of a country is not heard": Harm(
+        a_day,
+        unhandled(lambda world: world.text("M9", "assist", from_country="CA")),
+        "lost",
+        "a keyword without",
+    ),
+    "another recipient's message of the same sid is swallowed (R22)": Harm(
+        a_day,
+        unhandled(lambda world: world.text("M3", "halt", **{"from": STRANGER})),
+        "lost",
+        "a keyword without",
+    ),
+    "a notification is gone": Harm(a_day, removed(NOTIFICATIONS, 0), "lost", "a keyword without"),
+    "a notification comes twice": Harm(
+        a_day, copied(NOTIFICATIONS, 0), "duplicated", "has a notification already"
+    ),
+    "a message is handled twice (R22)": Harm(a_day, handled_twice, "duplicated", "handled before"),
+    "notifications change places": Harm(
+        a_day, swapped(NOTIFICATIONS, 1, 2), "reordered", "what a later record caused"
+    ),
+    "a notification has another body": Harm(
+        a_day, altered(NOTIFICATIONS, 1, body="halt"), "contradictory", "differs from its message"
+    ),
+    "a notification has another keyword": Harm(
+        a_day, altered(NOTIFICATIONS, 1, keyword="stop"), "contradictory", "configuration of its"
+    ),
+    "a notification has another kind": Harm(
+        a_day, altered(NOTIFICATIONS, 0, kind="STOP"), "contradictory", "configuration of its"
+    ),
+    "a notification has another tier": Harm(
+        a_day, altered(NOTIFICATIONS, 1, match="exact"), "contradictory", "configuration of its"
+    ),
+    "a notification has another language": Harm(
+        a_day, altered(NOTIFICATIONS, 4, language="de"), "contradictory", "configuration of its"
+    ),
+    "a notification has another version (R12)": Harm(
+        a_day, altered(NOTIFICATIONS, 3, config_version=1), "contradictory", "another service"
+    ),
+    "a notification of an ordinary message": Harm(
+        a_day, altered(INBOUND, 0, body="helpful"), "contradictory", "differs from its message"
+    ),
+    "a notification without a cause": Harm(
+        a_day, headed(NOTIFICATIONS, 0, optout_source=None), "contradictory", "no cause or mark"
+    ),
+    "a notification of a message that is not there": Harm(
+        a_day, removed(INBOUND, 0), "contradictory", "belongs to no inbound message"
+    ),
+    "an effect that the list does not show": Harm(
+        a_day, altered(NOTIFICATIONS, 0, kind="START"), "contradictory", "configuration of its"
+    ),
+    "a message that was put aside has a notification": Harm(
+        a_day, put_aside(INBOUND, 0), "contradictory", "was put aside, too"
+    ),
+    "a value that is no JSON": Harm(
+        a_day,
+        lambda world: world.logs[REPLIES].__setitem__(
+            0, world.logs[REPLIES][0]._replace(value=b"{")
+        ),
+        "contradictory",
+        "is not valid",
+    ),
+    # Replies
+    "a reply is gone": Harm(a_day, removed(REPLIES, 0), "lost", "there is none"),
+    "a reply comes twice": Harm(a_day, copied(REPLIES, 0), "duplicated", "has a reply already"),
+    "a reply that the notification denies": Harm(
+        a_day, altered(NOTIFICATIONS, 0, reply_sent="none"), "contradictory", "there is one"
+    ),
+    "a due reply is not sent": Harm(
+        a_day,
+        lambda world: (
+            altered(NOTIFICATIONS, 1, reply_sent="none")(world),
+            removed(REPLIES, 1)(world),
+        )[0],
+        "lost",
+        "a reply is due",
+    ),
+    "a reply has another body": Harm(
+        a_day, altered(REPLIES, 1, body="Hi."), "contradictory", "is not the reply of its keyword"
+    ),
+    "a reply of another kind": Harm(
+        a_day, altered(REPLIES, 0, kind="STOP"), "contradictory", "not of its notification's"
+    ),
+    "a reply to another recipient": Harm(
+        a_day, altered(REPLIES, 0, to=STRANGER), "contradictory", "not of its notification's"
+    ),
+    "two replies have one sid": Harm(
+        a_day,
+        lambda world: altered(
+            REPLIES, 1, reply_sid=json.loads(world.logs[REPLIES][0].value or b"")["reply_sid"]
+        )(world),
+        "contradictory",
+        "the sid of the reply to another message",
+    ),
+    "a HELP of a blocked recipient is answered (R19)": Harm(
+        a_day, altered(NOTIFICATIONS, 5, reply_sent="aoo"), "lost", "there is none"
+    ),
+    # Deliveries, R28
+    "a delivery is gone": Harm(a_day, removed(DELIVERIES, 1), "lost", "has a webhook"),
+    "a delivery comes twice": Harm(
+        a_day, copied(DELIVERIES, 1), "duplicated", "has a delivery already"
+    ),
+    "a delivery goes to another URL": Harm(
+        a_day,
+        altered(DELIVERIES, -1, url="https://example.org"),
+        "contradictory",
+        "not the request",
+    ),
+    "a delivery has another type": Harm(
+        a_day, altered(DELIVERIES, 0, parameters__OptOutType="STOP"), "contradictory", "not the req"
+    ),
+    # Changes, R18 to R21
+    "a change is gone": Harm(
+        a_day, removed(CHANGES, 0), "contradictory", "the list does not show it"
+    ),
+    "a change comes twice": Harm(a_day, copied(CHANGES, -1), "duplicated", "has a change already"),
+    "changes change places": Harm(a_day, swapped(CHANGES, 0, 2), "reordered", "its mark is lower"),
+    "a change without a cause": Harm(
+        a_day, headed(CHANGES, 0, optout_source=b"1"), "contradictory", "neither a match nor a"
+    ),
+    "a change of another recipient": Harm(
+        a_day, altered(CHANGES, 0, recipient=STRANGER), "contradictory", "did not ask for it"
+    ),
+    "a STOP that lifts": Harm(
+        a_day, altered(CHANGES, 0, blocked=False, previous=True), "contradictory", "did not ask"
+    ),
+    "a change that is wrong about before": Harm(
+        a_day, altered(CHANGES, 0, previous=True), "contradictory", "is wrong about whether"
+    ),
+    "a change of another id": Harm(
+        a_day, altered(CHANGES, 0, change_id="M3.a.x"), "contradictory", "a cause that never"
+    ),
+    # Commands, R29
+    "a command has no effect": Harm(
+        a_day,
+        unhandled(lambda world: world.command("C9", blocked=True, recipient=STRANGER)),
+        "lost",
+        "did not take effect",
+    ),
+    "a command does not lift": Harm(
+        a_day,
+        unhandled(lambda world: world.command("C9", blocked=False, recipient=OTHER_RECIPIENT)),
+        "lost",
+        "did not take effect",
+    ),
+    "a command lifts without a reason": Harm(
+        redriven, altered(COMMANDS, 1, reason=None), "contradictory", "without a reason"
+    ),
+    "a command that was put aside has an effect": Harm(
+        a_day, put_aside(COMMANDS, 0), "contradictory", "was put aside, too"
+    ),
+    # The list
+    "an entry is gone": Harm(a_day, removed(LIST, -1), "differs", "lacks the result of the last"),
+    "an entry has another cause": Harm(
+        a_day,
+        altered(LIST, 0, blocks__0__sources__0__change_id="M9.a.x"),
+        "differs",
+        "not the result of block-changes",
+    ),
+    "an entry has another mark": Harm(
+        a_day, altered(LIST, 0, blocks__0__mark="7-7"), "differs", "not the result of"
+    ),
+    "an entry of nobody": Harm(
+        a_day,
+        lambda world: (
+            world.append(
+                LIST,
+                f"{ACCOUNT}/{STRANGER}".encode(),
+                (world.logs[LIST][0].value or b"").replace(RECIPIENT.encode(), STRANGER.encode()),
+                world.logs[LIST][-1].headers,
+            ),
+            None,
+        )[1],
+        "differs",
+        "not the result of",
+    ),
+    # Verdicts, R21 to R26
+    "a send without a verdict": Harm(
+        a_day, unhandled(lambda world: world.send("S9")), "lost", "no verdict on this send"
+    ),
+    "a verdict is gone": Harm(a_day, removed(ALLOWED, 0), "lost", "no verdict on this send"),
+    "a refusal is gone": Harm(a_day, removed(STATUSES, 0), "lost", "no verdict on this send"),
+    "a verdict comes twice": Harm(a_day, copied(ALLOWED, 0), "duplicated", "has a verdict already"),
+    "verdicts change places": Harm(
+        a_day, swapped(ALLOWED, 0, 1), "duplicated", "one on a later send came before"
+    ),
+    "a verdict without a mark (R26)": Harm(
+        a_day, headed(ALLOWED, 0, mark=None), "contradictory", "has no mark"
+    ),
+    "a verdict without a send": Harm(
+        a_day, removed(OUTBOUND, 0), "contradictory", "belongs to no send"
+    ),
+    "a send that was put aside has a verdict": Harm(
+        a_day, put_aside(OUTBOUND, 0), "contradictory", "was put aside, too"
+    ),
+    "a bad send is not put aside": Harm(
+        a_day,
+        lambda world: world.logs.__setitem__(LETTERS, world.logs[LETTERS][:-1]),
+        "lost",
+        "is not among the dead letters",
+    ),
+    "an allowed send is altered": Harm(
+        a_day, altered(ALLOWED, 0, body="Hell"), "contradictory", "differs from the send"
+    ),
+    "a status names another send": Harm(
+        a_day, altered(STATUSES, 0, message_sid="S9"), "contradictory", "names another send"
+    ),
+    "a blocked recipient is written to": Harm(a_day, leaked, "leak", "a block was in force"),
+    "a send is judged without what its writer had seen": Harm(
+        a_day, judged_too_early, "leak", "that its writer had seen"
+    ),
+    "a send is judged by an old list": Harm(a_day, judged_by_an_old_list, "leak", "which is older"),
+    "a refusal names another block": Harm(
+        a_day, altered(STATUSES, 0, block__change_id="M9.a.x"), "contradictory", "not in force"
+    ),
+    "a refusal names another scope": Harm(
+        a_day, altered(STATUSES, 0, block__scope="service"), "contradictory", "not in force"
+    ),
+    "a send fails for its account, which was active": Harm(
+        a_day, suspended, "contradictory", "but it was active"
+    ),
+    "a blocked sender is not excepted": Harm(
+        pairs, headed(ALLOWED, 0, **{"optout_except-from": None}), "leak", "was allowed"
+    ),
+    "another sender is excepted": Harm(
+        pairs,
+        headed(ALLOWED, 0, **{"optout_except-from": SHORT_CODE.encode()}),
+        "leak",
+        "was allowed",
+    ),
+    "a send is refused although a sender of the pool is free": Harm(
+        pairs, headed(STATUSES, 0, optout_config=b"0"), "contradictory", "not in force"
+    ),
+    "a send is judged as of another service": Harm(
+        services, headed(STATUSES, 0, optout_service=b"MG9"), "contradictory", "another service"
+    ),
+    "a send is judged by an older pool": Harm(
+        services, headed(ALLOWED, 0, optout_config=b"1"), "leak", "was allowed"
+    ),
+    # Places
+    "a misplaced message has an effect here": Harm(
+        misplaced,
+        lambda world: world.logs[INBOUND].__setitem__(
+            1, world.logs[INBOUND][1]._replace(key=b"+15550000000")
+        ),
+        "contradictory",
+        "not in its recipient's partition",
+    ),
+    "a misplaced send is judged here": Harm(
+        misplaced,
+        lambda world: world.logs[OUTBOUND].__setitem__(
+            1, world.logs[OUTBOUND][1]._replace(key=b"+15550000000")
+        ),
+        "contradictory",
+        "not in its recipient's partition",
+    ),
+    "a record that is misplaced again is not put aside": Harm(
+        misplaced,
+        headed(OUTBOUND, 0, **{"optout_sent-on": b"outbound-messages.v1[2]@5"}),
+        "lost",
+        "neither sent on nor put aside",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARMS)
+async def test_a_fault_is_named(name: str) -> None:
+    of, harm, kind, what = HARMS[name]
+    world = await of()
+    harm(world)
+    found = await world.audit()
+    assert any(one.kind == kind and what in one.what for one in found.findings.violations), (
+        found.said
     )
+    for one in found.findings.violations:
+        assert not any(number in one.where + one.what for number in (RECIPIENT, OTHER_RECIPIENT))
 
 
-@pytest.mark.parametrize(("blocked", "kinds"), [(True, set()), (False, {"lost"})])
-def test_the_list_follows_every_command(blocked: bool, kinds: set[str]) -> None:
-    partition = Partition(0, touched={ENTRY})
-    command = a_command(1)
-    partition.commands = [command]
-    if blocked:
-        stands = standing(Source("command", "C1.a.x", 0))
-        partition.changes = [by(command, stands, Mark(1, 1), previous=False)]
-    assert found(partition) == kinds
+async def test_misplaced_records_are_expected_where_their_recipients_are() -> None:
+    world = await misplaced()
+    found = await world.audit()
+    assert set(found.context.forwarded) == {
+        f"{INBOUND}[0]@0",
+        f"{COMMANDS}[0]@0",
+        f"{OUTBOUND}[0]@0",
+    }
+    assert found.context.arrived == {"inbound-messages.v1[2]@5": 1}
 
 
-def test_r22_two_messages_of_one_sid_are_two() -> None:
-    """Each has its notification, and so does the other recipient's."""
-    partition = a_history(Mark(1, 1))
-    other = ("message", OTHER_ENTRY, "M0", LONG_CODE)
-    text = replace(a_text(0), ref=other, key=OTHER_ENTRY, offset=1)
-    partition.messages.append(text)
-    assert found(partition) == {"lost"}
-    match = replace(a_match(0, "STOP"), ref=other, key=OTHER_ENTRY, offset=1)
-    partition.notifications.append(match)
-    partition.notified.add(other)
-    reply = replace(a_reply(0, "STOP"), ref=other, key=OTHER_ENTRY)
-    partition.replies.append(reply)
-    change = replace(a_flip(0, True, Mark(1, 1)), ref=other, key=OTHER_ENTRY)
-    partition.changes.append(change)
-    partition.touched.add(OTHER_ENTRY)
-    assert found(partition) == {"contradictory", "duplicated"}
-    partition.replies[-1] = replace(reply, sid="R9")
-    partition.changes[-1] = replace(change, id="M0.a.y", standing=standing(a_source(9)))
-    assert found(partition) == {"contradictory"}  # no event made this cause
-    stands = standing(Source("keyword", "M0.a.y", 0))
-    partition.changes[-1] = replace(change, id="M0.a.y", standing=stands)
-    assert found(partition) == set()
+@pytest.mark.parametrize("what", ["suspended", "closed"])
+async def test_a_send_fails_for_its_account_where_that_was_suspended(what: str) -> None:
+    world = await a_day()
+    change = {"sid": ACCOUNT, "status_after": what}
+    world.append(CONFIGURATION, ACCOUNT.encode(), json.dumps(change).encode())
+    suspended(world)
+    assert (await world.audit(skew_ms=1_000)).said == []
 
 
-OURS, THEIRS = Source("keyword", "M0.a.x", 0), Source("command", "C1.a.x", 0)
-
-
-@pytest.mark.parametrize(
-    ("stands", "is_right"),
-    [
-        (standing(OURS, THEIRS), True),
-        (standing(THEIRS), False),  # the STOP is lost
-        (standing(OURS, Source("review", "C1.a.x", 0)), False),
-        (standing(OURS), False),
-        (standing(OURS, Source("keyword", "C1.a.x", 0)), False),
-        (standing(OURS, THEIRS, Source("review", "C2.a.x", 0)), False),
-    ],
-)
-def test_r18_a_second_cause_of_a_block_is_one_more(stands: Standing, is_right: bool) -> None:
-    partition = a_history(Mark(1, 1))
-    command = a_command(1)
-    partition.commands = [command]
-    partition.changes.append(by(command, stands, Mark(1, 2), previous=True))
-    assert found(partition) == (set() if is_right else {"contradictory"})
-
-
-def test_r35_a_locked_block_that_was_lifted_is_found() -> None:
-    partition = a_history(Mark(1, 1))
-    lock, lift = a_command(1), a_command(2, blocked=False)
-    partition.commands = [lock, lift]
-    partition.changes += [
-        by(lock, standing(OURS, THEIRS, locked=True), Mark(1, 2), previous=True),
-        by(lift, None, Mark(1, 3), previous=True),
-    ]
-    assert found(partition) == {"contradictory"}
-
-
-def test_r30_undoing_a_review_leaves_the_recipients_own_stop() -> None:
-    review, undo = a_command(1, kind="review"), a_command(2, blocked=False, kind="review")
-    partition = a_history(Mark(1, 1))
-    partition.commands = [review, undo]
-    both = standing(OURS, Source("review", "C1.a.x", 0))
-    partition.changes += [
-        by(review, both, Mark(1, 2), previous=True),
-        by(undo, standing(OURS), Mark(1, 3), previous=True),
-    ]
-    assert found(partition) == set()
-
-
-def test_r21_a_send_without_a_sender_is_refused_once_every_sender_is_blocked() -> None:
-    both = Pools(senders={(ACCOUNT, SERVICE): {LONG_CODE, OTHER_LONG_CODE}}, changed_ms=OLD)
-    one = Pools(senders={(ACCOUNT, SERVICE): {LONG_CODE}}, changed_ms=OLD)
-    partition = a_history(Mark(1, 1))
-    pair = Place("sender", LONG_CODE, False)
-    partition.changes[0] = replace(partition.changes[0], place=pair)
-    verdict = replace(allowed(Mark(1, 1), 300), sender=None, service=SERVICE)
-    named = replace(verdict, except_from=frozenset({LONG_CODE}))
-    assert found(judged(partition, verdict), both) == {"leak"}  # it names no excepted sender
-    assert found(judged(partition, named), both) == set()
-    assert found(judged(partition, named), one) == {"leak"}
-    edited = replace(one, changed_ms={SERVICE: 300})
-    assert found(judged(partition, named), edited) == set()  # the pool may have been different then
-
-
-def lifted(cause: Notification | Command, left: Standing | None) -> set[str]:
-    """The findings where a cause removed others from a block of a STOP and a command."""
-    partition = a_history(Mark(1, 1))
-    partition.commands = [a_command(1)]
-    partition.changes.append(by(a_command(1), standing(OURS, THEIRS), Mark(1, 2), previous=True))
-    change = a_change(2, left, Mark(1, 3), previous=True)
-    if isinstance(cause, Command):
-        partition.commands.append(cause)
-        partition.changes.append(by(cause, left, Mark(1, 3), previous=True))
-    else:
-        partition.messages.append(a_text(2))
-        partition.notifications.append(cause)
-        partition.notified.add(cause.ref)
-        partition.changes.append(replace(change, kind="START"))
-        if cause.reply_sent != "none":
-            partition.replies.append(a_reply(2, "START"))
-    return found(partition)
-
-
-YES = replace(a_match(2, "START", "none"), keyword="yes", effective=False)
-
-
-@pytest.mark.parametrize(
-    ("cause", "left", "is_right"),
-    [
-        (a_match(2, "START"), None, True),
-        (YES, standing(THEIRS), True),
-        (YES, standing(OURS), False),
-        (a_command(2, blocked=False), None, True),
-        (a_command(2, blocked=False, has_reason=False), None, False),
-        (a_command(2, blocked=False, kind="review"), None, False),
-    ],
-)
-def test_what_lifts_a_cause_that_is_not_its_own_to_lift_is_found(
-    cause: Notification | Command, left: Standing | None, is_right: bool
-) -> None:
-    assert ("contradictory" in lifted(cause, left)) is not is_right
-
-
-def test_a_late_start_that_lifts_a_later_stop_is_found() -> None:
-    partition = a_history(Mark(1, 1), Mark(1, 2))
-    assert found(partition) == set()
-    partition.messages[1] = replace(partition.messages[1], said_ms=-1)
-    assert found(partition) == {"contradictory"}
-
-
-def test_a_start_to_another_sender_that_lifts_a_pair_is_found() -> None:
-    partition = a_history(Mark(1, 1), Mark(1, 2))
-    pair = Place("sender", OTHER_LONG_CODE, False)
-    partition.changes = [replace(change, place=pair) for change in partition.changes]
-    assert "contradictory" in found(partition)
+async def test_what_compaction_took_is_not_judged_and_counted() -> None:
+    world = await a_day()
+    del world.logs[SERVICES][0]
+    found = await world.audit()
+    assert found.said == []
+    assert found.findings.counts["not_checked"] > 0
 
 
 @pytest.mark.parametrize(
@@ -375,4 +678,4 @@ def test_a_start_to_another_sender_that_lifts_a_pair_is_found() -> None:
 )
 def test_a_field_of_redis_that_is_no_entry_is_refused_by_its_one_error(value: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - any: the audit then names the entry
-        packed_blocks(value)
+        packed(value)

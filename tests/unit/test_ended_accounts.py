@@ -68,7 +68,7 @@ class _Out:
 
 
 def a_gate(metrics: Metrics, **ended: Status) -> GateOutbound:
-    services: Any = SimpleNamespace(directory=Directory(), view_at=lambda position: None)
+    services: Any = SimpleNamespace(directory=Directory(), view=None, view_at=lambda position: None)
     block_list: Any = None
     counts: Any = SimpleNamespace(add=lambda judged: None)
     needs = GateDependencies(

@@ -53,6 +53,7 @@ match: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
 gate: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
 webhooks: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN, SECRET_KEYS]
 rates: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
+audit: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
 api: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN, SECRET_KEYS, OPERATOR_TOKENS]
 topics: [KAFKA_USERNAME, KAFKA_PASSWORD]
 {{- end }}
@@ -132,6 +133,15 @@ priorityClassName: {{ . }}
 volumes:
   - name: tmp
     emptyDir: {}
+  {{- if has "audit" (.roles | default list) }}
+  - name: audit
+    {{- if .of.stateClaim }}
+    persistentVolumeClaim:
+      claimName: {{ .of.stateClaim }}
+    {{- else }}
+    emptyDir: {}
+    {{- end }}
+  {{- end }}
   {{- with .of.tlsSecret | default .root.Values.tlsSecret }}
   - name: tls
     secret:
@@ -156,6 +166,10 @@ securityContext:
 volumeMounts:
   - name: tmp
     mountPath: /tmp
+  {{- if has "audit" (.roles | default list) }}
+  - name: audit
+    mountPath: /var/lib/optout
+  {{- end }}
   {{- if .of.tlsSecret | default .root.Values.tlsSecret }}
   - name: tls
     mountPath: /etc/optout/tls

@@ -1,0 +1,145 @@
+"""Merges the streams of one partition in the order of marks, and keeps where it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from processor.audit.context import Context
+from processor.audit.gate_side import GateSide
+from processor.audit.list_side import ListSide
+from processor.audit.match_side import MatchSide, MatchStreams
+from processor.audit.records import KafkaRecord
+from processor.audit.streams import Counted, Stream
+from processor.audit.values import (
+    ALLOWED,
+    CHANGES,
+    COMMANDS,
+    DELIVERIES,
+    INBOUND,
+    LIST,
+    NOTIFICATIONS,
+    OUTBOUND,
+    REPLIES,
+    STATUSES,
+    Entry,
+    Verdict,
+    canonical,
+    digest,
+)
+
+_MOST_UNWRITTEN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """All topics of a partition."""
+
+    match: MatchStreams
+    sends: Stream[KafkaRecord]
+    allowed: Stream[Verdict]
+    failed: Stream[Verdict]
+    entries: Stream[Entry]
+
+    def by_topic(self) -> dict[str, Counted]:
+        """Every stream by its topic, without the prefix."""
+        return {
+            INBOUND: self.match.messages,
+            COMMANDS: self.match.commands,
+            NOTIFICATIONS: self.match.notifications,
+            REPLIES: self.match.replies,
+            DELIVERIES: self.match.deliveries,
+            CHANGES: self.match.changes,
+            OUTBOUND: self.sends,
+            ALLOWED: self.allowed,
+            STATUSES: self.failed,
+            LIST: self.entries,
+        }
+
+
+class Engine:
+    """The audit of a partition.
+
+    Args:
+        context: of the partition.
+        streams: of its topics.
+        on_batch: called after each batch, to show progress.
+    """
+
+    def __init__(
+        self, context: Context, streams: Streams, on_batch: Callable[[], None] = lambda: None
+    ) -> None:
+        self._context = context
+        self._streams = streams
+        self._on_batch = on_batch
+        self._gate = GateSide(context, streams.sends, streams.allowed, streams.failed)
+        self._match = MatchSide(context, streams.match, self._gate.changed)
+        self._list = ListSide(context, streams.entries)
+
+    async def run(self) -> Mapping[str, str]:
+        """Check the range; return the values that the next run goes on from."""
+        context = self._context
+        while (mark := await self._match.next_mark()) is not None:
+            await self._see_next_change()
+            await self._gate.until(mark)
+            await self._match.batch(mark)
+            await self._list.until(mark)
+            if context.state.unwritten > _MOST_UNWRITTEN:
+                context.state.write(self.forget_before_ms)
+            self._on_batch()
+        await self._see_next_change()
+        await self._gate.until(None)
+        await self._match.end()
+        return self._saved()
+
+    async def _see_next_change(self) -> None:
+        """Tell the gate's side which change comes next, in the range or behind it."""
+        change = await self._streams.match.changes.look()
+        self._context.next_change = None
+        if change is not None and change.mark is not None:
+            self._context.next_change = change.mark, change.at_ms
+            self._gate.passed(change.at_ms, change.mark)
+
+    @property
+    def forget_before_ms(self) -> int:
+        """Time before which ids are forgotten, UTC."""
+        return self._context.last_ms - 2 * self._context.dedupe_ms
+
+    def _saved(self) -> Mapping[str, str]:
+        context = self._context
+        positions = {
+            f"next {topic}": str(stream.next) for topic, stream in self._streams.by_topic().items()
+        }
+        return {
+            **positions,
+            **context.histories.saved(self._gate.judged),
+            "last_ms": str(context.last_ms),
+            "judged": str(self._gate.judged),
+            "gate_config": str(self._gate.config),
+            "match_config": str(self._match.config),
+        }
+
+    async def later_entries(self) -> dict[bytes, tuple[int, bytes]]:
+        """Read the rest of the list: recipients to the offset and digest of their last record."""
+        found = {}
+        while (entry := await self._streams.entries.look()) is not None:
+            self._streams.entries.take()
+            said = canonical(entry.blocks, entry.lasts) if entry.blocks else b""
+            found[digest(entry.key)] = entry.offset, said
+        return found
+
+    def check_list(self, later: Mapping[bytes, tuple[int, bytes]]) -> None:
+        """Report changes that the list lacks; ``later`` is of ``later_entries``."""
+        self._context.state.write(self.forget_before_ms)
+        self._list.unlisted(later)
+
+    async def look_ahead(self) -> None:
+        """See what later changes say of verdicts that are not clear; the state must be saved."""
+        changes = self._streams.match.changes
+        while self._gate.waits and (await changes.look()) is not None:
+            await self._see_next_change()
+            if not self._gate.waits:
+                break
+            state = self._context.histories.apply(changes.take())
+            self._gate.changed(self._context.histories.latest, state)
+        self._gate.end()

@@ -1,0 +1,337 @@
+"""Check messages against the configuration of their time: keyword, reply, webhook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from processor.audit.context import Context
+from processor.audit.history import stops
+from processor.audit.keywords import Found
+from processor.audit.records import KafkaRecord, message, read
+from processor.audit.services import Handling, Unknown, countries_of
+from processor.audit.streams import Stream
+from processor.audit.values import (
+    DELIVERIES,
+    INBOUND,
+    NOTIFICATIONS,
+    REPLIES,
+    Change,
+    Delivery,
+    Message,
+    Notification,
+    Reply,
+    Unreadable,
+    digest,
+)
+
+_ANSWERED = ("aoo", "default")
+
+
+class Asked(NamedTuple):
+    """A message that matched, and how it was handled; None where that cannot be known."""
+
+    message: Message
+    handling: Handling | None
+
+
+class MessageChecks:
+    """Goes through the messages in their order, with what names them as its cause.
+
+    Args:
+        context: of the partition.
+        messages: inbound-messages, not parsed.
+        replies: their topic.
+        deliveries: their topic.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        messages: Stream[KafkaRecord],
+        replies: Stream[Reply],
+        deliveries: Stream[Delivery],
+    ) -> None:
+        self._context = context
+        self._messages, self._replies, self._deliveries = messages, replies, deliveries
+        self._floor = context.range.floor[INBOUND]
+        self.config = int(context.state.get("match_config") or 0)
+
+    async def message_of(self, note: Notification) -> Asked | None:
+        """Find the message of a notification, compare them, and check the messages before it."""
+        assert note.source is not None
+        context = self._context
+        await self._skip_to(note.source, note.config)
+        record = await self._messages.look()
+        if record is None or record.offset != note.source:
+            if context.state.seen(digest(*note.ref)) is not None:
+                what = "its message has a notification already"
+                context.found("duplicated", NOTIFICATIONS, note, what)
+            else:
+                what = "belongs to no inbound message"
+                context.found("contradictory", NOTIFICATIONS, note, what)
+            return None
+        self._messages.take()
+        self.config = max(self.config, note.config)
+        try:
+            its = read(message, record)
+        except Unreadable:
+            context.found("contradictory", NOTIFICATIONS, note, "its message cannot be read")
+            return None
+        context.arrive(its)
+        context.findings.counts["messages_checked"] += 1
+        if context.handle(note.ref, note.at_ms):
+            what = "its message was handled before (R22)"
+            context.found("duplicated", NOTIFICATIONS, note, what)
+        return Asked(its, await self._compare(note, its))
+
+    async def _compare(self, note: Notification, its: Message) -> Handling | None:
+        context = self._context
+        if (its.said, its.ref) != (note.said, note.ref):
+            context.found("contradictory", NOTIFICATIONS, note, "differs from its message")
+        if context.is_put_aside(INBOUND, its.offset):
+            context.found("contradictory", NOTIFICATIONS, note, "its message was put aside, too")
+        if not context.is_here(its):
+            what = "is on a message that is not in its recipient's partition"
+            context.found("contradictory", NOTIFICATIONS, note, what)
+        said = Found(note.kind, note.keyword, note.language, note.country, "", note.tier == "exact")
+        reply = await self._reply(note, its)
+        try:
+            handling = self._handled(its, note.config, note.config)
+        except Unknown:
+            context.findings.counts["not_checked"] += 1
+            await self._delivery(its, None, note)
+            return None
+        keywords = handling.keywords
+        if keywords is None or not any(
+            keywords.fits(its.body, country, said)
+            for country in countries_of(its.number, its.country)
+        ):
+            what = "is not what the configuration of its time makes of the message"
+            context.found("contradictory", NOTIFICATIONS, note, what)
+        elif reply is not None and reply.body not in keywords.replies(said):
+            context.found("contradictory", REPLIES, reply, "is not the reply of its keyword")
+        if (note.service, note.version, note.aoo) != (
+            handling.service,
+            handling.version,
+            handling.aoo,
+        ):
+            what = "names another service, version or handling than the configuration of its time"
+            context.found("contradictory", NOTIFICATIONS, note, what)
+        await self._delivery(its, handling, note)
+        return handling
+
+    async def _reply(self, note: Notification, its: Message) -> Reply | None:
+        """Check that there is a reply exactly if the notification says so."""
+        context, reply = self._context, await self._replies.look()
+        while reply is not None and (reply.source is None or reply.source < its.offset):
+            self._replies.take()
+            self._surplus_reply(reply)
+            reply = await self._replies.look()
+        is_due = note.reply_sent in _ANSWERED
+        if reply is None or reply.source != its.offset:
+            if is_due:
+                what = "says that a reply was sent; there is none"
+                context.found("lost", NOTIFICATIONS, note, what)
+            return None
+        self._replies.take()
+        context.findings.counts["events_checked"] += 1
+        if not is_due:
+            what = "says that no reply was sent; there is one"
+            context.found("contradictory", NOTIFICATIONS, note, what)
+        if (reply.kind, reply.ref, reply.mark) != (note.kind, note.ref, note.mark):
+            what = "is not of its notification's kind, message and mark"
+            context.found("contradictory", REPLIES, reply, what)
+        seen = context.state.seen(sid := digest("reply", reply.sid))
+        if seen is not None and seen.cause != digest(*reply.ref):
+            what = "has the sid of the reply to another message"
+            context.found("contradictory", REPLIES, reply, what)
+        context.state.see(sid, reply.at_ms, digest(*reply.ref))
+        return reply
+
+    def _surplus_reply(self, reply: Reply) -> None:
+        if reply.source is None:
+            self._context.found("contradictory", REPLIES, reply, "names no message as its cause")
+        elif reply.source >= self._floor:
+            seen = self._context.state.seen(digest("reply", reply.sid))
+            if seen is not None and seen.cause == digest(*reply.ref):
+                self._context.found("duplicated", REPLIES, reply, "its message has a reply already")
+            else:
+                what = "answers a message that has no notification"
+                self._context.found("contradictory", REPLIES, reply, what)
+
+    def may_reply(
+        self, note: Notification, handling: Handling, changes: Sequence[Change], *, blocked: bool
+    ) -> None:
+        """Check that a reply is one that R18 and R19 allow.
+
+        Args:
+            note: says that there is a reply.
+            handling: of its message.
+            changes: that it caused.
+            blocked: whether its sender was stopped in every state that it may have left.
+        """
+        if handling.keywords is None:
+            return
+        widened = any(change.standing is not None for change in changes)
+        if note.kind == "STOP" and not widened and not handling.keywords.repeats:
+            what = "was answered, though the STOP changed nothing (R18)"
+        elif (
+            note.kind == "HELP"
+            and blocked
+            and handling.sender_type not in handling.keywords.help_when_blocked
+        ):
+            what = "was answered, though the recipient was blocked (R19)"
+        else:
+            return
+        self._context.found("contradictory", NOTIFICATIONS, note, what)
+
+    async def end(self) -> None:
+        """Check the messages of the range behind the last notification."""
+        context = self._context
+        await self._skip_to(context.range.end[INBOUND], context.services.end)
+        for stream in (self._replies, self._deliveries):
+            while (left := await stream.look()) is not None:
+                if left.source is not None and left.source >= context.range.end[INBOUND]:
+                    break
+                stream.take()
+                if isinstance(left, Reply):
+                    self._surplus_reply(left)
+                else:
+                    self._surplus_delivery(left)
+
+    async def _skip_to(self, offset: int, config: int) -> None:
+        """Check the messages before an offset, which have no notification.
+
+        Args:
+            offset: of the next message that has one.
+            config: how far the services had been read by then, at most.
+        """
+        while (record := await self._messages.look()) is not None and record.offset < offset:
+            self._messages.take()
+            if record.offset >= self._floor:
+                await self._without(record, config)
+
+    async def _without(self, record: KafkaRecord, config: int) -> None:
+        context, services = self._context, self._context.services
+        delivery = await self._delivery_at(record.offset) if services.has_webhooks else None
+        if context.is_put_aside(INBOUND, record.offset):
+            if delivery is not None:
+                context.found(
+                    "contradictory", DELIVERIES, delivery, "its message was put aside, too"
+                )
+            return
+        if not services.has_webhooks and not services.may_match(record.value):
+            return
+        try:
+            its = read(message, record)
+        except Unreadable:
+            context.findings.counts["unreadable"] += 1
+            return
+        context.findings.counts["messages_checked"] += 1
+        if delivery is not None:
+            self.config = max(self.config, delivery.config)
+            config = delivery.config
+        try:
+            handling = self._handled(its, self.config, config)
+        except Unknown:
+            context.findings.counts["not_checked"] += 1
+            return
+        has_effect = self._may_be_lost(its, handling) or handling.webhook is not None
+        if has_effect and not context.is_here(its):
+            context.forward(INBOUND, its)
+            return
+        context.arrive(its)
+        if self._is_due(its, handling):
+            context.found("lost", INBOUND, its, "a keyword without a notification")
+        elif not self._may_be_lost(its, handling):
+            self._compare_delivery(its, handling, None, delivery)
+
+    def _handled(self, its: Message, low: int, high: int) -> Handling:
+        """Find how a message was handled by a reader between two positions.
+
+        Raises:
+            Unknown: that depends on where the reader was, or compaction took the version.
+        """
+        services, asked = self._context.services, (its.account, its.service, its.sender)
+        found = services.handling(*asked, low)
+        if high > low and (changed := services.changed(low, high)):
+            later = services.handling(*asked, high)
+            if later != found or found.service in changed:
+                raise Unknown
+        return found
+
+    def _may_be_lost(self, its: Message, handling: Handling) -> bool:
+        keywords = handling.keywords
+        return (
+            keywords is not None
+            and keywords.may_be(its.body)
+            and any(keywords.surely(its.body, one) for one in countries_of(its.number, its.country))
+        )
+
+    def _is_due(self, its: Message, handling: Handling) -> bool:
+        """Whether a message surely should have led to a notification."""
+        context, keywords = self._context, handling.keywords
+        if keywords is None or not keywords.may_be(its.body):
+            return False
+        found = [
+            keywords.surely(its.body, country) for country in countries_of(its.number, its.country)
+        ]
+        if not all(found):
+            return False
+        handled = context.handled(its.ref, its.at_ms)
+        if handled is None:
+            context.findings.counts["not_checked"] += 1
+        if handled is not False:
+            return False
+        is_yes = all(one is not None and one.keyword.lower() == "yes" for one in found)
+        if is_yes and keywords.yes_only_when_blocked:
+            key = digest(its.key)
+            states = context.histories.since(key, context.histories.forgotten)
+            return all(stops(state, handling.service, its.sender) for state in states)
+        return True
+
+    async def _delivery(
+        self, its: Message, handling: Handling | None, note: Notification | None
+    ) -> None:
+        delivery = await self._delivery_at(its.offset)
+        if handling is not None:
+            self._compare_delivery(its, handling, note, delivery)
+
+    async def _delivery_at(self, offset: int) -> Delivery | None:
+        delivery = await self._deliveries.look()
+        while delivery is not None and (delivery.source is None or delivery.source < offset):
+            self._deliveries.take()
+            self._surplus_delivery(delivery)
+            delivery = await self._deliveries.look()
+        if delivery is None or delivery.source != offset:
+            return None
+        return self._deliveries.take()
+
+    def _surplus_delivery(self, delivery: Delivery) -> None:
+        context = self._context
+        if delivery.source is None:
+            context.found("contradictory", DELIVERIES, delivery, "names no message as its cause")
+        elif delivery.source >= self._floor:
+            what = "its message has a delivery already, or is none"
+            context.found("duplicated", DELIVERIES, delivery, what)
+
+    def _compare_delivery(
+        self,
+        its: Message,
+        handling: Handling,
+        note: Notification | None,
+        delivery: Delivery | None,
+    ) -> None:
+        """Check that a delivery is due exactly where the service has a webhook (R28)."""
+        context = self._context
+        if delivery is None:
+            if handling.webhook is not None:
+                context.found("lost", INBOUND, its, "its service has a webhook; no delivery is due")
+            return
+        context.findings.counts["deliveries_checked"] += 1
+        kind = note.kind if note is not None and note.aoo else None
+        wanted = (handling.webhook, kind, its.ref)
+        if wanted != (delivery.url, delivery.opt_out_type, delivery.ref):
+            what = "is not the request that the configuration of its time makes of the message"
+            context.found("contradictory", DELIVERIES, delivery, what)

@@ -87,7 +87,7 @@ class OptOut(Part):
         description="Replies of a kind to one recipient by one sender within an hour.",
     )
     late_reply: Literal["send", "drop"] = Field(
-        default="send", description="What becomes of a reply that is over five minutes late."
+        default="send", description="The fate of a reply that is not sent within five minutes."
     )
     standard: KeywordSets = Field(default_factory=dict)
     languages: dict[LanguageTag, KeywordSets] = Field(default_factory=dict)

@@ -37,5 +37,6 @@ class ReplySend(Record):
         description="Five minutes after the keyword came: until then it is presumed to be lawful.",
     )
     late_reply: Literal["send", "drop"] = Field(
-        default="send", description="What its sender does with it after `send_before`."
+        default="send",
+        description="Its sender sends it after `send_before`, too, or drops it then.",
     )

@@ -22,7 +22,7 @@ class MatchMode(StrEnum):
 
 
 class LateReply(StrEnum):
-    """What becomes of a reply that is not sent within five minutes (R36)."""
+    """The fate of a reply that is not sent within five minutes (R36)."""
 
     SEND = "send"
     DROP = "drop"

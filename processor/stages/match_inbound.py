@@ -81,6 +81,7 @@ class MatchBatch:
         self.decided.traces.committed()
         if matched := self.decided.matched:
             self.needs.metrics.matched(Counter((one.match.kind, one.match.tier) for one in matched))
+            self.needs.metrics.braked(Counter(one.match.kind for one in matched if one.braked))
             self.needs.counts.add(matched)
         self.block_list.committed()
         if self.is_waited_for:

@@ -118,7 +118,8 @@ return found
 # KEYS: meta, entries, then the keys that may hold each id, then hashes of counted replies. ARGV:
 # entry keys, one a line; ids; how many keys an id has; for each of the hashes its brakes, one after
 # another. Answers meta, the indexes and values of the entries found (few of the thousands asked
-# for), the indexes of the ids found, the server's replication info, brakes and values in turn.
+# for), the indexes of the ids found, and the server's replication info. Last come the brakes found,
+# each with its value.
 READ = (
     "#!lua flags=allow-oom\n"
     + _META
@@ -208,9 +209,9 @@ return meta()
 )
 
 # KEYS: meta, entries, undo, then a key for each id, then hashes of counted replies. ARGV: epoch,
-# mark, 1 or 0 (not whole: in one step with the mark, which would hide it), config, ids that were
-# not handled after all, ms that replies are remembered, then what `put_replied` takes, and what
-# `put` takes.
+# mark, 1 or 0, config, ids that were not handled after all, ms that replies are remembered, then
+# what `put_replied` takes, and `put`. 0 is not whole: in one step with the mark, which would hide
+# it.
 SETTLE = (
     "#!lua\n"
     + _OWN

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from processor.cli.simulate import is_late
 from processor.core.brakes import (
     CLOCKS_DIFFER_MS,
     MOST_REPLIES,
@@ -19,6 +21,7 @@ from processor.core.fold import Folded, Hit, brake_for, fold, handled_of
 from processor.core.identity import brake_of, reply_to
 from processor.core.messages import Arrival, OptOutType, Scope, SenderType
 from processor.core.policy import LateReply
+from processor.wire.events import write_reply
 from tests.builders import (
     ACCOUNT,
     LONG_CODE,
@@ -61,7 +64,7 @@ def folded(*items: Hit) -> Folded:
 
 
 def told(found: Folded) -> list[tuple[ReplySent, bool]]:
-    """Who answered each message, and whether a brake kept the answer back."""
+    """The origin of each message's answer, and whether a brake kept the answer back."""
     return [
         (event.reply_sent, event.braked)
         for event in found.events
@@ -236,3 +239,9 @@ def test_r36_a_reply_says_what_becomes_of_it_when_it_is_late() -> None:
             if isinstance(event, ReplySend)
         )
         assert reply.late_reply is late
+
+
+@pytest.mark.parametrize(("later_ms", "late"), [(5 * MINUTE_MS, False), (5 * MINUTE_MS + 1, True)])
+def test_r36_the_sender_of_a_reply_finds_it_late(later_ms: int, late: bool) -> None:
+    reply = json.loads(write_reply(a_reply(text="")))
+    assert is_late(reply, NOW_MS + later_ms) is late

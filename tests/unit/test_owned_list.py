@@ -9,7 +9,7 @@ import pytest
 
 from processor.core.blocks import UNREADABLE, Mark
 from processor.core.brakes import Brake
-from processor.core.identity import Handled, Recalled
+from processor.core.identity import Handled, Recalled, reply_to
 from processor.errors import Fenced, ListLost, NewerFormat
 from processor.metrics import MatchMetrics, Metrics
 from processor.stores.block_list import FORMAT
@@ -187,3 +187,10 @@ async def test_a_newer_versions_note_stops_the_owner() -> None:
     await owner.claim()
     with pytest.raises(NewerFormat):
         await owner.inherit([f"{FORMAT.written + 1} 7-3"])
+
+
+async def test_r37_a_rebuild_counts_the_replies_that_the_topics_have() -> None:
+    owner = await taken(an_owner(MemoryBlockList(lambda: NOW_MS), handled=HandledOnce()))
+    found = await owner.read([ENTRY], [MESSAGE], [BRAKE])
+    assert found.seen == {MESSAGE.id}
+    assert found.replied == {BRAKE.id: (reply_to(MESSAGE),)}

@@ -78,7 +78,7 @@ class OptOut(Part):
     yes_only_when_blocked: bool = False
     help_when_blocked: list[PoolSenderType] = Field(default_factory=list)
     stop_when_blocked: list[PoolSenderType] = Field(
-        default_factory=lambda: ["short_code"], description="These types confirm every STOP."
+        default=["short_code"], description="These types confirm every STOP."
     )
     reply_limit: int = Field(
         default=4,

@@ -150,8 +150,10 @@ class RedisBlockList:
         ]
         hours = reply_hours.asked_of(brakes)
         names += self._hour_keys(partition, hours)
-        asked = "\n".join(keys), _joined(ids), _LOOKED_AT, *map(b"".join, hours.values())
-        meta, found, seen, server, replied = await self._client.run(_READ, names, *asked)
+        wanted = [b"".join(counting) for counting in hours.values()]
+        asked = "\n".join(keys), _joined(ids), _LOOKED_AT
+        answer = await self._client.run(_READ, names, *asked, *wanted)
+        meta, found, seen, server, replied = answer
         values: list[bytes | None] = [None] * len(keys)
         for at in range(0, len(found), 2):
             values[found[at]] = found[at + 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ ALWAYS = a_handling(a_config(repeat_reply=True))
 MINUTE_MS = 60_000
 
 
-def hits(*bodies: str, every_ms: int = 0, **given: object) -> list[Hit]:
+def hits(*bodies: str, every_ms: int = 0, **given: Any) -> list[Hit]:
     """Successive messages of the recipient."""
     return [
         a_hit(

@@ -56,7 +56,7 @@ async def _up(settings: Settings, *, seconds: float | None) -> None:
     created = await _created(settings)
     click.echo(f"Kafka {settings.kafka_bootstrap}, topics {settings.topic_prefix}*, {created} new")
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # of a terminal that is closed
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings, environment = _with_secrets(settings)
     async with _process(environment, "worker") as worker, _process(environment, "api") as api:

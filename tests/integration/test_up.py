@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -34,14 +34,16 @@ def word_after(said: str, before: str) -> str:
 
 
 @asynccontextmanager
-async def upped(*options: str, **given: str) -> AsyncIterator[Process]:
-    """`optout up` once it has said everything; it ends its processes, and with 0, on Ctrl-C."""
+async def upped(
+    given: Mapping[str, str], *options: str, signum: int = signal.SIGINT
+) -> AsyncIterator[Process]:
+    """`optout up` once it has said everything; a signal ends it and its processes, with 0."""
     async with started((*UP, *options), **given) as up:
         try:
             await up.says(LAST_WORDS, DEADLINE_S)
             yield up
         finally:
-            code = await up.ends(signal.SIGINT)
+            code = await up.ends(signum)
         assert code == 0, up.said
 
 
@@ -59,7 +61,7 @@ async def test_it_stores_three_services_and_plays_traffic_with_something_of_ever
     settings: Settings, tmp_path: Path
 ) -> None:
     at = Installation(settings)
-    async with upped(**variables(settings, tmp_path)) as up:
+    async with upped(variables(settings, tmp_path)) as up:
         await check_what_is_stored(settings)
         await check_the_first_words(up.said)
         await check_the_login(up.said)
@@ -133,14 +135,15 @@ async def check_the_console(said: str) -> None:
 async def check_a_second_start(settings: Settings, state: Path) -> None:
     async with configuration(settings) as stored:
         before = stored.services.all()
-    async with upped(**variables(settings, state)) as up:
+    async with upped(variables(settings, state)) as up:
         assert f"sign in as {ACCOUNT} with " in up.said
     async with configuration(settings) as stored:
         assert stored.services.all() == before
 
 
 async def test_empty_leaves_the_example_out(settings: Settings, tmp_path: Path) -> None:
-    async with upped("--empty", **variables(settings, tmp_path)) as up:
+    given = variables(settings, tmp_path)
+    async with upped(given, "--empty", signum=signal.SIGHUP) as up:
         assert "accounts create" in up.said
         async with configuration(settings) as stored:
             assert not stored.services.all()
@@ -159,7 +162,7 @@ async def test_numbers_of_another_account_leave_the_services_out_and_stop_nothin
     ):
         async with started((*UP[:3], *arguments), **given, **key) as command:
             assert await command.ends() == 0, command.said
-    async with upped(**given, **key) as up:
+    async with upped(given | key) as up:
         assert "the example's services are left out:" in up.said
 
 

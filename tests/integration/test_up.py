@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -18,33 +15,8 @@ from processor.config import Settings
 from processor.kafka.topics.configuration_writer import configuration
 from tests.forms import send_form, signed_in
 from tests.installation import Installation, until
-from tests.processes import Process, environment, started
-
-UP = (sys.executable, "-m", "processor", "up", "--seconds", "10")
-LAST_WORDS = "blocks list\n"
-DEADLINE_S = 240.0
-
-
-def variables(settings: Settings, state: Path) -> dict[str, str]:
-    return environment(settings) | {"XDG_STATE_HOME": str(state)}
-
-
-def word_after(said: str, before: str) -> str:
-    return said.partition(before)[2].split()[0]
-
-
-@asynccontextmanager
-async def upped(
-    given: Mapping[str, str], *options: str, signum: int = signal.SIGINT
-) -> AsyncIterator[Process]:
-    """`optout up` once it has said everything; a signal ends it and its processes, with 0."""
-    async with started((*UP, *options), **given) as up:
-        try:
-            await up.says(LAST_WORDS, DEADLINE_S)
-            yield up
-        finally:
-            code = await up.ends(signum)
-        assert code == 0, up.said
+from tests.processes import started
+from tests.upped import DEADLINE_S, UP, login, upped, url_of, variables
 
 
 async def languages_of_stops(at: Installation) -> Counter[str | None]:
@@ -106,29 +78,28 @@ async def check_the_first_words(said: str) -> None:
 
 
 async def check_the_login(said: str) -> None:
-    url = word_after(said, "1. the console\n").removesuffix("/console")
+    url = url_of(said)
     async with httpx.AsyncClient() as client:
-        user = (ACCOUNT, word_after(said, f"sign in as {ACCOUNT} with "))
+        user = (ACCOUNT, login(said, ACCOUNT))
         answer = await client.get(f"{url}/v1/Services", auth=user)
         assert len(answer.json()["services"]) == 3
-        operator = ("operator", word_after(said, "sign in as operator with "))
+        operator = ("operator", login(said, "operator"))
         named = {"X-Optout-Account": ACCOUNT}
         answer = await client.get(f"{url}/v1/Services", auth=operator, headers=named)
         assert len(answer.json()["services"]) == 3
 
 
 async def check_the_console(said: str) -> None:
-    url = word_after(said, "1. the console\n").removesuffix("/console")
+    url = url_of(said)
     recipient = said.partition(" texts ")[0].split()[-1]
-    async with signed_in(url, ACCOUNT, word_after(said, f"sign in as {ACCOUNT} with ")) as mine:
+    async with signed_in(url, ACCOUNT, login(said, ACCOUNT)) as mine:
         for name in ("Clinic reminders", "Parcel notices", "Garden club"):
             assert name in (await mine.get("/console", follow_redirects=True)).text
         found = await send_form(mine, "/console/recipients", number=recipient)
         page = await mine.get(found.headers["Location"], follow_redirects=True)
         assert "stop" in page.text
         assert "start" in page.text
-    token = word_after(said, "sign in as operator with ")
-    async with signed_in(url, "operator", token) as operator:
+    async with signed_in(url, "operator", login(said, "operator")) as operator:
         assert "to: missing" in (await operator.get("/console/dead-letters")).text
 
 
@@ -145,6 +116,8 @@ async def test_empty_leaves_the_example_out(settings: Settings, tmp_path: Path) 
     given = variables(settings, tmp_path)
     async with upped(given, "--empty", signum=signal.SIGHUP) as up:
         assert "accounts create" in up.said
+        async with httpx.AsyncClient() as client:  # at once, with the address that was printed
+            assert (await client.get(f"{url_of(up.said)}/readyz")).status_code == 200
         async with configuration(settings) as stored:
             assert not stored.services.all()
             assert not stored.accounts.all()

@@ -125,7 +125,7 @@ async def _answers(address: str) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_READY_S), aiohttp.ClientSession() as session:
             while True:
-                # The certificate may be of another name: this is no client that trusts it.
+                # The certificate may have another name, and nothing secret is sent.
                 with contextlib.suppress(aiohttp.ClientError):
                     async with session.get(f"{address}/readyz", ssl=False) as answer:
                         if answer.ok:

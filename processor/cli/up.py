@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import aiohttp
 import click
 from pydantic import SecretStr
 
@@ -23,6 +24,9 @@ from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.topics import topic_admin
 from processor.wire.credentials import new_token
+
+_READY_S = 60.0
+_ASK_AGAIN_S = 0.1
 
 
 @click.command("up")
@@ -56,7 +60,7 @@ async def _up(settings: Settings, *, seconds: float | None) -> None:
     created = await _created(settings)
     click.echo(f"Kafka {settings.kafka_bootstrap}, topics {settings.topic_prefix}*, {created} new")
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # of a terminal that is closed
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings, environment = _with_secrets(settings)
     async with _process(environment, "worker") as worker, _process(environment, "api") as api:
@@ -107,12 +111,26 @@ async def _show(
     if not said:
         click.echo("the API has ended; start it by hand for the reason: optout api", err=True)
         return
+    await _answers(said[-1])
     logins = [Login(ACCOUNT, token)] if token else []
     if "OPTOUT_OPERATOR_TOKENS" not in os.environ:
         logins += [Login(name, secret) for name, secret in settings.operators().items()]
     welcome.next_steps(settings, said[-1], logins, recipient=recipient)
     if seconds:
         await _traffic(settings, seconds)
+
+
+async def _answers(address: str) -> None:
+    """Wait until the API can serve requests; it prints its address before that."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_READY_S), aiohttp.ClientSession() as session:
+            while True:
+                # The certificate may have another name, and nothing secret is sent.
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(f"{address}/readyz", ssl=False) as answer:
+                        if answer.ok:
+                            return
+                await asyncio.sleep(_ASK_AGAIN_S)
 
 
 async def _example(settings: Settings) -> str | None:

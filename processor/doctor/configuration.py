@@ -9,7 +9,7 @@ from processor.configuration.drafts import warnings_about
 from processor.configuration.rules import Pool, pool_problems, problems_of
 from processor.doctor.examination import Examination
 from processor.doctor.findings import count, some_of
-from processor.doctor.stored import Stored, stored
+from processor.doctor.stored import stored
 from processor.errors import Problem
 from processor.wire.credentials import key_id, sealed_with, unseal
 from processor.wire.services import config_of, read_stored
@@ -21,15 +21,10 @@ _EACH = 100  # services between two reports
 _MAKE_A_KEY = "`openssl rand -hex 32` makes one; give it to the API and to webhooks workers"
 
 
-async def services_of(at: Examination) -> Stored[MessagingService]:
-    """Read every service."""
-    topics = Topics.under(at.settings.topic_prefix)
-    return await stored(at, topics.messaging_services, read_stored)
-
-
 async def services(at: Examination) -> str:
     """Check every service as a save would; warnings are counted."""
-    found = await services_of(at)
+    topics = Topics.under(at.settings.topic_prefix)
+    found = await stored(at, topics.messaging_services, read_stored)
     for sid, why in found.unreadable.items():
         what = f"service {sid}: its record cannot be read: {why}"
         at.wrong(what, "find who wrote it, and run `optout services apply` with the right file")

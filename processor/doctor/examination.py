@@ -24,14 +24,20 @@ class Examination:
         settings: checked.
         role: this process has its rights, and so may read its topics.
         redis: a client, which connects when it is used.
-        report: called with the progress of the running check, in words; for a terminal.
+        show: called with the progress of the running check, in words; for a terminal.
     """
 
     settings: Settings
     role: Role
     redis: RedisClient
-    report: Callable[[str], None] = lambda words: None
+    show: Callable[[str], None] = lambda words: None
     findings: list[Finding] = field(default_factory=list)
+    progress: str = ""  # as last reported
+
+    def report(self, words: str) -> None:
+        """Say how far the running check is."""
+        self.progress = words
+        self.show(words)
 
     def wrong(self, what: str, remedy: str = "") -> None:
         """Note something that is wrong."""
@@ -92,7 +98,8 @@ async def _run(at: Examination, check: Check, limit_s: float) -> Result:
         async with asyncio.timeout(limit_s):
             fact = await check.look(at)
     except TimeoutError:
-        at.wrong(f"was not done within {limit_s:g} s", f"{check.remedy}; or raise --limit")
+        far = f" ({at.progress})" if at.progress != check.name else ""
+        at.wrong(f"was not done within {limit_s:g} s{far}", f"{check.remedy}; or raise --limit")
     except ConfigError as error:
         for problem in error.problems:
             at.wrong(problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -12,7 +13,8 @@ from processor.doctor.examination import Examination
 from processor.kafka.reading import read_whole
 from processor.wire.json_values import UNREADABLE, why_unreadable
 
-_EACH = 1_000  # records between two reports
+_EACH = 1_000  # records read between two reports
+_AT_ONCE = 100  # values understood between two reports
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -45,7 +47,10 @@ async def stored(at: Examination, topic: str, read: Callable[[bytes], _Model]) -
         if record.offset % _EACH == 0:
             at.report(f"{topic}: {len(latest):,} read")
     found: Stored[_Model] = Stored()
-    for key, value in latest.items():
+    for number, (key, value) in enumerate(latest.items(), 1):
+        if number % _AT_ONCE == 0:
+            at.report(f"{topic}: {number:,} of {len(latest):,} understood")
+            await asyncio.sleep(0)  # the time limit must have its turn
         try:
             found.models[key] = read(value)
         except UNREADABLE as error:

@@ -6,13 +6,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from processor.doctor.configuration import services_of
 from processor.doctor.examination import Examination
 from processor.doctor.findings import count, some_of
+from processor.doctor.stored import stored
 from processor.webhooks.addresses import host_and_port, parts_of, url_problem
 from processor.webhooks.client import Client, Limits
 from processor.webhooks.requests import Answered, Request
 from processor.webhooks.retries import Failure, Overrides, Why
+from processor.wire.services import read_head
+from processor.wire.topics import Topics
 from schemas.messaging_service import MessagingService
 
 _AT_ONCE = 32
@@ -29,7 +31,8 @@ async def webhooks(at: Examination) -> str:
 
     No webhook is sent: the request has no path, no fields and no login.
     """
-    found = _origins(at, (await services_of(at)).models)
+    topic = Topics.under(at.settings.topic_prefix).messaging_services
+    found = _origins(at, (await stored(at, topic, read_head)).models)
     limits = Limits(at.settings.webhook_connect_s, at.settings.webhook_timeout_s)
     client = Client(at.settings.webhook_allow_networks, limits, most_idle=0)
     turns, done = asyncio.Semaphore(_AT_ONCE), 0

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -18,31 +15,8 @@ from processor.config import Settings
 from processor.kafka.topics.configuration_writer import configuration
 from tests.forms import send_form, signed_in
 from tests.installation import Installation, until
-from tests.processes import Process, environment, started
-
-UP = (sys.executable, "-m", "processor", "up", "--seconds", "10")
-LAST_WORDS = "blocks list\n"
-DEADLINE_S = 240.0
-
-
-def variables(settings: Settings, state: Path) -> dict[str, str]:
-    return environment(settings) | {"XDG_STATE_HOME": str(state)}
-
-
-def word_after(said: str, before: str) -> str:
-    return said.partition(before)[2].split()[0]
-
-
-@asynccontextmanager
-async def upped(*options: str, **given: str) -> AsyncIterator[Process]:
-    """`optout up` once it has said everything; it ends its processes, and with 0, on Ctrl-C."""
-    async with started((*UP, *options), **given) as up:
-        try:
-            await up.says(LAST_WORDS, DEADLINE_S)
-            yield up
-        finally:
-            code = await up.ends(signal.SIGINT)
-        assert code == 0, up.said
+from tests.processes import started
+from tests.upped import DEADLINE_S, UP, login, upped, url_of, variables
 
 
 async def languages_of_stops(at: Installation) -> Counter[str | None]:
@@ -59,7 +33,7 @@ async def test_it_stores_three_services_and_plays_traffic_with_something_of_ever
     settings: Settings, tmp_path: Path
 ) -> None:
     at = Installation(settings)
-    async with upped(**variables(settings, tmp_path)) as up:
+    async with upped(variables(settings, tmp_path)) as up:
         await check_what_is_stored(settings)
         await check_the_first_words(up.said)
         await check_the_login(up.said)
@@ -104,44 +78,46 @@ async def check_the_first_words(said: str) -> None:
 
 
 async def check_the_login(said: str) -> None:
-    url = word_after(said, "1. the console\n").removesuffix("/console")
+    url = url_of(said)
     async with httpx.AsyncClient() as client:
-        user = (ACCOUNT, word_after(said, f"sign in as {ACCOUNT} with "))
+        user = (ACCOUNT, login(said, ACCOUNT))
         answer = await client.get(f"{url}/v1/Services", auth=user)
         assert len(answer.json()["services"]) == 3
-        operator = ("operator", word_after(said, "sign in as operator with "))
+        operator = ("operator", login(said, "operator"))
         named = {"X-Optout-Account": ACCOUNT}
         answer = await client.get(f"{url}/v1/Services", auth=operator, headers=named)
         assert len(answer.json()["services"]) == 3
 
 
 async def check_the_console(said: str) -> None:
-    url = word_after(said, "1. the console\n").removesuffix("/console")
+    url = url_of(said)
     recipient = said.partition(" texts ")[0].split()[-1]
-    async with signed_in(url, ACCOUNT, word_after(said, f"sign in as {ACCOUNT} with ")) as mine:
+    async with signed_in(url, ACCOUNT, login(said, ACCOUNT)) as mine:
         for name in ("Clinic reminders", "Parcel notices", "Garden club"):
             assert name in (await mine.get("/console", follow_redirects=True)).text
         found = await send_form(mine, "/console/recipients", number=recipient)
         page = await mine.get(found.headers["Location"], follow_redirects=True)
         assert "stop" in page.text
         assert "start" in page.text
-    token = word_after(said, "sign in as operator with ")
-    async with signed_in(url, "operator", token) as operator:
+    async with signed_in(url, "operator", login(said, "operator")) as operator:
         assert "to: missing" in (await operator.get("/console/dead-letters")).text
 
 
 async def check_a_second_start(settings: Settings, state: Path) -> None:
     async with configuration(settings) as stored:
         before = stored.services.all()
-    async with upped(**variables(settings, state)) as up:
+    async with upped(variables(settings, state)) as up:
         assert f"sign in as {ACCOUNT} with " in up.said
     async with configuration(settings) as stored:
         assert stored.services.all() == before
 
 
 async def test_empty_leaves_the_example_out(settings: Settings, tmp_path: Path) -> None:
-    async with upped("--empty", **variables(settings, tmp_path)) as up:
+    given = variables(settings, tmp_path)
+    async with upped(given, "--empty", signum=signal.SIGHUP) as up:
         assert "accounts create" in up.said
+        async with httpx.AsyncClient() as client:  # at once, with the address that was printed
+            assert (await client.get(f"{url_of(up.said)}/readyz")).status_code == 200
         async with configuration(settings) as stored:
             assert not stored.services.all()
             assert not stored.accounts.all()
@@ -159,7 +135,7 @@ async def test_numbers_of_another_account_leave_the_services_out_and_stop_nothin
     ):
         async with started((*UP[:3], *arguments), **given, **key) as command:
             assert await command.ends() == 0, command.said
-    async with upped(**given, **key) as up:
+    async with upped(given | key) as up:
         assert "the example's services are left out:" in up.said
 
 

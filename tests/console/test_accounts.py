@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs_more]
 async def test_an_account_is_created_and_signs_in_with_the_token_that_was_shown(
     console: Console,
 ) -> None:
-    operator = await console.operator(java_script=False)
+    operator = await console.operator()
     await operator.get_by_role("link", name="Accounts").click()
     await operator.get_by_role("link", name="Create an account").click()
     await operator.get_by_label("Name").fill("  ")
@@ -40,7 +40,7 @@ async def test_an_account_is_created_and_signs_in_with_the_token_that_was_shown(
 
 
 async def test_a_new_token_ends_what_the_old_one_opened(console: Console) -> None:
-    theirs = await console.page()
+    theirs = await console.page(java_script=False)
     operator = await console.operator()
     await operator.goto(f"/console/accounts/{console.account}")
     await operator.get_by_role("link", name="New token…").click()
@@ -59,7 +59,7 @@ async def test_a_new_token_ends_what_the_old_one_opened(console: Console) -> Non
 
 
 async def test_limits_are_set_and_taken_away_again(console: Console) -> None:
-    operator = await console.operator(java_script=False)
+    operator = await console.operator()
     await operator.goto(f"/console/accounts?named={console.account}")
     await operator.get_by_role("link", name="An account", exact=True).click()
     row = operator.get_by_role("row").filter(has_text="Messaging services")

@@ -31,7 +31,7 @@ async def _until_it_says(page: Page, words: dict[str, str]) -> None:
 
 
 async def test_it_opens_after_sign_in_and_says_what_is_not_known(console: Console) -> None:
-    page = await open_page(console.browser, console.api.base, java_script_enabled=False)
+    page = await open_page(console.browser, console.api.base)
     await page.goto("/console")
     await page.get_by_label("Account sid").fill(console.account)
     await page.get_by_label("Token or secret").fill(TOKEN)

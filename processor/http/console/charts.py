@@ -38,6 +38,10 @@ _NO_SERVICE = "none"
 _MOST_ROWS = 100
 _MOST_SERVICES = 1_000  # more are not read for every month at once
 _RESTS = {"language": "Standard keywords", "of": ""}
+_SENDER_TYPES = {
+    **{"long_code": "long code", "short_code": "short code", "toll_free": "toll free"},
+    **{"whatsapp": "WhatsApp", "rcs": "RCS"},
+}
 _HEADS = ("opt_outs", "opt_ins", "help", "sends_allowed", "sends_refused", "sends_suspended")
 
 
@@ -212,18 +216,16 @@ def _services(backend: Backend, asked: _Asked) -> int:
 def _names(backend: Backend, asked: _Asked) -> dict[str, str]:
     """The names of parts that are not shown as they are."""
     named = {NOBODY: "no service", OTHERS: "all others"}
-    match asked.part:
-        case "language":
-            named |= {tag: one.name for tag, one in languages().items()}
-        case "sender_type":
-            named |= {"long_code": "long code", "short_code": "short code"}
-            named |= {"toll_free": "toll free", "whatsapp": "WhatsApp", "rcs": "RCS"}
-        case "of" if asked.account_sid == ALL:
-            accounts = backend.configuration.accounts.all()
-            named |= {one.sid: one.friendly_name for one in accounts}
-        case "of":
-            stored = backend.configuration.services.of_account(asked.account_sid)
-            named |= {one.head.sid: one.head.friendly_name for one in stored}
+    if asked.part == "language":
+        named |= {tag: one.name for tag, one in languages().items()}
+    elif asked.part == "sender_type":
+        named |= _SENDER_TYPES
+    elif asked.part == "of" and asked.account_sid == ALL:
+        accounts = backend.configuration.accounts.all()
+        named |= {one.sid: one.friendly_name for one in accounts}
+    elif asked.part == "of":
+        stored = backend.configuration.services.of_account(asked.account_sid)
+        named |= {one.head.sid: one.head.friendly_name for one in stored}
     return named
 
 

@@ -59,7 +59,7 @@ async def test_figures_are_those_of_the_account(console: Console) -> None:
     await at.sends(
         *(
             outbound_record(**of, message_sid=f"SM{time.time_ns()}{one}", to=to)
-            for one, to in enumerate(["+15552356747", "+15550009911", "+15550009912"])
+            for one, to in enumerate([RECIPIENT, "+15550009911", "+15550009912"])
         )
     )
     counts = console.api.backend.blocked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ from processor.statistics.sums import Bucket, Counted, Sums, together
 from processor.stores.redis_client import RedisClient
 from processor.stores.sums import Found, SumStore
 from processor.wire import opt_out_counts, send_counts
+from processor.wire.record_index import Extent
 from processor.wire.records import Record
 from processor.wire.topics import Topics
 
@@ -77,12 +78,13 @@ class CountSums:
         Raises:
             StoreUnavailable: Redis does not answer.
         """
+        seen = [dict(part.indexing.extents) for part in self._parts]  # before more is added
         found = [await part.store.read(buckets) for part in self._parts]
         age_s = max(part.follower.age_s for part in self._parts)
         return Answer(
             [together(each) for each in zip(*(one.sums for one in found), strict=True)],
             datetime.fromtimestamp(self.clock_ms() / 1000 - age_s, UTC),
-            all(part.has(one) for part, one in zip(self._parts, found, strict=True)),
+            all(map(_Part.has, self._parts, found, seen)),
         )
 
 
@@ -109,9 +111,8 @@ class _Part:
             follower=follower,
         )
 
-    def has(self, found: Found) -> bool:
-        """Whether sums have all that was there, and Redis lost none of it since."""
-        seen = self.indexing.extents
+    def has(self, found: Found, seen: Mapping[int, Extent]) -> bool:
+        """Whether sums have all that was there, and Redis lost none that was seen before."""
         return self.indexing.loaded and all(
             extent.next >= seen[partition].next for partition, extent in found.extents.items()
         )

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from processor import clocks
 from processor.config import Settings
 from processor.kafka.failures import NoBroker
 from processor.kafka.topics.follower import NOT_ITS_FAULT, said
-from processor.kafka.topics.lane_positions import EVERY_S, follow_positions
-from processor.statistics.lane_health import WORST, Lane, Place, Position, Track, lanes_of, tracked
+from processor.kafka.topics.lane_positions import EVERY_S, Look, follow_positions
+from processor.statistics.lane_health import WORST, Lane, Place, Track, lanes_of, tracked
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
 
+_OPTIONAL = ("webhooks",)  # an installation may read the topics instead
 _OLD_S = 6 * EVERY_S  # an older look does not count
 
 
@@ -27,6 +28,7 @@ class RoleHealth:
 
     role: str
     workers: int
+    has_run: bool  # in this installation
     lanes: Sequence[Lane]
 
     @property
@@ -36,15 +38,17 @@ class RoleHealth:
 
     @property
     def state(self) -> str:
-        """The worst state of its lanes, or ``unmanned`` if no worker has them."""
+        """The worst state of its lanes; without a worker ``unmanned``, or ``unused`` so far."""
         if not self.workers:
-            return "unmanned"
+            return "unmanned" if self.has_run else "unused"
         return min((lane.state for lane in self.lanes), key=WORST.index, default="idle")
 
     @property
     def is_well(self) -> bool:
         """Whether it needs no person."""
-        return self.state in ("idle", "works")
+        return self.state in ("idle", "works") or (
+            self.state == "unused" and self.role in _OPTIONAL
+        )
 
 
 class LaneHealth:
@@ -64,7 +68,7 @@ class LaneHealth:
             "webhooks": (topics.webhook_deliveries, topics.message_statuses),
         }
         self._tracks: dict[str, dict[Place, Track]] = {}
-        self._workers: dict[str, int] = {}
+        self._last: dict[str, Look] = {}
         self._looked_s = 0.0  # monotonic
 
     @property
@@ -78,8 +82,8 @@ class LaneHealth:
         if self.age_s is None:
             return []
         return [
-            RoleHealth(role, self._workers[role], lanes_of(tracks))
-            for role, tracks in self._tracks.items()
+            RoleHealth(role, last.workers, last.has_run, lanes_of(self._tracks[role]))
+            for role, last in self._last.items()
         ]
 
     async def follow(self) -> None:
@@ -91,7 +95,7 @@ class LaneHealth:
                 logger.warning("health.unreadable", extra={"why": said(error)})
             await asyncio.sleep(clocks.RETRY_S)
 
-    def _take(self, role: str, workers: int, positions: Mapping[Place, Position]) -> None:
+    def _take(self, role: str, look: Look) -> None:
         self._looked_s = time.monotonic()
-        self._workers[role] = workers
-        self._tracks[role] = tracked(self._tracks.get(role, {}), positions, self._looked_s)
+        self._last[role] = look
+        self._tracks[role] = tracked(self._tracks.get(role, {}), look.positions, self._looked_s)

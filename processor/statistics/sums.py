@@ -27,7 +27,8 @@ NOBODY = "~"  # the service of what names none; never a sid
 OTHERS = "*"  # the parts that had no room
 
 
-class Counted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Counted:
     """A number of matches or sends at a time."""
 
     account_sid: str

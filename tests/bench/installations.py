@@ -43,7 +43,7 @@ OUTPUTS: Mapping[Role, tuple[str, ...]] = {
     "match": _MATCH,
     "one_service": _MATCH,
     "many_services": _MATCH,
-    "gate": ("allowed_sends", "message_statuses", "dead_letters"),
+    "gate": ("allowed_sends", "message_statuses", "send_counts", "dead_letters"),
     "faust": ("block_changes", "reply_sends", "opt_out_notifications"),
 }
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import time
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.builders import RECIPIENT, TOKEN, outbound_record
-from tests.console.browser import barriers, open_page
+from tests.api import all_running, create_accounts, with_secrets
+from tests.builders import (
+    ACCOUNT,
+    OPERATOR_TOKEN,
+    OTHER_ACCOUNT,
+    RECIPIENT,
+    TOKEN,
+    outbound_record,
+)
+from tests.conftest import an_installation
+from tests.console.browser import barriers, open_page, sign_in
 from tests.console.services import Console
-from tests.installation import until
+from tests.installation import Installation, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.needs_more]
 
@@ -31,7 +40,7 @@ async def _until_it_says(page: Page, words: dict[str, str]) -> None:
 
 
 async def test_it_opens_after_sign_in_and_says_what_is_not_known(console: Console) -> None:
-    page = await open_page(console.browser, console.api.base, java_script_enabled=False)
+    page = await open_page(console.browser, console.api.base)
     await page.goto("/console")
     await page.get_by_label("Account sid").fill(console.account)
     await page.get_by_label("Token or secret").fill(TOKEN)
@@ -59,7 +68,7 @@ async def test_figures_are_those_of_the_account(console: Console) -> None:
     await at.sends(
         *(
             outbound_record(**of, message_sid=f"SM{time.time_ns()}{one}", to=to)
-            for one, to in enumerate(["+15552356747", "+15550009911", "+15550009912"])
+            for one, to in enumerate([RECIPIENT, "+15550009911", "+15550009912"])
         )
     )
     counts = console.api.backend.blocked
@@ -95,19 +104,31 @@ async def test_lanes_are_well_and_the_operator_sees_each(console: Console) -> No
     assert await barriers(operator) == []
 
 
-async def test_what_needs_a_person_leads_to_it(console: Console) -> None:
-    at = console.topics
-    bad = {"account_sid": console.account, "message_sid": "SM1", "to": "+15552356747"}
-    await at.write(at.topics.inbound_messages, bad)  # it names no sender
-    page = await console.page()
-    attention = page.locator("section", has_text="Needs a person")
+async def test_what_needs_a_person_leads_to_it(servers: None, browser: Browser) -> None:
+    async with an_installation() as made:  # the other tests count their own dead letters
+        settings = with_secrets(made)
+        await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
+        async with all_running(settings) as api:
+            at = Installation(settings)
+            bad = {"account_sid": ACCOUNT, "message_sid": "SM1", "to": RECIPIENT}
+            await at.write(at.topics.inbound_messages, bad)  # it names no sender
+            page = await open_page(browser, api.base)
+            await sign_in(page)
+            attention = page.locator("section", has_text="Needs a person")
 
-    async def said() -> bool:
-        await page.goto("/console/overview")
-        return "1 record could not be processed" in await attention.inner_text()
+            async def said() -> bool:
+                await page.goto("/console/overview")
+                return "1 record could not be processed" in await attention.inner_text()
 
-    await until(said, "dead letter on the overview")
-    operator = await console.operator()
-    await operator.goto("/console/overview")
-    await operator.get_by_role("link", name="See why, and send them back").click()
-    await expect(operator.get_by_role("heading", name="Dead letters")).to_be_visible()
+            await until(said, "dead letter on the overview")
+            await expect(attention).to_contain_text("There is no service yet.")
+            assert await barriers(page) == []
+            other = await open_page(browser, api.base)
+            await sign_in(other, OTHER_ACCOUNT)
+            await other.goto("/console/overview")
+            await expect(other.get_by_text("Nothing needs a person now.")).to_be_visible()
+            operator = await open_page(browser, api.base)
+            await sign_in(operator, "operator", OPERATOR_TOKEN)
+            await operator.goto("/console/overview")
+            await operator.get_by_role("link", name="See why, and send them back").click()
+            await expect(operator.get_by_role("heading", name="Dead letters")).to_be_visible()

@@ -54,6 +54,9 @@ async def test_a_jump_is_told_in_the_chart_the_table_and_the_list(console: Conso
     await expect(page.locator("svg .mark")).to_have_count(1)
     now = page.locator("table").first.locator("tbody tr").first
     await expect(now).to_contain_text("above the usual")
+    await page.locator("svg .bar").last.focus()
+    tip = page.locator("svg .tip:visible")
+    await expect(tip).to_contain_text("90 opt-outs, 0 opt-ins, above the usual maximum")
     alarms = page.locator("section", has_text="Out of the usual range")
     await expect(alarms).to_contain_text(f"{console.name}: 90 opt-outs at")
     await page.goto(f"/console/rates?service={console.service}&days=1")  # a shorter table

@@ -289,7 +289,7 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
         assert checked.status_code == 200, checked.text
         await put_aside(at)
         async with signed_in(api.base, "operator", OPERATOR_TOKEN) as console:
-            for path in ("live", "charts"):
+            for path in ("live", "charts", "overview"):
                 assert (await console.get(f"/console/{path}")).status_code == 200
             confirming = (await console.get("/console/dead-letters/redrive")).text
             sent_back = await send_form(console, "/console/dead-letters/redrive")

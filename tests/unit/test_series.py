@@ -8,6 +8,7 @@ import pytest
 
 from processor.http.console.bars import Column, bars_of
 from processor.http.console.chart import HEIGHT, WIDTH
+from processor.http.console.chart_files import csv_of_parts, csv_of_times
 from processor.http.console.series import (
     Counts,
     Period,
@@ -109,3 +110,17 @@ def test_bars_are_inside_the_picture(values: list[tuple[float, float]]) -> None:
 def test_a_rate_below_one_has_grid_lines_of_its_own() -> None:
     chart = bars_of([Column("x", 0.4, 0, "x")])
     assert [text for _, text in chart.lines] == ["0", "0.1", "0.2", "0.3", "0.4"]
+
+
+def test_a_csv_file_has_every_figure_and_no_formula() -> None:
+    [day, *_] = slots_of(Period("2026-03", NOW), [Sums({"at:STOP:01": 3, "at:allowed:01": 2_000})])
+    heads = "opt_outs,opt_ins,help,sends_allowed,sends_refused,sends_suspended"
+    assert csv_of_times("day", [day]).splitlines() == [
+        f"day,{heads},opt_outs_per_1000_sends",
+        "2026-03-01T00:00:00Z,3,0,0,2000,0,0,1.500",
+    ]
+    shares = [Share(name, NOTHING) for name in ("=1+1", 'Clinic, "A"')]
+    assert csv_of_parts("of", shares).splitlines()[1:] == [
+        "'=1+1,0,0,0,0,0,0,",
+        '"Clinic, ""A""",0,0,0,0,0,0,',
+    ]

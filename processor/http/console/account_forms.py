@@ -173,7 +173,7 @@ async def _show(
     rows = [
         _Limit(
             quota,
-            WORDS[quota],
+            WORDS[quota][0].upper() + WORDS[quota][1:],
             usage[quota],
             limits[quota],
             own.get(quota),

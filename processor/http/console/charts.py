@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import get_args
@@ -14,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from processor.configuration.languages import languages
 from processor.http.backend import Backend, BackendIs
 from processor.http.console.bars import Bars, Column, bars_of
+from processor.http.console.chart_files import csv_of_parts, csv_of_times
 from processor.http.console.naming import Unclear, as_typed, options, the_one, visible
 from processor.http.console.pages import Page, page
 from processor.http.console.series import (
@@ -31,6 +30,7 @@ from processor.http.count_sums import Answer
 from processor.http.errors import ApiError
 from processor.statistics.hourly import ALL
 from processor.statistics.sums import NOBODY, OTHERS, Part
+from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
@@ -38,7 +38,10 @@ _NO_SERVICE = "none"
 _MOST_ROWS = 100
 _MOST_SERVICES = 1_000  # more are not read for every month at once
 _RESTS = {"language": "Standard keywords", "of": ""}
-_HEADS = ("opt_outs", "opt_ins", "help", "sends_allowed", "sends_refused", "sends_suspended")
+_SENDER_TYPES = {
+    **{"long_code": "long code", "short_code": "short code", "toll_free": "toll free"},
+    **{"whatsapp": "WhatsApp", "rcs": "RCS"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ async def charts(
     services = visible(backend, session.caller)
     typed, problem, shown = service, "", {}
     try:
-        asked = _asked(backend, session, service, period, by)
+        asked = _asked(backend, session, services, (service, period, by))
     except Unclear as error:
         problem = str(error)
         part, when = _part(by), period_of(period, _now(backend))
@@ -108,53 +111,38 @@ async def as_csv(
 ) -> Response:
     """Send the figures of a chart, or of its parts, as comma-separated values."""
     try:
-        asked = _asked(backend, session, service, period, by)
+        services = visible(backend, session.caller)
+        asked = _asked(backend, session, services, (service, period, by))
     except Unclear as error:
         raise ApiError(422, 20001, str(error)) from None
     found = await _find(backend, asked)
     if not found.answer.whole:
         raise ApiError(503, 20503, "The counts are still being read. Try again in a moment.")
-    first = asked.part if table == "parts" else asked.period.unit
-    rows: Iterable[tuple[str, Counts]] = (
-        [(_harmless(share.name), share.counts) for share in found.shares]
+    text = (
+        csv_of_parts(asked.part, found.shares)
         if table == "parts"
-        else [(_time(slot), slot.counts) for slot in found.slots]
+        else csv_of_times(asked.period.unit, found.slots)
     )
     named = "-".join(filter(None, ("optout", asked.period.name or "months", table and asked.part)))
     return Response(
-        _lines(first, rows),
+        text,
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{named}.csv"'},
     )
 
 
-def _lines(first: str, rows: Iterable[tuple[str, Counts]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow((first, *_HEADS, "opt_outs_per_1000_sends"))
-    for name, one in rows:
-        rate = "" if one.rate is None else f"{one.rate:.3f}"
-        counts = (one.opt_outs, one.opt_ins, one.helps, one.sends, one.refused, one.suspended)
-        writer.writerow((name, *counts, rate))
-    return out.getvalue()
-
-
-def _time(slot: Slot) -> str:
-    return slot.begin.isoformat().replace("+00:00", "Z")
-
-
-def _harmless(name: str) -> str:
-    """A name that a spreadsheet does not take for a formula."""
-    return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r") else name
-
-
-def _asked(backend: Backend, session: Session, service: str, period: str, by: str) -> _Asked:
-    """Read the form.
+def _asked(
+    backend: Backend,
+    session: Session,
+    services: Sequence[MessagingService],
+    typed: tuple[str, str, str],
+) -> _Asked:
+    """Read the form: service, period and part.
 
     Raises:
         Unclear: it names no service, or several.
     """
-    services = visible(backend, session.caller)
+    service, period, by = typed
     chosen = None if service in ("", _NO_SERVICE) else the_one(services, service)
     account = chosen.account_sid if chosen else session.caller.account_sid or ALL
     sid = chosen.sid if chosen else NOBODY if service == _NO_SERVICE else ALL
@@ -212,18 +200,16 @@ def _services(backend: Backend, asked: _Asked) -> int:
 def _names(backend: Backend, asked: _Asked) -> dict[str, str]:
     """The names of parts that are not shown as they are."""
     named = {NOBODY: "no service", OTHERS: "all others"}
-    match asked.part:
-        case "language":
-            named |= {tag: one.name for tag, one in languages().items()}
-        case "sender_type":
-            named |= {"long_code": "long code", "short_code": "short code"}
-            named |= {"toll_free": "toll free", "whatsapp": "WhatsApp", "rcs": "RCS"}
-        case "of" if asked.account_sid == ALL:
-            accounts = backend.configuration.accounts.all()
-            named |= {one.sid: one.friendly_name for one in accounts}
-        case "of":
-            stored = backend.configuration.services.of_account(asked.account_sid)
-            named |= {one.head.sid: one.head.friendly_name for one in stored}
+    if asked.part == "language":
+        named |= {tag: one.name for tag, one in languages().items()}
+    elif asked.part == "sender_type":
+        named |= _SENDER_TYPES
+    elif asked.part == "of" and asked.account_sid == ALL:
+        accounts = backend.configuration.accounts.all()
+        named |= {one.sid: one.friendly_name for one in accounts}
+    elif asked.part == "of":
+        stored = backend.configuration.services.of_account(asked.account_sid)
+        named |= {one.head.sid: one.head.friendly_name for one in stored}
     return named
 
 

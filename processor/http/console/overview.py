@@ -94,13 +94,13 @@ def _counts(sums: Sums) -> Counts:
 
 def _usual(backend: Backend, account_sid: str | None, now_ms: int) -> Usual | None:
     """The usual range of today's opt-outs until the end of this hour, from the last days."""
-    counts = backend.counts
-    if not counts.loaded:
+    counts, accounts = backend.counts, backend.configuration.accounts
+    account = accounts.get(account_sid) if account_sid else None
+    began = [one.created_at for one in ([account] if account else accounts.all())]
+    if not counts.loaded or not began:
         return None
     counts.hourly.move(now_ms)
-    known = KEPT_HOURS
-    if account_sid is not None and (account := backend.configuration.accounts.get(account_sid)):
-        known = (now_ms - to_ms(account.created_at)) // _HOUR_MS
+    known = min(KEPT_HOURS, (now_ms - to_ms(min(began))) // _HOUR_MS)
     hours = added(counts.hourly.of(account_sid or ALL, ALL), OptOutType.STOP)
     return usual_until_now(earlier_days(hours, now_ms, known))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from processor.config import Settings
 from processor.kafka.groups import committed_of, group_view
@@ -12,20 +13,27 @@ from processor.kafka.reading import reader
 from processor.kafka.topics.topic_admin import members
 from processor.statistics.lane_health import Place, Position
 
-EVERY_S = 5.0
+EVERY_S = 10.0
 
-Take = Callable[[str, int, Mapping[Place, Position]], None]
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A role as its group is now."""
+
+    workers: int
+    has_run: bool  # whether any offset is committed
+    positions: Mapping[Place, Position]
 
 
 async def follow_positions(
-    settings: Settings, roles: Mapping[str, Sequence[str]], *, take: Take
+    settings: Settings, roles: Mapping[str, Sequence[str]], *, take: Callable[[str, Look], None]
 ) -> None:
     """Look again and again how far the lanes of roles have come.
 
     Args:
         settings: of the installation.
         roles: a role, to the full names of the topics that it reads.
-        take: is given a role, the members of its group, and its positions by topic and partition.
+        take: is given a role, and how it is.
 
     Raises:
         BrokerUnavailable, KafkaError: where the broker does not answer.
@@ -55,5 +63,5 @@ async def follow_positions(
                     for tp in sources
                     if tp.topic in of
                 }
-                take(role, present[groups[role]], found)
+                take(role, Look(present[groups[role]], bool(done[role]), found))
             await asyncio.sleep(EVERY_S)

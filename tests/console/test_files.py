@@ -210,6 +210,28 @@ async def test_the_block_list_is_exported_by_its_account_only(
     assert RECIPIENT not in await stranger.text()
 
 
+async def test_another_accounts_number_and_preview_are_refused(console: Console) -> None:
+    page = await console.page(java_script=False)
+    await page.goto("/console/numbers")
+    remove = page.get_by_role("link", name=f"Remove… {LONG_CODE}")
+    path = await remove.get_attribute("href")
+    await _choose(page, "blocked.csv", _FILE)
+    sealed = await page.locator("main input[name=file]").input_value()
+    other = await console.page(await console.another_account(), java_script=False)
+    csrf = await other.locator("input[name=csrf]").first.input_value()
+    answer = await other.request.get(f"{path}account={console.account}")
+    assert answer.status == 404
+    form = {"csrf": csrf, "account": console.account}
+    answer = await other.request.post(str(path), form={**form})
+    assert answer.status == 404
+    start = "/console/recipients/import/start"
+    answer = await other.request.post(start, form={**form, "file": sealed})
+    assert answer.status == 400
+    answer = await page.request.post(start, form={**form, "file": sealed})
+    assert answer.status == 403  # the token of another session
+    assert LONG_CODE in [one.address for one in console.stored().senders]
+
+
 async def test_the_pages_of_files_and_numbers_are_accessible(console: Console) -> None:
     page, found = await console.page(), []
     for path in ("recipients/import", "numbers"):

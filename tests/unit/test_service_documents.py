@@ -429,6 +429,26 @@ def test_a_stored_service_is_read_as_it_was_written() -> None:
     assert json.loads(write_stored(model))["version"] == 1
 
 
+@pytest.mark.parametrize(
+    ("limit", "problem"),
+    [
+        ("7", None),
+        (7, None),
+        ("0", "greater than or equal to 1"),
+        ("21", "less than or equal to 20"),
+    ],
+)
+def test_r37_the_limit_of_replies_is_a_number_from_1_to_20(limit: Any, problem: str | None) -> None:
+    applied = laid_over({}, a_document(opt_out={"reply_limit": limit}))
+    if problem is None:
+        [model] = applied.changed.values()
+        assert model.opt_out.reply_limit == 7
+    else:
+        [found] = applied.problems
+        assert "opt_out.reply_limit" in found
+        assert problem in found
+
+
 def test_what_twilio_calls_a_services_settings_is_kept_and_a_number_is_one() -> None:
     document = a_document(
         status_callback="https://example.com/status", validity_period="600", usecase="marketing"

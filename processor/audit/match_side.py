@@ -264,6 +264,9 @@ class MatchSide:
                 if wrong is not None:
                     context.found("contradictory", CHANGES, change, wrong)
             self._is_new(change)
+            if change.moved:  # its cause was handled in the topics that it was moved from
+                again = change.ref if change.is_by_message else (*change.ref, "0")
+                context.handle(again, change.at_ms)
             before = applied(before, change)
             state = context.histories.apply(change)
             self._on_change(context.histories.latest, state)

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from processor.audit.records import KafkaRecord
+from processor.audit.parsing import KafkaRecord
 from processor.audit.services import Accounts, Services
 from processor.audit.state import StateRefused, refusing
 from processor.audit.values import CONFIGURATION, SERVICES

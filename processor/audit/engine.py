@@ -9,7 +9,7 @@ from processor.audit.context import Context
 from processor.audit.gate_side import GateSide
 from processor.audit.list_side import ListSide
 from processor.audit.match_side import MatchSide, MatchStreams
-from processor.audit.records import KafkaRecord
+from processor.audit.parsing import KafkaRecord
 from processor.audit.streams import Counted, Stream
 from processor.audit.values import (
     ALLOWED,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from processor.audit.context import Context
 from processor.audit.history import mark_in
-from processor.audit.records import KafkaRecord, read, send
+from processor.audit.parsing import KafkaRecord, read
+from processor.audit.source_records import send
 from processor.audit.streams import Stream
 from processor.audit.values import OUTBOUND, Mark, Unreadable, Verdict
 from processor.audit.verdict_checks import Judged, VerdictChecks

@@ -23,7 +23,7 @@ from processor.audit.command_checks import CommandChecks
 from processor.audit.context import Context
 from processor.audit.history import Past, stops
 from processor.audit.message_checks import Asked, MessageChecks
-from processor.audit.records import KafkaRecord
+from processor.audit.parsing import KafkaRecord
 from processor.audit.streams import Stream
 from processor.audit.values import (
     CHANGES,

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 import orjson
 
-from processor.audit import records
 from processor.audit.context import Context, Range
 from processor.audit.engine import Engine, Streams
 from processor.audit.history import Histories
 from processor.audit.opening import open_streams
 from processor.audit.options import Options, Snapshot
-from processor.audit.records import KafkaRecord
+from processor.audit.parsing import KafkaRecord
 from processor.audit.redis_check import check_redis
 from processor.audit.report import Findings, Report
 from processor.audit.services import Accounts, Services
+from processor.audit.source_records import letter
 from processor.audit.state import PartitionState, StateRefused
 from processor.audit.streams import Counted, Fill
 from processor.audit.values import (
@@ -231,9 +231,10 @@ class _Audit:
         ) as reader:
             while batch := await reader.fill():
                 for record in batch:
-                    letter = records.letter(record)
-                    if letter and letter[1] == self._number:
-                        found[letter[0].removeprefix(self._prefix)].add(letter[2])
+                    found_at = letter(record)
+                    if found_at and found_at[1] == self._number:
+                        topic = found_at[0].removeprefix(self._prefix)
+                        found[topic].add(found_at[2])
         return found
 
     async def _streams(

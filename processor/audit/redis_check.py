@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from processor.audit import records
 from processor.audit.context import Context
 from processor.audit.list_side import Served
 from processor.audit.opening import OnUnreadable, entries_of
+from processor.audit.output_records import packed
 from processor.audit.values import LIST, canonical, digest
 from processor.config import Settings
 from processor.kafka.bounded_reading import bounded_reader, bounds_of
@@ -78,7 +78,7 @@ async def _read_later(
 
 def _said(value: bytes) -> bytes:
     try:
-        blocks, lasts = records.packed(value)
+        blocks, lasts = packed(value)
     except ValueError:
         return b"?"  # differs from every entry of the topic
     return canonical(blocks, lasts) if blocks else b""

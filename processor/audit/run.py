@@ -15,8 +15,8 @@ from processor.audit import results
 from processor.audit.configuration import read_configuration
 from processor.audit.options import Options, Snapshot
 from processor.audit.partitions import OnRecords, PartitionReport, audit_partition
-from processor.audit.records import sent_on_of
 from processor.audit.report import Report, Violation
+from processor.audit.source_records import sent_on_of
 from processor.audit.values import (
     COMMANDS,
     DELIVERIES,

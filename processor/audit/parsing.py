@@ -24,7 +24,6 @@ WRONG = (
     IndexError,
     OverflowError,
 )  # of a value that does not fit
-_T = TypeVar("_T")
 
 
 class KafkaRecord(Protocol):

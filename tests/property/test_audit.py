@@ -119,7 +119,7 @@ async def lived(history: list[dict[str, Any]], scope: Scope) -> World:
                 await world.match()
             case "gate":
                 await world.gate()
-            case "edit":
+            case _:
                 version += 1
                 world.configure(
                     sid=SERVICE,

@@ -89,6 +89,7 @@ class World:
         self.now_ms = NOW_MS
         self.partitions = partitions
         self.done: dict[str, int] = dict.fromkeys(SOURCES, 0)
+        self.snapshots = [dict(self.done)]  # of the groups' offsets, after each batch
         self._followed = _Followed()
         self._store = MemoryBlockList(lambda: self.now_ms)
         self._fakes: Any = SimpleNamespace(
@@ -133,6 +134,10 @@ class World:
         key = fields["from"].rpartition(":")[2].encode()
         return self.append(INBOUND, key, json.dumps(fields).encode(), headers)
 
+    def late_text(self, sid: str, body: str, late_ms: int, **changes: Any) -> Written:
+        """A text that the carrier held back."""
+        return self.text(sid, body, received_at=to_text(self.now_ms - late_ms), **changes)
+
     def command(self, id_: str, *, blocked: bool, headers: Any = (), **changes: Any) -> Written:
         """An operator's command."""
         fields: dict[str, Any] = {
@@ -164,6 +169,10 @@ class World:
 
     async def match(self) -> None:
         """Process what recipients and operators wrote, as one batch."""
+        await self._process(await self._owner(), INBOUND, COMMANDS)
+
+    async def _owner(self) -> MatchInbound:
+        """The owner of the list; a gate waits until there is one."""
         if self._match is None:
             needs = MatchDependencies(
                 partitions=self.partitions,
@@ -182,10 +191,11 @@ class World:
             await self._match.claim()
             await self._match.inherit(())
             await self._match.recover({})
-        await self._process(self._match, INBOUND, COMMANDS)
+        return self._match
 
     async def gate(self) -> None:
         """Judge what applications wrote, as one batch."""
+        await self._owner()
         if self._gate is None:
             needs = GateDependencies(
                 partitions=self.partitions,
@@ -218,6 +228,7 @@ class World:
                 self.append(one.topic, one.key, one.value, one.headers)
         for record in new:
             self.done[record.topic] = record.offset + 1
+        self.snapshots.append(dict(self.done))
         self.pass_time()
 
     async def audit(

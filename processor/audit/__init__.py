@@ -3,7 +3,7 @@
 It shares no code with the decisions it checks: it imports nothing from `core`, `wire` and `stages`.
 """
 
-from processor.audit.partitions import Options, Snapshot
+from processor.audit.options import Options, Snapshot
 from processor.audit.report import Report, Violation
 from processor.audit.run import audit, take_snapshot
 from processor.audit.state import StateRefused

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from processor.audit.changes import follows
 from processor.audit.context import Context
-from processor.audit.records import KafkaRecord, command, read
+from processor.audit.parsing import KafkaRecord, read
+from processor.audit.source_records import command
 from processor.audit.streams import Stream
 from processor.audit.values import CHANGES, COMMANDS, Change, Command, Unreadable, digest
 

@@ -9,7 +9,7 @@ from processor.audit.context import Context
 from processor.audit.gate_side import GateSide
 from processor.audit.list_side import ListSide
 from processor.audit.match_side import MatchSide, MatchStreams
-from processor.audit.records import KafkaRecord
+from processor.audit.parsing import KafkaRecord
 from processor.audit.streams import Counted, Stream
 from processor.audit.values import (
     ALLOWED,
@@ -73,7 +73,7 @@ class Engine:
         self._streams = streams
         self._on_batch = on_batch
         self._gate = GateSide(context, streams.sends, streams.allowed, streams.failed)
-        self._match = MatchSide(context, streams.match, self._gate.changed)
+        self._match = MatchSide(context, streams.match, self._gate.checks.changed)
         self._list = ListSide(context, streams.entries)
 
     async def run(self) -> Mapping[str, str]:
@@ -98,7 +98,7 @@ class Engine:
         self._context.next_change = None
         if change is not None and change.mark is not None:
             self._context.next_change = change.mark, change.at_ms
-            self._gate.passed(change.at_ms, change.mark)
+            self._gate.checks.passed(change.at_ms, change.mark)
 
     @property
     def forget_before_ms(self) -> int:
@@ -115,7 +115,7 @@ class Engine:
             **context.histories.saved(self._gate.judged),
             "last_ms": str(context.last_ms),
             "judged": str(self._gate.judged),
-            "gate_config": str(self._gate.config),
+            "gate_config": str(self._gate.checks.config),
             "match_config": str(self._match.config),
         }
 
@@ -136,10 +136,10 @@ class Engine:
     async def look_ahead(self) -> None:
         """See what later changes say of verdicts that are not clear; the state must be saved."""
         changes = self._streams.match.changes
-        while self._gate.waits and (await changes.look()) is not None:
+        while self._gate.checks.waits and (await changes.look()) is not None:
             await self._see_next_change()
-            if not self._gate.waits:
+            if not self._gate.checks.waits:
                 break
             state = self._context.histories.apply(changes.take())
-            self._gate.changed(self._context.histories.latest, state)
-        self._gate.end()
+            self._gate.checks.changed(self._context.histories.latest, state)
+        self._gate.checks.end()

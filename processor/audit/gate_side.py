@@ -1,55 +1,18 @@
-"""Check that each send has one verdict, correct at its mark; anything else may be a leak."""
+"""Check that each send has one verdict, in the order of the sends."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from processor.audit.context import Context
-from processor.audit.history import Past, covers, mark_in, stops
-from processor.audit.records import KafkaRecord, read, send
-from processor.audit.services import Unknown
+from processor.audit.history import mark_in
+from processor.audit.parsing import KafkaRecord, read
+from processor.audit.source_records import send
 from processor.audit.streams import Stream
-from processor.audit.values import (
-    NO_MARK,
-    OUTBOUND,
-    Mark,
-    Send,
-    State,
-    Unreadable,
-    Verdict,
-    digest,
-)
-
-_FORGOTTEN_MS = 3_600_000  # a batch that died is repeated long before
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A verdict with its send; it may become right, or wrong, by a later change."""
-
-    verdict: Verdict
-    send: Send
-
-    @property
-    def id(self) -> str:
-        """Of the send."""
-        return self.send.id
-
-    @property
-    def offset(self) -> int:
-        """Of the verdict."""
-        return self.verdict.offset
-
-    @property
-    def at_ms(self) -> int:
-        """Of the verdict."""
-        return self.verdict.at_ms
+from processor.audit.values import OUTBOUND, Mark, Unreadable, Verdict
+from processor.audit.verdict_checks import Judged, VerdictChecks
 
 
 class GateSide:
-    """Joins sends and verdicts by the send's offset, and judges them by the history.
+    """Joins sends and verdicts by the send's offset.
 
     Args:
         context: of the partition.
@@ -65,24 +28,8 @@ class GateSide:
         self._verdicts = verdicts
         self._floor, self._end = context.range.floor[OUTBOUND], context.range.end[OUTBOUND]
         self._last = context.range.start[OUTBOUND] - 1  # offset of the last send that was judged
-        self._config = int(context.state.get("gate_config") or 0)
         self.judged = mark_in(context.state.get("judged"))  # mark of the last verdict
-        # By digest of the entry's key: wrong at their mark, though the mark's batch may have died.
-        self._unclear: dict[bytes, list[_Judged]] = defaultdict(list)
-        # At the edge of the range: judged at a mark whose change comes behind it.
-        self._at_edge: list[tuple[Mark, _Judged]] = []
-        # By digest again: a change that was visible before the send may follow.
-        self._early: dict[bytes, list[_Judged]] = defaultdict(list)
-
-    @property
-    def config(self) -> int:
-        """How far the services were read for the last verdict that says so."""
-        return self._config
-
-    @property
-    def waits(self) -> bool:
-        """Whether later changes may say more about verdicts."""
-        return bool(self._unclear or self._early or self._at_edge)
+        self.checks = VerdictChecks(context)
 
     async def until(self, mark: Mark | None) -> None:
         """Judge the verdicts before a mark; None: all verdicts, and the sends without any."""
@@ -135,7 +82,7 @@ class GateSide:
             what = "is a verdict on a send that cannot be read"
             context.findings.add("contradictory", where, what, verdict.at_ms)
             return
-        self._compare(_Judged(verdict, its), mark)
+        self.checks.compare(Judged(verdict, its), mark)
 
     async def _skip_to(self, offset: int) -> None:
         """Check the sends before an offset, which have no verdict."""
@@ -163,218 +110,3 @@ class GateSide:
             context.found("lost", OUTBOUND, its, "no verdict on this send")
         else:
             context.forward(OUTBOUND, its)
-
-    def _compare(self, one: _Judged, mark: Mark) -> None:
-        context, verdict, its = self._context, one.verdict, one.send
-        context.arrive(its)
-        if not context.findings.covers(verdict.at_ms):
-            return
-        context.findings.counts["verdicts_checked"] += 1
-        if verdict.config is not None:
-            self._config = max(self._config, verdict.config)
-        if context.is_put_aside(OUTBOUND, its.offset):
-            self._wrong(one, "is on a send that was put aside, too")
-        if not context.is_here(its):
-            self._wrong(one, "is on a send that is not in its recipient's partition")
-        if verdict.ref is not None and verdict.ref != its.ref:
-            self._wrong(one, "names another send than the send that caused it")
-        if verdict.ref is None and verdict.value != its.value:
-            self._wrong(one, "differs from the send in its bytes")
-        if verdict.suspended:
-            if not context.accounts.may_be_ended(its.account, verdict.at_ms, _around(context)):
-                self._wrong(one, "failed as if the account were suspended, but it was active")
-        elif context.has_whole_history:
-            self._compare_service(one)
-            if context.next_change is not None and context.next_change[0] <= mark:
-                self._at_edge.append((mark, one))
-            else:
-                self._judge(one, mark)
-        else:
-            context.findings.counts["not_checked"] += 1
-
-    def _compare_service(self, one: _Judged) -> None:
-        verdict = one.verdict
-        if verdict.config is None:
-            return  # it saw no block, so no service mattered
-        try:
-            service = self._service(one, strictly=True)
-        except Unknown:
-            self._context.findings.counts["not_checked"] += 1
-            return
-        if service != verdict.service:
-            self._wrong(one, "was judged as a send of another service than its own")
-
-    def _judge(self, one: _Judged, mark: Mark) -> None:
-        context, verdict = self._context, one.verdict
-        key = digest(one.send.key)
-        state, later = context.histories.at(key, mark)
-        is_right = not (state or verdict.refused_by) or self._is_right(one, state)
-        after = () if is_right else self._states_after(state, mark, later)
-        if not is_right and not any(self._may_mean(one, past) for past in after):
-            if self._may_have_died(mark):
-                self._unclear[key].append(one)
-            else:
-                self._is_wrong(one)
-        if verdict.refused_by is None:
-            self._early_or_not(one, key, mark, later)
-
-    def _states_after(
-        self, state: State, mark: Mark, later: Sequence[Past]
-    ) -> list[tuple[Past, State]]:
-        """The applied changes after a mark whose batch may have died, each with its outcome."""
-        if not later or later[0].mark.epoch == mark.epoch:
-            return []
-        state = dict(state)
-        found: list[tuple[Past, State]] = []
-        for past in later:
-            state.pop(past.place, None)
-            if past.after is not None:
-                state[past.place] = past.after
-            found.append((past, dict(state)))
-        return found
-
-    def _may_mean(self, one: _Judged, after: tuple[Past, State]) -> bool:
-        past, state = after
-        is_known = past.since_ms <= one.verdict.at_ms + self._context.skew_ms
-        return is_known and self._is_right(one, state)
-
-    def _may_have_died(self, mark: Mark) -> bool:
-        """Whether a mark is of no batch that changed the list and is known."""
-        return mark > self._context.histories.last
-
-    def _is_wrong(self, one: _Judged) -> None:
-        if one.verdict.refused_by is None:
-            what = "was allowed at a mark at which a block was in force"
-            self._context.findings.add("leak", self._where(one), what)
-        else:
-            self._wrong(one, "names a block that was not in force at its mark")
-
-    def _early_or_not(self, one: _Judged, key: bytes, mark: Mark, later: Sequence[Past]) -> None:
-        """Check that a send after a visible confirmation is judged at or past its mark (R25)."""
-        context, its = self._context, one.send
-        if its.after is not None:
-            if mark < its.after:
-                what = "was judged without a confirmation that its writer had seen"
-                context.findings.add("leak", self._where(one), what)
-            return
-        if any(self._is_older(past, one) for past in later):
-            return
-        following = context.next_change
-        if following is not None and following[1] + context.skew_ms < its.at_ms:
-            self._early[key].append(one)
-
-    def _is_older(self, past: Past, one: _Judged) -> bool:
-        """Report a block that was visible before the send, and that its verdict ignored."""
-        its = one.send
-        is_new = past.after is not None and past.before is None
-        if not is_new or past.at_ms + self._context.skew_ms >= its.at_ms:
-            return False
-        if not covers(past.place, self._service(one), its.sender):
-            return False
-        what = f"was judged without {past.change_id}, which is older"
-        self._context.findings.add("leak", self._where(one), what)
-        return True
-
-    def changed(self, past: Past, state: State) -> None:
-        """Look again at verdicts on a recipient whose blocks changed."""
-        if past.key in self._early:
-            early = self._early[past.key]
-            early[:] = [one for one in early if not self._is_older(past, one)]
-        if past.key in self._unclear:
-            left = []
-            for one in self._unclear.pop(past.key):
-                if past.since_ms > one.verdict.at_ms + self._context.skew_ms:
-                    self._is_wrong(one)
-                elif not self._is_right(one, state):
-                    left.append(one)
-            if left:
-                self._unclear[past.key] = left
-
-    def passed(self, at_ms: int, mark: Mark) -> None:
-        """Forget what no change can alter any more that is written from a time on.
-
-        Args:
-            at_ms: time of the next change.
-            mark: of the next change.
-        """
-        for judged, one in [pair for pair in self._at_edge if pair[0] < mark]:
-            self._at_edge.remove((judged, one))
-            self._judge(one, judged)
-        if self._early:
-            for key in [
-                key
-                for key, ones in self._early.items()
-                if all(one.send.at_ms <= at_ms + self._context.skew_ms for one in ones)
-            ]:
-                del self._early[key]
-        for key in list(self._unclear):
-            left = []
-            for one in self._unclear.pop(key):
-                own = one.verdict.mark or NO_MARK
-                lived = mark.epoch == own.epoch and mark > own
-                if lived or one.verdict.at_ms < at_ms - _FORGOTTEN_MS:
-                    self._is_wrong(one)
-                else:
-                    left.append(one)
-            if left:
-                self._unclear[key] = left
-
-    def end(self) -> None:
-        """Report what no change has justified."""
-        for mark, edged in self._at_edge:
-            self._judge(edged, mark)
-        self._at_edge.clear()
-        for ones in self._unclear.values():
-            for one in ones:
-                self._is_wrong(one)
-        self._unclear.clear()
-        self._early.clear()
-
-    def _is_right(self, one: _Judged, state: State) -> bool:
-        verdict, sender = one.verdict, one.send.sender
-        try:
-            service = self._service(one, strictly=True)
-            pool = self._pool(one, service) if sender is None else set()
-        except Unknown:
-            self._context.findings.counts["not_checked"] += 1
-            return True
-        senders = {place.target for place in state if place.scope == "sender"}
-        every_one = bool(pool) and pool <= senders
-        if verdict.refused_by is None:
-            if stops(state, service, sender) or every_one:
-                return False
-            return sender is not None or senders == verdict.except_from
-        return any(
-            (block.standing.first.change_id, place.scope)
-            == (verdict.refused_by.change_id, verdict.refused_by.scope)
-            and (covers(place, service, sender) or (every_one and place.scope == "sender"))
-            for place, block in state.items()
-        )
-
-    def _pool(self, one: _Judged, service: str | None) -> set[str]:
-        services, its = self._context.services, one.send
-        at = self._config if one.verdict.config is None else one.verdict.config
-        return services.pool(its.account, service, at, whatsapp="/whatsapp:" in its.key)
-
-    def _service(self, one: _Judged, *, strictly: bool = False) -> str | None:
-        """Find the service that a send is judged by (R1)."""
-        its, verdict = one.send, one.verdict
-        if its.service is not None:
-            return its.service
-        at = self._config if verdict.config is None else verdict.config
-        try:
-            return self._context.services.sid_of(its.account, None, its.sender, at)
-        except Unknown:
-            if strictly:
-                raise
-            return verdict.service
-
-    def _where(self, one: _Judged) -> str:
-        return self._context.where(one.verdict.topic, one)
-
-    def _wrong(self, one: _Judged, what: str) -> None:
-        self._context.found("contradictory", one.verdict.topic, one, what)
-
-
-def _around(context: Context) -> int:
-    return context.skew_ms + 60_000  # gates follow the accounts, one later than the other

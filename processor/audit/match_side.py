@@ -23,7 +23,7 @@ from processor.audit.command_checks import CommandChecks
 from processor.audit.context import Context
 from processor.audit.history import Past, stops
 from processor.audit.message_checks import Asked, MessageChecks
-from processor.audit.records import KafkaRecord
+from processor.audit.parsing import KafkaRecord
 from processor.audit.streams import Stream
 from processor.audit.values import (
     CHANGES,
@@ -264,6 +264,9 @@ class MatchSide:
                 if wrong is not None:
                     context.found("contradictory", CHANGES, change, wrong)
             self._is_new(change)
+            if change.moved:  # its cause was handled in the topics that it was moved from
+                again = change.ref if change.is_by_message else (*change.ref, "0")
+                context.handle(again, change.at_ms)
             before = applied(before, change)
             state = context.histories.apply(change)
             self._on_change(context.histories.latest, state)

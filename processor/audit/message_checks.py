@@ -8,8 +8,9 @@ from typing import NamedTuple
 from processor.audit.context import Context
 from processor.audit.history import stops
 from processor.audit.keywords import Found
-from processor.audit.records import KafkaRecord, message, read
+from processor.audit.parsing import KafkaRecord, read
 from processor.audit.services import Handling, Unknown, countries_of
+from processor.audit.source_records import message
 from processor.audit.streams import Stream
 from processor.audit.values import (
     DELIVERIES,

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from processor.audit import records
+from processor.audit import output_records as outputs
 from processor.audit.engine import Streams
 from processor.audit.match_side import MatchStreams
-from processor.audit.records import Fields, KafkaRecord
+from processor.audit.parsing import Fields, KafkaRecord, read
 from processor.audit.streams import Fill, HasOffset, Stream
 from processor.audit.values import (
     ALLOWED,
@@ -36,7 +36,7 @@ def open_streams(
     """Make the streams of a partition.
 
     Args:
-        fills: topic to its source of records.
+        fills: topic to its source of outputs.
         begins: topic to the offset of its first record.
         unreadable: called with the topic and the record that cannot be parsed.
     """
@@ -46,7 +46,7 @@ def open_streams(
         return Stream(fills[topic], parse, begin=begin, unreadable=on_wrong)
 
     def values(topic: str, parse: Callable[[KafkaRecord, Fields], _T]) -> Stream[_T]:
-        return stream(topic, lambda record: records.read(parse, record))
+        return stream(topic, lambda record: read(parse, record))
 
     def raw(topic: str) -> Stream[KafkaRecord]:
         return stream(topic, lambda record: record)
@@ -55,18 +55,18 @@ def open_streams(
         MatchStreams(
             raw(INBOUND),
             raw(COMMANDS),
-            values(NOTIFICATIONS, records.notification),
-            values(REPLIES, records.reply),
-            values(DELIVERIES, records.delivery),
-            values(CHANGES, records.change),
+            values(NOTIFICATIONS, outputs.notification),
+            values(REPLIES, outputs.reply),
+            values(DELIVERIES, outputs.delivery),
+            values(CHANGES, outputs.change),
         ),
         raw(OUTBOUND),
-        stream(ALLOWED, records.allowed),
-        stream(STATUSES, records.failed),
+        stream(ALLOWED, outputs.allowed),
+        stream(STATUSES, outputs.failed),
         entries_of(fills[LIST], begins[LIST], unreadable),
     )
 
 
 def entries_of(fill: Fill, begin: int, unreadable: OnUnreadable) -> Stream[Entry]:
     """Make the stream of block-list."""
-    return Stream(fill, records.entry, begin=begin, unreadable=partial(unreadable, LIST))
+    return Stream(fill, outputs.entry, begin=begin, unreadable=partial(unreadable, LIST))

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import orjson
 
-from processor.audit import records
 from processor.audit.context import Context, Range
 from processor.audit.engine import Engine, Streams
 from processor.audit.history import Histories
-from processor.audit.list_side import Served
-from processor.audit.opening import entries_of, open_streams
-from processor.audit.records import KafkaRecord
+from processor.audit.opening import open_streams
+from processor.audit.options import Options, Snapshot
+from processor.audit.parsing import KafkaRecord
+from processor.audit.redis_check import check_redis
 from processor.audit.report import Findings, Report
 from processor.audit.services import Accounts, Services
+from processor.audit.source_records import letter
 from processor.audit.state import PartitionState, StateRefused
 from processor.audit.streams import Counted, Fill
 from processor.audit.values import (
     ALLOWED,
     CHANGES,
-    COMMANDS,
     DELIVERIES,
     INBOUND,
     LETTERS,
@@ -35,51 +33,15 @@ from processor.audit.values import (
     OUTPUTS,
     SOURCES,
     STATUSES,
-    canonical,
-    digest,
 )
 from processor.config import Settings
 from processor.kafka.bounded_reading import Bounds, bounded_reader, bounds_of, offsets_since
-from processor.stores.hashes import fields_of
-from processor.stores.redis_client import redis_client
 
 OnRecords = Callable[[int, int], None]
 
-_LOOKS = 3  # reads of Redis, which is a moment ahead of the topic
-_LOOK_AGAIN_S = 0.5
 _MARGIN_MS = 3_600_000  # records in the range may refer to records written before it
 _TOPICS = (*SOURCES, *OUTPUTS, LETTERS)
 _SHOWN_EACH = 2_000  # records
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """How far match, gate and webhooks had come at a moment, by partition."""
-
-    at_ms: int
-    inbound: Mapping[int, int]
-    commands: Mapping[int, int]
-    outbound: Mapping[int, int]
-    deliveries: Mapping[int, int]
-
-    def ends(self, partition: int) -> dict[str, int]:
-        """Find the ends of a partition's sources."""
-        return {
-            INBOUND: self.inbound.get(partition, 0),
-            COMMANDS: self.commands.get(partition, 0),
-            OUTBOUND: self.outbound.get(partition, 0),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The extent and the manner of an audit."""
-
-    directory: Path | None = None  # of the states; None: begin at the start, keep nothing
-    since_ms: int | None = None
-    until_ms: int | None = None
-    with_redis: bool = True
-    skew_ms: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +145,8 @@ class _Audit:
         later = await engine.later_entries()
         engine.check_list(later)
         if self._options.with_redis:
-            await self._check_redis(context, later, streams.entries.next)
+            begin, wrong = streams.entries.next, self._unreadable
+            await check_redis(self._settings, context, later, begin, wrong)
         kept = {
             "floor": orjson.dumps(dict(range_.floor)).decode(),
             "start": orjson.dumps(dict(range_.end)).decode(),
@@ -268,9 +231,10 @@ class _Audit:
         ) as reader:
             while batch := await reader.fill():
                 for record in batch:
-                    letter = records.letter(record)
-                    if letter and letter[1] == self._number:
-                        found[letter[0].removeprefix(self._prefix)].add(letter[2])
+                    found_at = letter(record)
+                    if found_at and found_at[1] == self._number:
+                        topic = found_at[0].removeprefix(self._prefix)
+                        found[topic].add(found_at[2])
         return found
 
     async def _streams(
@@ -296,42 +260,6 @@ class _Audit:
         what = "is not a valid value of its topic"
         self._findings.add("contradictory", where, what, record.timestamp)
 
-    async def _check_redis(
-        self, context: Context, later: dict[bytes, tuple[int, bytes]], begin: int
-    ) -> None:
-        """Compare Redis with the list; a difference in every look is a finding."""
-        client = redis_client(self._settings)
-        name = f"{self._prefix}{{{self._number}}}:entries"
-        wrong: dict[bytes, int] | None = None
-        try:
-            for look in range(_LOOKS):
-                served = Served(context, later)
-                async for field, value in fields_of(client, name):
-                    served.add(digest(field.decode(errors="replace")), _said(value))
-                now = served.wrong()
-                wrong = {key: at for key, at in now.items() if wrong is None or key in wrong}
-                if not wrong or look == _LOOKS - 1:
-                    served.report(wrong.items())
-                    return
-                await asyncio.sleep(_LOOK_AGAIN_S)
-                begin = await self._read_later(later, begin)
-        finally:
-            await client.close()
-
-    async def _read_later(self, later: dict[bytes, tuple[int, bytes]], begin: int) -> int:
-        """Read what was added to the list meanwhile."""
-        name = self._prefix + LIST
-        bounds = await bounds_of(self._settings, [name], self._number)
-        async with bounded_reader(
-            self._settings, name, self._number, begin=begin, end=bounds[name].end
-        ) as reader:
-            stream = entries_of(reader.fill, begin, self._unreadable)
-            while (entry := await stream.look()) is not None:
-                stream.take()
-                said = canonical(entry.blocks, entry.lasts) if entry.blocks else b""
-                later[digest(entry.key)] = entry.offset, said
-            return stream.next
-
     def _show(self) -> None:
         """Tell how many records were read since the last time."""
         read = sum(stream.count for stream in self._all)
@@ -348,11 +276,3 @@ class _Audit:
         done = self._snapshot.deliveries.get(self._number, 0)
         counts["deliveries_waiting"] += max(0, bounds[DELIVERIES].end - done)
         self._on_records(sum(one.count for one in self._all) - self._read, 0)
-
-
-def _said(value: bytes) -> bytes:
-    try:
-        blocks, lasts = records.packed(value)
-    except ValueError:
-        return b"?"  # differs from every entry of the topic
-    return canonical(blocks, lasts) if blocks else b""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from processor.audit.partitions import Snapshot
+from processor.audit.options import Snapshot
 from processor.audit.report import Report, Violation
 from processor.audit.state import StateRefused
 

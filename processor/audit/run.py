@@ -12,16 +12,12 @@ from multiprocessing.queues import SimpleQueue
 
 from processor import clocks
 from processor.audit import results
-from processor.audit.configuration import read_configuration
-from processor.audit.partitions import (
-    OnRecords,
-    Options,
-    PartitionReport,
-    Snapshot,
-    audit_partition,
-)
-from processor.audit.records import sent_on_of
+from processor.audit.configuration import keep_services, read_configuration
+from processor.audit.options import Options, Snapshot
+from processor.audit.partitions import OnRecords, PartitionReport, audit_partition
 from processor.audit.report import Report, Violation
+from processor.audit.services import Accounts, Services
+from processor.audit.source_records import sent_on_of
 from processor.audit.values import (
     COMMANDS,
     DELIVERIES,
@@ -109,7 +105,7 @@ async def _audit(
     about = await _about(settings)
     snapshot = snapshot or await take_snapshot(settings)
     if options.directory is not None:
-        await read_configuration(settings, options.directory, about)  # brings it up to date
+        await keep_services(settings, options.directory, about)
     numbers = list(range(settings.partitions) if partitions is None else partitions)
     work = _Work(settings, options, snapshot, about)
     if processes:
@@ -141,8 +137,11 @@ async def _about(settings: Settings) -> dict[str, str]:
 async def _audited(
     work: _Work, numbers: Sequence[int], on_records: OnRecords
 ) -> list[PartitionReport]:
-    directory = work.options.directory
-    configuration = await read_configuration(work.settings, directory, work.about)
+    global _configuration
+    if _said is None or _configuration is None:
+        directory = work.options.directory
+        _configuration = await read_configuration(work.settings, directory, work.about)
+    configuration = _configuration
     return [
         await audit_partition(
             work.settings,
@@ -157,7 +156,9 @@ async def _audited(
     ]
 
 
-_said: SimpleQueue[tuple[int, int]] | None = None  # of a process that works for another
+# Of a process that works for another, and ends with the audit.
+_configuration: tuple[Services, Accounts] | None = None
+_said: SimpleQueue[tuple[int, int]] | None = None
 
 
 def _begin(said: SimpleQueue[tuple[int, int]]) -> None:

@@ -12,7 +12,7 @@ import orjson
 import phonenumbers
 
 from processor.audit.keywords import DEFAULT, Keywords, Words, keywords_of
-from processor.audit.records import KafkaRecord, fields_of
+from processor.audit.parsing import KafkaRecord, fields_of
 from processor.audit.values import Unreadable
 
 _TOLL_FREE = re.compile(r"\+1(?:800|833|844|855|866|877|888)[0-9]{7}")

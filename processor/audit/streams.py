@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from processor.audit.records import KafkaRecord
+from processor.audit.parsing import KafkaRecord
 from processor.audit.values import Unreadable
 
 

@@ -668,3 +668,21 @@ def test_a_role_without_lag_is_not_scaled_by_it(helm: str) -> None:
 def test_the_chart_is_the_packages_version() -> None:
     about = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert f"appVersion: {about['version']}\n" in (CHART / "Chart.yaml").read_text("utf-8")
+
+
+def test_the_audit_keeps_its_state_and_is_never_two_pods(render: Render) -> None:
+    [made] = [
+        one
+        for name, one in of_kind(
+            render("workers.audit.enabled=true", 'workers.audit.stateClaim="audits"'), "Deployment"
+        ).items()
+        if name == "here-optout-audit"
+    ]
+    pod = made["spec"]["template"]["spec"]
+    assert made["spec"]["strategy"] == {"type": "Recreate"}
+    [volume] = [one for one in pod["volumes"] if one["name"] == "audit"]
+    assert volume["persistentVolumeClaim"] == {"claimName": "audits"}
+    [worker] = pod["containers"]
+    env = {one["name"]: one.get("value") for one in worker["env"]}
+    [mount] = [one for one in worker["volumeMounts"] if one["name"] == "audit"]
+    assert env["OPTOUT_AUDIT_DIRECTORY"] == f"{mount['mountPath']}/audit"

@@ -235,7 +235,7 @@ async def test_the_audit_works_with_the_rights_listed(
         await at.wait_for(at.topics.message_statuses, 1)
         await at.wait_for_no_lag("match", "gate")
     mine = await secured.user(rights_of("audit"), redis="audit")
-    changes = {"roles": ("audit",), "audit_directory": str(tmp_path)}
+    changes: dict[str, Any] = {"roles": ("audit",), "audit_directory": str(tmp_path)}
     changes |= {"audit_delay_s": 0.0, "audit_every_s": 1.0, "audit_processes": 1}
     async with running(mine.model_copy(update=changes)) as runtime:
 

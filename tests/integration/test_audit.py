@@ -125,7 +125,7 @@ async def test_a_state_that_is_damaged_or_of_another_installation_is_refused(
 async def test_the_role_audits_again_and_again(settings: Settings, kept: Path) -> None:
     at = Installation(settings)
     await a_good_run(at)
-    changes = {"roles": ("audit",), "audit_directory": str(kept)}
+    changes: dict[str, Any] = {"roles": ("audit",), "audit_directory": str(kept)}
     changes |= {"audit_delay_s": 0.0, "audit_every_s": 1.0, "audit_processes": 1}
     async with running(settings.model_copy(update=changes)) as runtime:
 

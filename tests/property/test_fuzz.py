@@ -18,7 +18,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from processor.audit import records as audited
+from processor.audit import output_records as outputs
+from processor.audit import source_records as sources
+from processor.audit.parsing import read
 from processor.audit.values import Unreadable
 from processor.configuration.documents import read_document
 from processor.core.normalise import exact, tolerant
@@ -150,22 +152,22 @@ def test_a_letter_goes_back_as_the_record_came(
 
 PARSERS = (
     *(
-        partial(audited.read, parse)
+        partial(read, parse)
         for parse in (
-            audited.message,
-            audited.command,
-            audited.send,
-            audited.notification,
-            audited.reply,
-            audited.delivery,
-            audited.change,
+            sources.message,
+            sources.command,
+            sources.send,
+            outputs.notification,
+            outputs.reply,
+            outputs.delivery,
+            outputs.change,
         )
     ),
-    audited.entry,
-    audited.allowed,
-    audited.failed,
-    audited.letter,
-    audited.sent_on_of,
+    outputs.entry,
+    outputs.allowed,
+    outputs.failed,
+    sources.letter,
+    sources.sent_on_of,
 )
 
 

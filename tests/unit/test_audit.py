@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from processor.audit.records import packed
+from processor.audit.output_records import packed
 from processor.audit.values import (
     ALLOWED,
     CHANGES,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from processor.audit import Report, Snapshot, StateRefused, Violation, results
-from processor.audit.configuration import _merged
+from processor.audit.configuration import drop_before, keep, kept_in, opened
 from processor.audit.state import PartitionState
 from processor.audit.values import Block, Mark, Place, Source, Standing, digest
 from processor.config import load
@@ -69,22 +69,29 @@ def test_a_state_in_a_place_that_cannot_be_written_is_refused(tmp_path: Path) ->
 
 
 def a_version(offset: int, value: bytes) -> Written:
-    return Written("messaging-services.v1", 0, offset, 1, b"MG1", value)
+    return Written("messaging-services.v1", 0, offset, offset + 1, b"MG1", value)
 
 
 def test_versions_of_a_service_stay_known_though_compaction_takes_them(tmp_path: Path) -> None:
     path = tmp_path / "services.sqlite"
-    list(_merged(path, [a_version(0, b"one")], ABOUT))
-    kept = _merged(path, [a_version(4, b"two")], ABOUT)
-    assert [(one.offset, one.key, one.value) for one in kept] == [
-        (0, b"MG1", b"one"),
-        (4, b"MG1", b"two"),
-    ]
+    with opened(path, ABOUT) as file:
+        keep(file, a_version(0, b"one"))
+    with opened(path, ABOUT) as file:
+        keep(file, a_version(4, b"two"))
+        keep(file, a_version(6, b"three"))
+    with opened(path, ABOUT) as file:
+        assert [(one.offset, one.key, one.value) for one in kept_in(file)] == [
+            (0, b"MG1", b"one"),
+            (4, b"MG1", b"two"),
+            (6, b"MG1", b"three"),
+        ]
+        drop_before(file, 6)
+        assert [one.offset for one in kept_in(file)] == [4, 6]
     with pytest.raises(StateRefused, match=r"another topic changes; .*--afresh"):
-        _merged(path, [], {"topic changes": "another id"})
+        opened(path, {"topic changes": "another id"}).__enter__()
     path.write_bytes(b"no database" * 1000)
     with pytest.raises(StateRefused, match="--afresh"):
-        _merged(path, [], ABOUT)
+        opened(path, ABOUT).__enter__()
 
 
 def test_the_last_result_is_kept_and_a_broken_one_refused(tmp_path: Path) -> None:

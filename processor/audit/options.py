@@ -1,0 +1,39 @@
+"""Where an audit ends, and how it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from processor.audit.values import COMMANDS, INBOUND, OUTBOUND
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How far match, gate and webhooks had come at a moment, by partition."""
+
+    at_ms: int
+    inbound: Mapping[int, int]
+    commands: Mapping[int, int]
+    outbound: Mapping[int, int]
+    deliveries: Mapping[int, int]
+
+    def ends(self, partition: int) -> dict[str, int]:
+        """Find the ends of a partition's sources."""
+        return {
+            INBOUND: self.inbound.get(partition, 0),
+            COMMANDS: self.commands.get(partition, 0),
+            OUTBOUND: self.outbound.get(partition, 0),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The extent and the manner of an audit."""
+
+    directory: Path | None = None  # of the states; None: begin at the start, keep nothing
+    since_ms: int | None = None
+    until_ms: int | None = None
+    with_redis: bool = True
+    skew_ms: int = 1_000

@@ -94,5 +94,5 @@ async def test_a_redis_that_lost_everything_counts_again(
         await match(mine)
         assert await answers(at) == EXPECTED
         async with Redis.from_url(mine.redis_url) as redis:
-            keys = [key.decode() for key in await redis.keys(f"{mine.topic_prefix}*:replied:*")]
+            keys = await redis.keys(f"{mine.topic_prefix}*:replied:*")
         assert len(keys) in (1, 2)  # an hour may have ended meanwhile

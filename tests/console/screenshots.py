@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from math import pi, sin
 from pathlib import Path
 from typing import Any
@@ -13,16 +15,26 @@ from typing import Any
 from playwright.async_api import Browser, Page
 
 from processor.config import load
+from processor.configuration.edits import edit_of_account
+from processor.http.backend import Backend
 from processor.kafka.topics import topic_admin
 from processor.kafka.writing import Outgoing
 from processor.statistics.hourly import KEPT_HOURS
+from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
 from tests.api import serving
-from tests.builders import OPERATOR_TOKEN, OTHER_RECIPIENT, RECIPIENT, SERVICE, inbound_record
+from tests.builders import (
+    ACCOUNT,
+    OPERATOR_TOKEN,
+    OTHER_RECIPIENT,
+    RECIPIENT,
+    SERVICE,
+    inbound_record,
+)
 from tests.clinic import a_send, a_text
 from tests.console.browser import browsing, open_page, sign_in
 from tests.console.services import a_count, with_a_service
-from tests.installation import Installation, running
+from tests.installation import Installation, running, until
 
 _FOLDER = Path(__file__).parents[2] / "deploy" / "screenshots"
 _AT = f"/console/services/{SERVICE}"
@@ -39,7 +51,9 @@ async def _take() -> None:
     )
     await topic_admin.create(settings)
     settings = await with_a_service(settings, created_hours_ago=KEPT_HOURS)
-    await Installation(settings).write(Topics.under(settings.topic_prefix).opt_out_counts, *_week())
+    topics = Topics.under(settings.topic_prefix)
+    await Installation(settings).write(topics.opt_out_counts, *_year(), *_week())
+    await Installation(settings).write(topics.send_counts, *_sends())
     async with running(settings), serving(settings) as api, browsing() as browser:
         page = await open_page(browser, api.base, viewport={"width": 1000, "height": 780})
         await sign_in(page)
@@ -56,6 +70,7 @@ async def _take() -> None:
         await _shoot_an_import(page)
         await _shoot_a_recipient(page, Installation(settings))
         await _shoot(page, f"/console/rates?service={SERVICE}&days=2", "rates")
+        await _shoot_charts(page, api.backend)
         await page.goto("/console/live")
         await _happen(Installation(settings))
         await page.get_by_text("Failed with 21610").first.wait_for()
@@ -64,6 +79,48 @@ async def _take() -> None:
         await page.emulate_media(color_scheme="dark")
         await page.set_viewport_size({"width": 390, "height": 780})
         await _shoot(page, _AT, "phone-dark")
+
+
+async def _shoot_charts(page: Page, backend: Backend) -> None:
+    """Take the overview and a month's chart, once every figure is known."""
+    before = backend.configuration.accounts.get(ACCOUNT)
+    assert before
+    week_old = before.model_copy(update={"created_at": before.created_at - timedelta(days=8)})
+    await backend.configuration.update(lambda: [edit_of_account(before, week_old)], actor="test")
+
+    async def known() -> bool:
+        await page.goto("/console/overview")
+        body = await page.locator("main").inner_text()
+        return backend.letters.loaded and not re.search("[Nn]ot (known|well)", body)
+
+    await until(known, "overview whose figures are known")
+    await page.screenshot(path=_FOLDER / "overview.png")
+    month = time.strftime("%Y-%m", time.gmtime())
+    await page.goto(f"/console/charts?service={SERVICE}&period={month}&by=keyword")
+    await page.locator("svg .bar").nth(8).hover()
+    await page.screenshot(path=_FOLDER / "charts.png")
+
+
+def _year() -> Iterator[dict[str, Any]]:
+    """A year of opt-outs in three languages, before the last week."""
+    now_ms = time.time_ns() // 1_000_000
+    words = ((None, "stop", 40), ("es", "baja", 12), ("fr", "arrêt", 5))
+    for days_ago in range(8, 390):
+        for language, keyword, most in words:
+            count = 1 + round(most * (1 + sin(days_ago / 9)) * (1 + sin(days_ago / 70)) / 4)
+            named = {"language": language, "keyword": keyword, "sender_type": "long_code"}
+            yield a_count(now_ms, 24 * days_ago, count, **named)
+
+
+def _sends() -> Iterator[dict[str, Any]]:
+    """A month of sends, with fewer at weekends."""
+    now_ms = time.time_ns() // 1_000_000
+    for days_ago in range(29):
+        count = 9_000 if days_ago % 7 in (1, 2) else 24_000
+        for verdict, some in (("allowed", count), ("refused", count // 300)):
+            fields = {"account_sid": ACCOUNT, "messaging_service_sid": SERVICE, "verdict": verdict}
+            since = to_text(now_ms - days_ago * 86_400_000)
+            yield {**fields, "count": some, "since": since, "to": SERVICE}
 
 
 def _week() -> Iterator[dict[str, Any]]:

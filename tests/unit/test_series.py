@@ -14,6 +14,7 @@ from processor.http.console.series import (
     Period,
     Share,
     added,
+    counts_of,
     period_of,
     shares_of,
     slots_of,
@@ -92,8 +93,8 @@ def test_parts_are_added_over_months_and_the_rest_is_named() -> None:
 
 
 def test_a_rate_is_opt_outs_for_a_thousand_sends() -> None:
-    assert (Counts(3, 0, 0, 2_000, 0, 0).rate, NOTHING.rate) == (1.5, None)
-    assert added([Counts(1, 2, 3, 4, 5, 6)] * 2) == Counts(2, 4, 6, 8, 10, 12)
+    assert (Counts(3, 0, 0, 2_000, 0, 0, 3).rate, NOTHING.rate) == (1.5, None)
+    assert added([Counts(1, 2, 3, 4, 5, 6, 7)] * 2) == Counts(2, 4, 6, 8, 10, 12, 14)
     assert added([]) == NOTHING
 
 
@@ -124,3 +125,12 @@ def test_a_csv_file_has_every_figure_and_no_formula() -> None:
         "'=1+1,0,0,0,0,0,0,",
         '"Clinic, ""A""",0,0,0,0,0,0,',
     ]
+
+
+def test_opt_outs_of_times_without_a_known_send_are_not_in_a_rate() -> None:
+    month = Sums({"at:STOP:01": 50, "at:STOP:02": 3, "at:allowed:02": 1_000})
+    assert counts_of(month) == Counts(53, 0, 0, 1_000, 0, 0, 3)
+    assert counts_of(month).rate == 3.0
+    months = [Sums({"of:STOP:MG": 50}), Sums({"of:STOP:MG": 3, "of:allowed:MG": 1_000})]
+    [share] = shares_of(months, "of", counts_of(month), rest="", named={})
+    assert (share.counts.opt_outs, share.counts.rate) == (53, 3.0)

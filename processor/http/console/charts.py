@@ -254,4 +254,4 @@ def _counts(one: Counts) -> str:
 def _rate(one: Counts) -> str:
     if one.rate is None:
         return "no send is known"
-    return f"{one.rate:.2f} opt-outs for 1,000 sends ({one.opt_outs:,} of {one.sends:,})"
+    return f"{one.rate:.2f} opt-outs for 1,000 sends ({one.rated:,} of {one.sends:,})"

@@ -18,12 +18,12 @@ from processor.http.backend import Backend, BackendIs
 from processor.http.console.figures import added, alarms_of
 from processor.http.console.naming import visible
 from processor.http.console.pages import Page, page
-from processor.http.console.series import KINDS, Counts
+from processor.http.console.series import Counts, counts_of
 from processor.http.console.sessions import PATH, SessionIs
 from processor.kafka.topics.dead_letter_counts import DAYS, MOST
 from processor.statistics.hourly import ALL, KEPT_HOURS
 from processor.statistics.hourly import Counts as Hours
-from processor.statistics.sums import Bucket, Sums
+from processor.statistics.sums import Bucket
 from processor.statistics.usual_range import Usual, usual_until_now
 from processor.wire.json_values import to_ms
 
@@ -84,12 +84,8 @@ async def _today(backend: Backend, account_sid: str, now: datetime) -> _Today | 
         answer = await backend.sums.read([Bucket(account_sid, ALL, one) for one in periods])
     except RetryableError:
         return None
-    today, month = map(_counts, answer.sums)
+    today, month = map(counts_of, answer.sums)
     return _Today(today, month, answer.as_of, answer.whole)
-
-
-def _counts(sums: Sums) -> Counts:
-    return Counts(*(sums.total(kind) for kind in KINDS))
 
 
 def _usual(backend: Backend, account_sid: str | None, now_ms: int) -> Usual | None:

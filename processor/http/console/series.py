@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from processor.statistics.hourly import ALL
@@ -70,11 +70,35 @@ class Counts:
     sends: int  # that were allowed
     refused: int
     suspended: int
+    rated: int = 0  # the opt-outs of times whose sends are known
 
     @property
     def rate(self) -> float | None:
-        """Opt-outs for each thousand allowed sends; None if no send is known."""
-        return 1_000 * self.opt_outs / self.sends if self.sends else None
+        """Opt-outs for each thousand allowed sends, of the times for which both are known."""
+        return 1_000 * self.rated / self.sends if self.sends else None
+
+
+def counts_at(by_kind: Sequence[Mapping[int, int]], slot: int) -> Counts:
+    """The counts of a time.
+
+    Args:
+        by_kind: sums by time, a mapping for each of ``KINDS``.
+        slot: the hour, day or month.
+    """
+    return _rated(*(each.get(slot, 0) for each in by_kind))
+
+
+def _rated(
+    opt_outs: int, opt_ins: int, helps: int, sends: int, refused: int, suspended: int
+) -> Counts:
+    rated = opt_outs if sends else 0
+    return Counts(opt_outs, opt_ins, helps, sends, refused, suspended, rated)
+
+
+def counts_of(sums: Sums) -> Counts:
+    """The counts of a whole period."""
+    by_kind = [sums.at(kind) for kind in KINDS]
+    return added(counts_at(by_kind, slot) for slot in {slot for each in by_kind for slot in each})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +136,7 @@ def slots_of(period: Period, sums: Sequence[Sums]) -> list[Slot]:
         first = datetime.fromisoformat(period.name).replace(tzinfo=UTC)
         hours = [first + timedelta(hours=hour) for hour in range(_HOURS)]
         return [
-            Slot(f"{at:%H}:00", at, "", Counts(*(each.get(at.hour, 0) for each in by_kind)))
+            Slot(f"{at:%H}:00", at, "", counts_at(by_kind, at.hour))
             for at in hours
             if at <= period.now
         ]
@@ -124,7 +148,7 @@ def slots_of(period: Period, sums: Sequence[Sums]) -> list[Slot]:
             f"{day:%a %d}",
             datetime(day.year, day.month, day.day, tzinfo=UTC),
             day.isoformat() if day >= oldest else "",
-            Counts(*(each.get(day.day, 0) for each in by_kind)),
+            counts_at(by_kind, day.day),
         )
         for day in days
         if day <= period.now.date()
@@ -133,16 +157,13 @@ def slots_of(period: Period, sums: Sequence[Sums]) -> list[Slot]:
 
 def _month(name: str, year: Sums) -> Slot:
     begin = datetime.fromisoformat(f"{name}-01").replace(tzinfo=UTC)
-    counts = Counts(*(year.at(kind).get(begin.month, 0) for kind in KINDS))
+    counts = counts_at([year.at(kind) for kind in KINDS], begin.month)
     return Slot(f"{begin:%b %Y}", begin, name, counts)
 
 
 def added(counts: Iterable[Counts]) -> Counts:
     """The sum of counts."""
-    rows = [
-        (one.opt_outs, one.opt_ins, one.helps, one.sends, one.refused, one.suspended)
-        for one in counts
-    ]
+    rows = [astuple(one) for one in counts]
     return Counts(*map(sum, zip(*rows, strict=True))) if rows else Counts(0, 0, 0, 0, 0, 0)
 
 
@@ -158,15 +179,13 @@ def shares_of(
         rest: the name of opt-outs that have no such part.
         named: names that are shown instead of a part's own.
     """
-    kinds = [[one.by(part, kind) for one in sums] for kind in KINDS]
-    found = {name for kind in kinds for each in kind for name in each}
-    shares = [
-        Share(
-            named.get(name, name),
-            Counts(*(sum(each.get(name, 0) for each in kind) for kind in kinds)),
-        )
-        for name in found
-    ]
+    found: dict[str, list[Counts]] = {}
+    for one in sums:
+        by_kind = [one.by(part, kind) for kind in KINDS]
+        for name in {name for each in by_kind for name in each}:
+            counts = _rated(*(each.get(name, 0) for each in by_kind))
+            found.setdefault(name, []).append(counts)
+    shares = [Share(named.get(name, name), added(counts)) for name, counts in found.items()]
     known = added(share.counts for share in shares)
     left = Counts(
         whole.opt_outs - known.opt_outs,

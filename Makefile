@@ -8,7 +8,7 @@ STACK := $(BIN)/python deploy/local/stack.py --
 UNIT := $(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/property tests/field
 
 .DEFAULT_GOAL := help
-.PHONY: help run unit check format coverage test test-all fuzz chaos bench bench-api bench-console soak capacity rolling lint audit-deps schemas manifests screenshots lock sbom clean
+.PHONY: help run unit check format coverage test test-all fuzz chaos bench bench-peers bench-api bench-console soak capacity rolling lint audit-deps schemas manifests screenshots lock sbom clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ chaos: .venv/made  ## inject faults under load, then check every event; ARGS="--
 
 bench: .venv/made  ## measure throughput and latency on this machine
 	$(STACK) $(BIN)/python -m tests.bench $(ARGS)
+
+bench-peers: .venv/made  ## measure match and gate beside the same jobs on Kafka Streams (Java, Maven)
+	$(STACK) $(BIN)/python -m tests.bench.peers $(ARGS)
 
 bench-api: .venv/made  ## measure the API's requests a second, and the time of each call
 	$(STACK) $(BIN)/python -m tests.bench.api $(ARGS)

@@ -123,7 +123,10 @@ def main(
 async def _run(settings: Settings, plan: Plan, profile: Role | None) -> report.Figures:
     logging.basicConfig(level=logging.WARNING)
     figures = report.Figures(
-        await report.versions(settings), plan.blocked, plan.messages, plan.services
+        report.Environment(await report.versions(settings)),
+        plan.blocked,
+        plan.messages,
+        plan.services,
     )
     async with installations.installations(settings) as made:
         bench = _Bench(plan, figures, made)

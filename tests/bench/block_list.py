@@ -14,6 +14,7 @@ from processor.core.identity import Handled, change_id_of, handled_message
 from processor.core.messages import entry_key
 from processor.core.partitions import partitions_of
 from processor.kafka.topics.block_list_topic import BlockListTopic
+from processor.kafka.writing import bulk_writer
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import RedisClient
 from processor.wire import blocks as wire_blocks
@@ -51,6 +52,21 @@ def _numbers(blocked: int) -> Iterator[str]:
         yield f"+1555{index * _EVERY:07d}"
     for index in range(blocked - in_traffic):
         yield f"+1556{index:07d}"
+
+
+async def write_topic(settings: Settings, blocked: int) -> None:
+    """Write the same list to its topic, as a reader with a copy of its own needs it."""
+    numbers, count = _numbers(blocked), 0
+    async with bulk_writer(settings, Topics.under(settings.topic_prefix).block_list) as out:
+        while chunk := list(islice(numbers, _CHUNK)):
+            records = []
+            for number in chunk:
+                key = entry_key(ACCOUNT, number)
+                value = wire_blocks.write_entry(key, (_block(count, _SINCE_MS),))
+                assert value is not None  # it has a block
+                records.append((key.encode(), value))
+                count += 1
+            await out.send(records)
 
 
 async def fill(settings: Settings, blocked: int) -> Memory:
@@ -114,11 +130,15 @@ def _handled(index: int) -> Handled:
 
 
 def _packed(index: int, epoch: int) -> bytes:
+    return wire_blocks.pack((_block(index, epoch),))
+
+
+def _block(index: int, epoch: int) -> Block:
     """One account block, as long as a real one."""
     change_id = change_id_of(f"SM{index:032x}", ACCOUNT_PLACE, ACCOUNT)
     since_ms = _SINCE_MS + index
     source = Source(SourceKind.KEYWORD, change_id, since_ms, since_ms)
-    return wire_blocks.pack((Block(*ACCOUNT_PLACE, (source,), Mark(epoch, index % 10_000)),))
+    return Block(*ACCOUNT_PLACE, (source,), Mark(epoch, index % 10_000))
 
 
 async def _used_memory(client: RedisClient) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaTimeoutError
 
 from processor.config import Settings
 from processor.errors import ConfigError
@@ -24,6 +25,7 @@ from tests.bench.jobs import Role
 PARTITIONS = 12
 _CHUNK = 10_000
 _SETTLED_S = 10.0
+_READY_S = 120.0  # a busy broker takes long to make hundreds of partitions
 
 # Each needs fewer topics than an installation has, as a broker is slow while it creates them.
 Input = Literal["inbound", "outbound", "few_inbound", "one_service", "many_services"]
@@ -43,7 +45,7 @@ OUTPUTS: Mapping[Role, tuple[str, ...]] = {
     "match": _MATCH,
     "one_service": _MATCH,
     "many_services": _MATCH,
-    "gate": ("allowed_sends", "message_statuses", "send_counts", "dead_letters"),
+    "gate": ("accounts", "allowed_sends", "message_statuses", "send_counts", "dead_letters"),
     "faust": ("block_changes", "reply_sends", "opt_out_notifications"),
 }
 
@@ -89,13 +91,16 @@ class Installations:
         level = logger.level
         try:
             logger.setLevel(logging.CRITICAL)  # clients retry by themselves
-            await consumer.end_offsets(
-                [
-                    TopicPartition(name, number)
-                    for name, count in self._topics.items()
-                    for number in range(count)
-                ]
-            )
+            deadline = time.monotonic() + _READY_S
+            for name, count in self._topics.items():
+                places = [TopicPartition(name, number) for number in range(count)]
+                while True:
+                    try:
+                        await consumer.end_offsets(places)
+                        break
+                    except KafkaTimeoutError:
+                        if time.monotonic() > deadline:
+                            raise
         finally:
             logger.setLevel(level)
             await consumer.stop()

@@ -46,11 +46,28 @@ HANDLED_BYTES_AT_MOST = 20
 LOADED_AT_MOST_S = 10
 
 
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where and when a benchmark runs."""
+
+    versions: Mapping[str, str]
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    load_before: float = field(default_factory=lambda: os.getloadavg()[0])
+
+    def lines(self) -> Iterator[str]:
+        """It in words."""
+        made = machine()
+        yield f"machine   {made['cpu']}, {made['cores']} cores, {made['memory_gb']:.0f} GB"
+        yield f"versions  {', '.join(f'{name} {number}' for name, number in self.versions.items())}"
+        yield f"date      {self.began:%Y-%m-%d %H:%M} UTC, load before it {self.load_before:.1f}"
+        yield f"setting   one broker beside it, {PARTITIONS} partitions, one process a lane"
+
+
 @dataclass(slots=True)
 class Figures:
     """All figures of one run."""
 
-    versions: Mapping[str, str]
+    environment: Environment
     blocked: int
     messages: int
     services: int
@@ -58,15 +75,12 @@ class Figures:
     theirs: dict[Role, list[Measured]] = field(default_factory=dict)  # of another version
     memory: Memory | None = None
     latencies: list[Latency] = field(default_factory=list)
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    load_before: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def as_json(self) -> bytes:
         """All figures, for programs."""
         whole = {
             "command": _command(),
-            "date": self.began,
-            "machine": _machine(),
+            "machine": machine(),
             **asdict(self),
             "goals": [
                 {"what": what, "value": value, "met": met} for what, value, met in _goals(self)
@@ -94,12 +108,8 @@ def text(figures: Figures) -> str:
 
 
 def _lines(figures: Figures) -> Iterator[str]:
-    machine = _machine()
     yield f"command   {_command()}"
-    yield f"machine   {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']:.0f} GB"
-    yield f"versions  {', '.join(f'{name} {number}' for name, number in figures.versions.items())}"
-    yield f"date      {figures.began:%Y-%m-%d %H:%M} UTC, load before it {figures.load_before:.1f}"
-    yield f"setting   one broker beside it, {PARTITIONS} partitions, one process a lane"
+    yield from figures.environment.lines()
     yield ""
     yield (
         f"{'lane':<14}{'messages':>10}{'a second':>11}{'min .. max':>20}{'CPU':>7}"
@@ -196,7 +206,8 @@ def _command() -> str:
     return " ".join(["python -m tests.bench", *sys.argv[1:]])
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """The processor, its cores, and the memory in GB."""
     names = [
         line.partition(":")[2].strip()
         for line in _read("/proc/cpuinfo").splitlines()

@@ -84,7 +84,8 @@ async def _follow(shared: Shared, job: Job) -> None:
     if job.role != "passthrough":  # which has no configuration
         async with asyncio.TaskGroup() as group:
             group.create_task(shared.services.follow())
-            group.create_task(shared.accounts.topic.follow())
+            if job.role == "gate":
+                group.create_task(shared.accounts.topic.follow())
 
 
 async def _watch(running: Lanes, job: Job, start: Start) -> Measured:

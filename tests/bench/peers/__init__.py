@@ -1,0 +1,1 @@
+"""This project's match and gate, measured beside the same jobs on Kafka Streams."""

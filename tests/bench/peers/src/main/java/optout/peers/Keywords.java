@@ -1,0 +1,76 @@
+package optout.peers;
+
+import java.text.Normalizer;
+import java.util.HashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.regex.Pattern;
+
+/** The keywords and replies of default handling, in the exact and the tolerant form of a body. */
+final class Keywords {
+    enum Kind {
+        STOP("You have successfully been unsubscribed. You will not receive any more messages"
+            + " from this number. Reply START to resubscribe.",
+            "stop", "unsubscribe", "end", "quit", "stopall", "revoke", "optout", "cancel"),
+        START("You have successfully been re-subscribed to messages from this number. Reply HELP"
+            + " for help. Reply STOP to unsubscribe. Msg&Data Rates May Apply.",
+            "start", "yes", "unstop"),
+        HELP("Reply STOP to unsubscribe. Msg&Data Rates May Apply.", "help", "info");
+
+        final String reply;
+        final String[] keywords;
+
+        Kind(String reply, String... keywords) {
+            this.reply = reply;
+            this.keywords = keywords;
+        }
+    }
+
+    record Match(Kind kind, String keyword, String tier) {}
+
+    private static final int LONGEST = 64; // no body that is longer when trimmed is a keyword
+    private static final Pattern MARKS = Pattern.compile("[\\p{Mn}\\p{Cf}\\uFE0F]+");
+    private static final Pattern OUTSIDE =
+        Pattern.compile("^[\\s.!,\"'`\\p{So}\\p{Pi}\\p{Pf}]+|[\\s.!,\"'`\\p{So}\\p{Pi}\\p{Pf}]+$");
+    private static final Map<String, Match> EXACT = new HashMap<>();
+    private static final Map<String, Match> TOLERANT = new HashMap<>();
+
+    static {
+        for (Kind kind : Kind.values()) {
+            for (String keyword : kind.keywords) {
+                EXACT.put(keyword, new Match(kind, keyword, "exact"));
+                if (kind != Kind.START) {
+                    TOLERANT.put(keyword, new Match(kind, keyword, "tolerant"));
+                }
+            }
+        }
+        TOLERANT.put("opt out", TOLERANT.get("optout"));
+        TOLERANT.put("opt-out", TOLERANT.get("optout"));
+        TOLERANT.put("stop all", TOLERANT.get("stopall"));
+        TOLERANT.put("stop-all", TOLERANT.get("stopall"));
+    }
+
+    private Keywords() {}
+
+    /** The keyword that a whole body is, or null. */
+    static Match match(String body) {
+        String trimmed = body.strip();
+        if (trimmed.length() > LONGEST) {
+            return null;
+        }
+        String exact = Normalizer.normalize(trimmed, Normalizer.Form.NFKC).toLowerCase(Locale.ROOT);
+        Match match = EXACT.get(exact);
+        return match != null ? match : TOLERANT.get(tolerant(exact));
+    }
+
+    private static String tolerant(String exact) {
+        String plain = exact;
+        for (int i = 0; i < exact.length(); i++) {
+            if (exact.charAt(i) > 127) {
+                plain = MARKS.matcher(Normalizer.normalize(exact, Normalizer.Form.NFD)).replaceAll("");
+                break;
+            }
+        }
+        return OUTSIDE.matcher(plain).replaceAll("");
+    }
+}

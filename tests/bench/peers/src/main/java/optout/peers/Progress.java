@@ -1,0 +1,46 @@
+package optout.peers;
+
+import com.sun.management.OperatingSystemMXBean;
+import java.lang.management.ManagementFactory;
+import java.util.concurrent.atomic.AtomicLong;
+
+/** How many records one thread has processed, and the CPU time of the process at some of them. */
+final class Progress {
+    private static final OperatingSystemMXBean SYSTEM =
+        (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+
+    private final long records;
+    private final long startedAtMs = System.currentTimeMillis();
+    private final AtomicLong done = new AtomicLong();
+    private long next;
+    volatile long beganNs;
+    volatile long cpuBeganNs;
+    volatile long cpuHalfNs; // at the first record of the second half: the JIT is warm by then
+
+    Progress(long records) {
+        this.records = records;
+    }
+
+    /** Count a record; only the one stream thread calls it. */
+    void one() {
+        if (next == 0) {
+            beganNs = System.nanoTime();
+            cpuBeganNs = cpuNs();
+        } else if (next == records / 2) {
+            cpuHalfNs = cpuNs();
+        }
+        done.lazySet(++next);
+    }
+
+    long done() {
+        return done.get();
+    }
+
+    long startedAtMs() {
+        return startedAtMs;
+    }
+
+    static long cpuNs() {
+        return SYSTEM.getProcessCpuTime();
+    }
+}

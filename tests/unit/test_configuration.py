@@ -79,6 +79,20 @@ def test_r9_one_meaning_a_keyword_is_right(config: OptOutConfig) -> None:
             ],
         ),
         (
+            {"standard": sets(stop="stop all", help="stopall")},
+            [
+                "standard.HELP.keywords: 'stopall' is 'stop all' of standard.STOP; a keyword has"
+                " one meaning"
+            ],
+        ),
+        (
+            {"standard": sets(stop="إلغاء", help="*إِلغَاء*")},
+            [
+                "standard.HELP.keywords: '*إِلغَاء*' is 'إلغاء' of standard.STOP; a keyword has one"
+                " meaning"
+            ],
+        ),
+        (
             {"languages": {"es": sets(stop="baja"), "pt": sets(stop="baja")}},
             [
                 "languages.pt.STOP.keywords: 'baja' is 'baja' of languages.es.STOP; a keyword has"
@@ -206,7 +220,9 @@ def test_a_name_belongs_to_nobody_and_a_pool_of_nobody_takes_nothing() -> None:
     assert pool_problems([Pool("1", None, [LONG_CODE]), Pool("2", ACCOUNT, [LONG_CODE])]) == []
 
 
-@pytest.mark.parametrize("keyword", ["stop.", "STÓP", "“Stop!”", "ѕtop", "hélp"])
+@pytest.mark.parametrize(
+    "keyword", ["stop.", "STÓP", "“Stop!”", "(stop)", "stop stop", "s t o p", "ѕtop", "hélp"]
+)
 def test_r7_a_word_that_reads_as_a_reserved_one_is_no_keyword_of_start(keyword: str) -> None:
     kinds = {OptOutType.START: KeywordSet(("start", keyword), "x")}
     kind = "HELP" if keyword == "hélp" else "STOP"
@@ -228,6 +244,10 @@ def test_r7_a_word_that_reads_as_a_reserved_one_is_no_keyword_of_start(keyword: 
         (sets(help="stop"), "HELP.keywords: 'stop' always is a keyword of STOP"),
         (sets(help="ＳＴＯＰ"), "HELP.keywords: 'ＳＴＯＰ' always is a keyword of STOP"),
         (sets(help="“stóp”"), "HELP.keywords: '“stóp”' always is a keyword of STOP"),
+        (sets(help="ѕtop"), "HELP.keywords: 'ѕtop' always is a keyword of STOP"),
+        (sets(help="stop stop"), "HELP.keywords: 'stop stop' always is a keyword of STOP"),
+        (sets(stop="(start)"), "STOP.keywords: '(start)' always is a keyword of START"),
+        (sets(stop="help?"), "STOP.keywords: 'help?' always is a keyword of HELP"),
         (sets(start="help"), "START.keywords: 'help' always is a keyword of HELP"),
         (sets(stop="unstop"), "STOP.keywords: 'unstop' always is a keyword of START"),
     ],
@@ -235,3 +255,10 @@ def test_r7_a_word_that_reads_as_a_reserved_one_is_no_keyword_of_start(keyword: 
 def test_r7_a_country_cannot_turn_a_reserved_word(given: KeywordSets, said: str) -> None:
     config = OptOutConfig(countries={"MX": CountryOverride({"es": given})})
     assert lines(problems_of(config)) == [f"countries.MX.languages.es.{said}"]
+
+
+def test_r9_a_question_may_be_a_help_of_its_own() -> None:
+    assert problems(standard=sets(help="help, stop?")) == []
+    assert problems(standard=sets(help="stop stop")) == [
+        "standard.HELP.keywords: 'stop stop' always is a keyword of STOP"
+    ]

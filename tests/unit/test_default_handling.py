@@ -7,8 +7,9 @@ from functools import partial
 import pytest
 
 from processor.core.events import ReplySent
+from processor.core.lookup import _UNMISTAKABLE, Tier
 from processor.core.messages import OptOutType, SenderType
-from processor.core.policy import RCS_POLICY, Tier
+from processor.core.policy import RCS_POLICY
 from processor.core.services import Directory
 from tests.builders import (
     ACCOUNT,
@@ -131,6 +132,11 @@ def test_r3_the_buttons_of_an_rcs_chat_count_in_their_own_country(
     ] * 2
     assert handling.policy.match(word, "US") is None
     assert handling.policy.asks_country
+
+
+def test_r3_the_words_that_no_other_script_imitates_are_those_of_stop_and_help() -> None:
+    words = {word for kind in (STOP, HELP) for word in WORDS[kind].lower().split()}
+    assert words == _UNMISTAKABLE
 
 
 def test_r3_the_buttons_words_are_those_of_rcs_senders_only() -> None:

@@ -40,6 +40,7 @@ from schemas.message_status import MessageStatus
 logger = logging.getLogger(__name__)
 
 _READ_S = 20.0
+_WARNINGS_PAUSE = 4  # slices; nobody waits for them
 _MOST_CODE = 1 << 31  # limit of a carrier's error codes
 _MOST_WORDS = 500  # characters of a carrier's error message
 
@@ -84,7 +85,9 @@ class Backend:
         self.health = LaneHealth(settings, self.topics)
         self.letters = DeadLetterCounts(settings, self.topics.dead_letters, self.metrics)
         self.blocked = BlockedCounts(store, settings.partitions, self.slices.one)
-        self.warnings = ServiceWarnings(self.configuration.services, self.slices.one)
+        self.warnings = ServiceWarnings(
+            self.configuration.services, lambda: self.slices.one(_WARNINGS_PAUSE)
+        )
         self.exports = OneEach()
         self.redrives = OneEach()
         self.waits = Waits()  # for the results of lanes

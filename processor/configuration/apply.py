@@ -156,7 +156,7 @@ def _refusals(document: ServiceDocument, before: MessagingService | None) -> lis
         kept = {exact(keyword) for keyword in has[kind].keywords}
         place = ("opt_out", "standard", kind.value, "keywords")
         refused += [
-            Problem(place, "reserved_removed", f"{word!r} was removed; it always is a keyword")
+            Problem(place, "reserved_removed", f"put {word!r} back; it is always a keyword")
             for word in RESERVED[kind]
             if word not in kept and word in map(exact, had[kind].keywords)
         ]

@@ -106,17 +106,17 @@ def pool_problems(
             mine = (service.name, index)
             other, first = owners.setdefault((service.account_sid or service.name, address), mine)
             if other != service.name:
-                text = f"is in {other} already; a sender is in one only"
+                text = f"is in {other} already; remove it there first"
                 problems.append(_of_sender(service, index, "sender_in_another_pool", text))
             elif first != index:
-                text = "is given twice in this pool"
+                text = "is given twice in this pool; take one out"
                 problems.append(_of_sender(service, index, "sender_twice", text))
             if service.account_sid is None or address in service.stored:
                 continue
             if sender_type_of(address) is SenderType.ALPHANUMERIC:
                 continue  # a name does not belong to an account
             if (accounts[address] | {recorded(address)}) - {service.account_sid, None}:
-                text = "is not available: another account has this number"
+                text = "is not available: another account has this number; choose another"
                 problems.append(_of_sender(service, index, "number_not_available", text))
     return problems
 
@@ -150,19 +150,19 @@ def _list_problems(
     place = (*place, "keywords")
     keys = {exact(keyword) for keyword in keywords}
     if not keys:
-        text = f"empty; leave {kind} out to have the usual words"
+        text = f"has no keyword; add one, or leave {kind} out to have the usual words"
         yield Problem(place, "no_keywords", text)
     if len(keys - set(RESERVED[kind])) > MAX_KEYWORDS:
-        text = f"more than {MAX_KEYWORDS} besides the reserved words"
+        text = f"more than {MAX_KEYWORDS} besides the reserved words; take some out"
         yield Problem(place, "too_many_keywords", text)
     for keyword in keywords:
         if not exact(keyword):
-            yield Problem(place, "keyword_empty", f"{keyword!r} has nothing to match")
+            yield Problem(place, "keyword_empty", f"{keyword!r} has nothing to match; take it out")
         elif COMMA.search(keyword):
             text = f"{keyword!r} has a comma; write each keyword by itself"
             yield Problem(place, "keyword_with_comma", text)
         elif mode is MatchMode.EXACT and len(exact(keyword).split()) > 1:
-            text = f"{keyword!r} has white space within; match: exact allows none"
+            text = f"{keyword!r} has white space within; take it out, or set match to tolerant"
             yield Problem(place, "keyword_with_space", text)
 
 
@@ -175,7 +175,9 @@ def _turned(entries: Iterable[_Entry]) -> Iterator[Problem]:
         forms = {exact(entry.keyword), *tolerant_forms(entry.keyword)}
         for word in sorted(forms & _RESERVED_KINDS.keys()):
             if _RESERVED_KINDS[word] is not entry.kind:
-                text = f"{entry.keyword!r} always is a keyword of {_RESERVED_KINDS[word]}"
+                text = (
+                    f"{entry.keyword!r} is always a keyword of {_RESERVED_KINDS[word]}; take it out"
+                )
                 yield Problem((*entry.place, "keywords"), "keyword_reserved", text)
 
 
@@ -192,7 +194,7 @@ def _clashes(entries: Iterable[_Entry]) -> list[Problem]:
             if (other.kind, other.language) != (entry.kind, entry.language):
                 text = (
                     f"{entry.keyword!r} is {other.keyword!r} of {'.'.join(other.place)}; a keyword"
-                    " has one meaning"
+                    " has one meaning, so take one out"
                 )
                 problems.setdefault(
                     (entry.place, entry.keyword),

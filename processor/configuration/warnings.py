@@ -72,7 +72,7 @@ def _given(config: OptOutConfig) -> Iterator[tuple[_Place, OptOutType, KeywordSe
 def _reserved(config: OptOutConfig) -> Iterator[Problem]:
     for kind, keyword_set in config.standard.items():
         if missing := set(RESERVED[kind]) - _keys(keyword_set):
-            text = f"without {_listed(missing)}, always a keyword, too"
+            text = f"add {_listed(missing)}; matched here even if left out"
             yield Problem((*_STANDARD, kind.value, "keywords"), "reserved_left_out", text)
 
 
@@ -84,26 +84,32 @@ def _replies(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[Pro
     for place, kinds, base in _layers(config):
         stop = kinds.get(OptOutType.STOP)
         if stop and not _words_of(stop.reply) & _start_keys(kinds, base):
-            text = "does not say how to come back"
+            text = "does not say how to come back; name an opt-in keyword, such as START"
             yield Problem((*place, "STOP", "reply"), "no_way_back", text)
 
 
 def _in_reply(reply: str, ours: set[str]) -> Iterator[tuple[str, str]]:
     numbers = _PHONE.findall(reply)
     if _EMAIL.search(reply):
-        yield "email_address", "has an e-mail address; replies should hold no personal data"
+        yield (
+            "email_address",
+            "has an e-mail address; take it out: replies should hold no personal data",
+        )
     if any(_looks_like_a_card(_digits(number)) for number in numbers):
-        yield "card_number", "has digits like a card's; replies should hold no personal data"
+        yield (
+            "card_number",
+            "has digits like a card's; take them out: replies should hold no personal data",
+        )
     elif any(_digits(number) not in ours for number in numbers):
-        yield "phone_number", "has a phone number that is not a sender of this service"
+        yield "phone_number", "has a phone number that is not a sender of this service; check it"
     if _PLACEHOLDER.search(reply):
-        yield "placeholder", "has a placeholder, and nothing fills it in"
+        yield "placeholder", "has a placeholder, and nothing fills it in; write the text itself"
 
 
 def _short_codes(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[Problem]:
     configured = standard_sets(config)
     for sender in pool:
-        registered_for = f"registered for short code {sender.address}"
+        registered_for = f"registered for short code {sender.address}; make both the same"
         for kind, registered in (sender.registered or {}).items():
             ours, place = configured[kind], (*_STANDARD, kind.value)
             if (mine := _keys(ours)) != (theirs := _keys(registered)):
@@ -119,8 +125,8 @@ def _toll_free(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[P
         return
     if OptOutType.STOP in config.standard:
         text = (
-            "never shown to who texts STOP to a toll-free number in the US or Canada, the network"
-            " answers there"
+            "not sent if someone texts STOP to a toll-free number from the US or Canada; the"
+            " network sends its own reply there. Nothing to change"
         )
         yield Problem((*_STANDARD, "STOP", "reply"), "network_answers", text)
     for place, kinds, base in _layers(config):
@@ -131,8 +137,8 @@ def _toll_free(config: OptOutConfig, pool: tuple[PoolSender, ...]) -> Iterator[P
         others = (_words_of(stop.reply) & _start_keys(kinds, base)) - _COME_BACK
         if named := {word for word in others if word.upper() in stop.reply}:
             text = (
-                f"asks people to come back with {_listed(named)}; only START and UNSTOP lift"
-                " a toll-free network's block"
+                f"asks people to come back with {_listed(named)}, but only START and UNSTOP lift"
+                " a toll-free network's block; name START"
             )
             yield Problem((*place, "STOP", "reply"), "network_needs_start", text)
 
@@ -151,7 +157,8 @@ def _overrides(config: OptOutConfig) -> Iterator[Problem]:
             f"no {kind}" for kind in (OptOutType.START, OptOutType.HELP) if kind not in kinds
         ]
         if missing:
-            yield Problem(("countries", country), "override_incomplete", ", ".join(missing))
+            text = f"{', '.join(missing)}; until added, the standard replies answer"
+            yield Problem(("countries", country), "override_incomplete", text)
 
 
 def _accents(config: OptOutConfig) -> Iterator[Problem]:
@@ -161,7 +168,7 @@ def _accents(config: OptOutConfig) -> Iterator[Problem]:
         keys = _keys(keyword_set)
         for keyword in keyword_set.keywords:
             if (twin := _unaccented(exact(keyword))) not in keys:
-                text = f"{keyword!r} without {twin!r}, which many phones send"
+                text = f"add {twin!r}: many phones send it in place of {keyword!r}"
                 yield Problem((*place, "keywords"), "unaccented_missing", text)
 
 
@@ -193,7 +200,7 @@ def _hard_to_tell(
         for keyword in kinds[OptOutType.START].keywords if OptOutType.START in kinds else ():
             owner, other = owners.get(tolerant(keyword), ("", keyword))
             if exact(other) != exact(keyword):
-                text = f"{keyword!r} is hard to tell from {other!r} of {owner}"
+                text = f"{keyword!r} is hard to tell from {other!r} of {owner}; choose another"
                 yield Problem((*place, "START", "keywords"), "hard_to_tell", text)
 
 

@@ -62,41 +62,44 @@ def test_r9_one_meaning_a_keyword_is_right(config: OptOutConfig) -> None:
     [
         (
             {"standard": sets(stop="fin", help="Fin")},
-            ["standard.HELP.keywords: 'Fin' is 'fin' of standard.STOP; a keyword has one meaning"],
+            [
+                "standard.HELP.keywords: 'Fin' is 'fin' of standard.STOP; a keyword has one"
+                " meaning, so take one out"
+            ],
         ),
         (
             {"standard": sets(stop="arrêt", help="arret")},
             [
                 "standard.HELP.keywords: 'arret' is 'arrêt' of standard.STOP; a keyword has one"
-                " meaning"
+                " meaning, so take one out"
             ],
         ),
         (
             {"standard": sets(stop="optout", help="opt-out")},
             [
                 "standard.HELP.keywords: 'opt-out' is 'optout' of standard.STOP; a keyword has one"
-                " meaning"
+                " meaning, so take one out"
             ],
         ),
         (
             {"languages": {"es": sets(stop="baja"), "pt": sets(stop="baja")}},
             [
                 "languages.pt.STOP.keywords: 'baja' is 'baja' of languages.es.STOP; a keyword has"
-                " one meaning"
+                " one meaning, so take one out"
             ],
         ),
         (
             {"languages": {"es": sets(stop="stop")}},
             [
                 "languages.es.STOP.keywords: 'stop' is 'stop' of standard.STOP; a keyword has one"
-                " meaning"
+                " meaning, so take one out"
             ],
         ),
         (
             {"languages": {"es": sets(help="yes")}},
             [
                 "languages.es.HELP.keywords: 'yes' is 'yes' of standard.START; a keyword has one"
-                " meaning"
+                " meaning, so take one out"
             ],
         ),
         (
@@ -107,7 +110,7 @@ def test_r9_one_meaning_a_keyword_is_right(config: OptOutConfig) -> None:
             },
             [
                 "countries.CA.languages.fr.STOP.keywords: 'fin' is 'fin' of"
-                " countries.CA.languages.en.STOP; a keyword has one meaning"
+                " countries.CA.languages.en.STOP; a keyword has one meaning, so take one out"
             ],
         ),
     ],
@@ -125,21 +128,24 @@ def test_r9_a_consent_cannot_be_a_word_that_means_something_else(start: str) -> 
 
 def test_r10_twenty_keywords_besides_the_reserved_ones() -> None:
     assert problems(languages={"es": sets(start=many(21))}) == [
-        "languages.es.START.keywords: more than 20 besides the reserved words"
+        "languages.es.START.keywords: more than 20 besides the reserved words; take some out"
     ]
 
 
 def test_r10_exact_mode_allows_no_white_space_within() -> None:
     config = {"standard": sets(stop="stop, take\u00a0off"), "match": MatchMode.EXACT}
     assert problems(**config) == [
-        "standard.STOP.keywords: 'take\\xa0off' has white space within; match: exact allows none"
+        "standard.STOP.keywords: 'take\\xa0off' has white space within; take it out,"
+        " or set match to tolerant"
     ]
 
 
 @pytest.mark.parametrize("keyword", ["", "\u3000"])
 def test_r10_a_keyword_has_something_to_match(keyword: str) -> None:
     kinds = {OptOutType.STOP: KeywordSet(("stop", keyword), "x")}
-    assert problems(standard=kinds) == [f"standard.STOP.keywords: {keyword!r} has nothing to match"]
+    assert problems(standard=kinds) == [
+        f"standard.STOP.keywords: {keyword!r} has nothing to match; take it out"
+    ]
 
 
 @pytest.mark.parametrize("keyword", ["stop, end", "a,b", "توقف، قف", "退订，取消"])
@@ -169,17 +175,17 @@ def test_r1_a_sender_is_in_one_service_at_most() -> None:
         Pool("service 2", ACCOUNT, [OTHER_LONG_CODE, LONG_CODE]),
     ]
     assert lines(pool_problems(services)) == [
-        "service 2: senders.1.address: is in service 1 already; a sender is in one only"
+        "service 2: senders.1.address: is in service 1 already; remove it there first"
     ]
 
 
 def test_r1_a_sender_stands_once_in_a_pool() -> None:
     assert lines(pool_problems([Pool("service 1", ACCOUNT, [LONG_CODE, LONG_CODE])])) == [
-        "service 1: senders.1.address: is given twice in this pool"
+        "service 1: senders.1.address: is given twice in this pool; take one out"
     ]
 
 
-TAKEN = "2: senders.0.address: is not available: another account has this number"
+TAKEN = "2: senders.0.address: is not available: another account has this number; choose another"
 
 
 def test_a_number_in_another_accounts_pool_is_not_available_and_whose_it_is_is_not_said() -> None:
@@ -210,11 +216,11 @@ def test_a_name_belongs_to_nobody_and_a_pool_of_nobody_takes_nothing() -> None:
 def test_r7_a_word_that_reads_as_a_reserved_one_is_no_keyword_of_start(keyword: str) -> None:
     kinds = {OptOutType.START: KeywordSet(("start", keyword), "x")}
     kind = "HELP" if keyword == "hélp" else "STOP"
-    said = f"START.keywords: {keyword!r} always is a keyword of {kind}"
+    said = f"START.keywords: {keyword!r} is always a keyword of {kind}; take it out"
     assert problems(standard=kinds) == [f"standard.{said}"]
     assert problems(languages={"es": kinds}) == [
         "languages.es.START.keywords: 'start' is 'start' of standard.START; a keyword has one"
-        " meaning",
+        " meaning, so take one out",
         f"languages.es.{said}",
     ]
     assert problems(countries={"MX": CountryOverride({"es": kinds})}) == [
@@ -225,13 +231,13 @@ def test_r7_a_word_that_reads_as_a_reserved_one_is_no_keyword_of_start(keyword: 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (sets(help="stop"), "HELP.keywords: 'stop' always is a keyword of STOP"),
-        (sets(help="ＳＴＯＰ"), "HELP.keywords: 'ＳＴＯＰ' always is a keyword of STOP"),
-        (sets(help="“stóp”"), "HELP.keywords: '“stóp”' always is a keyword of STOP"),
-        (sets(start="help"), "START.keywords: 'help' always is a keyword of HELP"),
-        (sets(stop="unstop"), "STOP.keywords: 'unstop' always is a keyword of START"),
+        (sets(help="stop"), "HELP.keywords: 'stop' is always a keyword of STOP"),
+        (sets(help="ＳＴＯＰ"), "HELP.keywords: 'ＳＴＯＰ' is always a keyword of STOP"),
+        (sets(help="“stóp”"), "HELP.keywords: '“stóp”' is always a keyword of STOP"),
+        (sets(start="help"), "START.keywords: 'help' is always a keyword of HELP"),
+        (sets(stop="unstop"), "STOP.keywords: 'unstop' is always a keyword of START"),
     ],
 )
 def test_r7_a_country_cannot_turn_a_reserved_word(given: KeywordSets, said: str) -> None:
     config = OptOutConfig(countries={"MX": CountryOverride({"es": given})})
-    assert lines(problems_of(config)) == [f"countries.MX.languages.es.{said}"]
+    assert lines(problems_of(config)) == [f"countries.MX.languages.es.{said}; take it out"]

@@ -202,7 +202,7 @@ def test_r9_two_packs_go_together_but_for_a_word_they_share() -> None:
     assert refused == {
         (one, other): [
             f"languages.{other}.STOP.keywords: {word!r} is {word!r} of languages.{one}.STOP;"
-            " a keyword has one meaning"
+            " a keyword has one meaning, so take one out"
         ]
         for (one, other), word in SHARED.items()
     }
@@ -390,7 +390,7 @@ def test_a_file_that_is_right_is_a_language(tmp_path: Path) -> None:
         ('"somewhere public"', '""', "stop.sources: 'staak' must be a text"),
         ('["staak"]', '"staak"', "stop.keywords: must be a list of texts"),
         ('["staak"]', '["staak", 7]', "stop.keywords: must be a list of texts"),
-        ('["inteken"]', "[]", "start.keywords: empty"),
+        ('["inteken"]', "[]", "start.keywords: has no keyword"),
         ('["inteken"]', '["inteken "]', "start.keywords: 'inteken ' is not trimmed"),
         ('["inteken"]', '["' + "i" * 35 + '"]', "start.keywords: 'iiiiii"),
         ('["inteken"]', '["teken in"]', "start.keywords: 'teken in' has white space within"),

@@ -56,7 +56,7 @@ def test_r11_a_short_codes_registration_is_held_against_what_is_configured() -> 
     registered = {STOP: KeywordSet(("stop", "quit"), GOOD)}
     pool = (PoolSender(SHORT_CODE, SenderType.SHORT_CODE, registered),)
     config = OptOutConfig(standard={STOP: KeywordSet(("stop", "end"), "Bye. START returns.")})
-    registered_for = "registered for short code 12345"
+    registered_for = "registered for short code 12345; make both the same"
     assert lines(warnings_of(config, pool)) == [
         f"standard.STOP.keywords: end, stop here, quit, stop {registered_for}",
         f"standard.STOP.reply: 'Bye. START returns.' here, {GOOD!r} {registered_for}",
@@ -72,7 +72,7 @@ def test_r11_a_short_code_that_is_registered_as_configured_needs_no_look() -> No
 def test_r11_r20_a_toll_free_number_may_tell_people_to_come_back_with_start() -> None:
     pool = (PoolSender(TOLL_FREE, SenderType.TOLL_FREE),)
     [only] = warnings_of(replying(GOOD), pool)
-    assert "never shown" in str(only)
+    assert "network sends its own reply" in str(only)
 
 
 def test_r11_a_country_override_with_a_stop_of_its_own_and_every_kind_needs_no_look() -> None:
@@ -89,28 +89,33 @@ def test_r11_r20_a_toll_free_number_never_shows_our_stop_reply_and_knows_only_st
     pool = (PoolSender(TOLL_FREE, SenderType.TOLL_FREE),)
     config = replying("You get no more. Reply YES to come back.")
     assert lines(warnings_of(config, pool)) == [
-        "standard.STOP.reply: never shown to who texts STOP to a toll-free number in the US or "
-        "Canada, the network answers there",
-        "standard.STOP.reply: asks people to come back with yes; only START and UNSTOP lift a "
-        "toll-free network's block",
+        "standard.STOP.reply: not sent if someone texts STOP to a toll-free number from the US or "
+        "Canada; the network sends its own reply there. Nothing to change",
+        "standard.STOP.reply: asks people to come back with yes, but only START and UNSTOP lift a "
+        "toll-free network's block; name START",
     ]
     kinds = {START: KeywordSet(("alta",), "x"), STOP: KeywordSet(("baja",), "ALTA para volver")}
-    told = "asks people to come back with alta; only START and UNSTOP lift a toll-free network's"
+    told = "asks people to come back with alta, but only START and UNSTOP lift a toll-free"
     assert lines(warnings_of(OptOutConfig(languages={"es": kinds}), pool)) == [
-        f"languages.es.STOP.reply: {told} block"
+        f"languages.es.STOP.reply: {told} network's block; name START"
     ]
     for country, times in (("CA", 1), ("MX", 0)):
         config = OptOutConfig(countries={country: CountryOverride({"es": kinds})})
-        said = f"countries.{country}.languages.es.STOP.reply: {told} block"
+        said = f"countries.{country}.languages.es.STOP.reply: {told} network's block; name START"
         assert lines(warnings_of(config, pool)).count(said) == times
 
 
 def test_r13_a_word_of_start_that_is_hard_to_tell_from_anothers_is_named() -> None:
     config = OptOutConfig(standard=sets(stop="stop, si", start="start, sí"))
-    told = "standard.START.keywords: 'sí' is hard to tell from 'si' of standard.STOP"
+    told = (
+        "standard.START.keywords: 'sí' is hard to tell from 'si' of standard.STOP; choose another"
+    )
     assert told in lines(warnings_of(config, ()))
     languages = {"es": sets(start="sí"), "it": sets(stop="si")}
-    told = "languages.es.START.keywords: 'sí' is hard to tell from 'si' of languages.it.STOP"
+    told = (
+        "languages.es.START.keywords: 'sí' is hard to tell from 'si' of languages.it.STOP;"
+        " choose another"
+    )
     assert told in lines(warnings_of(OptOutConfig(languages=languages), ()))
     apart = CountryOverride({"es": sets(start="end")}, country_fallback=False)
     assert not any(
@@ -123,15 +128,16 @@ def test_r11_a_country_override_without_the_usual_kinds_is_named() -> None:
     fr = {STOP: KeywordSet(("arret",), "Fini. START pour revenir.")}
     config = OptOutConfig(countries={"CA": CountryOverride({"fr": fr})})
     assert lines(warnings_of(config, POOL)) == [
-        "countries.CA: no `stop` of its own, no START, no HELP"
+        "countries.CA: no `stop` of its own, no START, no HELP; until added, the standard"
+        " replies answer"
     ]
 
 
 def test_r7_r11_a_reserved_word_that_a_list_leaves_out_is_named() -> None:
     sets = {START: KeywordSet(("start", "volver"), GOOD), HELP: KeywordSet(("info",), GOOD)}
     assert lines(warnings_of(OptOutConfig(standard=sets), POOL)) == [
-        "standard.START.keywords: without unstop, always a keyword, too",
-        "standard.HELP.keywords: without help, always a keyword, too",
+        "standard.START.keywords: add unstop; matched here even if left out",
+        "standard.HELP.keywords: add help; matched here even if left out",
     ]
 
 
@@ -142,7 +148,7 @@ def test_r11_an_accented_keyword_wants_its_twin_where_the_match_is_exact() -> No
     }
     languages = {"es": sets}
     assert lines(warnings_of(OptOutConfig(languages=languages), POOL)) == [
-        "languages.es.START.keywords: 'volvér' without 'volver', which many phones send"
+        "languages.es.START.keywords: add 'volver': many phones send it in place of 'volvér'"
     ]
     exact = OptOutConfig(match=MatchMode.EXACT, languages=languages)
     assert len(lines(warnings_of(exact, POOL))) == 2

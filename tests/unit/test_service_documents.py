@@ -146,7 +146,7 @@ def test_r10_problems_of_every_document_are_returned_at_once_and_nothing_is_appl
         [SERVICE],
         [
             "service 1 (Clinic reminders): opt_out.languages.pt.STOP.keywords: 'baja' is 'baja' of"
-            " languages.es.STOP; a keyword has one meaning",
+            " languages.es.STOP; a keyword has one meaning, so take one out",
             "service 2: friendly_name: String should have at least 1 character",
             "service 2: senders.0.address: is not a sender: an E.164 number, a short code of 3 to 8"
             " digits, rcs: and an agent, or a name of up to 11 characters",
@@ -169,15 +169,16 @@ ACTIVE = a_document(
         (
             {"languages": {"es": BAJA, "pt": BAJA}},
             "opt_out.languages.pt.STOP.keywords: 'baja' is 'baja' of languages.es.STOP; a keyword"
-            " has one meaning",
+            " has one meaning, so take one out",
         ),
         (
             {"standard": {"STOP": {"keywords": ["end"], "reply": "standard STOP"}}},
-            "opt_out.standard.STOP.keywords: 'stop' was removed; it always is a keyword",
+            "opt_out.standard.STOP.keywords: put 'stop' back; it is always a keyword",
         ),
         (
             {"languages": {"es": {"STOP": {"keywords": [], "reply": "es STOP"}}}},
-            "opt_out.languages.es.STOP.keywords: empty; leave STOP out to have the usual words",
+            "opt_out.languages.es.STOP.keywords: has no keyword; add one, or leave STOP out to have"
+            " the usual words",
         ),
         (
             {"languages": {"Klingon": BAJA}},
@@ -197,8 +198,8 @@ ACTIVE = a_document(
                 "match": "exact",
                 "languages": {"es": {"STOP": {"keywords": ["no mas"], "reply": "es STOP"}}},
             },
-            "opt_out.languages.es.STOP.keywords: 'no mas' has white space within; match: exact"
-            " allows none",
+            "opt_out.languages.es.STOP.keywords: 'no mas' has white space within; take it"
+            " out, or set match to tolerant",
         ),
     ],
 )
@@ -234,7 +235,7 @@ def test_r1_a_sender_in_two_services_is_refused() -> None:
     first = stored(a_document())
     other = a_document(sid=OTHER_SERVICE, friendly_name="Pharmacy")
     applied = laid_over(first, other)
-    in_one = "a sender is in one only"
+    in_one = "remove it there first"
     assert applied.changed == {}
     assert applied.problems == [
         f"service 1 (Pharmacy): senders.{index}.address: is in service {SERVICE} (Clinic reminders)"
@@ -337,7 +338,7 @@ def test_r10_one_problem_hides_no_other() -> None:
         *(f"opt_out.countries.{country}: {unknown}" for country in ("XX", "mx", "Mexico")),
         "account_sid: must be a text, in quotes",
         "opt_out.languages.pt.STOP.keywords: 'baja' is 'baja' of languages.es.STOP; a keyword has"
-        " one meaning",
+        " one meaning, so take one out",
     ]
 
 
@@ -574,7 +575,7 @@ def test_r1_senders_nobody_can_read_are_no_ones() -> None:
     nameless = {"friendly_name": "A", "senders": [{"address": None}, {"address": None}, {}]}
     other = {"friendly_name": "B", "senders": [{"address": LONG_CODE}]}
     applied = laid_over({}, nameless, other, {**other, "friendly_name": "C"})
-    assert [problem for problem in applied.problems if "in one only" in problem] == []
+    assert [problem for problem in applied.problems if "remove it there first" in problem] == []
     assert [problem for problem in applied.problems if "twice" in problem] == []
 
 

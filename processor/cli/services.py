@@ -23,8 +23,9 @@ from processor.configuration.differences import differences
 from processor.configuration.documents import read_document
 from processor.configuration.drafts import warnings_about
 from processor.configuration.edits import Edit, edit_of_service
-from processor.configuration.languages import language_of, languages, tag_of
-from processor.configuration.languages import starter as language_starter
+from processor.configuration.languages import language_of, tag_of
+from processor.configuration.languages import languages as known_languages
+from processor.configuration.starters import starter_of
 from processor.core.policy import OptOutConfig
 from processor.errors import ConfigError, Problem
 from processor.kafka.topics.configuration_writer import configuration
@@ -173,31 +174,40 @@ def diff(files: tuple[IO[bytes], ...], as_json: bool) -> None:
 
 
 @group.command("starter")
-@click.argument("language", required=False)
-def starter(language: str | None) -> None:
-    """Print LANGUAGE's starter pack as a part of services.yaml; without LANGUAGE, list all 41.
+@click.argument("languages", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Print the packs of all languages.")
+def starter(languages: tuple[str, ...], every: bool) -> None:
+    """Print the starter packs of LANGUAGES as a part of services.yaml; without one, list all.
+
+    A word that two of them claim is placed in overrides of the countries that speak them, so
+    `services check` accepts the parts together.
 
     No pack is in force by itself. Copy the parts you want into your file, and have them reviewed by
     someone who speaks the language.
 
-    Example: optout services starter es
+    Example: optout services starter de nb sv
     """
-    if language is None:
-        for one in languages().values():
+    if not languages and not every:
+        for one in known_languages().values():
             click.echo(f"{one.tag:<6} {one.name:<18} {one.native_name:<16} {one.status}")
         return
-    tag = tag_of(language)
-    if tag is None:
-        click.echo(
-            f"no starter pack for {language!r}; `optout services starter` lists all", err=True
-        )
-        sys.exit(1)
-    pack = language_of(tag)
-    click.echo(f"# {pack.name}: {pack.status}")
-    for word, source in pack.sources.items():
-        click.echo(f"# {word}: {source}")
-    document = {"languages": {tag: language_starter(tag)}}
+    tags = list(known_languages()) if every else _tags(languages)
+    for pack in {one.tag: one for one in map(language_of, tags)}.values():
+        click.echo(f"# {pack.name}: {pack.status}")
+        for word, source in pack.sources.items():
+            click.echo(f"# {word}: {source}")
+    document = {part: given for part, given in starter_of(tags).items() if given}
     click.echo(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), nl=False)
+
+
+def _tags(languages: Sequence[str]) -> list[str]:
+    """The tags of languages as typed, each once; ends the command at an unknown one."""
+    tags = [tag_of(language) for language in languages]
+    if unknown := [given for given, tag in zip(languages, tags, strict=True) if tag is None]:
+        named = ", ".join(map(repr, unknown))
+        click.echo(f"no starter pack for {named}; `optout services starter` lists all", err=True)
+        sys.exit(1)
+    return list(dict.fromkeys(filter(None, tags)))
 
 
 @group.command("disable")

@@ -155,7 +155,7 @@ def _tags(languages: object, place: tuple[str, ...]) -> tuple[object, list[Probl
         tag = tag_of(name) if isinstance(name, str) else None
         here = (*place, str(name))
         if tag is None:
-            text = "unknown language; say one of the 41 by tag (es) or name (Spanish)"
+            text = "unknown language; give a tag (es) or an English name (Spanish)"
             problems.append(Problem(here, "unknown_language", text))
             named[name] = kinds
         elif tag in named:

@@ -181,15 +181,20 @@ def _turned(entries: Iterable[_Entry]) -> Iterator[Problem]:
                 yield Problem((*entry.place, "keywords"), "keyword_reserved", text)
 
 
+def forms_of(kind: OptOutType, keyword: str) -> list[tuple[str, str]]:
+    """The forms that no keyword of another kind or language may share, each with its tier (R9)."""
+    forms = [("exact", exact(keyword))]
+    if kind is not OptOutType.START:
+        forms += [("tolerant", form) for form in tolerant_forms(keyword)]
+    return forms
+
+
 def _clashes(entries: Iterable[_Entry]) -> list[Problem]:
     """One keyword means one thing: one kind, in one language (R9)."""
     problems: dict[tuple[_Place, str], Problem] = {}
     owners: dict[tuple[str, str], _Entry] = {}
     for entry in entries:
-        forms = [("exact", exact(entry.keyword))]
-        if entry.kind is not OptOutType.START:
-            forms += [("tolerant", form) for form in tolerant_forms(entry.keyword)]
-        for form in forms:
+        for form in forms_of(entry.kind, entry.keyword):
             other = owners.setdefault(form, entry)
             if (other.kind, other.language) != (entry.kind, entry.language):
                 text = (

@@ -14,21 +14,29 @@ from processor.wire.services import config_of, pool_of
 from schemas.messaging_service import MessagingService, ServiceDocument
 
 
-def with_draft(before: MessagingService, opt_out: object, *, now: datetime) -> MessagingService:
+def with_draft(
+    before: MessagingService, opt_out: object, *, now: datetime, **fields: str | None
+) -> MessagingService:
     """The service with another draft, in force where its Advanced Opt-Out is enabled (R5).
+
+    Args:
+        before: as it is.
+        opt_out: the draft, not checked yet.
+        now: of the change.
+        fields: other fields of the service's document; None takes one away.
 
     Raises:
         ConfigError: with every problem, each with its place in the configuration.
     """
-    fields = set(ServiceDocument.model_fields)
-    document = before.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
+    stored = set(ServiceDocument.model_fields)
+    document = before.model_dump(mode="json", by_alias=True, exclude_none=True, include=stored)
     if isinstance(opt_out, dict):
         opt_out = {"enabled": before.active is not None, **opt_out}
         if opt_out["enabled"] is not (before.active is not None):
             text = "a draft does not change it; Enable and Disable do"
             raise ConfigError([Problem(("enabled",), "enabled_by_draft", text)])
-    given = [{**document, "opt_out": opt_out}]
-    applied = apply(given, {before.sid: before}, now=now, new_sid=lambda: before.sid)
+    given = {**document, **fields, "opt_out": opt_out}
+    applied = apply([given], {before.sid: before}, now=now, new_sid=lambda: before.sid)
     if applied.problems:
         raise ConfigError([_in_the_draft(problem) for problem in applied.problems])
     return applied.changed.get(before.sid, before)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from processor.configuration.apply import changed
+from processor.configuration.apply import updated
 from processor.configuration.change import change_service
 from processor.configuration.edits import Edit, edit_of_service
 from processor.http.auth import CallerIs
@@ -20,19 +20,24 @@ from processor.http.paging import PageIs, meta_of, slice_of
 from processor.http.responses.services import Service, Services, created_at, service_of
 from processor.http.visible_services import ServiceSid, find_service
 from processor.json_types import JsonObject
-from schemas.common import HttpMethod
+from schemas.common import Brand, HelpContact, HttpMethod
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(route_class=Known, tags=["messaging.v1 services"])
 
 _CODES = {"FriendlyName": 20002}
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+_EMPTY_REMOVES = BeforeValidator(lambda given: given or None)
+OptionalBrand = Annotated[Brand | None, _EMPTY_REMOVES]
+OptionalContact = Annotated[HelpContact | None, _EMPTY_REMOVES]
 
 
 class ServiceUpdate(Form):
     """The fields of a service that may change."""
 
     friendly_name: Name = Field(default="", alias="FriendlyName")
+    brand: OptionalBrand = Field(default=None, alias="Brand")
+    help_contact: OptionalContact = Field(default=None, alias="HelpContact")
     inbound_request_url: OptionalUrl = Field(default=None, alias="InboundRequestUrl")
     inbound_method: HttpMethod = Field(default="POST", alias="InboundMethod")
     fallback_url: OptionalUrl = Field(default=None, alias="FallbackUrl")
@@ -115,7 +120,7 @@ async def update(
     after = await change_service(
         backend.configuration,
         lambda: find_service(request, backend, caller, sid).whole(),
-        lambda before: changed(before, **form.given()),
+        lambda before: updated(before, **form.given()),
         actor=caller.actor,
     )
     return service_of(request, after)

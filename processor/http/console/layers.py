@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from processor.configuration import layers
 from processor.configuration.differences import Difference
 from processor.configuration.languages import Language, language_of, starter, tag_of
 from processor.core.messages import OptOutType
 from processor.core.normalise import exact
+from processor.core.placeholders import NO_VALUES, Values, filled
 from processor.core.policy import RESERVED, STANDARD, KeywordSets
 from processor.errors import Problem
 from processor.wire.countries import COUNTRIES
@@ -68,6 +69,12 @@ class Field:
     reserved: Sequence[str] = ()
     keyword_problems: Sequence[str] = ()
     reply_problems: Sequence[str] = ()
+    values: Values = field(default_factory=dict)  # the texts of its placeholders
+
+    @property
+    def sent(self) -> str:
+        """The reply as recipients get it, whose length and cost count."""
+        return filled(self.reply, self.values)
 
     @property
     def title(self) -> str:
@@ -80,7 +87,7 @@ class Field:
         return MAX_REPLY_CHARACTERS
 
 
-def fields_of(layer: Layer, sets: KeywordSets) -> list[Field]:
+def fields_of(layer: Layer, sets: KeywordSets, values: Values = NO_VALUES) -> list[Field]:
     """The fields that show keyword sets."""
     return [
         Field(
@@ -88,6 +95,7 @@ def fields_of(layer: Layer, sets: KeywordSets) -> list[Field]:
             ", ".join(_free(layer, kind, sets[kind].keywords)) if kind in sets else "",
             sets[kind].reply if kind in sets else "",
             _reserved(layer, kind),
+            values=values,
         )
         for kind in OptOutType
     ]
@@ -102,7 +110,10 @@ def starter_fields(layer: Layer) -> list[Field]:
 
 
 def typed_fields(
-    layer: Layer, form: Mapping[str, object], problems: Sequence[Problem]
+    layer: Layer,
+    form: Mapping[str, object],
+    problems: Sequence[Problem],
+    values: Values = NO_VALUES,
 ) -> list[Field]:
     """The fields as they were typed, each with what is wrong with it."""
     return [
@@ -113,6 +124,7 @@ def typed_fields(
             _reserved(layer, kind),
             _of_place(problems, (*layer.path, kind, "keywords")),
             _of_place(problems, (*layer.path, kind, "reply")),
+            values,
         )
         for kind in OptOutType
     ]

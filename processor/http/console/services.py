@@ -16,6 +16,7 @@ from processor.http.console.saving import ShownIs
 from processor.http.console.sessions import PATH, SessionIs
 from processor.http.visible_services import find_service
 from processor.wire.countries import COUNTRIES
+from processor.wire.services import values_of
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
@@ -77,4 +78,4 @@ async def opt_out(request: Request, shown: ShownIs) -> Response:
 
 
 def _section(service: MessagingService, layer: Layer) -> tuple[Layer, list[Field]]:
-    return layer, fields_of(layer, kinds_at(service.opt_out, layer) or {})
+    return layer, fields_of(layer, kinds_at(service.opt_out, layer) or {}, values_of(service))

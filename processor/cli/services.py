@@ -26,6 +26,7 @@ from processor.configuration.edits import Edit, edit_of_service
 from processor.configuration.languages import language_of, tag_of
 from processor.configuration.languages import languages as known_languages
 from processor.configuration.starters import starter_of
+from processor.configuration.warnings import SOURCES
 from processor.core.policy import OptOutConfig
 from processor.errors import ConfigError, Problem
 from processor.kafka.topics.configuration_writer import configuration
@@ -75,7 +76,7 @@ def apply(files: tuple[IO[bytes], ...], as_json: bool) -> None:
     changed = {edit.sid for edit in run(_update(settings, decide))}
     for file, given in documents:
         for warning in _warnings(given):
-            click.echo(f"{file.name}: warning: {warning}", err=True)
+            click.echo(f"{file.name}: warning: {_in_full(warning)}", err=True)
     for sid in sids:
         line = {
             "sid": sid,
@@ -92,11 +93,12 @@ def apply(files: tuple[IO[bytes], ...], as_json: bool) -> None:
 
 @group.command("check")
 @click.argument("files", type=click.File("rb"), nargs=-1, required=True)
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @as_json
-def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
+def check(files: tuple[IO[bytes], ...], strict: bool, as_json: bool) -> None:
     """Check FILES without applying them; errors would stop `apply`, warnings would not.
 
-    Needs neither Kafka nor Redis. Exit 2 if there is an error.
+    Needs neither Kafka nor Redis. Exit 2 if there is an error; with --strict, or a warning.
 
     Example: optout services check services.yaml
     """
@@ -107,6 +109,8 @@ def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
             errors, warnings = list(lay_over(documents, {}).problems), _warnings(documents)
         except ConfigError as error:  # of the file; its name is printed before each line
             errors, warnings = [replace(one, where=()) for one in error.values], []
+        if strict:
+            errors, warnings = [*errors, *warnings], []
         wrong = wrong or bool(errors)
         if as_json:
             found = {"errors": errors, "warnings": warnings}
@@ -114,26 +118,36 @@ def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
             continue
         for kind, lines in (("error", errors), ("warning", warnings)):
             for line in lines:
-                click.echo(f"{file.name}: {kind}: {line}")
+                click.echo(f"{file.name}: {kind}: {_in_full(line)}")
         click.echo(f"{file.name}: {len(errors)} errors, {len(warnings)} warnings")
     sys.exit(2 if wrong else 0)
 
 
+def _in_full(problem: Problem) -> str:
+    """A line for people; for a warning, with its code, and its source where there is one."""
+    if problem.code not in SOURCES:
+        return str(problem)
+    source = f" ({problem.source})" if problem.source else ""
+    return f"{problem} [{problem.code}]{source}"
+
+
 def _as_json(problems: Sequence[Problem]) -> list[dict[str, object]]:
-    return [
-        {
-            "document": next(iter(problem.where), None),
-            "place": problem.place,
-            "code": problem.code,
-            "message": problem.text,
-        }
-        for problem in problems
-    ]
+    return [_written(problem) for problem in problems]
+
+
+def _written(problem: Problem) -> dict[str, object]:
+    body: dict[str, object] = {
+        "document": next(iter(problem.where), None),
+        "place": problem.place,
+        "code": problem.code,
+        "message": problem.text,
+    }
+    return {**body, "source": problem.source} if problem.source else body
 
 
 def _warnings(documents: Sequence[object]) -> list[Problem]:
     return [
-        warning.under("opt_out").within(f"service {number} ({document.friendly_name})")
+        warning.within(f"service {number} ({document.friendly_name})")
         for number, (document, _) in enumerate(map(read_document, documents), 1)
         if document
         for warning in warnings_about(document)
@@ -291,8 +305,8 @@ def enable(sid: str) -> None:
     if model.active is not None:
         click.echo(f"{sid} is enabled already; each valid save takes effect")
         return
-    for warning in warnings_about(model):
-        click.echo(f"warning: {warning.under('opt_out')}", err=True)
+    for warning in warnings_about(model, enabled=True):
+        click.echo(f"warning: {_in_full(warning)}", err=True)
     click.echo(_line(_change(settings, sid, enabled)))
 
 

@@ -7,10 +7,11 @@ from datetime import datetime
 
 from processor.configuration.apply import apply
 from processor.configuration.differences import Difference, differences
+from processor.configuration.reviewed import reviewed
 from processor.configuration.warnings import warnings_of
 from processor.core.policy import OptOutConfig
 from processor.errors import ConfigError, Problem
-from processor.wire.services import config_of, pool_of
+from processor.wire.services import config_of
 from schemas.messaging_service import MessagingService, ServiceDocument
 
 
@@ -51,9 +52,20 @@ def _in_the_draft(problem: Problem) -> Problem:
             return replace(problem, where=())
 
 
-def warnings_about(service: ServiceDocument) -> list[Problem]:
-    """The points a person should check before a draft comes into force."""
-    return warnings_of(config_of(service.opt_out), pool_of(service))
+def warnings_about(service: ServiceDocument, *, enabled: bool | None = None) -> list[Problem]:
+    """The points a person should check before a draft comes into force (R11).
+
+    Args:
+        service: its places are those of the warnings.
+        enabled: whether the draft answers, or would after the change under review; None: as it is.
+    """
+    answers = service.opt_out.enabled if enabled is None else enabled
+    return warnings_of(reviewed(service, enabled=answers))
+
+
+def warnings_in_draft(service: ServiceDocument, *, enabled: bool | None = None) -> list[Problem]:
+    """The same warnings, by their places in the draft; those of other fields keep their place."""
+    return [_in_the_draft(warning) for warning in warnings_about(service, enabled=enabled)]
 
 
 def not_in_force(service: MessagingService) -> list[Difference]:

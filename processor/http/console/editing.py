@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request, Response
 
 from processor.configuration.apply import disabled, enabled
-from processor.configuration.drafts import not_in_force, warnings_about, with_draft
+from processor.configuration.drafts import not_in_force, warnings_in_draft, with_draft
 from processor.configuration.languages import tag_of
 from processor.configuration.layers import kinds_at, with_sets
-from processor.configuration.warnings import OTHERWISE_REGISTERED
+from processor.configuration.sender_warnings import OTHERWISE_REGISTERED
 from processor.core.placeholders import filled
 from processor.core.segments import segments_of
 from processor.errors import ConfigError, Problem
@@ -181,7 +181,7 @@ def _disabling(request: Request, service: MessagingService, status: int = 200) -
 
 
 def _confirmation(request: Request, service: MessagingService, status: int = 200) -> Response:
-    warnings = warnings_about(service)
+    warnings = warnings_in_draft(service, enabled=True)
     return page(
         request,
         "enable",

@@ -133,17 +133,17 @@ def typed_fields(
 def typed_sets(layer: Layer, form: Mapping[str, object]) -> dict[str, object]:
     """The keyword sets of a document that a form asks for; pairs left empty are left out."""
     sets: dict[str, object] = {}
-    for field in typed_fields(layer, form, ()):
-        words = [word.strip() for word in re.split(r"[,\n،、，]", field.keywords) if word.strip()]
-        reply = field.reply.replace("\r\n", "\n").strip()
+    for one in typed_fields(layer, form, ()):
+        words = [word.strip() for word in re.split(r"[,\n،、，]", one.keywords) if word.strip()]
+        reply = one.reply.replace("\r\n", "\n").strip()
         if layer.language is not None and not words and not reply:
             continue
         have = {exact(word) for word in words}
-        words = [word for word in field.reserved if word not in have] + words
-        usual = STANDARD[field.kind]
-        if layer.language is None and (tuple(words), reply) == (_whole(field.kind), usual.reply):
+        words = [word for word in one.reserved if word not in have] + words
+        usual = STANDARD[one.kind]
+        if layer.language is None and (tuple(words), reply) == (_whole(one.kind), usual.reply):
             continue
-        sets[field.kind.value] = {"keywords": words, "reply": reply}
+        sets[one.kind.value] = {"keywords": words, "reply": reply}
     return sets
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from processor.configuration.drafts import not_in_force, warnings_about
+from processor.configuration.drafts import not_in_force, warnings_in_draft
 from processor.configuration.languages import languages
 from processor.configuration.layers import kinds_at
 from processor.http.backend import BackendIs
@@ -70,7 +70,7 @@ async def opt_out(request: Request, shown: ShownIs) -> Response:
         standard=_section(service, Layer(None, None)),
         languages=[_section(service, Layer(tag, None)) for tag in draft.languages],
         countries=countries,
-        warnings=warnings_about(service),
+        warnings=warnings_in_draft(service),
         differences=not_in_force(service),
         known_languages=languages().values(),
         known_countries=sorted(COUNTRIES),

@@ -17,6 +17,7 @@ from processor.errors import Problem
 from processor.wire.countries import COUNTRIES
 from schemas.messaging_service import MAX_REPLY_CHARACTERS
 
+_ALIKE = 3  # more warnings of the same words are one line
 TITLES = {OptOutType.STOP: "Opt-out", OptOutType.START: "Opt-in", OptOutType.HELP: "Help"}
 
 
@@ -165,6 +166,20 @@ def in_words(said: Problem | Difference) -> str:
             pair = ""
     layer = layer_of_path(path)
     return f"{layer.title}{pair}: {said.text}" if layer else str(said)
+
+
+def grouped(warnings: Sequence[Problem]) -> list[tuple[str, str]]:
+    """Warnings in words, each with its source; those alike in many places are one line."""
+    alike: dict[tuple[str, str], list[Problem]] = {}
+    for warning in warnings:
+        alike.setdefault((warning.code, warning.text), []).append(warning)
+    lines = []
+    for first, *others in alike.values():
+        if len(others) > _ALIKE:
+            lines.append((f"{in_words(first)} ({len(others)} other places, too)", first.source))
+        else:
+            lines += [(in_words(one), one.source) for one in (first, *others)]
+    return lines
 
 
 def _reserved(layer: Layer, kind: OptOutType) -> Sequence[str]:

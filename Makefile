@@ -5,7 +5,7 @@ ARGS ?=
 EXAMPLES ?= 5000
 BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
-UNIT := $(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/property
+UNIT := $(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/property tests/field
 
 .DEFAULT_GOAL := help
 .PHONY: help run unit check format coverage test test-all fuzz chaos bench bench-api soak capacity rolling lint audit-deps schemas manifests screenshots lock sbom clean

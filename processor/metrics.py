@@ -28,7 +28,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from processor.core.messages import OptOutType
-from processor.core.policy import MatchMode
+from processor.core.policy import Tier
 from processor.errors import RetryableError, StoreUnavailable
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -202,7 +202,7 @@ class Metrics:
         )
         # Events that have not happened yet are 0, not absent: an alert sees the first.
         for kind in OptOutType:
-            for tier in MatchMode:
+            for tier in Tier:
                 self.matches.labels(kind, tier)
         for status in ("400", "408", "429", "431", "503", "unread"):
             self.api_connections_ended.labels(status)
@@ -280,16 +280,14 @@ class MatchMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._matches = {
-            (kind, tier): metrics.matches.labels(kind, tier)
-            for kind in OptOutType
-            for tier in MatchMode
+            (kind, tier): metrics.matches.labels(kind, tier) for kind in OptOutType for tier in Tier
         }
         self._effective = metrics.stop_effective_seconds
         self.rebuild = metrics.rebuild_seconds
         self.undone = metrics.undone
         self.unreadable = metrics.unreadable_entries.labels("rebuild")
 
-    def matched(self, counts: Mapping[tuple[OptOutType, MatchMode], int]) -> None:
+    def matched(self, counts: Mapping[tuple[OptOutType, Tier], int]) -> None:
         """Count the keyword messages of a committed batch."""
         for which, count in counts.items():
             self._matches[which].inc(count)

@@ -22,7 +22,7 @@ class OptOutNotification(InboundMessage):
     country: CountryCode | None = Field(
         default=None, description="Country of the override it matched."
     )
-    match: Literal["exact", "tolerant"]
+    match: Literal["exact", "clean", "tolerant"]
     effective: bool = Field(description="Whether the keyword took effect on the block list.")
     reply_sent: Literal["aoo", "default", "carrier", "none"]
     config_version: int | None = Field(default=None, description="None if the service is unknown.")

@@ -1,8 +1,8 @@
 """Servers and installations for tests that need real servers; which tests run in parallel.
 
-Three tiers. `make unit` runs the first tier: tests/unit and tests/property, which need no server.
-`make test` adds tests that need one broker and one Redis, several at a time. `make test-all` adds
-the tests that are marked ``needs_more``. Tests that are named run one by one.
+Three tiers. `make unit` runs the first tier: tests/unit, tests/property and tests/field, which
+need no server. `make test` adds tests that need one broker and one Redis, several at a time.
+`make test-all` adds the tests that are marked ``needs_more``. Tests that are named run one by one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IN_CI = bool(os.environ.get("CI"))
 SERVERS = ("OPTOUT_KAFKA_BOOTSTRAP", "OPTOUT_REDIS_URL")
 AT_ONCE = 4  # processes, which mostly wait
 DATABASES = 16  # of a Redis
-FIRST_TIER = tuple(Path(__file__).parent / name for name in ("unit", "property"))
+FIRST_TIER = tuple(Path(__file__).parent / name for name in ("unit", "property", "field"))
 FIRST_TIER_S = 60.0  # for each test; pyproject.toml has the others' limit
 NEEDS_MORE_S = 1_800.0  # servers are built and started, faults last minutes
 MARKED_BY_FIXTURE = ("servers", "browser")

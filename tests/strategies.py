@@ -56,7 +56,7 @@ USUAL = ("stop", "start", "unstop", "help", "yes", "end", "cancel", "optout", "s
 FOREIGN = (
     *("arrêt", "baja", "salir", "sair", "stopp", "aide", "ayuda", "ja", "sí", "oui", "Straße"),
     *("отписка", "стоп", "ΔΙΑΚΟΠΗ", "στοπ", "iptal", "kaldır", "बंद", "हटाओ", "停止", "取消"),
-    *("ストップ", "해지", "إيقاف", "עצור", "หยุด", "ﬁn", "take me off", "bỏ", "x-out", "(stop)"),
+    *("ストップ", "해지", "إيقاف", "עצור", "หยุด", "ﬁn", "take me off", "bỏ", "x-out", "수신거부"),
 )
 words: st.SearchStrategy[str] = st.sampled_from((*USUAL, *FOREIGN))
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u202e\ufe0f\U000e0020"
@@ -70,9 +70,9 @@ noise = st.text(st.sampled_from(SPACE + MARKS + EMOJI + INVISIBLE + QUOTES + "?;
 
 @st.composite
 def written(draw: st.DrawFn) -> str:
-    """A keyword as people write it: any case, full-width, invisible characters, lookalikes."""
+    """A keyword as people write it: any case or width, repeated, spelled, with lookalikes."""
     word = draw(words)
-    change = draw(st.sampled_from("lutwiasd"))
+    change = draw(st.sampled_from("lutwiasdrpc"))
     match change:
         case "l":
             return word
@@ -86,10 +86,18 @@ def written(draw: st.DrawFn) -> str:
             return draw(st.sampled_from(INVISIBLE)).join(word)
         case "a":
             return "\u0301".join(word)
+        case "r":
+            return draw(st.sampled_from([" ", "\n", ", ", "! "])).join(
+                [word] * draw(st.integers(2, 4))
+            )
+        case "p":
+            return draw(st.sampled_from([" ", ".", "-", " – "])).join(word)
+        case "c":
+            return "\0".join(f"\0{word}")
         case "s":
             return word.translate(str.maketrans("stophel", "ѕтορһеӏ"))
         case _:
-            return word[: len(word) // 2] + draw(st.sampled_from(" -")) + word[len(word) // 2 :]
+            return word[: len(word) // 2] + draw(st.sampled_from(" -_–")) + word[len(word) // 2 :]
 
 
 quoted = st.builds(

@@ -16,6 +16,7 @@ from processor.core.policy import (
     OptOutConfig,
     standard_sets,
 )
+from processor.core.readings import disguises, readings
 from processor.errors import Problem
 from schemas.messaging_service import COMMA, MAX_KEYWORDS, MAX_REPLY_CHARACTERS
 
@@ -196,8 +197,7 @@ def _turned(entries: Iterable[_Entry]) -> Iterator[Problem]:
     START's keywords, too: `Stop!` must never mean START.
     """
     for entry in entries:
-        forms = {exact(entry.keyword), *tolerant_forms(entry.keyword)}
-        for word in sorted(forms & _RESERVED_KINDS.keys()):
+        for word in sorted(_heard(entry.keyword)):
             if _RESERVED_KINDS[word] is not entry.kind:
                 text = (
                     f"{entry.keyword!r} is always a keyword of {_RESERVED_KINDS[word]}; take it out"
@@ -211,6 +211,15 @@ def forms_of(kind: OptOutType, keyword: str) -> list[tuple[str, str]]:
     if kind is not OptOutType.START:
         forms += [("tolerant", form) for form in tolerant_forms(keyword)]
     return forms
+
+
+def _heard(keyword: str) -> set[str]:
+    """The reserved words that a keyword is, if it comes as a message."""
+    found = readings(keyword)
+    disguised = (form for each in disguises(keyword) for form in each.readings.stop)
+    forms = {exact(keyword), found.start, *found.stop, *disguised}
+    asked = set(found.help) & set(RESERVED[OptOutType.HELP])
+    return forms & _RESERVED_KINDS.keys() | asked
 
 
 def _clashes(entries: Iterable[_Entry]) -> list[Problem]:

@@ -23,7 +23,7 @@ class Trial(NamedTuple):
     kind: OptOutType | None  # None: an ordinary message, the application's
     layer: str | None  # the keyword's place, such as countries.MX.languages.es
     keyword: str | None
-    match: str | None  # exact or tolerant
+    match: str | None  # the tier: exact, clean or tolerant
     reply: str | None  # None: none would be sent
     reply_sent: ReplySent  # the party that answers
     blocked: bool  # afterwards

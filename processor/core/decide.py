@@ -323,8 +323,8 @@ class _Conversation:
     def start(self) -> Decision:
         stopping = [block for block in self.blocks.values() if self._stops(block)]
         is_yes = self.match.key == _YES
-        if is_yes and self._config.yes_only_when_blocked and not stopping:
-            return Decision(ordinary(self.message, self.handling))  # (R19)
+        if not stopping and (self._is_button or (is_yes and self._config.yes_only_when_blocked)):
+            return Decision(ordinary(self.message, self.handling))  # (R3, R19)
         changing = self._changing()
         if any(
             block.place == self._carrier_place for block in stopping
@@ -352,6 +352,11 @@ class _Conversation:
     @property
     def _config(self) -> OptOutConfig:
         return self.handling.policy.config if self.handling.policy else OptOutConfig()
+
+    @property
+    def _is_button(self) -> bool:
+        """Whether a button of an RCS chat sent it: default handling has no other overrides (R3)."""
+        return self.match.country is not None and not self.handling.aoo_enabled
 
     @property
     def _network_answers(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processor.core.normalise import exact, tolerant
+from processor.core.normalise import exact, plain
 
 # Yes and no, by language.
 _ANSWERS = {
@@ -68,7 +68,7 @@ _EVERYDAY = frozenset(
     form
     for words in (*_ANSWERS.values(), _OK)
     for word in words.split()
-    for form in (exact(word), tolerant(word))
+    for form in (exact(word), plain(word))
 )
 
 

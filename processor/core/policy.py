@@ -9,16 +9,27 @@ from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from processor.core.characters import letters_in
+from processor.core.everyday import is_everyday
 from processor.core.messages import OptOutType, SenderType
-from processor.core.normalise import exact, tolerant, tolerant_forms
+from processor.core.normalise import clean, exact, tolerant_forms
 from processor.core.prefilter import Prefilter
+from processor.core.readings import Readings, disguises, readings
 
 
 class MatchMode(StrEnum):
-    """How far a body may differ from its keyword (R13)."""
+    """How far a body may differ from a service's keywords (R13)."""
 
     EXACT = "exact"
     TOLERANT = "tolerant"
+
+
+class Tier(StrEnum):
+    """How sure a match is, the surest first (R13)."""
+
+    EXACT = "exact"
+    CLEAN = "clean"  # START with signs around it
+    TOLERANT = "tolerant"  # STOP and HELP as people write them
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,7 @@ class CountryOverride:
 
     languages: Mapping[str, KeywordSets]
     country_fallback: bool = True  # False: after a miss, only the reserved words are tried
+    exact_only: bool = False  # its keywords match exactly, in either mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,7 @@ class Match:
     kind: OptOutType
     keyword: str  # as configured
     key: str  # its exact form
-    tier: MatchMode
+    tier: Tier
     language: str | None
     country: str | None
     reply: str
@@ -103,7 +115,7 @@ class _Shape(Generic[_T]):
 
 KeywordGroup = _Shape[tuple[tuple[OptOutType, tuple[str, ...]], ...]]  # keywords of each kind
 _Languages = _Shape[tuple[tuple[str | None, KeywordGroup], ...]]
-_Countries = _Shape[tuple[tuple[str, bool, _Languages], ...]]
+_Countries = _Shape[tuple[tuple[str, bool, bool, _Languages], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +130,16 @@ class _Entry:
 class _Layer:
     """Keywords that are looked up together, by their forms."""
 
-    exact: Mapping[str, _Entry]
-    tolerant: Mapping[str, _Entry]
+    exact: dict[str, _Entry]
+    clean: dict[str, _Entry]  # of START
+    stop: dict[str, _Entry]  # tolerant forms
+    help: dict[str, _Entry]  # tolerant forms
     prefilter: Prefilter
+
+    @property
+    def only_exact(self) -> _Layer:
+        """The layer without its wider forms."""
+        return _Layer(self.exact, {}, {}, {}, self.prefilter)
 
 
 _Layers = tuple[tuple[str | None, _Layer], ...]  # in look-up order, each with its country
@@ -141,7 +160,7 @@ class _Lookup:
     @property
     def parts(self) -> set[_Languages]:
         """The shapes that its layers are compiled from."""
-        return {*self._shared, *(own for _, _, own in self._countries.value)}
+        return {*self._shared, *(own for *_, own in self._countries.value)}
 
     @cached_property
     def _layer_of(self) -> Mapping[_Languages, _Layer]:
@@ -153,32 +172,63 @@ class _Lookup:
 
     @cached_property
     def _of_country(self) -> Mapping[str, _Layers]:
-        return {
-            country: ((country, self._layer_of[own]), *(self._base if fallback else _RESERVED_ONLY))
-            for country, fallback, own in self._countries.value
-        }
+        found: dict[str, _Layers] = {}
+        for country, fallback, exact_only, own in self._countries.value:
+            layer = self._layer_of[own]
+            first = (country, layer.only_exact if exact_only else layer)
+            found[country] = (first, *(self._base if fallback else _RESERVED_ONLY))
+        return found
 
     @cached_property
     def prefilter(self) -> Prefilter:
         """Passes every body that ``find`` could find."""
         return Prefilter(*(layer.prefilter for layer in self._layer_of.values()))
 
-    def find(
-        self, body: str, country: str | None, mode: MatchMode
-    ) -> tuple[_Entry, MatchMode, str | None] | None:
-        """The entry that a body is, the mode that found it, and the country of its layer."""
+    def find(self, body: str, country: str | None, mode: MatchMode) -> _Found | None:
+        """The entry that a body is, by its surest form (R16)."""
         layers = self._of_country.get(country or "", self._base)
         key = exact(body)
         for where, layer in layers:
             if entry := layer.exact.get(key):
-                return entry, MatchMode.EXACT, where
+                return entry, Tier.EXACT, where
         if mode is MatchMode.EXACT:
             return None
-        key = tolerant(body)
-        for where, layer in layers:
-            if entry := layer.tolerant.get(key):
-                return entry, MatchMode.TOLERANT, where
-        return None
+        return _find_wide(layers, readings(body)) or _find_disguised(layers, body)
+
+
+_Found = tuple[_Entry, Tier, str | None]  # with the country of the entry's layer
+
+
+def _find_wide(layers: _Layers, forms: Readings) -> _Found | None:
+    """The entry by a wider form; STOP wins where these disagree (R16)."""
+    for where, layer in layers:
+        for form in forms.stop:
+            if entry := layer.stop.get(form):
+                return entry, Tier.TOLERANT, where
+    for where, layer in layers:
+        if entry := layer.clean.get(forms.start):
+            return entry, Tier.CLEAN, where
+        for form in (*forms.stop, *forms.help):
+            if entry := layer.help.get(form):
+                return entry, Tier.TOLERANT, where
+    return None
+
+
+def _find_disguised(layers: _Layers, body: str) -> _Found | None:
+    """The entry in letters of other scripts that look Latin: of three letters or more (R13).
+
+    A body wholly in another script may be a word of that script. It is read as one of R3's words
+    only, since no common word looks like these.
+    """
+    for disguise in () if body.isascii() else disguises(body):
+        found = _find_wide(layers, disguise.readings)
+        if found and _is_believed(found[0].key, whole=disguise.whole):
+            return found
+    return None
+
+
+def _is_believed(key: str, *, whole: bool) -> bool:
+    return letters_in(key) >= _FEWEST_DISGUISED and (not whole or key in _UNMISTAKABLE)
 
 
 class Policy:
@@ -292,7 +342,12 @@ def _countries_of(countries: Mapping[str, CountryOverride]) -> _Countries:
     return _shape_of(
         countries,
         lambda: tuple(
-            (country, override.country_fallback, _languages_of(override.languages))
+            (
+                country,
+                override.country_fallback,
+                override.exact_only,
+                _languages_of(override.languages),
+            )
             for country, override in countries.items()
         ),
     )
@@ -318,20 +373,56 @@ def _layer(languages: _Languages) -> _Layer:
 
 
 def _compiled(languages: _Languages) -> _Layer:
-    prefilter = Prefilter()
-    exact_forms: dict[str, _Entry] = {}
-    loose_forms: dict[str, _Entry] = {}
+    layer = _Layer({}, {}, {}, {}, Prefilter())
     for language, kinds in languages.value:
         for kind, keywords in kinds.value:
-            prefilter.add(keywords)
+            layer.prefilter.add(keywords)
             for keyword in keywords:
                 entry = _Entry(kind, keyword, exact(keyword), language)
-                exact_forms.setdefault(entry.key, entry)
-                if kind is not OptOutType.START:  # consent is never guessed
-                    for form in tolerant_forms(keyword):
-                        loose_forms.setdefault(form, entry)
-    return _Layer(exact_forms, loose_forms, prefilter)
+                if not entry.key:
+                    continue  # an empty body is a picture without a text
+                layer.exact.setdefault(entry.key, entry)
+                for wide, form in _wide_forms(layer, kind, keyword):
+                    wide.setdefault(form, entry)
+    return layer
+
+
+def _wide_forms(
+    layer: _Layer, kind: OptOutType, keyword: str
+) -> Iterator[tuple[dict[str, _Entry], str]]:
+    """A keyword's wider forms, each with the part of its layer that it belongs to."""
+    if kind is OptOutType.START:
+        if not is_everyday(keyword) and (form := clean(keyword)):
+            yield layer.clean, form
+    else:
+        wide = layer.stop if kind is OptOutType.STOP else layer.help
+        yield from ((wide, form) for form in tolerant_forms(keyword))
 
 
 _RESERVED_ONLY: _Layers = ((None, _layer(_Shape(((None, _Shape(tuple(RESERVED.items()))),)))),)
+_FEWEST_DISGUISED = 3  # letters of a keyword
+_UNMISTAKABLE = frozenset(
+    exact(word) for kind in (OptOutType.STOP, OptOutType.HELP) for word in STANDARD[kind].keywords
+)
 DEFAULT_POLICY = Policy(OptOutConfig())
+
+
+def _buttons(language: str, **words: tuple[str, ...]) -> CountryOverride:
+    sets = {
+        OptOutType(kind): KeywordSet(words[kind], STANDARD[OptOutType(kind)].reply)
+        for kind in words
+    }
+    return CountryOverride({language: sets}, exact_only=True)
+
+
+RCS_POLICY = Policy(
+    OptOutConfig(
+        countries={
+            "BR": _buttons("pt", STOP=("parar",), START=("começar", "comecar")),
+            "ES": _buttons("es", STOP=("baja",), START=("alta",)),
+            "FR": _buttons("fr", START=("démarrer", "demarrer")),
+            "MX": _buttons("es", STOP=("baja",), START=("alta",)),
+        }
+    )
+)
+"""Default handling of RCS senders: the words of the chat menu's own buttons count, too (R3)."""

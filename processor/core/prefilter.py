@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from processor.core.normalise import core_of, ends_of, exact, tolerant_forms
+from processor.core.lookalikes import SCRIPTS
+from processor.core.normalise import clean, exact, tolerant_forms
+
+_ASCII_OTHERS = "".join(chr(code) for code in range(128) if not chr(code).isalnum())
+_NO_OTHERS = str.maketrans("", "", _ASCII_OTHERS)
+_TATWEEL = "\u0640"
 
 
 class Prefilter:
-    """Prefilter with no false negatives: ``False`` means that a body is certainly not a keyword."""
+    """Prefilter with no false negatives: ``False`` means that a body is certainly not a keyword.
 
-    __slots__ = ("_cores", "_ends")
+    Matching drops, joins and repeats, but it never changes the order of letters and digits. So the
+    first two and the last two of a body are those of its keyword. In ASCII, moreover, all of them
+    are those of the keyword, once or more.
+    """
+
+    __slots__ = ("_ascii_ends", "_ends", "_roots")
 
     def __init__(self, *parts: Prefilter) -> None:
         # Keywords by form. Plain dictionaries: reading a Counter takes twice as long.
-        self._cores: dict[str, int] = {}  # of the forms that are ASCII
+        self._ascii_ends: dict[str, int] = {}  # of the forms that are ASCII
+        self._roots: dict[str, int] = {}  # of these, too
         self._ends: dict[str, int] = {}  # of all forms
         for part in parts:
-            _add(self._cores, part._cores.items())
+            _add(self._ascii_ends, part._ascii_ends.items())
+            _add(self._roots, part._roots.items())
             _add(self._ends, part._ends.items())
 
     def add(self, keywords: Iterable[str]) -> None:
@@ -31,17 +44,49 @@ class Prefilter:
 
     def _count(self, keywords: Iterable[str], more: int) -> None:
         for keyword in keywords:
-            cores, ends = _marks(keyword)
-            _add(self._cores, ((form, more) for form in cores))
+            ascii_ends, roots, ends = _marks(keyword)
+            _add(self._ascii_ends, ((form, more) for form in ascii_ends))
+            _add(self._roots, ((form, more) for form in roots))
             _add(self._ends, ((form, more) for form in ends))
 
     def __len__(self) -> int:
         """How many forms it lets through."""
-        return len(self._cores) + len(self._ends)
+        return len(self._roots) + len(self._ends)
 
     def passes(self, body: str) -> bool:
         """Whether a body may be a keyword."""
-        return core_of(body) in self._cores if body.isascii() else ends_of(body) in self._ends
+        if not body.isascii():
+            return ends_of(body) in self._ends
+        core = body.strip(_ASCII_OTHERS)
+        ends = (core[:2] + core[-2:]).lower()
+        if ends not in self._ascii_ends and ends.isalnum():
+            return False  # as nearly all bodies
+        return root_of(core) in self._roots
+
+
+def root_of(ascii_text: str) -> str:
+    """The letters and digits of an ASCII text, once where they are repeated."""
+    letters = ascii_text.translate(_NO_OTHERS).lower()
+    return letters[: (letters + letters).find(letters, 1)] if letters else ""
+
+
+def ends_of(text: str) -> str:
+    """The first two and the last two letters or digits of any form of a text, without marks.
+
+    Letters that matching may read alike are one. A text without letters and digits has no ends.
+    """
+    first = last = ""
+    for character in text:
+        first += _letters(character)
+        if len(first) > 1:
+            break
+    if not first:
+        return ""
+    for character in reversed(text):
+        last = _letters(character) + last
+        if len(last) > 1:
+            break
+    return first[:2] + last[-2:]
 
 
 def _add(counts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:
@@ -52,7 +97,35 @@ def _add(counts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:
 
 
 @lru_cache(maxsize=16_384)
-def _marks(keyword: str) -> tuple[frozenset[str], frozenset[str]]:
-    forms = (exact(keyword), *tolerant_forms(keyword))
-    cores = frozenset(core_of(form) for form in forms if form.isascii())
-    return cores, frozenset(map(ends_of, forms))
+def _marks(keyword: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    forms = (exact(keyword), clean(keyword), *tolerant_forms(keyword))
+    roots = frozenset(root_of(form) for form in forms if form.isascii())
+    # A repeated keyword of one letter has other ends.
+    ascii_ends = frozenset((text[:2] + text[-2:]) for root in roots for text in (root, root + root))
+    ends = frozenset(ends_of(text) for form in forms for text in (form, form + form))
+    return ascii_ends, roots, ends
+
+
+@lru_cache(maxsize=65_536)
+def _letters(character: str) -> str:
+    bare = unicodedata.normalize("NFD", exact(character))
+    return "".join(
+        _ALIKE.get(one, one)
+        for one in bare
+        if unicodedata.category(one)[0] in "LN" and one != _TATWEEL
+    )
+
+
+def _alike() -> Mapping[str, str]:
+    """One letter for all that may be read as the same: lookalikes of a letter in either case."""
+    groups: dict[str, set[str]] = {}
+    pairs = [("ı", "i"), ("i", "l")]
+    for letters, latin in SCRIPTS.values():
+        pairs += zip(map(str.casefold, letters), latin, strict=True)
+    for one, other in pairs:
+        group = groups.setdefault(one, {one}) | groups.setdefault(other, {other})
+        groups.update(dict.fromkeys(group, group))
+    return {letter: min(group) for letter, group in groups.items()}
+
+
+_ALIKE = _alike()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from processor.core.messages import SenderType, channel_group_of, sender_type_of
 from processor.core.policy import (
     DEFAULT_POLICY,
+    RCS_POLICY,
     KeywordGroup,
     KeywordSets,
     OptOutConfig,
@@ -73,6 +74,12 @@ class Handling:
     webhook: Webhook | None = None
 
 
+# Short codes and WhatsApp have no default handling: the application does it itself (R3).
+_DEFAULT_POLICIES: Mapping[SenderType, Policy | None] = {
+    SenderType.SHORT_CODE: None,
+    SenderType.WHATSAPP: None,
+    SenderType.RCS: RCS_POLICY,
+}
 _KEPT = 100_000  # handlings: unknown senders must not fill the memory
 
 
@@ -95,6 +102,7 @@ class Directory:
         self._prefilter = Prefilter()
         self._uses: Counter[KeywordGroup] = Counter()
         self._use(DEFAULT_POLICY)
+        self._use(RCS_POLICY)
         self.may_match = self._prefilter.passes
         # Nested: a few services get most messages, so their handlings stay in the CPU's cache.
         self._handlings: dict[tuple[str, str | None], dict[str, Handling]] = {}
@@ -229,7 +237,5 @@ class Directory:
         version, webhook = (service.version, service.webhook) if service else (None, None)
         if service and service.policy:
             return Handling(sid, sender_type, service.policy, True, version, webhook)
-        # Short codes and WhatsApp have no default handling: the application does it itself (R3).
-        silent = sender_type in (SenderType.SHORT_CODE, SenderType.WHATSAPP)
-        policy = None if silent else DEFAULT_POLICY
+        policy = _DEFAULT_POLICIES.get(sender_type, DEFAULT_POLICY)
         return Handling(sid, sender_type, policy, False, version, webhook)

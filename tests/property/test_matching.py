@@ -6,15 +6,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from processor.core.messages import OptOutType
-from processor.core.normalise import exact, tolerant, tolerant_forms
+from processor.core.normalise import clean, exact, tolerant, tolerant_forms
 from processor.core.policy import (
     DEFAULT_POLICY,
     KeywordSets,
     MatchMode,
     OptOutConfig,
     Policy,
+    Tier,
     standard_sets,
 )
+from processor.core.readings import disguises, readings
 from processor.core.services import Directory
 from tests.builders import OTHER_SERVICE, a_service
 from tests.strategies import any_configurations, anything, bodies, configurations, countries
@@ -46,12 +48,20 @@ def test_r13_a_match_is_the_whole_body_in_the_form_it_says(
     assume(match is not None)
     assert match is not None
     assert match.key == exact(match.keyword)
-    if match.tier is MatchMode.EXACT:
+    if match.tier is Tier.EXACT:
         assert exact(body) == match.key
-    else:
-        assert config.match is MatchMode.TOLERANT
-        assert match.kind is not OptOutType.START
-        assert tolerant(body) in tolerant_forms(match.keyword)
+        return
+    assert config.match is MatchMode.TOLERANT
+    if match.tier is Tier.CLEAN:
+        assert match.kind is OptOutType.START
+        assert clean(body) == clean(match.keyword)
+        return
+    assert match.kind is not OptOutType.START
+    found = [readings(body), *(disguise.readings for disguise in disguises(body))]
+    forms = {form for one in found for form in one.stop}
+    if match.kind is OptOutType.HELP:
+        forms |= {form for one in found for form in one.help}
+    assert forms & set(tolerant_forms(match.keyword))
 
 
 @given(configurations)

@@ -6,7 +6,7 @@ import pytest
 
 from processor.core.events import ReplySent
 from processor.core.messages import OptOutType, SenderType
-from processor.core.policy import MatchMode
+from processor.core.policy import Tier
 from processor.core.services import Directory
 from tests.builders import (
     ACCOUNT,
@@ -52,7 +52,7 @@ def test_r3_the_default_words_and_replies(sender: str, kind: OptOutType, word: s
     assert (match.kind, match.keyword, match.tier, match.reply) == (
         kind,
         word.lower(),
-        MatchMode.EXACT,
+        Tier.EXACT,
         REPLIES[kind],
     )
 
@@ -68,7 +68,7 @@ def test_r3_default_matching_is_tolerant_but_for_start() -> None:
     policy = default_handling().policy
     assert policy is not None
     tiers = [match and match.tier for match in (policy.match(w, "US") for w in ("Stop!", "Yes!"))]
-    assert tiers == [MatchMode.TOLERANT, None]
+    assert tiers == [Tier.TOLERANT, None]
 
 
 def test_r3_a_service_without_aoo_is_handled_by_default() -> None:

@@ -11,9 +11,9 @@ from processor.core.policy import (
     CountryOverride,
     KeywordSet,
     Match,
-    MatchMode,
     OptOutConfig,
     Policy,
+    Tier,
     standard_sets,
 )
 from tests.builders import a_config, sets
@@ -32,13 +32,13 @@ def who(policy: Policy, body: str, country: str | None = None) -> tuple[str, str
         (
             "Stop",
             "US",
-            Match(STOP, "stop", "stop", MatchMode.EXACT, None, None, "standard STOP"),
+            Match(STOP, "stop", "stop", Tier.EXACT, None, None, "standard STOP"),
         ),
-        ("BAJA", "US", Match(STOP, "baja", "baja", MatchMode.EXACT, "es", None, "es STOP")),
-        ("baja!", None, Match(STOP, "baja", "baja", MatchMode.TOLERANT, "es", None, "es STOP")),
-        ("alto", "MX", Match(STOP, "alto", "alto", MatchMode.EXACT, "es", "MX", "MX STOP")),
-        ("Volver", "MX", Match(START, "volver", "volver", MatchMode.EXACT, "es", "MX", "MX START")),
-        ("ayuda", "MX", Match(HELP, "ayuda", "ayuda", MatchMode.EXACT, "es", None, "es HELP")),
+        ("BAJA", "US", Match(STOP, "baja", "baja", Tier.EXACT, "es", None, "es STOP")),
+        ("baja!", None, Match(STOP, "baja", "baja", Tier.TOLERANT, "es", None, "es STOP")),
+        ("alto", "MX", Match(STOP, "alto", "alto", Tier.EXACT, "es", "MX", "MX STOP")),
+        ("Volver", "MX", Match(START, "volver", "volver", Tier.EXACT, "es", "MX", "MX START")),
+        ("ayuda", "MX", Match(HELP, "ayuda", "ayuda", Tier.EXACT, "es", None, "es HELP")),
         ("alto", "US", None),
         ("alto", None, None),
         ("cancel", "US", None),
@@ -94,7 +94,7 @@ def test_r16_the_country_wins_where_a_keyword_stands_in_both() -> None:
 def test_r16_a_country_may_mean_something_else_by_a_word() -> None:
     config = a_config(countries={"MX": CountryOverride({"es": sets("MX", help="end, yes")})})
     match = Policy(config).match("end", "MX")
-    assert match == Match(HELP, "end", "end", MatchMode.EXACT, "es", "MX", "MX HELP")
+    assert match == Match(HELP, "end", "end", Tier.EXACT, "es", "MX", "MX HELP")
 
 
 def test_r16_a_miss_in_the_country_falls_to_standard_then_to_the_languages() -> None:
@@ -153,7 +153,7 @@ def test_r16_every_layer_is_tried_exactly_before_any_is_tried_tolerantly() -> No
 def test_r16_the_exact_entry_of_another_kind_goes_before_a_tolerant_one() -> None:
     config = a_config(standard=sets("x", stop="stop, sí", start="start, si"))
     match = Policy(config).match("SI", None)
-    assert match == Match(START, "si", "si", MatchMode.EXACT, None, None, "x START")
+    assert match == Match(START, "si", "si", Tier.EXACT, None, None, "x START")
 
 
 def test_r17_the_reply_is_of_the_language_that_owns_the_keyword() -> None:
@@ -181,13 +181,19 @@ def test_only_country_overrides_ask_for_the_country() -> None:
         ("…", False),
         ("Grüße", False),
         ("¡Está!", False),
-        ("štopp", True),
+        ("štopp", False),
+        ("stop\nstop", True),
+        ("s t o p", True),
+        ("st op", True),
+        ("stöp", True),
         ("\u200b«Ѕтор»", True),
         ("Sí, quiero mi stop", False),
-        ("Stau, später am Shop", True),
+        ("Stau, später am Stop", True),
     ],
 )
-def test_the_sieve_passes_what_has_a_keywords_core_or_its_ends(body: str, may_match: bool) -> None:
+def test_the_sieve_passes_what_has_the_letters_of_a_keyword_or_its_ends(
+    body: str, may_match: bool
+) -> None:
     assert DEFAULT_POLICY.may_match(body) is may_match
 
 

@@ -7,7 +7,7 @@ import pytest
 from processor.core.events import ReplySent
 from processor.core.gate import ALLOWED, Refused, judge
 from processor.core.messages import ChannelGroup, OptOutType, Scope
-from processor.core.policy import MatchMode
+from processor.core.policy import Tier
 from tests.builders import (
     LONG_CODE,
     RCS_RECIPIENT,
@@ -48,7 +48,7 @@ def test_r18_stop_by_a_tolerant_match_does_the_same() -> None:
             a_notification("“End!”"),
         ),
     )
-    assert a_match("“End!”").tier is MatchMode.TOLERANT
+    assert a_match("“End!”").tier is Tier.TOLERANT
 
 
 def test_r17_stop_in_a_language_is_answered_in_it() -> None:

@@ -117,7 +117,7 @@ class Trial(TypedDict):
     kind: Annotated[OptOutType | None, Field(description="Null: an ordinary message.")]
     layer: Annotated[str | None, Field(examples=["countries.MX.languages.es"])]
     keyword: str | None
-    match: Annotated[str | None, Field(description="`exact` or `tolerant`.")]
+    match: Annotated[str | None, Field(description="`exact`, `clean` or `tolerant`.")]
     reply: Annotated[str | None, Field(description="Null: no reply would be sent.")]
     reply_sent: Annotated[ReplySent, Field(description="Who answers.")]
     blocked: Annotated[bool, Field(description="Afterwards.")]

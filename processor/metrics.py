@@ -136,6 +136,9 @@ class Metrics:
         )
         # Match.
         self.matches = counter("optout_matches", "Messages that are keywords.", ["kind", "tier"])
+        self.braked_replies = counter(
+            "optout_braked_replies", "Replies not sent, as too many came before.", ["kind"]
+        )
         self.stop_effective_seconds = histogram(
             "optout_stop_effective_seconds",
             "Time from the append of an opt-out to the write that put its block in force.",
@@ -202,6 +205,7 @@ class Metrics:
         )
         # Events that have not happened yet are 0, not absent: an alert sees the first.
         for kind in OptOutType:
+            self.braked_replies.labels(kind)
             for tier in Tier:
                 self.matches.labels(kind, tier)
         for status in ("400", "408", "429", "431", "503", "unread"):
@@ -282,6 +286,7 @@ class MatchMetrics:
         self._matches = {
             (kind, tier): metrics.matches.labels(kind, tier) for kind in OptOutType for tier in Tier
         }
+        self._braked = {kind: metrics.braked_replies.labels(kind) for kind in OptOutType}
         self._effective = metrics.stop_effective_seconds
         self.rebuild = metrics.rebuild_seconds
         self.undone = metrics.undone
@@ -291,6 +296,11 @@ class MatchMetrics:
         """Count the keyword messages of a committed batch."""
         for which, count in counts.items():
             self._matches[which].inc(count)
+
+    def braked(self, counts: Mapping[OptOutType, int]) -> None:
+        """Count the replies of a committed batch that brakes kept back."""
+        for kind, count in counts.items():
+            self._braked[kind].inc(count)
 
     def effective(self, delays_s: Iterable[float]) -> None:
         """Record the delays of opt-outs whose blocks are now in force."""

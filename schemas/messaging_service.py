@@ -24,6 +24,7 @@ from schemas.common import (
 MAX_KEYWORD_CHARACTERS = 34
 MAX_KEYWORDS = 20  # besides the reserved words
 MAX_REPLY_CHARACTERS = 320  # as written, and again once placeholders are filled in
+MAX_REPLY_LIMIT = 20
 
 PoolSenderType = Literal["long_code", "toll_free", "short_code", "whatsapp", "rcs", "alphanumeric"]
 Keyword = Annotated[
@@ -78,6 +79,18 @@ class OptOut(Part):
     repeat_reply: Literal["once", "always"] = "once"
     yes_only_when_blocked: bool = False
     help_when_blocked: list[PoolSenderType] = Field(default_factory=list)
+    stop_when_blocked: list[PoolSenderType] = Field(
+        default=["short_code"], description="These types confirm every STOP."
+    )
+    reply_limit: int = Field(
+        default=4,
+        ge=1,
+        le=MAX_REPLY_LIMIT,
+        description="Replies of a kind to one recipient by one sender within an hour.",
+    )
+    late_reply: Literal["send", "drop"] = Field(
+        default="send", description="The fate of a reply that is not sent within five minutes."
+    )
     standard: KeywordSets = Field(default_factory=dict)
     languages: dict[LanguageTag, KeywordSets] = Field(default_factory=dict)
     countries: dict[CountryCode, CountryOverride] = Field(default_factory=dict)

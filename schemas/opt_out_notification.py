@@ -25,6 +25,10 @@ class OptOutNotification(InboundMessage):
     match: Literal["exact", "clean", "tolerant"]
     effective: bool = Field(description="Whether the keyword took effect on the block list.")
     reply_sent: Literal["aoo", "default", "carrier", "none"]
+    braked: bool = Field(
+        default=False,
+        description="Whether a reply was due, but not sent: too many within an hour.",
+    )
     config_version: int | None = Field(default=None, description="None if the service is unknown.")
     aoo_enabled: bool
     at: Time | None = Field(default=None, description="When the message's record was appended.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.common import (
@@ -12,6 +14,7 @@ from schemas.common import (
     Record,
     SenderAddress,
     Sid,
+    Time,
 )
 
 
@@ -29,3 +32,11 @@ class ReplySend(Record):
     body: Body
     kind: OptOutType
     language: LanguageTag | None = None
+    send_before: Time | None = Field(
+        default=None,
+        description="Five minutes after the keyword came: until then it is presumed to be lawful.",
+    )
+    late_reply: Literal["send", "drop"] = Field(
+        default="send",
+        description="Its sender sends it after `send_before`, too, or drops it then.",
+    )

@@ -248,6 +248,7 @@ def decided(
     *,
     handling: Handling | None = None,
     country: str | None = "US",
+    replied: int = 0,
     scope: Scope = Scope.ACCOUNT,
     **changes: Any,
 ) -> Decided:
@@ -255,7 +256,14 @@ def decided(
     hit = a_hit(body, handling=handling, country=country, **changes)
     entry = {block.place: block for block in blocks}
     decision = decide(
-        hit.message, hit.match, hit.handling, entry, country=country, scope=scope, mark=MARK
+        hit.message,
+        hit.match,
+        hit.handling,
+        entry,
+        country=country,
+        replied=replied,
+        scope=scope,
+        mark=MARK,
     )
     return Decided(after(blocks, decision), decision.events, decision.refused)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
 from processor.core.blocks import NO_MARK, Mark
-from processor.core.identity import Handled
+from processor.core.identity import Recalled
 from processor.core.services import Directory, Service
 from processor.kafka.writing import Outgoing
 from processor.wire.records import Headers
@@ -85,6 +85,6 @@ class NothingHandled:
 
     async def recent(
         self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
-    ) -> AsyncGenerator[Sequence[Handled], None]:
+    ) -> AsyncGenerator[Sequence[Recalled], None]:
         """See ``HandledTopics``."""
         yield []

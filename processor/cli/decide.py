@@ -14,6 +14,7 @@ from processor import config
 from processor.cli.common import print_json
 from processor.cli.documents import read_documents
 from processor.core.blocks import NO_MARK, Blocks, stops
+from processor.core.brakes import Replies
 from processor.core.events import OptOutNotification, ReplySend
 from processor.core.fold import fold
 from processor.core.messages import Scope, channel_group_of, entry_key, list_key
@@ -57,6 +58,7 @@ class _Decider:
         self._blocks = blocks
         self._scope = scope
         self._seen: set[bytes] = set()
+        self._replied: dict[bytes, Replies] = {}
 
     def decide(self, line: bytes) -> dict[str, object]:
         try:
@@ -80,7 +82,15 @@ class _Decider:
         notification: OptOutNotification | None = None
         reply: ReplySend | None = None
         if hit := hit_of(read, self._directory):
-            folded = fold([hit], self._blocks, self._seen, scope=self._scope, mark=NO_MARK)
+            folded = fold(
+                [hit],
+                self._blocks,
+                self._seen,
+                replied=self._replied,
+                scope=self._scope,
+                mark=NO_MARK,
+            )
+            self._replied.update(folded.replied)
             self._seen.update(one.id for one in folded.handled)
             self._blocks.update(folded.changed)
             for event in folded.events:
@@ -98,6 +108,7 @@ class _Decider:
             "country": match.country if match else None,
             "reply": reply.body if reply else None,
             "reply_sent": notification.reply_sent if notification else "none",
+            "braked": notification.braked if notification else False,
             "blocked_before": before,
             "blocked_after": blocked(),
             "effective": notification.effective if notification else None,

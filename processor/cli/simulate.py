@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypedDict, Unpack
 
 import click
@@ -21,12 +22,24 @@ from processor.kafka.fetched import readable
 from processor.kafka.ports import Consumer
 from processor.kafka.reading import reader
 from processor.kafka.writing import bulk_writer
+from processor.wire.json_values import to_ms
 from processor.wire.topics import Topics
 
 _TICK_S = 0.05
 _FULL_SPEED_BATCH = 5_000
 _SETTLE_S = 20.0  # how long to wait after the last message if nothing comes back
+_LATE = {"send": "late replies", "drop": "late replies dropped"}
 _TIMED = 50_000  # messages whose reply is timed
+
+
+def is_late(reply: dict[str, str], at_ms: int) -> bool:
+    """Whether a reply comes too late to be presumed lawful (R36); its sender then goes by policy.
+
+    Args:
+        reply: a value of `reply-sends.v1`.
+        at_ms: when it can be sent.
+    """
+    return at_ms > to_ms(datetime.fromisoformat(reply["send_before"]))
 
 
 @dataclass(slots=True)
@@ -215,7 +228,10 @@ class _Simulation:
                     seen.back["allowed sends the network refuses"] += refused
                 if tp.topic == self._topics.reply_sends:
                     for record in records:
-                        sid = orjson.loads(record.value)["in_reply_to"]
+                        reply = orjson.loads(record.value)
+                        sid = reply["in_reply_to"]
+                        if is_late(reply, record.timestamp):
+                            seen.back[_LATE[reply["late_reply"]]] += 1
                         if (sent := seen.sent_at.pop(sid, None)) is not None:
                             seen.delays_s.append(now - sent)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +18,8 @@ from processor import clocks, config
 from processor.cli.blocks import open_store
 from processor.cli.common import as_json, print_json, run
 from processor.config import Settings
-from processor.core.identity import Handled, handled_command
+from processor.core.brakes import Recount, Replies
+from processor.core.identity import Handled, Recalled, handled_command, reply_to
 from processor.core.partitions import partitions_of
 from processor.errors import ConfigError, RecordError
 from processor.kafka.lanes import group_offsets
@@ -26,14 +27,13 @@ from processor.kafka.moving.copying import Convert, Part, begin, copy, ends_of, 
 from processor.kafka.moving.move_plan import HISTORY, LIST, Plan, plan, refuse
 from processor.kafka.reading import read_whole
 from processor.kafka.topics import topic_admin
-from processor.kafka.topics.handled_messages import handled_by, put_aside
+from processor.kafka.topics.handled_messages import handled_by, put_aside, remembered_ms
 from processor.kafka.topics.topic_plan import BY_BROKER, BY_PRODUCER, LANES
 from processor.wire import blocks_v1, consent_commands
 from processor.wire.dead_letters import redrives_of
 from processor.wire.records import Record
 from processor.wire.topics import Topics
 
-_HOUR_MS = 3_600_000
 _AT_ONCE = 1_000
 
 
@@ -162,29 +162,42 @@ async def _move(plan: Plan) -> _Moved:
 
 async def _remember(plan: Plan) -> int:
     """Copy handled ids to the new list, so that a repeated START does not lift a later STOP."""
-    since_ms = clocks.now_ms() - round(_HOUR_MS * plan.source.dedupe_hours)
+    since_ms = clocks.now_ms() - remembered_ms(plan.source)
     found: dict[bytes, tuple[bytes, Handled]] = {}
-    async for key, one in _handled(plan, max(0, since_ms)):
-        found[one.id] = key, one
+    recounts: defaultdict[int, Recount] = defaultdict(Recount)  # by partition of the source
+    recipients: dict[bytes, bytes] = {}  # by brake
+    async for record, (one, brake) in _handled(plan, max(0, since_ms)):
+        found[one.id] = record.key or b"", one
+        if brake:
+            recounts[record.partition].add(brake, reply_to(one))
+            recipients[brake] = record.key or b""
+    parts: defaultdict[int, list[Handled]] = defaultdict(list)
     places = partitions_of([key for key, _ in found.values()], plan.target.partitions)
-    parts: dict[int, list[Handled]] = {}
     for place, (_, one) in zip(places, found.values(), strict=True):
-        parts.setdefault(place, []).append(one)
+        parts[place].append(one)
+    replied = [one for recount in recounts.values() for one in recount.replied.items()]
+    counted: defaultdict[int, dict[bytes, Replies]] = defaultdict(dict)
+    places = partitions_of([recipients[brake] for brake, _ in replied], plan.target.partitions)
+    for place, (brake, replies) in zip(places, replied, strict=True):
+        counted[place][brake] = replies
     async with open_store(plan.target) as store:
         for place, handled in parts.items():
             epoch = (await store.claim(place, at_least=0)).epoch
             for start in range(0, len(handled), _AT_ONCE):
                 await store.remember(place, epoch, handled[start : start + _AT_ONCE])
+            brakes = list(counted[place].items())
+            for start in range(0, len(brakes), _AT_ONCE):
+                await store.remember(place, epoch, (), dict(brakes[start : start + _AT_ONCE]))
     return len(found)
 
 
-async def _handled(plan: Plan, since_ms: int) -> AsyncIterator[tuple[bytes, Handled]]:
-    """Yield recipient and id of handled messages and commands, from notifications and commands."""
+async def _handled(plan: Plan, since_ms: int) -> AsyncIterator[tuple[Record, Recalled]]:
+    """Yield handled messages and commands, from notifications and commands."""
     source = plan.source
     topics = Topics.under(source.topic_prefix)
     async for record in read_whole(source, topics.opt_out_notifications, since_ms=since_ms):
         with suppress(RecordError):  # another writer's record, so nothing was handled
-            yield record.key or b"", handled_by(record)
+            yield record, handled_by(record)
     group = f"{source.topic_prefix}match"
     done = (await topic_admin.committed(source, [group])).get(group, {})
     tp_done = {tp.partition: at for tp, at in done.items() if tp.topic == topics.consent_commands}
@@ -196,12 +209,10 @@ async def _handled(plan: Plan, since_ms: int) -> AsyncIterator[tuple[bytes, Hand
         with suppress(ValidationError):
             command = consent_commands.read(record.value or b"")
             redrives = redrives_of(record.headers)
-            yield (
-                record.key or b"",
-                handled_command(
-                    command.account_sid, command.command_id, redrives, record.timestamp
-                ),
+            handled = handled_command(
+                command.account_sid, command.command_id, redrives, record.timestamp
             )
+            yield record, Recalled(handled, None)
 
 
 class _Held(NamedTuple):

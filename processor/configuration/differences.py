@@ -9,6 +9,10 @@ from processor.core.normalise import exact
 from processor.core.policy import KeywordSet, KeywordSets, OptOutConfig, standard_sets
 
 _Place = tuple[str, ...]
+_OPTIONS = (
+    *("match", "repeat_reply", "yes_only_when_blocked", "help_when_blocked", "stop_when_blocked"),
+    *("reply_limit", "late_reply"),
+)
 
 
 class Difference(NamedTuple):
@@ -33,7 +37,7 @@ def differences(before: OptOutConfig, after: OptOutConfig) -> list[Difference]:
 
 
 def _settings(before: OptOutConfig, after: OptOutConfig) -> Iterator[Difference]:
-    for name in ("match", "repeat_reply", "yes_only_when_blocked", "help_when_blocked"):
+    for name in _OPTIONS:
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
             yield Difference((name,), f"{_written(old)} -> {_written(new)}")

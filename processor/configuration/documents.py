@@ -125,10 +125,17 @@ def mapping_of(given: object) -> Mapping[object, object]:
 
 
 def _with_numbers(given: object) -> object:
-    """The document with its one number as such: in our YAML `12345` is a short code, a text."""
-    period = mapping_of(given).get("validity_period")
-    if isinstance(period, str) and period.isascii() and period.isdigit():
-        return {**mapping_of(given), "validity_period": int(period)}
+    """The document with its two numbers as such: in our YAML `12345` is a short code, a text."""
+    opt_out = mapping_of(given).get("opt_out")
+    if isinstance(opt_out, dict):
+        given = {**mapping_of(given), "opt_out": _with_number(opt_out, "reply_limit")}
+    return _with_number(given, "validity_period")
+
+
+def _with_number(given: object, name: str) -> object:
+    text = mapping_of(given).get(name)
+    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10:
+        return {**mapping_of(given), name: int(text)}
     return given
 
 

@@ -53,8 +53,12 @@ def _registered(service: Reviewed) -> Iterator[Found]:
 
 
 def _when_blocked(service: Reviewed) -> Iterator[Found]:
-    for name, kind in (("help_when_blocked", HELP), ("stop_when_blocked", STOP)):
-        if _SHORT_CODE not in getattr(service.config, name, {_SHORT_CODE}):
+    config = service.config
+    for name, kind, types in (
+        ("help_when_blocked", HELP, config.help_when_blocked),
+        ("stop_when_blocked", STOP, config.stop_when_blocked),
+    ):
+        if _SHORT_CODE not in types:
             text = f"add short_code: a short code must answer {kind} from blocked recipients, too"
             yield ("opt_out", name), f"silent_{name}", text
 

@@ -72,10 +72,11 @@ def decide(
     blocks: Entry,
     *,
     country: str | None,
+    replied: int = 0,
     scope: Scope,
     mark: Mark,
 ) -> Decision:
-    """Decide what a keyword does (R18 to R21).
+    """Decide what a keyword does (R18 to R21, R37).
 
     Args:
         message: as received.
@@ -83,10 +84,11 @@ def decide(
         handling: of the message's account, service and sender.
         blocks: of the message's account on the recipient, in the message's channel group.
         country: the recipient's, ISO 3166-1 alpha-2, or None.
+        replied: replies of this kind to the recipient by this sender, in the hour before.
         scope: of new blocks, a setting.
         mark: of the write that will store this decision.
     """
-    conversation = _Conversation(message, match, handling, blocks, country, scope, mark)
+    conversation = _Conversation(message, match, handling, blocks, country, replied, scope, mark)
     match match.kind:
         case OptOutType.STOP:
             return conversation.stop()
@@ -298,6 +300,7 @@ class _Conversation:
     handling: Handling
     blocks: Entry
     country: str | None
+    replied: int
     scope: Scope
     mark: Mark
 
@@ -314,11 +317,11 @@ class _Conversation:
         widens = any(change.block and not change.place.carrier for change in changing.changes)
         if network:
             reply_sent = ReplySent.CARRIER
-        elif widens or self._config.repeat_reply:
+        elif widens or self._config.repeat_reply or self._confirms_always:
             reply_sent = self._ours
         else:
             reply_sent = ReplySent.NONE
-        return self._decision(changing, reply_sent)
+        return self._decision(changing, reply_sent, brakes=not widens)
 
     def start(self) -> Decision:
         stopping = [block for block in self.blocks.values() if self._stops(block)]
@@ -359,6 +362,10 @@ class _Conversation:
         return self.match.country is not None and not self.handling.aoo_enabled
 
     @property
+    def _confirms_always(self) -> bool:
+        return self.handling.sender_type in self._config.stop_when_blocked
+
+    @property
     def _network_answers(self) -> bool:
         return toll_free.network_answers(self.handling.sender_type, self.country)
 
@@ -394,11 +401,20 @@ class _Conversation:
         )
 
     def _decision(
-        self, changing: _Changing, reply_sent: ReplySent, *, effective: bool = True
+        self,
+        changing: _Changing,
+        reply_sent: ReplySent,
+        *,
+        effective: bool = True,
+        brakes: bool = True,
     ) -> Decision:
         message, handling, match = self.message, self.handling, self.match
         events: list[Event] = [*changing.changes]
-        if reply_sent is self._ours:
+        ours = reply_sent is self._ours
+        braked = ours and brakes and self.replied >= self._config.reply_limit
+        if braked:
+            reply_sent = ReplySent.NONE
+        elif ours:
             events.append(
                 ReplySend(
                     reply_sid=reply_sid_of(message),
@@ -407,6 +423,7 @@ class _Conversation:
                     body=match.reply,
                     kind=match.kind,
                     language=match.language,
+                    late_reply=self._config.late_reply,
                 )
             )
         events.append(
@@ -418,6 +435,7 @@ class _Conversation:
                 reply_sent=reply_sent,
                 aoo_enabled=handling.aoo_enabled,
                 config_version=handling.config_version,
+                braked=braked,
             )
         )
         events += _delivery(message, handling, match.kind if handling.aoo_enabled else None)

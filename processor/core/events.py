@@ -7,8 +7,11 @@ from enum import StrEnum
 
 from processor.core.blocks import Block, Mark, Place
 from processor.core.messages import ChannelGroup, InboundMessage, OptOutType
-from processor.core.policy import Match
+from processor.core.order import said_ms
+from processor.core.policy import LateReply, Match
 from processor.core.services import Webhook
+
+_LAWFUL_MS = 300_000  # 47 CFR 64.1200(a)(12)
 
 
 class ReplySent(StrEnum):
@@ -66,6 +69,17 @@ class ReplySend:
     body: str
     kind: OptOutType
     language: str | None
+    late_reply: LateReply = LateReply.SEND  # after ``send_before_ms``
+
+    @property
+    def send_before_ms(self) -> int:
+        """Until when it is presumed to be lawful: five minutes after the keyword came (R36).
+
+        A record that was sent on or redriven counts from its first append time.
+        """
+        arrival = self.message.arrival
+        first_ms = said_ms(arrival)
+        return (arrival.appended_ms if first_ms is None else first_ms) + _LAWFUL_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,7 @@ class OptOutNotification:
     reply_sent: ReplySent
     aoo_enabled: bool
     config_version: int | None
+    braked: bool = False  # the reply is not sent: its brake has reached the limit (R37)
 
 
 @dataclass(frozen=True, slots=True)

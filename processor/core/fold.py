@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from processor.core.blocks import Block, Blocks, Mark, Place
+from processor.core.brakes import Brake, Replies, lately, with_reply
 from processor.core.decide import (
     Decision,
     decide,
@@ -14,8 +15,15 @@ from processor.core.decide import (
     decide_unread,
     ordinary,
 )
-from processor.core.events import BlockChange, Event
-from processor.core.identity import Handled, handled_command, handled_message, handled_unread
+from processor.core.events import BlockChange, Event, ReplySend
+from processor.core.identity import (
+    Handled,
+    brake_of,
+    handled_command,
+    handled_message,
+    handled_unread,
+    reply_to,
+)
 from processor.core.messages import (
     ConsentCommand,
     InboundMessage,
@@ -27,6 +35,8 @@ from processor.core.messages import (
 )
 from processor.core.policy import Match
 from processor.core.services import Handling
+
+NO_REPLIES: Mapping[bytes, Replies] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,8 @@ class Folded:
     handled: tuple[Handled, ...]  # messages and commands that had not been handled before
     # Index of an item to the reason for its refusal; it was not handled, and may come again.
     refused: Mapping[int, str] = field(default_factory=dict)
+    # Brake id to its replies afterwards, for every brake with a new reply.
+    replied: Mapping[bytes, Replies] = field(default_factory=dict)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -75,6 +87,15 @@ def key_of(item: Item | Ordinary) -> str:
     message = item.message
     group = channel_group_of(message.recipient)
     return entry_key(message.account_sid, list_key(message.recipient, group))
+
+
+def brake_for(item: Item) -> Brake | None:
+    """The brake that an item's reply goes by; commands and unread STOPs have no reply (R37)."""
+    if not isinstance(item, Hit):
+        return None
+    one = item.message
+    at_ms = one.arrival.appended_ms
+    return brake_of(one.account_sid, one.recipient, one.sender, item.match.kind, at_ms)
 
 
 def handled_of(item: Item) -> Handled:
@@ -106,6 +127,7 @@ def fold(
     blocks: Mapping[str, Blocks],
     seen: Set[bytes],
     *,
+    replied: Mapping[bytes, Replies] = NO_REPLIES,
     scope: Scope,
     mark: Mark,
 ) -> Folded:
@@ -115,6 +137,7 @@ def fold(
         items: in the order of their topics.
         blocks: entry key to blocks as stored; a missing key means no blocks.
         seen: ids of items handled before this batch, see ``Handled``.
+        replied: brake id to its replies before this batch; a missing id means none.
         scope: of new blocks.
         mark: of the write that will store the result.
     """
@@ -123,6 +146,7 @@ def fold(
     handled: dict[bytes, Handled] = {}
     decisions: list[tuple[Event, ...]] = []
     refused: dict[int, str] = {}
+    braked: dict[bytes, Replies] = {}
     for index, item in enumerate(items):
         if isinstance(item, Ordinary):
             decisions.append(ordinary(item.message, item.handling))
@@ -135,7 +159,10 @@ def fold(
         entry = entries.get(key)
         if entry is None:
             entry = entries[key] = {block.place: block for block in blocks.get(key, ())}
-        decision = _decide(item, entry, scope, mark)
+        brake = brake_for(item)
+        before = _replies(brake, braked, replied)
+        count = lately(before, brake.at_ms) if brake else 0
+        decision = _decide(item, entry, count, scope, mark)
         if decision.refused:
             refused[index] = decision.refused
         else:
@@ -147,12 +174,23 @@ def fold(
             if isinstance(event, BlockChange):
                 apply(event, entry)
                 changed[key] = None
+            elif isinstance(event, ReplySend) and brake:
+                braked[brake.id] = with_reply(before, reply_to(known))
         decisions.append(decision.events)
     after = {key: tuple(entries[key].values()) for key in changed}
-    return Folded(tuple(decisions), after, tuple(handled.values()), refused)
+    return Folded(tuple(decisions), after, tuple(handled.values()), refused, braked)
 
 
-def _decide(item: Item, entry: Mapping[Place, Block], scope: Scope, mark: Mark) -> Decision:
+def _replies(brake: Brake | None, *known: Mapping[bytes, Replies]) -> Replies:
+    """The replies of a brake, from the first that knows them."""
+    if brake is None:
+        return ()
+    return next((one[brake.id] for one in known if brake.id in one), ())
+
+
+def _decide(
+    item: Item, entry: Mapping[Place, Block], replied: int, scope: Scope, mark: Mark
+) -> Decision:
     match item:
         case Hit():
             return decide(
@@ -161,6 +199,7 @@ def _decide(item: Item, entry: Mapping[Place, Block], scope: Scope, mark: Mark) 
                 item.handling,
                 entry,
                 country=item.country,
+                replied=replied,
                 scope=scope,
                 mark=mark,
             )

@@ -11,12 +11,21 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from processor.core.blocks import Place
-from processor.core.messages import InboundMessage, Scope
+from processor.core.brakes import Brake, Reply
+from processor.core.messages import (
+    InboundMessage,
+    OptOutType,
+    Scope,
+    channel_group_of,
+    entry_key,
+    list_key,
+)
 
 _LETTERS = {Scope.ACCOUNT: "a", Scope.SERVICE: "m", Scope.SENDER: "s"}
 # A store compares 74 of the bits: enough that no two of a billion messages collide by chance.
 _HANDLED_BYTES = 10
 _TAIL_BYTES = 8
+_REPLY_BYTES = 4  # besides the brake's id and the time
 
 
 class Handled(NamedTuple):
@@ -24,6 +33,13 @@ class Handled(NamedTuple):
 
     id: bytes  # 10 bytes
     at_ms: int  # when its record was appended
+
+
+class Recalled(NamedTuple):
+    """A handled message or command, as the topics have it."""
+
+    handled: Handled
+    brake: bytes | None  # the id of the brake that counts its reply; None: it got no reply
 
 
 def tail_of(message: InboundMessage) -> str:
@@ -80,6 +96,25 @@ def handled_command(account_sid: str, command_id: str, redrives: int, at_ms: int
 def handled_unread(account_sid: str, id_: str, recipient: str, at_ms: int) -> Handled:
     """Like ``handled_message``, for a STOP that cannot be read."""
     return Handled(_digest(("unread", account_sid, id_, recipient), _HANDLED_BYTES), at_ms)
+
+
+def brake_of(account_sid: str, recipient: str, sender: str, kind: OptOutType, at_ms: int) -> Brake:
+    """The brake on replies of a kind to one recipient by one sender (R37).
+
+    Args:
+        account_sid: of the message.
+        recipient: its address, with its channel prefix.
+        sender: the address that the recipient wrote to.
+        kind: of the keyword.
+        at_ms: when the message was appended.
+    """
+    on = entry_key(account_sid, list_key(recipient, channel_group_of(recipient)))
+    return Brake(_digest(("brake", on, sender, kind), _HANDLED_BYTES), at_ms)
+
+
+def reply_to(handled: Handled) -> Reply:
+    """The reply to a handled message, as its brake counts it."""
+    return Reply(handled.at_ms, handled.id[:_REPLY_BYTES])
 
 
 def _parts(message: InboundMessage) -> tuple[str, str, str, str]:

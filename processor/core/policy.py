@@ -32,6 +32,13 @@ class Tier(StrEnum):
     TOLERANT = "tolerant"  # STOP and HELP as people write them
 
 
+class LateReply(StrEnum):
+    """The fate of a reply that is not sent within five minutes (R36)."""
+
+    SEND = "send"
+    DROP = "drop"
+
+
 @dataclass(frozen=True, slots=True)
 class KeywordSet:
     """The keywords and the one reply for an opt-out type in one language."""
@@ -81,6 +88,9 @@ class OptOutConfig:
 
     match: MatchMode = MatchMode.TOLERANT
     repeat_reply: bool = False  # confirm a STOP of a blocked recipient again (R18)
+    stop_when_blocked: frozenset[SenderType] = frozenset({SenderType.SHORT_CODE})  # always confirm
+    reply_limit: int = 4  # replies of a kind to one recipient by one sender in an hour (R37)
+    late_reply: LateReply = LateReply.SEND  # (R36)
     yes_only_when_blocked: bool = False  # from others, YES is an ordinary message (R19)
     help_when_blocked: frozenset[SenderType] = frozenset()  # these senders answer HELP anyway (R19)
     standard: KeywordSets = field(default_factory=dict)

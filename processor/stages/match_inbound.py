@@ -12,7 +12,7 @@ from functools import partial
 
 from processor import clocks
 from processor.core.events import OptOutNotification
-from processor.core.fold import Folded, Hit, fold, handled_of, key_of
+from processor.core.fold import Folded, Hit, brake_for, fold, handled_of, key_of
 from processor.core.messages import ConsentCommand, OptOutType, Scope
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.topics.counts_topic import CountsTopic
@@ -81,6 +81,7 @@ class MatchBatch:
         self.decided.traces.committed()
         if matched := self.decided.matched:
             self.needs.metrics.matched(Counter((one.match.kind, one.match.tier) for one in matched))
+            self.needs.metrics.braked(Counter(one.match.kind for one in matched if one.braked))
             self.needs.counts.add(matched)
         self.block_list.committed()
         if self.is_waited_for:
@@ -137,7 +138,11 @@ class MatchInbound:
         while True:
             # Read in each round: a message at fault may have become a STOP of another recipient.
             lasting = batch.lasting
-            entries = await self._list.read(map(key_of, lasting), map(handled_of, lasting))
+            entries = await self._list.read(
+                map(key_of, lasting),
+                map(handled_of, lasting),
+                filter(None, map(brake_for, lasting)),
+            )
             decide = partial(self._decide, before=entries, out=out)
             decided, broken = separate(batch.pairs, decide)
             if not broken:
@@ -146,7 +151,7 @@ class MatchInbound:
         folded = decided.folded
         self._outputs.put_undecided(batch, folded, out)
         if folded.handled:
-            await self._list.write(entries, folded.changed, folded.handled, config)
+            await self._list.write(entries, folded.changed, folded.handled, config, folded.replied)
             self._in_force(batch.pairs, folded)
         return MatchBatch(
             note=self._list.note,
@@ -165,6 +170,7 @@ class MatchInbound:
             [item for _, item in pairs],
             before.blocks,
             before.seen,
+            replied=before.replied,
             scope=self._needs.scope,
             mark=before.mark,
         )

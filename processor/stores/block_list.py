@@ -10,11 +10,14 @@ then known to be written.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from processor.core.blocks import NO_MARK, ConfigView, Mark
+from processor.core.brakes import Brake, Replies
 from processor.core.identity import Handled
+
+NO_REPLIES: Mapping[bytes, Replies] = {}
 
 
 class Format(NamedTuple):
@@ -39,7 +42,7 @@ class Format(NamedTuple):
 
 NEWER = Format(1 << 30, 1 << 30)
 FORMAT = Format(2, 2)
-"""Of `wire.blocks`, `meta`, `undo` and the handled ids, as this version writes and reads them."""
+"""Of all that the list stores (blocks, `meta`, `undo`, ids, replies), as this version writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Snapshot:
     hits: Sequence[int]  # the indexes of those that are there: of thousands few
     seen: frozenset[bytes]  # of the ids asked for, those handled before
     server: bytes  # that answered: another id after a restart, a failover, a new promotion
+    # Brake id to its replies, of the brakes asked for that have some (R37).
+    replied: Mapping[bytes, Replies] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,12 @@ class BatchWrite:
     before: Mapping[str, bytes | None]  # the same keys, as they were read
     handled: Sequence[Handled]  # the messages and commands of the batch
     config: ConfigView | None = None  # under which it was decided
+    # Brake id to its replies, of the brakes with a new one; and the same as they were read (R37).
+    replied: Mapping[bytes, Replies] = field(default_factory=dict)
+    replied_before: Mapping[bytes, Replies] = field(default_factory=dict)
+    since_ms: int | None = (
+        None  # of the first message with a brake; no later batch has an older one
+    )
 
 
 class BlockListReader(Protocol):
@@ -140,9 +151,13 @@ class BlockListOwner(Protocol):
         ...
 
     async def read(
-        self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
+        self,
+        partition: int,
+        keys: Sequence[str],
+        ids: Sequence[Handled] = (),
+        brakes: Sequence[Brake] = (),
     ) -> Snapshot:
-        """Look at entries and handled ids, and at the list itself, in one atomic trip."""
+        """Look at entries, handled ids and brakes, and at the list itself, in one atomic trip."""
         ...
 
     async def write(self, partition: int, batch: BatchWrite) -> None:
@@ -167,8 +182,14 @@ class BlockListOwner(Protocol):
         """Put entries into the new list, in the order of the topic; None takes one off."""
         ...
 
-    async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
-        """Take ids for handled (R22)."""
+    async def remember(
+        self,
+        partition: int,
+        epoch: int,
+        handled: Sequence[Handled],
+        replied: Mapping[bytes, Replies] = NO_REPLIES,
+    ) -> None:
+        """Take ids for handled (R22), and these for all the replies that brakes count (R37)."""
         ...
 
     async def finish_rebuild(

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
 from processor.core.blocks import ConfigView, Mark
+from processor.core.brakes import Brake, Replies
 from processor.core.identity import Handled
 from processor.metrics import Metrics, StoreMetrics
-from processor.stores.block_list import BatchWrite, BlockListStore, Meta, Snapshot
+from processor.stores.block_list import NO_REPLIES, BatchWrite, BlockListStore, Meta, Snapshot
 
 _T = TypeVar("_T")
 _OPERATIONS = ("claim", "settle", "read", "write", "beat", "rebuild")
@@ -56,10 +57,14 @@ class MeasuredBlockList:
         return await self._measured("settle", settle)
 
     async def read(
-        self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
+        self,
+        partition: int,
+        keys: Sequence[str],
+        ids: Sequence[Handled] = (),
+        brakes: Sequence[Brake] = (),
     ) -> Snapshot:
         """See ``BlockListOwner``."""
-        return await self._measured("read", self._store.read(partition, keys, ids))
+        return await self._measured("read", self._store.read(partition, keys, ids, brakes))
 
     async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
         """See ``BlockListReader``."""
@@ -83,9 +88,16 @@ class MeasuredBlockList:
         """See ``BlockListOwner``."""
         await self._measured("rebuild", self._store.add_rebuilt(partition, epoch, entries))
 
-    async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
+    async def remember(
+        self,
+        partition: int,
+        epoch: int,
+        handled: Sequence[Handled],
+        replied: Mapping[bytes, Replies] = NO_REPLIES,
+    ) -> None:
         """See ``BlockListOwner``."""
-        await self._measured("rebuild", self._store.remember(partition, epoch, handled))
+        remember = self._store.remember(partition, epoch, handled, replied)
+        await self._measured("rebuild", remember)
 
     async def finish_rebuild(
         self,

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from processor.core.blocks import NO_MARK, ConfigView, Mark
+from processor.core.brakes import Brake, Replies
 from processor.core.identity import Handled
 from processor.core.messages import account_of, list_key_of
 from processor.errors import Fenced, ListLost
-from processor.stores.block_list import BatchWrite, Meta, Snapshot
+from processor.stores.block_list import NO_REPLIES, BatchWrite, Meta, Snapshot
 
 
 @dataclass(slots=True)
@@ -27,6 +28,7 @@ class _Partition:
     asked: bool = False  # for a rebuild
     config: ConfigView | None = None
     handled: dict[bytes, int] = field(default_factory=dict)  # id to when its record was appended
+    replied: dict[bytes, Replies] = field(default_factory=dict)  # by brake
 
     def own(self, epoch: int) -> None:
         if self.epoch is not None and self.epoch > epoch:
@@ -97,10 +99,15 @@ class MemoryBlockList:
         _put(at.entries, batch.before)
         for one in batch.handled:
             at.handled.pop(one.id, None)
+        at.replied |= {brake: batch.replied_before.get(brake, ()) for brake in batch.replied}
         return True
 
     async def read(
-        self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
+        self,
+        partition: int,
+        keys: Sequence[str],
+        ids: Sequence[Handled] = (),
+        brakes: Sequence[Brake] = (),
     ) -> Snapshot:
         """See ``BlockListOwner``."""
         at = self._at(partition)
@@ -116,6 +123,7 @@ class MemoryBlockList:
                 and one.at_ms - at_ms <= self._seen_ms
             ),
             server=b"memory",
+            replied={one.id: there for one in brakes if (there := at.replied.get(one.id))},
         )
 
     async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
@@ -136,6 +144,7 @@ class MemoryBlockList:
             raise ListLost("a reader asked for a rebuild")
         _put(at.entries, batch.after)
         at.handled |= {one.id: one.at_ms for one in batch.handled}
+        at.replied |= batch.replied
         at.undo = batch
         at.mark, at.config = batch.mark, batch.config
         at.beat_ms = self._clock_ms()
@@ -164,11 +173,18 @@ class MemoryBlockList:
         at.own(epoch)
         _put(at.rebuilt, entries)
 
-    async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
+    async def remember(
+        self,
+        partition: int,
+        epoch: int,
+        handled: Sequence[Handled],
+        replied: Mapping[bytes, Replies] = NO_REPLIES,
+    ) -> None:
         """See ``BlockListOwner``."""
         at = self._at(partition)
         at.own(epoch)
         at.handled |= {one.id: one.at_ms for one in handled}
+        at.replied |= replied
 
     async def finish_rebuild(
         self,

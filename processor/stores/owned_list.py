@@ -10,13 +10,14 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from processor.core.blocks import NO_MARK, Blocks, ConfigView, Mark
+from processor.core.brakes import Brake, Replies
 from processor.core.identity import Handled
 from processor.errors import Fenced, ListLost, RetryableError, UnreadableEntry
 from processor.metrics import MatchMetrics
-from processor.stores.block_list import BatchWrite, BlockListOwner, Meta
+from processor.stores.block_list import NO_REPLIES, BatchWrite, BlockListOwner, Meta
 from processor.stores.notes import Note
 from processor.stores.owner_sources import Configuration, OwnersTruth, RecentlyHandled
 from processor.stores.refill import Refill
@@ -33,6 +34,8 @@ class Entries:
     packed: Mapping[str, bytes | None]  # by entry key; None where the recipient has no entry
     blocks: Mapping[str, Blocks]  # the same
     seen: frozenset[bytes]  # ids of the batch that were handled before
+    replied: Mapping[bytes, Replies] = field(default_factory=dict)  # by brake (R37)
+    since_ms: int | None = None  # the earliest time of a brake
 
 
 class OwnedList:
@@ -222,12 +225,15 @@ class OwnedList:
     async def _remember(self, committed: Mapping[str, int]) -> int:
         return await self._refill.handled(self._epoch, committed, more_ms=self._unattended_ms)
 
-    async def read(self, keys: Iterable[str], ids: Iterable[Handled]) -> Entries:
+    async def read(
+        self, keys: Iterable[str], ids: Iterable[Handled], brakes: Iterable[Brake] = ()
+    ) -> Entries:
         """The list's entries for the recipients of a batch; asks no server where there are none.
 
         Args:
             keys: entry keys of this partition.
             ids: of what the batch handles.
+            brakes: of the replies that it may send.
 
         Raises:
             Fenced: where a later owner took the partition.
@@ -238,7 +244,8 @@ class OwnedList:
         if not asked:
             return Entries(Mark(self._epoch, self._counter), {}, {}, frozenset())
         once = list({one.id: one for one in ids}.values())
-        found = await self._store.read(self._partition, asked, once)
+        braking = list(dict.fromkeys(brakes))
+        found = await self._store.read(self._partition, asked, once, braking)
         self._trust(found.meta)
         self._counter += 1
         packed = dict(zip(asked, found.values, strict=True))
@@ -247,7 +254,9 @@ class OwnedList:
         except UnreadableEntry as error:
             await self._store.declare_lost(self._partition)
             raise ListLost(f"{error}: the list is rebuilt") from None
-        return Entries(Mark(self._epoch, self._counter), packed, blocks, found.seen)
+        since_ms = min((one.at_ms for one in braking), default=None)
+        mark = Mark(self._epoch, self._counter)
+        return Entries(mark, packed, blocks, found.seen, found.replied, since_ms)
 
     async def write(
         self,
@@ -255,6 +264,7 @@ class OwnedList:
         changed: Mapping[str, Blocks],
         handled: Sequence[Handled],
         config: ConfigView | None,
+        replied: Mapping[bytes, Replies] = NO_REPLIES,
     ) -> None:
         """Write what a batch changes, with the mark of what was read before it.
 
@@ -263,6 +273,7 @@ class OwnedList:
             changed: entry key, one of those read, to its blocks afterwards.
             handled: the messages that the batch handled.
             config: under which it was decided.
+            replied: brake id to its replies afterwards, of the brakes with a new reply.
 
         Raises:
             Fenced: where a later owner took the partition.
@@ -281,6 +292,9 @@ class OwnedList:
                 before={key: before.packed[key] for key in after},
                 handled=handled,
                 config=config,
+                replied=replied,
+                replied_before={brake: before.replied.get(brake, ()) for brake in replied},
+                since_ms=before.since_ms,
             ),
         )
         self._mark = before.mark

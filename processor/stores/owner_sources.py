@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 from processor.core.blocks import ConfigView, Mark
-from processor.core.identity import Handled
+from processor.core.identity import Recalled
 
 
 class OwnersTruth(Protocol):
@@ -35,8 +35,11 @@ class RecentlyHandled(Protocol):
 
     def recent(
         self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
-    ) -> AsyncGenerator[Sequence[Handled], None]:
-        """Messages handled for as long as ids are remembered, and ``more_ms`` further back."""
+    ) -> AsyncGenerator[Sequence[Recalled], None]:
+        """Messages handled for as long as ids are remembered, and ``more_ms`` further back.
+
+        The oldest first, and at least those of the time in which brakes count replies.
+        """
         ...
 
 

@@ -10,12 +10,15 @@ import orjson
 
 from processor.config import Settings
 from processor.core.blocks import NO_MARK, ConfigView, Mark
+from processor.core.brakes import Brake, Replies
 from processor.core.identity import Handled
 from processor.core.messages import entry_key
 from processor.errors import Fenced, ListLost, NewerFormat, StoreUnavailable
 from processor.stores import redis_scripts as scripts
+from processor.stores import reply_hours
 from processor.stores.block_list import (
     FORMAT,
+    NO_REPLIES,
     BatchWrite,
     Format,
     Meta,
@@ -34,10 +37,13 @@ _HOUR_MS = 3_600_000
 _SPANS = 4  # of time in which an id is remembered; it is forgotten one span late at most
 _LOOKED_AT = _SPANS + 2  # spans in which an id may be: brokers' clocks differ a little
 _CLOCKS_DIFFER_MS = 60_000
+_REPLIES_KEPT_MS = 3 * _HOUR_MS  # the least, after a write to an hour's hash
 _BUCKETS = 1_024  # strings of ids in a span: an id costs 8 bytes, and its share of a key
 _CLAIM: Script[Sequence[object]] = Script(scripts.CLAIM)
-# Of `_READ` each key that has an entry is an index and a value, in turn.
-_READ: Script[tuple[Sequence[object], list[Any], list[int], bytes]] = Script(scripts.READ)
+# Of `_READ` each key that has an entry is an index and a value, in turn; so is each brake.
+_READ: Script[tuple[Sequence[object], list[Any], list[int], bytes, list[bytes]]] = Script(
+    scripts.READ
+)
 _WRITE: Script[object] = Script(scripts.WRITE)
 _BEAT: Script[Sequence[object]] = Script(scripts.BEAT)
 _SETTLE: Script[object] = Script(scripts.SETTLE)
@@ -62,6 +68,7 @@ class RedisBlockList:
         self._span_ms = max(1, seen_ms // _SPANS)
         # Longer than it counts, as a copy may lie unread: see ``HandledTopics.forgets_after_ms``.
         self._kept_ms = seen_ms + self._span_ms
+        self._replies_kept_ms = max(_REPLIES_KEPT_MS, self._kept_ms)
         self._rebuilt: dict[int, int] = {}  # partition to the steps of its rebuild so far
 
     def _key(self, partition: int, name: str) -> str:
@@ -78,6 +85,13 @@ class RedisBlockList:
 
     def _put_into(self, partition: int, handled: Iterable[Handled]) -> list[str]:
         return [self._handled_key(partition, one, one.at_ms // self._span_ms) for one in handled]
+
+    def _hour_keys(self, partition: int, hours: Iterable[int]) -> list[str]:
+        return [self._key(partition, f"replied:{hour}") for hour in hours]
+
+    def _put_replied(self, hours: reply_hours.Hours) -> list[str | bytes | int]:
+        values = map(reply_hours.joined, hours.values())
+        return [self._replies_kept_ms, len(hours), *values]
 
     async def _own(
         self, script: Script[_T], keys: Sequence[str], epoch: int, *args: str | bytes | int
@@ -107,20 +121,25 @@ class RedisBlockList:
         """See ``BlockListOwner``."""
         undo_key = self._key(partition, "undo")
         stored = await self._client.call(undo_key, "GET", undo_key) if undo else None
-        before, handled = undo_of(stored)
+        before, handled, replied = undo_of(stored)
         keys = [
             self._key(partition, "meta"),
             self._key(partition, "entries"),
             undo_key,
             *self._put_into(partition, handled),
+            *self._hour_keys(partition, replied),
         ]
         mark = str(Mark(epoch, 1))
         said = mark, int(whole), str(config or ""), _joined(handled)
-        await self._own(_SETTLE, keys, epoch, *said, *_put(before))
+        await self._own(_SETTLE, keys, epoch, *said, *self._put_replied(replied), *_put(before))
         return stored is not None
 
     async def read(
-        self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
+        self,
+        partition: int,
+        keys: Sequence[str],
+        ids: Sequence[Handled] = (),
+        brakes: Sequence[Brake] = (),
     ) -> Snapshot:
         """See ``BlockListOwner``."""
         if self._client.unfit:
@@ -129,8 +148,12 @@ class RedisBlockList:
         names += [
             self._handled_key(partition, one, span) for one in ids for span in self._spans_of(one)
         ]
+        hours = reply_hours.asked_of(brakes)
+        names += self._hour_keys(partition, hours)
+        wanted = [b"".join(counting) for counting in hours.values()]
         asked = "\n".join(keys), _joined(ids), _LOOKED_AT
-        meta, found, seen, server = await self._client.run(_READ, names, *asked)
+        answer = await self._client.run(_READ, names, *asked, *wanted)
+        meta, found, seen, server, replied = answer
         values: list[bytes | None] = [None] * len(keys)
         for at in range(0, len(found), 2):
             values[found[at]] = found[at + 1]
@@ -140,6 +163,7 @@ class RedisBlockList:
             hits=found[::2],
             seen=frozenset([ids[index].id for index in seen]),
             server=self._server_of(server),
+            replied=reply_hours.found_in(zip(replied[::2], replied[1::2], strict=True)),
         )
 
     async def read_many(self, keys: Mapping[int, Sequence[str]]) -> Mapping[int, Snapshot]:
@@ -160,12 +184,14 @@ class RedisBlockList:
 
     async def write(self, partition: int, batch: BatchWrite) -> None:
         """See ``BlockListOwner``."""
+        hours = reply_hours.placed(batch.replied)
         keys = [
             self._key(partition, "meta"),
             self._key(partition, "entries"),
             self._key(partition, "undo"),
             self._key(partition, "asked"),
             *self._put_into(partition, batch.handled),
+            *self._hour_keys(partition, [*hours, *reply_hours.dropped_at(batch.since_ms)]),
         ]
         answer, replicas = await self._client.run_replicated(
             _WRITE,
@@ -177,6 +203,7 @@ class RedisBlockList:
             str(batch.config or ""),
             _joined(batch.handled),
             self._kept_ms,
+            *self._put_replied(hours),
             *_put(batch.after),
         )
         _owned(answer)
@@ -206,10 +233,22 @@ class RedisBlockList:
         await self._own(_ADD_REBUILT, keys, epoch, *_put(entries))
         self._rebuilt[partition] = self._rebuilt.get(partition, 0) + 1
 
-    async def remember(self, partition: int, epoch: int, handled: Sequence[Handled]) -> None:
+    async def remember(
+        self,
+        partition: int,
+        epoch: int,
+        handled: Sequence[Handled],
+        replied: Mapping[bytes, Replies] = NO_REPLIES,
+    ) -> None:
         """See ``BlockListOwner``."""
-        keys = [self._key(partition, "meta"), *self._put_into(partition, handled)]
-        await self._own(_REMEMBER, keys, epoch, _joined(handled), self._kept_ms)
+        hours = reply_hours.placed(replied)
+        keys = [
+            self._key(partition, "meta"),
+            *self._put_into(partition, handled),
+            *self._hour_keys(partition, hours),
+        ]
+        said = _joined(handled), self._kept_ms, *self._put_replied(hours)
+        await self._own(_REMEMBER, keys, epoch, *said)
         self._rebuilt[partition] = self._rebuilt.get(partition, 0) + 1
 
     async def finish_rebuild(
@@ -316,19 +355,34 @@ def undo_record(batch: BatchWrite) -> bytes:
                 for key, value in batch.before.items()
             },
             "handled": [[one.id.hex(), one.at_ms] for one in batch.handled],
+            "replied": [
+                [hour, brake.hex(), value.hex()]
+                for hour, values in _replied_before(batch).items()
+                for brake, value in values.items()
+            ],
         }
     )
 
 
-def undo_of(stored: bytes | None) -> tuple[Mapping[str, bytes | None], Sequence[Handled]]:
-    """Read an undo record: entries as they were before, and the messages the batch handled."""
+def _replied_before(batch: BatchWrite) -> reply_hours.Hours:
+    return reply_hours.undoing(reply_hours.placed(batch.replied), batch.replied_before)
+
+
+def undo_of(
+    stored: bytes | None,
+) -> tuple[Mapping[str, bytes | None], Sequence[Handled], reply_hours.Hours]:
+    """Read an undo record: entries before, the messages it handled, counted replies before."""
     if stored is None:
-        return {}, []
+        return {}, [], {}
     said = orjson.loads(stored)
     before = {
         key: None if value is None else value.encode() for key, value in said["before"].items()
     }
-    return before, [Handled(bytes.fromhex(id_), at_ms) for id_, at_ms in said["handled"]]
+    handled = [Handled(bytes.fromhex(id_), at_ms) for id_, at_ms in said["handled"]]
+    replied: dict[int, dict[bytes, bytes]] = {}
+    for hour, brake, value in said.get("replied", ()):
+        replied.setdefault(hour, {})[bytes.fromhex(brake)] = bytes.fromhex(value)
+    return before, handled, replied
 
 
 def _joined(handled: Iterable[Handled]) -> bytes:

@@ -73,6 +73,30 @@ local function remember(ids, first, ms)
 end
 """
 
+# Replies that brakes count: values by brake (10 bytes), a hash for each hour. ARGV[first]: how many
+# hashes, then for each brake, length, value, and so on; an empty value deletes. The hashes are
+# KEYS[first_key] and those behind it; those behind these are dropped.
+_REPLIED = """
+local function put_replied(first_key, first, ms)
+  local hashes = tonumber(ARGV[first])
+  for i = 1, hashes do
+    local key, values, at = KEYS[first_key + i - 1], ARGV[first + i], 1
+    while at < #values do
+      local brake, size = string.sub(values, at, at + 9), string.byte(values, at + 10)
+      if size == 0 then
+        redis.call('HDEL', key, brake)
+      else
+        redis.call('HSET', key, brake, string.sub(values, at + 11, at + 10 + size))
+      end
+      at = at + 11 + size
+    end
+    redis.call('PEXPIRE', key, ms)
+  end
+  for i = first_key + hashes, #KEYS do redis.call('UNLINK', KEYS[i]) end
+  return first + hashes + 1
+end
+"""
+
 # ARGV: at_least, the newest format that the owner writes. Answers meta as the owner before left it,
 # or NEWER where a newer format was written.
 CLAIM = (
@@ -91,25 +115,30 @@ return found
 """
 )
 
-# KEYS: meta, entries, then the keys that may hold each id. ARGV: entry keys, one a line; ids; how
-# many keys an id has. Answers meta, the indexes and values of the entries found (few of the
-# thousands asked for), the indexes of the ids found, and the server's replication info.
+# KEYS: meta, entries, then the keys that may hold each id, then hashes of counted replies. ARGV:
+# entry keys, one a line; ids; how many keys an id has; for each of the hashes its brakes, one after
+# another. Answers meta, the indexes and values of the entries found (few of the thousands asked
+# for), the indexes of the ids found, and the server's replication info. Last come the brakes found,
+# each with its value.
 READ = (
     "#!lua flags=allow-oom\n"
     + _META
     + _HANDLED
     + """
-local keys, found = {}, {}
-for key in string.gmatch(ARGV[1], '[^\\n]+') do keys[#keys + 1] = key end
-for i = 1, #keys, 4000 do
-  local slice = redis.call('HMGET', KEYS[2], unpack(keys, i, math.min(i + 3999, #keys)))
-  for j = 1, #slice do
-    if slice[j] then
-      found[#found + 1] = i + j - 2
-      found[#found + 1] = slice[j]
+local function each_found(hash, fields, work)
+  for i = 1, #fields, 4000 do
+    local slice = redis.call('HMGET', hash, unpack(fields, i, math.min(i + 3999, #fields)))
+    for j = 1, #slice do
+      if slice[j] then work(i + j - 1, slice[j]) end
     end
   end
 end
+local keys, found = {}, {}
+for key in string.gmatch(ARGV[1], '[^\\n]+') do keys[#keys + 1] = key end
+each_found(KEYS[2], keys, function(at, value)
+  found[#found + 1] = at - 1
+  found[#found + 1] = value
+end)
 local handled, each = {}, tonumber(ARGV[3])
 for i = 1, #ARGV[2] / 8 do
   local id = string.sub(ARGV[2], 8 * i - 7, 8 * i)
@@ -121,18 +150,29 @@ for i = 1, #ARGV[2] / 8 do
     end
   end
 end
-return {meta(), found, handled, redis.call('INFO', 'replication')}
+local replied, hours = {}, 2 + #ARGV[2] / 8 * each
+for i = 4, #ARGV do
+  local brakes = {}
+  for at = 1, #ARGV[i], 10 do brakes[#brakes + 1] = string.sub(ARGV[i], at, at + 9) end
+  each_found(KEYS[hours + i - 3], brakes, function(at, value)
+    replied[#replied + 1] = brakes[at]
+    replied[#replied + 1] = value
+  end)
+end
+return {meta(), found, handled, redis.call('INFO', 'replication'), replied}
 """
 )
 
-# KEYS: meta, entries, undo, asked, then a key for each id. ARGV: epoch, expected mark, mark, undo
-# record, config, ids, ms that ids are remembered, then what `put` takes.
+# KEYS: meta, entries, undo, asked, then a key for each id, then hashes of counted replies. ARGV:
+# epoch, expected mark, mark, undo record, config, ids, ms that ids are remembered, ms that replies
+# are, then what `put_replied` takes, and what `put` takes.
 WRITE = (
     "#!lua\n"
     + _META
     + _OWN
     + _PUT
     + _HANDLED
+    + _REPLIED
     + """
 local refused = own(ARGV[1])
 if refused then return refused end
@@ -144,7 +184,7 @@ if last[1] == ARGV[3] then
 end
 if last[1] ~= ARGV[2] then return 'LOST' end
 if is_asked_to_rebuild(KEYS[4]) then return 'LOST' end
-put(KEYS[2], 8)
+put(KEYS[2], put_replied(5 + #ARGV[6] / 8, 9, ARGV[8]))
 remember(ARGV[6], 5, ARGV[7])
 redis.call('SET', KEYS[3], ARGV[4])
 redis.call('HSET', KEYS[1], 'mark', ARGV[3], 'config', ARGV[5])
@@ -168,18 +208,20 @@ return meta()
 """
 )
 
-# KEYS: meta, entries, undo, then a key for each id. ARGV: epoch, mark, 1 or 0 (not whole: in one
-# step with the mark, which would hide it), config, ids that were not handled after all, then what
-# `put` takes.
+# KEYS: meta, entries, undo, then a key for each id, then hashes of counted replies. ARGV: epoch,
+# mark, 1 or 0, config, ids that were not handled after all, ms that replies are remembered, then
+# what `put_replied` takes, and `put`. 0 is not whole: in one step with the mark, which would hide
+# it.
 SETTLE = (
     "#!lua\n"
     + _OWN
     + _PUT
     + _HANDLED
+    + _REPLIED
     + """
 local refused = own(ARGV[1])
 if refused then return refused end
-put(KEYS[2], 6)
+put(KEYS[2], put_replied(4 + #ARGV[5] / 8, 7, ARGV[6]))
 each_id(ARGV[5], 4, function(id, key)
   local held = redis.call('GET', key)
   local at = held and place_of(id, held)
@@ -224,11 +266,13 @@ return 'OK'
 """
 )
 
-# KEYS: meta, then a key for each id. ARGV: epoch, ids, ms that they are remembered.
+# KEYS: meta, then a key for each id, then hashes of counted replies. ARGV: epoch, ids, ms that ids
+# are remembered, ms that replies are, then what `put_replied` takes.
 REMEMBER = (
     "#!lua\n"
     + _OWN
     + _HANDLED
+    + _REPLIED
     + """
 local refused = own(ARGV[1])
 if refused then return refused end
@@ -237,6 +281,7 @@ each_id(ARGV[2], 2, function(id, key)
   if not (held and place_of(id, held)) then redis.call('APPEND', key, id) end
   redis.call('PEXPIRE', key, ARGV[3])
 end)
+put_replied(2 + #ARGV[2] / 8, 5, ARGV[4])
 redis.call('HINCRBY', KEYS[1], 'rebuilt', 1)
 return 'OK'
 """

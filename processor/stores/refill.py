@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from contextlib import aclosing
 
 from processor.core.blocks import UNREADABLE
+from processor.core.brakes import Recount
+from processor.core.identity import reply_to
 from processor.errors import NewerFormat
 from processor.metrics import MatchMetrics
 from processor.stores.block_list import BlockListOwner
 from processor.stores.owner_sources import OwnersTruth, RecentlyHandled
 from processor.wire import blocks as wire_blocks
+
+_AT_ONCE = 1_000  # brakes
 
 logger = logging.getLogger(__name__)
 
@@ -78,17 +82,26 @@ class Refill:
     async def handled(self, epoch: int, committed: Mapping[str, int], *, more_ms: int) -> int:
         """Have the list know what was handled lately; how many ids.
 
-        A START delivered again must not lift a later STOP (R22).
+        A START delivered again must not lift a later STOP (R22), and brakes must count what was
+        replied (R37).
 
         Args:
             epoch: of the owner.
             committed: source topic to its committed offset.
             more_ms: how much further back to look, as records may have lain there unread.
         """
-        count = 0
+        count, recount = 0, Recount()
         recent = self._handled.recent(self._partition, committed, more_ms=more_ms)
         async with aclosing(recent) as batches:
-            async for handled in batches:
+            async for recalled in batches:
+                handled = [one.handled for one in recalled]
                 await self._store.remember(self._partition, epoch, handled)
                 count += len(handled)
+                for one in recalled:
+                    if one.brake:
+                        recount.add(one.brake, reply_to(one.handled))
+        counted = list(recount.replied.items())
+        for start in range(0, len(counted), _AT_ONCE):
+            replied = dict(counted[start : start + _AT_ONCE])
+            await self._store.remember(self._partition, epoch, (), replied)
         return count

@@ -57,6 +57,8 @@ def write_reply(reply: ReplySend) -> bytes:
             "body": reply.body,
             "kind": reply.kind,
             "language": reply.language,
+            "send_before": to_text(reply.send_before_ms),
+            "late_reply": reply.late_reply,
         }
     )
 
@@ -76,6 +78,7 @@ def write_notification(notification: OptOutNotification) -> bytes:
             "match": match.tier,
             "effective": notification.effective,
             "reply_sent": notification.reply_sent,
+            "braked": notification.braked,
             "config_version": notification.config_version,
             "aoo_enabled": notification.aoo_enabled,
             "at": to_text(notification.message.arrival.appended_ms),

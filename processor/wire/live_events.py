@@ -19,8 +19,9 @@ def of_notification(value: bytes, at_ms: int) -> LiveEvent:
     told = OptOutNotification.model_validate_json(value)
     place = ", ".join(filter(None, (told.language or "standard", told.country)))
     effect = "" if told.effective else ", no effect"
+    braked = " (limit reached)" if told.braked else ""
     keyword = told.keyword[:_SHOWN]
-    text = f"{told.kind} by “{keyword}” ({place}), reply: {told.reply_sent}{effect}"
+    text = f"{told.kind} by “{keyword}” ({place}), reply: {told.reply_sent}{braked}{effect}"
     return _event("match", told, told.from_, at_ms, text)
 
 

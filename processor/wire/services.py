@@ -14,6 +14,7 @@ from processor.core.policy import (
     CountryOverride,
     KeywordSet,
     KeywordSets,
+    LateReply,
     MatchMode,
     OptOutConfig,
 )
@@ -30,6 +31,9 @@ def config_of(model: OptOut) -> OptOutConfig:
         repeat_reply=model.repeat_reply == "always",
         yes_only_when_blocked=model.yes_only_when_blocked,
         help_when_blocked=frozenset(SenderType(name) for name in model.help_when_blocked),
+        stop_when_blocked=frozenset(SenderType(name) for name in model.stop_when_blocked),
+        reply_limit=model.reply_limit,
+        late_reply=LateReply(model.late_reply),
         standard=_sets(model.standard),
         languages={tag: _sets(kinds) for tag, kinds in model.languages.items()},
         countries={

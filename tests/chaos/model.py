@@ -16,6 +16,7 @@ from tests.chaos.world import SHOP_TOLL_FREE, TOLL_FREE, Way, Word, way
 _ACCOUNT = "account"
 _KEYWORD, _UNREAD, _COMMAND = "keyword", "unread-stop", "command"
 _NETWORKS = (TOLL_FREE, SHOP_TOLL_FREE)
+_HOUR_MS, _REPLIES = 3_600_000, 4  # of a kind, by one sender
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Entry:
         self._scope = scope
         self._blocks: dict[str, Sources] = {}  # by place; the last change comes last
         self._handled: set[tuple[str, str]] = set()
+        self._replied: dict[tuple[str, str], list[int]] = {}  # by sender and kind, when
 
     def take(self, message: Message) -> None:
         """A message arrives (R3, R18 to R22, R28)."""
@@ -94,6 +96,7 @@ class Entry:
             word,
             replies=not by_network and (widens or its.repeats_reply),
             by_network=by_network,
+            brakes=not widens,
         )
 
     def _start(self, message: Message, its: Way, word: Word, stopping: Sequence[str]) -> None:
@@ -144,15 +147,21 @@ class Entry:
         effective: bool = True,
         replies: bool = False,
         by_network: bool = False,
+        brakes: bool = True,
     ) -> None:
         kind, language = word
+        lately = self._replied.setdefault((message.sender, kind), [])
+        lately[:] = [one for one in lately if message.came_ms - one < _HOUR_MS]
+        braked = replies and brakes and len(lately) >= _REPLIES
+        replies = replies and not braked
         if replies:
+            lately.append(message.came_ms)
             reply = (message.sid, message.sender, kind, its.reply(word))
             self.story.replies.append(reply)
         ours = "aoo" if its.aoo else "default"
         sent = "carrier" if by_network else ours if replies else "none"
         self.story.notifications.append(
-            (message.sid, message.sender, kind, effective, sent, language, its.service)
+            (message.sid, message.sender, kind, effective, sent, braked, language, its.service)
         )
         self._deliver(message, its, kind if its.aoo else None)
 

@@ -75,7 +75,7 @@ class Command(NamedTuple):
 
 Change = tuple[str, str, str, bool, tuple[str, ...]]  # cause, its sender, place, blocked, kinds
 Reply = tuple[str, str, str, str]  # message, sender, kind, text
-Notification = tuple[str, str, str, bool, str, str | None, str | None]
+Notification = tuple[str, str, str, bool, str, bool, str | None, str | None]
 
 
 @dataclass(slots=True)
@@ -274,6 +274,7 @@ def _notification(fields: Mapping[str, Any]) -> Notification:
         fields["kind"],
         fields["effective"],
         fields["reply_sent"],
+        fields["braked"],
         fields["language"],
         fields["messaging_service_sid"],
     )

@@ -75,13 +75,22 @@ async def test_options_are_part_of_the_draft(console: Console) -> None:
     await page.get_by_role("link", name="Edit options").click()
     await page.get_by_label("Exact").check()
     await page.get_by_label("YES is a keyword only").check()
-    await page.get_by_label("short code").check()
+    helps = page.get_by_role("group", name="Answer HELP from blocked recipients")
+    await helps.get_by_label("short code").check()
+    stops = page.get_by_role("group", name="Confirm every STOP")
+    await expect(stops.get_by_label("short code")).to_be_checked()
+    await stops.get_by_label("RCS").check()
+    await page.get_by_label("Most replies of a kind").fill("2")
+    await page.get_by_label("is not sent").check()
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_role("status")).to_have_text("Saved.")
     await expect(page.locator(".diff")).to_contain_text("help_when_blocked: none -> short_code")
+    await expect(page.locator(".diff")).to_contain_text("reply_limit: 4 -> 2")
     draft = console.stored().opt_out
     assert (draft.match, draft.yes_only_when_blocked) == ("exact", True)
     assert (draft.help_when_blocked, draft.repeat_reply) == (["short_code"], "once")
+    assert draft.stop_when_blocked == ["short_code", "rcs"]
+    assert (draft.reply_limit, draft.late_reply) == (2, "drop")
     assert console.stored().active is None
     await page.goto(f"{console.at}/edit/standard")
     await page.get_by_label("Opt-out keywords").fill("no more")

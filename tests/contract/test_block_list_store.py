@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,6 @@ from processor.core.blocks import NO_MARK, ConfigView, Mark
 from processor.core.identity import Handled
 from processor.errors import Fenced, ListLost, NewerFormat, StoreUnavailable
 from processor.stores.block_list import FORMAT, BlockListStore, Format
-from processor.stores.memory import MemoryBlockList
 from processor.stores.redis_client import RedisClient
 from tests.builders import NOW_MS
 from tests.contract.redis_topologies import cluster, sentinel, tls
@@ -26,16 +23,6 @@ from tests.contract.stores import ANN, BOB, ONE, SEEN_MS, THREE, TWO, P, a_batch
 from tests.installation import until
 
 TOPOLOGIES = {"tls": tls, "cluster": cluster, "sentinel": sentinel}
-
-
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.servers)])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[BlockListStore]:
-    if request.param == "memory":
-        yield MemoryBlockList(lambda: time.time_ns() // 1_000_000, seen_ms=SEEN_MS)
-        return
-    request.getfixturevalue("servers")
-    async with redis_store(Settings().redis_url) as made:
-        yield made
 
 
 async def test_every_claim_has_a_greater_epoch(store: BlockListStore) -> None:

@@ -43,6 +43,7 @@ def sequential_model(
     """One recipient's history, one message after another: no batch, no crash."""
     changes, replies, notifications = [], [], []
     blocked_by = None
+    confirmed = helped = 0  # R37: four replies of a kind within an hour
     for number, body in enumerate(bodies):
         sid, word = f"M{number}", body.lower().strip("!")
         if word in stop_words:
@@ -54,10 +55,14 @@ def sequential_model(
             if blocked_by is not None:
                 changes.append((sid, False))
             blocked_by = None
-            replies.append((sid, "You have successfully been re-subscribed"))
+            confirmed += 1
+            if confirmed <= 4:
+                replies.append((sid, "You have successfully been re-subscribed"))
         elif word == "help":
             if blocked_by is None:
-                replies.append((sid, "Reply STOP to unsubscribe."))
+                helped += 1
+                if helped <= 4:
+                    replies.append((sid, "Reply STOP to unsubscribe."))
         else:
             continue
         notifications.append(sid)

@@ -47,8 +47,6 @@ RULED_OTHERWISE = {
 }
 # A rule that is not built yet decides these; strict, so a case that passes is taken off the list.
 PENDING = {
-    "F13": "stop_when_blocked (R18)",
-    **dict.fromkeys(("F17", "F18"), "the brake on replies (R37)"),
     "G12": "Puerto Rico is of the US (R15, R20)",
 }
 # The packs hold these words, and R11 warns of them: they stay opt-outs.

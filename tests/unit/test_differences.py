@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from processor.configuration.differences import differences
 from processor.core.messages import OptOutType, SenderType
-from processor.core.policy import CountryOverride, KeywordSet, MatchMode, OptOutConfig
+from processor.core.policy import CountryOverride, KeywordSet, LateReply, MatchMode, OptOutConfig
 from tests.builders import lines
 
 STOP = OptOutType.STOP
@@ -29,12 +29,18 @@ def test_every_layer_and_setting_is_compared() -> None:
     after = OptOutConfig(
         match=MatchMode.EXACT,
         help_when_blocked=frozenset({SenderType.SHORT_CODE}),
+        stop_when_blocked=frozenset(),
+        reply_limit=9,
+        late_reply=LateReply.DROP,
         standard={STOP: KeywordSet(("stop", "halt"), "Gone.")},
         countries={"MX": CountryOverride({"es": BAJA}, country_fallback=False)},
     )
     assert lines(differences(before, after)) == [
         "match: tolerant -> exact",
         "help_when_blocked: none -> short_code",
+        "stop_when_blocked: short_code -> none",
+        "reply_limit: 4 -> 9",
+        "late_reply: send -> drop",
         "standard.STOP.keywords: - end, + halt",
         "standard.STOP.reply: 'Bye.' -> 'Gone.'",
         "languages.es.STOP.keywords: - baja",

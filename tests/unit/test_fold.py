@@ -9,8 +9,8 @@ import pytest
 
 from processor.core.blocks import Mark
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend, WebhookDelivery
-from processor.core.fold import Folded, Hit, Item, fold, handled_of, key_of
-from processor.core.identity import change_id_of
+from processor.core.fold import Folded, Hit, Item, brake_for, fold, handled_of, key_of
+from processor.core.identity import change_id_of, reply_to
 from processor.core.messages import Arrival, ChannelGroup, Scope
 from processor.core.services import Webhook
 from processor.wire.cloud_events import CloudEvents
@@ -53,7 +53,14 @@ STOP_EVENTS = (a_change(), a_reply(text="standard STOP"), a_notification())
 
 def test_a_batch_comes_to_its_events_its_changed_entries_and_its_ids() -> None:
     stop = a_hit("STOP")
-    assert folded(stop) == Folded((STOP_EVENTS,), {ENTRY: (the_block(),)}, (handled_of(stop),))
+    brake = brake_for(stop)
+    assert brake
+    assert folded(stop) == Folded(
+        (STOP_EVENTS,),
+        {ENTRY: (the_block(),)},
+        (handled_of(stop),),
+        replied={brake.id: (reply_to(handled_of(stop)),)},
+    )
     assert folded(stop).events == STOP_EVENTS
 
 

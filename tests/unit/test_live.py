@@ -87,6 +87,7 @@ def test_a_change_and_a_refusal_are_told_without_the_number() -> None:
             "yes_has_no_effect_at_the_carrier",
             "START by “yes” (standard), reply: none, no effect",
         ),
+        ("help_braked", "HELP by “help” (standard), reply: none (limit reached)"),
     ],
 )
 def test_a_match_is_told_by_its_keyword_not_by_the_body(name: str, told: str) -> None:

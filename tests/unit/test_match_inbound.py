@@ -51,7 +51,11 @@ def a_record(offset: int = 7, **fields: Any) -> Any:
 
 
 async def a_stage(
-    store: MemoryBlockList, services: Iterable[Service] = (), counted: list[Any] | None = None
+    store: MemoryBlockList,
+    services: Iterable[Service] = (),
+    counted: list[Any] | None = None,
+    metrics: Metrics | None = None,
+    notes: Iterable[str] = (),
 ) -> MatchInbound:
     """A stage that has taken its partition."""
     fakes: Any = SimpleNamespace(
@@ -69,13 +73,13 @@ async def a_stage(
         services=fakes.services,
         cloud_events=CloudEvents("urn:test"),
         counts=fakes.counts,
-        metrics=MatchMetrics(Metrics()),
+        metrics=MatchMetrics(metrics or Metrics()),
         traces=Traces(),
         handled=fakes.handled,
     )
     stage = MatchInbound(0, needs)
     await stage.claim()
-    await stage.inherit(())
+    await stage.inherit(notes)
     await stage.recover({})
     return stage
 
@@ -180,3 +184,37 @@ async def test_a_stop_that_our_code_cannot_answer_blocks_and_the_others_go_on(
     assert len(out.of(TOPICS.dead_letters)) == 1
     notified = [json.loads(one.value or b"") for one in out.of(TOPICS.opt_out_notifications)]
     assert [one["message_sid"] for one in notified] == ["M2"]
+
+
+def answers(out: Kept) -> list[tuple[str, bool]]:
+    """Of each notification, who answered and whether a brake kept the answer back."""
+    told = [json.loads(one.value or b"") for one in out.of(TOPICS.opt_out_notifications)]
+    return [(one["reply_sent"], one["braked"]) for one in told]
+
+
+def helps(*numbers: int) -> list[Any]:
+    return [a_record(number, body="help", message_sid=f"M{number}") for number in numbers]
+
+
+async def test_r37_a_later_batch_counts_the_replies_of_those_before() -> None:
+    metrics, out = Metrics(), Kept()
+    stage = await a_stage(a_list(), metrics=metrics)
+    await stage.process(helps(1, 2, 3), Kept())
+    batch = await stage.process(helps(4, 5), out)
+    assert answers(out) == [("default", False), ("none", True)]
+    assert [json.loads(one.value or b"")["in_reply_to"] for one in out.of(TOPICS.reply_sends)] == [
+        "M4"
+    ]
+    await batch.committed()
+    braked = metrics.registry.get_sample_value("optout_braked_replies_total", {"kind": "HELP"})
+    assert braked == 1
+
+
+async def test_r37_replies_of_a_batch_that_was_not_committed_do_not_count() -> None:
+    store, out = a_list(), Kept()
+    stage = await a_stage(store)
+    committed = await stage.process(helps(1, 2), Kept())
+    await stage.process(helps(3, 4, 5), Kept())
+    later = await a_stage(store, notes=[committed.note])
+    await later.process(helps(3, 4, 5), out)
+    assert answers(out) == [*[("default", False)] * 2, ("none", True)]

@@ -19,6 +19,7 @@ def test_what_has_not_happened_yet_is_zero_and_not_absent() -> None:
     LaneMetrics(metrics, "gate")
     assert value(metrics, "optout_verdicts_total", verdict="refused") == 0
     assert value(metrics, "optout_matches_total", kind="STOP", tier="tolerant") == 0
+    assert value(metrics, "optout_braked_replies_total", kind="HELP") == 0
     assert value(metrics, "optout_gate_waiting_seconds_total", reason="lost_writes") == 0
     assert value(metrics, "optout_lane_failures_total", role="gate", reason="Fenced") == 0
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from processor.core.blocks import UNREADABLE, Mark
-from processor.core.identity import Handled
+from processor.core.brakes import Brake
+from processor.core.identity import Handled, Recalled, reply_to
 from processor.errors import Fenced, ListLost, NewerFormat
 from processor.metrics import MatchMetrics, Metrics
 from processor.stores.block_list import FORMAT
@@ -21,6 +22,7 @@ from tests.one_lane import EmptyList, NothingHandled, Services
 
 BLOCKS = (a_block(),)
 MESSAGE = Handled(b"0123456789", NOW_MS)
+BRAKE = Brake(b"a brake...", NOW_MS)
 
 
 class AList(EmptyList):
@@ -42,8 +44,8 @@ class HandledOnce(NothingHandled):
 
     async def recent(
         self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
-    ) -> AsyncGenerator[Sequence[Handled], None]:
-        yield [MESSAGE]
+    ) -> AsyncGenerator[Sequence[Recalled], None]:
+        yield [Recalled(MESSAGE, BRAKE.id)]
 
 
 def an_owner(
@@ -185,3 +187,10 @@ async def test_a_newer_versions_note_stops_the_owner() -> None:
     await owner.claim()
     with pytest.raises(NewerFormat):
         await owner.inherit([f"{FORMAT.written + 1} 7-3"])
+
+
+async def test_r37_a_rebuild_counts_the_replies_that_the_topics_have() -> None:
+    owner = await taken(an_owner(MemoryBlockList(lambda: NOW_MS), handled=HandledOnce()))
+    found = await owner.read([ENTRY], [MESSAGE], [BRAKE])
+    assert found.seen == {MESSAGE.id}
+    assert found.replied == {BRAKE.id: (reply_to(MESSAGE),)}

@@ -12,6 +12,8 @@ import yaml
 from click.testing import CliRunner
 
 from processor.cli import main
+from processor.cli.documents import load
+from processor.configuration.documents import read_document
 from processor.configuration.drafts import warnings_about, warnings_in_draft
 from processor.configuration.languages import language_of, languages
 from processor.configuration.reviewed import reviewed
@@ -375,10 +377,18 @@ def test_r11_r17_a_registered_reply_is_compared_once_filled_in() -> None:
     assert codes(document) == []
 
 
-def test_r11_a_short_code_must_answer_help_from_the_blocked() -> None:
+def test_r11_a_short_code_must_answer_help_and_stop_from_the_blocked() -> None:
     assert codes(a_document([short_code("US")])) == [
         ("help_when_blocked", "silent_help_when_blocked")
     ]
+    assert codes(a_document([short_code("US")], stop_when_blocked=["toll_free"])) == [
+        ("help_when_blocked", "silent_help_when_blocked"),
+        ("stop_when_blocked", "silent_stop_when_blocked"),
+    ]
+    heard = a_document(
+        [short_code("US")], help_when_blocked=["short_code"], stop_when_blocked=["short_code"]
+    )
+    assert codes(heard) == []
 
 
 def test_r11_a_canadian_short_code_wants_its_five_words_in_both_languages() -> None:
@@ -421,8 +431,11 @@ def test_r11_default_handling_names_no_brand() -> None:
     "countries", [None, {"US"}, {"CA"}, {"FR"}], ids=["all", "US", "Canada", "Europe"]
 )
 def test_r11_the_example_passes_without_a_warning(countries: set[str] | None) -> None:
-    [given] = yaml.load(EXAMPLE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    [document] = [ServiceDocument.model_validate({**given, "opt_out": _typed(given["opt_out"])})]
+    with EXAMPLE.open("rb") as file:
+        [given] = load(file)
+    document, problems = read_document(given)
+    assert problems == []
+    assert document is not None
     found = reviewed(document, enabled=True)
     assert found.countries == {"US", "CA", "FR"}
     if countries:
@@ -433,13 +446,6 @@ def test_r11_the_example_passes_without_a_warning(countries: set[str] | None) ->
         ]
         document = document.model_copy(update={"senders": senders})
     assert codes(document) == []
-
-
-def _typed(opt_out: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with its truths as such; the loader reads texts only."""
-    typed = {**opt_out, "enabled": True, "yes_only_when_blocked": True}
-    france = {**opt_out["countries"]["FR"], "country_fallback": True}
-    return {**typed, "countries": {"FR": france}}
 
 
 def test_r11_every_warning_has_a_code_with_its_source() -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from processor.configuration.apply import apply, changed, disabled, enabled
 from processor.configuration.documents import read_document
 from processor.core.messages import SenderType
-from processor.core.policy import CountryOverride, MatchMode, OptOutConfig
+from processor.core.policy import CountryOverride, LateReply, MatchMode, OptOutConfig
 from processor.core.services import PoolSender, Service
 from processor.wire.json_values import reason
 from processor.wire.services import (
@@ -393,6 +393,9 @@ def test_a_configuration_is_read_whole() -> None:
         "repeat_reply": "always",
         "yes_only_when_blocked": True,
         "help_when_blocked": ["short_code"],
+        "stop_when_blocked": ["rcs"],
+        "reply_limit": 9,
+        "late_reply": "drop",
         "standard": {"STOP": {"keywords": "stop, end", "reply": "standard STOP"}},
         "languages": {"es": BAJA},
         "countries": {"MX": {"country_fallback": False, "languages": {"es": BAJA}}},
@@ -402,6 +405,9 @@ def test_a_configuration_is_read_whole() -> None:
         repeat_reply=True,
         yes_only_when_blocked=True,
         help_when_blocked=frozenset({SenderType.SHORT_CODE}),
+        stop_when_blocked=frozenset({SenderType.RCS}),
+        reply_limit=9,
+        late_reply=LateReply.DROP,
         standard=sets("standard", stop="stop, end"),
         languages={"es": sets("es", stop="baja")},
         countries={"MX": CountryOverride({"es": sets("es", stop="baja")}, country_fallback=False)},
@@ -421,6 +427,26 @@ def test_a_stored_service_is_read_as_it_was_written() -> None:
     ).values()
     assert read_stored(write_stored(model)) == model
     assert json.loads(write_stored(model))["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "problem"),
+    [
+        ("7", None),
+        (7, None),
+        ("0", "greater than or equal to 1"),
+        ("21", "less than or equal to 20"),
+    ],
+)
+def test_r37_the_limit_of_replies_is_a_number_from_1_to_20(limit: Any, problem: str | None) -> None:
+    applied = laid_over({}, a_document(opt_out={"reply_limit": limit}))
+    if problem is None:
+        [model] = applied.changed.values()
+        assert model.opt_out.reply_limit == 7
+    else:
+        [found] = applied.problems
+        assert "opt_out.reply_limit" in found
+        assert problem in found
 
 
 def test_what_twilio_calls_a_services_settings_is_kept_and_a_number_is_one() -> None:
@@ -448,6 +474,9 @@ RULES = {
     "match": "exact",
     "repeat_reply": "always",
     "help_when_blocked": ["rcs"],
+    "stop_when_blocked": [],
+    "reply_limit": 20,
+    "late_reply": "drop",
     "standard": {"STOP": {"keywords": " stop,end,, ", "reply": "standard STOP"}},
     "languages": {"es": BAJA, "pt": {}},
     "countries": {"MX": {"country_fallback": False, "languages": {"es": BAJA}}},

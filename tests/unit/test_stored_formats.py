@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from processor.core.blocks import ConfigView, Mark
-from processor.core.identity import Handled, handled_command, handled_message
+from processor.core.brakes import Brake
+from processor.core.identity import Handled, brake_of, handled_command, handled_message, reply_to
+from processor.core.messages import OptOutType
 from processor.stores.block_list import FORMAT, NEWER, BatchWrite, Format
 from processor.stores.messages import fields_of, message_of
 from processor.stores.notes import Note
 from processor.stores.redis_block_list import meta_of, undo_of, undo_record
+from processor.stores.reply_hours import unpacked
 from processor.wire.blocks import pack, read_entry, unpack, write_entry
 from schemas import released
 
@@ -71,14 +74,26 @@ def test_what_a_list_says_of_itself_is_read(path: Path) -> None:
 @pytest.mark.parametrize("path", LISTS, ids=str)
 def test_the_last_batch_can_be_undone_and_its_mark_is_noted(path: Path) -> None:
     golden = read(path)
-    before, handled = undo_of(golden["undo"].encode())
+    before, handled, replied = undo_of(golden["undo"].encode())
     nothing, something = before.values()
     assert nothing is None
     assert unpack(something)
     assert [one.id.hex() for one in handled] == [one["id"] for one in golden["handled"]]
     assert str(Note.parse(golden["note"]).mark) == golden["meta"]["mark"]
     if path.parent == NOW:
-        batch = BatchWrite(1, Mark(1, 1), Mark(1, 2), {}, before, handled)
+        ((_, values),) = replied.items()
+        counted = {brake: unpacked(value) for brake, value in values.items()}
+        assert [list(map(len, (brake, replies))) for brake, replies in counted.items()] == [
+            [10, 0],
+            [10, 1],
+        ]
+        reply = reply_to(handled[0])
+        assert reply in counted[bytes.fromhex(golden["brake"]["id"])]
+        batch = BatchWrite(
+            *(1, Mark(1, 1), Mark(1, 2), {}, before, handled, None),
+            dict.fromkeys(counted, (reply,)),
+            counted,
+        )
         assert undo_record(batch).decode() == golden["undo"]
 
 
@@ -112,6 +127,15 @@ def test_a_message_handled_before_is_known_again(path: Path) -> None:
     assert known == Handled(bytes.fromhex(message["id"]), 1)
     known = handled_command(**command["command"], at_ms=1)
     assert known == Handled(bytes.fromhex(command["id"]), 1)
+
+
+@pytest.mark.parametrize("path", LISTS, ids=str)
+def test_a_brake_is_known_again(path: Path) -> None:
+    golden = read(path)["brake"]
+    said = golden["message"]
+    kind = OptOutType(said["kind"])
+    brake = brake_of(said["account_sid"], said["from"], said["to"], kind, at_ms=1)
+    assert brake == Brake(bytes.fromhex(golden["id"]), 1)
 
 
 @pytest.mark.parametrize(

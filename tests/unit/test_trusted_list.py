@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from processor.core.blocks import ConfigView, Mark
+from processor.core.brakes import Brake
 from processor.core.identity import Handled
 from processor.stores import trusted_list
 from processor.stores.block_list import Snapshot
@@ -165,6 +166,10 @@ class Serving(MemoryBlockList):
     serves = b""
 
     async def read(
-        self, partition: int, keys: Sequence[str], ids: Sequence[Handled] = ()
+        self,
+        partition: int,
+        keys: Sequence[str],
+        ids: Sequence[Handled] = (),
+        brakes: Sequence[Brake] = (),
     ) -> Snapshot:
-        return replace(await super().read(partition, keys, ids), server=self.serves)
+        return replace(await super().read(partition, keys, ids, brakes), server=self.serves)

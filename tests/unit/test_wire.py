@@ -210,6 +210,8 @@ def test_a_reply_is_written_whole() -> None:
         "body": "Listo.",
         "kind": "STOP",
         "language": "es",
+        "send_before": "2026-11-02T12:05:00.000Z",
+        "late_reply": "send",
     }
 
 
@@ -244,6 +246,7 @@ def test_r27_a_notification_has_all_inbound_fields_and_the_decision() -> None:
         "match": "tolerant",
         "effective": True,
         "reply_sent": "aoo",
+        "braked": False,
         "config_version": 3,
         "aoo_enabled": True,
         "at": NOW,

@@ -64,6 +64,9 @@ def _typed(form: FormData) -> dict[str, object]:
         "repeat_reply": form.get("repeat_reply", ""),
         "yes_only_when_blocked": "yes_only_when_blocked" in form,
         "help_when_blocked": form.getlist("help_when_blocked"),
+        "stop_when_blocked": form.getlist("stop_when_blocked"),
+        "reply_limit": form.get("reply_limit", ""),
+        "late_reply": form.get("late_reply", ""),
     }
 
 

@@ -9,7 +9,10 @@ from pydantic import ValidationError
 
 from processor import clocks
 from processor.config import Settings
-from processor.core.identity import Handled, handled_command, handled_message
+from processor.core.brakes import WINDOW_MS
+from processor.core.events import ReplySent
+from processor.core.identity import Recalled, brake_of, handled_command, handled_message
+from processor.core.messages import OptOutType
 from processor.errors import RecordError
 from processor.kafka.reading import read_whole
 from processor.kafka.topics.follower import Follower
@@ -22,6 +25,7 @@ from schemas.opt_out_notification import OptOutNotification
 
 _AT_ONCE = 1_000
 _HOUR_MS = 3_600_000
+_OURS = (ReplySent.AOO, ReplySent.DEFAULT)
 
 
 class HandledTopics:
@@ -49,7 +53,7 @@ class HandledTopics:
 
     async def recent(
         self, partition: int, committed: Mapping[str, int], *, more_ms: int = 0
-    ) -> AsyncGenerator[Sequence[Handled], None]:
+    ) -> AsyncGenerator[Sequence[Recalled], None]:
         """Messages handled for as long as ids are remembered, in batches.
 
         Args:
@@ -57,9 +61,8 @@ class HandledTopics:
             committed: source topic to the match group's offset.
             more_ms: how much further back, as records may lie there unread for as long.
         """
-        remembered_ms = round(_HOUR_MS * self._settings.dedupe_hours) + more_ms
-        since_ms = max(0, clocks.now_ms() - remembered_ms)
-        found: list[Handled] = []
+        since_ms = max(0, clocks.now_ms() - remembered_ms(self._settings) - more_ms)
+        found: list[Recalled] = []
         async with aclosing(self._since(partition, since_ms, committed)) as ones:
             async for one in ones:
                 found.append(one)
@@ -71,7 +74,7 @@ class HandledTopics:
 
     async def _since(
         self, partition: int, since_ms: int, committed: Mapping[str, int]
-    ) -> AsyncGenerator[Handled, None]:
+    ) -> AsyncGenerator[Recalled, None]:
         done = committed.get(self._commands, 0)
         aside = await put_aside(
             self._settings,
@@ -99,9 +102,18 @@ class HandledTopics:
                         command = consent_commands.read(record.value or b"")
                         if record.key == command.recipient.encode():
                             redrives = redrives_of(record.headers)
-                            yield handled_command(
+                            handled = handled_command(
                                 command.account_sid, command.command_id, redrives, record.timestamp
                             )
+                            yield Recalled(handled, None)
+
+
+def remembered_ms(settings: Settings) -> int:
+    """How far back notifications matter: for handled ids (R22), and for brakes (R37).
+
+    A lane may have worked slower than its messages came, so for brakes it is more than an hour.
+    """
+    return max(round(_HOUR_MS * settings.dedupe_hours), 3 * WINDOW_MS)
 
 
 async def put_aside(
@@ -122,8 +134,8 @@ async def put_aside(
     return found
 
 
-def handled_by(notification: Record) -> Handled:
-    """The message that a notification is about.
+def handled_by(notification: Record) -> Recalled:
+    """The message that a notification is about, and the brake of its reply.
 
     Raises:
         RecordError: where the record's value is not a notification.
@@ -133,4 +145,8 @@ def handled_by(notification: Record) -> Handled:
     except ValidationError:
         raise RecordError("not a notification") from None
     at_ms = to_ms(said.at) if said.at else notification.timestamp
-    return handled_message(said.account_sid, said.message_sid, said.from_, said.to, at_ms)
+    handled = handled_message(said.account_sid, said.message_sid, said.from_, said.to, at_ms)
+    if said.reply_sent not in _OURS:
+        return Recalled(handled, None)
+    kind = OptOutType(said.kind)
+    return Recalled(handled, brake_of(said.account_sid, said.from_, said.to, kind, at_ms).id)

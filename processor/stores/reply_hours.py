@@ -1,0 +1,97 @@
+"""Where Redis keeps the replies that brakes count: a hash for each hour (R37).
+
+A brake's replies are in the hash of the latest one's hour. Times are append times, so the hours are
+those of the topic, however late it is read. A hash is dropped once no message can find its replies.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from processor.core.brakes import (
+    CLOCKS_DIFFER_MS,
+    WINDOW_MS,
+    Brake,
+    Replies,
+    Reply,
+    forgotten_before_ms,
+    with_reply,
+)
+
+BRAKE_BYTES = 10
+_TIME_BYTES, _REPLY_BYTES = 6, 10
+_DROPPED = 6  # hours that a batch drops; where it leaves some, they expire
+
+Hours = Mapping[int, Mapping[bytes, bytes]]
+"""Hour to the values of its hash by brake; b"" for a brake without replies there."""
+
+
+def hour_of(at_ms: int) -> int:
+    """The hour of an append time."""
+    return at_ms // WINDOW_MS
+
+
+def asked_of(brakes: Iterable[Brake]) -> Mapping[int, Sequence[bytes]]:
+    """Hour to the brakes that may have replies there which count."""
+    asked: dict[int, dict[bytes, None]] = defaultdict(dict)
+    for brake in brakes:
+        for hour in range(
+            hour_of(brake.at_ms - WINDOW_MS), hour_of(brake.at_ms + CLOCKS_DIFFER_MS) + 1
+        ):
+            asked[hour][brake.id] = None
+    return {hour: list(ids) for hour, ids in asked.items()}
+
+
+def found_in(values: Iterable[tuple[bytes, bytes]]) -> dict[bytes, Replies]:
+    """The replies of each brake, from all hours."""
+    found: dict[bytes, Replies] = {}
+    for brake, value in values:
+        found[brake] = with_reply(found.get(brake, ()), *unpacked(value))
+    return found
+
+
+def placed(replied: Mapping[bytes, Sequence[Reply]]) -> Hours:
+    """The values that hold the replies of brakes; a brake without replies is left out."""
+    hours: dict[int, dict[bytes, bytes]] = defaultdict(dict)
+    for brake, replies in replied.items():
+        if replies:
+            hours[hour_of(replies[-1].at_ms)][brake] = packed(replies)
+    return hours
+
+
+def undoing(after: Hours, before: Mapping[bytes, Sequence[Reply]]) -> Hours:
+    """The values that put back what brakes counted before a batch."""
+    return {
+        hour: {brake: packed(before.get(brake, ())) for brake in values}
+        for hour, values in after.items()
+    }
+
+
+def dropped_at(since_ms: int | None) -> range:
+    """The hours that no message from ``since_ms`` on, nor a try of it again, can find."""
+    if since_ms is None:
+        return range(0)
+    least = hour_of(forgotten_before_ms(since_ms))
+    return range(least - _DROPPED, least)
+
+
+def packed(replies: Sequence[Reply]) -> bytes:
+    """The value of a brake: 10 bytes a reply, at most 200."""
+    return b"".join([one.at_ms.to_bytes(_TIME_BYTES) + one.id for one in replies])
+
+
+def unpacked(value: bytes) -> Replies:
+    """Read the value of a brake."""
+    return tuple(
+        Reply(
+            int.from_bytes(value[at : at + _TIME_BYTES]),
+            value[at + _TIME_BYTES : at + _REPLY_BYTES],
+        )
+        for at in range(0, len(value), _REPLY_BYTES)
+    )
+
+
+def joined(values: Mapping[bytes, bytes]) -> bytes:
+    """The values of an hour as the scripts take them: brake, length of the value, value."""
+    return b"".join([brake + len(value).to_bytes(1) + value for brake, value in values.items()])

@@ -63,7 +63,7 @@ lint: .venv/made  ## check format, style, types, English, direction of imports, 
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/local/stack.py
 	$(BIN)/mypy deploy/strimzi/manifests.py
-	$(BIN)/mypy deploy/redis_users.py deploy/sbom.py deploy/audit.py
+	$(BIN)/mypy deploy/redis_users.py deploy/sbom.py deploy/audit.py deploy/lookalikes.py
 	$(BIN)/lint-imports
 	$(BIN)/optout schemas check
 	$(BIN)/python -m tests.prose

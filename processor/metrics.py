@@ -27,8 +27,8 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from processor.core.lookup import Tier
 from processor.core.messages import OptOutType
-from processor.core.policy import Tier
 from processor.errors import RetryableError, StoreUnavailable
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

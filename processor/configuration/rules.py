@@ -67,20 +67,14 @@ def problems_of(
             for entry in _entries(("languages", tag), tag, kinds, place_of)
         ),
     ]
-    problems += _clashes(base)
-    problems += _turned(
-        entry
-        for entry in base
-        if entry.kind is OptOutType.START and exact(entry.keyword) not in _RESERVED_KINDS
-    )
+    problems += _ambiguous(base, _RESERVED_KINDS)
     for country, override in config.countries.items():
         entries = [
             entry
             for tag, kinds in override.languages.items()
             for entry in _entries(("countries", country, "languages", tag), tag, kinds, place_of)
         ]
-        problems += _clashes(entries)
-        problems += _turned(entries)
+        problems += _ambiguous(entries)
     return problems
 
 
@@ -191,26 +185,29 @@ def _reply_problems(place: _Place, reply: str, values: Values) -> Iterator[Probl
         yield Problem(place, "reply_too_long", text)
 
 
-def _turned(entries: Iterable[_Entry]) -> Iterator[Problem]:
-    """Reserved words under another kind, which would win: `stop` must stay STOP (R7).
+def _ambiguous(entries: Sequence[_Entry], there: Collection[str] = ()) -> list[Problem]:
+    """Keywords with two meanings; each has one problem.
 
-    START's keywords, too: `Stop!` must never mean START.
+    Args:
+        entries: of one country, or of standard and language sets.
+        there: exact forms of keywords that are among them, so that another meaning is a clash.
     """
-    for entry in entries:
-        for word in sorted(_heard(entry.keyword)):
-            if _RESERVED_KINDS[word] is not entry.kind:
-                text = (
-                    f"{entry.keyword!r} is always a keyword of {_RESERVED_KINDS[word]}; take it out"
-                )
-                yield Problem((*entry.place, "keywords"), "keyword_reserved", text)
+    clashes = _clashes(entries)
+    turned = [
+        problem
+        for entry in entries
+        if (entry.place, entry.keyword) not in clashes and exact(entry.keyword) not in there
+        for problem in _turned(entry)
+    ]
+    return [*clashes.values(), *turned]
 
 
-def forms_of(kind: OptOutType, keyword: str) -> list[tuple[str, str]]:
-    """The forms that no keyword of another kind or language may share, each with its tier (R9)."""
-    forms = [("exact", exact(keyword))]
-    if kind is not OptOutType.START:
-        forms += [("tolerant", form) for form in tolerant_forms(keyword)]
-    return forms
+def _turned(entry: _Entry) -> Iterator[Problem]:
+    """A reserved word under another kind, which would win: `Stop!` must never mean START (R7)."""
+    for word in sorted(_heard(entry.keyword)):
+        if _RESERVED_KINDS[word] is not entry.kind:
+            text = f"{entry.keyword!r} is always a keyword of {_RESERVED_KINDS[word]}; take it out"
+            yield Problem((*entry.place, "keywords"), "keyword_reserved", text)
 
 
 def _heard(keyword: str) -> set[str]:
@@ -222,7 +219,15 @@ def _heard(keyword: str) -> set[str]:
     return forms & _RESERVED_KINDS.keys() | asked
 
 
-def _clashes(entries: Iterable[_Entry]) -> list[Problem]:
+def forms_of(kind: OptOutType, keyword: str) -> list[tuple[str, str]]:
+    """The forms that no keyword of another kind or language may share, each with its tier (R9)."""
+    forms = [("exact", exact(keyword))]
+    if kind is not OptOutType.START:
+        forms += [("tolerant", form) for form in tolerant_forms(keyword)]
+    return forms
+
+
+def _clashes(entries: Iterable[_Entry]) -> dict[tuple[_Place, str], Problem]:
     """One keyword means one thing: one kind, in one language (R9)."""
     problems: dict[tuple[_Place, str], Problem] = {}
     owners: dict[tuple[str, str], _Entry] = {}
@@ -238,4 +243,4 @@ def _clashes(entries: Iterable[_Entry]) -> list[Problem]:
                     (entry.place, entry.keyword),
                     Problem((*entry.place, "keywords"), "keyword_clash", text),
                 )
-    return list(problems.values())
+    return problems

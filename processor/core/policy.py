@@ -1,35 +1,24 @@
-"""Find the keyword that a body is: three layers of configuration in one look-up (R6, R16)."""
+"""A service's opt-out configuration in three layers, and matching by it (R6, R7, R16)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property, lru_cache
-from typing import Any, Generic, TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from processor.core.characters import letters_in
-from processor.core.everyday import is_everyday
+from processor.core.lookup import Countries, KeywordGroup, Languages, Lookup, Shape, Tier
 from processor.core.messages import OptOutType, SenderType
-from processor.core.normalise import clean, exact, tolerant_forms
-from processor.core.prefilter import Prefilter
-from processor.core.readings import Readings, disguises, readings
+from processor.core.normalise import exact
 
 
 class MatchMode(StrEnum):
-    """How far a body may differ from a service's keywords (R13)."""
+    """How far a body may differ from its keyword (R13)."""
 
     EXACT = "exact"
     TOLERANT = "tolerant"
-
-
-class Tier(StrEnum):
-    """How sure a match is, the surest first (R13)."""
-
-    EXACT = "exact"
-    CLEAN = "clean"  # START with signs around it
-    TOLERANT = "tolerant"  # STOP and HELP as people write them
 
 
 class LateReply(StrEnum):
@@ -114,133 +103,6 @@ class Match:
 _T = TypeVar("_T")
 
 
-class _Shape(Generic[_T]):
-    """Keywords without replies. Equal values share one object, so comparing them costs nothing."""
-
-    __slots__ = ("__weakref__", "value")
-
-    def __init__(self, value: _T) -> None:
-        self.value = value
-
-
-KeywordGroup = _Shape[tuple[tuple[OptOutType, tuple[str, ...]], ...]]  # keywords of each kind
-_Languages = _Shape[tuple[tuple[str | None, KeywordGroup], ...]]
-_Countries = _Shape[tuple[tuple[str, bool, bool, _Languages], ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    kind: OptOutType
-    keyword: str
-    key: str
-    language: str | None
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class _Layer:
-    """Keywords that are looked up together, by their forms."""
-
-    exact: dict[str, _Entry]
-    clean: dict[str, _Entry]  # of START
-    stop: dict[str, _Entry]  # tolerant forms
-    help: dict[str, _Entry]  # tolerant forms
-    prefilter: Prefilter
-
-    @property
-    def only_exact(self) -> _Layer:
-        """The layer without its wider forms."""
-        return _Layer(self.exact, {}, {}, {}, self.prefilter)
-
-
-_Layers = tuple[tuple[str | None, _Layer], ...]  # in look-up order, each with its country
-
-
-class _Lookup:
-    """The keywords of a configuration without its replies.
-
-    Most configurations differ only in their replies, so they can share a look-up. Its layers are
-    compiled at first use.
-    """
-
-    def __init__(self, standard: _Languages, languages: _Languages, countries: _Countries) -> None:
-        # Standard and languages are separate layers, as many services share the second.
-        self._shared = (standard, languages) if languages.value else (standard,)
-        self._countries = countries
-
-    @property
-    def parts(self) -> set[_Languages]:
-        """The shapes that its layers are compiled from."""
-        return {*self._shared, *(own for *_, own in self._countries.value)}
-
-    @cached_property
-    def _layer_of(self) -> Mapping[_Languages, _Layer]:
-        return {part: _layer(part) for part in self.parts}
-
-    @cached_property
-    def _base(self) -> _Layers:
-        return tuple((None, self._layer_of[part]) for part in self._shared)
-
-    @cached_property
-    def _of_country(self) -> Mapping[str, _Layers]:
-        found: dict[str, _Layers] = {}
-        for country, fallback, exact_only, own in self._countries.value:
-            layer = self._layer_of[own]
-            first = (country, layer.only_exact if exact_only else layer)
-            found[country] = (first, *(self._base if fallback else _RESERVED_ONLY))
-        return found
-
-    @cached_property
-    def prefilter(self) -> Prefilter:
-        """Passes every body that ``find`` could find."""
-        return Prefilter(*(layer.prefilter for layer in self._layer_of.values()))
-
-    def find(self, body: str, country: str | None, mode: MatchMode) -> _Found | None:
-        """The entry that a body is, by its surest form (R16)."""
-        layers = self._of_country.get(country or "", self._base)
-        key = exact(body)
-        for where, layer in layers:
-            if entry := layer.exact.get(key):
-                return entry, Tier.EXACT, where
-        if mode is MatchMode.EXACT:
-            return None
-        return _find_wide(layers, readings(body)) or _find_disguised(layers, body)
-
-
-_Found = tuple[_Entry, Tier, str | None]  # with the country of the entry's layer
-
-
-def _find_wide(layers: _Layers, forms: Readings) -> _Found | None:
-    """The entry by a wider form; STOP wins where these disagree (R16)."""
-    for where, layer in layers:
-        for form in forms.stop:
-            if entry := layer.stop.get(form):
-                return entry, Tier.TOLERANT, where
-    for where, layer in layers:
-        if entry := layer.clean.get(forms.start):
-            return entry, Tier.CLEAN, where
-        for form in (*forms.stop, *forms.help):
-            if entry := layer.help.get(form):
-                return entry, Tier.TOLERANT, where
-    return None
-
-
-def _find_disguised(layers: _Layers, body: str) -> _Found | None:
-    """The entry in letters of other scripts that look Latin: of three letters or more (R13).
-
-    A body wholly in another script may be a word of that script. It is read as one of R3's words
-    only, since no common word looks like these.
-    """
-    for disguise in () if body.isascii() else disguises(body):
-        found = _find_wide(layers, disguise.readings)
-        if found and _is_believed(found[0].key, whole=disguise.whole):
-            return found
-    return None
-
-
-def _is_believed(key: str, *, whole: bool) -> bool:
-    return letters_in(key) >= _FEWEST_DISGUISED and (not whole or key in _UNMISTAKABLE)
-
-
 class Policy:
     """A configuration ready for matching; configurations with equal keywords share a look-up."""
 
@@ -271,7 +133,7 @@ class Policy:
             body: the text as received.
             country: ISO 3166-1 alpha-2, or None if unknown.
         """
-        found = self._lookup.find(body, country, self.config.match)
+        found = self._lookup.find(body, country, exact_only=self.config.match is MatchMode.EXACT)
         if found is None:
             return None
         entry, tier, where = found
@@ -307,17 +169,16 @@ def _with_reserved(kind: OptOutType, keywords: tuple[str, ...]) -> tuple[str, ..
 
 
 # Compiled values live as long as a configuration that uses them.
-_shapes: WeakValueDictionary[Any, _Shape[Any]] = WeakValueDictionary()
-_layers: WeakValueDictionary[_Languages, _Layer] = WeakValueDictionary()
-_lookups: WeakValueDictionary[object, _Lookup] = WeakValueDictionary()
+_shapes: WeakValueDictionary[Any, Shape[Any]] = WeakValueDictionary()
+_lookups: WeakValueDictionary[object, Lookup] = WeakValueDictionary()
 # By the id of the value that has the shape; we hold the value, so its id is not reused.
-_known: dict[int, tuple[object, _Shape[Any]]] = {}
+_known: dict[int, tuple[object, Shape[Any]]] = {}
 # Each may be all languages of a service. A dict that is emptied when full: the core imports the
 # standard library only, and ``lru_cache`` would hash what is given, not its id.
 _KNOWN_LIMIT = 2_048
 
 
-def _shape_of(given: object, make: Callable[[], _T]) -> _Shape[_T]:
+def _shape_of(given: object, make: Callable[[], _T]) -> Shape[_T]:
     """The shape of a configuration's part; parts are immutable, and services may share them."""
     known = _known.get(id(given))
     if known is None:
@@ -327,10 +188,10 @@ def _shape_of(given: object, make: Callable[[], _T]) -> _Shape[_T]:
     return known[1]
 
 
-def _same(value: _T) -> _Shape[_T]:
+def _same(value: _T) -> Shape[_T]:
     shape = _shapes.get(value)
     if shape is None:
-        shape = _shapes[value] = _Shape(value)
+        shape = _shapes[value] = Shape(value)
     return shape
 
 
@@ -342,13 +203,13 @@ def _kinds_of(sets: KeywordSets) -> KeywordGroup:
     return _shape_of(sets, lambda: _keywords(sets))
 
 
-def _languages_of(languages: Mapping[str, KeywordSets]) -> _Languages:
+def _languages_of(languages: Mapping[str, KeywordSets]) -> Languages:
     return _shape_of(
         languages, lambda: tuple((tag, _kinds_of(sets)) for tag, sets in languages.items())
     )
 
 
-def _countries_of(countries: Mapping[str, CountryOverride]) -> _Countries:
+def _countries_of(countries: Mapping[str, CountryOverride]) -> Countries:
     return _shape_of(
         countries,
         lambda: tuple(
@@ -363,57 +224,23 @@ def _countries_of(countries: Mapping[str, CountryOverride]) -> _Countries:
     )
 
 
-def _standard_of(config: OptOutConfig) -> _Languages:
+def _standard_of(config: OptOutConfig) -> Languages:
     return _shape_of(config.standard, lambda: ((None, _same(_keywords(standard_sets(config)))),))
 
 
-def _lookup_of(config: OptOutConfig) -> _Lookup:
+def _lookup_of(config: OptOutConfig) -> Lookup:
     key = (_standard_of(config), _languages_of(config.languages), _countries_of(config.countries))
     found = _lookups.get(key)
     if found is None:
-        found = _lookups[key] = _Lookup(*key)
+        found = _lookups[key] = Lookup(*key, _RESERVED)
     return found
 
 
-def _layer(languages: _Languages) -> _Layer:
-    found = _layers.get(languages)
-    if found is None:
-        found = _layers[languages] = _compiled(languages)
-    return found
-
-
-def _compiled(languages: _Languages) -> _Layer:
-    layer = _Layer({}, {}, {}, {}, Prefilter())
-    for language, kinds in languages.value:
-        for kind, keywords in kinds.value:
-            layer.prefilter.add(keywords)
-            for keyword in keywords:
-                entry = _Entry(kind, keyword, exact(keyword), language)
-                if not entry.key:
-                    continue  # an empty body is a picture without a text
-                layer.exact.setdefault(entry.key, entry)
-                for wide, form in _wide_forms(layer, kind, keyword):
-                    wide.setdefault(form, entry)
-    return layer
-
-
-def _wide_forms(
-    layer: _Layer, kind: OptOutType, keyword: str
-) -> Iterator[tuple[dict[str, _Entry], str]]:
-    """A keyword's wider forms, each with the part of its layer that it belongs to."""
-    if kind is OptOutType.START:
-        if not is_everyday(keyword) and (form := clean(keyword)):
-            yield layer.clean, form
-    else:
-        wide = layer.stop if kind is OptOutType.STOP else layer.help
-        yield from ((wide, form) for form in tolerant_forms(keyword))
-
-
-_RESERVED_ONLY: _Layers = ((None, _layer(_Shape(((None, _Shape(tuple(RESERVED.items()))),)))),)
 _FEWEST_DISGUISED = 3  # letters of a keyword
 _UNMISTAKABLE = frozenset(
     exact(word) for kind in (OptOutType.STOP, OptOutType.HELP) for word in STANDARD[kind].keywords
 )
+_RESERVED: Languages = Shape(((None, Shape(tuple(RESERVED.items()))),))
 DEFAULT_POLICY = Policy(OptOutConfig())
 
 

@@ -12,6 +12,8 @@ from processor.core.normalise import clean, exact, tolerant_forms
 _ASCII_OTHERS = "".join(chr(code) for code in range(128) if not chr(code).isalnum())
 _NO_OTHERS = str.maketrans("", "", _ASCII_OTHERS)
 _TATWEEL = "\u0640"
+_USUAL_ENDS = " .!?,"
+_NEAR = 8  # characters, two of which are nearly always letters or digits
 
 
 class Prefilter:
@@ -19,17 +21,19 @@ class Prefilter:
 
     Matching drops, joins and repeats, but it never changes the order of letters and digits. So the
     first two and the last two of a body are those of its keyword. In ASCII, moreover, all of them
-    are those of the keyword, once or more.
+    are those of the keyword, once or more. Most bodies fail by their first two already.
     """
 
-    __slots__ = ("_ascii_ends", "_ends", "_roots")
+    __slots__ = ("_ascii_ends", "_ends", "_heads", "_roots")
 
     def __init__(self, *parts: Prefilter) -> None:
         # Keywords by form. Plain dictionaries: reading a Counter takes twice as long.
-        self._ascii_ends: dict[str, int] = {}  # of the forms that are ASCII
+        self._heads: dict[str, int] = {}  # the first two, of the forms that are ASCII
+        self._ascii_ends: dict[str, int] = {}  # of these, too
         self._roots: dict[str, int] = {}  # of these, too
         self._ends: dict[str, int] = {}  # of all forms
         for part in parts:
+            _add(self._heads, part._heads.items())
             _add(self._ascii_ends, part._ascii_ends.items())
             _add(self._roots, part._roots.items())
             _add(self._ends, part._ends.items())
@@ -44,7 +48,8 @@ class Prefilter:
 
     def _count(self, keywords: Iterable[str], more: int) -> None:
         for keyword in keywords:
-            ascii_ends, roots, ends = _marks(keyword)
+            heads, ascii_ends, roots, ends = _marks(keyword)
+            _add(self._heads, ((form, more) for form in heads))
             _add(self._ascii_ends, ((form, more) for form in ascii_ends))
             _add(self._roots, ((form, more) for form in roots))
             _add(self._ends, ((form, more) for form in ends))
@@ -57,10 +62,24 @@ class Prefilter:
         """Whether a body may be a keyword."""
         if not body.isascii():
             return ends_of(body) in self._ends
+        head = body[:2].lower()
+        if head.isalnum():
+            if head not in self._heads:
+                return False
+            tail = body.rstrip(_USUAL_ENDS)[-2:].lower()
+            if head + tail not in self._ascii_ends and tail.isalnum():
+                return False
+        return self._passes_within(body)
+
+    def _passes_within(self, body: str) -> bool:
+        """Whether an ASCII body may be a keyword; other characters may be anywhere in it."""
         core = body.strip(_ASCII_OTHERS)
-        ends = (core[:2] + core[-2:]).lower()
-        if ends not in self._ascii_ends and ends.isalnum():
-            return False  # as nearly all bodies
+        first = core[:_NEAR].translate(_NO_OTHERS)[:2].lower()
+        if len(first) > 1 and first not in self._heads:
+            return False
+        last = core[-_NEAR:].translate(_NO_OTHERS)[-2:].lower()
+        if len(first) > 1 and len(last) > 1 and first + last not in self._ascii_ends:
+            return False
         return root_of(core) in self._roots
 
 
@@ -97,13 +116,15 @@ def _add(counts: dict[str, int], more: Iterable[tuple[str, int]]) -> None:
 
 
 @lru_cache(maxsize=16_384)
-def _marks(keyword: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+def _marks(keyword: str) -> tuple[frozenset[str], ...]:
     forms = (exact(keyword), clean(keyword), *tolerant_forms(keyword))
     roots = frozenset(root_of(form) for form in forms if form.isascii())
     # A repeated keyword of one letter has other ends.
-    ascii_ends = frozenset((text[:2] + text[-2:]) for root in roots for text in (root, root + root))
+    repeated = [text for root in roots for text in (root, root + root)]
+    heads = frozenset(text[:2] for text in repeated)
+    ascii_ends = frozenset(text[:2] + text[-2:] for text in repeated)
     ends = frozenset(ends_of(text) for form in forms for text in (form, form + form))
-    return ascii_ends, roots, ends
+    return heads, ascii_ends, roots, ends
 
 
 @lru_cache(maxsize=65_536)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from processor.core.characters import (
     BETWEEN_LETTERS,
@@ -52,6 +53,7 @@ class Disguise:
     whole: bool  # all its letters are of one other script, in which it may be a word
 
 
+@lru_cache(maxsize=1_024)  # people write the same word in few ways
 def readings(body: str) -> Readings:
     """The forms that decide where the exact form of a body matches nothing (R13)."""
     return _readings(plain(body), clean(body))

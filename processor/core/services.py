@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from processor.core.lookup import KeywordGroup
 from processor.core.messages import SenderType, channel_group_of, sender_type_of
 from processor.core.policy import (
     DEFAULT_POLICY,
     RCS_POLICY,
-    KeywordGroup,
     KeywordSets,
     OptOutConfig,
     Policy,

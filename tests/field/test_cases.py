@@ -1,4 +1,4 @@
-"""R3, R7, R13, R14, R16, R19, R20: what people texted in the field, and what should come of it.
+"""R3, R7, R13, R14, R16, R19, R20: texts from the field, and their outcomes.
 
 `cases.jsonl` has a message a line; those of one `case` are a conversation. `source` names the
 report that it comes from: a thread, a carrier's page, a law. In `expect`, `"*"` is anything but
@@ -70,7 +70,7 @@ def of_a_run(run: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A file of the services, with starter packs in the one that has them."""
+    """A file of the services, with the starter packs added to `World`."""
     documents = yaml.safe_load((HERE / "services.yaml").read_text("utf-8"))
     [opt_out] = [one["opt_out"] for one in documents if one["friendly_name"] == WORLD]
     packs = starter_of(list(languages()))
@@ -83,7 +83,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def results(services: str) -> Callable[[str], Results]:
-    """What `optout decide` says of each message of a run, by case."""
+    """The outcomes of a run by `optout decide`, by case."""
 
     @cache
     def decided(run: str) -> Results:

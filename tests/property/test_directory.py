@@ -53,6 +53,7 @@ def test_a_changed_directory_answers_as_one_made_anew(
             now[sid] = service
         anew = Directory(now.values())
         assert changed.has_webhooks is anew.has_webhooks
+        assert changed._prefilter._heads == anew._prefilter._heads
         assert changed._prefilter._ascii_ends == anew._prefilter._ascii_ends
         assert changed._prefilter._roots == anew._prefilter._roots
         assert changed._prefilter._ends == anew._prefilter._ends

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from processor.core.lookup import Tier
 from processor.core.messages import OptOutType
 from processor.core.normalise import clean, exact, tolerant, tolerant_forms
 from processor.core.policy import (
@@ -13,7 +14,6 @@ from processor.core.policy import (
     MatchMode,
     OptOutConfig,
     Policy,
-    Tier,
     standard_sets,
 )
 from processor.core.readings import disguises, readings

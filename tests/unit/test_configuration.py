@@ -82,6 +82,20 @@ def test_r9_one_meaning_a_keyword_is_right(config: OptOutConfig) -> None:
             ],
         ),
         (
+            {"standard": sets(stop="stop all", help="stopall")},
+            [
+                "standard.HELP.keywords: 'stopall' is 'stop all' of standard.STOP; a keyword has"
+                " one meaning, so take one out"
+            ],
+        ),
+        (
+            {"standard": sets(stop="إلغاء", help="*إِلغَاء*")},
+            [
+                "standard.HELP.keywords: '*إِلغَاء*' is 'إلغاء' of standard.STOP; a keyword has one"
+                " meaning, so take one out"
+            ],
+        ),
+        (
             {"languages": {"es": sets(stop="baja"), "pt": sets(stop="baja")}},
             [
                 "languages.pt.STOP.keywords: 'baja' is 'baja' of languages.es.STOP; a keyword has"
@@ -212,7 +226,9 @@ def test_a_name_belongs_to_nobody_and_a_pool_of_nobody_takes_nothing() -> None:
     assert pool_problems([Pool("1", None, [LONG_CODE]), Pool("2", ACCOUNT, [LONG_CODE])]) == []
 
 
-@pytest.mark.parametrize("keyword", ["stop.", "STÓP", "“Stop!”", "ѕtop", "hélp"])
+@pytest.mark.parametrize(
+    "keyword", ["stop.", "STÓP", "“Stop!”", "(stop)", "stop stop", "s t o p", "ѕtop", "hélp"]
+)
 def test_r7_a_word_that_reads_as_a_reserved_one_is_no_keyword_of_start(keyword: str) -> None:
     kinds = {OptOutType.START: KeywordSet(("start", keyword), "x")}
     kind = "HELP" if keyword == "hélp" else "STOP"
@@ -234,6 +250,10 @@ def test_r7_a_word_that_reads_as_a_reserved_one_is_no_keyword_of_start(keyword: 
         (sets(help="stop"), "HELP.keywords: 'stop' is always a keyword of STOP"),
         (sets(help="ＳＴＯＰ"), "HELP.keywords: 'ＳＴＯＰ' is always a keyword of STOP"),
         (sets(help="“stóp”"), "HELP.keywords: '“stóp”' is always a keyword of STOP"),
+        (sets(help="ѕtop"), "HELP.keywords: 'ѕtop' is always a keyword of STOP"),
+        (sets(help="stop stop"), "HELP.keywords: 'stop stop' is always a keyword of STOP"),
+        (sets(stop="(start)"), "STOP.keywords: '(start)' is always a keyword of START"),
+        (sets(stop="help?"), "STOP.keywords: 'help?' is always a keyword of HELP"),
         (sets(start="help"), "START.keywords: 'help' is always a keyword of HELP"),
         (sets(stop="unstop"), "STOP.keywords: 'unstop' is always a keyword of START"),
     ],
@@ -241,3 +261,10 @@ def test_r7_a_word_that_reads_as_a_reserved_one_is_no_keyword_of_start(keyword: 
 def test_r7_a_country_cannot_turn_a_reserved_word(given: KeywordSets, said: str) -> None:
     config = OptOutConfig(countries={"MX": CountryOverride({"es": given})})
     assert lines(problems_of(config)) == [f"countries.MX.languages.es.{said}; take it out"]
+
+
+def test_r9_a_question_may_be_a_help_of_its_own() -> None:
+    assert problems(standard=sets(help="help, stop?")) == []
+    assert problems(standard=sets(help="stop stop")) == [
+        "standard.HELP.keywords: 'stop stop' is always a keyword of STOP; take it out"
+    ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from processor.core.events import ReplySent
+from processor.core.lookup import _UNMISTAKABLE, Tier
 from processor.core.messages import OptOutType, SenderType
-from processor.core.policy import Tier
+from processor.core.policy import RCS_POLICY
 from processor.core.services import Directory
 from tests.builders import (
     ACCOUNT,
@@ -97,6 +100,71 @@ def test_r3_default_handling_blocks_replies_and_notifies(word: str) -> None:
             ),
         ),
     )
+
+
+BUTTONS = [
+    ("ES", "BAJA", STOP, "baja"),
+    ("MX", "Baja", STOP, "baja"),
+    ("BR", "parar", STOP, "parar"),
+    ("ES", "ALTA", START, "alta"),
+    ("BR", "Começar", START, "começar"),
+    ("BR", "comecar", START, "comecar"),
+    ("FR", "Démarrer", START, "démarrer"),
+    ("FR", "DEMARRER", START, "demarrer"),
+]
+
+
+@pytest.mark.parametrize(("country", "word", "kind", "keyword"), BUTTONS)
+def test_r3_the_buttons_of_an_rcs_chat_count_in_their_own_country(
+    country: str, word: str, kind: OptOutType, keyword: str
+) -> None:
+    handling = Directory().handling(ACCOUNT, None, RCS_SENDER)
+    match = a_match(word, handling, country)
+    assert (match.kind, match.keyword, match.country, match.reply) == (
+        kind,
+        keyword,
+        country,
+        REPLIES[kind],
+    )
+    assert handling.policy is not None
+    assert [handling.policy.match(text, country) for text in (f"{word}!", f"({word})")] == [
+        None
+    ] * 2
+    assert handling.policy.match(word, "US") is None
+    assert handling.policy.asks_country
+
+
+def test_r3_the_words_that_no_other_script_imitates_are_those_of_stop_and_help() -> None:
+    words = {word for kind in (STOP, HELP) for word in WORDS[kind].lower().split()}
+    assert words == _UNMISTAKABLE
+
+
+def test_r3_the_buttons_words_are_those_of_rcs_senders_only() -> None:
+    directory = Directory()
+    assert directory.may_match("BAJA")
+    for sender in (LONG_CODE, TOLL_FREE):
+        policy = directory.handling(ACCOUNT, None, sender).policy
+        assert policy is not None
+        assert policy.match("BAJA", "ES") is None
+
+
+def test_r3_the_usual_words_are_tolerant_on_rcs_as_elsewhere() -> None:
+    handling = Directory().handling(ACCOUNT, None, RCS_SENDER)
+    assert a_match("*STOP*", handling, "FR").tier is Tier.TOLERANT
+    assert a_match("Start!", handling, "ES").tier is Tier.CLEAN
+
+
+def test_r3_an_opt_in_button_acts_on_a_blocked_recipient_only() -> None:
+    rcs = default_handling(sender_type=SenderType.RCS, policy=RCS_POLICY)
+    alta = partial(decided, "ALTA", handling=rcs, sender=RCS_SENDER, country="ES")
+    assert alta().events == ()
+    lifted = alta((the_block(),))
+    assert lifted.blocks == ()
+    assert [type(event).__name__ for event in lifted.events] == [
+        "BlockChange",
+        "ReplySend",
+        "OptOutNotification",
+    ]
 
 
 def test_r20_holds_in_default_handling_too() -> None:

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from processor.core.lookup import Tier
 from processor.core.messages import OptOutType
-from processor.core.policy import (
-    DEFAULT_POLICY,
-    CountryOverride,
-    MatchMode,
-    OptOutConfig,
-    Policy,
-    Tier,
-)
+from processor.core.policy import DEFAULT_POLICY, CountryOverride, MatchMode, OptOutConfig, Policy
 from tests.builders import sets
 
 STOP, START, HELP = OptOutType

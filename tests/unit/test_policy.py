@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from processor.core.lookup import Tier
 from processor.core.messages import OptOutType
 from processor.core.policy import (
     DEFAULT_POLICY,
@@ -13,7 +14,6 @@ from processor.core.policy import (
     Match,
     OptOutConfig,
     Policy,
-    Tier,
     standard_sets,
 )
 from tests.builders import a_config, sets

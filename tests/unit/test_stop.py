@@ -6,8 +6,8 @@ import pytest
 
 from processor.core.events import ReplySent
 from processor.core.gate import ALLOWED, Refused, judge
+from processor.core.lookup import Tier
 from processor.core.messages import ChannelGroup, OptOutType, Scope
-from processor.core.policy import Tier
 from tests.builders import (
     LONG_CODE,
     RCS_RECIPIENT,

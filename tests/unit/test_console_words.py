@@ -69,8 +69,4 @@ def test_r11_warnings_alike_in_many_places_are_one_line() -> None:
         Problem(("languages", tag, "HELP", "reply"), "no_brand", "names no brand", source="CTIA")
         for tag in ("de", "es", "fr", "it", "pt")
     ]
-    assert grouped([*many, *few]) == [
-        ("German (de), Help reply: names no brand (4 other places, too)", "CTIA"),
-        ("Spanish (es), Opt-out reply: has a link", ""),
-        ("French (fr), Opt-out reply: has a link", ""),
-    ]
+    assert grouped([*many, *few]) == [(many[0], 4), (few[0], 0), (few[1], 0)]

@@ -168,18 +168,16 @@ def in_words(said: Problem | Difference) -> str:
     return f"{layer.title}{pair}: {said.text}" if layer else str(said)
 
 
-def grouped(warnings: Sequence[Problem]) -> list[tuple[str, str]]:
-    """Warnings in words, each with its source; those alike in many places are one line."""
+def grouped(warnings: Sequence[Problem]) -> list[tuple[Problem, int]]:
+    """Warnings, each with the number of other places; those alike in many places come once."""
     alike: dict[tuple[str, str], list[Problem]] = {}
     for warning in warnings:
         alike.setdefault((warning.code, warning.text), []).append(warning)
-    lines = []
+    groups: list[tuple[Problem, int]] = []
     for first, *others in alike.values():
-        if len(others) > _ALIKE:
-            lines.append((f"{in_words(first)} ({len(others)} other places, too)", first.source))
-        else:
-            lines += [(in_words(one), one.source) for one in (first, *others)]
-    return lines
+        many = len(others) > _ALIKE
+        groups += [(first, len(others))] if many else [(one, 0) for one in (first, *others)]
+    return groups
 
 
 def _reserved(layer: Layer, kind: OptOutType) -> Sequence[str]:

@@ -56,10 +56,15 @@ def an_account(keys: int = 0, **changes: Any) -> Account:
 def stored(*edits: Edit, **limits: int) -> Configuration:
     """The configuration after edits, as its followers pass them on."""
     made = Configuration(load(**{f"account_{name}": limit for name, limit in limits.items()}))
+    take(made, *edits)
+    return made
+
+
+def take(made: Configuration, *edits: Edit) -> None:
+    """Hand edits on, as the followers of the configuration do."""
     for edit in edits:
         topic: Any = made._views[edit.kind].topic
         topic._take({edit.sid: topic._read_value(edit.value) if edit.value else None})
-    return made
 
 
 def created(*services: MessagingService) -> list[Edit]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
 from typing import IO
@@ -11,6 +10,7 @@ from typing import IO
 import yaml
 
 from processor.configuration.apply import Applied, apply
+from processor.configuration.new_services import new_sid
 from processor.errors import ConfigError, Problem
 from schemas.messaging_service import MessagingService
 
@@ -94,7 +94,7 @@ def lay_over(
         documents,
         stored,
         now=datetime.now(UTC),
-        new_sid=lambda: f"MG{uuid.uuid4().hex}",
+        new_sid=new_sid,
         recorded=recorded,
     )
 

@@ -1,4 +1,4 @@
-"""Change a service, for the API, the console and the command line."""
+"""Create, change and delete a service, for the API, the console and the command line."""
 
 from __future__ import annotations
 
@@ -15,6 +15,35 @@ class Writer(Protocol):
     async def update(self, decide: Callable[[], Sequence[Edit]], *, actor: str) -> Sequence[Edit]:
         """Store what is decided from the configuration as it is; ``decide`` may be called again."""
         ...
+
+
+async def create_service(
+    stored: Writer, service: MessagingService, *, actor: str
+) -> MessagingService:
+    """Store a new service, and return it.
+
+    Raises:
+        BrokerUnavailable: where the broker does not take it; whether it is stored is unknown.
+        EditRefused: where its account may not have it.
+    """
+    await stored.update(lambda: [edit_of_service(None, service)], actor=actor)
+    return service
+
+
+async def delete_service(
+    stored: Writer, find: Callable[[], MessagingService], *, actor: str
+) -> None:
+    """Delete a service; its senders become free for other services, and blocks stay.
+
+    Args:
+        stored: the configuration.
+        find: reads the service, and refuses by an exception where it may not be deleted.
+        actor: the person or program that asks for it.
+
+    Raises:
+        BrokerUnavailable: where the broker does not take it; also whatever ``find`` raises.
+    """
+    await stored.update(lambda: [edit_of_service(find(), None)], actor=actor)
 
 
 async def change_service(

@@ -6,10 +6,10 @@ The names are those of Twilio's model of it: a *keyword type* is an opt-out type
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from processor.configuration.languages import KeywordSetDocument, languages, tag_of
+from processor.configuration.languages import KeywordSetDocument, languages, starter, tag_of
 from processor.core.messages import OptOutType
 from processor.core.policy import KeywordSet, standard_sets
 from processor.errors import ConfigError, Problem
@@ -140,6 +140,13 @@ def with_sets(
     tags = _with(override["languages"], layer.language, sets)
     country = {**override, "languages": tags} if tags else {}
     return {**document, "countries": _with(document["countries"], layer.country, country)}
+
+
+def with_packs(opt_out: OptOut, tags: Iterable[str]) -> JsonObject:
+    """The document of a configuration with languages' starter packs; its own languages stay."""
+    document = opt_out.model_dump(mode="json")
+    packs = {tag: starter(tag) for tag in tags}
+    return {**document, "languages": {**packs, **document["languages"]}}
 
 
 def without_country(opt_out: OptOut, country: str) -> JsonObject:

@@ -90,7 +90,7 @@ def create_api(settings: Settings) -> FastAPI:
     api.add_middleware(
         SizeLimit,
         max_bytes=settings.api_max_bytes,
-        by_path={block_files.IMPORT: settings.api_import_max_bytes},
+        by_path={block_files.IMPORT: settings.api_import_max_bytes, **console.SIZES},
     )
     api.add_middleware(OwnSite, public_url=settings.public_url)
     api.add_middleware(Measured, metrics=backend.metrics)

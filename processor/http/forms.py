@@ -7,7 +7,14 @@ from typing import Annotated, TypeVar, get_origin
 from urllib.parse import parse_qs
 
 from fastapi import Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
 
 from processor.http.errors import URL_CODES, ApiError, wrong_parameter
@@ -36,6 +43,10 @@ CheckedUrl = Annotated[Url, AfterValidator(_checked)]
 
 OptionalUrl = Annotated[CheckedUrl | None, BeforeValidator(lambda given: given or None)]
 """An address; an empty value removes the present address."""
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+"""The friendly name of a service or a number."""
 
 
 class Form(BaseModel):

@@ -12,7 +12,7 @@ from processor.http.account_paths import PATH, AccountIs
 from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
-from processor.http.forms import Form, OptionalUrl, documented, form_of
+from processor.http.forms import Form, Name, OptionalUrl, documented, form_of
 from processor.http.number_records import NumberRecord, record
 from processor.http.paging import PageIs, slice_of, uris_of
 from processor.http.responses.numbers import (
@@ -40,13 +40,12 @@ _Sid = Annotated[str, Path(description="PN or SC and 32 hexadecimal digits.")]
 _FriendlyName = Annotated[
     str | None, Query(alias="FriendlyName", description="The full friendly name.")
 ]
-_Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class NumberUpdate(Form):
     """The fields of a number that may change."""
 
-    friendly_name: _Name = Field(default="", alias="FriendlyName")
+    friendly_name: Name = Field(default="", alias="FriendlyName")
     sms_url: OptionalUrl = Field(default=None, alias="SmsUrl")
     sms_method: HttpMethod = Field(default="POST", alias="SmsMethod")
     sms_fallback_url: OptionalUrl = Field(default=None, alias="SmsFallbackUrl")

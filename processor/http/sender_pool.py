@@ -27,7 +27,9 @@ def with_sender(
         raise conflict(21710, "Phone Number or Short Code is already in the Messaging Service.")
     if holder:
         raise conflict(
-            21712, "Phone Number or Short Code is associated with another Messaging Service."
+            21712,
+            "Phone Number or Short Code is associated with another Messaging Service. Remove it"
+            " there first.",
         )
     if len(service.senders) >= MAX_POOL:
         raise ApiError(
@@ -50,7 +52,7 @@ def check_available(backend: Backend, caller: Caller, account_sid: str, address:
     stored = backend.configuration
     owners = stored.holdings.owners_of(address)
     if owners and account_sid not in owners:
-        raise wrong_parameter("The number is not available", NUMBER_TAKEN)
+        raise wrong_parameter("The number is not available: another account has it", NUMBER_TAKEN)
     if caller.operator or backend.settings.api_numbers == "any" or not can_be_owned(address):
         return
     recorded = stored.numbers.at(address)

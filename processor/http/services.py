@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field
 
 from processor.configuration.apply import updated
-from processor.configuration.change import change_service
-from processor.configuration.edits import Edit, edit_of_service
+from processor.configuration.change import change_service, create_service, delete_service
+from processor.configuration.new_services import new_service, new_sid
 from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import BackendIs
-from processor.http.forms import Form, OptionalUrl, documented, form_of
+from processor.http.forms import Form, Name, OptionalUrl, documented, form_of
 from processor.http.paging import PageIs, meta_of, slice_of
 from processor.http.responses.services import Service, Services, created_at, service_of
 from processor.http.visible_services import ServiceSid, find_service
@@ -26,7 +25,6 @@ from schemas.messaging_service import MessagingService
 router = APIRouter(route_class=Known, tags=["messaging.v1 services"])
 
 _CODES = {"FriendlyName": 20002}
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 _EMPTY_REMOVES = BeforeValidator(lambda given: given or None)
 OptionalBrand = Annotated[Brand | None, _EMPTY_REMOVES]
 OptionalContact = Annotated[HelpContact | None, _EMPTY_REMOVES]
@@ -77,16 +75,8 @@ async def create(
     form: Annotated[ServiceCreate, Depends(form_of(ServiceCreate, codes=_CODES))],
 ) -> Service:
     """Create a service; Advanced Opt-Out is off until it is enabled (R5)."""
-    now = datetime.now(UTC)
-    service = MessagingService(
-        sid=f"MG{uuid.uuid4().hex}",
-        account_sid=caller.account,
-        version=1,
-        created_at=now,
-        updated_at=now,
-        **form.given(),
-    )
-    await backend.configuration.update(lambda: [edit_of_service(None, service)], actor=caller.actor)
+    service = new_service(new_sid(), caller.account, now=datetime.now(UTC), **form.given())
+    await create_service(backend.configuration, service, actor=caller.actor)
     return service_of(request, service)
 
 
@@ -131,11 +121,11 @@ async def delete(
     request: Request, backend: BackendIs, caller: CallerIs, sid: ServiceSid
 ) -> Response:
     """Delete a service; its senders become free for other services."""
-
-    def decide() -> list[Edit]:
-        return [edit_of_service(find_service(request, backend, caller, sid).whole(), None)]
-
-    await backend.configuration.update(decide, actor=caller.actor)
+    await delete_service(
+        backend.configuration,
+        lambda: find_service(request, backend, caller, sid).whole(),
+        actor=caller.actor,
+    )
     return Response(status_code=204)
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from deploy.local import stack
 from tests.builders import ACCOUNT, TOKEN
@@ -18,6 +18,7 @@ _FLAGS = (
     *("--disable-component-update", "--disable-sync", "--no-first-run"),
 )
 _LOOKS: Sequence[tuple[Literal["light", "dark"], int]] = (("light", 1100), ("dark", 360))
+_PATIENCE_MS = 30_000  # a busy machine is slow, not wrong
 _WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
@@ -32,6 +33,7 @@ def chromium() -> str:
 @asynccontextmanager
 async def browsing() -> AsyncIterator[Browser]:
     """A browser."""
+    expect.set_options(timeout=_PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium(), args=[*_FLAGS])
         try:
@@ -43,7 +45,7 @@ async def browsing() -> AsyncIterator[Browser]:
 async def open_page(browser: Browser, base: str, **options: Any) -> Page:
     """A page of a fresh browser session, without cookies."""
     context = await browser.new_context(base_url=base, **options)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(_PATIENCE_MS)
     return await context.new_page()
 
 

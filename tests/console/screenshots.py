@@ -52,6 +52,8 @@ async def _take() -> None:
         await _shoot(page, f"{_AT}/enable", "enable")
         await _shoot(page, f"{_AT}/try?sender=&country=FR&body=arr%C3%AAt", "try")
         await _shoot(page, f"{_AT}/senders", "senders")
+        await _shoot(page, f"{_AT}/steps/keywords", "create")
+        await _shoot_an_import(page)
         await _shoot_a_recipient(page, Installation(settings))
         await _shoot(page, f"/console/rates?service={SERVICE}&days=2", "rates")
         await page.goto("/console/live")
@@ -95,6 +97,17 @@ async def _shoot_a_recipient(page: Page, at: Installation) -> None:
     await page.get_by_role("button", name="Look up").click()
     await page.get_by_role("region", name="History").wait_for()
     await page.screenshot(path=_FOLDER / "recipient.png", full_page=True)
+
+
+async def _shoot_an_import(page: Page) -> None:
+    rows = ["recipient,reason", f"{RECIPIENT},by phone", f"{OTHER_RECIPIENT},by letter", "five,"]
+    await page.goto("/console/recipients/import")
+    await page.get_by_label("File", exact=True).set_input_files(
+        {"name": "blocked.csv", "mimeType": "text/csv", "buffer": "\n".join(rows).encode()}
+    )
+    await page.get_by_role("button", name="Preview").click()
+    await page.get_by_role("heading", name="What happens").wait_for()
+    await page.screenshot(path=_FOLDER / "import.png", full_page=True)
 
 
 async def _shoot_dead_letters(browser: Browser, base: str, at: Installation) -> None:

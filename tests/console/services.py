@@ -15,6 +15,7 @@ from processor.configuration.edits import edit_of_account, edit_of_service
 from processor.kafka.topics.configuration_writer import configuration
 from processor.statistics.hourly import KEPT_HOURS
 from processor.wire.json_values import to_text
+from schemas.account import AccountLimits
 from schemas.messaging_service import MessagingService
 from tests.api import Api, create_accounts, with_secrets
 from tests.builders import ACCOUNT, LONG_CODE, OPERATOR_TOKEN, SERVICE, SHORT_CODE, TOKEN
@@ -75,6 +76,14 @@ class Console:
         await self.api.backend.configuration.update(
             lambda: [edit_of_service(None, one) for one in services], actor="test"
         )
+
+    async def limit(self, **limits: int) -> None:
+        """Give the account limits of its own."""
+        stored = self.api.backend.configuration
+        before = stored.accounts.get(self.account)
+        assert before is not None
+        after = before.model_copy(update={"limits": AccountLimits(**limits)})
+        await stored.update(lambda: [edit_of_account(before, after)], actor="test")
 
     async def texts(self, *bodies: str) -> list[str]:
         """A recipient texts the account; the messages' sids."""

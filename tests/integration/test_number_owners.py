@@ -57,7 +57,7 @@ async def test_what_stands_in_a_pool_only_is_no_other_accounts(
     async with serving(settings, user=OTHER_ACCOUNT) as api:
         path = f"{OTHER}/IncomingPhoneNumbers.json"
         said = await refused(api, path, 21422, PhoneNumber=LONG_CODE)
-        assert said == "The number is not available"
+        assert said == "The number is not available: another account has it"
         service = (await made(api, "/v1/Services", FriendlyName="Mine"))["sid"]
         async with signed_in(api.base, OTHER_ACCOUNT, TOKEN) as console:
             page = await send_form(

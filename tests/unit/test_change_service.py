@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from processor.configuration.apply import changed
-from processor.configuration.change import change_service
+from processor.configuration.change import change_service, create_service, delete_service
 from processor.configuration.edits import Edit, edit_of_service
-from schemas.messaging_service import MessagingService
-from tests.builders import ACCOUNT, SERVICE
+from processor.configuration.new_services import copy_of, new_service
+from schemas.messaging_service import MessagingService, OptOut, PoolSender
+from tests.builders import ACCOUNT, LONG_CODE, SERVICE
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 CLINIC = MessagingService(
@@ -59,3 +61,41 @@ async def test_what_may_not_be_changed_ends_it() -> None:
     with pytest.raises(KeyError):
         await change_service(writer, gone, sticky, actor="cli/a")
     assert writer.edits == []
+
+
+async def test_a_new_service_is_stored_as_its_first_version() -> None:
+    writer = FencedOnce()
+    service = new_service("MG9", ACCOUNT, now=NOW, friendly_name="New")
+    assert await create_service(writer, service, actor="cli/a") == service
+    assert (service.version, service.active, service.senders) == (1, None, [])
+    assert (service.created_at, service.updated_at) == (NOW, NOW)
+    assert writer.edits == [edit_of_service(None, service)]
+
+
+def test_a_new_service_has_a_name() -> None:
+    with pytest.raises(ValidationError, match="friendly_name"):
+        new_service("MG9", ACCOUNT, now=NOW, friendly_name="")
+
+
+async def test_the_service_that_is_deleted_is_the_one_stored_then() -> None:
+    writer = FencedOnce()
+    await delete_service(writer, lambda: writer.stored, actor="cli/a")
+    assert writer.edits == [edit_of_service(SHOP, None)]
+
+
+def test_r1_r5_a_copy_has_the_draft_and_neither_senders_nor_anything_in_force() -> None:
+    later = NOW + timedelta(days=1)
+    draft = OptOut(enabled=True, match="exact")
+    before = changed(
+        CLINIC, now=NOW, senders=[PoolSender(address=LONG_CODE)], opt_out=draft, active=draft
+    )
+    copy = copy_of(before, "MG9", "Copy", now=later)
+    assert copy == MessagingService(
+        sid="MG9",
+        account_sid=ACCOUNT,
+        friendly_name="Copy",
+        opt_out=OptOut(match="exact"),
+        version=1,
+        created_at=later,
+        updated_at=later,
+    )

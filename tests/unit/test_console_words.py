@@ -6,7 +6,7 @@ import pytest
 
 from processor.configuration.differences import Difference
 from processor.errors import Problem
-from processor.http.console.layers import grouped, in_words
+from processor.http.console.layers import Place, field_of, grouped, in_words
 from processor.http.console.naming import Unclear, as_typed, options, the_one
 from tests.stored import a_stored_service
 
@@ -30,6 +30,24 @@ from tests.stored import a_stored_service
 )
 def test_a_place_is_said_as_pages_call_it(said: Problem | Difference, words: str) -> None:
     assert in_words(said) == words
+
+
+@pytest.mark.parametrize(
+    ("place", "field"),
+    [
+        (
+            ("languages", "es", "STOP", "reply"),
+            Place("Spanish (es), Opt-out reply", "languages.es", "#STOP-reply"),
+        ),
+        (("standard",), Place("Standard keywords", "standard", "")),
+        (("countries", "FR"), None),
+        (("match",), None),
+    ],
+)
+def test_a_problem_leads_to_the_field_that_it_is_about(
+    place: tuple[str, ...], field: Place | None
+) -> None:
+    assert field_of(Problem(place, "", "x")) == field
 
 
 _SERVICES = [

@@ -9,6 +9,7 @@ import pytest
 
 from processor.configuration.apply import enabled
 from processor.configuration.drafts import not_in_force, warnings_about, with_draft
+from processor.configuration.languages import starter
 from processor.configuration.layers import (
     STANDARD_LAYER,
     Layer,
@@ -17,6 +18,7 @@ from processor.configuration.layers import (
     layer_of,
     layers,
     sets_at,
+    with_packs,
     with_sets,
     without_country,
 )
@@ -156,3 +158,19 @@ def test_a_draft_is_tried_as_if_it_were_in_force() -> None:
     assert (trial.keyword, trial.reply, trial.blocked) == ("alto", ALTO["STOP"]["reply"], True)
     now = try_out(a_service(**GIVEN), message, blocked=False, draft=False, scope=Scope.ACCOUNT)
     assert now.kind is None
+
+
+def test_starter_packs_are_added_beside_the_languages_that_are_there() -> None:
+    added = OptOut.model_validate(with_packs(OPT_OUT, ["es", "fr"]))
+    assert added.languages["es"] == OPT_OUT.languages["es"]
+    assert added.languages["fr"]["STOP"].keywords == starter("fr")["STOP"]["keywords"]
+    assert (set(added.languages), added.countries) == ({"es", "fr"}, OPT_OUT.countries)
+
+
+def test_r9_packs_that_share_a_word_are_refused_with_the_place_of_both() -> None:
+    before = a_service()
+    with pytest.raises(ConfigError) as refused:
+        with_draft(before, with_packs(before.opt_out, ["de", "sv"]), now=AT)
+    [problem] = refused.value.values
+    assert problem.place == ("languages", "sv", "STOP", "keywords")
+    assert "'stopp' of languages.de.STOP" in problem.text

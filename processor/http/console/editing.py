@@ -106,6 +106,7 @@ async def save(request: Request, shown: ShownIs, sid: str, place: str) -> Respon
 
 
 @router.get("/services/{sid}/enable")
+@router.get("/services/{sid}/steps/enable")
 async def confirm(request: Request, shown: ShownIs) -> Response:
     """Say what enabling will change, and for which senders."""
     return _confirmation(request, shown.now())

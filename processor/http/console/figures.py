@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from processor.core.messages import OptOutType
 from processor.http.responses.services import created_at
 from processor.statistics.hourly import KEPT_HOURS, Counts, Hourly, Kinds, hour_of
-from processor.statistics.usual_range import Alarm, Usual, may_be_unusual, usual
+from processor.statistics.usual_range import LEAST_HOURS, Alarm, Usual, may_be_unusual, usual
 from processor.wire.json_values import to_ms
 from schemas.messaging_service import MessagingService
 
@@ -105,9 +105,12 @@ def alarms_of(
 def _latest(kinds: Kinds, service: MessagingService, now_ms: int) -> Hour | None:
     """Return the current or the last hour if it is out of the usual range."""
     rows = [counts for name, counts in kinds.items() if name[0] is OptOutType.STOP]
-    known = known_hours(service, now_ms)
     latest = max(sum(row[-1] for row in rows), sum(row[-2] for row in rows))
-    if not may_be_unusual(latest, sum(map(sum, rows)), known):
+    total = sum(map(sum, rows))
+    if not may_be_unusual(latest, total, LEAST_HOURS):
+        return None  # however many hours are known: most services end here
+    known = known_hours(service, now_ms)
+    if not may_be_unusual(latest, total, known):
         return None
     outs = added(kinds, OptOutType.STOP)
     for back in (0, 1):

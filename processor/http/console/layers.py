@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from processor.configuration import layers
 from processor.configuration.differences import Difference
@@ -157,15 +158,29 @@ def of_no_field(layer: Layer, problems: Sequence[Problem]) -> list[Problem]:
 
 def in_words(said: Problem | Difference) -> str:
     """A problem or a difference with its place as pages call it."""
+    if len(said.place) == 2 and said.place[0] == "countries":
+        return f"{said.place[1]}: {said.text}"
+    field = field_of(said)
+    return f"{field.title}: {said.text}" if field else str(said)
+
+
+class Place(NamedTuple):
+    """A field of a layer's form, or the layer."""
+
+    title: str  # on pages
+    layer: str  # its form, by its place in the configuration
+    anchor: str  # of the field in the form; empty for the whole layer
+
+
+def field_of(said: Problem | Difference) -> Place | None:
+    """The form and the field that a problem or a difference is about, None where it is none."""
     match said.place:
-        case ("countries", country):
-            return f"{country}: {said.text}"
         case (*path, "STOP" | "START" | "HELP" as kind, "keywords" | "reply" as part):
-            pair = f", {TITLES[OptOutType(kind)]} {part}"
+            pair, anchor = f", {TITLES[OptOutType(kind)]} {part}", f"#{kind}-{part}"
         case path:
-            pair = ""
+            pair = anchor = ""
     layer = layer_of_path(path)
-    return f"{layer.title}{pair}: {said.text}" if layer else str(said)
+    return Place(f"{layer.title}{pair}", layer.place, anchor) if layer else None
 
 
 def grouped(warnings: Sequence[Problem]) -> list[tuple[Problem, int]]:

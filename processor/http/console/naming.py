@@ -17,18 +17,14 @@ class Unclear(Exception):
     """The typed text matches no service, or several."""
 
 
-def visible(backend: Backend, caller: Caller) -> list[MessagingService]:
+def visible(backend: Backend, caller: Caller) -> Sequence[MessagingService]:
     """List the services that the caller may see, by name, without configuration."""
     return services_of(backend, caller.account_sid)
 
 
-def services_of(backend: Backend, account_sid: str | None) -> list[MessagingService]:
+def services_of(backend: Backend, account_sid: str | None) -> Sequence[MessagingService]:
     """List the services of an account, or of all if None, by name, without configuration."""
-    stored = backend.configuration.services
-    found = stored.every() if account_sid is None else stored.of_account(account_sid)
-    return sorted(
-        (one.head for one in found), key=lambda head: (head.friendly_name.casefold(), head.sid)
-    )
+    return backend.configuration.services.by_name(account_sid)
 
 
 def matching(services: Iterable[MessagingService], text: str) -> list[MessagingService]:

@@ -17,7 +17,7 @@ from processor.browser_headers import PAGE_HEADERS
 from processor.configuration.languages import language_of
 from processor.core.segments import segments_of
 from processor.errors import ConfigError, RetryableError
-from processor.http.console.layers import grouped, in_words
+from processor.http.console.layers import field_of, grouped, in_words
 from processor.http.console.sessions import PATH, SignedOut
 from processor.http.errors import ApiError
 
@@ -46,7 +46,12 @@ _environment.globals |= {
     "language_of": language_of,
     "clock": _clock,
 }
-_environment.filters |= {"in_words": in_words, "grouped": grouped, "type_name": _type_name}
+_environment.filters |= {
+    "in_words": in_words,
+    "field_of": field_of,
+    "grouped": grouped,
+    "type_name": _type_name,
+}
 
 
 def render(name: str, /, **values: object) -> str:
@@ -109,6 +114,8 @@ class Page(APIRoute):
                 response = _refusal(
                     request, 503, "Kafka or Redis does not answer. Try again in a moment."
                 )
+            finally:
+                await request.close()  # the files of its form
             response.headers.update(PAGE_HEADERS)
             return response
 

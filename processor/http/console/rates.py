@@ -29,6 +29,7 @@ _MOST_ROWS = 100
 _MOST_ALARMS = 20
 
 _Of = tuple[str, str | None]  # an account, and a service of it
+_Row = tuple[str | None, int, int, _Of]  # language, opt-outs, opt-ins
 
 
 @router.get("/rates")
@@ -94,7 +95,7 @@ def _shown(
     made = hours_of(outs, ins, hours, now_ms, known=known)
     each = [of] if of[1] != ALL else hourly.services(of[0])
     rows = (row for one in each for row in _rows(hourly, one, tag, hours))
-    most = nsmallest(_MOST_ROWS, rows, key=lambda row: (-row[1], str(row)))
+    most = nsmallest(_MOST_ROWS, rows, key=_rank)
     return {
         "chosen": chosen,
         "ranged": ranged,
@@ -105,15 +106,18 @@ def _shown(
     }
 
 
+def _rank(row: _Row) -> tuple[int, str, str, str]:
+    tag, outs, _, (account, sid) = row
+    return -outs, tag or "", account, sid or ""
+
+
 def _named(tags: set[str]) -> dict[str, str]:
     known = languages()
     return {tag: known[tag].name if tag in known else tag for tag in sorted(tags)}
 
 
-def _rows(
-    hourly: Hourly, of: _Of, language: str | None, hours: int
-) -> Iterator[tuple[str | None, int, int, _Of]]:
-    """Make the rows: service, language, opt-outs and opt-ins."""
+def _rows(hourly: Hourly, of: _Of, language: str | None, hours: int) -> Iterator[_Row]:
+    """Make the rows of a service, or of an account."""
     kinds = hourly.of(*of)
     for tag in {name[1] for name in kinds if language in ("", name[1])}:
         outs, ins = (sum(kinds.get((kind, tag), ())[-hours:]) for kind in _KINDS)

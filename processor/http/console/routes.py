@@ -7,10 +7,14 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from processor.http.backend import Backend
 from processor.http.console import (
     accounts,
+    block_list,
+    creating,
     dead_letters,
     editing,
     live,
+    managing,
     names,
+    numbers,
     options,
     rates,
     recipients,
@@ -27,12 +31,16 @@ from processor.stores.sessions import RedisSessions
 
 _MODULES = (
     sign_in,
+    creating,  # before services: `/services/new` is not the page of a service
     services,
+    managing,
     names,
     editing,
     options,
     senders,
     trying,
+    numbers,
+    block_list,
     recipients,
     live,
     rates,
@@ -40,6 +48,8 @@ _MODULES = (
     accounts,
 )
 
+SIZES = block_list.SIZES
+"""The limits of requests that hold a file, by path."""
 
 _nowhere = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 

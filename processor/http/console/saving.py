@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from processor.configuration.change import change_service
+from processor.configuration.change import change_service, delete_service
 from processor.http.auth import Caller
 from processor.http.backend import BackendIs
 from processor.http.console.sessions import SessionIs
@@ -49,15 +49,26 @@ class Shown:
         Raises:
             SavedMeanwhile: where it is not.
         """
+        stored = self.backend.configuration
+        await change_service(stored, self._as_shown(form), change, actor=self._session.actor)
 
-        def as_shown() -> MessagingService:
+    async def delete(self, form: Mapping[str, object]) -> None:
+        """Delete it, if it still is as the form showed it.
+
+        Raises:
+            SavedMeanwhile: where it is not.
+        """
+        stored = self.backend.configuration
+        await delete_service(stored, self._as_shown(form), actor=self._session.actor)
+
+    def _as_shown(self, form: Mapping[str, object]) -> Callable[[], MessagingService]:
+        def find() -> MessagingService:
             before = self.now()
             if str(before.version) != form.get("version"):
                 raise SavedMeanwhile
             return before
 
-        stored = self.backend.configuration
-        await change_service(stored, as_shown, change, actor=self._session.actor)
+        return find
 
 
 ShownIs = Annotated[Shown, Depends()]

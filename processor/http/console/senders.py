@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
@@ -19,18 +20,23 @@ from processor.kafka.topics.owned_senders import in_pool
 from processor.wire.countries import COUNTRIES
 from processor.wire.json_values import reasons
 from schemas.messaging_service import MessagingService, PoolSender
+from schemas.number import Number
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
+_OFFERED = 50  # free numbers
+
 
 @router.get("/services/{sid}/senders")
+@router.get("/services/{sid}/steps/senders")
 async def list_(request: Request, shown: ShownIs) -> Response:
     """Show the pool, and a form to add a sender."""
     return _pool(request, shown.backend, shown.now(), {})
 
 
 @router.post("/services/{sid}/senders")
-async def add(request: Request, shown: ShownIs, sid: str) -> Response:
+@router.post("/services/{sid}/steps/senders")
+async def add(request: Request, shown: ShownIs) -> Response:
     """Add a sender to the pool, or show beside the field why that failed."""
     form = await request.form()
     problem, status = "", 422
@@ -42,7 +48,7 @@ async def add(request: Request, shown: ShownIs, sid: str) -> Response:
         )
         caller = shown.caller
         await shown.change(form, lambda before: with_sender(shown.backend, caller, before, sender))
-        return go(f"/services/{sid}/senders", "added")
+        return go(request.url.path.removeprefix(PATH), "added")
     except ValidationError as error:
         problem = "; ".join(reasons(error))
     except ApiError as error:
@@ -104,7 +110,16 @@ def _pool(
         meanwhile=status == 409,
         types=list(SenderType),
         countries=sorted(COUNTRIES),
+        free=list(islice(_free(backend, service.account_sid), _OFFERED)),
     )
+
+
+def _free(backend: Backend, account_sid: str) -> Iterator[Number]:
+    """The account's recorded numbers that are in no service."""
+    stored = backend.configuration
+    for number in stored.numbers.of_account(account_sid):
+        if stored.services.holder_of(account_sid, number.address) is None:
+            yield number
 
 
 def _confirmation(

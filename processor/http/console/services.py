@@ -26,6 +26,7 @@ _PAGE = 50
 
 @router.get("")
 @router.get("/")
+@router.get("/services")
 async def list_(
     request: Request, backend: BackendIs, session: SessionIs, named: str = ""
 ) -> Response:

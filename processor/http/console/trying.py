@@ -32,6 +32,7 @@ class Outcome(NamedTuple):
 
 
 @router.get("/services/{sid}/try")
+@router.get("/services/{sid}/steps/try")
 async def form(request: Request, shown: ShownIs, sid: str) -> Response:
     """Show the form, and the result for its message; nothing is changed."""
     service = shown.now()

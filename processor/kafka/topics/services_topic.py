@@ -91,6 +91,7 @@ class StoredServices:
         self._holders: dict[str, tuple[str, ...]] = {}  # by address, whoever's they are
         self._bytes: Counter[str] = Counter()  # by account
         self._numbers: Counter[str] = Counter()  # in the pools of an account, each once
+        self._by_name: dict[str | None, Sequence[MessagingService]] = {}  # by account; None: of all
 
     def value_of(self, sid: str) -> bytes | None:
         """The topic's value for a sid."""
@@ -108,6 +109,18 @@ class StoredServices:
     def of_account(self, account_sid: str) -> Iterable[StoredService]:
         """The services of an account, in no order."""
         return self._of_account.get(account_sid, {}).values()
+
+    def by_name(self, account_sid: str | None) -> Sequence[MessagingService]:
+        """The services of an account, or of all if None, by name and without configuration.
+
+        They are sorted once, until one of them changes.
+        """
+        found = self._by_name.get(account_sid)
+        if found is None:
+            stored = self.every() if account_sid is None else self.of_account(account_sid)
+            found = tuple(sorted((one.head for one in stored), key=_name))
+            self._by_name[account_sid] = found
+        return found
 
     def all(self) -> Mapping[str, MessagingService]:
         """Every service whole, by its sid."""
@@ -130,7 +143,10 @@ class StoredServices:
         return self._numbers[account_sid]
 
     def _take(self, changed: Mapping[str, StoredService | None]) -> None:
+        self._by_name.pop(None, None)
         for sid, stored in changed.items():
+            for one in (self._services.get(sid), stored):
+                self._by_name.pop(one.head.account_sid if one else None, None)
             if before := self._services.pop(sid, None):
                 account = before.head.account_sid
                 self._of_account[account].pop(sid, None)
@@ -157,6 +173,10 @@ class StoredServices:
                 self._holders[address] = (*others, sid) if held else others
             if not any(self._services[one].head.account_sid == account for one in others):
                 self._numbers[account] += 1 if held else -1
+
+
+def _name(service: MessagingService) -> tuple[str, str]:
+    return service.friendly_name.casefold(), service.sid
 
 
 def _read(value: bytes) -> StoredService:

@@ -40,6 +40,8 @@ def with_values(config: OptOutConfig, values: Values) -> OptOutConfig:
         return config
 
     def of_set(one: KeywordSet) -> KeywordSet:
+        if "{" not in one.reply:  # most replies, and a service may have hundreds
+            return one
         reply = filled(one.reply, values)
         return one if reply == one.reply else replace(one, reply=reply)
 

@@ -46,9 +46,7 @@ RULED_OTHERWISE = {
     "J07": "a keyword has no topic (R14)",
 }
 # A rule that is not built yet decides these; strict, so a case that passes is taken off the list.
-PENDING = {
-    "G12": "Puerto Rico is of the US (R15, R20)",
-}
+PENDING = {"G12": "Puerto Rico is of the US (R15, R20)"}
 # The packs hold these words, and R11 warns of them: they stay opt-outs.
 STAY_OPT_OUTS = ("E17", "E18", "E19")
 

@@ -11,7 +11,15 @@ from processor.configuration.trial import Trial, try_out
 from processor.core.events import ReplySent
 from processor.core.messages import Scope
 from schemas.messaging_service import MessagingService
-from tests.builders import ACCOUNT, LONG_CODE, NOW, SERVICE, TOLL_FREE, an_inbound
+from tests.builders import (
+    ACCOUNT,
+    LONG_CODE,
+    NOW,
+    RCS_SENDER,
+    SERVICE,
+    TOLL_FREE,
+    an_inbound,
+)
 
 
 def tried(
@@ -50,3 +58,51 @@ def test_the_toll_free_network_answers_its_own_stop() -> None:
 @pytest.mark.parametrize("scope", Scope)
 def test_a_block_of_any_scope_is_lifted(scope: Scope) -> None:
     assert tried("START", scope=scope, blocked=True).blocked is False
+
+
+@pytest.mark.parametrize(
+    ("body", "match", "tier"),
+    [
+        ("stop", "tolerant", "exact"),
+        ("*STOP*", "tolerant", "tolerant"),
+        ("Start!", "tolerant", "clean"),
+        ("Help?", "tolerant", "tolerant"),
+        ("STOP?", "tolerant", None),
+        ("*STOP*", "exact", None),
+        ("Start!", "exact", None),
+    ],
+)
+def test_r13_a_trial_says_how_sure_the_match_is(body: str, match: str, tier: str | None) -> None:
+    assert tried(body, match=match).match == tier
+
+
+def test_r3_a_trial_on_an_rcs_sender_hears_its_buttons() -> None:
+    service = MessagingService.model_validate_json(
+        json.dumps(
+            {
+                "sid": SERVICE,
+                "account_sid": ACCOUNT,
+                "friendly_name": "Clinic",
+                "senders": [{"address": RCS_SENDER}],
+                "opt_out": {},
+                "version": 1,
+                "updated_at": NOW,
+            }
+        )
+    )
+    kinds = [
+        try_out(
+            service,
+            an_inbound(body, sender=RCS_SENDER, service_sid=SERVICE, from_country=country),
+            blocked=blocked,
+            draft=False,
+            scope=Scope.ACCOUNT,
+        ).kind
+        for body, country, blocked in [
+            ("BAJA", "ES", False),
+            ("BAJA", "US", False),
+            ("ALTA", "MX", False),
+            ("ALTA", "MX", True),
+        ]
+    ]
+    assert kinds == ["STOP", None, None, "START"]

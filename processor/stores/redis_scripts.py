@@ -80,15 +80,19 @@ _REPLIED = """
 local function put_replied(first_key, first, ms)
   local hashes = tonumber(ARGV[first])
   for i = 1, hashes do
-    local key, values, at = KEYS[first_key + i - 1], ARGV[first + i], 1
+    local key, values, at, fields = KEYS[first_key + i - 1], ARGV[first + i], 1, {}
     while at < #values do
       local brake, size = string.sub(values, at, at + 9), string.byte(values, at + 10)
       if size == 0 then
         redis.call('HDEL', key, brake)
       else
-        redis.call('HSET', key, brake, string.sub(values, at + 11, at + 10 + size))
+        fields[#fields + 1] = brake
+        fields[#fields + 1] = string.sub(values, at + 11, at + 10 + size)
       end
       at = at + 11 + size
+    end
+    for j = 1, #fields, 4000 do
+      redis.call('HSET', key, unpack(fields, j, math.min(j + 3999, #fields)))
     end
     redis.call('PEXPIRE', key, ms)
   end

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from deploy.local import stack
 from processor.config import Settings
 from processor.core.blocks import NO_MARK, ConfigView, Mark
+from processor.core.brakes import Brake, Reply
 from processor.core.identity import Handled
 from processor.errors import Fenced, ListLost, NewerFormat, StoreUnavailable
 from processor.stores.block_list import FORMAT, BlockListStore, Format
@@ -356,11 +357,16 @@ async def test_every_kind_of_redis_keeps_every_partition(topology: str, tmp_path
             await store.finish_rebuild(
                 partition, epoch, mark=Mark(epoch, 2), ready="topic", partitions=12
             )
-            await store.write(partition, replace(a_batch(epoch), after={BOB: b"[2]"}))
+            replied = {b"a brake...": (Reply(NOW_MS, b"one!"),)}
+            batch = replace(a_batch(epoch), after={BOB: b"[2]"}, replied=replied, since_ms=NOW_MS)
+            await store.write(partition, batch)
+            brakes = [Brake(one, NOW_MS) for one in replied]
+            assert (await store.read(partition, [], [], brakes)).replied == replied
             later = (await store.claim(partition, at_least=0)).epoch
             assert await store.settle(partition, later, undo=True, whole=True)
             found = await store.read(partition, [ANN, BOB], [ONE])
             assert (list(found.values), found.seen) == ([None, b"[2]"], frozenset())
+            assert (await store.read(partition, [], [], brakes)).replied == {}
             assert len(found.server) == 40
             assert dict([entry async for entry in store.entries(partition)]) == {BOB: b"[2]"}
 

@@ -14,6 +14,7 @@ class Problem:
     code: str  # for programs; unlike the text it never changes
     text: str  # the fault and the remedy, without the place
     where: tuple[str, ...] = ()  # the file and the document, outermost first
+    source: str = ""  # the law, rule or page that asks for it, if there is one
 
     def __str__(self) -> str:
         """A line for people: where, place and text."""

@@ -43,6 +43,11 @@ Body = Annotated[str, StringConstraints(max_length=MAX_BODY_CHARACTERS)]
 CountryCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 LanguageTag = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2048)]
+_LINE = r"^[^{}\x00-\x1f\x7f]*[^{}\x00-\x1f\x7f\s][^{}\x00-\x1f\x7f]*$"
+Brand = Annotated[str, StringConstraints(pattern=_LINE, max_length=64)]
+"""The name of a service's owner as recipients know it, to be filled into replies."""
+HelpContact = Annotated[str, StringConstraints(pattern=_LINE, max_length=128)]
+"""A toll-free number, an e-mail or a web address, to be filled into replies."""
 Mark = Annotated[str, StringConstraints(pattern=r"^[0-9]+-[0-9]+$")]
 """The version of a partition's block list: the owner's epoch in ms, then a counter."""
 
@@ -84,6 +89,7 @@ PATTERNS = {
     pattern_of(CountryCode): "an ISO 3166 country of two capital letters",
     pattern_of(LanguageTag): "a BCP 47 language tag such as es or pt-BR",
     pattern_of(Url): "an http or https address",
+    _LINE: "one line of text without braces",
     pattern_of(Mark): "a mark: two numbers with - between",
     r"\S": "a text: it has white space only",
 }

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from schemas.common import (
+    Brand,
     CountryCode,
+    HelpContact,
     HttpMethod,
     LanguageTag,
     OptOutType,
@@ -21,7 +23,7 @@ from schemas.common import (
 
 MAX_KEYWORD_CHARACTERS = 34
 MAX_KEYWORDS = 20  # besides the reserved words
-MAX_REPLY_CHARACTERS = 320
+MAX_REPLY_CHARACTERS = 320  # as written, and again once placeholders are filled in
 MAX_REPLY_LIMIT = 20
 
 PoolSenderType = Literal["long_code", "toll_free", "short_code", "whatsapp", "rcs", "alphanumeric"]
@@ -113,6 +115,13 @@ class ServiceDocument(Part):
     sid: Sid | None = Field(default=None, description="Generated if absent.")
     account_sid: Sid
     friendly_name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    brand: Brand | None = Field(
+        default=None, description="The name that recipients know; fills `{brand}` in replies."
+    )
+    help_contact: HelpContact | None = Field(
+        default=None,
+        description="A toll-free number, e-mail or web address; fills `{help_contact}` in replies.",
+    )
     senders: list[PoolSender] = Field(default_factory=list)
     inbound_request_url: Url | None = None
     inbound_method: HttpMethod = "POST"

@@ -18,6 +18,7 @@ from processor.core.blocks import (
     Source,
     SourceKind,
 )
+from processor.core.brakes import MOST_REPLIES
 from processor.core.fold import Hit, Item
 from processor.core.merging import sources_of
 from processor.core.messages import (
@@ -27,7 +28,14 @@ from processor.core.messages import (
     SenderType,
     channel_group_of,
 )
-from processor.core.policy import CountryOverride, KeywordSet, KeywordSets, MatchMode, OptOutConfig
+from processor.core.policy import (
+    CountryOverride,
+    KeywordSet,
+    KeywordSets,
+    LateReply,
+    MatchMode,
+    OptOutConfig,
+)
 from processor.core.services import Directory
 from tests.builders import (
     ACCOUNT,
@@ -149,6 +157,9 @@ any_configurations = st.builds(
     repeat_reply=st.booleans(),
     yes_only_when_blocked=st.booleans(),
     help_when_blocked=st.frozensets(st.sampled_from(SenderType), max_size=2),
+    stop_when_blocked=st.frozensets(st.sampled_from(SenderType), max_size=2),
+    reply_limit=st.integers(1, MOST_REPLIES),
+    late_reply=st.sampled_from(LateReply),
     standard=st.one_of(st.just({}), keyword_sets((*USUAL, *FOREIGN))),
     languages=st.dictionaries(languages, keyword_sets(FOREIGN), max_size=2),
     countries=st.dictionaries(st.sampled_from(COUNTRIES), overrides, max_size=2),
@@ -182,6 +193,7 @@ conversations = st.builds(
     repeat_reply=st.booleans(),
     yes_only_when_blocked=st.booleans(),
     help_when_blocked=st.sampled_from([frozenset[SenderType](), frozenset({SenderType.TOLL_FREE})]),
+    reply_limit=st.sampled_from([1, 4]),
     languages=st.just(
         {
             "es": {

@@ -48,7 +48,7 @@ _ENGLISH_STOP, _ENGLISH_START = ("STOP", "stop", "Stop!", "END", "unsubscribe"),
 _GROUPS = (
     _Group(5, CLINIC, "+1555", _ENGLISH_STOP, _ENGLISH_START, _APPOINTMENT),
     _Group(
-        *(4, CLINIC, "+1555", ("Baja", "ALTO", "baja"), ("alta",)),
+        *(4, CLINIC, "+1555", ("Baja", "DETENER", "baja"), ("alta",)),
         "Clínica: su cita es mañana a las 10:00. Responda BAJA para no recibir avisos.",
     ),
     _Group(

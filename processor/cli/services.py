@@ -23,8 +23,10 @@ from processor.configuration.differences import differences
 from processor.configuration.documents import read_document
 from processor.configuration.drafts import warnings_about
 from processor.configuration.edits import Edit, edit_of_service
-from processor.configuration.languages import language_of, languages, tag_of
-from processor.configuration.languages import starter as language_starter
+from processor.configuration.languages import language_of, tag_of
+from processor.configuration.languages import languages as known_languages
+from processor.configuration.starters import starter_of
+from processor.configuration.warnings import SOURCES
 from processor.core.policy import OptOutConfig
 from processor.errors import ConfigError, Problem
 from processor.kafka.topics.configuration_writer import configuration
@@ -74,7 +76,7 @@ def apply(files: tuple[IO[bytes], ...], as_json: bool) -> None:
     changed = {edit.sid for edit in run(_update(settings, decide))}
     for file, given in documents:
         for warning in _warnings(given):
-            click.echo(f"{file.name}: warning: {warning}", err=True)
+            click.echo(f"{file.name}: warning: {_in_full(warning)}", err=True)
     for sid in sids:
         line = {
             "sid": sid,
@@ -91,11 +93,12 @@ def apply(files: tuple[IO[bytes], ...], as_json: bool) -> None:
 
 @group.command("check")
 @click.argument("files", type=click.File("rb"), nargs=-1, required=True)
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @as_json
-def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
+def check(files: tuple[IO[bytes], ...], strict: bool, as_json: bool) -> None:
     """Check FILES without applying them; errors would stop `apply`, warnings would not.
 
-    Needs neither Kafka nor Redis. Exit 2 if there is an error.
+    Needs neither Kafka nor Redis. Exit 2 if there is an error; with --strict, or a warning.
 
     Example: optout services check services.yaml
     """
@@ -106,6 +109,8 @@ def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
             errors, warnings = list(lay_over(documents, {}).problems), _warnings(documents)
         except ConfigError as error:  # of the file; its name is printed before each line
             errors, warnings = [replace(one, where=()) for one in error.values], []
+        if strict:
+            errors, warnings = [*errors, *warnings], []
         wrong = wrong or bool(errors)
         if as_json:
             found = {"errors": errors, "warnings": warnings}
@@ -113,26 +118,36 @@ def check(files: tuple[IO[bytes], ...], as_json: bool) -> None:
             continue
         for kind, lines in (("error", errors), ("warning", warnings)):
             for line in lines:
-                click.echo(f"{file.name}: {kind}: {line}")
+                click.echo(f"{file.name}: {kind}: {_in_full(line)}")
         click.echo(f"{file.name}: {len(errors)} errors, {len(warnings)} warnings")
     sys.exit(2 if wrong else 0)
 
 
+def _in_full(problem: Problem) -> str:
+    """A line for people; for a warning, with its code, and its source where there is one."""
+    if problem.code not in SOURCES:
+        return str(problem)
+    source = f" ({problem.source})" if problem.source else ""
+    return f"{problem} [{problem.code}]{source}"
+
+
 def _as_json(problems: Sequence[Problem]) -> list[dict[str, object]]:
-    return [
-        {
-            "document": next(iter(problem.where), None),
-            "place": problem.place,
-            "code": problem.code,
-            "message": problem.text,
-        }
-        for problem in problems
-    ]
+    return [_written(problem) for problem in problems]
+
+
+def _written(problem: Problem) -> dict[str, object]:
+    body: dict[str, object] = {
+        "document": next(iter(problem.where), None),
+        "place": problem.place,
+        "code": problem.code,
+        "message": problem.text,
+    }
+    return {**body, "source": problem.source} if problem.source else body
 
 
 def _warnings(documents: Sequence[object]) -> list[Problem]:
     return [
-        warning.under("opt_out").within(f"service {number} ({document.friendly_name})")
+        warning.within(f"service {number} ({document.friendly_name})")
         for number, (document, _) in enumerate(map(read_document, documents), 1)
         if document
         for warning in warnings_about(document)
@@ -173,31 +188,40 @@ def diff(files: tuple[IO[bytes], ...], as_json: bool) -> None:
 
 
 @group.command("starter")
-@click.argument("language", required=False)
-def starter(language: str | None) -> None:
-    """Print LANGUAGE's starter pack as a part of services.yaml; without LANGUAGE, list all 41.
+@click.argument("languages", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Print the packs of all languages.")
+def starter(languages: tuple[str, ...], every: bool) -> None:
+    """Print the starter packs of LANGUAGES as a part of services.yaml; without one, list all.
+
+    A word that two of them claim is placed in overrides of the countries that speak them, so
+    `services check` accepts the parts together.
 
     No pack is in force by itself. Copy the parts you want into your file, and have them reviewed by
     someone who speaks the language.
 
-    Example: optout services starter es
+    Example: optout services starter de nb sv
     """
-    if language is None:
-        for one in languages().values():
+    if not languages and not every:
+        for one in known_languages().values():
             click.echo(f"{one.tag:<6} {one.name:<18} {one.native_name:<16} {one.status}")
         return
-    tag = tag_of(language)
-    if tag is None:
-        click.echo(
-            f"no starter pack for {language!r}; `optout services starter` lists all", err=True
-        )
-        sys.exit(1)
-    pack = language_of(tag)
-    click.echo(f"# {pack.name}: {pack.status}")
-    for word, source in pack.sources.items():
-        click.echo(f"# {word}: {source}")
-    document = {"languages": {tag: language_starter(tag)}}
+    tags = list(known_languages()) if every else _tags(languages)
+    for pack in {one.tag: one for one in map(language_of, tags)}.values():
+        click.echo(f"# {pack.name}: {pack.status}")
+        for word, source in pack.sources.items():
+            click.echo(f"# {word}: {source}")
+    document = {part: given for part, given in starter_of(tags).items() if given}
     click.echo(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), nl=False)
+
+
+def _tags(languages: Sequence[str]) -> list[str]:
+    """The tags of languages as typed, each once; ends the command at an unknown one."""
+    tags = [tag_of(language) for language in languages]
+    if unknown := [given for given, tag in zip(languages, tags, strict=True) if tag is None]:
+        named = ", ".join(map(repr, unknown))
+        click.echo(f"no starter pack for {named}; `optout services starter` lists all", err=True)
+        sys.exit(1)
+    return list(dict.fromkeys(filter(None, tags)))
 
 
 @group.command("disable")
@@ -281,8 +305,8 @@ def enable(sid: str) -> None:
     if model.active is not None:
         click.echo(f"{sid} is enabled already; each valid save takes effect")
         return
-    for warning in warnings_about(model):
-        click.echo(f"warning: {warning.under('opt_out')}", err=True)
+    for warning in warnings_about(model, enabled=True):
+        click.echo(f"warning: {_in_full(warning)}", err=True)
     click.echo(_line(_change(settings, sid, enabled)))
 
 

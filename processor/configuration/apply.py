@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from processor.configuration.documents import mapping_of, read_document, url_problems
-from processor.configuration.rules import Pool, pool_problems, problems_of
+from processor.configuration.rules import OF_PLACEHOLDERS, Pool, pool_problems, problems_of
 from processor.core.normalise import exact
+from processor.core.placeholders import PLACEHOLDERS
 from processor.core.policy import RESERVED
-from processor.errors import Problem
-from processor.wire.services import config_of
+from processor.errors import ConfigError, Problem
+from processor.wire.services import config_of, values_of
 from schemas.messaging_service import MessagingService, ServiceDocument
 
 
@@ -96,7 +97,7 @@ class _Overlay:
         self._named[name] = sid
         before = self._stored.get(sid)
         problems = [
-            *(problem.under("opt_out") for problem in problems_of(config_of(document.opt_out))),
+            *problems_with(document),
             *url_problems(given, before),
             *_refusals(document, before),
         ]
@@ -120,6 +121,12 @@ class _Overlay:
             if sid not in self._described
         ]
         return [*others, *self._pools]
+
+
+def problems_with(document: ServiceDocument) -> list[Problem]:
+    """The problems of a document's opt-out configuration, by their places in the document."""
+    config, values = config_of(document.opt_out), values_of(document)
+    return [problem.under("opt_out") for problem in problems_of(config, values=values)]
 
 
 def _pool(name: str, model: ServiceDocument, before: ServiceDocument | None) -> Pool:
@@ -189,6 +196,20 @@ def _merged(
     return MessagingService.model_validate(
         {**fields, "version": version, "created_at": created_at, "updated_at": now}
     )
+
+
+def updated(before: MessagingService, **fields: object) -> MessagingService:
+    """A service with fields besides its configuration changed, by their names in the model.
+
+    Raises:
+        ConfigError: where a reply needs a field that is gone, or becomes too long by it.
+    """
+    after = changed(before, now=None, **fields)
+    if fields.keys() & PLACEHOLDERS:
+        problems = [one for one in problems_with(after) if one.code in OF_PLACEHOLDERS]
+        if problems:
+            raise ConfigError(problems)
+    return after
 
 
 def enabled(model: MessagingService, *, now: datetime) -> MessagingService:

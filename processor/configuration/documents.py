@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from processor.configuration.languages import tag_of
 from processor.configuration.rules import problems_of
 from processor.core.messages import OptOutType
+from processor.core.placeholders import PLACEHOLDERS
 from processor.core.policy import (
     RESERVED,
     CountryOverride,
@@ -95,7 +96,9 @@ def _problems_within(given: object) -> list[Problem]:
             for country, override in mapping_of(opt_out.get("countries")).items()
         },
     )
-    return [problem.under("opt_out") for problem in problems_of(config)]
+    texts = {name: mapping_of(given).get(name) for name in PLACEHOLDERS}
+    values = {name: text for name, text in texts.items() if isinstance(text, str)}
+    return [problem.under("opt_out") for problem in problems_of(config, values=values)]
 
 
 def _languages_within(given: object) -> dict[str, KeywordSets]:
@@ -103,14 +106,16 @@ def _languages_within(given: object) -> dict[str, KeywordSets]:
 
 
 def _sets_within(given: object) -> KeywordSets:
-    """Keyword lists that can be read, whatever their replies."""
+    """Keyword lists that can be read, with replies as far as these can be read, too."""
     sets = {}
     for kind, keyword_set in mapping_of(given).items():
         if isinstance(kind, str) and kind in OptOutType.__members__:
             words = as_keywords(mapping_of(keyword_set).get("keywords"))
             if isinstance(words, list) and all(isinstance(word, str) for word in words):
                 keywords = tuple(word.strip() for word in words)
-                sets[OptOutType(kind)] = KeywordSet(keywords, "")
+                reply = mapping_of(keyword_set).get("reply")
+                text = reply if isinstance(reply, str) else ""
+                sets[OptOutType(kind)] = KeywordSet(keywords, text)
     return sets
 
 
@@ -162,7 +167,7 @@ def _tags(languages: object, place: tuple[str, ...]) -> tuple[object, list[Probl
         tag = tag_of(name) if isinstance(name, str) else None
         here = (*place, str(name))
         if tag is None:
-            text = "unknown language; say one of the 41 by tag (es) or name (Spanish)"
+            text = "unknown language; give a tag (es) or an English name (Spanish)"
             problems.append(Problem(here, "unknown_language", text))
             named[name] = kinds
         elif tag in named:

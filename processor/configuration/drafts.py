@@ -7,28 +7,37 @@ from datetime import datetime
 
 from processor.configuration.apply import apply
 from processor.configuration.differences import Difference, differences
+from processor.configuration.reviewed import reviewed
 from processor.configuration.warnings import warnings_of
 from processor.core.policy import OptOutConfig
 from processor.errors import ConfigError, Problem
-from processor.wire.services import config_of, pool_of
+from processor.wire.services import config_of
 from schemas.messaging_service import MessagingService, ServiceDocument
 
 
-def with_draft(before: MessagingService, opt_out: object, *, now: datetime) -> MessagingService:
+def with_draft(
+    before: MessagingService, opt_out: object, *, now: datetime, **fields: str | None
+) -> MessagingService:
     """The service with another draft, in force where its Advanced Opt-Out is enabled (R5).
+
+    Args:
+        before: as it is.
+        opt_out: the draft, not checked yet.
+        now: of the change.
+        fields: other fields of the service's document; None takes one away.
 
     Raises:
         ConfigError: with every problem, each with its place in the configuration.
     """
-    fields = set(ServiceDocument.model_fields)
-    document = before.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
+    stored = set(ServiceDocument.model_fields)
+    document = before.model_dump(mode="json", by_alias=True, exclude_none=True, include=stored)
     if isinstance(opt_out, dict):
         opt_out = {"enabled": before.active is not None, **opt_out}
         if opt_out["enabled"] is not (before.active is not None):
             text = "a draft does not change it; Enable and Disable do"
             raise ConfigError([Problem(("enabled",), "enabled_by_draft", text)])
-    given = [{**document, "opt_out": opt_out}]
-    applied = apply(given, {before.sid: before}, now=now, new_sid=lambda: before.sid)
+    given = {**document, **fields, "opt_out": opt_out}
+    applied = apply([given], {before.sid: before}, now=now, new_sid=lambda: before.sid)
     if applied.problems:
         raise ConfigError([_in_the_draft(problem) for problem in applied.problems])
     return applied.changed.get(before.sid, before)
@@ -43,9 +52,20 @@ def _in_the_draft(problem: Problem) -> Problem:
             return replace(problem, where=())
 
 
-def warnings_about(service: ServiceDocument) -> list[Problem]:
-    """The points a person should check before a draft comes into force."""
-    return warnings_of(config_of(service.opt_out), pool_of(service))
+def warnings_about(service: ServiceDocument, *, enabled: bool | None = None) -> list[Problem]:
+    """The points a person should check before a draft comes into force (R11).
+
+    Args:
+        service: its places are those of the warnings.
+        enabled: whether the draft answers, or would after the change under review; None: as it is.
+    """
+    answers = service.opt_out.enabled if enabled is None else enabled
+    return warnings_of(reviewed(service, enabled=answers))
+
+
+def warnings_in_draft(service: ServiceDocument, *, enabled: bool | None = None) -> list[Problem]:
+    """The same warnings, by their places in the draft; those of other fields keep their place."""
+    return [_in_the_draft(warning) for warning in warnings_about(service, enabled=enabled)]
 
 
 def not_in_force(service: MessagingService) -> list[Difference]:

@@ -1,4 +1,4 @@
-"""The 41 languages of the guide, read from `data/`: their names and a starter pack each.
+"""The languages of starter packs, read from `data/`: the guide's 41 and 13 more (R6).
 
 A file is named by its BCP 47 tag. A keyword without a line under `sources` rests on the file's
 `status` alone: no speaker of the language has looked at an "unreviewed" keyword.
@@ -23,12 +23,13 @@ from processor.core.messages import OptOutType
 from processor.core.policy import KeywordSet, KeywordSets, MatchMode, OptOutConfig
 from processor.errors import ConfigError, Problem
 from processor.json_types import Json
+from processor.wire.countries import COUNTRIES
 from schemas.messaging_service import MAX_KEYWORD_CHARACTERS, MAX_REPLY_CHARACTERS
 
 MIN_REPLY_CHARACTERS = 20  # the minimum that carriers' registrations ask for
 
 _TEXTS = {  # besides `language`: the pattern of each key, and its description
-    "name": (".+", "the guide's English name"),
+    "name": (".+", "the English name, the guide's where it has one"),
     "native_name": (".+", "the language's own name"),
     "direction": ("ltr|rtl", "ltr or rtl"),
     "status": ("unreviewed|reviewed .+", "unreviewed, or reviewed by NAME, DATE"),
@@ -46,14 +47,16 @@ _TAG = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A language of the guide and what a service that speaks it may start from."""
+    """A language, and what a service that speaks it may start from."""
 
     tag: str
-    name: str  # the guide's
+    name: str  # in English; the guide's where it has one
     native_name: str
     direction: Literal["ltr", "rtl"]
     status: str  # "unreviewed", or "reviewed by NAME, DATE"
+    countries: tuple[str, ...]  # where it is spoken, ISO 3166; its main country first
     pack: KeywordSets
+    everyday: frozenset[str]  # keywords of the pack that answer ordinary questions, too (R11)
     sources: Mapping[str, str]  # pages that document the use of some keywords in messaging
 
 
@@ -75,10 +78,10 @@ def languages() -> Mapping[str, Language]:
 
 
 def tag_of(given: str) -> str | None:
-    """The tag, in canonical case, that a tag or one of the guide's names stands for.
+    """The tag, in canonical case, of a tag or an English name.
 
-    Any tag of a language among the 41 will do: `es-MX` is itself, whatever its case. None where it
-    is neither such a tag nor such a name.
+    Any tag of a language that has a file will do: `es-MX` is itself, whatever its case. None where
+    it is neither such a tag nor such a name.
     """
     for known in languages().values():
         if known.name.casefold() == given.casefold():
@@ -100,9 +103,14 @@ def language_of(tag: str) -> Language:
 
 def starter(tag: str) -> dict[str, KeywordSetDocument]:
     """The pack of a tag that ``tag_of`` gave, as `languages.<tag>` of `services.yaml`."""
+    return documents_of(language_of(tag).pack)
+
+
+def documents_of(sets: KeywordSets) -> dict[str, KeywordSetDocument]:
+    """Keyword sets by kind, as `services.yaml` writes them."""
     return {
         kind.value: {"keywords": list(given.keywords), "reply": given.reply}
-        for kind, given in language_of(tag).pack.items()
+        for kind, given in sets.items()
     }
 
 
@@ -147,6 +155,8 @@ def _language(given: Mapping[str, Json]) -> Language:
         native_name=given["native_name"],
         direction=given["direction"],
         status=given["status"],
+        countries=tuple(given["countries"]),
+        everyday=frozenset(given.get("everyday", ())),
         pack={
             kind: KeywordSet(tuple(each["keywords"]), each["reply"]) for kind, each in sets.items()
         },
@@ -159,8 +169,9 @@ def _language(given: Mapping[str, Json]) -> Language:
 
 
 def _problems(given: Mapping[str, object], stem: str) -> Iterator[Problem]:
-    for key in given.keys() - {"language", *_TEXTS, *_KINDS}:
+    for key in given.keys() - {"language", "countries", "everyday", *_TEXTS, *_KINDS}:
         yield Problem((key,), _FILE, "unknown")
+    yield from _list_problems(given)
     for key, (pattern, words) in _TEXTS.items():
         text = given.get(key)
         if not isinstance(text, str) or not re.fullmatch(pattern, text):
@@ -170,6 +181,17 @@ def _problems(given: Mapping[str, object], stem: str) -> Iterator[Problem]:
     for key in _KINDS:
         for place, text in _set_problems(given.get(key)):
             yield Problem((key, *place), _FILE, text)
+
+
+def _list_problems(given: Mapping[str, object]) -> Iterator[Problem]:
+    countries = given.get("countries")
+    if not isinstance(countries, list) or not countries or not COUNTRIES.issuperset(countries):
+        yield Problem(("countries",), _FILE, "must be a list of ISO 3166 countries")
+    sets = (given.get(key) for key in _KINDS)
+    words = [word for each in sets if isinstance(each, dict) for word in each.get("keywords", ())]
+    everyday = given.get("everyday", [])
+    if not isinstance(everyday, list) or any(word not in words for word in everyday):
+        yield Problem(("everyday",), _FILE, "must be a list of keywords of this file")
 
 
 def _set_problems(given: object) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -60,7 +60,7 @@ def layer_of(language: str, message_type: str = EVERYWHERE) -> Layer:
     if language != EVERYWHERE:
         tag = tag_of(language.replace("_", " ")) or tag_of(language)
         if tag is None:
-            text = f"{language!r} is none of the 41, by tag (es) or name"
+            text = f"{language!r} is unknown; give a tag (es) or an English name (Spanish)"
             problems.append(Problem(("language",), "unknown_language", text))
     if message_type not in (EVERYWHERE, *COUNTRIES):
         text = f"{message_type!r} is neither an ISO 3166 country nor ALL"

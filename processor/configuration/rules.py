@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from processor.core.messages import OptOutType, SenderType, sender_type_of
 from processor.core.normalise import exact, tolerant_forms
+from processor.core.placeholders import NO_VALUES, Values, filled, unset_in
 from processor.core.policy import (
     RESERVED,
     KeywordSets,
@@ -17,10 +18,12 @@ from processor.core.policy import (
 )
 from processor.core.readings import disguises, readings
 from processor.errors import Problem
-from schemas.messaging_service import COMMA, MAX_KEYWORDS
+from schemas.messaging_service import COMMA, MAX_KEYWORDS, MAX_REPLY_CHARACTERS
 
 _RESERVED_KINDS = {word: kind for kind, words in RESERVED.items() for word in words}
 
+OF_PLACEHOLDERS = frozenset({"placeholder_not_set", "reply_too_long"})
+"""The codes of problems that the service's own fields cause."""
 
 _Place = tuple[str, ...]
 
@@ -33,21 +36,27 @@ class _Entry(NamedTuple):
 
 
 def problems_of(
-    config: OptOutConfig, place_of: Callable[[_Place], _Place] = lambda place: place
+    config: OptOutConfig,
+    place_of: Callable[[_Place], _Place] = lambda place: place,
+    values: Values = NO_VALUES,
 ) -> list[Problem]:
     """Every problem of a configuration; empty where it may be saved.
 
     Args:
-        config: to be checked.
+        config: to be checked, its replies as they were written.
         place_of: the place of a keyword set in the document it comes from, given its place in
             ``opt_out`` such as ``("languages", "es", "STOP")``.
+        values: the service's texts for placeholders.
     """
     problems = [
         problem
         for place, kinds in _sets(config)
         for kind, keyword_set in kinds.items()
-        for problem in _list_problems(
-            place_of((*place, kind.value)), kind, keyword_set.keywords, config.match
+        for problem in (
+            *_list_problems(
+                place_of((*place, kind.value)), kind, keyword_set.keywords, config.match
+            ),
+            *_reply_problems(place_of((*place, kind.value)), keyword_set.reply, values),
         )
     ]
     base = [
@@ -161,6 +170,21 @@ def _list_problems(
             yield Problem(place, "keyword_with_space", text)
 
 
+def _reply_problems(place: _Place, reply: str, values: Values) -> Iterator[Problem]:
+    """Placeholders without a text (R17), and what filling them in makes too long (R10)."""
+    place = (*place, "reply")
+    for name in unset_in(reply, values):
+        text = f"uses {{{name}}}, but the service has no {name}; set it, or write the text itself"
+        yield Problem(place, "placeholder_not_set", text)
+    whole = filled(reply, values)
+    if len(whole) > MAX_REPLY_CHARACTERS >= len(reply):
+        text = (
+            f"has {len(whole)} characters once its placeholders are filled in; shorten it to"
+            f" {MAX_REPLY_CHARACTERS}"
+        )
+        yield Problem(place, "reply_too_long", text)
+
+
 def _ambiguous(entries: Sequence[_Entry], there: Collection[str] = ()) -> list[Problem]:
     """Keywords with two meanings; each has one problem.
 
@@ -195,15 +219,20 @@ def _heard(keyword: str) -> set[str]:
     return forms & _RESERVED_KINDS.keys() | asked
 
 
+def forms_of(kind: OptOutType, keyword: str) -> list[tuple[str, str]]:
+    """The forms that no keyword of another kind or language may share, each with its tier (R9)."""
+    forms = [("exact", exact(keyword))]
+    if kind is not OptOutType.START:
+        forms += [("tolerant", form) for form in tolerant_forms(keyword)]
+    return forms
+
+
 def _clashes(entries: Iterable[_Entry]) -> dict[tuple[_Place, str], Problem]:
     """One keyword means one thing: one kind, in one language (R9)."""
     problems: dict[tuple[_Place, str], Problem] = {}
     owners: dict[tuple[str, str], _Entry] = {}
     for entry in entries:
-        forms = [("exact", exact(entry.keyword))]
-        if entry.kind is not OptOutType.START:
-            forms += [("tolerant", form) for form in tolerant_forms(entry.keyword)]
-        for form in forms:
+        for form in forms_of(entry.kind, entry.keyword):
             other = owners.setdefault(form, entry)
             if (other.kind, other.language) != (entry.kind, entry.language):
                 text = (

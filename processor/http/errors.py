@@ -108,11 +108,17 @@ class Problem(TypedDict):
     ]
     code: Annotated[str, Field(description="For programs.", examples=["keyword_clash"])]
     message: Annotated[str, Field(description="For people; without the place.")]
+    source: NotRequired[
+        Annotated[str, Field(description="The law, rule or page that asks for it.")]
+    ]
 
 
 def problem_body(problem: ProblemValue) -> Problem:
     """A problem, as answers have it."""
-    return {"place": list(problem.place), "code": problem.code, "message": problem.text}
+    body: Problem = {"place": list(problem.place), "code": problem.code, "message": problem.text}
+    if problem.source:
+        body["source"] = problem.source
+    return body
 
 
 class Problems(TypedDict):

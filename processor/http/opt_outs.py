@@ -114,7 +114,7 @@ async def validate(
         after = drafts.with_draft(service, document, now=datetime.now(UTC))
     except ConfigError as error:
         return {"errors": [problem_body(problem) for problem in error.values], "warnings": []}
-    warnings = [problem_body(warning) for warning in drafts.warnings_about(after)]
+    warnings = [problem_body(warning) for warning in drafts.warnings_in_draft(after)]
     return {"errors": [], "warnings": warnings}
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from processor.configuration.apply import changed
+from processor.configuration.apply import updated
 from processor.configuration.change import change_service, create_service, delete_service
 from processor.configuration.new_services import new_service, new_sid
 from processor.http.auth import CallerIs
@@ -19,18 +19,23 @@ from processor.http.paging import PageIs, meta_of, slice_of
 from processor.http.responses.services import Service, Services, created_at, service_of
 from processor.http.visible_services import ServiceSid, find_service
 from processor.json_types import JsonObject
-from schemas.common import HttpMethod
+from schemas.common import Brand, HelpContact, HttpMethod
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(route_class=Known, tags=["messaging.v1 services"])
 
 _CODES = {"FriendlyName": 20002}
+_EMPTY_REMOVES = BeforeValidator(lambda given: given or None)
+OptionalBrand = Annotated[Brand | None, _EMPTY_REMOVES]
+OptionalContact = Annotated[HelpContact | None, _EMPTY_REMOVES]
 
 
 class ServiceUpdate(Form):
     """The fields of a service that may change."""
 
     friendly_name: Name = Field(default="", alias="FriendlyName")
+    brand: OptionalBrand = Field(default=None, alias="Brand")
+    help_contact: OptionalContact = Field(default=None, alias="HelpContact")
     inbound_request_url: OptionalUrl = Field(default=None, alias="InboundRequestUrl")
     inbound_method: HttpMethod = Field(default="POST", alias="InboundMethod")
     fallback_url: OptionalUrl = Field(default=None, alias="FallbackUrl")
@@ -105,7 +110,7 @@ async def update(
     after = await change_service(
         backend.configuration,
         lambda: find_service(request, backend, caller, sid).whole(),
-        lambda before: changed(before, **form.given()),
+        lambda before: updated(before, **form.given()),
         actor=caller.actor,
     )
     return service_of(request, after)

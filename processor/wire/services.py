@@ -9,6 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from processor.core.messages import OptOutType, SenderType, sender_type_of
+from processor.core.placeholders import PLACEHOLDERS, Values, with_values
 from processor.core.policy import (
     CountryOverride,
     KeywordSet,
@@ -24,7 +25,7 @@ from schemas.messaging_service import MessagingService, OptOut, ServiceDocument
 
 
 def config_of(model: OptOut) -> OptOutConfig:
-    """The core value of a configuration."""
+    """The core value of a configuration, its replies as they were written."""
     return OptOutConfig(
         match=MatchMode(model.match),
         repeat_reply=model.repeat_reply == "always",
@@ -45,8 +46,14 @@ def config_of(model: OptOut) -> OptOutConfig:
     )
 
 
+def values_of(model: ServiceDocument) -> Values:
+    """The texts that fill the placeholders of a service's replies (R17)."""
+    given = ((name, getattr(model, name)) for name in PLACEHOLDERS)
+    return {name: text for name, text in given if text is not None}
+
+
 def service_of(model: MessagingService) -> Service:
-    """The core value of a stored service."""
+    """The core value of a stored service, its replies filled in."""
     return _service(model, config_of(model.active) if model.active else None)
 
 
@@ -55,7 +62,7 @@ def _service(model: MessagingService, active: OptOutConfig | None) -> Service:
         sid=model.sid,
         account_sid=model.account_sid,
         senders=pool_of(model),
-        active=active,
+        active=with_values(active, values_of(model)) if active else None,
         version=model.version,
         webhook=_webhook(model),
         status_callback=model.status_callback,

@@ -24,6 +24,7 @@ from processor.wire.topics import Topics
 from tests.bench import load
 from tests.builders import ACCOUNT
 
+_LANGUAGES = 41  # as when the figures of README.md were measured
 _COUNTRIES = 50
 _DOCUMENTS_AT_ONCE = 100
 
@@ -93,8 +94,8 @@ def _service(number: int, packs: Document, overrides: Document) -> Document:
 
 
 def _packs() -> dict[str, Any]:
-    """Every language's pack; a keyword of several languages stays with the first (R9)."""
-    packs: dict[str, Any] = {tag: starter(tag) for tag in languages()}
+    """Packs of 41 languages; a keyword of several languages stays with the first (R9)."""
+    packs: dict[str, Any] = {tag: starter(tag) for tag in list(languages())[:_LANGUAGES]}
     owners: dict[str, str] = {}
     for tag, pack in packs.items():
         for given in pack.values():

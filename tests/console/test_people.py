@@ -98,6 +98,31 @@ async def test_options_are_part_of_the_draft(console: Console) -> None:
     await expect(page.locator("#STOP-keywords-problem")).to_contain_text("white space")
 
 
+async def test_r17_a_brand_is_set_and_counted_in_replies(console: Console) -> None:
+    page = await console.page()
+    await page.goto(f"{console.at}/options")
+    await page.get_by_label("Brand").fill("Acme {x}")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("alert")).to_contain_text("one line of text without braces")
+    await expect(page.get_by_label("Brand")).to_have_value("Acme {x}")
+    await page.get_by_label("Brand").fill("Acme")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("status")).to_have_text("Saved.")
+    assert (console.stored().brand, console.stored().help_contact) == ("Acme", None)
+    await page.goto(f"{console.at}/edit/standard")
+    await page.get_by_label("Help reply").fill("{brand}: {help_contact}")
+    await expect(page.locator("#HELP-count")).to_contain_text("20 of 320 characters")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator("#HELP-reply-problem")).to_contain_text("has no help_contact")
+    await page.get_by_label("Help reply").fill("{brand}: write to us.")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("status")).to_have_text("Saved.")
+    await page.goto(f"{console.at}/options")
+    await page.get_by_label("Brand").fill("")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("alert")).to_contain_text("uses {brand}")
+
+
 async def test_a_recipient_is_looked_up_blocked_and_unblocked_and_their_history_shown(
     console: Console, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -166,3 +166,33 @@ async def test_what_every_configuration_may_use_is_told(settings: Settings) -> N
         assert types["message_types"][0] == "ALL"
         pack = (await api.ask("GET", "/v3/OptOuts/StarterPacks/Spanish")).json()
         assert (pack["language"], "STOP" in pack["sets"]) == ("es", True)
+
+
+async def test_r17_a_services_brand_fills_its_replies(settings: Settings) -> None:
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT)
+    async with serving(settings) as api:
+        path = await a_configuration(api)
+        service = f"/v1/Services/MG{path[-32:]}"
+        reply = "{brand}: you are out. Questions: {help_contact}. Reply START to come back."
+        draft = {"standard": {"STOP": {"keywords": ["stop"], "reply": reply}}}
+        refused = await put(api, path, draft)
+        assert refused.status_code == 400
+        assert [one["code"] for one in refused.json()["details"]["problems"]] == [
+            "placeholder_not_set",
+            "placeholder_not_set",
+        ]
+        fields = {"Brand": "Acme", "HelpContact": "acme.example/help"}
+        named = (await api.ask("POST", service, data=fields)).json()
+        assert (named["brand"], named["help_contact"]) == ("Acme", "acme.example/help")
+        saved = await put(api, path, draft)
+        assert saved.json()["draft"]["standard"]["STOP"]["reply"] == reply
+        tried = (await api.ask("POST", f"{path}/Try", json={"body": "stop"})).json()
+        assert tried["draft"]["reply"] == (
+            "Acme: you are out. Questions: acme.example/help. Reply START to come back."
+        )
+        for wrong in ({"Brand": ""}, {"HelpContact": "x" * 129}, {"Brand": "x" * 300}):
+            assert (await api.ask("POST", service, data=wrong)).status_code == 400, wrong
+        gone = (await api.ask("POST", service, data={"Brand": ""})).json()
+        [problem] = gone["details"]["problems"]
+        assert problem["place"] == ["opt_out", "standard", "STOP", "reply"]

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from processor.core.blocks import Block, Blocks
+from processor.core.brakes import Replies
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend
 from processor.core.fold import Hit, Item, fold, handled_of, key_of
 from processor.core.gate import ALLOWED, ERROR_CODE, Allowed, Refused, judge
@@ -45,10 +46,12 @@ class Told(NamedTuple):
 def told(batches: Sequence[Sequence[Item]], scope: Scope) -> Told:
     lists: dict[str, Blocks] = {}
     seen: set[bytes] = set()
+    replied: dict[bytes, Replies] = {}
     events: list[Event] = []
     for batch in batches:
-        folded = fold(batch, lists, seen, scope=scope, mark=MARK)
+        folded = fold(batch, lists, seen, replied=replied, scope=scope, mark=MARK)
         lists |= folded.changed
+        replied |= folded.replied
         seen |= {one.id for one in folded.handled}
         events += folded.events
     return Told({key: blocks for key, blocks in lists.items() if blocks}, tuple(events))
@@ -64,9 +67,11 @@ class Step(NamedTuple):
 
 def steps(items: Sequence[Item], scope: Scope) -> Iterator[Step]:
     lists: dict[str, Blocks] = {}
+    replied: dict[bytes, Replies] = {}
     for item in items:
-        folded = fold([item], lists, frozenset(), scope=scope, mark=MARK)
+        folded = fold([item], lists, frozenset(), replied=replied, scope=scope, mark=MARK)
         lists = {**lists, **folded.changed}
+        replied |= folded.replied
         yield Step(item, folded.events, lists)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from processor.configuration.differences import Difference
 from processor.errors import Problem
-from processor.http.console.layers import Place, field_of, in_words
+from processor.http.console.layers import Place, field_of, grouped, in_words
 from processor.http.console.naming import Unclear, as_typed, options, the_one
 from tests.stored import a_stored_service
 
@@ -77,3 +77,14 @@ def test_what_a_field_offers_names_one_service_each() -> None:
     for value, _ in options(_SERVICES):
         assert as_typed(_SERVICES, the_one(_SERVICES, value)) == value
     assert [value for value, _ in options(_SERVICES, "TWIN")] == ["MG0", "MG1"]
+
+
+def test_r11_warnings_alike_in_many_places_are_one_line() -> None:
+    few = [
+        Problem(("languages", tag, "STOP", "reply"), "link", "has a link") for tag in ("es", "fr")
+    ]
+    many = [
+        Problem(("languages", tag, "HELP", "reply"), "no_brand", "names no brand", source="CTIA")
+        for tag in ("de", "es", "fr", "it", "pt")
+    ]
+    assert grouped([*many, *few]) == [(many[0], 4), (few[0], 0), (few[1], 0)]

@@ -182,7 +182,7 @@ ACTIVE = a_document(
         ),
         (
             {"languages": {"Klingon": BAJA}},
-            "opt_out.languages.Klingon: unknown language; say one of the 41 by tag (es) or name"
+            "opt_out.languages.Klingon: unknown language; give a tag (es) or an English name"
             " (Spanish)",
         ),
         (
@@ -275,7 +275,7 @@ def test_r8_keywords_come_as_a_list_or_comma_separated(given: object, keywords: 
         ({"account_sid": 5}, "account_sid: must be a text, in quotes"),
         (
             {"opt_out": {"languages": {"Spanish!": BAJA}}},
-            "opt_out.languages.Spanish!: unknown language; say one of the 41 by tag (es) or name"
+            "opt_out.languages.Spanish!: unknown language; give a tag (es) or an English name"
             " (Spanish)",
         ),
         (

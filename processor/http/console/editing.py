@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request, Response
 
 from processor.configuration.apply import disabled, enabled
-from processor.configuration.drafts import not_in_force, warnings_about, with_draft
+from processor.configuration.drafts import not_in_force, warnings_in_draft, with_draft
 from processor.configuration.languages import tag_of
 from processor.configuration.layers import kinds_at, with_sets
-from processor.configuration.warnings import OTHERWISE_REGISTERED
+from processor.configuration.sender_warnings import OTHERWISE_REGISTERED
+from processor.core.placeholders import filled
 from processor.core.segments import segments_of
 from processor.errors import ConfigError, Problem
 from processor.http.console.layers import (
@@ -26,9 +27,9 @@ from processor.http.console.layers import (
 )
 from processor.http.console.pages import Page, go, page
 from processor.http.console.saving import SavedMeanwhile, ShownIs
-from processor.http.console.sessions import PATH, SessionIs, for_operators
+from processor.http.console.sessions import PATH, for_operators
 from processor.http.errors import not_found, wrong_parameter
-from processor.wire.services import pool_of
+from processor.wire.services import pool_of, values_of
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
@@ -55,7 +56,7 @@ async def edit(request: Request, shown: ShownIs, place: str) -> Response:
     service, layer = shown.now(), _layer(request, place)
     sets = kinds_at(service.opt_out, layer) or {}
     offered = "pack" in request.query_params and not sets
-    fields = starter_fields(layer) if offered else fields_of(layer, sets)
+    fields = starter_fields(layer) if offered else fields_of(layer, sets, values_of(service))
     return _form(
         request,
         service,
@@ -91,12 +92,12 @@ async def save(request: Request, shown: ShownIs, sid: str, place: str) -> Respon
     except SavedMeanwhile:
         pass  # said below, beside what was typed
     service = shown.now()
-    theirs = fields_of(layer, kinds_at(service.opt_out, layer) or {})
+    theirs = fields_of(layer, kinds_at(service.opt_out, layer) or {}, values_of(service))
     return _form(
         request,
         service,
         layer,
-        typed_fields(layer, form, problems),
+        typed_fields(layer, form, problems, values_of(service)),
         status=422 if problems else 409,
         problems=of_no_field(layer, problems),
         theirs=() if problems else theirs,
@@ -137,10 +138,10 @@ async def disable(request: Request, shown: ShownIs, sid: str) -> Response:
     return go(f"/services/{sid}", "disabled")
 
 
-@router.post("/count")
-async def count(request: Request, session: SessionIs, field: str) -> Response:
-    """The cost of a reply, while it is typed."""
-    reply = str((await request.form()).get(field, ""))
+@router.post("/services/{sid}/count")
+async def count(request: Request, shown: ShownIs, field: str) -> Response:
+    """The cost of a reply, while it is typed, with its placeholders filled in."""
+    reply = filled(str((await request.form()).get(field, "")), values_of(shown.now()))
     return page(request, "count", segments=segments_of(reply), characters=len(reply))
 
 
@@ -181,7 +182,7 @@ def _disabling(request: Request, service: MessagingService, status: int = 200) -
 
 
 def _confirmation(request: Request, service: MessagingService, status: int = 200) -> Response:
-    warnings = warnings_about(service)
+    warnings = warnings_in_draft(service, enabled=True)
     return page(
         request,
         "enable",

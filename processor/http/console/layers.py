@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from processor.configuration import layers
@@ -12,11 +12,13 @@ from processor.configuration.differences import Difference
 from processor.configuration.languages import Language, language_of, starter, tag_of
 from processor.core.messages import OptOutType
 from processor.core.normalise import exact
+from processor.core.placeholders import NO_VALUES, Values, filled
 from processor.core.policy import RESERVED, STANDARD, KeywordSets
 from processor.errors import Problem
 from processor.wire.countries import COUNTRIES
 from schemas.messaging_service import MAX_REPLY_CHARACTERS
 
+_ALIKE = 3  # more warnings of the same words are one line
 TITLES = {OptOutType.STOP: "Opt-out", OptOutType.START: "Opt-in", OptOutType.HELP: "Help"}
 
 
@@ -69,6 +71,12 @@ class Field:
     reserved: Sequence[str] = ()
     keyword_problems: Sequence[str] = ()
     reply_problems: Sequence[str] = ()
+    values: Values = field(default_factory=dict)  # the texts of its placeholders
+
+    @property
+    def sent(self) -> str:
+        """The reply as recipients get it, whose length and cost count."""
+        return filled(self.reply, self.values)
 
     @property
     def title(self) -> str:
@@ -81,7 +89,7 @@ class Field:
         return MAX_REPLY_CHARACTERS
 
 
-def fields_of(layer: Layer, sets: KeywordSets) -> list[Field]:
+def fields_of(layer: Layer, sets: KeywordSets, values: Values = NO_VALUES) -> list[Field]:
     """The fields that show keyword sets."""
     return [
         Field(
@@ -89,6 +97,7 @@ def fields_of(layer: Layer, sets: KeywordSets) -> list[Field]:
             ", ".join(_free(layer, kind, sets[kind].keywords)) if kind in sets else "",
             sets[kind].reply if kind in sets else "",
             _reserved(layer, kind),
+            values=values,
         )
         for kind in OptOutType
     ]
@@ -103,7 +112,10 @@ def starter_fields(layer: Layer) -> list[Field]:
 
 
 def typed_fields(
-    layer: Layer, form: Mapping[str, object], problems: Sequence[Problem]
+    layer: Layer,
+    form: Mapping[str, object],
+    problems: Sequence[Problem],
+    values: Values = NO_VALUES,
 ) -> list[Field]:
     """The fields as they were typed, each with what is wrong with it."""
     return [
@@ -114,6 +126,7 @@ def typed_fields(
             _reserved(layer, kind),
             _of_place(problems, (*layer.path, kind, "keywords")),
             _of_place(problems, (*layer.path, kind, "reply")),
+            values,
         )
         for kind in OptOutType
     ]
@@ -122,17 +135,17 @@ def typed_fields(
 def typed_sets(layer: Layer, form: Mapping[str, object]) -> dict[str, object]:
     """The keyword sets of a document that a form asks for; pairs left empty are left out."""
     sets: dict[str, object] = {}
-    for field in typed_fields(layer, form, ()):
-        words = [word.strip() for word in re.split(r"[,\n،、，]", field.keywords) if word.strip()]
-        reply = field.reply.replace("\r\n", "\n").strip()
+    for one in typed_fields(layer, form, ()):
+        words = [word.strip() for word in re.split(r"[,\n،、，]", one.keywords) if word.strip()]
+        reply = one.reply.replace("\r\n", "\n").strip()
         if layer.language is not None and not words and not reply:
             continue
         have = {exact(word) for word in words}
-        words = [word for word in field.reserved if word not in have] + words
-        usual = STANDARD[field.kind]
-        if layer.language is None and (tuple(words), reply) == (_whole(field.kind), usual.reply):
+        words = [word for word in one.reserved if word not in have] + words
+        usual = STANDARD[one.kind]
+        if layer.language is None and (tuple(words), reply) == (_whole(one.kind), usual.reply):
             continue
-        sets[field.kind.value] = {"keywords": words, "reply": reply}
+        sets[one.kind.value] = {"keywords": words, "reply": reply}
     return sets
 
 
@@ -168,6 +181,18 @@ def field_of(said: Problem | Difference) -> Place | None:
             pair = anchor = ""
     layer = layer_of_path(path)
     return Place(f"{layer.title}{pair}", layer.place, anchor) if layer else None
+
+
+def grouped(warnings: Sequence[Problem]) -> list[tuple[Problem, int]]:
+    """Warnings, each with the number of other places; those alike in many places come once."""
+    alike: dict[tuple[str, str], list[Problem]] = {}
+    for warning in warnings:
+        alike.setdefault((warning.code, warning.text), []).append(warning)
+    groups: list[tuple[Problem, int]] = []
+    for first, *others in alike.values():
+        many = len(others) > _ALIKE
+        groups += [(first, len(others))] if many else [(one, 0) for one in (first, *others)]
+    return groups
 
 
 def _reserved(layer: Layer, kind: OptOutType) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
@@ -10,6 +10,7 @@ from starlette.datastructures import FormData
 
 from processor.configuration.drafts import with_draft
 from processor.core.messages import SenderType
+from processor.core.placeholders import PLACEHOLDERS
 from processor.errors import ConfigError, Problem
 from processor.http.console.pages import Page, go, page
 from processor.http.console.saving import SavedMeanwhile, ShownIs
@@ -23,7 +24,7 @@ router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 async def edit(request: Request, shown: ShownIs) -> Response:
     """Show the form."""
     service = shown.now()
-    return _form(request, service, service.opt_out.model_dump())
+    return _form(request, service, service.opt_out.model_dump(), service.model_dump())
 
 
 @router.post("/services/{sid}/options")
@@ -31,11 +32,12 @@ async def save(request: Request, shown: ShownIs, sid: str) -> Response:
     """Save the options; if the service is enabled, they take effect at once."""
     form = await request.form()
     typed = _typed(form)
+    texts = {name: str(form.get(name, "")).strip() or None for name in PLACEHOLDERS}
     problems: Sequence[Problem] = ()
 
     def step(before: MessagingService) -> MessagingService:
         draft = before.opt_out.model_dump(mode="json") | typed
-        return with_draft(before, draft, now=datetime.now(UTC))
+        return with_draft(before, draft, now=datetime.now(UTC), **texts)
 
     try:
         await shown.change(form, step)
@@ -49,6 +51,7 @@ async def save(request: Request, shown: ShownIs, sid: str) -> Response:
         request,
         service,
         typed,
+        texts,
         status=422 if problems else 409,
         problems=problems,
         meanwhile=not problems,
@@ -70,10 +73,12 @@ def _typed(form: FormData) -> dict[str, object]:
 def _form(
     request: Request,
     service: MessagingService,
-    chosen: dict[str, object],
+    chosen: Mapping[str, object],
+    texts: Mapping[str, object],
     *,
     status: int = 200,
     **values: object,
 ) -> Response:
     shown = {"problems": (), "meanwhile": False, "types": list(SenderType), **values}
+    shown["texts"] = {name: texts[name] or "" for name in PLACEHOLDERS}
     return page(request, "options", status=status, service=service, chosen=chosen, **shown)

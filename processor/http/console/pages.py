@@ -17,7 +17,7 @@ from processor.browser_headers import PAGE_HEADERS
 from processor.configuration.languages import language_of
 from processor.core.segments import segments_of
 from processor.errors import ConfigError, RetryableError
-from processor.http.console.layers import field_of, in_words
+from processor.http.console.layers import field_of, grouped, in_words
 from processor.http.console.sessions import PATH, SignedOut
 from processor.http.errors import ApiError
 
@@ -46,7 +46,12 @@ _environment.globals |= {
     "language_of": language_of,
     "clock": _clock,
 }
-_environment.filters |= {"in_words": in_words, "field_of": field_of, "type_name": _type_name}
+_environment.filters |= {
+    "in_words": in_words,
+    "field_of": field_of,
+    "grouped": grouped,
+    "type_name": _type_name,
+}
 
 
 def render(name: str, /, **values: object) -> str:

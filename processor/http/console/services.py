@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from processor.configuration.drafts import not_in_force, warnings_about
+from processor.configuration.drafts import not_in_force, warnings_in_draft
 from processor.configuration.languages import languages
 from processor.configuration.layers import kinds_at
 from processor.http.backend import BackendIs
@@ -16,6 +16,7 @@ from processor.http.console.saving import ShownIs
 from processor.http.console.sessions import PATH, SessionIs
 from processor.http.visible_services import find_service
 from processor.wire.countries import COUNTRIES
+from processor.wire.services import values_of
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
@@ -70,7 +71,7 @@ async def opt_out(request: Request, shown: ShownIs) -> Response:
         standard=_section(service, Layer(None, None)),
         languages=[_section(service, Layer(tag, None)) for tag in draft.languages],
         countries=countries,
-        warnings=warnings_about(service),
+        warnings=warnings_in_draft(service),
         differences=not_in_force(service),
         known_languages=languages().values(),
         known_countries=sorted(COUNTRIES),
@@ -78,4 +79,4 @@ async def opt_out(request: Request, shown: ShownIs) -> Response:
 
 
 def _section(service: MessagingService, layer: Layer) -> tuple[Layer, list[Field]]:
-    return layer, fields_of(layer, kinds_at(service.opt_out, layer) or {})
+    return layer, fields_of(layer, kinds_at(service.opt_out, layer) or {}, values_of(service))

@@ -38,6 +38,10 @@ class Service(TypedDict):
     date_created: str
     date_updated: str
     friendly_name: str
+    brand: Annotated[str | None, Field(description="Fills `{brand}` in replies. Not Twilio's.")]
+    help_contact: Annotated[
+        str | None, Field(description="Fills `{help_contact}` in replies. Not Twilio's.")
+    ]
     inbound_request_url: Annotated[
         str | None, Field(description="Called for every inbound message; null: no call.")
     ]
@@ -103,6 +107,8 @@ def service_of(request: Request, service: MessagingService) -> Service:
         "date_created": time_v1(created_at(service)),
         "date_updated": time_v1(service.updated_at),
         "friendly_name": service.friendly_name,
+        "brand": service.brand,
+        "help_contact": service.help_contact,
         "inbound_request_url": shown_url(service.inbound_request_url),
         "inbound_method": service.inbound_method,
         "fallback_url": shown_url(service.fallback_url),

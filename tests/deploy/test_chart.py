@@ -382,8 +382,8 @@ def secrets(manifests: list[Manifest]) -> dict[str, dict[str, str]]:
 
 
 def test_a_pod_has_the_variables_of_its_role_and_no_others(render: Render) -> None:
-    found = secrets(render(*ONE_SECRET))
-    pods_of = {role: f"{role}.worker" for role in ROLES} | {"api": "api.api"}
+    found = secrets(render(*ONE_SECRET, "workers.audit.enabled=true"))
+    pods_of = {role: f"{role}.worker" for role in (*ROLES, "audit")} | {"api": "api.api"}
     for role, names in SECRETS.items():
         for one in [pods_of[role]] if role in pods_of else ["topics.topics", "test.topics"]:
             assert found[one] == {name: f"all/{name}" for name in names}, one

@@ -40,7 +40,7 @@ from schemas.message_status import MessageStatus
 logger = logging.getLogger(__name__)
 
 _READ_S = 20.0
-_WARNINGS_PAUSE = 4  # slices; nobody waits for them
+_WARNINGS_PAUSE = 4  # slices; no request waits for them
 _MOST_CODE = 1 << 31  # limit of a carrier's error codes
 _MOST_WORDS = 500  # characters of a carrier's error message
 

@@ -67,6 +67,10 @@ _WAITS = (
     *("redis", "learning", "not_whole", "partitions", "lost_writes", "unheard"),
     *("format", "configuration"),
 )
+_CHECKED = (  # by an audit
+    *("messages", "commands", "events", "deliveries", "verdicts", "entries", "redis_entries"),
+)
+_REFUSALS = ("StateRefused",)  # of an audit
 VIOLATIONS = ("lost", "duplicated", "reordered", "contradictory", "differs", "leak")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -147,9 +151,13 @@ class Metrics:
         self.audit_checked = counter(
             "optout_audit_checked", "Records that audits checked, by what they are.", ["what"]
         )
+        for what in _CHECKED:
+            self.audit_checked.labels(what)
         self.audit_failures = counter(
             "optout_audit_failures", "Audits that failed, by the error.", ["reason"]
         )
+        for reason in (*_FAILURES, *_REFUSALS):
+            self.audit_failures.labels(reason)
         self.audit_seconds = histogram(
             "optout_audit_seconds", "Time of an audit.", buckets=_REBUILD_SECONDS
         )
@@ -253,9 +261,14 @@ class Metrics:
         self.audit_seconds.observe(seconds)
         for kind in VIOLATIONS:
             self.audit_violations.labels(kind).inc(counts.get(f"found_{kind}", 0))
-        for name, count in counts.items():
-            if name.endswith("_checked"):
-                self.audit_checked.labels(name.removesuffix("_checked")).inc(count)
+        for what in _CHECKED:
+            self.audit_checked.labels(what).inc(counts.get(f"{what}_checked", 0))
+
+    def audit_failed(self, error: Exception) -> None:
+        """Count an audit that failed."""
+        name = type(error).__name__
+        known = name in _FAILURES or name in _REFUSALS
+        self.audit_failures.labels(name if known else "Unexpected").inc()
 
     def login_refused(self, why: str) -> None:
         """Count a refused login, by a word for the reason."""

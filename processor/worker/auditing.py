@@ -59,7 +59,7 @@ class Auditor:
 
     def _fail(self, error: Exception) -> None:
         self.problem = str(error)
-        self._metrics.audit_failures.labels(type(error).__name__).inc()
+        self._metrics.audit_failed(error)
 
     async def audit_once(self) -> Report | None:
         """Take a snapshot, and audit up to the latest one that is old enough; None: none is.

@@ -18,7 +18,7 @@ from processor.audit.parsing import KafkaRecord
 from processor.audit.redis_check import check_redis
 from processor.audit.report import Findings, Report
 from processor.audit.services import Accounts, Services
-from processor.audit.source_records import letter
+from processor.audit.source_records import is_redriven, letter
 from processor.audit.state import PartitionState, StateRefused
 from processor.audit.streams import Counted, Fill
 from processor.audit.values import (
@@ -256,6 +256,8 @@ class _Audit:
         return open_streams(fills, begins, self._unreadable)
 
     def _unreadable(self, topic: str, record: KafkaRecord) -> None:
+        if is_redriven(record):
+            return
         where = f"{topic}[{self._number}]@{record.offset}"
         what = "is not a valid value of its topic"
         self._findings.add("contradictory", where, what, record.timestamp)

@@ -56,6 +56,11 @@ def message(record: KafkaRecord, fields: Fields) -> Message:
     )
 
 
+def is_redriven(record: KafkaRecord) -> bool:
+    """Whether an operator sent a dead letter back: then its value is the operator's."""
+    return _REDRIVES in dict(record.headers)
+
+
 def command(record: KafkaRecord, fields: Fields) -> Command:
     """Read a record of consent-commands."""
     headers = dict(record.headers)

@@ -17,7 +17,8 @@ from processor.audit.standard import STANDARD
 _JOINTS = re.compile(r"[\s_\-\u2010-\u2015\u2043\u2212]+")
 _BETWEEN_LETTERS = re.compile(r"[\s.\-\u00b7\u2022\u2010-\u2015\u2043\u2212]+")
 _GREEK = "[\u0370-\u03ff\u1f00-\u1fff]"
-_GREEK_QUESTION = re.compile(rf"(?<={_GREEK});|;(?={_GREEK})")
+_AFTER_GREEK = re.compile(rf"({_GREEK}[^\w;]*);")
+_BEFORE_GREEK = re.compile(rf";([^\w;]*{_GREEK})")
 _PICTURES = ((0x2600, 0x26FF), (0x1F300, 0x1F64F), (0x1F680, 0x1F6FF), (0x1F900, 0x1F9FF))
 _SAYING_NO = frozenset("🚫⛔❌❎✖✗✘👎🛑🙅📵🔕")
 _AROUND = ".,!:*_\"'`()[]{}<>«»“”‘’„‚"
@@ -82,7 +83,7 @@ def plain(text: str) -> str:
         before = text
         apart = unicodedata.normalize("NFD", exact(text))
         text = exact("".join("i" if one == "ı" else one for one in apart if not _is_accent(one)))
-    return _GREEK_QUESTION.sub("?", text)
+    return _BEFORE_GREEK.sub(r"?\1", _AFTER_GREEK.sub(r"\1?", text)) if ";" in text else text
 
 
 @lru_cache(65_536)

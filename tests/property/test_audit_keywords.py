@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from processor.audit.keywords import DEFAULT, DEFAULT_RCS, Found, Keywords, Words
+from processor.configuration.languages import languages
 from processor.core.policy import DEFAULT_POLICY, RCS_POLICY, Policy
 from processor.wire.services import config_of
 from schemas.messaging_service import OptOut
@@ -44,7 +45,26 @@ CONFIG: dict[str, Any] = {
         }
     },
 }
+ACTIVE: dict[str, Any] = {
+    "enabled": True,
+    "standard": {"STOP": {"keywords": ["stop", "Halt", "🛑", "stopall", "αδιέξοδο"], "reply": "a"}},
+    "languages": {
+        "fr": {
+            "STOP": {"keywords": ["arrêt"], "reply": "b"},
+            "HELP": {"keywords": ["aide"], "reply": "c"},
+        },
+        "de": {"START": {"keywords": ["anfang", "ja"], "reply": "d"}},
+    },
+    "countries": {
+        "CA": {
+            "country_fallback": False,
+            "languages": {"en": {"HELP": {"keywords": ["assist", "halt"], "reply": "e"}}},
+        },
+        "MX": {"languages": {"es": {"STOP": {"keywords": ["baja", "alto"], "reply": "f"}}}},
+    },
+}
 PAIRS = [
+    (Policy(config_of(OptOut.model_validate(ACTIVE))), Keywords(ACTIVE)),
     (Policy(config_of(OptOut.model_validate(CONFIG))), Keywords(CONFIG)),
     (
         Policy(config_of(OptOut.model_validate(CONFIG | {"match": "exact"}))),
@@ -99,13 +119,15 @@ def agrees(body: str, country: str | None) -> None:
             continue
         said = Found(match.kind, match.keyword, match.language, match.country, match.tier)
         assert keywords.fits(body, country, said)
+        if match.tier == "exact" and len(body) < 200:
+            assert keywords.may_be(body)
         if body.isascii() and match.kind != "START" and len(body) < 200:
             assert keywords.surely(body, country) == said
             assert keywords.may_be(body)
         assert match.reply in keywords.replies(said, {})
 
 
-@given(bodies, st.sampled_from([None, "US", "MX", "BR"]))
+@given(bodies, st.sampled_from([None, "US", "CA", "MX", "BR"]))
 @example("STOP.", None)
 @example("*STOP*", None)
 @example("S T O P", None)
@@ -129,7 +151,7 @@ def test_it_never_contradicts_match_on_texts_of_the_field() -> None:
     for line in cases.read_bytes().splitlines():
         body = orjson.loads(line).get("body")
         if isinstance(body, str):
-            for country in (None, "US", "MX", "BR"):
+            for country in (None, "US", "CA", "MX", "BR"):
                 agrees(body, country)
 
 
@@ -150,8 +172,22 @@ def test_it_never_contradicts_match_on_texts_of_the_field() -> None:
     ],
 )
 def test_it_contradicts_a_match_that_the_rules_exclude(body: str, said: Found) -> None:
-    keywords = PAIRS[0][1]
+    keywords = Keywords(CONFIG)
     assert not keywords.fits(body, None, said)
+
+
+def test_every_word_of_every_language_is_surely_a_keyword() -> None:
+    for tag, language in languages().items():
+        sets = {
+            str(kind): {"keywords": list(one.keywords), "reply": one.reply}
+            for kind, one in language.pack.items()
+        }
+        keywords = Keywords({"languages": {tag: sets}})
+        for kind, one in sets.items():
+            for word in one["keywords"]:
+                found = keywords.surely(word.upper(), None)
+                assert found is not None, (tag, word)
+                assert found.kind == kind or found.language is None, (tag, word)
 
 
 def test_words_of_buttons_pass_the_prefilter_of_all_services() -> None:

@@ -8,13 +8,13 @@ configuration. For texts in ASCII they differ only in which words are everyday w
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
 
+from processor.audit.prefilter import Words
 from processor.audit.spelling import (
     asked,
     consent,
@@ -23,16 +23,10 @@ from processor.audit.spelling import (
     forms_of,
     letters_agree,
     perhaps_consent,
-    period,
     readings,
-    wide,
 )
 from processor.audit.standard import BUTTONS, RESERVED, STANDARD, Fields
 
-_CONTROLS = "".join(map(chr, range(32))) + "\x7f"
-_SIGNS = "".join(set(string.punctuation) - set("?;")) + string.whitespace + _CONTROLS
-_WITHOUT_SIGNS = str.maketrans("", "", string.punctuation + string.whitespace + _CONTROLS)
-_LONGEST = 200  # characters of a body that is looked at closely
 _LONGER_THAN_YES = 8  # letters: no yes, no or OK of any language has as many
 _EVERYDAY = frozenset(("yes", "yeah", "no", "ok", "okay", "ja", "oui", "sí", "si", "sim", "да"))
 _PLACEHOLDER = re.compile(r"(?<!\{)\{(brand|help_contact)\}(?!\})")
@@ -61,51 +55,6 @@ class _Layer(NamedTuple):
     clean: Mapping[str, _Entry]  # of START
     stop: Mapping[str, _Entry]  # by their tolerant forms
     help: Mapping[str, _Entry]
-
-
-class Words:
-    """The forms of any number of configurations' keywords, default handling's among them."""
-
-    def __init__(self) -> None:
-        self._exact: set[str] = set()
-        self._wide: set[str] = set()
-        for words, _ in STANDARD.values():
-            self._add(tuple(words))
-        self.add(BUTTONS)
-
-    def add(self, config: Fields) -> None:
-        """Add every keyword of a configuration."""
-        overrides = (config.get("countries") or {}).values()
-        languages = [config.get("standard") or {}, *(config.get("languages") or {}).values()]
-        for sets in (*languages, *(one for own in overrides for one in own["languages"].values())):
-            for one in sets.values():
-                self._add(tuple(one["keywords"]))
-
-    def _add(self, words: tuple[str, ...]) -> None:
-        exacts, wides = _forms(words)
-        self._exact |= exacts
-        self._wide |= wides
-
-    def may_be(self, body: str) -> bool:
-        """Whether a body may be a keyword of one of them; False is certain."""
-        if body.isascii():
-            low = body.strip().lower()
-            if low in self._exact:
-                return True
-            core = low.strip(_SIGNS)
-            return len(core) < _LONGEST and self._has(_joined(core))
-        return len(body.strip()) < _LONGEST and (
-            exact(body) in self._exact or self._has(wide(body))
-        )
-
-    def _has(self, letters: str) -> bool:
-        return letters in self._wide or period(letters) in self._wide
-
-
-@lru_cache(16_384)
-def _forms(words: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
-    wides = set(map(wide, words))
-    return frozenset(map(exact, words)), frozenset(wides | set(map(period, wides)))
 
 
 class Keywords:
@@ -236,10 +185,6 @@ def _is_no_answer(keyword: str) -> bool:
     """Whether a keyword surely is not a word that answers everyday questions."""
     key = exact(keyword)
     return key in RESERVED["START"] or len(key) >= _LONGER_THAN_YES
-
-
-def _joined(core: str) -> str:
-    return core if core.isalnum() else core.translate(_WITHOUT_SIGNS)
 
 
 def _base(config: Fields) -> tuple[_Layer, ...]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import orjson
 import phonenumbers
 
-from processor.audit.keywords import DEFAULT, DEFAULT_RCS, Keywords, Words, keywords_of
+from processor.audit.keywords import DEFAULT, DEFAULT_RCS, Keywords, keywords_of
 from processor.audit.parsing import KafkaRecord, fields_of
+from processor.audit.prefilter import Words
 from processor.audit.values import Unreadable
 
 _TOLL_FREE = re.compile(r"\+1(?:800|833|844|855|866|877|888)[0-9]{7}")

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from processor.audit.keywords import DEFAULT, DEFAULT_RCS, Found, Keywords, Words
+from processor.audit.keywords import DEFAULT, DEFAULT_RCS, Found, Keywords
+from processor.audit.prefilter import Words
 from processor.configuration.languages import languages
 from processor.core.policy import DEFAULT_POLICY, RCS_POLICY, Policy
 from processor.wire.services import config_of

@@ -42,8 +42,10 @@ async def spelled() -> World:
     """Keywords as people write them, each read by its own rule."""
     world = World()
     configure(world)
-    bodies = ("STOP.", "Start!", "*STOP*", "“start” 🙂", "S T O P", "UNSTOP", "opt – out", "start.")
-    bodies += ("Arret!!", "start", "stop stop", "start", "ЅТОР", "start", "HELP?", "STOP?", "st op")
+    bodies = [
+        *("STOP.", "Start!", "*STOP*", "“start” 🙂", "S T O P", "UNSTOP", "opt – out", "start."),
+        *("Arret!!", "start", "stop stop", "start", "ЅТОР", "start", "HELP?", "STOP?", "st op"),
+    ]
     for at, body in enumerate(bodies):
         world.text(f"M{at}", body)
         await world.match()

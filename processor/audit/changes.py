@@ -177,14 +177,3 @@ def took_effect(one: Notification, changes: Sequence[Change], blocked: Sequence[
             return not all(blocked)
         case _:
             return not changes
-
-
-def may_be_silent(one: Notification, changes: Sequence[Change], blocked: Sequence[bool]) -> bool:
-    """Whether no reply is due (R18, R19)."""
-    match one.kind:
-        case "STOP":
-            return all(change.place.carrier or change.standing is None for change in changes)
-        case "START":
-            return not one.effective
-        case _:
-            return any(blocked)

@@ -79,7 +79,7 @@ def _records(settings: Settings, topic: str) -> AsyncGenerator[KafkaRecord, None
 
 @contextmanager
 def opened(path: Path, about: Mapping[str, str]) -> Iterator[sqlite3.Connection]:
-    """Open the file; records written to it count at the end.
+    """Open the file; its changes count at the end.
 
     Raises:
         StateRefused: it is damaged, of another version or of another topic.

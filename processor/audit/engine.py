@@ -10,6 +10,7 @@ from processor.audit.gate_side import GateSide
 from processor.audit.list_side import ListSide
 from processor.audit.match_side import MatchSide, MatchStreams
 from processor.audit.parsing import KafkaRecord
+from processor.audit.reply_checks import BRAKES_MS
 from processor.audit.streams import Counted, Stream
 from processor.audit.values import (
     ALLOWED,
@@ -102,8 +103,8 @@ class Engine:
 
     @property
     def forget_before_ms(self) -> int:
-        """Time before which ids are forgotten, UTC."""
-        return self._context.last_ms - 2 * self._context.dedupe_ms
+        """Time before which ids and replies are forgotten, UTC."""
+        return self._context.last_ms - 2 * max(self._context.dedupe_ms, BRAKES_MS)
 
     def _saved(self) -> Mapping[str, str]:
         context = self._context

@@ -13,7 +13,6 @@ from processor.audit.changes import (
     commands,
     is_for_all,
     lost_by,
-    may_be_silent,
     took_effect,
     wrong_with,
     wrongly_by_command,
@@ -22,8 +21,10 @@ from processor.audit.changes import (
 from processor.audit.command_checks import CommandChecks
 from processor.audit.context import Context
 from processor.audit.history import Past, stops
-from processor.audit.message_checks import Asked, MessageChecks
+from processor.audit.keywords import Found
+from processor.audit.message_checks import MessageChecks
 from processor.audit.parsing import KafkaRecord
+from processor.audit.reply_checks import Asked, wrong_replies
 from processor.audit.streams import Stream
 from processor.audit.values import (
     CHANGES,
@@ -299,13 +300,15 @@ class MatchSide:
         if note.effective and not took_effect(note, changes, blocked):
             what = "is effective, but the list does not show it"
             context.found("contradictory", NOTIFICATIONS, note, what)
-        if note.reply_sent == "none" and not may_be_silent(note, changes, blocked):
-            what = "a reply is due (R18, R19), but was not sent"
-            context.found("lost", NOTIFICATIONS, note, what)
         if asked is None:
             return
-        if note.reply_sent in ("aoo", "default") and asked.handling is not None:
-            self._messages.may_reply(note, asked.handling, changes, blocked=all(blocked))
+        for kind, what in wrong_replies(note, asked, changes, blocked):
+            context.found(kind, NOTIFICATIONS, note, what)
+        keywords = asked.handling.keywords if asked.handling else None
+        said = Found(note.kind, note.keyword, note.language, note.country, note.tier)
+        if keywords and keywords.acts_on_blocked_only(said) and not changes and not any(blocked):
+            what = "acts on blocked recipients only, and nothing blocked this one (R3, R19)"
+            context.found("contradictory", NOTIFICATIONS, note, what)
         if note.kind == "STOP":
             context.histories.ask(digest(note.key), asked.message.at_ms)
 

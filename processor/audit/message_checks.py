@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 from processor.audit.context import Context
 from processor.audit.history import stops
 from processor.audit.keywords import Found
 from processor.audit.parsing import KafkaRecord, read
+from processor.audit.reply_checks import BRAKES_MS, CLOCKS_DIFFER_MS, LAWFUL_MS, OURS, Asked
 from processor.audit.services import Handling, Unknown, countries_of
 from processor.audit.source_records import message
 from processor.audit.streams import Stream
@@ -17,7 +15,6 @@ from processor.audit.values import (
     INBOUND,
     NOTIFICATIONS,
     REPLIES,
-    Change,
     Delivery,
     Message,
     Notification,
@@ -25,15 +22,6 @@ from processor.audit.values import (
     Unreadable,
     digest,
 )
-
-_ANSWERED = ("aoo", "default")
-
-
-class Asked(NamedTuple):
-    """A message that matched, and how it was handled; None where that cannot be known."""
-
-    message: Message
-    handling: Handling | None
 
 
 class MessageChecks:
@@ -57,6 +45,8 @@ class MessageChecks:
         self._messages, self._replies, self._deliveries = messages, replies, deliveries
         self._floor = context.range.floor[INBOUND]
         self.config = int(context.state.get("match_config") or 0)
+        since = context.state.get("replies_since_ms")
+        self._replies_since_ms = None if since is None else int(since)
 
     async def message_of(self, note: Notification) -> Asked | None:
         """Find the message of a notification, compare them, and check the messages before it."""
@@ -84,7 +74,25 @@ class MessageChecks:
         if context.handle(note.ref, note.at_ms):
             what = "its message was handled before (R22)"
             context.found("duplicated", NOTIFICATIONS, note, what)
-        return Asked(its, await self._compare(note, its))
+        self._begin_counting(record)
+        replied, counted_all = self._count(note, its)
+        return Asked(its, await self._compare(note, its), replied, counted_all)
+
+    def _begin_counting(self, record: KafkaRecord) -> None:
+        """Note since when all replies are known: from the first message on."""
+        if self._replies_since_ms is None:
+            self._replies_since_ms = record.timestamp
+            self._context.state.put({"replies_since_ms": str(record.timestamp)})
+
+    def _count(self, note: Notification, its: Message) -> tuple[int, bool]:
+        """Find what the brake of a match counted, and count its reply (R37)."""
+        state, since_ms = self._context.state, its.at_ms - BRAKES_MS + 1
+        brake = digest("brake", note.key, note.sender, note.kind)
+        replied = state.replied(brake, since_ms, its.at_ms + CLOCKS_DIFFER_MS)
+        if note.reply_sent in OURS:
+            state.reply(brake, its.at_ms, digest(*note.ref))
+        begin_ms = self._replies_since_ms or 0
+        return replied, begin_ms + CLOCKS_DIFFER_MS < since_ms
 
     async def _compare(self, note: Notification, its: Message) -> Handling | None:
         context = self._context
@@ -95,7 +103,10 @@ class MessageChecks:
         if not context.is_here(its):
             what = "is on a message that is not in its recipient's partition"
             context.found("contradictory", NOTIFICATIONS, note, what)
-        said = Found(note.kind, note.keyword, note.language, note.country, "", note.tier == "exact")
+        said = Found(note.kind, note.keyword, note.language, note.country, note.tier)
+        if note.opt_out_type != (note.kind if note.aoo else None):
+            what = "has an opt-out type that is not its own (R27)"
+            context.found("contradictory", NOTIFICATIONS, note, what)
         reply = await self._reply(note, its)
         try:
             handling = self._handled(its, note.config, note.config)
@@ -110,8 +121,12 @@ class MessageChecks:
         ):
             what = "is not what the configuration of its time makes of the message"
             context.found("contradictory", NOTIFICATIONS, note, what)
-        elif reply is not None and reply.body not in keywords.replies(said):
-            context.found("contradictory", REPLIES, reply, "is not the reply of its keyword")
+        elif reply is not None:
+            if reply.body not in keywords.replies(said, dict(handling.values)):
+                context.found("contradictory", REPLIES, reply, "is not the reply of its keyword")
+            if reply.late_reply != keywords.late_reply:
+                what = "has another fate than its service's, if it comes late (R36)"
+                context.found("contradictory", REPLIES, reply, what)
         if (note.service, note.version, note.aoo) != (
             handling.service,
             handling.version,
@@ -129,7 +144,7 @@ class MessageChecks:
             self._replies.take()
             self._surplus_reply(reply)
             reply = await self._replies.look()
-        is_due = note.reply_sent in _ANSWERED
+        is_due = note.reply_sent in OURS
         if reply is None or reply.source != its.offset:
             if is_due:
                 what = "says that a reply was sent; there is none"
@@ -142,6 +157,9 @@ class MessageChecks:
             context.found("contradictory", NOTIFICATIONS, note, what)
         if (reply.kind, reply.ref, reply.mark) != (note.kind, note.ref, note.mark):
             what = "is not of its notification's kind, message and mark"
+            context.found("contradictory", REPLIES, reply, what)
+        if reply.send_before_ms != its.first_ms + LAWFUL_MS:
+            what = "is not to be sent within five minutes of its message (R36)"
             context.found("contradictory", REPLIES, reply, what)
         seen = context.state.seen(sid := digest("reply", reply.sid))
         if seen is not None and seen.cause != digest(*reply.ref):
@@ -160,32 +178,6 @@ class MessageChecks:
             else:
                 what = "answers a message that has no notification"
                 self._context.found("contradictory", REPLIES, reply, what)
-
-    def may_reply(
-        self, note: Notification, handling: Handling, changes: Sequence[Change], *, blocked: bool
-    ) -> None:
-        """Check that a reply is one that R18 and R19 allow.
-
-        Args:
-            note: says that there is a reply.
-            handling: of its message.
-            changes: that it caused.
-            blocked: whether its sender was stopped in every state that it may have left.
-        """
-        if handling.keywords is None:
-            return
-        widened = any(change.standing is not None for change in changes)
-        if note.kind == "STOP" and not widened and not handling.keywords.repeats:
-            what = "was answered, though the STOP changed nothing (R18)"
-        elif (
-            note.kind == "HELP"
-            and blocked
-            and handling.sender_type not in handling.keywords.help_when_blocked
-        ):
-            what = "was answered, though the recipient was blocked (R19)"
-        else:
-            return
-        self._context.found("contradictory", NOTIFICATIONS, note, what)
 
     async def end(self) -> None:
         """Check the messages of the range behind the last notification."""
@@ -211,6 +203,7 @@ class MessageChecks:
         while (record := await self._messages.look()) is not None and record.offset < offset:
             self._messages.take()
             if record.offset >= self._floor:
+                self._begin_counting(record)
                 await self._without(record, config)
 
     async def _without(self, record: KafkaRecord, config: int) -> None:
@@ -285,8 +278,7 @@ class MessageChecks:
             context.findings.counts["not_checked"] += 1
         if handled is not False:
             return False
-        is_yes = all(one is not None and one.keyword.lower() == "yes" for one in found)
-        if is_yes and keywords.yes_only_when_blocked:
+        if any(one is not None and keywords.acts_on_blocked_only(one) for one in found):
             key = digest(its.key)
             states = context.histories.since(key, context.histories.forgotten)
             return all(stops(state, handling.service, its.sender) for state in states)

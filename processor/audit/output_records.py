@@ -88,9 +88,11 @@ def notification(record: KafkaRecord, fields: Fields) -> Notification:
         fields["country"],
         fields["match"],
         fields["aoo_enabled"],
+        fields["opt_out_type"],
         fields["config_version"],
         fields["effective"],
         fields["reply_sent"],
+        fields["braked"],
         said_of(fields),
     )
 
@@ -110,6 +112,8 @@ def reply(record: KafkaRecord, fields: Fields) -> Reply:
         fields["kind"],
         fields["language"],
         fields["body"],
+        ms_of(fields["send_before"]),
+        fields["late_reply"],
     )
 
 

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import orjson
 import phonenumbers
 
-from processor.audit.keywords import DEFAULT, Keywords, Words, keywords_of
+from processor.audit.keywords import DEFAULT, DEFAULT_RCS, Keywords, keywords_of
 from processor.audit.parsing import KafkaRecord, fields_of
+from processor.audit.prefilter import Words
 from processor.audit.values import Unreadable
 
 _TOLL_FREE = re.compile(r"\+1(?:800|833|844|855|866|877|888)[0-9]{7}")
 _ENDED = ("suspended", "closed")
+_PLACEHOLDERS = ("brand", "help_contact")
+_DEFAULTS = {"short_code": None, "whatsapp": None, "rcs": DEFAULT_RCS}  # of senders (R3)
 
 
 class Unknown(Exception):
@@ -33,6 +36,7 @@ class Service:
     webhook: str | None
     active: bytes | None
     version: int
+    values: tuple[tuple[str, str], ...] = ()  # of the placeholders in its replies (R17)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Handling:
     keywords: Keywords | None  # None: nothing matches
     aoo: bool
     webhook: str | None
+    values: tuple[tuple[str, str], ...] = ()  # of the placeholders in its replies (R17)
 
 
 class Services:
@@ -95,6 +100,7 @@ class Services:
             fields.get("inbound_request_url"),
             None if said is None else self._shared.setdefault(said, said),
             fields["version"],
+            tuple((name, fields[name]) for name in _PLACEHOLDERS if fields.get(name) is not None),
         )
 
     def may_match(self, value: bytes) -> bool:
@@ -175,9 +181,9 @@ class Services:
         sid = named or (service.sid if service else None)
         version, webhook = (service.version, service.webhook) if service else (None, None)
         if service and service.active is not None:
-            return Handling(sid, version, kind, keywords_of(service.active), True, webhook)
-        silent = kind in ("short_code", "whatsapp")
-        return Handling(sid, version, kind, None if silent else DEFAULT, False, webhook)
+            keywords = keywords_of(service.active)
+            return Handling(sid, version, kind, keywords, True, webhook, service.values)
+        return Handling(sid, version, kind, _DEFAULTS.get(kind, DEFAULT), False, webhook)
 
 
 def type_of(address: str) -> str:

@@ -51,6 +51,7 @@ def message(record: KafkaRecord, fields: Fields) -> Message:
         fields.get("from_country"),
         said_of(fields),
         received_ms if received_ms < first_ms - _LATE_MS else first_ms,
+        first_ms,
         record.key == number.encode(),
         place_of(headers.get(_SENT_ON)),
     )

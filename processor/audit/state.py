@@ -16,7 +16,7 @@ import orjson
 
 from processor.audit.values import Block, Mark, Place, Source, Standing, State
 
-VERSION = 1
+VERSION = 2
 _FILTER_BITS = 24  # 2 MiB; with a million entries one look-up in sixteen is for nothing
 _CACHE_KIB = 4_096
 _TABLES = (
@@ -27,6 +27,9 @@ _TABLES = (
     " without rowid",
     "create table seen (id blob primary key, at_ms int, cause blob) without rowid",
     "create index seen_by_time on seen (at_ms)",
+    "create table replies (brake blob, at_ms int, id blob, primary key (brake, at_ms, id))"
+    " without rowid",
+    "create index replies_by_time on replies (at_ms)",
 )
 
 
@@ -57,6 +60,7 @@ class PartitionState:
         self._entries: dict[bytes, tuple[State, Mark]] = {}  # changed, not written yet
         self._listed: dict[bytes, tuple[int, bytes, Mark]] = {}
         self._seen: dict[bytes, Seen] = {}
+        self._replies: dict[bytes, set[tuple[int, bytes]]] = {}
         self._filter = bytearray(1 << (_FILTER_BITS - 3))
         try:
             # "": a file that SQLite removes when it is closed.
@@ -139,10 +143,28 @@ class PartitionState:
         """Remember an id."""
         self._seen[id_] = Seen(at_ms, cause)
 
+    def reply(self, brake: bytes, at_ms: int, id_: bytes) -> None:
+        """Count a reply; the same reply again makes no difference.
+
+        Args:
+            brake: digest of the reply's recipient, sender and kind.
+            at_ms: when the message that it answers was appended.
+            id_: of the reply.
+        """
+        self._replies.setdefault(brake, set()).add((at_ms, id_))
+
+    def replied(self, brake: bytes, since_ms: int, until_ms: int) -> int:
+        """How many replies of a brake answer messages within two times, both included."""
+        query = "select at_ms, id from replies where brake = ? and at_ms between ? and ?"
+        found = {*self._file.execute(query, (brake, since_ms, until_ms))}
+        new = self._replies.get(brake, ())
+        return len(found | {one for one in new if since_ms <= one[0] <= until_ms})
+
     @property
     def unwritten(self) -> int:
         """How many changes are only in memory."""
-        return len(self._entries) + len(self._listed) + len(self._seen)
+        parts = (self._entries, self._listed, self._seen, self._replies)
+        return sum(len(part) for part in parts)
 
     def write(self, forget_before_ms: int) -> None:
         """Write the changes to the file, within the transaction, to free memory."""
@@ -159,10 +181,16 @@ class PartitionState:
             "replace into seen values (?, ?, ?)",
             [(id_, at_ms, cause) for id_, (at_ms, cause) in self._seen.items()],
         )
+        file.executemany(
+            "insert or ignore into replies values (?, ?, ?)",
+            [(brake, *one) for brake, ones in self._replies.items() for one in ones],
+        )
         self._entries.clear()
         self._listed.clear()
         self._seen.clear()
-        file.execute("delete from seen where at_ms < ?", (forget_before_ms,))
+        self._replies.clear()
+        for table in ("seen", "replies"):
+            file.execute(f"delete from {table} where at_ms < ?", (forget_before_ms,))
 
     def unlisted(self) -> Iterator[bytes]:
         """Yield the recipients whose last change the list's topic does not show. Write before."""

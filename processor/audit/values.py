@@ -152,6 +152,7 @@ class Message:
     country: str | None  # that the carrier reported
     said: int  # hash of account, addresses and body
     said_ms: int  # when it was sent, if that is known to be earlier than ``at_ms``
+    first_ms: int  # when it, or the record that it repeats, was appended
     fits_key: bool  # its key is its recipient's
     sent_on: str | None  # the place that it was sent on from
 
@@ -188,9 +189,11 @@ class Notification(Caused):
     country: str | None
     tier: str
     aoo: bool
+    opt_out_type: str | None
     version: int | None  # of the service's configuration
     effective: bool
     reply_sent: str
+    braked: bool
     said: int
 
 
@@ -203,6 +206,8 @@ class Reply(Caused):
     kind: str
     language: str | None
     body: str
+    send_before_ms: int
+    late_reply: str
 
 
 @dataclass(frozen=True, slots=True)

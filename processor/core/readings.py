@@ -61,7 +61,8 @@ def readings(body: str) -> Readings:
 
 def disguises(body: str) -> Iterator[Disguise]:
     """The body in Latin letters, if it has letters of other scripts that look like them."""
-    seen = unicodedata.normalize("NFKC", INVISIBLE.sub("", body))
+    # NFKC makes a semicolon of the Greek question mark, as in ``exact``.
+    seen = unicodedata.normalize("NFKC", INVISIBLE.sub("", body).replace("\u037e", "?"))
     seen = with_greek_questions(FOLDED.sub("", unicodedata.normalize("NFD", seen)))
     scripts = {_SCRIPT_OF.get(letter, "Latin") for letter in seen if is_of_letters(letter)}
     for latin in dict.fromkeys((seen.translate(_LATIN), seen.translate(_LATIN_I))):

@@ -26,9 +26,10 @@ from tests.small_world import World
 
 BODIES = (
     *("stop", "STOP", "Stop!", "cancel", "start", "unstop", "YES", "help", "Info", "hello"),
-    *("halt", "arrêt", "arret", "aide", "STOP?", "no stop", "baja"),
+    *("halt", "arrêt", "arret", "aide", "STOP?", "no stop", "baja", "alta", "help", "help"),
+    *("*STOP*", "S T O P", "stop – all", "stop stop", "ЅТОР", "Start!", "“start” 🙂", "yes!"),
 )
-senders = st.sampled_from([LONG_CODE, OTHER_LONG_CODE, TOLL_FREE, SHORT_CODE])
+senders = st.sampled_from([LONG_CODE, OTHER_LONG_CODE, TOLL_FREE, SHORT_CODE, "rcs:agent"])
 recipients = st.sampled_from([RECIPIENT, OTHER_RECIPIENT, f"whatsapp:{RECIPIENT}"])
 accounts = st.sampled_from([ACCOUNT, ACCOUNT, OTHER_ACCOUNT])
 services = st.sampled_from([None, None, SERVICE, "MG9"])
@@ -41,7 +42,7 @@ texts = st.fixed_dictionaries(
         "from": recipients,
         "account_sid": accounts,
         "messaging_service_sid": services,
-        "from_country": st.sampled_from([None, "US", "MX"]),
+        "from_country": st.sampled_from([None, "US", "MX", "PR"]),
         "late_ms": st.sampled_from([0, 0, 0, 2 * 3_600_000]),
     }
 )
@@ -79,6 +80,7 @@ edits = st.fixed_dictionaries(
         "enabled": st.booleans(),
         "repeat": st.sampled_from(["once", "always"]),
         "yes": st.booleans(),
+        "limit": st.sampled_from([1, 2, 4]),
     }
 )
 batches = st.sampled_from([{"what": "match"}, {"what": "gate"}])
@@ -90,8 +92,9 @@ def opt_out(edit: dict[str, Any]) -> dict[str, Any]:
         "enabled": True,
         "repeat_reply": edit["repeat"],
         "yes_only_when_blocked": edit["yes"],
+        "reply_limit": edit["limit"],
         "help_when_blocked": ["short_code"],
-        "standard": {"STOP": {"keywords": ["stop", "halt"], "reply": "Out."}},
+        "standard": {"STOP": {"keywords": ["stop", "halt"], "reply": "{brand}: out."}},
         "languages": {"fr": {"STOP": {"keywords": ["arrêt"], "reply": "Fini."}}},
         "countries": {
             "MX": {"languages": {"es": {"STOP": {"keywords": ["baja"], "reply": "Sí."}}}}
@@ -125,6 +128,7 @@ async def lived(history: list[dict[str, Any]], scope: Scope) -> World:
                     sid=SERVICE,
                     account_sid=ACCOUNT,
                     friendly_name="Clinic",
+                    brand="Clinic",
                     senders=[{"address": address} for address in sorted(one["senders"])],
                     inbound_request_url="https://example.com" if one["webhook"] else None,
                     opt_out=opt_out(one),

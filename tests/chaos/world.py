@@ -111,7 +111,7 @@ _CLINIC_OF_ONE: Mapping[str, Word] = {
     "Yes": ("START", None),
     "info": ("HELP", None),
     **dict.fromkeys(("baja", "BAJÁ!"), ("STOP", "es")),
-    "alta": ("START", "es"),  # and not "Alta!": consent is never guessed
+    **dict.fromkeys(("alta", "Alta!"), ("START", "es")),  # not "Altá": consent is never guessed
     "Ayuda!": ("HELP", "es"),
 }
 _CLINIC_OF_OTHER: Mapping[str, Word] = {
@@ -126,7 +126,7 @@ _SHOP_OF_OTHER: Mapping[str, Word] = {
     **dict.fromkeys(("ARRÊT", "arret."), ("STOP", "fr")),
     "retour": ("START", "fr"),
 }
-ORDINARY = ("see you at ten", "STOP?", "Stop please", "yes I will", "👍", "stop it now", "Alta!")
+ORDINARY = ("see you at ten", "STOP?", "Stop please", "yes I will", "👍", "stop it now", "Altá")
 BODIES = tuple(
     dict.fromkeys((*USUAL, *_CLINIC_OF_ONE, *_CLINIC_OF_OTHER, *_SHOP_OF_OTHER, *ORDINARY))
 )

@@ -12,7 +12,7 @@ import orjson
 import phonenumbers
 
 from processor.audit.keywords import DEFAULT, DEFAULT_RCS, Keywords, keywords_of
-from processor.audit.parsing import KafkaRecord, fields_of
+from processor.audit.parsing import WRONG, KafkaRecord, fields_of
 from processor.audit.prefilter import Words
 from processor.audit.values import Unreadable
 
@@ -52,6 +52,10 @@ class Handling:
     values: tuple[tuple[str, str], ...] = ()  # of the placeholders in its replies (R17)
 
 
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
 class Services:
     """Every known version of every service, by its offset in messaging-services."""
 
@@ -71,25 +75,33 @@ class Services:
         try:
             sid = record.key.decode()
             service = self._read(sid, record.value)
-        except (Unreadable, KeyError, TypeError, ValueError, AttributeError):
+            if service:
+                self._learn(service)
+        except (Unreadable, *WRONG):
             return
         offsets, services = self._versions.setdefault(sid, ([], []))
         offsets.append(record.offset)
         services.append(service)
         self._changes.append((record.offset, sid))
-        if service:
-            self.has_webhooks |= service.webhook is not None
-            if service.active is not None and service.active not in self._compiled:
-                self._compiled.add(service.active)
-                self._words.add(orjson.loads(service.active))
-            for address in service.senders:
-                self._claims[service.account, address].add(sid)
+
+    def _learn(self, service: Service) -> None:
+        claims = {(service.account, address) for address in service.senders}
+        if service.active is not None and service.active not in self._compiled:
+            keywords_of(service.active)  # raises where later look-ups would
+            self._words.add(orjson.loads(service.active))
+            self._compiled.add(service.active)
+        self.has_webhooks |= service.webhook is not None
+        for claim in claims:
+            self._claims[claim].add(service.sid)
 
     def _read(self, sid: str, value: bytes | None) -> Service | None:
         if value is None:
             return None
         fields = fields_of(value)
-        if fields["sid"] != sid:
+        texts = [fields["account_sid"], fields.get("inbound_request_url") or ""]
+        texts += [fields.get(name) or "" for name in _PLACEHOLDERS]
+        version = fields["version"]
+        if fields["sid"] != sid or not isinstance(version, int) or not _are_texts(texts):
             raise Unreadable
         active = fields.get("active")
         said = None if active is None else orjson.dumps(active)
@@ -99,7 +111,7 @@ class Services:
             {one["address"]: one.get("type") for one in fields.get("senders", ())},
             fields.get("inbound_request_url"),
             None if said is None else self._shared.setdefault(said, said),
-            fields["version"],
+            version,
             tuple((name, fields[name]) for name in _PLACEHOLDERS if fields.get(name) is not None),
         )
 

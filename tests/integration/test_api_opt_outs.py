@@ -160,7 +160,7 @@ async def test_what_every_configuration_may_use_is_told(settings: Settings) -> N
         defaults = (await api.ask("GET", "/v3/OptOuts/DefaultKeywordsMessages")).json()
         assert {"keyword": "YES", "reserved": False} in defaults["START"]["keywords"]
         known = (await api.ask("GET", "/v3/OptOuts/Configurations/Languages")).json()["languages"]
-        assert len(known) == 41
+        assert len(known) == 54
         assert "SOUTHERN_NDEBELE" in {one["language"] for one in known}
         types = (await api.ask("GET", "/v3/OptOuts/Configurations/MessageTypes")).json()
         assert types["message_types"][0] == "ALL"

@@ -21,6 +21,7 @@ KEYS = {
     *("scan_message_content", "fallback_to_long_code", "area_code_geomatch"),
     *("synchronous_validation", "validity_period", "url", "links", "usecase"),
     *("us_app_to_person_registered", "use_inbound_webhook_on_number"),
+    *("brand", "help_contact"),  # ours: replies are filled with them
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -35,32 +35,20 @@ from tests.builders import (
     SERVICE,
     SHORT_CODE,
 )
-from tests.small_world import World, Written, elsewhere, here
+from tests.seeded_faults import (
+    Harm,
+    a_clinic,
+    altered,
+    copied,
+    headed,
+    put_aside,
+    removed,
+    swapped,
+    unhandled,
+)
+from tests.small_world import World, elsewhere, here
 
-STOP_REPLY = "You are out. START brings you back."
-OPT_OUT = {
-    "enabled": True,
-    "standard": {"STOP": {"keywords": ["stop", "halt"], "reply": STOP_REPLY}},
-    "languages": {"fr": {"STOP": {"keywords": ["arrêt"], "reply": "Fini."}}},
-    "countries": {
-        "CA": {"languages": {"en": {"HELP": {"keywords": ["assist"], "reply": "Call us."}}}}
-    },
-}
 STRANGER = "+15550000009"
-
-
-def a_clinic(version: int = 1, **changes: Any) -> dict[str, Any]:
-    """A service as it is stored."""
-    return {
-        "sid": SERVICE,
-        "account_sid": ACCOUNT,
-        "friendly_name": "Clinic",
-        "senders": [{"address": LONG_CODE}, {"address": OTHER_LONG_CODE}],
-        "inbound_request_url": "https://example.com/inbound",
-        "opt_out": OPT_OUT,
-        "active": OPT_OUT,
-        "version": version,
-    } | changes
 
 
 async def a_day() -> World:
@@ -199,88 +187,6 @@ async def test_audits_in_parts_find_the_same_as_one(
         assert found.findings.counts["not_checked"] == 0
 
 
-def altered(topic: str, index: int, **changes: Any) -> Callable[[World], None]:
-    """Change fields of a record."""
-
-    def harm(world: World) -> None:
-        record = world.logs[topic][index]
-        fields = json.loads(record.value or b"")
-        for name, value in changes.items():
-            place = fields
-            *path, last = name.split("__")
-            for one in path:
-                place = place[int(one) if isinstance(place, list) else one]
-            place[last] = value
-        world.logs[topic][index] = record._replace(value=json.dumps(fields).encode())
-
-    return harm
-
-
-def headed(topic: str, index: int, **headers: bytes | None) -> Callable[[World], None]:
-    """Change headers of a record; None removes one."""
-
-    def harm(world: World) -> None:
-        record = world.logs[topic][index]
-        changes = {name.replace("_", "."): value for name, value in headers.items()}
-        kept = [pair for pair in record.headers if pair[0] not in changes]
-        new = [(name, value) for name, value in changes.items() if value is not None]
-        world.logs[topic][index] = record._replace(headers=(*kept, *new))
-
-    return harm
-
-
-def removed(topic: str, index: int) -> Callable[[World], None]:
-    """Take a record away."""
-
-    def harm(world: World) -> None:
-        del world.logs[topic][index]
-
-    return harm
-
-
-def copied(topic: str, index: int) -> Callable[[World], None]:
-    """Write a record again."""
-
-    def harm(world: World) -> None:
-        record = world.logs[topic][index]
-        world.append(topic, record.key, record.value, record.headers)
-
-    return harm
-
-
-def swapped(topic: str, one: int, other: int) -> Callable[[World], None]:
-    """Let two records change places."""
-
-    def harm(world: World) -> None:
-        log = world.logs[topic]
-        first, second = log[one], log[other]
-        log[one] = second._replace(offset=first.offset, timestamp=first.timestamp)
-        log[other] = first._replace(offset=second.offset, timestamp=second.timestamp)
-
-    return harm
-
-
-def put_aside(topic: str, offset: int) -> Callable[[World], None]:
-    """Write a dead letter of a record."""
-
-    def harm(world: World) -> None:
-        where = {"topic": topic, "partition": "0", "offset": str(offset)}
-        headers = [(f"__connect.errors.{name}", text.encode()) for name, text in where.items()]
-        world.append(LETTERS, b"", b"", headers)
-
-    return harm
-
-
-def unhandled(write: Callable[[World], Written]) -> Callable[[World], None]:
-    """Write a record that is committed without any result."""
-
-    def harm(world: World) -> None:
-        record = write(world)
-        world.done[record.topic] = record.offset + 1
-
-    return harm
-
-
 def last_mark(world: World) -> bytes:
     """The mark of the last change."""
     return str(json.loads(world.logs[CHANGES][-1].value or b"")["mark"]).encode()
@@ -328,15 +234,6 @@ def handled_twice(world: World) -> None:
     mark = dict(other.headers)["mark"]
     world.logs[NOTIFICATIONS][2] = other._replace(value=first.value)
     headed(NOTIFICATIONS, 2, optout_source=b"3", mark=mark)(world)
-
-
-class Harm(NamedTuple):
-    """A fault, and what the audit must say of it."""
-
-    of: Callable[[], Any]
-    harm: Callable[[World], None]
-    kind: str
-    what: str
 
 
 HARMS = {

@@ -10,8 +10,8 @@ import pytest
 
 from processor.audit.values import CHANGES, INBOUND, NOTIFICATIONS, REPLIES
 from tests.builders import LONG_CODE, RECIPIENT, SHORT_CODE, TOLL_FREE
+from tests.seeded_faults import Harm, a_clinic, altered, removed, unhandled
 from tests.small_world import World
-from tests.unit.test_audit import Harm, a_clinic, altered, removed, unhandled
 
 SEVERAL = {
     "enabled": True,

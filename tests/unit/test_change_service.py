@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from processor.configuration.apply import changed
+from processor.config import Settings
+from processor.configuration.accounts import sealing_keys
+from processor.configuration.apply import changed, updated
 from processor.configuration.change import change_service, create_service, delete_service
 from processor.configuration.edits import Edit, edit_of_service
 from processor.configuration.new_services import copy_of, new_service
+from processor.errors import ConfigError
 from schemas.messaging_service import MessagingService, OptOut, PoolSender
 from tests.builders import ACCOUNT, LONG_CODE, SERVICE
 
@@ -99,3 +102,17 @@ def test_r1_r5_a_copy_has_the_draft_and_neither_senders_nor_anything_in_force() 
         created_at=later,
         updated_at=later,
     )
+
+
+def test_r17_a_field_that_a_reply_uses_is_kept() -> None:
+    words = {"standard": {"HELP": {"keywords": ["help"], "reply": "{brand}: STOP ends it."}}}
+    clinic = changed(CLINIC, now=NOW, brand="Clinic", opt_out=OptOut.model_validate(words))
+    with pytest.raises(ConfigError, match="brand"):
+        updated(clinic, brand=None)
+    assert updated(clinic, brand="Acme").brand == "Acme"
+    assert updated(clinic, friendly_name="Shop").friendly_name == "Shop"
+
+
+def test_without_a_secret_key_no_token_is_sealed() -> None:
+    with pytest.raises(ConfigError, match="OPTOUT_SECRET_KEYS: not set"):
+        sealing_keys(Settings(secret_keys=None))

@@ -35,6 +35,11 @@ class Prefilter:
             _add(self._cores, ((form, more) for form in cores))
             _add(self._ends, ((form, more) for form in ends))
 
+    @property
+    def cores(self) -> dict[str, int]:
+        """The cores of ASCII forms it lets through, see ``core_of``; not to be changed."""
+        return self._cores
+
     def __len__(self) -> int:
         """How many forms it lets through."""
         return len(self._cores) + len(self._ends)

@@ -10,16 +10,22 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from processor.core.blocks import UNREADABLE, Blocks, Mark
 from processor.core.gate import ALLOWED, SUSPENDED, Allowed, Refused, Suspended, Verdict, judge
-from processor.core.messages import bare_number, channel_group_of, entry_key, list_key
+from processor.core.messages import (
+    account_of,
+    bare_number,
+    channel_group_of,
+    entry_key,
+    list_key,
+)
 from processor.errors import UnreadableEntry
 from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import GateMetrics
 from processor.stages.accounts import Accounts
-from processor.stages.faults import separate
+from processor.stages.faults import Faults, separate
 from processor.stages.records import (
     Sorted,
     into,
@@ -37,6 +43,7 @@ from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import kept
 from processor.wire.records import Header, Output, Record
+from processor.wire.screening import entries_of_sends
 from processor.wire.topics import Topics
 from schemas.outbound_message import OutboundMessage
 
@@ -51,18 +58,18 @@ _SAID = {Allowed: "allowed", Refused: "refused", Suspended: "suspended"}
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """Sends in their order, each with its record, the key of its entry, and the blocks there."""
+    """Valid records in their order, each with the key of its entry, and the blocks there."""
 
-    pairs: Sequence[tuple[Record, OutboundMessage]]
+    records: Sequence[Record]
     keys: Sequence[str]
     entries: Sequence[Blocks]
 
     def only(self, part: Sequence[int]) -> _Looked:
         """Some of them, by their indexes."""
-        if len(part) == len(self.pairs):
+        if len(part) == len(self.records):
             return self
         return _Looked(
-            [self.pairs[index] for index in part],
+            [self.records[index] for index in part],
             [self.keys[index] for index in part],
             [self.entries[index] for index in part],
         )
@@ -89,8 +96,7 @@ class GateBatch:
     """Sends that were judged, and what was known then; see ``Batch``."""
 
     gate: GateOutbound
-    keys: Sequence[str]
-    sends: Sequence[OutboundMessage]
+    looked: _Looked
     verdicts: Mapping[int, Verdict]  # by index of a send, unless it is allowed without conditions
     mark: Mark
     traces: BatchTraces
@@ -110,7 +116,7 @@ class GateBatch:
         self.traces.committed()
         said = Counter(_SAID[type(one)] for one in self.verdicts.values())
         refused, suspended = said["refused"], said["suspended"]
-        allowed = len(self.sends) - refused - suspended
+        allowed = len(self.looked.records) - refused - suspended
         self.metrics.judged(allowed=allowed, refused=refused, suspended=suspended)
 
 
@@ -156,22 +162,13 @@ class GateOutbound:
 
     async def process(self, records: Sequence[Record], out: Output) -> GateBatch:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
-        sorted_, faults = separate(records, self._sort)
-        sorted_.aside += reasons_of(faults)
-        pairs = sorted_.good
-        # An address without a prefix is its list key: so are nearly all.
-        keys = [
-            f"{send.account_sid}/{to}"
-            if (to := send.to)[0] == "+"
-            else entry_key(send.account_sid, list_key(to, channel_group_of(to)))
-            for _, send in pairs
-        ]
+        good, keys, sorted_, faults = self._read(records)
         mark, entries = await self._look(keys)
-        looked = _Looked(pairs, keys, entries)
+        looked = _Looked(good, keys, entries)
         judged, broken = separate(
-            range(len(pairs)), lambda part: self._put_out(looked.only(part), mark, out)
+            range(len(good)), lambda part: self._put_out(looked.only(part), mark, out)
         )
-        at_fault = [(pairs[index][0], error) for index, error in broken]
+        at_fault = [(good[index], error) for index, error in broken]
         faults += at_fault
         sorted_.aside += reasons_of(at_fault)
         to_dead_letters(out, self._needs.topics.dead_letters, sorted_.aside, stage=STAGE)
@@ -179,6 +176,26 @@ class GateOutbound:
             send_on(out, record, recipient, self._needs.partitions)
         out.counts["faults"] += len(faults)
         return judged
+
+    def _read(
+        self, records: Sequence[Record]
+    ) -> tuple[Sequence[Record], Sequence[str], Sorted[str], Faults[Record]]:
+        """The valid records with the key of each one's entry, and what is not valid."""
+        needs = self._needs
+        keys = entries_of_sends(records, needs.topics.outbound_messages, needs.partitions)
+        doubtful = [record for record, key in zip(records, keys, strict=True) if key is None]
+        sorted_, faults = separate(doubtful, self._sort)
+        sorted_.aside += reasons_of(faults)
+        if len(doubtful) == len(records):
+            pairs = sorted_.good
+        else:
+            looked_at = {id(record): key for record, key in sorted_.good}
+            pairs = [
+                (record, known)
+                for record, key in zip(records, keys, strict=True)
+                if (known := key or looked_at.get(id(record)))
+            ]
+        return [record for record, _ in pairs], [key for _, key in pairs], sorted_, faults
 
     async def _look(self, keys: Sequence[str]) -> tuple[Mark, Sequence[Blocks]]:
         """The blocks of entries; for one that cannot be read the list is rebuilt, once (R25)."""
@@ -214,12 +231,11 @@ class GateOutbound:
         """The verdict on each send; pure."""
         out.clear()
         traces, topics = self._needs.traces.begin(), self._needs.topics
-        sends = [send for _, send in looked.pairs]
-        verdicts = self._verdicts(sends, looked.entries)
+        verdicts = self._verdicts(looked)
         marked = (wire_blocks.MARK_HEADER, str(mark).encode())
         allowed, put = topics.allowed_sends, out.put
         only_mark: list[Header] = [marked]
-        for index, (record, send) in enumerate(looked.pairs):
+        for index, record in enumerate(looked.records):
             headers: list[Header] = only_mark
             caused = None
             verdict = verdicts.get(index)  # None: a plain yes, as for nearly all
@@ -235,7 +251,7 @@ class GateOutbound:
             if isinstance(verdict, Allowed):
                 put(allowed, record.key, record.value, [*headers, _except_from(verdict)])
                 continue
-            at_ms = record.timestamp
+            at_ms, send = record.timestamp, outbound_messages.read(record.value)
             if isinstance(verdict, Suspended):
                 value = message_statuses.write_suspended(send, at_ms)
             else:
@@ -248,24 +264,25 @@ class GateOutbound:
                 [*caused, *own] if caused else own,
             )
         metrics = self._needs.metrics
-        return GateBatch(self, looked.keys, sends, verdicts, mark, traces, metrics)
+        return GateBatch(self, looked, verdicts, mark, traces, metrics)
 
-    def _sort(self, records: Sequence[Record]) -> Sorted[OutboundMessage]:
-        """The records that can be judged, and the send of each; and those that cannot."""
-        found: Sorted[OutboundMessage] = Sorted()
+    def _sort(self, records: Sequence[Record]) -> Sorted[str]:
+        """The records that can be judged, and the key of each one's entry; and the others."""
+        found: Sorted[str] = Sorted()
         read = {self._needs.topics.outbound_messages: outbound_messages.read_all}
         good = read_all(records, read, lambda record, why: found.aside.append((record, why)))
         numbers = [to if to[0] == "+" else bare_number(to) for to in [send.to for _, send in good]]
-        found.good = placed(good, numbers, self._needs.partitions, into(found))
+        in_place = placed(good, numbers, self._needs.partitions, into(found))
+        found.good = [(record, _entry_of(send)) for record, send in in_place]
         return found
 
-    def _verdicts(
-        self, sends: Sequence[OutboundMessage], entries: Sequence[Blocks]
-    ) -> dict[int, Verdict]:
+    def _verdicts(self, looked: _Looked) -> dict[int, Verdict]:
         directory = self._needs.services.directory
         verdicts: dict[int, Verdict] = {}
-        for index in [index for index, blocks in enumerate(entries) if blocks]:
-            send, blocks = sends[index], entries[index]
+        for index in [index for index, blocks in enumerate(looked.entries) if blocks]:
+            # Few are looked at: to read these again is cheaper than to keep all.
+            send = outbound_messages.read(looked.records[index].value)
+            blocks = looked.entries[index]
             service_sid = directory.service_sid_of(
                 send.account_sid, send.messaging_service_sid, send.from_
             )
@@ -278,8 +295,8 @@ class GateOutbound:
             if verdict != ALLOWED:
                 verdicts[index] = verdict
         if ended := self._needs.accounts.ended:  # nearly always empty
-            for index, send in enumerate(sends):
-                if send.account_sid in ended:
+            for index, key in enumerate(looked.keys):
+                if account_of(key) in ended:
                     verdicts[index] = SUSPENDED
         return verdicts
 
@@ -288,11 +305,19 @@ class GateOutbound:
         now = await self._list.look(())
         if now.meta.mark == batch.mark:
             return True
-        _, entries = await self._look(batch.keys)
-        return self._verdicts(batch.sends, entries) == batch.verdicts
+        _, entries = await self._look(batch.looked.keys)
+        return self._verdicts(replace(batch.looked, entries=entries)) == batch.verdicts
 
     async def idle(self) -> None:
         """Nothing to do between sends; see ``Stage``."""
+
+
+def _entry_of(send: OutboundMessage) -> str:
+    # An address without a prefix is its list key: so are nearly all.
+    to = send.to
+    if to[0] == "+":
+        return f"{send.account_sid}/{to}"
+    return entry_key(send.account_sid, list_key(to, channel_group_of(to)))
 
 
 def _except_from(verdict: Allowed) -> tuple[str, bytes]:

@@ -13,6 +13,7 @@ import pytest
 
 from processor.configuration.edits import edit_of_account
 from processor.core.blocks import Mark
+from processor.core.messages import entry_key
 from processor.core.services import Directory
 from processor.errors import ConfigError, EditRefused
 from processor.kafka.topics.ending import closed, with_status
@@ -87,12 +88,9 @@ def a_gate(metrics: Metrics, **ended: Status) -> GateOutbound:
 def judged(gate: GateOutbound, *sends: dict[str, Any], blocks: Any = ()) -> list[Outgoing]:
     values = [json.dumps(send).encode() for send in sends]
     records = [a_record(TOPICS.outbound_messages, value) for value in values]
-    pairs = [
-        (record, outbound_messages.read(value))
-        for record, value in zip(records, values, strict=True)
-    ]
+    keys = [entry_key(send["account_sid"], RECIPIENT) for send in sends]
     out: Any = _Out()
-    looked = _Looked(pairs, [ENTRY] * len(pairs), [blocks] * len(pairs))
+    looked = _Looked(records, keys, [blocks] * len(records))
     gate._put_out(looked, Mark(1, 1), out).committed()
     found: list[Outgoing] = out.records
     return found
@@ -132,10 +130,11 @@ def test_the_gate_fails_an_ended_accounts_sends_with_30002_and_lets_others_pass(
 
 def test_a_verdict_changes_with_the_account_as_it_does_with_a_block() -> None:
     gate = a_gate(Metrics())
-    sends = [outbound_messages.read(json.dumps(outbound_record()).encode())]
-    before = gate._verdicts(sends, [()])
+    record = a_record(TOPICS.outbound_messages, json.dumps(outbound_record()).encode())
+    looked = _Looked([record], [ENTRY], [()])
+    before = gate._verdicts(looked)
     gate._needs.accounts.ended[ACCOUNT] = "suspended"  # type: ignore[index]
-    assert gate._verdicts(sends, [()]) != before == {}
+    assert gate._verdicts(looked) != before == {}
 
 
 async def test_a_gate_that_starts_waits_until_it_knows_who_is_suspended() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from processor.core.blocks import Mark
+from processor.kafka.fetched import FetchedRecord
 from processor.metrics import GateMetrics, Metrics
 from processor.stages.accounts import AllActive
 from processor.stages.gate_outbound import GateDependencies, GateOutbound
@@ -29,18 +29,12 @@ from tests.builders import (
 from tests.one_lane import TOPIC_ID, EmptyList, Kept, Services
 
 TOPICS = Topics.under("")
+pytestmark = pytest.mark.usefixtures("readers")
 
 
-def a_record(to: str = RECIPIENT) -> Any:
-    return SimpleNamespace(
-        topic=TOPICS.outbound_messages,
-        partition=0,
-        offset=7,
-        timestamp=NOW_MS,
-        key=to.encode(),
-        value=json.dumps(outbound_record(to=to)).encode(),
-        headers=(),
-    )
+def a_record(to: str = RECIPIENT, media_urls: Any = None) -> Any:
+    value = json.dumps(outbound_record(to=to, media_urls=media_urls)).encode()
+    return FetchedRecord(TOPICS.outbound_messages, 0, 7, NOW_MS, 0, to.encode(), value, ())
 
 
 async def a_gate(store: MemoryBlockList, metrics: Metrics) -> GateOutbound:
@@ -103,3 +97,14 @@ async def test_a_batch_counts_its_verdicts_once_it_is_committed() -> None:
     assert (batch.note, counted()) == ("", [0, 0, 0])
     batch.committed()
     assert counted() == [1, 1, 0]
+
+
+async def test_sends_that_need_a_closer_look_keep_their_places_among_the_others() -> None:
+    gate, out = await a_gate(MemoryBlockList(lambda: NOW_MS), Metrics()), Kept()
+    pictures = ["https://example.com/map.png"]
+    first, second = a_record(), a_record(OTHER_RECIPIENT, pictures)
+    broken = a_record(media_urls="none")
+    await gate.process([first, broken, second, first], out)
+    values = [one.value for one in out.of(TOPICS.allowed_sends)]
+    assert values == [first.value, second.value, first.value]
+    assert [one.value for one in out.of(TOPICS.dead_letters)] == [broken.value]

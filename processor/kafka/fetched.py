@@ -287,7 +287,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             )
 
     def _open(self, batch: DefaultRecordBatch) -> None:
-        """Go on with aiokafka's reader, which knows the unusual records, too."""
+        """Continue with aiokafka's reader, which handles unusual records."""
         first = self.next_fetch_offset
         self._left = dropwhile(lambda record: record.offset < first, batch)
 

@@ -53,8 +53,8 @@ def test_a_changed_directory_answers_as_one_made_anew(
             now[sid] = service
         anew = Directory(now.values())
         assert changed.has_webhooks is anew.has_webhooks
-        assert changed.prefilter._cores == anew._prefilter._cores
-        assert changed.prefilter._ends == anew._prefilter._ends
+        assert changed.prefilter._cores == anew.prefilter._cores
+        assert changed.prefilter._ends == anew.prefilter._ends
         for account in ACCOUNTS:
             for named in (None, *SIDS):
                 for address in ADDRESSES:

@@ -9,6 +9,6 @@ setup(
         Extension(
             name, [name.replace(".", "/") + ".c"], optional=True, extra_compile_args=_WARNINGS
         )
-        for name in ("processor.kafka._draw", "processor.wire._screen")
+        for name in ("processor.kafka._draw", "processor.kafka._copy", "processor.wire._screen")
     ]
 )

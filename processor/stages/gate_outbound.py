@@ -234,22 +234,25 @@ class GateOutbound:
         verdicts = self._verdicts(looked)
         marked = (wire_blocks.MARK_HEADER, str(mark).encode())
         allowed, put = topics.allowed_sends, out.put
-        only_mark: list[Header] = [marked]
+        plain: list[Record] = []  # sends to copy, before the next send that is not plain
         for index, record in enumerate(looked.records):
-            headers: list[Header] = only_mark
-            caused = None
             verdict = verdicts.get(index)  # None: a plain yes, as for nearly all
+            if verdict is None and not record.headers:
+                plain.append(record)
+                continue
+            headers: list[Header] = [marked]
+            caused = None
             if record.headers:
                 said = "allowed" if verdict is None else _SAID[type(verdict)]
                 caused = traces.headers(record, verdict=said)
                 passed = kept(record.headers)
                 out.counts["surplus_headers"] += len(record.headers) - len(passed)
                 headers = [*passed, marked]
-            if verdict is None:
-                put(allowed, record.key, record.value, headers)
-                continue
-            if isinstance(verdict, Allowed):
-                put(allowed, record.key, record.value, [*headers, _except_from(verdict)])
+            if verdict is None or isinstance(verdict, Allowed):
+                out.copy(allowed, plain, [marked])
+                plain = []
+                more = [] if verdict is None else [_except_from(verdict)]
+                put(allowed, record.key, record.value, [*headers, *more])
                 continue
             at_ms, send = record.timestamp, outbound_messages.read(record.value)
             if isinstance(verdict, Suspended):
@@ -263,6 +266,7 @@ class GateOutbound:
                 value,
                 [*caused, *own] if caused else own,
             )
+        out.copy(allowed, plain, [marked])
         metrics = self._needs.metrics
         return GateBatch(self, looked, verdicts, mark, traces, metrics)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
@@ -15,11 +16,12 @@ from processor.core.normalise import core_of
 from processor.core.partitions import partition_of
 from processor.core.prefilter import Prefilter
 from processor.kafka import fetched as fetching
+from processor.kafka.copying import can_copy, copied
 from processor.kafka.fetched import FetchedRecord
 from processor.wire.screening import doubtful_messages, entries_of_sends
 from schemas.inbound_message import InboundMessage
 from schemas.outbound_message import OutboundMessage
-from tests.batches import NONE, a_batch, a_record, walked
+from tests.batches import NONE, WRITTEN_AT_MS, a_batch, a_record, walked
 from tests.builders import ACCOUNT, RECIPIENT, inbound_record, outbound_record
 from tests.strategies import bodies, broken, mutated
 
@@ -139,6 +141,33 @@ def test_any_batch_is_drawn_as_aiokafka_reads_it(
         offsets = [one.offset for one in others]
         assume(offsets == sorted(set(offsets)))
     assert native == others
+
+
+@given(
+    st.lists(st.tuples(texts, st.none() | st.binary(max_size=300)), min_size=1, max_size=9),
+    st.lists(st.tuples(st.text(max_size=9), texts), max_size=3),
+    st.integers(100, 900),
+)
+def test_copies_are_as_aiokafka_writes_them(
+    parts: Sequence[tuple[bytes | None, bytes | None]],
+    added: list[tuple[str, bytes | None]],
+    most_bytes: int,
+) -> None:
+    parts = [(key, b"" if key is None else value) for key, value in parts]  # aiokafka needs either
+    records = [FetchedRecord("sends", 3, 7, 1, 0, *one, (("own", b"1"),)) for one in parts]
+    assert can_copy(records)
+    batches = copied(records, added, at_ms=WRITTEN_AT_MS, most_bytes=most_bytes)
+    assert sum(batch.record_count() for batch in batches) == len(parts)
+    for batch in batches:
+        now, parts = parts[: batch.record_count()], parts[batch.record_count() :]
+        builder = BatchBuilder(1 << 20, 0, is_transactional=True)
+        for key, value in now:
+            builder.append(timestamp=WRITTEN_AT_MS, key=key, value=value, headers=added)
+        for one in (batch, builder):
+            one._set_producer_state(9, 2, 40)
+        built = batch._build()
+        assert built == builder._build()
+        assert len(built) <= most_bytes or len(now) == 1
 
 
 def a_message(value: bytes | None, key: bytes = KEY, topic: str = "texts") -> FetchedRecord:

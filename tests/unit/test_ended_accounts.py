@@ -67,6 +67,10 @@ class _Out:
     def put(self, topic: str, key: Any, value: Any, headers: Any = ()) -> None:
         self.records.append(Outgoing(topic, key, value, headers))
 
+    def copy(self, topic: str, records: Any, headers: Any) -> None:
+        for record in records:
+            self.put(topic, record.key, record.value, headers)
+
 
 def a_gate(metrics: Metrics, **ended: Status) -> GateOutbound:
     services: Any = SimpleNamespace(directory=Directory(), view_at=lambda position: None)

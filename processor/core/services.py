@@ -99,11 +99,11 @@ class Directory:
         self._pool: dict[tuple[str, str], tuple[Service, PoolSender]] = {}
         self._contested: set[tuple[str, str]] = set()  # were in two pools, against the rules
         # Most messages are not a keyword of any service; the prefilter shows it without a look-up.
-        self._prefilter = Prefilter()
+        self.prefilter = Prefilter()  # of the keywords of all services
         self._uses: Counter[KeywordGroup] = Counter()
         self._use(DEFAULT_POLICY)
         self._use(RCS_POLICY)
-        self.may_match = self._prefilter.passes
+        self.may_match = self.prefilter.passes
         # Nested: a few services get most messages, so their handlings stay in the CPU's cache.
         self._handlings: dict[tuple[str, str | None], dict[str, Handling]] = {}
         self._names: dict[tuple[str, str], set[str | None]] = {}  # service sids by sender
@@ -133,7 +133,7 @@ class Directory:
     def _use(self, policy: Policy) -> None:
         for group in policy.groups:
             if group not in self._uses:
-                self._prefilter.add(words_of(group))
+                self.prefilter.add(words_of(group))
             self._uses[group] += 1
 
     def _use_no_more(self, policy: Policy) -> None:
@@ -141,7 +141,7 @@ class Directory:
             self._uses[group] -= 1
             if not self._uses[group]:
                 del self._uses[group]
-                self._prefilter.remove(words_of(group))
+                self.prefilter.remove(words_of(group))
 
     def _put_in(self, service: Service) -> None:
         self._forget(service)

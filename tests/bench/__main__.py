@@ -17,10 +17,11 @@ from redis.exceptions import RedisError
 from processor import config
 from processor.config import Settings
 from processor.errors import ConfigError, RetryableError
+from processor.wire.topics import Topics
 from tests.bench import block_list, installations, load, report, services
 from tests.bench.installations import INPUTS, OUTPUTS, Input, Installations
 from tests.bench.jobs import ROLES, Broken, Job, Role, live, measure, prepare
-from tests.bench.latency import RATES, latency
+from tests.bench.latency import RATES, Replies, latency
 from tests.bench.stages import source_of
 
 _FEWER_FOR_FAUST = 20
@@ -275,7 +276,8 @@ class _Bench:
         _say(f"latency at {rate:,} messages a second")
         place = self._places["match", rate]
         async with live(Job("match", place.topic_prefix, place.topic_prefix, records=0)):
-            found = await latency(place, rate, self._plan.latency_s)
+            exchange = Replies(Topics.under(place.topic_prefix))
+            found = await latency(place, rate, self._plan.latency_s, exchange)
         _say(f"  p50 {found.p50_ms:.0f} ms, p99 {found.p99_ms:.0f} ms")
         self._figures.latencies.append(found)
 

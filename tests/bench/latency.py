@@ -67,7 +67,8 @@ class Replies:
     """Inbound messages, and the replies to their keywords."""
 
     def __init__(self, topics: Topics) -> None:
-        self.source, self.answers = topics.inbound_messages, [topics.reply_sends]
+        self.source = topics.inbound_messages
+        self.answers: Sequence[str] = [topics.reply_sends]
         self._traffic = traffic(keyword_share=KEYWORD_SHARE)
         self._hits: list[Hit] = []
 
@@ -95,7 +96,7 @@ class Verdicts:
 
     def __init__(self, topics: Topics, recipients: int) -> None:
         self.source = topics.outbound_messages
-        self.answers = [topics.allowed_sends, topics.message_statuses]
+        self.answers: Sequence[str] = [topics.allowed_sends, topics.message_statuses]
         self._traffic = traffic(keyword_share=0, recipients=recipients)
         self._sent = 0
 
@@ -117,15 +118,12 @@ class Verdicts:
         return self._sent
 
 
-async def latency(
-    settings: Settings, rate: int, seconds: float, exchange: Exchange | None = None
-) -> Latency:
-    """Send at a rate to a running lane, and time each answer; by default, each reply of match.
+async def latency(settings: Settings, rate: int, seconds: float, exchange: Exchange) -> Latency:
+    """Send at a rate to a running lane, and time each answer.
 
     Raises:
         Broken: the answers differ from the required answers.
     """
-    exchange = exchange or Replies(Topics.under(settings.topic_prefix))
     handed_over: dict[str, float] = {}  # sid of a message with an answer -> monotonic seconds
     answered: dict[str, float] = {}
     async with reader(settings, exchange.answers, at_end=True) as consumer:

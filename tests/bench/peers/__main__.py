@@ -28,7 +28,7 @@ from schemas.reply_send import ReplySend
 from tests.bench import block_list, installations, jobs, load
 from tests.bench.installations import INPUTS, OUTPUTS, Input, Installations
 from tests.bench.jobs import Broken, Job
-from tests.bench.latency import RATES, Replies, Verdicts, latency
+from tests.bench.latency import RATES, Exchange, Replies, Verdicts, latency
 from tests.bench.peers import kafka_streams, report
 from tests.bench.peers.kafka_streams import PeerJob, PeerRole
 from tests.bench.peers.report import ROLES, SIDES, Run
@@ -185,7 +185,7 @@ class _Bench:
         if role == "gate":
             await block_list.fill(place, _LATENCY_BLOCKED)
         topics = Topics.under(place.topic_prefix)
-        exchange = (
+        exchange: Exchange = (
             Replies(topics)
             if role == "match"
             else Verdicts(topics, block_list.recipients_of(_LATENCY_BLOCKED))

@@ -1,0 +1,59 @@
+"""Which records of a busy topic need a closer look: most messages are valid, and no keyword.
+
+Compiled code looks (``_screen.c``), where a compiler was found when the package was built.
+Without it, every record needs a closer look. Both lead to the same decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from processor.wire.records import Record
+
+if TYPE_CHECKING:
+    from processor.core.prefilter import Prefilter
+
+try:
+    from processor.wire import _screen as native
+except ImportError:
+    native = None  # type: ignore[assignment]  # every record needs a closer look
+
+
+def is_native() -> bool:
+    """Whether compiled code looks at the records."""
+    return native is not None
+
+
+def doubtful_messages(
+    records: Sequence[Record], topic: str, prefilter: Prefilter
+) -> Sequence[Record]:
+    """The records that may be a keyword, or may be invalid, or are of another topic.
+
+    Args:
+        records: of inbound messages and other topics, in order.
+        topic: of inbound messages.
+        prefilter: of all keywords.
+    """
+    if native is None:
+        return records
+    doubtful, bodies = native.screen_messages(records, topic, prefilter.heads)
+    more = [index for index, body in bodies if prefilter.passes(body)]
+    return [records[index] for index in (sorted([*doubtful, *more]) if more else doubtful)]
+
+
+def entries_of_sends(
+    records: Sequence[Record], topic: str, partitions: int
+) -> Sequence[str | None]:
+    """The key of the block list's entry of each send; None where a closer look is needed.
+
+    A record with an entry is valid, and in the partition of its recipient.
+
+    Args:
+        records: of sends.
+        topic: of sends.
+        partitions: of the topic.
+    """
+    if native is None:
+        return [None] * len(records)
+    return native.screen_sends(records, topic, partitions)

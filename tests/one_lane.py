@@ -9,6 +9,7 @@ from processor.core.blocks import NO_MARK, Mark
 from processor.core.identity import Recalled
 from processor.core.services import Directory, Service
 from processor.kafka.writing import Outgoing
+from processor.wire.headers import source_of
 from processor.wire.records import Headers, Record
 
 TOPIC_ID = "the list"
@@ -35,7 +36,7 @@ class Kept:
     def copy(self, topic: str, records: Sequence[Record], headers: Headers) -> None:
         """See ``Output``."""
         for record in records:
-            self.put(topic, record.key, record.value, headers)
+            self.put(topic, record.key, record.value, [*headers, source_of(record)])
 
     def clear(self) -> None:
         """See ``Output``."""

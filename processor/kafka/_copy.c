@@ -1,13 +1,18 @@
-/* Copies records unchanged into the records of a new batch, each with the same headers added. */
+/* Copies records unchanged into the records of a new batch.
+ *
+ * Each copy has the same headers; the last one's value is the offset of the record that is copied.
+ */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The fields of kafka.fetched.FetchedRecord that are read here. */
-enum { KEY = 5, VALUE = 6, RECORD_FIELDS = 8 };
+enum { OFFSET = 2, KEY = 5, VALUE = 6, RECORD_FIELDS = 8 };
 
 #define LONGEST_NUMBER 10
+#define MOST_DIGITS 20
 #define MOST_ROOM (1 << 30) /* bytes of a batch, so that no sum below overflows */
 
 static inline int
@@ -63,15 +68,27 @@ parts_of(PyObject *record, PyObject **key, PyObject **value)
     return 0;
 }
 
+/* The offset of a record in decimal digits, and how many; -1 with an exception. */
+static Py_ssize_t
+offset_of(PyObject *record, char *digits)
+{
+    long long offset = PyLong_AsLongLong(PyTuple_GET_ITEM(record, OFFSET));
+    if (offset == -1 && PyErr_Occurred())
+        return -1;
+    return snprintf(digits, MOST_DIGITS + 1, "%lld", offset);
+}
+
 /* Bytes of a record behind its length; -1 with an exception. */
 static Py_ssize_t
-size_of_record(PyObject *record, Py_ssize_t index, Py_ssize_t headers)
+size_of_record(PyObject *record, Py_ssize_t index, Py_ssize_t headers, char *digits,
+               Py_ssize_t *digit_count)
 {
     PyObject *key, *value;
-    if (!parts_of(record, &key, &value))
+    if (!parts_of(record, &key, &value) || (*digit_count = offset_of(record, digits)) < 0)
         return -1;
     /* attributes, and no time behind the batch's: a byte each */
-    Py_ssize_t size = 2 + size_of(index) + size_of_piece(key) + size_of_piece(value) + headers;
+    Py_ssize_t size = 2 + size_of(index) + size_of_piece(key) + size_of_piece(value) + headers
+                      + size_of(*digit_count) + *digit_count;
     if (size > MOST_ROOM) {
         PyErr_SetString(PyExc_OverflowError, "a record is too long");
         return -1;
@@ -83,9 +100,11 @@ size_of_record(PyObject *record, Py_ssize_t index, Py_ssize_t headers)
 static PyObject *
 chunk_of(PyObject *records, Py_ssize_t *first, const Py_buffer *headers, Py_ssize_t room)
 {
-    Py_ssize_t count = PyTuple_GET_SIZE(records), end = *first, size = 0;
+    Py_ssize_t count = PyTuple_GET_SIZE(records), end = *first, size = 0, digit_count;
+    char digits[MOST_DIGITS + 1];
     for (; end < count; end++) {
-        Py_ssize_t one = size_of_record(PyTuple_GET_ITEM(records, end), end - *first, headers->len);
+        Py_ssize_t one = size_of_record(PyTuple_GET_ITEM(records, end), end - *first, headers->len,
+                                        digits, &digit_count);
         if (one < 0)
             return NULL;
         if (size && size + one + LONGEST_NUMBER > room)
@@ -98,7 +117,8 @@ chunk_of(PyObject *records, Py_ssize_t *first, const Py_buffer *headers, Py_ssiz
     uint8_t *at = (uint8_t *)PyBytes_AS_STRING(chunk);
     for (Py_ssize_t i = *first; i < end; i++) {
         PyObject *record = PyTuple_GET_ITEM(records, i);
-        at = put_number(at, size_of_record(record, i - *first, headers->len));
+        at = put_number(at, size_of_record(record, i - *first, headers->len, digits,
+                                           &digit_count));
         *at++ = 0;
         *at++ = 0;
         at = put_number(at, i - *first);
@@ -106,6 +126,9 @@ chunk_of(PyObject *records, Py_ssize_t *first, const Py_buffer *headers, Py_ssiz
         at = put_piece(at, PyTuple_GET_ITEM(record, VALUE));
         memcpy(at, headers->buf, (size_t)headers->len);
         at += headers->len;
+        at = put_number(at, digit_count);
+        memcpy(at, digits, (size_t)digit_count);
+        at += digit_count;
     }
     PyObject *pair = Py_BuildValue("(Nn)", chunk, end - *first);
     *first = end;

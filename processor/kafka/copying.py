@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from aiokafka.record.util import calc_crc32c, encode_varint
 
 from processor.kafka.fetched import FetchedRecord
+from processor.wire.headers import SOURCE
 from processor.wire.records import Headers, Record
 
 try:
@@ -83,7 +84,7 @@ def copied(
 
     Args:
         records: that ``can_copy`` is true of.
-        headers: of each copy; those of the records are not copied.
+        headers: of each copy, and ``source_of`` the record behind them; not the record's own.
         at_ms: the time of all.
         most_bytes: of a batch; one that has a single record may be larger.
     """
@@ -95,12 +96,17 @@ def copied(
 
 
 def _written(headers: Headers) -> bytes:
+    """Headers as they lie in a record, and the name of one more."""
     out = bytearray()
-    encode_varint(len(headers), out.append)
+    encode_varint(len(headers) + 1, out.append)
     for name, value in headers:
-        written = name.encode()
-        encode_varint(len(written), out.append)
-        out += written
+        _put(out, name.encode())
         encode_varint(-1 if value is None else len(value), out.append)
         out += value or b""
+    _put(out, SOURCE.encode())
     return bytes(out)
+
+
+def _put(out: bytearray, piece: bytes) -> None:
+    encode_varint(len(piece), out.append)
+    out += piece

@@ -59,7 +59,7 @@ static const Model OUTBOUND = {
 };
 
 /* The places of fields; sends have the body where messages have it. */
-enum { ACCOUNT_AT = 1, SEND_TO_AT = 4, BODY_AT = 5 };
+enum { ACCOUNT_AT = 1, SERVICE_AT = 2, SEND_FROM_AT = 3, SEND_TO_AT = 4, BODY_AT = 5 };
 
 typedef struct {
     const uint8_t *at;
@@ -552,28 +552,35 @@ is_placed(PyObject *record, const Text *to, long partitions)
     return !overflow && own == (long)((murmur2(to->at, to->length) & 0x7FFFFFFF) % partitions);
 }
 
-/* `account/number` of a sure send in its place; None where another reader must look at it. */
-static PyObject *
-entry_of(PyObject *record, PyObject *topic, long partitions)
+/* Whether a record is a sure send in its place; -1 with an exception. */
+static int
+is_sure_send(PyObject *record, PyObject *topic, long partitions, Found *found)
 {
-    Found found;
     PyObject *value = value_of(record, topic);
     if (value == NULL
         || !is_sure(OUTBOUND, (const uint8_t *)PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value),
-                    &found))
-        return Py_NewRef(Py_None);
-    Text *body = &found.texts[BODY_AT];
-    const Text *to = &found.texts[SEND_TO_AT], *account = &found.texts[ACCOUNT_AT];
+                    found))
+        return 0;
+    Text *body = &found->texts[BODY_AT];
+    const Text *to = &found->texts[SEND_TO_AT];
     if (to->at[0] != '+' || !is_placed(record, to, partitions))
-        return Py_NewRef(Py_None);
+        return 0;
     if (!body->is_ascii || body->is_escaped) {
         uint8_t room[MOST_BODY_BYTES];
         unescape(body, room);
         PyObject *text = text_of(body);
         if (text == NULL)
-            return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+            return PyErr_Occurred() ? -1 : 0;
         Py_DECREF(text);
     }
+    return 1;
+}
+
+/* `account/number`. */
+static PyObject *
+entry_of(const Found *found)
+{
+    const Text *to = &found->texts[SEND_TO_AT], *account = &found->texts[ACCOUNT_AT];
     PyObject *entry = PyUnicode_New(account->length + 1 + to->length, 127);
     if (entry == NULL)
         return NULL;
@@ -582,6 +589,52 @@ entry_of(PyObject *record, PyObject *topic, long partitions)
     into[account->length] = '/';
     memcpy(into + account->length + 1, to->at, (size_t)to->length);
     return entry;
+}
+
+/* A text of ASCII; None where the field is missing or null. */
+static PyObject *
+text_or_none(const Text *text)
+{
+    if (text->at == NULL || text->length == 0) /* no id and no sender is empty */
+        return Py_NewRef(Py_None);
+    return PyUnicode_DecodeASCII((const char *)text->at, text->length, NULL);
+}
+
+/* Account, service and sender, as the send names them. */
+static PyObject *
+origin_of(const Found *found)
+{
+    PyObject *account = text_or_none(&found->texts[ACCOUNT_AT]);
+    PyObject *service = text_or_none(&found->texts[SERVICE_AT]);
+    PyObject *sender = text_or_none(&found->texts[SEND_FROM_AT]);
+    PyObject *origin = NULL;
+    if (account != NULL && service != NULL && sender != NULL)
+        origin = PyTuple_Pack(3, account, service, sender);
+    Py_XDECREF(account);
+    Py_XDECREF(service);
+    Py_XDECREF(sender);
+    return origin;
+}
+
+/* Put entry and origin of a send into the lists; -1 with an exception. */
+static int
+read_send(PyObject *record, Py_ssize_t index, PyObject *topic, long partitions,
+          PyObject *entries, PyObject *origins)
+{
+    Found found;
+    int sure = is_sure_send(record, topic, partitions, &found);
+    if (sure < 0)
+        return -1;
+    PyObject *entry = sure ? entry_of(&found) : Py_NewRef(Py_None);
+    PyObject *origin = sure ? origin_of(&found) : Py_NewRef(Py_None);
+    if (entry == NULL || origin == NULL) {
+        Py_XDECREF(entry);
+        Py_XDECREF(origin);
+        return -1;
+    }
+    PyList_SET_ITEM(entries, index, entry);
+    PyList_SET_ITEM(origins, index, origin);
+    return 0;
 }
 
 static PyObject *
@@ -598,17 +651,20 @@ screen_sends(PyObject *module, PyObject *arguments)
     PyObject *all = PySequence_Tuple(records);
     if (all == NULL)
         return NULL;
-    Py_ssize_t count = PyTuple_GET_SIZE(all);
-    PyObject *entries = PyList_New(count);
-    for (Py_ssize_t i = 0; entries != NULL && i < count; i++) {
-        PyObject *entry = entry_of(PyTuple_GET_ITEM(all, i), topic, partitions);
-        if (entry == NULL)
-            Py_CLEAR(entries);
-        else
-            PyList_SET_ITEM(entries, i, entry);
+    Py_ssize_t index = 0, count = PyTuple_GET_SIZE(all);
+    PyObject *entries = PyList_New(count), *origins = PyList_New(count), *result = NULL;
+    if (entries != NULL && origins != NULL) {
+        while (index < count
+               && read_send(PyTuple_GET_ITEM(all, index), index, topic, partitions, entries,
+                            origins) == 0)
+            index++;
+        if (index == count)
+            result = PyTuple_Pack(2, entries, origins);
     }
     Py_DECREF(all);
-    return entries;
+    Py_XDECREF(entries);
+    Py_XDECREF(origins);
+    return result;
 }
 
 static PyMethodDef methods[] = {

@@ -104,7 +104,7 @@ class Output(Protocol):
         Args:
             topic: full name.
             records: in order.
-            headers: of each copy, in place of its own.
+            headers: of each copy, and ``source_of`` the record behind them; not the record's own.
         """
         ...
 

@@ -20,6 +20,9 @@ except ImportError:
     native = None  # type: ignore[assignment]  # every record needs a closer look
 
 
+Origin = tuple[str, str | None, str | None]  # account, service and sender, as a send names them
+
+
 def is_native() -> bool:
     """Whether compiled code looks at the records."""
     return native is not None
@@ -42,12 +45,13 @@ def doubtful_messages(
     return [records[index] for index in (sorted([*doubtful, *more]) if more else doubtful)]
 
 
-def entries_of_sends(
+def sure_sends(
     records: Sequence[Record], topic: str, partitions: int
-) -> Sequence[str | None]:
-    """The key of the block list's entry of each send; None where a closer look is needed.
+) -> tuple[Sequence[str | None], Sequence[Origin | None]]:
+    """The key of the block list's entry of each send, and where each send is from.
 
-    A record with an entry is valid, and in the partition of its recipient.
+    A record with both is valid, and in the partition of its recipient. Others have None, and need
+    a closer look.
 
     Args:
         records: of sends.
@@ -55,5 +59,6 @@ def entries_of_sends(
         partitions: of the topic.
     """
     if native is None:
-        return [None] * len(records)
+        unsure = [None] * len(records)
+        return unsure, unsure
     return native.screen_sends(records, topic, partitions)

@@ -17,7 +17,8 @@ from processor.core.prefilter import Prefilter
 from processor.kafka import fetched as fetching
 from processor.kafka.copying import can_copy, copied
 from processor.kafka.fetched import FetchedRecord
-from processor.wire.screening import doubtful_messages, entries_of_sends
+from processor.wire.headers import source_of
+from processor.wire.screening import Origin, doubtful_messages, sure_sends
 from schemas.inbound_message import InboundMessage
 from schemas.outbound_message import OutboundMessage
 from tests.batches import NONE, WRITTEN_AT_MS, a_batch, a_record, walked
@@ -146,24 +147,30 @@ def test_any_batch_is_drawn_as_aiokafka_reads_it(
     st.lists(st.tuples(texts, st.none() | st.binary(max_size=300)), min_size=1, max_size=9),
     st.lists(st.tuples(st.text(max_size=9), texts), max_size=3),
     st.integers(100, 900),
+    st.integers(0, 2**63 - 10),
 )
 def test_copies_are_as_aiokafka_writes_them(
     parts: Sequence[tuple[bytes | None, bytes | None]],
     added: list[tuple[str, bytes | None]],
     most_bytes: int,
+    first: int,
 ) -> None:
     parts = [(key, b"" if key is None else value) for key, value in parts]  # aiokafka needs either
-    records = [FetchedRecord("sends", 3, 7, 1, 0, *one, (("own", b"1"),)) for one in parts]
+    records = [
+        FetchedRecord("sends", 3, first + at, 1, 0, *one, (("own", b"1"),))
+        for at, one in enumerate(parts)
+    ]
     assert can_copy(records)
     batches = copied(records, added, at_ms=WRITTEN_AT_MS, most_bytes=most_bytes)
     assert sum(batch.record_count() for batch in batches) == len(parts)
     for batch in batches:
-        now, parts = parts[: batch.record_count()], parts[batch.record_count() :]
+        now, records = records[: batch.record_count()], records[batch.record_count() :]
         builder = BatchBuilder(1 << 20, 0, is_transactional=True)
-        for key, value in now:
-            builder.append(timestamp=WRITTEN_AT_MS, key=key, value=value, headers=added)
-        for one in (batch, builder):
-            one._set_producer_state(9, 2, 40)
+        for one in now:
+            own = [*added, source_of(one)]
+            builder.append(timestamp=WRITTEN_AT_MS, key=one.key, value=one.value, headers=own)
+        for written in (batch, builder):
+            written._set_producer_state(9, 2, 40)
         built = batch._build()
         assert built == builder._build()
         assert len(built) <= most_bytes or len(now) == 1
@@ -194,12 +201,19 @@ def test_a_message_that_is_passed_over_is_valid_and_no_keyword(data: st.DataObje
 def test_a_send_with_an_entry_is_valid_and_in_its_place(data: st.DataObject) -> None:
     value = a_value(data, outbound_record())
     key = data.draw(st.sampled_from([KEY, KEY + b"0", b""]))
-    [entry] = entries_of_sends([a_message(value, key)], "texts", PARTITIONS)
+    entry, origin = sure_send(value, key)
+    assert (entry is None) is (origin is None)
     if entry is not None:
         send = read(OutboundMessage, value)
         assert entry == f"{send.account_sid}/{send.to}"
+        assert origin == (send.account_sid, send.messaging_service_sid, send.from_)
         assert send.to.encode() == key
         assert partition_of(key, PARTITIONS) == PLACE
+
+
+def sure_send(value: bytes, key: bytes = KEY) -> tuple[str | None, Origin | None]:
+    [entry], [origin] = sure_sends([a_message(value, key)], "texts", PARTITIONS)
+    return entry, origin
 
 
 def a_value(data: st.DataObject, record: dict[str, Any]) -> bytes:
@@ -240,12 +254,19 @@ def test_usual_messages_need_no_closer_look(changed: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{}, {"from": None}, {"status_callback": "https://example.com/status?a=1#b"}]
+    "changed",
+    [
+        {},
+        {"from": None},
+        {"messaging_service_sid": None},
+        {"status_callback": "https://example.com/status?a=1#b"},
+    ],
 )
 def test_usual_sends_need_no_closer_look(changed: dict[str, Any]) -> None:
     record = outbound_record(media_urls=None, to=RECIPIENT) | changed
-    [entry] = entries_of_sends([a_message(json.dumps(record).encode())], "texts", PARTITIONS)
+    entry, origin = sure_send(json.dumps(record).encode())
     assert entry == f"{ACCOUNT}/{RECIPIENT}"
+    assert origin == (ACCOUNT, record.get("messaging_service_sid"), record.get("from"))
 
 
 def test_records_of_other_topics_and_tombstones_need_a_closer_look() -> None:
@@ -253,4 +274,4 @@ def test_records_of_other_topics_and_tombstones_need_a_closer_look() -> None:
     plain = a_message(value)
     others: list[Any] = [a_message(value, topic="commands"), a_message(None), object()]
     assert doubtful_messages([plain, *others, plain], "texts", KEYWORDS) == others
-    assert entries_of_sends(others, "texts", PARTITIONS) == [None] * 3
+    assert sure_sends(others, "texts", PARTITIONS) == ([None] * 3, [None] * 3)

@@ -25,6 +25,7 @@ from processor.kafka.lanes.partition_lane import START_S, LaneContext, Partition
 from processor.kafka.lanes.source_reader import REQUEST_S
 from processor.kafka.ports import RecordBatch
 from processor.kafka.starting import start, stop
+from processor.wire.headers import source_of
 from processor.wire.records import Header, Output, Record
 
 logger = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class LaneOutput:
         """Add records to a topic's batches in this lane's partition; see ``Output``."""
         if len(records) < _FEW or not can_copy(records):
             for record in records:
-                self.put(topic, record.key, record.value, headers)
+                self.put(topic, record.key, record.value, [*headers, source_of(record)])
             return
         if builder := self._open.pop(topic, None):
             self._full.append((topic, builder))

@@ -4,11 +4,16 @@ from setuptools import Extension, setup
 
 _WARNINGS = ["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 
+_NAMES = (
+    *("processor.kafka._checksum", "processor.kafka._copy", "processor.kafka._draw"),
+    "processor.wire._screen",
+)
+
 setup(
     ext_modules=[
         Extension(
             name, [name.replace(".", "/") + ".c"], optional=True, extra_compile_args=_WARNINGS
         )
-        for name in ("processor.kafka._draw", "processor.kafka._copy", "processor.wire._screen")
+        for name in _NAMES
     ]
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.util import calc_crc32c
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from processor.core.normalise import core_of
 from processor.core.partitions import partition_of
 from processor.core.prefilter import Prefilter
+from processor.kafka import checksum
 from processor.kafka import fetched as fetching
 from processor.kafka.copying import can_copy, copied
 from processor.kafka.fetched import FetchedRecord
@@ -141,6 +143,12 @@ def test_any_batch_is_drawn_as_aiokafka_reads_it(
         offsets = [one.offset for one in others]
         assume(offsets == sorted(set(offsets)))
     assert native == others
+
+
+@given(st.binary(min_size=21, max_size=400), st.integers(0, 7))
+def test_a_checksum_is_aiokafkas(batch: bytes, behind: int) -> None:
+    raw = memoryview(bytes(behind) + batch)[behind:]  # it may lie anywhere
+    assert checksum._sum(raw) == calc_crc32c(batch[21:])
 
 
 @given(

@@ -399,6 +399,18 @@ is_outside(uint8_t byte)
     return outside[byte];
 }
 
+/* Whether a text of ASCII is a key of a dictionary; -1 with an exception. */
+static int
+is_among(PyObject *keys, const char *at, Py_ssize_t length)
+{
+    PyObject *text = PyUnicode_DecodeASCII(at, length, NULL);
+    if (text == NULL)
+        return -1;
+    int is_one = PyDict_Contains(keys, text);
+    Py_DECREF(text);
+    return is_one;
+}
+
 /* Whether the core of an ASCII body is among some; -1 with an exception. */
 static int
 may_be_keyword(const Text *body, PyObject *cores, Py_ssize_t longest)
@@ -416,12 +428,7 @@ may_be_keyword(const Text *body, PyObject *cores, Py_ssize_t longest)
     Py_ssize_t length = end - begin;
     for (Py_ssize_t i = 0; i < length; i++)
         lower[i] = (char)(is_upper(begin[i]) ? begin[i] | 0x20 : begin[i]);
-    PyObject *core = PyUnicode_DecodeASCII(lower, length, NULL);
-    if (core == NULL)
-        return -1;
-    int is_one = PyDict_Contains(cores, core);
-    Py_DECREF(core);
-    return is_one;
+    return is_among(cores, lower, length);
 }
 
 /* The value of a record of this topic, or NULL where another reader must look at it. */
@@ -460,7 +467,7 @@ text_of(const Text *body)
 /* Put a record where it belongs: nowhere, or into one of the lists; -1 with an exception. */
 static int
 sort_message(PyObject *value, Py_ssize_t index, PyObject *cores, Py_ssize_t longest,
-             PyObject *unsure, PyObject *bodies)
+             PyObject *accounts, PyObject *unsure, PyObject *bodies)
 {
     Found found;
     uint8_t room[MOST_BODY_BYTES];
@@ -468,6 +475,12 @@ sort_message(PyObject *value, Py_ssize_t index, PyObject *cores, Py_ssize_t long
         || !is_sure(INBOUND, (const uint8_t *)PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value),
                     &found))
         return append_index(unsure, index);
+    if (PyDict_GET_SIZE(accounts)) {
+        const Text *account = &found.texts[ACCOUNT_AT];
+        int is_one = is_among(accounts, (const char *)account->at, account->length);
+        if (is_one)
+            return is_one < 0 ? -1 : append_index(unsure, index);
+    }
     Text *body = &found.texts[BODY_AT];
     unescape(body, room);
     if (body->is_ascii) {
@@ -497,8 +510,9 @@ longest_of(PyObject *cores)
 static PyObject *
 screen_messages(PyObject *module, PyObject *arguments)
 {
-    PyObject *records, *topic, *cores;
-    if (!PyArg_ParseTuple(arguments, "OUO!", &records, &topic, &PyDict_Type, &cores))
+    PyObject *records, *topic, *cores, *accounts;
+    if (!PyArg_ParseTuple(arguments, "OUO!O!", &records, &topic, &PyDict_Type, &cores,
+                          &PyDict_Type, &accounts))
         return NULL;
     Py_ssize_t longest = longest_of(cores);
     PyObject *all = PySequence_Tuple(records);
@@ -507,7 +521,7 @@ screen_messages(PyObject *module, PyObject *arguments)
         Py_ssize_t index = 0, count = PyTuple_GET_SIZE(all);
         while (index < count) {
             PyObject *value = value_of(PyTuple_GET_ITEM(all, index), topic);
-            if (sort_message(value, index, cores, longest, unsure, bodies) < 0)
+            if (sort_message(value, index, cores, longest, accounts, unsure, bodies) < 0)
                 break;
             index++;
         }
@@ -619,7 +633,7 @@ screen_sends(PyObject *module, PyObject *arguments)
 
 static PyMethodDef methods[] = {
     {"screen_messages", screen_messages, METH_VARARGS,
-     "screen_messages(records, topic, cores): what wire/screening.py says."},
+     "screen_messages(records, topic, cores, accounts): what wire/screening.py says."},
     {"screen_sends", screen_sends, METH_VARARGS,
      "screen_sends(records, topic, partitions): what wire/screening.py says."},
     {NULL, NULL, 0, NULL},

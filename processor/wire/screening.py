@@ -26,18 +26,19 @@ def is_native() -> bool:
 
 
 def doubtful_messages(
-    records: Sequence[Record], topic: str, prefilter: Prefilter
+    records: Sequence[Record], topic: str, prefilter: Prefilter, accounts: dict[str, int]
 ) -> Sequence[Record]:
-    """The records that may be a keyword, or may be invalid, or are of another topic.
+    """The records that may be a keyword, or may be invalid, or are of another topic or account.
 
     Args:
         records: of inbound messages and other topics, in order.
         topic: of inbound messages.
         prefilter: of all keywords.
+        accounts: all messages of these need a closer look.
     """
     if native is None:
         return records
-    doubtful, bodies = native.screen_messages(records, topic, prefilter.cores)
+    doubtful, bodies = native.screen_messages(records, topic, prefilter.cores, accounts)
     more = [index for index, body in bodies if prefilter.passes(body)]
     return [records[index] for index in (sorted([*doubtful, *more]) if more else doubtful)]
 

@@ -5,7 +5,7 @@ ARGS ?=
 EXAMPLES ?= 5000
 BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
-NATIVE := processor/kafka/_copy.c processor/kafka/_draw.c processor/wire/_screen.c
+NATIVE := $(wildcard processor/*/_*.c)
 UNIT := $(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/property tests/field
 
 .DEFAULT_GOAL := help

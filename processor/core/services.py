@@ -108,13 +108,13 @@ class Directory:
         self._handlings: dict[tuple[str, str | None], dict[str, Handling]] = {}
         self._names: dict[tuple[str, str], set[str | None]] = {}  # service sids by sender
         self._kept = 0
-        self._with_webhook = 0
+        self.webhooks: dict[str, int] = {}  # services with a webhook, by account
         self.change({service.sid: service for service in services})
 
     @property
     def has_webhooks(self) -> bool:
         """Whether any service has a webhook."""
-        return self._with_webhook > 0
+        return bool(self.webhooks)
 
     def change(self, changed: Mapping[str, Service | None]) -> None:
         """Replace the named services, or remove those given as None; all of them or none."""
@@ -146,7 +146,8 @@ class Directory:
     def _put_in(self, service: Service) -> None:
         self._forget(service)
         self.services[service.sid] = service
-        self._with_webhook += service.webhook is not None
+        if service.webhook is not None:
+            self.webhooks[service.account_sid] = self.webhooks.get(service.account_sid, 0) + 1
         for sender in service.senders:
             place = service.account_sid, sender.address
             if place in self._pool:
@@ -155,7 +156,10 @@ class Directory:
 
     def _take_out(self, service: Service) -> None:
         self._forget(service)
-        self._with_webhook -= service.webhook is not None
+        if service.webhook is not None:
+            self.webhooks[service.account_sid] -= 1
+            if not self.webhooks[service.account_sid]:
+                del self.webhooks[service.account_sid]
         for sender in service.senders:
             place = service.account_sid, sender.address
             if (found := self._pool.get(place)) and found[0] is service:

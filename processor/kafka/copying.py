@@ -8,8 +8,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from aiokafka.record.util import calc_crc32c, encode_varint
+from aiokafka.record.util import encode_varint
 
+from processor.kafka.checksum import seal
 from processor.kafka.fetched import FetchedRecord
 from processor.wire.headers import SOURCE
 from processor.wire.records import Headers, Record
@@ -20,7 +21,7 @@ except ImportError:  # it was not built; aiokafka's builder takes one record aft
     native = None  # type: ignore[assignment]
 
 _HEAD = struct.Struct(">qiibIhiqqqhii")
-_SUMMED_AT, _BEHIND_LENGTH = 21, 12
+_BEHIND_LENGTH = 12
 _MAGIC, _TRANSACTIONAL, _NO_EPOCH = 2, 0x10, -1
 
 
@@ -68,7 +69,7 @@ class CopiedBatch:
         )
         whole = bytearray(head)
         whole += self._records
-        struct.pack_into(">I", whole, _SUMMED_AT - 4, calc_crc32c(memoryview(whole)[_SUMMED_AT:]))
+        seal(whole)
         return whole
 
 

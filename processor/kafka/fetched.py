@@ -33,6 +33,7 @@ from aiokafka.record.default_records import DefaultRecord, DefaultRecordBatch, _
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint_py
 
+from processor.kafka.checksum import is_whole
 from processor.kafka.codecs import Broken
 from processor.kafka.inflating import Inflating
 from processor.kafka.pieces import CODEC_MASK, MOST_HEADERS, PIECE, UNCLEAR, LeftOut, Walk
@@ -53,6 +54,7 @@ _TURN_S = 0.02  # between two looks whether it is a batch's turn
 _LENGTH_AT, _OVERHEAD = 8, 12  # in a batch; the length counts what is behind it
 _LENGTH_AND_EPOCH = Struct(">ii")  # of the batch, and the leader epoch it was written under
 _IN_TRANSACTION = 0x30  # attributes of a batch that is of a transaction, or the mark that ends one
+_MAGIC_AT, _MAGIC = 16, 2  # of the format of a batch
 _NOTHING = memoryview(b"")
 _TOO_OLD = "a batch in a format from before Kafka 0.11"
 
@@ -216,7 +218,9 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self._begin = self._end
         length, epoch = _LENGTH_AND_EPOCH.unpack_from(self._all, self._begin + _LENGTH_AT)
         self._end += _OVERHEAD + length
-        if self._check_crcs and not batch.validate_crc():
+        raw = self._raw()
+        is_new = raw[_MAGIC_AT] == _MAGIC
+        if self._check_crcs and not (is_whole(raw) if is_new else batch.validate_crc()):
             self.at_end = True
             if found:
                 return False  # hand the good records out first; the next fetch begins here
@@ -229,9 +233,9 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         if attributes & _IN_TRANSACTION and self._is_passed(batch):
             self._end_batch()
         elif attributes & CODEC_MASK:
-            self._walk = Walk(self._raw())
+            self._walk = Walk(raw)
         else:
-            self._begin_records(self._raw())
+            self._begin_records(raw)
         return True
 
     def _raw(self) -> memoryview:

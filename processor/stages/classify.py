@@ -71,8 +71,10 @@ class Classifier:
         """The records that have an effect, in their order, and those that cannot be handled."""
         found: Sorted[Item | Ordinary] = Sorted()
         ordinary = directory.has_webhooks
-        if not ordinary:  # a valid message without a keyword comes to nothing
-            records = doubtful_messages(records, self._inbound_messages, directory.prefilter)
+        # A valid message without a keyword comes to nothing, unless an application wants it.
+        records = doubtful_messages(
+            records, self._inbound_messages, directory.prefilter, directory.webhooks
+        )
         pairs: list[Pair] = []
 
         def refuse(record: Record, why: str) -> None:

@@ -399,6 +399,18 @@ letter_or_digit(uint8_t byte)
     return byte >= 'a' && byte <= 'z' ? byte - 'a' + 10 : -1;
 }
 
+/* Whether a text of ASCII is a key of a dictionary; -1 with an exception. */
+static int
+is_among(PyObject *keys, const char *at, Py_ssize_t length)
+{
+    PyObject *text = PyUnicode_DecodeASCII(at, length, NULL);
+    if (text == NULL)
+        return -1;
+    int is_one = PyDict_Contains(keys, text);
+    Py_DECREF(text);
+    return is_one;
+}
+
 /* For each pair of letters or digits, whether a keyword in ASCII begins with it. */
 typedef struct {
     uint8_t has[ALPHANUMERICS * ALPHANUMERICS];
@@ -465,8 +477,8 @@ text_of(const Text *body)
 
 /* Put a record where it belongs: nowhere, or into one of the lists; -1 with an exception. */
 static int
-sort_message(PyObject *value, Py_ssize_t index, const Heads *heads, PyObject *unsure,
-             PyObject *bodies)
+sort_message(PyObject *value, Py_ssize_t index, const Heads *heads, PyObject *accounts,
+             PyObject *unsure, PyObject *bodies)
 {
     Found found;
     uint8_t room[MOST_BODY_BYTES];
@@ -474,6 +486,12 @@ sort_message(PyObject *value, Py_ssize_t index, const Heads *heads, PyObject *un
         || !is_sure(INBOUND, (const uint8_t *)PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value),
                     &found))
         return append_index(unsure, index);
+    if (PyDict_GET_SIZE(accounts)) {
+        const Text *account = &found.texts[ACCOUNT_AT];
+        int is_one = is_among(accounts, (const char *)account->at, account->length);
+        if (is_one)
+            return is_one < 0 ? -1 : append_index(unsure, index);
+    }
     Text *body = &found.texts[BODY_AT];
     unescape(body, room);
     if (body->is_ascii && body->length <= MOST_BODY && is_no_keyword(body, heads))
@@ -490,9 +508,10 @@ sort_message(PyObject *value, Py_ssize_t index, const Heads *heads, PyObject *un
 static PyObject *
 screen_messages(PyObject *module, PyObject *arguments)
 {
-    PyObject *records, *topic, *given;
+    PyObject *records, *topic, *given, *accounts;
     Heads heads;
-    if (!PyArg_ParseTuple(arguments, "OUO!", &records, &topic, &PyDict_Type, &given))
+    if (!PyArg_ParseTuple(arguments, "OUO!O!", &records, &topic, &PyDict_Type, &given,
+                          &PyDict_Type, &accounts))
         return NULL;
     read_heads(given, &heads);
     PyObject *all = PySequence_Tuple(records);
@@ -501,7 +520,7 @@ screen_messages(PyObject *module, PyObject *arguments)
         Py_ssize_t index = 0, count = PyTuple_GET_SIZE(all);
         while (index < count) {
             PyObject *value = value_of(PyTuple_GET_ITEM(all, index), topic);
-            if (sort_message(value, index, &heads, unsure, bodies) < 0)
+            if (sort_message(value, index, &heads, accounts, unsure, bodies) < 0)
                 break;
             index++;
         }
@@ -669,7 +688,7 @@ screen_sends(PyObject *module, PyObject *arguments)
 
 static PyMethodDef methods[] = {
     {"screen_messages", screen_messages, METH_VARARGS,
-     "screen_messages(records, topic, heads): what wire/screening.py says."},
+     "screen_messages(records, topic, heads, accounts): what wire/screening.py says."},
     {"screen_sends", screen_sends, METH_VARARGS,
      "screen_sends(records, topic, partitions): what wire/screening.py says."},
     {NULL, NULL, 0, NULL},

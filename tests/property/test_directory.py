@@ -52,6 +52,7 @@ def test_a_changed_directory_answers_as_one_made_anew(
         if service:
             now[sid] = service
         anew = Directory(now.values())
+        assert changed.webhooks == anew.webhooks
         assert changed.has_webhooks is anew.has_webhooks
         assert changed.prefilter._heads == anew.prefilter._heads
         assert changed.prefilter._ascii_ends == anew.prefilter._ascii_ends

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.util import calc_crc32c
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from processor.core.partitions import partition_of
 from processor.core.prefilter import Prefilter
+from processor.kafka import checksum
 from processor.kafka import fetched as fetching
 from processor.kafka.copying import can_copy, copied
 from processor.kafka.fetched import FetchedRecord
@@ -22,7 +24,7 @@ from processor.wire.screening import Origin, doubtful_messages, sure_sends
 from schemas.inbound_message import InboundMessage
 from schemas.outbound_message import OutboundMessage
 from tests.batches import NONE, WRITTEN_AT_MS, a_batch, a_record, walked
-from tests.builders import ACCOUNT, RECIPIENT, inbound_record, outbound_record
+from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT, inbound_record, outbound_record
 from tests.strategies import bodies, broken, mutated
 
 pytest.importorskip("processor.wire._screen", reason="no C compiler built the native readers")
@@ -143,6 +145,12 @@ def test_any_batch_is_drawn_as_aiokafka_reads_it(
     assert native == others
 
 
+@given(st.binary(min_size=21, max_size=400), st.integers(0, 7))
+def test_a_checksum_is_aiokafkas(batch: bytes, behind: int) -> None:
+    raw = memoryview(bytes(behind) + batch)[behind:]  # it may lie anywhere
+    assert checksum._sum(raw) == calc_crc32c(batch[21:])
+
+
 @given(
     st.lists(st.tuples(texts, st.none() | st.binary(max_size=300)), min_size=1, max_size=9),
     st.lists(st.tuples(st.text(max_size=9), texts), max_size=3),
@@ -191,7 +199,7 @@ def read(model: type[BaseModel], value: bytes) -> Any:
 def test_a_message_that_is_passed_over_is_valid_and_no_keyword(data: st.DataObject) -> None:
     value = a_value(data, inbound_record())
     record = a_message(value)
-    if doubtful_messages([record], "texts", KEYWORDS) == []:
+    if doubtful_messages([record], "texts", KEYWORDS, {}) == []:
         message = read(InboundMessage, value)
         assert message is not None
         assert not KEYWORDS.passes(message.body)
@@ -231,7 +239,7 @@ def a_value(data: st.DataObject, record: dict[str, Any]) -> bytes:
 @example("")
 def test_a_message_that_may_be_a_keyword_is_not_passed_over(body: str) -> None:
     value = json.dumps(inbound_record(body=body), ensure_ascii=False).encode()
-    found = doubtful_messages([a_message(value)], "texts", KEYWORDS)
+    found = doubtful_messages([a_message(value)], "texts", KEYWORDS, {})
     if KEYWORDS.passes(body):
         assert len(found) == 1
     elif not any(ord(character) < 0x20 and character not in "\b\f\n\r\t" for character in body):
@@ -250,7 +258,7 @@ def test_a_message_that_may_be_a_keyword_is_not_passed_over(body: str) -> None:
 def test_usual_messages_need_no_closer_look(changed: dict[str, Any]) -> None:
     record = inbound_record(body="see you at ten") | changed
     for value in (json.dumps(record), json.dumps(record, separators=(",", ":"), indent=1)):
-        assert doubtful_messages([a_message(value.encode())], "texts", KEYWORDS) == []
+        assert doubtful_messages([a_message(value.encode())], "texts", KEYWORDS, {}) == []
 
 
 @pytest.mark.parametrize(
@@ -269,9 +277,16 @@ def test_usual_sends_need_no_closer_look(changed: dict[str, Any]) -> None:
     assert origin == (ACCOUNT, record.get("messaging_service_sid"), record.get("from"))
 
 
+def test_messages_of_accounts_with_webhooks_need_a_closer_look() -> None:
+    mine = a_message(json.dumps(inbound_record(body="see you at ten")).encode())
+    theirs = a_message(json.dumps(inbound_record(body="ok", account_sid=OTHER_ACCOUNT)).encode())
+    found = doubtful_messages([mine, theirs], "texts", KEYWORDS, {OTHER_ACCOUNT: 1})
+    assert list(found) == [theirs]
+
+
 def test_records_of_other_topics_and_tombstones_need_a_closer_look() -> None:
     value = json.dumps(inbound_record(body="see you at ten")).encode()
     plain = a_message(value)
     others: list[Any] = [a_message(value, topic="commands"), a_message(None), object()]
-    assert doubtful_messages([plain, *others, plain], "texts", KEYWORDS) == others
+    assert doubtful_messages([plain, *others, plain], "texts", KEYWORDS, {}) == others
     assert sure_sends(others, "texts", PARTITIONS) == ([None] * 3, [None] * 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from processor.kafka import copying, fetched
+from processor.kafka import checksum, copying, fetched
 from processor.metrics import GateMetrics, LaneLook, LaneMetrics, MatchMetrics, Metrics
 from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.memory import MemoryBlockList
@@ -18,6 +18,7 @@ def readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(fetched, "native", None)
         monkeypatch.setattr(screening, "native", None)
         monkeypatch.setattr(copying, "native", None)
+        monkeypatch.setattr(checksum, "native", None)
     elif not screening.is_native():
         pytest.skip("no C compiler built the native readers")
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
+from processor.stores.extents import EXTENT, extent_of, stored_extent
 from processor.stores.redis_client import RedisClient, Script
 from processor.wire.record_index import About, Extent, Known
 
@@ -20,16 +21,14 @@ _ENTRY = _SUBJECT + _PART + _OFFSET
 _CHUNK = _ENTRY << 14  # bytes read at once, 16,384 entries
 
 # KEYS[1] is the index's own hash, the others are its strings. Each script answers topic and next.
-_SAID = """
-local function said() return redis.call('HMGET', KEYS[1], 'topic', 'next') end
-local function is_at(topic, next)
-  local found = said()
-  return (found[1] or '') == topic and (found[2] or '0') == next
-end
+_SAID = (
+    EXTENT
+    + """
 local function start(topic, next)
   redis.call('HSET', KEYS[1], 'topic', topic, 'next', next)
 end
 """
+)
 # ARGV: topic and next as they were seen, topic and next to begin with.
 _BEGIN: Script[Iterable[bytes | None]] = Script(
     _SAID
@@ -103,8 +102,7 @@ class RecordIndex:
 
     async def extent(self, partition: int) -> Extent:
         """How far the index of a partition was made."""
-        key = self._key(partition)
-        return _extent(await self._client.call(key, "HMGET", key, "topic", "next"))
+        return await stored_extent(self._client, self._key(partition))
 
     async def begin(self, partition: int, seen: Extent, anew: Extent) -> Extent:
         """Restart a partition's index, unless another process changed it since it was seen.
@@ -113,7 +111,7 @@ class RecordIndex:
             How far the index reaches now, whichever process made it.
         """
         keys = [self._key(partition), *(self._key(partition, one) for one in range(_BUCKETS))]
-        return _extent(await self._client.run(_BEGIN, keys, *map(str, (*seen, *anew))))
+        return extent_of(await self._client.run(_BEGIN, keys, *map(str, (*seen, *anew))))
 
     async def add(
         self,
@@ -143,7 +141,7 @@ class RecordIndex:
         keys = [self._key(partition), *(self._key(partition, one) for one in added)]
         numbers = map(str, (*seen, next_, first, _ENTRY, _SUBJECT + _PART))
         said = await self._client.run(_ADD, keys, *numbers, *map(bytes, added.values()))
-        return _extent(said)
+        return extent_of(said)
 
     async def find(
         self, partition: int, subject: str, part: str | None, *, below: int | None, most: int
@@ -169,16 +167,11 @@ class RecordIndex:
                 if (below is None or offset < below) and (not found or offset < found[-1]):
                     found.append(offset)
                     if len(found) == most:
-                        return Known(_extent(extent), found)
+                        return Known(extent_of(extent), found)
             if not begin:
-                return Known(_extent(extent), found)
+                return Known(extent_of(extent), found)
             end, begin = begin, max(0, begin - _CHUNK)
             chunk = await self._client.call(keys[1], "GETRANGE", keys[1], begin, end - 1)
-
-
-def _extent(said: Iterable[bytes | None]) -> Extent:
-    topic_id, next_ = said
-    return Extent(topic_id.decode() if topic_id else "", int(next_ or 0))
 
 
 def _place_of(about: About) -> tuple[int, bytes]:

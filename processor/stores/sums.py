@@ -14,6 +14,7 @@ from typing import NamedTuple
 from processor.core.partitions import partitions_of
 from processor.statistics.hourly import ALL
 from processor.statistics.sums import NOBODY, Bucket, Counted, summed
+from processor.stores.extents import EXTENT, extent_of, stored_extent
 from processor.stores.redis_client import RedisClient, Script
 from processor.wire.record_index import Extent
 
@@ -22,16 +23,9 @@ _MOST_FIELDS = 50_000  # of a hash; a part without room is added to the field of
 
 # KEYS[1] is the partition's own hash: topic, next, and the round of sums that count. A hash of
 # another round is from before the sums were begun again.
-_SAID = """
-local function said() return redis.call('HMGET', KEYS[1], 'topic', 'next') end
-local function is_at(topic, next)
-  local found = said()
-  return (found[1] or '') == topic and (found[2] or '0') == next
-end
-"""
 # ARGV: topic and next as they were seen, topic and next to begin with.
 _BEGIN: Script[Iterable[bytes | None]] = Script(
-    _SAID
+    EXTENT
     + """
 if is_at(ARGV[1], ARGV[2]) then
   redis.call('HINCRBY', KEYS[1], 'round', 1)
@@ -43,7 +37,7 @@ return said()
 # ARGV: topic, next as it was seen, the new next, the most fields. Then for each hash its ms to
 # live, how many fields, and these with their additions.
 _ADD: Script[Iterable[bytes | None]] = Script(
-    _SAID
+    EXTENT
     + """
 if not is_at(ARGV[1], ARGV[2]) then return said() end
 local round, most, at = redis.call('HGET', KEYS[1], 'round'), tonumber(ARGV[4]), 5
@@ -70,7 +64,7 @@ return said()
 """
 )
 _READ: Script[tuple[bytes | None, bytes | None, list[list[bytes]]]] = Script(
-    _SAID
+    EXTENT
     + """
 local found, round, sums = said(), redis.call('HGET', KEYS[1], 'round'), {}
 for i = 2, #KEYS do
@@ -130,13 +124,12 @@ class SumStore:
 
     async def extent(self, partition: int) -> Extent:
         """How far the sums of a partition go."""
-        key = self._key(partition)
-        return _extent(await self._client.call(key, "HMGET", key, "topic", "next"))
+        return await stored_extent(self._client, self._key(partition))
 
     async def begin(self, partition: int, seen: Extent, anew: Extent) -> Extent:
         """Begin a partition's sums again, unless another process did since they were seen."""
         keys = [self._key(partition)]
-        return _extent(await self._client.run(_BEGIN, keys, *map(str, (*seen, *anew))))
+        return extent_of(await self._client.run(_BEGIN, keys, *map(str, (*seen, *anew))))
 
     async def add(
         self,
@@ -167,7 +160,7 @@ class SumStore:
             given += (bucket.until_ms - now_ms, len(fields))
             for field, count in fields.items():
                 given += (field, count)
-        return _extent(await self._client.run(_ADD, keys, *given))
+        return extent_of(await self._client.run(_ADD, keys, *given))
 
     async def read(self, buckets: Sequence[Bucket]) -> Found:
         """The sums of buckets, in their order; a bucket without any has no field."""
@@ -191,7 +184,7 @@ class SumStore:
                     if field != b"round":
                         sums[index][field.decode()] += int(count)
         extents = {
-            partition: _extent((topic, next_))
+            partition: extent_of((topic, next_))
             for partition, (topic, next_, _) in zip(asked, answers, strict=True)
         }
         return Found(sums, extents)
@@ -203,8 +196,3 @@ class SumStore:
         account, service = bucket.account_sid, bucket.service_sid
         key = account if service == NOBODY else service
         return partitions_of([key.encode()], self._partitions)
-
-
-def _extent(said: Iterable[bytes | None]) -> Extent:
-    topic_id, next_ = said
-    return Extent(topic_id.decode() if topic_id else "", int(next_ or 0))

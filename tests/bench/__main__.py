@@ -20,8 +20,9 @@ from processor.errors import ConfigError, RetryableError
 from processor.wire.topics import Topics
 from tests.bench import block_list, installations, load, report, services
 from tests.bench.installations import INPUTS, OUTPUTS, Input, Installations
-from tests.bench.jobs import ROLES, Broken, Job, Role, live, measure, prepare
+from tests.bench.jobs import ROLES, Job, Role, live, measure, prepare
 from tests.bench.latency import RATES, Replies, latency
+from tests.bench.programs import Broken
 from tests.bench.stages import source_of
 
 _FEWER_FOR_FAUST = 20

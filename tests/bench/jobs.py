@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import orjson
 
+from tests.bench.programs import READY, Broken, answer_of, program, wait_ready
+
 Role = Literal["passthrough", "match", "gate", "one_service", "many_services", "faust"]
 ROLES: tuple[Role, ...] = get_args(Role)  # the two for services are match lanes
-READY = b"ready\n"
 _READY_S = 60.0
 _MEASURED_S = 600.0
-
-
-class Broken(Exception):
-    """A worker failed, or its outputs do not add up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +61,8 @@ async def measure(job: Job, checkout: Path | None = None) -> Measured:
     Raises:
         Broken: it failed, or took longer than ten minutes.
     """
-    async with _process(job, checkout) as process:
-        try:
-            answer, _ = await asyncio.wait_for(process.communicate(), _MEASURED_S)
-        except TimeoutError:
-            raise Broken(f"{job.role}: not done after {_MEASURED_S:.0f} s") from None
-    if process.returncode != 0:
-        raise Broken(f"{job.role}: the worker ended with {process.returncode}")
-    *report, measured = answer.decode().splitlines()
+    async with _worker(job, checkout) as process:
+        *report, measured = await answer_of(process, f"{job.role}: the worker", _MEASURED_S)
     if job.profile:
         print("\n".join(report).removeprefix(READY.decode()))
     return Measured(**orjson.loads(measured))
@@ -107,29 +97,12 @@ async def live(job: Job) -> AsyncIterator[None]:
     Raises:
         Broken: it was not ready within a minute.
     """
-    async with _process(job) as process:
-        assert process.stdout is not None
-        try:
-            line = await asyncio.wait_for(process.stdout.readline(), _READY_S)
-        except TimeoutError:
-            line = b""
-        if line != READY:
-            raise Broken(f"{job.role}: not ready within {_READY_S:.0f} s")
+    async with _worker(job) as process:
+        await wait_ready(process, job.role, _READY_S)
         yield
 
 
-@asynccontextmanager
-async def _process(job: Job, checkout: Path | None = None) -> AsyncIterator[Process]:
+def _worker(job: Job, checkout: Path | None = None) -> AbstractAsyncContextManager[Process]:
     python = str(checkout / ".venv/bin/python") if checkout else sys.executable
-    command = (python, "-m", "tests.bench.worker", orjson.dumps(asdict(job)).decode())
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, cwd=checkout)
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), 30)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+    said = orjson.dumps(asdict(job)).decode()
+    return program(python, "-m", "tests.bench.worker", said, cwd=checkout)

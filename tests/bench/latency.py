@@ -16,8 +16,8 @@ from processor.core.fold import Hit
 from processor.kafka.reading import reader
 from processor.kafka.writing import bulk_writer
 from processor.wire.topics import Topics
-from tests.bench.jobs import Broken
 from tests.bench.load import expected, hits_of, traffic
+from tests.bench.programs import Broken
 
 RATES = (2_000, 10_000)  # messages a second
 KEYWORD_SHARE = 0.1  # more than in the runs for throughput: a tail needs many replies

@@ -34,7 +34,7 @@ from processor import config
 from processor.config import Settings
 from processor.kafka.reading import reader
 from processor.wire.topics import Topics
-from tests.bench.jobs import Broken
+from tests.bench.programs import Broken
 from tests.bench.standstill import Seen, Window, answers, held, seen, stops
 from tests.bench.trickle import reply_id, text_id, trickle
 from tests.groups import Generation, generations

@@ -21,7 +21,8 @@ from processor.wire.topics import Topics
 from processor.worker.shared import Shared
 from tests.bench import faust_agent
 from tests.bench.installations import PARTITIONS
-from tests.bench.jobs import READY, Job, Measured
+from tests.bench.jobs import Job, Measured
+from tests.bench.programs import READY
 from tests.bench.stages import Start, lanes, source_of
 
 _POLL_S = 0.01

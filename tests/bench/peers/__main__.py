@@ -27,11 +27,12 @@ from schemas.opt_out_notification import OptOutNotification
 from schemas.reply_send import ReplySend
 from tests.bench import block_list, installations, jobs, load
 from tests.bench.installations import INPUTS, OUTPUTS, Input, Installations
-from tests.bench.jobs import Broken, Job
+from tests.bench.jobs import Job
 from tests.bench.latency import RATES, Exchange, Replies, Verdicts, latency
 from tests.bench.peers import kafka_streams, report
 from tests.bench.peers.kafka_streams import PeerJob, PeerRole
 from tests.bench.peers.report import ROLES, SIDES, Run
+from tests.bench.programs import Broken
 from tests.bench.report import Environment, versions
 
 _INPUT_OF: dict[PeerRole, Input] = {"match": "inbound", "gate": "outbound"}

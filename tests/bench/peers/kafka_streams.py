@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
 import shutil
 import subprocess
 import tempfile
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,12 +17,14 @@ import orjson
 
 from processor.config import Settings
 from processor.wire.topics import Topics
-from tests.bench.jobs import READY, Broken, Measured
+from tests.bench.jobs import Measured
+from tests.bench.programs import Broken, answer_of, program, wait_ready
 
 HERE = Path(__file__).parent
 _BUILT = HERE.parents[2] / ".cache" / "peers"
 _READY_S = 120.0  # a gate reads its copy of the list first
 _MEASURED_S = 600.0
+_NAME = "Kafka Streams"
 _SETTINGS_OF_TUNED = {"commit.interval.ms": "10", "producer.linger.ms": "0"}
 
 PeerRole = Literal["match", "gate"]
@@ -121,13 +121,8 @@ async def measure(job: PeerJob) -> PeerMeasured:
         Broken: it failed, or took longer than ten minutes.
     """
     async with _process(job) as process:
-        try:
-            answer, _ = await asyncio.wait_for(process.communicate(), _MEASURED_S)
-        except TimeoutError:
-            raise Broken(f"Kafka Streams: not done after {_MEASURED_S:.0f} s") from None
-    if process.returncode != 0:
-        raise Broken(f"Kafka Streams: ended with {process.returncode}")
-    figures: Mapping[str, float] = orjson.loads(answer.splitlines()[-1])
+        lines = await answer_of(process, _NAME, _MEASURED_S)
+    figures: Mapping[str, float] = orjson.loads(lines[-1])
     whole = Measured(
         records=int(figures["records"]),
         seconds=figures["seconds"],
@@ -146,13 +141,7 @@ async def live(job: PeerJob) -> AsyncIterator[None]:
         Broken: it was not ready in time.
     """
     async with _process(job) as process:
-        assert process.stdout is not None
-        try:
-            line = await asyncio.wait_for(process.stdout.readline(), _READY_S)
-        except TimeoutError:
-            line = b""
-        if line != READY:
-            raise Broken(f"Kafka Streams: not ready within {_READY_S:.0f} s")
+        await wait_ready(process, _NAME, _READY_S)
         yield
 
 
@@ -160,16 +149,6 @@ async def live(job: PeerJob) -> AsyncIterator[None]:
 async def _process(job: PeerJob) -> AsyncIterator[Process]:
     classes = f"{_BUILT / 'classes'}:{_BUILT / 'jars'}/*"
     with tempfile.TemporaryDirectory() as state_dir:
-        process = await asyncio.create_subprocess_exec(
-            "java", "-cp", classes, "optout.peers.Main", job.as_json(state_dir), stdout=PIPE
-        )
-        try:
+        command = ("java", "-cp", classes, "optout.peers.Main", job.as_json(state_dir))
+        async with program(*command) as process:
             yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), 30)
-            except TimeoutError:
-                process.kill()
-                await process.wait()

@@ -29,7 +29,6 @@ from tests.builders import (
     OTHER_RECIPIENT,
     RECIPIENT,
     SERVICE,
-    inbound_record,
 )
 from tests.clinic import a_send, a_text
 from tests.console.browser import browsing, open_page, sign_in
@@ -144,7 +143,7 @@ async def _happen(at: Installation) -> None:
 
 async def _shoot_a_recipient(page: Page, at: Installation) -> None:
     texts = [
-        inbound_record(message_sid=f"SM{number}", body=body, from_=RECIPIENT)
+        a_text(f"SM{number}", body)
         for number, body in enumerate(("STOP", "START", "Stop!"))
     ]
     await at.texts(*texts)

@@ -101,6 +101,30 @@ async def test_steps_are_left_and_gone_on_with_from_the_services_page(console: C
     assert console.stored().version == 1
 
 
+async def test_removing_a_sender_and_editing_keywords_stay_within_the_steps(
+    console: Console,
+) -> None:
+    page = await console.page(java_script=False)
+    steps = page.get_by_role("navigation", name="Steps")
+    await page.goto(f"{console.at}/steps/senders")
+    for button in ("Cancel", "Remove"):
+        await page.get_by_role("link", name=f"Remove… {SHORT_CODE}").click()
+        await expect(steps.locator("[aria-current]")).to_have_text("Senders")
+        await _main(page).get_by_text(button, exact=True).click()
+        await expect(page.get_by_role("heading", name="Senders", exact=True)).to_be_visible()
+        await expect(steps).to_be_visible()
+    await expect(page.get_by_role("row", name=f"{SHORT_CODE} short")).to_have_count(0)
+    await page.get_by_role("link", name="Next: Keywords").click()
+    for button in ("Cancel", "Save"):
+        await page.get_by_role("link", name="Edit standard keywords").click()
+        await expect(steps.locator("[aria-current]")).to_have_text("Keywords")
+        await page.get_by_label("STOP keywords").fill("stop, adios")
+        await _main(page).get_by_text(button, exact=True).click()
+        await expect(page.get_by_role("heading", name="Keywords", exact=True)).to_be_visible()
+        await expect(steps).to_be_visible()
+    await expect(page.get_by_text("adios")).to_be_visible()
+
+
 async def test_who_chooses_languages_second_is_warned_and_keeps_the_choice(
     console: Console,
 ) -> None:

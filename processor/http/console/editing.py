@@ -51,6 +51,7 @@ async def new(request: Request, shown: ShownIs, sid: str, language: str) -> Resp
 
 
 @router.get("/services/{sid}/edit/{place}")
+@router.get("/services/{sid}/steps/edit/{place}")
 async def edit(request: Request, shown: ShownIs, place: str) -> Response:
     """The form of a layer; with `pack`, the language's starter pack in it."""
     service, layer = shown.now(), _layer(request, place)
@@ -69,6 +70,7 @@ async def edit(request: Request, shown: ShownIs, place: str) -> Response:
 
 
 @router.post("/services/{sid}/edit/{place}")
+@router.post("/services/{sid}/steps/edit/{place}")
 async def save(request: Request, shown: ShownIs, sid: str, place: str) -> Response:
     """Save a layer whole, or show it again as it was typed with what is wrong beside it."""
     layer, form = _layer(request, place), await request.form()
@@ -86,7 +88,9 @@ async def save(request: Request, shown: ShownIs, sid: str, place: str) -> Respon
     try:
         if not problems:
             await shown.change(form, step)
-            return go(f"/services/{sid}", "removed" if remove else "saved")
+            in_steps = request.url.path.startswith(f"{PATH}/services/{sid}/steps/")
+            back = f"/services/{sid}/steps/keywords" if in_steps else f"/services/{sid}"
+            return go(back, "removed" if remove else "saved")
     except ConfigError as error:
         problems = error.values
     except SavedMeanwhile:

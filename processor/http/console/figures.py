@@ -104,9 +104,13 @@ def alarms_of(
 
 def _latest(kinds: Kinds, service: MessagingService, now_ms: int) -> Hour | None:
     """Return the current or the last hour if it is out of the usual range."""
-    rows = [counts for name, counts in kinds.items() if name[0] is OptOutType.STOP]
-    latest = max(sum(row[-1] for row in rows), sum(row[-2] for row in rows))
-    total = sum(map(sum, rows))
+    total = now = before = 0
+    for (kind, _), counts in kinds.items():
+        if kind is OptOutType.STOP:
+            total += sum(counts)
+            now += counts[-1]
+            before += counts[-2]
+    latest = max(now, before)
     if not may_be_unusual(latest, total, LEAST_HOURS):
         return None  # however many hours are known: most services end here
     known = known_hours(service, now_ms)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from processor.http.auth import Caller
 from processor.http.backend import Backend
@@ -27,25 +28,26 @@ def services_of(backend: Backend, account_sid: str | None) -> Sequence[Messaging
     return backend.configuration.services.by_name(account_sid)
 
 
-def matching(services: Iterable[MessagingService], text: str) -> list[MessagingService]:
+def matching(services: Iterable[MessagingService], text: str) -> Iterator[MessagingService]:
     """Find services whose name or sid contains the text."""
     part = text.strip().casefold()
-    return [one for one in services if part in _name(one) or part in one.sid.casefold()]
+    return (one for one in services if part in _name(one) or part in one.sid.casefold())
 
 
 def options(services: Sequence[MessagingService], text: str = "") -> list[tuple[str, str]]:
     """Make the suggestions for a field, each with a label; as many as a person can read."""
-    having = Counter(_name(one) for one in services)
+    having = Counter(map(_name, services))
     return [
         (one.sid, one.friendly_name) if having[_name(one)] > 1 else (one.friendly_name, one.sid)
-        for one in matching(services, text)[:_OFFERED]
+        for one in islice(matching(services, text), _OFFERED)
     ]
 
 
 def as_typed(services: Iterable[MessagingService], service: MessagingService) -> str:
     """Make the text that names a service: its name if unique, else its sid."""
-    alike = [one for one in services if _name(one) == _name(service)]
-    return service.friendly_name if len(alike) == 1 else service.sid
+    name = _name(service)
+    alike = sum(_name(one) == name for one in services)
+    return service.friendly_name if alike == 1 else service.sid
 
 
 def the_one(services: Sequence[MessagingService], text: str) -> MessagingService:
@@ -54,12 +56,13 @@ def the_one(services: Sequence[MessagingService], text: str) -> MessagingService
     Raises:
         Unclear: the text matches no service, or several.
     """
-    part = text.strip()
-    for found in (
-        [one for one in services if one.sid == part],
-        [one for one in services if _name(one) == part.casefold()],
+    part, name = text.strip(), text.strip().casefold()
+    for meant in (
+        (one for one in services if one.sid == part),
+        (one for one in services if _name(one) == name),
         matching(services, text),
     ):
+        found = list(meant)
         if len(found) == 1:
             return found[0]
         if found:

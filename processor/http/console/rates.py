@@ -118,9 +118,11 @@ def _named(tags: set[str]) -> dict[str, str]:
 
 def _rows(hourly: Hourly, of: _Of, language: str | None, hours: int) -> Iterator[_Row]:
     """Make the rows of a service, or of an account."""
-    kinds = hourly.of(*of)
-    for tag in {name[1] for name in kinds if language in ("", name[1])}:
-        outs, ins = (sum(kinds.get((kind, tag), ())[-hours:]) for kind in _KINDS)
+    sums: dict[str | None, list[int]] = {}
+    for (kind, tag), counts in hourly.of(*of).items():
+        if kind in _KINDS and language in ("", tag):
+            sums.setdefault(tag, [0, 0])[_KINDS.index(kind)] += sum(counts[-hours:])
+    for tag, (outs, ins) in sums.items():
         if outs or ins:
             yield tag, outs, ins, of
 

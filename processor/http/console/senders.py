@@ -63,13 +63,15 @@ async def add(request: Request, shown: ShownIs) -> Response:
 
 
 @router.get("/services/{sid}/senders/{number_sid}/remove")
+@router.get("/services/{sid}/steps/senders/{number_sid}/remove")
 async def confirm(request: Request, shown: ShownIs, number_sid: str) -> Response:
     """Show the effects of removing a sender from the pool."""
     return _confirmation(request, shown.backend, shown.now(), number_sid)
 
 
 @router.post("/services/{sid}/senders/{number_sid}/remove")
-async def remove(request: Request, shown: ShownIs, sid: str, number_sid: str) -> Response:
+@router.post("/services/{sid}/steps/senders/{number_sid}/remove")
+async def remove(request: Request, shown: ShownIs, number_sid: str) -> Response:
     """Remove a sender from the pool; it still belongs to the account."""
 
     def without(before: MessagingService) -> MessagingService:
@@ -79,7 +81,8 @@ async def remove(request: Request, shown: ShownIs, sid: str, number_sid: str) ->
         await shown.change(await request.form(), without)
     except SavedMeanwhile:
         return _confirmation(request, shown.backend, shown.now(), number_sid, status=409)
-    return go(f"/services/{sid}/senders", "removed")
+    pool = request.url.path.removeprefix(PATH).removesuffix(f"/{number_sid}/remove")
+    return go(pool, "removed")
 
 
 def _address(request: Request, backend: Backend, service: MessagingService, sid: str) -> str:

@@ -32,7 +32,7 @@ async def list_(
 ) -> Response:
     """List the services that the caller may see, with state; a search narrows them by name."""
     every = visible(backend, session.caller)
-    found = matching(every, named)
+    found = list(matching(every, named))
     first = _PAGE * asked_page(request)
     hourly, now_ms = backend.counts.hourly, backend.counts.clock_ms()
     return page(

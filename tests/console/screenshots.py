@@ -103,7 +103,7 @@ async def _shoot_charts(page: Page, backend: Backend) -> None:
 def _year() -> Iterator[dict[str, Any]]:
     """A year of opt-outs in three languages, before the last week."""
     now_ms = time.time_ns() // 1_000_000
-    words = ((None, "stop", 40), ("es", "baja", 12), ("fr", "arrêt", 5))
+    words = ((None, "stop", 520), ("es", "baja", 90), ("fr", "arrêt", 40))
     for days_ago in range(8, 390):
         for language, keyword, most in words:
             count = 1 + round(most * (1 + sin(days_ago / 9)) * (1 + sin(days_ago / 70)) / 4)
@@ -142,10 +142,7 @@ async def _happen(at: Installation) -> None:
 
 
 async def _shoot_a_recipient(page: Page, at: Installation) -> None:
-    texts = [
-        a_text(f"SM{number}", body)
-        for number, body in enumerate(("STOP", "START", "Stop!"))
-    ]
+    texts = [a_text(f"SM{number}", body) for number, body in enumerate(("STOP", "START", "Stop!"))]
     await at.texts(*texts)
     await at.wait_for(at.topics.block_changes, len(texts))
     await page.goto("/console/recipients")

@@ -118,7 +118,7 @@ async def test_removing_a_sender_and_editing_keywords_stay_within_the_steps(
     for button in ("Cancel", "Save"):
         await page.get_by_role("link", name="Edit standard keywords").click()
         await expect(steps.locator("[aria-current]")).to_have_text("Keywords")
-        await page.get_by_label("STOP keywords").fill("stop, adios")
+        await page.get_by_label("Opt-out keywords").fill("stop, adios")
         await _main(page).get_by_text(button, exact=True).click()
         await expect(page.get_by_role("heading", name="Keywords", exact=True)).to_be_visible()
         await expect(steps).to_be_visible()

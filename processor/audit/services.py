@@ -255,6 +255,12 @@ class Accounts:
         before = [active[first - 1]] if first else []
         return not all([*before, *active[first:last]])
 
+    def is_ended(self, account: str, since_ms: int, until_ms: int) -> bool:
+        """Whether an account was surely not active at any time of a range."""
+        times, active = self._status.get(account, ((), ()))
+        first, last = bisect_right(times, since_ms), bisect_right(times, until_ms)
+        return first > 0 and not any(active[first - 1 : last])
+
 
 def read_services(records: Iterable[KafkaRecord]) -> Services:
     """Read the services' history from records in their order."""

@@ -12,6 +12,7 @@ from processor.audit.services import Unknown
 from processor.audit.values import NO_MARK, OUTBOUND, Mark, Send, State, Verdict, digest
 
 _FORGOTTEN_MS = 3_600_000  # a batch that died is repeated long before
+_KNOWN_MS = 3_600_000  # gates have long read that an account is suspended
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,12 @@ class VerdictChecks:
         if verdict.suspended:
             if not context.accounts.may_be_ended(its.account, verdict.at_ms, _around(context)):
                 self._wrong(one, "failed as if the account were suspended, but it was active")
-        elif context.has_whole_history:
+            return
+        if verdict.refused_by is None and context.accounts.is_ended(
+            its.account, verdict.at_ms - _KNOWN_MS, verdict.at_ms + context.skew_ms
+        ):
+            self._wrong(one, "was allowed although the account had been suspended for an hour")
+        if context.has_whole_history:
             self._compare_service(one)
             if context.next_change is not None and context.next_change[0] <= mark:
                 self._at_edge.append((mark, one))

@@ -228,6 +228,13 @@ def suspended(world: World) -> None:
     world.append(STATUSES, allowed.key, json.dumps(status).encode(), allowed.headers)
 
 
+def long_suspended(world: World) -> None:
+    """Suspend the account long before all sends, of which some were allowed."""
+    change = {"sid": ACCOUNT, "status_after": "suspended"}
+    record = world.append(CONFIGURATION, ACCOUNT.encode(), json.dumps(change).encode())
+    world.logs[CONFIGURATION][-1] = record._replace(timestamp=record.timestamp - 86_400_000)
+
+
 def handled_twice(world: World) -> None:
     """Notify of a message that was delivered again, in place of the next message."""
     first, other = world.logs[NOTIFICATIONS][1:3]
@@ -470,6 +477,9 @@ HARMS = {
     "a send fails for its account, which was active": Harm(
         a_day, suspended, "contradictory", "but it was active"
     ),
+    "a send of an account that is long suspended is allowed": Harm(
+        a_day, long_suspended, "contradictory", "had been suspended for an hour"
+    ),
     "a blocked sender is not excepted": Harm(
         pairs, headed(ALLOWED, 0, **{"optout_except-from": None}), "leak", "was allowed"
     ),
@@ -545,6 +555,17 @@ async def test_a_send_fails_for_its_account_where_that_was_suspended(what: str) 
     world.append(CONFIGURATION, ACCOUNT.encode(), json.dumps(change).encode())
     suspended(world)
     assert (await world.audit(skew_ms=1_000)).said == []
+
+
+@pytest.mark.parametrize("hours_ago", [(0.5,), (5, 0.5)])
+async def test_gates_have_an_hour_to_learn_of_a_suspension(hours_ago: tuple[float, ...]) -> None:
+    world = await a_day()
+    for at, status in zip(hours_ago, ("suspended", "active"), strict=False):
+        change = {"sid": ACCOUNT, "status_after": status}
+        record = world.append(CONFIGURATION, ACCOUNT.encode(), json.dumps(change).encode())
+        at_ms = world.logs[ALLOWED][0].timestamp - int(at * 3_600_000)
+        world.logs[CONFIGURATION][-1] = record._replace(timestamp=at_ms)
+    assert (await world.audit()).said == []
 
 
 async def test_what_compaction_took_is_not_judged_and_counted() -> None:

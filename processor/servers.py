@@ -49,9 +49,6 @@ async def wait_for_servers(settings: Settings, redis: RedisClient, *, who: str) 
         logger.log(level, "topics.differ", extra={"why": str(problem)})
 
 
-_claims: list[socket.socket] = []  # held as long as the process lives
-
-
 def free_port(wanted: int, setting: str) -> int:
     """The wanted port, or the next free one: processes share a host.
 
@@ -71,7 +68,7 @@ def free_port(wanted: int, setting: str) -> int:
         except OSError:
             claim.close()
             continue
-        _claims.append(claim)
+        claim.detach()  # it stays bound as long as the process lives
         return port
     raise ConfigError([f"{setting}: {wanted} and the hundred after it are taken"])
 

@@ -5,10 +5,11 @@ ARGS ?=
 EXAMPLES ?= 5000
 BIN := .venv/bin
 STACK := $(BIN)/python deploy/local/stack.py --
+NATIVE := $(wildcard processor/*/_*.c)
 UNIT := $(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/property tests/field
 
 .DEFAULT_GOAL := help
-.PHONY: help run unit check format coverage test test-all fuzz chaos bench bench-peers bench-api bench-console soak capacity rolling lint audit-deps schemas manifests screenshots lock sbom clean
+.PHONY: help run unit check format coverage test test-all fuzz chaos bench bench-peers bench-api bench-console soak capacity rolling lint audit-deps schemas manifests screenshots lock sbom wheel clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -104,16 +105,19 @@ lock:  ## regenerate deploy/*.lock and the bill of materials from pyproject.toml
 sbom: .venv/made  ## regenerate deploy/sbom.cdx.json from deploy/image.lock
 	$(BIN)/python deploy/sbom.py
 
+wheel: .venv/made  ## build a wheel in dist/, with the native readers if there is a C compiler
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
 clean:  ## remove everything that was built or fetched
-	rm -rf .venv .cache build tests/clients/*/node_modules *.egg-info .hypothesis .*_cache
+	rm -rf .venv .cache build dist $(NATIVE:.c=.*.so) tests/clients/*/node_modules *.egg-info .hypothesis .*_cache
 	find processor schemas tests deploy -name __pycache__ -prune -exec rm -rf {} +
 
 # .venv/test holds `.[test]`: enough for unit and coverage. .venv/made holds `.[dev]`, which has it.
-.venv/test: deploy/test.lock pyproject.toml
+.venv/test: deploy/test.lock pyproject.toml $(NATIVE)
 	$(call install,deploy/test.lock)
 	@touch $@
 
-.venv/made: deploy/requirements.lock pyproject.toml
+.venv/made: deploy/requirements.lock pyproject.toml $(NATIVE)
 	$(call install,deploy/requirements.lock)
 	@touch .venv/test $@
 

@@ -9,7 +9,8 @@ from processor.core.blocks import NO_MARK, Mark
 from processor.core.identity import Recalled
 from processor.core.services import Directory, Service
 from processor.kafka.writing import Outgoing
-from processor.wire.records import Headers
+from processor.wire.headers import source_of
+from processor.wire.records import Headers, Record
 
 TOPIC_ID = "the list"
 
@@ -31,6 +32,11 @@ class Kept:
     ) -> None:
         """See ``Output``."""
         self.put_out.append(Outgoing(topic, key, value, headers or ()))
+
+    def copy(self, topic: str, records: Sequence[Record], headers: Headers) -> None:
+        """See ``Output``."""
+        for record in records:
+            self.put(topic, record.key, record.value, [*headers, source_of(record)])
 
     def clear(self) -> None:
         """See ``Output``."""

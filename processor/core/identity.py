@@ -6,7 +6,7 @@ identify a message, and every derived id is computed from all four.
 
 from __future__ import annotations
 
-from base64 import b32encode
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -26,6 +26,9 @@ _LETTERS = {Scope.ACCOUNT: "a", Scope.SERVICE: "m", Scope.SENDER: "s"}
 _HANDLED_BYTES = 10
 _TAIL_BYTES = 8
 _REPLY_BYTES = 4  # besides the brake's id and the time
+_KEPT = 8_192  # ids; a batch asks for those of each of its keywords several times
+_LETTER = "abcdefghijklmnopqrstuvwxyz234567"
+_TWO_LETTERS = [first + second for first in _LETTER for second in _LETTER]
 
 
 class Handled(NamedTuple):
@@ -79,6 +82,7 @@ def cause_of(change_id: str) -> str:
     return change_id.rsplit(".", 2)[0]
 
 
+@lru_cache(_KEPT)
 def handled_message(
     account_sid: str, message_sid: str, recipient: str, sender: str, at_ms: int
 ) -> Handled:
@@ -121,8 +125,12 @@ def _parts(message: InboundMessage) -> tuple[str, str, str, str]:
     return message.account_sid, message.message_sid, message.recipient, message.sender
 
 
+@lru_cache(_KEPT)
 def _tail(*parts: str) -> str:
-    return b32encode(_digest(parts, _TAIL_BYTES)).decode().rstrip("=").lower()
+    """A digest in base 32, as RFC 4648 writes it, without padding and in small letters."""
+    bits = int.from_bytes(_digest(parts, _TAIL_BYTES), "big") << 1  # 13 letters of 5 bits
+    pairs = [_TWO_LETTERS[bits >> shift & 1023] for shift in (55, 45, 35, 25, 15, 5)]
+    return "".join(pairs) + _LETTER[bits & 31]
 
 
 def _digest(parts: tuple[str, ...], size: int) -> bytes:

@@ -114,7 +114,7 @@ class UnreadStop:
 
 def bare_number(recipient: str) -> str:
     """The recipient's E.164 number without its channel prefix: the key of every topic."""
-    return recipient.rpartition(":")[2]
+    return recipient if recipient[:1] == "+" else recipient.rpartition(":")[2]
 
 
 def channel_group_of(address: str) -> ChannelGroup:

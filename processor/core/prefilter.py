@@ -54,6 +54,14 @@ class Prefilter:
             _add(self._roots, ((form, more) for form in roots))
             _add(self._ends, ((form, more) for form in ends))
 
+    @property
+    def heads(self) -> dict[str, int]:
+        """The first two letters or digits, in small letters, of all ASCII forms it lets through.
+
+        An ASCII body that begins with two others is certainly not a keyword. Not to be changed.
+        """
+        return self._heads
+
     def __len__(self) -> int:
         """How many forms it lets through."""
         return len(self._roots) + len(self._ends)

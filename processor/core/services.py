@@ -99,22 +99,22 @@ class Directory:
         self._pool: dict[tuple[str, str], tuple[Service, PoolSender]] = {}
         self._contested: set[tuple[str, str]] = set()  # were in two pools, against the rules
         # Most messages are not a keyword of any service; the prefilter shows it without a look-up.
-        self._prefilter = Prefilter()
+        self.prefilter = Prefilter()  # of the keywords of all services
         self._uses: Counter[KeywordGroup] = Counter()
         self._use(DEFAULT_POLICY)
         self._use(RCS_POLICY)
-        self.may_match = self._prefilter.passes
+        self.may_match = self.prefilter.passes
         # Nested: a few services get most messages, so their handlings stay in the CPU's cache.
         self._handlings: dict[tuple[str, str | None], dict[str, Handling]] = {}
         self._names: dict[tuple[str, str], set[str | None]] = {}  # service sids by sender
         self._kept = 0
-        self._with_webhook = 0
+        self.webhooks: dict[str, int] = {}  # services with a webhook, by account
         self.change({service.sid: service for service in services})
 
     @property
     def has_webhooks(self) -> bool:
         """Whether any service has a webhook."""
-        return self._with_webhook > 0
+        return bool(self.webhooks)
 
     def change(self, changed: Mapping[str, Service | None]) -> None:
         """Replace the named services, or remove those given as None; all of them or none."""
@@ -133,7 +133,7 @@ class Directory:
     def _use(self, policy: Policy) -> None:
         for group in policy.groups:
             if group not in self._uses:
-                self._prefilter.add(words_of(group))
+                self.prefilter.add(words_of(group))
             self._uses[group] += 1
 
     def _use_no_more(self, policy: Policy) -> None:
@@ -141,12 +141,13 @@ class Directory:
             self._uses[group] -= 1
             if not self._uses[group]:
                 del self._uses[group]
-                self._prefilter.remove(words_of(group))
+                self.prefilter.remove(words_of(group))
 
     def _put_in(self, service: Service) -> None:
         self._forget(service)
         self.services[service.sid] = service
-        self._with_webhook += service.webhook is not None
+        if service.webhook is not None:
+            self.webhooks[service.account_sid] = self.webhooks.get(service.account_sid, 0) + 1
         for sender in service.senders:
             place = service.account_sid, sender.address
             if place in self._pool:
@@ -155,7 +156,10 @@ class Directory:
 
     def _take_out(self, service: Service) -> None:
         self._forget(service)
-        self._with_webhook -= service.webhook is not None
+        if service.webhook is not None:
+            self.webhooks[service.account_sid] -= 1
+            if not self.webhooks[service.account_sid]:
+                del self.webhooks[service.account_sid]
         for sender in service.senders:
             place = service.account_sid, sender.address
             if (found := self._pool.get(place)) and found[0] is service:

@@ -5,6 +5,9 @@ same again for ever. One batch of a stranger's would stop a partition, or end ev
 reads it. Here ``inflating`` has the limits; an ``UnreadBatch`` takes the place of what is broken
 or beyond them. A wrong checksum is another matter: a disk or the network failed, and readers wait.
 
+Compiled code draws the records, where a compiler was found when the package was built. It stops at
+whatever is unusual, and aiokafka's reader goes on there.
+
 A header name that is not UTF-8 is read as in Kafka's Java client, with U+FFFD for each fault;
 aiokafka would raise. Only the batch that contains it is read in this slower way.
 """
@@ -20,7 +23,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import dataclass
 from itertools import dropwhile, islice
 from struct import Struct
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
@@ -28,10 +31,20 @@ from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecord, DefaultRecordBatch, _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import decode_varint_py
 
+from processor.kafka.checksum import is_whole
 from processor.kafka.codecs import Broken
 from processor.kafka.inflating import Inflating
 from processor.kafka.pieces import CODEC_MASK, MOST_HEADERS, PIECE, UNCLEAR, LeftOut, Walk
+
+if TYPE_CHECKING:
+    from processor.kafka._draw import Cursor
+
+try:
+    from processor.kafka import _draw as native
+except ImportError:  # it was not built; aiokafka's reader draws all
+    native = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +54,14 @@ _TURN_S = 0.02  # between two looks whether it is a batch's turn
 _LENGTH_AT, _OVERHEAD = 8, 12  # in a batch; the length counts what is behind it
 _LENGTH_AND_EPOCH = Struct(">ii")  # of the batch, and the leader epoch it was written under
 _IN_TRANSACTION = 0x30  # attributes of a batch that is of a transaction, or the mark that ends one
+_MAGIC_AT, _MAGIC = 16, 2  # of the format of a batch
 _NOTHING = memoryview(b"")
 _TOO_OLD = "a batch in a format from before Kafka 0.11"
+
+
+def is_native() -> bool:
+    """Whether compiled code (``_draw.c``) draws the records out of batches."""
+    return native is not None
 
 
 class FetchedRecord(NamedTuple):
@@ -126,6 +145,10 @@ class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc]
     def _maybe_uncompress(self) -> None:
         self._buffer = _Lenient(self._buffer)
 
+    def _read_msg(self) -> DefaultRecord:
+        # aiokafka's compiled reader of numbers would read memory behind the batch.
+        return super()._read_msg(decode_varint_py)
+
 
 _inflating = Inflating()
 
@@ -161,9 +184,8 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self._begin = self._end = 0  # of it, in all that was fetched
         self.leader_epoch: int | None = None  # that it was written under
         self._walk: Walk | None = None  # of the batch in hand, where it is compressed
-        self._left: DefaultRecordBatch | Iterator[DefaultRecord] = (
-            None  # its records, or those of a piece of it
-        )
+        # The records that are left of it, or of a piece of it.
+        self._left: DefaultRecordBatch | Iterator[DefaultRecord] | Cursor = None
         self._piece = _NOTHING  # that piece
         self._inflated = self._headers = 0  # handed out in this call
 
@@ -196,7 +218,9 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         self._begin = self._end
         length, epoch = _LENGTH_AND_EPOCH.unpack_from(self._all, self._begin + _LENGTH_AT)
         self._end += _OVERHEAD + length
-        if self._check_crcs and not batch.validate_crc():
+        raw = self._raw()
+        is_new = raw[_MAGIC_AT] == _MAGIC
+        if self._check_crcs and not (is_whole(raw) if is_new else batch.validate_crc()):
             self.at_end = True
             if found:
                 return False  # hand the good records out first; the next fetch begins here
@@ -209,11 +233,9 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         if attributes & _IN_TRANSACTION and self._is_passed(batch):
             self._end_batch()
         elif attributes & CODEC_MASK:
-            self._walk = Walk(self._raw())
-        elif batch.base_offset < self.next_fetch_offset:
-            self._open(batch)
+            self._walk = Walk(raw)
         else:
-            self._left = batch
+            self._begin_records(raw)
         return True
 
     def _raw(self) -> memoryview:
@@ -255,18 +277,48 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         else:
             self._inflated += len(piece)
             self._piece = piece
-            self._open(DefaultRecordBatch(piece))
+            self._begin_records(piece)
         return True
 
+    def _begin_records(self, raw: memoryview) -> None:
+        """Go on in a batch that is not compressed, where the position is."""
+        if native is None:
+            self._open(DefaultRecordBatch(raw))
+        else:
+            place = self._tp
+            self._left = native.Cursor(
+                raw, FetchedRecord, place.topic, place.partition, self.next_fetch_offset
+            )
+
     def _open(self, batch: DefaultRecordBatch) -> None:
-        """Go on in a batch where the position is."""
+        """Continue with aiokafka's reader, which handles unusual records."""
         first = self.next_fetch_offset
         self._left = dropwhile(lambda record: record.offset < first, batch)
 
     def _draw(self, found: list[FetchedRecord | UnreadBatch], most: int) -> None:
         """Take records of what is open, and close it where those were all."""
+        if native is not None and type(self._left) is native.Cursor:
+            self._draw_natively(self._left, found, most)
+        else:
+            self._draw_slowly(found, most)
+
+    def _draw_natively(
+        self, cursor: Cursor, found: list[FetchedRecord | UnreadBatch], most: int
+    ) -> None:
+        before = len(found)
+        left = cursor.draw(found, most - before, _HEADERS - self._headers)
+        self._headers += cursor.headers
+        if len(found) > before:
+            self.next_fetch_offset = found[-1].offset + 1
+        if left == native.ALL:
+            self._end_records()
+        elif left == native.UNUSUAL:
+            self._open(DefaultRecordBatch(self._piece or self._raw()))
+
+    def _draw_slowly(self, found: list[FetchedRecord | UnreadBatch], most: int) -> None:
         topic, partition = self._tp
-        left, before, headers = self._left, len(found), self._headers
+        left = cast("Iterator[DefaultRecord]", self._left)
+        before, headers = len(found), self._headers
         new, append = tuple.__new__, found.append  # a third of the time is looking them up
         is_all = is_misnamed = is_broken = False
         try:
@@ -292,22 +344,25 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
                 is_all = len(found) < most
         except UnicodeDecodeError:
             is_misnamed = True
-        except (CorruptRecordException, OverflowError):
+        except (CorruptRecordException, OverflowError, IndexError, ValueError):
             is_broken = True
         self._headers = headers
         if len(found) > before:
             self.next_fetch_offset = found[-1].offset + 1
-        if is_all and self._walk:
-            self._left, self._piece = None, _NOTHING
-            self._walk.go_on()
-        elif is_all:
-            self._end_batch()
+        if is_all:
+            self._end_records()
         elif is_misnamed:
             self._open(_LenientBatch(self._piece or self._raw()))
         elif is_broken:
             self._put_aside(found, UNCLEAR)
-        elif left is self._batch:
-            self._left = iter(left.__next__, None)  # a loop over the batch would start over
+
+    def _end_records(self) -> None:
+        """All records of what is open were taken."""
+        if self._walk:
+            self._left, self._piece = None, _NOTHING
+            self._walk.go_on()
+        else:
+            self._end_batch()
 
     def _end_batch(self) -> None:
         # Where compaction took the last records the position must come behind them all the same.

@@ -24,6 +24,7 @@ from processor.wire.dead_letters import redrives_of
 from processor.wire.headers import arrival_of, was_sent_on
 from processor.wire.json_values import MAX_VALUE_BYTES
 from processor.wire.records import Record
+from processor.wire.screening import doubtful_messages
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
 
@@ -70,6 +71,10 @@ class Classifier:
         """The records that have an effect, in their order, and those that cannot be handled."""
         found: Sorted[Item | Ordinary] = Sorted()
         ordinary = directory.has_webhooks
+        # A valid message without a keyword comes to nothing, unless an application wants it.
+        records = doubtful_messages(
+            records, self._inbound_messages, directory.prefilter, directory.webhooks
+        )
         pairs: list[Pair] = []
 
         def refuse(record: Record, why: str) -> None:

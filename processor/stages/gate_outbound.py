@@ -9,28 +9,19 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from operator import attrgetter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from processor.core.blocks import UNREADABLE, Blocks, Mark
 from processor.core.gate import ALLOWED, SUSPENDED, Allowed, Refused, Suspended, Verdict, judge
-from processor.core.messages import bare_number, channel_group_of, entry_key, list_key
 from processor.errors import UnreadableEntry
 from processor.kafka.topics.counts_topic import CountsTopic
 from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import GateMetrics
 from processor.stages.accounts import Accounts
 from processor.stages.faults import separate
-from processor.stages.records import (
-    Sorted,
-    into,
-    placed,
-    read_all,
-    reasons_of,
-    send_on,
-    to_dead_letters,
-)
+from processor.stages.records import reasons_of, send_on, to_dead_letters
+from processor.stages.sends import SendReader, Sends
 from processor.stages.tracing import BatchTraces, Traces
 from processor.stores.block_list import BlockListReader
 from processor.stores.trusted_list import ListTruth, TrustedList
@@ -39,9 +30,9 @@ from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import SERVICE, config_of, kept, source_of
 from processor.wire.records import Output, Record
+from processor.wire.screening import Origin
 from processor.wire.send_counts import Judged
 from processor.wire.topics import Topics
-from schemas.outbound_message import OutboundMessage
 
 logger = logging.getLogger(__name__)
 
@@ -49,30 +40,7 @@ STAGE = "gate_outbound"
 _MOST_TRIED = 10_000
 _REBUILT_S = 10.0  # an entry that cannot be read is waited for; then its recipient is blocked
 _ASK_AGAIN_S = 0.05
-_From = tuple[str, str | None, str | None]  # account, service and sender, as a send names them
-_FROM: Callable[[OutboundMessage], _From] = attrgetter(
-    "account_sid", "messaging_service_sid", "from_"
-)
 _SAID = {Allowed: "allowed", Refused: "refused", Suspended: "suspended"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """Sends in their order, each with its record, the key of its entry, and the blocks there."""
-
-    pairs: Sequence[tuple[Record, OutboundMessage]]
-    keys: Sequence[str]
-    entries: Sequence[Blocks]
-
-    def only(self, part: Sequence[int]) -> _Looked:
-        """Some of them, by their indexes."""
-        if len(part) == len(self.pairs):
-            return self
-        return _Looked(
-            [self.pairs[index] for index in part],
-            [self.keys[index] for index in part],
-            [self.entries[index] for index in part],
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +65,7 @@ class GateBatch:
     """Sends that were judged, and what was known then; see ``Batch``."""
 
     gate: GateOutbound
-    keys: Sequence[str]
-    sends: Sequence[OutboundMessage]
+    sends: Sends
     verdicts: Mapping[int, Verdict]  # by index of a send, unless it is allowed without conditions
     mark: Mark
     traces: BatchTraces
@@ -118,7 +85,7 @@ class GateBatch:
         self.traces.committed()
         said = Counter(_SAID[type(one)] for one in self.verdicts.values())
         refused, suspended = said["refused"], said["suspended"]
-        allowed = len(self.sends) - refused - suspended
+        allowed = len(self.sends.records) - refused - suspended
         self.metrics.judged(allowed=allowed, refused=refused, suspended=suspended)
         self.gate.count(self)
 
@@ -138,6 +105,7 @@ class GateOutbound:
             waited=needs.metrics.waited,
             config=needs.services.view_at,
         )
+        self._reader = SendReader(needs.topics.outbound_messages, needs.partitions)
         self._tried: set[str] = set()  # entry keys for which the list was rebuilt already
         self._loading = False
 
@@ -165,22 +133,13 @@ class GateOutbound:
 
     async def process(self, records: Sequence[Record], out: Output) -> GateBatch:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
-        sorted_, faults = separate(records, self._sort)
-        sorted_.aside += reasons_of(faults)
-        pairs = sorted_.good
-        # An address without a prefix is its list key: so are nearly all.
-        keys = [
-            f"{send.account_sid}/{to}"
-            if (to := send.to)[0] == "+"
-            else entry_key(send.account_sid, list_key(to, channel_group_of(to)))
-            for _, send in pairs
-        ]
-        mark, entries = await self._look(keys)
-        looked = _Looked(pairs, keys, entries)
+        sends, sorted_, faults = self._reader.read(records)
+        mark, entries = await self._look(sends.keys)
+        sends = replace(sends, entries=entries)
         judged, broken = separate(
-            range(len(pairs)), lambda part: self._put_out(looked.only(part), mark, out)
+            range(len(entries)), lambda part: self._put_out(sends.only(part), mark, out)
         )
-        at_fault = [(pairs[index][0], error) for index, error in broken]
+        at_fault = [(sends.records[index], error) for index, error in broken]
         faults += at_fault
         sorted_.aside += reasons_of(at_fault)
         to_dead_letters(out, self._needs.topics.dead_letters, sorted_.aside, stage=STAGE)
@@ -219,34 +178,38 @@ class GateOutbound:
         while (await self._list.look(())).meta.epoch == epoch and time.monotonic() < deadline:
             await asyncio.sleep(_ASK_AGAIN_S)
 
-    def _put_out(self, looked: _Looked, mark: Mark, out: Output) -> GateBatch:
+    def _put_out(self, sends: Sends, mark: Mark, out: Output) -> GateBatch:
         """The verdict on each send; pure."""
         out.clear()
         traces, topics = self._needs.traces.begin(), self._needs.topics
-        sends = [send for _, send in looked.pairs]
-        verdicts = self._verdicts(sends, looked.entries)
+        verdicts = self._verdicts(sends)
         marked = (wire_blocks.MARK_HEADER, str(mark).encode())
         allowed, put = topics.allowed_sends, out.put
         config = config_of(self._needs.services.view)
-        for index, (record, send) in enumerate(looked.pairs):
-            own = headers = [marked, source_of(record)]
-            if looked.entries[index]:  # only there can the configuration decide
-                own = headers = [*own, config, (SERVICE, self._service(send).encode())]
-            caused = None
+        plain: list[Record] = []  # sends to copy, before the next send that is not plain
+        for index, record in enumerate(sends.records):
             verdict = verdicts.get(index)  # None: a plain yes, as for nearly all
+            has_blocks = bool(sends.entries[index])
+            if verdict is None and not record.headers and not has_blocks:
+                plain.append(record)
+                continue
+            own = headers = [marked, source_of(record)]
+            if has_blocks:  # only there can the configuration decide
+                own = headers = [*own, config, (SERVICE, self._service(sends.origins[index]))]
+            caused = None
             if record.headers:
                 said = "allowed" if verdict is None else _SAID[type(verdict)]
                 caused = traces.headers(record, verdict=said)
                 passed = kept(record.headers)
                 out.counts["surplus_headers"] += len(record.headers) - len(passed)
                 headers = [*passed, *own]
-            if verdict is None:
-                put(allowed, record.key, record.value, headers)
+            if verdict is None or isinstance(verdict, Allowed):
+                out.copy(allowed, plain, [marked])
+                plain = []
+                more = [] if verdict is None else [_except_from(verdict)]
+                put(allowed, record.key, record.value, [*headers, *more])
                 continue
-            if isinstance(verdict, Allowed):
-                put(allowed, record.key, record.value, [*headers, _except_from(verdict)])
-                continue
-            at_ms = record.timestamp
+            at_ms, send = record.timestamp, outbound_messages.read(record.value)
             if isinstance(verdict, Suspended):
                 value = message_statuses.write_suspended(send, at_ms)
             else:
@@ -258,34 +221,22 @@ class GateOutbound:
                 value,
                 [*caused, *own] if caused else own,
             )
+        out.copy(allowed, plain, [marked])
         metrics = self._needs.metrics
-        return GateBatch(self, looked.keys, sends, verdicts, mark, traces, metrics)
+        return GateBatch(self, sends, verdicts, mark, traces, metrics)
 
-    def _sort(self, records: Sequence[Record]) -> Sorted[OutboundMessage]:
-        """The records that can be judged, and the send of each; and those that cannot."""
-        found: Sorted[OutboundMessage] = Sorted()
-        read = {self._needs.topics.outbound_messages: outbound_messages.read_all}
-        good = read_all(records, read, lambda record, why: found.aside.append((record, why)))
-        numbers = [to if to[0] == "+" else bare_number(to) for to in [send.to for _, send in good]]
-        found.good = placed(good, numbers, self._needs.partitions, into(found))
-        return found
-
-    def _service(self, send: OutboundMessage) -> str:
+    def _service(self, origin: Origin) -> bytes:
         """The service that its blocks are looked up by; empty if there is none."""
-        named, sender = send.messaging_service_sid, send.from_
-        directory = self._needs.services.directory
-        return directory.service_sid_of(send.account_sid, named, sender) or ""
+        return (self._needs.services.directory.service_sid_of(*origin) or "").encode()
 
-    def _verdicts(
-        self, sends: Sequence[OutboundMessage], entries: Sequence[Blocks]
-    ) -> dict[int, Verdict]:
+    def _verdicts(self, sends: Sends) -> dict[int, Verdict]:
         directory = self._needs.services.directory
         verdicts: dict[int, Verdict] = {}
-        for index in [index for index, blocks in enumerate(entries) if blocks]:
-            send, blocks = sends[index], entries[index]
-            service_sid = directory.service_sid_of(
-                send.account_sid, send.messaging_service_sid, send.from_
-            )
+        for index in [index for index, blocks in enumerate(sends.entries) if blocks]:
+            # Few sends have blocks: to read these again is cheaper than to keep all.
+            send = outbound_messages.read(sends.records[index].value)
+            blocks = sends.entries[index]
+            service_sid = directory.service_sid_of(*sends.origins[index])
             pool = (
                 directory.pool_for(send.account_sid, service_sid, send.to)
                 if send.from_ is None
@@ -295,8 +246,8 @@ class GateOutbound:
             if verdict != ALLOWED:
                 verdicts[index] = verdict
         if ended := self._needs.accounts.ended:  # nearly always empty
-            for index, send in enumerate(sends):
-                if send.account_sid in ended:
+            for index, (account_sid, _, _) in enumerate(sends.origins):
+                if account_sid in ended:
                     verdicts[index] = SUSPENDED
         return verdicts
 
@@ -305,14 +256,15 @@ class GateOutbound:
         now = await self._list.look(())
         if now.meta.mark == batch.mark:
             return True
-        _, entries = await self._look(batch.keys)
-        return self._verdicts(batch.sends, entries) == batch.verdicts
+        _, entries = await self._look(batch.sends.keys)
+        return self._verdicts(replace(batch.sends, entries=entries)) == batch.verdicts
 
     def count(self, batch: GateBatch) -> None:
         """Count a batch's verdicts by service; one look-up for each service and sender in it."""
-        allowed = Counter(map(_FROM, batch.sends))
+        origins = batch.sends.origins
+        allowed = Counter(origins)
         failed = Counter(
-            (_FROM(batch.sends[index]), said)
+            (origins[index], said)
             for index, verdict in batch.verdicts.items()
             if (said := _SAID[type(verdict)]) != "allowed"
         )

@@ -98,6 +98,16 @@ class Output(Protocol):
         """Add a record to a topic; to this lane's partition if none is named."""
         ...
 
+    def copy(self, topic: str, records: Sequence[Record], headers: list[Header]) -> None:
+        """Add keys and values of records to a topic, in this lane's partition.
+
+        Args:
+            topic: full name.
+            records: in order.
+            headers: of each copy, and ``source_of`` the record behind them; not the record's own.
+        """
+        ...
+
     def clear(self) -> None:
         """Forget all records, to begin again."""
         ...

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from processor import servers
 from processor.config import Settings
+from processor.kafka import fetched
 from processor.kafka.lanes.lane_state import LaneState
 from processor.kafka.lanes.supervisor import Lanes
 from processor.stages.deliver_webhooks import Tokens
+from processor.wire.screening import is_native
 from processor.worker import health
 from processor.worker.auditing import Auditor
 from processor.worker.roles import lanes_of
@@ -67,6 +69,7 @@ class Runtime:
 
     def start(self) -> None:
         """Begin to follow the configuration and to work."""
+        logger.info("worker.readers", extra={"native": fetched.is_native() and is_native()})
         self._following = asyncio.create_task(self.shared.follow(self.lanes))
         self._running = [asyncio.create_task(lanes.run()) for lanes in self.lanes.values()]
         counts = (self.shared.counts, self.shared.send_counts)

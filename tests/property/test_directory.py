@@ -52,11 +52,12 @@ def test_a_changed_directory_answers_as_one_made_anew(
         if service:
             now[sid] = service
         anew = Directory(now.values())
+        assert changed.webhooks == anew.webhooks
         assert changed.has_webhooks is anew.has_webhooks
-        assert changed._prefilter._heads == anew._prefilter._heads
-        assert changed._prefilter._ascii_ends == anew._prefilter._ascii_ends
-        assert changed._prefilter._roots == anew._prefilter._roots
-        assert changed._prefilter._ends == anew._prefilter._ends
+        assert changed.prefilter._heads == anew.prefilter._heads
+        assert changed.prefilter._ascii_ends == anew.prefilter._ascii_ends
+        assert changed.prefilter._roots == anew.prefilter._roots
+        assert changed.prefilter._ends == anew.prefilter._ends
         for account in ACCOUNTS:
             for named in (None, *SIDS):
                 for address in ADDRESSES:

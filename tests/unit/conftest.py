@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from processor.kafka import checksum, copying, fetched
 from processor.metrics import GateMetrics, LaneLook, LaneMetrics, MatchMetrics, Metrics
 from processor.stores.measured_block_list import MeasuredBlockList
 from processor.stores.memory import MemoryBlockList
+from processor.wire import screening
+
+
+@pytest.fixture(params=["native", "pure"])
+def readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled readers, then those in Python: tests hold both."""
+    if request.param == "pure":
+        monkeypatch.setattr(fetched, "native", None)
+        monkeypatch.setattr(screening, "native", None)
+        monkeypatch.setattr(copying, "native", None)
+        monkeypatch.setattr(checksum, "native", None)
+    elif not screening.is_native():
+        pytest.skip("no C compiler built the native readers")
 
 
 @pytest.fixture(scope="session")

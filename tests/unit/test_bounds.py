@@ -44,7 +44,7 @@ def test_a_service_that_is_edited_for_ever_leaves_nothing_behind() -> None:
         words = ", ".join(f"word{edit + 100} {number}" for number in range(1_000))
         config = a_config(standard=sets("standard", stop=f"stop, {words}"))
         directory.change({SERVICE: a_service(active=config)})
-        sizes.add(len(directory._prefilter))
+        sizes.add(len(directory.prefilter))
         assert directory.may_match(f"word{edit + 100} 7")
         assert not directory.may_match(f"word{edit + 99} 7")
         for sender in (LONG_CODE, f"+1555000{edit:04}"):

@@ -13,6 +13,7 @@ import pytest
 
 from processor.configuration.edits import edit_of_account
 from processor.core.blocks import Mark
+from processor.core.messages import entry_key
 from processor.core.services import Directory
 from processor.errors import ConfigError, EditRefused
 from processor.kafka.topics.ending import closed, with_status
@@ -20,7 +21,8 @@ from processor.kafka.writing import Outgoing
 from processor.metrics import GateMetrics, Metrics
 from processor.stages.accounts import AllActive
 from processor.stages.deliver_webhooks import DeliverWebhooks, Delivery
-from processor.stages.gate_outbound import GateDependencies, GateOutbound, _Looked
+from processor.stages.gate_outbound import GateDependencies, GateOutbound
+from processor.stages.sends import Sends
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
 from processor.webhooks.circuit import CircuitRules
@@ -29,6 +31,8 @@ from processor.webhooks.endpoint import Endpoints, Rules
 from processor.webhooks.retries import RetryRules
 from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
+from processor.wire.headers import source_of
+from processor.wire.screening import Origin
 from processor.wire.topics import Topics
 from schemas import MODELS
 from tests.builders import (
@@ -66,6 +70,10 @@ class _Out:
     def put(self, topic: str, key: Any, value: Any, headers: Any = ()) -> None:
         self.records.append(Outgoing(topic, key, value, headers))
 
+    def copy(self, topic: str, records: Any, headers: Any) -> None:
+        for record in records:
+            self.put(topic, record.key, record.value, [*headers, source_of(record)])
+
 
 def a_gate(metrics: Metrics, **ended: Status) -> GateOutbound:
     services: Any = SimpleNamespace(directory=Directory(), view=None, view_at=lambda position: None)
@@ -89,15 +97,17 @@ def a_gate(metrics: Metrics, **ended: Status) -> GateOutbound:
 def judged(gate: GateOutbound, *sends: dict[str, Any], blocks: Any = ()) -> list[Outgoing]:
     values = [json.dumps(send).encode() for send in sends]
     records = [a_record(TOPICS.outbound_messages, value) for value in values]
-    pairs = [
-        (record, outbound_messages.read(value))
-        for record, value in zip(records, values, strict=True)
-    ]
+    keys = [entry_key(send["account_sid"], RECIPIENT) for send in sends]
+    origins = [origin_of(send) for send in sends]
+    looked = Sends(records, keys, origins, [blocks] * len(records))
     out: Any = _Out()
-    looked = _Looked(pairs, [ENTRY] * len(pairs), [blocks] * len(pairs))
     asyncio.run(gate._put_out(looked, Mark(1, 1), out).committed())
     found: list[Outgoing] = out.records
     return found
+
+
+def origin_of(send: dict[str, Any]) -> Origin:
+    return send["account_sid"], send["messaging_service_sid"], send["from"]
 
 
 def verdicts(metrics: Metrics) -> dict[str, float]:
@@ -134,10 +144,11 @@ def test_the_gate_fails_an_ended_accounts_sends_with_30002_and_lets_others_pass(
 
 def test_a_verdict_changes_with_the_account_as_it_does_with_a_block() -> None:
     gate = a_gate(Metrics())
-    sends = [outbound_messages.read(json.dumps(outbound_record()).encode())]
-    before = gate._verdicts(sends, [()])
+    record = a_record(TOPICS.outbound_messages, json.dumps(outbound_record()).encode())
+    looked = Sends([record], [ENTRY], [origin_of(outbound_record())], [()])
+    before = gate._verdicts(looked)
     gate._needs.accounts.ended[ACCOUNT] = "suspended"  # type: ignore[index]
-    assert gate._verdicts(sends, [()]) != before == {}
+    assert gate._verdicts(looked) != before == {}
 
 
 async def test_a_gate_that_starts_waits_until_it_knows_who_is_suspended() -> None:

@@ -31,6 +31,7 @@ from tests.batches import (
     zeros,
 )
 
+pytestmark = pytest.mark.usefixtures("readers")
 MIB = 1 << 20
 EVERY = pytest.mark.parametrize("codec", [NONE, *CODECS], ids={NONE: "none", **NAMES}.get)
 STOP = a_record(0, b"+15550100001", b"stop")

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from processor.core.blocks import Mark
+from processor.core.blocks import Block, Mark
+from processor.core.messages import Scope
 from processor.core.services import Service
+from processor.kafka.fetched import FetchedRecord
 from processor.metrics import GateMetrics, Metrics
 from processor.stages.accounts import AllActive
 from processor.stages.gate_outbound import GateDependencies, GateOutbound
@@ -26,27 +28,23 @@ from tests.builders import (
     ENTRY,
     NOW_MS,
     OTHER_RECIPIENT,
+    OTHER_SERVICE,
     RECIPIENT,
     SERVICE,
     a_block,
+    a_place,
     a_service,
     outbound_record,
 )
 from tests.one_lane import TOPIC_ID, EmptyList, Kept, Services
 
 TOPICS = Topics.under("")
+pytestmark = pytest.mark.usefixtures("readers")
 
 
 def a_record(to: str = RECIPIENT, **changes: Any) -> Any:
-    return SimpleNamespace(
-        topic=TOPICS.outbound_messages,
-        partition=0,
-        offset=7,
-        timestamp=NOW_MS,
-        key=to.encode(),
-        value=json.dumps(outbound_record(to=to, **changes)).encode(),
-        headers=(),
-    )
+    value = json.dumps(outbound_record(to=to, **{"media_urls": None} | changes)).encode()
+    return FetchedRecord(TOPICS.outbound_messages, 0, 7, NOW_MS, 0, to.encode(), value, ())
 
 
 async def a_gate(
@@ -78,10 +76,10 @@ async def a_gate(
     return gate
 
 
-async def block(store: MemoryBlockList, key: str) -> None:
+async def block(store: MemoryBlockList, key: str, what: Block | None = None) -> None:
     """Block a recipient, as the list's owner does."""
     meta = (await store.read(0, ())).meta
-    after = {key: wire_blocks.pack((a_block(),))}
+    after = {key: wire_blocks.pack((what or a_block(),))}
     mark = Mark(meta.epoch, meta.mark.counter + 1)
     await store.write(0, BatchWrite(meta.epoch, meta.mark, mark, after, {key: None}, ()))
 
@@ -133,4 +131,32 @@ async def test_sends_are_counted_once_committed_by_the_service_of_their_sender()
             Judged(ACCOUNT, SERVICE, "allowed"): 1,
             Judged(ACCOUNT, None, "allowed"): 1,
         }
+    ]
+
+
+async def test_sends_that_need_a_closer_look_keep_their_places_among_the_others() -> None:
+    gate, out = await a_gate(MemoryBlockList(lambda: NOW_MS), Metrics()), Kept()
+    pictures = ["https://example.com/map.png"]
+    first, second = a_record(), a_record(OTHER_RECIPIENT, media_urls=pictures)
+    broken = a_record(media_urls="none")
+    await gate.process([first, broken, second, first], out)
+    values = [one.value for one in out.of(TOPICS.allowed_sends)]
+    assert values == [first.value, second.value, first.value]
+    assert [one.value for one in out.of(TOPICS.dead_letters)] == [broken.value]
+
+
+async def test_each_allowed_send_has_the_mark_and_names_its_source_whatever_is_beside_it() -> None:
+    store, out = MemoryBlockList(lambda: NOW_MS), Kept()
+    gate = await a_gate(store, Metrics(), [a_service()])
+    await block(store, ENTRY, a_block(a_place(Scope.SERVICE, target=OTHER_SERVICE)))
+    plain = a_record(OTHER_RECIPIENT)
+    traced = plain._replace(offset=9, headers=(("traceparent", b"00"),))
+    await gate.process([plain._replace(offset=8), traced, a_record(), plain], out)
+    mark = ("mark", str((await store.read(0, ())).meta.mark).encode())
+    decided = [("optout.config", b"0"), ("optout.service", SERVICE.encode())]
+    assert [list(one.headers) for one in out.of(TOPICS.allowed_sends)] == [
+        [mark, ("optout.source", b"8")],
+        [("traceparent", b"00"), mark, ("optout.source", b"9")],
+        [mark, ("optout.source", b"7"), *decided],
+        [mark, ("optout.source", b"7")],
     ]

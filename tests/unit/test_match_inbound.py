@@ -13,6 +13,7 @@ from processor.core.events import ReplySend, WebhookDelivery
 from processor.core.messages import Scope
 from processor.core.services import Service, Webhook
 from processor.errors import ListLost
+from processor.kafka.fetched import FetchedRecord
 from processor.metrics import MatchMetrics, Metrics
 from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.tracing import Traces
@@ -35,19 +36,14 @@ from tests.builders import (
 from tests.one_lane import EmptyList, Kept, NothingHandled, Services
 
 TOPICS = Topics.under("")
+pytestmark = pytest.mark.usefixtures("readers")
 HOOK = Webhook("https://example.com/inbound")
 
 
 def a_record(offset: int = 7, **fields: Any) -> Any:
-    return SimpleNamespace(
-        topic=TOPICS.inbound_messages,
-        partition=0,
-        offset=offset,
-        timestamp=NOW_MS + offset,
-        key=RECIPIENT.encode(),
-        value=json.dumps(inbound_record(**fields)).encode(),
-        headers=(),
-    )
+    value = json.dumps(inbound_record(**fields)).encode()
+    place = TOPICS.inbound_messages, 0, offset
+    return FetchedRecord(*place, NOW_MS + offset, 0, RECIPIENT.encode(), value, ())
 
 
 async def a_stage(
@@ -144,8 +140,8 @@ async def test_a_command_that_is_committed_is_in_force_for_good_at_once(is_comma
     stage = await a_stage(store)
     record = a_record(7, body="stop")
     if is_command:
-        record.topic = TOPICS.consent_commands
-        record.value = consent_commands.checked(a_command())
+        command = consent_commands.checked(a_command())
+        record = record._replace(topic=TOPICS.consent_commands, value=command)
     batch = await stage.process([record], Kept())
     written = (await store.read(0, [])).meta
     assert written.committed < written.mark

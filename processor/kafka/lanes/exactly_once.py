@@ -17,6 +17,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from processor.kafka.copying import can_copy, copied
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
 from processor.kafka.lanes.batch_size import BatchSize
 from processor.kafka.lanes.lane_state import Doing
@@ -24,6 +25,7 @@ from processor.kafka.lanes.partition_lane import START_S, LaneContext, Partition
 from processor.kafka.lanes.source_reader import REQUEST_S
 from processor.kafka.ports import RecordBatch
 from processor.kafka.starting import start, stop
+from processor.wire.headers import source_of
 from processor.wire.records import Header, Output, Record
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ _TRANSACTION_TIMEOUT_MS = 5_000
 _POLL_S = 0.5
 _MAX_BATCH_BYTES = 1 << 19
 _MAX_REQUEST_BYTES = 1 << 22
+_FEW = 100  # records to copy, for which batches of their own would be too small
 
 
 class Batch(Protocol):
@@ -131,6 +134,18 @@ class LaneOutput:
             self._full.append((place, builder))
             builder = self._open[place] = self._producer.create_batch()
             builder.append(key=key, value=value, timestamp=None, headers=headers)
+
+    def copy(self, topic: str, records: Sequence[Record], headers: list[Header]) -> None:
+        """Add records to a topic's batches in this lane's partition; see ``Output``."""
+        if len(records) < _FEW or not can_copy(records):
+            for record in records:
+                self.put(topic, record.key, record.value, [*headers, source_of(record)])
+            return
+        if builder := self._open.pop(topic, None):
+            self._full.append((topic, builder))
+        at_ms = int(time.time() * 1000)
+        batches = copied(records, headers, at_ms=at_ms, most_bytes=_MAX_BATCH_BYTES)
+        self._full += [(topic, batch) for batch in batches]
 
     async def send(self) -> None:
         """Send all records and await every batch, because a commit does not fail with them."""

@@ -169,7 +169,7 @@ class _Bench:
             measured = await jobs.measure(
                 Job(role, place.topic_prefix, source, self._plan.messages)
             )
-            run = Run(measured, measured.cpu_seconds / 2)  # Python has no JIT that warms up
+            run = Run(measured, measured.cpu_seconds / 4)  # Python has no JIT that warms up
         _say(f"  {run.measured.per_second:,.0f} a second, CPU {run.cpu_us:.1f} us each")
         problems = await installations.problems(place, self._expected[role])
         if problems:

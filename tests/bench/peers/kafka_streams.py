@@ -77,7 +77,7 @@ class PeerJob:
 
 @dataclass(frozen=True, slots=True)
 class PeerMeasured:
-    """A run, and the CPU time of its second half, when the JIT is warm."""
+    """A run, and the CPU time of its last quarter, when the JIT is warm."""
 
     whole: Measured
     warm_cpu_seconds: float

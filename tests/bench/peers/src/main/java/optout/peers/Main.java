@@ -91,7 +91,7 @@ public final class Main {
             "records", job.records,
             "seconds", seconds,
             "cpu_seconds", (cpuNs - progress.cpuBeganNs) / 1e9,
-            "warm_cpu_seconds", (cpuNs - progress.cpuHalfNs) / 1e9,
+            "warm_cpu_seconds", (cpuNs - progress.cpuWarmNs) / 1e9,
             "peak_rss_mb", peakRssMb()));
     }
 

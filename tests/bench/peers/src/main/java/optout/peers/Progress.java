@@ -15,7 +15,7 @@ final class Progress {
     private long next;
     volatile long beganNs;
     volatile long cpuBeganNs;
-    volatile long cpuHalfNs; // at the first record of the second half: the JIT is warm by then
+    volatile long cpuWarmNs; // at the first record of the last quarter: the JIT is warm by then
 
     Progress(long records) {
         this.records = records;
@@ -26,8 +26,8 @@ final class Progress {
         if (next == 0) {
             beganNs = System.nanoTime();
             cpuBeganNs = cpuNs();
-        } else if (next == records / 2) {
-            cpuHalfNs = cpuNs();
+        } else if (next == records / 4 * 3) {
+            cpuWarmNs = cpuNs();
         }
         done.lazySet(++next);
     }

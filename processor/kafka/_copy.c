@@ -1,0 +1,180 @@
+/* Copies records unchanged into the records of a new batch.
+ *
+ * Each copy has the same headers; the last one's value is the offset of the record that is copied.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The fields of kafka.fetched.FetchedRecord that are read here. */
+enum { OFFSET = 2, KEY = 5, VALUE = 6, RECORD_FIELDS = 8 };
+
+#define LONGEST_NUMBER 10
+#define MOST_DIGITS 20
+#define MOST_ROOM (1 << 30) /* bytes of a batch, so that no sum below overflows */
+
+static inline int
+size_of(int64_t number)
+{
+    uint64_t bits = (uint64_t)number << 1 ^ (uint64_t)(number >> 63);
+    int size = 1;
+    while (bits >>= 7)
+        size++;
+    return size;
+}
+
+static inline uint8_t *
+put_number(uint8_t *at, int64_t number)
+{
+    uint64_t bits = (uint64_t)number << 1 ^ (uint64_t)(number >> 63);
+    for (; bits >= 0x80; bits >>= 7)
+        *at++ = (uint8_t)(bits | 0x80);
+    *at++ = (uint8_t)bits;
+    return at;
+}
+
+/* A length and the bytes; -1 and nothing for None. */
+static inline uint8_t *
+put_piece(uint8_t *at, PyObject *bytes)
+{
+    if (bytes == Py_None)
+        return put_number(at, -1);
+    Py_ssize_t length = PyBytes_GET_SIZE(bytes);
+    at = put_number(at, length);
+    memcpy(at, PyBytes_AS_STRING(bytes), (size_t)length);
+    return at + length;
+}
+
+static inline Py_ssize_t
+size_of_piece(PyObject *bytes)
+{
+    Py_ssize_t length = bytes == Py_None ? 0 : PyBytes_GET_SIZE(bytes);
+    return size_of(bytes == Py_None ? -1 : length) + length;
+}
+
+/* Key and value of a record; 0 with an exception if it has none that can be copied. */
+static int
+parts_of(PyObject *record, PyObject **key, PyObject **value)
+{
+    if (PyTuple_Check(record) && PyTuple_GET_SIZE(record) == RECORD_FIELDS) {
+        *key = PyTuple_GET_ITEM(record, KEY);
+        *value = PyTuple_GET_ITEM(record, VALUE);
+        if ((*key == Py_None || PyBytes_Check(*key)) && (*value == Py_None || PyBytes_Check(*value)))
+            return 1;
+    }
+    PyErr_SetString(PyExc_TypeError, "not a fetched record");
+    return 0;
+}
+
+/* The offset of a record in decimal digits, and how many; -1 with an exception. */
+static Py_ssize_t
+offset_of(PyObject *record, char *digits)
+{
+    long long offset = PyLong_AsLongLong(PyTuple_GET_ITEM(record, OFFSET));
+    if (offset == -1 && PyErr_Occurred())
+        return -1;
+    return snprintf(digits, MOST_DIGITS + 1, "%lld", offset);
+}
+
+/* Bytes of a record behind its length; -1 with an exception. */
+static Py_ssize_t
+size_of_record(PyObject *record, Py_ssize_t index, Py_ssize_t headers, char *digits,
+               Py_ssize_t *digit_count)
+{
+    PyObject *key, *value;
+    if (!parts_of(record, &key, &value) || (*digit_count = offset_of(record, digits)) < 0)
+        return -1;
+    /* attributes, and no time behind the batch's: a byte each */
+    Py_ssize_t size = 2 + size_of(index) + size_of_piece(key) + size_of_piece(value) + headers
+                      + size_of(*digit_count) + *digit_count;
+    if (size > MOST_ROOM) {
+        PyErr_SetString(PyExc_OverflowError, "a record is too long");
+        return -1;
+    }
+    return size;
+}
+
+/* The records from `*first` on that have room, one at least; moves `*first` behind them. */
+static PyObject *
+chunk_of(PyObject *records, Py_ssize_t *first, const Py_buffer *headers, Py_ssize_t room)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(records), end = *first, size = 0, digit_count;
+    char digits[MOST_DIGITS + 1];
+    for (; end < count; end++) {
+        Py_ssize_t one = size_of_record(PyTuple_GET_ITEM(records, end), end - *first, headers->len,
+                                        digits, &digit_count);
+        if (one < 0)
+            return NULL;
+        if (size && size + one + LONGEST_NUMBER > room)
+            break;
+        size += size_of(one) + one;
+    }
+    PyObject *chunk = PyBytes_FromStringAndSize(NULL, size);
+    if (chunk == NULL)
+        return NULL;
+    uint8_t *at = (uint8_t *)PyBytes_AS_STRING(chunk);
+    for (Py_ssize_t i = *first; i < end; i++) {
+        PyObject *record = PyTuple_GET_ITEM(records, i);
+        at = put_number(at, size_of_record(record, i - *first, headers->len, digits,
+                                           &digit_count));
+        *at++ = 0;
+        *at++ = 0;
+        at = put_number(at, i - *first);
+        at = put_piece(at, PyTuple_GET_ITEM(record, KEY));
+        at = put_piece(at, PyTuple_GET_ITEM(record, VALUE));
+        memcpy(at, headers->buf, (size_t)headers->len);
+        at += headers->len;
+        at = put_number(at, digit_count);
+        memcpy(at, digits, (size_t)digit_count);
+        at += digit_count;
+    }
+    PyObject *pair = Py_BuildValue("(Nn)", chunk, end - *first);
+    *first = end;
+    return pair;
+}
+
+static PyObject *
+copies(PyObject *module, PyObject *arguments)
+{
+    PyObject *given;
+    Py_buffer headers;
+    Py_ssize_t room, first = 0;
+    if (!PyArg_ParseTuple(arguments, "Oy*n", &given, &headers, &room))
+        return NULL;
+    PyObject *records = NULL, *chunks = NULL;
+    if (room < 1 || room > MOST_ROOM || headers.len > MOST_ROOM) {
+        PyErr_SetString(PyExc_ValueError, "no such room");
+        goto done;
+    }
+    records = PySequence_Tuple(given); /* ours: nothing changes while it is copied */
+    chunks = records == NULL ? NULL : PyList_New(0);
+    while (chunks != NULL && first < PyTuple_GET_SIZE(records)) {
+        PyObject *chunk = chunk_of(records, &first, &headers, room);
+        if (chunk == NULL || PyList_Append(chunks, chunk))
+            Py_CLEAR(chunks);
+        Py_XDECREF(chunk);
+    }
+done:
+    Py_XDECREF(records);
+    PyBuffer_Release(&headers);
+    return chunks;
+}
+
+static PyMethodDef methods[] = {
+    {"copies", copies, METH_VARARGS,
+     "copies(records, headers, room): the records of batches, and how many each has."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT, "_copy", "Copies records into batches.", 0, methods,
+    NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC
+PyInit__copy(void)
+{
+    return PyModuleDef_Init(&module_def);
+}

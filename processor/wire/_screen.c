@@ -1,0 +1,706 @@
+/* Checks the values of busy topics: which records are certainly what their model accepts.
+ *
+ * Its bytes come from strangers: every read is checked against the end of the value. It says yes
+ * only where the model would; whatever it is not sure of (an escape that names a code point, an
+ * unknown field, a rare form of a sender) is left to the model. So it needs no error messages.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+#define MOST_VALUE (512 * 1024) /* as MAX_VALUE_BYTES in json_values.py */
+#define MOST_BODY 4096 /* characters, as MAX_BODY_CHARACTERS in schemas/common.py */
+#define MOST_BODY_BYTES (4 * MOST_BODY)
+#define MOST_URL 2048
+#define ALPHANUMERICS 36 /* letters, of one case, and digits */
+
+/* The fields of kafka.fetched.FetchedRecord that are read here. */
+enum { TOPIC = 0, PARTITION = 1, KEY = 5, VALUE = 6, RECORD_FIELDS = 8 };
+
+typedef enum { VERSION, SID, ADDRESS, SENDER, BODY, COUNTRY, FEW, NOTHING, URL, TIME } Kind;
+
+typedef struct {
+    const char *name;
+    size_t length;
+    Kind kind;
+    int is_required, may_be_null;
+} Field;
+
+#define NAME(name) name, sizeof(name) - 1
+
+#define FIELDS 10
+typedef Field Model[FIELDS];
+
+static const Model INBOUND = {
+    {NAME("message_sid"), SID, 1, 0},
+    {NAME("account_sid"), SID, 1, 0},
+    {NAME("messaging_service_sid"), SID, 0, 1},
+    {NAME("from"), ADDRESS, 1, 0},
+    {NAME("to"), SENDER, 1, 0},
+    {NAME("body"), BODY, 1, 0},
+    {NAME("num_media"), FEW, 0, 0},
+    {NAME("received_at"), TIME, 1, 0},
+    {NAME("from_country"), COUNTRY, 0, 1},
+    {NAME("schema_version"), VERSION, 0, 0},
+};
+
+static const Model OUTBOUND = {
+    {NAME("message_sid"), SID, 1, 0},
+    {NAME("account_sid"), SID, 1, 0},
+    {NAME("messaging_service_sid"), SID, 0, 1},
+    {NAME("from"), SENDER, 0, 1},
+    {NAME("to"), ADDRESS, 1, 0},
+    {NAME("body"), BODY, 1, 0},
+    {NAME("created_at"), TIME, 1, 0},
+    {NAME("media_urls"), NOTHING, 0, 1},
+    {NAME("status_callback"), URL, 0, 1},
+    {NAME("schema_version"), VERSION, 0, 0},
+};
+
+/* The places of fields; sends have the body where messages have it. */
+enum { ACCOUNT_AT = 1, SERVICE_AT = 2, SEND_FROM_AT = 3, SEND_TO_AT = 4, BODY_AT = 5 };
+
+typedef struct {
+    const uint8_t *at;
+    Py_ssize_t length;
+    int is_ascii, is_escaped;
+} Text;
+
+typedef struct {
+    Text texts[FIELDS];
+} Found;
+
+static inline const uint8_t *
+behind_space(const uint8_t *at, const uint8_t *end)
+{
+    while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+        at++;
+    return at;
+}
+
+/* How many of the next bytes are plain ASCII, by eights: no quote, backslash or control. */
+static inline const uint8_t *
+behind_plain(const uint8_t *at, const uint8_t *end)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    for (; end - at >= 8; at += 8) {
+        uint64_t eight;
+        memcpy(&eight, at, 8);
+        uint64_t quotes = eight ^ ones * '"', slashes = eight ^ ones * '\\';
+        uint64_t found = ((quotes - ones) & ~quotes) | ((slashes - ones) & ~slashes)
+                         | ((eight - ones * 0x20) & ~eight) | eight;
+        if (found & highs)
+            break;
+    }
+    return at;
+}
+
+/* A text at its first quote; where it ends, or NULL. Escapes are of two characters only. */
+static inline const uint8_t *
+text_at(const uint8_t *at, const uint8_t *end, Text *text)
+{
+    if (at >= end || *at != '"')
+        return NULL;
+    text->at = ++at;
+    uint8_t all = 0;
+    text->is_escaped = 0;
+    for (at = behind_plain(at, end); at < end; at++) {
+        uint8_t byte = *at;
+        if (byte == '"') {
+            text->length = at - text->at;
+            text->is_ascii = all < 0x80;
+            return at + 1;
+        }
+        if (byte < 0x20)
+            return NULL;
+        all |= byte;
+        if (byte == '\\') {
+            text->is_escaped = 1;
+            if (++at >= end || *at == 0 || !strchr("\"\\/bfnrt", *at))
+                return NULL;
+        }
+    }
+    return NULL;
+}
+
+static inline int
+is_digit(uint8_t byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+static inline int
+is_upper(uint8_t byte)
+{
+    return byte >= 'A' && byte <= 'Z';
+}
+
+/* 0 for what an id may hold. */
+static const uint8_t NOT_OF_SID[256] = {
+    [0 ... '-' - 1] = 1, ['/'] = 1, [';' ... '@'] = 1, ['[' ... '^'] = 1, ['`'] = 1,
+    ['{' ... 255] = 1,
+};
+
+static int
+is_sid(const uint8_t *at, Py_ssize_t length)
+{
+    uint8_t bad = length < 1 || length > 64;
+    for (Py_ssize_t i = 0; !bad && i + 4 <= length; i += 4)
+        bad = NOT_OF_SID[at[i]] | NOT_OF_SID[at[i + 1]] | NOT_OF_SID[at[i + 2]]
+              | NOT_OF_SID[at[i + 3]];
+    for (Py_ssize_t i = length & ~3; !bad && i < length; i++)
+        bad = NOT_OF_SID[at[i]];
+    return !bad;
+}
+
+static int
+is_number(const uint8_t *at, Py_ssize_t length)
+{
+    if (length < 8 || length > 16 || at[0] != '+' || at[1] == '0')
+        return 0;
+    int bad = 0;
+    for (Py_ssize_t i = 1; i < length; i++)
+        bad |= !is_digit(at[i]);
+    return !bad;
+}
+
+static int
+is_address(const uint8_t *at, Py_ssize_t length)
+{
+    if (length > 9 && memcmp(at, "whatsapp:", 9) == 0)
+        return is_number(at + 9, length - 9);
+    if (length > 4 && memcmp(at, "rcs:", 4) == 0)
+        return is_number(at + 4, length - 4);
+    return is_number(at, length);
+}
+
+static int
+is_sender(const uint8_t *at, Py_ssize_t length)
+{
+    if (length < 3 || length > 8 || !is_digit(at[0]))
+        return is_address(at, length); /* agents and names are left to the model */
+    for (Py_ssize_t i = 0; i < length; i++)
+        if (!is_digit(at[i]))
+            return 0;
+    return 1;
+}
+
+static int
+is_url(const uint8_t *at, Py_ssize_t length)
+{
+    if (length > MOST_URL)
+        return 0;
+    Py_ssize_t begin = length > 8 && memcmp(at, "https://", 8) == 0   ? 8
+                       : length > 7 && memcmp(at, "http://", 7) == 0 ? 7
+                                                                     : 0;
+    for (Py_ssize_t i = begin; i < length; i++)
+        if (at[i] <= ' ' || at[i] > '~')
+            return 0;
+    return begin > 0;
+}
+
+/* Digits as a number, or -1. */
+static inline int
+digits(const uint8_t *at, int count)
+{
+    int number = 0;
+    for (int i = 0; i < count; i++) {
+        if (!is_digit(at[i]))
+            return -1;
+        number = 10 * number + at[i] - '0';
+    }
+    return number;
+}
+
+static inline int
+is_between(int low, int number, int high)
+{
+    return low <= number && number <= high;
+}
+
+/* `2026-11-02T12:00:00.000Z`, or with an offset; from 1971 to 9997, so that its bounds are sure. */
+static int
+is_time(const uint8_t *at, Py_ssize_t length)
+{
+    static const int8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    if (length < 20 || length > 32)
+        return 0;
+    int year = digits(at, 4), month = digits(at + 5, 2), day = digits(at + 8, 2);
+    if (at[4] != '-' || at[7] != '-' || at[10] != 'T' || at[13] != ':' || at[16] != ':')
+        return 0;
+    if (!is_between(1971, year, 9997) || !is_between(1, month, 12))
+        return 0;
+    int is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    if (!is_between(1, day, days[month - 1] + (month == 2 && is_leap)))
+        return 0;
+    if (!is_between(0, digits(at + 11, 2), 23) || !is_between(0, digits(at + 14, 2), 59)
+        || !is_between(0, digits(at + 17, 2), 59))
+        return 0;
+    const uint8_t *end = at + length;
+    at += 19;
+    if (*at == '.') {
+        const uint8_t *begin = ++at;
+        while (at < end && is_digit(*at))
+            at++;
+        if (!is_between(1, (int)(at - begin), 6))
+            return 0;
+    }
+    if (end - at == 1)
+        return *at == 'Z';
+    return end - at == 6 && (*at == '+' || *at == '-') && at[3] == ':'
+           && is_between(0, digits(at + 1, 2), 23) && is_between(0, digits(at + 4, 2), 59);
+}
+
+/* Whether a text is sure to be of its kind; a body is checked by who uses it, where not ASCII. */
+static int
+is_good(Kind kind, const Text *text)
+{
+    const uint8_t *at = text->at;
+    Py_ssize_t length = text->length;
+    if (kind == BODY)
+        return length <= (text->is_ascii && !text->is_escaped ? MOST_BODY : MOST_BODY_BYTES);
+    if (text->is_escaped)
+        return 0;
+    switch (kind) { /* none of these accepts a byte that is not ASCII */
+    case SID:
+        return is_sid(at, length);
+    case ADDRESS:
+        return is_address(at, length);
+    case SENDER:
+        return is_sender(at, length);
+    case COUNTRY:
+        return length == 2 && is_upper(at[0]) && is_upper(at[1]);
+    case URL:
+        return is_url(at, length);
+    case TIME:
+        return is_time(at, length);
+    default:
+        return 0;
+    }
+}
+
+/* A whole number that its field allows; where it ends, or NULL. */
+static const uint8_t *
+few_at(Kind kind, const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *begin = at;
+    while (at < end && at - begin < 4 && is_digit(*at))
+        at++;
+    int count = (int)(at - begin);
+    if (!is_between(1, count, 3) || (count > 1 && *begin == '0'))
+        return NULL;
+    int found = digits(begin, count);
+    return (kind == VERSION ? found == 1 : kind == FEW && found <= 100) ? at : NULL;
+}
+
+/* The value of a field; where it ends, or NULL where it is not sure. */
+static const uint8_t *
+value_at(const Field *field, const uint8_t *at, const uint8_t *end, Text *text)
+{
+    if (at >= end)
+        return NULL;
+    if (*at == '"') {
+        at = text_at(at, end, text);
+        return at != NULL && is_good(field->kind, text) ? at : NULL;
+    }
+    text->at = at; /* marks the field as found */
+    text->length = 0;
+    if (*at == 'n')
+        return field->may_be_null && end - at >= 4 && memcmp(at, "null", 4) == 0 ? at + 4 : NULL;
+    return few_at(field->kind, at, end);
+}
+
+static int
+field_of(const Model model, const Text *name, int guess)
+{
+    for (int i = 0; i < FIELDS; i++) {
+        int index = (guess + i) % FIELDS; /* most writers keep the order of the model */
+        if (model[index].length == (size_t)name->length
+            && memcmp(model[index].name, name->at, model[index].length) == 0)
+            return index;
+    }
+    return -1;
+}
+
+/* Whether the model is sure to accept a value whose body, where not ASCII, is UTF-8. */
+static int
+is_sure(const Model model, const uint8_t *at, Py_ssize_t length, Found *found)
+{
+    const uint8_t *end = at + length;
+    for (int i = 0; i < FIELDS; i++)
+        found->texts[i].at = NULL;
+    at = behind_space(at, end);
+    if (at >= end || *at++ != '{')
+        return 0;
+    int guess = 0;
+    for (;;) {
+        Text name;
+        at = text_at(behind_space(at, end), end, &name);
+        if (at == NULL)
+            return 0;
+        int index = field_of(model, &name, guess);
+        if (index < 0 || found->texts[index].at != NULL)
+            return 0; /* unknown, or twice */
+        guess = index + 1;
+        at = behind_space(at, end);
+        if (at >= end || *at++ != ':')
+            return 0;
+        at = value_at(&model[index], behind_space(at, end), end, &found->texts[index]);
+        if (at == NULL)
+            return 0;
+        at = behind_space(at, end);
+        if (at >= end)
+            return 0;
+        uint8_t next = *at++;
+        if (next == '}')
+            break;
+        if (next != ',')
+            return 0;
+    }
+    if (behind_space(at, end) != end)
+        return 0;
+    for (int i = 0; i < FIELDS; i++)
+        if (model[i].is_required && found->texts[i].at == NULL)
+            return 0;
+    return 1;
+}
+
+/* The body without its escapes, in `room` of MOST_BODY_BYTES where it has some. */
+static void
+unescape(Text *body, uint8_t *room)
+{
+    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+    if (!body->is_escaped)
+        return;
+    Py_ssize_t length = 0;
+    for (Py_ssize_t i = 0; i < body->length; i++) {
+        uint8_t byte = body->at[i];
+        if (byte == '\\') {
+            byte = body->at[++i]; /* text_at has seen that there is one */
+            const char *special = strchr(from, byte);
+            if (special != NULL)
+                byte = (uint8_t)to[special - from];
+        }
+        room[length++] = byte;
+    }
+    body->at = room;
+    body->length = length;
+    body->is_escaped = 0;
+}
+
+/* 36 of them; -1 for other bytes. */
+static inline int
+letter_or_digit(uint8_t byte)
+{
+    if (is_digit(byte))
+        return byte - '0';
+    byte |= 0x20;
+    return byte >= 'a' && byte <= 'z' ? byte - 'a' + 10 : -1;
+}
+
+/* Whether a text of ASCII is a key of a dictionary; -1 with an exception. */
+static int
+is_among(PyObject *keys, const char *at, Py_ssize_t length)
+{
+    PyObject *text = PyUnicode_DecodeASCII(at, length, NULL);
+    if (text == NULL)
+        return -1;
+    int is_one = PyDict_Contains(keys, text);
+    Py_DECREF(text);
+    return is_one;
+}
+
+/* For each pair of letters or digits, whether a keyword in ASCII begins with it. */
+typedef struct {
+    uint8_t has[ALPHANUMERICS * ALPHANUMERICS];
+} Heads;
+
+static void
+read_heads(PyObject *given, Heads *heads)
+{
+    PyObject *head;
+    Py_ssize_t position = 0;
+    memset(heads, 0, sizeof *heads);
+    while (PyDict_Next(given, &position, &head, NULL)) {
+        if (!PyUnicode_Check(head) || !PyUnicode_IS_ASCII(head) || PyUnicode_GET_LENGTH(head) != 2)
+            continue; /* a shorter one; no body of two letters begins with it */
+        const uint8_t *at = PyUnicode_1BYTE_DATA(head);
+        int first = letter_or_digit(at[0]), second = letter_or_digit(at[1]);
+        if (first >= 0 && second >= 0)
+            heads->has[first * ALPHANUMERICS + second] = 1;
+    }
+}
+
+/* Whether an ASCII body begins with two letters or digits with which no keyword does. */
+static int
+is_no_keyword(const Text *body, const Heads *heads)
+{
+    if (body->length < 2)
+        return 0;
+    int first = letter_or_digit(body->at[0]), second = letter_or_digit(body->at[1]);
+    return first >= 0 && second >= 0 && !heads->has[first * ALPHANUMERICS + second];
+}
+
+/* The value of a record of this topic, or NULL where another reader must look at it. */
+static PyObject *
+value_of(PyObject *record, PyObject *topic)
+{
+    if (!PyTuple_Check(record) || PyTuple_GET_SIZE(record) != RECORD_FIELDS)
+        return NULL;
+    PyObject *own = PyTuple_GET_ITEM(record, TOPIC), *value = PyTuple_GET_ITEM(record, VALUE);
+    if (own != topic && (!PyUnicode_Check(own) || PyUnicode_Compare(own, topic) != 0))
+        return NULL;
+    return PyBytes_Check(value) && PyBytes_GET_SIZE(value) <= MOST_VALUE ? value : NULL;
+}
+
+static int
+append_index(PyObject *list, Py_ssize_t index)
+{
+    PyObject *number = PyLong_FromSsize_t(index);
+    int failed = number == NULL || PyList_Append(list, number);
+    Py_XDECREF(number);
+    return failed ? -1 : 0;
+}
+
+/* The body of a record as text; NULL with an exception, or without one where it is not good. */
+static PyObject *
+text_of(const Text *body)
+{
+    PyObject *text = PyUnicode_DecodeUTF8((const char *)body->at, body->length, NULL);
+    if (text == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
+        PyErr_Clear();
+    if (text != NULL && PyUnicode_GET_LENGTH(text) > MOST_BODY)
+        Py_CLEAR(text);
+    return text;
+}
+
+/* Put a record where it belongs: nowhere, or into one of the lists; -1 with an exception. */
+static int
+sort_message(PyObject *value, Py_ssize_t index, const Heads *heads, PyObject *accounts,
+             PyObject *unsure, PyObject *bodies)
+{
+    Found found;
+    uint8_t room[MOST_BODY_BYTES];
+    if (value == NULL
+        || !is_sure(INBOUND, (const uint8_t *)PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value),
+                    &found))
+        return append_index(unsure, index);
+    if (PyDict_GET_SIZE(accounts)) {
+        const Text *account = &found.texts[ACCOUNT_AT];
+        int is_one = is_among(accounts, (const char *)account->at, account->length);
+        if (is_one)
+            return is_one < 0 ? -1 : append_index(unsure, index);
+    }
+    Text *body = &found.texts[BODY_AT];
+    unescape(body, room);
+    if (body->is_ascii && body->length <= MOST_BODY && is_no_keyword(body, heads))
+        return 0;
+    PyObject *text = text_of(body);
+    if (text == NULL)
+        return PyErr_Occurred() ? -1 : append_index(unsure, index);
+    PyObject *pair = Py_BuildValue("(nN)", index, text);
+    int failed = pair == NULL || PyList_Append(bodies, pair);
+    Py_XDECREF(pair);
+    return failed ? -1 : 0;
+}
+
+static PyObject *
+screen_messages(PyObject *module, PyObject *arguments)
+{
+    PyObject *records, *topic, *given, *accounts;
+    Heads heads;
+    if (!PyArg_ParseTuple(arguments, "OUO!O!", &records, &topic, &PyDict_Type, &given,
+                          &PyDict_Type, &accounts))
+        return NULL;
+    read_heads(given, &heads);
+    PyObject *all = PySequence_Tuple(records);
+    PyObject *unsure = PyList_New(0), *bodies = PyList_New(0), *result = NULL;
+    if (all != NULL && unsure != NULL && bodies != NULL) {
+        Py_ssize_t index = 0, count = PyTuple_GET_SIZE(all);
+        while (index < count) {
+            PyObject *value = value_of(PyTuple_GET_ITEM(all, index), topic);
+            if (sort_message(value, index, &heads, accounts, unsure, bodies) < 0)
+                break;
+            index++;
+        }
+        if (index == count)
+            result = PyTuple_Pack(2, unsure, bodies);
+    }
+    Py_XDECREF(all);
+    Py_XDECREF(unsure);
+    Py_XDECREF(bodies);
+    return result;
+}
+
+/* Kafka's hash of keys, as in core/partitions.py. */
+static uint32_t
+murmur2(const uint8_t *at, Py_ssize_t length)
+{
+    const uint32_t m = 0x5BD1E995;
+    uint32_t hash = 0x9747B28C ^ (uint32_t)length;
+    for (; length >= 4; at += 4, length -= 4) {
+        uint32_t k = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16
+                     | (uint32_t)at[3] << 24;
+        k *= m;
+        k ^= k >> 24;
+        k *= m;
+        hash = hash * m ^ k;
+    }
+    for (Py_ssize_t i = length - 1; i >= 0; i--)
+        hash ^= (uint32_t)at[i] << 8 * i;
+    if (length)
+        hash *= m;
+    hash ^= hash >> 13;
+    hash *= m;
+    return hash ^ hash >> 15;
+}
+
+/* Whether a record is in the partition of its recipient, a bare number that is also its key. */
+static int
+is_placed(PyObject *record, const Text *to, long partitions)
+{
+    PyObject *key = PyTuple_GET_ITEM(record, KEY);
+    PyObject *partition = PyTuple_GET_ITEM(record, PARTITION);
+    if (!PyBytes_Check(key) || PyBytes_GET_SIZE(key) != to->length
+        || memcmp(PyBytes_AS_STRING(key), to->at, (size_t)to->length) != 0
+        || !PyLong_CheckExact(partition))
+        return 0;
+    int overflow;
+    long own = PyLong_AsLongAndOverflow(partition, &overflow);
+    return !overflow && own == (long)((murmur2(to->at, to->length) & 0x7FFFFFFF) % partitions);
+}
+
+/* Whether a record is a sure send in its place; -1 with an exception. */
+static int
+is_sure_send(PyObject *record, PyObject *topic, long partitions, Found *found)
+{
+    PyObject *value = value_of(record, topic);
+    if (value == NULL
+        || !is_sure(OUTBOUND, (const uint8_t *)PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value),
+                    found))
+        return 0;
+    Text *body = &found->texts[BODY_AT];
+    const Text *to = &found->texts[SEND_TO_AT];
+    if (to->at[0] != '+' || !is_placed(record, to, partitions))
+        return 0;
+    if (!body->is_ascii || body->is_escaped) {
+        uint8_t room[MOST_BODY_BYTES];
+        unescape(body, room);
+        PyObject *text = text_of(body);
+        if (text == NULL)
+            return PyErr_Occurred() ? -1 : 0;
+        Py_DECREF(text);
+    }
+    return 1;
+}
+
+/* `account/number`. */
+static PyObject *
+entry_of(const Found *found)
+{
+    const Text *to = &found->texts[SEND_TO_AT], *account = &found->texts[ACCOUNT_AT];
+    PyObject *entry = PyUnicode_New(account->length + 1 + to->length, 127);
+    if (entry == NULL)
+        return NULL;
+    uint8_t *into = PyUnicode_1BYTE_DATA(entry);
+    memcpy(into, account->at, (size_t)account->length);
+    into[account->length] = '/';
+    memcpy(into + account->length + 1, to->at, (size_t)to->length);
+    return entry;
+}
+
+/* A text of ASCII; None where the field is missing or null. */
+static PyObject *
+text_or_none(const Text *text)
+{
+    if (text->at == NULL || text->length == 0) /* no id and no sender is empty */
+        return Py_NewRef(Py_None);
+    return PyUnicode_DecodeASCII((const char *)text->at, text->length, NULL);
+}
+
+/* Account, service and sender, as the send names them. */
+static PyObject *
+origin_of(const Found *found)
+{
+    PyObject *account = text_or_none(&found->texts[ACCOUNT_AT]);
+    PyObject *service = text_or_none(&found->texts[SERVICE_AT]);
+    PyObject *sender = text_or_none(&found->texts[SEND_FROM_AT]);
+    PyObject *origin = NULL;
+    if (account != NULL && service != NULL && sender != NULL)
+        origin = PyTuple_Pack(3, account, service, sender);
+    Py_XDECREF(account);
+    Py_XDECREF(service);
+    Py_XDECREF(sender);
+    return origin;
+}
+
+/* Put entry and origin of a send into the lists; -1 with an exception. */
+static int
+read_send(PyObject *record, Py_ssize_t index, PyObject *topic, long partitions,
+          PyObject *entries, PyObject *origins)
+{
+    Found found;
+    int sure = is_sure_send(record, topic, partitions, &found);
+    if (sure < 0)
+        return -1;
+    PyObject *entry = sure ? entry_of(&found) : Py_NewRef(Py_None);
+    PyObject *origin = sure ? origin_of(&found) : Py_NewRef(Py_None);
+    if (entry == NULL || origin == NULL) {
+        Py_XDECREF(entry);
+        Py_XDECREF(origin);
+        return -1;
+    }
+    PyList_SET_ITEM(entries, index, entry);
+    PyList_SET_ITEM(origins, index, origin);
+    return 0;
+}
+
+static PyObject *
+screen_sends(PyObject *module, PyObject *arguments)
+{
+    PyObject *records, *topic;
+    long partitions;
+    if (!PyArg_ParseTuple(arguments, "OUl", &records, &topic, &partitions))
+        return NULL;
+    if (partitions < 1) {
+        PyErr_SetString(PyExc_ValueError, "a topic has at least one partition");
+        return NULL;
+    }
+    PyObject *all = PySequence_Tuple(records);
+    if (all == NULL)
+        return NULL;
+    Py_ssize_t index = 0, count = PyTuple_GET_SIZE(all);
+    PyObject *entries = PyList_New(count), *origins = PyList_New(count), *result = NULL;
+    if (entries != NULL && origins != NULL) {
+        while (index < count
+               && read_send(PyTuple_GET_ITEM(all, index), index, topic, partitions, entries,
+                            origins) == 0)
+            index++;
+        if (index == count)
+            result = PyTuple_Pack(2, entries, origins);
+    }
+    Py_DECREF(all);
+    Py_XDECREF(entries);
+    Py_XDECREF(origins);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"screen_messages", screen_messages, METH_VARARGS,
+     "screen_messages(records, topic, heads, accounts): what wire/screening.py says."},
+    {"screen_sends", screen_sends, METH_VARARGS,
+     "screen_sends(records, topic, partitions): what wire/screening.py says."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT, "_screen", "Checks the values of busy topics.", 0, methods,
+    NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC
+PyInit__screen(void)
+{
+    return PyModuleDef_Init(&module_def);
+}

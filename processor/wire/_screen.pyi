@@ -1,0 +1,11 @@
+from collections.abc import Sequence
+
+from processor.wire.records import Record
+from processor.wire.screening import Origin
+
+def screen_messages(
+    records: Sequence[Record], topic: str, heads: dict[str, int], accounts: dict[str, int], /
+) -> tuple[list[int], list[tuple[int, str]]]: ...
+def screen_sends(
+    records: Sequence[Record], topic: str, partitions: int, /
+) -> tuple[list[str | None], list[Origin | None]]: ...

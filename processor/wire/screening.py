@@ -1,0 +1,65 @@
+"""Which records of a busy topic need a closer look: most messages are valid, and no keyword.
+
+Compiled code looks (``_screen.c``), where a compiler was found when the package was built.
+Without it, every record needs a closer look. Both lead to the same decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from processor.wire.records import Record
+
+if TYPE_CHECKING:
+    from processor.core.prefilter import Prefilter
+
+try:
+    from processor.wire import _screen as native
+except ImportError:  # pragma: no cover  # it was built where coverage is measured
+    native = None  # type: ignore[assignment]  # every record needs a closer look
+
+
+Origin = tuple[str, str | None, str | None]  # account, service and sender, as a send names them
+
+
+def is_native() -> bool:
+    """Whether compiled code looks at the records."""
+    return native is not None
+
+
+def doubtful_messages(
+    records: Sequence[Record], topic: str, prefilter: Prefilter, accounts: dict[str, int]
+) -> Sequence[Record]:
+    """The records that may be a keyword, or may be invalid, or are of another topic or account.
+
+    Args:
+        records: of inbound messages and other topics, in order.
+        topic: of inbound messages.
+        prefilter: of all keywords.
+        accounts: all messages of these need a closer look.
+    """
+    if native is None:
+        return records
+    doubtful, bodies = native.screen_messages(records, topic, prefilter.heads, accounts)
+    more = [index for index, body in bodies if prefilter.passes(body)]
+    return [records[index] for index in (sorted([*doubtful, *more]) if more else doubtful)]
+
+
+def sure_sends(
+    records: Sequence[Record], topic: str, partitions: int
+) -> tuple[Sequence[str | None], Sequence[Origin | None]]:
+    """The key of the block list's entry of each send, and where each send is from.
+
+    A record with both is valid, and in the partition of its recipient. Others have None, and need
+    a closer look.
+
+    Args:
+        records: of sends.
+        topic: of sends.
+        partitions: of the topic.
+    """
+    if native is None:
+        unsure = [None] * len(records)
+        return unsure, unsure
+    return native.screen_sends(records, topic, partitions)

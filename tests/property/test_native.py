@@ -1,0 +1,292 @@
+"""The compiled readers find what the others find, on any bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.util import calc_crc32c
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from processor.core.partitions import partition_of
+from processor.core.prefilter import Prefilter
+from processor.kafka import checksum
+from processor.kafka import fetched as fetching
+from processor.kafka.copying import can_copy, copied
+from processor.kafka.fetched import FetchedRecord
+from processor.wire.headers import source_of
+from processor.wire.screening import Origin, doubtful_messages, sure_sends
+from schemas.inbound_message import InboundMessage
+from schemas.outbound_message import OutboundMessage
+from tests.batches import NONE, WRITTEN_AT_MS, a_batch, a_record, walked
+from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT, inbound_record, outbound_record
+from tests.strategies import bodies, broken, mutated
+
+pytest.importorskip("processor.wire._screen", reason="no C compiler built the native readers")
+pytest.importorskip("processor.kafka._draw", reason="no C compiler built the native readers")
+
+PARTITIONS = 12
+KEY = RECIPIENT.encode()
+PLACE = partition_of(KEY, PARTITIONS)
+KEYWORDS = Prefilter()
+KEYWORDS.add(["stop", "baja", "start", "arrêt", "x" * 200])
+
+texts = st.none() | st.binary(max_size=20)
+names = st.sampled_from([b"traceparent", b"", b"caf\xe9"]) | st.binary(max_size=9)
+headers = st.lists(st.tuples(names, texts), max_size=4)
+times = st.sampled_from(
+    [
+        "1969-12-31T23:59:59Z",
+        "2024-02-29T00:00:00Z",
+        "2023-02-29T00:00:00Z",
+        "2026-1-02T00:00:00Z",
+        "2026-11-02T12:00:00",
+        "2026-11-02T24:00:00Z",
+        "2026-11-02T12:00:00+14:00",
+        "1",
+        "",
+        None,
+        "2026-11-02T12:00:00.1234567Z",
+        "2026-11-02T12:00:60Z",
+        "9999-01-01T00:00:00Z",
+        "2026-04-31T12:00:00Z",
+        "2026-11-02T12:00:00.Z",
+        "2026-11-02T12:00:00-24:00",
+        "00000",
+    ]
+)
+senders = st.sampled_from(
+    [
+        "12345",
+        "12",
+        "123456789",
+        "+1555123456",
+        "whatsapp:+15551234567",
+        "rcs:agent_1",
+        "Clinic",
+        "+05551234567",
+        "",
+        "whatsapp:",
+        "rcs:+15551234567",
+        "1234\n",
+        "+1555123456789012",
+        None,
+    ]
+)
+counts = st.sampled_from([0, 1, 100, 101, -1, 1.0, True, None, "1", 10**30])
+urls = st.sampled_from(
+    [
+        "https://example.com/a",
+        "http://",
+        "https:// a",
+        "ftp://a",
+        "https://é",
+        "https://a\x7f",
+        None,
+        "https://" + "a" * 2040,
+        "https://" + "a" * 2041,
+    ]
+)
+rare = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("received_at", "created_at"), times),
+        **dict.fromkeys(("from", "to"), senders),
+        **dict.fromkeys(("num_media", "schema_version"), counts),
+        "status_callback": urls,
+        "media_urls": st.sampled_from([None, [], ["https://example.com/1.jpg"]]),
+        "body": bodies | st.sampled_from(["x" * 4096, "x" * 4097, "é" * 4096, "\n" * 4097, "\0"]),
+        "from_country": st.sampled_from(["US", "us", "USA", "", "ÜS", None]),
+        "message_sid": st.text(max_size=70) | st.sampled_from(["a" * 64, "a" * 65, "A_.:-9"]),
+    },
+)
+
+
+@given(
+    st.lists(st.tuples(texts, texts, headers), max_size=5),
+    st.integers(-2, 7) | st.none(),
+    st.integers(0, 2**62),
+    st.integers(0, 6),
+    st.integers(1, 3),
+    st.data(),
+)
+def test_any_batch_is_drawn_as_aiokafka_reads_it(
+    written: Sequence[tuple[Any, Any, Any]],
+    count: int | None,
+    first: int,
+    behind: int,
+    most: int,
+    data: st.DataObject,
+) -> None:
+    payload = b"".join(a_record(number, *one) for number, one in enumerate(written))
+    if data.draw(st.booleans()):
+        payload = data.draw(broken(payload))
+    said = len(written) if count is None else count
+    batch = a_batch(NONE, payload, said, first=first, last=first + 9)
+
+    def walk() -> list[Any] | type[Exception]:
+        try:
+            return walked(batch, first + behind, most=lambda: most)
+        except Exception as error:  # the other reader must raise the same
+            return type(error)
+
+    native = walk()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fetching, "native", None)
+        others = walk()
+    if isinstance(others, list):  # a broker counts the records of a batch itself
+        offsets = [one.offset for one in others]
+        assume(offsets == sorted(set(offsets)))
+    assert native == others
+
+
+@given(st.binary(min_size=21, max_size=400), st.integers(0, 7))
+def test_a_checksum_is_aiokafkas(batch: bytes, behind: int) -> None:
+    raw = memoryview(bytes(behind) + batch)[behind:]  # it may lie anywhere
+    assert checksum._sum(raw) == calc_crc32c(batch[21:])
+
+
+@given(
+    st.lists(st.tuples(texts, st.none() | st.binary(max_size=300)), min_size=1, max_size=9),
+    st.lists(st.tuples(st.text(max_size=9), texts), max_size=3),
+    st.integers(100, 900),
+    st.integers(0, 2**63 - 10),
+)
+def test_copies_are_as_aiokafka_writes_them(
+    parts: Sequence[tuple[bytes | None, bytes | None]],
+    added: list[tuple[str, bytes | None]],
+    most_bytes: int,
+    first: int,
+) -> None:
+    parts = [(key, b"" if key is None else value) for key, value in parts]  # aiokafka needs either
+    records = [
+        FetchedRecord("sends", 3, first + at, 1, 0, *one, (("own", b"1"),))
+        for at, one in enumerate(parts)
+    ]
+    assert can_copy(records)
+    batches = copied(records, added, at_ms=WRITTEN_AT_MS, most_bytes=most_bytes)
+    assert sum(batch.record_count() for batch in batches) == len(parts)
+    for batch in batches:
+        now, records = records[: batch.record_count()], records[batch.record_count() :]
+        builder = BatchBuilder(1 << 20, 0, is_transactional=True)
+        for one in now:
+            own = [*added, source_of(one)]
+            builder.append(timestamp=WRITTEN_AT_MS, key=one.key, value=one.value, headers=own)
+        for written in (batch, builder):
+            written._set_producer_state(9, 2, 40)
+        built = batch._build()
+        assert built == builder._build()
+        assert len(built) <= most_bytes or len(now) == 1
+
+
+def a_message(value: bytes | None, key: bytes = KEY, topic: str = "texts") -> FetchedRecord:
+    return FetchedRecord(topic, PLACE, 7, 1, 0, key, value, ())
+
+
+def read(model: type[BaseModel], value: bytes) -> Any:
+    try:
+        return model.model_validate_json(value)
+    except ValidationError:
+        return None
+
+
+@given(st.data())
+def test_a_message_that_is_passed_over_is_valid_and_no_keyword(data: st.DataObject) -> None:
+    value = a_value(data, inbound_record())
+    record = a_message(value)
+    if doubtful_messages([record], "texts", KEYWORDS, {}) == []:
+        message = read(InboundMessage, value)
+        assert message is not None
+        assert not KEYWORDS.passes(message.body)
+
+
+@given(st.data())
+def test_a_send_with_an_entry_is_valid_and_in_its_place(data: st.DataObject) -> None:
+    value = a_value(data, outbound_record())
+    key = data.draw(st.sampled_from([KEY, KEY + b"0", b""]))
+    entry, origin = sure_send(value, key)
+    assert (entry is None) is (origin is None)
+    if entry is not None:
+        send = read(OutboundMessage, value)
+        assert entry == f"{send.account_sid}/{send.to}"
+        assert origin == (send.account_sid, send.messaging_service_sid, send.from_)
+        assert send.to.encode() == key
+        assert partition_of(key, PARTITIONS) == PLACE
+
+
+def sure_send(value: bytes, key: bytes = KEY) -> tuple[str | None, Origin | None]:
+    [entry], [origin] = sure_sends([a_message(value, key)], "texts", PARTITIONS)
+    return entry, origin
+
+
+def a_value(data: st.DataObject, record: dict[str, Any]) -> bytes:
+    """Most are nearly valid, and some are."""
+    changed = record | data.draw(rare)
+    if data.draw(st.booleans()):
+        changed = data.draw(mutated(changed))
+    value = json.dumps(changed, ensure_ascii=data.draw(st.booleans())).encode("utf-8", "replace")
+    return data.draw(broken(value)) if data.draw(st.booleans()) else value
+
+
+@given(bodies)
+@example("Stop.")
+@example('see you\nat ten, "Ok" \\ / \t')
+@example("")
+def test_a_message_that_may_be_a_keyword_is_not_passed_over(body: str) -> None:
+    value = json.dumps(inbound_record(body=body), ensure_ascii=False).encode()
+    found = doubtful_messages([a_message(value)], "texts", KEYWORDS, {})
+    if KEYWORDS.passes(body):
+        assert len(found) == 1
+    elif not any(ord(character) < 0x20 and character not in "\b\f\n\r\t" for character in body):
+        assert found == []  # and others are passed over, unless they have a rare escape
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"to": "12345"},
+        {"to": "whatsapp:+15551234567", "from": f"rcs:{RECIPIENT}"},
+        {"from_country": None, "messaging_service_sid": None, "schema_version": 1},
+        {"num_media": 100, "received_at": "2026-11-02T12:00:00.123456-05:30"},
+    ],
+)
+def test_usual_messages_need_no_closer_look(changed: dict[str, Any]) -> None:
+    record = inbound_record(body="see you at ten") | changed
+    for value in (json.dumps(record), json.dumps(record, separators=(",", ":"), indent=1)):
+        assert doubtful_messages([a_message(value.encode())], "texts", KEYWORDS, {}) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"from": None},
+        {"messaging_service_sid": None},
+        {"status_callback": "https://example.com/status?a=1#b"},
+    ],
+)
+def test_usual_sends_need_no_closer_look(changed: dict[str, Any]) -> None:
+    record = outbound_record(media_urls=None, to=RECIPIENT) | changed
+    entry, origin = sure_send(json.dumps(record).encode())
+    assert entry == f"{ACCOUNT}/{RECIPIENT}"
+    assert origin == (ACCOUNT, record.get("messaging_service_sid"), record.get("from"))
+
+
+def test_messages_of_accounts_with_webhooks_need_a_closer_look() -> None:
+    mine = a_message(json.dumps(inbound_record(body="see you at ten")).encode())
+    theirs = a_message(json.dumps(inbound_record(body="ok", account_sid=OTHER_ACCOUNT)).encode())
+    found = doubtful_messages([mine, theirs], "texts", KEYWORDS, {OTHER_ACCOUNT: 1})
+    assert list(found) == [theirs]
+
+
+def test_records_of_other_topics_and_tombstones_need_a_closer_look() -> None:
+    value = json.dumps(inbound_record(body="see you at ten")).encode()
+    plain = a_message(value)
+    others: list[Any] = [a_message(value, topic="commands"), a_message(None), object()]
+    assert doubtful_messages([plain, *others, plain], "texts", KEYWORDS, {}) == others
+    assert sure_sends(others, "texts", PARTITIONS) == ([None] * 3, [None] * 3)

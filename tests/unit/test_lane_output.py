@@ -1,0 +1,51 @@
+"""A lane's unsent records keep their order, copied or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+
+from processor.kafka.fetched import FetchedRecord
+from processor.kafka.lanes.exactly_once import LaneOutput
+
+pytestmark = pytest.mark.usefixtures("readers")
+MARK: list[tuple[str, bytes | None]] = [("mark", b"1-1")]
+
+
+class _Producer:
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(1 << 16, 0, is_transactional=True)
+
+
+def a_send(number: int) -> FetchedRecord:
+    return FetchedRecord("sends", 3, number, 1, 0, b"+15550100001", b"%d" % number, ())
+
+
+def written(out: LaneOutput) -> list[tuple[Any, Any]]:
+    found = []
+    for topic, batch in (*out._full, *out._open.items()):
+        assert topic == "allowed"
+        batch._set_producer_state(9, 2, 0)  # type: ignore[attr-defined]
+        records = MemoryRecords(bytes(batch._build()))  # type: ignore[attr-defined]
+        assert records.has_next()
+        found += [(one.value, one.headers) for one in records.next_batch()]
+    return found
+
+
+@pytest.mark.parametrize("runs", [(150, 1, 150), (1, 1, 1), (120, 120), (3, 500, 2)])
+def test_copies_keep_their_places_among_other_records(runs: tuple[int, ...]) -> None:
+    out: Any = LaneOutput(_Producer(), 3)
+    number = 0
+    for run in runs:
+        out.copy("allowed", [a_send(number + at) for at in range(run)], MARK)
+        number += run
+        out.put("allowed", b"+15550100001", b"%d" % number, [*MARK, ("own", None)])
+        number += 1
+    out.copy("allowed", [], MARK)
+    found = written(out)
+    assert [value for value, _ in found] == [b"%d" % at for at in range(number)]
+    copies = [headers == [*MARK, ("optout.source", value)] for value, headers in found]
+    assert sum(copies) == number - len(runs)

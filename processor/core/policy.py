@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from processor.core.lookup import Countries, KeywordGroup, Languages, Lookup, Shape, Tier
 from processor.core.messages import OptOutType, SenderType
 from processor.core.normalise import exact
+from processor.core.suspected import BY_COUNTRY, Finding, OwnWords
 
 
 class MatchMode(StrEnum):
@@ -82,6 +83,7 @@ class OptOutConfig:
     late_reply: LateReply = LateReply.SEND  # (R36)
     yes_only_when_blocked: bool = False  # from others, YES is an ordinary message (R19)
     help_when_blocked: frozenset[SenderType] = frozenset()  # these senders answer HELP anyway (R19)
+    own_words: OwnWords = BY_COUNTRY  # opt-outs that are no keyword (R30)
     standard: KeywordSets = field(default_factory=dict)
     languages: Mapping[str, KeywordSets] = field(default_factory=dict)
     countries: Mapping[str, CountryOverride] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class Match:
     language: str | None
     country: str | None
     reply: str
+    finding: Finding | None = None  # of a text that only means the keyword (R30)
 
 
 _T = TypeVar("_T")

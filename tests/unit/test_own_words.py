@@ -1,4 +1,4 @@
-"""R30: what a service does with opt-outs that are no keyword, by tier and country."""
+"""R30: what a service does with opt-outs in other words than keywords, by tier and country."""
 
 from __future__ import annotations
 

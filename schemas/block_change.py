@@ -24,11 +24,15 @@ class Cause(Record):
 
     id: Sid = Field(description="The message's sid or the command's id.")
     source: str = Field(
-        description="`keyword`, `unread-stop` (an unreadable STOP), or the source of a command."
+        description="`keyword`, `own-words` (an opt-out in other words), `unread-stop` (an "
+        "unreadable STOP), or the source of a command."
     )
     kind: OptOutType | None = None
     keyword: str | None = None
     sender: SenderAddress | None = None
+    message_sid: Sid | None = Field(
+        default=None, description="The recipient's text that a command of a review is about."
+    )
     reason: str | None = None
     claimed_at: Time | None = Field(
         default=None, description="The time of a command's request, as the command claims."

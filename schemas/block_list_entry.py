@@ -18,7 +18,9 @@ from schemas.common import (
     Time,
 )
 
-SourceKind = Literal["keyword", "unread-stop", "command", "review", "signal", "unreadable"]
+SourceKind = Literal[
+    "keyword", "own-words", "unread-stop", "command", "review", "signal", "unreadable"
+]
 Intent = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -26,8 +28,8 @@ class BlockSource(Record):
     """One cause of a block; a block has at most one of each kind."""
 
     kind: SourceKind = Field(
-        description="A recipient's keyword, a STOP that could not be read, a command, a person's "
-        "review, a carrier's report, or an entry that cannot be read."
+        description="A recipient's keyword, an opt-out in other words, a STOP that could not be "
+        "read, a command, a person's review, a carrier's report, or an entry that cannot be read."
     )
     change_id: ChangeId = Field(description="The change that added it.")
     since: Time = Field(description="When the cause's record was appended.")

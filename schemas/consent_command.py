@@ -24,7 +24,10 @@ class ConsentCommand(Record):
     blocked: bool
     source: _Source = Field(
         description="The source, such as `api` or `import`. `review` is a person who read the "
-        "recipient's message; an unblock with it lifts only blocks made by reviews."
+        "recipient's text; an unblock with it lifts only blocks that reviews or such texts made."
+    )
+    message_sid: Sid | None = Field(
+        default=None, description="The recipient's text that a review is about."
     )
     reason: Annotated[str, StringConstraints(max_length=500)] | None = Field(
         default=None, description="Needed to lift a recipient's own block."

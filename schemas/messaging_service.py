@@ -26,6 +26,7 @@ MAX_KEYWORDS = 20  # besides the reserved words
 MAX_REPLY_CHARACTERS = 320  # as written, and again once placeholders are filled in
 MAX_REPLY_LIMIT = 20
 
+TierPolicy = Literal["block", "report", "off"]
 PoolSenderType = Literal["long_code", "toll_free", "short_code", "whatsapp", "rcs", "alphanumeric"]
 Keyword = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_KEYWORD_CHARACTERS)
@@ -90,6 +91,20 @@ class OptOut(Part):
     )
     late_reply: Literal["send", "drop"] = Field(
         default="send", description="The fate of a reply that is not sent within five minutes."
+    )
+    phrases: TierPolicy | None = Field(
+        default=None,
+        description="What a request in so many words does, such as `stop please`. Default: `block` "
+        "for recipients in the US and Canada, else `report`.",
+    )
+    suspected: TierPolicy | None = Field(
+        default=None,
+        description="What other texts do that seem to ask for an end. Default: `report`.",
+    )
+    overdue: Literal["block", "keep"] | None = Field(
+        default=None,
+        description="What happens to a recipient whose text was not reviewed within ten business "
+        "days. Default: `block` for recipients in the US, else `keep`.",
     )
     standard: KeywordSets = Field(default_factory=dict)
     languages: dict[LanguageTag, KeywordSets] = Field(default_factory=dict)

@@ -18,6 +18,7 @@ from processor.core.events import (
 )
 from processor.core.fold import Hit, apply, fold, key_of
 from processor.core.identity import change_id_of, reply_sid_of
+from processor.core.lookup import Tier
 from processor.core.messages import (
     Arrival,
     ChannelGroup,
@@ -39,6 +40,7 @@ from processor.core.policy import (
     Policy,
 )
 from processor.core.services import Handling, PoolSender, Service
+from processor.core.suspected import Finding, Overdue, TierPolicy
 from processor.stores.messages import StoredMessage
 
 ACCOUNT = "AC00000000000000000000000000000001"
@@ -493,3 +495,42 @@ def changed(record: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
 def lines(problems: Iterable[object]) -> list[str]:
     """Problems, warnings or differences as people read them."""
     return [str(problem) for problem in problems]
+
+
+# The recipient's own words
+
+
+def a_finding(**changes: Any) -> Finding:
+    """A phrase that blocks, as it does by default in the US."""
+    finding = Finding(Tier.PHRASE, 1.0, ("courtesy",), TierPolicy.BLOCK, Overdue.BLOCK)
+    return replace(finding, **changes)
+
+
+def a_meaning(finding: Finding | None = None, handling: Handling | None = None) -> Match:
+    """What a text that is not a keyword means."""
+    policy = (handling or a_handling()).policy
+    assert policy is not None
+    return policy.match_by(finding or a_finding(), "US")
+
+
+def phrased(
+    body: str = "please stop",
+    blocks: Blocks = (),
+    *,
+    finding: Finding | None = None,
+    handling: Handling | None = None,
+    **changes: Any,
+) -> Decided:
+    """Decide on a text that blocks although it is not a keyword."""
+    handling = handling or a_handling()
+    entry = {block.place: block for block in blocks}
+    decision = decide(
+        an_inbound(body, **changes),
+        a_meaning(finding, handling),
+        handling,
+        entry,
+        country="US",
+        scope=Scope.ACCOUNT,
+        mark=MARK,
+    )
+    return Decided(after(blocks, decision), decision.events, decision.refused)

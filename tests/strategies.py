@@ -37,6 +37,7 @@ from processor.core.policy import (
     OptOutConfig,
 )
 from processor.core.services import Directory
+from processor.core.suspected import Overdue, OwnWords, TierPolicy
 from tests.builders import (
     ACCOUNT,
     LONG_CODE,
@@ -160,6 +161,12 @@ any_configurations = st.builds(
     stop_when_blocked=st.frozensets(st.sampled_from(SenderType), max_size=2),
     reply_limit=st.integers(1, MOST_REPLIES),
     late_reply=st.sampled_from(LateReply),
+    own_words=st.builds(
+        OwnWords,
+        st.none() | st.sampled_from(TierPolicy),
+        st.none() | st.sampled_from(TierPolicy),
+        st.none() | st.sampled_from(Overdue),
+    ),
     standard=st.one_of(st.just({}), keyword_sets((*USUAL, *FOREIGN))),
     languages=st.dictionaries(languages, keyword_sets(FOREIGN), max_size=2),
     countries=st.dictionaries(st.sampled_from(COUNTRIES), overrides, max_size=2),

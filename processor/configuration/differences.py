@@ -41,6 +41,11 @@ def _settings(before: OptOutConfig, after: OptOutConfig) -> Iterator[Difference]
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
             yield Difference((name,), f"{_written(old)} -> {_written(new)}")
+    for name in ("phrases", "suspected", "overdue"):
+        old, new = getattr(before.own_words, name), getattr(after.own_words, name)
+        if old != new:
+            said = [one or "by country" for one in (old, new)]
+            yield Difference((name,), " -> ".join(said))
 
 
 def _countries(before: OptOutConfig, after: OptOutConfig) -> Iterator[Difference]:

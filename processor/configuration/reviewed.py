@@ -11,7 +11,7 @@ from processor.core.messages import OptOutType, SenderType, bare_number
 from processor.core.placeholders import NO_VALUES, Values, with_values
 from processor.core.policy import KeywordSets, OptOutConfig, standard_sets
 from processor.core.services import PoolSender
-from processor.core.toll_free import UNITED_STATES
+from processor.core.suspected import UNITED_STATES
 from processor.wire.countries import country_of
 from processor.wire.services import config_of, pool_of, values_of
 from schemas.messaging_service import ServiceDocument

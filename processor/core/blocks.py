@@ -58,6 +58,7 @@ class SourceKind(StrEnum):
     """The kinds of cause of a block; a block has at most one source of each kind."""
 
     KEYWORD = "keyword"  # the recipient's own word
+    OWN_WORDS = "own-words"  # the recipient's text, which is not a keyword (R30)
     UNREAD_STOP = "unread-stop"  # a STOP that could not be decided on
     COMMAND = "command"  # an operator, an application, an import
     REVIEW = "review"  # a person read the recipient's message (R30)
@@ -65,7 +66,7 @@ class SourceKind(StrEnum):
     UNREADABLE = "unreadable"  # the stored entry cannot be read: blocked until an operator acts
 
 
-OF_MESSAGES = frozenset({SourceKind.KEYWORD, SourceKind.UNREAD_STOP})
+OF_MESSAGES = frozenset({SourceKind.KEYWORD, SourceKind.OWN_WORDS, SourceKind.UNREAD_STOP})
 """Kinds that come from the topic of inbound messages; the others are commands."""
 OF_RECIPIENTS = OF_MESSAGES | {SourceKind.SIGNAL}
 """Kinds that the recipient caused: a command that lifts one of them needs a reason (R29)."""

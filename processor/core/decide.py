@@ -28,6 +28,7 @@ from processor.core.events import (
     OptOutNotification,
     ReplySend,
     ReplySent,
+    SuspectedOptOut,
     WebhookDelivery,
 )
 from processor.core.identity import change_id_of, reply_sid_of
@@ -46,8 +47,10 @@ from processor.core.messages import (
 from processor.core.order import lifts, said_ms
 from processor.core.policy import Match, OptOutConfig
 from processor.core.services import Handling
+from processor.core.suspected import Finding
 
 _YES = "yes"
+_OF_REVIEWS = frozenset({SourceKind.REVIEW, SourceKind.OWN_WORDS})
 FULL = f"the recipient has {MOST_BLOCKS} blocks of this account, the most there may be; lift some"
 LOCKED = "the block is locked"
 NO_REASON = "the recipient made this block: to lift it, give a reason"
@@ -105,11 +108,37 @@ def ordinary(message: InboundMessage, handling: Handling) -> tuple[Event, ...]:
     return _delivery(message, handling, None)
 
 
+def report(
+    message: InboundMessage, finding: Finding, handling: Handling, *, country: str | None
+) -> Decision:
+    """Report a text that a person must review: it changes nothing, and is no match (R30)."""
+    reported = _reported(message, finding, handling, country)
+    return Decision((reported, *_delivery(message, handling, None, finding)))
+
+
+def _reported(
+    message: InboundMessage, finding: Finding, handling: Handling, country: str | None
+) -> SuspectedOptOut:
+    return SuspectedOptOut(
+        message=message,
+        service_sid=handling.service_sid,
+        finding=finding,
+        country=country,
+        aoo_enabled=handling.aoo_enabled,
+        config_version=handling.config_version,
+    )
+
+
 def _delivery(
-    message: InboundMessage, handling: Handling, kind: OptOutType | None
+    message: InboundMessage,
+    handling: Handling,
+    kind: OptOutType | None,
+    finding: Finding | None = None,
 ) -> tuple[Event, ...]:
     webhook = handling.webhook
-    return (WebhookDelivery(message, handling.service_sid, webhook, kind),) if webhook else ()
+    if webhook is None:
+        return ()
+    return (WebhookDelivery(message, handling.service_sid, webhook, kind, finding),)
 
 
 def decide_command(command: ConsentCommand, blocks: Entry, *, mark: Mark) -> Decision:
@@ -127,6 +156,7 @@ def decide_command(command: ConsentCommand, blocks: Entry, *, mark: Mark) -> Dec
             command.claimed_ms,
             command.claimed_source,
             command.actor,
+            command.message_sid,
         ),
         kind=kind_of(command),
         whose=(command.account_sid,),
@@ -169,8 +199,8 @@ def kind_of(command: ConsentCommand) -> SourceKind:
 
 
 def _may_lift(command: ConsentCommand, source: Source) -> bool:
-    """Whether a command may lift a source: undoing a review lifts only what reviews added (R30)."""
-    return kind_of(command) is not SourceKind.REVIEW or source.kind is SourceKind.REVIEW
+    """Whether a command may lift a source: a review undoes only what own words caused (R30)."""
+    return kind_of(command) is not SourceKind.REVIEW or source.kind in _OF_REVIEWS
 
 
 def decide_unread(stop: UnreadStop, blocks: Entry, *, mark: Mark) -> Decision:
@@ -314,7 +344,9 @@ class _Conversation:
             wanted.append(self._carrier_place)
         changing = self._changing().block(wanted)
         # Reply only if the STOP widens the block, or is the block's first recorded keyword (R18).
-        widens = any(change.block and not change.place.carrier for change in changing.changes)
+        widens = not self._was_said_plainly(ours) and any(
+            change.block and not change.place.carrier for change in changing.changes
+        )
         if network:
             reply_sent = ReplySent.CARRIER
         elif widens or self._config.repeat_reply or self._confirms_always:
@@ -352,6 +384,11 @@ class _Conversation:
         )
         return self._decision(self._changing(), ReplySent.NONE if silent else self._ours)
 
+    def _was_said_plainly(self, place: Place) -> bool:
+        """Whether other words follow a keyword that blocked already: they add nothing to it."""
+        there = self.blocks.get(place) if self.match.finding else None
+        return there is not None and there.source(SourceKind.KEYWORD) is not None
+
     @property
     def _config(self) -> OptOutConfig:
         return self.handling.policy.config if self.handling.policy else OptOutConfig()
@@ -382,15 +419,16 @@ class _Conversation:
 
     def _changing(self) -> _Changing:
         message, match = self.message, self.match
+        kind = SourceKind.OWN_WORDS if match.finding else SourceKind.KEYWORD
         return _Changing(
             cause=Cause(
                 message.message_sid,
                 match.kind,
                 match.keyword,
                 message.sender,
-                SourceKind.KEYWORD,
+                kind,
             ),
-            kind=SourceKind.KEYWORD,
+            kind=kind,
             whose=(message.account_sid, message.recipient, message.sender),
             account_sid=message.account_sid,
             recipient=bare_number(message.recipient),
@@ -438,5 +476,8 @@ class _Conversation:
                 braked=braked,
             )
         )
-        events += _delivery(message, handling, match.kind if handling.aoo_enabled else None)
+        kind = match.kind if handling.aoo_enabled else None
+        if match.finding:
+            events.append(_reported(message, match.finding, handling, self.country))
+        events += _delivery(message, handling, kind, match.finding)
         return Decision(tuple(events), tuple(changing.repeated))

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from processor.core.blocks import Block, Mark, Place
+from processor.core.due import due_ms
 from processor.core.messages import ChannelGroup, InboundMessage, OptOutType
-from processor.core.order import said_ms
+from processor.core.order import first_ms
 from processor.core.policy import LateReply, Match
 from processor.core.services import Webhook
+from processor.core.suspected import Finding, TierPolicy
 
 _LAWFUL_MS = 300_000  # 47 CFR 64.1200(a)(12)
 
@@ -31,11 +33,12 @@ class Cause:
     kind: OptOutType | None  # None for a command
     keyword: str | None
     sender: str | None
-    source: str  # "keyword", "unread-stop", or as the command says
+    source: str  # "keyword", "own-words", "unread-stop", or as the command says
     reason: str | None = None
     claimed_ms: int | None = None  # when the change was requested, as the command says
     claimed_source: str | None = None  # the origin of the block, as an import says
     actor: str | None = None  # the command's author
+    message_sid: str | None = None  # the text that a command of a review is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,7 @@ class ReplySend:
 
         A record that was sent on or redriven counts from its first append time.
         """
-        arrival = self.message.arrival
-        first_ms = said_ms(arrival)
-        return (arrival.appended_ms if first_ms is None else first_ms) + _LAWFUL_MS
+        return first_ms(self.message.arrival) + _LAWFUL_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,25 @@ class OptOutNotification:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspectedOptOut:
+    """Reports a text that asks for an end although it is not a keyword (R30)."""
+
+    message: InboundMessage
+    service_sid: str | None
+    finding: Finding
+    country: str | None  # the recipient's
+    aoo_enabled: bool
+    config_version: int | None
+
+    @property
+    def due_ms(self) -> int | None:
+        """When a person must have reviewed it; None: its policy has blocked the recipient."""
+        if self.finding.policy is not TierPolicy.REPORT:
+            return None
+        return due_ms(first_ms(self.message.arrival))
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookDelivery:
     """The HTTP request that informs a service's application of an inbound message (R28)."""
 
@@ -104,6 +124,7 @@ class WebhookDelivery:
     service_sid: str | None
     webhook: Webhook
     opt_out_type: OptOutType | None  # of a match, if AOO is enabled
+    finding: Finding | None = None  # of a text that is not a keyword (R30)
 
 
-Event = BlockChange | ReplySend | OptOutNotification | WebhookDelivery
+Event = BlockChange | ReplySend | OptOutNotification | SuspectedOptOut | WebhookDelivery

@@ -14,6 +14,7 @@ from processor.core.decide import (
     decide_command,
     decide_unread,
     ordinary,
+    report,
 )
 from processor.core.events import BlockChange, Event, ReplySend
 from processor.core.identity import (
@@ -35,6 +36,7 @@ from processor.core.messages import (
 )
 from processor.core.policy import Match
 from processor.core.services import Handling
+from processor.core.suspected import Finding
 
 NO_REPLIES: Mapping[bytes, Replies] = {}
 
@@ -50,6 +52,16 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """An inbound message that a person must review, with everything needed to report it (R30)."""
+
+    message: InboundMessage
+    finding: Finding
+    handling: Handling
+    country: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ordinary:
     """An inbound message that is not a keyword, of a service with a webhook."""
 
@@ -57,7 +69,7 @@ class Ordinary:
     handling: Handling
 
 
-Item = Hit | ConsentCommand | UnreadStop  # these can change the block list
+Item = Hit | Reported | ConsentCommand | UnreadStop  # each is handled once
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,7 @@ def key_of(item: Item | Ordinary) -> str:
 
 
 def brake_for(item: Item) -> Brake | None:
-    """The brake that an item's reply goes by; commands and unread STOPs have no reply (R37)."""
+    """The brake that an item's reply goes by; the other kinds have no reply (R37)."""
     if not isinstance(item, Hit):
         return None
     one = item.message
@@ -101,7 +113,7 @@ def brake_for(item: Item) -> Brake | None:
 def handled_of(item: Item) -> Handled:
     """The id that reveals an item's second delivery (R22); a command never equals a message."""
     match item:
-        case Hit(message=one):
+        case Hit(message=one) | Reported(message=one):
             return handled_message(
                 one.account_sid,
                 one.message_sid,
@@ -203,6 +215,8 @@ def _decide(
                 scope=scope,
                 mark=mark,
             )
+        case Reported():
+            return report(item.message, item.finding, item.handling, country=item.country)
         case ConsentCommand():
             return decide_command(item, entry, mark=mark)
         case UnreadStop():

@@ -29,6 +29,8 @@ class Tier(StrEnum):
     EXACT = "exact"
     CLEAN = "clean"  # START with signs around it
     TOLERANT = "tolerant"  # STOP and HELP as people write them
+    PHRASE = "phrase"  # a request in so many words, not a keyword (R30)
+    SUSPECTED = "suspected"  # free text, by a score (R30)
 
 
 _T = TypeVar("_T")
@@ -67,11 +69,12 @@ class Layer:
     stop: dict[str, Entry]  # tolerant forms
     help: dict[str, Entry]  # tolerant forms
     prefilter: Prefilter
+    stop_words: dict[str, frozenset[str]]  # as configured, each with its languages
 
     @property
     def only_exact(self) -> Layer:
         """The layer without its wider forms."""
-        return Layer(self.exact, {}, {}, {}, self.prefilter)
+        return Layer(self.exact, {}, {}, {}, self.prefilter, self.stop_words)
 
 
 Layers = tuple[tuple[str | None, Layer], ...]  # in look-up order, each with its country
@@ -94,6 +97,7 @@ class Lookup:
         self._shared = (standard, languages) if languages.value else (standard,)
         self._countries = countries
         self._reserved: Layers = ((None, _layer(reserved)),)
+        self._stop_words: dict[str | None, Mapping[str, frozenset[str]]] = {}
 
     @property
     def parts(self) -> set[Languages]:
@@ -132,6 +136,25 @@ class Lookup:
         if exact_only:
             return None
         return _find_wide(layers, readings(body)) or _find_disguised(layers, body)
+
+    def stop_words(self, country: str | None) -> Mapping[str, frozenset[str]]:
+        """The STOP keywords in force in a country, each with its languages; always the same object.
+
+        Those of the standard layer have no language.
+        """
+        own = country if country in self._of_country else None
+        if own not in self._stop_words:
+            self._stop_words[own] = self._stop_words_in(own)
+        return self._stop_words[own]
+
+    def _stop_words_in(self, country: str | None) -> Mapping[str, frozenset[str]]:
+        found: dict[str, frozenset[str]] = {}
+        for _, layer in self._of_country.get(country or "", self._base):
+            for word, languages in layer.stop_words.items():
+                match = self.find(word, country, exact_only=True)
+                if match and match[0].kind is OptOutType.STOP:  # nearer layers may say otherwise
+                    found[word] = found.get(word, frozenset()) | languages
+        return found
 
 
 Found = tuple[Entry, Tier, str | None]  # with the country of the entry's layer
@@ -177,7 +200,7 @@ def _layer(languages: Languages) -> Layer:
 
 
 def _compiled(languages: Languages) -> Layer:
-    layer = Layer({}, {}, {}, {}, Prefilter())
+    layer = Layer({}, {}, {}, {}, Prefilter(), {})
     for language, kinds in languages.value:
         for kind, keywords in kinds.value:
             layer.prefilter.add(keywords)
@@ -185,6 +208,9 @@ def _compiled(languages: Languages) -> Layer:
                 entry = Entry(kind, keyword, exact(keyword), language)
                 if not entry.key:
                     continue  # an empty body is a picture without a text
+                if kind is OptOutType.STOP:
+                    own = frozenset([language] if language else ())
+                    layer.stop_words[keyword] = layer.stop_words.get(keyword, frozenset()) | own
                 layer.exact.setdefault(entry.key, entry)
                 for wide, form in _wide_forms(layer, kind, keyword):
                     wide.setdefault(form, entry)

@@ -96,6 +96,7 @@ class ConsentCommand:
     claimed_ms: int  # when the change was requested, as its writer says
     actor: str | None = None  # the person or program that requested it
     claimed_source: str | None = None  # the origin of the block, as an import says
+    message_sid: str | None = None  # the recipient's text that a review is about
     arrival: Arrival | None = None  # None: not written yet
     redrives: int = 0  # how often it came back from the dead letters
 

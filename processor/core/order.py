@@ -24,6 +24,12 @@ def said_ms(arrival: Arrival, carrier_ms: int | None = None) -> int | None:
     return first_ms if first_ms < arrival.appended_ms else None
 
 
+def first_ms(arrival: Arrival) -> int:
+    """When a message was first appended, before it was sent on or redriven."""
+    said = said_ms(arrival)
+    return arrival.appended_ms if said is None else said
+
+
 def lifts(source: Source, arrival: Arrival, *, said_ms: int | None, by_message: bool) -> bool:
     """Whether an opt-in lifts a cause of a block: it lifts only older causes (R19).
 

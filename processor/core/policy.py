@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from processor.core.lookup import Countries, KeywordGroup, Languages, Lookup, Shape, Tier
 from processor.core.messages import OptOutType, SenderType
 from processor.core.normalise import exact
+from processor.core.suspected import BY_COUNTRY, Finding, OwnWords
 
 
 class MatchMode(StrEnum):
@@ -82,6 +83,7 @@ class OptOutConfig:
     late_reply: LateReply = LateReply.SEND  # (R36)
     yes_only_when_blocked: bool = False  # from others, YES is an ordinary message (R19)
     help_when_blocked: frozenset[SenderType] = frozenset()  # these senders answer HELP anyway (R19)
+    own_words: OwnWords = BY_COUNTRY  # opt-outs that are no keyword (R30)
     standard: KeywordSets = field(default_factory=dict)
     languages: Mapping[str, KeywordSets] = field(default_factory=dict)
     countries: Mapping[str, CountryOverride] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class Match:
     language: str | None
     country: str | None
     reply: str
+    finding: Finding | None = None  # of a text that only means the keyword (R30)
 
 
 _T = TypeVar("_T")
@@ -140,6 +143,25 @@ class Policy:
         reply = self._sets_of(where, entry.language)[entry.kind].reply
         return Match(entry.kind, entry.keyword, entry.key, tier, entry.language, where, reply)
 
+    def stop_words(self, country: str | None) -> Mapping[str, frozenset[str]]:
+        """The STOP keywords in force for recipients in a country, each with its languages.
+
+        Those of the standard layer have no language. Equal answers are one object.
+        """
+        return self._lookup.stop_words(country)
+
+    def match_by(self, finding: Finding, country: str | None) -> Match:
+        """What a text that is not a keyword means: a STOP (R30).
+
+        It is answered as the keyword that the reasons name, else as `stop`.
+        """
+        words = self.stop_words(country)
+        said = (reason.partition(":")[2] for reason in finding.reasons)
+        word = next((one for one in said if one in words), RESERVED[OptOutType.STOP][0])
+        match = self.match(word, country)
+        assert match is not None, "a STOP word in force is a match"
+        return replace(match, tier=finding.tier, finding=finding)
+
     def _sets_of(self, country: str | None, language: str | None) -> KeywordSets:
         if language is None:
             return {**STANDARD, **self.config.standard}
@@ -151,6 +173,11 @@ class Policy:
 def words_of(group: KeywordGroup) -> Iterator[str]:
     """The keywords of a group."""
     return (word for _, words in group.value for word in words)
+
+
+def stop_words_of(group: KeywordGroup) -> Iterator[str]:
+    """The STOP keywords of a group."""
+    return (word for kind, words in group.value if kind is OptOutType.STOP for word in words)
 
 
 def standard_sets(config: OptOutConfig) -> KeywordSets:

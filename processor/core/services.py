@@ -14,6 +14,7 @@ from processor.core.policy import (
     KeywordSets,
     OptOutConfig,
     Policy,
+    stop_words_of,
     words_of,
 )
 from processor.core.prefilter import Prefilter
@@ -101,6 +102,7 @@ class Directory:
         # Most messages are not a keyword of any service; the prefilter shows it without a look-up.
         self.prefilter = Prefilter()  # of the keywords of all services
         self._uses: Counter[KeywordGroup] = Counter()
+        self.keywords_version = 0  # grows whenever the keywords in use may differ
         self._use(DEFAULT_POLICY)
         self._use(RCS_POLICY)
         self.may_match = self.prefilter.passes
@@ -115,6 +117,10 @@ class Directory:
     def has_webhooks(self) -> bool:
         """Whether any service has a webhook."""
         return bool(self.webhooks)
+
+    def stop_keywords(self) -> frozenset[str]:
+        """The STOP keywords in force of any service; see ``keywords_version``."""
+        return frozenset(word for group in self._uses for word in stop_words_of(group))
 
     def change(self, changed: Mapping[str, Service | None]) -> None:
         """Replace the named services, or remove those given as None; all of them or none."""
@@ -134,6 +140,7 @@ class Directory:
         for group in policy.groups:
             if group not in self._uses:
                 self.prefilter.add(words_of(group))
+                self.keywords_version += 1
             self._uses[group] += 1
 
     def _use_no_more(self, policy: Policy) -> None:
@@ -141,6 +148,7 @@ class Directory:
             self._uses[group] -= 1
             if not self._uses[group]:
                 del self._uses[group]
+                self.keywords_version += 1
                 self.prefilter.remove(words_of(group))
 
     def _put_in(self, service: Service) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from processor.core.messages import SenderType
 from processor.core.policy import Match
+from processor.core.suspected import UNITED_STATES
 
-UNITED_STATES = frozenset({"US", "PR", "GU", "VI", "AS", "MP"})  # with its territories (R15)
 NETWORK_COUNTRIES = UNITED_STATES | {"CA"}
 _NETWORK_STOP = "stop"
 _NETWORK_START = frozenset({"start", "unstop"})

@@ -46,6 +46,7 @@ _PLACES = {
 _LETTERS = {place: letter for letter, place in _PLACES.items()}
 _KINDS = {
     "k": SourceKind.KEYWORD,
+    "o": SourceKind.OWN_WORDS,
     "u": SourceKind.UNREAD_STOP,
     "c": SourceKind.COMMAND,
     "r": SourceKind.REVIEW,

@@ -34,6 +34,7 @@ def read(value: bytes) -> ConsentCommand:
         claimed_ms=to_ms(model.at),
         actor=model.actor,
         claimed_source=model.claimed_source,
+        message_sid=model.message_sid,
     )
 
 
@@ -58,6 +59,7 @@ def write(command: ConsentCommand) -> bytes:
             "reason": command.reason,
             "actor": command.actor,
             "claimed_source": command.claimed_source,
+            "message_sid": command.message_sid,
             "at": to_text(command.claimed_ms),
         }
     )

@@ -32,6 +32,7 @@ def write_block_change(change: BlockChange) -> bytes:
                 "kind": cause.kind,
                 "keyword": cause.keyword,
                 "sender": cause.sender,
+                "message_sid": cause.message_sid,
                 "reason": cause.reason,
                 "claimed_at": None if cause.claimed_ms is None else to_text(cause.claimed_ms),
                 "claimed_source": cause.claimed_source,

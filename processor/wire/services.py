@@ -19,6 +19,7 @@ from processor.core.policy import (
     OptOutConfig,
 )
 from processor.core.services import PoolSender, Service, Webhook
+from processor.core.suspected import Overdue, OwnWords, TierPolicy
 from processor.wire.sized_cache import sized_cache
 from schemas.messaging_service import KeywordSets as KeywordSetModels
 from schemas.messaging_service import MessagingService, OptOut, ServiceDocument
@@ -34,6 +35,7 @@ def config_of(model: OptOut) -> OptOutConfig:
         stop_when_blocked=frozenset(SenderType(name) for name in model.stop_when_blocked),
         reply_limit=model.reply_limit,
         late_reply=LateReply(model.late_reply),
+        own_words=_own_words(model),
         standard=_sets(model.standard),
         languages={tag: _sets(kinds) for tag, kinds in model.languages.items()},
         countries={
@@ -43,6 +45,15 @@ def config_of(model: OptOut) -> OptOutConfig:
             )
             for country, override in model.countries.items()
         },
+    )
+
+
+def _own_words(model: OptOut) -> OwnWords:
+    phrases, suspected, overdue = model.phrases, model.suspected, model.overdue
+    return OwnWords(
+        TierPolicy(phrases) if phrases else None,
+        TierPolicy(suspected) if suspected else None,
+        Overdue(overdue) if overdue else None,
     )
 
 

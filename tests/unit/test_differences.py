@@ -5,6 +5,7 @@ from __future__ import annotations
 from processor.configuration.differences import differences
 from processor.core.messages import OptOutType, SenderType
 from processor.core.policy import CountryOverride, KeywordSet, LateReply, MatchMode, OptOutConfig
+from processor.core.suspected import Overdue, OwnWords, TierPolicy
 from tests.builders import lines
 
 STOP = OptOutType.STOP
@@ -32,6 +33,7 @@ def test_every_layer_and_setting_is_compared() -> None:
         stop_when_blocked=frozenset(),
         reply_limit=9,
         late_reply=LateReply.DROP,
+        own_words=OwnWords(TierPolicy.OFF, None, Overdue.KEEP),
         standard={STOP: KeywordSet(("stop", "halt"), "Gone.")},
         countries={"MX": CountryOverride({"es": BAJA}, country_fallback=False)},
     )
@@ -41,6 +43,8 @@ def test_every_layer_and_setting_is_compared() -> None:
         "stop_when_blocked: short_code -> none",
         "reply_limit: 4 -> 9",
         "late_reply: send -> drop",
+        "phrases: by country -> off",
+        "overdue: by country -> keep",
         "standard.STOP.keywords: - end, + halt",
         "standard.STOP.reply: 'Bye.' -> 'Gone.'",
         "languages.es.STOP.keywords: - baja",

@@ -490,3 +490,20 @@ def test_r11_checks_json_has_the_source(tmp_path: Path) -> None:
     [warning] = orjson.loads(output)["warnings"]
     assert (warning["code"], warning["source"]) == ("link", "47 CFR 64.1200(a)(12)")
     assert warning["place"] == ["opt_out", "standard", "STOP", "reply"]
+
+
+# Policies
+
+
+def test_r11_us_senders_must_hear_other_words_than_keywords() -> None:
+    deaf = {"phrases": "off", "suspected": "off", "overdue": "keep"}
+    assert codes(a_document(**deaf)) == [
+        ("phrases", "phrases_off"),
+        ("suspected", "suspected_off"),
+        ("overdue", "overdue_kept"),
+    ]
+    assert codes(a_document((BERLIN, MONTREAL), **deaf)) == []
+
+
+def test_r11_other_policies_of_us_senders_need_no_look() -> None:
+    assert codes(a_document(phrases="report", suspected="block", overdue="block")) == []

@@ -15,6 +15,7 @@ from processor.configuration.documents import read_document
 from processor.core.messages import SenderType
 from processor.core.policy import CountryOverride, LateReply, MatchMode, OptOutConfig
 from processor.core.services import PoolSender, Service
+from processor.core.suspected import Overdue, OwnWords, TierPolicy
 from processor.wire.json_values import reason
 from processor.wire.services import (
     config_of,
@@ -396,6 +397,9 @@ def test_a_configuration_is_read_whole() -> None:
         "stop_when_blocked": ["rcs"],
         "reply_limit": 9,
         "late_reply": "drop",
+        "phrases": "off",
+        "suspected": "block",
+        "overdue": "keep",
         "standard": {"STOP": {"keywords": "stop, end", "reply": "standard STOP"}},
         "languages": {"es": BAJA},
         "countries": {"MX": {"country_fallback": False, "languages": {"es": BAJA}}},
@@ -408,6 +412,7 @@ def test_a_configuration_is_read_whole() -> None:
         stop_when_blocked=frozenset({SenderType.RCS}),
         reply_limit=9,
         late_reply=LateReply.DROP,
+        own_words=OwnWords(TierPolicy.OFF, TierPolicy.BLOCK, Overdue.KEEP),
         standard=sets("standard", stop="stop, end"),
         languages={"es": sets("es", stop="baja")},
         countries={"MX": CountryOverride({"es": sets("es", stop="baja")}, country_fallback=False)},
@@ -477,6 +482,8 @@ RULES = {
     "stop_when_blocked": [],
     "reply_limit": 20,
     "late_reply": "drop",
+    "phrases": "report",
+    "overdue": "block",
     "standard": {"STOP": {"keywords": " stop,end,, ", "reply": "standard STOP"}},
     "languages": {"es": BAJA, "pt": {}},
     "countries": {"MX": {"country_fallback": False, "languages": {"es": BAJA}}},

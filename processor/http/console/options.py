@@ -67,6 +67,7 @@ def _typed(form: FormData) -> dict[str, object]:
         "stop_when_blocked": form.getlist("stop_when_blocked"),
         "reply_limit": form.get("reply_limit", ""),
         "late_reply": form.get("late_reply", ""),
+        **{name: form.get(name) or None for name in ("phrases", "suspected", "overdue")},
     }
 
 

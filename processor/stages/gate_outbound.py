@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from processor.core.addresses import subscriber_keys
 from processor.core.blocks import UNREADABLE, Blocks, Mark
 from processor.core.gate import ALLOWED, SUSPENDED, Allowed, Refused, Suspended, Verdict, judge
-from processor.core.messages import bare_number, channel_group_of, entry_key, list_key
+from processor.core.messages import channel_group_of, entry_key, list_key
 from processor.errors import UnreadableEntry
 from processor.kafka.topics.counts_topic import CountsTopic
 from processor.kafka.topics.services_topic import ServicesTopic
@@ -168,10 +169,10 @@ class GateOutbound:
         sorted_, faults = separate(records, self._sort)
         sorted_.aside += reasons_of(faults)
         pairs = sorted_.good
-        # An address without a prefix is its list key: so are nearly all.
+        # A number without a prefix that is not folded (R32) is its list key: so are nearly all.
         keys = [
             f"{send.account_sid}/{to}"
-            if (to := send.to)[0] == "+"
+            if (to := send.to)[0] == "+" and to[1] != "5"
             else entry_key(send.account_sid, list_key(to, channel_group_of(to)))
             for _, send in pairs
         ]
@@ -266,8 +267,8 @@ class GateOutbound:
         found: Sorted[OutboundMessage] = Sorted()
         read = {self._needs.topics.outbound_messages: outbound_messages.read_all}
         good = read_all(records, read, lambda record, why: found.aside.append((record, why)))
-        numbers = [to if to[0] == "+" else bare_number(to) for to in [send.to for _, send in good]]
-        found.good = placed(good, numbers, self._needs.partitions, into(found))
+        recipients = subscriber_keys([send.to for _, send in good])
+        found.good = placed(good, recipients, self._needs.partitions, into(found))
         return found
 
     def _service(self, send: OutboundMessage) -> str:

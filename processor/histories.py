@@ -26,7 +26,7 @@ def block_changes(
     refuse: Callable[[Record, Exception], None] | None = None,
     share: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> History:
-    """Changes of the block list, by the recipient's bare number and the account.
+    """Changes of the block list, by the recipient's subscriber key and the account.
 
     Args:
         settings: of the installation.

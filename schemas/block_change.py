@@ -9,12 +9,12 @@ from schemas.common import (
     ChangeId,
     ChannelGroup,
     Mark,
-    Number,
     OptOutType,
     Record,
     Scope,
     SenderAddress,
     Sid,
+    Subscriber,
     Time,
 )
 
@@ -61,7 +61,7 @@ class BlockChange(Record):
     carrier: bool = Field(
         default=False, description="The toll-free network's own block on (sender, recipient)."
     )
-    recipient: Number
+    recipient: Subscriber
     channel_group: ChannelGroup
     blocked: bool = Field(description="Whether there is a block now.")
     previous: bool = Field(description="Whether there was a block before.")

@@ -10,11 +10,11 @@ from schemas.common import (
     ChangeId,
     ChannelGroup,
     Mark,
-    Number,
     Record,
     Scope,
     SenderAddress,
     Sid,
+    Subscriber,
     Time,
 )
 
@@ -71,16 +71,16 @@ class StandingBlock(Standing):
 class BlockListEntry(Record):
     """All blocks of an account on a recipient in a channel group; a tombstone if none are left.
 
-    The key is the account's sid, ``/``, and the bare number, with ``whatsapp:`` before it in that
-    channel group. The partition is the bare number's. Header ``mark`` names the write of the
-    record or tombstone.
+    The key is the account's sid, ``/``, and the subscriber key, with ``whatsapp:`` before it in
+    that channel group. The partition is the subscriber key's. Header ``mark`` names the write of
+    the record or tombstone.
     """
 
     schema_version: Literal[2] = Field(  # type: ignore[assignment]  # the topic's own
         default=2, description="A reader that does not know this version must wait, not guess."
     )
     account_sid: Sid
-    recipient: Number
+    recipient: Subscriber
     channel_group: ChannelGroup
     blocks: list[StandingBlock] = Field(min_length=1)
     link: str | None = Field(

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 MAX_BODY_CHARACTERS = 4096  # WhatsApp's limit, the longest of the channels
 
 _E164 = r"\+[1-9][0-9]{6,14}"
+_USER_ID = r"[A-Z]{2}\.[A-Za-z0-9.]{1,137}"  # WhatsApp's, as Meta sends it
 
 Sid = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 """An id; Twilio's have two letters and 32 hexadecimal digits, but others are allowed."""
@@ -23,8 +24,14 @@ DeliveryId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,96}$"
 Number = Annotated[str, StringConstraints(pattern=rf"^{_E164}$")]
 """A bare E.164 number."""
 
-RecipientAddress = Annotated[str, StringConstraints(pattern=rf"^(?:whatsapp:|rcs:)?{_E164}$")]
-"""A handset: an E.164 number, with an optional channel prefix."""
+Subscriber = Annotated[str, StringConstraints(pattern=rf"^(?:{_E164}|{_USER_ID})$")]
+"""A person on any channel: a bare E.164 number, or a WhatsApp user id."""
+
+RecipientAddress = Annotated[
+    str,
+    StringConstraints(pattern=rf"^(?:(?:whatsapp:|rcs:)?{_E164}|whatsapp:{_USER_ID})$"),
+]
+"""A recipient: an E.164 number with an optional channel prefix, or a WhatsApp user id."""
 
 # The first letter may be anywhere in 11 characters; the pattern language has no look-ahead.
 _NAME = "|".join(
@@ -82,8 +89,11 @@ PATTERNS = {
     pattern_of(ChangeId): "a change id",
     pattern_of(DeliveryId): "a delivery's id",
     pattern_of(Number): "an E.164 number such as +15551234567",
+    pattern_of(Subscriber): "an E.164 number such as +15551234567, or a WhatsApp user id such as "
+    "US.13491208655302741918",
     pattern_of(RecipientAddress): "an address: an E.164 number such as +15551234567, with "
-    "whatsapp: or rcs: before it on those channels",
+    "whatsapp: or rcs: before it on those channels, or a user id such as "
+    "whatsapp:US.13491208655302741918",
     pattern_of(SenderAddress): "a sender: an E.164 number, a short code of 3 to 8 digits, rcs: "
     "and an agent, or a name of up to 11 characters",
     pattern_of(CountryCode): "an ISO 3166 country of two capital letters",

@@ -6,20 +6,28 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from schemas.common import ChannelGroup, Number, Record, Scope, SenderAddress, Sid, Time
+from schemas.common import (
+    ChannelGroup,
+    Record,
+    Scope,
+    SenderAddress,
+    Sid,
+    Subscriber,
+    Time,
+)
 
 _Source = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class ConsentCommand(Record):
-    """Block or unblock a recipient; keyed by the recipient's number."""
+    """Block or unblock a recipient; keyed by the recipient's subscriber key."""
 
     command_id: Sid
     account_sid: Sid
     scope: Scope
     messaging_service_sid: Sid | None = None
     sender: SenderAddress | None = None
-    recipient: Number
+    recipient: Subscriber
     channel_group: ChannelGroup = "sms"
     blocked: bool
     source: _Source = Field(
@@ -46,4 +54,6 @@ class ConsentCommand(Record):
             raise ValueError("scope service needs messaging_service_sid")
         if self.scope == "sender" and self.sender is None:
             raise ValueError("scope sender needs sender")
+        if self.recipient[0] != "+" and self.channel_group != "whatsapp":
+            raise ValueError("recipient: a user id needs channel_group whatsapp")
         return self

@@ -16,7 +16,7 @@ from schemas.common import (
 
 
 class InboundMessage(Record):
-    """A message from a recipient to one of our senders; keyed by the recipient's bare number."""
+    """A message from a recipient to one of our senders; keyed by the recipient's subscriber key."""
 
     message_sid: Sid
     account_sid: Sid

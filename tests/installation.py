@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from processor.config import Settings
+from processor.core.addresses import subscriber_key
 from processor.kafka.reading import read_whole, reader
 from processor.kafka.topics.topic_plan import plans
 from processor.kafka.writing import Outgoing, writer
@@ -148,7 +149,7 @@ async def topics_apart() -> None:
 
 def _key(value: dict[str, Any]) -> str:
     name = "recipient" if "recipient" in value else "from" if "received_at" in value else "to"
-    return str(value[name]).rpartition(":")[2]
+    return subscriber_key(str(value[name]))
 
 
 def by_sid(values: Sequence[dict[str, Any]], name: str = "message_sid") -> dict[str, Any]:

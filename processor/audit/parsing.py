@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import orjson
 
+from processor.audit.people import subscriber_of
 from processor.audit.values import SOURCES, Mark, Place, Ref, Unreadable
 
 Fields: TypeAlias = Mapping[str, Any]  # of a JSON object; reading one may raise anything
@@ -120,16 +121,14 @@ def ms_of(text: str) -> int:
 
 def key_of(account: str, address: str) -> str:
     """Make an entry key: WhatsApp has its own list, other channels share the number's (R21)."""
-    number = address.rpartition(":")[2]
-    return (
-        f"{account}/whatsapp:{number}" if address.startswith("whatsapp:") else f"{account}/{number}"
-    )
+    group = "whatsapp:" if address.startswith("whatsapp:") else ""
+    return f"{account}/{group}{subscriber_of(address)}"
 
 
 def group_key(fields: Fields) -> str:
     """Make the entry key of a change, a command or an entry."""
     group = "whatsapp:" if fields.get("channel_group") == "whatsapp" else ""
-    return f"{fields['account_sid']}/{group}{fields['recipient']}"
+    return f"{fields['account_sid']}/{group}{subscriber_of(fields['recipient'])}"
 
 
 def block_place(fields: Fields) -> Place:

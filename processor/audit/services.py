@@ -13,6 +13,7 @@ import phonenumbers
 
 from processor.audit.keywords import DEFAULT, DEFAULT_RCS, Keywords, keywords_of
 from processor.audit.parsing import WRONG, KafkaRecord, fields_of
+from processor.audit.people import is_user_id
 from processor.audit.prefilter import Words
 from processor.audit.values import Unreadable
 
@@ -214,6 +215,9 @@ def countries_of(number: str, said: str | None) -> Collection[str | None]:
     """Find the countries that a recipient may be in; several where the plan is not sure (R15)."""
     if said is not None:
         return (said,)
+    if is_user_id(number):
+        country = number[:2]
+        return (country if country in phonenumbers.SUPPORTED_REGIONS else None,)
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:

@@ -17,6 +17,7 @@ from processor.audit.parsing import (
     said_of,
     source_kind,
 )
+from processor.audit.people import subscriber_of
 from processor.audit.values import Command, Message, Send
 
 _LETTER_HEADER = "__connect.errors."
@@ -35,7 +36,7 @@ def message(record: KafkaRecord, fields: Fields) -> Message:
     """Read a record of inbound-messages."""
     headers = dict(record.headers)
     account, address = fields["account_sid"], fields["from"]
-    key, number = key_of(account, address), address.rpartition(":")[2]
+    key, number = key_of(account, address), subscriber_of(address)
     first_ms, received_ms = _first_ms(record, headers), ms_of(fields["received_at"])
     return Message(
         fields["message_sid"],
@@ -66,7 +67,11 @@ def command(record: KafkaRecord, fields: Fields) -> Command:
     """Read a record of consent-commands."""
     headers = dict(record.headers)
     redrives = (headers.get(_REDRIVES) or b"0").decode("latin-1")
-    account, id_ = fields["account_sid"], fields["command_id"]
+    account, id_, number = (
+        fields["account_sid"],
+        fields["command_id"],
+        subscriber_of(fields["recipient"]),
+    )
     return Command(
         id_,
         ("command", account, id_, redrives),
@@ -78,8 +83,8 @@ def command(record: KafkaRecord, fields: Fields) -> Command:
         _first_ms(record, headers),
         source_kind(fields["source"]),
         bool((fields.get("reason") or "").strip()),
-        fields["recipient"],
-        record.key == fields["recipient"].encode(),
+        number,
+        record.key == number.encode(),
         place_of(headers.get(_SENT_ON)),
     )
 
@@ -87,10 +92,10 @@ def command(record: KafkaRecord, fields: Fields) -> Command:
 def send(record: KafkaRecord, fields: Fields) -> Send:
     """Read a record of outbound-messages."""
     account, address, sender = fields["account_sid"], fields["to"], fields.get("from")
-    if address[0] == "+":  # nearly all
+    if address[0] == "+" and address[1] != "5":  # nearly all
         key, number = f"{account}/{address}", address
     else:
-        key, number = key_of(account, address), address.rpartition(":")[2]
+        key, number = key_of(account, address), subscriber_of(address)
     headers = dict(record.headers) if record.headers else {}
     return Send(
         fields["message_sid"],

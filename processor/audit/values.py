@@ -147,7 +147,7 @@ class Message:
     account: str
     service: str | None  # that it names
     sender: str  # our address
-    number: str  # of the recipient, bare
+    number: str  # of the recipient: its subscriber key (R32)
     body: str
     country: str | None  # that the carrier reported
     said: int  # hash of account, addresses and body

@@ -13,11 +13,12 @@ import orjson
 from pydantic import ValidationError
 
 from processor import config
-from processor.cli.blocks import Recipient, open_store
+from processor.cli.addresses import Recipient
+from processor.cli.blocks import open_store
 from processor.cli.common import actor as user
 from processor.cli.common import as_json, lines_of, print_json, progress, run
 from processor.config import Settings
-from processor.core.messages import bare_number
+from processor.core.addresses import subscriber_key
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError, RecordError
 from processor.histories import block_changes
@@ -65,7 +66,7 @@ def history(recipient: str, as_json: bool) -> None:
 
     async def work() -> int:
         count = 0
-        for record in reversed(await _history_of(settings, bare_number(recipient))):
+        for record in reversed(await _history_of(settings, subscriber_key(recipient))):
             try:
                 BlockChange.model_validate_json(record.value or b"")
             except ValidationError as error:

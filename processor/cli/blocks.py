@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import click
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from processor import clocks, config
+from processor.cli.addresses import Recipient
 from processor.cli.common import actor as user
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
@@ -41,23 +42,8 @@ from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands
 from processor.wire.json_values import problems_in, to_text
 from processor.wire.topics import Topics
-from schemas.common import RecipientAddress
 
 _WAIT_S = 10.0
-_ADDRESS: TypeAdapter[str] = TypeAdapter(RecipientAddress)
-
-
-class Recipient(click.ParamType):
-    """A recipient's address on the command line."""
-
-    name = "recipient"
-
-    def convert(self, value: str, param: object, ctx: object) -> str:
-        """See ``click.ParamType``."""
-        try:
-            return _ADDRESS.validate_python(value)
-        except ValidationError:
-            self.fail("must be an E.164 number such as +15551234567, after whatsapp: if need be")
 
 
 @click.group("blocks")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import orjson
 
 from processor.cli.traffic import ordinary_body
+from processor.core.addresses import subscriber_key
 from processor.core.messages import bare_number
 from processor.wire.json_values import to_text
 
@@ -170,7 +171,7 @@ class _Play:
         return self._event(part, "outbound-messages.v1", person, fields)
 
     def _event(self, part: float, topic: str, person: str, fields: Mapping[str, object]) -> Event:
-        key = bare_number(person).encode()
+        key = subscriber_key(person).encode()
         return Event(part * self._seconds, topic, key, orjson.dumps(fields))
 
     def _time(self, part: float) -> str:

@@ -41,6 +41,7 @@ KEYWORDS = (
     *("START", "start", "Unstop", "YES"),
     *("HELP", "help", "info"),
 )
+_WITH_ID = 10  # one recipient in so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Traffic:
         self._random = random.Random(seed)
         self._sender = sender
         self._recipients = recipients
+        self._on_whatsapp = sender.address.startswith("whatsapp:")
         self._keyword_share = keyword_share
         self._bodies = [ordinary_body(self._random) for _ in range(2_000)]
         self._run = f"{seed:x}{self._random.getrandbits(32):08x}"
@@ -85,10 +87,10 @@ class Traffic:
         }
         records = []
         for _ in range(count):
-            fields["from"] = recipient = self._recipient()
+            fields["from"], key = self._recipient()
             fields["message_sid"] = self._sid()
             fields["body"] = choice(KEYWORDS) if chance() < share else choice(self._bodies)
-            records.append((recipient.encode(), orjson.dumps(fields)))
+            records.append((key, orjson.dumps(fields)))
         return records
 
     def sends(self, count: int, at_ms: int) -> list[tuple[bytes, bytes]]:
@@ -103,9 +105,9 @@ class Traffic:
         }
         records = []
         for _ in range(count):
-            fields["to"] = recipient = self._recipient()
+            fields["to"], key = self._recipient()
             fields["message_sid"] = self._sid()
-            records.append((recipient.encode(), orjson.dumps(fields)))
+            records.append((key, orjson.dumps(fields)))
         return records
 
     def _common(self) -> dict[str, str | None]:
@@ -114,9 +116,14 @@ class Traffic:
             "messaging_service_sid": self._sender.service_sid,
         }
 
-    def _recipient(self) -> str:
-        # 555 numbers are unassigned.
-        return f"+1555{int(self._random.random() * self._recipients):07d}"
+    def _recipient(self) -> tuple[str, bytes]:
+        """An address and its key; on WhatsApp, one person in ten has a user id and no number."""
+        one = int(self._random.random() * self._recipients)
+        if self._on_whatsapp:
+            subscriber = f"US.1555{one:016d}" if one % _WITH_ID == 0 else f"+1555{one:07d}"
+            return f"whatsapp:{subscriber}", subscriber.encode()
+        number = f"+1555{one:07d}"  # 555 numbers are unassigned
+        return number, number.encode()
 
     def _sid(self) -> str:
         self._count += 1

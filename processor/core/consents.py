@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from processor.core.addresses import subscriber_key
 from processor.core.blocks import Place, place_for, scope_for
-from processor.core.messages import ConsentCommand, Scope, bare_number, channel_group_of
+from processor.core.messages import ConsentCommand, Scope, channel_group_of
 
 
 class TargetMissing(ValueError):
@@ -68,7 +69,7 @@ def consent_command(
         scope=wanted,
         service_sid=service_sid,
         sender=sender,
-        recipient=bare_number(recipient),
+        recipient=subscriber_key(recipient),
         channel_group=channel_group_of(recipient),
         blocked=blocked,
         source=source,

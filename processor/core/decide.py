@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from processor.core import toll_free
+from processor.core.addresses import subscriber_key
 from processor.core.blocks import (
     ACCOUNT,
     MOST_BLOCKS,
@@ -41,7 +42,6 @@ from processor.core.messages import (
     OptOutType,
     Scope,
     UnreadStop,
-    bare_number,
     channel_group_of,
 )
 from processor.core.order import lifts, said_ms
@@ -431,7 +431,7 @@ class _Conversation:
             kind=kind,
             whose=(message.account_sid, message.recipient, message.sender),
             account_sid=message.account_sid,
-            recipient=bare_number(message.recipient),
+            recipient=subscriber_key(message.recipient),
             channel_group=channel_group_of(message.recipient),
             arrival=message.arrival,
             mark=self.mark,

@@ -10,6 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+from processor.core.addresses import in_one_spelling
 from processor.core.blocks import Place
 from processor.core.brakes import Brake, Reply
 from processor.core.messages import (
@@ -86,8 +87,8 @@ def cause_of(change_id: str) -> str:
 def handled_message(
     account_sid: str, message_sid: str, recipient: str, sender: str, at_ms: int
 ) -> Handled:
-    """The record of a message that was handled."""
-    parts = "message", account_sid, message_sid, recipient, sender
+    """The record of a message that was handled; however its recipient is spelled (R32)."""
+    parts = "message", account_sid, message_sid, in_one_spelling(recipient), sender
     return Handled(_digest(parts, _HANDLED_BYTES), at_ms)
 
 

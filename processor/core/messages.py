@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from processor.core.addresses import subscriber_key
+
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _TOLL_FREE = re.compile(r"\+1(?:800|833|844|855|866|877|888)[0-9]{7}")
 
@@ -88,7 +90,7 @@ class ConsentCommand:
     scope: Scope
     service_sid: str | None
     sender: str | None
-    recipient: str  # bare E.164
+    recipient: str  # subscriber key
     channel_group: ChannelGroup
     blocked: bool
     source: str  # its origin: an API, an import, …
@@ -107,15 +109,15 @@ class UnreadStop:
 
     id: str  # derived from the record's place
     account_sid: str
-    recipient: str  # bare E.164
+    recipient: str  # subscriber key
     channel_group: ChannelGroup
     sender: str | None  # if it can be read
     arrival: Arrival
 
 
-def bare_number(recipient: str) -> str:
-    """The recipient's E.164 number without its channel prefix: the key of every topic."""
-    return recipient if recipient[:1] == "+" else recipient.rpartition(":")[2]
+def bare_number(address: str) -> str:
+    """An address without its channel prefix: a number in E.164, or a user id."""
+    return address if address[:1] == "+" else address.rpartition(":")[2]
 
 
 def channel_group_of(address: str) -> ChannelGroup:
@@ -123,10 +125,15 @@ def channel_group_of(address: str) -> ChannelGroup:
     return ChannelGroup.WHATSAPP if address.startswith("whatsapp:") else ChannelGroup.SMS
 
 
+def groups_of(subscriber_key: str) -> tuple[ChannelGroup, ...]:
+    """The block lists that may hold a subscriber: a user id is known on WhatsApp alone (R31)."""
+    return tuple(ChannelGroup) if subscriber_key[0] == "+" else (ChannelGroup.WHATSAPP,)
+
+
 def list_key(recipient: str, group: ChannelGroup) -> str:
-    """A recipient in a channel group: the bare number, after ``whatsapp:`` for WhatsApp."""
-    number = bare_number(recipient)
-    return f"whatsapp:{number}" if group is ChannelGroup.WHATSAPP else number
+    """A recipient in a channel group: the subscriber key, after ``whatsapp:`` for WhatsApp."""
+    key = subscriber_key(recipient)
+    return f"whatsapp:{key}" if group is ChannelGroup.WHATSAPP else key
 
 
 def entry_key(account_sid: str, list_key: str) -> str:
@@ -144,8 +151,8 @@ def list_key_of(entry_key: str) -> str:
     return entry_key.rpartition("/")[2]
 
 
-def number_of(entry_key: str) -> str:
-    """The bare number of an entry's recipient, which determines its partition."""
+def subscriber_of(entry_key: str) -> str:
+    """The subscriber key of an entry's recipient, which determines its partition."""
     return bare_number(list_key_of(entry_key))
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from processor import clocks
+from processor.core.addresses import subscriber_key
 from processor.core.blocks import ACCOUNT, Place
 from processor.core.consents import consent_command
 from processor.core.messages import Scope
@@ -141,7 +142,7 @@ def _commands(backend: Backend, caller: Caller, consent: Consent) -> list[Outgoi
     return [
         Outgoing(
             backend.topics.consent_commands,
-            consent.contact_id.encode(),
+            subscriber_key(consent.contact_id).encode(),
             consent_commands.write(
                 consent_command(
                     command_id=consent_commands.new_command_id(),

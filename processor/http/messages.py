@@ -14,7 +14,8 @@ from pydantic import Field
 from processor import clocks
 from processor.configuration.quotas import Quota
 from processor.core import gate
-from processor.core.messages import SenderType, bare_number, channel_group_of, sender_type_of
+from processor.core.addresses import subscriber_key
+from processor.core.messages import SenderType, channel_group_of, sender_type_of
 from processor.core.segments import segments_of
 from processor.http.account_paths import PATH, AccountIs
 from processor.http.auth import CallerIs
@@ -120,7 +121,7 @@ async def create(
     await backend.messages.add(message, most=limits[Quota.MESSAGES])
     try:
         await backend.send(
-            Outgoing(backend.topics.outbound_messages, bare_number(form.to).encode(), value)
+            Outgoing(backend.topics.outbound_messages, subscriber_key(form.to).encode(), value)
         )
     except Exception:
         await backend.messages.remove(message)

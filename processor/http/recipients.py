@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from processor import clocks
+from processor.core.addresses import subscriber_key
 from processor.core.blocks import Mark
 from processor.core.consents import consent_command, place_of
 from processor.core.decide import refusal_of
@@ -17,7 +18,6 @@ from processor.core.messages import (
     ChannelGroup,
     ConsentCommand,
     Scope,
-    bare_number,
     channel_group_of,
     entry_key,
     list_key,
@@ -122,11 +122,11 @@ async def changes_of(
         ApiError: 20429, if the account has too many reads at a time.
         BrokerUnavailable: it takes too long.
     """
-    number = bare_number(recipient)
+    subscriber = subscriber_key(recipient)
     async with backend.kafka_turns.turn(caller.payer):
         found = await backend.block_changes.newest(
-            partition_of(number.encode(), backend.settings.partitions),
-            number,
+            partition_of(subscriber.encode(), backend.settings.partitions),
+            subscriber,
             account_sid,
             most=limit,
             below=below,

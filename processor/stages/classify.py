@@ -12,7 +12,7 @@ from processor.core.messages import (
     SenderType,
     UnreadStop,
     bare_number,
-    number_of,
+    subscriber_of,
 )
 from processor.core.partitions import partition_of
 from processor.core.services import Directory, Handling
@@ -93,7 +93,7 @@ class Classifier:
             if item is not None:
                 pairs.append((record, item))
         # The partition matters only for a message that has an effect.
-        recipients = [number_of(key_of(item)) for _, item in pairs]
+        recipients = [subscriber_of(key_of(item)) for _, item in pairs]
         found.good = placed(pairs, recipients, self._partitions, into(found))
         return found
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from prometheus_client import Histogram
 
+from processor.core.addresses import subscriber_key
 from processor.core.gate import SUSPENDED_CODE
-from processor.core.messages import bare_number
 from processor.kafka.fetched import UnreadBatch
 from processor.kafka.topics.services_topic import ServicesTopic
 from processor.kafka.writing import Outgoing
@@ -344,7 +344,7 @@ class Delivery:
                 self._problem(_BAD_MESSAGE)
                 continue
             value = webhook_deliveries.write_send(send)
-            key = bare_number(send.to).encode()
+            key = subscriber_key(send.to).encode()
             headers = passed_on(self._record.headers) or ()
             sends.append(Outgoing(stage.topics.outbound_messages, key, value, headers))
         stage.counts["answers"] += len(sends)

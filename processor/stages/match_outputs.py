@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from processor.core.addresses import subscriber_key
 from processor.core.blocks import ConfigView, Mark
 from processor.core.events import (
     BlockChange,
@@ -14,7 +15,7 @@ from processor.core.events import (
     WebhookDelivery,
 )
 from processor.core.fold import Folded, Hit
-from processor.core.messages import UnreadStop, bare_number
+from processor.core.messages import UnreadStop
 from processor.stages.classify import Classified, Pair
 from processor.stages.records import refuse_output, send_on, to_dead_letters
 from processor.stages.tracing import BatchTraces
@@ -100,13 +101,13 @@ class MatchOutputs:
                 key = event.recipient.encode()
                 return topics.block_changes, key, events.write_block_change(event)
             case ReplySend():
-                key = bare_number(event.message.recipient).encode()
+                key = subscriber_key(event.message.recipient).encode()
                 return topics.reply_sends, key, events.write_reply(event)
             case OptOutNotification():
-                key = bare_number(event.message.recipient).encode()
+                key = subscriber_key(event.message.recipient).encode()
                 return topics.opt_out_notifications, key, events.write_notification(event)
             case WebhookDelivery():
-                key = bare_number(event.message.recipient).encode()
+                key = subscriber_key(event.message.recipient).encode()
                 return topics.webhook_deliveries, key, events.write_delivery(event)
 
     def put_undecided(self, batch: Classified, folded: Folded, out: Output) -> None:

@@ -75,7 +75,7 @@ def placed(
 
     Args:
         read: records of one partition, and the value of each.
-        recipients: bare E.164 number of each.
+        recipients: subscriber key of each.
         partitions: of the topic.
         misplaced: called with each of the others, and its recipient.
     """

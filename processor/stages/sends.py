@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from processor.core.addresses import subscriber_keys
 from processor.core.blocks import Blocks
-from processor.core.messages import bare_number, channel_group_of, entry_key, list_key
+from processor.core.messages import channel_group_of, entry_key, list_key
 from processor.stages.faults import Faults, separate
 from processor.stages.records import Sorted, into, placed, read_all, reasons_of
 from processor.wire import outbound_messages
@@ -71,8 +72,8 @@ class SendReader:
         found: Sorted[_Known] = Sorted()
         read = {self._topic: outbound_messages.read_all}
         good = read_all(records, read, lambda record, why: found.aside.append((record, why)))
-        numbers = [to if to[0] == "+" else bare_number(to) for to in [send.to for _, send in good]]
-        in_place = placed(good, numbers, self._partitions, into(found))
+        recipients = subscriber_keys([send.to for _, send in good])
+        in_place = placed(good, recipients, self._partitions, into(found))
         found.good = [(record, (_entry_of(send), _ORIGIN(send))) for record, send in in_place]
         return found
 
@@ -100,7 +101,7 @@ def _merged(
 
 def _entry_of(send: OutboundMessage) -> str:
     to = send.to
-    # An address without a prefix is its list key: so are nearly all.
-    if to[0] == "+":
+    # A number without a prefix that is not folded (R32) is its list key: so are nearly all.
+    if to[0] == "+" and to[1] != "5":
         return f"{send.account_sid}/{to}"
     return entry_key(send.account_sid, list_key(to, channel_group_of(to)))

@@ -13,6 +13,7 @@ from redis.exceptions import DataError
 
 from processor import clocks
 from processor.config import Settings
+from processor.core.addresses import in_one_spelling
 from processor.errors import NewerFormat, RecordError
 from processor.stores.redis_client import RedisClient
 from processor.stores.redis_errors import REDIS_ERRORS, is_of_the_value, unavailable
@@ -134,7 +135,7 @@ class Messages:
         return f"{self._prefix}message:{sid}"
 
     def _list(self, account_sid: str, *, to: str | None = None, sender: str | None = None) -> str:
-        part = f":to:{to}" if to else f":from:{sender}" if sender else ""
+        part = f":to:{in_one_spelling(to)}" if to else f":from:{sender}" if sender else ""
         return f"{self._prefix}messages:{account_sid}{part}"
 
     def _lists(self, message: StoredMessage) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 from processor.core.blocks import ConfigView, Mark
-from processor.core.messages import number_of
+from processor.core.messages import subscriber_of
 from processor.core.partitions import partitions_of
 from processor.errors import StoreUnavailable
 from processor.stores.block_list import BlockListReader, Snapshot
@@ -78,7 +78,7 @@ class WholeList:
 
     async def look(self, keys: Sequence[str]) -> list[Found]:
         """Look up entry keys, in their order; waits as long as the list cannot be trusted."""
-        places = partitions_of([number_of(key).encode() for key in keys], len(self._lists))
+        places = partitions_of([subscriber_of(key).encode() for key in keys], len(self._lists))
         trip = self._next
         for place, key in zip(places, keys, strict=True):
             trip.asked[place][key] = None

@@ -556,6 +556,14 @@ murmur2(const uint8_t *at, Py_ssize_t length)
     return hash ^ hash >> 15;
 }
 
+/* Whether a number is of a country that spells one person's number in two ways (R32). */
+static int
+may_be_folded(const Text *number)
+{
+    const uint8_t *at = number->at;
+    return at[1] == '5' && (at[2] == '2' || at[2] == '4' || at[2] == '5');
+}
+
 /* Whether a record is in the partition of its recipient, a bare number that is also its key. */
 static int
 is_placed(PyObject *record, const Text *to, long partitions)
@@ -582,7 +590,7 @@ is_sure_send(PyObject *record, PyObject *topic, long partitions, Found *found)
         return 0;
     Text *body = &found->texts[BODY_AT];
     const Text *to = &found->texts[SEND_TO_AT];
-    if (to->at[0] != '+' || !is_placed(record, to, partitions))
+    if (to->at[0] != '+' || may_be_folded(to) || !is_placed(record, to, partitions))
         return 0;
     if (!body->is_ascii || body->is_escaped) {
         uint8_t room[MOST_BODY_BYTES];

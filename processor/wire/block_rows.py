@@ -10,8 +10,9 @@ from hashlib import blake2b
 import orjson
 
 from processor import clocks
+from processor.core.addresses import subscriber_key
 from processor.core.blocks import scope_for
-from processor.core.messages import Scope, bare_number
+from processor.core.messages import Scope
 from processor.errors import ConfigError
 from processor.json_types import Json
 from processor.wire import consent_commands
@@ -95,7 +96,7 @@ def command_of(
     usual = {name: value for name, value in defaults.items() if value is not None}
     claimed = row.get("source") or _sources_in(row) or usual.pop("source", None)
     usual["source"] = SOURCE
-    fields = {**usual, "blocked": True, **given, "recipient": bare_number(number)}
+    fields = {**usual, "blocked": True, **given, "recipient": subscriber_key(number)}
     if claimed:
         fields["claimed_source"] = claimed
     if "scope" not in given and "scope" in usual:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from processor.core.addresses import subscriber_key
 from processor.core.messages import ChannelGroup, ConsentCommand, Scope
 from processor.wire.json_values import to_ms, to_text
 from schemas.consent_command import ConsentCommand as Model
@@ -26,7 +27,7 @@ def read(value: bytes) -> ConsentCommand:
         scope=Scope(model.scope),
         service_sid=model.messaging_service_sid,
         sender=model.sender,
-        recipient=model.recipient,
+        recipient=subscriber_key(model.recipient),
         channel_group=ChannelGroup(model.channel_group),
         blocked=model.blocked,
         source=model.source,

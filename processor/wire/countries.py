@@ -1,4 +1,4 @@
-"""A number's country by numbering plan: +1 is split into US, CA and the Caribbean (R15)."""
+"""A recipient's country: mostly by numbering plan, +1 split into US, CA and others (R15)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,18 @@ _LONG = 12
 _REGIONS = {str(code): regions for code, regions in COUNTRY_CODE_TO_REGION_CODE.items()}
 
 
-def country_of(number: str) -> str | None:
-    """ISO 3166-1 alpha-2 of a bare E.164 number, None where the plan knows none."""
+def country_of(subscriber: str) -> str | None:
+    """The country of a bare number by its plan, or of a user id by its prefix (R15, R31).
+
+    Returns:
+        ISO 3166-1 alpha-2; None where the plan knows none.
+    """
+    if subscriber[:1].isalpha():
+        return subscriber[:2] if subscriber[:2] in COUNTRIES else None
+    return _of_number(subscriber)
+
+
+def _of_number(number: str) -> str | None:
     for digits in (1, 2, 3):  # no calling code is a prefix of another
         code = number[1 : 1 + digits]
         if regions := _REGIONS.get(code):

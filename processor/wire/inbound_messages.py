@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import orjson
 
+from processor.core.addresses import subscriber_key
 from processor.core.messages import (
     Arrival,
     InboundMessage,
     OptOutType,
     UnreadStop,
-    bare_number,
     channel_group_of,
 )
 from processor.core.policy import DEFAULT_POLICY
@@ -62,7 +62,7 @@ def unread_stop_of(record: Record) -> UnreadStop | None:
     return UnreadStop(
         id=f"unread-{record.partition}-{record.offset}",
         account_sid=account_sid,
-        recipient=bare_number(recipient),
+        recipient=subscriber_key(recipient),
         channel_group=channel_group_of(recipient),
         sender=sender if isinstance(sender, str) and is_sender(sender) else None,
         arrival=arrival_of(record),

@@ -9,7 +9,7 @@ from processor.wire.record_index import About
 
 
 def of_block_change(key: bytes | None, value: bytes | None) -> About:
-    """The recipient's bare number, and the account.
+    """The recipient's subscriber key, and the account.
 
     Raises:
         RecordError: where it is not a change.

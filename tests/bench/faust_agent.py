@@ -20,7 +20,7 @@ from processor.config import Settings
 from processor.core.blocks import Mark
 from processor.core.events import BlockChange, OptOutNotification, ReplySend, WebhookDelivery
 from processor.core.fold import Hit, fold, key_of
-from processor.core.messages import number_of
+from processor.core.messages import subscriber_of
 from processor.core.services import Directory
 from processor.stages.classify import hit_of
 from processor.stores.redis_client import RedisClient
@@ -143,7 +143,7 @@ class _Matcher:
                 await redis.hset(f"{self._prefix}recipients", one, wire_blocks.pack(blocks))
             else:
                 await redis.hdel(f"{self._prefix}recipients", one)
-        number = number_of(key).encode()
+        number = subscriber_of(key).encode()
         for event in folded.events:
             match event:
                 case BlockChange():

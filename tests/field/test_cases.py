@@ -39,7 +39,6 @@ RULED_OTHERWISE = {
     "F11": "a blocked recipient gets help where the service says so (R19)",
     "F21": "two sids are two messages (R22)",
     **dict.fromkeys(("G04", "G24"), "two words are a keyword only where they are configured"),
-    **dict.fromkeys(("G06", "G07"), "who is one person: ids without a number (R31)"),
     **dict.fromkeys(("G08", "G09"), "WhatsApp and short codes have no default handling (R3)"),
     "J04": "START lifts every block that would stop the sender it was texted to (R21)",
     "J05": "under the scope of a sender, another sender is not stopped (R21)",

@@ -25,7 +25,7 @@ def refused(read: Callable[[bytes], object], value: object) -> str:
 
 AN_ADDRESS = (
     "is not an address: an E.164 number such as +15551234567, with whatsapp: or rcs: before it on "
-    "those channels"
+    "those channels, or a user id such as whatsapp:US.13491208655302741918"
 )
 A_SENDER = (
     "is not a sender: an E.164 number, a short code of 3 to 8 digits, rcs: and an agent, or a name "

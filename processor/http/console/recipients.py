@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
+from processor.core.addresses import subscriber_key
 from processor.core.blocks import Block
 from processor.core.consents import place_of
 from processor.core.identity import cause_of
@@ -17,8 +18,8 @@ from processor.core.messages import (
     ChannelGroup,
     ConsentCommand,
     Scope,
-    bare_number,
     entry_key,
+    groups_of,
     list_key,
 )
 from processor.errors import RetryableError
@@ -62,7 +63,7 @@ async def find_one(request: Request, backend: BackendIs, session: SessionIs) -> 
     if problems:
         shown = {"number": number, "account": account, "problems": problems}
         return page(request, "recipients", status=422, **shown)
-    return go(f"/recipients/{account_sid}/{_sealed(request, account_sid, bare_number(number))}")
+    return go(f"/recipients/{account_sid}/{_sealed(request, account_sid, subscriber_key(number))}")
 
 
 @router.get("/recipients/{account_sid}/{sealed}")
@@ -187,7 +188,7 @@ async def _show(
     number: str,
     problem: str = "",
 ) -> Response:
-    groups = list(ChannelGroup)
+    groups = groups_of(number)
     keys = [entry_key(account_sid, list_key(number, group)) for group in groups]
     looked = await look(backend, keys)
     blocks = [
@@ -217,6 +218,7 @@ async def _show(
         size=_PAGE,
         options=options(services_of(backend, account_sid)),
         scope=backend.settings.block_scope,
+        groups=groups,
         given=request.query_params,
         problem=problem,
     )

@@ -245,5 +245,5 @@ async def _write(
 
 
 def _number_in(key: bytes | None) -> bytes:
-    """The bare number in a key, of a message's or of an entry of the list."""
+    """The subscriber key in a key, of a message's or of an entry of the list."""
     return (key or b"").rpartition(b"/")[2].rpartition(b":")[2]

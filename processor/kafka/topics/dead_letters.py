@@ -24,7 +24,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from processor import clocks
 from processor.config import Settings
-from processor.core.messages import bare_number
+from processor.core.addresses import subscriber_key
 from processor.json_types import Json, JsonObject
 from processor.kafka.fetched import readable
 from processor.kafka.groups import committed_of, group_view
@@ -417,7 +417,7 @@ def sent_back(line: Mapping[str, Json], whole: bytes | None = None) -> Outgoing:
 
 
 def _key(value: bytes | None) -> bytes | None:
-    """The key a record should have: its recipient's bare number, whatever kind it is."""
+    """The key a record should have: its recipient's subscriber key, whatever kind it is."""
     try:
         fields = orjson.loads(value or b"")
     except orjson.JSONDecodeError:
@@ -426,4 +426,4 @@ def _key(value: bytes | None) -> bytes | None:
         return None
     name = "from" if "received_at" in fields else "to"
     recipient = fields.get("recipient", fields.get(name))
-    return bare_number(recipient).encode() if isinstance(recipient, str) else None
+    return subscriber_key(recipient).encode() if isinstance(recipient, str) else None

@@ -1,0 +1,26 @@
+"""A recipient's address on the command line."""
+
+from __future__ import annotations
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from schemas.common import RecipientAddress
+
+_ADDRESS: TypeAdapter[str] = TypeAdapter(RecipientAddress)
+
+
+class Recipient(click.ParamType):
+    """A recipient's address."""
+
+    name = "recipient"
+
+    def convert(self, value: str, param: object, ctx: object) -> str:
+        """See ``click.ParamType``."""
+        try:
+            return _ADDRESS.validate_python(value)
+        except ValidationError:
+            self.fail(
+                "must be an E.164 number such as +15551234567, after whatsapp: if need be, or a "
+                "user id such as whatsapp:US.13491208655302741918"
+            )

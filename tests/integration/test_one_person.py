@@ -1,0 +1,68 @@
+"""R25, R31, R32: one person, whichever address a record has; on a real broker and a real Redis."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from processor.config import Settings
+from processor.kafka.writing import Outgoing
+from tests.builders import LONG_CODE
+from tests.clinic import CLINIC, a_send, a_text, configure
+from tests.installation import Installation, by_sid, running
+
+WHATSAPP = f"whatsapp:{LONG_CODE}"
+ID = "whatsapp:US.10000000000000000001"
+
+
+@pytest.mark.parametrize(
+    ("texts_as", "sent_as", "key"),
+    [
+        ("+5215555550101", "+525555550101", "+525555550101"),
+        ("+553188550102", "+5531988550102", "+5531988550102"),
+        ("+541155550103", "+54111555550103", "+541155550103"),
+    ],
+)
+async def test_r32_a_stop_under_one_spelling_holds_under_the_other(
+    settings: Settings, texts_as: str, sent_as: str, key: str
+) -> None:
+    at = Installation(settings)
+    async with running(settings):
+        # An old producer, which takes a number as it is written for the key: it is sent on.
+        topic = at.topics.inbound_messages
+        stop = orjson.dumps(a_text("M1", "stop", **{"from": texts_as}))
+        await at.write_raw(Outgoing(topic, texts_as.encode(), stop))
+        [reply] = await at.wait_for(at.topics.reply_sends, 1)
+        await at.sends(
+            a_send("S1", to=texts_as),
+            a_send("S2", to=sent_as),
+            a_send("S3", to=f"rcs:{sent_as}", **{"from": "rcs:agent"}),
+        )
+        failed = await at.wait_for(at.topics.message_statuses, 3)
+    assert set(by_sid(failed)) == {"S1", "S2", "S3"}
+    assert {one.key for one in await at.records(at.topics.message_statuses)} == {key.encode()}
+    assert reply["to"] == texts_as  # as the recipient's carrier spells it
+    [notification] = await at.values(at.topics.opt_out_notifications)
+    assert notification["from"] == texts_as
+    [change] = await at.values(at.topics.block_changes)
+    assert change["recipient"] == key
+
+
+async def test_r31_a_stop_of_a_user_id_blocks_it_until_a_start(settings: Settings) -> None:
+    at = Installation(settings)
+    await configure(settings, CLINIC | {"senders": [{"address": WHATSAPP}]})
+    on = {"from": ID, "to": WHATSAPP}
+    async with running(settings):
+        await at.texts(a_text("M1", "halt", **on))
+        [reply] = await at.wait_for(at.topics.reply_sends, 1)
+        await at.sends(a_send("S1", to=ID, **{"from": WHATSAPP}))
+        [failed] = await at.wait_for(at.topics.message_statuses, 1)
+        await at.texts(a_text("M2", "start", **on))
+        await at.wait_for(at.topics.reply_sends, 2)
+        await at.sends(a_send("S2", to=ID, **{"from": WHATSAPP}))
+        [allowed] = await at.wait_for(at.topics.allowed_sends, 1)
+    assert (reply["to"], reply["from"]) == (ID, WHATSAPP)
+    assert (failed["message_sid"], failed["error_code"], failed["to"]) == ("S1", 21610, ID)
+    assert allowed["message_sid"] == "S2"
+    keys = {one.key for one in await at.records(at.topics.reply_sends)}
+    assert keys == {ID.removeprefix("whatsapp:").encode()}

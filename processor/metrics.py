@@ -52,6 +52,7 @@ FOLLOWERS = (
     "services",
     "accounts",
     "numbers",
+    "carriers",
     "statuses",
     "counts",
     "live",

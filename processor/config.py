@@ -189,6 +189,20 @@ class Settings(BaseSettings):
     """Numbers that accounts may record and put into pools: any that no other account has, or only
     those that `optout numbers grant` gave them."""
 
+    carriers_host: str = LOOPBACK
+    """Address that `optout carriers` listens on. The default reaches this machine only. Connections
+    have the limits and the TLS files of the API."""
+    carriers_port: Annotated[int, Field(ge=1, le=65535)] = 8090
+    """Port of `optout carriers`. If it is taken, the next free port."""
+    carriers_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+$")] | None = None
+    """The beginning of the URLs that providers call, such as `https://sms.example.com`. Signatures
+    are checked against it, and providers report statuses there. Not set: signatures are checked
+    against the URL as requested, and no statuses are asked for."""
+    carriers_max_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 4 << 20
+    """Size of a provider's request."""
+    carriers_answer_s: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """How long Kafka may take to store a request before the provider gets 503."""
+
     account_services: Annotated[int, Field(ge=0)] = 1_000
     """Messaging services of an account."""
     account_configuration_bytes: Annotated[int, Field(ge=0)] = 10 << 20

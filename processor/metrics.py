@@ -52,6 +52,7 @@ FOLLOWERS = (
     "services",
     "accounts",
     "numbers",
+    "carriers",
     "statuses",
     "counts",
     "live",
@@ -221,6 +222,16 @@ class Metrics:
         # Webhooks.
         self.webhook_request_seconds = histogram(
             "optout_webhook_request_seconds", "Time of a request to an application."
+        )
+        # Carriers.
+        self.carrier_requests = counter(
+            "optout_carrier_requests", "Requests of providers.", ["carrier", "result"]
+        )
+        self.carrier_events = counter(
+            "optout_carrier_events", "Parts of providers' requests.", ["carrier", "kind"]
+        )
+        self.carrier_request_seconds = histogram(
+            "optout_carrier_request_seconds", "Time until a provider's request was answered."
         )
         # The API.
         self.api_request_seconds = histogram(

@@ -18,8 +18,13 @@ from processor.stores.redis_client import RedisClient
 logger = logging.getLogger(__name__)
 
 
-async def wait_for_servers(settings: Settings, redis: RedisClient, *, who: str) -> None:
+async def wait_for_servers(settings: Settings, redis: RedisClient | None, *, who: str) -> None:
     """Wait until Kafka, its topics and Redis are there, saying for what and where.
+
+    Args:
+        settings: of the installation.
+        redis: None: this process needs none.
+        who: waits.
 
     A problem that stops no start is logged.
 
@@ -30,7 +35,8 @@ async def wait_for_servers(settings: Settings, redis: RedisClient, *, who: str) 
     said = ""
     while True:
         try:
-            await redis.check()
+            if redis is not None:
+                await redis.check()
             problems = await topic_admin.check(settings)
             waits = [str(one) for one in problems if one.consequence is Consequence.WAIT]
         except (BrokerUnavailable, StoreUnavailable) as error:

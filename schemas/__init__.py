@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from schemas.account import Account
 from schemas.block_change import BlockChange
 from schemas.block_list_entry import BlockListEntry
+from schemas.carrier import Carrier
 from schemas.configuration_change import ConfigurationChange
 from schemas.consent_command import ConsentCommand
 from schemas.inbound_message import InboundMessage
@@ -43,6 +44,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "messaging-services.v1": MessagingService,
     "accounts.v1": Account,
     "numbers.v1": Number,
+    "carriers.v1": Carrier,
     "configuration-changes.v1": ConfigurationChange,
 }
 """The model of each topic's values; ``dead-letters.v1`` has none, as it keeps records unchanged."""

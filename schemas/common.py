@@ -101,6 +101,10 @@ PATTERNS = {
     pattern_of(Url): "an http or https address",
     _LINE: "one line of text without braces",
     pattern_of(Mark): "a mark: two numbers with - between",
+    r"^[a-z0-9][a-z0-9-]{0,31}$": "a name: up to 32 small letters, digits and -",
+    r"^[a-z][a-z0-9_]{0,31}$": "a field's name: small letters, digits and _",
+    r"^[A-Z_][A-Z0-9_]{0,127}$": "a variable's name: capitals, digits and _",
+    r"^[^\s.]+(\.[^\s.]+)*$": "a path: names of fields with dots between",
     r"\S": "a text: it has white space only",
 }
 """The meaning of each pattern, in words for the writer of a record."""

@@ -27,3 +27,7 @@ class InboundMessage(Record):
     from_country: CountryCode | None = None
     num_media: int = Field(default=0, ge=0, le=100)
     received_at: Time
+    carrier_replied: bool = Field(
+        default=False,
+        description="The carrier has acted on it and answered it, so no reply is sent.",
+    )

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from processor.config import Settings
 from processor.http.api import create_api
+from processor.http.backend import Backend
 from processor.http.connections import Connections
 from processor.http.serving import Server, web_config
 from tests.installation import until
@@ -96,8 +97,9 @@ async def serving_alone(**settings: Any) -> AsyncIterator[Edge]:
     made = Settings(kafka_bootstrap=NOBODY, redis_url=f"redis://{NOBODY}/0", **settings)
     api = create_api(made)
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
-        config = web_config(api, made, port=0)
-        server = Server(config, api.state.backend)
+        backend: Backend = api.state.backend
+        config = web_config(api, made, host=made.api_host, port=0, metrics=backend.metrics)
+        server = Server(config, backend)
         edge = Edge(api, listening.getsockname()[1], config.connections)
         serving = asyncio.create_task(server.serve([listening]))
         try:

@@ -1,4 +1,4 @@
-"""Whether a match was rightly answered, left unanswered or braked (R18 to R20, R36, R37)."""
+"""Whether a match was rightly answered, left unanswered or braked (R18 to R20, R36, R37, R42)."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ def wrong_replies(
         blocked: whether its sender was stopped, in each state that it may have left.
     """
     if asked.handling is None or asked.handling.keywords is None:
+        return
+    if asked.message.carrier_replied:
+        if note.reply_sent != "carrier":
+            yield "contradictory", "was answered, though its carrier had done so (R42)"
         return
     network = _network_answers(note, asked, asked.handling)
     if network is not None and (note.reply_sent == "carrier") is not network:

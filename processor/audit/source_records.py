@@ -55,6 +55,7 @@ def message(record: KafkaRecord, fields: Fields) -> Message:
         first_ms,
         record.key == number.encode(),
         place_of(headers.get(_SENT_ON)),
+        bool(fields.get("carrier_replied")),
     )
 
 

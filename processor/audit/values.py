@@ -155,6 +155,7 @@ class Message:
     first_ms: int  # when it, or the record that it repeats, was appended
     fits_key: bool  # its key is its recipient's
     sent_on: str | None  # the place that it was sent on from
+    carrier_replied: bool = False  # its carrier answered it
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ def command(quiet: bool) -> None:
     descriptors.raise_limit()
     port = free_port(settings.api_port, "OPTOUT_API_PORT")
     api = create_api(settings)
-    web = web_config(api, settings, port=port)
+    web = web_config(
+        api, settings, host=settings.api_host, port=port, metrics=api.state.backend.metrics
+    )
     host = "127.0.0.1" if settings.api_host == "0.0.0.0" else settings.api_host
     click.echo(f"API at {'https' if web.is_ssl else 'http'}://{host}:{port}")
     if warning := clear_text(settings):

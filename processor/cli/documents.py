@@ -1,4 +1,4 @@
-"""Read and check `services.yaml`."""
+"""Read and check `services.yaml`; read `carriers.yaml`."""
 
 from __future__ import annotations
 
@@ -56,8 +56,12 @@ def read_documents(file: IO[bytes]) -> Mapping[str, MessagingService]:
     return applied.changed
 
 
-def load(file: IO[bytes]) -> list[object]:
+def load(file: IO[bytes], *, of: str = "services") -> list[object]:
     """Read the documents of a file without checking them.
+
+    Args:
+        file: YAML.
+        of: the subject of its documents.
 
     Raises:
         ConfigError: it is not a list of documents.
@@ -69,7 +73,7 @@ def load(file: IO[bytes]) -> list[object]:
     if isinstance(given, dict):
         given = [given]
     if not isinstance(given, list) or not given:
-        text = "must be a list of services, one document each"
+        text = f"must be a list of {of}, one document each"
         raise ConfigError([_of_file(file, "not_a_list", text)])
     return given
 

@@ -21,6 +21,7 @@ _GROUPS = {  # the first setting of each, in the order of config.py
     "webhook_attempts": "Webhooks",
     "operator_tokens": "Secrets",
     "api_host": "The API",
+    "carriers_host": "Carriers",
     "account_services": "Limits of an account",
     "web_host": "The worker's pages and pace",
 }

@@ -8,11 +8,12 @@ from typing import Literal
 
 from processor.wire.services import write_stored
 from schemas.account import Account
+from schemas.carrier import Carrier
 from schemas.configuration_change import ConfigurationChange
 from schemas.messaging_service import MessagingService
 from schemas.number import Number
 
-Kind = Literal["service", "account", "number"]
+Kind = Literal["service", "account", "number", "carrier"]
 What = Literal["created", "updated", "enabled", "disabled", "deleted"]
 Status = Literal["active", "suspended", "closed"]
 
@@ -31,6 +32,7 @@ class Edit:
     senders: frozenset[str] = frozenset()  # addresses that the new value names
     api_keys: int = 0  # that the new value holds
     status_after: Status | None = None  # of accounts
+    is_noted: bool = True  # in configuration-changes; a carrier's record itself says who changed it
 
 
 def edit_of_service(before: MessagingService | None, after: MessagingService | None) -> Edit:
@@ -79,6 +81,20 @@ def edit_of_number(before: Number | None, after: Number | None) -> Edit:
     )
 
 
+def edit_of_carrier(before: Carrier | None, after: Carrier | None) -> Edit:
+    """Create, change or delete a carrier; one of both is given."""
+    of = after or before
+    assert of is not None
+    return Edit(
+        kind="carrier",
+        what=_what(before, after),
+        sid=of.name,
+        account_sid=of.account_sid,
+        value=write_carrier(after) if after else None,
+        is_noted=False,
+    )
+
+
 def _what(before: object, after: object) -> What:
     if before is None:
         return "created"
@@ -95,8 +111,14 @@ def write_number(number: Number) -> bytes:
     return number.model_dump_json(exclude_none=True).encode()
 
 
+def write_carrier(carrier: Carrier) -> bytes:
+    """The value of `carriers.v1`."""
+    return carrier.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
 def write_change(edit: Edit, *, change_id: str, actor: str, at: datetime) -> bytes:
     """The value of `configuration-changes.v1`: the author of an edit, without its content."""
+    assert edit.kind != "carrier"
     change = ConfigurationChange(
         change_id=change_id,
         actor=actor,

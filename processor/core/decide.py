@@ -79,7 +79,7 @@ def decide(
     scope: Scope,
     mark: Mark,
 ) -> Decision:
-    """Decide what a keyword does (R18 to R21, R37).
+    """Decide what a keyword does (R18 to R21, R37, R42).
 
     Args:
         message: as received.
@@ -448,6 +448,8 @@ class _Conversation:
     ) -> Decision:
         message, handling, match = self.message, self.handling, self.match
         events: list[Event] = [*changing.changes]
+        if message.carrier_replied:  # a second reply would say the same again (R42)
+            reply_sent = ReplySent.CARRIER
         ours = reply_sent is self._ours
         braked = ours and brakes and self.replied >= self._config.reply_limit
         if braked:

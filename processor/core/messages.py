@@ -68,6 +68,7 @@ class InboundMessage:
     num_media: int
     received_at_ms: int  # by the carrier's clock
     arrival: Arrival
+    carrier_replied: bool = False  # the carrier acted on it and answered it itself (R42)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,10 @@ class Backend:
         """Reasons why this process will never serve again and must be replaced; empty if it may."""
         return self._unfit
 
+    def close_streams(self) -> None:
+        """End the streams of the page Live."""
+        self.live.close()
+
     def unready(self) -> list[str]:
         """Reasons why requests cannot be served now; empty if they can."""
         if self._unfit:

@@ -16,7 +16,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -167,7 +167,7 @@ class Connections:
 class WebConfig(uvicorn.Config):
     """Uvicorn's configuration, with the connections that its protocol counts."""
 
-    def __init__(self, app: FastAPI, connections: Connections, **options: Any) -> None:
+    def __init__(self, app: ASGIApp, connections: Connections, **options: Any) -> None:
         super().__init__(app, http=Connection, ws="none", **options)
         self.connections = connections
 

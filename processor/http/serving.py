@@ -1,4 +1,4 @@
-"""The web server of the API: on shutdown it drains requests and ends endless streams."""
+"""The web server of API and carriers: on shutdown it drains requests and ends endless streams."""
 
 from __future__ import annotations
 
@@ -7,21 +7,34 @@ import logging
 import socket
 import sys
 from functools import partial
+from typing import Protocol
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from processor import certificates
 from processor.config import Settings
 from processor.errors import ConfigError
-from processor.http.backend import Backend
 from processor.http.connections import LOOK_S, Connection, Connections, WebConfig, limits_of
+from processor.metrics import Metrics
 from processor.webhooks.addresses import is_loopback
 
 logger = logging.getLogger(__name__)
 
 _TICKS = round(LOOK_S / 0.1)  # uvicorn's ticks between two checks
 _SHUTDOWN_S = 5.0  # for TLS to close
+
+
+class Served(Protocol):
+    """The state behind an application, as far as its server needs to know it."""
+
+    def ended(self) -> str:
+        """Reasons why this process will never serve again; empty if it may."""
+        ...
+
+    def close_streams(self) -> None:
+        """End the responses that have no end."""
+        ...
 
 
 class Server(uvicorn.Server):
@@ -36,7 +49,7 @@ class Server(uvicorn.Server):
 
     config: WebConfig
 
-    def __init__(self, config: WebConfig, backend: Backend) -> None:
+    def __init__(self, config: WebConfig, backend: Served) -> None:
         super().__init__(config)
         self._backend = backend
 
@@ -79,12 +92,14 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
-        self._backend.live.close()
+        self._backend.close_streams()
         await super().shutdown(sockets)
 
 
-def web_config(api: FastAPI, settings: Settings, *, port: int) -> WebConfig:
-    """Make uvicorn's configuration for the API.
+def web_config(
+    app: ASGIApp, settings: Settings, *, host: str, port: int, metrics: Metrics
+) -> WebConfig:
+    """Make uvicorn's configuration for an application.
 
     Raises:
         ConfigError: the TLS files cannot be used.
@@ -97,9 +112,9 @@ def web_config(api: FastAPI, settings: Settings, *, port: int) -> WebConfig:
             why = f"OPTOUT_API_CERTFILE, OPTOUT_API_KEYFILE: {error.strerror or error}"
             raise ConfigError([why]) from None
     return WebConfig(
-        api,
-        Connections(limits_of(settings), api.state.backend.metrics),
-        host=settings.api_host,
+        app,
+        Connections(limits_of(settings), metrics),
+        host=host,
         port=port,
         log_config=None,
         access_log=False,  # queries contain recipients' addresses

@@ -97,6 +97,7 @@ def _inbound_fields(message: InboundMessage) -> dict[str, object]:
         "from_country": message.from_country,
         "num_media": message.num_media,
         "received_at": to_text(message.received_at_ms),
+        "carrier_replied": message.carrier_replied,
     }
 
 

@@ -88,4 +88,5 @@ def message_of(read: Model, arrival: Arrival | None = None) -> InboundMessage:
         num_media=read.num_media,
         received_at_ms=received_at_ms,
         arrival=arrival or Arrival(received_at_ms),
+        carrier_replied=read.carrier_replied,
     )

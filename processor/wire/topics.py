@@ -30,6 +30,7 @@ class Topics:
     messaging_services: str
     accounts: str
     numbers: str
+    carriers: str
     configuration_changes: str
     dead_letters: str
 

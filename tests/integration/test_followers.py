@@ -382,7 +382,8 @@ async def test_an_api_that_lost_what_it_stands_on_ends_and_says_so(
 
     backend._works = lambda: [dies()]  # type: ignore[method-assign]
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = Server(web_config(api, settings, port=0), backend)
+        web = web_config(api, settings, host=settings.api_host, port=0, metrics=backend.metrics)
+        server = Server(web, backend)
         await asyncio.wait_for(server.serve([listening]), DEADLINE_S)
     assert backend.exit_code == 1
     assert any("api.broken" in line for line in written)

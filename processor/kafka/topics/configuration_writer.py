@@ -1,4 +1,4 @@
-"""The only way to change services, accounts and numbers: each update runs as if alone.
+"""The only way to change services, accounts, numbers and carriers: each update runs as if alone.
 
 A writer first starts the installation's one transactional producer, which fences every other writer
 and settles its open transaction. It then reads to the end, decides, and commits. If another writer
@@ -28,6 +28,7 @@ from processor.kafka.failures import TRANSACTION_ERRORS, ended_by
 from processor.kafka.reading import reader
 from processor.kafka.starting import start, stop
 from processor.kafka.topics.accounts_topic import AccountsView
+from processor.kafka.topics.carriers_topic import CarriersView
 from processor.kafka.topics.compacted import CompactedTopic
 from processor.kafka.topics.holdings import Holdings
 from processor.kafka.topics.numbers_topic import NumbersView
@@ -62,12 +63,14 @@ class Configuration:
         self.services = StoredServices(settings, topics.messaging_services, metrics)
         self.accounts = AccountsView(settings, topics.accounts, metrics)
         self.numbers = NumbersView(settings, topics.numbers, metrics)
+        self.carriers = CarriersView(settings, topics.carriers, metrics)
         self.holdings = Holdings(settings, self.services, self.accounts, self.numbers)
         self._changes = topics.configuration_changes
         self._views: Mapping[Kind, _View] = {
             "service": self.services,
             "account": self.accounts,
             "number": self.numbers,
+            "carrier": self.carriers,
         }
         self._producer: AIOKafkaProducer = None
         self._turns = Turns()
@@ -208,8 +211,9 @@ class Configuration:
             fates = []
             for edit in edits:
                 key, topic = edit.sid.encode(), self._views[edit.kind].topic.full_name
-                change = write_change(edit, change_id=uuid.uuid4().hex, actor=actor, at=at)
-                fates.append(await self._send(self._changes, key, change))
+                if edit.is_noted:
+                    change = write_change(edit, change_id=uuid.uuid4().hex, actor=actor, at=at)
+                    fates.append(await self._send(self._changes, key, change))
                 fates.append(await self._send(topic, key, edit.value))
                 behind[edit.kind] = len(fates) - 1
             written = await asyncio.gather(*fates)

@@ -1,0 +1,113 @@
+"""Connections from carriers.v1; inbound-messages and statuses from what adapters return."""
+
+from __future__ import annotations
+
+import orjson
+
+from processor.carriers.adapter import Connection, Received, Reported, Sender
+from processor.carriers.directory import may_answer
+from processor.carriers.providers import ADAPTERS
+from processor.carriers.references import Reference, message_sid_of
+from processor.core.normalise import exact
+from processor.errors import RecordError
+from processor.wire.countries import COUNTRIES
+from processor.wire.json_values import is_address, is_sender, is_sid, to_text
+from schemas.carrier import Carrier
+from schemas.common import MAX_BODY_CHARACTERS
+
+_MOST_MEDIA = 100
+
+
+def connection_of(carrier: Carrier, secrets: dict[str, str]) -> Connection:
+    """A carrier as its adapter needs it.
+
+    Args:
+        carrier: as stored.
+        secrets: opened, by name.
+    """
+    adapter = ADAPTERS[carrier.provider]
+    senders = {
+        one.address: Sender(one.address, one.account_sid or carrier.account_sid, one.id)
+        for one in carrier.senders
+    }
+    words = adapter.answers if carrier.answers is None else carrier.answers
+    return Connection(
+        name=carrier.name,
+        provider=carrier.provider,
+        account_sid=carrier.account_sid,
+        senders=senders,
+        api_url=(carrier.api_url or adapter.api_url).rstrip("/"),
+        options=carrier.options,
+        secrets=secrets,
+        answers=frozenset(map(exact, words)),
+        sends_per_second=carrier.sends_per_second,
+        mapping=carrier.mapping,
+    )
+
+
+def account_of(message: Received, connection: Connection) -> str:
+    """The account that a message is for, by our sender."""
+    ours = connection.senders.get(message.sender)
+    return ours.account_sid if ours else connection.account_sid
+
+
+def write_message(message: Received, connection: Connection, *, now_ms: int) -> bytes:
+    """The value of `inbound-messages.v1`.
+
+    Args:
+        message: as the adapter read it.
+        connection: that it came by.
+        now_ms: the time if the provider says none.
+
+    Raises:
+        RecordError: the addresses or the text cannot be used.
+    """
+    if not is_address(message.recipient):
+        raise RecordError("from: is not a number such as +15551234567")
+    if not is_sender(message.sender) or len(message.sender) > 68:
+        raise RecordError("to: is not a sender")
+    if len(message.body) > MAX_BODY_CHARACTERS:
+        raise RecordError(f"body: has more than {MAX_BODY_CHARACTERS} characters")
+    has_answered = may_answer(message.sender) and exact(message.body) in connection.answers
+    return orjson.dumps(
+        {
+            "message_sid": message_sid_of(connection.name, message.id),
+            "account_sid": account_of(message, connection),
+            "from": message.recipient,
+            "to": message.sender,
+            "body": _storable(message.body),
+            "from_country": message.country if message.country in COUNTRIES else None,
+            "num_media": min(message.num_media, _MOST_MEDIA),
+            "received_at": to_text(now_ms if message.received_ms is None else message.received_ms),
+            "carrier_replied": has_answered,
+        }
+    )
+
+
+def _storable(body: str) -> str:
+    """The text without half characters, which no JSON may hold."""
+    return body.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def write_status(status: Reported, to: Reference, *, now_ms: int) -> bytes:
+    """The value of `message-statuses.v1`.
+
+    Raises:
+        RecordError: the reference is not one that we gave.
+    """
+    if not (is_sid(to.message_sid) and is_sid(to.account_sid) and is_address(to.recipient)):
+        raise RecordError("ref: is not one of ours")
+    return orjson.dumps(
+        {
+            "message_sid": to.message_sid,
+            "account_sid": to.account_sid,
+            "messaging_service_sid": to.service_sid,
+            "from": to.sender,
+            "to": to.recipient,
+            "status": status.status,
+            "error_code": status.error_code,
+            "error_message": status.error_message,
+            "status_callback": to.status_callback,
+            "at": to_text(now_ms if status.at_ms is None else status.at_ms),
+        }
+    )

@@ -29,6 +29,7 @@ from prometheus_client.registry import Collector
 
 from processor.core.lookup import Tier
 from processor.core.messages import OptOutType
+from processor.core.suspected import TierPolicy, WordsTier
 from processor.errors import RetryableError, StoreUnavailable
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -168,7 +169,12 @@ class Metrics:
             registry=self.registry,
         )
         # Match.
-        self.matches = counter("optout_matches", "Messages that are keywords.", ["kind", "tier"])
+        self.matches = counter(
+            "optout_matches", "Messages that are keywords, or act as a keyword.", ["kind", "tier"]
+        )
+        self.suspected = counter(
+            "optout_suspected", "Texts that ask for an end in other words.", ["tier", "policy"]
+        )
         self.braked_replies = counter(
             "optout_braked_replies", "Replies not sent, as too many came before.", ["kind"]
         )
@@ -252,6 +258,9 @@ class Metrics:
             self.braked_replies.labels(kind)
             for tier in Tier:
                 self.matches.labels(kind, tier)
+        for tier in WordsTier:
+            for policy in TierPolicy:
+                self.suspected.labels(tier, policy)
         for status in ("400", "408", "429", "431", "503", "unread"):
             self.api_connections_ended.labels(status)
         for follower in FOLLOWERS:
@@ -344,6 +353,11 @@ class MatchMetrics:
         self._matches = {
             (kind, tier): metrics.matches.labels(kind, tier) for kind in OptOutType for tier in Tier
         }
+        self._suspected = {
+            (tier, policy): metrics.suspected.labels(tier, policy)
+            for tier in WordsTier
+            for policy in TierPolicy
+        }
         self._braked = {kind: metrics.braked_replies.labels(kind) for kind in OptOutType}
         self._effective = metrics.stop_effective_seconds
         self.rebuild = metrics.rebuild_seconds
@@ -354,6 +368,11 @@ class MatchMetrics:
         """Count the keyword messages of a committed batch."""
         for which, count in counts.items():
             self._matches[which].inc(count)
+
+    def suspected(self, counts: Mapping[tuple[WordsTier, TierPolicy], int]) -> None:
+        """Count the texts of a committed batch that are not keywords and yet were heard."""
+        for which, count in counts.items():
+            self._suspected[which].inc(count)
 
     def braked(self, counts: Mapping[OptOutType, int]) -> None:
         """Count the replies of a committed batch that brakes kept back."""

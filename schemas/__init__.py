@@ -22,6 +22,8 @@ from schemas.opt_out_notification import OptOutNotification
 from schemas.outbound_message import OutboundMessage
 from schemas.reply_send import ReplySend
 from schemas.send_count import SendCount
+from schemas.suspected_opt_out import SuspectedOptOut
+from schemas.suspected_review import SuspectedReview
 from schemas.webhook_delivery import WebhookDelivery
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -32,6 +34,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "block-changes.v1": BlockChange,
     "block-list.v2": BlockListEntry,
     "opt-out-notifications.v1": OptOutNotification,
+    "suspected-opt-outs.v1": SuspectedOptOut,
+    "suspected-reviews.v1": SuspectedReview,
     "allowed-sends.v1": OutboundMessage,
     "webhook-deliveries.v1": WebhookDelivery,
     "webhook-retries-1.v1": WebhookDelivery,

@@ -15,11 +15,13 @@ KEYWORD_MATCHED = f"{PREFIX}keyword.matched.v1"
 RECIPIENT_BLOCKED = f"{PREFIX}recipient.blocked.v1"
 RECIPIENT_UNBLOCKED = f"{PREFIX}recipient.unblocked.v1"
 REPLY_REQUESTED = f"{PREFIX}reply.requested.v1"
+OPT_OUT_SUSPECTED = f"{PREFIX}text.suspected.v1"
 SEND_REFUSED = f"{PREFIX}send.refused.v1"
 WEBHOOK_REQUESTED = f"{PREFIX}webhook.requested.v1"
 
 TYPES = {
     "opt-out-notifications.v1": (KEYWORD_MATCHED,),
+    "suspected-opt-outs.v1": (OPT_OUT_SUSPECTED,),
     "block-changes.v1": (RECIPIENT_BLOCKED, RECIPIENT_UNBLOCKED),
     "reply-sends.v1": (REPLY_REQUESTED,),
     "message-statuses.v1": (SEND_REFUSED,),  # the gate's; carriers may write others

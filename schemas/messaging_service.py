@@ -94,16 +94,16 @@ class OptOut(Part):
     )
     phrases: TierPolicy | None = Field(
         default=None,
-        description="What a request in so many words does, such as `stop please`. Default: `block` "
+        description="The effect of a request in so many words (`stop please`). Default: `block` "
         "for recipients in the US and Canada, else `report`.",
     )
     suspected: TierPolicy | None = Field(
         default=None,
-        description="What other texts do that seem to ask for an end. Default: `report`.",
+        description="The effect of other texts that seem to ask for an end. Default: `report`.",
     )
     overdue: Literal["block", "keep"] | None = Field(
         default=None,
-        description="What happens to a recipient whose text was not reviewed within ten business "
+        description="The fate of a recipient whose text was not reviewed within ten business "
         "days. Default: `block` for recipients in the US, else `keep`.",
     )
     standard: KeywordSets = Field(default_factory=dict)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from schemas.common import CountryCode, LanguageTag, OptOutType, Time
 from schemas.inbound_message import InboundMessage
+from schemas.suspected_opt_out import Suspicion
 
 
 class OptOutNotification(InboundMessage):
@@ -22,7 +23,12 @@ class OptOutNotification(InboundMessage):
     country: CountryCode | None = Field(
         default=None, description="Country of the override it matched."
     )
-    match: Literal["exact", "clean", "tolerant"]
+    match: Literal["exact", "clean", "tolerant"] = Field(
+        description="`tolerant` also of a text that only means the keyword; see `suspected`."
+    )
+    suspected: Suspicion | None = Field(
+        default=None, description="How the text was read, if it is not a keyword itself."
+    )
     effective: bool = Field(description="Whether the keyword took effect on the block list.")
     reply_sent: Literal["aoo", "default", "carrier", "none"]
     braked: bool = Field(

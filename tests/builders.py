@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from processor.core.blocks import Block, Blocks, Mark, Place, Source, SourceKind
@@ -15,10 +16,10 @@ from processor.core.events import (
     OptOutNotification,
     ReplySend,
     ReplySent,
+    SuspectedOptOut,
 )
 from processor.core.fold import Hit, apply, fold, key_of
-from processor.core.identity import change_id_of, reply_sid_of
-from processor.core.lookup import Tier
+from processor.core.identity import change_id_of, reply_sid_of, text_id_of
 from processor.core.messages import (
     Arrival,
     ChannelGroup,
@@ -40,8 +41,9 @@ from processor.core.policy import (
     Policy,
 )
 from processor.core.services import Handling, PoolSender, Service
-from processor.core.suspected import Finding, Overdue, TierPolicy
+from processor.core.suspected import Finding, Overdue, TierPolicy, WordsTier
 from processor.stores.messages import StoredMessage
+from schemas.suspected_review import SuspectedReview
 
 ACCOUNT = "AC00000000000000000000000000000001"
 OTHER_ACCOUNT = "AC00000000000000000000000000000002"
@@ -502,12 +504,12 @@ def lines(problems: Iterable[object]) -> list[str]:
 
 def a_finding(**changes: Any) -> Finding:
     """A phrase that blocks, as it does by default in the US."""
-    finding = Finding(Tier.PHRASE, 1.0, ("courtesy",), TierPolicy.BLOCK, Overdue.BLOCK)
+    finding = Finding(WordsTier.PHRASE, 1.0, ("courtesy",), TierPolicy.BLOCK, Overdue.BLOCK)
     return replace(finding, **changes)
 
 
 def a_meaning(finding: Finding | None = None, handling: Handling | None = None) -> Match:
-    """What a text that is not a keyword means."""
+    """The STOP that a text means although it is not a keyword."""
     policy = (handling or a_handling()).policy
     assert policy is not None
     return policy.match_by(finding or a_finding(), "US")
@@ -534,3 +536,37 @@ def phrased(
         mark=MARK,
     )
     return Decided(after(blocks, decision), decision.events, decision.refused)
+
+
+def a_report(**changes: Any) -> SuspectedOptOut:
+    """The report of a phrase, to be reviewed."""
+    report = SuspectedOptOut(
+        message=an_inbound("please stop"),
+        service_sid=SERVICE,
+        finding=a_finding(policy=TierPolicy.REPORT),
+        country="US",
+        aoo_enabled=True,
+        config_version=3,
+    )
+    return replace(report, **changes)
+
+
+def a_review(**changes: Any) -> SuspectedReview:
+    """A person's confirmation of that report, the first decision on it."""
+    text_id = text_id_of(an_inbound("please stop"))
+    fields = {
+        "text_id": text_id,
+        "account_sid": ACCOUNT,
+        "messaging_service_sid": SERVICE,
+        "message_sid": MESSAGE,
+        "tier": "phrase",
+        "score": 1.0,
+        "state": "confirmed",
+        "number": 1,
+        "actor": ACCOUNT,
+        "command_id": f"{text_id}.1",
+        "label": "stop",
+        "lang": None,
+        "at": datetime.fromtimestamp(NOW_MS / 1_000, UTC),
+    }
+    return SuspectedReview.model_validate({**fields, **changes})

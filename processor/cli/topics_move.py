@@ -27,7 +27,12 @@ from processor.kafka.moving.copying import Convert, Part, begin, copy, ends_of, 
 from processor.kafka.moving.move_plan import HISTORY, LIST, Plan, plan, refuse
 from processor.kafka.reading import read_whole
 from processor.kafka.topics import topic_admin
-from processor.kafka.topics.handled_messages import handled_by, put_aside, remembered_ms
+from processor.kafka.topics.handled_messages import (
+    handled_by,
+    handled_report,
+    put_aside,
+    remembered_ms,
+)
 from processor.kafka.topics.topic_plan import BY_BROKER, BY_PRODUCER, LANES
 from processor.wire import blocks_v1, consent_commands
 from processor.wire.dead_letters import redrives_of
@@ -192,12 +197,16 @@ async def _remember(plan: Plan) -> int:
 
 
 async def _handled(plan: Plan, since_ms: int) -> AsyncIterator[tuple[Record, Recalled]]:
-    """Yield handled messages and commands, from notifications and commands."""
+    """Yield handled messages and commands, from notifications, reports and commands."""
     source = plan.source
     topics = Topics.under(source.topic_prefix)
     async for record in read_whole(source, topics.opt_out_notifications, since_ms=since_ms):
         with suppress(RecordError):  # another writer's record, so nothing was handled
             yield record, handled_by(record)
+    async for record in read_whole(source, topics.suspected_opt_outs, since_ms=since_ms):
+        with suppress(RecordError):
+            if recalled := handled_report(record):
+                yield record, recalled
     group = f"{source.topic_prefix}match"
     done = (await topic_admin.committed(source, [group])).get(group, {})
     tp_done = {tp.partition: at for tp, at in done.items() if tp.topic == topics.consent_commands}

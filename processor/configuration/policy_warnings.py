@@ -1,4 +1,4 @@
-"""Warnings about opt-outs that are no keyword: US senders must hear them (R11, R30)."""
+"""Warnings about opt-outs in other words than keywords: US senders must hear them (R11, R30)."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def ordinary(message: InboundMessage, handling: Handling) -> tuple[Event, ...]:
 def report(
     message: InboundMessage, finding: Finding, handling: Handling, *, country: str | None
 ) -> Decision:
-    """Report a text that a person must review: it changes nothing, and is no match (R30)."""
+    """Report a text that a person must review: it changes nothing, and it is not a match (R30)."""
     reported = _reported(message, finding, handling, country)
     return Decision((reported, *_delivery(message, handling, None, finding)))
 

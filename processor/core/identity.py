@@ -61,6 +61,11 @@ def send_id(account_sid: str, message_sid: str, sender: str | None, to: str, wha
     return f"{message_sid}.{what}.{_tail('send', account_sid, message_sid, to, sender or '')}"
 
 
+def text_id_of(message: InboundMessage) -> str:
+    """The id of a message that may be an opt-out, and the key of the decisions on it (R30)."""
+    return "TX" + _digest(("text", *_parts(message)), 16).hex()
+
+
 def reply_sid_of(message: InboundMessage) -> str:
     """The sid of the reply to a message, in the form of an ``SM`` sid."""
     return "SM" + _digest(("reply", *_parts(message)), 16).hex()

@@ -29,8 +29,6 @@ class Tier(StrEnum):
     EXACT = "exact"
     CLEAN = "clean"  # START with signs around it
     TOLERANT = "tolerant"  # STOP and HELP as people write them
-    PHRASE = "phrase"  # a request in so many words, not a keyword (R30)
-    SUSPECTED = "suspected"  # free text, by a score (R30)
 
 
 _T = TypeVar("_T")

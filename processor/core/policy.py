@@ -83,7 +83,7 @@ class OptOutConfig:
     late_reply: LateReply = LateReply.SEND  # (R36)
     yes_only_when_blocked: bool = False  # from others, YES is an ordinary message (R19)
     help_when_blocked: frozenset[SenderType] = frozenset()  # these senders answer HELP anyway (R19)
-    own_words: OwnWords = BY_COUNTRY  # opt-outs that are no keyword (R30)
+    own_words: OwnWords = BY_COUNTRY  # opt-outs in other words (R30)
     standard: KeywordSets = field(default_factory=dict)
     languages: Mapping[str, KeywordSets] = field(default_factory=dict)
     countries: Mapping[str, CountryOverride] = field(default_factory=dict)
@@ -151,7 +151,7 @@ class Policy:
         return self._lookup.stop_words(country)
 
     def match_by(self, finding: Finding, country: str | None) -> Match:
-        """What a text that is not a keyword means: a STOP (R30).
+        """The STOP that a text means although it is not a keyword (R30).
 
         It is answered as the keyword that the reasons name, else as `stop`.
         """
@@ -160,7 +160,7 @@ class Policy:
         word = next((one for one in said if one in words), RESERVED[OptOutType.STOP][0])
         match = self.match(word, country)
         assert match is not None, "a STOP word in force is a match"
-        return replace(match, tier=finding.tier, finding=finding)
+        return replace(match, tier=Tier.TOLERANT, finding=finding)
 
     def _sets_of(self, country: str | None, language: str | None) -> KeywordSets:
         if language is None:

@@ -1,18 +1,23 @@
-"""Opt-outs in a recipient's own words: what a service does with each tier of them (R30)."""
+"""Opt-outs in a recipient's own words, and a service's policies for them (R30)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from processor.core.lookup import Tier
-
 UNITED_STATES = frozenset({"US", "PR", "GU", "VI", "AS", "MP"})  # with its territories (R15)
 _PHRASES_BLOCK = UNITED_STATES | {"CA"}
 
 
+class WordsTier(StrEnum):
+    """How sure it is that a text asks for an end, the surer first; both are below the keywords."""
+
+    PHRASE = "phrase"  # a request in so many words
+    SUSPECTED = "suspected"  # free text, by a score
+
+
 class TierPolicy(StrEnum):
-    """What a service does with a text of a tier."""
+    """The effect of a text of a tier."""
 
     BLOCK = "block"  # as with a STOP
     REPORT = "report"  # a person reviews it
@@ -30,7 +35,7 @@ class Overdue(StrEnum):
 class Finding:
     """A text that asks for an end although it is not a keyword, and its service's policy."""
 
-    tier: Tier  # PHRASE or SUSPECTED
+    tier: WordsTier
     score: float  # 0 to 1
     reasons: tuple[str, ...]  # codes and words of our own, never the text
     policy: TierPolicy
@@ -45,24 +50,24 @@ class OwnWords:
     suspected: TierPolicy | None = None
     overdue: Overdue | None = None
 
-    def policy(self, tier: Tier, country: str | None) -> TierPolicy:
+    def policy(self, tier: WordsTier, country: str | None) -> TierPolicy:
         """The policy of a tier for recipients in a country, ISO 3166-1 alpha-2."""
-        if tier is not Tier.PHRASE:
+        if tier is not WordsTier.PHRASE:
             return self.suspected or TierPolicy.REPORT
         blocks = country in _PHRASES_BLOCK
         return self.phrases or (TierPolicy.BLOCK if blocks else TierPolicy.REPORT)
 
     def when_overdue(self, country: str | None) -> Overdue:
-        """What happens to recipients in a country whose texts were not reviewed in time."""
+        """The fate of texts from a country that were not reviewed in time."""
         return self.overdue or (Overdue.BLOCK if country in UNITED_STATES else Overdue.KEEP)
 
     def finding(
-        self, tier: Tier, score: float, reasons: tuple[str, ...], country: str | None
+        self, tier: WordsTier, score: float, reasons: tuple[str, ...], country: str | None
     ) -> Finding | None:
         """A text of a tier from a recipient in a country; None: an ordinary message.
 
         Args:
-            tier: PHRASE or SUSPECTED.
+            tier: of the text.
             score: 0 to 1.
             reasons: for the score.
             country: ISO 3166-1 alpha-2, or None if unknown.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from processor.core.fold import Hit, Item, Ordinary, key_of
+from processor.core.fold import Hit, Item, Ordinary, Reported, key_of
 from processor.core.messages import (
     ConsentCommand,
     SenderType,
@@ -16,7 +16,9 @@ from processor.core.messages import (
 )
 from processor.core.partitions import partition_of
 from processor.core.services import Directory, Handling
+from processor.core.suspected import TierPolicy
 from processor.stages.faults import NOT_THE_RECORDS, Faults, separate
+from processor.stages.hearing import Ear
 from processor.stages.records import Read, Sorted, into, placed, read_all, reasons_of
 from processor.wire import consent_commands, inbound_messages
 from processor.wire.countries import country_of
@@ -52,9 +54,11 @@ class Classifier:
     Args:
         topics: their names.
         partitions: how many they have.
+        ear: hears what is not a keyword.
     """
 
-    def __init__(self, topics: Topics, partitions: int) -> None:
+    def __init__(self, topics: Topics, partitions: int, ear: Ear) -> None:
+        self._ear = ear
         self._inbound_messages = topics.inbound_messages
         self._partitions = partitions
         self._read: Read[InboundMessage | ConsentCommand] = {
@@ -80,7 +84,9 @@ class Classifier:
         def refuse(record: Record, why: str) -> None:
             found.aside.append((record, why))
 
-        for record, one in read_all(records, self._read, refuse):
+        read = read_all(records, self._read, refuse)
+        to_assess = self._to_assess([one for _, one in read], directory)
+        for index, (record, one) in enumerate(read):
             item: Item | Ordinary | None
             if isinstance(one, ConsentCommand):
                 item = replace(
@@ -88,6 +94,8 @@ class Classifier:
                 )
             else:
                 item = hit_of(one, directory, record)
+                if item is None and index in to_assess:
+                    item = heard_of(one, directory, self._ear, record)
                 if item is None and ordinary:
                     item = _ordinary(one, directory)
             if item is not None:
@@ -96,6 +104,13 @@ class Classifier:
         recipients = [subscriber_of(key_of(item)) for _, item in pairs]
         found.good = placed(pairs, recipients, self._partitions, into(found))
         return found
+
+    def _to_assess(
+        self, read: Sequence[InboundMessage | ConsentCommand], directory: Directory
+    ) -> Container[int]:
+        """The indexes of messages that may be opt-outs in other words."""
+        bodies = ["" if isinstance(one, ConsentCommand) else one.body for one in read]
+        return frozenset(self._ear.worth_assessing(bodies, directory))
 
     def _with_unread(
         self,
@@ -177,6 +192,30 @@ def hit_of(read: InboundMessage, directory: Directory, record: Record | None = N
         return None
     arrival = None if record is None else arrival_of(record)
     return Hit(inbound_messages.message_of(read, arrival), match, handling, country)
+
+
+def heard_of(
+    read: InboundMessage, directory: Directory, ear: Ear, record: Record | None = None
+) -> Hit | Reported | None:
+    """The opt-out in a checked message that matched nothing (R30); None for most.
+
+    Args:
+        read: the message.
+        directory: the configuration.
+        ear: hears it.
+        record: that held it; None: it comes from no topic.
+    """
+    handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
+    if handling.policy is None:
+        return None
+    country = read.from_country or country_of(bare_number(read.from_))
+    finding = ear.finding(read.body, handling, country)
+    if finding is None:
+        return None
+    message = inbound_messages.message_of(read, None if record is None else arrival_of(record))
+    if finding.policy is TierPolicy.REPORT:
+        return Reported(message, finding, handling, country)
+    return Hit(message, handling.policy.match_by(finding, country), handling, country)
 
 
 def _ordinary(read: InboundMessage, directory: Directory) -> Ordinary | None:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from processor import clocks
 from processor.core.blocks import ConfigView
-from processor.core.events import OptOutNotification
 from processor.core.fold import Folded, Hit, brake_for, fold, handled_of, key_of
 from processor.core.messages import ConsentCommand, OptOutType, Scope
 from processor.kafka.topics.block_list_topic import BlockListTopic
@@ -22,7 +21,8 @@ from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import MatchMetrics
 from processor.stages.classify import Classifier, Pair
 from processor.stages.faults import separate
-from processor.stages.match_outputs import MatchOutputs
+from processor.stages.hearing import Ear
+from processor.stages.match_outputs import MatchOutputs, Told
 from processor.stages.tracing import BatchTraces, Traces
 from processor.stores.block_list import BlockListOwner
 from processor.stores.owned_list import Entries, OwnedList
@@ -47,13 +47,14 @@ class MatchDependencies:
     metrics: MatchMetrics
     traces: Traces
     handled: HandledTopics
+    ear: Ear = field(default_factory=Ear)
     at_step: Callable[[str], None] = lambda step: None
 
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
     folded: Folded
-    matched: Sequence[OptOutNotification]
+    told: Told
     traces: BatchTraces
 
 
@@ -81,7 +82,11 @@ class MatchBatch:
     async def committed(self) -> None:
         """Count what matched, for metrics and `opt-out-counts`; see ``Batch``."""
         self.decided.traces.committed()
-        if matched := self.decided.matched:
+        told = self.decided.told
+        if suspected := told.suspected:
+            found = [one.finding for one in suspected]
+            self.needs.metrics.suspected(Counter((one.tier, one.policy) for one in found))
+        if matched := told.matched:
             self.needs.metrics.matched(Counter((one.match.kind, one.match.tier) for one in matched))
             self.needs.metrics.braked(Counter(one.match.kind for one in matched if one.braked))
             self.needs.counts.add(Counter(map(counted_of, matched)))
@@ -106,7 +111,7 @@ class MatchInbound:
             metrics=needs.metrics,
             at_step=needs.at_step,
         )
-        self._classifier = Classifier(needs.topics, needs.partitions)
+        self._classifier = Classifier(needs.topics, needs.partitions, needs.ear)
         self._outputs = MatchOutputs(needs.topics, needs.partitions, needs.cloud_events)
 
     @property
@@ -178,8 +183,8 @@ class MatchInbound:
             scope=self._needs.scope,
             mark=before.mark,
         )
-        matched = self._outputs.put_decided(pairs, folded, before.mark, config, traces, out)
-        return _Decided(folded, matched, traces)
+        told = self._outputs.put_decided(pairs, folded, before.mark, config, traces, out)
+        return _Decided(folded, told, traces)
 
     def _in_force(self, pairs: Sequence[Pair], folded: Folded) -> None:
         """Measure how long after its arrival each STOP was in force."""

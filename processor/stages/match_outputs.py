@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from processor.core.addresses import subscriber_key
 from processor.core.blocks import ConfigView, Mark
@@ -12,6 +13,7 @@ from processor.core.events import (
     Event,
     OptOutNotification,
     ReplySend,
+    SuspectedOptOut,
     WebhookDelivery,
 )
 from processor.core.fold import Folded, Hit
@@ -29,6 +31,13 @@ from processor.wire.topics import Topics
 logger = logging.getLogger(__name__)
 
 STAGE = "match_inbound"
+
+
+class Told(NamedTuple):
+    """The events of a batch that metrics count."""
+
+    matched: list[OptOutNotification]
+    suspected: list[SuspectedOptOut]
 
 
 class MatchOutputs:
@@ -53,7 +62,7 @@ class MatchOutputs:
         config: ConfigView | None,
         traces: BatchTraces,
         out: Output,
-    ) -> Sequence[OptOutNotification]:
+    ) -> Told:
         """Put out the events of each record, then the entries that change; pure.
 
         Args:
@@ -65,12 +74,12 @@ class MatchOutputs:
             out: takes the records.
 
         Returns:
-            The notifications among the events.
+            The events that metrics count.
 
         Raises:
             RecordError: an output that no broker would take; the fault is its record's.
         """
-        matched = []
+        told = Told([], [])
         header: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
         of_all = [*header, config_of(config)]
         for (record, item), decision in zip(pairs, folded.decisions, strict=True):
@@ -86,12 +95,14 @@ class MatchOutputs:
                 refuse_output(key, value, headers)
                 out.put(topic, key, value, headers)
                 if isinstance(event, OptOutNotification):
-                    matched.append(event)
+                    told.matched.append(event)
+                elif isinstance(event, SuspectedOptOut):
+                    told.suspected.append(event)
         for changed, blocks in folded.changed.items():
             entry = wire_blocks.write_entry(changed, blocks)
             refuse_output(None, entry, header)
             out.put(self._topics.block_list, changed.encode(), entry, header)
-        return matched
+        return told
 
     def _record(self, event: Event) -> tuple[str, bytes, bytes]:
         """Topic, key and value of an event."""
@@ -106,6 +117,9 @@ class MatchOutputs:
             case OptOutNotification():
                 key = subscriber_key(event.message.recipient).encode()
                 return topics.opt_out_notifications, key, events.write_notification(event)
+            case SuspectedOptOut():
+                key = bare_number(event.message.recipient).encode()
+                return topics.suspected_opt_outs, key, events.write_suspected(event)
             case WebhookDelivery():
                 key = subscriber_key(event.message.recipient).encode()
                 return topics.webhook_deliveries, key, events.write_delivery(event)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend, WebhookDelivery
+from processor.core.events import (
+    BlockChange,
+    Event,
+    OptOutNotification,
+    ReplySend,
+    SuspectedOptOut,
+    WebhookDelivery,
+)
 from processor.core.identity import id_behind, send_id
 from processor.wire.json_values import to_text
 from schemas import cloud_events as names
@@ -42,6 +49,8 @@ class CloudEvents:
                 kind, id_ = names.REPLY_REQUESTED, event.reply_sid
             case OptOutNotification():
                 kind, id_ = names.KEYWORD_MATCHED, id_behind(event.message, "matched")
+            case SuspectedOptOut():
+                kind, id_ = names.OPT_OUT_SUSPECTED, id_behind(event.message, "suspected")
             case WebhookDelivery():
                 kind, id_ = names.WEBHOOK_REQUESTED, id_behind(event.message, "inbound")
             case _:

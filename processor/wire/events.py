@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import orjson
 
-from processor.core.events import BlockChange, OptOutNotification, ReplySend, WebhookDelivery
+from processor.core.events import (
+    BlockChange,
+    OptOutNotification,
+    ReplySend,
+    SuspectedOptOut,
+    WebhookDelivery,
+)
 from processor.core.identity import id_behind
 from processor.core.messages import InboundMessage
 from processor.core.segments import segments_of
 from processor.wire.blocks import scope_fields, standing_fields
 from processor.wire.json_values import to_text
+from processor.wire.suspected import suspicion_fields, suspicion_text, text_fields
 
 
 def write_block_change(change: BlockChange) -> bytes:
@@ -77,6 +84,7 @@ def write_notification(notification: OptOutNotification) -> bytes:
             "language": match.language,
             "country": match.country,
             "match": match.tier,
+            "suspected": suspicion_fields(match.finding),
             "effective": notification.effective,
             "reply_sent": notification.reply_sent,
             "braked": notification.braked,
@@ -85,6 +93,11 @@ def write_notification(notification: OptOutNotification) -> bytes:
             "at": to_text(notification.message.arrival.appended_ms),
         }
     )
+
+
+def write_suspected(event: SuspectedOptOut) -> bytes:
+    """The value of `suspected-opt-outs.v1` (R30)."""
+    return orjson.dumps({**_inbound_fields(event.message), **text_fields(event)})
 
 
 def _inbound_fields(message: InboundMessage) -> dict[str, object]:
@@ -108,6 +121,7 @@ def write_delivery(delivery: WebhookDelivery) -> bytes:
         "MessagingServiceSid": delivery.service_sid,
         "FromCountry": message.from_country,
         "OptOutType": delivery.opt_out_type,
+        "SuspectedOptOut": suspicion_text(delivery.finding) if delivery.finding else None,
     }
     return orjson.dumps(
         {

@@ -18,6 +18,8 @@ class Topics:
     block_changes: str
     block_list: str
     opt_out_notifications: str
+    suspected_opt_outs: str
+    suspected_reviews: str
     webhook_deliveries: str
     webhook_retries_1: str
     webhook_retries_2: str
@@ -60,6 +62,7 @@ class Topics:
                 self.block_changes,
                 self.reply_sends,
                 self.opt_out_notifications,
+                self.suspected_opt_outs,
             ),
             "gate": (self.allowed_sends,),
             "webhooks": self.webhook_retries,

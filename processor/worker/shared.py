@@ -70,6 +70,7 @@ class Shared:
         self.handled = HandledTopics(
             settings,
             notifications=self.topics.opt_out_notifications,
+            suspected=self.topics.suspected_opt_outs,
             commands=self.topics.consent_commands,
             dead_letters=self.topics.dead_letters,
             metrics=self.metrics,

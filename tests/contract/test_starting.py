@@ -328,6 +328,7 @@ def recent(settings: Settings) -> AsyncGenerator[Any, None]:
     handled = HandledTopics(
         settings,
         notifications=topics.opt_out_notifications,
+        suspected=topics.suspected_opt_outs,
         commands=topics.consent_commands,
         dead_letters=topics.dead_letters,
         metrics=Metrics(),

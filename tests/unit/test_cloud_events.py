@@ -11,7 +11,14 @@ import jsonschema
 import pytest
 
 from processor.config import Settings
-from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend, WebhookDelivery
+from processor.core.events import (
+    BlockChange,
+    Event,
+    OptOutNotification,
+    ReplySend,
+    SuspectedOptOut,
+    WebhookDelivery,
+)
 from processor.core.identity import send_id
 from processor.core.services import Webhook
 from processor.wire import outbound_messages
@@ -32,6 +39,7 @@ from tests.builders import (
     commanded,
     decided,
     outbound_record,
+    phrased,
     the_block,
 )
 
@@ -40,6 +48,7 @@ TOPIC_OF = {
     OptOutNotification: "opt-out-notifications.v1",
     BlockChange: "block-changes.v1",
     ReplySend: "reply-sends.v1",
+    SuspectedOptOut: "suspected-opt-outs.v1",
     WebhookDelivery: "webhook-deliveries.v1",
 }
 
@@ -50,6 +59,7 @@ def emitted() -> list[Event]:
         decided("STOP", handling=told),
         decided("START", (the_block(),)),
         commanded(a_command()),
+        phrased("stop please", message_sid="SM2"),
     ]
     return [event for decision in decisions for event in decision.events]
 
@@ -114,7 +124,7 @@ def test_a_block_and_its_end_are_told_apart_by_type() -> None:
     assert kinds == [
         "io.optout.recipient.blocked.v1",
         "io.optout.recipient.unblocked.v1",
-        "io.optout.recipient.blocked.v1",
+        *["io.optout.recipient.blocked.v1"] * 2,
     ]
 
 

@@ -12,9 +12,11 @@ import pytest
 from processor.core.events import ReplySend, WebhookDelivery
 from processor.core.messages import Scope
 from processor.core.services import Service, Webhook
+from processor.core.suspected import OwnWords, TierPolicy
 from processor.errors import ListLost
 from processor.kafka.fetched import FetchedRecord
 from processor.metrics import MatchMetrics, Metrics
+from processor.stages.hearing import Ear
 from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
@@ -30,9 +32,11 @@ from tests.builders import (
     RECIPIENT,
     SHORT_CODE,
     a_command,
+    a_config,
     a_service,
     inbound_record,
 )
+from tests.ears import ENOUGH, PLEASE, FakeGlance, an_ear, fake_assess
 from tests.one_lane import EmptyList, Kept, NothingHandled, Services
 
 TOPICS = Topics.under("")
@@ -52,6 +56,7 @@ async def a_stage(
     counted: list[Any] | None = None,
     metrics: Metrics | None = None,
     notes: Iterable[str] = (),
+    ear: Ear | None = None,
 ) -> MatchInbound:
     """A stage that has taken its partition."""
     fakes: Any = SimpleNamespace(
@@ -72,6 +77,7 @@ async def a_stage(
         metrics=MatchMetrics(metrics or Metrics()),
         traces=Traces(),
         handled=fakes.handled,
+        ear=ear or Ear(),
     )
     stage = MatchInbound(0, needs)
     await stage.claim()
@@ -216,3 +222,125 @@ async def test_r37_replies_of_a_batch_that_was_not_committed_do_not_count() -> N
     later = await a_stage(store, notes=[committed.note])
     await later.process(helps(3, 4, 5), out)
     assert answers(out) == [*[("default", False)] * 2, ("none", True)]
+
+
+# Opt-outs in other words (R30)
+
+
+async def test_r30_a_phrase_of_an_american_blocks_and_is_answered_as_a_stop() -> None:
+    metrics = Metrics()
+    store, out = a_list(), Kept()
+    stage = await a_stage(store, [a_service()], metrics=metrics, ear=an_ear())
+    batch = await stage.process([a_record(body="Stop please")], out)
+    await batch.committed()
+    assert await blocks_in(store) == [(ENTRY, ["own-words"])]
+    [notification] = values_of(out, TOPICS.opt_out_notifications)
+    suspected = {
+        "tier": "phrase",
+        "score": 1.0,
+        "reasons": ["keyword:stop", "courtesy"],
+        "policy": "block",
+    }
+    assert (notification["kind"], notification["match"]) == ("STOP", "tolerant")
+    assert notification["suspected"] == suspected
+    [text] = values_of(out, TOPICS.suspected_opt_outs)
+    assert (text["suspected"], text["due_at"], text["body"]) == (suspected, None, "Stop please")
+    assert len(out.of(TOPICS.reply_sends)) == len(out.of(TOPICS.block_changes)) == 1
+    assert counted_in(metrics, tier="phrase", policy="block") == 1
+
+
+async def test_r30_what_is_suspected_is_reported_once_and_changes_nothing() -> None:
+    metrics = Metrics()
+    store, out = a_list(), Kept()
+    services = [a_service(webhook=HOOK)]
+    stage = await a_stage(store, services, metrics=metrics, ear=an_ear())
+    batch = await stage.process([a_record(7, body=ENOUGH), a_record(8, body=ENOUGH)], out)
+    await batch.committed()
+    assert await blocks_in(store) == []
+    assert {one.topic for one in out.put_out} == {
+        TOPICS.suspected_opt_outs,
+        TOPICS.webhook_deliveries,
+    }
+    [text] = values_of(out, TOPICS.suspected_opt_outs)
+    assert (text["suspected"]["policy"], text["overdue"]) == ("report", "block")
+    assert text["due_at"] == "2026-11-17T12:00:00.007Z"
+    [delivery] = values_of(out, TOPICS.webhook_deliveries)
+    assert json.loads(delivery["parameters"]["SuspectedOptOut"]) == text["suspected"]
+    assert "OptOutType" not in delivery["parameters"]
+    assert counted_in(metrics, tier="suspected", policy="report") == 1
+    again = Kept()
+    await stage.process([a_record(9, body=ENOUGH)], again)
+    assert again.put_out == []
+
+
+@pytest.mark.parametrize(
+    ("words", "topics"),
+    [
+        (OwnWords(phrases=TierPolicy.OFF), set()),
+        (OwnWords(phrases=TierPolicy.REPORT), {TOPICS.suspected_opt_outs}),
+    ],
+)
+async def test_r30_a_service_decides_what_a_phrase_does(words: OwnWords, topics: set[str]) -> None:
+    out = Kept()
+    service = a_service(active=a_config(own_words=words))
+    stage = await a_stage(a_list(), [service], ear=an_ear())
+    await stage.process([a_record(body=PLEASE)], out)
+    assert {one.topic for one in out.put_out} == topics
+
+
+@pytest.mark.parametrize(("country", "blocks"), [("US", 1), ("CA", 1), ("DE", 0)])
+async def test_r3_r30_default_handling_goes_by_the_recipients_country(
+    country: str, blocks: int
+) -> None:
+    out = Kept()
+    stage = await a_stage(a_list(), ear=an_ear())
+    await stage.process([a_record(body=PLEASE, from_country=country)], out)
+    assert len(out.of(TOPICS.block_changes)) == blocks
+    assert len(out.of(TOPICS.suspected_opt_outs)) == 1
+
+
+async def test_r15_r30_without_a_reported_country_the_number_says_it() -> None:
+    out = Kept()
+    stage = await a_stage(a_list(), ear=an_ear())
+    german, key = "+4915112345678", b"+4915112345678"
+    record = a_record(body=PLEASE, from_country=None, **{"from": german})
+    record.key = key
+    await stage.process([record], out)
+    [text] = values_of(out, TOPICS.suspected_opt_outs)
+    assert (text["country"], text["suspected"]["policy"]) == ("DE", "report")
+
+
+async def test_r3_r30_what_has_no_default_handling_is_left_to_its_application() -> None:
+    out = Kept()
+    stage = await a_stage(a_list(), ear=an_ear())
+    await stage.process([a_record(body=PLEASE, to=SHORT_CODE)], out)
+    assert out.put_out == []
+
+
+async def test_a_glance_is_made_again_only_when_the_keywords_change() -> None:
+    made: list[FakeGlance] = []
+
+    def glance(keywords: Iterable[str]) -> FakeGlance:
+        made.append(FakeGlance(keywords))
+        return made[-1]
+
+    services = Services()
+    ear = Ear(glance, fake_assess)
+    for _ in range(2):
+        assert ear.worth_assessing(["hello", PLEASE], services.directory) == [1]
+    assert len(made) == 2  # the first knows no keyword
+    service = a_service()
+    services.directory.change({service.sid: service})
+    ear.worth_assessing([], services.directory)
+    assert "baja" in made[-1].keywords
+    assert len(made) == 3
+
+
+def values_of(out: Kept, topic: str) -> list[Any]:
+    return [json.loads(one.value or b"") for one in out.of(topic)]
+
+
+def counted_in(metrics: Metrics, **labels: str) -> float:
+    found = metrics.registry.get_sample_value("optout_suspected_total", labels)
+    assert found is not None
+    return found

@@ -1,14 +1,13 @@
-"""R30: what a service does with opt-outs in other words than keywords, by tier and country."""
+"""R30: the policies of opt-outs in other words than keywords, by tier and country."""
 
 from __future__ import annotations
 
 import pytest
 
-from processor.core.lookup import Tier
-from processor.core.suspected import Finding, Overdue, OwnWords, TierPolicy
+from processor.core.suspected import Finding, Overdue, OwnWords, TierPolicy, WordsTier
 
 BLOCK, REPORT, OFF = TierPolicy
-PHRASE, SUSPECTED = Tier.PHRASE, Tier.SUSPECTED
+PHRASE, SUSPECTED = WordsTier
 
 
 @pytest.mark.parametrize("country", ["US", "PR", "GU", "VI", "AS", "MP", "CA"])

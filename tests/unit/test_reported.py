@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from processor.core.blocks import SourceKind
 from processor.core.due import due_ms
@@ -12,7 +11,6 @@ from processor.core.events import (
     Cause,
     OptOutNotification,
     ReplySend,
-    SuspectedOptOut,
     WebhookDelivery,
 )
 from processor.core.fold import Reported, brake_for, fold, handled_of
@@ -41,6 +39,7 @@ from tests.builders import (
     a_meaning,
     a_notification,
     a_reply,
+    a_report,
     a_service,
     an_inbound,
     commanded,
@@ -63,13 +62,6 @@ def names(decision: Decided) -> list[str]:
     return [type(event).__name__ for event in decision.events]
 
 
-def a_report(**changes: Any) -> SuspectedOptOut:
-    report = SuspectedOptOut(
-        an_inbound("please stop"), a_handling().service_sid, REPORTED, "US", True, 3
-    )
-    return replace(report, **changes)
-
-
 # A text that blocks
 
 
@@ -87,7 +79,7 @@ def test_r30_a_phrase_that_blocks_does_what_a_stop_does() -> None:
             a_report(finding=a_finding()),
         ),
     )
-    assert (meaning.tier, meaning.keyword, meaning.finding) == (Tier.PHRASE, "stop", a_finding())
+    assert (meaning.tier, meaning.keyword, meaning.finding) == (Tier.TOLERANT, "stop", a_finding())
 
 
 def test_r17_r30_it_is_answered_in_the_language_of_the_keyword_that_its_reasons_name() -> None:

@@ -62,7 +62,7 @@ def plan(source: Settings, target: Settings, older: Mapping[str, str] | None = N
             becomes=name if name in older else None,
         )
         for name, topic in topics.items()
-        if "cleanup" in topic or topic["retention_days"] >= PROOF_DAYS
+        if "cleanup" in topic or topic["retention_days"] >= PROOF_DAYS or topic.get("moves")
     ]
 
     def lanes_of(role: str, names: Sequence[str]) -> list[Part]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 
 from pydantic import ValidationError
@@ -21,6 +21,7 @@ from processor.wire import consent_commands, dead_letters
 from processor.wire.dead_letters import redrives_of
 from processor.wire.json_values import to_ms
 from processor.wire.records import Record
+from processor.wire.suspected import read_text
 from schemas.opt_out_notification import OptOutNotification
 
 _AT_ONCE = 1_000
@@ -29,13 +30,18 @@ _OURS = (ReplySent.AOO, ReplySent.DEFAULT)
 
 
 class HandledTopics:
-    """Matched messages are those that have a notification, commands those that were committed."""
+    """The messages and commands that were handled, as the topics show them.
+
+    A matched message has a notification, a reported one is in `suspected-opt-outs`, and a command
+    was committed.
+    """
 
     def __init__(
         self,
         settings: Settings,
         *,
         notifications: str,
+        suspected: str,
         commands: str,
         dead_letters: str,
         metrics: Metrics,
@@ -43,7 +49,10 @@ class HandledTopics:
         self._settings = settings
         self._dead_letters = dead_letters
         self._follower = Follower("handled", metrics)
-        self._notifications = notifications
+        self._recall: Mapping[str, Callable[[Record], Recalled | None]] = {
+            notifications: handled_by,
+            suspected: handled_report,
+        }
         self._commands = commands
 
     @property
@@ -57,7 +66,7 @@ class HandledTopics:
         """Messages handled for as long as ids are remembered, in batches.
 
         Args:
-            partition: of both topics.
+            partition: of all topics.
             committed: source topic to the match group's offset.
             more_ms: how much further back, as records may lie there unread for as long.
         """
@@ -85,16 +94,17 @@ class HandledTopics:
         )
         whole = read_whole(
             self._settings,
-            self._notifications,
+            *self._recall,
             self._commands,
             partitions=[partition],
             since_ms=since_ms,
         )
         async with aclosing(whole) as records:
             async for record in records:
-                if record.topic == self._notifications:
+                if recall := self._recall.get(record.topic):
                     try:
-                        yield handled_by(record)
+                        if recalled := recall(record):
+                            yield recalled
                     except RecordError as error:
                         self._follower.refuse(record, error)
                 elif record.offset < done and (partition, record.offset) not in aside:
@@ -132,6 +142,23 @@ async def put_aside(
             if all(one and one.isdecimal() and len(one) < 20 for one in place):
                 found.add((int(str(place[0])), int(str(place[1]))))
     return found
+
+
+def handled_report(report: Record) -> Recalled | None:
+    """The message that was reported; None where its policy blocked: it has a notification.
+
+    Raises:
+        RecordError: where the record's value is not a report.
+    """
+    try:
+        said = read_text(report.value or b"")
+    except ValidationError:
+        raise RecordError("not a suspected opt-out") from None
+    if said.due_at is None:
+        return None
+    at_ms = to_ms(said.at)
+    handled = handled_message(said.account_sid, said.message_sid, said.from_, said.to, at_ms)
+    return Recalled(handled, None)
 
 
 def handled_by(notification: Record) -> Recalled:

@@ -63,6 +63,7 @@ class DescribedTopic(TypedDict):
     read_back_by: NotRequired[list[str]]
     retention_days: NotRequired[int]
     max_message_bytes: NotRequired[int]
+    moves: NotRequired[bool]
     replaces: NotRequired[str]
 
 

@@ -18,8 +18,8 @@ from processor.core.messages import Scope
 from processor.errors import ConfigError
 from processor.webhooks.addresses import Network
 
-Role = Literal["match", "gate", "webhooks", "rates", "audit"]
-ROLES: tuple[Role, ...] = ("match", "gate", "webhooks", "rates")
+Role = Literal["match", "gate", "webhooks", "carriers", "rates", "audit"]
+ROLES: tuple[Role, ...] = ("match", "gate", "webhooks", "carriers", "rates")
 LOOPBACK = "127.0.0.1"
 _KEY_BYTES = 32
 _LEAST_TOKEN = 16  # characters
@@ -202,6 +202,16 @@ class Settings(BaseSettings):
     """Size of a provider's request."""
     carriers_answer_s: Annotated[float, Field(gt=0, le=60)] = 10.0
     """How long Kafka may take to store a request before the provider gets 503."""
+    carrier_attempts: Annotated[int, Field(ge=1, le=100)] = 12
+    """Tries to hand a message over before it fails."""
+    carrier_first_delay_s: Annotated[float, Field(gt=0, le=3600)] = 2.0
+    """Delay before the first retry. Retries have four delays in equal ratios."""
+    carrier_longest_delay_s: Annotated[float, Field(gt=0, le=86_400)] = 900.0
+    """Longest delay between two tries."""
+    carrier_timeout_s: Annotated[float, Field(gt=0, le=60)] = 15.0
+    """Time-out of a request to a provider."""
+    carrier_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 64
+    """Requests at once to one carrier, from one worker."""
 
     account_services: Annotated[int, Field(ge=0)] = 1_000
     """Messaging services of an account."""
@@ -405,6 +415,11 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(
             f"OPTOUT_WATCHDOG_S: must be above {longest_s:g}, twice OPTOUT_WEBHOOK_TIMEOUT_S,"
             " or a slow application ends the worker"
+        )
+    if "carriers" in settings.roles and settings.watchdog_s <= 2 * settings.carrier_timeout_s:
+        problems.append(
+            f"OPTOUT_WATCHDOG_S: must be above {2 * settings.carrier_timeout_s:g}, twice"
+            " OPTOUT_CARRIER_TIMEOUT_S, or a slow provider ends the worker"
         )
     if settings.dedupe_hours > _KEPT_HOURS:
         problems.append(

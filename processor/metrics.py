@@ -236,6 +236,14 @@ class Metrics:
         self.carrier_events = counter(
             "optout_carrier_events", "Parts of providers' requests.", ["carrier", "kind"]
         )
+        self.carrier_sends = counter(
+            "optout_carrier_sends",
+            "Messages for providers, by their outcome.",
+            ["carrier", "result"],
+        )
+        self.carrier_send_seconds = histogram(
+            "optout_carrier_send_seconds", "Time of a request to a provider."
+        )
         self.carrier_request_seconds = histogram(
             "optout_carrier_request_seconds", "Time until a provider's request was answered."
         )
@@ -271,7 +279,7 @@ class Metrics:
             self.verdicts.labels(verdict)
         for reason in _WAITS:
             self.gate_waiting_seconds.labels(reason)
-        for seen_by in ("gate", "rebuild"):
+        for seen_by in ("gate", "carriers", "rebuild"):
             self.unreadable_entries.labels(seen_by)
         for why in ("credentials", "inactive", "limited"):
             self.logins_refused.labels(why)

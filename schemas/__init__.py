@@ -11,6 +11,7 @@ from schemas.account import Account
 from schemas.block_change import BlockChange
 from schemas.block_list_entry import BlockListEntry
 from schemas.carrier import Carrier
+from schemas.carrier_send import CarrierSend
 from schemas.configuration_change import ConfigurationChange
 from schemas.consent_command import ConsentCommand
 from schemas.inbound_message import InboundMessage
@@ -42,6 +43,10 @@ MODELS: dict[str, type[BaseModel]] = {
     "webhook-retries-2.v1": WebhookDelivery,
     "webhook-retries-3.v1": WebhookDelivery,
     "webhook-retries-4.v1": WebhookDelivery,
+    "carrier-retries-1.v1": CarrierSend,
+    "carrier-retries-2.v1": CarrierSend,
+    "carrier-retries-3.v1": CarrierSend,
+    "carrier-retries-4.v1": CarrierSend,
     "message-statuses.v1": MessageStatus,
     "opt-out-counts.v1": OptOutCount,
     "send-counts.v1": SendCount,

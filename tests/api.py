@@ -95,7 +95,10 @@ async def serving(
     api = create_api(settings)
     with _listening(port) as listening:
         backend: Backend = api.state.backend
-        server = Server(web_config(api, settings, port=port), backend)
+        server = Server(
+            web_config(api, settings, host=settings.api_host, port=port, metrics=backend.metrics),
+            backend,
+        )
         serving = asyncio.create_task(server.serve([listening]))
         try:
 

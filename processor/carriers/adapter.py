@@ -34,6 +34,7 @@ class Connection:
     answers: frozenset[str] = frozenset()  # words that the provider answers, in their exact form
     sends_per_second: float | None = None
     mapping: FieldMapping | None = None
+    closed: tuple[str, ...] = ()  # names of secrets that cannot be opened: it cannot be used
 
     def with_id(self, id_: str) -> Sender | None:
         """The sender that the provider calls so."""

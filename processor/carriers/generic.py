@@ -175,14 +175,11 @@ def filled(template: str, given: Mapping[str, str]) -> str:
 def outcome(response: Response, connection: Connection) -> Outcome:
     """The outcome of a send, by the status of the response."""
     if 200 <= response.status < 300:
-        path = connection.mapping.sending.id if _sends(connection) else None
+        sending = connection.mapping.sending if connection.mapping else None
+        path = sending.id if sending else None
         id_ = text(at(mapping(json_of(response.body)), path)) if path else ""
         return Accepted(id_ or None)
     return usual_failure(response, None, f"answered {response.status}")
-
-
-def _sends(connection: Connection) -> bool:
-    return bool(connection.mapping and connection.mapping.sending)
 
 
 ADAPTER = Adapter(

@@ -13,7 +13,7 @@ from processor.carriers.adapter import Again, Rejected, Response
 
 _SPACING = re.compile(r"[\s().\-]")
 _DIGITS = re.compile(r"[0-9]+")
-_LONG_NUMBER = re.compile(r"\+?[0-9][0-9 ().-]{4,}[0-9]")
+_LONG_NUMBER = re.compile(r"\+?[0-9][0-9 ().-]{5,}[0-9]")  # codes of errors have six digits
 _MOST_WORDS = 200
 _MOST_FIELDS = 1_000
 _SHORT_CODE_DIGITS = 8

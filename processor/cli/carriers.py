@@ -176,11 +176,11 @@ def list_(as_json: bool) -> None:
     Example: optout carriers list
     """
 
-    async def work() -> list[tuple[Carrier, list[str]]]:
+    async def work() -> list[tuple[Carrier, Sequence[str]]]:
         async with configuration(config.load()) as stored:
             view = stored.carriers
             carriers = sorted(view.stored().items())
-            return [(one, view.closed.get(name, [])) for name, one in carriers]
+            return [(one, list(view.closed.get(name, ()))) for name, one in carriers]
 
     for carrier, closed in run(work()):
         _print(carrier, as_json, secrets_not_opened=closed)

@@ -91,9 +91,9 @@ class CarrierWebhooks:
             return "unavailable", _LATER  # it may be a carrier's name
         connection = backend.view.carriers.get(name)
         if connection is None:
-            if name in backend.view.closed:
-                return "unavailable", _LATER  # its secrets can be opened once a person has acted
             return _UNKNOWN, _NO_ROUTE
+        if connection.closed:
+            return "unavailable", _LATER  # until a person gives this process the key
         if scope["method"] not in _METHODS:
             return "method", _NOT_THIS_METHOD
         body = await _body(receive, self._settings.carriers_max_bytes)

@@ -118,6 +118,15 @@ class Client:
         except Exception as error:
             return _failure(error)
 
+    async def call(self, request: Request) -> Answered | Failure:
+        """Make a request once; every response counts as an answer, whatever its status."""
+        try:
+            return await self._ask(request, URL(request.url, encoded=True), any_status=True)
+        except ValueError:
+            return Failure(Why.REFUSED, _HOST, _NO_HOST)
+        except Exception as error:
+            return _failure(error)
+
     async def close(self) -> None:
         """Drop every connection."""
         if self._session is not None:
@@ -127,7 +136,9 @@ class Client:
             await self._resolver.close()
             self._resolver = None
 
-    async def _ask(self, request: Request, url: URL) -> Answered | Failure:
+    async def _ask(
+        self, request: Request, url: URL, *, any_status: bool = False
+    ) -> Answered | Failure:
         if self._session is None:
             self._session = self._connect()
         async with self._session.request(
@@ -138,9 +149,10 @@ class Client:
             allow_redirects=False,
             timeout=self._timeout(request),
         ) as response:
-            if 200 <= response.status < 300:
-                body = await _read(response)
-                return Answered(response.status, response.headers.get("Content-Type"), body)
+            if any_status or 200 <= response.status < 300:
+                body, headers = await _read(response), response.headers
+                kind, later = headers.get("Content-Type"), headers.get("Retry-After")
+                return Answered(response.status, kind, body, later)
             return _refusal(response.status)
 
     def _connect(self) -> aiohttp.ClientSession:

@@ -28,11 +28,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A 2xx response."""
+    """A response; of an application, one that is 2xx."""
 
     status: int
     content_type: str | None
     body: bytes | None  # None: too large
+    retry_after: str | None = None
 
 
 def request_of(

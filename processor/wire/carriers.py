@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import orjson
 
 from processor.carriers.adapter import Connection, Received, Reported, Sender
@@ -18,12 +20,12 @@ from schemas.common import MAX_BODY_CHARACTERS
 _MOST_MEDIA = 100
 
 
-def connection_of(carrier: Carrier, secrets: dict[str, str]) -> Connection:
+def connection_of(carrier: Carrier, secrets: Mapping[str, str | None]) -> Connection:
     """A carrier as its adapter needs it.
 
     Args:
         carrier: as stored.
-        secrets: opened, by name.
+        secrets: by name; None: it cannot be opened.
     """
     adapter = ADAPTERS[carrier.provider]
     senders = {
@@ -38,7 +40,8 @@ def connection_of(carrier: Carrier, secrets: dict[str, str]) -> Connection:
         senders=senders,
         api_url=(carrier.api_url or adapter.api_url).rstrip("/"),
         options=carrier.options,
-        secrets=secrets,
+        secrets={name: one for name, one in secrets.items() if one is not None},
+        closed=tuple(name for name, one in secrets.items() if one is None),
         answers=frozenset(map(exact, words)),
         sends_per_second=carrier.sends_per_second,
         mapping=carrier.mapping,

@@ -1,4 +1,4 @@
-"""message-statuses.v1: the failure of a send that was refused (R24), or whose account ended."""
+"""message-statuses.v1: a send that was refused (R24), whose account ended, or was handed over."""
 
 from __future__ import annotations
 
@@ -26,8 +26,24 @@ def write_suspended(send: OutboundMessage, at_ms: int) -> bytes:
     return _write(send, SUSPENDED_CODE, SUSPENDED_MESSAGE, None, at_ms)
 
 
+def write_taken(send: OutboundMessage, at_ms: int) -> bytes:
+    """The value of the status of a send that its carrier has taken."""
+    return _write(send, None, None, None, at_ms, status="sent")
+
+
+def write_failed(send: OutboundMessage, code: int | None, message: str, at_ms: int) -> bytes:
+    """The value of the status of a send that its carrier will never take."""
+    return _write(send, code, message, None, at_ms)
+
+
 def _write(
-    send: OutboundMessage, code: int, message: str, block: dict[str, str] | None, at_ms: int
+    send: OutboundMessage,
+    code: int | None,
+    message: str | None,
+    block: dict[str, str] | None,
+    at_ms: int,
+    *,
+    status: str = "failed",
 ) -> bytes:
     return orjson.dumps(
         {
@@ -36,7 +52,7 @@ def _write(
             "messaging_service_sid": send.messaging_service_sid,
             "from": send.from_,
             "to": send.to,
-            "status": "failed",
+            "status": status,
             "error_code": code,
             "error_message": message,
             "status_callback": send.status_callback,

@@ -26,6 +26,10 @@ class Topics:
     webhook_retries_3: str
     webhook_retries_4: str
     allowed_sends: str
+    carrier_retries_1: str
+    carrier_retries_2: str
+    carrier_retries_3: str
+    carrier_retries_4: str
     message_statuses: str
     opt_out_counts: str
     send_counts: str
@@ -46,11 +50,22 @@ class Topics:
             self.webhook_retries_4,
         )
 
+    @property
+    def carrier_retries(self) -> tuple[str, ...]:
+        """Messages that a carrier did not take, the shortest delay first."""
+        return (
+            self.carrier_retries_1,
+            self.carrier_retries_2,
+            self.carrier_retries_3,
+            self.carrier_retries_4,
+        )
+
     def sources(self, role: str) -> tuple[str, ...]:
         """The topics that a role's lanes read, one partition of each per lane."""
         return {
             "match": (self.inbound_messages, self.consent_commands),
             "gate": (self.outbound_messages,),
+            "carriers": (self.reply_sends, self.allowed_sends, *self.carrier_retries),
             "webhooks": (self.webhook_deliveries, *self.webhook_retries, self.message_statuses),
         }[role]
 
@@ -66,6 +81,7 @@ class Topics:
             ),
             "gate": (self.allowed_sends,),
             "webhooks": self.webhook_retries,
+            "carriers": self.carrier_retries,
         }[role]
 
     @classmethod

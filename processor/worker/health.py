@@ -33,6 +33,7 @@ def unready(
         *_of_views(shared),
         *_of_groups(lanes),
         *_of_tokens(shared, lanes),
+        *_of_carriers(shared, lanes),
         *(f"{role}: {each.unfit}" for role, each in lanes.items() if each.unfit),
         *_of_lanes(lanes),
     ]
@@ -64,6 +65,12 @@ def _of_groups(lanes: Mapping[str, Lanes]) -> Iterator[str]:
 def _of_tokens(shared: Shared, lanes: Mapping[str, Lanes]) -> Iterator[str]:
     if "webhooks" in lanes and (unopened := shared.tokens.unopened()):
         yield f"webhooks: {_words_of(unopened)}"
+
+
+def _of_carriers(shared: Shared, lanes: Mapping[str, Lanes]) -> Iterator[str]:
+    if "carriers" in lanes and (closed := shared.carriers.closed):
+        names = "; ".join(f"{name}: {', '.join(keys)}" for name, keys in sorted(closed.items()))
+        yield f"carriers: secrets that cannot be opened, so their messages wait ({names})"
 
 
 def _words_of(unopened: Mapping[str, Unopened]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_network
 from typing import Any
 
 from processor.config import Role
@@ -11,9 +13,11 @@ from processor.kafka.lanes.exactly_once import Lane
 from processor.kafka.lanes.partition_lane import PartitionLane, Waits
 from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
+from processor.stages.carrier_dependencies import CarrierDependencies
 from processor.stages.deliver_webhooks import DeliverWebhooks
 from processor.stages.gate_outbound import GateDependencies, GateOutbound
 from processor.stages.match_inbound import MatchDependencies, MatchInbound
+from processor.stages.send_by_carriers import SendByCarriers
 from processor.stores.measured_block_list import MeasuredBlockList
 from processor.webhooks import descriptors
 from processor.webhooks.circuit import CircuitRules
@@ -21,10 +25,19 @@ from processor.webhooks.endpoint import Endpoints, Rules
 from processor.webhooks.retries import RetryRules
 from processor.worker.shared import Shared
 
+_CARRIERS_AT_ONCE = 8  # carriers whose places all are taken, before others have fewer
+_CARRIERS_CIRCUIT = CircuitRules(failures=10, pause_s=5.0)  # short: recipients wait for replies
+_EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))  # the operator names the addresses
+
 
 def lanes_of(shared: Shared) -> dict[str, Lanes]:
     """The lanes of every role that the settings name, by role; rates has none."""
-    makers = {"match": match_lanes, "gate": gate_lanes, "webhooks": webhook_lanes}
+    makers = {
+        "match": match_lanes,
+        "gate": gate_lanes,
+        "webhooks": webhook_lanes,
+        "carriers": carrier_lanes,
+    }
     return {role: makers[role](shared) for role in shared.settings.roles if role in makers}
 
 
@@ -79,6 +92,58 @@ def webhook_lanes(shared: Shared) -> Lanes:
     """Call the customers' applications; one stage serves all partitions."""
     stage = _deliveries(shared)
     return _lanes(shared, "webhooks", lambda partition: stage, stage.begin, lane=DeliveryLane)
+
+
+def carrier_lanes(shared: Shared) -> Lanes:
+    """Hand replies and sends to providers."""
+    settings = shared.settings
+    at_once = descriptors.most_requests(settings.carrier_concurrency)
+    # All carriers together may have more: none should wait for another.
+    rules = Rules(at_once, at_once, _CARRIERS_AT_ONCE * at_once, _CARRIERS_CIRCUIT)
+    lanes: Lanes | None = None
+
+    def share() -> float:
+        working = len(lanes.states()) if lanes else 0
+        return max(working, 1) / settings.partitions
+
+    needs = CarrierDependencies(
+        partitions=settings.partitions,
+        topics=shared.topics,
+        store=MeasuredBlockList(shared.store, shared.metrics, "carriers"),
+        block_list=shared.truth(),
+        services=shared.services,
+        accounts=shared.accounts,
+        carriers=shared.carriers.carriers,
+        loaded=shared.carriers.wait_loaded,
+        client=shared.client(
+            most_idle=at_once, total_s=settings.carrier_timeout_s, allowed=_EVERYWHERE
+        ),
+        endpoints=Endpoints(rules, Counter()),
+        rules=RetryRules(
+            settings.carrier_attempts,
+            settings.carrier_first_delay_s,
+            settings.carrier_longest_delay_s,
+        ),
+        cloud_events=shared.cloud_events,
+        metrics=shared.metrics,
+        public_url=settings.carriers_url,
+        share=share,
+        max_staleness_s=settings.gate_max_staleness_s,
+    )
+
+    async def prepared() -> None:
+        await needs.loaded()
+        await shared.services.wait_loaded()
+        await shared.accounts.wait_loaded()
+
+    lanes = _lanes(
+        shared,
+        "carriers",
+        lambda partition: SendByCarriers(partition, needs),
+        prepared,
+        lane=DeliveryLane,
+    )
+    return lanes
 
 
 def _lanes(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from processor.config import Settings
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.kafka.topics.block_list_topic import BlockListTopic
+from processor.kafka.topics.carriers_topic import CarriersView
 from processor.kafka.topics.counts_topic import CountsTopic
 from processor.kafka.topics.handled_messages import HandledTopics
 from processor.kafka.topics.services_topic import ServicesTopic
@@ -18,6 +19,7 @@ from processor.stages.deliver_webhooks import Tokens
 from processor.stages.tracing import Traces
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
+from processor.webhooks.addresses import Network
 from processor.webhooks.client import Client, Limits
 from processor.wire import opt_out_counts, send_counts
 from processor.wire.cloud_events import CloudEvents
@@ -56,6 +58,7 @@ class Shared:
         self.services = ServicesTopic(settings, self.topics.messaging_services, self.metrics)
         self.accounts = AccountsView(settings, self.topics.accounts, self.metrics)
         self.tokens: Tokens = tokens or self.accounts
+        self.carriers = CarriersView(settings, self.topics.carriers, self.metrics)
         self.counts = CountsTopic(
             settings, self.topics.opt_out_counts, self.metrics, write=opt_out_counts.write
         )
@@ -87,7 +90,9 @@ class Shared:
         async with asyncio.TaskGroup() as group:
             if roles:
                 group.create_task(self.services.follow())
-            if roles & {"gate", "webhooks"}:
+            if "carriers" in roles:
+                group.create_task(self.carriers.topic.follow())
+            if roles & {"gate", "webhooks", "carriers"}:
                 group.create_task(self.accounts.topic.follow())
 
     def traces(self, role: str) -> Traces:
@@ -107,15 +112,24 @@ class Shared:
         self._truths.append(BlockListTopic(self.settings, topic or self.topics.block_list))
         return self._truths[-1]
 
-    def client(self, *, most_idle: int) -> Client:
-        """A client for webhooks.
+    def client(
+        self,
+        *,
+        most_idle: int,
+        total_s: float | None = None,
+        allowed: Sequence[Network] | None = None,
+    ) -> Client:
+        """A client for webhooks, or for carriers.
 
         Args:
             most_idle: connections that are kept open while no request uses them.
+            total_s: of a request; None: that of webhooks.
+            allowed: networks that are not public; None: those that webhooks may reach.
         """
         settings = self.settings
-        limits = Limits(settings.webhook_connect_s, settings.webhook_timeout_s)
-        client = Client(settings.webhook_allow_networks, limits, most_idle=most_idle)
+        limits = Limits(settings.webhook_connect_s, total_s or settings.webhook_timeout_s)
+        networks = settings.webhook_allow_networks if allowed is None else allowed
+        client = Client(networks, limits, most_idle=most_idle)
         self._clients.append(client)
         return client
 

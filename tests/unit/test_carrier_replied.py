@@ -1,4 +1,4 @@
-"""R42: what the carrier answered is not answered again."""
+"""R42: we send no reply to a message that its carrier answered."""
 
 from __future__ import annotations
 

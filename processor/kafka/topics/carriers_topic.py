@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from processor.carriers.directory import Carriers
 from processor.config import Settings
@@ -22,8 +22,7 @@ logger = logging.getLogger(__name__)
 class CarriersView:
     """Every carrier by its name.
 
-    ``carriers`` has only those whose secrets can be opened; it is altered in place. ``closed`` has
-    the names of the others' secrets, by carrier.
+    ``carriers`` is altered in place.
     """
 
     def __init__(self, settings: Settings, topic: str, metrics: Metrics | None = None) -> None:
@@ -39,7 +38,6 @@ class CarriersView:
         self._keys = settings.sealing_keys()
         self._stored: dict[str, Carrier] = {}
         self.carriers = Carriers()
-        self.closed: dict[str, list[str]] = {}
 
     def value_of(self, sid: str) -> bytes | None:
         """The topic's value for a carrier."""
@@ -50,6 +48,11 @@ class CarriersView:
         """Every carrier as it is stored, by name."""
         return self._stored
 
+    @property
+    def closed(self) -> Mapping[str, Sequence[str]]:
+        """The secrets that cannot be opened, by carrier; such a carrier cannot be used."""
+        return {one.name: one.closed for one in self.carriers.all() if one.closed}
+
     async def wait_loaded(self) -> None:
         """Wait until everything that was there at the start has been read."""
         await self.topic.wait_loaded()
@@ -57,18 +60,12 @@ class CarriersView:
     def _take(self, changed: Mapping[str, Carrier | None]) -> None:
         for name, carrier in changed.items():
             self._stored.pop(name, None)
-            self.closed.pop(name, None)
             if carrier is None:
                 self.carriers.change({name: None})
                 continue
             self._stored[name] = carrier
             opened = {key: self._opened(name, one) for key, one in carrier.secrets.items()}
-            if closed := [key for key, secret in opened.items() if secret is None]:
-                self.closed[name] = closed
-                self.carriers.change({name: None})
-                continue
-            secrets = {key: secret for key, secret in opened.items() if secret is not None}
-            self.carriers.change({name: connection_of(carrier, secrets)})
+            self.carriers.change({name: connection_of(carrier, opened)})
 
     def _opened(self, name: str, secret: Secret) -> str | None:
         if secret.env is not None:

@@ -11,7 +11,12 @@ from typing import Literal, NotRequired, TypedDict
 
 from processor.config import Settings
 
-LANES = ("match", "gate", "webhooks")  # roles that must not lose or double what they read
+LANES = (
+    "match",
+    "gate",
+    "webhooks",
+    "carriers",
+)  # roles that must not lose or double what they read
 TIMESTAMPS = "message.timestamp.type"
 # The broker's clock counts (R41), so that no producer's clock can hold a record up.
 BY_BROKER, BY_PRODUCER = "LogAppendTime", "CreateTime"
@@ -255,7 +260,8 @@ def _is_read_by_lanes(topic: DescribedTopic) -> bool:
 def _needed_ms(settings: Settings) -> int:
     """How long a record is needed: handled ids are read back, and a retry waits."""
     handled_ms = settings.dedupe_hours * _HOUR_MS
-    return round(max(handled_ms, settings.webhook_longest_delay_s * 1_000))
+    delay_s = max(settings.webhook_longest_delay_s, settings.carrier_longest_delay_s)
+    return round(max(handled_ms, delay_s * 1_000))
 
 
 def older_of(wanted: Sequence[TopicPlan], there: Mapping[str, object]) -> list[TopicPlan]:

@@ -1,0 +1,54 @@
+"""The parts that the lanes of the role carriers share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from processor.carriers.directory import Carriers
+from processor.kafka.topics.services_topic import ServicesTopic
+from processor.metrics import Metrics
+from processor.stages.accounts import Accounts
+from processor.stages.pace import Pace
+from processor.stores.block_list import BlockListReader
+from processor.stores.trusted_list import ListTruth
+from processor.webhooks.client import Client
+from processor.webhooks.endpoint import Endpoints
+from processor.webhooks.retries import RetryRules
+from processor.wire.cloud_events import CloudEvents
+from processor.wire.topics import Topics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierDependencies:
+    """Everything but a lane's own look at the block list."""
+
+    partitions: int  # of every topic
+    topics: Topics
+    store: BlockListReader
+    block_list: ListTruth
+    services: ServicesTopic
+    accounts: Accounts
+    carriers: Carriers
+    loaded: Callable[[], Awaitable[None]]  # waits until the carriers are known
+    client: Client
+    endpoints: Endpoints
+    rules: RetryRules
+    cloud_events: CloudEvents
+    metrics: Metrics
+    public_url: str | None  # the beginning of the URLs for reports
+    share: Callable[[], float]  # see ``Pace``
+    max_staleness_s: float | None = None  # see ``TrustedList``
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    paces: dict[str, Pace] = field(default_factory=dict)  # by carrier
+
+    def pace_of(self, name: str) -> Pace:
+        """The pace of a carrier."""
+        if name not in self.paces:
+            self.paces[name] = Pace(self.share)
+        return self.paces[name]
+
+    def count(self, carrier: str, result: str) -> None:
+        """Count what became of a message."""
+        self.metrics.carrier_sends.labels(carrier, result).inc()

@@ -133,6 +133,13 @@ def entry_key(account_sid: str, list_key: str) -> str:
     return f"{account_sid}/{list_key}"
 
 
+def entry_of(account_sid: str, address: str) -> str:
+    """The name of the entry of a handset's address, with or without a channel prefix."""
+    if address[:1] == "+":  # nearly all: without a prefix, an address is its list key
+        return f"{account_sid}/{address}"
+    return entry_key(account_sid, list_key(address, channel_group_of(address)))
+
+
 def account_of(entry_key: str) -> str:
     """The account of an entry."""
     return entry_key.rpartition("/")[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from processor.core.blocks import Blocks
-from processor.core.messages import bare_number, channel_group_of, entry_key, list_key
+from processor.core.messages import bare_number, entry_of
 from processor.stages.faults import Faults, separate
 from processor.stages.records import Sorted, into, placed, read_all, reasons_of
 from processor.wire import outbound_messages
@@ -99,8 +99,4 @@ def _merged(
 
 
 def _entry_of(send: OutboundMessage) -> str:
-    to = send.to
-    # An address without a prefix is its list key: so are nearly all.
-    if to[0] == "+":
-        return f"{send.account_sid}/{to}"
-    return entry_key(send.account_sid, list_key(to, channel_group_of(to)))
+    return entry_of(send.account_sid, send.to)

@@ -245,8 +245,7 @@ class _Changing:
         blocks of services and senders. The carrier's own blocks stay. A new carrier block is left
         out where carrier and locked blocks would leave no room for the account's block.
         """
-        fixed = sum(block.carrier or block.locked for block in self.blocks.values())
-        if fixed >= MOST_BLOCKS - 1:
+        if len(self.blocks) >= MOST_BLOCKS - 1 and self._fixed() >= MOST_BLOCKS - 1:
             places = [place for place in places if not place.carrier or place in self.blocks]
         new = [place for place in places if place not in self.blocks]
         if len(self.blocks) + len(new) <= MOST_BLOCKS:
@@ -265,6 +264,10 @@ class _Changing:
             if place.carrier:
                 self._put(place)
         return self
+
+    def _fixed(self) -> int:
+        """How many blocks no other may replace."""
+        return sum(block.carrier or block.locked for block in self.blocks.values())
 
     def _put(self, place: Place, replaced: Sequence[Block] = ()) -> None:
         at_ms = self.arrival.appended_ms
@@ -323,7 +326,7 @@ class _Changing:
         return change_id_of(self.cause.id, place, *self.whose)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a frozen one takes three times as long to make
 class _Conversation:
     message: InboundMessage
     match: Match

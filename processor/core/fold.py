@@ -30,8 +30,8 @@ from processor.core.messages import (
     InboundMessage,
     Scope,
     UnreadStop,
-    channel_group_of,
     entry_key,
+    entry_of,
     list_key,
 )
 from processor.core.policy import Match
@@ -96,9 +96,7 @@ def key_of(item: Item | Ordinary) -> str:
     """The key of the block list entry that an item reads and may change."""
     if isinstance(item, ConsentCommand | UnreadStop):
         return entry_key(item.account_sid, list_key(item.recipient, item.channel_group))
-    message = item.message
-    group = channel_group_of(message.recipient)
-    return entry_key(message.account_sid, list_key(message.recipient, group))
+    return entry_of(item.message.account_sid, item.message.recipient)
 
 
 def brake_for(item: Item) -> Brake | None:

@@ -17,19 +17,27 @@ from processor.core.messages import (
     InboundMessage,
     OptOutType,
     Scope,
-    channel_group_of,
-    entry_key,
-    list_key,
+    entry_of,
 )
 
 _LETTERS = {Scope.ACCOUNT: "a", Scope.SERVICE: "m", Scope.SENDER: "s"}
 # A store compares 74 of the bits: enough that no two of a billion messages collide by chance.
 _HANDLED_BYTES = 10
 _TAIL_BYTES = 8
+_TAIL_END = _HANDLED_BYTES + _TAIL_BYTES
+_SID_BYTES = 16
 _REPLY_BYTES = 4  # besides the brake's id and the time
 _KEPT = 8_192  # ids; a batch asks for those of each of its keywords several times
 _LETTER = "abcdefghijklmnopqrstuvwxyz234567"
 _TWO_LETTERS = [first + second for first in _LETTER for second in _LETTER]
+
+
+class _OfMessage(NamedTuple):
+    """What is derived from a message's identity: parts of one digest, each of its own bytes."""
+
+    handled: bytes
+    tail: str
+    reply_sid: str
 
 
 class Handled(NamedTuple):
@@ -48,7 +56,7 @@ class Recalled(NamedTuple):
 
 def tail_of(message: InboundMessage) -> str:
     """13 letters and digits that distinguish a message from others with the same sid."""
-    return _tail(*_parts(message))
+    return _of_message(*_parts(message)).tail
 
 
 def id_behind(message: InboundMessage, what: str) -> str:
@@ -68,7 +76,7 @@ def text_id_of(message: InboundMessage) -> str:
 
 def reply_sid_of(message: InboundMessage) -> str:
     """The sid of the reply to a message, in the form of an ``SM`` sid."""
-    return "SM" + _digest(("reply", *_parts(message)), 16).hex()
+    return _of_message(*_parts(message)).reply_sid
 
 
 def change_id_of(cause_id: str, place: Place, *whose: str) -> str:
@@ -93,8 +101,8 @@ def handled_message(
     account_sid: str, message_sid: str, recipient: str, sender: str, at_ms: int
 ) -> Handled:
     """The record of a message that was handled; however its recipient is spelled (R32)."""
-    parts = "message", account_sid, message_sid, in_one_spelling(recipient), sender
-    return Handled(_digest(parts, _HANDLED_BYTES), at_ms)
+    of = _of_message(account_sid, message_sid, in_one_spelling(recipient), sender)
+    return Handled(of.handled, at_ms)
 
 
 def handled_command(account_sid: str, command_id: str, redrives: int, at_ms: int) -> Handled:
@@ -108,6 +116,7 @@ def handled_unread(account_sid: str, id_: str, recipient: str, at_ms: int) -> Ha
     return Handled(_digest(("unread", account_sid, id_, recipient), _HANDLED_BYTES), at_ms)
 
 
+@lru_cache(_KEPT)
 def brake_of(account_sid: str, recipient: str, sender: str, kind: OptOutType, at_ms: int) -> Brake:
     """The brake on replies of a kind to one recipient by one sender (R37).
 
@@ -118,7 +127,7 @@ def brake_of(account_sid: str, recipient: str, sender: str, kind: OptOutType, at
         kind: of the keyword.
         at_ms: when the message was appended.
     """
-    on = entry_key(account_sid, list_key(recipient, channel_group_of(recipient)))
+    on = entry_of(account_sid, recipient)
     return Brake(_digest(("brake", on, sender, kind), _HANDLED_BYTES), at_ms)
 
 
@@ -132,9 +141,23 @@ def _parts(message: InboundMessage) -> tuple[str, str, str, str]:
 
 
 @lru_cache(_KEPT)
+def _of_message(*parts: str) -> _OfMessage:
+    digest = _digest(("message", *parts), _TAIL_END + _SID_BYTES)
+    return _OfMessage(
+        digest[:_HANDLED_BYTES],
+        _in_base_32(digest[_HANDLED_BYTES:_TAIL_END]),
+        "SM" + digest[_TAIL_END:].hex(),
+    )
+
+
+@lru_cache(_KEPT)
 def _tail(*parts: str) -> str:
-    """A digest in base 32, as RFC 4648 writes it, without padding and in small letters."""
-    bits = int.from_bytes(_digest(parts, _TAIL_BYTES), "big") << 1  # 13 letters of 5 bits
+    return _in_base_32(_digest(parts, _TAIL_BYTES))
+
+
+def _in_base_32(eight: bytes) -> str:
+    """As RFC 4648 writes eight bytes, without padding and in small letters."""
+    bits = int.from_bytes(eight, "big") << 1  # 13 letters of 5 bits
     pairs = [_TWO_LETTERS[bits >> shift & 1023] for shift in (55, 45, 35, 25, 15, 5)]
     return "".join(pairs) + _LETTER[bits & 31]
 

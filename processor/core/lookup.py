@@ -131,7 +131,7 @@ class Lookup:
         for where, layer in layers:
             if entry := layer.exact.get(key):
                 return entry, Tier.EXACT, where
-        if exact_only:
+        if exact_only or not self.prefilter.passes(body):
             return None
         return _find_wide(layers, readings(body)) or _find_disguised(layers, body)
 

@@ -142,6 +142,14 @@ def entry_key(account_sid: str, list_key: str) -> str:
     return f"{account_sid}/{list_key}"
 
 
+def entry_of(account_sid: str, address: str) -> str:
+    """The name of the entry of a handset's address, with or without a channel prefix."""
+    # A number without a prefix that is not folded (R32) is its list key: so are nearly all.
+    if address[:1] == "+" and address[1:2] != "5":
+        return f"{account_sid}/{address}"
+    return entry_key(account_sid, list_key(address, channel_group_of(address)))
+
+
 def account_of(entry_key: str) -> str:
     """The account of an entry."""
     return entry_key.rpartition("/")[0]

@@ -109,11 +109,13 @@ _T = TypeVar("_T")
 class Policy:
     """A configuration ready for matching; configurations with equal keywords share a look-up."""
 
-    __slots__ = ("_lookup", "config")
+    __slots__ = ("_lookup", "_matches", "config")
 
     def __init__(self, config: OptOutConfig) -> None:
         self.config = config
         self._lookup = _lookup_of(config)
+        # Made at first use: a keyword in each way it is found, with its country.
+        self._matches: dict[tuple[OptOutType, str, Tier, str | None, str | None], Match] = {}
 
     @property
     def groups(self) -> set[KeywordGroup]:
@@ -140,8 +142,13 @@ class Policy:
         if found is None:
             return None
         entry, tier, where = found
-        reply = self._sets_of(where, entry.language)[entry.kind].reply
-        return Match(entry.kind, entry.keyword, entry.key, tier, entry.language, where, reply)
+        which = entry.kind, entry.keyword, tier, entry.language, where
+        match = self._matches.get(which)
+        if match is None:
+            reply = self._sets_of(where, entry.language)[entry.kind].reply
+            match = Match(entry.kind, entry.keyword, entry.key, tier, entry.language, where, reply)
+            self._matches[which] = match
+        return match
 
     def stop_words(self, country: str | None) -> Mapping[str, frozenset[str]]:
         """The STOP keywords in force for recipients in a country, each with its languages.

@@ -62,6 +62,11 @@ class Prefilter:
         """
         return self._heads
 
+    @property
+    def ascii_ends(self) -> dict[str, int]:
+        """The first two and the last two, of the same forms. Not to be changed."""
+        return self._ascii_ends
+
     def __len__(self) -> int:
         """How many forms it lets through."""
         return len(self._roots) + len(self._ends)
@@ -74,6 +79,8 @@ class Prefilter:
         if head.isalnum():
             if head not in self._heads:
                 return False
+            if body.lower() in self._roots:  # as most keywords are written
+                return True
             tail = body.rstrip(_USUAL_ENDS)[-2:].lower()
             if head + tail not in self._ascii_ends and tail.isalnum():
                 return False

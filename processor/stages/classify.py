@@ -184,7 +184,7 @@ def hit_of(read: InboundMessage, directory: Directory, record: Record | None = N
         return None
     handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
     policy = handling.policy
-    if policy is None or not policy.may_match(body):
+    if policy is None:
         return None
     country = read.from_country or _country(read.from_, handling)
     match = policy.match(body, country)

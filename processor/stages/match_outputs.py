@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from processor.core.addresses import subscriber_key
 from processor.core.blocks import ConfigView, Mark
 from processor.core.events import (
     BlockChange,
@@ -16,8 +15,8 @@ from processor.core.events import (
     SuspectedOptOut,
     WebhookDelivery,
 )
-from processor.core.fold import Folded, Hit
-from processor.core.messages import UnreadStop
+from processor.core.fold import Folded, Hit, key_of
+from processor.core.messages import UnreadStop, subscriber_of
 from processor.stages.classify import Classified, Pair
 from processor.stages.records import refuse_output, send_on, to_dead_letters
 from processor.stages.tracing import BatchTraces
@@ -83,15 +82,19 @@ class MatchOutputs:
         header: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
         of_all = [*header, config_of(config)]
         for (record, item), decision in zip(pairs, folded.decisions, strict=True):
+            if not decision:
+                continue
             caused = None
-            if record.headers and decision:
+            key = subscriber_of(key_of(item)).encode()
+            of_record = [*of_all, source_of(record)]
+            if record.headers:
                 said = {"opt_out_type": item.match.kind} if isinstance(item, Hit) else {}
                 caused = traces.headers(record, **said)
                 out.counts["surplus_headers"] += len(record.headers) - len(kept(record.headers))
+                of_record = [*caused, *of_record] if caused else of_record
             for event in decision:
-                own = [*of_all, source_of(record), *self._cloud_events.of(event)]
-                topic, key, value = self._record(event)
-                headers = [*caused, *own] if caused else own
+                topic, value = self._record(event)
+                headers = [*of_record, *self._cloud_events.of(event)]
                 refuse_output(key, value, headers)
                 out.put(topic, key, value, headers)
                 if isinstance(event, OptOutNotification):
@@ -104,25 +107,20 @@ class MatchOutputs:
             out.put(self._topics.block_list, changed.encode(), entry, header)
         return told
 
-    def _record(self, event: Event) -> tuple[str, bytes, bytes]:
-        """Topic, key and value of an event."""
+    def _record(self, event: Event) -> tuple[str, bytes]:
+        """Topic and value of an event."""
         topics = self._topics
         match event:
             case BlockChange():
-                key = event.recipient.encode()
-                return topics.block_changes, key, events.write_block_change(event)
+                return topics.block_changes, events.write_block_change(event)
             case ReplySend():
-                key = subscriber_key(event.message.recipient).encode()
-                return topics.reply_sends, key, events.write_reply(event)
+                return topics.reply_sends, events.write_reply(event)
             case OptOutNotification():
-                key = subscriber_key(event.message.recipient).encode()
-                return topics.opt_out_notifications, key, events.write_notification(event)
+                return topics.opt_out_notifications, events.write_notification(event)
             case SuspectedOptOut():
-                key = bare_number(event.message.recipient).encode()
-                return topics.suspected_opt_outs, key, events.write_suspected(event)
+                return topics.suspected_opt_outs, events.write_suspected(event)
             case WebhookDelivery():
-                key = subscriber_key(event.message.recipient).encode()
-                return topics.webhook_deliveries, key, events.write_delivery(event)
+                return topics.webhook_deliveries, events.write_delivery(event)
 
     def put_undecided(self, batch: Classified, folded: Folded, out: Output) -> None:
         """Put aside or send on the records that were not decided, and count what went wrong."""

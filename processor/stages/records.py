@@ -24,6 +24,7 @@ from processor.wire.records import Headers, Output, Record
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_SURE_BYTES = 500_000  # of key and value: it fits with all headers that may be kept, and ours
 MOST_OUTPUT_BYTES = 1_000_000  # of a record's key, value and headers: every topic takes this
 
 
@@ -126,10 +127,17 @@ def send_on(out: Output, record: Record, recipient: str, partitions: int) -> Non
 def refuse_output(key: bytes | None, value: bytes | None, headers: Headers | None) -> None:
     """Refuse an output that no broker would take.
 
+    Args:
+        key: of the output.
+        value: of the output.
+        headers: of the output: those that were ``kept``, and ours.
+
     Raises:
         RecordError: the fault is the record's that causes it.
     """
     size = len(key or b"") + len(value or b"")
+    if size < _SURE_BYTES:
+        return
     for name, said in headers or ():  # a loop: a generator would take twice as long
         size += len(name) + (0 if said is None else len(said))
     if size > MOST_OUTPUT_BYTES:

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from processor.core.addresses import subscriber_keys
 from processor.core.blocks import Blocks
-from processor.core.messages import channel_group_of, entry_key, list_key
+from processor.core.messages import entry_of
 from processor.stages.faults import Faults, separate
 from processor.stages.records import Sorted, into, placed, read_all, reasons_of
 from processor.wire import outbound_messages
@@ -100,8 +100,4 @@ def _merged(
 
 
 def _entry_of(send: OutboundMessage) -> str:
-    to = send.to
-    # A number without a prefix that is not folded (R32) is its list key: so are nearly all.
-    if to[0] == "+" and to[1] != "5":
-        return f"{send.account_sid}/{to}"
-    return entry_key(send.account_sid, list_key(to, channel_group_of(to)))
+    return entry_of(send.account_sid, send.to)

@@ -250,7 +250,10 @@ class OwnedList:
         self._counter += 1
         packed = dict(zip(asked, found.values, strict=True))
         try:
-            blocks = {key: wire_blocks.unpack(value) for key, value in packed.items()}
+            blocks = {
+                key: () if value is None else wire_blocks.unpack(value)
+                for key, value in packed.items()
+            }
         except UnreadableEntry as error:
             await self._store.declare_lost(self._partition)
             raise ListLost(f"{error}: the list is rebuilt") from None

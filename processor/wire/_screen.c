@@ -414,14 +414,16 @@ is_among(PyObject *keys, const char *at, Py_ssize_t length)
 /* For each pair of letters or digits, whether a keyword in ASCII begins with it. */
 typedef struct {
     uint8_t has[ALPHANUMERICS * ALPHANUMERICS];
+    PyObject *ends; /* the first two and the last two of each, see core/prefilter.py */
 } Heads;
 
 static void
-read_heads(PyObject *given, Heads *heads)
+read_heads(PyObject *given, PyObject *ends, Heads *heads)
 {
     PyObject *head;
     Py_ssize_t position = 0;
-    memset(heads, 0, sizeof *heads);
+    memset(heads->has, 0, sizeof heads->has);
+    heads->ends = ends;
     while (PyDict_Next(given, &position, &head, NULL)) {
         if (!PyUnicode_Check(head) || !PyUnicode_IS_ASCII(head) || PyUnicode_GET_LENGTH(head) != 2)
             continue; /* a shorter one; no body of two letters begins with it */
@@ -432,14 +434,33 @@ read_heads(PyObject *given, Heads *heads)
     }
 }
 
-/* Whether an ASCII body begins with two letters or digits with which no keyword does. */
+static inline char
+small(uint8_t letter_or_digit)
+{
+    return (char)(is_upper(letter_or_digit) ? letter_or_digit | 0x20 : letter_or_digit);
+}
+
+/* Whether no keyword begins and ends with the letters or digits with which an ASCII body does; 0
+ * where it begins or ends with others. -1 with an exception. */
 static int
 is_no_keyword(const Text *body, const Heads *heads)
 {
-    if (body->length < 2)
+    const uint8_t *at = body->at;
+    Py_ssize_t length = body->length;
+    if (length < 2)
         return 0;
-    int first = letter_or_digit(body->at[0]), second = letter_or_digit(body->at[1]);
-    return first >= 0 && second >= 0 && !heads->has[first * ALPHANUMERICS + second];
+    int first = letter_or_digit(at[0]), second = letter_or_digit(at[1]);
+    if (first < 0 || second < 0)
+        return 0;
+    if (!heads->has[first * ALPHANUMERICS + second])
+        return 1;
+    while (at[length - 1] && strchr(" .!?,", at[length - 1]))
+        length--; /* not beyond the first two */
+    if (letter_or_digit(at[length - 2]) < 0 || letter_or_digit(at[length - 1]) < 0)
+        return 0;
+    const char ends[4] = {small(at[0]), small(at[1]), small(at[length - 2]), small(at[length - 1])};
+    int is_one = is_among(heads->ends, ends, sizeof ends);
+    return is_one < 0 ? -1 : !is_one;
 }
 
 /* The value of a record of this topic, or NULL where another reader must look at it. */
@@ -494,8 +515,11 @@ sort_message(PyObject *value, Py_ssize_t index, const Heads *heads, PyObject *ac
     }
     Text *body = &found.texts[BODY_AT];
     unescape(body, room);
-    if (body->is_ascii && body->length <= MOST_BODY && is_no_keyword(body, heads))
-        return 0;
+    if (body->is_ascii && body->length <= MOST_BODY) {
+        int is_none = is_no_keyword(body, heads);
+        if (is_none)
+            return is_none < 0 ? -1 : 0;
+    }
     PyObject *text = text_of(body);
     if (text == NULL)
         return PyErr_Occurred() ? -1 : append_index(unsure, index);
@@ -508,12 +532,12 @@ sort_message(PyObject *value, Py_ssize_t index, const Heads *heads, PyObject *ac
 static PyObject *
 screen_messages(PyObject *module, PyObject *arguments)
 {
-    PyObject *records, *topic, *given, *accounts;
+    PyObject *records, *topic, *given, *ends, *accounts;
     Heads heads;
-    if (!PyArg_ParseTuple(arguments, "OUO!O!", &records, &topic, &PyDict_Type, &given,
-                          &PyDict_Type, &accounts))
+    if (!PyArg_ParseTuple(arguments, "OUO!O!O!", &records, &topic, &PyDict_Type, &given,
+                          &PyDict_Type, &ends, &PyDict_Type, &accounts))
         return NULL;
-    read_heads(given, &heads);
+    read_heads(given, ends, &heads);
     PyObject *all = PySequence_Tuple(records);
     PyObject *unsure = PyList_New(0), *bodies = PyList_New(0), *result = NULL;
     if (all != NULL && unsure != NULL && bodies != NULL) {
@@ -556,12 +580,22 @@ murmur2(const uint8_t *at, Py_ssize_t length)
     return hash ^ hash >> 15;
 }
 
-/* Whether a number is of a country that spells one person's number in two ways (R32). */
+/* Whether a number may have another spelling (R32), which Python knows: of Mexico, Argentina and
+ * Brazil one length each is sure. */
 static int
-may_be_folded(const Text *number)
+may_have_two_spellings(const Text *to)
 {
-    const uint8_t *at = number->at;
-    return at[1] == '5' && (at[2] == '2' || at[2] == '4' || at[2] == '5');
+    if (to->at[1] != '5')
+        return 0;
+    switch (to->at[2]) {
+    case '2':
+    case '4':
+        return to->length != sizeof "+520000000000" - 1;
+    case '5':
+        return to->length != sizeof "+5500900000000" - 1;
+    default:
+        return 0;
+    }
 }
 
 /* Whether a record is in the partition of its recipient, a bare number that is also its key. */
@@ -590,7 +624,7 @@ is_sure_send(PyObject *record, PyObject *topic, long partitions, Found *found)
         return 0;
     Text *body = &found->texts[BODY_AT];
     const Text *to = &found->texts[SEND_TO_AT];
-    if (to->at[0] != '+' || may_be_folded(to) || !is_placed(record, to, partitions))
+    if (to->at[0] != '+' || may_have_two_spellings(to) || !is_placed(record, to, partitions))
         return 0;
     if (!body->is_ascii || body->is_escaped) {
         uint8_t room[MOST_BODY_BYTES];
@@ -696,7 +730,7 @@ screen_sends(PyObject *module, PyObject *arguments)
 
 static PyMethodDef methods[] = {
     {"screen_messages", screen_messages, METH_VARARGS,
-     "screen_messages(records, topic, heads, accounts): what wire/screening.py says."},
+     "screen_messages(records, topic, heads, ends, accounts): what wire/screening.py says."},
     {"screen_sends", screen_sends, METH_VARARGS,
      "screen_sends(records, topic, partitions): what wire/screening.py says."},
     {NULL, NULL, 0, NULL},

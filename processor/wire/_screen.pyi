@@ -4,7 +4,12 @@ from processor.wire.records import Record
 from processor.wire.screening import Origin
 
 def screen_messages(
-    records: Sequence[Record], topic: str, heads: dict[str, int], accounts: dict[str, int], /
+    records: Sequence[Record],
+    topic: str,
+    heads: dict[str, int],
+    ends: dict[str, int],
+    accounts: dict[str, int],
+    /,
 ) -> tuple[list[int], list[tuple[int, str]]]: ...
 def screen_sends(
     records: Sequence[Record], topic: str, partitions: int, /

@@ -41,7 +41,9 @@ def doubtful_messages(
     """
     if native is None:
         return records
-    doubtful, bodies = native.screen_messages(records, topic, prefilter.heads, accounts)
+    doubtful, bodies = native.screen_messages(
+        records, topic, prefilter.heads, prefilter.ascii_ends, accounts
+    )
     more = [index for index, body in bodies if prefilter.passes(body)]
     return [records[index] for index in (sorted([*doubtful, *more]) if more else doubtful)]
 

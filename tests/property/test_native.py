@@ -235,6 +235,11 @@ def a_value(data: st.DataObject, record: dict[str, Any]) -> bytes:
 
 @given(bodies)
 @example("Stop.")
+@example("st")
+@example("STRAP, OP!? .")
+@example("stay at 7 p")
+@example("Starts ?")
+@example("stop-op")
 @example('see you\nat ten, "Ok" \\ / \t')
 @example("")
 def test_a_message_that_may_be_a_keyword_is_not_passed_over(body: str) -> None:
@@ -275,6 +280,27 @@ def test_usual_sends_need_no_closer_look(changed: dict[str, Any]) -> None:
     entry, origin = sure_send(json.dumps(record).encode())
     assert entry == f"{ACCOUNT}/{RECIPIENT}"
     assert origin == (ACCOUNT, record.get("messaging_service_sid"), record.get("from"))
+
+
+@pytest.mark.parametrize(
+    ("to", "is_sure"),
+    [
+        ("+525512345678", True),
+        ("+5215512345678", False),
+        ("+541112345678", True),
+        ("+5491112345678", False),
+        ("+54111512345678", False),
+        ("+5511987654321", True),
+        ("+551187654321", False),
+        ("+5612345678", True),
+    ],
+)
+def test_sends_to_numbers_with_two_spellings_need_a_closer_look(to: str, is_sure: bool) -> None:
+    key = to.encode()
+    value = json.dumps(outbound_record(media_urls=None, to=to)).encode()
+    record = FetchedRecord("sends", partition_of(key, PARTITIONS), 0, 0, 0, key, value, ())
+    (entry,), _ = sure_sends([record], "sends", PARTITIONS)
+    assert entry == (f"{ACCOUNT}/{to}" if is_sure else None)
 
 
 def test_messages_of_accounts_with_webhooks_need_a_closer_look() -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import merge
 from typing import Protocol
 
@@ -21,7 +21,14 @@ from processor.kafka.copying import can_copy, copied
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
 from processor.kafka.lanes.batch_size import BatchSize
 from processor.kafka.lanes.lane_state import Doing
-from processor.kafka.lanes.partition_lane import START_S, LaneContext, PartitionLane, Waits
+from processor.kafka.lanes.partition_lane import (
+    START_S,
+    LaneContext,
+    PartitionLane,
+    Waits,
+    given_up,
+)
+from processor.kafka.lanes.round_trips import ask_for_both
 from processor.kafka.lanes.source_reader import REQUEST_S
 from processor.kafka.ports import RecordBatch
 from processor.kafka.starting import start, stop
@@ -196,6 +203,7 @@ class Lane(PartitionLane[Stage]):
             max_batch_size=_MAX_BATCH_BYTES,
             max_request_size=_MAX_REQUEST_BYTES,
         )
+        ask_for_both(producer)
         self._producer = producer
         await self._unless_stopped(self._kafka(start(producer), START_S))
         self._at_step("committed")
@@ -301,16 +309,12 @@ class Lane(PartitionLane[Stage]):
         at_step("begin")
         await producer.begin_transaction()
         self._in_transaction = True
-        # Offsets first: this keeps the broker from answering the first batch with a retry.
-        offsets = {
-            tp: self._positions.to_commit(tp, self._next[tp], self._note)
-            for tp in self._uncommitted
-        }
-        await producer.send_offsets_to_transaction(offsets, self._group)
-        if out and batch:
+        if not (out and batch):
+            await self._send_offsets(at_step)
+        else:
             at_step("emit")
             with self._metrics.emit.time():
-                await out.send()
+                await self._emit(out, at_step)
             at_step("last_look")
             with self._metrics.last_look.time():
                 holds = await self._unless_stopped(batch.still_holds(), grace_s=_LOOK_S)
@@ -326,6 +330,23 @@ class Lane(PartitionLane[Stage]):
         self._uncommitted = set()
         self._committed_at = time.monotonic()
         return True
+
+    async def _emit(self, out: LaneOutput, at_step: Callable[[str], None]) -> None:
+        """Send offsets and outputs at once, as neither needs the other's answer."""
+        offsets = asyncio.ensure_future(self._send_offsets(at_step))
+        try:
+            await out.send()
+            await offsets
+        finally:
+            await given_up(offsets)
+
+    async def _send_offsets(self, at_step: Callable[[str], None]) -> None:
+        offsets = {
+            tp: self._positions.to_commit(tp, self._next[tp], self._note)
+            for tp in self._uncommitted
+        }
+        await self._producer.send_offsets_to_transaction(offsets, self._group)
+        at_step("offsets_sent")
 
     async def _let_go(self) -> None:
         """Step 6: drop the producer and abort its open transaction, or readers wait for it."""

@@ -17,6 +17,7 @@ from aiokafka.consumer.subscription_state import TopicPartitionState
 from processor.config import Settings
 from processor.errors import BrokerUnavailable
 from processor.kafka.fetched import leader_epoch_at
+from processor.kafka.lanes.round_trips import fetch_without_the_busy
 from processor.kafka.ports import Consumer
 from processor.kafka.starting import start, stop
 from processor.wire.records import Record
@@ -60,6 +61,7 @@ class SourceReader:
             metadata_max_age_ms=_METADATA_MS,
         )
         await start(self._consumer)
+        fetch_without_the_busy(self._consumer._fetcher)
         self._consumer.assign([])
         self._consumer._client.set_topics(self._topics)
 

@@ -1,0 +1,124 @@
+"""A lane waits for brokers as rarely as the protocol allows."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.structs import OffsetAndMetadata
+
+from processor.config import Settings
+from processor.core.partitions import partition_of
+from processor.kafka.groups import committed_of, group_view
+from processor.kafka.lanes.exactly_once import LaneOutput
+from processor.kafka.lanes.round_trips import ask_for_both
+from processor.kafka.lanes.source_reader import SourceReader
+from processor.kafka.writing import Outgoing
+from tests.installation import Installation, until
+
+BEGINS = {"AddPartitionsToTxnRequest", "AddOffsetsToTxnRequest"}
+FILLS = {"TxnOffsetCommitRequest", "ProduceRequest"}
+ENDS = {"EndTxnRequest"}
+
+
+class Rounds:
+    """The requests of a client that were in flight together, whenever it had none."""
+
+    def __init__(self, client: Any) -> None:
+        self.all: list[set[str]] = []
+        self.is_repeated = False  # the broker wanted a request again
+        self._in_flight = 0
+        self._really = getattr(client.send, "_really", client.send)
+        client.send = self
+
+    async def __call__(self, node: Any, request: Any, **where: Any) -> Any:
+        if not self._in_flight:
+            self.all.append(set())
+        name = type(request).__name__
+        self.is_repeated |= any(name in sent for sent in self.all)
+        self.all[-1].add(name)
+        self._in_flight += 1
+        try:
+            return await self._really(node, request, **where)
+        finally:
+            self._in_flight -= 1
+
+
+async def test_a_transaction_takes_three_round_trips(settings: Settings) -> None:
+    at = Installation(settings)
+    topics, group = at.topics, f"{settings.topic_prefix}some"
+    source, offset = TopicPartition(topics.inbound_messages, 0), OffsetAndMetadata(5, "a note")
+    producer = AIOKafkaProducer(
+        **settings.kafka(), transactional_id=f"{group}-0", retry_backoff_ms=5
+    )
+    ask_for_both(producer)
+    await producer.start()
+    try:
+        for transactions in itertools.count(1):
+            await producer.begin_transaction()
+            out = LaneOutput(producer, 0)
+            for topic in (topics.reply_sends, topics.block_changes):
+                await producer.partitions_for(topic)
+                out.put(topic, b"one", b"1")
+            rounds = Rounds(producer.client)
+            offsets = asyncio.ensure_future(
+                producer.send_offsets_to_transaction({source: offset}, group)
+            )
+            await out.send()
+            await offsets
+            await producer.commit_transaction()
+            # The first transaction has to find the coordinators, and a broker that is still busy
+            # with the last one wants to be asked again.
+            if transactions > 1 and not rounds.is_repeated:
+                break
+    finally:
+        await producer.stop()
+    assert rounds.all == [BEGINS, FILLS, ENDS]
+    async with group_view(settings, group) as view:
+        assert await committed_of(view, [source], stable=True) == {source: offset}
+    for topic in (topics.reply_sends, topics.block_changes):
+        assert len(await at.records(topic)) == transactions
+
+
+class Fetches:
+    """The partitions of each fetch, with how long the broker may wait for records, in ms."""
+
+    def __init__(self, client: Any) -> None:
+        self.all: list[tuple[set[int], int]] = []
+        self._really = client.send
+        client.send = self
+
+    async def __call__(self, node: Any, request: Any, **where: Any) -> Any:
+        if isinstance(request, FetchRequest):
+            asked = {partition for _, parts in request.topics for partition, *_ in parts}
+            self.all.append((asked, request._max_wait_ms))
+        return await self._really(node, request, **where)
+
+
+async def test_a_partition_that_is_not_read_holds_up_no_other(settings: Settings) -> None:
+    at = Installation(settings)
+    topic = at.topics.inbound_messages
+    keys = {partition_of(key, settings.partitions): key for key in map(str.encode, "abcdefgh")}
+    busy, idle = (TopicPartition(topic, partition) for partition in sorted(keys)[:2])
+    source = SourceReader(settings, [topic], fetch_wait_ms=500)
+    await source.start()
+    try:
+        fetches = Fetches(source.client)
+        others = [source.read({busy: 0}), source.read({idle: 0})][1]
+
+        async def is_fetched() -> bool:
+            return busy in source._consumer._fetcher._records
+
+        await at.write_raw(Outgoing(topic, keys[busy.partition], b"not read"))
+        await until(is_fetched, "a record of the busy partition")
+        await at.write_raw(Outgoing(topic, keys[idle.partition], b"read"))
+        found = await others.records([idle], wait_s=30, most=10)
+        assert [record.value for record in found[idle]] == [b"read"]
+    finally:
+        await source.close()
+    both, one = {busy.partition, idle.partition}, {idle.partition}
+    assert (one, 10) in fetches.all
+    assert {wait_ms for asked, wait_ms in fetches.all if asked == both} == {500}

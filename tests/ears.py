@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from processor.stages.hearing import Ear
+from processor.suspicion.stems import SEPARATOR
 from processor.suspicion.values import StopWords, Suspicion, SuspicionTier
 
 PLEASE = "stop please"
@@ -28,6 +29,10 @@ class FakeGlance:
     def at(self, bodies: Sequence[str]) -> Sequence[int]:
         """See ``Glances``."""
         return [index for index, body in enumerate(bodies) if body.lower() in HEARD]
+
+    def at_joined(self, bodies: bytes) -> Sequence[int]:
+        """See ``Glances``."""
+        return self.at([body[1:-1] for body in bodies.decode().split(SEPARATOR)])
 
 
 def fake_assess(body: str, words: StopWords) -> Suspicion | None:

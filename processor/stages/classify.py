@@ -26,7 +26,7 @@ from processor.wire.dead_letters import redrives_of
 from processor.wire.headers import arrival_of, was_sent_on
 from processor.wire.json_values import MAX_VALUE_BYTES
 from processor.wire.records import Record
-from processor.wire.screening import doubtful_messages
+from processor.wire.screening import Glances, doubtful_messages
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
 
@@ -76,8 +76,9 @@ class Classifier:
         found: Sorted[Item | Ordinary] = Sorted()
         ordinary = directory.has_webhooks
         # A valid message without a keyword comes to nothing, unless an application wants it.
+        glance = self._ear.glance(directory)
         records = doubtful_messages(
-            records, self._inbound_messages, directory.prefilter, directory.webhooks
+            records, self._inbound_messages, directory.prefilter, directory.webhooks, glance
         )
         pairs: list[Pair] = []
 
@@ -85,7 +86,7 @@ class Classifier:
             found.aside.append((record, why))
 
         read = read_all(records, self._read, refuse)
-        to_assess = self._to_assess([one for _, one in read], directory)
+        to_assess = _to_assess([one for _, one in read], glance)
         for index, (record, one) in enumerate(read):
             item: Item | Ordinary | None
             if isinstance(one, ConsentCommand):
@@ -104,13 +105,6 @@ class Classifier:
         recipients = [subscriber_of(key_of(item)) for _, item in pairs]
         found.good = placed(pairs, recipients, self._partitions, into(found))
         return found
-
-    def _to_assess(
-        self, read: Sequence[InboundMessage | ConsentCommand], directory: Directory
-    ) -> Container[int]:
-        """The indexes of messages that may be opt-outs in other words."""
-        bodies = ["" if isinstance(one, ConsentCommand) else one.body for one in read]
-        return frozenset(self._ear.worth_assessing(bodies, directory))
 
     def _with_unread(
         self,
@@ -165,6 +159,12 @@ class Classifier:
             raise
         except Exception:  # a failure on this record may occur here again
             return None
+
+
+def _to_assess(read: Sequence[InboundMessage | ConsentCommand], glance: Glances) -> Container[int]:
+    """The indexes of messages that may be opt-outs in other words."""
+    bodies = ["" if isinstance(one, ConsentCommand) else one.body for one in read]
+    return frozenset(glance.at(bodies))
 
 
 def _can_be_sent_on(record: Record) -> bool:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable
 
 from processor.core.services import Directory, Handling
 from processor.core.suspected import Finding, WordsTier
 from processor.suspicion.assess import assess
 from processor.suspicion.glance import Glance
 from processor.suspicion.values import StopWords, Suspicion
-
-
-class Glances(Protocol):
-    """Looks at many texts; see ``suspicion.glance``."""
-
-    def at(self, bodies: Sequence[str]) -> Sequence[int]:
-        """The indexes of the texts to assess, rising."""
-        ...
+from processor.wire.screening import Glances
 
 
 class Ear:
@@ -38,17 +30,12 @@ class Ear:
         self._made_for: tuple[Directory, int] | None = None
         self._glance: Glances = glance(())
 
-    def worth_assessing(self, bodies: Sequence[str], directory: Directory) -> Sequence[int]:
-        """The indexes of the texts that ``finding`` may find something in; cheap.
-
-        Args:
-            bodies: as received.
-            directory: the configuration.
-        """
+    def glance(self, directory: Directory) -> Glances:
+        """Finds the texts that ``finding`` may find something in, under a configuration; cheap."""
         if self._made_for != (now := (directory, directory.keywords_version)):
             self._glance = self._make(directory.stop_keywords())
             self._made_for = now
-        return self._glance.at(bodies)
+        return self._glance
 
     def finding(self, body: str, handling: Handling, country: str | None) -> Finding | None:
         """The opt-out in a text that matched no keyword, with its policy; None for most.

@@ -496,10 +496,48 @@ text_of(const Text *body)
     return text;
 }
 
-/* Put a record where it belongs: nowhere, or into one of the lists; -1 with an exception. */
+#define SEPARATOR 0x1E /* between two texts, as in suspicion/stems.py */
+
+/* The bodies that are no keyword, one after another, and the index of the record of each. */
+typedef struct {
+    uint8_t *at;
+    Py_ssize_t length, room;
+    int32_t *indexes;
+    Py_ssize_t count;
+} Others;
+
+/* Add a body between spaces; a separator within it becomes a space. -1 with an exception. */
+static int
+add_other(Others *others, Py_ssize_t index, const Text *body)
+{
+    if (others->room - others->length < body->length + 3) {
+        Py_ssize_t room = 2 * others->room + body->length + 3;
+        uint8_t *at = PyMem_Realloc(others->at, (size_t)room);
+        if (at == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        others->at = at;
+        others->room = room;
+    }
+    uint8_t *to = others->at + others->length;
+    if (others->count)
+        *to++ = SEPARATOR;
+    *to++ = ' ';
+    memcpy(to, body->at, (size_t)body->length);
+    for (uint8_t *one = to; (one = memchr(one, SEPARATOR, (size_t)(to + body->length - one)));)
+        *one = ' ';
+    to += body->length;
+    *to++ = ' ';
+    others->length = to - others->at;
+    others->indexes[others->count++] = (int32_t)index;
+    return 0;
+}
+
+/* Put a record where it belongs: to the others, or into one of the lists; -1 with an exception. */
 static int
 sort_message(PyObject *value, Py_ssize_t index, const Heads *heads, PyObject *accounts,
-             PyObject *unsure, PyObject *bodies)
+             PyObject *unsure, PyObject *bodies, Others *others)
 {
     Found found;
     uint8_t room[MOST_BODY_BYTES];
@@ -518,7 +556,7 @@ sort_message(PyObject *value, Py_ssize_t index, const Heads *heads, PyObject *ac
     if (body->is_ascii && body->length <= MOST_BODY) {
         int is_none = is_no_keyword(body, heads);
         if (is_none)
-            return is_none < 0 ? -1 : 0;
+            return is_none < 0 ? -1 : add_other(others, index, body);
     }
     PyObject *text = text_of(body);
     if (text == NULL)
@@ -540,17 +578,28 @@ screen_messages(PyObject *module, PyObject *arguments)
     read_heads(given, ends, &heads);
     PyObject *all = PySequence_Tuple(records);
     PyObject *unsure = PyList_New(0), *bodies = PyList_New(0), *result = NULL;
+    Others others = {NULL, 0, 0, NULL, 0};
     if (all != NULL && unsure != NULL && bodies != NULL) {
         Py_ssize_t index = 0, count = PyTuple_GET_SIZE(all);
+        others.indexes = PyMem_Malloc((size_t)(count ? count : 1) * sizeof(int32_t));
+        if (others.indexes == NULL) {
+            PyErr_NoMemory();
+            count = -1; /* looks at none, and has no result */
+        }
         while (index < count) {
             PyObject *value = value_of(PyTuple_GET_ITEM(all, index), topic);
-            if (sort_message(value, index, &heads, accounts, unsure, bodies) < 0)
+            if (sort_message(value, index, &heads, accounts, unsure, bodies, &others) < 0)
                 break;
             index++;
         }
         if (index == count)
-            result = PyTuple_Pack(2, unsure, bodies);
+            result = Py_BuildValue("(OOy#y#)", unsure, bodies,
+                                   others.at ? (char *)others.at : "", others.length,
+                                   (char *)others.indexes,
+                                   others.count * (Py_ssize_t)sizeof(int32_t));
     }
+    PyMem_Free(others.at);
+    PyMem_Free(others.indexes);
     Py_XDECREF(all);
     Py_XDECREF(unsure);
     Py_XDECREF(bodies);

@@ -7,7 +7,7 @@ Without it, every record needs a closer look. Both lead to the same decisions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from processor.wire.records import Record
 
@@ -23,28 +23,53 @@ except ImportError:  # pragma: no cover  # it was built where coverage is measur
 Origin = tuple[str, str | None, str | None]  # account, service and sender, as a send names them
 
 
+class Glances(Protocol):
+    """Finds the texts that may be opt-outs in other words; see ``suspicion.glance``."""
+
+    def at(self, bodies: Sequence[str]) -> Sequence[int]:
+        """The indexes of such texts, rising."""
+        ...
+
+    def at_joined(self, bodies: bytes) -> Sequence[int]:
+        """The same of texts in UTF-8, each between spaces, with a separator between two."""
+        ...
+
+
 def is_native() -> bool:
     """Whether compiled code looks at the records."""
     return native is not None
 
 
 def doubtful_messages(
-    records: Sequence[Record], topic: str, prefilter: Prefilter, accounts: dict[str, int]
+    records: Sequence[Record],
+    topic: str,
+    prefilter: Prefilter,
+    accounts: dict[str, int],
+    glance: Glances,
 ) -> Sequence[Record]:
-    """The records that may be a keyword, or may be invalid, or are of another topic or account.
+    """The records that may be an opt-out, or may be invalid, or are of another topic or account.
 
     Args:
         records: of inbound messages and other topics, in order.
         topic: of inbound messages.
         prefilter: of all keywords.
         accounts: all messages of these need a closer look.
+        glance: of the texts that are no keyword.
     """
     if native is None:
         return records
-    doubtful, bodies = native.screen_messages(
+    doubtful, bodies, joined, places = native.screen_messages(
         records, topic, prefilter.heads, prefilter.ascii_ends, accounts
     )
-    more = [index for index, body in bodies if prefilter.passes(body)]
+    index_of = memoryview(places).cast("i")
+    more = [index_of[at] for at in glance.at_joined(joined)]
+    others: list[tuple[int, str]] = []
+    for index, body in bodies:
+        if prefilter.passes(body):
+            more.append(index)
+        else:
+            others.append((index, body))
+    more += [others[at][0] for at in glance.at([body for _, body in others])]
     return [records[index] for index in (sorted([*doubtful, *more]) if more else doubtful)]
 
 

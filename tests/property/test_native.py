@@ -19,6 +19,7 @@ from processor.kafka import checksum
 from processor.kafka import fetched as fetching
 from processor.kafka.copying import can_copy, copied
 from processor.kafka.fetched import FetchedRecord
+from processor.suspicion.stems import SEPARATOR
 from processor.wire.headers import source_of
 from processor.wire.screening import Origin, doubtful_messages, sure_sends
 from schemas.inbound_message import InboundMessage
@@ -188,6 +189,29 @@ def a_message(value: bytes | None, key: bytes = KEY, topic: str = "texts") -> Fe
     return FetchedRecord(topic, PLACE, 7, 1, 0, key, value, ())
 
 
+class Names:
+    """A glance that names the texts with a part."""
+
+    def __init__(self, part: str = "nothing has it") -> None:
+        self._part = part
+
+    def at(self, bodies: Sequence[str]) -> Sequence[int]:
+        """See ``Glances``."""
+        return [index for index, body in enumerate(bodies) if self._part in body]
+
+    def at_joined(self, bodies: bytes) -> Sequence[int]:
+        """See ``Glances``."""
+        texts = bodies.decode().split(SEPARATOR) if bodies else []
+        assert all(text[0] == text[-1] == " " for text in texts)
+        return self.at([text[1:-1] for text in texts])
+
+
+def doubtful(
+    records: list[Any], accounts: dict[str, int] | None = None, glance: Names | None = None
+) -> Sequence[Any]:
+    return doubtful_messages(records, "texts", KEYWORDS, accounts or {}, glance or Names())
+
+
 def read(model: type[BaseModel], value: bytes) -> Any:
     try:
         return model.model_validate_json(value)
@@ -199,7 +223,7 @@ def read(model: type[BaseModel], value: bytes) -> Any:
 def test_a_message_that_is_passed_over_is_valid_and_no_keyword(data: st.DataObject) -> None:
     value = a_value(data, inbound_record())
     record = a_message(value)
-    if doubtful_messages([record], "texts", KEYWORDS, {}) == []:
+    if doubtful([record]) == []:
         message = read(InboundMessage, value)
         assert message is not None
         assert not KEYWORDS.passes(message.body)
@@ -244,11 +268,28 @@ def a_value(data: st.DataObject, record: dict[str, Any]) -> bytes:
 @example("")
 def test_a_message_that_may_be_a_keyword_is_not_passed_over(body: str) -> None:
     value = json.dumps(inbound_record(body=body), ensure_ascii=False).encode()
-    found = doubtful_messages([a_message(value)], "texts", KEYWORDS, {})
+    found = doubtful([a_message(value)])
     if KEYWORDS.passes(body):
         assert len(found) == 1
     elif not any(ord(character) < 0x20 and character not in "\b\f\n\r\t" for character in body):
         assert found == []  # and others are passed over, unless they have a rare escape
+
+
+@given(st.lists(bodies, max_size=6))
+@example(["no e", "see", "e", "é", "STOP", "", 'a "\\e\n'])
+@example([])
+def test_a_message_that_a_glance_names_is_not_passed_over(texts: list[str]) -> None:
+    records = [
+        a_message(json.dumps(inbound_record(body=text), ensure_ascii=False).encode())
+        for text in texts
+    ]
+    found = doubtful(records, glance=Names("e"))
+    for text, record in zip(texts, records, strict=True):
+        if "e" in text or KEYWORDS.passes(text):
+            assert any(record is one for one in found)
+        elif not any(ord(character) < 0x20 and character not in "\b\f\n\r\t" for character in text):
+            assert all(record is not one for one in found)
+    assert list(found) == [record for record in records if any(record is one for one in found)]
 
 
 @pytest.mark.parametrize(
@@ -263,7 +304,7 @@ def test_a_message_that_may_be_a_keyword_is_not_passed_over(body: str) -> None:
 def test_usual_messages_need_no_closer_look(changed: dict[str, Any]) -> None:
     record = inbound_record(body="see you at ten") | changed
     for value in (json.dumps(record), json.dumps(record, separators=(",", ":"), indent=1)):
-        assert doubtful_messages([a_message(value.encode())], "texts", KEYWORDS, {}) == []
+        assert doubtful([a_message(value.encode())]) == []
 
 
 @pytest.mark.parametrize(
@@ -306,7 +347,7 @@ def test_sends_to_numbers_with_two_spellings_need_a_closer_look(to: str, is_sure
 def test_messages_of_accounts_with_webhooks_need_a_closer_look() -> None:
     mine = a_message(json.dumps(inbound_record(body="see you at ten")).encode())
     theirs = a_message(json.dumps(inbound_record(body="ok", account_sid=OTHER_ACCOUNT)).encode())
-    found = doubtful_messages([mine, theirs], "texts", KEYWORDS, {OTHER_ACCOUNT: 1})
+    found = doubtful([mine, theirs], {OTHER_ACCOUNT: 1})
     assert list(found) == [theirs]
 
 
@@ -314,5 +355,5 @@ def test_records_of_other_topics_and_tombstones_need_a_closer_look() -> None:
     value = json.dumps(inbound_record(body="see you at ten")).encode()
     plain = a_message(value)
     others: list[Any] = [a_message(value, topic="commands"), a_message(None), object()]
-    assert doubtful_messages([plain, *others, plain], "texts", KEYWORDS, {}) == others
+    assert doubtful([plain, *others, plain]) == others
     assert sure_sends(others, "texts", PARTITIONS) == ([None] * 3, [None] * 3)

@@ -304,8 +304,7 @@ async def test_r15_r30_without_a_reported_country_the_number_says_it() -> None:
     stage = await a_stage(a_list(), ear=an_ear())
     german, key = "+4915112345678", b"+4915112345678"
     record = a_record(body=PLEASE, from_country=None, **{"from": german})
-    record.key = key
-    await stage.process([record], out)
+    await stage.process([record._replace(key=key)], out)
     [text] = values_of(out, TOPICS.suspected_opt_outs)
     assert (text["country"], text["suspected"]["policy"]) == ("DE", "report")
 
@@ -327,11 +326,11 @@ async def test_a_glance_is_made_again_only_when_the_keywords_change() -> None:
     services = Services()
     ear = Ear(glance, fake_assess)
     for _ in range(2):
-        assert ear.worth_assessing(["hello", PLEASE], services.directory) == [1]
+        assert ear.glance(services.directory).at(["hello", PLEASE]) == [1]
     assert len(made) == 2  # the first knows no keyword
     service = a_service()
     services.directory.change({service.sid: service})
-    ear.worth_assessing([], services.directory)
+    ear.glance(services.directory)
     assert "baja" in made[-1].keywords
     assert len(made) == 3
 

@@ -32,7 +32,6 @@ pytestmark = pytest.mark.crash
 KILLS: dict[str, Sequence[str]] = {
     "after the Redis write": ["written"],
     "with the transaction begun": ["emit"],
-    "with the offsets sent": ["offsets_sent"],
     "before the transaction": ["begin"],
     "after emit": ["last_look"],
     "before the commit": ["commit"],

@@ -20,8 +20,7 @@ OTHERS = [f"+1555001{number:04d}" for number in range(20)]
 KILLS: dict[str, Sequence[str]] = {
     "before the batch": ["process"],
     "before the transaction": ["begin"],
-    "with the transaction begun": ["emit"],
-    "with the offsets sent": ["offsets_sent"],
+    "with the offsets sent": ["emit"],
     "after emit, before the last look": ["last_look"],
     "after the last look, before the commit": ["commit"],
     "with the commit sent and not answered": ["committing"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from typing import Any
 
@@ -20,7 +19,7 @@ from processor.kafka.writing import Outgoing
 from tests.installation import Installation, until
 
 BEGINS = {"AddPartitionsToTxnRequest", "AddOffsetsToTxnRequest"}
-FILLS = {"TxnOffsetCommitRequest", "ProduceRequest"}
+OFFSETS, OUTPUTS = {"TxnOffsetCommitRequest"}, {"ProduceRequest"}
 ENDS = {"EndTxnRequest"}
 
 
@@ -47,7 +46,7 @@ class Rounds:
             self._in_flight -= 1
 
 
-async def test_a_transaction_takes_three_round_trips(settings: Settings) -> None:
+async def test_a_transaction_takes_four_round_trips(settings: Settings) -> None:
     at = Installation(settings)
     topics, group = at.topics, f"{settings.topic_prefix}some"
     source, offset = TopicPartition(topics.inbound_messages, 0), OffsetAndMetadata(5, "a note")
@@ -61,14 +60,11 @@ async def test_a_transaction_takes_three_round_trips(settings: Settings) -> None
             await producer.begin_transaction()
             out = LaneOutput(producer, 0)
             for topic in (topics.reply_sends, topics.block_changes):
-                await producer.partitions_for(topic)
                 out.put(topic, b"one", b"1")
             rounds = Rounds(producer.client)
-            offsets = asyncio.ensure_future(
-                producer.send_offsets_to_transaction({source: offset}, group)
-            )
+            await out.announce()
+            await producer.send_offsets_to_transaction({source: offset}, group)
             await out.send()
-            await offsets
             await producer.commit_transaction()
             # The first transaction has to find the coordinators, and a broker that is still busy
             # with the last one wants to be asked again.
@@ -76,7 +72,7 @@ async def test_a_transaction_takes_three_round_trips(settings: Settings) -> None
                 break
     finally:
         await producer.stop()
-    assert rounds.all == [BEGINS, FILLS, ENDS]
+    assert rounds.all == [BEGINS, OFFSETS, OUTPUTS, ENDS]
     async with group_view(settings, group) as view:
         assert await committed_of(view, [source], stable=True) == {source: offset}
     for topic in (topics.reply_sends, topics.block_changes):

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from typing import Protocol
 
@@ -26,7 +26,6 @@ from processor.kafka.lanes.partition_lane import (
     LaneContext,
     PartitionLane,
     Waits,
-    given_up,
 )
 from processor.kafka.lanes.round_trips import ask_for_both
 from processor.kafka.lanes.source_reader import REQUEST_S
@@ -154,12 +153,25 @@ class LaneOutput:
         batches = copied(records, headers, at_ms=at_ms, most_bytes=_MAX_BATCH_BYTES)
         self._full += [(topic, batch) for batch in batches]
 
+    async def announce(self) -> None:
+        """Let the transaction begin with the partitions that are written to; see `round_trips`."""
+        manager = self._producer._txn_manager
+        for topic, partition in {self._at(place) for place, _ in self._all()}:
+            if partition in await self._producer.partitions_for(topic):
+                manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
+
+    def _all(self) -> Sequence[tuple[str | tuple[str, int], RecordBatch]]:
+        return (*self._full, *self._open.items())
+
+    def _at(self, place: str | tuple[str, int]) -> tuple[str, int]:
+        return (place, self._partition) if isinstance(place, str) else place
+
     async def send(self) -> None:
         """Send all records and await every batch, because a commit does not fail with them."""
         fates = []
         try:
-            for place, builder in (*self._full, *self._open.items()):
-                topic, partition = (place, self._partition) if isinstance(place, str) else place
+            for place, builder in self._all():
+                topic, partition = self._at(place)
                 builder.close()
                 fate = await self._producer.send_batch(builder, topic, partition=partition)
                 fates.append(fate)
@@ -309,12 +321,19 @@ class Lane(PartitionLane[Stage]):
         at_step("begin")
         await producer.begin_transaction()
         self._in_transaction = True
-        if not (out and batch):
-            await self._send_offsets(at_step)
-        else:
+        if out:
+            await out.announce()
+        # Offsets first: this keeps the broker from answering the first batch with a retry. Both at
+        # once would, too: a broker checks one request of a transaction at a time.
+        offsets = {
+            tp: self._positions.to_commit(tp, self._next[tp], self._note)
+            for tp in self._uncommitted
+        }
+        await producer.send_offsets_to_transaction(offsets, self._group)
+        if out and batch:
             at_step("emit")
             with self._metrics.emit.time():
-                await self._emit(out, at_step)
+                await out.send()
             at_step("last_look")
             with self._metrics.last_look.time():
                 holds = await self._unless_stopped(batch.still_holds(), grace_s=_LOOK_S)
@@ -330,23 +349,6 @@ class Lane(PartitionLane[Stage]):
         self._uncommitted = set()
         self._committed_at = time.monotonic()
         return True
-
-    async def _emit(self, out: LaneOutput, at_step: Callable[[str], None]) -> None:
-        """Send offsets and outputs at once, as neither needs the other's answer."""
-        offsets = asyncio.ensure_future(self._send_offsets(at_step))
-        try:
-            await out.send()
-            await offsets
-        finally:
-            await given_up(offsets)
-
-    async def _send_offsets(self, at_step: Callable[[str], None]) -> None:
-        offsets = {
-            tp: self._positions.to_commit(tp, self._next[tp], self._note)
-            for tp in self._uncommitted
-        }
-        await self._producer.send_offsets_to_transaction(offsets, self._group)
-        at_step("offsets_sent")
 
     async def _let_go(self) -> None:
         """Step 6: drop the producer and abort its open transaction, or readers wait for it."""

@@ -22,7 +22,8 @@ def ask_for_both(producer: AIOKafkaProducer) -> None:
     """Let a transaction begin with one round trip, where it has outputs and offsets.
 
     aiokafka waits for the answer about the partitions before it asks about the group. Both go to
-    one coordinator over one connection, so it answers them in order.
+    one coordinator over one connection, so it answers them in order. Offsets and outputs cannot be
+    sent together: a broker verifies one and wants the other again (`NotEnoughReplicas`).
     """
     sender: Sender = producer._sender
     one_after_another = sender._maybe_do_transactional_request

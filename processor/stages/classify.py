@@ -24,6 +24,7 @@ from processor.wire.dead_letters import redrives_of
 from processor.wire.headers import arrival_of, was_sent_on
 from processor.wire.json_values import MAX_VALUE_BYTES
 from processor.wire.records import Record
+from processor.wire.spellings import is_recipient
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
 
@@ -164,7 +165,7 @@ def hit_of(read: InboundMessage, directory: Directory, record: Record | None = N
         return None
     handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
     policy = handling.policy
-    if policy is None or not policy.may_match(body):
+    if policy is None or not policy.may_match(body) or not is_recipient(read.from_):
         return None
     country = read.from_country or _country(read.from_, handling)
     match = policy.match(body, country)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from processor.audit.loose import is_heard, loosely
 from processor.audit.parsing import (
     Fields,
     Headers,
@@ -35,6 +36,7 @@ def _first_ms(record: KafkaRecord, headers: Headers) -> int:
 def message(record: KafkaRecord, fields: Fields) -> Message:
     """Read a record of inbound-messages."""
     headers = dict(record.headers)
+    fields = loosely(fields)
     account, address = fields["account_sid"], fields["from"]
     key, number = key_of(account, address), subscriber_of(address)
     first_ms, received_ms = _first_ms(record, headers), ms_of(fields["received_at"])
@@ -48,7 +50,7 @@ def message(record: KafkaRecord, fields: Fields) -> Message:
         fields.get("messaging_service_sid"),
         fields["to"],
         number,
-        fields["body"],
+        fields["body"] if is_heard(address) else "",  # no keyword is heard from it
         fields.get("from_country"),
         said_of(fields),
         received_ms if received_ms < first_ms - _LATE_MS else first_ms,

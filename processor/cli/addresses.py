@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import click
-from pydantic import TypeAdapter, ValidationError
 
-from schemas.common import RecipientAddress
-
-_ADDRESS: TypeAdapter[str] = TypeAdapter(RecipientAddress)
+from processor.wire.spellings import NoAddress, Unclear, recipient_of
 
 
 class Recipient(click.ParamType):
@@ -18,8 +15,10 @@ class Recipient(click.ParamType):
     def convert(self, value: str, param: object, ctx: object) -> str:
         """See ``click.ParamType``."""
         try:
-            return _ADDRESS.validate_python(value)
-        except ValidationError:
+            return recipient_of(value, national=True)
+        except Unclear as error:
+            self.fail(str(error))
+        except NoAddress:
             self.fail(
                 "must be an E.164 number such as +15551234567, after whatsapp: if need be, or a "
                 "user id such as whatsapp:US.13491208655302741918"

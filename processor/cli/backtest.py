@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import IO
 
 import click
-from pydantic import ValidationError
 
 from processor import config
 from processor.cli.common import UtcTime, as_json, lines_of, print_json, run
@@ -23,7 +22,7 @@ from processor.kafka.reading import read_whole
 from processor.stages.classify import hit_of
 from processor.wire import inbound_messages
 from processor.wire.countries import country_of
-from processor.wire.json_values import reason
+from processor.wire.json_values import UNREADABLE, why_unreadable
 from processor.wire.services import service_of
 from processor.wire.topics import Topics
 from schemas.messaging_service import MessagingService
@@ -60,10 +59,10 @@ class Backtest:
         """Read a recorded message under both; name a line that is not a message, and skip it."""
         try:
             read = inbound_messages.read(value)
-        except ValidationError as error:
+        except UNREADABLE as error:
             self.unreadable += 1
             if self.unreadable <= _NAMED:
-                click.echo(f"{place}: {reason(error)}", err=True)
+                click.echo(f"{place}: {why_unreadable(error)}", err=True)
             return
         self.messages += 1
         before, after = (hit_of(read, directory) for directory in (self.active, self.draft))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -17,11 +19,13 @@ from processor.cli.addresses import Recipient
 from processor.cli.blocks import open_store
 from processor.cli.common import actor as user
 from processor.cli.common import as_json, lines_of, print_json, progress, run
+from processor.cli.import_reading import Reading
 from processor.config import Settings
 from processor.core.addresses import subscriber_key
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError, RecordError
 from processor.histories import block_changes
+from processor.json_types import JsonObject
 from processor.kafka.writing import bulk_writer
 from processor.stores.redis_client import redis_client
 from processor.wire import blocks as wire_blocks
@@ -169,6 +173,8 @@ def export(file: Path, file_format: str | None) -> None:
 @click.option("--source", help="The source of rows that name none.")
 @click.option("--reason", help="For rows that give none; needed to lift recipients' own blocks.")
 @click.option("--actor", help="Importing user, kept in the history; default: cli/<you>.")
+@click.option("--country", help="Country of numbers without a country's code, such as US.")
+@click.option("--dry-run", is_flag=True, help="Show what each row would become; send nothing.")
 @click.option(
     "--import-id",
     type=ImportId(),
@@ -183,11 +189,17 @@ def import_(
     source: str | None,
     reason: str | None,
     actor: str | None,
+    country: str | None,
+    dry_run: bool,
     import_id: str,
 ) -> None:
     """Block (or unblock, by a column `blocked`) every recipient of FILE, as CSV or JSON lines.
 
-    A row is one line. A row without a scope gets that of the service or sender it names, else
+    A row is one line. Spaces, dots, dashes and brackets in a number do not count. Numbers without a
+    country's code need --country or a column `country`. A number with two readings is named and
+    left out. If rows block and unblock one recipient, the block counts.
+
+    A row without a scope gets that of the service or sender it names, else
     OPTOUT_BLOCK_SCOPE. Bad rows are named and left out, and good rows are sent as commands; exit 1
     if any row was bad. The history keeps columns `source` and `at` as claims of the file.
 
@@ -206,37 +218,24 @@ def import_(
         "reason": reason,
         "actor": actor or user(),
     }
-    click.echo(f"import {import_id}; to resume it, add --import-id {import_id}", err=True)
+    reading = Reading(
+        file.name, partial(command_of, defaults=defaults, import_id=import_id, country=country)
+    )
+    if not dry_run:
+        click.echo(f"import {import_id}; to resume it, add --import-id {import_id}", err=True)
     with lines_of(file, "importing") as lines:
         rows = Rows(as_csv=as_csv, name=file.name).of(lines)
-        good, bad = run(_import(settings, file.name, rows, defaults, import_id))
-    click.echo(f"{good:,} rows sent as commands, {bad:,} bad rows left out", err=True)
-    sys.exit(1 if bad else 0)
+        if dry_run:
+            reading.show(rows)
+        else:
+            run(_send(settings, reading.commands(rows)))
+    done = "would be" if dry_run else "sent as"
+    click.echo(f"{reading.good:,} rows {done} commands, {reading.bad:,} bad rows named", err=True)
+    sys.exit(1 if reading.bad else 0)
 
 
-async def _import(
-    settings: Settings,
-    name: str,
-    rows: Iterable[tuple[int, object]],
-    defaults: dict[str, str | None],
-    import_id: str,
-) -> tuple[int, int]:
-    good = bad = 0
-    batch: list[tuple[bytes, bytes]] = []
+async def _send(settings: Settings, commands: Iterator[JsonObject]) -> None:
     topic = Topics.under(settings.topic_prefix).consent_commands
     async with bulk_writer(settings, topic) as out:
-        for number, row in rows:
-            try:
-                batch.append(command_of(row, defaults, import_id=import_id))
-                good += 1
-            except ValidationError as error:
-                click.echo(f"{name}:{number}: {reason(error)}", err=True)
-                bad += 1
-            except ValueError as error:
-                click.echo(f"{name}:{number}: {error}", err=True)
-                bad += 1
-            if len(batch) >= _BATCH:
-                await out.send(batch)
-                batch = []
-        await out.send(batch)
-    return good, bad
+        while some := list(islice(commands, _BATCH)):
+            await out.send([(one["recipient"].encode(), orjson.dumps(one)) for one in some])

@@ -23,7 +23,7 @@ from processor.errors import ConfigError
 from processor.stages.classify import hit_of
 from processor.wire import inbound_messages
 from processor.wire.blocks import read_entry
-from processor.wire.json_values import reason
+from processor.wire.json_values import UNREADABLE, reason, why_unreadable
 from processor.wire.services import service_of
 
 
@@ -63,8 +63,8 @@ class _Decider:
     def decide(self, line: bytes) -> dict[str, object]:
         try:
             read = inbound_messages.read(line)
-        except ValidationError as error:
-            return {"error": reason(error)}
+        except UNREADABLE as error:
+            return {"error": why_unreadable(error)}
         message = inbound_messages.message_of(read)
         handling = self._directory.handling(
             message.account_sid, message.service_sid, message.sender

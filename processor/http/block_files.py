@@ -18,7 +18,7 @@ from processor.wire.block_rows import (
     Rows,
     new_import_id,
 )
-from schemas.common import Sid
+from schemas.common import CountryCode, Sid
 
 router = APIRouter(route_class=Known, tags=["block list"])
 
@@ -67,11 +67,19 @@ async def import_(
             alias="ImportId", description="Id of this import, chosen by you; generated if absent."
         ),
     ] = None,
+    country: Annotated[
+        CountryCode | None,
+        Query(alias="Country", description="Country of numbers without a country's code."),
+    ] = None,
 ) -> Imported:
     """Block (or unblock, by a field `blocked`) every row of a CSV or JSON lines body.
 
     The body is read line by line, up to OPTOUT_API_IMPORT_MAX_BYTES. Good rows are stored as
     commands at once; bad rows are named by their number and left out.
+
+    Spaces, dots, dashes and brackets in a number do not count. A number with two readings is
+    refused, and so is one without a country's code if neither `Country` nor a column `country`
+    names the country. If rows block and unblock one recipient, the block counts.
 
     Each import has an id, and the same rows in another import take effect again. Choose an
     `ImportId` to be able to repeat an import after an error. If you send the whole file again under
@@ -81,7 +89,7 @@ async def import_(
     if given not in TYPES.values():
         raise ApiError(415, 20001, f"The body must be one of {', '.join(TYPES.values())}")
     rows = Rows(as_csv=given == TYPES["csv"], name="body")
-    taken = Import(backend, caller, import_id or new_import_id())
+    taken = Import(backend, caller, import_id or new_import_id(), country=country)
     async for lines in lines_of(request.stream()):
         await taken.take(rows, lines)
     return {

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
-from pydantic import ValidationError
+import orjson
 
 from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.limits import MADE
 from processor.http.responses.blocks import BadRow
+from processor.json_types import JsonObject
 from processor.kafka.writing import Outgoing
-from processor.wire.block_rows import LONGEST_LINE, Rows, command_of
-from processor.wire.json_values import reason
+from processor.wire.block_rows import LONGEST_LINE, Rows, command_of, reason_of
+from processor.wire.wishes import Wishes
 
 _AT_ONCE = 200  # rows stored together
 _SLICE = 50  # rows read in a slice
@@ -38,10 +39,17 @@ class Import:
         caller: sends the file, for an account.
         import_id: the same when an import is sent again.
         reason: of rows that give none.
+        country: of numbers without a country's code, in rows that name none.
     """
 
     def __init__(
-        self, backend: Backend, caller: Caller, import_id: str, *, reason: str | None = None
+        self,
+        backend: Backend,
+        caller: Caller,
+        import_id: str,
+        *,
+        reason: str | None = None,
+        country: str | None = None,
     ) -> None:
         self._backend = backend
         self._caller = caller
@@ -53,6 +61,8 @@ class Import:
             "actor": caller.actor,
             "reason": reason,
         }
+        self._country = country
+        self._wishes = Wishes()
         self.good = self.bad = 0
         self.errors: list[BadRow] = []
 
@@ -80,14 +90,22 @@ class Import:
     def _records(self, rows: Iterable[tuple[int, object]]) -> Iterator[Outgoing]:
         for number, row in rows:
             try:
-                yield self._record(row)
+                command = self._command(row)
             except ValueError as error:
-                self.bad += 1
-                why = reason(error) if isinstance(error, ValidationError) else str(error)
-                if self.bad <= _MOST_NAMED:
-                    self.errors.append({"row": number, "error": why})
+                self._refuse(number, reason_of(error))
+                continue
+            if why := self._wishes.difference(number, command):
+                self._refuse(number, why)
+            if not why or command["blocked"]:
+                key, value = str(command["recipient"]).encode(), orjson.dumps(command)
+                yield Outgoing(self._backend.topics.consent_commands, key, value)
 
-    def _record(self, row: object) -> Outgoing:
+    def _refuse(self, number: int, why: str) -> None:
+        self.bad += 1
+        if self.bad <= _MOST_NAMED:
+            self.errors.append({"row": number, "error": why})
+
+    def _command(self, row: object) -> JsonObject:
         if isinstance(row, dict) and row.get("account_sid") not in (None, "", self._account):
             raise ValueError("account_sid: belongs to another account")
         if isinstance(row, dict):
@@ -97,5 +115,4 @@ class Import:
                 service = self._backend.configuration.services.get(str(row.get(column)))
                 if service and service.head.account_sid != self._account:
                     raise ValueError(f"{column}: no service of this account")
-        key, value = command_of(row, self._defaults, import_id=self.import_id)
-        return Outgoing(self._backend.topics.consent_commands, key, value)
+        return command_of(row, self._defaults, import_id=self.import_id, country=self._country)

@@ -16,6 +16,7 @@ from processor.core.messages import (
     Scope,
     channel_group_of,
 )
+from processor.http.addresses import Recipient
 from processor.http.auth import Caller, CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
@@ -48,7 +49,7 @@ from processor.http.send_checks import holder_of
 from processor.wire import blocks as wire_blocks
 from processor.wire.blocks import BlockLine
 from processor.wire.json_values import to_ms
-from schemas.common import RecipientAddress, SenderAddress, Sid
+from schemas.common import SenderAddress, Sid
 
 router = APIRouter(route_class=Known, prefix="/v1/OptOuts", tags=["block list"])
 
@@ -56,14 +57,15 @@ MOST_CHECKED = 1_000
 _SLICE = 100  # recipients that are judged before others are served
 _MOST_LOOKED_AT = 20_000  # entries, everybody's, of a page whose filter lets little through
 _Recipient = Annotated[
-    RecipientAddress, Path(description="An E.164 number; `whatsapp:` before it for WhatsApp.")
+    Recipient,
+    Path(description="An E.164 number, `whatsapp:` before it for WhatsApp; or a user id there."),
 ]
 
 
 class Check(Given):
     """The recipients to check, and the sender or service that would write to them."""
 
-    recipients: list[RecipientAddress] = Field(
+    recipients: list[Recipient] = Field(
         min_length=1, max_length=MOST_CHECKED, examples=[["+15551234567", "+15551234568"]]
     )
     sender: SenderAddress | None = Field(default=None, alias="from", examples=["+15005550006"])

@@ -15,6 +15,7 @@ from processor.core.addresses import subscriber_key
 from processor.core.blocks import ACCOUNT, Place
 from processor.core.consents import consent_command
 from processor.core.messages import Scope
+from processor.http.addresses import Recipient
 from processor.http.auth import Caller, CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
@@ -25,7 +26,7 @@ from processor.kafka.topics.owned_senders import owns
 from processor.kafka.writing import Outgoing
 from processor.wire import consent_commands
 from processor.wire.json_values import to_ms
-from schemas.common import CountryCode, Number, SenderAddress, Time
+from schemas.common import CountryCode, SenderAddress, Time
 
 router = APIRouter(route_class=Known, tags=["accounts.v1"])
 
@@ -39,7 +40,7 @@ _Problems = list[str]
 class _Item(BaseModel):
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    contact_id: Number
+    contact_id: Recipient
     correlation_id: _Correlation
 
 

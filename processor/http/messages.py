@@ -18,6 +18,7 @@ from processor.core.addresses import subscriber_key
 from processor.core.messages import SenderType, channel_group_of, sender_type_of
 from processor.core.segments import segments_of
 from processor.http.account_paths import PATH, AccountIs
+from processor.http.addresses import Recipient
 from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import Backend, BackendIs
@@ -35,7 +36,7 @@ from processor.stores.messages import Found, StoredMessage
 from processor.webhooks.addresses import with_login_of, without_login
 from processor.wire import outbound_messages
 from processor.wire.json_values import to_ms
-from schemas.common import RecipientAddress, SenderAddress
+from schemas.common import SenderAddress
 from schemas.messaging_service import MessagingService
 
 router = APIRouter(route_class=Known, tags=["2010-04-01 messages"])
@@ -57,7 +58,7 @@ _CODES = {
 class MessageCreate(Form):
     """A message to be sent."""
 
-    to: RecipientAddress | None = Field(default=None, alias="To")
+    to: Recipient | None = Field(default=None, alias="To")
     sender: SenderAddress | None = Field(default=None, alias="From")
     service_sid: str | None = Field(default=None, alias="MessagingServiceSid")
     body: str = Field(default="", alias="Body", max_length=MAX_BODY)

@@ -13,6 +13,7 @@ from processor.configuration.apply import disabled, enabled
 from processor.configuration.trial import try_out
 from processor.core.messages import Arrival, InboundMessage
 from processor.errors import ConfigError
+from processor.http.addresses import Recipient
 from processor.http.auth import CallerIs
 from processor.http.authenticated_routes import Known
 from processor.http.backend import BackendIs
@@ -40,7 +41,7 @@ from processor.http.responses.opt_outs import (
 )
 from processor.http.responses.services import created_at
 from schemas.common import Body as MessageBody
-from schemas.common import CountryCode, RecipientAddress, SenderAddress
+from schemas.common import CountryCode, SenderAddress
 from schemas.messaging_service import MessagingService, OptOut
 
 router = APIRouter(route_class=Known, prefix="/v3/OptOuts", tags=["opt-out configurations"])
@@ -61,7 +62,7 @@ class Try(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     body: MessageBody = Field(examples=["Stop!"])
-    recipient: RecipientAddress = Field(default="+15550100000", description="Who texts.")
+    recipient: Recipient = Field(default="+15550100000", description="Who texts.")
     country: CountryCode | None = Field(default=None, description="The recipient's, if not told.")
     sender: SenderAddress | None = Field(default=None, description="Default: the pool's first.")
     blocked: bool = Field(default=False, description="Whether the recipient is blocked before.")

@@ -24,6 +24,7 @@ from processor.core.messages import (
 )
 from processor.core.partitions import partition_of
 from processor.errors import StoreUnavailable
+from processor.http.addresses import Recipient
 from processor.http.auth import Caller
 from processor.http.backend import Backend
 from processor.http.errors import ApiError, wrong_parameter
@@ -33,7 +34,7 @@ from processor.kafka.writing import Outgoing
 from processor.stores.whole_list import Found
 from processor.wire import blocks as wire_blocks
 from processor.wire import consent_commands
-from schemas.common import RecipientAddress, SenderAddress, Sid
+from schemas.common import SenderAddress, Sid
 
 _HINT_S = 0.5
 _LOOK_S = 2.0  # if the list cannot be trusted by then, answer 503
@@ -54,7 +55,7 @@ class Given(BaseModel):
 class Change(Given):
     """The recipient to block or unblock, the place, and the reason."""
 
-    recipient: RecipientAddress = Field(examples=["+15551234567"])
+    recipient: Recipient = Field(examples=["+15551234567"])
     scope: Scope | None = Field(
         default=None,
         description="Default: that of the service or sender named, else OPTOUT_BLOCK_SCOPE.",

@@ -27,6 +27,7 @@ from processor.wire.headers import arrival_of, was_sent_on
 from processor.wire.json_values import MAX_VALUE_BYTES
 from processor.wire.records import Record
 from processor.wire.screening import Glances, doubtful_messages
+from processor.wire.spellings import is_recipient
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
 
@@ -184,7 +185,7 @@ def hit_of(read: InboundMessage, directory: Directory, record: Record | None = N
         return None
     handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
     policy = handling.policy
-    if policy is None:
+    if policy is None or not is_recipient(read.from_):
         return None
     country = read.from_country or _country(read.from_, handling)
     match = policy.match(body, country)
@@ -206,7 +207,7 @@ def heard_of(
         record: that held it; None: it comes from no topic.
     """
     handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
-    if handling.policy is None:
+    if handling.policy is None or not is_recipient(read.from_):
         return None
     country = read.from_country or country_of(bare_number(read.from_))
     finding = ear.finding(read.body, handling, country)

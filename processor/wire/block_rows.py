@@ -8,16 +8,18 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 import orjson
+from pydantic import ValidationError
 
 from processor import clocks
 from processor.core.addresses import subscriber_key
 from processor.core.blocks import scope_for
-from processor.core.messages import Scope
+from processor.core.messages import ChannelGroup, Scope, channel_group_of
 from processor.errors import ConfigError
-from processor.json_types import Json
+from processor.json_types import Json, JsonObject
 from processor.wire import consent_commands
 from processor.wire.blocks import BlockLine
-from processor.wire.json_values import to_text
+from processor.wire.json_values import reason, to_text
+from processor.wire.spellings import NoAddress, Unclear, subscriber_of
 
 LONGEST_LINE = 65_536  # bytes; a longer one is a bad row
 _BOM = "\ufeff".encode()
@@ -60,14 +62,18 @@ def new_import_id() -> str:
 
 
 def command_of(
-    row: Json, defaults: dict[str, str | None], *, import_id: str
-) -> tuple[bytes, bytes]:
-    """A row as a command: its key and its value; the same row of one import is the same command.
+    row: Json, defaults: dict[str, str | None], *, import_id: str, country: str | None = None
+) -> JsonObject:
+    """A row as a checked command; the same row of one import is the same command.
 
     Args:
         row: its fields, or what a reader made of a line that has none.
         defaults: for what it does not say.
         import_id: the same when an import that broke off is sent again.
+        country: of numbers without a country's code, if the row names none.
+
+    Returns:
+        The fields of `consent-commands`; its recipient is the record's key.
 
     Raises:
         ValueError: with what is wrong; pydantic's ``ValidationError`` where it is a field.
@@ -87,16 +93,18 @@ def command_of(
     ):
         raise ValueError("locked, only, but: an import can only block everything, without a lock")
     given = {name: row[name] for name in _ROW if row.get(name) not in (None, "")}
-    number = str(given.get("recipient", ""))
-    if "channel_group" not in given and number.startswith("whatsapp:"):
-        given["channel_group"] = "whatsapp"
+    recipient = _recipient(given, row.get("country") or country)
+    if not recipient.startswith("+"):  # a prefix, or a user id, says the channel
+        group = channel_group_of(recipient) if ":" in recipient else ChannelGroup.WHATSAPP
+        if given.setdefault("channel_group", group.value) != group:
+            raise ValueError("channel_group: is not the channel of the recipient's address")
     if row.get("service_sid") and row.get("scope") in (None, "", Scope.SERVICE.value):
         # As the API and the commands call it.
         given.setdefault("messaging_service_sid", row["service_sid"])
     usual = {name: value for name, value in defaults.items() if value is not None}
     claimed = row.get("source") or _sources_in(row) or usual.pop("source", None)
     usual["source"] = SOURCE
-    fields = {**usual, "blocked": True, **given, "recipient": subscriber_key(number)}
+    fields = {**usual, "blocked": True, **given, "recipient": subscriber_key(recipient)}
     if claimed:
         fields["claimed_source"] = claimed
     if "scope" not in given and "scope" in usual:
@@ -116,9 +124,23 @@ def command_of(
     said = orjson.dumps([import_id, same], option=orjson.OPT_SORT_KEYS)
     fields["command_id"] = "CI" + blake2b(said, digest_size=16).hexdigest()
     fields.setdefault("at", row.get("since") or to_text(clocks.now_ms()))
-    value = orjson.dumps(fields)
-    command = consent_commands.read(value)
-    return command.recipient.encode(), value
+    consent_commands.read(orjson.dumps(fields))
+    return fields
+
+
+def reason_of(error: ValueError) -> str:
+    """Why a row is refused."""
+    return reason(error) if isinstance(error, ValidationError) else str(error)
+
+
+def _recipient(given: JsonObject, country: object) -> str:
+    said = str(given.get("recipient", ""))
+    try:
+        return subscriber_of(said, country=str(country) if country else None)
+    except Unclear as error:
+        raise ValueError(f"recipient: {error}") from None
+    except NoAddress:
+        return said if said.startswith("+") else f"+{said}"  # its schema says what it should be
 
 
 def _sources_in(row: dict[str, object]) -> str | None:

@@ -10,14 +10,22 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from processor.errors import Problem, RecordError
-from schemas.common import PATTERNS, Number, RecipientAddress, SenderAddress, Sid, pattern_of
+from schemas.common import (
+    PATTERNS,
+    Number,
+    RecipientAddress,
+    SenderAddress,
+    Sid,
+    Subscriber,
+    pattern_of,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = 253_402_300_799_999  # the end of year 9999, the last that datetime knows
 MAX_VALUE_BYTES = 512 * 1024  # with the headers we add, it fits every topic's limit
-is_number, is_address, is_sender, is_sid = (
+is_number, is_address, is_subscriber, is_sender, is_sid = (
     re.compile(pattern_of(one)[1:-1]).fullmatch
-    for one in (Number, RecipientAddress, SenderAddress, Sid)
+    for one in (Number, RecipientAddress, Subscriber, SenderAddress, Sid)
 )
 
 

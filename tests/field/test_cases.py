@@ -31,9 +31,6 @@ WORLD = "World"  # the service with all starter packs
 RULED_OTHERWISE = {
     **dict.fromkeys(("A16", "A17", "A18"), "R3's words are the guide's; a service adds others"),
     "B26": "a stop sign is a keyword only where it is configured (R13)",
-    **dict.fromkeys(
-        ("C07", "C08", "C09", "C10", "C11"), "who is one person, and loose input (R33)"
-    ),
     "F01": "YES is an opt-in word of default handling (R3)",
     "F03": "YES lifts what keywords blocked (R19)",
     "F11": "a blocked recipient gets help where the service says so (R19)",

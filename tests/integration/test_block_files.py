@@ -35,7 +35,7 @@ async def test_a_file_is_imported_once_its_bad_rows_named_and_exported_again(
             (7, "not CSV: new-line character seen in unquoted field"),
         ):
             assert f"{rows}:{line}: {why}" in first.stderr
-        assert "3 rows sent as commands, 4 bad rows left out" in first.stderr
+        assert "3 rows sent as commands, 4 bad rows named" in first.stderr
         await at.wait_for(at.topics.block_changes, 3)
         # It resumes by its id after every interruption, and nothing happens twice.
         [import_id] = re.findall(r"--import-id (IM[0-9a-f]{32})", first.stderr)
@@ -89,7 +89,7 @@ async def test_a_row_that_names_a_service_blocks_for_the_service(
         first = await optout("blocks", "import", str(rows), "--account-sid", ACCOUNT, code=1)
         assert first.stderr.splitlines()[1:] == [
             f"{rows}:3: scope: a service and a sender are named; say which is meant",
-            "2 rows sent as commands, 1 bad rows left out",
+            "2 rows sent as commands, 1 bad rows named",
         ]
         changes = await at.wait_for(at.topics.block_changes, 2)
         assert {one["recipient"][-1]: one["scope"] for one in changes} == {

@@ -66,3 +66,25 @@ async def test_r31_a_stop_of_a_user_id_blocks_it_until_a_start(settings: Setting
     assert allowed["message_sid"] == "S2"
     keys = {one.key for one in await at.records(at.topics.reply_sends)}
     assert keys == {ID.removeprefix("whatsapp:").encode()}
+
+
+async def test_r33_a_message_that_is_spelled_loosely_is_heard(settings: Settings) -> None:
+    at = Installation(settings)
+    topic = at.topics.inbound_messages
+    stop = a_text("M1", "stop", **{"from": "1 (212) 555-0177", "from_country": ""})
+    silent = a_text("M2", "", **{"from": "+12125550177"})
+    del silent["body"]
+    notice = a_text("M3", "STOP", **{"from": "7726"})
+    doubtful = a_text("M4", "STOP", **{"from": "50051234"})
+    async with running(settings):
+        for one in (stop, silent, notice, doubtful):
+            await at.write_raw(Outgoing(topic, one["from"].encode(), orjson.dumps(one)))
+        await at.sends(a_send("S1", to="+12125550177"))
+        await at.wait_for_letters(1)
+        await at.wait_for_no_lag("match", "gate")
+        [reply] = await at.wait_for(at.topics.reply_sends, 1)
+    assert reply["to"] == "+12125550177"
+    assert len(await at.records(at.topics.opt_out_notifications)) == 1
+    [letter] = await at.records(at.topics.dead_letters)
+    why = dict(letter.headers)["__connect.errors.exception.message"].decode()
+    assert why == "from: has two readings: a number with the code of FK, or a short code"

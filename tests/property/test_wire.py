@@ -19,7 +19,7 @@ from processor.core.partitions import partitions_of
 from processor.wire import inbound_messages, outbound_messages
 from processor.wire.blocks import pack, read_entry, unpack, write_entry
 from processor.wire.countries import country_of
-from processor.wire.json_values import reason, to_ms, to_text
+from processor.wire.json_values import UNREADABLE, is_address, is_sender, reason, to_ms, to_text
 from schemas.inbound_message import InboundMessage
 from schemas.outbound_message import OutboundMessage
 from tests.builders import inbound_record, outbound_record
@@ -37,10 +37,10 @@ def among_others(read_all: Callable[[Sequence[bytes]], Sequence[Any]], record: A
 READERS = pytest.mark.parametrize(
     ("read", "model", "record"),
     [
-        (inbound_messages.read, InboundMessage, inbound_record()),
+        (inbound_messages.STRICT.read, InboundMessage, inbound_record()),
         (outbound_messages.read, OutboundMessage, outbound_record()),
         (
-            among_others(inbound_messages.read_all, inbound_record()),
+            among_others(inbound_messages.STRICT.read_all, inbound_record()),
             InboundMessage,
             inbound_record(),
         ),
@@ -81,6 +81,23 @@ def test_a_reader_breaks_as_the_model_does(
     read(json.dumps(record).encode())
     value = data.draw(broken(json.dumps(record).encode()))
     assert held(model, read, value) == held(model, model.model_validate_json, value)
+
+
+@given(data=st.data())
+def test_r33_an_inbound_message_that_its_schema_takes_is_read_as_the_schema_says(
+    data: st.DataObject,
+) -> None:
+    value = json.dumps(data.draw(mutated(inbound_record()))).encode()
+    strictly = held(InboundMessage, InboundMessage.model_validate_json, value)
+    try:
+        loosely = inbound_messages.read(value)
+    except UNREADABLE:
+        assert isinstance(strictly, str)
+        return
+    if isinstance(strictly, dict):
+        assert {name: getattr(loosely, name) for name in strictly} == strictly
+    # It came to a message by the schema, or to a message from a short code or a name.
+    assert is_sender(loosely.from_) or is_address(loosely.from_)
 
 
 @READERS

@@ -7,20 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from processor.errors import RecordError
 from processor.wire import consent_commands, dead_letters, inbound_messages, outbound_messages
-from processor.wire.json_values import MAX_VALUE_BYTES, reason, refuse_size
+from processor.wire.json_values import MAX_VALUE_BYTES, UNREADABLE, refuse_size, why_unreadable
 from processor.wire.records import Headers
 from tests.builders import command_record, inbound_record, outbound_record
 
 
 def refused(read: Callable[[bytes], object], value: object) -> str:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(UNREADABLE) as caught:
         read(raw)
-    return reason(caught.value)
+    return why_unreadable(caught.value)
 
 
 AN_ADDRESS = (
@@ -31,33 +30,28 @@ A_SENDER = (
     "is not a sender: an E.164 number, a short code of 3 to 8 digits, rcs: and an agent, or a name "
     "of up to 11 characters"
 )
+NO_COUNTRY = "has no country: write + and the country's code before it, or name the country"
+AN_ID = "is not an id: 1 to 64 letters, digits and _ . : -"
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"body": None}, "body: missing"),
         ({"from_": None, "to": None}, "from: missing; to: missing"),
-        ({"from_": "5557654321"}, f"from: {AN_ADDRESS}"),
+        ({"from_": "5557654321"}, f"from: {NO_COUNTRY}"),
+        ({"from_": "5557654321", "message_sid": ""}, f"from: {NO_COUNTRY}; message_sid: {AN_ID}"),
         ({"from_": "+05557654321"}, f"from: {AN_ADDRESS}"),
-        ({"from_": "+15557654321\n"}, f"from: {AN_ADDRESS}"),
+        ({"from_": "+15557654321\n+15557654321"}, f"from: {AN_ADDRESS}"),
         ({"from_": "whatsapp:whatsapp:+15557654321"}, f"from: {AN_ADDRESS}"),
-        ({"from_": "12345"}, f"from: {AN_ADDRESS}"),
+        ({"from_": "12"}, f"from: {AN_ADDRESS}"),
         ({"to": "12"}, f"to: {A_SENDER}"),
-        ({"to": "123456789"}, f"to: {A_SENDER}"),
+        ({"to": "123456789"}, f"to: {NO_COUNTRY}"),
         ({"to": "TwelveLetter"}, f"to: {A_SENDER}"),
         ({"to": "1 2 3 4 5 6 Z"}, f"to: {A_SENDER}"),
         ({"to": ""}, f"to: {A_SENDER}"),
-        ({"message_sid": "SM 1"}, "message_sid: is not an id: 1 to 64 letters, digits and _ . : -"),
-        (
-            {"from_country": "us"},
-            "from_country: is not an ISO 3166 country of two capital letters",
-        ),
+        ({"message_sid": "SM 1"}, f"message_sid: {AN_ID}"),
         ({"body": 5}, "body: Input should be a valid string"),
         ({"body": "x" * 4097}, "body: String should have at most 4096 characters"),
-        ({"num_media": "1"}, "num_media: Input should be a valid integer"),
-        ({"num_media": True}, "num_media: Input should be a valid integer"),
-        ({"num_media": -1}, "num_media: Input should be greater than or equal to 0"),
         ({"received_at": "2026-11-02T12:00:00"}, "received_at: Input should have timezone info"),
         ({"received_at": 1793620800}, "received_at: Input should be a valid datetime"),
         (
@@ -131,7 +125,7 @@ def test_two_texts_in_one_field_are_not_read_as_two_records_fields() -> None:
     for name in ("from_", "message_sid"):
         two = inbound_record()[name.rstrip("_")] + "\n" + inbound_record()[name.rstrip("_")]
         wrong = json.dumps(inbound_record(**{name: two})).encode()
-        with pytest.raises(ValidationError):
+        with pytest.raises(UNREADABLE):
             inbound_messages.read_all([good, wrong])
 
 

@@ -106,4 +106,11 @@ def test_the_command_prints_the_key_of_each_address() -> None:
     asked = ["key", *(one["address"] for one in VECTORS["keys"])]
     given = CliRunner().invoke(main, asked)
     assert given.stdout.split() == [one["key"] for one in VECTORS["keys"]]
-    assert CliRunner().invoke(main, ["key", "US.1"]).exit_code == 2
+    refused = CliRunner().invoke(main, ["key", "US.1", "(212) 555-0103"])
+    assert refused.exit_code == 1
+    assert [line.partition("' ")[2] for line in refused.stderr.splitlines()] == [
+        "is not a number such as +15551234567",
+        "has no country: write + and the country's code before it, or name the country",
+    ]
+    national = CliRunner().invoke(main, ["key", "--country", "US", "(212) 555-0103"])
+    assert national.stdout == "+12125550103\n"

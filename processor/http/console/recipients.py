@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from processor.core.addresses import subscriber_key
 from processor.core.blocks import Block
@@ -33,12 +33,11 @@ from processor.http.recipients import Change, carry_out, changes_of, command_of,
 from processor.json_types import JsonObject
 from processor.wire import blocks as wire_blocks
 from processor.wire.json_values import reasons, to_text
-from schemas.common import RecipientAddress
+from processor.wire.spellings import NoAddress, subscriber_of
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
 
 _PAGE = 25
-_address = TypeAdapter(RecipientAddress).validate_python
 
 
 @router.get("/recipients")
@@ -54,9 +53,9 @@ async def find_one(request: Request, backend: BackendIs, session: SessionIs) -> 
     number, account = str(given.get("number", "")).strip(), str(given.get("account", "")).strip()
     problems = {}
     try:
-        _address(number)
-    except ValidationError as error:
-        problems["number"] = reasons(error)[0]
+        number = subscriber_of(number)
+    except NoAddress as error:
+        problems["number"] = f"It {error}."
     account_sid = session.caller.account_sid or account
     if backend.configuration.accounts.get(account_sid) is None:
         problems["account"] = "There is no account with this sid."

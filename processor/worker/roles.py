@@ -13,6 +13,7 @@ from processor.kafka.lanes.supervisor import Lanes
 from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
 from processor.stages.deliver_webhooks import DeliverWebhooks
 from processor.stages.gate_outbound import GateDependencies, GateOutbound
+from processor.stages.hearing import Ear
 from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stores.measured_block_list import MeasuredBlockList
 from processor.webhooks import descriptors
@@ -42,6 +43,7 @@ def match_lanes(shared: Shared) -> Lanes:
         metrics=MatchMetrics(shared.metrics),
         traces=shared.traces("match"),
         handled=shared.handled,
+        ear=Ear(),
         at_step=shared.at_step,
     )
     return _lanes(

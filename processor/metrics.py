@@ -64,6 +64,8 @@ FOLLOWERS = (
     "sums",
     "send_sums",
     "letters",
+    "suspected",
+    "reviews",
 )
 _WAITS = (
     *("redis", "learning", "not_whole", "partitions", "lost_writes", "unheard"),
@@ -248,6 +250,12 @@ class Metrics:
             "optout_carrier_request_seconds", "Time until a provider's request was answered."
         )
         # The API.
+        self.texts_to_review = Gauge(
+            "optout_texts_to_review",
+            "Texts that wait for a review: all, those due within three days, and the overdue.",
+            ["which"],
+            registry=self.registry,
+        )
         self.api_request_seconds = histogram(
             "optout_api_request_seconds",
             "Time of a request to the API, by the route that served it.",

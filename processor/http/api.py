@@ -29,6 +29,7 @@ from processor.http import (
     request_metrics,
     senders,
     services,
+    suspected,
 )
 from processor.http.backend import Backend
 from processor.http.console import routes as console
@@ -51,6 +52,7 @@ _ROUTERS = (  # tried in this order: calls made with every send first
     consents.router,
     block_files.router,
     configuration_changes.router,
+    suspected.router,
     opt_out_defaults.router,
     opt_outs.router,
     opt_out_layers.router,

@@ -19,6 +19,7 @@ from processor.http.count_sums import CountSums
 from processor.http.lane_health import LaneHealth
 from processor.http.limits import OneEach, Slices, Turns
 from processor.http.live import Live
+from processor.http.overdue import Overdue
 from processor.http.service_warnings import ServiceWarnings
 from processor.http.waits import Waits
 from processor.kafka.topics.block_list_topic import BlockListTopic
@@ -28,6 +29,7 @@ from processor.kafka.topics.dead_letter_counts import DeadLetterCounts
 from processor.kafka.topics.statuses_topic import Refused, StatusesTopic
 from processor.kafka.writing import Outgoing, Writer, writer
 from processor.metrics import Metrics
+from processor.reviews import Reviews, texts_of
 from processor.stores.block_list import BlockListInspector
 from processor.stores.messages import Messages
 from processor.stores.redis_block_list import block_list_store
@@ -88,6 +90,8 @@ class Backend:
         self.warnings = ServiceWarnings(
             self.configuration.services, lambda: self.slices.one(_WARNINGS_PAUSE)
         )
+        self.reviews = Reviews(settings, texts_of(settings, self.redis), self.send)
+        self.overdue = Overdue(settings, self.reviews, self.metrics)
         self.exports = OneEach()
         self.redrives = OneEach()
         self.waits = Waits()  # for the results of lanes
@@ -182,6 +186,7 @@ class Backend:
             self.letters.follow(),
             self.blocked.follow(),
             self.warnings.follow(),
+            *self.overdue.works(),
             self.live.follow(),
             self.block_changes.follow(),
             self.configuration_changes.follow(),

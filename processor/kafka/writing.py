@@ -30,6 +30,7 @@ class Outgoing:
     key: bytes | None  # None only of a record that came so, and is sent back
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]] = ()
+    partition: int | None = None  # of a topic that has a count of its own
 
 
 class Writer:
@@ -47,10 +48,15 @@ class Writer:
             record.topic,
             value,
             key=record.key,
-            partition=partition_of(record.key or b"", self._partitions),
+            partition=self._place_of(record),
             headers=list(record.headers),
         )
         return written
+
+    def _place_of(self, record: Outgoing) -> int:
+        if record.partition is not None:
+            return record.partition
+        return partition_of(record.key or b"", self._partitions)
 
     async def send_all(self, records: Iterable[Outgoing]) -> None:
         """Write records and wait until all are written.

@@ -16,6 +16,8 @@ from processor.wire.json_values import to_ms, to_text
 from schemas.suspected_opt_out import SuspectedOptOut as TextModel
 from schemas.suspected_review import SuspectedReview
 
+REVIEWS = "reviews"
+"""The source of decisions in the view of both topics; the others are partitions."""
 _LANGUAGE = "language:"  # of a reason
 
 
@@ -36,6 +38,7 @@ class ReviewEntry:
     """A decision as its index keeps it."""
 
     text_id: str
+    account_sid: str
     number: int
     state: State
     at_ms: int
@@ -116,7 +119,8 @@ def write_review(review: SuspectedReview) -> bytes:
 def review_entry(value: bytes) -> ReviewEntry:
     """The index entry of a decision; raises pydantic's ``ValidationError``."""
     review = read_review(value)
-    return ReviewEntry(review.text_id, review.number, State(review.state), to_ms(review.at), value)
+    state, at_ms = State(review.state), to_ms(review.at)
+    return ReviewEntry(review.text_id, review.account_sid, review.number, state, at_ms, value)
 
 
 def suspicion_text(finding: Finding) -> str:

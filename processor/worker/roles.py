@@ -16,6 +16,7 @@ from processor.metrics import GateMetrics, LaneMetrics, MatchMetrics
 from processor.stages.carrier_dependencies import CarrierDependencies
 from processor.stages.deliver_webhooks import DeliverWebhooks
 from processor.stages.gate_outbound import GateDependencies, GateOutbound
+from processor.stages.hearing import Ear
 from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.send_by_carriers import SendByCarriers
 from processor.stores.measured_block_list import MeasuredBlockList
@@ -55,6 +56,7 @@ def match_lanes(shared: Shared) -> Lanes:
         metrics=MatchMetrics(shared.metrics),
         traces=shared.traces("match"),
         handled=shared.handled,
+        ear=Ear(),
         at_step=shared.at_step,
     )
     return _lanes(

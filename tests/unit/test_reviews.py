@@ -155,4 +155,4 @@ def test_a_review_is_read_as_it_was_written() -> None:
     review = a_review()
     value = write_review(review)
     assert read_review(value) == review
-    assert review_entry(value) == ReviewEntry(review.text_id, 1, CONFIRMED, NOW_MS, value)
+    assert review_entry(value) == ReviewEntry(review.text_id, ACCOUNT, 1, CONFIRMED, NOW_MS, value)

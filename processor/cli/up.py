@@ -41,7 +41,7 @@ _ASK_AGAIN_S = 0.1
 def command(empty: bool, seconds: float) -> None:
     """Run everything with an example account, until Ctrl-C.
 
-    Creates the topics, runs a worker and the API, shows a conversation and plays a minute of
+    Creates the topics, runs a worker, the API and the carriers' routes, shows a conversation and plays a minute of
     traffic. A second start with the same servers keeps what is stored.
 
     Example: optout up --empty
@@ -63,10 +63,14 @@ async def _up(settings: Settings, *, seconds: float | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # of a terminal that is closed
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings, environment = _with_secrets(settings)
-    async with _process(environment, "worker") as worker, _process(environment, "api") as api:
+    async with (
+        _process(environment, "worker") as worker,
+        _process(environment, "carriers") as carriers,
+        _process(environment, "api") as api,
+    ):
         ended = asyncio.create_task(worker.wait())
         stopped = asyncio.create_task(stop.wait())
-        shown = asyncio.create_task(_show(settings, api, seconds=seconds))
+        shown = asyncio.create_task(_show(settings, api, carriers, seconds=seconds))
         await asyncio.wait((ended, stopped, shown), return_when=asyncio.FIRST_COMPLETED)
         if shown.done() and not stop.is_set():
             shown.result()
@@ -101,12 +105,18 @@ def _with_secrets(settings: Settings) -> tuple[Settings, dict[str, str]]:
 
 
 async def _show(
-    settings: Settings, api: asyncio.subprocess.Process, *, seconds: float | None
+    settings: Settings,
+    api: asyncio.subprocess.Process,
+    carriers: asyncio.subprocess.Process,
+    *,
+    seconds: float | None,
 ) -> None:
     """Store and show the example if asked to, print next steps, and play the traffic."""
     token = await _example(settings) if seconds else None
     recipient = await _conversation(settings) if seconds else None
     assert api.stdout is not None
+    assert carriers.stdout is not None
+    click.echo((await carriers.stdout.readline()).decode(), nl=False)
     said = (await api.stdout.readline()).decode().split()
     if not said:
         click.echo("the API has ended; start it by hand for the reason: optout api", err=True)
@@ -165,7 +175,7 @@ async def _process(
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "processor", name, "--quiet"),
         env=environment,
-        stdout=asyncio.subprocess.PIPE if name == "api" else None,
+        stdout=asyncio.subprocess.PIPE if name in ("api", "carriers") else None,
         start_new_session=True,
     )
     try:

@@ -23,6 +23,7 @@ from processor.carriers.references import Reference, written
 from processor.kafka.writing import Outgoing
 from processor.stages.carrier_dependencies import CarrierDependencies
 from processor.stages.last_look import LastLook, Stopped
+from processor.webhooks.client import BROKEN
 from processor.webhooks.endpoint import Endpoint
 from processor.webhooks.requests import Answered, Request
 from processor.webhooks.retries import Failure, Overrides, Why, tier_of, tiers_of
@@ -39,7 +40,6 @@ _PERSON_S = 60.0  # not sooner where a person must act, and each try writes a re
 _MOST_ID = 512  # characters
 _UNKNOWN_ERROR = 30008  # Twilio's code of a failure without a known reason
 _MOST_PAUSE_S = 3600.0
-_AT_ONCE = 1  # a request is repeated so often if its connection broke: an idle one may be stale
 
 
 class HandOver:
@@ -145,17 +145,19 @@ class HandOver:
         except NotSendable as error:
             return Rejected(None, str(error))
         request = Request(call.method, call.url, call.headers, call.body, Overrides())
-        for more in range(_AT_ONCE, -1, -1):
-            if stopped := await self._look.stops(self._send):
-                return stopped
-            self.begun = True
-            with self._needs.metrics.carrier_send_seconds.time():
-                answer = await self._needs.client.call(request)
-            if isinstance(answer, Answered):
-                return adapter.outcome(_response(answer), self._connection)
-            if not (more and answer.why is Why.READ and answer.reason == _BROKEN):
-                break
-        return Again(answer.reason)
+        answer = await self._ask(request)
+        if isinstance(answer, Failure) and answer.reason == BROKEN:
+            answer = await self._ask(request)  # the connection was idle, and closed by then
+        if isinstance(answer, Answered):
+            return adapter.outcome(_response(answer), self._connection)
+        return Again(answer.reason) if isinstance(answer, Failure) else answer
+
+    async def _ask(self, request: Request) -> Answered | Failure | Stopped:
+        if stopped := await self._look.stops(self._send):
+            return stopped
+        self.begun = True
+        with self._needs.metrics.carrier_send_seconds.time():
+            return await self._needs.client.call(request)
 
     def _message(self) -> Send:
         send, public_url = self._send, self._needs.public_url
@@ -254,9 +256,6 @@ class HandOver:
 
     def _count(self, result: str) -> None:
         self._needs.count(self._connection.name, result)
-
-
-_BROKEN = "the connection was broken"  # of ``Failure``, as the client words it
 
 
 def _response(answer: Answered) -> Response:

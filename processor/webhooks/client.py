@@ -24,6 +24,7 @@ _HEADERS = {"User-Agent": "optout", "Accept": "*/*", "Accept-Encoding": "identit
 _HTTP, _CONNECT, _PROTOCOL, _HOST, _TLS = 11200, 11205, 11206, 11210, 11220
 _MOST_ADDRESSES = 2  # tried for each host, as each takes a socket
 _NO_SOCKET = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+BROKEN = "the connection was broken"
 _NO_HOST = "the host is neither a name nor a whole address"
 _NOT_PUBLIC = "the address is not public, and OPTOUT_WEBHOOK_ALLOW_NETWORKS does not allow it"
 
@@ -221,7 +222,7 @@ def _failure(error: Exception) -> Failure:
         case asyncio.TimeoutError():
             return Failure(Why.READ, _HTTP, "no answer in time")
         case aiohttp.ServerDisconnectedError() | OSError() | aiohttp.ClientPayloadError():
-            return Failure(Why.READ, _HTTP, "the connection was broken")
+            return Failure(Why.READ, _HTTP, BROKEN)
         case aiohttp.ClientResponseError():
             return Failure(Why.READ, _PROTOCOL, "the response is not HTTP")
         case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import orjson
 
@@ -82,7 +82,7 @@ def message_of(send: CarrierSend, at_ms: int) -> OutboundMessage:
         to=send.to,
         body=send.body,
         status_callback=send.status_callback,
-        created_at=None,
+        created_at=datetime.fromtimestamp(at_ms / 1000, UTC),
     )
 
 

@@ -42,7 +42,7 @@ class Twilio:
 
     def __init__(self, app: Application) -> None:
         self._app = app
-        self.refusals: dict[str, list[tuple[int, str]]] = {}  # by body: what to answer first
+        self.refusals: dict[str, list[tuple[int, str]]] = {}  # first answers, by body
         app.answers["/2010-04-01/Accounts/AC0000000000000000000000000000000f/Messages.json"] = (
             self.answer
         )

@@ -30,9 +30,11 @@ def exposed() -> dict[str, set[str]]:
     metrics.webhook_results = {"delivered": 0}
     MatchMetrics(metrics)
     GateMetrics(metrics)
-    for role in ("match", "gate"):
+    for role in ("match", "gate", "carriers"):
         LaneMetrics(metrics, role)
         MeasuredBlockList(MemoryBlockList(lambda: 0), metrics, role)
+    for counter in (metrics.carrier_requests, metrics.carrier_events, metrics.carrier_sends):
+        counter.labels("twilio-1", "sent")
     samples: dict[str, set[str]] = {}
     for family in metrics.registry.collect():
         for sample in family.samples:

@@ -116,7 +116,7 @@ def test_a_mapping_says_how_another_provider_takes_it() -> None:
     assert json.loads(made.body or b"") == {
         "from": LONG_CODE,
         "to": RECIPIENT,
-        "text": "{to} {secret.secret} {unknown}",  # a text is no template
+        "text": "{to} {secret.secret} {unknown}",  # nothing in a text is filled in
         "callback": STATUS_URL,
     }
 
@@ -191,7 +191,7 @@ def test_no_answer_makes_a_module_raise(provider: str, body: bytes, status: int)
 
 
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock that only tests move."""
 
     now_s = 100.0
 

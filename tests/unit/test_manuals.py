@@ -61,7 +61,9 @@ def at_the_end(words: list[str]) -> tuple[click.Command, click.Context, list[str
     """The command that words name, and the words left for it; ``UsageError`` if there is none."""
     command: click.Command = main
     context = click.Context(main, info_name="optout")
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and (words or not command.invoke_without_command):
+        if words and words[0].startswith("-"):
+            break  # options of the group itself
         name, found, words = command.resolve_command(context, words)
         assert found
         command, context = found, click.Context(found, context, name)

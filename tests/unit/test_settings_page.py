@@ -30,7 +30,7 @@ def test_every_setting_says_what_it_means() -> None:
     "row",
     [
         "| `OPTOUT_REDIS_TIMEOUT_S` | `2` | number, above 0, at most 60 |",
-        "| `OPTOUT_ROLES` | `match,gate,webhooks,rates` | list of `match`, `gate`, `webhooks`,",
+        "| `OPTOUT_ROLES` | `match,gate,webhooks,carriers,rates` | list of `match`, `gate`,",
         "| `OPTOUT_TRUSTED_PROXIES` | not set | list of networks |",
         "| `OPTOUT_SECRET_KEYS` | not set | secret |",
         "| `OPTOUT_FETCH_BYTES` | `1048576` (1 MiB) | integer, at least 65536 |",

@@ -77,7 +77,7 @@ def test_topics_as_planned_are_well() -> None:
         (SOURCE, "retention.ms", str(DAY_MS), WARN),
         ("opt-out-notifications.v1", "retention.ms", str(DAY_MS - 1), REFUSE),
         ("dead-letters.v1", "retention.ms", str(DAY_MS - 1), REFUSE),
-        ("allowed-sends.v1", "retention.ms", str(DAY_MS - 1), WARN),
+        ("allowed-sends.v1", "retention.ms", str(DAY_MS - 1), REFUSE),
         (HISTORY, "retention.ms", str(365 * DAY_MS), WARN),
         (SOURCE, "retention.bytes", str(1 << 40), REFUSE),
         (HISTORY, "retention.bytes", str(1 << 40), REFUSE),
@@ -144,7 +144,7 @@ def test_what_is_needed_is_what_is_remembered_and_the_longest_delay(
     needed = {plan.name: plan.needed.get("retention.ms") for plan in made}
     for name in ("inbound-messages.v1", "webhook-retries-4.v1", "opt-out-notifications.v1"):
         assert needed[f"t.{name}"] == str(needed_hours * 3_600_000)
-    assert needed["t.reply-sends.v1"] is None
+    assert needed["t.block-changes.v1"] is None
 
 
 def test_two_in_sync_replicas_are_wanted_of_three_and_of_no_fewer() -> None:

@@ -133,9 +133,7 @@ def _own() -> Mapping[str, tuple[frozenset[str], Mapping[str, str]]]:
 
 def _entries(words: object) -> Mapping[tuple[str, ...], str]:
     assert isinstance(words, dict), "words are a table of concepts"
-    return {
-        tokens: concept for concept, listed in words.items() for tokens in expressions(listed)
-    }
+    return {tokens: concept for concept, listed in words.items() for tokens in expressions(listed)}
 
 
 def _tokens(word: str) -> tuple[str, ...]:
@@ -143,7 +141,9 @@ def _tokens(word: str) -> tuple[str, ...]:
     return (*tokens[:-1], tokens[-1] + "*") if tokens and word.endswith("*") else tokens
 
 
-def _beginnings(entries: Iterable[tuple[str, ...]] | Mapping[tuple[str, ...], str]) -> dict[str, str]:
+def _beginnings(
+    entries: Iterable[tuple[str, ...]] | Mapping[tuple[str, ...], str],
+) -> dict[str, str]:
     assert isinstance(entries, Mapping)
     return {
         tokens[0][:-1]: concept

@@ -11,10 +11,11 @@ MAX_HEAD = 240  # characters read of a text's beginning
 MAX_TAIL = 120  # and of its end, where a long text often has its request
 
 BREAK = "|"
+_CUT = "…"  # behind a word that goes on
 QUOTE = '"'
 _SIGNS = {
     **dict.fromkeys(".!;:,\n।॥。、，！：；·…¡۔،؛", BREAK),
-    **dict.fromkeys("\"“”„‟«»‹›「」『』〝〞〟", QUOTE),
+    **dict.fromkeys('"“”„‟«»‹›「」『』〝〞〟', QUOTE),
     **dict.fromkeys(QUESTION_MARKS, "?"),
     "#": "#",
     ">": ">",
@@ -35,10 +36,9 @@ def capped(body: str) -> str:
     """The beginning and the end of a long text, both cut between words; a short text itself."""
     if len(body) <= MAX_HEAD + MAX_TAIL:
         return body
-    head = body[:MAX_HEAD]
-    if space := head.rfind(" ") + 1:
-        head = head[:space]
-    tail = body[-MAX_TAIL:]
+    head, tail = body[:MAX_HEAD], body[-MAX_TAIL:]
+    space = head.rfind(" ") + 1
+    head = head[:space] if space else head + _CUT
     space = tail.find(" ")
     return head + (tail[space:] if space >= 0 else "")
 

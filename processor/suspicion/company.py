@@ -1,4 +1,4 @@
-"""What may surround a keyword, and requests that need none, by language (R30)."""
+"""The company that keywords may have, and requests without keywords, by language (R30)."""
 
 from __future__ import annotations
 

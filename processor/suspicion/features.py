@@ -1,4 +1,4 @@
-"""What the score of a text is made of: concepts, their neighbours, and words (R30)."""
+"""The features of a text that its score is made of: concepts, their neighbours, words (R30)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,13 @@ _JOINT = "joint"
 _UNSEEN = frozenset((NEUTRAL, _JOINT))
 _BEFORE_PART = frozenset((_JOINT, "polite"))
 # A clause without any of these asks for nothing.
-_ASKING = frozenset((
-    "stop", "unsub", "remove", "cancel", "enough", "away", "revoke", "consent", "nomore", "negation",
-    "contact", "message", "list", "off", "legal", "wrong", "call", "already",
-))  # fmt: skip
-# What other clauses say that bears on a clause's meaning.
-_CONTEXT = frozenset((
-    "praise", "reaction", "auto", "start", "channel", "limit", "other", "asking", "message", '"', "?",
-    ">", "stop", "unsub", "remove", "cancel", "negation", "person", "contact", "wrong", "enough", "angry",
-    "irequest", "legal", "nomore", "stopped", "unsubbed",
-))  # fmt: skip
+_ASKING = frozenset(
+    ["stop", "unsub", "remove", "cancel", "enough", "away", "revoke", "consent", "nomore", "negation", "contact", "message", "list", "off", "legal", "wrong", "call", "already"]
+)
+# Concepts of other clauses that bear on a clause's meaning.
+_CONTEXT = frozenset(
+    ["praise", "reaction", "auto", "start", "channel", "limit", "other", "asking", "message", '"', "?", ">", "stop", "unsub", "remove", "cancel", "negation", "person", "contact", "wrong", "enough", "angry", "irequest", "legal", "nomore", "stopped", "unsubbed"]
+)
 _START, _END = "^", "$"
 
 
@@ -36,14 +33,14 @@ _START, _END = "^", "$"
 class Clause:
     """A clause that may ask for something."""
 
-    concepts: Sequence[str]  # in order, without neutral ones
+    concepts: Sequence[str]  # in order, without neutral concepts
     features: Sequence[str]  # each once, in any order
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
     words: list[str]
-    concepts: list[str]  # of each word; those of an expression are its concept and neutral ones
+    concepts: list[str]  # of each word; an expression has its own first, then neutral concepts
 
 
 def clauses_of(tokens: Sequence[str], language: str) -> list[Clause]:

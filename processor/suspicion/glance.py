@@ -46,7 +46,7 @@ class Glance:
         return next(self._named(batch([body]).replace(_SEPARATOR, b" ")), None) is not None
 
     def _named(self, data: bytes) -> Iterator[int]:
-        """The places of texts between separators with a strong stem, or two weak ones."""
+        """The places of texts between separators with a strong stem, or two weak stems."""
         kinds = self._kinds
         place = counted = 0  # of separators before ``counted``
         named = weak = seen = -1  # the text named last; the weak stem seen last and its place

@@ -67,7 +67,7 @@ def compiled(words: StopWords) -> Keywords:
 
 @lru_cache(maxsize=256)
 def _compiled(words: frozenset[tuple[str, frozenset[str]]]) -> Keywords:
-    found = [each for each in _keywords(words)]
+    found = list(_keywords(words))
     by_first: dict[str, list[Keyword]] = {}
     by_slip: dict[str, Keyword] = {}
     for each in sorted(found, key=lambda one: (-len(one.tokens), one.tokens)):

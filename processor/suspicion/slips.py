@@ -29,7 +29,7 @@ _NEAR = _neighbours()
 
 @lru_cache(maxsize=4_096)
 def slips_of(keyword: str) -> frozenset[str]:
-    """What one slip makes of a keyword: letters swapped, missed, doubled, or a key beside it.
+    """The words that one slip makes of a keyword: letters swapped, missed, doubled, a key beside.
 
     Args:
         keyword: one word, folded; where it is not of four or more letters from a to z, it has none.

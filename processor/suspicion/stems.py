@@ -18,7 +18,7 @@ _PLAIN = "aaaaaaaceeeeiiiidnooooo ouuuuyts" * 2  # Latin-1 letters by their last
 
 
 def _table() -> bytes:
-    """What each byte becomes; separator and bytes of other scripts stay."""
+    """A byte for each byte; the separator and bytes of other scripts stay."""
     table = bytearray(range(256))
     for code in range(128):
         sign = chr(code)
@@ -40,7 +40,7 @@ class Stems:
     """Patterns as text, with a space at the edge of a word."""
 
     strong: tuple[str, ...]  # any of them picks a text
-    weak: tuple[str, ...]  # two different ones do
+    weak: tuple[str, ...]  # two different stems do
 
 
 @cache

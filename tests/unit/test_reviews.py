@@ -102,6 +102,7 @@ def test_r30_a_report_is_written_whole() -> None:
         "body": "please stop",
         "from_country": "US",
         "num_media": 0,
+        "carrier_replied": False,
         "received_at": NOW,
         "text_id": text_id_of(report.message),
         "country": "US",

@@ -55,8 +55,9 @@ class Stopped(Exception):
 
 async def given_up(task: asyncio.Future[_T]) -> None:
     """End a task that is not needed any more, whatever its result."""
-    task.cancel()
-    await asyncio.wait((task,))
+    if not task.done():
+        task.cancel()
+        await asyncio.wait((task,))
     if not task.cancelled():
         task.exception()  # seen, or asyncio logs it
 

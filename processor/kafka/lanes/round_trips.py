@@ -27,24 +27,35 @@ def ask_for_both(producer: AIOKafkaProducer) -> None:
     """
     sender: Sender = producer._sender
     one_after_another = sender._maybe_do_transactional_request
+    both = _Both(sender)
 
     def next_request() -> _Next:
         manager = sender._txn_manager
         partitions, group = set(manager.partitions_to_add()), manager.consumer_group_to_add()
         if partitions and group is not None:
-            return asyncio.create_task(_add_both(sender, partitions, group))
+            return asyncio.create_task(both.add(partitions, group))
         task: _Next = one_after_another()
         return task
 
     sender._maybe_do_transactional_request = next_request
 
 
-async def _add_both(sender: Sender, partitions: Collection[TopicPartition], group: str) -> None:
-    transaction = sender._txn_manager.transactional_id
-    node = await sender._find_coordinator(CoordinationType.TRANSACTION, transaction)
-    await asyncio.gather(
-        _AddPartitions(sender, partitions).do(node), AddOffsetsToTxnHandler(sender, group).do(node)
-    )
+class _Both:
+    """Asks a coordinator to add partitions and a group to a transaction."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._is_busy = False  # the coordinator still ends the transaction before
+
+    async def add(self, partitions: Collection[TopicPartition], group: str) -> None:
+        """Ask for both; for the group alone after an answer that nothing can be added yet."""
+        sender = self._sender
+        transaction = sender._txn_manager.transactional_id
+        node = await sender._find_coordinator(CoordinationType.TRANSACTION, transaction)
+        asked = [AddOffsetsToTxnHandler(sender, group).do(node)]
+        if not self._is_busy:
+            asked.append(_AddPartitions(sender, partitions).do(node))
+        self._is_busy = not any(await asyncio.gather(*asked))
 
 
 class _AddPartitions(AddPartitionsToTxnHandler):  # type: ignore[misc]

@@ -239,7 +239,10 @@ def key_of(fields: Mapping[str, Any], address: str) -> Key:
     group = fields.get("channel_group") or (
         "whatsapp" if address.startswith("whatsapp:") else "sms"
     )
-    return Key(fields["account_sid"], group, address.rpartition(":")[2])
+    number = address.rpartition(":")[2]
+    if number.startswith("+521") and len(number) == len("+5215512345678"):
+        number = f"+52{number.removeprefix('+521')}"  # one person (R32)
+    return Key(fields["account_sid"], group, number)
 
 
 def place_of(scope: str, service: str | None, sender: str | None, *, carrier: bool = False) -> str:

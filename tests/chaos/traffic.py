@@ -34,6 +34,8 @@ _SENDER_UNCHOSEN = 0.1  # of sends that a service makes
 _COMMANDED = "+15557"  # recipients of commands, whose order among messages is not known
 _COMMANDED_ONLY = "+15554"  # recipients who never text
 _FRESH = "+15559"
+_ABROAD = 16  # one in so many recipients who text now and then has a number of Mexico
+_MEXICO, _MEXICO_OF_OLD = "+52", "+521"  # carriers write both, and both are one person (R32)
 _SENDERS, _WEIGHTS = tuple(SENDERS), tuple(SENDERS.values())
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -94,7 +96,15 @@ class Traffic:
         chance = self.chance
         hot = chance.random() < _HOT_SHARE
         number = chance.randrange(_HOT if hot else _WIDE)
+        if not hot and number % _ABROAD == 0:
+            return f"{_MEXICO}55{number:08d}", hot
         return (f"+1555{number:07d}" if hot else f"+1555{5_000_000 + number * 200:07d}"), hot
+
+    def spelled(self, recipient: str) -> str:
+        """A number as a carrier or an application writes it."""
+        if recipient.startswith(_MEXICO) and self.chance.random() < 0.5:
+            return _MEXICO_OF_OLD + recipient.removeprefix(_MEXICO)
+        return recipient
 
     def texts(self) -> list[Written]:
         """A recipient's text to one account, or to both with the same sid."""
@@ -122,10 +132,11 @@ class Traffic:
         refused = more.pop("refused", False)
         if body == "Yes" and is_commanded(recipient):
             body = "START"  # whether Yes is a keyword may depend on commands
+        spelled = self.spelled(recipient)
         fields = {
             "message_sid": sid or self.sid("M"),
             "account_sid": account,
-            "from": f"whatsapp:{recipient}" if sender == WHATSAPP else recipient,
+            "from": f"whatsapp:{spelled}" if sender == WHATSAPP else spelled,
             "to": sender,
             "body": body,
             "from_country": "US",
@@ -161,13 +172,14 @@ class Traffic:
         headers = [("after-mark", marks.get(to, b"0-0")), *more.pop("headers", ())]
         refused = more.pop("refused", False)
         service = way(account, sender).service
+        spelled = self.spelled(to)
         named = service and not given and self.chance.random() < _SENDER_UNCHOSEN
         fields = {
             "message_sid": more.pop("sid", None) or self.sid("S"),
             "account_sid": account,
             "messaging_service_sid": service if named else None,
             "from": None if named else sender,
-            "to": f"whatsapp:{to}" if sender == WHATSAPP else to,
+            "to": f"whatsapp:{spelled}" if sender == WHATSAPP else spelled,
             "body": "Your appointment is tomorrow.",
             "created_at": _now(),
         } | more
@@ -221,7 +233,7 @@ class Traffic:
             "scope": chance.choice(("account", "service", "sender")),
             "messaging_service_sid": way(account, LONG_CODE).service,
             "sender": chance.choice((LONG_CODE, FREE_CODE)),
-            "recipient": recipient,
+            "recipient": self.spelled(recipient),
             "channel_group": "sms",
             "blocked": chance.random() < 0.5,
             "source": "operator",

@@ -130,7 +130,7 @@ async def test_a_recipient_is_looked_up_blocked_and_unblocked_and_their_history_
     [sid] = await console.texts("STOP")
     page = await console.page(java_script=False)
     await _look_up(page, "five")
-    await expect(page.locator("#number-problem")).to_contain_text("E.164")
+    await expect(page.locator("#number-problem")).to_contain_text("not a number")
     await _look_up_until(page, "texted “stop”")
     assert RECIPIENT.lstrip("+") not in page.url
     blocks = page.get_by_role("region", name="Blocks in force")

@@ -37,7 +37,7 @@ VALUES: dict[str, bytes | None] = {
     "deep": b"[" * 400_000 + b"]" * 400_000,
     "deep in a field": STOP[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "5 MB": b" " * 5_000_000 + STOP,
-    "a number nobody can hold": STOP[:-1] + b',"num_media":1' + b"0" * 100_000 + b"}",
+    "a number nobody can hold": STOP[:-1] + b',"schema_version":1' + b"0" * 100_000 + b"}",
     "half a surrogate": STOP.replace(b'"stop"', b'"stop\\ud800"'),
     "a key twice": STOP[:-1] + b',"body":"stop"}',
     "the end of time": STOP.replace(b'"received_at":"20', b'"received_at":"99'),
@@ -95,7 +95,7 @@ async def test_a_stop_that_cannot_be_read_whole_blocks_unanswered_and_pages_some
 ) -> None:
     """R18: the producer made the mistake, not the recipient who texted STOP."""
     at = Installation(settings)
-    broken = a_text("M1", " Stop! ", **{"from": RECIPIENT}, num_media="none")
+    broken = a_text("M1", " Stop! ", **{"from": RECIPIENT}, received_at="none")
     async with running(settings) as runtime:
         await at.texts(broken)
         [change] = await at.wait_for(at.topics.block_changes, 1)
@@ -114,7 +114,7 @@ async def test_a_stop_that_cannot_be_read_whole_blocks_unanswered_and_pages_some
         )
         assert counted == 1
         # Once it is repaired, or texted again, it is answered as the first STOP.
-        await at.texts({**broken, "num_media": 0})
+        await at.texts(a_text("M1", " Stop! ", **{"from": RECIPIENT}))
         [reply] = await at.wait_for(at.topics.reply_sends, 1)
         assert reply["in_reply_to"] == "M1"
         changes = await at.values(at.topics.block_changes)
@@ -280,7 +280,7 @@ async def test_r19_a_start_that_comes_late_lifts_nothing_that_came_after_it(
         return a_text(sid, body, **{"from": RECIPIENT}, **changes)
 
     async with running(settings):
-        await at.texts(text("M1", "start", num_media="x"))
+        await at.texts(text("M1", "start", received_at="x"))
         await at.wait_for_letters(1)
         await at.texts(text("M2", "stop"))
         await until(lambda: replied(at, "M2"), "confirmation")

@@ -41,8 +41,8 @@ _ASK_AGAIN_S = 0.1
 def command(empty: bool, seconds: float) -> None:
     """Run everything with an example account, until Ctrl-C.
 
-    Creates the topics, runs a worker, the API and the carriers' routes, shows a conversation and plays a minute of
-    traffic. A second start with the same servers keeps what is stored.
+    Creates the topics, runs a worker, the API and the carriers' routes, shows a conversation and
+    plays a minute of traffic. A second start with the same servers keeps what is stored.
 
     Example: optout up --empty
     """

@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from cachetools import LRUCache
+
+from processor.carriers.adapter import Accepted
 from processor.carriers.directory import Carriers
 from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import Metrics
@@ -18,6 +21,8 @@ from processor.webhooks.endpoint import Endpoints
 from processor.webhooks.retries import RetryRules
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.topics import Topics
+
+_TAKEN = 20_000  # messages that carriers took, which are remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,10 @@ class CarrierDependencies:
     max_staleness_s: float | None = None  # see ``TrustedList``
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     paces: dict[str, Pace] = field(default_factory=dict)  # by carrier
+    # Outcomes by record: a lane that lost Kafka before its commit reads the same records again.
+    taken: LRUCache[tuple[str, int, int, str], Accepted] = field(
+        default_factory=lambda: LRUCache(_TAKEN)
+    )
 
     def pace_of(self, name: str) -> Pace:
         """The pace of a carrier."""

@@ -109,6 +109,8 @@ class HandOver:
         if self._is_late and self._send.late_reply == "drop":
             self._count("dropped_late")  # R36
             return ()
+        if (taken := self._needs.taken.get(self._place)) is not None:
+            return self._after(taken)  # before Kafka could note it
         pace = self._needs.pace_of(self._connection.name)
         if wait_s := pace.take(self._connection.sends_per_second):
             await asyncio.sleep(wait_s)
@@ -184,11 +186,18 @@ class HandOver:
             status_url=status_url,
         )
 
+    @property
+    def _place(self) -> tuple[str, int, int, str]:
+        """The record, and its message: another topic of that name has other messages."""
+        record = self._record
+        return record.topic, record.partition, record.offset, self._send.message_sid
+
     def _after(self, outcome: Outcome | Stopped | Failure) -> Sequence[Outgoing]:
         """The records that follow: a status, the next try, or nothing."""
         attempt = self._send.attempt
         match outcome:
             case Accepted(id=id_):
+                self._needs.taken[self._place] = outcome
                 self._count("sent_late" if self._is_late else "sent")
                 return self._status(id_)
             case Rejected(code=code, message=message):

@@ -189,7 +189,7 @@ class SuspectedTexts:
         return await self.get([one.decode() for one in ids])
 
     async def page(self, account_sid: str | None, *, is_open: bool, start: int, size: int) -> Page:
-        """Open texts, the earliest due time first; or decided ones, the latest decision first.
+        """Open texts, the earliest due time first; or decided texts, the latest decision first.
 
         Args:
             account_sid: of the texts; None: of all accounts.

@@ -307,7 +307,8 @@ async def test_r15_r30_without_a_reported_country_the_number_says_it() -> None:
     out = Kept()
     stage = await a_stage(a_list(), ear=an_ear())
     german, key = "+4915112345678", b"+4915112345678"
-    record = a_record(body=PLEASE, from_country=None, **{"from": german})
+    fields: dict[str, Any] = {"body": PLEASE, "from_country": None, "from": german}
+    record = a_record(**fields)
     record.key = key
     await stage.process([record], out)
     [text] = values_of(out, TOPICS.suspected_opt_outs)

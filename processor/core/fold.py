@@ -101,6 +101,11 @@ def key_of(item: Item | Ordinary) -> str:
     return entry_key(message.account_sid, list_key(message.recipient, group))
 
 
+def finding_of(item: Hit | Reported | None) -> Finding | None:
+    """How a text was read that is not a keyword; None of others."""
+    return item.match.finding if isinstance(item, Hit) else item.finding if item else None
+
+
 def brake_for(item: Item) -> Brake | None:
     """The brake that an item's reply goes by; the other kinds have no reply (R37)."""
     if not isinstance(item, Hit):

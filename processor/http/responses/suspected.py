@@ -10,15 +10,7 @@ from typing_extensions import TypedDict
 from processor.core.reviews import State
 from processor.stores.suspected_texts import ReviewedText
 from processor.wire.json_values import to_ms, to_text
-
-
-class SuspicionFields(TypedDict):
-    """How a text was read."""
-
-    tier: str
-    score: float
-    reasons: list[str]
-    policy: str
+from processor.wire.suspected import SuspicionFields
 
 
 class Decision(TypedDict):

@@ -63,7 +63,7 @@ def try_out(
     match = policy.match(message.body, country) if policy else None
     finding = _finding(policy, message.body, country, hear) if policy and not match else None
     if policy and finding and finding.policy is TierPolicy.BLOCK:
-        match = policy.match_by(finding, country)
+        match = policy.match_by(finding, message.body, country)
     if match is None:
         aoo = handling.aoo_enabled
         return Trial(None, None, None, None, None, ReplySent.NONE, blocked, aoo, finding)

@@ -219,7 +219,7 @@ def heard_of(
     message = inbound_messages.message_of(read, None if record is None else arrival_of(record))
     if finding.policy is TierPolicy.REPORT:
         return Reported(message, finding, handling, country)
-    return Hit(message, handling.policy.match_by(finding, country), handling, country)
+    return Hit(message, handling.policy.match_by(finding, read.body, country), handling, country)
 
 
 def _ordinary(read: InboundMessage, directory: Directory) -> Ordinary | None:

@@ -90,10 +90,3 @@ if follows then redis.call('HSET', KEYS[1], 'next', ARGV[3]) end
 return said()
 """
 )
-# ARGV: a token, ms. Answers whether the key has the token now.
-CLAIM: Script[object] = Script(
-    """
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
-return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
-"""
-)

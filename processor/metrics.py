@@ -274,9 +274,9 @@ class Metrics:
             self.braked_replies.labels(kind)
             for tier in Tier:
                 self.matches.labels(kind, tier)
-        for tier in WordsTier:
+        for words in WordsTier:
             for policy in TierPolicy:
-                self.suspected.labels(tier, policy)
+                self.suspected.labels(words, policy)
         for status in ("400", "408", "429", "431", "503", "unread"):
             self.api_connections_ended.labels(status)
         for follower in FOLLOWERS:

@@ -42,7 +42,7 @@ class Refusal(Enum):
     """Why a decision was not made."""
 
     GONE = "there is no such text, or it is older than 30 days"
-    NOT_NOW = "somebody else is deciding on it; look again in a moment"
+    NOT_NOW = "another decision on it is under way; look again in a moment"
     NOT_SO = "its state does not allow that"
 
 
@@ -165,21 +165,22 @@ def is_overdue(text: SuspectedOptOut, now_ms: int) -> bool:
 def _review_of(found: ReviewedText, taken: Step, actor: str) -> SuspectedReview:
     text = found.text
     number = found.review.number + 1 if found.review else 1
-    return SuspectedReview(
-        text_id=text.text_id,
-        account_sid=text.account_sid,
-        messaging_service_sid=text.messaging_service_sid,
-        message_sid=text.message_sid,
-        tier=text.suspected.tier,
-        score=text.suspected.score,
-        state=taken.state.value,
-        number=number,
-        actor=actor,
-        command_id=f"{text.text_id}.{number}" if taken.blocked is not None else None,
-        label=label_of(taken.state),
-        lang=language_of(text),
-        at=datetime.fromtimestamp(clocks.now_ms() / 1_000, UTC),
-    )
+    fields = {
+        "text_id": text.text_id,
+        "account_sid": text.account_sid,
+        "messaging_service_sid": text.messaging_service_sid,
+        "message_sid": text.message_sid,
+        "tier": text.suspected.tier,
+        "score": text.suspected.score,
+        "state": taken.state.value,
+        "number": number,
+        "actor": actor,
+        "command_id": f"{text.text_id}.{number}" if taken.blocked is not None else None,
+        "label": label_of(taken.state),
+        "lang": language_of(text),
+        "at": datetime.fromtimestamp(clocks.now_ms() / 1_000, UTC),
+    }
+    return SuspectedReview.model_validate(fields)
 
 
 def _command_of(

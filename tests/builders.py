@@ -508,11 +508,13 @@ def a_finding(**changes: Any) -> Finding:
     return replace(finding, **changes)
 
 
-def a_meaning(finding: Finding | None = None, handling: Handling | None = None) -> Match:
+def a_meaning(
+    finding: Finding | None = None, handling: Handling | None = None, body: str = "please stop"
+) -> Match:
     """The STOP that a text means although it is not a keyword."""
     policy = (handling or a_handling()).policy
     assert policy is not None
-    return policy.match_by(finding or a_finding(), "US")
+    return policy.match_by(finding or a_finding(), body, "US")
 
 
 def phrased(
@@ -528,7 +530,7 @@ def phrased(
     entry = {block.place: block for block in blocks}
     decision = decide(
         an_inbound(body, **changes),
-        a_meaning(finding, handling),
+        a_meaning(finding, handling, body),
         handling,
         entry,
         country="US",

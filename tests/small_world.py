@@ -41,6 +41,7 @@ from processor.wire.json_values import to_text
 from processor.wire.services import read_service
 from processor.wire.topics import Topics
 from tests.builders import ACCOUNT, LONG_CODE, NOW_MS, RECIPIENT
+from tests.ears import an_ear
 from tests.one_lane import EmptyList, Kept, NothingHandled
 
 PARTITIONS = 1
@@ -186,6 +187,7 @@ class World:
                 metrics=MatchMetrics(Metrics()),
                 traces=Traces(),
                 handled=self._fakes.handled,
+                ear=an_ear(),
             )
             self._match = MatchInbound(0, needs)
             await self._match.claim()

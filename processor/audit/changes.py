@@ -17,7 +17,8 @@ from processor.audit.values import (
     State,
 )
 
-_OF_RECIPIENTS = frozenset({"keyword", "unread-stop", "signal"})
+_OF_RECIPIENTS = frozenset({"keyword", "own-words", "unread-stop", "signal"})
+_OF_REVIEWS = frozenset({"review", "own-words"})
 BETWEEN_TOPICS_MS = 1_000  # within this, a block wins over an opt-in from the other topic
 
 
@@ -48,7 +49,8 @@ def asks(match: Notification, change: Change, *, for_all: bool) -> bool:
         return False
     if match.kind == "START":
         return True  # it may leave a block that has other causes
-    if match.kind != "STOP":
+    in_own_words = change.kind_of_source == "own-words"
+    if match.kind != "STOP" or in_own_words is (match.suspicion is None):
         return False
     return change.standing is not None or (for_all and not change.place.carrier)
 
@@ -118,7 +120,7 @@ def lost_by(change: Change, before: State) -> frozenset[Source]:
 def wrongly_by_command(command: Command, lost: Collection[Source]) -> str | None:
     """Return the reason for which a command may not remove these causes (R29, R30)."""
     kinds = {source.kind for source in lost}
-    if command.kind == "review" and kinds - {"review"}:
+    if command.kind == "review" and kinds - _OF_REVIEWS:
         return "a command that undoes a review lifted another cause"
     if not command.has_reason and kinds & _OF_RECIPIENTS:
         return "a command without a reason lifted a recipient's own block"
@@ -152,9 +154,9 @@ def follows(state: State, command: Command, *, has_unread: bool) -> bool:
 
 
 def _may_stay(source: Source, block: Block, command: Command, *, has_unread: bool) -> bool:
-    if command.kind == "review" and source.kind != "review":
+    if command.kind == "review" and source.kind not in _OF_REVIEWS:
         return True
-    if source.kind in ("keyword", "unread-stop"):
+    if source.kind in ("keyword", "own-words", "unread-stop"):
         last_ms = max(source.since_ms, block.asked_ms)
         may_be_later = source.kind == "unread-stop" and has_unread
         return may_be_later or command.said_ms <= last_ms + BETWEEN_TOPICS_MS

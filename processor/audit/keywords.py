@@ -73,6 +73,9 @@ class Keywords:
         self.stop_when_blocked = frozenset(config.get("stop_when_blocked", ("short_code",)))
         self.reply_limit = int(config.get("reply_limit", 4))
         self.late_reply = str(config.get("late_reply", "send"))
+        self.phrases: str | None = config.get("phrases")  # policies; None: by country (R30)
+        self.suspected: str | None = config.get("suspected")
+        self.overdue: str | None = config.get("overdue")
         self.has_buttons = config is BUTTONS
         self._base = _base(config)
         self._of_country = {
@@ -145,6 +148,17 @@ class Keywords:
             said.tier == "tolerant"
             and not body.isascii()
             and any(letters_agree(body, one.keyword, may_ask=may_ask) for one in entries)
+        )
+
+    def may_mean(self, body: str, country: str | None, said: Found) -> bool:
+        """Whether other words than a keyword may have been taken for this keyword (R30)."""
+        if self.surely(body, country) is not None or said.kind != "STOP":
+            return False
+        layers = self._of_country.get(country or "", self._base)
+        return said.tier == "tolerant" and any(
+            (entry.kind, entry.keyword, entry.language, layer.country) == said[:4]
+            for layer in layers
+            for entry in layer.exact.values()
         )
 
     def replies(self, said: Found, values: Fields) -> frozenset[str]:

@@ -38,6 +38,7 @@ from processor.audit.values import (
     Mark,
     Notification,
     Reply,
+    Report,
     Source,
     State,
     digest,
@@ -63,6 +64,7 @@ class MatchStreams:
     commands: Stream[KafkaRecord]
     notifications: Stream[Notification]
     replies: Stream[Reply]
+    reports: Stream[Report]
     deliveries: Stream[Delivery]
     changes: Stream[Change]
 
@@ -81,7 +83,7 @@ class MatchSide:
         self._streams = streams
         self._on_change = on_change
         self._messages = MessageChecks(
-            context, streams.messages, streams.replies, streams.deliveries
+            context, streams.messages, streams.replies, streams.reports, streams.deliveries
         )
         self._commands = CommandChecks(context, streams.commands)
         self._last = context.histories.last

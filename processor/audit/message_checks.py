@@ -5,8 +5,10 @@ from __future__ import annotations
 from processor.audit.context import Context
 from processor.audit.history import stops
 from processor.audit.keywords import Found
+from processor.audit.own_words import policy_of
 from processor.audit.parsing import KafkaRecord, read
 from processor.audit.reply_checks import BRAKES_MS, CLOCKS_DIFFER_MS, LAWFUL_MS, OURS, Asked
+from processor.audit.report_checks import ReportChecks
 from processor.audit.services import Handling, Unknown, countries_of
 from processor.audit.source_records import message
 from processor.audit.streams import Stream
@@ -15,10 +17,12 @@ from processor.audit.values import (
     INBOUND,
     NOTIFICATIONS,
     REPLIES,
+    SUSPECTED,
     Delivery,
     Message,
     Notification,
     Reply,
+    Report,
     Unreadable,
     digest,
 )
@@ -31,6 +35,7 @@ class MessageChecks:
         context: of the partition.
         messages: inbound-messages, not parsed.
         replies: their topic.
+        reports: their topic.
         deliveries: their topic.
     """
 
@@ -39,11 +44,13 @@ class MessageChecks:
         context: Context,
         messages: Stream[KafkaRecord],
         replies: Stream[Reply],
+        reports: Stream[Report],
         deliveries: Stream[Delivery],
     ) -> None:
         self._context = context
         self._messages, self._replies, self._deliveries = messages, replies, deliveries
         self._floor = context.range.floor[INBOUND]
+        self._reports = ReportChecks(context, reports)
         self.config = int(context.state.get("match_config") or 0)
         since = context.state.get("replies_since_ms")
         self._replies_since_ms = None if since is None else int(since)
@@ -108,6 +115,7 @@ class MessageChecks:
             what = "has an opt-out type that is not its own (R27)"
             context.found("contradictory", NOTIFICATIONS, note, what)
         reply = await self._reply(note, its)
+        self._reports.compare_blocking(note, await self._reports.at(its.offset))
         try:
             handling = self._handled(its, note.config, note.config)
         except Unknown:
@@ -117,6 +125,9 @@ class MessageChecks:
         keywords = handling.keywords
         if keywords is None or not any(
             keywords.fits(its.body, country, said)
+            if note.suspicion is None
+            else keywords.may_mean(its.body, country, said)
+            and policy_of(keywords, note.suspicion.tier, country) == "block"
             for country in countries_of(its.number, its.country)
         ):
             what = "is not what the configuration of its time makes of the message"
@@ -183,6 +194,7 @@ class MessageChecks:
         """Check the messages of the range behind the last notification."""
         context = self._context
         await self._skip_to(context.range.end[INBOUND], context.services.end)
+        await self._reports.rest()
         for stream in (self._replies, self._deliveries):
             while (left := await stream.look()) is not None:
                 if left.source is not None and left.source >= context.range.end[INBOUND]:
@@ -208,14 +220,18 @@ class MessageChecks:
 
     async def _without(self, record: KafkaRecord, config: int) -> None:
         context, services = self._context, self._context.services
+        report = await self._reports.at(record.offset)
         delivery = await self._delivery_at(record.offset) if services.has_webhooks else None
         if context.is_put_aside(INBOUND, record.offset):
             if delivery is not None:
                 context.found(
                     "contradictory", DELIVERIES, delivery, "its message was put aside, too"
                 )
+            if report is not None:
+                context.found("contradictory", SUSPECTED, report, "its message was put aside, too")
             return
-        if not services.has_webhooks and not services.may_match(record.value):
+        is_worth_it = services.has_webhooks or report is not None
+        if not is_worth_it and not services.may_match(record.value):
             return
         try:
             its = read(message, record)
@@ -223,9 +239,10 @@ class MessageChecks:
             context.findings.counts["unreadable"] += 1
             return
         context.findings.counts["messages_checked"] += 1
-        if delivery is not None:
-            self.config = max(self.config, delivery.config)
-            config = delivery.config
+        for caused in (delivery, report):
+            if caused is not None:
+                self.config = max(self.config, caused.config)
+                config = caused.config
         try:
             handling = self._handled(its, self.config, config)
         except Unknown:
@@ -236,9 +253,12 @@ class MessageChecks:
             context.forward(INBOUND, its)
             return
         context.arrive(its)
+        is_repeated = report is None and context.handled(its.ref, its.at_ms) is True
+        if report is not None:
+            self._reports.compare(its, handling, report)
         if self._is_due(its, handling):
             context.found("lost", INBOUND, its, "a keyword without a notification")
-        elif not self._may_be_lost(its, handling):
+        elif not self._may_be_lost(its, handling) and not (is_repeated and delivery is None):
             self._compare_delivery(its, handling, None, delivery)
 
     def _handled(self, its: Message, low: int, high: int) -> Handling:

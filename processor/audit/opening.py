@@ -22,6 +22,7 @@ from processor.audit.values import (
     OUTBOUND,
     REPLIES,
     STATUSES,
+    SUSPECTED,
     Entry,
 )
 
@@ -57,6 +58,7 @@ def open_streams(
             raw(COMMANDS),
             values(NOTIFICATIONS, outputs.notification),
             values(REPLIES, outputs.reply),
+            values(SUSPECTED, outputs.report),
             values(DELIVERIES, outputs.delivery),
             values(CHANGES, outputs.change),
         ),

@@ -37,8 +37,10 @@ from processor.audit.values import (
     Notification,
     Place,
     Reply,
+    Report,
     Source,
     Standing,
+    Suspicion,
     Unreadable,
     Verdict,
 )
@@ -52,6 +54,7 @@ _EXCEPT_FROM = "optout.except-from"
 _SCOPES = {"a": "account", "m": "service", "s": "sender", "c": "sender"}
 _KINDS = {
     "k": "keyword",
+    "o": "own-words",
     "u": "unread-stop",
     "c": "command",
     "r": "review",
@@ -93,6 +96,33 @@ def notification(record: KafkaRecord, fields: Fields) -> Notification:
         fields["effective"],
         fields["reply_sent"],
         fields["braked"],
+        said_of(fields),
+        _suspicion(fields["suspected"]) if fields.get("suspected") else None,
+    )
+
+
+def _suspicion(fields: Fields) -> Suspicion:
+    return Suspicion(
+        fields["tier"], float(fields["score"]), tuple(fields["reasons"]), fields["policy"]
+    )
+
+
+def report(record: KafkaRecord, fields: Fields) -> Report:
+    """Read a record of suspected-opt-outs."""
+    key, due_at = key_of(fields["account_sid"], fields["from"]), fields["due_at"]
+    return Report(
+        fields["message_sid"],
+        message_ref(key, fields["message_sid"], fields["to"]),
+        record.offset,
+        record.timestamp,
+        key,
+        *_cause(dict(record.headers)),
+        fields["messaging_service_sid"],
+        _suspicion(fields["suspected"]),
+        fields["overdue"],
+        None if due_at is None else ms_of(due_at),
+        fields["aoo_enabled"],
+        fields["config_version"],
         said_of(fields),
     )
 
@@ -139,7 +169,7 @@ def change(record: KafkaRecord, fields: Fields) -> Change:
     key, cause = group_key(fields), fields["cause"]
     if cause["kind"] is not None:
         ref = message_ref(key, cause["id"], cause["sender"])
-        kind = "keyword"
+        kind = "own-words" if cause["source"] == "own-words" else "keyword"
     else:
         ref = ("command", fields["account_sid"], cause["id"])
         kind = "unread-stop" if cause["source"] == "unread-stop" else source_kind(cause["source"])

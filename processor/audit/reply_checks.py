@@ -74,7 +74,8 @@ def _wrong_with(
 ) -> Iterator[tuple[Kind, str]]:
     assert handling.keywords is not None
     widens = note.kind == "STOP" and any(
-        one.standing is not None and not one.place.carrier for one in changes
+        one.standing is not None and not one.place.carrier and not _adds_nothing(note, one)
+        for one in changes
     )
     limit, due = handling.keywords.reply_limit, _is_due(note, handling, blocked, widens=widens)
     if note.braked:
@@ -91,6 +92,16 @@ def _wrong_with(
         yield "contradictory", _NOT_DUE[note.kind]
     elif asked.replied >= limit and not widens:
         yield "contradictory", "was answered beyond the limit of its service (R37)"
+
+
+def _adds_nothing(note: Notification, change: Change) -> bool:
+    """Whether other words follow a keyword that blocked already (R18, R30)."""
+    sources = change.standing.sources if change.standing else ()
+    return (
+        note.suspicion is not None
+        and change.previous
+        and any(one.kind == "keyword" for one in sources)
+    )
 
 
 _NOT_DUE = {

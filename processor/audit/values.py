@@ -14,6 +14,7 @@ REPLIES = "reply-sends.v1"
 CHANGES = "block-changes.v1"
 LIST = "block-list.v2"
 NOTIFICATIONS = "opt-out-notifications.v1"
+SUSPECTED = "suspected-opt-outs.v1"
 DELIVERIES = "webhook-deliveries.v1"
 ALLOWED = "allowed-sends.v1"
 STATUSES = "message-statuses.v1"
@@ -22,7 +23,7 @@ SERVICES = "messaging-services.v1"
 CONFIGURATION = "configuration-changes.v1"
 
 SOURCES = {INBOUND: "match", COMMANDS: "match", OUTBOUND: "gate"}  # topic to its reader's role
-OUTPUTS = (NOTIFICATIONS, REPLIES, DELIVERIES, CHANGES, LIST, ALLOWED, STATUSES)
+OUTPUTS = (NOTIFICATIONS, REPLIES, SUSPECTED, DELIVERIES, CHANGES, LIST, ALLOWED, STATUSES)
 
 
 class Mark(NamedTuple):
@@ -177,6 +178,15 @@ class Command:
     sent_on: str | None
 
 
+class Suspicion(NamedTuple):
+    """How a text that is not a keyword was read, and its service's policy (R30)."""
+
+    tier: str
+    score: float
+    reasons: tuple[str, ...]
+    policy: str
+
+
 @dataclass(frozen=True, slots=True)
 class Notification(Caused):
     """A match, and what it did."""
@@ -196,6 +206,7 @@ class Notification(Caused):
     reply_sent: str
     braked: bool
     said: int
+    suspicion: Suspicion | None = None  # of a text that only means the keyword
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +220,19 @@ class Reply(Caused):
     body: str
     send_before_ms: int
     late_reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report(Caused):
+    """A text that asks for an end in other words (R30)."""
+
+    service: str | None
+    suspicion: Suspicion
+    overdue: str
+    due_ms: int | None  # None: its policy has blocked
+    aoo: bool
+    version: int | None
+    said: int
 
 
 @dataclass(frozen=True, slots=True)

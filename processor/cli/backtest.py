@@ -14,12 +14,13 @@ from processor.cli.common import UtcTime, as_json, lines_of, print_json, run
 from processor.cli.documents import read_documents
 from processor.config import Settings
 from processor.configuration.apply import enabled
-from processor.core.fold import Hit
+from processor.core.fold import Hit, Reported, finding_of
 from processor.core.messages import OptOutType, bare_number
 from processor.core.services import Directory
 from processor.errors import ConfigError
 from processor.kafka.reading import read_whole
-from processor.stages.classify import hit_of
+from processor.stages.classify import read_of
+from processor.stages.hearing import Ear
 from processor.wire import inbound_messages
 from processor.wire.countries import country_of
 from processor.wire.json_values import UNREADABLE, why_unreadable
@@ -27,6 +28,7 @@ from processor.wire.services import service_of
 from processor.wire.topics import Topics
 from schemas.messaging_service import MessagingService
 
+_POLICIES = {"block": "block them", "report": "have people review them"}
 _EXAMPLES = 3  # of each change
 _TOLD = 10_000  # messages between two updates of the progress line
 _NAMED = 10  # unreadable lines that are named; the rest are counted
@@ -41,7 +43,9 @@ class Change:
     examples: list[str] = field(default_factory=list)
 
 
-Reading = tuple[str, str, str | None] | None  # kind, keyword, language; None for no match
+# Kind, keyword, language; of other words their policy, tier and no language; None for no match.
+Reading = tuple[str, str, str | None] | None
+_REVIEW = "REVIEW"  # instead of a kind: a person would review it
 
 
 @dataclass(slots=True)
@@ -53,6 +57,8 @@ class Backtest:
     messages: int = 0
     unreadable: int = 0
     matched: Counter[str] = field(default_factory=Counter)  # by kind, under the draft
+    suspected: Counter[tuple[str, str]] = field(default_factory=Counter)  # by tier and policy
+    ears: tuple[Ear, Ear] = field(default_factory=lambda: (Ear(), Ear()))  # of both
     changes: dict[tuple[Reading, Reading], Change] = field(default_factory=dict)
 
     def add(self, place: str, value: bytes) -> None:
@@ -65,9 +71,12 @@ class Backtest:
                 click.echo(f"{place}: {why_unreadable(error)}", err=True)
             return
         self.messages += 1
-        before, after = (hit_of(read, directory) for directory in (self.active, self.draft))
-        if after:
+        before = read_of(read, self.active, self.ears[0])
+        after = read_of(read, self.draft, self.ears[1])
+        if isinstance(after, Hit):
             self.matched[after.match.kind.value] += 1
+        if finding := finding_of(after):
+            self.suspected[finding.tier.value, finding.policy.value] += 1
         pair = (_reading(before), _reading(after))
         if pair[0] == pair[1]:
             return
@@ -88,8 +97,13 @@ class Backtest:
         )
 
 
-def _reading(hit: Hit | None) -> Reading:
-    return (hit.match.kind, hit.match.keyword, hit.match.language) if hit else None
+def _reading(item: Hit | Reported | None) -> Reading:
+    if isinstance(item, Hit) and item.match.finding is None:
+        return item.match.kind, item.match.keyword, item.match.language
+    if finding := finding_of(item):
+        kind = OptOutType.STOP if isinstance(item, Hit) else _REVIEW
+        return kind, finding.tier.value, None
+    return None
 
 
 @click.command("backtest")
@@ -154,6 +168,10 @@ def _as_json(test: Backtest) -> dict[str, object]:
         "unreadable": test.unreadable,
         "matched": test.matched,
         "stops_lost": test.stops_lost,
+        "suspected": [
+            {"tier": tier, "policy": policy, "count": count}
+            for (tier, policy), count in sorted(test.suspected.items())
+        ],
         "changes": [
             {
                 "active": before,
@@ -170,6 +188,8 @@ def _as_json(test: Backtest) -> dict[str, object]:
 def _print(test: Backtest) -> None:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(test.matched.items()))
     click.echo(f"{test.messages:,} messages: {kinds or 'no match'} under the draft")
+    for (tier, policy), count in sorted(test.suspected.items()):
+        click.echo(f"{count:,} {tier}: the draft would {_POLICIES[policy]}")
     if test.unreadable:
         click.echo(f"{test.unreadable:,} lines are not inbound messages")
     for (before, after), change in _sorted(test):

@@ -16,15 +16,17 @@ from processor.cli.documents import read_documents
 from processor.core.blocks import NO_MARK, Blocks, stops
 from processor.core.brakes import Replies
 from processor.core.events import OptOutNotification, ReplySend
-from processor.core.fold import fold
+from processor.core.fold import finding_of, fold
 from processor.core.messages import Scope, channel_group_of, entry_key, list_key
 from processor.core.services import Directory
 from processor.errors import ConfigError
-from processor.stages.classify import hit_of
+from processor.stages.classify import read_of
+from processor.stages.hearing import Ear
 from processor.wire import inbound_messages
 from processor.wire.blocks import read_entry
 from processor.wire.json_values import UNREADABLE, reason, why_unreadable
 from processor.wire.services import service_of
+from processor.wire.suspected import suspicion_fields
 
 
 @click.command("decide")
@@ -57,6 +59,7 @@ class _Decider:
         self._directory = directory
         self._blocks = blocks
         self._scope = scope
+        self._ear = Ear()
         self._seen: set[bytes] = set()
         self._replied: dict[bytes, Replies] = {}
 
@@ -81,9 +84,10 @@ class _Decider:
         before = blocked()
         notification: OptOutNotification | None = None
         reply: ReplySend | None = None
-        if hit := hit_of(read, self._directory):
+        item = read_of(read, self._directory, self._ear)
+        if item is not None:
             folded = fold(
-                [hit],
+                [item],
                 self._blocks,
                 self._seen,
                 replied=self._replied,
@@ -114,6 +118,7 @@ class _Decider:
             "effective": notification.effective if notification else None,
             "opt_out_type": match.kind if match and handling.aoo_enabled else None,
             "config_version": handling.config_version,
+            "suspected": suspicion_fields(finding_of(item)),
         }
 
 

@@ -32,7 +32,10 @@ _AT_ONCE = 200
 
 @click.group("suspected")
 def group() -> None:
-    """Review texts that may be opt-outs in other words than keywords."""
+    """Review texts that may be opt-outs in other words than keywords.
+
+    The API keeps the list of them; without a running API it does not grow.
+    """
 
 
 @group.command("list")
@@ -137,7 +140,7 @@ group.add_command(
 def overdue() -> None:
     """Let texts block that were not reviewed in time, where their service wants it.
 
-    A running API does so every 30 seconds; this is for installations without an API.
+    A running API does so every 30 seconds by itself; this does it at once.
 
     Example: optout suspected overdue
     """

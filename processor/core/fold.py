@@ -99,6 +99,11 @@ def key_of(item: Item | Ordinary) -> str:
     return entry_of(item.message.account_sid, item.message.recipient)
 
 
+def finding_of(item: Hit | Reported | None) -> Finding | None:
+    """How a text was read that is not a keyword; None of others."""
+    return item.match.finding if isinstance(item, Hit) else item.finding if item else None
+
+
 def brake_for(item: Item) -> Brake | None:
     """The brake that an item's reply goes by; the other kinds have no reply (R37)."""
     if not isinstance(item, Hit):

@@ -157,14 +157,14 @@ class Policy:
         """
         return self._lookup.stop_words(country)
 
-    def match_by(self, finding: Finding, country: str | None) -> Match:
+    def match_by(self, finding: Finding, body: str, country: str | None) -> Match:
         """The STOP that a text means although it is not a keyword (R30).
 
-        It is answered as the keyword that the reasons name, else as `stop`.
+        It is answered as the longest keyword in it, else as `stop`.
         """
-        words = self.stop_words(country)
-        said = (reason.partition(":")[2] for reason in finding.reasons)
-        word = next((one for one in said if one in words), RESERVED[OptOutType.STOP][0])
+        text = exact(body)
+        said = [word for word in self.stop_words(country) if _has_word(text, exact(word))]
+        word = max(said, key=len, default=RESERVED[OptOutType.STOP][0])
         match = self.match(word, country)
         assert match is not None, "a STOP word in force is a match"
         return replace(match, tier=Tier.TOLERANT, finding=finding)
@@ -175,6 +175,15 @@ class Policy:
         if country is None:
             return self.config.languages[language]
         return self.config.countries[country].languages[language]
+
+
+def _has_word(text: str, word: str) -> bool:
+    """Whether a text has a word by itself; scripts without spaces have no borders of words."""
+    at = text.find(word) if word else -1
+    if at < 0:
+        return False
+    around = text[at - 1 : at] + text[at + len(word) : at + len(word) + 1]
+    return not (word.isascii() and any(one.isascii() and one.isalnum() for one in around))
 
 
 def words_of(group: KeywordGroup) -> Iterator[str]:

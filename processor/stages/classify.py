@@ -195,6 +195,15 @@ def hit_of(read: InboundMessage, directory: Directory, record: Record | None = N
     return Hit(inbound_messages.message_of(read, arrival), match, handling, country)
 
 
+def read_of(read: InboundMessage, directory: Directory, ear: Ear) -> Hit | Reported | None:
+    """The opt-out, opt-in or HELP in a checked message, in keywords or in other words; or None."""
+    if hit := hit_of(read, directory):
+        return hit
+    if not ear.worth_assessing([read.body], directory):
+        return None
+    return heard_of(read, directory, ear)
+
+
 def heard_of(
     read: InboundMessage, directory: Directory, ear: Ear, record: Record | None = None
 ) -> Hit | Reported | None:
@@ -216,7 +225,7 @@ def heard_of(
     message = inbound_messages.message_of(read, None if record is None else arrival_of(record))
     if finding.policy is TierPolicy.REPORT:
         return Reported(message, finding, handling, country)
-    return Hit(message, handling.policy.match_by(finding, country), handling, country)
+    return Hit(message, handling.policy.match_by(finding, read.body, country), handling, country)
 
 
 def _ordinary(read: InboundMessage, directory: Directory) -> Ordinary | None:

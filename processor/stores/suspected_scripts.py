@@ -1,7 +1,7 @@
 """The scripts that keep the texts to review; `suspected_texts` calls them.
 
-A text is in `open` by its due time until it is decided on, and in `decided` by the time of the
-decision from then on; there is a list for all accounts, and a list for each account.
+A text is in `open` by its due time until it is decided on. From then on it is in `decided` by the
+time of the decision. There is a list for all accounts, and a list for each account.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ return said()
 """
 )
 # KEYS: extent, open, decided, then for each review: text, review, open and decided of its account.
-# ARGV: topic, next as seen, the new next, three as above, whether the reviews are the topic's next;
-# then for each review: id, number, whether it is open, time, ms to live, value. The last record of
+# ARGV: topic, next as seen, the new next, three as above, whether the reviews are the topic's next.
+# Then for each review: id, number, whether it is open, time, ms to live, value. The last record of
 # the topic wins; out of its order, only a later number does.
 ADD_REVIEWS: Script[Iterable[bytes | None]] = Script(
     EXTENT
@@ -88,12 +88,5 @@ for i = 4, #KEYS, 4 do
 end
 if follows then redis.call('HSET', KEYS[1], 'next', ARGV[3]) end
 return said()
-"""
-)
-# ARGV: a token, ms. Answers whether the key has the token now.
-CLAIM: Script[int] = Script(
-    """
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
-return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
 """
 )

@@ -7,7 +7,6 @@ Redis loses it together. Each text expires 30 days after it came, with everythin
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from processor.core.due import DAY_MS
 from processor.core.reviews import State
 from processor.stores.extents import extent_of, stored_extent
 from processor.stores.redis_client import RedisClient
-from processor.stores.suspected_scripts import ADD_REVIEWS, ADD_TEXTS, BEGIN, CLAIM
+from processor.stores.suspected_scripts import ADD_REVIEWS, ADD_TEXTS, BEGIN
 from processor.wire.record_index import Extent
 from processor.wire.suspected import (
     REVIEWS,
@@ -160,8 +159,9 @@ class SuspectedTexts:
 
     async def claim(self, text_id: str) -> bool:
         """Keep others from deciding on a text for some seconds; False: others do already."""
-        keys = [self._key("deciding", text_id)]
-        return bool(await self._client.run(CLAIM, keys, uuid.uuid4().hex, _DECIDING_MS))
+        key = self._key("deciding", text_id)
+        answer = await self._client.call(key, "SET", key, "", "NX", "PX", _DECIDING_MS)
+        return answer is not None
 
     async def release(self, text_id: str) -> None:
         """Let others decide on a text again."""
@@ -189,7 +189,7 @@ class SuspectedTexts:
         return await self.get([one.decode() for one in ids])
 
     async def page(self, account_sid: str | None, *, is_open: bool, start: int, size: int) -> Page:
-        """Open texts, the earliest due time first; or decided ones, the latest decision first.
+        """Open texts, the earliest due time first; or decided texts, the latest decision first.
 
         Args:
             account_sid: of the texts; None: of all accounts.

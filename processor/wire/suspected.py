@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import orjson
+from typing_extensions import TypedDict
 
 from processor.core.events import SuspectedOptOut
 from processor.core.identity import text_id_of
@@ -45,7 +46,16 @@ class ReviewEntry:
     value: bytes  # of the topic
 
 
-def suspicion_fields(finding: Finding | None) -> JsonObject | None:
+class SuspicionFields(TypedDict):
+    """How a text was read."""
+
+    tier: str
+    score: float
+    reasons: list[str]
+    policy: str
+
+
+def suspicion_fields(finding: Finding | None) -> SuspicionFields | None:
     """How a text was read, as topics, webhooks and commands say it; None of others."""
     if finding is None:
         return None

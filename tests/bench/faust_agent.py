@@ -18,7 +18,13 @@ import faust
 
 from processor.config import Settings
 from processor.core.blocks import Mark
-from processor.core.events import BlockChange, OptOutNotification, ReplySend, WebhookDelivery
+from processor.core.events import (
+    BlockChange,
+    OptOutNotification,
+    ReplySend,
+    SuspectedOptOut,
+    WebhookDelivery,
+)
 from processor.core.fold import Hit, fold, key_of
 from processor.core.messages import subscriber_of
 from processor.core.services import Directory
@@ -153,8 +159,8 @@ class _Matcher:
                 case OptOutNotification():
                     value = events.write_notification(event)
                     await self._notifications.send(key=number, value=value)
-                case WebhookDelivery():
-                    raise AssertionError("no service of the benchmark has a webhook")
+                case SuspectedOptOut() | WebhookDelivery():
+                    raise AssertionError("the benchmark has neither own words nor webhooks")
 
     async def close(self) -> None:
         await self._client.close()

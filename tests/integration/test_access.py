@@ -20,8 +20,10 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 
 from deploy import redis_users
 from deploy.local import stack
+from processor import clocks, reviews
 from processor.cli import main
 from processor.config import Settings
+from processor.core.messages import Arrival
 from processor.core.partitions import partition_of
 from processor.errors import StoreUnavailable
 from processor.kafka.topics import topic_admin
@@ -30,7 +32,11 @@ from processor.kafka.writing import Outgoing
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
 from processor.wire import dead_letters
-from tests.api import blocking, carrier_says, create_accounts, serving, with_secrets
+from processor.wire.events import write_suspected
+from processor.wire.record_index import Extent
+from processor.wire.suspected import text_entry
+from processor.worker import roles
+from tests.api import Api, blocking, carrier_says, create_accounts, serving, with_secrets
 from tests.application import OneToken, a_service, allowing, application, status, twiml
 from tests.asked import Given, assert_each_right_was_needed, commands_given
 from tests.builders import (
@@ -41,10 +47,13 @@ from tests.builders import (
     OTHER_LONG_CODE,
     OTHER_RECIPIENT,
     RECIPIENT,
+    a_report,
+    an_inbound,
     command_record,
 )
 from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.contract.redis_topologies import NODES, cluster_of
+from tests.ears import ENOUGH, an_ear
 from tests.forms import send_form, sign_out, signed_in
 from tests.installation import Installation, running, until
 from tests.processes import OPTOUT, a_port, started
@@ -59,6 +68,11 @@ from tests.secured import (
 )
 
 pytestmark = pytest.mark.needs_more
+
+
+@pytest.fixture(autouse=True)
+def ear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roles, "Ear", an_ear)
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +141,9 @@ async def test_match_and_gate_work_with_the_rights_listed(
     match = match.model_copy(update={"roles": ("match",)})
     gate = gate.model_copy(update={"roles": ("gate",)})
     async with running(match, fail_once), running(gate):
-        await at.texts(a_text("M1", "stop"))
+        await at.texts(a_text("M1", "stop"), a_text("M3", ENOUGH))
         await at.wait_for(at.topics.reply_sends, 1)
+        await at.wait_for(at.topics.suspected_opt_outs, 1)
         await at.sends(a_send("S1"), a_send("S2", to=OTHER_RECIPIENT))
         await at.wait_for(at.topics.message_statuses, 1)
         await at.wait_for(at.topics.allowed_sends, 1)
@@ -254,7 +269,7 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
     mine = with_secrets(await secured.user(rights_of("api"), redis="api"), account_messages=2)
     async with running(secured.open):
         # The block list is read from its topic only if the topic has records.
-        await at.texts(a_text("M1", "stop"), a_text("M2", "start"))
+        await at.texts(a_text("M1", "stop"), a_text("M2", "start"), a_text("M3", ENOUGH))
         await at.wait_for(at.topics.reply_sends, 2)
     async with running(secured.open), serving(mine) as api:
         client = api.twilio()
@@ -284,6 +299,7 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
         history, export = f"OptOuts/Blocks/{RECIPIENT}/History", "OptOuts/Export?Format=csv"
         for path in (history, export, "ConfigurationChanges"):
             assert (await api.ask("GET", f"/v1/{path}")).status_code == 200
+        await review(api)
         await forget_scripts(secured)
         checked = await api.ask("POST", "/v1/OptOuts/Check", json={"recipients": [RECIPIENT]})
         assert checked.status_code == 200, checked.text
@@ -306,6 +322,21 @@ async def test_the_api_works_with_the_rights_listed(secured: Secured, given: Giv
             assert f"<code>optout dead-letters redrive --topic {topic}</code>" in confirming
         assert "7 in all, 5 not sent back" in left
         await assert_each_right_was_needed(secured, "api", mine, given)
+
+
+async def review(api: Api) -> None:
+    """Find the text to review, dismiss it and bring it back."""
+    path = "/v1/OptOuts/Suspected"
+
+    async def found() -> bool:
+        return bool((await api.ask("GET", path)).json()["suspected"])
+
+    await until(found, "text to review")
+    [text] = (await api.ask("GET", path)).json()["suspected"]
+    for act in ("Dismiss", "Undo"):
+        answer = await api.ask("POST", f"{path}/{text['text_id']}/{act}")
+        assert answer.status_code == 200, answer.text
+    assert (await api.ask("GET", f"{path}?state=decided")).json()["suspected"] == []
 
 
 WITHOUT = [
@@ -431,6 +462,19 @@ async def test_the_command_line_works_with_the_rights_listed(
     inbound = await optout("dead-letters", "redrive", "--topic", at.topics.inbound_messages)
     assert inbound.output == "1 sent back\n"
     assert (await optout("dead-letters", "redrive", "--all")).output == "4 sent back\n"
+    client = redis_client(secured.open)
+    texts = reviews.texts_of(secured.open, client)
+    message = an_inbound(ENOUGH, arrival=Arrival(clocks.now_ms()))
+    report = text_entry(write_suspected(a_report(message=message)))
+    begun = await texts.begin("0", Extent("", 0), Extent("T", 0))
+    await texts.add_texts("0", begun, 1, [report])
+    await client.close()
+    await forget_scripts(secured)
+    for act in ("dismiss", "undo"):
+        await optout("suspected", act, report.text_id)
+    assert report.text_id in (await optout("suspected", "list")).output
+    await optout("suspected", "list", "--decided")
+    await optout("suspected", "export", str(tmp_path / "labels.jsonl"))
     await optout("audit")
     await assert_each_right_was_needed(secured, "operator", mine, given)
 

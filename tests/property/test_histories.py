@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from processor.core.blocks import Block, Blocks
 from processor.core.brakes import Replies
 from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend
-from processor.core.fold import Hit, Item, fold, handled_of, key_of
+from processor.core.fold import Hit, Item, Reported, fold, handled_of, key_of
 from processor.core.gate import ALLOWED, ERROR_CODE, Allowed, Refused, judge
 from processor.core.identity import cause_of
 from processor.core.merging import differs
@@ -238,7 +238,7 @@ def modelled(items: Sequence[Item], scope: Scope) -> dict[str, dict[Where, Stand
     """Each entry's blocks by place, with every cause that is left."""
     entries: dict[str, dict[Where, Stands]] = {}
     for item in items:
-        assert not isinstance(item, UnreadStop)
+        assert not isinstance(item, UnreadStop | Reported)
         entry = entries.setdefault(key_of(item), {})
         if isinstance(item, Hit):
             _say(item, entry, scope)

@@ -11,9 +11,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from processor.cli import main
+from processor.cli import backtest, main
 from processor.cli.common import UtcTime
 from tests.builders import ACCOUNT, LONG_CODE, SERVICE, inbound_record
+from tests.ears import ENOUGH, PLEASE, an_ear
 
 
 def a_file(path: Path, **opt_out: Any) -> str:
@@ -106,3 +107,32 @@ def test_nothing_changes_against_itself(tmp_path: Path, recorded: str) -> None:
         "1 lines are not inbound messages",
         "nothing would change",
     ]
+
+
+def test_r30_it_says_what_the_policies_of_a_draft_would_have_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backtest, "Ear", an_ear)
+    recorded = tmp_path / "recorded.jsonl"
+    bodies = [PLEASE, PLEASE, ENOUGH, "hello"]
+    recorded.write_text(
+        "\n".join(
+            json.dumps(inbound_record(body, message_sid=f"SM{n}")) for n, body in enumerate(bodies)
+        )
+    )
+    draft = a_file(tmp_path / "draft.yaml", phrases="report", suspected="block")
+    arguments = ["backtest", "--services", draft, str(recorded)]
+    run = CliRunner().invoke(main, [*arguments, "--json"])
+    found = json.loads(run.stdout)
+    assert (run.exit_code, found["stops_lost"]) == (1, 2)  # by default phrases block
+    assert found["suspected"] == [
+        {"tier": "phrase", "policy": "report", "count": 2},
+        {"tier": "suspected", "policy": "block", "count": 1},
+    ]
+    assert [(one["active"], one["draft"], one["count"]) for one in found["changes"]] == [
+        (["STOP", "phrase", None], ["REVIEW", "phrase", None], 2),
+        (["REVIEW", "suspected", None], ["STOP", "suspected", None], 1),
+    ]
+    said = CliRunner().invoke(main, arguments).output
+    assert "2 phrase: the draft would have people review them" in said
+    assert "STOP 'phrase' becomes REVIEW 'phrase'" in said

@@ -8,7 +8,14 @@ from dataclasses import replace
 import pytest
 
 from processor.core.blocks import Mark
-from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend, WebhookDelivery
+from processor.core.events import (
+    BlockChange,
+    Event,
+    OptOutNotification,
+    ReplySend,
+    SuspectedOptOut,
+    WebhookDelivery,
+)
 from processor.core.fold import Folded, Hit, Item, brake_for, fold, handled_of, key_of
 from processor.core.identity import change_id_of, reply_to
 from processor.core.messages import Arrival, ChannelGroup, Scope
@@ -205,7 +212,7 @@ def _ids_of(event: Event) -> list[str]:
             ids.append(f"ce:{event.change_id}")
         case ReplySend():
             ids.append(event.reply_sid)
-        case OptOutNotification():
+        case OptOutNotification() | SuspectedOptOut():
             pass
         case WebhookDelivery():
             ids.append("ce:" + json.loads(write_delivery(event))["delivery_id"])

@@ -303,8 +303,8 @@ async def test_r15_r30_without_a_reported_country_the_number_says_it() -> None:
     out = Kept()
     stage = await a_stage(a_list(), ear=an_ear())
     german, key = "+4915112345678", b"+4915112345678"
-    record = a_record(body=PLEASE, from_country=None, **{"from": german})
-    await stage.process([record._replace(key=key)], out)
+    fields: dict[str, Any] = {"body": PLEASE, "from_country": None, "from": german}
+    await stage.process([a_record(**fields)._replace(key=key)], out)
     [text] = values_of(out, TOPICS.suspected_opt_outs)
     assert (text["country"], text["suspected"]["policy"]) == ("DE", "report")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from processor.core.blocks import SourceKind
 from processor.core.due import due_ms
 from processor.core.events import (
@@ -82,9 +84,24 @@ def test_r30_a_phrase_that_blocks_does_what_a_stop_does() -> None:
     assert (meaning.tier, meaning.keyword, meaning.finding) == (Tier.TOLERANT, "stop", a_finding())
 
 
-def test_r17_r30_it_is_answered_in_the_language_of_the_keyword_that_its_reasons_name() -> None:
-    meaning = a_meaning(a_finding(reasons=("courtesy", "keyword:baja", "keyword:stop")))
-    assert (meaning.keyword, meaning.language, meaning.reply) == ("baja", "es", "es STOP")
+@pytest.mark.parametrize(
+    ("body", "keyword", "language"),
+    [
+        ("Baja, por favor", "baja", "es"),
+        ("please stop", "stop", None),
+        ("stop, la baja!", "stop", None),
+        ("SOTP", "stop", None),
+        ("please don't text abajas", "stop", None),
+        ("请退订吧", "退订", "zh"),
+    ],
+)
+def test_r17_r30_it_is_answered_in_the_language_of_the_keyword_in_it(
+    body: str, keyword: str, language: str | None
+) -> None:
+    languages = {"es": sets("es", stop="baja"), "zh": sets("zh", stop="退订")}
+    meaning = a_meaning(handling=a_handling(a_config(languages=languages)), body=body)
+    assert (meaning.keyword, meaning.language) == (keyword, language)
+    assert meaning.reply == f"{language or 'standard'} STOP"
 
 
 def test_r18_r30_it_adds_a_cause_to_a_block_by_a_keyword_and_is_not_answered() -> None:

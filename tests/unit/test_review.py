@@ -496,7 +496,7 @@ def test_r11_checks_json_has_the_source(tmp_path: Path) -> None:
 
 
 def test_r11_us_senders_must_hear_other_words_than_keywords() -> None:
-    deaf = {"phrases": "off", "suspected": "off", "overdue": "keep"}
+    deaf: dict[str, Any] = {"phrases": "off", "suspected": "off", "overdue": "keep"}
     assert codes(a_document(**deaf)) == [
         ("phrases", "phrases_off"),
         ("suspected", "suspected_off"),

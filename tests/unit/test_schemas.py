@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend
+from processor.core.events import BlockChange, Event, OptOutNotification, ReplySend, SuspectedOptOut
 from processor.core.messages import Scope, SenderType
 from processor.core.services import Webhook
 from processor.wire import consent_commands, outbound_messages
@@ -21,6 +21,7 @@ from processor.wire.events import (
     write_delivery,
     write_notification,
     write_reply,
+    write_suspected,
 )
 from processor.wire.json_values import reason
 from processor.wire.message_statuses import write_refusal
@@ -41,6 +42,7 @@ from tests.builders import (
     decided,
     default_handling,
     outbound_record,
+    phrased,
     service_record,
     the_block,
 )
@@ -149,6 +151,7 @@ def emitted() -> list[Event]:
         decided("STOP", handling=a_handling(webhook=Webhook("https://example.com/inbound"))),
         stopped,
         decided("yes", stopped.blocks, handling=toll_free, sender=TOLL_FREE),
+        phrased(),
         commanded(a_command()),
         commanded(a_command(blocked=False, reason=None), (the_block(),)),
     ]
@@ -163,12 +166,15 @@ def test_every_event_is_written_as_its_topic_says() -> None:
             assert_valid("reply-sends.v1", write_reply(event))
         elif isinstance(event, OptOutNotification):
             assert_valid("opt-out-notifications.v1", write_notification(event))
+        elif isinstance(event, SuspectedOptOut):
+            assert_valid("suspected-opt-outs.v1", write_suspected(event))
         else:
             assert_valid("webhook-deliveries.v1", write_delivery(event))
     assert {type(event).__name__ for event in emitted()} == {
         "BlockChange",
         "ReplySend",
         "OptOutNotification",
+        "SuspectedOptOut",
         "WebhookDelivery",
     }
 

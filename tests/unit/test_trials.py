@@ -20,6 +20,7 @@ from tests.builders import (
     TOLL_FREE,
     an_inbound,
 )
+from tests.ears import ENOUGH, PLEASE, fake_assess
 
 
 def tried(
@@ -41,7 +42,7 @@ def tried(
     }
     service = MessagingService.model_validate_json(json.dumps(stored))
     message = an_inbound(body, sender=sender, service_sid=SERVICE)
-    return try_out(service, message, blocked=blocked, draft=True, scope=scope)
+    return try_out(service, message, blocked=blocked, draft=True, scope=scope, hear=fake_assess)
 
 
 def test_yes_of_somebody_not_blocked_is_ordinary_where_the_draft_says_so() -> None:
@@ -106,3 +107,25 @@ def test_r3_a_trial_on_an_rcs_sender_hears_its_buttons() -> None:
         ]
     ]
     assert kinds == ["STOP", None, None, "START"]
+
+
+@pytest.mark.parametrize(
+    ("body", "policies", "kind", "blocked"),
+    [
+        (PLEASE, {}, "STOP", True),
+        (PLEASE, {"phrases": "report"}, None, False),
+        (ENOUGH, {}, None, False),
+        (ENOUGH, {"suspected": "block"}, "STOP", True),
+    ],
+)
+def test_r30_other_words_are_tried_too(
+    body: str, policies: dict[str, str], kind: str | None, blocked: bool
+) -> None:
+    trial = tried(body, **policies)
+    assert (trial.kind, trial.blocked) == (kind, blocked)
+    assert trial.finding
+    assert (trial.finding.policy == "block") is blocked
+
+
+def test_r30_words_that_are_off_are_ordinary() -> None:
+    assert tried(PLEASE, phrases="off") == tried("hello")

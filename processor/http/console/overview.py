@@ -20,11 +20,13 @@ from processor.http.console.naming import visible
 from processor.http.console.pages import Page, page
 from processor.http.console.series import Counts, counts_of
 from processor.http.console.sessions import PATH, SessionIs
+from processor.http.overdue import SOON_MS
 from processor.kafka.topics.dead_letter_counts import DAYS, MOST
 from processor.statistics.hourly import ALL, KEPT_HOURS
 from processor.statistics.hourly import Counts as Hours
 from processor.statistics.sums import Bucket
 from processor.statistics.usual_range import Usual, usual_until_now
+from processor.stores.suspected_texts import Counts as TextCounts
 from processor.wire.json_values import to_ms
 
 router = APIRouter(prefix=PATH, route_class=Page, include_in_schema=False)
@@ -73,6 +75,7 @@ async def overview(request: Request, backend: BackendIs, session: SessionIs) -> 
         days=DAYS,
         roles=backend.health.roles(),
         health_age=backend.health.age_s,
+        texts=await _texts(backend, account),
         is_operator=account is None,
     )
 
@@ -86,6 +89,16 @@ async def _today(backend: Backend, account_sid: str, now: datetime) -> _Today | 
         return None
     today, month = map(counts_of, answer.sums)
     return _Today(today, month, answer.as_of, answer.whole)
+
+
+async def _texts(backend: Backend, account_sid: str | None) -> TextCounts | None:
+    """Count the texts to review; None if they are not known."""
+    if not backend.overdue.loaded:
+        return None
+    try:
+        return await backend.reviews.texts.counts(account_sid, soon_ms=SOON_MS)
+    except RetryableError:
+        return None
 
 
 def _usual(backend: Backend, account_sid: str | None, now_ms: int) -> Usual | None:

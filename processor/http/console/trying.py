@@ -71,9 +71,14 @@ def _outcome(title: str, trial: Trial) -> Outcome:
     if trial.kind:
         layer = layer_at(trial.layer or "")
         where = layer.title if layer and trial.aoo_enabled else "Default handling"
+        if trial.finding:
+            where = f"Not a keyword, but {trial.finding.tier} with the policy block. {where}"
         return Outcome(title, where, trial, _reply(trial))
     if trial.keyword:
         why = "YES is not a keyword here unless the recipient is blocked."
+        return Outcome(title, why, trial, "none")
+    if trial.finding:
+        why = f"Not a keyword, but {trial.finding.tier}: a person would review it."
         return Outcome(title, why, trial, "none")
     why = "The body as a whole is not a keyword: the message is passed to the application."
     if not trial.aoo_enabled:

@@ -15,6 +15,7 @@ from processor.http.errors import Problem
 from processor.http.paging import Meta
 from processor.http.responses.services import created_at
 from processor.http.times import time_v1
+from processor.wire.suspected import SuspicionFields, suspicion_fields
 from schemas.messaging_service import MessagingService, OptOut
 
 KeywordSets = Annotated[
@@ -122,6 +123,10 @@ class Trial(TypedDict):
     reply_sent: Annotated[ReplySent, Field(description="Who answers.")]
     blocked: Annotated[bool, Field(description="Afterwards.")]
     aoo_enabled: Annotated[bool, Field(description="False: default handling answers.")]
+    suspected: Annotated[
+        SuspicionFields | None,
+        Field(description="How a text was read that is not a keyword itself."),
+    ]
 
 
 class Trials(TypedDict):
@@ -202,4 +207,5 @@ def trial_of(trial: trials.Trial) -> Trial:
         "reply_sent": trial.reply_sent,
         "blocked": trial.blocked,
         "aoo_enabled": trial.aoo_enabled,
+        "suspected": suspicion_fields(trial.finding),
     }

@@ -9,15 +9,8 @@ from typing_extensions import TypedDict
 
 from processor.core.reviews import State
 from processor.stores.suspected_texts import ReviewedText
-
-
-class SuspicionFields(TypedDict):
-    """How a text was read."""
-
-    tier: str
-    score: float
-    reasons: list[str]
-    policy: str
+from processor.wire.json_values import to_ms, to_text
+from processor.wire.suspected import SuspicionFields
 
 
 class Decision(TypedDict):
@@ -80,7 +73,6 @@ class ReviewedTexts(TypedDict):
 def shown(one: ReviewedText) -> SuspectedText:
     """A text with its state and the last decision."""
     text = one.text.model_dump(mode="json", by_alias=True)
-    review = one.review.model_dump(mode="json") if one.review else None
     return {
         "text_id": text["text_id"],
         "state": one.state,
@@ -95,6 +87,12 @@ def shown(one: ReviewedText) -> SuspectedText:
         "at": text["at"],
         "due_at": text["due_at"],
         "overdue": text["overdue"],
-        "decision": review
-        and {"actor": review["actor"], "at": review["at"], "number": review["number"]},
+        "decision": _decision(one),
     }
+
+
+def _decision(one: ReviewedText) -> Decision | None:
+    if one.review is None:
+        return None
+    at = to_text(to_ms(one.review.at))
+    return {"actor": one.review.actor, "at": at, "number": one.review.number}

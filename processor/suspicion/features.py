@@ -20,11 +20,58 @@ _UNSEEN = frozenset((NEUTRAL, _JOINT))
 _BEFORE_PART = frozenset((_JOINT, "polite"))
 # A clause without any of these asks for nothing.
 _ASKING = frozenset(
-    ["stop", "unsub", "remove", "cancel", "enough", "away", "revoke", "consent", "nomore", "negation", "contact", "message", "list", "off", "legal", "wrong", "call", "already"]
+    [
+        "stop",
+        "unsub",
+        "remove",
+        "cancel",
+        "enough",
+        "away",
+        "revoke",
+        "consent",
+        "nomore",
+        "negation",
+        "contact",
+        "message",
+        "list",
+        "off",
+        "legal",
+        "wrong",
+        "call",
+        "already",
+    ]
 )
 # Concepts of other clauses that bear on a clause's meaning.
 _CONTEXT = frozenset(
-    ["praise", "reaction", "auto", "start", "channel", "limit", "other", "asking", "message", '"', "?", ">", "stop", "unsub", "remove", "cancel", "negation", "person", "contact", "wrong", "enough", "angry", "irequest", "legal", "nomore", "stopped", "unsubbed"]
+    [
+        "praise",
+        "reaction",
+        "auto",
+        "start",
+        "channel",
+        "limit",
+        "other",
+        "asking",
+        "message",
+        '"',
+        "?",
+        ">",
+        "stop",
+        "unsub",
+        "remove",
+        "cancel",
+        "negation",
+        "person",
+        "contact",
+        "wrong",
+        "enough",
+        "angry",
+        "irequest",
+        "legal",
+        "nomore",
+        "stopped",
+        "unsubbed",
+    ]
 )
 _START, _END = "^", "$"
 

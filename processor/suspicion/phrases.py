@@ -16,7 +16,20 @@ _SIGNS_OF_STOP = frozenset("🙏🛑✋🚫❌😡🤬😠😤👎🙄🖕⛔�
 _NEVER = frozenset(("?", QUOTE, ">"))
 _RULE = re.compile(r"[\s\-_—–=*~]+")
 _NOT_IN_NAMES = frozenset(
-    ["start", "negation", "asking", "irequest", "yourequest", "cancel", "stop", "want", "contact", "message", "more", "limit"]
+    [
+        "start",
+        "negation",
+        "asking",
+        "irequest",
+        "yourequest",
+        "cancel",
+        "stop",
+        "want",
+        "contact",
+        "message",
+        "more",
+        "limit",
+    ]
 )
 
 Reasons = tuple[str, ...]

@@ -16,7 +16,26 @@ MODEL = "model.json"
 _MOST_REASONS = 4
 # Concepts that are given as reasons; the others carry the sentence.
 _REASONS = frozenset(
-    ["stop", "unsub", "remove", "cancel", "enough", "away", "revoke", "consent", "nomore", "negation", "contact", "message", "list", "number", "legal", "wrong", "already", "call"]
+    [
+        "stop",
+        "unsub",
+        "remove",
+        "cancel",
+        "enough",
+        "away",
+        "revoke",
+        "consent",
+        "nomore",
+        "negation",
+        "contact",
+        "message",
+        "list",
+        "number",
+        "legal",
+        "wrong",
+        "already",
+        "call",
+    ]
 )
 
 

@@ -46,7 +46,9 @@ def _slips(word: str) -> Iterator[str]:
         yield before + letter + letter + after
         if after:
             yield before + after[0] + letter + after[1:]
-        for near in _NEAR[letter]:
-            yield before + near + after
-            yield before + letter + near + after
-            yield before + near + letter + after
+        yield from (before + near + after for near in _NEAR[letter])
+
+
+def shortened(word: str) -> list[str]:
+    """A word, then the word without each of its letters; two words a slip apart share a form."""
+    return [word, *(word[:at] + word[at + 1 :] for at in range(len(word)))]

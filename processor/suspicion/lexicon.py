@@ -18,6 +18,7 @@ NEUTRAL = "func"  # a word that changes nothing
 _DIGITS = "digits"
 _SIGNS = {"|": "|", "?": "?", '"': '"', ">": ">"}
 _FEWEST_OF_PREFIX = 3
+_NEARLY = 0.75  # of the votes of the likeliest language, for a second to be read, too
 _FEWEST_OF_SLIP, _MOST_OF_SLIP = 6, 16  # letters of a word that may have a slip
 _MATTERING = frozenset(("stop", "unsub", "remove", "message", "contact"))
 
@@ -33,6 +34,11 @@ class Lexicon:
     beginnings: Mapping[str, str]
     longer: _Longer  # by first token: the tokens that follow, the longest first
     slips: Mapping[str, str]  # words that matter, and these without a letter
+
+
+def named(concepts: str) -> frozenset[str]:
+    """Concepts by their names with spaces between."""
+    return frozenset(concepts.split())
 
 
 @cache
@@ -65,13 +71,12 @@ def languages_of(tokens: Sequence[str]) -> list[str]:
     """The languages that a text may be in, the likeliest first; two at most."""
     votes: dict[str, float] = {}
     for token in tokens:
-        known = _knowing(token)
-        for language in known:
-            votes[language] = votes.get(language, 0.0) + 1 / len(known)
+        for language, share in _votes(token):
+            votes[language] = votes.get(language, 0.0) + share
     if not votes:
         return [UNIVERSAL]
     ranked = sorted(votes, key=lambda language: (-votes[language], language))
-    return [each for each in ranked[:2] if votes[each] >= 0.7 * votes[ranked[0]]]
+    return [each for each in ranked[:2] if votes[each] >= _NEARLY * votes[ranked[0]]]
 
 
 def tagged(tokens: Sequence[str], language: str) -> Iterator[tuple[str, Sequence[str]]]:
@@ -119,16 +124,17 @@ def _by_slip(lexicon: Lexicon, token: str) -> str | None:
 
 
 @lru_cache(maxsize=65_536)
-def _knowing(token: str) -> tuple[str, ...]:
-    """The languages whose own words have a token."""
+def _votes(token: str) -> tuple[tuple[str, float], ...]:
+    """The languages whose own words have a token, each with its share of one vote."""
     if token in _SIGNS or token[0].isdigit():
         return ()
     own = _own()
-    return tuple(
+    knowing = [
         language
         for language, (words, beginnings) in own.items()
         if token in words or _by_beginning(beginnings, token)
-    )
+    ]
+    return tuple((language, 1 / len(knowing)) for language in knowing)
 
 
 @cache

@@ -15,21 +15,8 @@ _MAX_LINES = 6  # of a text with a signature
 _SIGNS_OF_STOP = frozenset("🙏🛑✋🚫❌😡🤬😠😤👎🙄🖕⛔🔕😒✌👋🏻🏼🏽🏾🏿")
 _NEVER = frozenset(("?", QUOTE, ">"))
 _RULE = re.compile(r"[\s\-_—–=*~]+")
-_NOT_IN_NAMES = frozenset(
-    [
-        "start",
-        "negation",
-        "asking",
-        "irequest",
-        "yourequest",
-        "cancel",
-        "stop",
-        "want",
-        "contact",
-        "message",
-        "more",
-        "limit",
-    ]
+_NOT_IN_NAMES = named(
+    "start negation asking irequest yourequest cancel stop want contact message more limit"
 )
 
 Reasons = tuple[str, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-FEWEST_LETTERS = 4  # of a keyword; a shorter one has too many neighbours that are words
+FEWEST_LETTERS = 4  # of a keyword and of a slip; a shorter word is too near to others
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
@@ -36,7 +36,7 @@ def slips_of(keyword: str) -> frozenset[str]:
     """
     if len(keyword) < FEWEST_LETTERS or not (keyword.isascii() and keyword.isalpha()):
         return frozenset()
-    return frozenset(_slips(keyword)) - {keyword}
+    return frozenset(slip for slip in _slips(keyword) if len(slip) >= FEWEST_LETTERS) - {keyword}
 
 
 def _slips(word: str) -> Iterator[str]:

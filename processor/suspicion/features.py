@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
 
-from processor.suspicion.lexicon import NEUTRAL, OTHER, tagged
+from processor.suspicion.lexicon import NEUTRAL, OTHER, named, tagged
 from processor.suspicion.reading import BREAK
 
 _FARTHEST = 5  # concepts between which a pair is counted

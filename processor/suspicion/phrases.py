@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence, Set
 
 from processor.suspicion.company import Company, companies, ends_of, part_ends, speaking
 from processor.suspicion.keywords import Keyword, Keywords
-from processor.suspicion.lexicon import UNIVERSAL, tagged
+from processor.suspicion.lexicon import UNIVERSAL, named, tagged
 from processor.suspicion.reading import BREAK, QUOTE, tokens_of
 
 MAX_TOKENS = 24  # of a phrase without its signature

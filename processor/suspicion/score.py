@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 
 from processor.suspicion.features import Clause, clauses_of
-from processor.suspicion.lexicon import languages_of
+from processor.suspicion.lexicon import languages_of, named
 
 MODEL = "model.json"
 _MOST_REASONS = 4

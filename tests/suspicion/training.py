@@ -6,6 +6,7 @@ looks for the clause with the most evidence under the weights so far, and learns
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections import Counter
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from processor.suspicion.features import clauses_of
-from processor.suspicion.lexicon import languages_of, lexicons
+from processor.suspicion.lexicon import documents, languages_of, lexicons
 from processor.suspicion.reading import capped, tokens_of
 from processor.suspicion.score import Model, likelihood
 from tests.suspicion.texts import Text
@@ -52,10 +53,28 @@ def made_of(texts: Sequence[Text]) -> Model:
     return Model(round(bias, _DIGITS), round(likelihood(LEAST_EVIDENCE), 4), kept)
 
 
-def written(model: Model) -> str:
-    """The text of a model's file, a feature a line."""
-    given = {"bias": model.bias, "least": model.least, "weights": dict(model.weights)}
+def written(model: Model, source: str) -> str:
+    """The text of a model's file, a feature a line.
+
+    Args:
+        model: as it was made.
+        source: the digest of its texts, so that a test knows an old file.
+    """
+    given = {
+        "bias": model.bias,
+        "least": model.least,
+        "source": source,
+        "weights": dict(model.weights),
+    }
     return json.dumps(given, ensure_ascii=False, sort_keys=True, indent=0) + "\n"
+
+
+def digest_of(texts: Sequence[Text]) -> str:
+    """A digest of texts and of the words whose meaning is known."""
+    digest = hashlib.sha256(json.dumps(documents(), sort_keys=True).encode())
+    for text in texts:
+        digest.update(f"{text.label} {text.language} {text.body}\n".encode())
+    return digest.hexdigest()
 
 
 def _clauses(text: Text) -> list[Sequence[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
 
-from processor.suspicion.lexicon import NEUTRAL, OTHER, tagged
+from processor.suspicion.lexicon import NEUTRAL, OTHER, named, tagged
 from processor.suspicion.reading import BREAK
 
 _FARTHEST = 5  # concepts between which a pair is counted
@@ -19,12 +19,15 @@ _JOINT = "joint"
 _UNSEEN = frozenset((NEUTRAL, _JOINT))
 _BEFORE_PART = frozenset((_JOINT, "polite"))
 # A clause without any of these asks for nothing.
-_ASKING = frozenset(
-    ["stop", "unsub", "remove", "cancel", "enough", "away", "revoke", "consent", "nomore", "negation", "contact", "message", "list", "off", "legal", "wrong", "call", "already"]
+_ASKING = named(
+    "stop unsub remove cancel enough away revoke consent nomore negation contact message "
+    "list off legal wrong call already"
 )
 # Concepts of other clauses that bear on a clause's meaning.
-_CONTEXT = frozenset(
-    ["praise", "reaction", "auto", "start", "channel", "limit", "other", "asking", "message", '"', "?", ">", "stop", "unsub", "remove", "cancel", "negation", "person", "contact", "wrong", "enough", "angry", "irequest", "legal", "nomore", "stopped", "unsubbed"]
+_CONTEXT = named(
+    '" ? > praise reaction auto start channel limit other asking message stop unsub remove '
+    "cancel negation person contact wrong enough angry irequest legal nomore stopped "
+    "unsubbed"
 )
 _START, _END = "^", "$"
 
@@ -51,18 +54,22 @@ def clauses_of(tokens: Sequence[str], language: str) -> list[Clause]:
     read = list(_clauses(tokens, language))[-_MAX_CLAUSES:]
     found = []
     for at, clause in enumerate(read):
-        if _ASKING.isdisjoint(clause.concepts):
+        if not _may_ask(clause):
             continue
         others = [other.concepts for place, other in enumerate(read) if place != at]
         around = _CONTEXT.intersection(chain.from_iterable(others))
         found.append(_read(clause, around, alone=len(read) == 1, clauses=len(read)))
         parts = _parts(clause)
         for part in parts if len(parts) > 1 else ():
-            if not _ASKING.isdisjoint(part.concepts):
+            if _may_ask(part):
                 beside = chain.from_iterable(each.concepts for each in parts if each is not part)
                 context = around | _CONTEXT.intersection(beside)
                 found.append(_read(part, context, alone=False, clauses=len(read)))
     return found
+
+
+def _may_ask(clause: _Part) -> bool:
+    return not _ASKING.isdisjoint(clause.concepts)
 
 
 def _read(clause: _Part, around: Set[str], *, alone: bool, clauses: int) -> Clause:

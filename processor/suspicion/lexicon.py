@@ -10,6 +10,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from processor.suspicion.reading import tokens_of
+from processor.suspicion.slips import shortened
 
 UNIVERSAL = "en"  # its words are read in texts of any language, below the language's own
 OTHER = "x"  # a word without a meaning here
@@ -17,6 +18,9 @@ NEUTRAL = "func"  # a word that changes nothing
 _DIGITS = "digits"
 _SIGNS = {"|": "|", "?": "?", '"': '"', ">": ">"}
 _FEWEST_OF_PREFIX = 3
+_NEARLY = 0.75  # of the votes of the likeliest language, for a second to be read, too
+_FEWEST_OF_SLIP, _MOST_OF_SLIP = 6, 16  # letters of a word that may have a slip
+_MATTERING = frozenset(("stop", "unsub", "remove", "message", "contact"))
 
 _Longer = Mapping[str, tuple[tuple[tuple[str, ...], str], ...]]
 
@@ -29,6 +33,12 @@ class Lexicon:
     words: Mapping[str, str]
     beginnings: Mapping[str, str]
     longer: _Longer  # by first token: the tokens that follow, the longest first
+    slips: Mapping[str, str]  # words that matter, and these without a letter
+
+
+def named(concepts: str) -> frozenset[str]:
+    """Concepts by their names with spaces between."""
+    return frozenset(concepts.split())
 
 
 @cache
@@ -61,13 +71,12 @@ def languages_of(tokens: Sequence[str]) -> list[str]:
     """The languages that a text may be in, the likeliest first; two at most."""
     votes: dict[str, float] = {}
     for token in tokens:
-        known = _knowing(token)
-        for language in known:
-            votes[language] = votes.get(language, 0.0) + 1 / len(known)
+        for language, share in _votes(token):
+            votes[language] = votes.get(language, 0.0) + share
     if not votes:
         return [UNIVERSAL]
     ranked = sorted(votes, key=lambda language: (-votes[language], language))
-    return [each for each in ranked[:2] if votes[each] >= 0.7 * votes[ranked[0]]]
+    return [each for each in ranked[:2] if votes[each] >= _NEARLY * votes[ranked[0]]]
 
 
 def tagged(tokens: Sequence[str], language: str) -> Iterator[tuple[str, Sequence[str]]]:
@@ -97,7 +106,7 @@ def _concept(language: str, token: str) -> str:
         return _SIGNS[token]
     if token[0].isdigit():
         return _DIGITS
-    return _by_beginning(lexicon.beginnings, token) or OTHER
+    return _by_beginning(lexicon.beginnings, token) or _by_slip(lexicon, token) or OTHER
 
 
 def _by_beginning(beginnings: Mapping[str, str], token: str) -> str | None:
@@ -107,17 +116,25 @@ def _by_beginning(beginnings: Mapping[str, str], token: str) -> str | None:
     return beginnings.get(token[:2])
 
 
+def _by_slip(lexicon: Lexicon, token: str) -> str | None:
+    """The concept of a word that a slip of the finger made, where a slip matters."""
+    if not (_FEWEST_OF_SLIP <= len(token) <= _MOST_OF_SLIP and token.isascii() and token.isalpha()):
+        return None
+    return next((lexicon.slips[form] for form in shortened(token) if form in lexicon.slips), None)
+
+
 @lru_cache(maxsize=65_536)
-def _knowing(token: str) -> tuple[str, ...]:
-    """The languages whose own words have a token."""
+def _votes(token: str) -> tuple[tuple[str, float], ...]:
+    """The languages whose own words have a token, each with its share of one vote."""
     if token in _SIGNS or token[0].isdigit():
         return ()
     own = _own()
-    return tuple(
+    knowing = [
         language
         for language, (words, beginnings) in own.items()
         if token in words or _by_beginning(beginnings, token)
-    )
+    ]
+    return tuple((language, 1 / len(knowing)) for language in knowing)
 
 
 @cache
@@ -167,4 +184,15 @@ def _lexicon(
         {tokens[0]: concept for tokens, concept in entries.items() if len(tokens) == 1},
         {**_beginnings(universal), **_beginnings(own)},
         {first: tuple(rest) for first, rest in longer.items()},
+        _slips(entries),
     )
+
+
+def _slips(entries: Mapping[tuple[str, ...], str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for tokens, concept in entries.items():
+        word = tokens[0]
+        matters = concept in _MATTERING and len(word) >= _FEWEST_OF_SLIP
+        if len(tokens) == 1 and matters and word.isascii() and word.isalpha():
+            found.update(dict.fromkeys(shortened(word), concept))
+    return found

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence, Set
 
 from processor.suspicion.company import Company, companies, ends_of, part_ends, speaking
 from processor.suspicion.keywords import Keyword, Keywords
-from processor.suspicion.lexicon import UNIVERSAL, tagged
+from processor.suspicion.lexicon import UNIVERSAL, named, tagged
 from processor.suspicion.reading import BREAK, QUOTE, tokens_of
 
 MAX_TOKENS = 24  # of a phrase without its signature
@@ -15,8 +15,8 @@ _MAX_LINES = 6  # of a text with a signature
 _SIGNS_OF_STOP = frozenset("🙏🛑✋🚫❌😡🤬😠😤👎🙄🖕⛔🔕😒✌👋🏻🏼🏽🏾🏿")
 _NEVER = frozenset(("?", QUOTE, ">"))
 _RULE = re.compile(r"[\s\-_—–=*~]+")
-_NOT_IN_NAMES = frozenset(
-    ["start", "negation", "asking", "irequest", "yourequest", "cancel", "stop", "want", "contact", "message", "more", "limit"]
+_NOT_IN_NAMES = named(
+    "start negation asking irequest yourequest cancel stop want contact message more limit"
 )
 
 Reasons = tuple[str, ...]

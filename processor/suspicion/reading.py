@@ -23,6 +23,8 @@ _SIGNS = {
 # Letters that NFD does not take apart, and Arabic letters that people write alike.
 _ALIKE = str.maketrans("łøđıأإآٱىة’‘ʼ`´", "lodiاااايه'''''")
 _SUFFIX = re.compile(r"(?<=[a-z])'(?=(?:t|s|m|re|ve|ll|d)\b)")
+_LONG = re.compile(r"([^\W\d_])\1{2,}")  # a letter that is drawn out, as in `stoooop`
+_TO = re.compile("(?<=[a-z])[24](?=[a-z])")  # `stop2end`
 # A word, or one character of a script without spaces (Thai, kana, Han), or one sign.
 _SPACELESS = "\u0e00-\u0e7f\u3005-\u3007\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _MARKS = "\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0966-\u0dff\u0f00-\u109f\u1780-\u17d3"
@@ -60,4 +62,6 @@ def _folded(text: str) -> str:
     else:
         text = unicodedata.normalize("NFKD", INVISIBLE.sub("", text).casefold())
         text = unicodedata.normalize("NFC", FOLDED.sub("", text)).translate(_ALIKE)
-    return _SUFFIX.sub("", text) if "'" in text else text
+    if "'" in text:
+        text = _SUFFIX.sub("", text)
+    return _TO.sub(r" \g<0> ", _LONG.sub(r"\1", text))

@@ -10,13 +10,14 @@ from functools import cache
 from importlib.resources import files
 
 from processor.suspicion.features import Clause, clauses_of
-from processor.suspicion.lexicon import languages_of
+from processor.suspicion.lexicon import languages_of, named
 
 MODEL = "model.json"
 _MOST_REASONS = 4
 # Concepts that are given as reasons; the others carry the sentence.
-_REASONS = frozenset(
-    ["stop", "unsub", "remove", "cancel", "enough", "away", "revoke", "consent", "nomore", "negation", "contact", "message", "list", "number", "legal", "wrong", "already", "call"]
+_REASONS = named(
+    "stop unsub remove cancel enough away revoke consent nomore negation contact message "
+    "list number legal wrong already call"
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-FEWEST_LETTERS = 4  # of a keyword; a shorter one has too many neighbours that are words
+FEWEST_LETTERS = 4  # of a keyword and of a slip; a shorter word is too near to others
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
@@ -36,7 +36,7 @@ def slips_of(keyword: str) -> frozenset[str]:
     """
     if len(keyword) < FEWEST_LETTERS or not (keyword.isascii() and keyword.isalpha()):
         return frozenset()
-    return frozenset(_slips(keyword)) - {keyword}
+    return frozenset(slip for slip in _slips(keyword) if len(slip) >= FEWEST_LETTERS) - {keyword}
 
 
 def _slips(word: str) -> Iterator[str]:
@@ -46,7 +46,9 @@ def _slips(word: str) -> Iterator[str]:
         yield before + letter + letter + after
         if after:
             yield before + after[0] + letter + after[1:]
-        for near in _NEAR[letter]:
-            yield before + near + after
-            yield before + letter + near + after
-            yield before + near + letter + after
+        yield from (before + near + after for near in _NEAR[letter])
+
+
+def shortened(word: str) -> list[str]:
+    """A word, then the word without each of its letters; two words a slip apart share a form."""
+    return [word, *(word[:at] + word[at + 1 :] for at in range(len(word)))]

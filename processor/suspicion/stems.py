@@ -1,7 +1,8 @@
 """The parts of words by which a text is picked for assessment (R30).
 
-A text is folded byte by byte, in one pass over a whole batch: letters to lower case, common accents
-off, punctuation to spaces. Patterns are folded in the same way, so that folding loses no match.
+A text is folded byte by byte, in one pass over a whole batch: letters to lower case, common
+accents off, digits and punctuation to spaces. Patterns are folded in the same way, so that folding
+loses no match.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def _table() -> bytes:
     table = bytearray(range(256))
     for code in range(128):
         sign = chr(code)
-        if sign != SEPARATOR and not sign.isalnum():
+        if sign != SEPARATOR and not sign.isalpha():
             table[code] = ord(" ")
         elif sign.isupper():
             table[code] = ord(sign.lower())

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(line)
     known = texts.all_known() + more
     model, stems = training.made_of(known), picking.made_of(known)
-    (given.to / MODEL).write_text(training.written(model), "utf-8")
+    (given.to / MODEL).write_text(training.written(model, training.digest_of(known)), "utf-8")
     (given.to / STEMS).write_text(picking.written(stems), "utf-8")
     print(f"{given.to}: {len(model.weights):,} weights, {len(stems.strong):,} strong stems")
     return 0

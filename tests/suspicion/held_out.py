@@ -24,7 +24,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts of one kind of texts; ambiguous ones count for neither side."""
+    """Counts of one kind of texts; ambiguous texts count for neither side."""
 
     caught: int
     missed: int

@@ -12,16 +12,73 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from processor.suspicion.lexicon import OTHER, UNIVERSAL, documents, lexicons, tagged
 from processor.suspicion.reading import capped, tokens_of
 from processor.suspicion.stems import Stems, batch, folded, patterns_of
 from tests.suspicion.texts import Text
 
-ALWAYS = (" stop ", " stop texting", " unsub", " sotp ", " stpo ", " stopp ", "🛑", " quit texting")
+# Strong, because the law or the standard keywords name them, or because no chat says them.
+ALWAYS = (
+    *(
+        " stop ",
+        " stopp ",
+        " sotp ",
+        " stpo ",
+        "🛑",
+        " unsub",
+        " opt out",
+        " optout",
+        " opt me ",
+        " exit ",
+    ),
+    *(
+        " end this ",
+        " end these ",
+        " end all ",
+        " end text",
+        " end message",
+        " end it ",
+        " end the text",
+    ),
+    *(" quit text", " quit this ", " quit send", " no text", " no message", " no more text"),
+    *(
+        " no more message",
+        " no more msg",
+        " be texted",
+        " be contacted",
+        " be messaged",
+        " hear from you",
+    ),
+    *(
+        " remove me ",
+        " remove my ",
+        " remove this ",
+        " take me off",
+        " take my n",
+        " off your ",
+        " off ur ",
+    ),
+    *(
+        " off the list",
+        " off this list",
+        " lose my n",
+        " lose this n",
+        " leave me alone",
+        " leave us alone",
+    ),
+    *(
+        " dont text",
+        " don't text",
+        " not text",
+        " not message",
+        " not contact",
+        " dont contact",
+        " dnc ",
+    ),
+)
 # Weak, though common in ordinary messages: too much would be missed without them.
-ALWAYS_WEAK = (" off ", " text ", " message ", " msg ", " number ", " end ", " enough ", " list ")
+ALWAYS_WEAK = (" off ", " text ", " number ", " list ", " msg ", " end ", " name ", " remove")
 _SPACELESS = re.compile("[\u3005-\u30ff\u3400-\u9fff]+")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SHORTEST, _LONGEST = 4, 7  # letters of a beginning
@@ -29,9 +86,15 @@ _FIRM = frozenset(
     ("stop", "unsub", "remove", "cancel", "enough", "away", "revoke", "consent", "legal", "nomore")
 )
 _LOOSE = frozenset(("message", "contact", "list"))  # each says little alone
-_BESIDE = _FIRM | _LOOSE | {"negation", "me", "number", "off", "more", "want", "this", "all"}
+_SAYING = _FIRM | {"negation", "off"}
+_BESIDE = (
+    _FIRM
+    | _LOOSE
+    | {"negation", "me", "number", "off", "more", "want", "this", "all", "polite", "func"}
+)
 _MOST_STRONG = 0.0006  # of ordinary messages that a strong stem may be in
-_MOST_WEAK = 0.005
+_NEVER = 0.0001
+_MOST_WEAK = 0.004
 _ENOUGH = 2  # points of a picked text: a strong stem has two, a weak stem one
 _SMOOTHING = 0.7
 _HARD = 0.05  # the weight of a share among texts that were chosen to be hard
@@ -45,6 +108,7 @@ def made_of(texts: Sequence[Text]) -> Stems:
     )
     firm, loose = _of_lexicons(_FIRM), _of_lexicons(_FIRM | _LOOSE)
     strong = {*ALWAYS, *(stem for stem in firm if shares.of(stem) <= _MOST_STRONG)}
+    strong |= {stem for stem in loose if len(stem) > _LONGEST and shares.of(stem) <= _NEVER}
     weak = {*ALWAYS_WEAK, *(stem for stem in loose if shares.of(stem) <= _MOST_WEAK)}
     requests = [text for text in texts if text.label == "stop"]
     missing = {at: _missing(text.body, strong, weak) for at, text in enumerate(requests)}
@@ -134,10 +198,11 @@ def _candidates(text: Text) -> Iterator[str]:
             yield from _runs(word)
         elif concept in _FIRM | _LOOSE | {OTHER}:
             yield from _beginnings(word)
-    for at, (first, second) in enumerate(pairwise(words)):
-        both = {*meant[at : at + 2]}
-        if both & (_FIRM | {"negation"}) and both <= _BESIDE and f"{first} {second}" in body:
-            yield f" {first} {second} "
+    for size in (2, 3):
+        for at in range(len(words) - size + 1):
+            near, concepts = " ".join(words[at : at + size]), {*meant[at : at + size]}
+            if concepts & _SAYING and concepts <= _BESIDE and near in body:
+                yield f" {near} "
 
 
 def _runs(word: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ looks for the clause with the most evidence under the weights so far, and learns
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections import Counter
@@ -13,13 +14,14 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from processor.suspicion.features import clauses_of
-from processor.suspicion.lexicon import languages_of, lexicons
+from processor.suspicion.lexicon import documents, languages_of, lexicons
 from processor.suspicion.reading import capped, tokens_of
 from processor.suspicion.score import Model, likelihood
 from tests.suspicion.texts import Text
 
 LEAST_EVIDENCE = 0.6  # of a suspected text; zero is as likely as not
-_ROUNDS = 10
+_ROUNDS = 12
+_MEAN_OF = 6  # rounds at the end whose weights are averaged
 _RATE = 0.2
 _DECAY = 3e-4
 _SEED = 1
@@ -51,10 +53,28 @@ def made_of(texts: Sequence[Text]) -> Model:
     return Model(round(bias, _DIGITS), round(likelihood(LEAST_EVIDENCE), 4), kept)
 
 
-def written(model: Model) -> str:
-    """The text of a model's file, a feature a line."""
-    given = {"bias": model.bias, "least": model.least, "weights": dict(model.weights)}
+def written(model: Model, source: str) -> str:
+    """The text of a model's file, a feature a line.
+
+    Args:
+        model: as it was made.
+        source: the digest of its texts, so that a test knows an old file.
+    """
+    given = {
+        "bias": model.bias,
+        "least": model.least,
+        "source": source,
+        "weights": dict(model.weights),
+    }
     return json.dumps(given, ensure_ascii=False, sort_keys=True, indent=0) + "\n"
+
+
+def digest_of(texts: Sequence[Text]) -> str:
+    """A digest of texts and of the words whose meaning is known."""
+    digest = hashlib.sha256(json.dumps(documents(), sort_keys=True).encode())
+    for text in texts:
+        digest.update(f"{text.label} {text.language} {text.body}\n".encode())
+    return digest.hexdigest()
 
 
 def _clauses(text: Text) -> list[Sequence[str]]:
@@ -83,19 +103,30 @@ _Example = tuple[list[list[int]], bool]
 
 
 def _learned(examples: list[_Example], size: int) -> tuple[list[float], float]:
-    """Weights and bias by AdaGrad, with a decay of the weights that are looked at."""
+    """Weights and bias by AdaGrad with decay, the mean of the last rounds."""
     weights, squares, bias = [0.0] * size, [1e-8] * size, 0.0
+    means, mean_bias = [0.0] * size, 0.0
     order = list(examples)
     shuffled = random.Random(_SEED)
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
         shuffled.shuffle(order)
         for clauses, stop in order:
-            sums = [sum([weights[at] for at in clause]) for clause in clauses]
-            most = max(sums)
-            error = likelihood(bias + most) - stop
-            bias -= 0.1 * _RATE * error
-            for at in clauses[sums.index(most)]:
-                slope = error + _DECAY * weights[at]
-                squares[at] += slope * slope
-                weights[at] -= _RATE * slope / squares[at] ** 0.5
-    return weights, bias
+            bias -= _step(clauses, stop, weights, squares, bias)
+        if number >= _ROUNDS - _MEAN_OF:
+            means = [mean + weight / _MEAN_OF for mean, weight in zip(means, weights, strict=True)]
+            mean_bias += bias / _MEAN_OF
+    return means, mean_bias
+
+
+def _step(
+    clauses: list[list[int]], stop: bool, weights: list[float], squares: list[float], bias: float
+) -> float:
+    """Learn from the strongest clause of a text; returns by how much the bias falls."""
+    sums = [sum([weights[at] for at in clause]) for clause in clauses]
+    most = max(sums)
+    error = likelihood(bias + most) - stop
+    for at in clauses[sums.index(most)]:
+        slope = error + _DECAY * weights[at]
+        squares[at] += slope * slope
+        weights[at] -= _RATE * slope / squares[at] ** 0.5
+    return 0.1 * _RATE * error

@@ -199,7 +199,7 @@ def read_of(read: InboundMessage, directory: Directory, ear: Ear) -> Hit | Repor
     """The opt-out, opt-in or HELP in a checked message, in keywords or in other words; or None."""
     if hit := hit_of(read, directory):
         return hit
-    if not ear.worth_assessing([read.body], directory):
+    if not ear.glance(directory).at([read.body]):
         return None
     return heard_of(read, directory, ear)
 

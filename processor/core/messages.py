@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _TOLL_FREE = re.compile(r"\+1(?:800|833|844|855|866|877|888)[0-9]{7}")
@@ -155,6 +156,7 @@ def number_of(entry_key: str) -> str:
     return bare_number(list_key_of(entry_key))
 
 
+@lru_cache(4_096)  # few senders get most messages
 def sender_type_of(address: str) -> SenderType:
     """The type of a sender outside every pool, read from its address (R2)."""
     if address.startswith("whatsapp:"):

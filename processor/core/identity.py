@@ -33,7 +33,7 @@ _TWO_LETTERS = [first + second for first in _LETTER for second in _LETTER]
 
 
 class _OfMessage(NamedTuple):
-    """What is derived from a message's identity: parts of one digest, each of its own bytes."""
+    """A message's derived ids: parts of one digest that share no bytes."""
 
     handled: bytes
     tail: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from processor.core.addresses import subscriber_key
 
@@ -165,6 +166,7 @@ def subscriber_of(entry_key: str) -> str:
     return bare_number(list_key_of(entry_key))
 
 
+@lru_cache(4_096)  # few senders get most messages
 def sender_type_of(address: str) -> SenderType:
     """The type of a sender outside every pool, read from its address (R2)."""
     if address.startswith("whatsapp:"):

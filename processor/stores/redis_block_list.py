@@ -79,12 +79,16 @@ class RedisBlockList:
         latest = (one.at_ms + min(_CLOCKS_DIFFER_MS, self._span_ms)) // self._span_ms
         return range(latest - _LOOKED_AT + 1, latest + 1)
 
-    def _handled_key(self, partition: int, one: Handled, span: int) -> str:
-        bucket = int.from_bytes(one.id[:2]) % _BUCKETS
-        return self._key(partition, f"handled:{span}:{bucket}")
+    def _looked_at(self, partition: int, handled: Iterable[Handled]) -> list[str]:
+        """The keys of the strings in which ids may be, had they been handled before."""
+        name = self._key(partition, "handled")
+        return [
+            f"{name}:{span}:{_bucket_of(one)}" for one in handled for span in self._spans_of(one)
+        ]
 
     def _put_into(self, partition: int, handled: Iterable[Handled]) -> list[str]:
-        return [self._handled_key(partition, one, one.at_ms // self._span_ms) for one in handled]
+        name, span_ms = self._key(partition, "handled"), self._span_ms
+        return [f"{name}:{one.at_ms // span_ms}:{_bucket_of(one)}" for one in handled]
 
     def _hour_keys(self, partition: int, hours: Iterable[int]) -> list[str]:
         return [self._key(partition, f"replied:{hour}") for hour in hours]
@@ -145,9 +149,7 @@ class RedisBlockList:
         if self._client.unfit:
             raise StoreUnavailable(self._client.unfit, everywhere=True)
         names = [self._key(partition, "meta"), self._key(partition, "entries")]
-        names += [
-            self._handled_key(partition, one, span) for one in ids for span in self._spans_of(one)
-        ]
+        names += self._looked_at(partition, ids)
         hours = reply_hours.asked_of(brakes)
         names += self._hour_keys(partition, hours)
         wanted = [b"".join(counting) for counting in hours.values()]
@@ -383,6 +385,10 @@ def undo_of(
     for hour, brake, value in said.get("replied", ()):
         replied.setdefault(hour, {})[bytes.fromhex(brake)] = bytes.fromhex(value)
     return before, handled, replied
+
+
+def _bucket_of(one: Handled) -> int:
+    return (one.id[0] << 8 | one.id[1]) % _BUCKETS
 
 
 def _joined(handled: Iterable[Handled]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.producer.sender import AddOffsetsToTxnHandler, AddPartitionsToTxnHandler, Sender
 
 _UNREAD_S = 0.003  # time for idle lanes to take what was fetched; busy lanes take longer
+_STUCK_S = 1.0
 _LEFT_OUT_MS = 10  # a fetch takes so long, at most, while partitions are not in it
 
 _Next: TypeAlias = asyncio.Task[object] | None
@@ -70,12 +72,15 @@ def fetch_without_the_busy(fetcher: Fetcher) -> None:
 
     aiokafka asks a broker for nothing until all that came from it is read, or is 100 ms old. Here
     it soon leaves out the partitions that are not read yet. While some are left out, brokers do not
-    wait long for records: the next fetch has these partitions again.
+    wait long for records: the next fetch has these partitions again. A lane that is not done after
+    a second is stuck, and fetches wait as usual.
     """
     actions, usual_ms = fetcher._get_actions_per_node, fetcher._fetch_max_wait_ms
 
     def with_wait(assignment: Assignment) -> object:
-        fetcher._fetch_max_wait_ms = _LEFT_OUT_MS if fetcher._records else usual_ms
+        since = time.monotonic() - _STUCK_S
+        is_short = any(unread._created > since for unread in fetcher._records.values())
+        fetcher._fetch_max_wait_ms = _LEFT_OUT_MS if is_short else usual_ms
         return actions(assignment)
 
     fetcher._prefetch_backoff = _UNREAD_S

@@ -30,6 +30,7 @@ EVERYTHING = (
     'autoscaling.keda.metadata={"sasl":"scram_sha512","tls":"enable"}',
     "serviceMonitor.enabled=true",
     "workers.webhooks.enabled=true",
+    "carriers.enabled=true",
     'existingSecret="optout-secrets"',
     'tlsSecret="kafka-ca"',
     'pod={"labels":{"team":"a"},"annotations":{"b":"c"},"nodeSelector":{"d":"e"},'
@@ -153,7 +154,7 @@ def test_a_process_has_its_probes_and_its_time_to_finish(manifests: list[Manifes
             for name in ("startup", "liveness", "readiness")
         ]
         assert paths == ["/livez", "/livez", "/readyz"]
-        port = 8080 if container["name"] == "api" else 6066
+        port = {"api": 8080, "carriers": 8090}.get(container["name"], 6066)
         assert container["ports"] == [{"name": "http", "containerPort": port}]
         assert spec["terminationGracePeriodSeconds"] > 30
         assert {one["topologyKey"] for one in spec["topologySpreadConstraints"]} == {
@@ -173,6 +174,8 @@ NOT_HERE = {
     "ROLES": "set roles in workers",
     **dict.fromkeys(("WEB_HOST", "API_HOST"), "always 0.0.0.0 in a pod"),
     **dict.fromkeys(("API_CERTFILE", "API_KEYFILE"), "use certSecret or an ingress for TLS"),
+    "CARRIERS_HOST": "always 0.0.0.0 in a pod",
+    "CARRIERS_PORT": "always 8090 in a pod",
     "WEB_PORT": "always 6066 in a pod",
     "API_PORT": "always 8080 in a pod",
     "INSTANCE_ID": "must differ for each worker",
@@ -191,6 +194,7 @@ UNSET = {
     "GATE_MAX_STALENESS_S": 2.5,
     "EVENT_SOURCE": "https://example.com/optout",
     "PUBLIC_URL": "https://example.com",
+    "CARRIERS_URL": "https://sms.example.com",
     "TRACING": True,
     "WEBHOOK_ALLOW_NETWORKS": "10.1.0.0/16,fd00::/8",
     "TRUSTED_PROXIES": "10.2.0.0/16",

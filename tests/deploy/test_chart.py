@@ -316,7 +316,8 @@ def test_keda_scales_by_lag_up_to_a_replica_a_partition(
         *EVERYTHING, f"settings.PARTITIONS={partitions}", f"autoscaling.maxReplicas={most}"
     )
     scaled = of_kind(manifests, "ScaledObject")
-    assert set(scaled) == {"here-optout-match", "here-optout-gate", "here-optout-webhooks"}
+    roles = ("match", "gate", "webhooks", "carriers")
+    assert set(scaled) == {f"here-optout-{role}" for role in roles}
     topics = tomllib.loads((ROOT / "schemas" / "topics.toml").read_text("utf-8"))
     for name, one in scaled.items():
         role = name.rpartition("-")[2]
@@ -338,12 +339,14 @@ def test_who_is_scaled_has_no_number_of_its_own_and_others_have(render: Render) 
         "here-optout-match": 2,
         "here-optout-gate": 2,
         "here-optout-webhooks": 2,
+        "here-optout-carriers": 2,
         "here-optout-rates": 1,
         "here-optout-api": 2,
     }
     scaled = {**fixed, "here-optout-match": None, "here-optout-gate": None}
-    scaled["here-optout-webhooks"] = None
-    assert (numbers(), numbers(*HPA), numbers(*EVERYTHING)) == (fixed, scaled, scaled)
+    scaled |= dict.fromkeys(["here-optout-webhooks", "here-optout-carriers"])
+    everything = {**scaled, "here-optout-carriers-routes": 2}
+    assert (numbers(), numbers(*HPA), numbers(*EVERYTHING)) == (fixed, scaled, everything)
     assert numbers("settings.PARTITIONS=1")["here-optout-gate"] == 1
 
 
@@ -529,7 +532,9 @@ NOBODYS = [  # and yet they reach a server
 ]
 
 
-def test_only_webhooks_may_reach_the_world_and_nothing_private_in_it(render: Render) -> None:
+def test_only_webhooks_and_carriers_may_reach_the_world_and_nothing_private_in_it(
+    render: Render,
+) -> None:
     policies = of_kind(render(), "NetworkPolicy")
     spec = policies["here-optout-webhooks"]["spec"]
     assert spec["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker-webhooks"
@@ -552,7 +557,7 @@ def test_only_webhooks_may_reach_the_world_and_nothing_private_in_it(render: Ren
             for peer in rule.get("to", ())
         )
     ]
-    assert to_all == ["here-optout-webhooks"]
+    assert to_all == ["here-optout-carriers", "here-optout-webhooks"]
 
 
 AZURE = ip_network("168.63.129.16/32")

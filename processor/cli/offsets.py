@@ -18,11 +18,12 @@ from processor.kafka.topics import topic_admin
 from processor.kafka.topics.topic_plan import LANES
 
 _role = click.Choice(LANES)
+_NOT_FENCED = ("webhooks", "carriers")
 
 
 @click.group("offsets")
 def group() -> None:
-    """Show or set the positions of match, gate and webhooks in their topics.
+    """Show or set the positions of match, gate, webhooks and carriers in their topics.
 
     A lane stops if its position cannot be right. Continuing could send messages twice, lift blocks
     because of old STARTs, or skip records silently.
@@ -89,8 +90,8 @@ def set_(
     if not wanted:
         click.echo("no such position is refused; --all also sets positions that are not refused")
         return
-    if role == "webhooks" and not all(one.doubt for one in wanted):
-        run(_refuse_beside_workers(settings))
+    if role in _NOT_FENCED and not all(one.doubt for one in wanted):
+        run(_refuse_beside_workers(settings, role))
     offsets = run(_offsets(settings, to, wanted))
     for one, offset in zip(wanted, offsets, strict=True):
         click.echo(_says_change(one, offset))
@@ -103,9 +104,9 @@ def set_(
     click.echo(f"{len(wanted)} offsets set")
 
 
-async def _refuse_beside_workers(settings: Settings) -> None:
-    """Refuse while workers run: webhooks lanes are not fenced and would commit their own offset."""
-    group = f"{settings.topic_prefix}webhooks"
+async def _refuse_beside_workers(settings: Settings, role: str) -> None:
+    """Refuse while workers run: lanes that are not fenced would commit their own offset."""
+    group = f"{settings.topic_prefix}{role}"
     if count := (await topic_admin.members(settings, [group]))[group]:
         raise ConfigError([f"{group}: {count} members; stop the workers with this role first"])
 

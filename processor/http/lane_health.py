@@ -1,4 +1,4 @@
-"""Whether match, gate and webhooks are well, as this process saw it last."""
+"""Whether match, gate, webhooks and carriers are well, as this process saw it last."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
 
-_OPTIONAL = ("webhooks",)  # an installation may read the topics instead
+_OPTIONAL = ("webhooks", "carriers")  # an installation may read the topics instead
 _OLD_S = 6 * EVERY_S  # an older look does not count
 
 
@@ -66,6 +66,7 @@ class LaneHealth:
             "gate": topics.sources("gate"),
             # Retries wait in topics of their own, and that is usual.
             "webhooks": (topics.webhook_deliveries, topics.message_statuses),
+            "carriers": (topics.reply_sends, topics.allowed_sends),
         }
         self._tracks: dict[str, dict[Place, Track]] = {}
         self._last: dict[str, Look] = {}

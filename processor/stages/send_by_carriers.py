@@ -93,8 +93,11 @@ class SendByCarriers:
 
     def put_aside(self, record: Record, why: str, *, whole: bool = True) -> Outgoing:
         """The dead letter of a record; see ``DeliveryStage``."""
-        # No letter goes back to a later retry topic, to wait behind records that are not due.
-        back_to = self._needs.topics.carrier_retries_1 if record.topic in self._retries else None
+        topics = self._needs.topics
+        # A send is judged again. No letter goes back to a later retry topic, to wait behind records
+        # that are not due, nor to replies, which only match writes.
+        judged = record.topic == topics.allowed_sends
+        back_to = topics.outbound_messages if judged else topics.carrier_retries_1
         return self._letter(record, why, topic=back_to, by_reference=not whole)
 
     def unexpected(self, record: Record, error: Exception) -> Outgoing:

@@ -30,6 +30,7 @@ EVERYTHING = (
     'autoscaling.keda.metadata={"sasl":"scram_sha512","tls":"enable"}',
     "serviceMonitor.enabled=true",
     "workers.webhooks.enabled=true",
+    "carriers.enabled=true",
     'existingSecret="optout-secrets"',
     'tlsSecret="kafka-ca"',
     'pod={"labels":{"team":"a"},"annotations":{"b":"c"},"nodeSelector":{"d":"e"},'
@@ -153,7 +154,7 @@ def test_a_process_has_its_probes_and_its_time_to_finish(manifests: list[Manifes
             for name in ("startup", "liveness", "readiness")
         ]
         assert paths == ["/livez", "/livez", "/readyz"]
-        port = 8080 if container["name"] == "api" else 6066
+        port = {"api": 8080, "carriers": 8090}.get(container["name"], 6066)
         assert container["ports"] == [{"name": "http", "containerPort": port}]
         assert spec["terminationGracePeriodSeconds"] > 30
         assert {one["topologyKey"] for one in spec["topologySpreadConstraints"]} == {
@@ -173,6 +174,8 @@ NOT_HERE = {
     "ROLES": "set roles in workers",
     **dict.fromkeys(("WEB_HOST", "API_HOST"), "always 0.0.0.0 in a pod"),
     **dict.fromkeys(("API_CERTFILE", "API_KEYFILE"), "use certSecret or an ingress for TLS"),
+    "CARRIERS_HOST": "always 0.0.0.0 in a pod",
+    "CARRIERS_PORT": "always 8090 in a pod",
     "WEB_PORT": "always 6066 in a pod",
     "API_PORT": "always 8080 in a pod",
     "INSTANCE_ID": "must differ for each worker",
@@ -191,6 +194,7 @@ UNSET = {
     "GATE_MAX_STALENESS_S": 2.5,
     "EVENT_SOURCE": "https://example.com/optout",
     "PUBLIC_URL": "https://example.com",
+    "CARRIERS_URL": "https://sms.example.com",
     "TRACING": True,
     "WEBHOOK_ALLOW_NETWORKS": "10.1.0.0/16,fd00::/8",
     "TRUSTED_PROXIES": "10.2.0.0/16",
@@ -312,7 +316,8 @@ def test_keda_scales_by_lag_up_to_a_replica_a_partition(
         *EVERYTHING, f"settings.PARTITIONS={partitions}", f"autoscaling.maxReplicas={most}"
     )
     scaled = of_kind(manifests, "ScaledObject")
-    assert set(scaled) == {"here-optout-match", "here-optout-gate", "here-optout-webhooks"}
+    roles = ("match", "gate", "webhooks", "carriers")
+    assert set(scaled) == {f"here-optout-{role}" for role in roles}
     topics = tomllib.loads((ROOT / "schemas" / "topics.toml").read_text("utf-8"))
     for name, one in scaled.items():
         role = name.rpartition("-")[2]
@@ -334,12 +339,14 @@ def test_who_is_scaled_has_no_number_of_its_own_and_others_have(render: Render) 
         "here-optout-match": 2,
         "here-optout-gate": 2,
         "here-optout-webhooks": 2,
+        "here-optout-carriers": 2,
         "here-optout-rates": 1,
         "here-optout-api": 2,
     }
     scaled = {**fixed, "here-optout-match": None, "here-optout-gate": None}
-    scaled["here-optout-webhooks"] = None
-    assert (numbers(), numbers(*HPA), numbers(*EVERYTHING)) == (fixed, scaled, scaled)
+    scaled |= dict.fromkeys(["here-optout-webhooks", "here-optout-carriers"])
+    everything = {**scaled, "here-optout-carriers-routes": 2}
+    assert (numbers(), numbers(*HPA), numbers(*EVERYTHING)) == (fixed, scaled, everything)
     assert numbers("settings.PARTITIONS=1")["here-optout-gate"] == 1
 
 
@@ -525,7 +532,9 @@ NOBODYS = [  # and yet they reach a server
 ]
 
 
-def test_only_webhooks_may_reach_the_world_and_nothing_private_in_it(render: Render) -> None:
+def test_only_webhooks_and_carriers_may_reach_the_world_and_nothing_private_in_it(
+    render: Render,
+) -> None:
     policies = of_kind(render(), "NetworkPolicy")
     spec = policies["here-optout-webhooks"]["spec"]
     assert spec["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker-webhooks"
@@ -548,7 +557,7 @@ def test_only_webhooks_may_reach_the_world_and_nothing_private_in_it(render: Ren
             for peer in rule.get("to", ())
         )
     ]
-    assert to_all == ["here-optout-webhooks"]
+    assert to_all == ["here-optout-carriers", "here-optout-webhooks"]
 
 
 AZURE = ip_network("168.63.129.16/32")

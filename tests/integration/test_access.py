@@ -51,6 +51,9 @@ from tests.builders import (
     an_inbound,
     command_record,
 )
+from tests.carrier_serving import serving as serving_carriers
+from tests.carrier_serving import store, with_carriers
+from tests.carriers import a_document, a_request, twilio_text
 from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.contract.redis_topologies import NODES, cluster_of
 from tests.ears import ENOUGH, an_ear
@@ -109,12 +112,16 @@ async def put_aside(at: Installation) -> None:
         at.topics.consent_commands,
         at.topics.webhook_deliveries,
         at.topics.message_statuses,
+        at.topics.carrier_retries_1,
     )
     for topic in topics:
         why = dead_letters.headers(
             (), topic=topic, partition=0, offset=0, stage="test", reason="bad"
         )
         await at.write_raw(Outgoing(at.topics.dead_letters, RECIPIENT.encode(), b"bad", why))
+
+
+_MESSAGES = "/2010-04-01/Accounts/AC0000000000000000000000000000000f/Messages.json"
 
 
 async def misplace(at: Installation, values: dict[str, dict[str, Any]]) -> None:
@@ -218,6 +225,29 @@ async def test_webhooks_work_with_the_rights_listed(secured: Secured, given: Giv
             await at.write_raw(Outgoing(at.topics.webhook_deliveries, key, b"bad"))
             await at.wait_for_letters(1)
             await assert_each_right_was_needed(secured, "webhooks", mine, given)
+
+
+async def test_carriers_work_with_the_rights_listed(secured: Secured, given: Given) -> None:
+    at = Installation(secured.open)
+    mine = await secured.user(rights_of("carriers"), redis="carriers")
+    sending = {"carrier_first_delay_s": 0.2, "carrier_longest_delay_s": 0.5}
+    worker = with_carriers(mine, roles=("carriers",), **sending)
+    others = secured.open.model_copy(update={"roles": ("match", "gate")})
+    async with application() as app, serving_carriers(with_carriers(mine)) as edge:
+        app.answers |= dict.fromkeys([_MESSAGES], status(503))
+        await store(with_carriers(secured.open), a_document("twilio", api_url=app.url("")))
+        async with running(others), running(worker):
+            await edge.knows("twilio-1")
+            await edge.ask(a_request("twilio", twilio_text("halt?")))
+            await at.wait_for(at.topics.inbound_messages, 1)
+            await at.sends(a_send("S1"))
+            await at.wait_for(at.topics.carrier_retries_1, 1)
+            await forget_scripts(secured)  # the next try loads it
+            app.answers.clear()
+            await at.wait_for(at.topics.message_statuses, 1)
+            await at.write_raw(Outgoing(at.topics.reply_sends, RECIPIENT.encode(), b"bad"))
+            await at.wait_for_letters(1)
+            await assert_each_right_was_needed(secured, "carriers", mine, given)
 
 
 async def test_rates_work_with_the_rights_listed(secured: Secured, given: Given) -> None:
@@ -455,13 +485,16 @@ async def test_the_command_line_works_with_the_rights_listed(
         await forget_scripts(secured)
         await optout("blocks", "verify")
         await optout("blocks", "rebuild")
-    for role in ("match", "gate", "webhooks"):
+    carriers = tmp_path / "carriers.yaml"
+    carriers.write_bytes(orjson.dumps(a_document("twilio")))
+    await optout("carriers", "apply", str(carriers))
+    for role in ("match", "gate", "webhooks", "carriers"):
         await optout("offsets", "show", role)
         await optout("offsets", "set", role, "--to", "latest", "--all", "--yes")
     await put_aside(at)
     inbound = await optout("dead-letters", "redrive", "--topic", at.topics.inbound_messages)
     assert inbound.output == "1 sent back\n"
-    assert (await optout("dead-letters", "redrive", "--all")).output == "4 sent back\n"
+    assert (await optout("dead-letters", "redrive", "--all")).output == "5 sent back\n"
     client = redis_client(secured.open)
     texts = reviews.texts_of(secured.open, client)
     message = an_inbound(ENOUGH, arrival=Arrival(clocks.now_ms()))
@@ -539,7 +572,7 @@ _WRITE_UNDECLARED = "return redis.call('HSET', ARGV[1], 'x', 'y')"
 BEYOND = [
     *[
         (role, command)
-        for role in ("gate", "webhooks", "rates", "audit", "api", "operator")
+        for role in ("gate", "webhooks", "carriers", "rates", "audit", "api", "operator")
         for command in [
             ("HSET", ENTRIES, "x", "y"),
             ("HDEL", ENTRIES, "x"),
@@ -559,7 +592,7 @@ BEYOND = [
     ("api", ("EVAL", _WRITE_UNDECLARED, "1", "message:SM1", "{prefix}" + ENTRIES)),
     *[
         (role, command)
-        for role in ("match", "gate", "webhooks", "rates", "audit", "operator")
+        for role in ("match", "gate", "webhooks", "carriers", "rates", "audit", "operator")
         for command in [
             ("HGETALL", "message:SM1"),
             ("HSET", "message:SM1", "x", "y"),
@@ -571,7 +604,7 @@ BEYOND = [
     *[("webhooks", command) for command in [("HMGET", ENTRIES, "x"), ("GET", ASKED)]],
     *[
         (role, command)
-        for role in ("match", "gate", "webhooks", "rates", "audit", "api", "operator")
+        for role in ("match", "gate", "webhooks", "carriers", "rates", "audit", "api", "operator")
         for command in [
             ("FLUSHDB",),
             ("KEYS", "*"),

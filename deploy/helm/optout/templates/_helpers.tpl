@@ -52,6 +52,7 @@ OPTOUT_{{ $name }}: {{ if kindIs "float64" $value }}{{ printf "%v" (ternary (int
 match: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
 gate: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
 webhooks: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN, SECRET_KEYS]
+carriers: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN, SECRET_KEYS]
 rates: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
 audit: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN]
 api: [REDIS_URL, KAFKA_USERNAME, KAFKA_PASSWORD, METRICS_TOKEN, SECRET_KEYS, OPERATOR_TOKENS]
@@ -232,6 +233,7 @@ annotations:
 match: [inbound-messages.v1, consent-commands.v1]
 gate: [outbound-messages.v1]
 webhooks: [webhook-deliveries.v1]
+carriers: [reply-sends.v1, allowed-sends.v1]
 rates: [opt-out-counts.v1]
 {{- end }}
 

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
-from processor.suspicion.values import StopWords, Suspicion
+from functools import lru_cache
+
+from processor.suspicion.glance import Glance
+from processor.suspicion.keywords import Keywords, compiled
+from processor.suspicion.phrases import phrase_in
+from processor.suspicion.reading import capped, tokens_of
+from processor.suspicion.score import model, score_of
+from processor.suspicion.stems import batch
+from processor.suspicion.values import StopWords, Suspicion, SuspicionTier
+
+_MAX_REMEMBERED = 160  # characters of a text whose result is remembered
 
 
 def assess(body: str, words: StopWords) -> Suspicion | None:
     """Read a text for a request to stop; None for an ordinary message.
 
     Args:
-        body: the text as received; no keyword matched it.
+        body: the text as received; no keyword matched it. Of a long one the beginning and the end
+            are read.
         words: the STOP keywords in force for its recipient.
     """
-    return None
+    keywords = compiled(words)
+    if len(body) <= _MAX_REMEMBERED:
+        return _remembered(body, keywords)  # people write the same few words
+    return _assessed(capped(body), keywords)
+
+
+def _assessed(text: str, keywords: Keywords) -> Suspicion | None:
+    # First what ``Glance`` asks, so that it names every text that this finds something in.
+    if not (_glance().names(text) or keywords.forms.are_in(batch([text]))):
+        return None
+    tokens = tokens_of(text)
+    if reasons := phrase_in(text, tokens, keywords):
+        return Suspicion(SuspicionTier.PHRASE, 1.0, reasons)
+    score = score_of(tokens, model())
+    if score is None or score.value < model().least:
+        return None
+    return Suspicion(SuspicionTier.SUSPECTED, round(score.value, 3), score.reasons)
+
+
+_remembered = lru_cache(maxsize=4_096)(_assessed)
+
+
+@lru_cache(maxsize=1)
+def _glance() -> Glance:
+    return Glance(())

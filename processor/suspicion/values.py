@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 StopWords = Mapping[str, frozenset[str]]
-"""STOP keywords in force, as configured, each with its languages; standard ones have none."""
+"""STOP keywords in force, as configured, each with its languages; standard words have none."""
 
 
 class SuspicionTier(StrEnum):

@@ -1,0 +1,69 @@
+"""The parts of words by which a text is picked for assessment (R30).
+
+A text is folded byte by byte, in one pass over a whole batch: letters to lower case, common
+accents off, digits and punctuation to spaces. Patterns are folded in the same way, so that folding
+loses no match.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+STEMS = "stems.json"
+SEPARATOR = "\x1e"  # between the texts of a batch
+_PLAIN = "aaaaaaaceeeeiiiidnooooo ouuuuyts" * 2  # Latin-1 letters by their last six bits
+
+
+def _table() -> bytes:
+    """A byte for each byte; the separator and bytes of other scripts stay."""
+    table = bytearray(range(256))
+    for code in range(128):
+        sign = chr(code)
+        if sign != SEPARATOR and not sign.isalpha():
+            table[code] = ord(" ")
+        elif sign.isupper():
+            table[code] = ord(sign.lower())
+    for at, letter in enumerate(_PLAIN):
+        table[128 + at] = ord(letter)
+    return bytes(table)
+
+
+_TABLE = _table()
+_DROPPED = b"'\xc3"  # apostrophes, and the lead byte of Latin-1 letters
+
+
+@dataclass(frozen=True, slots=True)
+class Stems:
+    """Patterns as text, with a space at the edge of a word."""
+
+    strong: tuple[str, ...]  # any of them picks a text
+    weak: tuple[str, ...]  # two different stems do
+
+
+@cache
+def stems() -> Stems:
+    """The patterns that ship with the package, made by `python -m tests.suspicion`."""
+    given: Mapping[str, list[str]] = json.loads(
+        (files("processor.suspicion") / "data" / STEMS).read_text("utf-8")
+    )
+    return Stems(tuple(given["strong"]), tuple(given["weak"]))
+
+
+def folded(text: str) -> bytes:
+    """A text, or texts between separators, as patterns are searched in."""
+    return text.encode("utf-8", "surrogatepass").translate(_TABLE, _DROPPED)
+
+
+def batch(bodies: Iterable[str]) -> bytes:
+    """Texts as they are searched: each has a space at either end, a separator is between two."""
+    return folded(f" {f' {SEPARATOR} '.join(bodies)} ")
+
+
+def patterns_of(stem: str) -> set[bytes]:
+    """A stem in either case, and with either apostrophe; the bytes of ASCII are the same."""
+    cased = {stem, stem.lower(), stem.upper(), stem.title()}
+    return {folded(form) for each in cased for form in (each, each.replace("'", "’"))}

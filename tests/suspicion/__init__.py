@@ -1,0 +1,1 @@
+"""The texts that the score is made of, and the program that makes it (R30)."""

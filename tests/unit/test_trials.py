@@ -119,7 +119,7 @@ def test_r3_a_trial_on_an_rcs_sender_hears_its_buttons() -> None:
     ],
 )
 def test_r30_other_words_are_tried_too(
-    body: str, policies: dict[str, str], kind: str | None, blocked: bool
+    body: str, policies: dict[str, Any], kind: str | None, blocked: bool
 ) -> None:
     trial = tried(body, **policies)
     assert (trial.kind, trial.blocked) == (kind, blocked)

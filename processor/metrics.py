@@ -274,6 +274,8 @@ class Metrics:
             self.braked_replies.labels(kind)
             for tier in Tier:
                 self.matches.labels(kind, tier)
+        for which in ("open", "soon", "overdue"):
+            self.texts_to_review.labels(which)
         for words in WordsTier:
             for policy in TierPolicy:
                 self.suspected.labels(words, policy)

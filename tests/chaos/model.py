@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from tests.chaos.application import Delivery
 from tests.chaos.limits import BLOCKS
-from tests.chaos.seen import At, Change, Command, Message, Notification, Reply, place_of
+from tests.chaos.seen import At, Change, Command, Message, Notification, Reply, Report, place_of
 from tests.chaos.world import SHOP_TOLL_FREE, TOLL_FREE, Way, Word, way
 
 _ACCOUNT = "account"
-_KEYWORD, _UNREAD, _COMMAND = "keyword", "unread-stop", "command"
+_KEYWORD, _WORDS, _UNREAD, _COMMAND = "keyword", "own-words", "unread-stop", "command"
 _NETWORKS = (TOLL_FREE, SHOP_TOLL_FREE)
 _HOUR_MS, _REPLIES = 3_600_000, 4  # of a kind, by one sender
 
@@ -26,6 +26,7 @@ class Story:
     changes: list[Change] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)  # that applications are due
     blocked: frozenset[str] = frozenset()  # places, at the end
     put_aside: list[At] = field(default_factory=list)  # commands without room in the entry
@@ -51,13 +52,16 @@ class Entry:
             if message.put_aside:
                 self._block(message.put_aside, "", _ACCOUNT, _UNREAD, message.came_ms)
             return
-        word = its.word(message.body)
-        if word is None:
+        word, other = its.word(message.body), its.other(message.body)
+        if word is None and other is None:
             self._deliver(message, its, None)
             return
         if (message.sid, message.sender) in self._handled:
             return
         self._handled.add((message.sid, message.sender))
+        if word is None:
+            self._in_other_words(message, its, other or "")
+            return
         stopping = [place for place in self._blocks if place in places_of(its, message.sender)]
         if message.body == "Yes" and its.yes_only_when_blocked and not stopping:
             self._deliver(message, its, None)
@@ -71,6 +75,16 @@ class Entry:
                 answers = not stopping or message.sender in its.help_when_blocked
                 self._notify(message, its, word, replies=answers)
 
+    def _in_other_words(self, message: Message, its: Way, tier: str) -> None:
+        """A text that asks for an end and is not a keyword: a phrase blocks (R30)."""
+        blocks = tier == "phrase"
+        policy = "block" if blocks else "report"
+        self.story.reports.append((message.sid, message.sender, tier, policy, not blocks))
+        if blocks:
+            self._stop(message, its, ("STOP", None), _WORDS)
+        else:
+            self._deliver(message, its, None)
+
     def carry_out(self, command: Command, at: int) -> None:
         """A command arrives for a recipient who never texts (R29)."""
         if command.blocked and command.place not in self._blocks and len(self._blocks) == BLOCKS:
@@ -80,13 +94,15 @@ class Entry:
         elif self._blocks.pop(command.place, None):
             self.story.changes.append((command.id, "", command.place, False, ()))
 
-    def _stop(self, message: Message, its: Way, word: Word) -> None:
+    def _stop(self, message: Message, its: Way, word: Word, kind: str = _KEYWORD) -> None:
         where = place_of(self._scope, its.service, message.sender)
         if self._scope == "service" and its.service is None:
             where = f"sender {message.sender}"
         is_bare = message.body.strip().lower() == "stop"
         by_network = message.sender in _NETWORKS and is_bare
-        widens = self._block(message.sid, message.sender, where, _KEYWORD, message.came_ms)
+        is_plain = kind == _WORDS and _KEYWORD in self._blocks.get(where, ())
+        widens = self._block(message.sid, message.sender, where, kind, message.came_ms)
+        widens = widens and not is_plain
         if by_network:
             carrier = f"carrier {message.sender}"
             self._block(message.sid, message.sender, carrier, _KEYWORD, message.came_ms)

@@ -24,6 +24,7 @@ TOPICS = (
     "block-changes.v1",
     "reply-sends.v1",
     "opt-out-notifications.v1",
+    "suspected-opt-outs.v1",
     "allowed-sends.v1",
     "message-statuses.v1",
     "dead-letters.v1",
@@ -76,6 +77,7 @@ class Command(NamedTuple):
 Change = tuple[str, str, str, bool, tuple[str, ...]]  # cause, its sender, place, blocked, kinds
 Reply = tuple[str, str, str, str]  # message, sender, kind, text
 Notification = tuple[str, str, str, bool, str, bool, str | None, str | None]
+Report = tuple[str, str, str, str, bool]  # message, sender, tier, policy, whether it is due
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ class Seen:
     changes: dict[Key, list[Change]] = field(default_factory=lambda: defaultdict(list))
     replies: dict[Key, list[Reply]] = field(default_factory=lambda: defaultdict(list))
     notifications: dict[Key, list[Notification]] = field(default_factory=lambda: defaultdict(list))
+    reports: dict[Key, list[Report]] = field(default_factory=lambda: defaultdict(list))
     written: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # by topic
     sends: set[str] = field(default_factory=set)  # to be judged
     allowed: set[str] = field(default_factory=set)
@@ -197,6 +200,9 @@ class Seen:
             reply = (fields["in_reply_to"], fields["from"], fields["kind"], fields["body"])
             self.replies[key_of(fields, fields["to"])].append(reply)
             return
+        if topic == "suspected-opt-outs.v1":
+            self.reports[key_of(fields, fields["from"])].append(_report(fields))
+            return
         id_ = id_of(fields)
         if topic == "opt-out-notifications.v1":
             self.notifications[key_of(fields, fields["from"])].append(_notification(fields))
@@ -281,6 +287,12 @@ def _notification(fields: Mapping[str, Any]) -> Notification:
         fields["language"],
         fields["messaging_service_sid"],
     )
+
+
+def _report(fields: Mapping[str, Any]) -> Report:
+    said = fields["suspected"]
+    is_due = fields["due_at"] is not None
+    return fields["message_sid"], fields["to"], said["tier"], said["policy"], is_due
 
 
 def _ms(text: str) -> int:

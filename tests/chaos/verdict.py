@@ -12,7 +12,8 @@ from tests.chaos.seen import At, Key, Seen, key_of
 from tests.chaos.traffic import LAST, Written
 from tests.chaos.world import STATUS_PATHS, way
 
-_STORIES = ("changes", "replies", "notifications")
+_STORIES = ("changes", "replies", "notifications", "reports")
+_WITHOUT_ORDER = ("notifications", "reports")  # they do not depend on commands
 _SHOWN = 3
 
 
@@ -41,7 +42,7 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
         for name in _STORIES:
             must, was = getattr(story, name), getattr(seen, name).get(key, [])
             if _is_unsure(seen, key):
-                if name != "notifications":
+                if name not in _WITHOUT_ORDER:
                     continue
                 must, was = ([one[:3] for one in ones] for ones in (must, was))
             compared += len(must)
@@ -49,7 +50,7 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
                 wrong.append(f"{name} of a recipient of {key.account}: {_difference(must, was)}")
     wrong += [
         f"{name} of a recipient of {key.account}, who never texted"
-        for name in ("replies", "notifications")
+        for name in ("replies", "notifications", "reports")
         for key in getattr(seen, name).keys() - seen.messages.keys()
     ]
     wrong += _put_aside(seen, over_limit)

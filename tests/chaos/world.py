@@ -81,6 +81,10 @@ class Way:
         """The keyword that a text is."""
         return self.words.get(body.strip(" "))
 
+    def other(self, body: str) -> str | None:
+        """The tier of a text that asks for an end although it is not a keyword here (R30)."""
+        return None if self.word(body) else OTHER_WORDS.get(body.strip(" "))
+
     def reply(self, word: Word) -> str:
         """The reply to a keyword."""
         return self.replies.get(word) or USUAL_REPLIES[word[0]]
@@ -127,6 +131,12 @@ _SHOP_OF_OTHER: Mapping[str, Word] = {
     "retour": ("START", "fr"),
 }
 ORDINARY = ("see you at ten", "STOP?", "Stop please", "yes I will", "👍", "stop it now", "Altá")
+# All recipients are in the US: a phrase blocks, a suspected text is reported.
+OTHER_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("Stop please", "stop it now", "Stop!", "unsubscribe"), "phrase"),
+    **dict.fromkeys((LONGEST, f"{LONGEST}!"), "phrase"),
+    **dict.fromkeys(("opt out", "halt", "Halt.", "fin", "ARRÊT", "arret."), "suspected"),
+}
 BODIES = tuple(
     dict.fromkeys((*USUAL, *_CLINIC_OF_ONE, *_CLINIC_OF_OTHER, *_SHOP_OF_OTHER, *ORDINARY))
 )

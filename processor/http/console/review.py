@@ -1,4 +1,4 @@
-"""Review: texts that may be opt-outs, by due time, and what was decided by whom (R30).
+"""Review: texts that may be opt-outs, by due time, and the decisions on them (R30).
 
 Decisions are buttons of one form, for the texts that are ticked or for one text. So the page works
 without scripts; with them, keys move and decide.

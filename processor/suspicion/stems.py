@@ -33,7 +33,8 @@ def _table() -> bytes:
 
 
 _TABLE = _table()
-_DROPPED = b"'\xc3"  # apostrophes, and the lead byte of Latin-1 letters
+_LEAD = b"\xc3"  # byte of Latin-1 letters, which is dropped
+_CURLY = "’".encode()  # phones write either apostrophe
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def folded(text: str) -> bytes:
 
 def folded_bytes(text: bytes) -> bytes:
     """As ``folded``, of UTF-8."""
-    return text.translate(_TABLE, _DROPPED)
+    return text.replace(_CURLY, b"'").translate(_TABLE, _LEAD)
 
 
 def batch(bodies: Iterable[str]) -> bytes:
@@ -69,6 +70,5 @@ def batch(bodies: Iterable[str]) -> bytes:
 
 
 def patterns_of(stem: str) -> set[bytes]:
-    """A stem in either case, and with either apostrophe; the bytes of ASCII are the same."""
-    cased = {stem, stem.lower(), stem.upper(), stem.title()}
-    return {folded(form) for each in cased for form in (each, each.replace("'", "’"))}
+    """A stem in either case; of ASCII both are the same."""
+    return {folded(form) for form in (stem, stem.lower(), stem.upper(), stem.title())}

@@ -38,7 +38,7 @@ async def converse(settings: Settings) -> str:
     async with writer(settings) as out, reader(settings, _shown(topics), at_end=True) as consumer:
         talk = _Talk(topics, recipient, out, consumer)
         await talk.send("Your appointment is on Friday")
-        await talk.say("Stop please")
+        await talk.say("Can I stop by at nine?")
         await talk.say("STOP")
         await talk.send("Your appointment is tomorrow")
         await talk.say("HELP")
@@ -91,7 +91,7 @@ class _Talk:
                 said.append(f"reply: {value['body']}")
             elif topic == topics.opt_out_notifications and value["reply_sent"] == "none":
                 said.append(f"{value['kind']}, without a reply")
-        return said or ["not a keyword: passed to the application"]
+        return said or ["not an opt-out: passed to the application"]
 
     def _verdict(self, topic: str, value: Mapping[str, object]) -> str:
         if topic == self._topics.allowed_sends:

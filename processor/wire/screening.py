@@ -54,7 +54,7 @@ def doubtful_messages(
         topic: of inbound messages.
         prefilter: of all keywords.
         accounts: all messages of these need a closer look.
-        glance: of the texts that are no keyword.
+        glance: looks at the texts that are not keywords.
     """
     if native is None:
         return records

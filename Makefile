@@ -9,7 +9,7 @@ NATIVE := $(wildcard processor/*/_*.c)
 UNIT := $(BIN)/python -m pytest -n 3 --dist worksteal tests/unit tests/property tests/field
 
 .DEFAULT_GOAL := help
-.PHONY: help run unit check format coverage test test-all fuzz chaos bench bench-peers bench-api bench-console soak capacity rolling lint audit-deps schemas manifests screenshots lock sbom wheel clean
+.PHONY: help run unit check format coverage test test-all fuzz chaos bench bench-peers bench-api bench-carriers bench-console soak capacity rolling lint audit-deps schemas manifests screenshots lock sbom wheel clean
 
 help:  ## list these
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ bench-peers: .venv/made  ## measure match and gate beside the same jobs on Kafka
 
 bench-api: .venv/made  ## measure the API's requests a second, and the time of each call
 	$(STACK) $(BIN)/python -m tests.bench.api $(ARGS)
+
+bench-carriers: .venv/made  ## measure providers' requests a second, and the time of each
+	$(STACK) $(BIN)/python -m tests.bench.carriers $(ARGS)
 
 bench-console: .venv/made  ## measure each page of the console among 10,000 services
 	$(STACK) $(BIN)/python -m tests.bench.console $(ARGS)

@@ -179,7 +179,8 @@ def whatsapp_event(
         "metadata": {"display_phone_number": LONG_CODE[1:], "phone_number_id": PHONE_ID},
     }
     if messages:
-        value["contacts"] = [{"profile": {"name": "Ann"}, "wa_id": RECIPIENT[1:]}]
+        contact = {"profile": {"name": "Ann"}, "wa_id": RECIPIENT[1:], "user_id": "US.134912086553"}
+        value["contacts"] = [contact]
         value["messages"] = list(messages)
     if statuses:
         value["statuses"] = list(statuses)

@@ -238,8 +238,11 @@ async def test_carriers_work_with_the_rights_listed(secured: Secured, given: Giv
         await store(with_carriers(secured.open), a_document("twilio", api_url=app.url("")))
         async with running(others), running(worker):
             await edge.knows("twilio-1")
+            # A record in the list's topic: it is read only where there is one.
+            await at.texts(a_text("M1", "stop", account_sid="ACother"))
+            await at.wait_for(at.topics.reply_sends, 1)
             await edge.ask(a_request("twilio", twilio_text("halt?")))
-            await at.wait_for(at.topics.inbound_messages, 1)
+            await at.wait_for(at.topics.inbound_messages, 2)
             await at.sends(a_send("S1"))
             await at.wait_for(at.topics.carrier_retries_1, 1)
             await forget_scripts(secured)  # the next try loads it

@@ -38,7 +38,7 @@ async def converse(settings: Settings) -> str:
     async with writer(settings) as out, reader(settings, _shown(topics), at_end=True) as consumer:
         talk = _Talk(topics, recipient, out, consumer)
         await talk.send("Your appointment is on Friday")
-        await talk.say("Stop please")
+        await talk.say("I may be late")
         await talk.say("STOP")
         await talk.send("Your appointment is tomorrow")
         await talk.say("HELP")

@@ -25,7 +25,7 @@ _WORDS = (
     (0.01, "привет завтра в семь у входа хорошо спасибо до встречи 👍 😀"),
 )
 _NEAR_MISSES = (
-    "Stop please",
+    "stop by at nine",
     "STOP?",
     'Liked "Reply STOP to end"',
     "yes I will",

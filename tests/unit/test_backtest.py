@@ -43,7 +43,8 @@ def recorded(tmp_path: Path) -> str:
 def test_a_lost_stop_is_counted_shown_and_ends_with_1(tmp_path: Path, recorded: str) -> None:
     baja = {"es": {"STOP": {"keywords": ["baja"], "reply": "Adiós. START."}}}
     short = {"STOP": {"keywords": ["stop"], "reply": "Bye. START."}}
-    draft = a_file(tmp_path / "draft.yaml", match="exact", standard=short, languages=baja)
+    deaf = {"phrases": "off", "suspected": "off"}
+    draft = a_file(tmp_path / "draft.yaml", match="exact", standard=short, languages=baja, **deaf)
     active = a_file(tmp_path / "active.yaml", enabled=True)
     run = CliRunner().invoke(
         main, ["backtest", "--json", "--services", draft, "--against", active, recorded]

@@ -26,15 +26,16 @@ def assess(body: str, words: StopWords) -> Suspicion | None:
     keywords = compiled(words)
     if len(body) <= _MAX_REMEMBERED:
         return _remembered(body, keywords)  # people write the same few words
-    return _assessed(capped(body), keywords)
+    text = capped(body)
+    return _assessed(text, keywords, whole=text == body)
 
 
-def _assessed(text: str, keywords: Keywords) -> Suspicion | None:
+def _assessed(text: str, keywords: Keywords, *, whole: bool = True) -> Suspicion | None:
     # First what ``Glance`` asks, so that it names every text that this finds something in.
     if not (_glance().names(text) or keywords.forms.are_in(batch([text]))):
         return None
     tokens = tokens_of(text)
-    if reasons := phrase_in(text, tokens, keywords):
+    if whole and (reasons := phrase_in(text, tokens, keywords)):
         return Suspicion(SuspicionTier.PHRASE, 1.0, reasons)
     score = score_of(tokens, model())
     if score is None or score.value < model().least:

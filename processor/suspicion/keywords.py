@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from processor.suspicion.lexicon import documents, expressions, lexicons
+from processor.suspicion.lexicon import documents, expressions, lexicons, tagged
 from processor.suspicion.reading import tokens_of
 from processor.suspicion.slips import slips_of
 from processor.suspicion.stems import patterns_of
@@ -91,10 +91,7 @@ def _keywords(words: frozenset[tuple[str, frozenset[str]]]) -> Iterator[Keyword]
 
 
 def _is_cancel(tokens: Tokens) -> bool:
-    return any(
-        len(tokens) == 1 and lexicon.words.get(tokens[0]) == "cancel"
-        for lexicon in lexicons().values()
-    )
+    return any(list(tagged(tokens, language)) == [("cancel", tokens)] for language in lexicons())
 
 
 @lru_cache(maxsize=65_536)

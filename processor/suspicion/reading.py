@@ -12,6 +12,7 @@ MAX_TAIL = 120  # and of its end, where a long text often has its request
 
 BREAK = "|"
 _CUT = "…"  # behind a word that goes on
+_GAP = "\n" * 32  # wider than the distance at which ``Glance`` takes two stems together
 QUOTE = '"'
 _SIGNS = {
     **dict.fromkeys(".!;:,\n।॥。、，！：；·…¡۔،؛", BREAK),
@@ -42,7 +43,7 @@ def capped(body: str) -> str:
     space = head.rfind(" ") + 1
     head = head[:space] if space else head + _CUT
     space = tail.find(" ")
-    return head + (tail[space:] if space >= 0 else "")
+    return head + (_GAP + tail[space:] if space >= 0 else "")
 
 
 def tokens_of(text: str) -> tuple[str, ...]:

@@ -11,25 +11,21 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from itertools import count
 from pathlib import Path
 
-from processor.configuration.languages import languages
 from processor.core.messages import OptOutType
-from processor.core.policy import STANDARD, OptOutConfig, Policy
 from processor.suspicion.assess import assess
 from processor.suspicion.glance import Glance
-from processor.suspicion.values import StopWords
 from tests.suspicion import texts
+from tests.suspicion.in_force import every_word, policy_of, words_of
 from tests.suspicion.texts import Text
 
 _BATCH = 500  # texts of a glance
 _ROUNDS = 5  # of a timing, of which the fastest counts
-_PACKS = {"tl": "fil"}  # languages whose pack has another tag
 _GOOD_ENOUGH = 20_000  # texts of ordinary traffic
 
 
@@ -70,8 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def way_of(text: Text) -> Way | None:
     """Read a text as a service would that has the standard words and the language's pack."""
-    policy = _policy(text.language)
-    found = policy.match(text.body, None)
+    found = policy_of(text.language).match(text.body, None)
     if found is not None:
         return Way.KEYWORD if found.kind is OptOutType.STOP else None
     suspicion = assess(text.body, words_of(text.language))
@@ -93,30 +88,6 @@ def upper_bound(hits: int, count: int) -> float:
 def _at_most(hits: int, mean: float) -> float:
     terms = (at * math.log(mean) - mean - math.lgamma(at + 1) for at in range(hits + 1))
     return math.fsum(map(math.exp, terms)) if mean else 1.0
-
-
-def words_of(language: str) -> StopWords:
-    """The STOP keywords in force for a service with the pack of a language."""
-    return _words()[language] if language in _words() else _words()[""]
-
-
-@cache
-def _words() -> Mapping[str, StopWords]:
-    standard = {word: frozenset[str]() for word in STANDARD[OptOutType.STOP].keywords}
-    found = {tag: _pack_words(tag) | standard for tag in languages()}
-    found |= {tag: found[pack] for tag, pack in _PACKS.items()}
-    return {**found, "": standard}
-
-
-def _pack_words(tag: str) -> dict[str, frozenset[str]]:
-    return {word: frozenset((tag,)) for word in languages()[tag].pack[OptOutType.STOP].keywords}
-
-
-@cache
-def _policy(language: str) -> Policy:
-    tag = _PACKS.get(language, language)
-    packs = {tag: languages()[tag].pack} if tag in languages() else {}
-    return Policy(OptOutConfig(languages=packs))
 
 
 def _report(caught: Sequence[Caught], *, shown: bool) -> None:
@@ -165,7 +136,7 @@ def _share(part: int, whole: int) -> str:
 
 def _times(read: Sequence[Text]) -> Iterable[str]:
     """The time of a glance for each text, and of an assessment for each text that it names."""
-    glance = Glance({word for words in _words().values() for word in words})
+    glance = Glance(every_word())
     bodies = [text.body for text in read]
     batches = [bodies[at : at + _BATCH] for at in range(0, len(bodies), _BATCH)]
     named = [text for text in read if glance.names(text.body)]

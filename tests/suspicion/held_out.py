@@ -57,7 +57,7 @@ def judged(
     known: Sequence[Text], more: Sequence[Text], *, folds: int, learn_more: bool
 ) -> Iterator[Judged]:
     """Judge each text that was chosen by hand by a model that did not learn from its fold."""
-    places = _folds([*known, *more], folds)
+    places = folds_of([*known, *more], folds)
     for fold in range(folds):
         kept = [text for text, place in zip(known, places, strict=False) if place != fold]
         if learn_more:
@@ -86,7 +86,7 @@ def tally_of(those: Iterator[Judged]) -> Tally:
     return Tally(caught, missed, wrong, left)
 
 
-def _folds(all_texts: Sequence[Text], folds: int) -> list[int]:
+def folds_of(all_texts: Sequence[Text], folds: int) -> list[int]:
     """A fold for each text; texts of a group share theirs."""
     chosen = random.Random(_SEED)
     groups: dict[str, int] = {}

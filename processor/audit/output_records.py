@@ -110,13 +110,14 @@ def _suspicion(fields: Fields) -> Suspicion:
 def report(record: KafkaRecord, fields: Fields) -> Report:
     """Read a record of suspected-opt-outs."""
     key, due_at = key_of(fields["account_sid"], fields["from"]), fields["due_at"]
+    headers = dict(record.headers)
     return Report(
         fields["message_sid"],
         message_ref(key, fields["message_sid"], fields["to"]),
         record.offset,
         record.timestamp,
         key,
-        *_cause(dict(record.headers)),
+        *_cause(headers),
         fields["messaging_service_sid"],
         _suspicion(fields["suspected"]),
         fields["overdue"],
@@ -124,6 +125,7 @@ def report(record: KafkaRecord, fields: Fields) -> Report:
         fields["aoo_enabled"],
         fields["config_version"],
         said_of(fields),
+        headers.get(_MOVED) is not None,
     )
 
 

@@ -33,7 +33,7 @@ class ReportChecks:
         """Check the reports of the range that belong to no message."""
         end = self._context.range.end[INBOUND]
         while (left := await self._reports.look()) is not None:
-            if left.source is not None and left.source >= end:
+            if not left.moved and left.source is not None and left.source >= end:
                 return
             self._surplus(self._reports.take())
 
@@ -79,7 +79,9 @@ class ReportChecks:
     async def at(self, offset: int) -> Report | None:
         """Take the report of the message at an offset; None if there is none."""
         report = await self._reports.look()
-        while report is not None and (report.source is None or report.source < offset):
+        while report is not None and (
+            report.moved or report.source is None or report.source < offset
+        ):
             self._reports.take()
             self._surplus(report)
             report = await self._reports.look()
@@ -89,7 +91,9 @@ class ReportChecks:
 
     def _surplus(self, report: Report) -> None:
         context = self._context
-        if report.source is None:
+        if report.moved:  # its message was handled in the topics that it was moved from
+            context.handle(report.ref, report.at_ms)
+        elif report.source is None:
             context.found("contradictory", SUSPECTED, report, "names no message as its cause")
         elif report.source >= self._floor:
             context.found("duplicated", SUSPECTED, report, "its message has a report already")

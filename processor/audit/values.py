@@ -233,6 +233,7 @@ class Report(Caused):
     aoo: bool
     version: int | None
     said: int
+    moved: bool = False  # copied from other topics, which have its cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
 
-from processor.suspicion.lexicon import NEUTRAL, OTHER, named, tagged
+from processor.suspicion.lexicon import NEUTRAL, OTHER, Tokens, named, tagged
 from processor.suspicion.reading import BREAK
 
 _FARTHEST = 5  # concepts between which a pair is counted
@@ -37,7 +37,7 @@ class Clause:
     """A clause that may ask for something."""
 
     concepts: Sequence[str]  # in order, without neutral concepts
-    features: Sequence[str]  # each once, in any order
+    features: Set[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class _Part:
     concepts: list[str]  # of each word; an expression has its own first, then neutral concepts
 
 
-def clauses_of(tokens: Sequence[str], language: str) -> list[Clause]:
+def clauses_of(tokens: Tokens, language: str) -> list[Clause]:
     """The clauses of a text that may ask for something.
 
     A clause with a conjunction or a courtesy within is read whole and in its parts.
@@ -78,10 +78,10 @@ def _read(clause: _Part, around: Set[str], *, alone: bool, clauses: int) -> Clau
     features.update(_of_words(clause.words[:_MAX_WORDS]))
     features.update([f"c {each}" for each in around])
     features.add(f"n {min(clauses, 4)}")
-    return Clause(concepts, sorted(features))
+    return Clause(concepts, features)
 
 
-def _clauses(tokens: Sequence[str], language: str) -> Iterator[_Part]:
+def _clauses(tokens: Tokens, language: str) -> Iterator[_Part]:
     clause = _Part([], [])
     for concept, part in tagged(tokens, language):
         if concept != BREAK:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -22,6 +22,7 @@ _NEARLY = 0.75  # of the votes of the likeliest language, for a second to be rea
 _FEWEST_OF_SLIP, _MOST_OF_SLIP = 6, 16  # letters of a word that may have a slip
 _MATTERING = frozenset(("stop", "unsub", "remove", "message", "contact"))
 
+Tokens = tuple[str, ...]
 _Longer = Mapping[str, tuple[tuple[tuple[str, ...], str], ...]]
 
 
@@ -67,7 +68,7 @@ def expressions(words: object) -> list[tuple[str, ...]]:
     return [tokens for word in words.split() if (tokens := _tokens(word))]
 
 
-def languages_of(tokens: Sequence[str]) -> list[str]:
+def languages_of(tokens: Tokens) -> list[str]:
     """The languages that a text may be in, the likeliest first; two at most."""
     votes: dict[str, float] = {}
     for token in tokens:
@@ -79,7 +80,7 @@ def languages_of(tokens: Sequence[str]) -> list[str]:
     return [each for each in ranked[:2] if votes[each] >= _NEARLY * votes[ranked[0]]]
 
 
-def tagged(tokens: Sequence[str], language: str) -> Iterator[tuple[str, Sequence[str]]]:
+def tagged(tokens: Tokens, language: str) -> Iterator[tuple[str, Tokens]]:
     """The concepts of a text, in order, each with its tokens."""
     lexicon = lexicons()[language]
     at = 0
@@ -89,10 +90,10 @@ def tagged(tokens: Sequence[str], language: str) -> Iterator[tuple[str, Sequence
         at += length
 
 
-def _at(lexicon: Lexicon, tokens: Sequence[str], at: int) -> tuple[str, int]:
+def _at(lexicon: Lexicon, tokens: Tokens, at: int) -> tuple[str, int]:
     token = tokens[at]
     for rest, concept in lexicon.longer.get(token, ()):
-        if tuple(tokens[at + 1 : at + 1 + len(rest)]) == rest:
+        if tokens[at + 1 : at + 1 + len(rest)] == rest:
             return concept, 1 + len(rest)
     return _concept(lexicon.language, token), 1
 

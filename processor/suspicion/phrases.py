@@ -129,7 +129,7 @@ def _is_signature(lines: list[str]) -> bool:
     return True
 
 
-def _is_name(line: str, tokens: Sequence[str]) -> bool:
+def _is_name(line: str, tokens: tuple[str, ...]) -> bool:
     words = line.split()
     if not 0 < len(words) <= 6 or "?" in tokens:
         return False

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from processor.suspicion.features import Clause, clauses_of
-from processor.suspicion.lexicon import languages_of, named
+from processor.suspicion.lexicon import Tokens, languages_of, named
 
 MODEL = "model.json"
 _MOST_REASONS = 4
@@ -29,9 +29,10 @@ class Model:
     least: float  # the lowest score of a suspected text
     weights: Mapping[str, float]
 
-    def sum_of(self, features: Sequence[str]) -> float:
+    def sum_of(self, features: Set[str]) -> float:
         """The evidence of a clause; above zero it asks for an end rather than not."""
         weights = self.weights
+        # An exact sum, so that the order of a set changes nothing.
         return self.bias + math.fsum([weights[each] for each in features if each in weights])
 
 
@@ -50,7 +51,7 @@ def model() -> Model:
     return Model(given["bias"], given["least"], given["weights"])
 
 
-def score_of(tokens: Sequence[str], by: Model) -> Score | None:
+def score_of(tokens: Tokens, by: Model) -> Score | None:
     """The score of a text by its most telling clause; None where no clause asks for anything."""
     clauses = [
         clause for language in languages_of(tokens) for clause in clauses_of(tokens, language)

@@ -508,7 +508,9 @@ async def test_the_command_line_works_with_the_rights_listed(
     await forget_scripts(secured)
     for act in ("dismiss", "undo"):
         await optout("suspected", act, report.text_id)
-    assert report.text_id in (await optout("suspected", "list")).output
+    for _ in range(3):  # a short connection may be gone before its user is known
+        assert report.text_id in (await optout("suspected", "list")).output
+    await optout("suspected", "overdue")
     await optout("suspected", "list", "--decided")
     await optout("suspected", "export", str(tmp_path / "labels.jsonl"))
     await optout("audit")

@@ -21,7 +21,7 @@ async def test_stop_blocks_the_next_send_until_start(settings: Settings) -> None
     async with running(settings):
         await at.sends(a_send("S1"))
         await at.wait_for(at.topics.allowed_sends, 1)
-        await at.texts(a_text("M1", "Stop please"), a_text("M2", "Stop!"))
+        await at.texts(a_text("M1", "STOP?"), a_text("M2", "Stop!"))
         await at.wait_for(at.topics.reply_sends, 1)
         await at.sends(a_send("S2"))
         await at.wait_for(at.topics.message_statuses, 1)

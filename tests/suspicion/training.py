@@ -10,7 +10,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from itertools import chain
 
 from processor.suspicion.features import clauses_of
@@ -41,7 +41,7 @@ def made_of(texts: Sequence[Text]) -> Model:
     names = _names(clauses for clauses, _ in examples)
     place = {name: at for at, name in enumerate(names)}
     numbered = [
-        ([[place[name] for name in clause if name in place] for clause in clauses], stop)
+        ([sorted(place[name] for name in clause if name in place) for clause in clauses], stop)
         for clauses, stop in examples
     ]
     weights, bias = _learned(numbered, len(names))
@@ -77,7 +77,7 @@ def digest_of(texts: Sequence[Text]) -> str:
     return digest.hexdigest()
 
 
-def _clauses(text: Text) -> list[Sequence[str]]:
+def _clauses(text: Text) -> list[Set[str]]:
     """The features of each clause.
 
     An ordinary text is read in every language that it may be taken for, a request in its own.
@@ -90,7 +90,7 @@ def _clauses(text: Text) -> list[Sequence[str]]:
     return [clause.features for language in known for clause in clauses_of(tokens, language)]
 
 
-def _names(examples: Iterable[Sequence[Sequence[str]]]) -> list[str]:
+def _names(examples: Iterable[Sequence[Set[str]]]) -> list[str]:
     counts = Counter(name for clauses in examples for name in set(chain.from_iterable(clauses)))
     return sorted(
         name

@@ -158,6 +158,17 @@ async def test_r30_a_report_of_a_text_of_a_foreigner_does_not_block() -> None:
     assert any("policies" in one for one in found.said), found.said
 
 
+async def test_a_report_that_was_moved_belongs_to_a_message_of_other_topics() -> None:
+    world = await words()
+    headed(SUSPECTED, 1, moved_from=b"before.suspected-opt-outs.v1[0]@7")(world)
+    log = world.logs[SUSPECTED]
+    name = ("moved.from", "moved-from")
+    log[1] = log[1]._replace(
+        headers=tuple((name[1] if one == name[0] else one, said) for one, said in log[1].headers)
+    )
+    assert (await world.audit()).said == []
+
+
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1)))
 def test_r30_both_calendars_agree(at: datetime) -> None:
     at_ms = round(at.replace(tzinfo=UTC).timestamp() * 1_000)

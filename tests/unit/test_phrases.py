@@ -99,7 +99,7 @@ def _pairs(of: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
 
 def _tier(body: str, language: str) -> SuspicionTier | None:
     found = assess(body, words_of(language))
-    return found and found.tier
+    return found.tier if found else None
 
 
 @pytest.mark.parametrize(("language", "body"), _pairs(CAUGHT))

@@ -92,7 +92,7 @@ def _field_bodies() -> list[str]:
 
 
 def test_r30_opt_outs_from_the_field_are_at_least_suspected() -> None:
-    words = words_of("es") | words_of("fr") | words_of("pt") | words_of("en")
+    words = {**words_of("es"), **words_of("fr"), **words_of("pt"), **words_of("en")}
     missed = [body for body in _field_bodies() if assess(body, words) is None]
     assert {*missed} <= {*UNDECIDED}
 

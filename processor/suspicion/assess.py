@@ -9,7 +9,6 @@ from processor.suspicion.keywords import Keywords, compiled
 from processor.suspicion.phrases import phrase_in
 from processor.suspicion.reading import capped, tokens_of
 from processor.suspicion.score import model, score_of
-from processor.suspicion.stems import batch
 from processor.suspicion.values import StopWords, Suspicion, SuspicionTier
 
 _MAX_REMEMBERED = 160  # characters of a text whose result is remembered
@@ -32,7 +31,7 @@ def assess(body: str, words: StopWords) -> Suspicion | None:
 
 def _assessed(text: str, keywords: Keywords, *, whole: bool = True) -> Suspicion | None:
     # First what ``Glance`` asks, so that it names every text that this finds something in.
-    if not (_glance().names(text) or keywords.forms.are_in(batch([text]))):
+    if not (_glance().names(text) or keywords.forms.are_in(text)):
         return None
     tokens = tokens_of(text)
     if whole and (reasons := phrase_in(text, tokens, keywords)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,11 +9,10 @@ from functools import lru_cache
 from processor.suspicion.lexicon import documents, expressions, lexicons, tagged
 from processor.suspicion.reading import tokens_of
 from processor.suspicion.slips import slips_of
-from processor.suspicion.stems import patterns_of
+from processor.suspicion.stems import batch, is_spaceless, patterns_of
 from processor.suspicion.values import StopWords
 
 Tokens = tuple[str, ...]
-_SPACELESS = re.compile("[\u0e00-\u0e7f\u3005-\u30ff\u3400-\u9fff]")  # scripts without spaces
 _LEAVING = frozenset(("stop", "unsub", "remove", "cancel", "revoke", "enough"))
 
 
@@ -33,11 +31,15 @@ class Forms:
 
     words: frozenset[bytes]  # with a space on either side
     parts: frozenset[bytes]  # anywhere
+    exact: frozenset[str]  # of scripts without spaces: anywhere, as they are
 
-    def are_in(self, data: bytes) -> bool:
-        """Whether a folded text has any of them."""
-        return not self.words.isdisjoint(data.split(b" ")) or any(
-            part in data for part in self.parts
+    def are_in(self, text: str) -> bool:
+        """Whether a text has any of them."""
+        data = batch([text])
+        return (
+            not self.words.isdisjoint(data.split(b" "))
+            or any(part in data for part in self.parts)
+            or any(part in text for part in self.exact)
         )
 
 
@@ -116,10 +118,14 @@ def forms_of(keywords: frozenset[str]) -> Forms:
     """The forms that a text is searched for; a keyword of several words is searched as written."""
     words: set[bytes] = set()
     parts: set[bytes] = set()
+    exact: set[str] = set()
     for keyword in keywords:
         tokens = tokens_of(keyword)
         slips = slips_of(tokens[0]) if len(tokens) == 1 else frozenset()
         for form in (keyword, *(slip for slip in slips if not is_other_word(slip))):
-            whole = _SPACELESS.search(form) is None and " " not in form.strip()
-            (words if whole else parts).update(pattern.strip() for pattern in patterns_of(form))
-    return Forms(frozenset(words - {b""}), frozenset(parts - {b""}))
+            if is_spaceless(form):
+                exact.add(form.strip())
+            else:
+                some = parts if " " in form.strip() else words
+                some.update(pattern.strip() for pattern in patterns_of(form))
+    return Forms(frozenset(words - {b""}), frozenset(parts - {b""}), frozenset(exact - {""}))

@@ -8,6 +8,7 @@ loses no match.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from importlib.resources import files
 
 STEMS = "stems.json"
 SEPARATOR = "\x1e"  # between the texts of a batch
+_SPACELESS = re.compile("[\u0e00-\u0e7f\u3005-\u30ff\u3400-\u9fff]")
 _PLAIN = "aaaaaaaceeeeiiiidnooooo ouuuuyts" * 2  # Latin-1 letters by their last six bits
 
 
@@ -67,6 +69,11 @@ def folded_bytes(text: bytes) -> bytes:
 def batch(bodies: Iterable[str]) -> bytes:
     """Texts as they are searched: each has a space at either end, a separator is between two."""
     return folded(f" {f' {SEPARATOR} '.join(bodies)} ")
+
+
+def is_spaceless(text: str) -> bool:
+    """Whether a stem is of a script without spaces; folding leaves too little of it to be sure."""
+    return _SPACELESS.search(text) is not None
 
 
 def patterns_of(stem: str) -> set[bytes]:

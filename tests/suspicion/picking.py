@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from processor.suspicion.lexicon import OTHER, UNIVERSAL, documents, lexicons, tagged
 from processor.suspicion.reading import capped, tokens_of
-from processor.suspicion.stems import Stems, batch, folded, patterns_of
+from processor.suspicion.stems import Stems, batch, folded, is_spaceless, patterns_of
 from tests.suspicion.texts import Text
 
 # Strong, because the law or the standard keywords name them, or because no chat says them.
@@ -124,28 +124,45 @@ def written(made: Stems) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class _Searched:
+    """Some texts as ``Glance`` searches them; Han and kana are searched as they are."""
+
+    data: bytes
+    text: str
+    texts: int
+
+    def count(self, stem: str) -> int:
+        """How often a stem is in the texts."""
+        if is_spaceless(stem):
+            return self.text.count(stem)
+        return sum(self.data.count(form) for form in patterns_of(stem))
+
+    def place(self, stem: str) -> int:
+        """Where a stem is first; -1 if nowhere."""
+        if is_spaceless(stem):
+            return self.text.find(stem)
+        return max(self.data.find(form) for form in patterns_of(stem))
+
+
+@dataclass(frozen=True, slots=True)
 class _Shares:
     """How common a stem is in messages that ask for nothing."""
 
-    ordinary: tuple[bytes, int]  # texts, joined, and how many
-    hard: tuple[bytes, int]
+    ordinary: _Searched
+    hard: _Searched
     _known: dict[str, float] = field(default_factory=dict)
 
     def of(self, stem: str) -> float:
         """The share of ordinary messages that have a stem, about."""
         if stem not in self._known:
-            forms = patterns_of(stem)
-            of_ordinary, of_hard = (
-                sum(data.count(form) for form in forms) / count
-                for data, count in (self.ordinary, self.hard)
-            )
-            self._known[stem] = max(of_ordinary, _HARD * of_hard)
+            hard = self.hard.count(stem) / self.hard.texts
+            self._known[stem] = max(self.ordinary.count(stem) / self.ordinary.texts, _HARD * hard)
         return self._known[stem]
 
 
-def _joined(texts: Iterable[Text]) -> tuple[bytes, int]:
-    found = [batch([capped(text.body)]) for text in texts]
-    return b"".join(found), max(len(found), 1)
+def _joined(texts: Iterable[Text]) -> _Searched:
+    bodies = [capped(text.body) for text in texts]
+    return _Searched(batch(bodies), "\n".join(bodies), max(len(bodies), 1))
 
 
 def _fewest(
@@ -172,10 +189,11 @@ def _fewest(
 
 def _missing(body: str, strong: set[str], weak: set[str]) -> int:
     """How many points a request still lacks."""
-    data = batch([capped(body)])
-    if any(form in data for stem in strong for form in patterns_of(stem)):
+    text = capped(body)
+    searched = _Searched(batch([text]), text, 1)
+    if any(searched.place(stem) >= 0 for stem in strong):
         return 0
-    starts = {data.find(form) for stem in weak for form in patterns_of(stem)} - {-1}
+    starts = {searched.place(stem) for stem in weak} - {-1}
     return max(_ENOUGH - len(starts), 0)
 
 

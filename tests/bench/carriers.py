@@ -18,6 +18,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import cycle
+from pathlib import Path
 from statistics import quantiles
 
 import click
@@ -137,8 +138,14 @@ async def times(
     return found
 
 
+def _cpu_s(process: int) -> float:
+    """The CPU that a process has used, in seconds."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @asynccontextmanager
-async def _serving(settings: Settings) -> AsyncIterator[tuple[str, int]]:
+async def _serving(settings: Settings) -> AsyncIterator[tuple[tuple[str, int], int]]:
     given = {
         "OPTOUT_TOPIC_PREFIX": settings.topic_prefix,
         "OPTOUT_PARTITIONS": str(settings.partitions),
@@ -156,7 +163,7 @@ async def _serving(settings: Settings) -> AsyncIterator[tuple[str, int]]:
         assert said
         place = said[1].decode(), int(said[2])
         await _ready(place)
-        yield place
+        yield place, process.pid
     finally:
         process.terminate()
         await process.wait()
@@ -190,11 +197,13 @@ async def _main(seconds: float) -> None:
     singles, batches = list(_singles()), list(_batches())
     for name, value in report.machine().items():
         print(f"{name}: {value}")
-    async with _serving(settings) as place:
+    async with _serving(settings) as (place, process):
         connections = await _connections(place, 64)
         await rate(connections, singles, 2)
+        before_s = _cpu_s(process)
         single = await rate(connections, singles, seconds)
-        print(f"requests a second, a message in each: {single:,.0f}")
+        cpu_us = 1e6 * (_cpu_s(process) - before_s) / (single * seconds)
+        print(f"requests a second, a message in each: {single:,.0f}; CPU of each {cpu_us:.0f} µs")
         whole = await rate(connections[:16], batches, seconds)
         print(f"messages a second, {_BATCH} in a request: {whole * _BATCH:,.0f}")
         connections = await _connections(place, 64)  # the others were idle, and are closed

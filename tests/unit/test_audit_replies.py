@@ -1,4 +1,4 @@
-"""R3, R13, R16 to R20, R36, R37: the audit knows how people write, and what replies are due."""
+"""R3, R13, R16 to R20, R36, R37, R42: the audit reads as people write, and knows due replies."""
 
 from __future__ import annotations
 
@@ -103,6 +103,18 @@ async def buttons() -> World:
     return world
 
 
+async def answered_by_the_carrier() -> World:
+    """Words that a carrier answers itself, and a word that it leaves to us (R42)."""
+    world = World()
+    configure(world)
+    for at, body in enumerate(("stop", "start", "help", "stop")):
+        world.text(f"M{at}", body, carrier_replied=True)
+    await world.match()
+    world.text("M4", "start")
+    await world.match()
+    return world
+
+
 async def networks() -> World:
     """US toll-free numbers, whose network also answers in the territories."""
     world = World()
@@ -131,7 +143,10 @@ async def consents() -> World:
     return world
 
 
-WORLDS = [spelled, machines, back_and_forth, buttons, networks, consents]
+WORLDS = [
+    *(spelled, machines, back_and_forth, buttons, networks, consents),
+    answered_by_the_carrier,
+]
 
 
 @pytest.mark.parametrize("make", WORLDS)
@@ -270,6 +285,18 @@ HARMS = {
     ),
     "the network is said not to answer in Guam": Harm(
         networks, altered(NOTIFICATIONS, 6, reply_sent="none"), "contradictory", "toll-free"
+    ),
+    "a reply besides the carrier's (R42)": Harm(
+        answered_by_the_carrier,
+        altered(NOTIFICATIONS, 0, reply_sent="aoo"),
+        "contradictory",
+        "its carrier had",
+    ),
+    "the carrier is said to answer what it leaves to us (R42)": Harm(
+        answered_by_the_carrier,
+        altered(NOTIFICATIONS, 4, reply_sent="carrier"),
+        "contradictory",
+        "toll-free",
     ),
     "a block of the network in Mexico": Harm(
         networks, altered(INBOUND, 0, from_country="MX"), "contradictory", "does not see"

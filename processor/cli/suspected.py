@@ -159,8 +159,8 @@ def overdue() -> None:
 def export(file: Path, account_sid: str | None, labels: bool) -> None:
     """Write texts of the last 30 days with the labels that people gave them to FILE, as JSON lines.
 
-    Each has a body, a label (`stop` or `not`) and a lang (`und` if it is not known). The training of
-    the model reads them: `python -m tests.suspicion FILE`.
+    Each has a body, a label (`stop` or `not`) and a lang (`und` if it is not known). The
+    training of the model reads them: `python -m tests.suspicion FILE`.
 
     Example: optout suspected export labelled.jsonl
     """

@@ -155,11 +155,12 @@ def overdue() -> None:
 @group.command("export")
 @click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
 @click.option("--account-sid", help="Only texts to this account.")
-def export(file: Path, account_sid: str | None) -> None:
-    """Write texts with the labels that people gave them to FILE, as JSON lines.
+@click.option("--labels", is_flag=True, help="Also labels whose text is gone, with body null.")
+def export(file: Path, account_sid: str | None, labels: bool) -> None:
+    """Write texts of the last 30 days with the labels that people gave them to FILE, as JSON lines.
 
-    Each has a body, a label (`stop` or `not`) and a lang, as the training of the model reads them.
-    The body is null once a text is older than 30 days.
+    Each has a body, a label (`stop` or `not`) and a lang (`und` if it is not known). The
+    training of the model reads them: `python -m tests.suspicion FILE`.
 
     Example: optout suspected export labelled.jsonl
     """
@@ -170,8 +171,9 @@ def export(file: Path, account_sid: str | None) -> None:
         count = 0
         with file.open("wb") as out:
             for review in (await _labelled(settings, account_sid)).values():
-                out.write(_line(review, texts.get(review.text_id)))
-                count += 1
+                if labels or review.text_id in texts:
+                    out.write(_line(review, texts.get(review.text_id)))
+                    count += 1
         return count
 
     click.echo(f"{run(work())} labels written to {file}")
@@ -207,7 +209,7 @@ async def _labelled(settings: Settings, account_sid: str | None) -> dict[str, Su
 
 
 def _line(review: SuspectedReview, text: SuspectedOptOut | None) -> bytes:
-    lang = review.lang or (language_of(text) if text else None)
+    lang = review.lang or (language_of(text) if text else None) or "und"
     fields = {"body": text.body if text else None, "label": review.label, "lang": lang}
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 

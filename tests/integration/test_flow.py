@@ -189,6 +189,7 @@ async def test_r29_a_command_changes_the_list_and_is_in_the_history(settings: Se
         "kind": None,
         "keyword": None,
         "sender": None,
+        "message_sid": None,
         "reason": "asked on the phone",
         "claimed_at": NOW,
         "claimed_source": None,

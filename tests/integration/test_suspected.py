@@ -12,9 +12,10 @@ import pytest
 from processor import clocks
 from processor.config import Settings
 from processor.core.due import due_ms
+from processor.kafka.writing import Outgoing
 from processor.worker import roles
 from tests.api import Api, all_running, create_accounts, post, with_secrets
-from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT, inbound_record
+from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT, a_review, inbound_record
 from tests.ears import ENOUGH, PLEASE, an_ear
 from tests.installation import Installation, running, until
 from tests.integration.conftest import Command
@@ -211,8 +212,14 @@ async def test_the_command_line_lists_decides_and_exports(
         assert await run("export", str(file)) == f"2 labels written to {file}\n"
         labels = [json.loads(line) for line in file.read_text().splitlines()]
         assert labels == [
-            {"body": ENOUGH, "label": "stop", "lang": None},
-            {"body": ENOUGH, "label": "not", "lang": None},
+            {"body": ENOUGH, "label": "stop", "lang": "und"},
+            {"body": ENOUGH, "label": "not", "lang": "und"},
         ]
+        gone = a_review(text_id="TXgone").model_dump_json().encode()
+        reviews = installation.topics.suspected_reviews
+        await installation.write_raw(Outgoing(reviews, b"TXgone", gone, partition=0))
+        assert await run("export", str(file)) == f"2 labels written to {file}\n"
+        assert await run("export", "--labels", str(file)) == f"3 labels written to {file}\n"
+        assert json.loads(file.read_text().splitlines()[-1])["body"] is None
         assert "unblocks" in await run("undo", ids[0])
         assert "undone by cli/" in await run("list", "--decided")

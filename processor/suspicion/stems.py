@@ -78,4 +78,6 @@ def is_spaceless(text: str) -> bool:
 
 def patterns_of(stem: str) -> set[bytes]:
     """A stem in either case; of ASCII both are the same."""
+    if stem.isascii():
+        return {folded(stem)}
     return {folded(form) for form in (stem, stem.lower(), stem.upper(), stem.title())}

@@ -17,6 +17,9 @@ from tests.builders import ACCOUNT, LONG_CODE, SERVICE, inbound_record
 from tests.ears import ENOUGH, PLEASE, an_ear
 
 
+KEYWORDS_ALONE = {"phrases": "off", "suspected": "off"}
+
+
 def a_file(path: Path, **opt_out: Any) -> str:
     service = {
         "sid": SERVICE,
@@ -43,10 +46,9 @@ def recorded(tmp_path: Path) -> str:
 def test_a_lost_stop_is_counted_shown_and_ends_with_1(tmp_path: Path, recorded: str) -> None:
     baja = {"es": {"STOP": {"keywords": ["baja"], "reply": "Adiós. START."}}}
     short = {"STOP": {"keywords": ["stop"], "reply": "Bye. START."}}
-    own_words = {"phrases": "off", "suspected": "off"}
     exact = {"match": "exact", "standard": short, "languages": baja}
-    draft = a_file(tmp_path / "draft.yaml", **exact, **own_words)
-    active = a_file(tmp_path / "active.yaml", enabled=True)
+    draft = a_file(tmp_path / "draft.yaml", **exact, **KEYWORDS_ALONE)
+    active = a_file(tmp_path / "active.yaml", enabled=True, **KEYWORDS_ALONE)
     run = CliRunner().invoke(
         main, ["backtest", "--json", "--services", draft, "--against", active, recorded]
     )
@@ -98,7 +100,7 @@ def test_what_is_no_time_of_a_topic_is_refused(said: str) -> None:
 
 
 def test_nothing_changes_against_itself(tmp_path: Path, recorded: str) -> None:
-    active = a_file(tmp_path / "active.yaml", enabled=True)
+    active = a_file(tmp_path / "active.yaml", enabled=True, **KEYWORDS_ALONE)
     run = CliRunner().invoke(
         main, ["backtest", "--services", active, "--against", active, recorded]
     )

@@ -16,7 +16,6 @@ from processor.cli.common import UtcTime
 from tests.builders import ACCOUNT, LONG_CODE, SERVICE, inbound_record
 from tests.ears import ENOUGH, PLEASE, an_ear
 
-
 KEYWORDS_ALONE = {"phrases": "off", "suspected": "off"}
 
 

@@ -17,7 +17,7 @@ from processor.core.blocks import NO_MARK, Blocks, stops
 from processor.core.brakes import Replies
 from processor.core.events import OptOutNotification, ReplySend
 from processor.core.fold import finding_of, fold
-from processor.core.messages import Scope, channel_group_of, entry_key, list_key
+from processor.core.messages import ChannelGroup, Scope, channel_group_of, entry_key, list_key
 from processor.core.services import Directory
 from processor.errors import ConfigError
 from processor.stages.classify import read_of
@@ -142,6 +142,6 @@ def _entries(lines: IO[bytes]) -> Iterator[tuple[str, Blocks]]:
         except ValidationError as error:
             raise ConfigError([f"{lines.name}:{number}: {reason(error)}"]) from None
         entry = orjson.loads(line)
-        group = "whatsapp:" if entry["channel_group"] == "whatsapp" else ""
-        key = entry_key(entry["account_sid"], group + entry["recipient"])
+        on = list_key(entry["recipient"], ChannelGroup(entry["channel_group"]))
+        key = entry_key(entry["account_sid"], on)
         yield key, tuple(replace(block, mark=NO_MARK) for block in blocks)

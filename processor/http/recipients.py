@@ -18,8 +18,8 @@ from processor.core.messages import (
     ChannelGroup,
     ConsentCommand,
     Scope,
-    channel_group_of,
     entry_key,
+    entry_of,
     list_key,
 )
 from processor.core.partitions import partition_of
@@ -69,7 +69,7 @@ class Change(Given):
 
 def key_of(account_sid: str, recipient: str) -> str:
     """Make the key of an account's entry on a recipient."""
-    return entry_key(account_sid, list_key(recipient, channel_group_of(recipient)))
+    return entry_of(account_sid, recipient)
 
 
 async def look(backend: Backend, keys: Sequence[str], *, within_s: float = _LOOK_S) -> list[Found]:

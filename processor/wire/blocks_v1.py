@@ -7,7 +7,7 @@ from datetime import datetime
 import orjson
 
 from processor.core.blocks import Block, Mark, Source, SourceKind
-from processor.core.messages import Scope, entry_key
+from processor.core.messages import Scope, entry_of
 from processor.json_types import JsonObject
 from processor.wire.blocks import write_entry
 from processor.wire.json_values import to_ms
@@ -25,7 +25,7 @@ def entries_of(key: bytes, value: bytes | None) -> list[tuple[bytes, bytes]]:
     return [
         (entry.encode(), written)
         for account_sid, blocks in accounts.items()
-        if (written := write_entry(entry := entry_key(account_sid, key.decode()), tuple(blocks)))
+        if (written := write_entry(entry := entry_of(account_sid, key.decode()), tuple(blocks)))
     ]
 
 

@@ -48,7 +48,7 @@ def read(value: bytes) -> Model:
     try:
         return STRICT.read(value)
     except ValidationError as error:
-        return read_loosely(value, error)
+        return read_loosely(value, error, STRICT.read)
 
 
 def read_all(values: Sequence[bytes]) -> list[Model]:

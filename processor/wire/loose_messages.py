@@ -29,12 +29,15 @@ class Notice(InboundMessage):
     from_: SenderAddress = Field(alias="from")
 
 
-def read_loosely(value: bytes, error: ValidationError) -> InboundMessage:
+def read_loosely(
+    value: bytes, error: ValidationError, strictly: Callable[[bytes], InboundMessage]
+) -> InboundMessage:
     """Read a message that its schema refused.
 
     Args:
         value: of the record.
         error: the refusal.
+        strictly: reads a message that fits its schema.
 
     Raises:
         RecordError: an address is unclear.
@@ -47,9 +50,8 @@ def read_loosely(value: bytes, error: ValidationError) -> InboundMessage:
     fixed, unclear = mended(fields, wrong)
     origin = fixed.get("from")
     is_notice = isinstance(origin, str) and bool(is_sender(origin)) and not is_recipient(origin)
-    model = Notice if is_notice else InboundMessage
     try:
-        read = model.model_validate_json(orjson.dumps(fixed))
+        read = (Notice.model_validate_json if is_notice else strictly)(orjson.dumps(fixed))
     except ValidationError as still:
         if not unclear:
             raise

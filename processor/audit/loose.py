@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
+import phonenumbers
+
 from processor.audit.parsing import Fields
 
 _STRICT = re.compile(r"(?:whatsapp:|rcs:)?\+[1-9][0-9]{6,14}|whatsapp:[A-Z]{2}\.[A-Za-z0-9.]+")
 _OURS = re.compile(r"(?:whatsapp:|rcs:)?\+[1-9][0-9]{6,14}|[0-9]{3,8}|rcs:\S+")
 _CODE = re.compile(r"[0-9]{3,8}")
+_TRUNK = re.compile(r"\(\s*0\s*\)")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 
 
@@ -45,11 +48,25 @@ def _address(said: str) -> str:
     prefix = f"{channel.lower()}:" if colon else ""
     if any(one.isalpha() for one in rest):
         return f"{prefix}{rest.strip()}"
-    trunk = re.sub(r"\(\s*0\s*\)", "", rest)
-    digits = re.sub("[^0-9]", "", trunk if rest.lstrip().startswith(("+", "00")) else rest)
+    digits = _digits(rest)
+    if rest.lstrip().startswith(("+", "00")) and _TRUNK.search(rest) and not _is_valid(digits):
+        digits = _digits(_TRUNK.sub("", rest))
     if not prefix and "+" not in rest and _CODE.fullmatch(digits):
         return digits
     return f"{prefix}+{digits.removeprefix('00')}"
+
+
+def _digits(text: str) -> str:
+    return re.sub("[^0-9]", "", text)
+
+
+def _is_valid(digits: str) -> bool:
+    """Whether a number is one with its 0 in brackets, as in Italy."""
+    try:
+        parsed = phonenumbers.parse(f"+{digits.removeprefix('00')}")
+    except phonenumbers.NumberParseException:
+        return False
+    return phonenumbers.is_valid_number(parsed) and bool(parsed.italian_leading_zero)
 
 
 def _ours(said: str) -> str:

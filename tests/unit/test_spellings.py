@@ -67,6 +67,8 @@ def test_r33_an_inbound_address_is_read_where_it_has_one_reading(text: str, addr
         ("2125550177", NO_COUNTRY),  # no number of Morocco, and no country says it is of the US
         ("3105550177", NO_COUNTRY),
         ("+44 (0)", "is not a number such as +15551234567"),
+        ("+(0)", "is not a number such as +15551234567"),
+        ("+39 (0)331 1234567", "has two readings: with the 0 in brackets, or without it"),
         ("+05557654321", "is not a number such as +15551234567"),
         ("tel:+12125550101", "is not a number such as +15551234567"),
         ("+1 212 555 0106 x5", "is not a number such as +15551234567"),

@@ -33,6 +33,14 @@ def test_a_word_of_default_handling_stops_though_other_fields_cannot_be_read() -
     assert found_in(orjson.dumps(inbound_record("Stop.", message_sid=7))) == STOP
 
 
+def test_r33_a_recipient_that_is_spelled_loosely_is_blocked_by_its_key() -> None:
+    found = found_in(
+        orjson.dumps(inbound_record("STOP", from_="+52 1 55 5555 0101", message_sid=7))
+    )
+    assert found is not None
+    assert found.recipient == "+525555550101"
+
+
 @pytest.mark.parametrize("to", [None, 7, "not a sender"])
 def test_a_sender_that_cannot_be_read_is_none(to: Any) -> None:
     found = found_in(orjson.dumps(inbound_record("STOP") | {"to": to}))
@@ -51,6 +59,8 @@ def test_a_sender_that_cannot_be_read_is_none(to: Any) -> None:
         orjson.dumps(inbound_record("STOP", account_sid=7)),
         orjson.dumps(inbound_record("STOP", account_sid="a b")),
         orjson.dumps(inbound_record("STOP") | {"from": "nobody"}),
+        orjson.dumps(inbound_record("STOP") | {"from": "50051234"}),
+        orjson.dumps(inbound_record("STOP") | {"from": 7}),
         orjson.dumps(inbound_record("STOP" + " " * MAX_BODY_CHARACTERS)),
         orjson.dumps(inbound_record("hello")),
         orjson.dumps(inbound_record("START")),

@@ -49,7 +49,7 @@ for i = 4, #KEYS, 5 do
   if px > 0 then
     redis.call('HSET', KEYS[i], 'value', ARGV[at + 4], 'due', due == '' and came or due)
     redis.call('PEXPIRE', KEYS[i], px)
-    redis.call('SADD', KEYS[i + 2], id)
+    redis.call('ZADD', KEYS[i + 2], came, id)
     redis.call('PEXPIRE', KEYS[i + 2], ARGV[4])
     local review = redis.call('HMGET', KEYS[i + 1], 'open', 'at')
     local is_open = due ~= ''

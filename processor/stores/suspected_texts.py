@@ -185,7 +185,7 @@ class SuspectedTexts:
     async def of_recipient(self, entry: str) -> Sequence[ReviewedText]:
         """All texts of a recipient of an account, by the entry's key."""
         key = self._key("of", entry)
-        ids = await self._client.call(key, "SMEMBERS", key)
+        ids = await self._client.call(key, "ZRANGE", key, 0, -1)
         return await self.get([one.decode() for one in ids])
 
     async def page(self, account_sid: str | None, *, is_open: bool, start: int, size: int) -> Page:

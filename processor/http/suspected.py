@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
@@ -30,6 +30,9 @@ from schemas.suspected_opt_out import Tier
 router = APIRouter(route_class=Known, prefix="/v1/OptOuts/Suspected", tags=["suspected opt-outs"])
 
 MOST_AT_ONCE = 100
+_CONFLICT: dict[int | str, dict[str, Any]] = {
+    409: {"description": "The text's state does not allow it, or another decision is being made."}
+}
 _TextId = Annotated[Sid, Path(description="The `text_id` of a text.")]
 
 
@@ -56,7 +59,9 @@ async def list_(
     ] = Which.OPEN,
     tier: Annotated[Tier | None, Query(description="Only texts of this tier.")] = None,
     service_sid: Annotated[Sid | None, Query(description="Only texts to this service.")] = None,
-    page_size: Annotated[int, Query(alias="PageSize", ge=1, le=MOST_AT_ONCE)] = 50,
+    page_size: Annotated[
+        int, Query(alias="PageSize", ge=1, le=MOST_AT_ONCE, description="Texts on a page.")
+    ] = 50,
     page_token: Annotated[
         str, Query(alias="PageToken", pattern=r"^\d{1,9}$", description="Copied from a link.")
     ] = "0",
@@ -103,19 +108,19 @@ async def dismiss_all(backend: BackendIs, caller: CallerIs, given: Ids) -> Revie
     return {"results": results}
 
 
-@router.post("/{text_id}/Confirm")
+@router.post("/{text_id}/Confirm", responses=_CONFLICT)
 async def confirm(backend: BackendIs, caller: CallerIs, text_id: _TextId) -> Reviewed:
     """Confirm that a text is an opt-out: the recipient is blocked."""
     return await _decided(backend, caller, text_id, Act.CONFIRM)
 
 
-@router.post("/{text_id}/Dismiss")
+@router.post("/{text_id}/Dismiss", responses=_CONFLICT)
 async def dismiss(backend: BackendIs, caller: CallerIs, text_id: _TextId) -> Reviewed:
     """Say that a text is not an opt-out."""
     return await _decided(backend, caller, text_id, Act.DISMISS)
 
 
-@router.post("/{text_id}/Undo")
+@router.post("/{text_id}/Undo", responses=_CONFLICT)
 async def undo(backend: BackendIs, caller: CallerIs, text_id: _TextId) -> Reviewed:
     """Undo the last decision, or a block by a policy; blocks of other causes stay."""
     return await _decided(backend, caller, text_id, Act.UNDO)

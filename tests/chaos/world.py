@@ -133,9 +133,10 @@ _SHOP_OF_OTHER: Mapping[str, Word] = {
 ORDINARY = ("see you at ten", "STOP?", "Stop please", "yes I will", "👍", "stop it now", "Altá")
 # All recipients are in the US: a phrase blocks, a suspected text is reported.
 OTHER_WORDS: Mapping[str, str] = {
-    **dict.fromkeys(("Stop please", "stop it now", "Stop!", "unsubscribe"), "phrase"),
+    **dict.fromkeys(("Stop please", "stop it now", "Stop!"), "phrase"),
     **dict.fromkeys((LONGEST, f"{LONGEST}!"), "phrase"),
-    **dict.fromkeys(("opt out", "halt", "Halt.", "fin", "ARRÊT", "arret."), "suspected"),
+    **dict.fromkeys(("unsubscribe", "opt out", "halt", "Halt.", "fin"), "suspected"),
+    **dict.fromkeys(("baja", "BAJÁ!", "ARRÊT", "arret."), "suspected"),
 }
 BODIES = tuple(
     dict.fromkeys((*USUAL, *_CLINIC_OF_ONE, *_CLINIC_OF_OTHER, *_SHOP_OF_OTHER, *ORDINARY))

@@ -21,6 +21,8 @@ from tests.builders import (
     RECIPIENT,
     SHORT_CODE,
 )
+from tests.clinic import a_text
+from tests.installation import Installation, until
 
 BASE = f"/2010-04-01/Accounts/{ACCOUNT}"
 CSV = {"Content-Type": "text/csv"}
@@ -90,6 +92,7 @@ async def test_what_is_answered_is_what_is_documented(settings: Settings) -> Non
         await messages(hold)
         await configurations(hold, f"/v3/OptOuts/OO{service['sid'][2:]}")
         await block_list(hold)
+        await reviews(hold, Installation(settings))
         await hold(200, "GET", "/v1/ConfigurationChanges")
         await hold(200, "GET", "/livez")
         await hold(200, "GET", "/readyz")
@@ -97,6 +100,28 @@ async def test_what_is_answered_is_what_is_documented(settings: Settings) -> Non
         disable = f"/v3/OptOuts/OO{service['sid'][2:]}/Disable"
         await hold(200, "POST", disable, who=operator, headers=acting)
     assert held == {one for one in OPERATIONS if list(json_answers(one))}
+
+
+async def reviews(hold: Hold, at: Installation) -> None:
+    """Two texts that may be opt-outs: each gets a decision."""
+    path = "/v1/OptOuts/Suspected"
+    await at.texts(a_text("M1", "stop texting me or else"), a_text("M2", "stop texting me or else"))
+
+    async def are_listed() -> bool:
+        return len((await hold(200, "GET", path))["suspected"]) == 2
+
+    await until(are_listed, "two texts to review")
+    page = await hold(200, "GET", f"{path}?PageSize=1&tier=suspected")
+    assert page["meta"]["next_page_url"]
+    first, second = [one["text_id"] for one in (await hold(200, "GET", path))["suspected"]]
+    await hold(200, "GET", f"{path}/{first}")
+    await hold(404, "GET", f"{path}/TX0")
+    await hold(200, "POST", f"{path}/{first}/Confirm")
+    await hold(409, "POST", f"{path}/{first}/Confirm")
+    await hold(200, "POST", f"{path}/{first}/Undo")
+    await hold(200, "POST", f"{path}/{second}/Dismiss")
+    await hold(200, "POST", f"{path}/Dismiss", json={"text_ids": [first, second]})
+    await hold(400, "POST", f"{path}/Dismiss", json={})
 
 
 async def recorded(hold: Hold) -> dict[str, str]:

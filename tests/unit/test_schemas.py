@@ -24,7 +24,7 @@ from processor.wire.events import (
     write_suspected,
 )
 from processor.wire.json_values import reason
-from processor.wire.message_statuses import write_refusal
+from processor.wire.message_statuses import write_failed, write_refusal, write_taken
 from processor.wire.services import read_stored, write_stored
 from processor.wire.topics import Topics
 from schemas import MODELS
@@ -187,6 +187,17 @@ def test_an_entry_and_a_refusal_are_written_as_their_topics_say(scope: Scope) ->
     assert_valid("block-list.v2", entry)
     fields = outbound_messages.read(json.dumps(outbound_record(from_=None)).encode())
     assert_valid("message-statuses.v1", write_refusal(fields, block, NOW_MS))
+
+
+def test_what_became_of_a_carriers_send_is_written_as_its_topic_says() -> None:
+    send = outbound_messages.read(json.dumps(outbound_record()).encode())
+    taken = write_taken(send, NOW_MS)
+    failed = write_failed(send, 30005, "Unknown destination handset", NOW_MS)
+    for status, said in (("sent", taken), ("failed", failed)):
+        assert_valid("message-statuses.v1", said)
+        assert json.loads(said)["status"] == status
+    assert json.loads(taken)["error_code"] is None
+    assert json.loads(failed)["error_message"] == "Unknown destination handset"
 
 
 def test_a_command_and_a_service_are_written_as_their_topics_say() -> None:

@@ -40,7 +40,7 @@ OPTIONS = {
     "telnyx": {"public_key": TELNYX_PUBLIC_KEY},
     "kannel": {"username": "optout"},
 }
-MAPPING = {
+MAPPING: dict[str, dict[str, Any]] = {
     "received": {
         "messages": "messages",
         "id": "id",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -20,6 +21,14 @@ from schemas.carrier import Carrier
 Seal = Callable[[str, str], str]
 """Seals a secret (first) of a carrier (second)."""
 _NUMBERS = ("sends_per_second",)
+_SECRET = "give the secret itself, in quotes, or `env` with the name of a variable"
+_WORDS = {  # by pydantic's type of error
+    "extra_forbidden": "unknown field",
+    "model_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+    "list_type": "must be a list",
+    "string_type": "must be a text, in quotes",
+}
 
 
 class Applied(NamedTuple):
@@ -141,13 +150,11 @@ def _number(text: str) -> object:
 
 
 def _in_words(problem: Problem) -> Problem:
-    words = {
-        "extra_forbidden": "unknown field",
-        "model_type": "must be a mapping",
-        "model_attributes_type": "must be a mapping",
-        "string_type": "must be a text, in quotes",
-    }
-    return Problem(problem.place, problem.code, words.get(problem.code, problem.text))
+    match problem.place:
+        case ("secrets", _) if problem.code == "model_type":  # empty, or a number
+            return replace(problem, text=_SECRET)
+        case _:
+            return replace(problem, text=_WORDS.get(problem.code, problem.text))
 
 
 def _problems_of(carrier: Carrier) -> Iterator[Problem]:
@@ -165,8 +172,7 @@ def _problems_of(carrier: Carrier) -> Iterator[Problem]:
             yield Problem((kind, name), "unknown", f"unknown; {carrier.provider} has no such")
     for name, secret in carrier.secrets.items():
         if (secret.sealed is None) == (secret.env is None):
-            text = "give the secret itself, or `env` with the name of a variable"
-            yield Problem(("secrets", name), "secret", text)
+            yield Problem(("secrets", name), "secret", _SECRET)
     yield from _problems_of_url(carrier)
     yield from _problems_of_senders(carrier)
     yield from _problems_of_mapping(carrier)
@@ -205,7 +211,7 @@ def _problems_of_mapping(carrier: Carrier) -> Iterator[Problem]:
     if sending is None:
         return
     if (sending.form is None) == (sending.json_ is None):
-        yield Problem(("mapping", "sending"), "mapping", "give `form`, or `json`")
+        yield Problem(("mapping", "sending"), "mapping", "give either `form` or `json`")
     elif sending.method == "GET" and sending.form is None:
         yield Problem(("mapping", "sending", "json"), "mapping", "a GET has a `form`, its query")
     known = {*FILLED, *(f"secret.{name}" for name in carrier.secrets)}

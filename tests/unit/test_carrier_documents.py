@@ -10,22 +10,19 @@ from click.testing import CliRunner
 
 from processor.carriers.directory import Carriers
 from processor.cli import main
-from processor.configuration.apply import apply as apply_services
-from processor.configuration.carrier_warnings import (
-    BOTH,
-    LEFT_BLOCKED,
-    NEITHER,
-    carrier_warnings,
-)
-from processor.configuration.carriers import apply, read
+from processor.configuration.carriers import about, apply, read
 from processor.wire.carriers import connection_of
+from processor.wire.credentials import seal, unseal
 from schemas.carrier import Carrier
-from schemas.messaging_service import MessagingService
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_LONG_CODE, RECIPIENT
-from tests.carriers import NOW, SECRETS, a_carrier, a_connection, a_document
-from tests.clinic import CLINIC
+from tests.carriers import MAPPING, NOW, SECRETS, a_carrier, a_connection, a_document
 
 PROVIDERS = sorted(SECRETS)
+
+
+def a_sending(**fields: Any) -> dict[str, Any]:
+    """A document of a provider that is only sent by."""
+    return a_document("generic", mapping={"sending": fields})
 
 
 def problems(document: object) -> list[str]:
@@ -69,7 +66,34 @@ def test_each_provider_has_a_document_that_passes(provider: str) -> None:
         ("twilio", "account_sid: missing"),
         (
             a_document("twilio", secrets={"auth_token": {"env": "A", "sealed": "b"}}),
-            "secrets.auth_token: give the secret itself, or `env`",
+            "secrets.auth_token: give the secret itself, in quotes, or `env` with the name",
+        ),
+        (
+            a_document("twilio", secrets={"auth_token": 12345}),
+            "secrets.auth_token: give the secret itself, in quotes, or `env` with the name",
+        ),
+        (a_document("twilio", secrets=["x"]), "secrets: must be a mapping"),
+        (a_document("twilio", answers="STOP"), "answers: must be a list"),
+        (a_document("twilio", account_sid=5), "account_sid: must be a text, in quotes"),
+        (a_document("twilio", updated_by="me"), "updated_by: unknown field"),
+        (
+            a_document("twilio", api_url="http://a.b:22/"),
+            "api_url: the port is neither 80 nor 443 nor from 1024 on",
+        ),
+        (
+            a_document("telnyx", senders=[LONG_CODE, f"whatsapp:{LONG_CODE}"]),
+            "senders.1: telnyx carries no WhatsApp here",
+        ),
+        (a_document("twilio", mapping=MAPPING), "mapping: only `generic` has one"),
+        (a_sending(form={}, json={}), "mapping.sending: give either `form` or `json`"),
+        (a_sending(), "mapping.sending: give either `form` or `json`"),
+        (
+            a_sending(method="GET", json={"to": "{to}"}),
+            "mapping.sending.json: a GET has a `form`, its query",
+        ),
+        (
+            a_sending(form={}, headers={"X-Key": "{secret.key}"}),
+            "mapping.sending.headers.X-Key: unknown: {secret.key}; known are body, from",
         ),
         (
             a_document(
@@ -82,6 +106,52 @@ def test_each_provider_has_a_document_that_passes(provider: str) -> None:
 )
 def test_a_problem_names_its_place_and_the_remedy(document: object, problem: str) -> None:
     assert [one for one in problems(document) if one.startswith(problem)], problems(document)
+
+
+def test_a_generic_provider_has_secrets_of_any_name_and_fills_them_in() -> None:
+    key = {"key": {"env": "KEY"}, "secret": {"env": "SECRET"}}
+    document = a_sending(form={"to": "{to}"}, headers={"X-Key": "{secret.key}"})
+    assert problems({**document, "secrets": key}) == []
+    assert problems(a_document("twilio", secrets={"auth_token": {"env": "A"}, **key})) == [
+        "secrets.key: unknown; twilio has no such",
+        "secrets.secret: unknown; twilio has no such",
+    ]
+
+
+def test_an_empty_secret_is_a_problem_and_is_not_sealed() -> None:
+    made = applied(a_document("twilio", secrets={"auth_token": ""}))
+    assert [str(one) for one in made.problems] == [
+        "carrier 1 (twilio-1): secrets.auth_token: give the secret itself, in quotes, or `env`"
+        " with the name of a variable"
+    ]
+    assert made.changed == {}
+
+
+def test_a_sealed_secret_opens_for_its_own_carrier_only() -> None:
+    key = bytes(32)
+    documents = [
+        a_document("twilio", name=name, senders=[sender], secrets={"auth_token": "plain"})
+        for name, sender in (("a", LONG_CODE), ("b", OTHER_LONG_CODE))
+    ]
+    made = apply(
+        documents,
+        {},
+        now=NOW,
+        actor="cli/test",
+        seal=lambda secret, name: seal(secret, key, about=about(name)),
+    )
+    sealed = made.changed["a"].secrets["auth_token"].sealed
+    assert sealed
+    assert unseal(sealed, [key], about=about("a")) == "plain"
+    assert unseal(sealed, [key], about=about("b")) is None
+
+
+def test_a_carrier_is_described_once() -> None:
+    made = applied(a_document("twilio"), a_document("twilio", answers=[]))
+    assert [str(one) for one in made.problems] == [
+        "carrier 2 (twilio-1): name: twilio-1 is described twice"
+    ]
+    assert made.changed == {}
 
 
 def test_secrets_are_sealed_and_the_same_document_changes_nothing() -> None:
@@ -132,31 +202,6 @@ def test_the_providers_words_are_the_usual_ones_unless_the_document_says_others(
     assert a_connection("twilio", answers=[]).answers == frozenset()
     assert a_connection("kannel", answers=["STOP"]).answers == {"stop"}
     assert connection_of(a_carrier("kannel"), {}).answers == frozenset()
-
-
-def service(*, enabled: bool, sender: str = LONG_CODE) -> dict[str, MessagingService]:
-    """A clinic, perhaps with a way back that no provider knows."""
-    standard = {"START": {"keywords": ["comeback"], "reply": "You are back."}}
-    opt_out = {"enabled": True, "standard": standard} if enabled else {}
-    document = {**CLINIC, "senders": [{"address": sender}], "opt_out": opt_out}
-    made = apply_services([document], {}, now=NOW, new_sid=lambda: "MG1")
-    assert not made.problems
-    return dict(made.changed)
-
-
-def codes(carrier: Carrier, services: dict[str, MessagingService]) -> list[str]:
-    return [one.code for one in carrier_warnings({carrier.name: carrier}, services)]
-
-
-def test_a_warning_says_where_both_answer_or_no_one_does() -> None:
-    assert codes(a_carrier("twilio"), service(enabled=True)) == [BOTH, LEFT_BLOCKED]
-    assert codes(a_carrier("twilio", answers=[]), service(enabled=True)) == []
-    assert codes(a_carrier("twilio"), service(enabled=False)) == []
-    assert codes(a_carrier("kannel", senders=["12345"]), {}) == [NEITHER]
-    assert (
-        codes(a_carrier("kannel", senders=["12345"]), service(enabled=True, sender="12345")) == []
-    )
-    assert codes(a_carrier("whatsapp"), {}) == [NEITHER]
 
 
 def test_the_command_checks_a_file_and_prints_every_problem(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 from processor.carriers.adapter import Connection, Parsed, Received, Reported, Request
 from processor.carriers.providers import ADAPTERS
 from processor.carriers.references import Reference, message_sid_of, read, written
+from processor.errors import RecordError
 from processor.http.carrier_requests import records_of
+from processor.wire.carriers import write_status
 from processor.wire.dead_letters import said
 from processor.wire.topics import Topics
 from schemas.inbound_message import InboundMessage
@@ -377,3 +379,18 @@ def test_a_status_of_another_account_is_not_believed() -> None:
     other = written(Reference("SM9", "AC2", None, LONG_CODE, RECIPIENT))
     made = records(Parsed(statuses=(Reported(other, "sent"),)), a_connection("twilio"))
     assert (made.records, made.counts["unreferenced"]) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"message_sid": "SM 9"}, {"account_sid": ""}, {"recipient": "12345"}, {"recipient": ""}],
+)
+def test_a_status_with_a_forged_reference_is_refused(
+    changes: dict[str, str],
+) -> None:
+    forged = replace(Reference("SM9", ACCOUNT, SERVICE, LONG_CODE, RECIPIENT), **changes)
+    with pytest.raises(RecordError, match=r"^ref: is not one of ours$"):
+        write_status(Reported(written(forged), "sent"), forged, now_ms=NOW_MS)
+    connection = replace(a_connection("twilio"), account_sid=forged.account_sid)
+    made = records(Parsed(statuses=(Reported(written(forged), "sent"),)), connection)
+    assert (made.records, made.counts) == ([], {"unreferenced": 1, "passed_over": 0})

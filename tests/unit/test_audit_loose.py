@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from processor.audit.loose import is_heard, loosely
 from processor.wire.spellings import NoAddress, is_recipient, origin_of, sender_of
 from tests.builders import inbound_record
-from tests.unit.test_spellings import AS_RECEIVED
+from tests.spellings import AS_RECEIVED
 
 DIGITS = st.text("0123456789", min_size=3, max_size=15)
 GAPS = st.sampled_from(["", " ", "-", ".", "(", ")", "\u2011", "\ufeff"])

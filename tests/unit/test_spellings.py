@@ -18,6 +18,7 @@ from processor.wire.spellings import (
     sender_of,
     subscriber_of,
 )
+from tests.spellings import AS_RECEIVED
 
 NO_COUNTRY = "has no country: write + and the country's code before it, or name the country"
 
@@ -28,30 +29,6 @@ def why(read: Callable[..., str], text: str, **options: str) -> str:
     said = str(caught.value)
     assert not text or text not in said
     return said
-
-
-AS_RECEIVED = [
-    ("+12125550101", "+12125550101"),
-    ("12125550177", "+12125550177"),
-    ("+1 (212) 555-0106", "+12125550106"),
-    ("+1.212.555.0107", "+12125550107"),
-    ("+44 (0)7700 900108", "+447700900108"),
-    ("+44 ( 0 ) 7700/900108", "+447700900108"),
-    ("+39 (0)6 1234567", "+39061234567"),  # in Italy the 0 is a part of the number
-    ("0044 7700 900108", "+447700900108"),
-    ("\u202a+1\u00a0212\u2011555\u20110106\u202c", "+12125550106"),
-    ("\uff0b1\uff12125550106", "+12125550106"),
-    ("whatsapp:+1 212 555 0106", "whatsapp:+12125550106"),
-    ("WhatsApp: 12125550111", "whatsapp:+12125550111"),
-    ("rcs:+1-212-555-0111", "rcs:+12125550111"),
-    (" whatsapp:US.aB9 ", "whatsapp:US.aB9"),
-    ("5215555550101", "+5215555550101"),
-    ("553188550102", "+553188550102"),
-    ("7726", "7726"),
-    ("555-0123", "5550123"),
-    ("AMAZON", "AMAZON"),
-    ("T-Mobile", "T-Mobile"),
-]
 
 
 @pytest.mark.parametrize(("text", "address"), AS_RECEIVED)

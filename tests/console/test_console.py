@@ -74,7 +74,7 @@ async def test_a_message_is_tried_under_the_draft_and_what_is_in_force(console: 
     outcomes = page.locator(".pair dl")
     await expect(outcomes.nth(0)).to_contain_text("FR: French (fr)")
     await expect(outcomes.nth(0)).to_contain_text("Afterwardsblocked")
-    await expect(outcomes.nth(1)).to_contain_text("not a keyword")
+    await expect(outcomes.nth(1)).to_contain_text("Not a keyword, but suspected")
     assert await barriers(page) == []
     await page.get_by_label("Body").fill("START")
     await page.get_by_label("blocked already").check()

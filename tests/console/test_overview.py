@@ -86,14 +86,15 @@ async def test_figures_are_those_of_the_account(console: Console) -> None:
 
 async def test_lanes_are_well_and_the_operator_sees_each(console: Console) -> None:
     page = await console.page()
-    lanes = page.locator("section", has_text="Match, gate and webhooks")
+    lanes = page.locator("section", has_text="Match, gate, webhooks and carriers")
 
     async def known() -> bool:
         await page.goto("/console/overview")
         return await lanes.locator(".state.on").count() == 2
 
     await until(known, "two roles that are well")
-    await expect(lanes).to_contain_text("Not in use Webhooks")
+    for role in ("Webhooks", "Carriers"):
+        await expect(lanes).to_contain_text(f"Not in use {role}")
     await expect(lanes).not_to_contain_text("waiting")
     await page.goto("/console/lanes")
     await expect(page.get_by_text("Only an operator may see the lanes.")).to_be_visible()
@@ -101,7 +102,7 @@ async def test_lanes_are_well_and_the_operator_sees_each(console: Console) -> No
     await operator.goto("/console/overview")
     await operator.get_by_role("link", name="See every lane").click()
     partitions = console.api.backend.settings.partitions
-    await expect(operator.locator("tbody tr")).to_have_count(3 * partitions)
+    await expect(operator.locator("tbody tr")).to_have_count(4 * partitions)
     assert await barriers(operator) == []
 
 

@@ -10,6 +10,8 @@ from processor.config import Settings
 from processor.http.api import create_api
 from tests.api import Api, all_running, create_accounts, with_secrets
 from tests.builders import ACCOUNT, OTHER_ACCOUNT, RECIPIENT
+from tests.clinic import a_text
+from tests.installation import Installation, until
 
 MARKER = "Only its owner reads this"
 PUBLIC = {"/livez", "/readyz", "/metrics"}
@@ -29,7 +31,7 @@ def routes() -> list[tuple[str, str]]:
     return [(verb.upper(), path) for path in paths if path not in PUBLIC for verb in paths[path]]
 
 
-async def what_is_there(api: Api) -> dict[str, dict[str, str]]:
+async def what_is_there(api: Api, at: Installation) -> dict[str, dict[str, str]]:
     """Things of the first account, by parameter and by the path segment before it."""
 
     async def made(path: str, **form: str) -> str:
@@ -46,6 +48,15 @@ async def what_is_there(api: Api) -> dict[str, dict[str, str]]:
     )
     reason = {"recipient": RECIPIENT, "reason": MARKER}
     assert (await api.ask("POST", "/v1/OptOuts/Block", json=reason)).status_code == 200
+    await at.texts(a_text("M1", f"stop texting me or else! {MARKER}"))
+    texts: list[dict[str, str]] = []
+
+    async def is_listed() -> bool:
+        nonlocal texts
+        texts = (await api.ask("GET", "/v1/OptOuts/Suspected")).json()["suspected"]
+        return len(texts) == 1
+
+    await until(is_listed, "text to review")
     numbers = ("PhoneNumbers", "ShortCodes", "AlphaSenders", "ChannelSenders", "Senders")
     return {
         "sid": {
@@ -57,6 +68,7 @@ async def what_is_there(api: Api) -> dict[str, dict[str, str]]:
         "account_sid": {"Accounts": ACCOUNT},
         "service_sid": {"Services": service},
         "recipient": {"Blocks": RECIPIENT},
+        "text_id": {"Suspected": texts[0]["text_id"]},
         "message_type": {"MessageTypes": "ALL"},
         "language": {"Languages": "ALL", "StarterPacks": "es"},
         "keyword_type": {"KeywordTypes": "STOP.ALL"},
@@ -74,6 +86,7 @@ async def state_of(api: Api) -> list[Any]:
         *("/v1/Services", "/v3/OptOuts", f"/v1/OptOuts/Blocks/{RECIPIENT}"),
         f"/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers.json",
         "/v1/ConfigurationChanges",
+        "/v1/OptOuts/Suspected",
     )
     answers = [(await api.ask("GET", path)).json() for path in paths]
     answers[2].pop("mark")  # grows with every write to the partition, from any account
@@ -84,7 +97,7 @@ async def test_every_route_keeps_accounts_apart_and_knows_who_asks(settings: Set
     settings = with_secrets(settings, trusted_proxies=(ip_network("127.0.0.0/8"),))
     await create_accounts(settings, ACCOUNT, OTHER_ACCOUNT)
     async with all_running(settings) as api:
-        things = await what_is_there(api)
+        things = await what_is_there(api, Installation(settings))
         before = await state_of(api)
         assert before[2]["blocked"] is True
         other, nobody = api.as_(OTHER_ACCOUNT), api.as_(ACCOUNT, "not its token")
@@ -105,6 +118,8 @@ async def test_every_route_keeps_accounts_apart_and_knows_who_asks(settings: Set
             answer = await other.ask(method, place, **given)
             assert answer.status_code < 500, (method, path)
             assert MARKER not in answer.text, (method, path)
-            if {"{sid}", "{account_sid}", "{service_sid}"} & set(path.replace(".", "/").split("/")):
+            if {"{sid}", "{account_sid}", "{service_sid}", "{text_id}"} & set(
+                path.replace(".", "/").split("/")
+            ):
                 assert answer.status_code in (400, 401, 403, 404, 405, 415), (method, path)
         assert await state_of(api) == before

@@ -44,6 +44,7 @@ async def test_a_draft_is_written_held_against_what_answers_and_enabled(settings
             "reply_sent": "aoo",
             "blocked": True,
             "aoo_enabled": True,
+            "suspected": None,
         }
         assert (tried["active"]["kind"], tried["active"]["aoo_enabled"]) == (None, False)
         on = (await api.ask("POST", f"{path}/Enable")).json()

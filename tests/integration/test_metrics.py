@@ -44,7 +44,7 @@ async def test_a_worker_tells_what_it_did_and_of_nobody(settings: Settings) -> N
                 for (name, _), lag in samples_of((await web.get("/metrics")).text).items()
                 if name == "optout_lag_records"
             ]
-            return lags == [0] * (3 * settings.partitions)  # match, gate, webhooks
+            return lags == [0] * (4 * settings.partitions)  # match, gate, webhooks, carriers
 
         await until(nothing_waits, "lag of 0 in every partition")
         answer = await web.get("/metrics")

@@ -22,6 +22,7 @@ def test_the_model_is_made_of_the_texts_and_words_that_are_here() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # it learns from all texts
 def test_the_command_makes_the_model_and_the_stems_that_ship() -> None:
     made = training.made_of(texts.all_known())
     assert (made.bias, made.least) == pytest.approx((model().bias, model().least), abs=0.011)

@@ -18,7 +18,7 @@ from processor.kafka.topics.topic_plan import LANES, PROOF_DAYS, Code, Consequen
 HISTORY = "block-changes.v1"
 LIST = "block-list.v2"
 # Settings are not in the way: the source is only read, and `create` mends the target.
-# What waits for carriers does not move: others may hand it over, and would do so again.
+# Records for carriers do not move: others may hand them over, and would do so again.
 _MOVED = tuple(role for role in LANES if role != "carriers")
 _IN_THE_WAY = {Code.MISSING, Code.OLDER_VERSION, Code.PARTITIONS_UNKNOWN, Code.PARTITION_COUNT}
 

@@ -22,7 +22,7 @@ from processor.stores.redis_client import RedisClient
 from processor.stores.suspected_texts import ReviewedText, SuspectedTexts
 from processor.wire import consent_commands
 from processor.wire.json_values import to_ms
-from processor.wire.suspected import entry_of, language_of, number_of, write_review
+from processor.wire.suspected import entry_of, language_of, recipient_of, write_review
 from processor.wire.topics import Topics
 from schemas.suspected_opt_out import SuspectedOptOut
 from schemas.suspected_review import SuspectedReview
@@ -196,7 +196,7 @@ def _command_of(
         scope=place.scope,
         service_sid=place.target if place.scope is Scope.SERVICE else None,
         sender=place.target if place.scope is Scope.SENDER else None,
-        recipient=number_of(text),
+        recipient=recipient_of(text),
         channel_group=channel_group_of(text.from_),
         blocked=taken.blocked,
         source=_SOURCE,

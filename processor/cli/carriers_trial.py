@@ -9,7 +9,7 @@ import orjson
 
 from processor import clocks
 from processor.config import Settings
-from processor.core.messages import bare_number
+from processor.core.addresses import subscriber_key
 from processor.errors import ConfigError
 from processor.kafka.fetched import readable
 from processor.kafka.reading import reader
@@ -59,7 +59,7 @@ async def tried(
     ):
         for tp in consumer.assignment():
             await consumer.position(tp)  # before it is sent
-        await out.send_all([Outgoing(topics.outbound_messages, bare_number(to).encode(), value)])
+        await out.send_all([Outgoing(topics.outbound_messages, subscriber_key(to).encode(), value)])
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for records in (await consumer.getmany(timeout_ms=200)).values():

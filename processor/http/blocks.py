@@ -15,6 +15,7 @@ from processor.core.messages import (
     OutboundSend,
     Scope,
     channel_group_of,
+    entry_of,
 )
 from processor.http.addresses import Recipient
 from processor.http.auth import Caller, CallerIs
@@ -31,7 +32,6 @@ from processor.http.recipients import (
     carry_out,
     changes_of,
     command_of,
-    key_of,
     look,
 )
 from processor.http.responses.blocks import (
@@ -77,7 +77,7 @@ async def check(backend: BackendIs, caller: CallerIs, given: Check) -> Response:
     """Check, as the gate would, whether sends would go out now; for callers without Kafka."""
     account = caller.account
     service_sid = given.service_sid or holder_of(backend, account, given.sender)
-    looked = await look(backend, [key_of(account, one) for one in given.recipients])
+    looked = await look(backend, [entry_of(account, one) for one in given.recipients])
     backend.charge(caller, LOOKED_AT * len(given.recipients))
     results: list[Verdict] = []
     for at in range(0, len(looked), _SLICE):
@@ -209,7 +209,7 @@ async def list_(
 @router.get("/Blocks/{recipient}")
 async def get(backend: BackendIs, caller: CallerIs, recipient: _Recipient) -> RecipientBlocks:
     """Show every block of the account on a recipient, of any scope."""
-    (found,) = await look(backend, [key_of(caller.account, recipient)])
+    (found,) = await look(backend, [entry_of(caller.account, recipient)])
     return blocks_on(caller.account, recipient, found)
 
 

@@ -10,7 +10,7 @@ import orjson
 
 from processor.carriers.adapter import Connection, Parsed, Received, Reported
 from processor.carriers.references import read
-from processor.core.messages import bare_number
+from processor.core.addresses import subscriber_key
 from processor.errors import RecordError
 from processor.kafka.writing import Outgoing
 from processor.wire import dead_letters
@@ -66,7 +66,7 @@ class _Making:
             self.counts["messages"] += 1
             yield Outgoing(
                 self._topics.inbound_messages,
-                bare_number(one.recipient).encode(),
+                subscriber_key(one.recipient).encode(),
                 value,
                 (
                     (CARRIER, self._connection.name.encode()),
@@ -86,7 +86,7 @@ class _Making:
                 self.counts["unreferenced"] += 1
                 continue
             self.counts["statuses"] += 1
-            key = bare_number(reference.recipient).encode()
+            key = subscriber_key(reference.recipient).encode()
             headers = ((CARRIER, self._connection.name.encode()),)
             yield Outgoing(self._topics.message_statuses, key, value, headers)
 

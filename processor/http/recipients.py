@@ -19,7 +19,6 @@ from processor.core.messages import (
     ConsentCommand,
     Scope,
     entry_key,
-    entry_of,
     list_key,
 )
 from processor.core.partitions import partition_of
@@ -65,11 +64,6 @@ class Change(Given):
     reason: Annotated[str, StringConstraints(min_length=1, max_length=400)] = Field(
         examples=["asked by phone"]
     )
-
-
-def key_of(account_sid: str, recipient: str) -> str:
-    """Make the key of an account's entry on a recipient."""
-    return entry_of(account_sid, recipient)
 
 
 async def look(backend: Backend, keys: Sequence[str], *, within_s: float = _LOOK_S) -> list[Found]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from processor.core import gate
-from processor.core.messages import OutboundSend
+from processor.core.messages import OutboundSend, entry_of
 from processor.errors import RetryableError
 from processor.http.backend import Backend
 from processor.http.errors import ApiError
-from processor.http.recipients import key_of, look
+from processor.http.recipients import look
 from processor.wire import blocks as wire_blocks
 
 _HINT_S = 0.5  # the gate judges all the same
@@ -23,7 +23,7 @@ async def is_refused(backend: Backend, account_sid: str, sender: str, recipient:
     """Whether the gate would refuse a send now; False if the list cannot be trusted."""
     send = OutboundSend("", account_sid, holder_of(backend, account_sid, sender), sender, recipient)
     try:
-        (found,) = await look(backend, [key_of(account_sid, recipient)], within_s=_HINT_S)
+        (found,) = await look(backend, [entry_of(account_sid, recipient)], within_s=_HINT_S)
     except (ApiError, RetryableError):
         return False  # the gate waits, then judges
     return isinstance(gate.judge(send, wire_blocks.readable(found.value)), gate.Refused)

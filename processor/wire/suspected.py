@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import orjson
 from typing_extensions import TypedDict
 
+from processor.core import messages
+from processor.core.addresses import subscriber_key
 from processor.core.events import SuspectedOptOut
 from processor.core.identity import text_id_of
-from processor.core.messages import bare_number, channel_group_of, entry_key, list_key
 from processor.core.reviews import State
 from processor.core.suspected import Finding
 from processor.json_types import JsonObject
@@ -102,12 +103,12 @@ def text_entry(value: bytes) -> TextEntry:
 
 def entry_of(text: TextModel) -> str:
     """The entry of the block list that a text's recipient has."""
-    return entry_key(text.account_sid, list_key(text.from_, channel_group_of(text.from_)))
+    return messages.entry_of(text.account_sid, text.from_)
 
 
-def number_of(text: TextModel) -> str:
-    """The bare number of a text's recipient."""
-    return bare_number(text.from_)
+def recipient_of(text: TextModel) -> str:
+    """The subscriber key of a text's recipient."""
+    return subscriber_key(text.from_)
 
 
 def language_of(text: TextModel) -> str | None:

@@ -314,6 +314,12 @@ def records(parsed: Parsed, connection: Connection) -> Any:
     return records_of(parsed, connection, TOPICS, now_ms=NOW_MS)
 
 
+def test_r32_a_message_is_kept_under_its_subscriber_key() -> None:
+    mexican = replace(a_received("SM1", "Stop"), recipient="+5215555550101")
+    made = records(Parsed(messages=(mexican,)), a_connection("twilio"))
+    assert [record.key for record in made.records] == [b"+525555550101"]
+
+
 def test_a_message_becomes_a_record_of_its_recipient_and_of_its_senders_account() -> None:
     senders = [{"address": LONG_CODE, "account_sid": "AC2"}]
     connection = a_connection("twilio", senders=senders, answers=["stop"])

@@ -17,9 +17,9 @@ from processor.wire.suspected import (
     TextEntry,
     entry_of,
     language_of,
-    number_of,
     read_review,
     read_text,
+    recipient_of,
     review_entry,
     suspicion_fields,
     text_entry,
@@ -123,7 +123,7 @@ def test_r30_a_report_is_written_whole() -> None:
 def test_a_report_is_read_as_it_was_written() -> None:
     value = write_suspected(a_report())
     text = read_text(value)
-    assert (entry_of(text), number_of(text)) == (ENTRY, RECIPIENT)
+    assert (entry_of(text), recipient_of(text)) == (ENTRY, RECIPIENT)
     assert text_entry(value) == TextEntry(
         text.text_id, ACCOUNT, ENTRY, due_ms(NOW_MS), NOW_MS, value
     )
@@ -134,7 +134,13 @@ def test_a_report_is_read_as_it_was_written() -> None:
 def test_r21_a_text_on_whatsapp_is_about_that_list() -> None:
     on_whatsapp = a_report(message=an_inbound("please stop", recipient=WHATSAPP_RECIPIENT))
     text = read_text(write_suspected(on_whatsapp))
-    assert (entry_of(text), number_of(text)) == (f"{ACCOUNT}/{WHATSAPP_RECIPIENT}", RECIPIENT)
+    assert (entry_of(text), recipient_of(text)) == (f"{ACCOUNT}/{WHATSAPP_RECIPIENT}", RECIPIENT)
+
+
+def test_r32_a_review_names_the_person_by_the_subscriber_key() -> None:
+    mexican = a_report(message=an_inbound("please stop", recipient="+5215555550101"))
+    text = read_text(write_suspected(mexican))
+    assert (entry_of(text), recipient_of(text)) == (f"{ACCOUNT}/+525555550101", "+525555550101")
 
 
 def test_r22_two_messages_with_one_sid_are_two_texts() -> None:

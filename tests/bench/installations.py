@@ -37,7 +37,7 @@ INPUTS: Mapping[Input, tuple[str, ...]] = {
     "many_services": ("messaging_services", "inbound_messages"),
 }
 _MATCH = (
-    *("consent_commands", "block_list", "block_changes"),
+    *("consent_commands", "block_list", "block_changes", "suspected_opt_outs"),
     *("reply_sends", "opt_out_notifications", "opt_out_counts", "dead_letters"),
 )
 OUTPUTS: Mapping[Role, tuple[str, ...]] = {

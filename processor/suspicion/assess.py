@@ -11,8 +11,6 @@ from processor.suspicion.reading import capped, tokens_of
 from processor.suspicion.score import model, score_of
 from processor.suspicion.values import StopWords, Suspicion, SuspicionTier
 
-_MAX_REMEMBERED = 160  # characters of a text whose result is remembered
-
 
 def assess(body: str, words: StopWords) -> Suspicion | None:
     """Read a text for a request to stop; None for an ordinary message.
@@ -22,14 +20,12 @@ def assess(body: str, words: StopWords) -> Suspicion | None:
             are read.
         words: the STOP keywords in force for its recipient.
     """
-    keywords = compiled(words)
-    if len(body) <= _MAX_REMEMBERED:
-        return _remembered(body, keywords)  # people write the same few words
     text = capped(body)
-    return _assessed(text, keywords, whole=text == body)
+    return _assessed(text, compiled(words), text == body)
 
 
-def _assessed(text: str, keywords: Keywords, *, whole: bool = True) -> Suspicion | None:
+@lru_cache(maxsize=4_096)  # people write the same few words, and senders answer by machine
+def _assessed(text: str, keywords: Keywords, whole: bool) -> Suspicion | None:
     # First what ``Glance`` asks, so that it names every text that this finds something in.
     if not (_glance().names(text) or keywords.forms.are_in(text)):
         return None
@@ -40,9 +36,6 @@ def _assessed(text: str, keywords: Keywords, *, whole: bool = True) -> Suspicion
     if score is None or score.value < model().least:
         return None
     return Suspicion(SuspicionTier.SUSPECTED, round(score.value, 3), score.reasons)
-
-
-_remembered = lru_cache(maxsize=4_096)(_assessed)
 
 
 @lru_cache(maxsize=1)

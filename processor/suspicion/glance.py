@@ -6,18 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ahocorasick_rs import BytesAhoCorasick, Implementation
-
 from processor.suspicion.keywords import forms_of
-from processor.suspicion.stems import (
-    SEPARATOR,
-    batch,
-    folded,
-    folded_bytes,
-    is_spaceless,
-    patterns_of,
-    stems,
-)
+from processor.suspicion.searching import search_for
+from processor.suspicion.stems import SEPARATOR, batch, folded, is_spaceless, patterns_of, stems
 
 _SEPARATOR = SEPARATOR.encode()
 _NEAR = 24  # bytes between the beginnings of two weak stems that pick a text together
@@ -46,7 +37,7 @@ class Glance:
         _add(kinds, ((b" %b " % word, certain) for word in forms.words))
         _add(kinds, ((folded(form), _Kind(True, (form,))) for form in forms.exact))
         self._kinds = tuple(kinds.values())
-        self._search = BytesAhoCorasick(kinds, implementation=Implementation.DFA)
+        self._search = search_for(list(kinds))
 
     def at(self, bodies: Sequence[str]) -> Sequence[int]:
         """The indexes of the texts to assess, rising; all others certainly come to nothing."""
@@ -61,7 +52,7 @@ class Glance:
         def body_at(place: int) -> str:
             return bodies.split(_SEPARATOR)[place].decode()
 
-        return list(self._named(folded_bytes(bodies), body_at))
+        return list(self._named(bodies, body_at))
 
     def names(self, body: str) -> bool:
         """Whether a single text is to be assessed."""
@@ -71,13 +62,10 @@ class Glance:
     def _named(self, data: bytes, body_at: Callable[[int], str]) -> Iterator[int]:
         """The places of texts between separators with a strong stem, or two weak stems."""
         kinds = self._kinds
-        place = counted = 0  # of separators before ``counted``
-        named = weak = seen = -1  # the text named last; the weak stem seen last and its place
-        for pattern, start, end in self._search.find_matches_as_indexes(data, overlapping=True):
-            # Matches come by their ends, and none reaches over a separator.
-            if passed := data.count(_SEPARATOR, counted, end):
-                place, weak = place + passed, -1
-            counted = end
+        named = weak = seen = at = -1  # the text named last; the weak stem seen last, and where
+        for pattern, start, place in self._search.find(data):
+            if place != at:
+                at, weak = place, -1
             kind = kinds[pattern]
             if place == named or (kind.exact and not _is_in(body_at(place), kind.exact)):
                 continue

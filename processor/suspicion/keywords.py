@@ -9,7 +9,7 @@ from functools import lru_cache
 from processor.suspicion.lexicon import documents, expressions, lexicons, tagged
 from processor.suspicion.reading import tokens_of
 from processor.suspicion.slips import slips_of
-from processor.suspicion.stems import batch, is_spaceless, patterns_of
+from processor.suspicion.stems import batch, folded_bytes, is_spaceless, patterns_of
 from processor.suspicion.values import StopWords
 
 Tokens = tuple[str, ...]
@@ -35,7 +35,7 @@ class Forms:
 
     def are_in(self, text: str) -> bool:
         """Whether a text has any of them."""
-        data = batch([text])
+        data = folded_bytes(batch([text]))
         return (
             not self.words.isdisjoint(data.split(b" "))
             or any(part in data for part in self.parts)

@@ -34,9 +34,9 @@ def _table() -> bytes:
     return bytes(table)
 
 
-_TABLE = _table()
-_LEAD = b"\xc3"  # byte of Latin-1 letters, which is dropped
-_CURLY = "’".encode()  # phones write either apostrophe
+TABLE = _table()
+LEAD = b"\xc3"  # byte of Latin-1 letters, which is dropped
+CURLY = "’".encode()  # phones write either apostrophe
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,12 @@ def folded(text: str) -> bytes:
 
 def folded_bytes(text: bytes) -> bytes:
     """As ``folded``, of UTF-8."""
-    return text.replace(_CURLY, b"'").translate(_TABLE, _LEAD)
+    return text.replace(CURLY, b"'").translate(TABLE, LEAD)
 
 
 def batch(bodies: Iterable[str]) -> bytes:
     """Texts as they are searched: each has a space at either end, a separator is between two."""
-    return folded(f" {f' {SEPARATOR} '.join(bodies)} ")
+    return f" {f' {SEPARATOR} '.join(bodies)} ".encode("utf-8", "surrogatepass")
 
 
 def is_spaceless(text: str) -> bool:

@@ -13,7 +13,8 @@ from processor.kafka import fetched
 from processor.kafka.lanes.lane_state import LaneState
 from processor.kafka.lanes.supervisor import Lanes
 from processor.stages.deliver_webhooks import Tokens
-from processor.wire.screening import is_native
+from processor.suspicion import searching
+from processor.wire import screening
 from processor.worker import health
 from processor.worker.auditing import Auditor
 from processor.worker.roles import lanes_of
@@ -69,7 +70,8 @@ class Runtime:
 
     def start(self) -> None:
         """Begin to follow the configuration and to work."""
-        logger.info("worker.readers", extra={"native": fetched.is_native() and is_native()})
+        native = all(each.is_native() for each in (fetched, screening, searching))
+        logger.info("worker.readers", extra={"native": native})
         self._following = asyncio.create_task(self.shared.follow(self.lanes))
         self._running = [asyncio.create_task(lanes.run()) for lanes in self.lanes.values()]
         counts = (self.shared.counts, self.shared.send_counts)

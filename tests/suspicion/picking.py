@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from processor.suspicion.lexicon import OTHER, UNIVERSAL, documents, lexicons, tagged
 from processor.suspicion.reading import capped, tokens_of
-from processor.suspicion.stems import Stems, batch, folded, is_spaceless, patterns_of
+from processor.suspicion.stems import Stems, batch, folded, folded_bytes, is_spaceless, patterns_of
 from tests.suspicion.texts import Text
 
 # Strong, because the law or the standard keywords name them, or because no chat says them.
@@ -162,7 +162,7 @@ class _Shares:
 
 def _joined(texts: Iterable[Text]) -> _Searched:
     bodies = [capped(text.body) for text in texts]
-    return _Searched(batch(bodies), "\n".join(bodies), max(len(bodies), 1))
+    return _Searched(folded_bytes(batch(bodies)), "\n".join(bodies), max(len(bodies), 1))
 
 
 def _fewest(
@@ -190,7 +190,7 @@ def _fewest(
 def _missing(body: str, strong: set[str], weak: set[str]) -> int:
     """How many points a request still lacks."""
     text = capped(body)
-    searched = _Searched(batch([text]), text, 1)
+    searched = _Searched(folded_bytes(batch([text])), text, 1)
     if any(searched.place(stem) >= 0 for stem in strong):
         return 0
     starts = {searched.place(stem) for stem in weak} - {-1}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -78,7 +78,7 @@ class Classifier:
         ordinary = directory.has_webhooks
         # A valid message without a keyword comes to nothing, unless an application wants it.
         glance = self._ear.glance(directory)
-        records = doubtful_messages(
+        records, in_other_words = doubtful_messages(
             records, self._inbound_messages, directory.prefilter, directory.webhooks, glance
         )
         pairs: list[Pair] = []
@@ -87,16 +87,16 @@ class Classifier:
             found.aside.append((record, why))
 
         read = read_all(records, self._read, refuse)
-        to_assess = _to_assess([one for _, one in read], glance)
-        for index, (record, one) in enumerate(read):
+        to_assess = _to_assess(read, in_other_words, glance)
+        for record, one in read:
             item: Item | Ordinary | None
             if isinstance(one, ConsentCommand):
                 item = replace(
                     one, arrival=arrival_of(record), redrives=redrives_of(record.headers)
                 )
             else:
-                item = hit_of(one, directory, record)
-                if item is None and index in to_assess:
+                item = None if id(record) in in_other_words else hit_of(one, directory, record)
+                if item is None and id(record) in to_assess:
                     item = heard_of(one, directory, self._ear, record)
                 if item is None and ordinary:
                     item = _ordinary(one, directory)
@@ -162,10 +162,19 @@ class Classifier:
             return None
 
 
-def _to_assess(read: Sequence[InboundMessage | ConsentCommand], glance: Glances) -> Container[int]:
-    """The indexes of messages that may be opt-outs in other words."""
-    bodies = ["" if isinstance(one, ConsentCommand) else one.body for one in read]
-    return frozenset(glance.at(bodies))
+def _to_assess(
+    read: Sequence[tuple[Record, InboundMessage | ConsentCommand]],
+    in_other_words: Set[int],
+    glance: Glances,
+) -> Set[int]:
+    """The `id` of records of messages that may be opt-outs in other words."""
+    others = [
+        (id(record), one.body)
+        for record, one in read
+        if not isinstance(one, ConsentCommand) and id(record) not in in_other_words
+    ]
+    named = glance.at([body for _, body in others])
+    return in_other_words | {others[at][0] for at in named}
 
 
 def _can_be_sent_on(record: Record) -> bool:

@@ -6,8 +6,8 @@ Without it, every record needs a closer look. Both lead to the same decisions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from processor.wire.records import Record
 
@@ -40,13 +40,20 @@ def is_native() -> bool:
     return native is not None
 
 
+class Doubtful(NamedTuple):
+    """Records that need a closer look."""
+
+    records: Sequence[Record]  # in order
+    in_other_words: Set[int]  # the `id` of those that are valid and no keyword, only named
+
+
 def doubtful_messages(
     records: Sequence[Record],
     topic: str,
     prefilter: Prefilter,
     accounts: dict[str, int],
     glance: Glances,
-) -> Sequence[Record]:
+) -> Doubtful:
     """The records that may be an opt-out, or may be invalid, or are of another topic or account.
 
     Args:
@@ -57,20 +64,23 @@ def doubtful_messages(
         glance: looks at the texts that are not keywords.
     """
     if native is None:
-        return records
+        return Doubtful(records, frozenset())
     doubtful, bodies, joined, places = native.screen_messages(
         records, topic, prefilter.heads, prefilter.ascii_ends, accounts
     )
     index_of = memoryview(places).cast("i")
-    more = [index_of[at] for at in glance.at_joined(joined)]
+    named = [index_of[at] for at in glance.at_joined(joined)]
     others: list[tuple[int, str]] = []
     for index, body in bodies:
         if prefilter.passes(body):
-            more.append(index)
+            doubtful.append(index)
         else:
             others.append((index, body))
-    more += [others[at][0] for at in glance.at([body for _, body in others])]
-    return [records[index] for index in (sorted([*doubtful, *more]) if more else doubtful)]
+    named += [others[at][0] for at in glance.at([body for _, body in others])]
+    return Doubtful(
+        [records[index] for index in sorted([*doubtful, *named])],
+        frozenset(id(records[index]) for index in named),
+    )
 
 
 def sure_sends(

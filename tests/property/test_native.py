@@ -209,7 +209,13 @@ class Names:
 def doubtful(
     records: list[Any], accounts: dict[str, int] | None = None, glance: Names | None = None
 ) -> Sequence[Any]:
-    return doubtful_messages(records, "texts", KEYWORDS, accounts or {}, glance or Names())
+    found = doubtful_messages(records, "texts", KEYWORDS, accounts or {}, glance or Names())
+    for record in found.records:  # what is only named is valid and no keyword
+        if id(record) in found.in_other_words:
+            message = read(InboundMessage, record.value)
+            assert message is not None
+            assert not KEYWORDS.passes(message.body)
+    return found.records
 
 
 def read(model: type[BaseModel], value: bytes) -> Any:

@@ -210,7 +210,7 @@ def doubtful(
     records: list[Any], accounts: dict[str, int] | None = None, glance: Names | None = None
 ) -> Sequence[Any]:
     found = doubtful_messages(records, "texts", KEYWORDS, accounts or {}, glance or Names())
-    for record in found.records:  # what is only named is valid and no keyword
+    for record in found.records:  # a named one is valid and no keyword
         if id(record) in found.in_other_words:
             message = read(InboundMessage, record.value)
             assert message is not None

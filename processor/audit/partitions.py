@@ -35,13 +35,21 @@ from processor.audit.values import (
     STATUSES,
 )
 from processor.config import Settings
-from processor.kafka.bounded_reading import Bounds, bounded_reader, bounds_of, offsets_since
+from processor.kafka.bounded_reading import (
+    LARGE,
+    SMALL,
+    Bounds,
+    bounded_reader,
+    bounds_of,
+    offsets_since,
+)
 
 OnRecords = Callable[[int, int], None]
 
 _MARGIN_MS = 3_600_000  # records in the range may refer to records written before it
 _TOPICS = (*SOURCES, *OUTPUTS, LETTERS)
 _SHOWN_EACH = 2_000  # records
+_LARGE = (INBOUND, OUTBOUND, ALLOWED)  # topics with most of the records
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +257,7 @@ class _Audit:
                     self._number,
                     begin=begins[topic],
                     end=bounds[topic].end,
+                    portion=LARGE if topic in _LARGE else SMALL,
                 )
             )
             fills[topic] = reader.fill

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -141,19 +142,20 @@ async def _audited(
     if _said is None or _configuration is None:
         directory = work.options.directory
         _configuration = await read_configuration(work.settings, directory, work.about)
-    configuration = _configuration
-    return [
-        await audit_partition(
+    found = []
+    for number in numbers:
+        report = await audit_partition(
             work.settings,
             number,
             work.options,
             work.snapshot,
-            configuration,
+            _configuration,
             work.about,
             on_records,
         )
-        for number in numbers
-    ]
+        found.append(report)
+        gc.collect()  # clients are cycles: several partitions' would add up
+    return found
 
 
 # Of a process that works for another, and ends with the audit.

@@ -18,7 +18,7 @@ from processor.audit.values import Block, Mark, Place, Source, Standing, State
 
 VERSION = 2
 _FILTER_BITS = 24  # 2 MiB; with a million entries one look-up in sixteen is for nothing
-_CACHE_KIB = 4_096
+_CACHE_KIB = 512
 _TABLES = (
     "create table about (name text primary key, value text) without rowid",
     "create table entries (key blob primary key, blocks blob, epoch int, counter int)"

@@ -18,7 +18,7 @@ from processor.wire.records import Record
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """What a reader holds at most; a merge has a reader for each topic."""
+    """The limits of a reader's memory; a merge has a reader for each topic."""
 
     fetch_bytes: int  # of one fetch; a larger batch comes whole
     records: int  # that are drawn at once
@@ -153,7 +153,7 @@ async def bounded_reader(
         partition: of the topic.
         begin: first offset.
         end: behind the last offset.
-        portion: what the reader holds at most; ``LARGE`` for topics with much to read.
+        portion: limits of its memory; ``LARGE`` for topics with many records.
 
     Raises:
         BrokerUnavailable: a broker does not answer, or knows no such topic.

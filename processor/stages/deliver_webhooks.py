@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -35,9 +35,9 @@ from processor.webhooks.retries import (
     tiers_of,
 )
 from processor.webhooks.signature import idempotency_token, signed_url
-from processor.wire import dead_letters, webhook_deliveries
+from processor.wire import dead_letters, webhook_deliveries, webhooks_made
 from processor.wire.credentials import Unopened
-from processor.wire.headers import kept, passed_on
+from processor.wire.headers import passed_on, retried
 from processor.wire.json_values import UNREADABLE, refuse_size, to_ms, why_unreadable
 from processor.wire.records import Record
 from processor.wire.topics import Topics
@@ -167,6 +167,12 @@ class DeliverWebhooks:
         logger.warning("record.refused", extra=place)
         return Outgoing(self.topics.dead_letters, letter.key, letter.value, letter.headers)
 
+    def made(self, partition: int, offsets: Mapping[str, Iterable[int]]) -> Sequence[Outgoing]:
+        """The records that say which requests were answered; see ``DeliveryStage``."""
+        topic, key = self.topics.webhooks_made, b"%d" % partition
+        values = webhooks_made.write(offsets)
+        return [Outgoing(topic, key, value, partition=partition) for value in values]
+
     def token_of(self, account_sid: str) -> str | Unopened | None:
         """The account's token; logs a warning once if nothing can be signed."""
         token = self.tokens.token_of(account_sid)
@@ -193,6 +199,7 @@ class Delivery:
         self._overrides = overrides_of(delivery.url)
         self.account_sid = delivery.account_sid
         self.begun = False
+        self.is_made = False
         self.due_ms = stage.due_ms(record, delivery)
 
     @property
@@ -254,11 +261,10 @@ class Delivery:
         self, url: str, method: str, fields: dict[str, str]
     ) -> Sequence[Outgoing] | Failure:
         outcome = await self._ask(url, method, fields)
-        counts = self._stage.counts
         if isinstance(outcome, Failure):
             return outcome
         if not webhook_deliveries.is_inbound(self._delivery):
-            counts["delivered"] += 1
+            self._is_answered()
             return ()
         if outcome.body is None:
             answer = twiml.Answer(problems=(_TOO_LARGE,))
@@ -268,8 +274,12 @@ class Delivery:
             self._problem(code)
         if answer.unusable or outcome.body is None:
             return Failure(Why.ANSWER, answer.problems[0], "the answer cannot be used")
-        counts["delivered"] += 1
+        self._is_answered()
         return self._sends(answer, url)
+
+    def _is_answered(self) -> None:
+        self._stage.counts["delivered"] += 1
+        self.is_made = True
 
     async def _ask(self, url: str, method: str, fields: dict[str, str]) -> Answered | Failure:
         problem = url_problem(url)
@@ -303,6 +313,7 @@ class Delivery:
         """Return the next try, a dead letter, or nothing."""
         stage, delivery, record = self._stage, self._delivery, self._record
         if failure.why is Why.ANSWER:
+            self.is_made = True
             return ()  # it was delivered
         if failure.why is Why.SEALED:  # not the application's fault, so not an attempt
             return self._again(delivery.attempt, at_least_s=_SEALED_S)
@@ -323,7 +334,7 @@ class Delivery:
         }
         value = webhook_deliveries.write(delivery.model_copy(update=again))
         stage.counts["retried"] += 1
-        return [Outgoing(topic, record.key, value, kept(record.headers, record.key))]
+        return [Outgoing(topic, record.key, value, retried(record))]
 
     def _sends(self, answer: twiml.Answer, url: str) -> Sequence[Outgoing]:
         """The response's messages, for the gate to judge like any send."""

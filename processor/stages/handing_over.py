@@ -45,6 +45,8 @@ _MOST_PAUSE_S = 3600.0
 class HandOver:
     """One message that goes to one carrier; see ``Work``."""
 
+    is_made = False  # the status of a send shows that a carrier has it
+
     def __init__(
         self,
         needs: CarrierDependencies,

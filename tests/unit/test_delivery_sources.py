@@ -23,6 +23,7 @@ class AWork:
     account_sid: str = "AC1"
     due_ms: int = 0
     begun: bool = False
+    is_made: bool = False
     has_room: bool = True
     has_neighbours: bool = False
 

@@ -76,9 +76,10 @@ class Tokens(Protocol):
 class DeliverWebhooks:
     """Make the requests that records of every partition ask for; see ``DeliveryStage``.
 
-    ``counts`` counts outcomes: ``delivered``, ``failed.<why>``, ``retried``,
-    ``dead_lettered``, ``refused``, ``circuit_opened``, ``answers``, ``answers_after_opt_out_type``,
-    ``answer_problems.<code>``, ``unexpected``.
+    ``counts`` counts requests at once: ``failed.<why>``, ``refused``, ``circuit_opened``,
+    ``unexpected``. It counts outcomes once they are committed, so that a repeated record counts
+    once: ``delivered``, ``retried``, ``dead_lettered``, ``answers``,
+    ``answers_after_opt_out_type``, ``answer_problems.<code>``.
     """
 
     topics: Topics
@@ -200,6 +201,7 @@ class Delivery:
         self.account_sid = delivery.account_sid
         self.begun = False
         self.is_made = False
+        self._counts: Counter[str] = Counter()  # of its outcome; a repeated delivery counts once
         self.due_ms = stage.due_ms(record, delivery)
 
     @property
@@ -215,6 +217,10 @@ class Delivery:
     def has_neighbours(self) -> bool:
         """See ``Work``."""
         return self._stage.endpoints.accounts > 1
+
+    def committed(self) -> None:
+        """Count its outcome; see ``Work``."""
+        self._stage.counts.update(self._counts)
 
     def put_off(self) -> Sequence[Outgoing]:
         """See ``Work``."""
@@ -278,7 +284,7 @@ class Delivery:
         return self._sends(answer, url)
 
     def _is_answered(self) -> None:
-        self._stage.counts["delivered"] += 1
+        self._counts["delivered"] += 1
         self.is_made = True
 
     async def _ask(self, url: str, method: str, fields: dict[str, str]) -> Answered | Failure:
@@ -319,7 +325,7 @@ class Delivery:
             return self._again(delivery.attempt, at_least_s=_SEALED_S)
         if may_retry(failure, delivery.attempt, stage.rules, self._overrides):
             return self._again(delivery.attempt + 1, at_least_s=self._endpoint.pause_s)
-        stage.counts["dead_lettered"] += 1
+        self._counts["dead_lettered"] += 1
         why = f"{failure.code}: {failure.reason}; attempt {delivery.attempt}"
         return [stage.undelivered(record, delivery, why)]
 
@@ -333,7 +339,7 @@ class Delivery:
             "not_before": stage.clock() + timedelta(seconds=stage.delays_s[topic]),
         }
         value = webhook_deliveries.write(delivery.model_copy(update=again))
-        stage.counts["retried"] += 1
+        self._counts["retried"] += 1
         return [Outgoing(topic, record.key, value, retried(record))]
 
     def _sends(self, answer: twiml.Answer, url: str) -> Sequence[Outgoing]:
@@ -358,13 +364,13 @@ class Delivery:
             key = subscriber_key(send.to).encode()
             headers = passed_on(self._record.headers) or ()
             sends.append(Outgoing(stage.topics.outbound_messages, key, value, headers))
-        stage.counts["answers"] += len(sends)
+        self._counts["answers"] += len(sends)
         if sends and "OptOutType" in delivery.parameters:
             # Twilio's guide advises against a second reply: the recipient got our confirmation.
-            stage.counts["answers_after_opt_out_type"] += len(sends)
+            self._counts["answers_after_opt_out_type"] += len(sends)
             stage.say_once("webhooks.answer_after_opt_out_type", delivery.account_sid)
         return sends
 
     def _problem(self, code: int) -> None:
-        self._stage.counts[f"answer_problems.{code}"] += 1
+        self._counts[f"answer_problems.{code}"] += 1
         self._stage.say_once(f"webhooks.answer_problem_{code}", self._delivery.account_sid)

@@ -95,6 +95,9 @@ class HandOver:
         """See ``Work``."""
         return self._needs.endpoints.accounts > 1
 
+    def committed(self) -> None:
+        """Do nothing: requests are counted as they are made; see ``Work``."""
+
     def put_off(self) -> Sequence[Outgoing]:
         """See ``Work``."""
         self._count("postponed")

@@ -30,6 +30,9 @@ class AWork:
     async def do(self) -> Sequence[Outgoing]:
         return ()
 
+    def committed(self) -> None:
+        """Nothing is counted."""
+
     def put_off(self) -> Sequence[Outgoing]:
         return ()
 

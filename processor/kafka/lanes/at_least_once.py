@@ -85,6 +85,10 @@ class Work(Protocol):
         """Do it; the record is done when the returned records have been written."""
         ...
 
+    def committed(self) -> None:
+        """Know that its record is not worked again: now it counts."""
+        ...
+
     def put_off(self) -> Sequence[Outgoing]:
         """Leave it for later when too much is in progress; returns like ``do``."""
         ...
@@ -158,6 +162,7 @@ class _Source:
     def __init__(self, offsets: Offsets) -> None:
         self.offsets = offsets
         self.made: list[int] = []  # done, and no record shows it yet
+        self.done: list[Work] = []  # since the last commit
         self.fetched: deque[tuple[Record, Work | Outgoing | None]] = deque()
         self.head: _Head | None = None
 
@@ -343,6 +348,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
             await self._write(head.record, outputs)
         if head.is_made:
             source.made.append(head.record.offset)
+        if not isinstance(head.work, Outgoing):
+            source.done.append(head.work)
         source.offsets.finish(head.record.offset)
         self._progressed_at = time.monotonic()
         self._is_well()
@@ -385,8 +392,11 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         if self._member.is_rebalancing:
             return  # the group would refuse it; there is a next time
         offsets = {}
+        done: list[Work] = []
         for tp, source in self._read.items():
             one = source.offsets
+            done += source.done
+            source.done = []
             if one.changed:
                 offsets[tp] = self._positions.to_commit(tp, one.committed, one.note())
                 one.changed = False
@@ -394,6 +404,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         if offsets:
             await self._kafka(self._member.commit(offsets), _COMMIT_S)
             self._at_step("committed")
+        for work in done:
+            work.committed()
 
     async def _write_made(self) -> None:
         """Write the trace of what is made; a commit of these records comes behind it."""

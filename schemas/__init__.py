@@ -26,6 +26,7 @@ from schemas.send_count import SendCount
 from schemas.suspected_opt_out import SuspectedOptOut
 from schemas.suspected_review import SuspectedReview
 from schemas.webhook_delivery import WebhookDelivery
+from schemas.webhooks_made import WebhooksMade
 
 MODELS: dict[str, type[BaseModel]] = {
     "inbound-messages.v1": InboundMessage,
@@ -43,6 +44,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "webhook-retries-2.v1": WebhookDelivery,
     "webhook-retries-3.v1": WebhookDelivery,
     "webhook-retries-4.v1": WebhookDelivery,
+    "webhooks-made.v1": WebhooksMade,
     "carrier-retries-1.v1": CarrierSend,
     "carrier-retries-2.v1": CarrierSend,
     "carrier-retries-3.v1": CarrierSend,

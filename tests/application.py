@@ -155,6 +155,25 @@ def a_shop(app: Application, path: str, **changes: Any) -> dict[str, Any]:
     return a_service(app, path, senders=[{"address": SHOP_NUMBER}], **shop | changes)
 
 
+async def counted(counts: Mapping[str, int], **expected: int) -> None:
+    """Wait until outcomes are committed and so counted; dots of names are underscores here.
+
+    Args:
+        counts: of the webhooks lane.
+        expected: each count.
+    """
+
+    def found() -> dict[str, int]:
+        names = {name.replace(".", "_"): count for name, count in counts.items()}
+        return {name: names.get(name, 0) for name in expected}
+
+    async def enough() -> bool:
+        return all(count >= expected[name] for name, count in found().items())
+
+    await until(enough, f"counts {expected}")
+    assert found() == expected
+
+
 async def told_at(app: Application, path: str, count: int) -> list[Told]:
     """The requests to a path, once there were ``count`` of them."""
 

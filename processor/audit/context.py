@@ -124,7 +124,7 @@ class Context:
         return seen is not None and at_ms - seen.at_ms < self.dedupe_ms
 
 
-@lru_cache(16_384)
+@lru_cache(2_048)
 def partition_of(number: str, partitions: int) -> int:
     """Find a recipient's partition."""
     return aiokafkas_partition_of(number.encode(), partitions)

@@ -30,7 +30,7 @@ from processor.audit.values import (
     digest,
 )
 
-_MOST_UNWRITTEN = 10_000
+_MOST_UNWRITTEN = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from processor.audit.values import (
     digest,
 )
 
-_KEPT = 10_000  # changes whose outcome can be taken back, to find what was there before
+_KEPT = 1_000  # changes whose outcome can be taken back, to find what was there before
 
 
 class Past(NamedTuple):

@@ -10,6 +10,7 @@ from processor.audit import output_records as outputs
 from processor.audit.engine import Streams
 from processor.audit.match_side import MatchStreams
 from processor.audit.parsing import Fields, KafkaRecord, read
+from processor.audit.source_records import is_redriven
 from processor.audit.streams import Fill, HasOffset, Stream
 from processor.audit.values import (
     ALLOWED,
@@ -59,7 +60,11 @@ def open_streams(
             values(NOTIFICATIONS, outputs.notification),
             values(REPLIES, outputs.reply),
             values(SUSPECTED, outputs.report),
-            values(DELIVERIES, outputs.delivery),
+            # An operator sent a delivery again: no message asks for a second one.
+            stream(
+                DELIVERIES,
+                lambda record: None if is_redriven(record) else read(outputs.delivery, record),
+            ),
             values(CHANGES, outputs.change),
         ),
         raw(OUTBOUND),

@@ -6,26 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from processor.audit.values import COMMANDS, INBOUND, OUTBOUND
+from processor.audit.values import DUE, SOURCES
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How far match, gate and webhooks had come at a moment, by partition."""
+    """How far match, gate and webhooks had come at a moment.
+
+    ``offsets`` has the groups' offsets by topic and partition.
+    """
 
     at_ms: int
-    inbound: Mapping[int, int]
-    commands: Mapping[int, int]
-    outbound: Mapping[int, int]
-    deliveries: Mapping[int, int]
+    offsets: Mapping[str, Mapping[int, int]]
 
     def ends(self, partition: int) -> dict[str, int]:
-        """Find the ends of a partition's sources."""
-        return {
-            INBOUND: self.inbound.get(partition, 0),
-            COMMANDS: self.commands.get(partition, 0),
-            OUTBOUND: self.outbound.get(partition, 0),
-        }
+        """Find the ends of a partition, by topic."""
+        return {topic: self.offsets.get(topic, {}).get(partition, 0) for topic in (*SOURCES, *DUE)}
 
 
 @dataclass(frozen=True, slots=True)

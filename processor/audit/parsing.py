@@ -83,14 +83,14 @@ def fields_of(value: bytes | None) -> Fields:
     return fields
 
 
-@lru_cache(4_096)  # many records share a mark, and then its memory
+@lru_cache(512)  # many records share a mark, and then its memory
 def mark_of(text: str) -> Mark:
     """Parse a mark from its text, `epoch-counter`."""
     epoch, _, counter = text.partition("-")
     return Mark(int(epoch), int(counter))
 
 
-@lru_cache(4_096)
+@lru_cache(512)
 def header_mark(value: bytes | None) -> Mark | None:
     """Parse the mark of a header."""
     return mark_of(value.decode()) if value else None

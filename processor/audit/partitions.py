@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from processor.audit.context import Context, Range
 from processor.audit.engine import Engine, Streams
+from processor.audit.following import TOPICS, Following, refuse_gap
 from processor.audit.history import Histories
 from processor.audit.opening import open_streams
 from processor.audit.options import Options, Snapshot
@@ -19,7 +20,7 @@ from processor.audit.redis_check import check_redis
 from processor.audit.report import Findings, Report
 from processor.audit.services import Accounts, Services
 from processor.audit.source_records import is_redriven, letter
-from processor.audit.state import PartitionState, StateRefused
+from processor.audit.state import PartitionState
 from processor.audit.streams import Counted, Fill
 from processor.audit.values import (
     ALLOWED,
@@ -31,17 +32,26 @@ from processor.audit.values import (
     NOTIFICATIONS,
     OUTBOUND,
     OUTPUTS,
+    RETRIES,
     SOURCES,
     STATUSES,
 )
 from processor.config import Settings
-from processor.kafka.bounded_reading import Bounds, bounded_reader, bounds_of, offsets_since
+from processor.kafka.bounded_reading import (
+    LARGE,
+    SMALL,
+    Bounds,
+    bounded_reader,
+    bounds_of,
+    offsets_since,
+)
 
 OnRecords = Callable[[int, int], None]
 
 _MARGIN_MS = 3_600_000  # records in the range may refer to records written before it
 _TOPICS = (*SOURCES, *OUTPUTS, LETTERS)
 _SHOWN_EACH = 2_000  # records
+_LARGE = (INBOUND, OUTBOUND, ALLOWED)  # topics with most of the records
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +120,7 @@ class _Audit:
         self._findings = Findings(options.since_ms, options.until_ms)
 
     async def run(self) -> PartitionReport:
-        names = [self._prefix + topic for topic in _TOPICS]
+        names = [self._prefix + topic for topic in (*_TOPICS, *TOPICS)]
         found = await bounds_of(self._settings, names, self._number)
         bounds = {name.removeprefix(self._prefix): one for name, one in found.items()}
         is_first = self._state.get("floor") is None
@@ -134,12 +144,14 @@ class _Audit:
         async with AsyncExitStack() as stack:
             streams = await self._streams(stack, begins, bounds)
             self._all = tuple(streams.by_topic().values())
-            await self._check(context, streams, range_)
+            await self._check(context, streams, range_, bounds)
         self._count(streams, bounds)
         report = Report(dict(self._findings.counts), tuple(self._findings.violations))
         return PartitionReport(report, context.forwarded, context.arrived)
 
-    async def _check(self, context: Context, streams: Streams, range_: Range) -> None:
+    async def _check(
+        self, context: Context, streams: Streams, range_: Range, bounds: Mapping[str, Bounds]
+    ) -> None:
         engine = Engine(context, streams, self._show)
         saved = await engine.run()
         later = await engine.later_entries()
@@ -147,7 +159,10 @@ class _Audit:
         if self._options.with_redis:
             begin, wrong = streams.entries.next, self._unreadable
             await check_redis(self._settings, context, later, begin, wrong)
+        following = Following(self._settings, context, bounds, self._snapshot, self._unreadable)
+        followed = await following.run(self._options.since_ms)
         kept = {
+            **followed,
             "floor": orjson.dumps(dict(range_.floor)).decode(),
             "start": orjson.dumps(dict(range_.end)).decode(),
             "handled_since_ms": str(range_.handled_since_ms),
@@ -197,18 +212,9 @@ class _Audit:
         get = self._state.get
         begins = {topic: int(get(f"next {topic}") or 0) for topic in _TOPICS if topic != LETTERS}
         for topic, begin in begins.items():
-            if begin < bounds[topic].first and topic != LIST:
-                raise StateRefused(
-                    f"{topic}[{self._number}]: records from {begin} to {bounds[topic].first} were"
-                    " deleted before the audit read them; run `optout audit --afresh` once, and"
-                    " audits more often than the topics' retention"
-                )
-            if begin > bounds[topic].end:
-                raise StateRefused(
-                    f"{topic}[{self._number}]: the state is ahead of the topic ({begin}, the topic"
-                    f" ends at {bounds[topic].end}): records were lost; see which, then run"
-                    " `optout audit --afresh` once"
-                )
+            one = bounds[topic]
+            first = 0 if topic == LIST else one.first  # compaction leaves gaps
+            refuse_gap(topic, self._number, begin, replace(one, first=first))
         floor = orjson.loads(get("floor") or b"{}")
         start = orjson.loads(get("start") or b"{}")
         ends = self._snapshot.ends(self._number)
@@ -249,6 +255,7 @@ class _Audit:
                     self._number,
                     begin=begins[topic],
                     end=bounds[topic].end,
+                    portion=LARGE if topic in _LARGE else SMALL,
                 )
             )
             fills[topic] = reader.fill
@@ -275,6 +282,6 @@ class _Audit:
             counts[topic] += stream.count
         counts["sends_not_judged_yet"] += max(0, bounds[OUTBOUND].end - range_end[OUTBOUND])
         counts["messages_not_matched_yet"] += max(0, bounds[INBOUND].end - range_end[INBOUND])
-        done = self._snapshot.deliveries.get(self._number, 0)
-        counts["deliveries_waiting"] += max(0, bounds[DELIVERIES].end - done)
+        waiting = (bounds[topic].end - range_end[topic] for topic in (DELIVERIES, *RETRIES))
+        counts["deliveries_waiting"] += sum(max(0, one) for one in waiting)
         self._on_records(sum(one.count for one in self._all) - self._read, 0)

@@ -26,7 +26,8 @@ class Report:
 
     ``counts`` has the records read by topic (its name without the prefix), and what was checked:
     ``messages_checked``, ``events_checked``, ``verdicts_checked``, ``entries_checked``,
-    ``deliveries_checked``, ``redis_entries_checked``. ``…_not_judged_yet``, ``…_not_matched_yet``
+    ``deliveries_checked``, ``tries_checked`` (of requests to applications),
+    ``redis_entries_checked``. ``…_not_judged_yet``, ``…_not_matched_yet``
     and ``deliveries_waiting`` are past the group's committed offset. ``not_checked`` counts records
     whose check needs others that retention or compaction deleted.
     """

@@ -13,7 +13,7 @@ from processor.audit.options import Snapshot
 from processor.audit.report import Report, Violation
 from processor.audit.state import StateRefused
 
-_VERSION = 1
+_VERSION = 2
 _NAME, _SNAPSHOTS = "result.json", "snapshots.json"
 
 
@@ -46,14 +46,16 @@ def alone_in(directory: Path | None) -> Iterator[None]:
 def keep_snapshots(directory: Path, snapshots: Sequence[Snapshot]) -> None:
     """Write the snapshots up to which will be audited, oldest first."""
     fields = [
-        [one.at_ms, *({str(key): at for key, at in part.items()} for part in _parts(one))]
+        {
+            "at_ms": one.at_ms,
+            "offsets": {
+                topic: {str(number): at for number, at in its.items()}
+                for topic, its in one.offsets.items()
+            },
+        }
         for one in snapshots
     ]
     _replace(directory / _SNAPSHOTS, {"version": _VERSION, "snapshots": fields})
-
-
-def _parts(one: Snapshot) -> tuple[Mapping[int, int], ...]:
-    return one.inbound, one.commands, one.outbound, one.deliveries
 
 
 def snapshots(directory: Path) -> list[Snapshot]:
@@ -61,8 +63,14 @@ def snapshots(directory: Path) -> list[Snapshot]:
     try:
         fields = orjson.loads((directory / _SNAPSHOTS).read_bytes())
         return [
-            Snapshot(at_ms, *({int(key): at for key, at in part.items()} for part in parts))
-            for at_ms, *parts in fields["snapshots"]
+            Snapshot(
+                one["at_ms"],
+                {
+                    topic: {int(number): at for number, at in its.items()}
+                    for topic, its in one["offsets"].items()
+                },
+            )
+            for one in fields["snapshots"]
             if fields["version"] == _VERSION
         ]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):

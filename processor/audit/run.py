@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,11 +21,13 @@ from processor.audit.services import Accounts, Services
 from processor.audit.source_records import sent_on_of
 from processor.audit.values import (
     COMMANDS,
-    DELIVERIES,
+    DUE,
     INBOUND,
     LETTERS,
+    MADE,
     OUTBOUND,
     OUTPUTS,
+    RETRIES,
     SERVICES,
     SOURCES,
 )
@@ -44,14 +47,14 @@ async def take_snapshot(settings: Settings) -> Snapshot:
     """
     prefix, every = settings.topic_prefix, range(settings.partitions)
     at_ms = clocks.now_ms()
-    asked = (("gate", [OUTBOUND]), ("match", [INBOUND, COMMANDS]), ("webhooks", [DELIVERIES]))
+    asked = (("gate", [OUTBOUND]), ("match", [INBOUND, COMMANDS]), ("webhooks", DUE))
     found: dict[str, dict[int, int]] = {}
     for role, topics in asked:
         names = [prefix + topic for topic in topics]
         committed = await committed_at(settings, f"{prefix}{role}", names, every)
         for (name, partition), offset in committed.items():
             found.setdefault(name.removeprefix(prefix), {})[partition] = offset
-    return Snapshot(at_ms, found[INBOUND], found[COMMANDS], found[OUTBOUND], found[DELIVERIES])
+    return Snapshot(at_ms, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ async def _audit(
 
 async def _about(settings: Settings) -> dict[str, str]:
     """Identify the installation: its partitions, and the ids of its topics."""
-    topics = (*SOURCES, *OUTPUTS, LETTERS, SERVICES)
+    topics = (*SOURCES, *OUTPUTS, *RETRIES, MADE, LETTERS, SERVICES)
     names = [settings.topic_prefix + topic for topic in topics]
     ids = await ids_of(settings, names)
     return {"partition count": str(settings.partitions)} | {
@@ -141,19 +144,20 @@ async def _audited(
     if _said is None or _configuration is None:
         directory = work.options.directory
         _configuration = await read_configuration(work.settings, directory, work.about)
-    configuration = _configuration
-    return [
-        await audit_partition(
+    found = []
+    for number in numbers:
+        report = await audit_partition(
             work.settings,
             number,
             work.options,
             work.snapshot,
-            configuration,
+            _configuration,
             work.about,
             on_records,
         )
-        for number in numbers
-    ]
+        found.append(report)
+        gc.collect()  # clients are cycles: several partitions' would add up
+    return found
 
 
 # Of a process that works for another, and ends with the audit.

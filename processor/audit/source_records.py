@@ -125,9 +125,11 @@ def sent_on_of(record: KafkaRecord) -> str | None:
 def letter(record: KafkaRecord) -> tuple[str, int, int] | None:
     """Read which record a dead letter holds: topic with its prefix, partition, offset."""
     headers = dict(record.headers)
-    topic, partition, offset = (
-        headers.get(_LETTER_HEADER + name) for name in ("topic", "partition", "offset")
+    topic, partition, offset, read_in = (
+        headers.get(_LETTER_HEADER + name)
+        for name in ("topic", "partition", "offset", "read.topic")
     )
+    topic = read_in or topic  # a redrive sends it to another topic than it was read in
     if topic is None or (place := int_of(partition)) is None or (at := int_of(offset)) is None:
         return None
     return topic.decode(errors="replace"), place, at

@@ -7,7 +7,7 @@ the file has no number. A state of another version, another installation or othe
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +16,9 @@ import orjson
 
 from processor.audit.values import Block, Mark, Place, Source, Standing, State
 
-VERSION = 2
+VERSION = 3
 _FILTER_BITS = 24  # 2 MiB; with a million entries one look-up in sixteen is for nothing
-_CACHE_KIB = 4_096
+_CACHE_KIB = 512
 _TABLES = (
     "create table about (name text primary key, value text) without rowid",
     "create table entries (key blob primary key, blocks blob, epoch int, counter int)"
@@ -30,6 +30,9 @@ _TABLES = (
     "create table replies (brake blob, at_ms int, id blob, primary key (brake, at_ms, id))"
     " without rowid",
     "create index replies_by_time on replies (at_ms)",
+    "create table ended (topic text, first int, end int, id blob,"
+    " primary key (topic, first, end, id))"
+    " without rowid",
 )
 
 
@@ -191,6 +194,23 @@ class PartitionState:
         self._replies.clear()
         for table in ("seen", "replies"):
             file.execute(f"delete from {table} where at_ms < ?", (forget_before_ms,))
+
+    def end(self, ends: Iterable[tuple[str, int, int, bytes]]) -> None:
+        """Note how records of a topic ended, from an offset to another.
+
+        Args:
+            ends: topic, first offset, behind the last, and the id of the next try; empty: made.
+        """
+        self._file.executemany("replace into ended values (?, ?, ?, ?)", ends)
+
+    def ended(self, topic: str) -> Iterator[tuple[int, int, bytes]]:
+        """Yield how records of a topic ended, by their offset; see ``end``."""
+        query = "select first, end, id from ended where topic = ? order by first"
+        yield from self._file.execute(query, (topic,))
+
+    def forget_ended(self, topic: str, before: int) -> None:
+        """Forget how records before an offset ended."""
+        self._file.execute("delete from ended where topic = ? and end <= ?", (topic, before))
 
     def unlisted(self) -> Iterator[bytes]:
         """Yield the recipients whose last change the list's topic does not show. Write before."""

@@ -23,6 +23,9 @@ SERVICES = "messaging-services.v1"
 CONFIGURATION = "configuration-changes.v1"
 
 SOURCES = {INBOUND: "match", COMMANDS: "match", OUTBOUND: "gate"}  # topic to its reader's role
+RETRIES = tuple(f"webhook-retries-{number}.v1" for number in range(1, 5))
+MADE = "webhooks-made.v1"
+DUE = (DELIVERIES, *RETRIES, STATUSES)  # topics whose records ask for requests
 OUTPUTS = (NOTIFICATIONS, REPLIES, SUSPECTED, DELIVERIES, CHANGES, LIST, ALLOWED, STATUSES)
 
 
@@ -242,6 +245,22 @@ class Delivery(Caused):
 
     url: str
     opt_out_type: str | None
+
+
+class Try(NamedTuple):
+    """The next try of a request that failed."""
+
+    offset: int
+    at_ms: int
+    before: tuple[str, int, int] | None  # the try before: topic, partition, offset
+    id: bytes  # digests of the message and of the delivery
+
+
+class Made(NamedTuple):
+    """Requests that were answered."""
+
+    offset: int
+    runs: tuple[tuple[str, int, int], ...]  # topic, first offset, behind the last
 
 
 @dataclass(frozen=True, slots=True)

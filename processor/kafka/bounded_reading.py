@@ -15,7 +15,17 @@ from processor.kafka.protocol import topic_ids
 from processor.kafka.reading import reader
 from processor.wire.records import Record
 
-_AT_ONCE = 2_000
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The limits of a reader's memory; a merge has a reader for each topic."""
+
+    fetch_bytes: int  # of one fetch; a larger batch comes whole
+    records: int  # that are drawn at once
+
+
+LARGE = Portion(1 << 19, 250)
+SMALL = Portion(1 << 17, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +109,26 @@ async def _asking(
 
 
 class BoundedReader:
-    """Committed records of a partition, up to an end; transactions that are open are waited for."""
+    """Committed records of a partition, up to an end; transactions that are open are waited for.
 
-    def __init__(self, consumer: Consumer, tp: TopicPartition, end: int) -> None:
-        self._consumer, self._tp, self._end = consumer, tp, end
+    Args:
+        consumer: of the partition; None: there is nothing to read.
+        tp: the partition.
+        end: behind the last offset.
+        most: records that are drawn at once.
+    """
+
+    def __init__(
+        self, consumer: Consumer | None, tp: TopicPartition, end: int, most: int = SMALL.records
+    ) -> None:
+        self._consumer, self._tp, self._end, self._most = consumer, tp, end, most
 
     async def fill(self) -> Sequence[Record]:
         """Return the next records, an ``UnreadBatch`` among them; none at the end."""
+        if self._consumer is None:
+            return ()
         while await self._consumer.position(self._tp) < self._end:
-            found = await self._consumer.getmany(self._tp, timeout_ms=200, max_records=_AT_ONCE)
+            found = await self._consumer.getmany(self._tp, timeout_ms=200, max_records=self._most)
             records = [one for one in found.get(self._tp, ()) if one.offset < self._end]
             if records:
                 return records
@@ -116,7 +137,13 @@ class BoundedReader:
 
 @asynccontextmanager
 async def bounded_reader(
-    settings: Settings, topic: str, partition: int, *, begin: int, end: int
+    settings: Settings,
+    topic: str,
+    partition: int,
+    *,
+    begin: int,
+    end: int,
+    portion: Portion = SMALL,
 ) -> AsyncIterator[BoundedReader]:
     """Open a reader of a partition.
 
@@ -126,11 +153,21 @@ async def bounded_reader(
         partition: of the topic.
         begin: first offset.
         end: behind the last offset.
+        portion: limits of its memory; ``LARGE`` for topics with many records.
 
     Raises:
         BrokerUnavailable: a broker does not answer, or knows no such topic.
     """
     tp = TopicPartition(topic, partition)
-    async with reader(settings, [topic], at_end=False, partitions=[partition]) as consumer:
+    if begin >= end:
+        yield BoundedReader(None, tp, end)
+        return
+    async with reader(
+        settings,
+        [topic],
+        at_end=False,
+        partitions=[partition],
+        fetch_bytes=portion.fetch_bytes,
+    ) as consumer:
         consumer.seek(tp, begin)
-        yield BoundedReader(consumer, tp, end)
+        yield BoundedReader(consumer, tp, end, portion.records)

@@ -34,6 +34,7 @@ async def reader(
     partitions: Iterable[int] | None = None,
     isolation: str = "read_committed",
     paused: bool = False,
+    fetch_bytes: int = 1 << 20,
 ) -> AsyncIterator[Consumer]:
     """A consumer of every partition of topics, in no group.
 
@@ -44,6 +45,7 @@ async def reader(
         partitions: which, all of them if None.
         isolation: ``read_uncommitted`` to see what is not committed, too.
         paused: fetch no record: for who only asks for offsets, and may ask for no more.
+        fetch_bytes: of one fetch from one partition, at most.
 
     Raises:
         BrokerUnavailable: where the broker does not answer, or has no such topic or partition.
@@ -55,6 +57,7 @@ async def reader(
         # Where a broker was away, aiokafka looks for a place by itself: it must skip nothing.
         auto_offset_reset="latest" if at_end else "earliest",
         fetch_max_wait_ms=100,
+        max_partition_fetch_bytes=fetch_bytes,
     )
     try:
         await start(consumer)

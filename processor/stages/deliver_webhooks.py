@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -35,9 +35,9 @@ from processor.webhooks.retries import (
     tiers_of,
 )
 from processor.webhooks.signature import idempotency_token, signed_url
-from processor.wire import dead_letters, webhook_deliveries
+from processor.wire import dead_letters, webhook_deliveries, webhooks_made
 from processor.wire.credentials import Unopened
-from processor.wire.headers import kept, passed_on
+from processor.wire.headers import passed_on, retried
 from processor.wire.json_values import UNREADABLE, refuse_size, to_ms, why_unreadable
 from processor.wire.records import Record
 from processor.wire.topics import Topics
@@ -76,9 +76,10 @@ class Tokens(Protocol):
 class DeliverWebhooks:
     """Make the requests that records of every partition ask for; see ``DeliveryStage``.
 
-    ``counts`` counts outcomes: ``delivered``, ``failed.<why>``, ``retried``,
-    ``dead_lettered``, ``refused``, ``circuit_opened``, ``answers``, ``answers_after_opt_out_type``,
-    ``answer_problems.<code>``, ``unexpected``.
+    ``counts`` counts requests at once: ``failed.<why>``, ``refused``, ``circuit_opened``,
+    ``unexpected``. It counts outcomes once they are committed, so that a repeated record counts
+    once: ``delivered``, ``retried``, ``dead_lettered``, ``answers``,
+    ``answers_after_opt_out_type``, ``answer_problems.<code>``.
     """
 
     topics: Topics
@@ -167,6 +168,12 @@ class DeliverWebhooks:
         logger.warning("record.refused", extra=place)
         return Outgoing(self.topics.dead_letters, letter.key, letter.value, letter.headers)
 
+    def made(self, partition: int, offsets: Mapping[str, Iterable[int]]) -> Sequence[Outgoing]:
+        """The records that say which requests were answered; see ``DeliveryStage``."""
+        topic, key = self.topics.webhooks_made, b"%d" % partition
+        values = webhooks_made.write(offsets)
+        return [Outgoing(topic, key, value, partition=partition) for value in values]
+
     def token_of(self, account_sid: str) -> str | Unopened | None:
         """The account's token; logs a warning once if nothing can be signed."""
         token = self.tokens.token_of(account_sid)
@@ -193,6 +200,8 @@ class Delivery:
         self._overrides = overrides_of(delivery.url)
         self.account_sid = delivery.account_sid
         self.begun = False
+        self.is_made = False
+        self._counts: Counter[str] = Counter()  # of its outcome; a repeated delivery counts once
         self.due_ms = stage.due_ms(record, delivery)
 
     @property
@@ -208,6 +217,10 @@ class Delivery:
     def has_neighbours(self) -> bool:
         """See ``Work``."""
         return self._stage.endpoints.accounts > 1
+
+    def committed(self) -> None:
+        """Count its outcome; see ``Work``."""
+        self._stage.counts.update(self._counts)
 
     def put_off(self) -> Sequence[Outgoing]:
         """See ``Work``."""
@@ -254,11 +267,10 @@ class Delivery:
         self, url: str, method: str, fields: dict[str, str]
     ) -> Sequence[Outgoing] | Failure:
         outcome = await self._ask(url, method, fields)
-        counts = self._stage.counts
         if isinstance(outcome, Failure):
             return outcome
         if not webhook_deliveries.is_inbound(self._delivery):
-            counts["delivered"] += 1
+            self._is_answered()
             return ()
         if outcome.body is None:
             answer = twiml.Answer(problems=(_TOO_LARGE,))
@@ -268,8 +280,12 @@ class Delivery:
             self._problem(code)
         if answer.unusable or outcome.body is None:
             return Failure(Why.ANSWER, answer.problems[0], "the answer cannot be used")
-        counts["delivered"] += 1
+        self._is_answered()
         return self._sends(answer, url)
+
+    def _is_answered(self) -> None:
+        self._counts["delivered"] += 1
+        self.is_made = True
 
     async def _ask(self, url: str, method: str, fields: dict[str, str]) -> Answered | Failure:
         problem = url_problem(url)
@@ -303,12 +319,13 @@ class Delivery:
         """Return the next try, a dead letter, or nothing."""
         stage, delivery, record = self._stage, self._delivery, self._record
         if failure.why is Why.ANSWER:
+            self.is_made = True
             return ()  # it was delivered
         if failure.why is Why.SEALED:  # not the application's fault, so not an attempt
             return self._again(delivery.attempt, at_least_s=_SEALED_S)
         if may_retry(failure, delivery.attempt, stage.rules, self._overrides):
             return self._again(delivery.attempt + 1, at_least_s=self._endpoint.pause_s)
-        stage.counts["dead_lettered"] += 1
+        self._counts["dead_lettered"] += 1
         why = f"{failure.code}: {failure.reason}; attempt {delivery.attempt}"
         return [stage.undelivered(record, delivery, why)]
 
@@ -322,8 +339,8 @@ class Delivery:
             "not_before": stage.clock() + timedelta(seconds=stage.delays_s[topic]),
         }
         value = webhook_deliveries.write(delivery.model_copy(update=again))
-        stage.counts["retried"] += 1
-        return [Outgoing(topic, record.key, value, kept(record.headers, record.key))]
+        self._counts["retried"] += 1
+        return [Outgoing(topic, record.key, value, retried(record))]
 
     def _sends(self, answer: twiml.Answer, url: str) -> Sequence[Outgoing]:
         """The response's messages, for the gate to judge like any send."""
@@ -347,13 +364,13 @@ class Delivery:
             key = subscriber_key(send.to).encode()
             headers = passed_on(self._record.headers) or ()
             sends.append(Outgoing(stage.topics.outbound_messages, key, value, headers))
-        stage.counts["answers"] += len(sends)
+        self._counts["answers"] += len(sends)
         if sends and "OptOutType" in delivery.parameters:
             # Twilio's guide advises against a second reply: the recipient got our confirmation.
-            stage.counts["answers_after_opt_out_type"] += len(sends)
+            self._counts["answers_after_opt_out_type"] += len(sends)
             stage.say_once("webhooks.answer_after_opt_out_type", delivery.account_sid)
         return sends
 
     def _problem(self, code: int) -> None:
-        self._stage.counts[f"answer_problems.{code}"] += 1
+        self._counts[f"answer_problems.{code}"] += 1
         self._stage.say_once(f"webhooks.answer_problem_{code}", self._delivery.account_sid)

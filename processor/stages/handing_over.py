@@ -45,6 +45,8 @@ _MOST_PAUSE_S = 3600.0
 class HandOver:
     """One message that goes to one carrier; see ``Work``."""
 
+    is_made = False  # the status of a send shows that a carrier has it
+
     def __init__(
         self,
         needs: CarrierDependencies,
@@ -92,6 +94,9 @@ class HandOver:
     def has_neighbours(self) -> bool:
         """See ``Work``."""
         return self._needs.endpoints.accounts > 1
+
+    def committed(self) -> None:
+        """Do nothing: requests are counted as they are made; see ``Work``."""
 
     def put_off(self) -> Sequence[Outgoing]:
         """See ``Work``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from processor.carriers.adapter import Connection, Sender
@@ -90,6 +91,10 @@ class SendByCarriers:
             free = set(pool) - carrier_sends.excepted(record.headers)
             by = needs.carriers.one_of(send.account_sid, free, send.to)
         return (carrier_sends.send_by(send, by[1].address), by) if by else None
+
+    def made(self, partition: int, offsets: Mapping[str, Iterable[int]]) -> Sequence[Outgoing]:
+        """Return nothing: statuses show what was sent; see ``DeliveryStage``."""
+        return ()
 
     def put_aside(self, record: Record, why: str, *, whole: bool = True) -> Outgoing:
         """The dead letter of a record; see ``DeliveryStage``."""

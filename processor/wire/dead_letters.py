@@ -17,6 +17,7 @@ from processor.wire.json_values import to_text
 from processor.wire.records import Header, Headers, Record, is_unread
 
 PREFIX = "__connect.errors."
+READ_IN = "read.topic"  # of a record that a redrive sends to another topic
 CYCLES = "optout.redrives"  # how often a record was sent back already
 REFERENCE = "optout.reference"  # JSON: where the whole record lies, its size and digest, until when
 MOST_REASON = 1_000  # characters: a record may have more faults than a person reads
@@ -66,6 +67,8 @@ def letter_of(
         stage=stage,
         reason=reason,
     )
+    if topic not in (None, record.topic):
+        made.append((PREFIX + READ_IN, record.topic.encode()))
     key, whole = record.key, record.value if value is None else value
     fits = len(key or b"") <= MOST_BYTES and len(whole or b"") <= MOST_WHOLE_BYTES
     if fits and not is_unread(record) and not by_reference:

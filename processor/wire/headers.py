@@ -12,6 +12,7 @@ SOURCE = "optout.source"  # offset of the record that caused it, in its source's
 CONFIG = "optout.config"  # how far messaging-services was read when it was decided
 SERVICE = "optout.service"  # of a send to a recipient with blocks; empty if it has none
 SENT_ON = "optout.sent-on"  # topic[partition]@offset of a record that was misplaced
+RETRY_OF = "optout.retry-of"  # topic[partition]@offset of the try before
 MOST_HEADERS = 100
 MOST_BYTES = 64 * 1024  # of a key and all headers
 # These describe the record itself, not its origin: the records it causes have their own.
@@ -62,6 +63,13 @@ def arrival_of(record: Record) -> Arrival:
 def source_of(record: Located) -> Header:
     """The header of what a record causes: where an audit finds the cause."""
     return SOURCE, b"%d" % record.offset
+
+
+def retried(record: Record) -> Headers:
+    """The headers of a record's next try: an audit follows a delivery by the last of them."""
+    place = f"{record.topic}[{record.partition}]@{record.offset}"
+    before = [one for one in record.headers if one[0] != RETRY_OF]
+    return [*kept(before, record.key), (RETRY_OF, place.encode())]
 
 
 def config_of(view: ConfigView | None) -> Header:

@@ -25,6 +25,7 @@ class Topics:
     webhook_retries_2: str
     webhook_retries_3: str
     webhook_retries_4: str
+    webhooks_made: str
     allowed_sends: str
     carrier_retries_1: str
     carrier_retries_2: str
@@ -80,7 +81,7 @@ class Topics:
                 self.suspected_opt_outs,
             ),
             "gate": (self.allowed_sends,),
-            "webhooks": self.webhook_retries,
+            "webhooks": (*self.webhook_retries, self.webhooks_made),
             "carriers": self.carrier_retries,
         }[role]
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import pytest
 from aiohttp import web
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
 from twilio.request_validator import RequestValidator
 
 from processor.config import Settings
 from processor.core.partitions import partition_of
+from processor.kafka.lanes.membership import Membership
 from processor.kafka.writing import Outgoing
 from processor.wire.dead_letters import said
 from tests.application import (
@@ -23,6 +27,7 @@ from tests.application import (
     a_shop,
     allowing,
     application,
+    counted,
     status,
     told_at,
     twiml,
@@ -107,8 +112,7 @@ async def test_failures_are_tried_again_then_the_fallback_then_put_aside_and_com
             signature = fallback.headers["X-Twilio-Signature"]
             assert RequestValidator(TOKEN).validate(fallback.url, {}, signature)
             assert said(letter.headers, "exception.message") == "11200: answered 500; attempt 3"
-            assert runtime.shared.webhook_counts["retried"] == 2
-            assert runtime.shared.webhook_counts["dead_lettered"] == 1
+            await counted(runtime.shared.webhook_counts, retried=2, dead_lettered=1)
 
             app.answers.clear()
             await optout("dead-letters", "redrive", "--all")
@@ -306,7 +310,7 @@ async def test_a_private_address_is_refused_without_a_try(settings: Settings) ->
             texts = (a_text(f"M{n}", "hi", to=f"+1555123000{n}") for n in range(len(urls)))
             await at.texts(*texts)
             await at.wait_for_letters(len(urls))
-            assert runtime.shared.webhook_counts["retried"] == 0
+            await counted(runtime.shared.webhook_counts, dead_lettered=len(urls), retried=0)
         assert app.told == []
     for letter in await at.records(at.topics.dead_letters):
         why = said(letter.headers, "exception.message") or ""
@@ -342,8 +346,8 @@ async def test_an_answer_is_sent_through_the_gate_and_fails_after_a_stop(
             allowed = await at.wait_for(at.topics.allowed_sends, 2)
             await at.texts(a_text("M2", "halt"))
             failed = await at.wait_for(at.topics.message_statuses, 2)
-            assert runtime.shared.webhook_counts["answers"] == 4
-            assert runtime.shared.webhook_counts["answers_after_opt_out_type"] == 2
+            counts = runtime.shared.webhook_counts
+            await counted(counts, answers=4, answers_after_opt_out_type=2)
     assert [(send["body"], send.get("media_urls")) for send in allowed] == [
         ("Hello", None),
         ("Map", [app.url("/map.png")]),
@@ -354,6 +358,36 @@ async def test_an_answer_is_sent_through_the_gate_and_fails_after_a_stop(
     assert [one["error_code"] for one in failed] == [21610, 21610]
     assert "webhooks.answer_after_opt_out_type" in caplog.text
     assert RECIPIENT not in caplog.text
+
+
+async def test_a_request_that_is_repeated_after_a_failed_commit_counts_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = Installation(allowing(settings, "match", "webhooks"))
+    commit, failed = Membership.commit, 0
+
+    async def fails_once(self: Membership, offsets: Mapping[TopicPartition, Any]) -> None:
+        nonlocal failed
+        if not failed and app.told:
+            failed += 1
+            raise KafkaConnectionError
+        await commit(self, offsets)
+
+    async with application() as app:
+        app.answers["/inbound"] = twiml("<oops")
+        await configure(settings, a_service(app))
+        async with running(at.settings) as runtime:
+            await at.texts(a_text("M0", "hi"))
+            await told_at(app, "/inbound", 1)
+            await counted(runtime.shared.webhook_counts, answer_problems_12100=1)
+            monkeypatch.setattr(Membership, "commit", fails_once)
+            await at.texts(a_text("M1", "hi"))
+            await told_at(app, "/inbound", 3)
+            await counted(runtime.shared.webhook_counts, answer_problems_12100=2)
+            await at.wait_for_no_lag("webhooks")
+            await counted(runtime.shared.webhook_counts, answer_problems_12100=2)
+    assert failed == 1
+    assert [one.message_sid for one in app.told] == ["M0", "M1", "M1"]
 
 
 @pytest.mark.parametrize(
@@ -377,9 +411,10 @@ async def test_what_is_wrong_with_an_answer_is_counted_and_not_tried_again(
             await at.texts(a_text("M1", "hi"))
             await told_at(app, "/inbound", 1)
             await at.wait_for_no_lag("webhooks")
-            counts = runtime.shared.webhook_counts
-    assert counts[f"answer_problems.{code}"] == 1
-    assert len(app.told) == 1
+            await counted(runtime.shared.webhook_counts, **{f"answer_problems_{code}": 1})
+    # A lane that loses its broker for a moment repeats the request, with the same token.
+    assert len({one.headers["I-Twilio-Idempotency-Token"] for one in app.told}) == 1
+    assert await at.records(at.topics.webhook_retries_1) == []
     sends = await at.records(at.topics.outbound_messages)
     assert len(sends) == (10 if code == 14109 else 0)
     assert await at.records(at.topics.dead_letters) == []

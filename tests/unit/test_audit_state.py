@@ -49,7 +49,7 @@ def test_a_state_of_something_else_is_refused_with_a_remedy(tmp_path: Path) -> N
         PartitionState(path, {"topic changes": "another id"})
     with sqlite3.connect(path) as file:
         file.execute("pragma user_version = 1")
-    with pytest.raises(StateRefused, match=r"version 1, this program reads 2; .*--afresh"):
+    with pytest.raises(StateRefused, match=r"version 1, this program reads 3; .*--afresh"):
         PartitionState(path, ABOUT)
 
 
@@ -107,7 +107,7 @@ def test_the_last_result_is_kept_and_a_broken_one_refused(tmp_path: Path) -> Non
 
 
 def test_snapshots_are_kept_and_broken_ones_forgotten(tmp_path: Path) -> None:
-    one = Snapshot(1, {0: 5}, {0: 6}, {0: 7}, {0: 8})
+    one = Snapshot(1, {"inbound-messages.v1": {0: 5, 1: 6}, "webhook-deliveries.v1": {0: 7}})
     results.keep_snapshots(tmp_path, [one])
     assert results.snapshots(tmp_path) == [one]
     (tmp_path / "snapshots.json").write_bytes(b'{"version": 1, "snapshots": [[1]]}')

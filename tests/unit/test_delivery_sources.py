@@ -23,11 +23,15 @@ class AWork:
     account_sid: str = "AC1"
     due_ms: int = 0
     begun: bool = False
+    is_made: bool = False
     has_room: bool = True
     has_neighbours: bool = False
 
     async def do(self) -> Sequence[Outgoing]:
         return ()
+
+    def committed(self) -> None:
+        """Nothing is counted."""
 
     def put_off(self) -> Sequence[Outgoing]:
         return ()

@@ -144,6 +144,7 @@ def test_what_is_put_off_comes_back_as_what_failed_does() -> None:
     work = stage.work_of(a_record(TOPICS.webhook_deliveries, a_delivery()))
     assert isinstance(work, Delivery)
     [again] = work.put_off()
+    work.committed()
     assert (again.topic, stage.counts) == (
         TOPICS.webhook_retries_1,
         {"failed.busy": 1, "retried": 1},
@@ -259,6 +260,26 @@ def test_what_no_topic_has_room_for_is_referred_to() -> None:
     reference = json.loads(said["optout.reference"])
     assert reference["size"] == 5_000_000
     assert reference["sha256"] == sha256(value).hexdigest()
+
+
+async def test_what_an_answer_led_to_is_counted_once_it_is_committed() -> None:
+    stage = a_stage()
+    xml = b"<Response><Message to='five'>a</Message><Message>b</Message></Response>"
+
+    async def ask(request: Request) -> Answered:
+        return Answered(200, "text/xml", xml)
+
+    stage.client = cast(Client, SimpleNamespace(ask=ask))
+    record = a_record(TOPICS.webhook_deliveries, a_delivery())
+    again = [stage.work_of(record) for _ in range(2)]  # the first commit fails
+    for work in again:
+        assert isinstance(work, Delivery)
+        assert len(await work.do()) == 1
+        assert work.is_made
+        assert stage.counts == {}
+    assert isinstance(again[1], Delivery)
+    again[1].committed()
+    assert stage.counts == {"delivered": 1, "answers": 1, "answer_problems.12200": 1}
 
 
 def test_a_fault_of_ours_is_said_without_the_records_words(

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +67,11 @@ class Work(Protocol):
         ...
 
     @property
+    def is_made(self) -> bool:
+        """Whether it succeeded, and no output shows that; known when it is done."""
+        ...
+
+    @property
     def has_room(self) -> bool:
         """Whether to begin; if False, room comes soon, and waiting keeps the order."""
         ...
@@ -78,6 +83,10 @@ class Work(Protocol):
 
     async def do(self) -> Sequence[Outgoing]:
         """Do it; the record is done when the returned records have been written."""
+        ...
+
+    def committed(self) -> None:
+        """Know that its record is not worked again: now it counts."""
         ...
 
     def put_off(self) -> Sequence[Outgoing]:
@@ -94,6 +103,10 @@ class DeliveryStage(Waits, Protocol):
 
     def work_of(self, record: Record) -> Work | Outgoing | None:
         """The work that a record asks for, if any; a dead letter if it cannot be read."""
+        ...
+
+    def made(self, partition: int, offsets: Mapping[str, Iterable[int]]) -> Sequence[Outgoing]:
+        """The trace of records whose work ``is_made``, by topic; they count once it is written."""
         ...
 
     def put_aside(self, record: Record, why: str, *, whole: bool = True) -> Outgoing:
@@ -120,6 +133,11 @@ class _Head:
         return None if isinstance(self.work, Outgoing) else self.work.account_sid
 
     @property
+    def is_made(self) -> bool:
+        """Whether it succeeded without an output that shows it."""
+        return not (isinstance(self.work, Outgoing) or self.is_put_off) and self.work.is_made
+
+    @property
     def has_room(self) -> bool:
         """Whether it can begin without waiting."""
         return isinstance(self.work, Outgoing) or self.work.has_room
@@ -143,6 +161,8 @@ class _Source:
 
     def __init__(self, offsets: Offsets) -> None:
         self.offsets = offsets
+        self.made: list[int] = []  # done, and no record shows it yet
+        self.done: list[Work] = []  # since the last commit
         self.fetched: deque[tuple[Record, Work | Outgoing | None]] = deque()
         self.head: _Head | None = None
 
@@ -317,16 +337,20 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         head.is_put_off = head.account_sid is not None and (is_greedy or not head.has_room)
         if not head.is_put_off:
             self._in_hand[head.account_sid] += 1
-        task = asyncio.create_task(self._handle(source.offsets, head))
+        task = asyncio.create_task(self._handle(source, head))
         self._tasks[task] = head
         task.add_done_callback(self._ended)
 
-    async def _handle(self, offsets: Offsets, head: _Head) -> None:
+    async def _handle(self, source: _Source, head: _Head) -> None:
         outputs = await self._outputs_of(head)
         self._at_step("answered")
         if outputs:
             await self._write(head.record, outputs)
-        offsets.finish(head.record.offset)
+        if head.is_made:
+            source.made.append(head.record.offset)
+        if not isinstance(head.work, Outgoing):
+            source.done.append(head.work)
+        source.offsets.finish(head.record.offset)
         self._progressed_at = time.monotonic()
         self._is_well()
 
@@ -368,14 +392,31 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         if self._member.is_rebalancing:
             return  # the group would refuse it; there is a next time
         offsets = {}
+        done: list[Work] = []
         for tp, source in self._read.items():
             one = source.offsets
+            done += source.done
+            source.done = []
             if one.changed:
                 offsets[tp] = self._positions.to_commit(tp, one.committed, one.note())
                 one.changed = False
+        await self._write_made()
         if offsets:
             await self._kafka(self._member.commit(offsets), _COMMIT_S)
             self._at_step("committed")
+        for work in done:
+            work.committed()
+
+    async def _write_made(self) -> None:
+        """Write the trace of what is made; a commit of these records comes behind it."""
+        made = {tp.topic: source.made for tp, source in self._read.items() if source.made}
+        if not made:
+            return
+        outputs = self._stage.made(self.partition, made)
+        for source in self._read.values():
+            source.made = []
+        writer = Writer(self._producer, self._settings.partitions)
+        await self._kafka(writer.send_all(outputs), _WRITE_S)
 
     async def _let_go(self) -> None:
         """Wait a little for what was begun, drop the rest, and commit what is done."""

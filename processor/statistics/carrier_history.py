@@ -109,11 +109,6 @@ class CarrierHistory:
         kept = self._kept.get((carrier, part))
         return kept.now(now_ms) if kept else PartNow()
 
-    def forget(self, carrier: str) -> None:
-        """Drop the figures of a carrier that was deleted."""
-        for key in [one for one in self._kept if one[0] == carrier]:
-            del self._kept[key]
-
 
 def _merged(errors: Sequence[ErrorSeen] | deque[ErrorSeen]) -> list[ErrorSeen]:
     """Errors of a kind as one, with their number and the last one's time; newest first."""

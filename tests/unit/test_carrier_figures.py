@@ -151,12 +151,6 @@ def test_errors_of_a_kind_are_one_line_the_newest_first() -> None:
     ]
 
 
-def test_a_deleted_carrier_is_forgotten() -> None:
-    history = a_history(a_figure(1, sent=1))
-    history.forget(NAME)
-    assert history.of(NAME, "outbound", BEGIN_MS) == PartNow()
-
-
 def test_a_process_whose_clock_is_ahead_counts_as_now() -> None:
     history = a_history(a_figure(-500, sent=2))
     assert history.of(NAME, "outbound", BEGIN_MS + 10_000).minute == {"sent": 2}

@@ -114,7 +114,7 @@ class CarrierFigures:
         await self._follower.keep(self._read)
 
     async def _read(self) -> None:
-        async with reader(self._settings, [self._topic], at_end=False) as consumer:
+        async with reader(self._settings, [self._topic], at_end=False, partitions=[0]) as consumer:
             [tp] = consumer.assignment()
             end = (await consumer.end_offsets([tp]))[tp]
             if self._next is None:

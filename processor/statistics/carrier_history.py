@@ -14,7 +14,7 @@ KEPT_S = 3_600
 SHOWN = 10  # errors
 _EVERY_MS = 1_000 * EVERY_S
 _MINUTE = 60 // EVERY_S  # records of a process
-_SILENT_MS = 1_000 * (IDLE_S + 3 * EVERY_S)  # a process has ended that wrote nothing for this long
+SILENT_MS = 1_000 * (IDLE_S + 3 * EVERY_S)  # a process has ended that wrote nothing for this long
 _MOST_ERRORS = 2_000  # of a carrier's part
 
 
@@ -82,7 +82,7 @@ class _Kept:
         since_ms = now_ms - 1_000 * KEPT_S
         for at in [one for one in self._counts if one * _EVERY_MS < since_ms]:
             del self._counts[at]
-        silent = [name for name, one in self._latest.items() if one.until_ms < now_ms - _SILENT_MS]
+        silent = [name for name, one in self._latest.items() if one.until_ms < now_ms - SILENT_MS]
         for name in silent:
             del self._latest[name]
         while self._errors and self._errors[0].at_ms < since_ms:

@@ -22,18 +22,18 @@ class CarrierError(BaseModel):
     what: _Words = Field(description="In optout's words, as a provider's may quote a message.")
     code: int | None = Field(default=None, description="The provider's.")
     count: _Count
-    at: Time = Field(description="When the last one happened.")
+    at: Time = Field(description="The time of the last.")
 
 
 class CarrierFigure(Record):
-    """Statistics only: a crash may lose the last seconds. Idle carriers have one each minute."""
+    """Statistics: a crash may lose the last seconds. Idle carriers have a record a minute."""
 
     carrier: CarrierName
-    process: _Process = Field(description="Random; a process has another one after each start.")
+    process: _Process = Field(description="Random; new after each start of the process.")
     part: Literal["inbound", "outbound"] = Field(
         description="inbound: `optout carriers`. outbound: a worker with the role carriers."
     )
-    until: Time = Field(description="When it was written; it counts since the one before.")
+    until: Time = Field(description="When it was written; it counts since the record before.")
     counts: dict[FieldName, _Count] = Field(
         default_factory=dict, description="By result, as the metrics of carriers name them."
     )

@@ -138,4 +138,4 @@ async def _served(at: Examination, topics: Topics, models: Mapping[str, Carrier]
     for name, secrets in sorted(lacking.items()):
         if name in models and secrets:
             what = f"carrier {name}: a process lacks {some_of(sorted(secrets))}"
-            at.wrong(what, "give it to every `optout carriers` and worker, or restart the old ones")
+            at.wrong(what, "give it to each `optout carriers` and worker")

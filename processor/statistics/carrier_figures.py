@@ -1,4 +1,4 @@
-"""What a process counts of its carriers, and how each of them is, between two records."""
+"""A process's counts of its carriers, and the state of each, between two records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ErrorSeen:
     what: str
     code: int | None  # the provider's
     count: int
-    at_ms: int  # of the last one
+    at_ms: int  # of the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Tally:
 
 
 class Quiet:
-    """Leaves out the figures of quiet carriers, but for one now and then.
+    """Leaves out the figures of quiet carriers, except now and then.
 
     Args:
         every_ms: after which a quiet carrier has a figure, so that readers know the process.

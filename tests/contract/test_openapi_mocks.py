@@ -1,4 +1,4 @@
-"""Mocks that Prism makes of providers' OpenAPI documents take our sends, and refuse wrong ones.
+"""Mocks that Prism makes of providers' OpenAPI documents take our sends, not wrong sends.
 
 Twilio's document comes with its npm package. Telnyx and Meta publish theirs in repositories only:
 ``OPTOUT_OPENAPI`` may name a folder with ``telnyx.json`` and ``whatsapp.yaml``.
@@ -114,7 +114,9 @@ async def test_it_takes_our_sends(mock: Mock, send: dict[str, object]) -> None:
 def _fields_of(call: Call) -> dict[str, object]:
     is_form = "form" in call.headers["Content-Type"]
     fields: dict[str, object] = (
-        dict(parse_qsl(call.body.decode())) if is_form else orjson.loads(call.body or b"{}")
+        dict(parse_qsl((call.body or b"").decode()))
+        if is_form
+        else orjson.loads(call.body or b"{}")
     )
     return fields
 

@@ -115,8 +115,8 @@ async def test_secrets_that_are_missing_here_or_in_a_process_are_named(
             assert edge.backend.view.closed == {"twilio-1": ("auth_token",)}
             found = await doctor.finds(code=1)
             assert found[True] == [
-                "carrier twilio-1: a process lacks auth_token; give it to every `optout carriers`"
-                " and worker, or restart the old ones"
+                "carrier twilio-1: a process lacks auth_token; give it to each `optout carriers`"
+                " and worker"
             ]
             assert any("auth_token cannot be opened here; set C25_" in one for one in found[False])
             [line] = (await doctor.finds("--role", "carriers", code=1))[True]

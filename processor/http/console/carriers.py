@@ -62,7 +62,7 @@ class CarrierNow:
 
     @property
     def states(self) -> Sequence[str]:
-        """What is not usual about it, the worst first; empty if it is well."""
+        """Everything unusual about it, the worst first; empty if it is well."""
         parts = self.inbound, self.outbound
         found = {
             "closed": any(one.closed for one in parts),

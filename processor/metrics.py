@@ -57,6 +57,7 @@ FOLLOWERS = (
     "statuses",
     "counts",
     "live",
+    "figures",
     "histories",
     "edits",
     "handled",

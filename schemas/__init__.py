@@ -11,6 +11,7 @@ from schemas.account import Account
 from schemas.block_change import BlockChange
 from schemas.block_list_entry import BlockListEntry
 from schemas.carrier import Carrier
+from schemas.carrier_figure import CarrierFigure
 from schemas.carrier_send import CarrierSend
 from schemas.configuration_change import ConfigurationChange
 from schemas.consent_command import ConsentCommand
@@ -52,6 +53,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "message-statuses.v1": MessageStatus,
     "opt-out-counts.v1": OptOutCount,
     "send-counts.v1": SendCount,
+    "carrier-figures.v1": CarrierFigure,
     "messaging-services.v1": MessagingService,
     "accounts.v1": Account,
     "numbers.v1": Number,

@@ -33,11 +33,17 @@ def with_carriers(settings: Settings, **more: Any) -> Settings:
 
 
 async def store(settings: Settings, *documents: dict[str, Any]) -> None:
-    """Store carriers; their secrets are those of ``tests.carriers``, sealed."""
-    given = [
-        {**one, "secrets": {**SECRETS[one["provider"]], **one.get("sealed", {})}}
-        for one in documents
-    ]
+    """Store carriers; their secrets are those of ``tests.carriers``, sealed, or from ``variables``.
+
+    Args:
+        settings: of the installation.
+        documents: those of ``a_document``, perhaps with ``variables``: a variable by secret.
+    """
+    given = []
+    for one in documents:
+        variables = {name: {"env": variable} for name, variable in one.get("variables", {}).items()}
+        fields = {name: value for name, value in one.items() if name != "variables"}
+        given.append({**fields, "secrets": {**SECRETS[one["provider"]], **variables}})
     async with configuration(settings) as stored:
         before = dict(stored.carriers.stored())
         applied = apply(

@@ -148,6 +148,7 @@ class Rejected:
 
     code: int | None
     message: str
+    is_ours: bool = False  # the message is our words, without anything of the send
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ _COLOURS = {State.OK: "green", State.WRONG: "red", State.SKIPPED: "yellow"}
 )
 @as_json
 def command(role: Role, limit_s: float, as_json: bool) -> None:
-    """Check servers, topics, rights, clocks, keys, versions, services and webhooks.
+    """Check servers, topics, rights, clocks, keys, versions, services, webhooks and carriers.
 
     Each is OK, or the line says what is wrong and what to do. Changes nothing. Run it where workers
     run, since it tries the network from here. Exit 1 if something is wrong.

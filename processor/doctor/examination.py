@@ -13,7 +13,7 @@ from processor.doctor.findings import Finding, Result, State
 from processor.errors import ConfigError, RetryableError
 from processor.stores.redis_client import RedisClient
 
-Role = Literal["match", "gate", "webhooks", "rates", "api", "operator", "topics"]
+Role = Literal["match", "gate", "webhooks", "carriers", "rates", "api", "operator", "topics"]
 
 
 @dataclass(slots=True)

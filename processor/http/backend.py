@@ -23,6 +23,7 @@ from processor.http.overdue import Overdue
 from processor.http.service_warnings import ServiceWarnings
 from processor.http.waits import Waits
 from processor.kafka.topics.block_list_topic import BlockListTopic
+from processor.kafka.topics.carrier_figures_topic import CarrierFigures
 from processor.kafka.topics.configuration_writer import Configuration
 from processor.kafka.topics.counts_history import CountsHistory
 from processor.kafka.topics.dead_letter_counts import DeadLetterCounts
@@ -85,6 +86,7 @@ class Backend:
         self.kafka_turns = Turns(at_once=4, most_waiting=20, within_s=_READ_S)
         self.redis_turns = Turns(at_once=4, most_waiting=20, within_s=_READ_S)
         self.health = LaneHealth(settings, self.topics)
+        self.carrier_figures = CarrierFigures(settings, self.topics.carrier_figures, self.metrics)
         self.letters = DeadLetterCounts(settings, self.topics.dead_letters, self.metrics)
         self.blocked = BlockedCounts(store, settings.partitions, self.slices.one)
         self.warnings = ServiceWarnings(
@@ -184,6 +186,7 @@ class Backend:
             *self.sums.works(),
             self.health.follow(),
             self.letters.follow(),
+            self.carrier_figures.follow(),
             self.blocked.follow(),
             self.warnings.follow(),
             *self.overdue.works(),

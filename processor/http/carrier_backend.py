@@ -10,9 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from processor import certificates, clocks, servers
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
+from processor.kafka.topics.carrier_figures_topic import CarrierFiguresWriter
 from processor.kafka.topics.carriers_topic import CarriersView
 from processor.kafka.writing import Outgoing, Writer, writer
 from processor.metrics import Metrics
+from processor.statistics.carrier_figures import State, Tally
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,10 @@ class CarrierBackend:
         self.topics = Topics.under(settings.topic_prefix)
         self.metrics = Metrics()
         self.view = CarriersView(settings, self.topics.carriers, self.metrics)
+        self.tally = Tally()
+        self._figures = CarrierFiguresWriter(
+            settings, self.topics.carrier_figures, "inbound", self.tally, self._states
+        )
         self._writer: Writer | None = None
         self._stores = True  # whether Kafka took the last request
         self._unfit = ""
@@ -54,6 +60,9 @@ class CarrierBackend:
         if (age_s := self.view.topic.age_s) > _OLD_S:
             reasons.append(f"the carriers were current {age_s:.0f} s ago")
         return reasons
+
+    def _states(self) -> dict[str, State]:
+        return {one.name: State(closed=one.closed) for one in self.view.carriers.all()}
 
     async def store(self, records: Sequence[Outgoing]) -> None:
         """Write records, and wait until Kafka has all of them.
@@ -99,6 +108,7 @@ class CarrierBackend:
                 self._writer = await self._connect(stack)
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self.view.topic.follow())
+                    group.create_task(self._figures.run())
                     group.create_task(certificates.keep_current())
         except Exception:
             logger.exception("carriers.broken")

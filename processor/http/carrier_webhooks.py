@@ -31,6 +31,14 @@ _NOT_THIS_METHOD = Answer(405)
 _TOO_LARGE = Answer(413)
 _UNSIGNED = Answer(401)  # without detail: the sender may be anyone
 _LATER = Answer(503, b"later")
+_ERRORS = {
+    "unsigned": "a request with a wrong signature or secret (401)",
+    "too_large": "a request above OPTOUT_CARRIERS_MAX_BYTES (413)",
+    "method": "a request that is neither GET nor POST (405)",
+    "unavailable": "a request that Kafka did not store, or before a secret was known (503)",
+}
+_UNREADABLE = "a part that cannot be read: a dead letter has it"
+"""The words of the console for a result that a person should see."""
 
 
 class _Gone(Exception):
@@ -77,12 +85,21 @@ class CarrierWebhooks:
             began = time.perf_counter()
             name = path[len(PREFIX) :]
             result, answer = await self._of_carrier(name, scope, receive)
-            metrics = self._backend.metrics
-            known = name if result != _UNKNOWN else _UNKNOWN
-            metrics.carrier_requests.labels(known, result).inc()
-            metrics.carrier_request_seconds.observe(time.perf_counter() - began)
+            self._count(name, result)
+            self._backend.metrics.carrier_request_seconds.observe(time.perf_counter() - began)
             return answer
         return self._own_page(path, scope)
+
+    def _count(self, name: str, result: str) -> None:
+        backend = self._backend
+        is_known = backend.view.carriers.get(name) is not None
+        label = name if is_known else _UNKNOWN
+        backend.metrics.carrier_requests.labels(label, result).inc()
+        if not is_known:
+            return
+        backend.tally.count(name, result)
+        if why := _ERRORS.get(result):
+            backend.tally.error(name, why, clocks.now_ms())
 
     async def _of_carrier(self, name: str, scope: Scope, receive: Receive) -> tuple[str, Answer]:
         """The result, in a word, and the response."""
@@ -122,6 +139,9 @@ class CarrierWebhooks:
         for kind, count in stored.counts.items():
             if count:
                 backend.metrics.carrier_events.labels(connection.name, kind).inc(count)
+                backend.tally.count(connection.name, kind, count)
+        if stored.counts["unreadable"]:
+            backend.tally.error(connection.name, _UNREADABLE, clocks.now_ms())
         return "accepted", adapter.answer
 
     def _own_page(self, path: str, scope: Scope) -> Answer:

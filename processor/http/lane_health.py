@@ -30,6 +30,7 @@ class RoleHealth:
     workers: int
     has_run: bool  # in this installation
     lanes: Sequence[Lane]
+    retrying: int = 0  # records that wait for another try; offsets of some are done
 
     @property
     def waiting(self) -> int:
@@ -64,10 +65,11 @@ class LaneHealth:
         self._roles = {
             "match": topics.sources("match"),
             "gate": topics.sources("gate"),
-            # Retries wait in topics of their own, and that is usual.
             "webhooks": (topics.webhook_deliveries, topics.message_statuses),
             "carriers": (topics.reply_sends, topics.allowed_sends),
         }
+        # Retries wait in topics of their own, and that is usual: no lane is behind for them.
+        self._retries = {"webhooks": topics.webhook_retries, "carriers": topics.carrier_retries}
         self._tracks: dict[str, dict[Place, Track]] = {}
         self._last: dict[str, Look] = {}
         self._looked_s = 0.0  # monotonic
@@ -83,15 +85,22 @@ class LaneHealth:
         if self.age_s is None:
             return []
         return [
-            RoleHealth(role, last.workers, last.has_run, lanes_of(self._tracks[role]))
+            RoleHealth(
+                role,
+                last.workers,
+                last.has_run,
+                lanes_of(self._tracks[role]),
+                self._retrying(role, last),
+            )
             for role, last in self._last.items()
         ]
 
     async def follow(self) -> None:
         """Look for ever."""
+        topics = {role: (*of, *self._retries.get(role, ())) for role, of in self._roles.items()}
         while True:
             try:
-                await follow_positions(self._settings, self._roles, take=self._take)
+                await follow_positions(self._settings, topics, take=self._take)
             except (*NOT_ITS_FAULT, NoBroker) as error:
                 logger.warning("health.unreadable", extra={"why": said(error)})
             await asyncio.sleep(clocks.RETRY_S)
@@ -99,4 +108,14 @@ class LaneHealth:
     def _take(self, role: str, look: Look) -> None:
         self._looked_s = time.monotonic()
         self._last[role] = look
-        self._tracks[role] = tracked(self._tracks.get(role, {}), look.positions, self._looked_s)
+        of = self._roles[role]
+        worked = {place: one for place, one in look.positions.items() if place[0] in of}
+        self._tracks[role] = tracked(self._tracks.get(role, {}), worked, self._looked_s)
+
+    def _retrying(self, role: str, look: Look) -> int:
+        waiting = self._retries.get(role, ())
+        return sum(
+            max(0, one.end - one.done)
+            for (topic, _), one in look.positions.items()
+            if topic in waiting
+        )

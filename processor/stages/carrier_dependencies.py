@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 
 from cachetools import LRUCache
 
-from processor.carriers.adapter import Accepted
+from processor.carriers.adapter import Accepted, Connection
 from processor.carriers.directory import Carriers
 from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import Metrics
 from processor.stages.accounts import Accounts
 from processor.stages.pace import Pace
+from processor.statistics.carrier_figures import State, Tally
 from processor.stores.block_list import BlockListReader
 from processor.stores.trusted_list import ListTruth
 from processor.webhooks.client import Client
@@ -42,6 +43,7 @@ class CarrierDependencies:
     rules: RetryRules
     cloud_events: CloudEvents
     metrics: Metrics
+    figures: Tally
     public_url: str | None  # the beginning of the URLs for reports
     share: Callable[[], float]  # see ``Pace``
     max_staleness_s: float | None = None  # see ``TrustedList``
@@ -61,3 +63,18 @@ class CarrierDependencies:
     def count(self, carrier: str, result: str) -> None:
         """Count what became of a message."""
         self.metrics.carrier_sends.labels(carrier, result).inc()
+        self.figures.count(carrier, result)
+
+    def states(self) -> dict[str, State]:
+        """How every carrier is in this process, by name."""
+        return {one.name: self._state_of(one) for one in self.carriers.all()}
+
+    def _state_of(self, connection: Connection) -> State:
+        endpoint = self.endpoints.known(connection.name, connection.api_url)
+        pace = self.paces.get(connection.name)
+        return State(
+            waiting=endpoint.in_hand if endpoint else 0,
+            paused=endpoint is not None and endpoint.is_failing,
+            at_limit=pace is not None and not pace.is_free(connection.sends_per_second),
+            closed=connection.closed,
+        )

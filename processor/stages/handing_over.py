@@ -133,6 +133,7 @@ class HandOver:
         async def ask() -> Answered | Failure:
             nonlocal outcome
             outcome = await self._hand_over()
+            self._note(outcome)
             if isinstance(outcome, Again) and outcome.is_ill:
                 return Failure(Why.SERVER, _UNKNOWN_ERROR, outcome.why)  # for the circuit
             return Answered(200, None, b"")
@@ -150,7 +151,7 @@ class HandOver:
         try:
             call = adapter.build(self._message(), self._connection)
         except NotSendable as error:
-            return Rejected(None, str(error))
+            return Rejected(None, str(error), is_ours=True)
         request = Request(call.method, call.url, call.headers, call.body, Overrides())
         answer = await self._ask(request)
         if isinstance(answer, Failure) and answer.reason == BROKEN:
@@ -165,6 +166,17 @@ class HandOver:
         self.begun = True
         with self._needs.metrics.carrier_send_seconds.time():
             return await self._needs.client.call(request)
+
+    def _note(self, outcome: Outcome | Stopped) -> None:
+        """Note a failure for the console, without words of the provider."""
+        match outcome:
+            case Again(why=why):
+                said, code = why, None
+            case Rejected(code=code, message=message):
+                said = message if outcome.is_ours else "rejected by the provider"
+            case _:
+                return
+        self._needs.figures.error(self._connection.name, said, to_ms(self._needs.clock()), code)
 
     def _message(self) -> Send:
         send, public_url = self._send, self._needs.public_url

@@ -7,6 +7,7 @@ import errno
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import aiohttp
 from aiohttp import AddrInfoType, SocketFactoryType
@@ -20,7 +21,11 @@ from processor.webhooks.requests import Answered, Request
 from processor.webhooks.retries import Failure, Why
 
 MOST_BYTES = 64 * 1024  # of a response
-_HEADERS = {"User-Agent": "optout", "Accept": "*/*", "Accept-Encoding": "identity"}
+_HEADERS = {
+    "User-Agent": f"optout/{version('optout')}",  # Meta's document asks for a name and a version
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+}
 _HTTP, _CONNECT, _PROTOCOL, _HOST, _TLS = 11200, 11205, 11206, 11210, 11220
 _MOST_ADDRESSES = 2  # tried for each host, as each takes a socket
 _NO_SOCKET = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)

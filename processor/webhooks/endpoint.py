@@ -66,9 +66,19 @@ class Endpoint:
         self._in_hand = 0  # requests that wait or run
 
     @property
+    def in_hand(self) -> int:
+        """How many requests wait or run."""
+        return self._in_hand
+
+    @property
     def idle(self) -> bool:
         """Whether it has no requests."""
         return not self._in_hand
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether its circuit is open, or a single request probes it."""
+        return self._circuit.open_until_s is not None
 
     @property
     def pause_s(self) -> float:
@@ -171,8 +181,7 @@ class Endpoints:
         if account is None:
             account = self._accounts[account_sid] = _Account(account_sid)
         self._accounts.move_to_end(account_sid)
-        parts = parts_of(url)
-        key = (parts.scheme, parts.netloc.rpartition("@")[2].lower())
+        key = _origin(url)
         found = account.endpoints.get(key)
         if found is None:
             self._make_room(account)
@@ -182,6 +191,11 @@ class Endpoints:
             self._known += 1
         account.endpoints.move_to_end(key)
         return found
+
+    def known(self, account_sid: str, url: str) -> Endpoint | None:
+        """The endpoint of a URL if it is remembered; the order of use stays as it is."""
+        account = self._accounts.get(account_sid)
+        return account.endpoints.get(_origin(url)) if account else None
 
     def _make_room(self, account: _Account) -> None:
         """Forget the endpoints that were idle longest: the account's own before those of others."""
@@ -200,3 +214,8 @@ class Endpoints:
                     del self._accounts[account.sid]
                 return True
         return False
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = parts_of(url)
+    return parts.scheme, parts.netloc.rpartition("@")[2].lower()

@@ -34,6 +34,7 @@ class Topics:
     message_statuses: str
     opt_out_counts: str
     send_counts: str
+    carrier_figures: str
     messaging_services: str
     accounts: str
     numbers: str

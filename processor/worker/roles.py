@@ -128,10 +128,12 @@ def carrier_lanes(shared: Shared) -> Lanes:
         ),
         cloud_events=shared.cloud_events,
         metrics=shared.metrics,
+        figures=shared.carrier_tally,
         public_url=settings.carriers_url,
         share=share,
         max_staleness_s=settings.gate_max_staleness_s,
     )
+    shared.carrier_states = needs.states
 
     async def prepared() -> None:
         await needs.loaded()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from processor import servers
 from processor.config import Settings
@@ -28,6 +28,12 @@ logger = logging.getLogger(__name__)
 
 _LANES_STOP_S = 25.0
 _COUNTS_STOP_S = 2.0
+
+
+class _Counts(Protocol):
+    def stop(self) -> None: ...
+
+    async def run(self) -> None: ...
 
 
 class Runtime:
@@ -74,8 +80,7 @@ class Runtime:
         logger.info("worker.readers", extra={"native": native})
         self._following = asyncio.create_task(self.shared.follow(self.lanes))
         self._running = [asyncio.create_task(lanes.run()) for lanes in self.lanes.values()]
-        counts = (self.shared.counts, self.shared.send_counts)
-        self._counting = [asyncio.create_task(each.run()) for each in counts]
+        self._counting = [asyncio.create_task(each.run()) for each in self._counts()]
         if self._auditor is not None:
             self._auditing = asyncio.create_task(self._auditor.run())
 
@@ -109,14 +114,20 @@ class Runtime:
         for lanes in self.lanes.values():
             lanes.stop()
         ended = await _ended(self._running, _LANES_STOP_S)
-        self.shared.counts.stop()
-        self.shared.send_counts.stop()
+        for each in self._counts():
+            each.stop()
         ended &= await _ended(self._counting, _COUNTS_STOP_S)
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
         await self.shared.close()
         return ended
+
+    def _counts(self) -> list[_Counts]:
+        """The writers of statistics; they end after the lanes."""
+        shared = self.shared
+        always = (shared.counts, shared.send_counts)
+        return [*always, shared.carrier_figures] if "carriers" in self.lanes else [*always]
 
     def states(self) -> dict[str, list[LaneState]]:
         """How every lane is, by role."""

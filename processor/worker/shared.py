@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from processor.config import Settings
 from processor.kafka.topics.accounts_topic import AccountsView
 from processor.kafka.topics.block_list_topic import BlockListTopic
+from processor.kafka.topics.carrier_figures_topic import CarrierFiguresWriter
 from processor.kafka.topics.carriers_topic import CarriersView
 from processor.kafka.topics.counts_topic import CountsTopic
 from processor.kafka.topics.handled_messages import HandledTopics
@@ -17,6 +18,7 @@ from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import LaneLook, Metrics
 from processor.stages.deliver_webhooks import Tokens
 from processor.stages.tracing import Traces
+from processor.statistics.carrier_figures import State, Tally
 from processor.stores.redis_block_list import block_list_store
 from processor.stores.redis_client import redis_client
 from processor.webhooks.addresses import Network
@@ -68,6 +70,15 @@ class Shared:
             self.metrics,
             write=send_counts.write,
             every_s=send_counts.EVERY_S,
+        )
+        self.carrier_tally = Tally()
+        self.carrier_states: Callable[[], Mapping[str, State]] = dict  # its lanes replace it
+        self.carrier_figures = CarrierFiguresWriter(
+            settings,
+            self.topics.carrier_figures,
+            "outbound",
+            self.carrier_tally,
+            lambda: self.carrier_states(),
         )
         self.cloud_events = CloudEvents(settings.source())
         self.handled = HandledTopics(

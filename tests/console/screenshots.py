@@ -12,7 +12,7 @@ from math import pi, sin
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Page
 
 from processor.config import load
 from processor.configuration.edits import edit_of_account
@@ -32,6 +32,7 @@ from tests.builders import (
 )
 from tests.clinic import a_send, a_text
 from tests.console.browser import browsing, open_page, sign_in
+from tests.console.pictured import carriers_at_work, texts_to_review
 from tests.console.services import a_count, with_a_service
 from tests.installation import Installation, running, until
 
@@ -45,7 +46,7 @@ async def _take() -> None:
         update={
             "topic_prefix": f"shots{uuid.uuid4().hex[:8]}.",
             "partitions": 1,
-            "roles": ("match", "gate"),
+            "roles": ("match", "gate", "carriers"),
         }
     )
     await topic_admin.create(settings)
@@ -74,7 +75,11 @@ async def _take() -> None:
         await _happen(Installation(settings))
         await page.get_by_text("Failed with 21610").first.wait_for()
         await page.screenshot(path=_FOLDER / "live.png")
-        await _shoot_dead_letters(browser, api.base, Installation(settings))
+        await _shoot_reviews(page, Installation(settings))
+        operator = await open_page(browser, api.base, viewport={"width": 1000, "height": 780})
+        await sign_in(operator, "operator", OPERATOR_TOKEN)
+        await _shoot_dead_letters(operator, Installation(settings))
+        await _shoot_carriers(operator, Installation(settings))
         await page.emulate_media(color_scheme="dark")
         await page.set_viewport_size({"width": 390, "height": 780})
         await _shoot(page, _AT, "phone-dark")
@@ -90,7 +95,7 @@ async def _shoot_charts(page: Page, backend: Backend) -> None:
     async def known() -> bool:
         await page.goto("/console/overview")
         body = await page.locator("main").inner_text()
-        return backend.letters.loaded and not re.search("[Nn]ot (known|well)", body)
+        return backend.letters.loaded and not re.search("[Nn]ot (known|well)|Still being", body)
 
     await until(known, "overview whose figures are known")
     await page.screenshot(path=_FOLDER / "overview.png")
@@ -163,12 +168,33 @@ async def _shoot_an_import(page: Page) -> None:
     await page.screenshot(path=_FOLDER / "import.png", full_page=True)
 
 
-async def _shoot_dead_letters(browser: Browser, base: str, at: Installation) -> None:
+async def _shoot_reviews(page: Page, at: Installation) -> None:
+    count = await texts_to_review(at)
+
+    async def shown() -> bool:
+        await page.goto("/console/review")
+        return await page.locator("#texts tbody th").count() == count
+
+    await until(shown, "texts to review")
+    await page.screenshot(path=_FOLDER / "review.png", full_page=True)
+
+
+async def _shoot_carriers(page: Page, at: Installation) -> None:
+    await carriers_at_work(at)
+
+    async def shown() -> bool:
+        await page.goto("/console/carriers")
+        body = await page.locator("main").inner_text()
+        return "Paused" in body and "Not handed over yet" in body and "5,220" in body
+
+    await until(shown, "carriers at work", pause_s=0.3)
+    await page.screenshot(path=_FOLDER / "carriers.png")
+
+
+async def _shoot_dead_letters(page: Page, at: Installation) -> None:
     topic, key = at.topics.inbound_messages, RECIPIENT.encode()
     await at.write_raw(*(Outgoing(topic, key, value) for value in (b"null", b"{}", b"null")))
     await at.wait_for_letters(3)
-    page = await open_page(browser, base, viewport={"width": 1000, "height": 780})
-    await sign_in(page, "operator", OPERATOR_TOKEN)
     await _shoot(page, "/console/dead-letters", "dead-letters")
 
 

@@ -61,6 +61,11 @@ def test_the_demos_images_have_a_version_and_can_be_named_by_digest() -> None:
     } == {("BASE",)}
 
 
+def test_the_demo_runs_every_program_that_serves() -> None:
+    commands = [one["command"] for one in COMPOSE["services"].values() if one["image"] == "optout"]
+    assert commands == [["topics", "create"], ["worker"], ["api"], ["carriers"]]
+
+
 def test_the_image_has_its_bill_of_materials() -> None:
     [install] = [line for line in instructions("RUN") if "sbom.cdx.json" in line]
     assert "/opt/optout/share/sbom.cdx.json" in install

@@ -70,7 +70,7 @@ async def test_a_healthy_installation_is_well(
         assert "whole" not in str(results["versions"]["findings"])
         assert results["services"]["fact"] == "2 services, 2 enabled"
         assert results["secret keys"]["fact"] == "2 accounts, 1 key"
-        for role in ("match", "gate", "webhooks", "rates", "api", "topics"):
+        for role in ("match", "gate", "webhooks", "carriers", "rates", "api", "topics"):
             assert wrong(await doctor("--role", role)) == {}
         said = (await optout("doctor")).stdout
     assert said.endswith("\nall is well\n")
@@ -87,7 +87,7 @@ async def test_topics_that_are_missing_or_forget_are_named(
     assert line.endswith("`optout topics create` mends it")
     monkeypatch.setenv("OPTOUT_TOPIC_PREFIX", f"{settings.topic_prefix}other.")
     [line] = wrong(await doctor(code=1))["topics"]
-    assert line.endswith("27 more: missing; create it with `optout topics create`")
+    assert line.endswith("28 more: missing; create it with `optout topics create`")
 
 
 async def test_a_record_from_the_future_shows_that_clocks_differ(

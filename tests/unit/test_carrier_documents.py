@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from click.testing import CliRunner
 
 from processor.carriers.directory import Carriers
+from processor.carriers.providers import ADAPTERS
 from processor.cli import main
 from processor.configuration.carriers import about, apply, read
 from processor.wire.carriers import connection_of
 from processor.wire.credentials import seal, unseal
-from schemas.carrier import Carrier
+from schemas.carrier import Carrier, Provider
 from tests.builders import ACCOUNT, LONG_CODE, OTHER_LONG_CODE, RECIPIENT
 from tests.carriers import MAPPING, NOW, SECRETS, a_carrier, a_connection, a_document
 
@@ -38,6 +39,16 @@ def applied(*documents: Any, stored: dict[str, Carrier] | None = None) -> Any:
         seal=lambda secret, name: f"00000000.{name}+{secret}",
         is_sealed=lambda sealed, secret, name: sealed == f"00000000.{name}+{secret}",
     )
+
+
+@pytest.mark.parametrize("provider", get_args(Provider))
+def test_each_provider_has_a_row_in_the_manual_with_its_secrets_and_options(provider: str) -> None:
+    adapter = ADAPTERS[provider]
+    lines = Path("processor/carriers/README.md").read_text("utf-8").splitlines()
+    [row] = [line for line in lines if line.startswith(f"| `{provider}` |")]
+    named = (*adapter.secrets, *adapter.other_secrets, *adapter.options, *adapter.other_options)
+    assert [name for name in named if f"`{name}`" not in row] == []
+    assert provider in SECRETS
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -105,7 +105,7 @@ def test_every_check_comes_after_those_that_it_needs() -> None:
         seen.add(check.name)
     assert seen == {
         *("Kafka", "Redis", "topics", "rights", "clocks", "versions"),
-        *("secret keys", "services", "webhooks"),
+        *("secret keys", "services", "webhooks", "carriers"),
     }
 
 

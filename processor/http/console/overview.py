@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from processor.core.messages import OptOutType
 from processor.errors import RetryableError
 from processor.http.backend import Backend, BackendIs
+from processor.http.console.carriers import CarrierNow, carriers_of
 from processor.http.console.figures import added, alarms_of
 from processor.http.console.naming import visible
 from processor.http.console.pages import Page, page
@@ -77,7 +78,15 @@ async def overview(request: Request, backend: BackendIs, session: SessionIs) -> 
         health_age=backend.health.age_s,
         texts=await _texts(backend, account),
         is_operator=account is None,
+        carriers=_ill(backend) if account is None else [],
     )
+
+
+def _ill(backend: Backend) -> list[CarrierNow]:
+    """The carriers that need a person; none while the figures are not known."""
+    if not backend.carrier_figures.loaded:
+        return []
+    return [one for one in carriers_of(backend) if one.needs_a_person]
 
 
 async def _today(backend: Backend, account_sid: str, now: datetime) -> _Today | None:

@@ -1,0 +1,148 @@
+"""The carriers, for operators only: how each is, its rates in and out, what waits, last errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request, Response
+
+from processor.carriers.providers import ADAPTERS
+from processor.http.backend import Backend, BackendIs
+from processor.http.console.pages import Page, page
+from processor.http.console.sessions import PATH, for_operators
+from processor.http.errors import not_found
+from processor.http.lane_health import RoleHealth
+from processor.statistics.carrier_figures import ErrorSeen
+from processor.statistics.carrier_history import PartNow
+from schemas.carrier import Carrier
+
+router = APIRouter(
+    prefix=PATH,
+    route_class=Page,
+    include_in_schema=False,
+    dependencies=[for_operators("Only an operator may see the carriers.")],
+)
+
+_INBOUND: Mapping[str, str] = {
+    "accepted": "Requests accepted",
+    "messages": "Messages",
+    "statuses": "Reports on our sends",
+    "unreferenced": "Reports on other sends",
+    "passed_over": "Events without a meaning here",
+    "challenge": "Checks of the address",
+    "unreadable": "Parts that cannot be read",
+    "unsigned": "Wrong signature or secret (401)",
+    "method": "Neither GET nor POST (405)",
+    "too_large": "Too large (413)",
+    "unavailable": "Not stored (503)",
+}
+_OUTBOUND: Mapping[str, str] = {
+    "sent": "Sent",
+    "sent_late": "Sent late",
+    "failed": "Failed",
+    "retried": "To be tried again",
+    "postponed": "Put off without a try",
+    "closed": "Held for a missing secret",
+    "blocked": "Stopped by the last look at the list",
+    "suspended": "Stopped, as the account is suspended",
+    "outdated": "Replies that a STOP overtook",
+    "dropped_late": "Replies dropped as late",
+}
+_TO_MEND = ("closed", "paused", "absent")
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierNow:
+    """A carrier as the console shows it."""
+
+    carrier: Carrier
+    inbound: PartNow
+    outbound: PartNow
+
+    @property
+    def states(self) -> Sequence[str]:
+        """Everything unusual about it, the worst first; empty if it is well."""
+        parts = self.inbound, self.outbound
+        found = {
+            "closed": any(one.closed for one in parts),
+            "paused": bool(self.outbound.paused),
+            "absent": not any(one.processes for one in parts),
+            "no_routes": bool(self.outbound.processes and not self.inbound.processes),
+            "no_worker": bool(self.inbound.processes and not self.outbound.processes),
+            "at_limit": bool(self.outbound.at_limit),
+        }
+        return [name for name, is_so in found.items() if is_so]
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether it hands nothing over, or takes nothing."""
+        return any(one in _TO_MEND for one in self.states)
+
+    @property
+    def closed(self) -> Sequence[str]:
+        """Secrets that some process cannot open."""
+        return sorted({*self.inbound.closed, *self.outbound.closed})
+
+    @property
+    def errors(self) -> Sequence[ErrorSeen]:
+        """The last errors of both parts, newest first."""
+        return sorted([*self.inbound.errors, *self.outbound.errors], key=lambda one: -one.at_ms)
+
+
+def carriers_of(backend: Backend) -> list[CarrierNow]:
+    """Every carrier by name."""
+    return [
+        _now(backend, one) for _, one in sorted(backend.configuration.carriers.stored().items())
+    ]
+
+
+def _now(backend: Backend, carrier: Carrier) -> CarrierNow:
+    figures = backend.carrier_figures
+    now_ms = figures.clock_ms()
+    inbound, outbound = (
+        figures.history.of(carrier.name, part, now_ms) for part in ("inbound", "outbound")
+    )
+    return CarrierNow(carrier, inbound, outbound)
+
+
+@router.get("/carriers")
+async def list_(request: Request, backend: BackendIs) -> Response:
+    """List the carriers."""
+    return page(
+        request,
+        "carriers",
+        carriers=carriers_of(backend),
+        loaded=backend.carrier_figures.loaded,
+        lanes=_lanes(backend),
+    )
+
+
+def _lanes(backend: Backend) -> RoleHealth | None:
+    """The role that hands messages over; None if it is not known."""
+    return next((one for one in backend.health.roles() if one.role == "carriers"), None)
+
+
+@router.get("/carriers/{name}")
+async def show(request: Request, backend: BackendIs, name: str) -> Response:
+    """Show a carrier with everything that was counted in the last hour."""
+    carrier = backend.configuration.carriers.stored().get(name)
+    if carrier is None:
+        raise not_found(request)
+    now = _now(backend, carrier)
+    return page(
+        request,
+        "carrier",
+        now=now,
+        loaded=backend.carrier_figures.loaded,
+        answers=ADAPTERS[carrier.provider].answers if carrier.answers is None else carrier.answers,
+        inbound=_rows(now.inbound, _INBOUND),
+        outbound=_rows(now.outbound, _OUTBOUND),
+    )
+
+
+def _rows(part: PartNow, names: Mapping[str, str]) -> list[tuple[str, int, int]]:
+    """Words, the last minute and the last hour of every result that was counted."""
+    counted = [*names, *sorted(set(part.hour or ()) - set(names))]  # a newer version counts more
+    rows = [(names.get(one, one), part.of_minute(one), part.of_hour(one)) for one in counted]
+    return [row for row in rows if row[2]]

@@ -16,6 +16,7 @@ from processor.audit.values import (
     CHANGES,
     COMMANDS,
     DELIVERIES,
+    HAND_OVERS,
     INBOUND,
     LIST,
     NOTIFICATIONS,
@@ -65,6 +66,7 @@ def open_streams(
         raw(OUTBOUND),
         stream(ALLOWED, outputs.allowed),
         stream(STATUSES, outputs.failed),
+        stream(HAND_OVERS, outputs.hand_over),
         entries_of(fills[LIST], begins[LIST], unreadable),
     )
 

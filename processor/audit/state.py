@@ -16,7 +16,7 @@ import orjson
 
 from processor.audit.values import Block, Mark, Place, Source, Standing, State
 
-VERSION = 2
+VERSION = 3
 _FILTER_BITS = 24  # 2 MiB; with a million entries one look-up in sixteen is for nothing
 _CACHE_KIB = 4_096
 _TABLES = (

@@ -219,16 +219,21 @@ class World:
             await self._gate.recover({})
         await self._process(self._gate, OUTBOUND)
 
-    async def carry(self, *statuses: int) -> None:
+    async def carry(self, *statuses: int, answered_ms: int = 0) -> None:
         """Let a carrier answer what match and gate wrote for it, and what is due again.
 
         Args:
             statuses: of its first responses; the others are 201.
+            answered_ms: until it answers; match works meanwhile.
         """
         await self._owner()
         if self._carrier is None:
             self._carrier = SmallCarrier(self._store, self._fakes, lambda: self.now_ms)
-        for one in await self._carrier.hand_over(self.logs, statuses):
+        handed_over = await self._carrier.hand_over(self.logs, statuses)
+        if answered_ms:
+            await self.match()
+            self.pass_time(answered_ms)
+        for one in handed_over:
             self.append(one.topic, one.key, one.value, one.headers)
         self.pass_time()
 

@@ -65,14 +65,22 @@ class HandOverSide:
             if one.status == "sent":
                 self._wrong(one, "does not say when the list was read before it was handed over")
         else:
-            self._judge(one, one.looked_ms)
+            self._judge(one, self._looked_ms(one, one.looked_ms))
             if one.kind != "send":
                 self._check_reply(one, is_last=False)
+
+    def _looked_ms(self, one: HandOver, by_worker_ms: int) -> int:
+        """When the list was read; 0 if the worker's clock was ahead: no change is older then."""
+        if by_worker_ms <= one.at_ms + self._context.skew_ms:
+            return by_worker_ms
+        self._context.findings.counts["not_checked"] += 1
+        return 0
 
     def _judge(self, one: HandOver, looked_ms: int) -> None:
         context = self._context
         if (
-            one.refused_by is None
+            looked_ms
+            and one.refused_by is None
             and one.kind == "send"
             and context.accounts.is_ended(
                 one.account, looked_ms - _KNOWN_MS, looked_ms + context.skew_ms
@@ -116,9 +124,10 @@ def _id_of(account: str, sid: str) -> bytes:
 def _wrong_with(one: HandOver, seen: Seen, skew_ms: int) -> list[str]:
     kind, end_ms = seen.cause.decode().split()
     found = []
+    looked_ms = min(one.looked_ms or 0, one.at_ms)
     if kind != one.kind:
         found.append("was handed over as a reply to another keyword than its own")
-    if int(end_ms) and one.looked_ms is not None and one.looked_ms > int(end_ms) + skew_ms:
+    if int(end_ms) and looked_ms > int(end_ms) + skew_ms:
         found.append("was handed over late, and had to be dropped (R36)")
     return found
 

@@ -53,6 +53,17 @@ async def pairs() -> World:
     return world
 
 
+async def slow() -> World:
+    """A provider that answers after the recipient's STOP."""
+    world = World()
+    world.configure(**a_clinic())
+    world.send("S1")
+    await world.gate()
+    world.text("M1", "stop")
+    await world.carry(answered_ms=20_000)
+    return world
+
+
 async def dropping() -> World:
     """Replies that must not be late."""
     world = World()
@@ -60,11 +71,11 @@ async def dropping() -> World:
     world.configure(**a_clinic(opt_out=policy, active=policy))
     world.text("M1", "stop")
     await world.match()
-    await world.carry()
+    await world.carry(answered_ms=400_000)
     return world
 
 
-WORLDS = [a_day, pairs, dropping]
+WORLDS = [a_day, pairs, slow, dropping]
 
 
 @pytest.mark.parametrize("make", WORLDS)
@@ -135,7 +146,7 @@ def change_headers(world: World, index: int, name: str, value: bytes | None) -> 
 FAULTS = {
     "at a mark with a block": Harm(a_day, marked(S1, 4), "leak", "handed over at a mark at which"),
     "by a list before a STOP": Harm(a_day, marked(S3, 3), "leak", "which is older"),
-    "after a STOP was visible": Harm(a_day, looked(S1, 10_000), "leak", "which is older"),
+    "after a STOP was visible": Harm(slow, looked(0, 10_000), "leak", "which is older"),
     "START's reply after a STOP": Harm(a_day, marked(START, 4), "leak", "handed over at a mark"),
     "to a blocked recipient": Harm(
         a_day, altered(STATUSES, S3, to=OTHER_RECIPIENT), "leak", "handed over at a mark"
@@ -173,6 +184,14 @@ async def test_r25_a_fault_of_a_hand_over_is_named_and_its_neighbours_are_not(na
     found = await world.audit()
     assert [fault.what in one for one in found.said] == [True], found.said
     assert found.kinds == {fault.kind}
+
+
+async def test_the_time_of_a_worker_whose_clock_is_ahead_does_not_count() -> None:
+    world = await slow()
+    looked(0, 3_600_000)(world)
+    found = await world.audit()
+    assert found.said == []
+    assert found.findings.counts["not_checked"] == 1
 
 
 async def test_a_hand_over_that_is_older_than_all_that_is_remembered_is_not_judged(

@@ -36,19 +36,22 @@ class Visible:
         )
         self.changes[key].append((at_s, place, blocked))
 
-    def was_blocked(self, key: Key, places: Iterable[str], at_s: float) -> bool:
-        """Whether a block that stops these places was surely visible then, and for a while."""
-        blocks = dict.fromkeys(places, False)
+    def blocked_s(self, key: Key, places: Iterable[str], at_s: float) -> float | None:
+        """For how long a block was visible that stopped these places; None if none surely did."""
+        since: dict[str, float] = {}
         for seen_s, place, blocked in self.changes.get(key, ()):
-            if place in blocks and seen_s < at_s + _GRACE_S:
-                # A block counts only later, and its end already earlier.
-                is_old = blocks[place] or seen_s < at_s - _GRACE_S
-                blocks[place] = blocked and is_old
-        return any(blocks.values())
+            if seen_s > at_s + _GRACE_S:
+                break
+            if not blocked:
+                since.pop(place, None)  # a lane may have known that earlier
+            else:
+                since.setdefault(place, seen_s)
+        found = [since[place] for place in places if place in since]
+        return at_s - min(found) if found and min(found) < at_s - _GRACE_S else None
 
 
 def wrong_hand_overs(
-    seen: Seen, handed: Mapping[Handed, Times], visible: Visible, frozen: Spans
+    seen: Seen, handed: Mapping[Handed, Times], visible: Visible, still: Spans
 ) -> tuple[list[str], int]:
     """The messages that were lost, invented, doubled or sent after a STOP.
 
@@ -56,7 +59,7 @@ def wrong_hand_overs(
         seen: contents of the topics.
         handed: requests of the carriers.
         visible: when blocks were.
-        frozen: times in which a worker stood still, perhaps between its look and its request.
+        still: times in which a worker may have stood still, between its look and its request.
 
     Returns:
         Each deviation, and how many messages were compared.
@@ -79,7 +82,7 @@ def wrong_hand_overs(
             wrong.append(f"{_named(one)} was handed over, and is none that was to be")
             continue
         if due[one.account, one.key, one.to].kind not in ("STOP", "HELP"):
-            wrong += _too_late(one, times, visible, frozen)
+            wrong += _too_late(one, times, visible, still)
     return wrong, len(due)
 
 
@@ -117,14 +120,14 @@ def key_of_(its: Carried) -> Key:
     return key_of({"account_sid": its.account}, its.to)
 
 
-def _too_late(one: Handed, times: Times, visible: Visible, frozen: Spans) -> Iterable[str]:
+def _too_late(one: Handed, times: Times, visible: Visible, still: Spans) -> Iterable[str]:
     """A message that came to the carrier after its recipient's block was visible (R25)."""
     key = key_of({"account_sid": one.account}, one.to)
     places = places_of(way(one.account, one.sender), one.sender)
     for at_s in times.asked:
-        excused = any(begin < at_s < end + _GRACE_S for begin, end in frozen)
-        if not excused and visible.was_blocked(key, places, at_s):
-            yield f"{_named(one)} was handed over after a block was visible (R25)"
+        excused = any(begin < at_s < end + _GRACE_S for begin, end in still)
+        if not excused and (late_s := visible.blocked_s(key, places, at_s)):
+            yield f"{_named(one)} was handed over {late_s:.1f} s after a block was visible (R25)"
 
 
 def _named(one: Handed) -> str:

@@ -25,6 +25,7 @@ from tests.chaos.carrier import Carrier, carrier
 from tests.chaos.faults import Faults, Suffered
 from tests.chaos.fleet import Fleet
 from tests.chaos.handed_over import wrong_hand_overs
+from tests.chaos.lags import Lags
 from tests.chaos.load import Load
 from tests.chaos.plan import Fault, RedisKind, make_plan, one_by_one
 from tests.chaos.servers import Servers, servers
@@ -153,8 +154,8 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
             entries=lambda: len(load.watch.marks),
             say=say,
         )
-        began = time.monotonic()
-        async with _beside(load.watch.follow()):
+        began, lags = time.monotonic(), Lags()
+        async with _beside(load.watch.follow()), _beside(lags.watch()):
             try:
                 for _ in range(options.workers):
                     await fleet.start()
@@ -170,7 +171,8 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
         left = await seen.read(settings, served.asked)
         wrong, compared = deviations(left, load.written, settings.block_scope)
         frozen = [(one.began, one.over) for one in faults.suffered.harms if one.kind == "freeze"]
-        unlike, messages = wrong_hand_overs(left, carried.handed, load.watch.visible, frozen)
+        still = [*frozen, *lags.spans]
+        unlike, messages = wrong_hand_overs(left, carried.handed, load.watch.visible, still)
         wrong, compared = [*wrong, *unlike], compared + messages
         swallowed = await made.network.swallowed()
         if unclean := made.kafka.unclean_elections:
@@ -187,7 +189,14 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
         len(load.written),
         load.unknown,
         load.redelivered,
-        {**report.counts, **served.counts, **carried.counts, **left.counts, **load.counts},
+        {
+            **report.counts,
+            **served.counts,
+            **carried.counts,
+            **left.counts,
+            **load.counts,
+            **lags.counts,
+        },
         compared,
         violations,
         fleet.ended_by_themselves,

@@ -73,7 +73,8 @@ _WAITS = (
     *("format", "configuration"),
 )
 _CHECKED = (  # by an audit
-    *("messages", "commands", "events", "deliveries", "verdicts", "entries", "redis_entries"),
+    *("messages", "commands", "events", "deliveries", "verdicts", "hand_overs", "entries"),
+    "redis_entries",
 )
 _REFUSALS = ("StateRefused",)  # of an audit
 VIOLATIONS = ("lost", "duplicated", "reordered", "contradictory", "differs", "leak")

@@ -19,12 +19,14 @@ from processor.audit.state import PartitionState
 from processor.audit.values import (
     COMMANDS,
     CONFIGURATION,
+    HAND_OVERS,
     INBOUND,
     LETTERS,
     OUTBOUND,
     OUTPUTS,
     SERVICES,
     SOURCES,
+    STATUSES,
 )
 from processor.core.blocks import ConfigView
 from processor.core.messages import Scope
@@ -43,6 +45,7 @@ from processor.wire.topics import Topics
 from tests.builders import ACCOUNT, LONG_CODE, NOW_MS, RECIPIENT
 from tests.ears import an_ear
 from tests.one_lane import EmptyList, Kept, NothingHandled
+from tests.small_carrier import SmallCarrier
 
 PARTITIONS = 1
 _STEP_MS = 2_000  # brokers may differ by a second
@@ -102,6 +105,7 @@ class World:
         self._scope = scope
         self._match: MatchInbound | None = None
         self._gate: GateOutbound | None = None
+        self._carrier: SmallCarrier | None = None
 
     def append(self, topic: str, key: Any, value: Any, headers: Any = ()) -> Written:
         """Write a record as the broker would."""
@@ -215,6 +219,24 @@ class World:
             await self._gate.recover({})
         await self._process(self._gate, OUTBOUND)
 
+    async def carry(self, *statuses: int, answered_ms: int = 0) -> None:
+        """Let a carrier answer what match and gate wrote for it, and what is due again.
+
+        Args:
+            statuses: of its first responses; the others are 201.
+            answered_ms: until it answers; match works meanwhile.
+        """
+        await self._owner()
+        if self._carrier is None:
+            self._carrier = SmallCarrier(self._store, self._fakes, lambda: self.now_ms)
+        handed_over = await self._carrier.hand_over(self.logs, statuses)
+        if answered_ms:
+            await self.match()
+            self.pass_time(answered_ms)
+        for one in handed_over:
+            self.append(one.topic, one.key, one.value, one.headers)
+        self.pass_time()
+
     async def _process(self, stage: Any, *topics: str) -> None:
         new = [
             record
@@ -239,13 +261,17 @@ class World:
         *,
         ends: Mapping[str, int] | None = None,
         skew_ms: int = 0,
+        until_ms: float = float("inf"),
     ) -> Audited:
         """Audit the partition, from where the state of the directory ended."""
         path = directory and directory / "partition-0.sqlite"
         state = PartitionState(path, {"test": "small world"})
         findings = Findings()
         start = json.loads(state.get("start") or json.dumps(dict.fromkeys(SOURCES, 0)))
-        begins = {topic: int(state.get(f"next {topic}") or 0) for topic in (*SOURCES, *OUTPUTS)}
+        begins = {
+            topic: int(state.get(f"next {topic}") or 0)
+            for topic in (*SOURCES, *OUTPUTS, HAND_OVERS)
+        }
         services, accounts = Services(), Accounts()
         for record in self.logs[SERVICES]:
             services.add(record)
@@ -267,6 +293,7 @@ class World:
             findings,
             letters,
             skew_ms,
+            until_ms=until_ms,
         )
         fills = {topic: self._fill(topic, begins[topic]) for topic in begins}
 
@@ -283,7 +310,8 @@ class World:
         return Audited(findings, context)
 
     def _fill(self, topic: str, begin: int) -> Callable[[], Any]:
-        left = [record for record in self.logs[topic] if record.offset >= begin]
+        log = self.logs[STATUSES if topic == HAND_OVERS else topic]
+        left = [record for record in log if record.offset >= begin]
         batches = iter([left] if left else [])
 
         async def fill() -> Sequence[Any]:

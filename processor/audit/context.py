@@ -71,6 +71,7 @@ class Context:
     has_whole_history: bool = True  # no change was deleted
     next_change: tuple[Mark, int] | None = None  # mark and time of the change that is applied next
     last_ms: int = 0  # time of the last batch
+    until_ms: float = float("inf")  # carriers' statuses after it are left to the next audit
     forwarded: dict[str, int] = field(default_factory=dict)  # place to the partition it goes to
     arrived: dict[str, int] = field(default_factory=dict)  # place to how often
 

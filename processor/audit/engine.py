@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from processor.audit.context import Context
 from processor.audit.gate_side import GateSide
+from processor.audit.hand_overs import HandOverSide
+from processor.audit.history import Past
 from processor.audit.list_side import ListSide
 from processor.audit.match_side import MatchSide, MatchStreams
 from processor.audit.parsing import KafkaRecord
@@ -17,6 +19,7 @@ from processor.audit.values import (
     CHANGES,
     COMMANDS,
     DELIVERIES,
+    HAND_OVERS,
     INBOUND,
     LIST,
     NOTIFICATIONS,
@@ -25,6 +28,8 @@ from processor.audit.values import (
     STATUSES,
     SUSPECTED,
     Entry,
+    HandOver,
+    State,
     Verdict,
     canonical,
     digest,
@@ -41,6 +46,7 @@ class Streams:
     sends: Stream[KafkaRecord]
     allowed: Stream[Verdict]
     failed: Stream[Verdict]
+    hand_overs: Stream[HandOver]
     entries: Stream[Entry]
 
     def by_topic(self) -> dict[str, Counted]:
@@ -56,6 +62,7 @@ class Streams:
             OUTBOUND: self.sends,
             ALLOWED: self.allowed,
             STATUSES: self.failed,
+            HAND_OVERS: self.hand_overs,
             LIST: self.entries,
         }
 
@@ -76,7 +83,9 @@ class Engine:
         self._streams = streams
         self._on_batch = on_batch
         self._gate = GateSide(context, streams.sends, streams.allowed, streams.failed)
-        self._match = MatchSide(context, streams.match, self._gate.checks.changed)
+        self._hand_overs = HandOverSide(context, streams.hand_overs)
+        self._all_checks = (self._gate.checks, self._hand_overs.checks)
+        self._match = MatchSide(context, streams.match, self._changed)
         self._list = ListSide(context, streams.entries)
 
     async def run(self) -> Mapping[str, str]:
@@ -85,6 +94,7 @@ class Engine:
         while (mark := await self._match.next_mark()) is not None:
             await self._see_next_change()
             await self._gate.until(mark)
+            await self._hand_overs.until(mark)
             await self._match.batch(mark)
             await self._list.until(mark)
             if context.state.unwritten > _MOST_UNWRITTEN:
@@ -93,6 +103,7 @@ class Engine:
         await self._see_next_change()
         await self._gate.until(None)
         await self._match.end()
+        await self._hand_overs.until(None)
         return self._saved()
 
     async def _see_next_change(self) -> None:
@@ -101,7 +112,12 @@ class Engine:
         self._context.next_change = None
         if change is not None and change.mark is not None:
             self._context.next_change = change.mark, change.at_ms
-            self._gate.checks.passed(change.at_ms, change.mark)
+            for checks in self._all_checks:
+                checks.passed(change.at_ms, change.mark)
+
+    def _changed(self, past: Past, state: State) -> None:
+        for checks in self._all_checks:
+            checks.changed(past, state)
 
     @property
     def forget_before_ms(self) -> int:
@@ -119,6 +135,7 @@ class Engine:
             "last_ms": str(context.last_ms),
             "judged": str(self._gate.judged),
             "gate_config": str(self._gate.checks.config),
+            "hand_over_config": str(self._hand_overs.checks.config),
             "match_config": str(self._match.config),
         }
 
@@ -139,10 +156,15 @@ class Engine:
     async def look_ahead(self) -> None:
         """See what later changes say of verdicts that are not clear; the state must be saved."""
         changes = self._streams.match.changes
-        while self._gate.checks.waits and (await changes.look()) is not None:
+        while self._waits and (await changes.look()) is not None:
             await self._see_next_change()
-            if not self._gate.checks.waits:
+            if not self._waits:
                 break
             state = self._context.histories.apply(changes.take())
-            self._gate.checks.changed(self._context.histories.latest, state)
-        self._gate.checks.end()
+            self._changed(self._context.histories.latest, state)
+        for checks in self._all_checks:
+            checks.end()
+
+    @property
+    def _waits(self) -> bool:
+        return any(checks.waits for checks in self._all_checks)

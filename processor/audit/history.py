@@ -19,6 +19,7 @@ from processor.audit.values import (
     digest,
 )
 
+_ANSWERED_MS = 600_000  # carriers answer long before
 _KEPT = 1_000  # changes whose outcome can be taken back, to find what was there before
 
 
@@ -50,6 +51,7 @@ class Histories:
         self._count = 0
         self.last = mark_in(state.get("last_mark"))  # of the last change
         self.forgotten = 0  # number of the last change that cannot be taken back
+        self.forgotten_mark = mark_in(state.get("forgotten_mark"))  # and its mark
         for fields in orjson.loads(state.get("recent") or b"[]"):
             self._keep(_past(self._count + 1, *fields))
 
@@ -134,6 +136,7 @@ class Histories:
         if len(self._order) > _KEPT:
             oldest = self._order.popleft()
             self.forgotten = oldest.number
+            self.forgotten_mark = max(self.forgotten_mark, oldest.mark)
             own = self._of_key[oldest.key]
             own.popleft()
             if not own:
@@ -143,10 +146,18 @@ class Histories:
         """Make the values that a later run goes on from.
 
         Args:
-            judged: mark of the last verdict; later changes may have to be taken back.
+            judged: mark of the last verdict; later changes may have to be taken back. So may
+                changes shortly before, as a carrier's status comes after the carrier's answer.
         """
-        recent = [_packed(past) for past in self._order if past.mark > judged]
-        return {"last_mark": str(self.last), "recent": orjson.dumps(recent).decode()}
+        since_ms = self._order[-1].at_ms - _ANSWERED_MS if self._order else 0
+        keeps = [past.mark > judged or past.at_ms > since_ms for past in self._order]
+        recent = [_packed(past) for past, kept in zip(self._order, keeps, strict=True) if kept]
+        gone = [past.mark for past, kept in zip(self._order, keeps, strict=True) if not kept]
+        return {
+            "last_mark": str(self.last),
+            "forgotten_mark": str(max([self.forgotten_mark, *gone])),
+            "recent": orjson.dumps(recent).decode(),
+        }
 
 
 def mark_in(text: str | None) -> Mark:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from processor.audit.context import Context
+from processor.audit.hand_overs import remember
 from processor.audit.history import stops
 from processor.audit.keywords import Found
 from processor.audit.own_words import policy_of
@@ -177,6 +178,7 @@ class MessageChecks:
             what = "has the sid of the reply to another message"
             context.found("contradictory", REPLIES, reply, what)
         context.state.see(sid, reply.at_ms, digest(*reply.ref))
+        remember(context, reply)
         return reply
 
     def _surplus_reply(self, reply: Reply) -> None:

@@ -17,6 +17,7 @@ from processor.audit.values import (
     CHANGES,
     COMMANDS,
     DELIVERIES,
+    HAND_OVERS,
     INBOUND,
     LIST,
     NOTIFICATIONS,
@@ -70,6 +71,7 @@ def open_streams(
         raw(OUTBOUND),
         stream(ALLOWED, outputs.allowed),
         stream(STATUSES, outputs.failed),
+        stream(HAND_OVERS, outputs.hand_over),
         entries_of(fills[LIST], begins[LIST], unreadable),
     )
 

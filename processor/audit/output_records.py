@@ -32,6 +32,7 @@ from processor.audit.values import (
     Change,
     Delivery,
     Entry,
+    HandOver,
     Mark,
     Named,
     Notification,
@@ -49,6 +50,8 @@ _MOVED = "moved-from"
 _SOURCE = "optout.source"
 _CONFIG = "optout.config"
 _SERVICE = "optout.service"
+_HAND_OVER = "optout.hand-over"
+_LOOKED_AT = "optout.looked-at"
 _EXCEPT_FROM = "optout.except-from"
 # In Redis.
 _SCOPES = {"a": "account", "m": "service", "s": "sender", "c": "sender"}
@@ -314,16 +317,14 @@ def failed(record: KafkaRecord) -> Verdict | None:
         Unreadable: its value does not fit its topic.
     """
     headers = dict(record.headers)
-    if "mark" not in headers and _SOURCE not in headers:
+    if _HAND_OVER in headers or ("mark" not in headers and _SOURCE not in headers):
         return None
     try:
         fields = fields_of(record.value)
         block, code = fields.get("block") or {}, fields["error_code"]
         if fields["status"] != "failed" or code not in (21610, 30002):
             raise Unreadable
-        named = None
-        if code == 21610:
-            named = Named(block["scope"], block["change_id"], mark_of(block["mark"]))
+        named = _named(block) if code == 21610 else None
         sender = fields.get("from") or ""
         return Verdict(
             STATUSES,
@@ -340,3 +341,39 @@ def failed(record: KafkaRecord) -> Verdict | None:
         )
     except WRONG:
         raise Unreadable from None
+
+
+def hand_over(record: KafkaRecord) -> HandOver | None:
+    """Read a carrier's record of message-statuses; None where it is the gate's or a report.
+
+    Raises:
+        Unreadable: its value or headers do not fit.
+    """
+    headers = dict(record.headers)
+    if _HAND_OVER not in headers or _MOVED in headers:
+        return None
+    try:
+        fields = fields_of(record.value)
+        block, account = fields.get("block"), fields["account_sid"]
+        return HandOver(
+            fields["message_sid"],
+            record.offset,
+            record.timestamp,
+            key_of(account, fields["to"]),
+            account,
+            fields.get("messaging_service_sid"),
+            fields.get("from"),
+            text_of(headers[_HAND_OVER]) or "",
+            fields["status"],
+            int_of(headers.get(_LOOKED_AT)),
+            header_mark(headers.get("mark")),
+            int_of(headers.get(_CONFIG)),
+            text_of(headers.get(_SERVICE)) or None,
+            _named(block) if block else None,
+        )
+    except WRONG:
+        raise Unreadable from None
+
+
+def _named(block: Fields) -> Named:
+    return Named(block["scope"], block["change_id"], mark_of(block["mark"]))

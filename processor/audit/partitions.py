@@ -26,6 +26,7 @@ from processor.audit.values import (
     ALLOWED,
     CHANGES,
     DELIVERIES,
+    HAND_OVERS,
     INBOUND,
     LETTERS,
     LIST,
@@ -123,6 +124,7 @@ class _Audit:
         names = [self._prefix + topic for topic in (*_TOPICS, *TOPICS)]
         found = await bounds_of(self._settings, names, self._number)
         bounds = {name.removeprefix(self._prefix): one for name, one in found.items()}
+        bounds[HAND_OVERS] = bounds[STATUSES]
         is_first = self._state.get("floor") is None
         begins, range_ = await (self._from_start(bounds) if is_first else self._go_on(bounds))
         self._on_records(0, sum(bounds[topic].end - begins[topic] for topic in begins))
@@ -140,6 +142,7 @@ class _Audit:
             round(3_600_000 * self._settings.dedupe_hours),
             has_whole_history=self._has_whole_history(bounds, is_first),
             last_ms=int(self._state.get("last_ms") or 0),
+            until_ms=self._snapshot.at_ms - self._options.skew_ms,
         )
         async with AsyncExitStack() as stack:
             streams = await self._streams(stack, begins, bounds)
@@ -182,7 +185,7 @@ class _Audit:
                 for topic, one in bounds.items()
                 if one.first > 0
                 and one.first_ms is not None
-                and topic not in (LIST, CHANGES, LETTERS)
+                and topic not in (LIST, CHANGES, LETTERS, HAND_OVERS)
             ),
             default=None,
         )
@@ -201,6 +204,7 @@ class _Audit:
         if asked:
             found = await offsets_since(settings, asked, self._number)
             begins |= {name.removeprefix(self._prefix): offset for name, offset in found.items()}
+            begins[HAND_OVERS] = begins[STATUSES]
         handled_since = asked.get(self._prefix + NOTIFICATIONS, float("-inf"))
         floor = {topic: begins[topic] for topic in SOURCES}
         ends = self._snapshot.ends(self._number)
@@ -210,7 +214,8 @@ class _Audit:
     async def _go_on(self, bounds: Mapping[str, Bounds]) -> tuple[dict[str, int], Range]:
         """Begin where the last audit ended."""
         get = self._state.get
-        begins = {topic: int(get(f"next {topic}") or 0) for topic in _TOPICS if topic != LETTERS}
+        read = (*SOURCES, *OUTPUTS, HAND_OVERS)
+        begins = {topic: int(get(f"next {topic}") or 0) for topic in read}
         for topic, begin in begins.items():
             one = bounds[topic]
             first = 0 if topic == LIST else one.first  # compaction leaves gaps
@@ -247,11 +252,12 @@ class _Audit:
         self, stack: AsyncExitStack, begins: Mapping[str, int], bounds: Mapping[str, Bounds]
     ) -> Streams:
         fills: dict[str, Fill] = {}
-        for topic in (*SOURCES, *OUTPUTS):
+        for topic in (*SOURCES, *OUTPUTS, HAND_OVERS):
+            name = STATUSES if topic == HAND_OVERS else topic
             reader = await stack.enter_async_context(
                 bounded_reader(
                     self._settings,
-                    self._prefix + topic,
+                    self._prefix + name,
                     self._number,
                     begin=begins[topic],
                     end=bounds[topic].end,
@@ -279,7 +285,8 @@ class _Audit:
     def _count(self, streams: Streams, bounds: Mapping[str, Bounds]) -> None:
         counts, range_end = self._findings.counts, self._snapshot.ends(self._number)
         for topic, stream in streams.by_topic().items():
-            counts[topic] += stream.count
+            if topic != HAND_OVERS:  # its records are counted as statuses
+                counts[topic] += stream.count
         counts["sends_not_judged_yet"] += max(0, bounds[OUTBOUND].end - range_end[OUTBOUND])
         counts["messages_not_matched_yet"] += max(0, bounds[INBOUND].end - range_end[INBOUND])
         waiting = (bounds[topic].end - range_end[topic] for topic in (DELIVERIES, *RETRIES))

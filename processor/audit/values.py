@@ -22,6 +22,8 @@ LETTERS = "dead-letters.v1"
 SERVICES = "messaging-services.v1"
 CONFIGURATION = "configuration-changes.v1"
 
+HAND_OVERS = "hand-overs"  # carriers' part of message-statuses, read in an order of its own
+
 SOURCES = {INBOUND: "match", COMMANDS: "match", OUTBOUND: "gate"}  # topic to its reader's role
 RETRIES = tuple(f"webhook-retries-{number}.v1" for number in range(1, 5))
 MADE = "webhooks-made.v1"
@@ -325,6 +327,26 @@ class Verdict:
     ref: Ref | None = None  # of the send, as a status names it
     except_from: frozenset[str] = frozenset()  # senders that a later choice must leave out
     suspended: bool = False  # it failed because its account was suspended
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """A carrier's status; it says what the carrier was handed, or why it was not."""
+
+    id: str  # the sid of the send or of the reply
+    offset: int
+    at_ms: int
+    key: str
+    account: str
+    service: str | None  # that the send names
+    sender: str | None
+    kind: str  # a send, or the kind of keyword that it replies to
+    status: str
+    looked_ms: int | None  # when the list was read just before; None: no carrier was asked
+    mark: Mark | None
+    config: int | None  # None: it saw no block, so no configuration mattered
+    judged_service: str | None
+    refused_by: Named | None
 
 
 class Unreadable(Exception):

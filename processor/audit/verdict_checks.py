@@ -43,11 +43,16 @@ class VerdictChecks:
 
     Args:
         context: of the partition.
+        did: said of a verdict that should have been a refusal.
+        config: the name of the state's value that ``config`` is kept as.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(
+        self, context: Context, did: str = "was allowed", config: str = "gate_config"
+    ) -> None:
         self._context = context
-        self._config = int(context.state.get("gate_config") or 0)
+        self._did = did
+        self._config = int(context.state.get(config) or 0)
         # By digest of the entry's key: wrong at their mark, though the mark's batch may have died.
         self._unclear: dict[bytes, list[Judged]] = defaultdict(list)
         # At the edge of the range: judged at a mark whose change comes behind it.
@@ -72,8 +77,6 @@ class VerdictChecks:
         if not context.findings.covers(verdict.at_ms):
             return
         context.findings.counts["verdicts_checked"] += 1
-        if verdict.config is not None:
-            self._config = max(self._config, verdict.config)
         if context.is_put_aside(OUTBOUND, its.offset):
             self._wrong(one, "is on a send that was put aside, too")
         if not context.is_here(its):
@@ -90,7 +93,14 @@ class VerdictChecks:
             its.account, verdict.at_ms - _KNOWN_MS, verdict.at_ms + context.skew_ms
         ):
             self._wrong(one, "was allowed although the account had been suspended for an hour")
-        if context.has_whole_history:
+        self.judge(one, mark)
+
+    def judge(self, one: Judged, mark: Mark) -> None:
+        """Check a verdict by the blocks at a mark, and by the changes after it."""
+        context, verdict = self._context, one.verdict
+        if verdict.config is not None:
+            self._config = max(self._config, verdict.config)
+        if context.has_whole_history and mark >= context.histories.forgotten_mark:
             self._compare_service(one)
             if context.next_change is not None and context.next_change[0] <= mark:
                 self._at_edge.append((mark, one))
@@ -151,7 +161,7 @@ class VerdictChecks:
 
     def _is_wrong(self, one: Judged) -> None:
         if one.verdict.refused_by is None:
-            what = "was allowed at a mark at which a block was in force"
+            what = f"{self._did} at a mark at which a block was in force"
             self._context.findings.add("leak", self._where(one), what)
         else:
             self._wrong(one, "names a block that was not in force at its mark")

@@ -91,8 +91,9 @@ def parse(request: Request, connection: Connection) -> Parsed:
         found = list(objects(content.get("messages"))) if _is_of_messages(change) else []
         told = list(objects(content.get("statuses"))) if _is_of_messages(change) else []
         passed_over += not (found or told)
+        sender = _sender(mapping(content.get("metadata")), connection)
         for one in found:
-            read = _message(one, mapping(content.get("metadata")), connection)
+            read = _message(one, sender)
             if isinstance(read, Received):
                 messages.append(read)
             elif isinstance(read, Unreadable):
@@ -115,22 +116,26 @@ def _is_of_messages(change: dict[str, Any]) -> bool:
     return change.get("field") == "messages"
 
 
-def _message(
-    one: dict[str, Any], metadata: dict[str, Any], connection: Connection
-) -> Received | Unreadable | None:
+def _sender(metadata: dict[str, Any], connection: Connection) -> str:
+    """Our sender of a change; empty where the change does not name it."""
+    if ours := connection.with_id(text(metadata.get("phone_number_id"))):
+        return ours.address
+    number = text(metadata.get("display_phone_number"))
+    return address(number, CHANNEL) if number else ""
+
+
+def _message(one: dict[str, Any], sender: str) -> Received | Unreadable | None:
     said = _said(one)
     if said is None:
         return None
     body, num_media = said
     id_, recipient = text(one.get("id")), text(one.get("from"))
-    ours = connection.with_id(text(metadata.get("phone_number_id")))
-    sender = ours.address if ours else text(metadata.get("display_phone_number"))
     if not (id_ and recipient and sender):
         return Unreadable("id, from or the number it was sent to is missing", piece(one))
     return Received(
         id=id_,
         recipient=address(recipient, CHANNEL),
-        sender=sender if ours else address(sender, CHANNEL),
+        sender=sender,
         body=body,
         num_media=num_media,
         received_ms=milliseconds(one.get("timestamp")),

@@ -11,8 +11,9 @@ from processor import certificates, clocks, servers
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
 from processor.kafka.topics.carrier_figures_topic import CarrierFiguresWriter
+from processor.kafka.shared_writing import SharedWriter, shared_writer
 from processor.kafka.topics.carriers_topic import CarriersView
-from processor.kafka.writing import Outgoing, Writer, writer
+from processor.kafka.writing import Outgoing
 from processor.metrics import Metrics
 from processor.statistics.carrier_figures import State, Tally
 from processor.wire.topics import Topics
@@ -20,7 +21,6 @@ from processor.wire.topics import Topics
 logger = logging.getLogger(__name__)
 
 _OLD_S = 60.0  # of the carriers
-_LINGER_MS = 2
 
 
 class CarrierBackend:
@@ -35,7 +35,7 @@ class CarrierBackend:
         self._figures = CarrierFiguresWriter(
             settings, self.topics.carrier_figures, "inbound", self.tally, self._states
         )
-        self._writer: Writer | None = None
+        self._writer: SharedWriter | None = None
         self._stores = True  # whether Kafka took the last request
         self._unfit = ""
         self.exit_code = 0  # set when the process has to end by itself
@@ -73,11 +73,7 @@ class CarrierBackend:
         try:
             if self._writer is None:
                 raise BrokerUnavailable("not connected yet")
-            try:
-                async with asyncio.timeout(self.settings.carriers_answer_s):
-                    await self._writer.send_all(records)
-            except TimeoutError:
-                raise BrokerUnavailable("Kafka took too long") from None
+            await self._writer.send_all(records)
         except BrokerUnavailable as error:
             if self._stores:  # once for all requests until one is stored again
                 logger.warning("carriers.not_stored", extra={"why": str(error)})
@@ -117,11 +113,12 @@ class CarrierBackend:
     def _end(self, why: str, *, exit_code: int) -> None:
         self._unfit, self.exit_code = why, exit_code
 
-    async def _connect(self, stack: AsyncExitStack) -> Writer:
+    async def _connect(self, stack: AsyncExitStack) -> SharedWriter:
         while True:
             try:
-                # Not idempotent: a record too large would leave a gap in the sequence.
-                return await stack.enter_async_context(writer(self.settings, linger_ms=_LINGER_MS))
+                return await stack.enter_async_context(
+                    shared_writer(self.settings, patience_s=self.settings.carriers_answer_s)
+                )
             except BrokerUnavailable as error:
                 logger.warning("carriers.wait", extra={"for_": str(error)})
                 await asyncio.sleep(clocks.RETRY_S)

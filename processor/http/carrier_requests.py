@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 
 import orjson
 
@@ -51,10 +52,13 @@ class _Making:
         self._connection = connection
         self._topics = topics
         self._now_ms = now_ms
-        self._accounts = {connection.account_sid} | {
-            sender.account_sid for sender in connection.senders.values()
-        }
         self.counts: Counter[str] = Counter()
+
+    @cached_property
+    def _accounts(self) -> Set[str]:
+        """The accounts whose messages this carrier sends."""
+        senders = self._connection.senders.values()
+        return {self._connection.account_sid} | {sender.account_sid for sender in senders}
 
     def messages(self, given: Sequence[Received]) -> Iterator[Outgoing]:
         for one in given:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -21,6 +21,7 @@ from processor.webhooks.client import Client
 from processor.webhooks.endpoint import Endpoints
 from processor.webhooks.retries import RetryRules
 from processor.wire.cloud_events import CloudEvents
+from processor.wire.records import Header
 from processor.wire.topics import Topics
 
 _TAKEN = 20_000  # messages that carriers took, which are remembered
@@ -49,8 +50,9 @@ class CarrierDependencies:
     max_staleness_s: float | None = None  # see ``TrustedList``
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     paces: dict[str, Pace] = field(default_factory=dict)  # by carrier
-    # Outcomes by record: a lane that lost Kafka before its commit reads the same records again.
-    taken: LRUCache[tuple[str, int, int, str], Accepted] = field(
+    # Outcomes by record, and by what they were judged: a lane that lost Kafka before its commit
+    # reads the same records again.
+    taken: LRUCache[tuple[str, int, int, str], tuple[Accepted, Sequence[Header]]] = field(
         default_factory=lambda: LRUCache(_TAKEN)
     )
 

@@ -37,7 +37,7 @@ from processor.webhooks.retries import (
 from processor.webhooks.signature import idempotency_token, signed_url
 from processor.wire import dead_letters, webhook_deliveries, webhooks_made
 from processor.wire.credentials import Unopened
-from processor.wire.headers import passed_on, retried
+from processor.wire.headers import is_of_reply, passed_on, retried
 from processor.wire.json_values import UNREADABLE, refuse_size, to_ms, why_unreadable
 from processor.wire.records import Record
 from processor.wire.topics import Topics
@@ -126,6 +126,8 @@ class DeliverWebhooks:
         if record.topic != self.topics.message_statuses:
             return webhook_deliveries.read(record.value)
         status = webhook_deliveries.read_status(record.value)
+        if status.status == "sent" and is_of_reply(record.headers):
+            return None  # no application asked for it
         url = status.status_callback
         service = self.services.directory.service_of(
             status.account_sid, status.messaging_service_sid, status.from_

@@ -28,7 +28,7 @@ from processor.webhooks.endpoint import Endpoint
 from processor.webhooks.requests import Answered, Request
 from processor.webhooks.retries import Failure, Overrides, Why, tier_of, tiers_of
 from processor.wire import carrier_sends, message_statuses
-from processor.wire.headers import kept, passed_on
+from processor.wire.headers import hand_over_of, kept, passed_on
 from processor.wire.json_values import to_ms
 from processor.wire.records import Header, Record
 from schemas.carrier_send import CarrierSend
@@ -60,6 +60,7 @@ class HandOver:
         self._record = record
         self._send = send
         self._connection, self._sender = by
+        self._judged_by: Sequence[Header] = ()  # of the last look
         self.account_sid = self._connection.name  # carriers take turns as accounts do elsewhere
         self.begun = False
         self.due_ms = self._due_ms()
@@ -115,7 +116,8 @@ class HandOver:
             self._count("dropped_late")  # R36
             return ()
         if (taken := self._needs.taken.get(self._place)) is not None:
-            return self._after(taken)  # before Kafka could note it
+            outcome, self._judged_by = taken
+            return self._after(outcome)  # before Kafka could note it
         pace = self._needs.pace_of(self._connection.name)
         if wait_s := pace.take(self._connection.sends_per_second):
             await asyncio.sleep(wait_s)
@@ -161,8 +163,10 @@ class HandOver:
         return Again(answer.reason) if isinstance(answer, Failure) else answer
 
     async def _ask(self, request: Request) -> Answered | Failure | Stopped:
-        if stopped := await self._look.stops(self._send):
-            return stopped
+        look = await self._look.at(self._send)
+        self._judged_by = look.headers
+        if look.stopped:
+            return look.stopped
         self.begun = True
         with self._needs.metrics.carrier_send_seconds.time():
             return await self._needs.client.call(request)
@@ -214,7 +218,7 @@ class HandOver:
         attempt = self._send.attempt
         match outcome:
             case Accepted(id=id_):
-                self._needs.taken[self._place] = outcome
+                self._needs.taken[self._place] = outcome, self._judged_by
                 self._count("sent_late" if self._is_late else "sent")
                 return self._status(id_)
             case Rejected(code=code, message=message):
@@ -242,8 +246,6 @@ class HandOver:
         return [Outgoing(topic, record.key, carrier_sends.write(again), headers)]
 
     def _status(self, id_: str | None) -> Sequence[Outgoing]:
-        if self._is_reply:
-            return ()  # its application did not ask for it
         at_ms = to_ms(self._needs.clock())
         value = message_statuses.write_taken(carrier_sends.message_of(self._send, at_ms), at_ms)
         given = [(PROVIDERS_ID, id_[:_MOST_ID].encode("utf-8", "replace"))] if id_ else []
@@ -276,6 +278,8 @@ class HandOver:
         headers = [
             *(passed_on(self._record.headers) or ()),
             (CARRIER, self._connection.name.encode()),
+            hand_over_of(self._send.reply_to),
+            *self._judged_by,
             *more,
         ]
         return Outgoing(self._needs.topics.message_statuses, self._record.key, value, headers)

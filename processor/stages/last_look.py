@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from processor.core.blocks import UNREADABLE, Block
@@ -11,9 +13,20 @@ from processor.errors import UnreadableEntry
 from processor.stages.carrier_dependencies import CarrierDependencies
 from processor.stores.trusted_list import TrustedList
 from processor.wire import blocks, carrier_sends
+from processor.wire.headers import LOOKED_AT, SERVICE, config_of
+from processor.wire.json_values import to_ms
+from processor.wire.records import Header
 from schemas.carrier_send import CarrierSend
 
 Stopped = Block | Literal["suspended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Why a message must not go now, if it must not, and by what that was judged."""
+
+    stopped: Stopped | None
+    headers: Sequence[Header]  # for the message's status, so that an audit can judge it again
 
 
 class LastLook:
@@ -44,21 +57,23 @@ class LastLook:
         """Learn which list to trust."""
         await self._list.learn()
 
-    async def stops(self, send: CarrierSend) -> Stopped | None:
-        """Why a message must not go now, None if it may; waits while the list cannot be trusted.
+    async def at(self, send: CarrierSend) -> Look:
+        """Judge a message that is about to go; waits while the list cannot be trusted.
 
         The confirmation of a STOP goes in any case, and so does the answer to HELP: match decided
         on them. A START's confirmation goes unless a later STOP has come.
         """
         needs = self._needs
+        looked_at = LOOKED_AT, str(to_ms(needs.clock())).encode()
         if send.reply_to is None and send.account_sid in needs.accounts.ended:
-            return "suspended"
+            return Look("suspended", ())
         if send.reply_to in ("STOP", "HELP"):
-            return None
+            return Look(None, [looked_at])
         key = entry_key(send.account_sid, list_key(send.to, channel_group_of(send.to)))
         found = await self._list.look([key])
+        marked = blocks.MARK_HEADER, str(found.meta.mark).encode()
         if not found.hits:
-            return None
+            return Look(None, [looked_at, marked])
         try:
             entry = blocks.unpack(found.values[0])
         except UnreadableEntry:
@@ -67,8 +82,11 @@ class LastLook:
         service_sid = needs.services.directory.service_sid_of(
             send.account_sid, send.messaging_service_sid, send.from_
         )
+        service = SERVICE, (service_sid or "").encode()
+        headers = [looked_at, marked, config_of(needs.services.view), service]
         verdict = judge(carrier_sends.judged(send, service_sid), entry)
         if isinstance(verdict, Refused):
-            return verdict.block
-        ended = send.reply_to is None and send.account_sid in needs.accounts.ended
-        return "suspended" if ended else None  # it may have ended meanwhile
+            return Look(verdict.block, headers)
+        if send.reply_to is None and send.account_sid in needs.accounts.ended:
+            return Look("suspended", ())  # it has ended meanwhile
+        return Look(None, headers)

@@ -11,6 +11,8 @@ FIRST_APPEND = "optout.first-append"  # of the original of a record sent on or r
 SOURCE = "optout.source"  # offset of the record that caused it, in its source's partition
 CONFIG = "optout.config"  # how far messaging-services was read when it was decided
 SERVICE = "optout.service"  # of a send to a recipient with blocks; empty if it has none
+HAND_OVER = "optout.hand-over"  # on a carrier's status: see ``hand_over_of``
+LOOKED_AT = "optout.looked-at"  # when the list was read just before the hand-over, ms UTC
 SENT_ON = "optout.sent-on"  # topic[partition]@offset of a record that was misplaced
 RETRY_OF = "optout.retry-of"  # topic[partition]@offset of the try before
 MOST_HEADERS = 100
@@ -75,6 +77,16 @@ def retried(record: Record) -> Headers:
 def config_of(view: ConfigView | None) -> Header:
     """The header that says under which configuration something was decided."""
     return CONFIG, b"%d" % (view.position if view else 0)
+
+
+def hand_over_of(reply_to: str | None) -> Header:
+    """The header that says what was handed to a carrier: a send, or the reply to which keyword."""
+    return HAND_OVER, (reply_to or "send").encode()
+
+
+def is_of_reply(headers: Headers) -> bool:
+    """Whether a carrier's status is of a reply, which no application has sent."""
+    return any(name == HAND_OVER and value != b"send" for name, value in headers)
 
 
 def was_sent_on(record: Record) -> bool:

@@ -17,17 +17,19 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import cycle
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import quantiles
 
 import click
+import uvloop
 
 from processor import config
-from processor.carriers.adapter import Request
 from processor.config import Settings
 from processor.kafka.topics import topic_admin
 from tests.bench import report
+from tests.bench.asking import Load, bytes_of
 from tests.builders import KEY
 from tests.carrier_serving import store, with_carriers
 from tests.carriers import (
@@ -42,21 +44,14 @@ from tests.carriers import (
 _DISTINCT = 2_000  # requests that are signed before the clock runs
 _AT = re.compile(rb"carriers at http://([0-9.]+):(\d+)/")
 _BATCH = 50  # messages in a request of WhatsApp
-
-
-def _bytes_of(request: Request) -> bytes:
-    path = request.url.removeprefix(HOST)
-    lines = [f"{request.method} {path} HTTP/1.1", "host: sms.example.com"]
-    lines += [f"{name}: {value}" for name, value in request.headers.items()]
-    lines += [f"content-length: {len(request.body)}", "", ""]
-    return "\r\n".join(lines).encode() + request.body
+_PACE = 1_000  # requests a second, whose time is measured
 
 
 def _singles() -> Iterator[bytes]:
     for number in range(_DISTINCT):
         recipient = f"+1555765{number:04}"
         text = "stop" if number % 50 == 0 else f"text {number}"
-        yield _bytes_of(a_request("twilio", twilio_text(text, f"SM{number}", From=recipient)))
+        yield bytes_of(a_request("twilio", twilio_text(text, f"SM{number}", From=recipient)))
 
 
 def _batches() -> Iterator[bytes]:
@@ -65,83 +60,46 @@ def _batches() -> Iterator[bytes]:
         for index in range(_BATCH):
             text = whatsapp_message("text", {"body": f"text {index}"}, f"wamid.{number}.{index}")
             texts.append({**text, "from": f"1555766{(number * _BATCH + index) % 10_000:04}"})
-        yield _bytes_of(a_request("whatsapp", whatsapp_event(texts)))
-
-
-class _Connection:
-    """A connection that stays open."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def ask(self, request: bytes) -> None:
-        """Make a request, and read the response.
-
-        Raises:
-            RuntimeError: it is not 200.
-        """
-        self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head.decode())
-        length = re.search(rb"(?i)content-length: (\d+)", head)
-        if length and int(length[1]):
-            await self._reader.readexactly(int(length[1]))
-
-
-async def _connections(place: tuple[str, int], count: int) -> list[_Connection]:
-    opened = await asyncio.gather(*(asyncio.open_connection(*place) for _ in range(count)))
-    return [_Connection(*one) for one in opened]
-
-
-async def rate(
-    connections: Sequence[_Connection], requests: Sequence[bytes], seconds: float
-) -> float:
-    """Requests a second that are answered when each connection asks again at once."""
-    left, done = cycle(requests), 0
-    deadline = time.monotonic() + seconds
-
-    async def work(connection: _Connection) -> None:
-        nonlocal done
-        while time.monotonic() < deadline:
-            await connection.ask(next(left))
-            done += 1
-
-    began = time.monotonic()
-    await asyncio.gather(*map(work, connections))
-    return done / (time.monotonic() - began)
-
-
-async def times(
-    connections: Sequence[_Connection], requests: Sequence[bytes], pace: float, seconds: float
-) -> list[float]:
-    """The seconds from when each request was due to its answer, at a fixed rate."""
-    free: asyncio.Queue[_Connection] = asyncio.Queue()
-    for connection in connections:
-        free.put_nowait(connection)
-    found: list[float] = []
-    began = time.perf_counter()
-
-    async def ask(request: bytes, due_s: float) -> None:
-        connection = await free.get()
-        await connection.ask(request)
-        found.append(time.perf_counter() - due_s)
-        free.put_nowait(connection)
-
-    async with asyncio.TaskGroup() as group:
-        for number, request in zip(range(int(pace * seconds)), cycle(requests), strict=False):
-            due_s = began + number / pace
-            if (wait_s := due_s - time.perf_counter()) > 0:
-                await asyncio.sleep(wait_s)
-            group.create_task(ask(request, due_s))
-    return found
+        yield bytes_of(a_request("whatsapp", whatsapp_event(texts)))
 
 
 def _cpu_s(process: int) -> float:
     """The CPU that a process has used, in seconds."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Requests a second, and the CPU of each."""
+
+    a_second: float
+    cpu_us: float
+    load_cpu_us: float
+
+    def __str__(self) -> str:
+        """It in words."""
+        return (
+            f"{self.a_second:,.0f}; CPU of each {self.cpu_us:.0f} µs, and {self.load_cpu_us:.0f} µs"
+            " of the load"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure and its bound."""
+
+    name: str
+    value: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __str__(self) -> str:
+        """It in words."""
+        low, high = self.at_least, self.at_most
+        is_met = (low is None or self.value >= low) and (high is None or self.value <= high)
+        bound = f"at most {high:,.0f}" if low is None else f"at least {low:,.0f}"
+        return f"{'met' if is_met else 'NOT MET':<9}{self.name} {bound}: {self.value:,.0f}"
 
 
 @asynccontextmanager
@@ -170,46 +128,73 @@ async def _serving(settings: Settings) -> AsyncIterator[tuple[tuple[str, int], i
 
 
 async def _ready(place: tuple[str, int]) -> None:
-    deadline = time.monotonic() + 60
-    probe = _bytes_of(a_request("twilio", twilio_text("hello")))
-    while time.monotonic() < deadline:
+    deadline_s = time.monotonic() + 60
+    load = Load([bytes_of(a_request("twilio", twilio_text("hello")))])
+    while time.monotonic() < deadline_s:
         try:
-            [connection] = await _connections(place, 1)
-            return await connection.ask(probe)
-        except (OSError, RuntimeError, asyncio.IncompleteReadError):
+            async with load.connected(place, 1):
+                await load.rate(0.01)
+                return
+        except (OSError, RuntimeError):
             await asyncio.sleep(0.2)
     raise RuntimeError("the carriers' server is not ready")
 
 
 @click.command(help=__doc__)
-@click.option("--seconds", default=10.0, show_default=True)
-def main(seconds: float) -> None:
+@click.option("--seconds", default=10.0, show_default=True, help="Of each of three measurements.")
+@click.option("--connections", default=64, show_default=True)
+def main(seconds: float, connections: int) -> None:
     """Measure, and print the figures."""
-    asyncio.run(_main(seconds))
+    began = datetime.now(UTC)
+    print(f"load before it {os.getloadavg()[0]:.1f}, {began:%Y-%m-%d %H:%M} UTC")
+    for name, value in report.machine().items():
+        print(f"{name}: {value}")
+    uvloop.run(_measure(seconds, connections))
 
 
-async def _main(seconds: float) -> None:
+async def _measure(seconds: float, connections: int) -> None:
     settings = with_carriers(
         config.load(topic_prefix=f"bench-{uuid.uuid4().hex[:8]}.", partitions=12)
     )
     await topic_admin.create(settings)
     await store(settings, a_document("twilio"), a_document("whatsapp"))
     singles, batches = list(_singles()), list(_batches())
-    for name, value in report.machine().items():
-        print(f"{name}: {value}")
     async with _serving(settings) as (place, process):
-        connections = await _connections(place, 64)
-        await rate(connections, singles, 2)
-        before_s = _cpu_s(process)
-        single = await rate(connections, singles, seconds)
-        cpu_us = 1e6 * (_cpu_s(process) - before_s) / (single * seconds)
-        print(f"requests a second, a message in each: {single:,.0f}; CPU of each {cpu_us:.0f} µs")
-        whole = await rate(connections[:16], batches, seconds)
-        print(f"messages a second, {_BATCH} in a request: {whole * _BATCH:,.0f}")
-        connections = await _connections(place, 64)  # the others were idle, and are closed
-        found = sorted(await times(connections, singles, 1_000, seconds))
-        cuts = [1_000 * one for one in quantiles(found, n=100)]
-        print(f"at 1,000 requests a second: p50 {cuts[49]:.0f} ms, p99 {cuts[98]:.0f} ms")
+        single = await _rate(place, process, singles, connections, seconds)
+        print(f"requests a second, a message in each: {single}")
+        whole = await _rate(place, process, batches, connections // 4, seconds)
+        print(f"requests a second, {_BATCH} messages in each: {whole}")
+        load = Load(singles)
+        async with load.connected(place, connections):
+            await load.times(_PACE, 2)
+            found = sorted(await load.times(_PACE, seconds))
+    p50, p99 = (1_000 * quantiles(found, n=100)[index] for index in (49, 98))
+    print(f"at {_PACE:,} requests a second: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+    print()
+    for goal in (
+        Goal("requests a second", single.a_second, at_least=2_000),
+        Goal(f"messages a second, {_BATCH} in a request", whole.a_second * _BATCH, at_least=5_000),
+        Goal(f"ms of p99 at {_PACE:,} requests a second", p99, at_most=100),
+    ):
+        print(goal)
+
+
+async def _rate(
+    place: tuple[str, int],
+    process: int,
+    requests: Sequence[bytes],
+    connections: int,
+    seconds: float,
+) -> Rate:
+    load = Load(requests)
+    async with load.connected(place, connections):
+        await load.rate(2)
+        before_s, own_s = _cpu_s(process), time.process_time()
+        a_second = await load.rate(seconds)
+        each = 1e6 / (a_second * seconds)
+        return Rate(
+            a_second, each * (_cpu_s(process) - before_s), each * (time.process_time() - own_s)
+        )
 
 
 if __name__ == "__main__":

@@ -18,10 +18,14 @@ from processor.kafka.writing import Outgoing
 from processor.wire.services import write_stored
 from processor.wire.topics import Topics
 from tests.api import create_accounts
+from tests.carrier_serving import store
 from tests.chaos import seen, world
 from tests.chaos.application import Applications, applications
+from tests.chaos.carrier import Carrier, carrier
 from tests.chaos.faults import Faults, Suffered
 from tests.chaos.fleet import Fleet
+from tests.chaos.handed_over import wrong_hand_overs
+from tests.chaos.lags import Lags
 from tests.chaos.load import Load
 from tests.chaos.plan import Fault, RedisKind, make_plan, one_by_one
 from tests.chaos.servers import Servers, servers
@@ -134,10 +138,11 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
             broker_clocks_step=any("clock of a broker" in kind for kind in options.only),
         ) as made,
         applications(options.seed) as served,
+        carrier(options.seed) as carried,
     ):
         settings = _settings(options, made)
         await topic_admin.create(settings)
-        await _furnish(settings, served)
+        await _furnish(settings, served, carried)
         say(f"a STOP blocks for the {settings.block_scope}")
         fleet = Fleet(made.slots, settings, directory)
         traffic = Traffic(options.seed, Topics.under(settings.topic_prefix))
@@ -149,8 +154,8 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
             entries=lambda: len(load.watch.marks),
             say=say,
         )
-        began = time.monotonic()
-        async with _beside(load.watch.follow()):
+        began, lags = time.monotonic(), Lags()
+        async with _beside(load.watch.follow()), _beside(lags.watch()):
             try:
                 for _ in range(options.workers):
                     await fleet.start()
@@ -165,6 +170,10 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
         report = await audit.audit(_settings(options, made), audit.Options(skew_ms=skew_ms))
         left = await seen.read(settings, served.asked)
         wrong, compared = deviations(left, load.written, settings.block_scope)
+        frozen = [(one.began, one.over) for one in faults.suffered.harms if one.kind == "freeze"]
+        still = [*frozen, *lags.spans]
+        unlike, messages = wrong_hand_overs(left, carried.handed, load.watch.visible, still)
+        wrong, compared = [*wrong, *unlike], compared + messages
         swallowed = await made.network.swallowed()
         if unclean := made.kafka.unclean_elections:
             faults.suffered.wrong.append(f"{unclean} partitions were led by a broker that lagged")
@@ -180,7 +189,14 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
         len(load.written),
         load.unknown,
         load.redelivered,
-        {**report.counts, **served.counts, **left.counts, **load.counts},
+        {
+            **report.counts,
+            **served.counts,
+            **carried.counts,
+            **left.counts,
+            **load.counts,
+            **lags.counts,
+        },
         compared,
         violations,
         fleet.ended_by_themselves,
@@ -205,14 +221,15 @@ def _settings(options: Options, made: Servers) -> Settings:
     )
 
 
-async def _furnish(settings: Settings, served: Applications) -> None:
-    """Create the accounts and their services."""
+async def _furnish(settings: Settings, served: Applications, carried: Carrier) -> None:
+    """Create the accounts, their services and their carriers."""
     for account, token in world.TOKENS.items():
         await create_accounts(settings, account, token=token)
     # The topic of services has one partition.
     at = Installation(settings.model_copy(update={"partitions": 1}))
     topic, services = at.topics.messaging_services, world.services(served.base, served.nowhere)
     await at.write_raw(*(Outgoing(topic, one.sid.encode(), write_stored(one)) for one in services))
+    await store(settings, *carried.documents())
 
 
 async def _under_faults(
@@ -260,7 +277,7 @@ async def _through(at: Installation) -> bool:
     # A delivery that fails between two checks is not in any lag; the next check finds its retry.
     with contextlib.suppress(BrokerUnavailable):
         for _ in range(_LOOKS):
-            if any([await at.lag(role) for role in ("match", "gate", "webhooks")]):
+            if any([await at.lag(role) for role in ("match", "gate", "webhooks", "carriers")]):
                 return False
         return True
     return False

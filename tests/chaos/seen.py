@@ -33,6 +33,8 @@ _ERRORS = "__connect.errors."
 _WEBHOOKS = "deliver_webhooks"
 # A record's own headers; it inherits all others from the record that caused it.
 _OWN = ("mark", "content-type")
+_EXCEPT_FROM = "optout.except-from"
+HAND_OVER = "optout.hand-over"  # of a carrier's status
 
 
 class Key(NamedTuple):
@@ -74,6 +76,21 @@ class Command(NamedTuple):
     blocked: bool
 
 
+class Carried(NamedTuple):
+    """A send or reply that a carrier gets if its sender has one."""
+
+    account: str
+    sid: str
+    to: str
+    sender: str  # empty: any of the service
+    service: str | None
+    body: str
+    kind: str = "send"  # or the kind of keyword that it replies to
+    excepted: frozenset[str] = frozenset()  # senders
+    parts: int = 0  # media
+
+
+Outgoing = tuple[str, str, str]  # account, sid, recipient
 Change = tuple[str, str, str, bool, tuple[str, ...]]  # cause, its sender, place, blocked, kinds
 Reply = tuple[str, str, str, str]  # message, sender, kind, text
 Notification = tuple[str, str, str, bool, str, bool, str | None, str | None]
@@ -94,6 +111,11 @@ class Seen:
     sends: set[str] = field(default_factory=set)  # to be judged
     allowed: set[str] = field(default_factory=set)
     refused: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # each with its status
+    to_carry: dict[Outgoing, Carried] = field(default_factory=dict)
+    outcomes: dict[Outgoing, set[tuple[str, int | None]]] = field(
+        default_factory=lambda: defaultdict(set)
+    )  # of carriers: status and error
+    statuses: list[Mapping[str, Any]] = field(default_factory=list)  # of carriers, of sends
     over_limit: dict[At, str] = field(default_factory=dict)  # to the expected part of the reason
     letters: dict[At, str] = field(default_factory=dict)  # to the reason
     undelivered: set[Delivery] = field(default_factory=set)
@@ -199,6 +221,7 @@ class Seen:
         if topic == "reply-sends.v1":
             reply = (fields["in_reply_to"], fields["from"], fields["kind"], fields["body"])
             self.replies[key_of(fields, fields["to"])].append(reply)
+            self._add_carried(fields["reply_sid"], fields, fields["kind"])
             return
         if topic == "suspected-opt-outs.v1":
             self.reports[key_of(fields, fields["from"])].append(_report(fields))
@@ -208,6 +231,11 @@ class Seen:
             self.notifications[key_of(fields, fields["from"])].append(_notification(fields))
         elif topic == "allowed-sends.v1":
             self.allowed.add(id_)
+            senders = (dict(record.headers).get(_EXCEPT_FROM) or b"").decode()
+            self._add_carried(fields["message_sid"], fields, "send", frozenset(senders.split(",")))
+        elif kind := dict(record.headers).get(HAND_OVER):
+            self._add_outcome(fields, is_send=kind == b"send")
+            return
         else:
             self.refused[id_] = {
                 name: fields[name]
@@ -220,6 +248,32 @@ class Seen:
             if name not in _OWN and not name.startswith(("ce_", "optout."))
         ]
         self.carries[topic, id_] = hash(tuple(own))
+
+    def _add_carried(
+        self,
+        sid: str,
+        fields: Mapping[str, Any],
+        kind: str,
+        excepted: frozenset[str] = frozenset(),
+    ) -> None:
+        account, to = fields["account_sid"], fields["to"]
+        self.to_carry[account, sid, to] = Carried(
+            account,
+            sid,
+            to,
+            fields.get("from") or "",
+            fields.get("messaging_service_sid"),
+            fields["body"],
+            kind,
+            excepted,
+            len(fields.get("media_urls") or ()),
+        )
+
+    def _add_outcome(self, fields: Mapping[str, Any], *, is_send: bool) -> None:
+        place = fields["account_sid"], fields["message_sid"], fields["to"]
+        self.outcomes[place].add((fields["status"], fields["error_code"]))
+        if is_send:
+            self.statuses.append(fields)
 
 
 async def read(settings: Settings, asked: Mapping[Delivery, Asked]) -> Seen:

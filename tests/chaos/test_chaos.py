@@ -26,6 +26,7 @@ async def test_nothing_is_lost_doubled_or_leaked_under_faults(tmp_path: Path) ->
     assert min(counts[f"written_with_{codec}"] for codec in CODECS) > 0
     assert counts["webhook_requests"] > counts["webhook_requests_answered"] > 0
     assert counts["webhooks_put_aside"] > 0
+    assert counts["hand_overs_checked"] >= counts["carrier_messages"] > 0
     assert counts["records_over_a_limit"] > counts["sends_over_a_limit"] > 0
     survived = outcome.suffered.by_kind.keys() | outcome.suffered.not_done.keys()
     assert survived == kinds_of(redis="one", brokers=1).keys()

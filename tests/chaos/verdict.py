@@ -116,8 +116,9 @@ def _last_sends(seen: Seen, blocked: Mapping[Key, frozenset[str]]) -> Iterable[s
 
 
 def _status_deliveries(seen: Seen) -> Iterable[Delivery]:
-    """The deliveries that applications must get for refused sends."""
-    for status in seen.refused.values():
+    """The deliveries that applications must get for refused sends, and for what carriers did."""
+    refused = ({**one, "status": "failed", "error_code": 21610} for one in seen.refused.values())
+    for status in (*refused, *seen.statuses):
         account, sender = status["account_sid"], status["from"]
         named = status["messaging_service_sid"]
         path = STATUS_PATHS.get((account, named or way(account, sender or "").service))
@@ -129,7 +130,7 @@ def _status_deliveries(seen: Seen) -> Iterable[Delivery]:
                 sender,
                 status["to"],
                 named,
-                ("failed", "21610"),
+                (status["status"], str(code) if (code := status["error_code"]) else None),
             )
 
 

@@ -16,6 +16,8 @@ from aiokafka.errors import KafkaError
 from processor.config import Settings
 from processor.core.partitions import partition_of
 from processor.wire.topics import Topics
+from tests.chaos.handed_over import Visible
+from tests.chaos.seen import HAND_OVER, Key
 from tests.chaos.stalls import NOTED_S, Stall
 from tests.chaos.traffic import Written, id_of
 
@@ -89,6 +91,7 @@ class Watch:
         self._all = (*self._replies, *self._verdicts)
         self.marks: dict[str, bytes] = {}  # recipient to the mark of the last change seen
         self.seen: Counter[str] = Counter()
+        self.visible = Visible()
 
     @property
     def waiting(self) -> int:
@@ -164,8 +167,12 @@ class Watch:
 
     def _take(self, record: Any) -> None:
         fields, topics = orjson.loads(record.value), self._topics
+        if any(name == HAND_OVER for name, _ in record.headers):
+            return  # a carrier's status: its send had a verdict before
         if record.topic == topics.block_changes:
             self.marks[fields["recipient"]] = fields["mark"].encode()
+            key = Key(fields["account_sid"], fields["channel_group"], fields["recipient"])
+            self.visible.add(key, fields, time.monotonic(), blocked=fields["blocked"])
             if fields["blocked"]:
                 self._confirmed(fields["account_sid"], fields["recipient"])
         elif record.topic == topics.opt_out_notifications:

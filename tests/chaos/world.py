@@ -36,6 +36,9 @@ SENDERS = {
     TOLL_FREE: 3,
 }  # with their frequencies
 
+# Senders with a carrier; the messages of the others are left to other programs.
+CARRIED: Mapping[str, tuple[str, ...]] = {ONE: (LONG_CODE, SHOP), OTHER: (FREE_CODE,)}
+
 # Settings of the installation: webhooks are retried soon, and given up within a minute.
 SETTINGS: Mapping[str, Any] = {
     "secret_keys": "5eed" * 16,
@@ -45,6 +48,10 @@ SETTINGS: Mapping[str, Any] = {
     "webhook_first_delay_s": 0.5,
     "webhook_longest_delay_s": 2.0,
     "webhook_circuit_s": 2.0,
+    "carrier_timeout_s": 2.0,
+    "carrier_attempts": 100,  # the carrier takes everything in the end
+    "carrier_first_delay_s": 0.5,
+    "carrier_longest_delay_s": 4.0,
 }
 SCOPES = ("account", "service", "sender")
 

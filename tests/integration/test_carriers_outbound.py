@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import web
 
+from processor.audit import audit
 from processor.config import Settings
 from processor.kafka.writing import Outgoing
 from processor.wire.json_values import to_text
@@ -19,7 +20,7 @@ from tests.builders import ACCOUNT, LONG_CODE, OTHER_LONG_CODE, RECIPIENT
 from tests.carrier_serving import serving, store, with_carriers
 from tests.carriers import a_document, a_request, twilio_text
 from tests.clinic import CLINIC, a_send, a_text, configure
-from tests.installation import Installation, by_sid, running, until
+from tests.installation import Installation, by_sid, running, topics_apart, until
 
 OTHER_RECIPIENT = "+15557650002"
 
@@ -89,18 +90,20 @@ async def test_both_ways_a_stop_its_confirmation_and_the_next_send_refused(
             await edge.ask(a_request("twilio", twilio_text("stop")))
             reply = (await twilio.has(2))[1]
             await at.sends(a_send("SM2"))
-            await at.wait_for(at.topics.message_statuses, 3)
+            await at.wait_for(at.topics.message_statuses, 4)
             await at.wait_for_no_lag("match", "gate", "carriers")
+        [confirmation] = await at.values(at.topics.reply_sends)
         told = await at.values(at.topics.message_statuses)
     assert callback.netloc + callback.path == "sms.example.com/carriers/twilio-1"
     assert list(parse_qs(callback.query)) == ["ref"]
     assert (send.fields["From"], send.fields["To"]) == (LONG_CODE, RECIPIENT)
     assert (reply.fields["Body"], "StatusCallback" in reply.fields) == ("You are out.", False)
-    assert sorted((one["message_sid"], one["status"], one.get("error_code")) for one in told) == [
+    assert {(one["message_sid"], one["status"], one.get("error_code")) for one in told} == {
         ("SM1", "delivered", None),
         ("SM1", "sent", None),
+        (confirmation["reply_sid"], "sent", None),
         ("SM2", "failed", 21610),
-    ]
+    }
     assert {one["status_callback"] for one in told if one["message_sid"] == "SM1"} == {
         "https://a.b/c"
     }
@@ -135,7 +138,7 @@ async def test_r25_a_send_that_is_held_back_is_never_handed_over_after_a_stop(
             [reply] = await at.wait_for(at.topics.reply_sends, 1)
             before = twilio.bodies.count("held")
             slow.released.set()
-            told = await at.wait_for(at.topics.message_statuses, 1 + len(held))
+            told = await at.wait_for(at.topics.message_statuses, 2 + len(held))
             await at.wait_for_no_lag("carriers")
             sends = runtime.shared.metrics.carrier_sends
             blocked = sends.labels("twilio-1", "blocked")._value.get()
@@ -145,6 +148,65 @@ async def test_r25_a_send_that_is_held_back_is_never_handed_over_after_a_stop(
     assert all(one["block"]["scope"] == "account" for one in failed)
     assert twilio.bodies.count("held") == before == (1 if how == "retry" else 0)
     assert twilio.bodies.count(reply["body"]) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_r25_the_audit_of_a_send_that_was_held_back_is_clean(
+    settings: Settings, status: int
+) -> None:
+    delay_s = {"carrier_first_delay_s": 2.0, "carrier_longest_delay_s": 2.0}
+    at = Installation(sending(settings, **delay_s))
+    async with application() as app:
+        twilio = Twilio(app)
+        twilio.refusals["held"] = [(status, "{}")] * 9
+        await configure(at.settings, CLINIC)
+        await store(at.settings, twilio_at(app))
+        async with running(at.settings):
+            await at.sends(a_send("SMheld", body="held"))
+            await twilio.has(1)
+            await at.texts(a_text("SMstop", "stop"))
+            reply = (await twilio.has(2))[1]
+            told = by_sid(await at.wait_for(at.topics.message_statuses, 2))
+            await at.texts(a_text("SMstart", "start"))
+            await twilio.has(3)
+            await at.sends(a_send("SMnext", body="next"))
+            await at.wait_for(at.topics.message_statuses, 4)
+            await at.wait_for_no_lag("match", "gate", "carriers")
+            await topics_apart()  # the audit leaves the last second to the next audit
+            report = await audit(at.settings)
+            assert (report.violations, report.counts["hand_overs_checked"]) == ((), 4)
+    assert twilio.bodies == ["held", reply.fields["Body"], twilio.bodies[2], "next"]
+    assert told["SMheld"]["error_code"] == 21610
+
+
+async def test_the_audit_names_a_send_that_was_handed_over_after_a_stop(
+    settings: Settings,
+) -> None:
+    at = Installation(sending(settings))
+    async with application() as app:
+        twilio = Twilio(app)
+        await configure(at.settings, CLINIC)
+        await store(at.settings, twilio_at(app))
+        async with running(at.settings):
+            await at.sends(a_send("SM1"))
+            await twilio.has(1)
+            await at.wait_for(at.topics.message_statuses, 1)
+            [sent] = await at.records(at.topics.message_statuses)
+            await at.texts(a_text("SMstop", "stop"))
+            await at.wait_for(at.topics.message_statuses, 2)
+            await topics_apart()
+            # The same send once more, as if by a worker that no longer follows the list.
+            later = str(time.time_ns() // 1_000_000).encode()
+            headers = {**dict(sent.headers), "optout.looked-at": later}
+            again = Outgoing(sent.topic, sent.key, sent.value, list(headers.items()))
+            await at.write_raw(again)
+            await at.wait_for_no_lag("match", "gate", "carriers")
+            await topics_apart()
+            report = await audit(at.settings)
+    [found] = report.violations
+    assert found.kind == "leak"
+    assert found.what.startswith("was judged without SMstop")
+    assert report.counts["hand_overs_checked"] == 3
 
 
 async def test_a_providers_errors_become_statuses_or_later_tries(settings: Settings) -> None:
@@ -213,7 +275,11 @@ async def test_r36_a_late_reply_is_sent_or_dropped_as_it_says(settings: Settings
             }
     assert twilio.bodies == ["SMlate", "SMintime"]
     assert counted == {"sent": 1, "sent_late": 1, "dropped_late": 1}
-    assert await at.records(at.topics.message_statuses) == []
+    told = await at.values(at.topics.message_statuses)
+    assert {one["message_sid"]: one["status"] for one in told} == {
+        "SMlate": "sent",
+        "SMintime": "sent",
+    }
 
 
 async def test_a_confirmation_of_a_start_is_outdated_by_a_later_stop(settings: Settings) -> None:

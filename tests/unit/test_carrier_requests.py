@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from processor.carriers.adapter import Connection, Parsed, Received, Reported, Request
 from processor.carriers.providers import ADAPTERS
 from processor.carriers.references import Reference, message_sid_of, read, written
+from processor.carriers.values import pairs_of
 from processor.errors import RecordError
 from processor.http.carrier_requests import records_of
 from processor.wire.carriers import write_status
@@ -400,3 +404,15 @@ def test_a_status_with_a_forged_reference_is_refused(
     connection = replace(a_connection("twilio"), account_sid=forged.account_sid)
     made = records(Parsed(statuses=(Reported(written(forged), "sent"),)), connection)
     assert (made.records, made.counts) == ([], {"unreferenced": 1, "passed_over": 0})
+
+
+@given(st.text(alphabet="ab=&+%2041cñ \n;", max_size=40))
+@example("a=1&a=1&b&&=c&x==y")
+@example("%zz=%C3%28&é=ü")
+def test_a_form_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    assert list(pairs_of(text)) == parse_qsl(text, keep_blank_values=True)
+
+
+def test_a_form_of_too_many_fields_is_not_signed() -> None:
+    request = a_request("twilio", b"&".join(b"a%d=1" % n for n in range(1_001)))
+    assert not ADAPTERS["twilio"].verify(request, a_connection("twilio"), NOW_S)

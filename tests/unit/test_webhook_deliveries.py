@@ -71,6 +71,18 @@ def test_a_status_is_told_where_its_send_or_its_service_says() -> None:
     assert url_of(a_status(account_sid="ACother")) is None
 
 
+def test_no_application_is_told_that_a_reply_was_sent() -> None:
+    stage = a_stage(Directory([a_service(LONG_CODE, status_callback="https://example.com/all")]))
+
+    def is_told(of: bytes, status: str) -> bool:
+        record = a_record(TOPICS.message_statuses, a_status(status=status))
+        record.headers = (("optout.hand-over", of),)
+        return stage.work_of(record) is not None
+
+    assert (is_told(b"send", "sent"), is_told(b"STOP", "sent")) == (True, False)
+    assert is_told(b"STOP", "failed")
+
+
 def test_a_status_is_told_with_the_login_that_the_service_has_for_that_host() -> None:
     webhook = Webhook(URL)
     stage = a_stage(Directory([a_service(LONG_CODE, webhook=webhook)]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from processor.core.blocks import Block, Mark, Place
@@ -12,6 +11,7 @@ from processor.core.order import first_ms
 from processor.core.policy import LateReply, Match
 from processor.core.services import Webhook
 from processor.core.suspected import Finding, TierPolicy
+from processor.core.values import value
 
 _LAWFUL_MS = 300_000  # 47 CFR 64.1200(a)(12)
 
@@ -25,7 +25,7 @@ class ReplySent(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Cause:
     """The cause of a change to the block list: a keyword message, or a command (R29)."""
 
@@ -41,7 +41,7 @@ class Cause:
     message_sid: str | None = None  # the text that a command of a review is about
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BlockChange:
     """A place of an entry holds a different block than before, or none any more."""
 
@@ -62,7 +62,7 @@ class BlockChange:
         return self.block is not None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReplySend:
     """A confirmation for the recipient, which skips the gate."""
 
@@ -83,7 +83,7 @@ class ReplySend:
         return first_ms(self.message.arrival) + _LAWFUL_MS
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OptOutNotification:
     """Informs the customer that a message matched, and what the match did (R27)."""
 
@@ -97,7 +97,7 @@ class OptOutNotification:
     braked: bool = False  # the reply is not sent: its brake has reached the limit (R37)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SuspectedOptOut:
     """Reports a text that asks for an end although it is not a keyword (R30)."""
 
@@ -116,7 +116,7 @@ class SuspectedOptOut:
         return due_ms(first_ms(self.message.arrival))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WebhookDelivery:
     """The HTTP request that informs a service's application of an inbound message (R28)."""
 

@@ -37,11 +37,12 @@ from processor.core.messages import (
 from processor.core.policy import Match
 from processor.core.services import Handling
 from processor.core.suspected import Finding
+from processor.core.values import value
 
 NO_REPLIES: Mapping[bytes, Replies] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hit:
     """An inbound message that matched, with everything needed to decide on it."""
 
@@ -51,7 +52,7 @@ class Hit:
     country: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reported:
     """An inbound message that a person must review, with everything needed to report it (R30)."""
 
@@ -61,7 +62,7 @@ class Reported:
     country: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ordinary:
     """An inbound message that is not a keyword, of a service with a webhook."""
 

@@ -1,4 +1,4 @@
-"""What a keyword costs a match lane by itself: `python -m tests.bench.keyword [--against TREE]`.
+"""Measure the cost of a keyword in a match lane: `python -m tests.bench.keyword [--against TREE]`.
 
 A batch with keywords against the same batch without, in one process and without servers: from
 fetched records to Kafka's record batches and the arguments of Redis's scripts. So nothing of a
@@ -34,6 +34,7 @@ from processor.stages.match_inbound import MatchDependencies, MatchInbound
 from processor.stages.tracing import Traces
 from processor.stores.redis_block_list import RedisBlockList
 from processor.wire.cloud_events import CloudEvents
+from processor.wire.json_values import to_text
 from processor.wire.topics import Topics
 from tests.bench.load import AT_MS, traffic
 from tests.builders import LONG_CODE, a_service
@@ -127,6 +128,7 @@ class _Made:
                     fields["account_sid"] = service.account_sid
                     fields["messaging_service_sid"] = service.sid
                 fields["body"] = KEYWORDS[turn % len(KEYWORDS)]
+                fields["received_at"] = to_text(AT_MS + self._offset)
                 fields["message_sid"] = f"SM{self._offset:032x}"
                 key = b"+1555%07d" % (self._offset % 10_000_000)
                 value = orjson.dumps(fields | {"from": key.decode()})

@@ -1,4 +1,4 @@
-/* Copies records unchanged into the records of a new batch.
+/* Writes records as they lie in a batch: one by one, or copies of records that were fetched.
  *
  * Each copy has the same headers; the last one's value is the offset of the record that is copied.
  */
@@ -162,14 +162,110 @@ done:
     return chunks;
 }
 
+static inline int
+is_piece(PyObject *bytes)
+{
+    return bytes == Py_None || PyBytes_Check(bytes);
+}
+
+/* Name and value of a header; 0 with an exception if it is none. */
+static int
+header_at(PyObject *headers, Py_ssize_t index, const char **name, Py_ssize_t *length,
+          PyObject **value)
+{
+    PyObject *header = PyList_GET_ITEM(headers, index);
+    if (PyTuple_Check(header) && PyTuple_GET_SIZE(header) == 2
+        && PyUnicode_Check(PyTuple_GET_ITEM(header, 0))) {
+        *value = PyTuple_GET_ITEM(header, 1);
+        if (is_piece(*value))
+            return (*name = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(header, 0), length)) != NULL;
+    }
+    PyErr_SetString(PyExc_TypeError, "not a header");
+    return 0;
+}
+
+/* Bytes of headers and of their number; -1 with an exception. */
+static Py_ssize_t
+size_of_headers(PyObject *headers)
+{
+    Py_ssize_t size = size_of(PyList_GET_SIZE(headers)), length;
+    const char *name;
+    PyObject *value;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(headers); i++) {
+        if (!header_at(headers, i, &name, &length, &value))
+            return -1;
+        size += size_of(length) + length + size_of_piece(value);
+        if (size > MOST_ROOM) {
+            PyErr_SetString(PyExc_OverflowError, "headers are too long");
+            return -1;
+        }
+    }
+    return size;
+}
+
+/* The headers were measured, and nothing has run since that could change them. */
+static uint8_t *
+put_headers(uint8_t *at, PyObject *headers)
+{
+    at = put_number(at, PyList_GET_SIZE(headers));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(headers); i++) {
+        const char *name;
+        Py_ssize_t length;
+        PyObject *value;
+        header_at(headers, i, &name, &length, &value);
+        at = put_number(at, length);
+        memcpy(at, name, (size_t)length);
+        at = put_piece(at + length, value);
+    }
+    return at;
+}
+
+static PyObject *
+record(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count != 4 || !is_piece(arguments[1]) || !is_piece(arguments[2])
+        || !PyList_Check(arguments[3])) {
+        PyErr_SetString(PyExc_TypeError, "record(index, key, value, headers)");
+        return NULL;
+    }
+    PyObject *key = arguments[1], *value = arguments[2], *headers = arguments[3];
+    Py_ssize_t index = PyLong_AsSsize_t(arguments[0]);
+    if (index == -1 && PyErr_Occurred())
+        return NULL;
+    Py_ssize_t more = size_of_headers(headers);
+    if (more < 0)
+        return NULL;
+    /* attributes, and no time behind the batch's: a byte each */
+    Py_ssize_t size = 2 + size_of(index) + more;
+    if (size_of_piece(key) > MOST_ROOM - size
+        || size_of_piece(value) > MOST_ROOM - size - size_of_piece(key)) {
+        PyErr_SetString(PyExc_OverflowError, "a record is too long");
+        return NULL;
+    }
+    size += size_of_piece(key) + size_of_piece(value);
+    PyObject *made = PyBytes_FromStringAndSize(NULL, size_of(size) + size);
+    if (made == NULL)
+        return NULL;
+    uint8_t *at = put_number((uint8_t *)PyBytes_AS_STRING(made), size);
+    *at++ = 0;
+    *at++ = 0;
+    at = put_number(at, index);
+    at = put_piece(at, key);
+    at = put_piece(at, value);
+    put_headers(at, headers);
+    return made;
+}
+
 static PyMethodDef methods[] = {
+    {"record", (PyCFunction)(void (*)(void))record, METH_FASTCALL,
+     "record(index, key, value, headers): a record of a batch, its length before it."},
     {"copies", copies, METH_VARARGS,
      "copies(records, headers, room): the records of batches, and how many each has."},
     {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef module_def = {
-    PyModuleDef_HEAD_INIT, "_copy", "Copies records into batches.", 0, methods,
+    PyModuleDef_HEAD_INIT, "_copy", "Writes the records of batches.", 0, methods,
     NULL, NULL, NULL, NULL,
 };
 

@@ -17,7 +17,7 @@ from processor.core.partitions import partition_of
 from processor.core.prefilter import Prefilter
 from processor.kafka import checksum
 from processor.kafka import fetched as fetching
-from processor.kafka.copying import can_copy, copied
+from processor.kafka.copying import can_copy, copied, new_batch
 from processor.kafka.fetched import FetchedRecord
 from processor.suspicion.stems import SEPARATOR
 from processor.wire.headers import source_of
@@ -30,6 +30,7 @@ from tests.strategies import bodies, broken, mutated
 
 pytest.importorskip("processor.wire._screen", reason="no C compiler built the native readers")
 pytest.importorskip("processor.kafka._draw", reason="no C compiler built the native readers")
+_copy = pytest.importorskip("processor.kafka._copy", reason="no C compiler built it")
 
 PARTITIONS = 12
 KEY = RECIPIENT.encode()
@@ -183,6 +184,59 @@ def test_copies_are_as_aiokafka_writes_them(
         built = batch._build()
         assert built == builder._build()
         assert len(built) <= most_bytes or len(now) == 1
+
+
+@given(
+    st.lists(
+        st.tuples(
+            *(texts, st.none() | st.binary(max_size=300)),
+            st.lists(st.tuples(st.text(max_size=9), texts), max_size=4),
+        ),
+        min_size=1,
+        max_size=9,
+    ),
+    st.integers(100, 900),
+)
+def test_outputs_are_as_aiokafka_writes_them(
+    outputs: Sequence[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]],
+    most_bytes: int,
+) -> None:
+    builder = BatchBuilder(1 << 20, 0, is_transactional=True)
+    batch = new_batch(WRITTEN_AT_MS, most_bytes)
+    assert batch is not None
+    for key, value, own in outputs:
+        value = b"" if key is None else value  # aiokafka needs either
+        if batch.append(key=key, value=value, headers=own) is None:
+            assert batch.closed()
+            assert batch.record_count()
+            break
+        builder.append(timestamp=WRITTEN_AT_MS, key=key, value=value, headers=own)
+    for written in (batch, builder):
+        written._set_producer_state(9, 2, 40)
+    built = batch._build()
+    assert built == builder._build()
+    assert len(built) <= most_bytes or batch.record_count() == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (0, "key", b"", []),
+        (0, b"", "value", []),
+        (0, b"", b"", ()),
+        (0, b"", b"", [("name",)]),
+        (0, b"", b"", [(b"name", b"")]),
+        (0, b"", b"", [("name", "value")]),
+        (0, b"", b"", [["name", b""]]),
+        ("0", b"", b"", []),
+        (0, b"", b""),
+    ],
+)
+def test_an_output_of_other_types_is_refused(wrong: Any) -> None:
+    with pytest.raises(TypeError):
+        _copy.record(*wrong)
+    with pytest.raises(UnicodeEncodeError):
+        _copy.record(0, b"", b"", [("\udc80", b"")])
 
 
 def a_message(value: bytes | None, key: bytes = KEY, topic: str = "texts") -> FetchedRecord:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from processor.core.blocks import Block, Mark, Place
 from processor.core.due import due_ms
-from processor.core.messages import ChannelGroup, InboundMessage, OptOutType
+from processor.core.messages import Arrival, ChannelGroup, InboundMessage, OptOutType
 from processor.core.order import first_ms
 from processor.core.policy import LateReply, Match
 from processor.core.services import Webhook
@@ -14,6 +14,14 @@ from processor.core.suspected import Finding, TierPolicy
 from processor.core.values import value
 
 _LAWFUL_MS = 300_000  # 47 CFR 64.1200(a)(12)
+
+
+def send_before_ms(arrival: Arrival) -> int:
+    """Until when a reply is presumed to be lawful: five minutes after the keyword came (R36).
+
+    A record that was sent on or redriven counts from its first append time.
+    """
+    return first_ms(arrival) + _LAWFUL_MS
 
 
 class ReplySent(StrEnum):
@@ -76,11 +84,8 @@ class ReplySend:
 
     @property
     def send_before_ms(self) -> int:
-        """Until when it is presumed to be lawful: five minutes after the keyword came (R36).
-
-        A record that was sent on or redriven counts from its first append time.
-        """
-        return first_ms(self.message.arrival) + _LAWFUL_MS
+        """Until when it is presumed to be lawful; see ``send_before_ms``."""
+        return send_before_ms(self.message.arrival)
 
 
 @value(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -144,6 +144,7 @@ def fold(
     seen: Set[bytes],
     *,
     replied: Mapping[bytes, Replies] = NO_REPLIES,
+    passed: Container[int] = (),
     scope: Scope,
     mark: Mark,
 ) -> Folded:
@@ -154,6 +155,7 @@ def fold(
         blocks: entry key to blocks as stored; a missing key means no blocks.
         seen: ids of items handled before this batch, see ``Handled``.
         replied: brake id to its replies before this batch; a missing id means none.
+        passed: indexes of items that were decided otherwise; they have no decision here.
         scope: of new blocks.
         mark: of the write that will store the result.
     """
@@ -164,6 +166,9 @@ def fold(
     refused: dict[int, str] = {}
     braked: dict[bytes, Replies] = {}
     for index, item in enumerate(items):
+        if index in passed:
+            decisions.append(())
+            continue
         if isinstance(item, Ordinary):
             decisions.append(ordinary(item.message, item.handling))
             continue

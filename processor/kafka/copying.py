@@ -53,11 +53,11 @@ class TransactionBatch:
         *,
         key: bytes | None,
         value: bytes | None,
-        headers: list[Header],
+        headers: list[Header] | None = None,
         timestamp: int | None = None,
     ) -> bool | None:
         """Take a record; None: it is full."""
-        record = native.record(self._count, key, value, headers)
+        record = native.record(self._count, key, value, headers or [])
         self._room -= len(record)
         if self._closed or (self._room < 0 and self._records):
             self._closed = True

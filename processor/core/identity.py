@@ -166,6 +166,5 @@ def _in_base_32(eight: bytes) -> str:
 
 
 def _digest(parts: tuple[str, ...], size: int) -> bytes:
-    # Each part with its length, so that no part can imitate the next.
-    said = "".join([f"{len(part)}:{part}" for part in parts])
-    return blake2b(said.encode(), digest_size=size).digest()
+    # Sids and addresses are of one line, so no part can imitate the next.
+    return blake2b("\n".join(parts).encode(), digest_size=size).digest()

@@ -13,7 +13,7 @@ from aiokafka.record.util import encode_varint
 from processor.kafka.checksum import seal
 from processor.kafka.fetched import FetchedRecord
 from processor.wire.headers import SOURCE
-from processor.wire.records import Header, Headers, Record
+from processor.wire.records import Header, Headers, Parts, Record, Texts
 
 try:
     from processor.kafka import _copy as native
@@ -57,7 +57,20 @@ class TransactionBatch:
         timestamp: int | None = None,
     ) -> bool | None:
         """Take a record; None: it is full."""
-        record = native.record(self._count, key, value, headers or [])
+        return self._add(native.record(self._count, key, value, headers or []))
+
+    def fill(
+        self,
+        key: bytes,
+        headers: list[Header],
+        value: Parts,
+        more: tuple[tuple[str, Parts], ...],
+        texts: Texts,
+    ) -> bool | None:
+        """Take a record with holes, see ``Output``; None: it is full."""
+        return self._add(native.filled(self._count, key, headers, value, more, texts))
+
+    def _add(self, record: bytes) -> bool | None:
         self._room -= len(record)
         if self._closed or (self._room < 0 and self._records):
             self._closed = True

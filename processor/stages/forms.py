@@ -1,9 +1,9 @@
 """Outputs of keywords from recipients without blocks: made once, then filled in for each message.
 
-What such a keyword comes to depends on the keyword, its service and the settings. Of the message,
-its sid, recipient and times are only repeated. So two stand-ins are decided on and put out as any
-message is. The outputs of the first become a form, with a hole for each of these texts. A form that
-does not make those of the second, byte by byte, is not used.
+The outcome of such a keyword depends on the keyword, its service and the settings. Its outputs only
+repeat the message's sid, recipient and times. So two models of a message are decided on and put out
+as any message is. The outputs of the first become a form, with a hole for each of these texts. A
+form that does not make those of the second, byte by byte, is not used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 from processor.core.blocks import Mark
@@ -24,51 +23,33 @@ from processor.core.messages import Arrival, InboundMessage, Scope
 from processor.stores.owned_list import Entries
 from processor.wire import blocks as wire_blocks
 from processor.wire.json_values import to_text
-from processor.wire.records import Header, Record
+from processor.wire.records import Header, Parts, Record, Texts, filled
 
 _MOST = 2_000  # forms, of some 3 KB
 _LONGEST = 40  # characters of a body: few texts are sent often, and those are short
 _FIRST = ("SM1f0e7c55a2b94d0d8c3fb6a0e91d2c47", "+199374610582637", 32_503_680_123_457)
 _SECOND = ("SM-2", "+4", 40_748_659_876_543)
 
-Texts: TypeAlias = tuple[str, ...]
 Rendered: TypeAlias = tuple[str, bytes, Sequence[Header]]  # topic, value, headers of the event
 Render: TypeAlias = Callable[[Event], Rendered]
 
 
-class Pattern(NamedTuple):
-    """A text with holes."""
-
-    text: str  # with %s for each
-    pick: Callable[[Texts], object]  # the texts that fill them
-
-    def fill(self, texts: Texts) -> bytes:
-        """The text with all holes filled."""
-        return (self.text % self.pick(texts)).encode()
-
-
 class FormRecord(NamedTuple):
-    """An output."""
+    """An output, with holes."""
 
     topic: str
-    value: Pattern
-    same: Sequence[Header]  # headers that every message has
-    own: Sequence[tuple[str, Pattern]]  # those behind them
-
-    def fill(self, texts: Texts) -> Rendered:
-        """The output of a message."""
-        own = [(name, pattern.fill(texts)) for name, pattern in self.own]
-        return self.topic, self.value.fill(texts), [*self.same, *own]
+    value: Parts
+    headers: tuple[tuple[str, Parts], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a keyword from a recipient without blocks comes to."""
+    """The outcome of a keyword from a recipient without blocks."""
 
-    notification: OptOutNotification  # of a stand-in, for metrics
+    notification: OptOutNotification  # of a model, for metrics
     records: Sequence[FormRecord]
-    entry: Pattern | None  # of `block-list`; None: the list does not change
-    packed: Pattern | None  # the same in Redis
+    entry: Parts | None  # of `block-list`; None: the list does not change
+    packed: Parts | None  # the same in Redis
     is_answered: bool
 
 
@@ -91,18 +72,18 @@ class Filling(NamedTuple):
 
 
 def texts_of(message: InboundMessage, mark: Mark) -> Texts:
-    """What a form repeats of a message: all that its outputs have of sid, recipient and times."""
+    """The texts that fill a form: of sid, recipient and times, all that the outputs have."""
     at_ms = message.arrival.appended_ms
     return (
-        message.message_sid,
-        message.recipient,
-        tail_of(message),
-        reply_sid_of(message),
-        to_text(message.received_at_ms),
-        to_text(at_ms),
-        to_text(send_before_ms(message.arrival)),
-        str(mark),
-        str(at_ms),
+        message.message_sid.encode(),
+        message.recipient.encode(),
+        tail_of(message).encode(),
+        reply_sid_of(message).encode(),
+        to_text(message.received_at_ms).encode(),
+        to_text(at_ms).encode(),
+        to_text(send_before_ms(message.arrival)).encode(),
+        str(mark).encode(),
+        b"%d" % at_ms,
     )
 
 
@@ -192,24 +173,25 @@ def _is_like(one: Hit, other: Hit) -> bool:
 
 def form_of(hit: Hit, scope: Scope, render: Render) -> Form | None:
     """The form of a keyword; None where none fits, as something else of it is in its outputs."""
-    stand_in, mark = _standing_in(hit, *_FIRST)
-    form = _made(stand_in, mark, scope, render)
-    second, mark = _standing_in(hit, *_SECOND)
+    first, mark = _model(hit, *_FIRST)
+    form = _made(first, mark, scope, render)
+    second, mark = _model(hit, *_SECOND)
     rendered, entry, packed, _ = _outputs(second, mark, scope, render)
     texts = texts_of(second.message, mark)
-    filled = [
-        (topic, value, list(headers))
-        for topic, value, headers in (one.fill(texts) for one in form.records)
-    ]
     is_right = (
-        filled == [(topic, value, list(headers)) for topic, value, headers in rendered]
-        and (form.entry and form.entry.fill(texts)) == entry
-        and (form.packed and form.packed.fill(texts)) == packed
+        [_filled(one, texts) for one in form.records] == rendered
+        and (filled(form.entry, texts) if form.entry else None) == entry
+        and (filled(form.packed, texts) if form.packed else None) == packed
     )
     return form if is_right else None
 
 
-def _standing_in(hit: Hit, sid: str, recipient: str, at_ms: int) -> tuple[Hit, Mark]:
+def _filled(one: FormRecord, texts: Texts) -> Rendered:
+    headers = [(name, filled(parts, texts)) for name, parts in one.headers]
+    return one.topic, filled(one.value, texts), headers
+
+
+def _model(hit: Hit, sid: str, recipient: str, at_ms: int) -> tuple[Hit, Mark]:
     message = replace(
         hit.message,
         message_sid=sid,
@@ -243,20 +225,17 @@ def _made(hit: Hit, mark: Mark, scope: Scope, render: Render) -> Form:
     return Form(
         notification,
         [_record(*one, texts) for one in rendered],
-        _pattern(entry, texts) if entry else None,
-        _pattern(packed, texts) if packed else None,
+        _parts(entry, texts) if entry else None,
+        _parts(packed, texts) if packed else None,
         any(isinstance(event, ReplySend) for event in events),
     )
 
 
 def _record(topic: str, value: bytes, headers: Sequence[Header], texts: Texts) -> FormRecord:
-    patterns = [(name, _pattern(value or b"", texts)) for name, value in headers]
-    same = sum("%s" not in pattern.text for _, pattern in patterns)
-    return FormRecord(topic, _pattern(value, texts), headers[:same], patterns[same:])
+    own = tuple((name, _parts(said or b"", texts)) for name, said in headers)
+    return FormRecord(topic, _parts(value, texts), own)
 
 
-def _pattern(value: bytes, texts: Texts) -> Pattern:
-    parts = re.split(f"({'|'.join(map(re.escape, texts))})", value.decode())
-    holes = [texts.index(part) for part in parts[1::2]]
-    text = "%s".join(part.replace("%", "%%") for part in parts[::2])
-    return Pattern(text, itemgetter(*holes) if holes else lambda texts: ())
+def _parts(value: bytes, texts: Texts) -> Parts:
+    found = re.split(b"(" + b"|".join(map(re.escape, texts)) + b")", value)
+    return tuple(texts.index(part) if at % 2 else part for at, part in enumerate(found) if part)

@@ -27,7 +27,7 @@ from processor.wire import blocks as wire_blocks
 from processor.wire import events
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import config_of, kept, source_of
-from processor.wire.records import Header, Output, Record
+from processor.wire.records import Header, Output, Record, filled
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ STAGE = "match_inbound"
 
 
 class Told(NamedTuple):
-    """What a batch comes to, besides its records."""
+    """The results of a batch besides its records."""
 
     matched: list[OptOutNotification]  # for metrics
     suspected: list[SuspectedOptOut]  # for metrics
@@ -114,26 +114,23 @@ class MatchOutputs:
         filling: Filling,
         hit: Hit,
         mark: Mark,
-        of_record: Sequence[Header],
+        of_record: list[Header],
         out: Output,
         told: Told,
     ) -> Mapping[str, bytes]:
         """Put out a message that a form fits; its entry, if it has one now."""
         form, key = filling.form, subscriber_of(filling.key).encode()
         texts = texts_of(hit.message, mark)
-        for one in form.records:
-            topic, value, headers = one.fill(texts)
-            headers = [*of_record, *headers]
-            refuse_output(key, value, headers)
-            out.put(topic, key, value, headers)
+        for topic, value, more in form.records:
+            out.fill(topic, key, of_record, value, more, texts)
         told.matched.append(form.notification)
         told.handled.append(filling.handled)
         if form.is_answered:
             told.replied[filling.brake.id] = (reply_to(filling.handled),)
         if not (form.entry and form.packed):
             return {}
-        told.after[filling.key] = form.packed.fill(texts)
-        return {filling.key: form.entry.fill(texts)}
+        told.after[filling.key] = filled(form.packed, texts)
+        return {filling.key: filled(form.entry, texts)}
 
     def _put_events(
         self,

@@ -10,7 +10,7 @@ from processor.core.identity import Recalled
 from processor.core.services import Directory, Service
 from processor.kafka.writing import Outgoing
 from processor.wire.headers import source_of
-from processor.wire.records import Headers, Record
+from processor.wire.records import Header, Headers, Parts, Record, Texts, filled
 
 TOPIC_ID = "the list"
 
@@ -32,6 +32,19 @@ class Kept:
     ) -> None:
         """See ``Output``."""
         self.put_out.append(Outgoing(topic, key, value, headers or ()))
+
+    def fill(
+        self,
+        topic: str,
+        key: bytes,
+        headers: list[Header],
+        value: Parts,
+        more: tuple[tuple[str, Parts], ...],
+        texts: Texts,
+    ) -> None:
+        """See ``Output``."""
+        own = [(name, filled(parts, texts)) for name, parts in more]
+        self.put(topic, key, filled(value, texts), [*headers, *own])
 
     def copy(self, topic: str, records: Sequence[Record], headers: Headers) -> None:
         """See ``Output``."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple, assert_never
 
 from processor.core.messages import Scope
+from processor.core.values import value
 
 
 class Mark(NamedTuple):
@@ -72,7 +73,7 @@ OF_RECIPIENTS = OF_MESSAGES | {SourceKind.SIGNAL}
 """Kinds that the recipient caused: a command that lifts one of them needs a reason (R29)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Source:
     """One cause of a block."""
 
@@ -96,7 +97,7 @@ class Intents:
 ALL_INTENTS = Intents()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Block:
     """Keeps messages away from a recipient in one place, and lists every cause."""
 

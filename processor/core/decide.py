@@ -48,6 +48,7 @@ from processor.core.order import lifts, said_ms
 from processor.core.policy import Match, OptOutConfig
 from processor.core.services import Handling
 from processor.core.suspected import Finding
+from processor.core.values import value
 
 _YES = "yes"
 _OF_REVIEWS = frozenset({SourceKind.REVIEW, SourceKind.OWN_WORDS})
@@ -59,7 +60,7 @@ Entry = Mapping[Place, Block]
 """The blocks of one account on one recipient, the oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Decision:
     """The events in the order they are emitted; applying its changes gives the new entry."""
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from processor.core.blocks import Block, Mark, Place
 from processor.core.due import due_ms
-from processor.core.messages import ChannelGroup, InboundMessage, OptOutType
+from processor.core.messages import Arrival, ChannelGroup, InboundMessage, OptOutType
 from processor.core.order import first_ms
 from processor.core.policy import LateReply, Match
 from processor.core.services import Webhook
 from processor.core.suspected import Finding, TierPolicy
+from processor.core.values import value
 
 _LAWFUL_MS = 300_000  # 47 CFR 64.1200(a)(12)
+
+
+def send_before_ms(arrival: Arrival) -> int:
+    """Until when a reply is presumed to be lawful: five minutes after the keyword came (R36).
+
+    A record that was sent on or redriven counts from its first append time.
+    """
+    return first_ms(arrival) + _LAWFUL_MS
 
 
 class ReplySent(StrEnum):
@@ -25,7 +33,7 @@ class ReplySent(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Cause:
     """The cause of a change to the block list: a keyword message, or a command (R29)."""
 
@@ -41,7 +49,7 @@ class Cause:
     message_sid: str | None = None  # the text that a command of a review is about
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BlockChange:
     """A place of an entry holds a different block than before, or none any more."""
 
@@ -62,7 +70,7 @@ class BlockChange:
         return self.block is not None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReplySend:
     """A confirmation for the recipient, which skips the gate."""
 
@@ -76,14 +84,11 @@ class ReplySend:
 
     @property
     def send_before_ms(self) -> int:
-        """Until when it is presumed to be lawful: five minutes after the keyword came (R36).
-
-        A record that was sent on or redriven counts from its first append time.
-        """
-        return first_ms(self.message.arrival) + _LAWFUL_MS
+        """Until when it is presumed to be lawful; see ``send_before_ms``."""
+        return send_before_ms(self.message.arrival)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OptOutNotification:
     """Informs the customer that a message matched, and what the match did (R27)."""
 
@@ -97,7 +102,7 @@ class OptOutNotification:
     braked: bool = False  # the reply is not sent: its brake has reached the limit (R37)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SuspectedOptOut:
     """Reports a text that asks for an end although it is not a keyword (R30)."""
 
@@ -116,7 +121,7 @@ class SuspectedOptOut:
         return due_ms(first_ms(self.message.arrival))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WebhookDelivery:
     """The HTTP request that informs a service's application of an inbound message (R28)."""
 

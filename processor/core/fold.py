@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -37,11 +37,12 @@ from processor.core.messages import (
 from processor.core.policy import Match
 from processor.core.services import Handling
 from processor.core.suspected import Finding
+from processor.core.values import value
 
 NO_REPLIES: Mapping[bytes, Replies] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hit:
     """An inbound message that matched, with everything needed to decide on it."""
 
@@ -51,7 +52,7 @@ class Hit:
     country: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reported:
     """An inbound message that a person must review, with everything needed to report it (R30)."""
 
@@ -61,7 +62,7 @@ class Reported:
     country: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ordinary:
     """An inbound message that is not a keyword, of a service with a webhook."""
 
@@ -143,6 +144,7 @@ def fold(
     seen: Set[bytes],
     *,
     replied: Mapping[bytes, Replies] = NO_REPLIES,
+    passed: Container[int] = (),
     scope: Scope,
     mark: Mark,
 ) -> Folded:
@@ -153,6 +155,7 @@ def fold(
         blocks: entry key to blocks as stored; a missing key means no blocks.
         seen: ids of items handled before this batch, see ``Handled``.
         replied: brake id to its replies before this batch; a missing id means none.
+        passed: indexes of items that were decided otherwise; they have no decision here.
         scope: of new blocks.
         mark: of the write that will store the result.
     """
@@ -163,6 +166,9 @@ def fold(
     refused: dict[int, str] = {}
     braked: dict[bytes, Replies] = {}
     for index, item in enumerate(items):
+        if index in passed:
+            decisions.append(())
+            continue
         if isinstance(item, Ordinary):
             decisions.append(ordinary(item.message, item.handling))
             continue

@@ -88,7 +88,10 @@ def change_id_of(cause_id: str, place: Place, *whose: str) -> str:
         whose: distinguish causes with the same id: account, and addresses of a message.
     """
     letter = "c" if place.carrier else _LETTERS[place.scope]
-    return f"{cause_id}.{letter}.{_tail(cause_id, *whose, place.target)}"
+    tail = _of_message(*whose[:1], cause_id, *whose[1:]).tail
+    if place.target:  # a cause may change the places of several services and senders
+        tail = _tail(tail, place.target)
+    return f"{cause_id}.{letter}.{tail}"
 
 
 def cause_of(change_id: str) -> str:
@@ -163,6 +166,5 @@ def _in_base_32(eight: bytes) -> str:
 
 
 def _digest(parts: tuple[str, ...], size: int) -> bytes:
-    # Each part with its length, so that no part can imitate the next.
-    said = "".join([f"{len(part)}:{part}" for part in parts])
-    return blake2b(said.encode(), digest_size=size).digest()
+    # Sids and addresses are of one line, so no part can imitate the next.
+    return blake2b("\n".join(parts).encode(), digest_size=size).digest()

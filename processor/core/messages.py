@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from processor.core.addresses import subscriber_key
+from processor.core.values import value
 
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _TOLL_FREE = re.compile(r"\+1(?:800|833|844|855|866|877|888)[0-9]{7}")
@@ -47,7 +48,7 @@ class Scope(StrEnum):
     SENDER = "sender"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Arrival:
     """When a record arrived, by the broker's clock, ms since 1970 UTC (R41)."""
 
@@ -55,7 +56,7 @@ class Arrival:
     first_ms: int | None = None  # of the original, if this is a copy or was redriven
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class InboundMessage:
     """A message from a recipient to one of our senders."""
 

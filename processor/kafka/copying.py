@@ -1,6 +1,6 @@
-"""Batches of records that are copied unchanged, such as sends that the gate allows.
+"""Batches of records: of outputs one by one, or of sends that the gate allows, copied unchanged.
 
-Compiled code copies them (``_copy.c``), where a compiler was found when the package was built.
+Compiled code writes them (``_copy.c``), where a compiler was found when the package was built.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from aiokafka.record.util import encode_varint
 from processor.kafka.checksum import seal
 from processor.kafka.fetched import FetchedRecord
 from processor.wire.headers import SOURCE
-from processor.wire.records import Headers, Record
+from processor.wire.records import Header, Headers, Parts, Record, Texts
 
 try:
     from processor.kafka import _copy as native
@@ -25,34 +25,71 @@ _BEHIND_LENGTH = 12
 _MAGIC, _TRANSACTIONAL, _NO_EPOCH = 2, 0x10, -1
 
 
-class CopiedBatch:
+class TransactionBatch:
     """Records of a transaction; has what aiokafka's sender uses of its ``BatchBuilder``.
 
     Args:
-        records: as they lie in a batch.
-        count: of them.
-        at_ms: the time of all.
+        at_ms: the time of all records.
+        most_bytes: a record that makes it larger is refused, unless it is the first.
     """
 
-    def __init__(self, records: bytes, count: int, at_ms: int) -> None:
-        self._records = records
-        self._count = count
+    def __init__(self, at_ms: int, most_bytes: int) -> None:
         self._at_ms = at_ms
+        self._room = most_bytes - _HEAD.size
+        self._records: list[bytes] = []
+        self._count = 0
+        self._closed = False
         self._state = (-1, -1, 0)
+
+    @classmethod
+    def of(cls, records: bytes, count: int, at_ms: int) -> TransactionBatch:
+        """A batch of so many records, as they lie in it; it takes no further one."""
+        batch = cls(at_ms, 0)
+        batch._records, batch._count, batch._closed = [records], count, True
+        return batch
+
+    def append(
+        self,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[Header] | None = None,
+        timestamp: int | None = None,
+    ) -> bool | None:
+        """Take a record; None: it is full."""
+        return self._add(native.record(self._count, key, value, headers or []))
+
+    def fill(
+        self,
+        key: bytes,
+        headers: list[Header],
+        value: Parts,
+        more: tuple[tuple[str, Parts], ...],
+        texts: Texts,
+    ) -> bool | None:
+        """Take a record with holes, see ``Output``; None: it is full."""
+        return self._add(native.filled(self._count, key, headers, value, more, texts))
+
+    def _add(self, record: bytes) -> bool | None:
+        self._room -= len(record)
+        if self._closed or (self._room < 0 and self._records):
+            self._closed = True
+            return None
+        self._records.append(record)
+        self._count += 1
+        return True
 
     def record_count(self) -> int:
         """How many records."""
         return self._count
 
-    def append(self, **record: object) -> None:
-        """Take no further record: it is full."""
-
     def close(self) -> None:
-        """Nothing: it is full."""
+        """Take no further record."""
+        self._closed = True
 
     def closed(self) -> bool:
         """Whether it takes no further record."""
-        return True
+        return self._closed
 
     def _set_producer_state(
         self, producer_id: int, producer_epoch: int, base_sequence: int
@@ -60,7 +97,8 @@ class CopiedBatch:
         self._state = producer_id, producer_epoch, base_sequence
 
     def _build(self) -> bytearray:
-        length = _HEAD.size - _BEHIND_LENGTH + len(self._records)
+        records = b"".join(self._records)
+        length = _HEAD.size - _BEHIND_LENGTH + len(records)
         times = self._at_ms, self._at_ms
         last = self._count - 1
         head = _HEAD.pack(
@@ -68,9 +106,14 @@ class CopiedBatch:
             *(*self._state, self._count),
         )
         whole = bytearray(head)
-        whole += self._records
+        whole += records
         seal(whole)
         return whole
+
+
+def new_batch(at_ms: int, most_bytes: int) -> TransactionBatch | None:
+    """An empty batch; None without compiled code, as aiokafka's is faster then."""
+    return TransactionBatch(at_ms, most_bytes) if native is not None else None
 
 
 def can_copy(records: Sequence[Record]) -> bool:
@@ -80,7 +123,7 @@ def can_copy(records: Sequence[Record]) -> bool:
 
 def copied(
     records: Sequence[Record], headers: Headers, *, at_ms: int, most_bytes: int
-) -> list[CopiedBatch]:
+) -> list[TransactionBatch]:
     """Batches of keys and values of records, in their order.
 
     Args:
@@ -91,7 +134,7 @@ def copied(
     """
     room = most_bytes - _HEAD.size
     return [
-        CopiedBatch(chunk, count, at_ms)
+        TransactionBatch.of(chunk, count, at_ms)
         for chunk, count in native.copies(records, _written(headers), room)
     ]
 

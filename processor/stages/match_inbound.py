@@ -12,8 +12,8 @@ from functools import partial
 
 from processor import clocks
 from processor.core.blocks import ConfigView
-from processor.core.fold import Folded, Hit, brake_for, fold, handled_of, key_of
-from processor.core.messages import ConsentCommand, OptOutType, Scope
+from processor.core.fold import Folded, brake_for, fold, handled_of, key_of
+from processor.core.messages import ConsentCommand, Scope
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.topics.counts_topic import CountsTopic
 from processor.kafka.topics.handled_messages import HandledTopics
@@ -21,6 +21,7 @@ from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import MatchMetrics
 from processor.stages.classify import Classifier, Pair
 from processor.stages.faults import separate
+from processor.stages.forms import Forms
 from processor.stages.hearing import Ear
 from processor.stages.match_outputs import MatchOutputs, Told
 from processor.stages.tracing import BatchTraces, Traces
@@ -48,6 +49,7 @@ class MatchDependencies:
     traces: Traces
     handled: HandledTopics
     ear: Ear = field(default_factory=Ear)
+    forms: Forms = field(default_factory=Forms)
     at_step: Callable[[str], None] = lambda step: None
 
 
@@ -155,15 +157,15 @@ class MatchInbound:
             if not broken:
                 break
             batch = self._classifier.without(batch, broken)
-        folded = decided.folded
-        self._outputs.put_undecided(batch, folded, out)
-        if folded.handled:
-            await self._list.write(entries, folded.changed, folded.handled, config, folded.replied)
-            self._in_force(batch.pairs, folded)
+        self._outputs.put_undecided(batch, decided.folded, out)
+        told = decided.told
+        if told.handled:
+            await self._list.write(entries, told.after, told.handled, config, told.replied)
+            self._in_force(told.stopped_ms)
         return MatchBatch(
             note=self._list.note,
             block_list=self._list,
-            is_written=bool(folded.handled),
+            is_written=bool(told.handled),
             is_waited_for=any(isinstance(item, ConsentCommand) for _, item in batch.pairs),
             decided=decided,
             needs=self._needs,
@@ -174,26 +176,24 @@ class MatchInbound:
     ) -> _Decided:
         """Decide on a batch and put out what comes of it, whatever was put out before; pure."""
         out.clear()
-        traces = self._needs.traces.begin()
+        traces, scope = self._needs.traces.begin(), self._needs.scope
+        fillings = self._needs.forms.fit(pairs, before, scope, self._outputs.render)
         folded = fold(
             [item for _, item in pairs],
             before.blocks,
             before.seen,
             replied=before.replied,
-            scope=self._needs.scope,
+            passed=fillings,
+            scope=scope,
             mark=before.mark,
         )
-        told = self._outputs.put_decided(pairs, folded, before.mark, config, traces, out)
+        told = self._outputs.put_decided(pairs, folded, fillings, before.mark, config, traces, out)
         return _Decided(folded, told, traces)
 
-    def _in_force(self, pairs: Sequence[Pair], folded: Folded) -> None:
+    def _in_force(self, stopped_ms: Sequence[int]) -> None:
         """Measure how long after its arrival each STOP was in force."""
         now_s = clocks.now_s()
-        self._needs.metrics.effective(
-            now_s - record.timestamp / 1000
-            for (record, item), decision in zip(pairs, folded.decisions, strict=True)
-            if decision and isinstance(item, Hit) and item.match.kind is OptOutType.STOP
-        )
+        self._needs.metrics.effective(now_s - at_ms / 1000 for at_ms in stopped_ms)
 
     async def idle(self) -> None:
         """Say that the owner is there, and see that Redis holds what it wrote; see ``Stage``."""

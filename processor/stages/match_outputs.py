@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from processor.core.blocks import ConfigView, Mark
+from processor.core.brakes import Replies
 from processor.core.events import (
     BlockChange,
     Event,
@@ -15,16 +16,18 @@ from processor.core.events import (
     SuspectedOptOut,
     WebhookDelivery,
 )
-from processor.core.fold import Folded, Hit, key_of
-from processor.core.messages import UnreadStop, subscriber_of
+from processor.core.fold import Folded, Hit, Item, Ordinary, key_of
+from processor.core.identity import Handled, reply_to
+from processor.core.messages import OptOutType, UnreadStop, subscriber_of
 from processor.stages.classify import Classified, Pair
+from processor.stages.forms import Filling, Rendered, texts_of
 from processor.stages.records import refuse_output, send_on, to_dead_letters
 from processor.stages.tracing import BatchTraces
 from processor.wire import blocks as wire_blocks
 from processor.wire import events
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import config_of, kept, source_of
-from processor.wire.records import Header, Output
+from processor.wire.records import Header, Output, Record, filled
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -33,10 +36,14 @@ STAGE = "match_inbound"
 
 
 class Told(NamedTuple):
-    """The events of a batch that metrics count."""
+    """The results of a batch besides its records."""
 
-    matched: list[OptOutNotification]
-    suspected: list[SuspectedOptOut]
+    matched: list[OptOutNotification]  # for metrics
+    suspected: list[SuspectedOptOut]  # for metrics
+    stopped_ms: list[int]  # when each STOP was appended
+    after: dict[str, bytes | None]  # entry key to packed blocks; None where none is left
+    handled: list[Handled]  # messages and commands
+    replied: dict[bytes, Replies]  # by brake
 
 
 class MatchOutputs:
@@ -57,6 +64,7 @@ class MatchOutputs:
         self,
         pairs: Sequence[Pair],
         folded: Folded,
+        fillings: Mapping[int, Filling],
         mark: Mark,
         config: ConfigView | None,
         traces: BatchTraces,
@@ -65,47 +73,96 @@ class MatchOutputs:
         """Put out the events of each record, then the entries that change; pure.
 
         Args:
-            pairs: that were folded.
-            folded: their outcome.
+            pairs: of the batch.
+            folded: the outcome of those that were folded.
+            fillings: those of the others, by their index.
             mark: of the write that stores it.
             config: the configuration that it was decided under.
             traces: of the batch.
             out: takes the records.
 
-        Returns:
-            The events that metrics count.
-
         Raises:
             RecordError: an output that no broker would take; the fault is its record's.
         """
-        told = Told([], [])
+        told = Told([], [], [], {}, [*folded.handled], {**folded.replied})
         header: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
         of_all = [*header, config_of(config)]
-        for (record, item), decision in zip(pairs, folded.decisions, strict=True):
-            if not decision:
+        entries: dict[str, bytes | None] = {}
+        for index, ((record, item), decision) in enumerate(
+            zip(pairs, folded.decisions, strict=True)
+        ):
+            if (filling := fillings.get(index)) and isinstance(item, Hit):
+                entries |= self._put_form(
+                    filling, item, mark, [*of_all, source_of(record)], out, told
+                )
+            elif decision:
+                self._put_events(record, item, decision, of_all, traces, out, told)
+            else:
                 continue
-            caused = None
-            key = subscriber_of(key_of(item)).encode()
-            of_record = [*of_all, source_of(record)]
-            if record.headers:
-                said = {"opt_out_type": item.match.kind} if isinstance(item, Hit) else {}
-                caused = traces.headers(record, **said)
-                out.counts["surplus_headers"] += len(record.headers) - len(kept(record.headers))
-                of_record = [*caused, *of_record] if caused else of_record
-            for event in decision:
-                topic, value = self._record(event)
-                headers = [*of_record, *self._cloud_events.of(event)]
-                refuse_output(key, value, headers)
-                out.put(topic, key, value, headers)
-                if isinstance(event, OptOutNotification):
-                    told.matched.append(event)
-                elif isinstance(event, SuspectedOptOut):
-                    told.suspected.append(event)
+            if isinstance(item, Hit) and item.match.kind is OptOutType.STOP:
+                told.stopped_ms.append(record.timestamp)
         for changed, blocks in folded.changed.items():
-            entry = wire_blocks.write_entry(changed, blocks)
+            told.after[changed] = wire_blocks.pack(blocks) if blocks else None
+            entries[changed] = wire_blocks.write_entry(changed, blocks)
+        for changed, entry in entries.items():
             refuse_output(None, entry, header)
             out.put(self._topics.block_list, changed.encode(), entry, header)
         return told
+
+    def _put_form(
+        self,
+        filling: Filling,
+        hit: Hit,
+        mark: Mark,
+        of_record: list[Header],
+        out: Output,
+        told: Told,
+    ) -> Mapping[str, bytes]:
+        """Put out a message that a form fits; its entry, if it has one now."""
+        form, key = filling.form, subscriber_of(filling.key).encode()
+        texts = texts_of(hit.message, mark)
+        for topic, value, more in form.records:
+            out.fill(topic, key, of_record, value, more, texts)
+        told.matched.append(form.notification)
+        told.handled.append(filling.handled)
+        if form.is_answered:
+            told.replied[filling.brake.id] = (reply_to(filling.handled),)
+        if not (form.entry and form.packed):
+            return {}
+        told.after[filling.key] = filled(form.packed, texts)
+        return {filling.key: filled(form.entry, texts)}
+
+    def _put_events(
+        self,
+        record: Record,
+        item: Item | Ordinary,
+        decision: Sequence[Event],
+        of_all: Sequence[Header],
+        traces: BatchTraces,
+        out: Output,
+        told: Told,
+    ) -> None:
+        caused = None
+        key = subscriber_of(key_of(item)).encode()
+        of_record = [*of_all, source_of(record)]
+        if record.headers:
+            said = {"opt_out_type": item.match.kind} if isinstance(item, Hit) else {}
+            caused = traces.headers(record, **said)
+            out.counts["surplus_headers"] += len(record.headers) - len(kept(record.headers))
+            of_record = [*caused, *of_record] if caused else of_record
+        for event in decision:
+            topic, value, headers = self.render(event)
+            headers = [*of_record, *headers]
+            refuse_output(key, value, headers)
+            out.put(topic, key, value, headers)
+            if isinstance(event, OptOutNotification):
+                told.matched.append(event)
+            elif isinstance(event, SuspectedOptOut):
+                told.suspected.append(event)
+
+    def render(self, event: Event) -> Rendered:
+        """Topic and value of an event, and the headers that name it."""
+        return *self._record(event), self._cloud_events.of(event)
 
     def _record(self, event: Event) -> tuple[str, bytes]:
         """Topic and value of an event."""

@@ -264,7 +264,7 @@ class OwnedList:
     async def write(
         self,
         before: Entries,
-        changed: Mapping[str, Blocks],
+        after: Mapping[str, bytes | None],
         handled: Sequence[Handled],
         config: ConfigView | None,
         replied: Mapping[bytes, Replies] = NO_REPLIES,
@@ -273,7 +273,7 @@ class OwnedList:
 
         Args:
             before: as read for the batch.
-            changed: entry key, one of those read, to its blocks afterwards.
+            after: entry key, one of those read, to its packed blocks; None where none is left.
             handled: the messages that the batch handled.
             config: under which it was decided.
             replied: brake id to its replies afterwards, of the brakes with a new reply.
@@ -282,9 +282,6 @@ class OwnedList:
             Fenced: where a later owner took the partition.
             ListLost: where the list is not as this owner left it.
         """
-        after = {
-            key: wire_blocks.pack(blocks) if blocks else None for key, blocks in changed.items()
-        }
         await self._store.write(
             self._partition,
             BatchWrite(

@@ -74,17 +74,20 @@ class RedisBlockList:
     def _key(self, partition: int, name: str) -> str:
         return f"{self._prefix}{{{partition}}}:{name}"
 
-    def _spans_of(self, one: Handled) -> range:
-        """The spans of time in which an id may have been put, had it been handled before."""
-        latest = (one.at_ms + min(_CLOCKS_DIFFER_MS, self._span_ms)) // self._span_ms
-        return range(latest - _LOOKED_AT + 1, latest + 1)
-
     def _looked_at(self, partition: int, handled: Iterable[Handled]) -> list[str]:
         """The keys of the strings in which ids may be, had they been handled before."""
-        name = self._key(partition, "handled")
-        return [
-            f"{name}:{span}:{_bucket_of(one)}" for one in handled for span in self._spans_of(one)
-        ]
+        name, span_ms = self._key(partition, "handled"), self._span_ms
+        early_ms = min(_CLOCKS_DIFFER_MS, span_ms)
+        heads: dict[int, list[str]] = {}  # of the keys, by the latest span; a batch has one or two
+        keys: list[str] = []
+        for one in handled:
+            latest = (one.at_ms + early_ms) // span_ms
+            if latest not in heads:
+                spans = range(latest - _LOOKED_AT + 1, latest + 1)
+                heads[latest] = [f"{name}:{span}:" for span in spans]
+            bucket = str(_bucket_of(one))
+            keys += [head + bucket for head in heads[latest]]
+        return keys
 
     def _put_into(self, partition: int, handled: Iterable[Handled]) -> list[str]:
         name, span_ms = self._key(partition, "handled"), self._span_ms

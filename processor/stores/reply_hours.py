@@ -35,11 +35,9 @@ def hour_of(at_ms: int) -> int:
 def asked_of(brakes: Iterable[Brake]) -> Mapping[int, Sequence[bytes]]:
     """Hour to the brakes that may have replies there which count."""
     asked: dict[int, dict[bytes, None]] = defaultdict(dict)
-    for brake in brakes:
-        for hour in range(
-            hour_of(brake.at_ms - WINDOW_MS), hour_of(brake.at_ms + CLOCKS_DIFFER_MS) + 1
-        ):
-            asked[hour][brake.id] = None
+    for id_, at_ms in brakes:
+        for hour in range(hour_of(at_ms) - 1, hour_of(at_ms + CLOCKS_DIFFER_MS) + 1):
+            asked[hour][id_] = None
     return {hour: list(ids) for hour, ids in asked.items()}
 
 

@@ -21,6 +21,7 @@ from schemas.common import (
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS_END = len("1970-01-01T00:00:00")
 LAST_MS = 253_402_300_799_999  # the end of year 9999, the last that datetime knows
 MAX_VALUE_BYTES = 512 * 1024  # with the headers we add, it fits every topic's limit
 is_number, is_address, is_subscriber, is_sender, is_sid = (
@@ -89,8 +90,12 @@ def to_ms(time: datetime) -> int:
     return round(time.timestamp() * 1000)
 
 
-@lru_cache(maxsize=1024)  # a message's outputs repeat its time, in values and headers
 def to_text(at_ms: int) -> str:
     """RFC 3339 in UTC with milliseconds."""
-    time = _EPOCH + timedelta(milliseconds=at_ms)  # exact, where a float of seconds is not
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, ms = divmod(at_ms, 1000)
+    return f"{_to_second(second)}.{ms:03}Z"
+
+
+@lru_cache(maxsize=1024)  # messages and their outputs share few
+def _to_second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat()[:_SECONDS_END]

@@ -8,6 +8,15 @@ from typing import Any, Protocol, TypeGuard
 
 Header = tuple[str, bytes | None]
 Headers = Sequence[Header]
+Texts = tuple[bytes, ...]
+Parts = tuple[bytes | int, ...]
+"""A value with holes, cut at them: bytes, and for each hole the number of the text that fills it.
+"""
+
+
+def filled(parts: Parts, texts: Texts) -> bytes:
+    """The value with all holes filled."""
+    return b"".join([part if isinstance(part, bytes) else texts[part] for part in parts])
 
 
 class Located(Protocol):
@@ -96,6 +105,27 @@ class Output(Protocol):
         partition: int | None = None,
     ) -> None:
         """Add a record to a topic; to this lane's partition if none is named."""
+        ...
+
+    def fill(
+        self,
+        topic: str,
+        key: bytes,
+        headers: list[Header],
+        value: Parts,
+        more: tuple[tuple[str, Parts], ...],
+        texts: Texts,
+    ) -> None:
+        """Add a record whose value, and headers behind the others, have holes.
+
+        Args:
+            topic: full name; in this lane's partition.
+            key: of the record.
+            headers: of the record.
+            value: of the record, with holes.
+            more: further headers, with holes.
+            texts: fill the holes.
+        """
         ...
 
     def copy(self, topic: str, records: Sequence[Record], headers: list[Header]) -> None:

@@ -17,10 +17,11 @@ from processor.core.partitions import partition_of
 from processor.core.prefilter import Prefilter
 from processor.kafka import checksum
 from processor.kafka import fetched as fetching
-from processor.kafka.copying import can_copy, copied
+from processor.kafka.copying import can_copy, copied, new_batch
 from processor.kafka.fetched import FetchedRecord
 from processor.suspicion.stems import SEPARATOR
 from processor.wire.headers import source_of
+from processor.wire.records import Parts, Texts, filled
 from processor.wire.screening import Origin, doubtful_messages, sure_sends
 from schemas.inbound_message import InboundMessage
 from schemas.outbound_message import OutboundMessage
@@ -30,6 +31,7 @@ from tests.strategies import bodies, broken, mutated
 
 pytest.importorskip("processor.wire._screen", reason="no C compiler built the native readers")
 pytest.importorskip("processor.kafka._draw", reason="no C compiler built the native readers")
+_copy = pytest.importorskip("processor.kafka._copy", reason="no C compiler built it")
 
 PARTITIONS = 12
 KEY = RECIPIENT.encode()
@@ -40,6 +42,7 @@ KEYWORDS.add(["stop", "baja", "start", "arrêt", "x" * 200])
 texts = st.none() | st.binary(max_size=20)
 names = st.sampled_from([b"traceparent", b"", b"caf\xe9"]) | st.binary(max_size=9)
 headers = st.lists(st.tuples(names, texts), max_size=4)
+forms = st.lists(st.binary(max_size=200) | st.integers(0, 2), max_size=9).map(tuple)
 times = st.sampled_from(
     [
         "1969-12-31T23:59:59Z",
@@ -183,6 +186,105 @@ def test_copies_are_as_aiokafka_writes_them(
         built = batch._build()
         assert built == builder._build()
         assert len(built) <= most_bytes or len(now) == 1
+
+
+@given(
+    st.lists(
+        st.tuples(
+            *(texts, st.none() | st.binary(max_size=300)),
+            st.lists(st.tuples(st.text(max_size=9), texts), max_size=4),
+        ),
+        min_size=1,
+        max_size=9,
+    ),
+    st.integers(100, 900),
+)
+def test_outputs_are_as_aiokafka_writes_them(
+    outputs: Sequence[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]],
+    most_bytes: int,
+) -> None:
+    builder = BatchBuilder(1 << 20, 0, is_transactional=True)
+    batch = new_batch(WRITTEN_AT_MS, most_bytes)
+    assert batch is not None
+    for key, value, own in outputs:
+        value = b"" if key is None else value  # aiokafka needs either
+        if batch.append(key=key, value=value, headers=own) is None:
+            assert batch.closed()
+            assert batch.record_count()
+            break
+        builder.append(timestamp=WRITTEN_AT_MS, key=key, value=value, headers=own)
+    for written in (batch, builder):
+        written._set_producer_state(9, 2, 40)
+    built = batch._build()
+    assert built == builder._build()
+    assert len(built) <= most_bytes or batch.record_count() == 1
+
+
+@given(
+    st.integers(0, 300),
+    texts,
+    st.lists(st.tuples(st.text(max_size=9), texts), max_size=130),
+    forms,
+    st.lists(st.tuples(st.text(max_size=9), forms), max_size=4).map(tuple),
+    st.lists(st.binary(max_size=90), min_size=3, max_size=3).map(tuple),
+)
+def test_a_filled_record_is_the_record_of_what_is_filled(
+    index: int,
+    key: bytes | None,
+    own: list[tuple[str, bytes | None]],
+    value: Parts,
+    more: tuple[tuple[str, Parts], ...],
+    said: Texts,
+) -> None:
+    written = _copy.filled(index, key, own, value, more, said)
+    headers = [*own, *((name, filled(parts, said)) for name, parts in more)]
+    assert written == _copy.record(index, key, filled(value, said), headers)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (0, "key", [], (), (), ()),
+        (0, b"", (), (), (), ()),
+        (0, b"", [], b"", (), ()),
+        (0, b"", [], ("a",), (), ()),
+        (0, b"", [], (0,), (), ()),
+        (0, b"", [], (-1,), (), (b"",)),
+        (0, b"", [], (1 << 70,), (), (b"",)),
+        (0, b"", [], (0,), (), ("a",)),
+        (0, b"", [], (0,), (), [b""]),
+        (0, b"", [], (), [], ()),
+        (0, b"", [], (), (("name",),), ()),
+        (0, b"", [], (), ((b"name", ()),), ()),
+        (0, b"", [], (), (("name", b""),), ()),
+        (0, b"", [], (), (("name", (3,)),), (b"",)),
+        (0, b"", [("name",)], (), (), ()),
+    ],
+)
+def test_a_form_of_other_types_is_refused(wrong: Any) -> None:
+    with pytest.raises((TypeError, OverflowError)):
+        _copy.filled(*wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (0, "key", b"", []),
+        (0, b"", "value", []),
+        (0, b"", b"", ()),
+        (0, b"", b"", [("name",)]),
+        (0, b"", b"", [(b"name", b"")]),
+        (0, b"", b"", [("name", "value")]),
+        (0, b"", b"", [["name", b""]]),
+        ("0", b"", b"", []),
+        (0, b"", b""),
+    ],
+)
+def test_an_output_of_other_types_is_refused(wrong: Any) -> None:
+    with pytest.raises(TypeError):
+        _copy.record(*wrong)
+    with pytest.raises(UnicodeEncodeError):
+        _copy.record(0, b"", b"", [("\udc80", b"")])
 
 
 def a_message(value: bytes | None, key: bytes = KEY, topic: str = "texts") -> FetchedRecord:

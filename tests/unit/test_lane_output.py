@@ -49,3 +49,18 @@ def test_copies_keep_their_places_among_other_records(runs: tuple[int, ...]) -> 
     assert [value for value, _ in found] == [b"%d" % at for at in range(number)]
     copies = [headers == [*MARK, ("optout.source", value)] for value, headers in found]
     assert sum(copies) == number - len(runs)
+
+
+def test_records_that_are_filled_are_those_that_are_put() -> None:
+    sizes = (3, 60_000, 500_000, 1, 40_000)  # some begin another batch
+    put_out, fill_out = [LaneOutput(_Producer(), 3) for _ in range(2)]
+    for number, size in enumerate(sizes):
+        texts = b"%d" % number, b"b" * size
+        put_out.put("allowed", b"k", b"a" + texts[1], [*MARK, ("own", texts[0])])
+        more = (("own", (0,)),)
+        fill_out.fill("allowed", b"k", MARK, (b"a", 1), more, texts)
+    found = written(put_out)
+    assert written(fill_out) == found
+    assert [headers for _, headers in found] == [
+        [*MARK, ("own", b"%d" % number)] for number in range(len(sizes))
+    ]

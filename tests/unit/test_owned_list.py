@@ -78,7 +78,9 @@ async def taken(owner: OwnedList, *notes: str) -> OwnedList:
 async def written(owner: OwnedList, blocks: Any = BLOCKS) -> Entries:
     """Write these blocks as the owner; return the entries it read first."""
     before = await owner.read([ENTRY, ENTRY], [MESSAGE, MESSAGE])
-    await owner.write(before, {ENTRY: blocks}, [MESSAGE], None)
+    await owner.write(
+        before, {ENTRY: wire_blocks.pack(blocks) if blocks else None}, [MESSAGE], None
+    )
     return before
 
 

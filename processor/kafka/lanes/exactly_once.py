@@ -17,7 +17,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from processor.kafka.copying import can_copy, copied
+from processor.kafka.copying import TransactionBatch, can_copy, copied, new_batch
 from processor.kafka.failures import TRANSACTION_ERRORS, ended_by, unavailable
 from processor.kafka.lanes.batch_size import BatchSize
 from processor.kafka.lanes.lane_state import Doing
@@ -32,7 +32,7 @@ from processor.kafka.lanes.source_reader import REQUEST_S
 from processor.kafka.ports import RecordBatch
 from processor.kafka.starting import start, stop
 from processor.wire.headers import source_of
-from processor.wire.records import Header, Output, Record
+from processor.wire.records import Header, Output, Parts, Record, Texts, filled
 
 logger = logging.getLogger(__name__)
 
@@ -134,12 +134,32 @@ class LaneOutput:
         place = topic if partition is None else (topic, partition)
         builder = self._open.get(place)
         if builder is None:
-            builder = self._open[place] = self._producer.create_batch()
-        headers = headers or []  # a list: aiokafka's builder takes nothing else
+            builder = self._open[place] = self._new_batch()
+        headers = headers or []  # a list: the builders take nothing else
         if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
             self._full.append((place, builder))
-            builder = self._open[place] = self._producer.create_batch()
+            builder = self._open[place] = self._new_batch()
             builder.append(key=key, value=value, timestamp=None, headers=headers)
+
+    def fill(
+        self,
+        topic: str,
+        key: bytes,
+        headers: list[Header],
+        value: Parts,
+        more: tuple[tuple[str, Parts], ...],
+        texts: Texts,
+    ) -> None:
+        """Add a record with holes to its topic's batch; see ``Output``."""
+        builder = self._open.get(topic)
+        if isinstance(builder, TransactionBatch) and builder.fill(key, headers, value, more, texts):
+            return
+        own = [(name, filled(parts, texts)) for name, parts in more]
+        self.put(topic, key, filled(value, texts), [*headers, *own])
+
+    def _new_batch(self) -> RecordBatch:
+        made = new_batch(int(time.time() * 1000), _MAX_BATCH_BYTES)
+        return made or self._producer.create_batch()
 
     def copy(self, topic: str, records: Sequence[Record], headers: list[Header]) -> None:
         """Add records to a topic's batches in this lane's partition; see ``Output``."""

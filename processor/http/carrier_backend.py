@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from processor import certificates, clocks, servers
 from processor.config import Settings
 from processor.errors import BrokerUnavailable, ConfigError
-from processor.kafka.topics.carrier_figures_topic import CarrierFiguresWriter
 from processor.kafka.shared_writing import SharedWriter, shared_writer
+from processor.kafka.topics.carrier_figures_topic import CarrierFiguresWriter
 from processor.kafka.topics.carriers_topic import CarriersView
 from processor.kafka.writing import Outgoing
 from processor.metrics import Metrics

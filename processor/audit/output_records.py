@@ -248,9 +248,11 @@ def packed(value: bytes) -> tuple[tuple[Block, ...], tuple[tuple[Place, str, int
         ValueError: its format is unknown to the audit.
     """
     try:
-        version, *blocks = orjson.loads(value)
+        version, *parts = orjson.loads(value)
         if version == 2:
-            found = [_packed_block(*fields) for fields in blocks]
+            if parts and isinstance(parts[-1], dict):
+                parts.pop()  # the person's other addresses (R32)
+            found = [_packed_block(*fields) for fields in parts]
             return tuple(block for block, _ in found), tuple(
                 last for _, lasts in found for last in lasts
             )

@@ -17,7 +17,7 @@ from processor.cli.addresses import Recipient
 from processor.cli.common import actor as user
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
-from processor.core.blocks import UNREADABLE, Block, Blocks
+from processor.core.blocks import UNREADABLE, Block, Stored
 from processor.core.consents import TargetMissing, consent_command, place_of
 from processor.core.decide import refusal_of
 from processor.core.messages import (
@@ -321,7 +321,7 @@ async def differences(settings: Settings, partition: int) -> set[str]:
             for key, value in batch:
                 truth.pop(key, None)
                 if value is not None:
-                    truth[key] = wire_blocks.pack(_entry_of(value))
+                    truth[key] = wire_blocks.pack(*_entry_of(value))
     finally:
         await topic.close()
     async with open_store(settings) as store:
@@ -329,12 +329,12 @@ async def differences(settings: Settings, partition: int) -> set[str]:
     return {key for key in truth.keys() | served.keys() if truth.get(key) != served.get(key)}
 
 
-def _entry_of(value: bytes) -> Blocks:
+def _entry_of(value: bytes) -> Stored:
     """Read an entry as a rebuild does: an unreadable entry blocks."""
     try:
-        return wire_blocks.read_entry(value)
+        return wire_blocks.read_stored(value)
     except ValueError:  # the base of pydantic's errors
-        return (UNREADABLE,)
+        return Stored((UNREADABLE,))
 
 
 @asynccontextmanager

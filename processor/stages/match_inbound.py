@@ -183,7 +183,9 @@ class MatchInbound:
             scope=self._needs.scope,
             mark=before.mark,
         )
-        told = self._outputs.put_decided(pairs, folded, before.mark, config, traces, out)
+        told = self._outputs.put_decided(
+            pairs, folded, before.mark, config, traces, out, before.names
+        )
         return _Decided(folded, told, traces)
 
     def _in_force(self, pairs: Sequence[Pair], folded: Folded) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from processor.core.blocks import ConfigView, Mark
+from processor.core.blocks import NO_NAMES, ConfigView, Mark, Names
 from processor.core.events import (
     BlockChange,
     Event,
@@ -61,6 +61,7 @@ class MatchOutputs:
         config: ConfigView | None,
         traces: BatchTraces,
         out: Output,
+        names: Mapping[str, Names],
     ) -> Told:
         """Put out the events of each record, then the entries that change; pure.
 
@@ -71,6 +72,7 @@ class MatchOutputs:
             config: the configuration that it was decided under.
             traces: of the batch.
             out: takes the records.
+            names: of entries that have other addresses; they stay.
 
         Returns:
             The events that metrics count.
@@ -102,7 +104,7 @@ class MatchOutputs:
                 elif isinstance(event, SuspectedOptOut):
                     told.suspected.append(event)
         for changed, blocks in folded.changed.items():
-            entry = wire_blocks.write_entry(changed, blocks)
+            entry = wire_blocks.write_entry(changed, blocks, names.get(changed, NO_NAMES))
             refuse_output(None, entry, header)
             out.put(self._topics.block_list, changed.encode(), entry, header)
         return told

@@ -52,12 +52,15 @@ async def a_gate(
     metrics: Metrics,
     services: Iterable[Service] = (),
     counted: list[Any] | None = None,
+    *,
+    partition: int = 0,
+    partitions: int = 1,
 ) -> GateOutbound:
     """A gate that knows which list to trust; its partition has an owner."""
     counts: Any = SimpleNamespace(add=[].append if counted is None else counted.append)
     known: Any = Services(services)
     needs = GateDependencies(
-        partitions=1,
+        partitions=partitions,
         topics=TOPICS,
         store=store,
         block_list=EmptyList(),
@@ -68,10 +71,12 @@ async def a_gate(
         metrics=GateMetrics(metrics),
         traces=Traces(),
     )
-    gate = GateOutbound(0, needs)
-    epoch = (await store.claim(0, at_least=0)).epoch
-    await store.begin_rebuild(0, epoch)
-    await store.finish_rebuild(0, epoch, mark=Mark(epoch, 2), ready=TOPIC_ID, partitions=1)
+    gate = GateOutbound(partition, needs)
+    epoch = (await store.claim(partition, at_least=0)).epoch
+    await store.begin_rebuild(partition, epoch)
+    await store.finish_rebuild(
+        partition, epoch, mark=Mark(epoch, 2), ready=TOPIC_ID, partitions=partitions
+    )
     await gate.recover({})
     return gate
 

@@ -15,8 +15,8 @@ from processor.stores.block_list import BatchWrite
 from processor.stores.memory import MemoryBlockList
 from processor.wire import blocks as wire_blocks
 from tests.builders import ACCOUNT, NOW_MS, a_block, a_place
+from tests.gates import TOPICS, a_gate, a_record
 from tests.one_lane import TOPIC_ID, Kept
-from tests.unit.test_gate_outbound import TOPICS, a_gate, a_record
 
 PARTITIONS = 8
 NUMBER = "+15557654321"

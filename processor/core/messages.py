@@ -6,8 +6,12 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from processor.core.addresses import subscriber_key
+
+if TYPE_CHECKING:
+    from processor.core.links import Way
 
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _TOLL_FREE = re.compile(r"\+1(?:800|833|844|855|866|877|888)[0-9]{7}")
@@ -53,6 +57,7 @@ class Arrival:
 
     appended_ms: int  # of this record
     first_ms: int | None = None  # of the original, if this is a copy or was redriven
+    is_on_way: bool = False  # a copy that a lane sent on to the other address of its person
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,14 @@ class InboundMessage:
     received_at_ms: int  # by the carrier's clock
     arrival: Arrival
     carrier_replied: bool = False  # the carrier acted on it and answered it itself (R42)
+    user_id: str | None = None  # of the same person, where the recipient is a number (R32)
+    is_linked: bool = False  # the entries of both say so already
+    way: Way | None = None  # how it came to the lane, if a lane sent it on (R32)
+
+    @property
+    def person(self) -> str:
+        """The address whose entry has the recipient's blocks."""
+        return f"whatsapp:{self.way.at}" if self.way else self.recipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +116,34 @@ class ConsentCommand:
     message_sid: str | None = None  # the recipient's text that a review is about
     arrival: Arrival | None = None  # None: not written yet
     redrives: int = 0  # how often it came back from the dead letters
+    way: Way | None = None  # how it came to the lane, if a lane sent it on (R32)
+
+    @property
+    def person(self) -> str:
+        """The subscriber key of the entry that it changes."""
+        return self.way.at if self.way else self.recipient
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCommand:
+    """Says that a WhatsApp user id and a number are one person's, to an account (R32)."""
+
+    command_id: str
+    account_sid: str
+    user_id: str
+    number: str  # subscriber key
+    source: str  # its origin: an API, a provider, …
+    reason: str | None
+    claimed_ms: int  # when it was requested, as its writer says
+    actor: str | None = None
+    arrival: Arrival | None = None  # None: not written yet
+    redrives: int = 0
+    way: Way | None = None
+
+    @property
+    def person(self) -> str:
+        """The subscriber key of the entry that it is about now."""
+        return self.way.at if self.way else self.user_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +156,12 @@ class UnreadStop:
     channel_group: ChannelGroup
     sender: str | None  # if it can be read
     arrival: Arrival
+    way: Way | None = None  # how it came to the lane, if a lane sent it on (R32)
+
+    @property
+    def person(self) -> str:
+        """The subscriber key of the entry that it changes."""
+        return self.way.at if self.way else self.recipient
 
 
 def bare_number(address: str) -> str:

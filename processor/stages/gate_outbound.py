@@ -30,7 +30,7 @@ from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import SERVICE, config_of, kept, source_of
-from processor.wire.records import Output, Record
+from processor.wire.records import Header, Output, Record
 from processor.wire.screening import Origin
 from processor.wire.send_counts import Judged
 from processor.wire.topics import Topics
@@ -206,7 +206,7 @@ class GateOutbound:
         out.clear()
         traces, topics = self._needs.traces.begin(), self._needs.topics
         verdicts = self._verdicts(sends)
-        marked = [(wire_blocks.MARK_HEADER, str(mark).encode())]
+        marked: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
         if others:
             marked.append((wire_blocks.LINKED_HEADER, header_of(others)))
         allowed, put = topics.allowed_sends, out.put

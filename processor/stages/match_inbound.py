@@ -12,8 +12,8 @@ from functools import partial
 
 from processor import clocks
 from processor.core.blocks import ConfigView
-from processor.core.fold import Folded, Hit, brake_for, fold, handled_of, key_of
-from processor.core.messages import ConsentCommand, OptOutType, Scope
+from processor.core.fold import Folded, Hit, Ordinary, brake_for, fold, handled_of, key_of
+from processor.core.messages import ConsentCommand, LinkCommand, OptOutType, Scope
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.topics.counts_topic import CountsTopic
 from processor.kafka.topics.handled_messages import HandledTopics
@@ -122,6 +122,7 @@ class MatchInbound:
     async def claim(self) -> None:
         """Take the block list's partition with a new epoch; see ``Stage``."""
         await self._list.claim()
+        self._classifier.forget()
 
     async def inherit(self, notes: Iterable[str]) -> str:
         """Learn what Redis must hold, and begin above every epoch before; see ``Stage``."""
@@ -147,9 +148,10 @@ class MatchInbound:
             lasting = batch.lasting
             entries = await self._list.read(
                 map(key_of, lasting),
-                map(handled_of, lasting),
-                filter(None, map(brake_for, lasting)),
+                map(handled_of, items := [one for one in lasting if not isinstance(one, Ordinary)]),
+                filter(None, map(brake_for, items)),
             )
+            self._classifier.learn(lasting, entries.names)
             decide = partial(self._decide, before=entries, config=config, out=out)
             decided, broken = separate(batch.pairs, decide)
             if not broken:
@@ -157,14 +159,17 @@ class MatchInbound:
             batch = self._classifier.without(batch, broken)
         folded = decided.folded
         self._outputs.put_undecided(batch, folded, out)
-        if folded.handled:
-            await self._list.write(entries, folded.changed, folded.handled, config, folded.replied)
+        is_written = bool(folded.handled or folded.changed)
+        if is_written:
+            await self._list.write(entries, folded, config)
             self._in_force(batch.pairs, folded)
         return MatchBatch(
             note=self._list.note,
             block_list=self._list,
-            is_written=bool(folded.handled),
-            is_waited_for=any(isinstance(item, ConsentCommand) for _, item in batch.pairs),
+            is_written=is_written,
+            is_waited_for=any(
+                isinstance(item, ConsentCommand | LinkCommand) for _, item in batch.pairs
+            ),
             decided=decided,
             needs=self._needs,
         )
@@ -179,13 +184,12 @@ class MatchInbound:
             [item for _, item in pairs],
             before.blocks,
             before.seen,
+            names=before.names,
             replied=before.replied,
             scope=self._needs.scope,
             mark=before.mark,
         )
-        told = self._outputs.put_decided(
-            pairs, folded, before.mark, config, traces, out, before.names
-        )
+        told = self._outputs.put_decided(pairs, folded, before.mark, config, traces, out)
         return _Decided(folded, told, traces)
 
     def _in_force(self, pairs: Sequence[Pair], folded: Folded) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from processor.core.blocks import NO_NAMES, ConfigView, Mark, Names
+from processor.core.addresses import subscriber_key
+from processor.core.blocks import NO_NAMES, ConfigView, Mark
 from processor.core.events import (
     BlockChange,
     Event,
@@ -15,10 +16,12 @@ from processor.core.events import (
     SuspectedOptOut,
     WebhookDelivery,
 )
-from processor.core.fold import Folded, Hit, key_of
+from processor.core.fold import Folded, Hit, key_of, way_of
+from processor.core.links import Step
 from processor.core.messages import UnreadStop, subscriber_of
+from processor.core.partitions import partition_of
 from processor.stages.classify import Classified, Pair
-from processor.stages.records import refuse_output, send_on, to_dead_letters
+from processor.stages.records import refuse_output, send_along, send_on, to_dead_letters
 from processor.stages.tracing import BatchTraces
 from processor.wire import blocks as wire_blocks
 from processor.wire import events
@@ -61,7 +64,6 @@ class MatchOutputs:
         config: ConfigView | None,
         traces: BatchTraces,
         out: Output,
-        names: Mapping[str, Names],
     ) -> Told:
         """Put out the events of each record, then the entries that change; pure.
 
@@ -72,7 +74,6 @@ class MatchOutputs:
             config: the configuration that it was decided under.
             traces: of the batch.
             out: takes the records.
-            names: of entries that have other addresses; they stay.
 
         Returns:
             The events that metrics count.
@@ -81,6 +82,8 @@ class MatchOutputs:
             RecordError: an output that no broker would take; the fault is its record's.
         """
         told = Told([], [])
+        for index, way in folded.onward.items():
+            send_along(out, pairs[index][0], way, self._partitions)
         header: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
         of_all = [*header, config_of(config)]
         for (record, item), decision in zip(pairs, folded.decisions, strict=True):
@@ -98,16 +101,27 @@ class MatchOutputs:
                 topic, value = self._record(event)
                 headers = [*of_record, *self._cloud_events.of(event)]
                 refuse_output(key, value, headers)
-                out.put(topic, key, value, headers)
+                if isinstance(event, ReplySend) and event.message.way:
+                    self._put_reply(event, value, headers, out)
+                else:
+                    out.put(topic, key, value, headers)
                 if isinstance(event, OptOutNotification):
                     told.matched.append(event)
                 elif isinstance(event, SuspectedOptOut):
                     told.suspected.append(event)
         for changed, blocks in folded.changed.items():
-            entry = wire_blocks.write_entry(changed, blocks, names.get(changed, NO_NAMES))
+            entry = wire_blocks.write_entry(changed, blocks, folded.names.get(changed, NO_NAMES))
             refuse_output(None, entry, header)
             out.put(self._topics.block_list, changed.encode(), entry, header)
         return told
+
+    def _put_reply(
+        self, reply: ReplySend, value: bytes, headers: list[Header], out: Output
+    ) -> None:
+        """Put a reply where the other messages to its address are: carriers look there (R25)."""
+        key = subscriber_key(reply.message.recipient).encode()
+        partition = partition_of(key, self._partitions)
+        out.put(self._topics.reply_sends, key, value, headers, partition)
 
     def _record(self, event: Event) -> tuple[str, bytes]:
         """Topic and value of an event."""
@@ -131,7 +145,13 @@ class MatchOutputs:
         for record, recipient in batch.elsewhere:
             send_on(out, record, recipient, self._partitions)
         out.counts["faults"] += batch.faults
+        out.counts["sent_along"] += len(folded.onward)
         for record, item in batch.pairs:
+            way = way_of(item)
+            if way and way.step is Step.CONTRADICTS:
+                out.counts["contradictions"] += 1
+                place = {"partition": record.partition, "offset": record.offset}
+                logger.warning("link.contradicts", extra={"topic": record.topic, **place})
             if isinstance(item, UnreadStop):
                 out.counts["unread_stops"] += 1
                 place = {"partition": record.partition, "offset": record.offset}

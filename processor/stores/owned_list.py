@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from processor.core.blocks import NO_MARK, NO_NAMES, Blocks, ConfigView, Mark, Names
 from processor.core.brakes import Brake, Replies
+from processor.core.fold import Folded
 from processor.core.identity import Handled
 from processor.errors import Fenced, ListLost, RetryableError, UnreadableEntry
 from processor.metrics import MatchMetrics
-from processor.stores.block_list import NO_REPLIES, BatchWrite, BlockListOwner, Meta
+from processor.stores.block_list import BatchWrite, BlockListOwner, Meta
 from processor.stores.notes import Note
 from processor.stores.owner_sources import Configuration, OwnersTruth, RecentlyHandled
 from processor.stores.refill import Refill
@@ -268,19 +269,15 @@ class OwnedList:
     async def write(
         self,
         before: Entries,
-        changed: Mapping[str, Blocks],
-        handled: Sequence[Handled],
+        folded: Folded,
         config: ConfigView | None,
-        replied: Mapping[bytes, Replies] = NO_REPLIES,
     ) -> None:
         """Write what a batch changes, with the mark of what was read before it.
 
         Args:
             before: as read for the batch.
-            changed: entry key, one of those read, to its blocks afterwards.
-            handled: the messages that the batch handled.
+            folded: the decisions; the entries that change are among those read.
             config: under which it was decided.
-            replied: brake id to its replies afterwards, of the brakes with a new reply.
 
         Raises:
             Fenced: where a later owner took the partition.
@@ -288,9 +285,10 @@ class OwnedList:
         """
         after = {
             key: wire_blocks.pack(blocks, names) if blocks or names != NO_NAMES else None
-            for key, blocks in changed.items()
-            for names in (before.names.get(key, NO_NAMES),)
+            for key, blocks in folded.changed.items()
+            for names in (folded.names.get(key, NO_NAMES),)
         }
+        replied = folded.replied
         await self._store.write(
             self._partition,
             BatchWrite(
@@ -299,7 +297,7 @@ class OwnedList:
                 mark=before.mark,
                 after=after,
                 before={key: before.packed[key] for key in after},
-                handled=handled,
+                handled=folded.handled,
                 config=config,
                 replied=replied,
                 replied_before={brake: before.replied.get(brake, ()) for brake in replied},

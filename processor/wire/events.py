@@ -111,6 +111,7 @@ def _inbound_fields(message: InboundMessage) -> dict[str, object]:
         "num_media": message.num_media,
         "received_at": to_text(message.received_at_ms),
         "carrier_replied": message.carrier_replied,
+        "user_id": message.user_id,
     }
 
 

@@ -11,6 +11,7 @@ FIRST_APPEND = "optout.first-append"  # of the original of a record sent on or r
 SOURCE = "optout.source"  # offset of the record that caused it, in its source's partition
 CONFIG = "optout.config"  # how far messaging-services was read when it was decided
 SERVICE = "optout.service"  # of a send to a recipient with blocks; empty if it has none
+WAY = "optout.way"  # of a record on its way between the two addresses of a person; wire/ways.py
 SENT_ON = "optout.sent-on"  # topic[partition]@offset of a record that was misplaced
 MOST_HEADERS = 100
 MOST_BYTES = 64 * 1024  # of a key and all headers
@@ -56,7 +57,8 @@ def arrival_of(record: Record) -> Arrival:
         return Arrival(record.timestamp)
     first = dict(record.headers).get(FIRST_APPEND) or b""
     is_time = first.isascii() and first.isdigit() and len(first) < 16
-    return Arrival(record.timestamp, int(first) if is_time else None)
+    is_on_way = any(name == WAY for name, _ in record.headers)
+    return Arrival(record.timestamp, int(first) if is_time else None, is_on_way)
 
 
 def source_of(record: Located) -> Header:
@@ -84,7 +86,7 @@ def of_the_way(record: Record) -> list[Header]:
         *(
             (name, value)
             for name, value in kept(record.headers)
-            if name not in (FIRST_APPEND, SENT_ON)
+            if name not in (FIRST_APPEND, SENT_ON, WAY)
         ),
         (FIRST_APPEND, str(first_ms).encode()),
     ]

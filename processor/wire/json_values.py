@@ -17,15 +17,16 @@ from schemas.common import (
     SenderAddress,
     Sid,
     Subscriber,
+    UserId,
     pattern_of,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = 253_402_300_799_999  # the end of year 9999, the last that datetime knows
 MAX_VALUE_BYTES = 512 * 1024  # with the headers we add, it fits every topic's limit
-is_number, is_address, is_subscriber, is_sender, is_sid = (
+is_number, is_address, is_subscriber, is_user_id, is_sender, is_sid = (
     re.compile(pattern_of(one)[1:-1]).fullmatch
-    for one in (Number, RecipientAddress, Subscriber, SenderAddress, Sid)
+    for one in (Number, RecipientAddress, Subscriber, UserId, SenderAddress, Sid)
 )
 
 

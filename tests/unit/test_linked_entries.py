@@ -66,8 +66,7 @@ async def a_world() -> tuple[MemoryBlockList, GateOutbound, Metrics]:
 
 def a_send() -> Any:
     record = a_record(f"whatsapp:{ID}", from_="whatsapp:+15551234567")
-    record.key, record.partition = ID.encode(), AT_ID
-    return record
+    return record._replace(key=ID.encode(), partition=AT_ID)
 
 
 @pytest.mark.parametrize(

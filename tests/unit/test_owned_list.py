@@ -9,6 +9,7 @@ import pytest
 
 from processor.core.blocks import UNREADABLE, Mark
 from processor.core.brakes import Brake
+from processor.core.fold import Folded
 from processor.core.identity import Handled, Recalled, reply_to
 from processor.errors import Fenced, ListLost, NewerFormat
 from processor.metrics import MatchMetrics, Metrics
@@ -78,7 +79,7 @@ async def taken(owner: OwnedList, *notes: str) -> OwnedList:
 async def written(owner: OwnedList, blocks: Any = BLOCKS) -> Entries:
     """Write these blocks as the owner; return the entries it read first."""
     before = await owner.read([ENTRY, ENTRY], [MESSAGE, MESSAGE])
-    await owner.write(before, {ENTRY: blocks}, [MESSAGE], None)
+    await owner.write(before, Folded((), {ENTRY: blocks}, (MESSAGE,)), None)
     return before
 
 

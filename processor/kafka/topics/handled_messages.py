@@ -22,6 +22,7 @@ from processor.wire.dead_letters import redrives_of
 from processor.wire.json_values import to_ms
 from processor.wire.records import Record
 from processor.wire.suspected import read_text
+from processor.wire.ways import is_in_place
 from schemas.opt_out_notification import OptOutNotification
 
 _AT_ONCE = 1_000
@@ -110,7 +111,7 @@ class HandledTopics:
                 elif record.offset < done and (partition, record.offset) not in aside:
                     with suppress(ValidationError):
                         command = consent_commands.read(record.value or b"")
-                        if record.key == command.recipient.encode():
+                        if is_in_place(record, command):
                             redrives = redrives_of(record.headers)
                             handled = handled_command(
                                 command.account_sid, command.command_id, redrives, record.timestamp

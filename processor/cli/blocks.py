@@ -17,7 +17,7 @@ from processor.cli.addresses import Recipient
 from processor.cli.common import actor as user
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
-from processor.core.blocks import UNREADABLE, Block, Stored
+from processor.core.blocks import UNREADABLE, Block, Stored, linked_blocks
 from processor.core.consents import TargetMissing, consent_command, place_of
 from processor.core.decide import refusal_of
 from processor.core.messages import (
@@ -27,8 +27,10 @@ from processor.core.messages import (
     bare_number,
     channel_group_of,
     entry_key,
+    entry_of,
     list_key,
     list_key_of,
+    subscriber_of,
 )
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError
@@ -84,7 +86,7 @@ def list_(account_sid: str | None, as_json: bool) -> None:
         async with open_store(settings) as store:
             for partition in range(settings.partitions):
                 async for key, value in store.entries(partition, account_sid=account_sid):
-                    for block in wire_blocks.readable(value):
+                    for block in wire_blocks.listed(value):
                         _print(key, block, as_json)
 
     run(work())
@@ -221,9 +223,25 @@ async def _blocks_on(
         values = dict(zip(keys, found.values, strict=True))
         if account_sid is None:
             values = {key: value async for key, value in store.entries(partition, list_key=on)}
+        values = dict([await _followed(store, settings, *each) for each in values.items()])
     if found.meta.ready is None:
         click.echo("the block list is incomplete; its owner is rebuilding it", err=True)
     return [(key, block) for key, value in values.items() for block in wire_blocks.readable(value)]
+
+
+async def _followed(
+    store: BlockListInspector, settings: Settings, key: str, value: bytes | None
+) -> tuple[str, bytes | None]:
+    """The entry that has a person's blocks: of a linked user id, its number's (R32)."""
+    link = wire_blocks.link_in(value)
+    if link is None or value is None:
+        return key, value
+    number = entry_of(account_of(key), f"whatsapp:{link}")
+    partition = partition_of(link.encode(), settings.partitions)
+    [there] = (await store.read(partition, [number])).values
+    stored = Stored(()) if there is None else wire_blocks.stored_in(there)
+    found = linked_blocks(wire_blocks.readable(value), stored, subscriber_of(key))
+    return number, wire_blocks.pack(found) if found else None
 
 
 async def _give(settings: Settings, command: ConsentCommand, value: bytes) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from processor.core.blocks import UNREADABLE, Block
+from processor.core.blocks import UNREADABLE, Block, Blocks
 from processor.core.gate import Refused, judge
 from processor.core.messages import channel_group_of, entry_key, list_key
 from processor.errors import UnreadableEntry
 from processor.stages.carrier_dependencies import CarrierDependencies
+from processor.stages.linked_entries import LinkedEntries
 from processor.stores.trusted_list import TrustedList
 from processor.wire import blocks, carrier_sends
 from schemas.carrier_send import CarrierSend
@@ -26,7 +27,12 @@ class LastLook:
 
     def __init__(self, partition: int, needs: CarrierDependencies) -> None:
         self._needs = needs
-        self._list = TrustedList(
+        self._list = self._list_of(partition)
+        self._linked = LinkedEntries(needs.partitions, self._list_of)
+
+    def _list_of(self, partition: int) -> TrustedList:
+        needs = self._needs
+        return TrustedList(
             partition,
             partitions=needs.partitions,
             store=needs.store,
@@ -38,11 +44,12 @@ class LastLook:
     @property
     def waits_for(self) -> str | None:
         """Why the list cannot be trusted now."""
-        return self._list.waits_for
+        return self._list.waits_for or self._linked.waits_for
 
     async def learn(self) -> None:
         """Learn which list to trust."""
         await self._list.learn()
+        self._linked.forget()
 
     async def stops(self, send: CarrierSend) -> Stopped | None:
         """Why a message must not go now, None if it may; waits while the list cannot be trusted.
@@ -59,11 +66,7 @@ class LastLook:
         found = await self._list.look([key])
         if not found.hits:
             return None
-        try:
-            entry = blocks.unpack(found.values[0])
-        except UnreadableEntry:
-            entry = (UNREADABLE,)
-            needs.metrics.unreadable_entries.labels("carriers").inc()
+        entry = await self._entry(key, found.values[0] or b"")
         service_sid = needs.services.directory.service_sid_of(
             send.account_sid, send.messaging_service_sid, send.from_
         )
@@ -72,3 +75,15 @@ class LastLook:
             return verdict.block
         ended = send.reply_to is None and send.account_sid in needs.accounts.ended
         return "suspended" if ended else None  # it may have ended meanwhile
+
+    async def _entry(self, key: str, value: bytes) -> Blocks:
+        """The blocks of an entry; of a linked user id, its number's (R32)."""
+        try:
+            stored = blocks.stored_in(value)
+        except UnreadableEntry:
+            self._needs.metrics.unreadable_entries.labels("carriers").inc()
+            return (UNREADABLE,)
+        if stored.names.link is None:
+            return stored.blocks
+        followed, _ = await self._linked.follow({key: stored})
+        return followed[key]

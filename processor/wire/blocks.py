@@ -123,6 +123,36 @@ def readable(value: bytes | None) -> Blocks:
         return (UNREADABLE,)
 
 
+def listed(value: bytes | None) -> Blocks:
+    """The blocks that a list of all blocks shows: as ``readable``, but none of a linked user id.
+
+    Its number's entry has the same blocks, or what became of them (R32).
+    """
+    try:
+        stored = Stored(()) if value is None else stored_in(value)
+    except UnreadableEntry:
+        return (UNREADABLE,)
+    return () if stored.names.link is not None else stored.blocks
+
+
+def has_blocks(value: bytes) -> bool:
+    """Whether a list of all blocks shows an entry; most need not be read for it."""
+    return value.endswith(b"]]") or bool(listed(value))
+
+
+def link_in(value: bytes | None) -> str | None:
+    """The number that a user id's entry points to; None where it points to none, or is unreadable.
+
+    It is asked of every entry that is looked up: nearly none has a link.
+    """
+    if value is None or not value.endswith(b'"}]'):
+        return None
+    try:
+        return stored_in(value).names.link
+    except UnreadableEntry:
+        return None
+
+
 def _names(said: JsonObject) -> Names:
     link, ids = said.get("link"), said.get("ids", ())
     if (link is None) is not bool(ids) or not all(map(is_subscriber, ids)):

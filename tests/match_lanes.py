@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from processor.core.messages import ConsentCommand, LinkCommand, Scope
+from processor.core.messages import ConsentCommand, PersonCommand, Scope
 from processor.core.partitions import partition_of
 from processor.core.services import Service
 from processor.kafka.fetched import FetchedRecord
@@ -67,9 +67,9 @@ class MatchLanes:
         value = orjson.dumps(inbound_record(body, **said, **{"from": f"whatsapp:{from_}"}))
         return self.write(TOPICS.inbound_messages, from_, value)
 
-    def command(self, command: ConsentCommand | LinkCommand) -> FetchedRecord:
+    def command(self, command: ConsentCommand | PersonCommand) -> FetchedRecord:
         """Append a command."""
-        key = command.user_id if isinstance(command, LinkCommand) else command.recipient
+        key = consent_commands.key_of(command)
         return self.write(TOPICS.consent_commands, key, consent_commands.checked(command))
 
     async def step(self) -> bool:

@@ -28,6 +28,7 @@ from processor.core.messages import (
     channel_group_of,
     entry_key,
     entry_of,
+    groups_of,
     list_key,
     list_key_of,
     subscriber_of,
@@ -175,15 +176,29 @@ def _change(
         raise ConfigError(problems_in(error)) from None
     if why := run(_refusal_of(settings, recipient, command)):
         raise ConfigError([why])
-    if not run(_give(settings, command, value)):
+    if not run(give(settings, command.recipient, value)):
         click.echo(
             f"command {command.command_id} is in the topic, but no worker carried it out within "
             f"{_WAIT_S:.0f} s; it will be carried out once a worker runs",
             err=True,
         )
         sys.exit(1)
-    found = run(_blocks_on(settings, recipient, account_sid))
+    found = run(_outcome(settings, recipient, command))
     _say_outcome(recipient, command, found)
+
+
+async def _outcome(
+    settings: Settings, recipient: str, command: ConsentCommand
+) -> list[tuple[str, Block]]:
+    """The blocks once a command is carried out; that of a linked user id goes on to its number."""
+    deadline = time.monotonic() + _WAIT_S
+    while True:
+        found = await _blocks_on(settings, recipient, command.account_sid)
+        is_blocked = place_of(command) in {block.place for _, block in found}
+        is_id = len(groups_of(command.recipient)) == 1
+        if is_blocked is command.blocked or not is_id or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(0.05)
 
 
 async def _refusal_of(settings: Settings, recipient: str, command: ConsentCommand) -> str | None:
@@ -244,10 +259,10 @@ async def _followed(
     return number, wire_blocks.pack(found) if found else None
 
 
-async def _give(settings: Settings, command: ConsentCommand, value: bytes) -> bool:
+async def give(settings: Settings, key: str, value: bytes) -> bool:
     """Send a command and wait until a worker has carried it out and written the history."""
     topics = Topics.under(settings.topic_prefix)
-    record = Outgoing(topics.consent_commands, command.recipient.encode(), value)
+    record = Outgoing(topics.consent_commands, key.encode(), value)
     async with writer(settings) as out:
         written = await (await out.send(record))
     deadline = time.monotonic() + _WAIT_S

@@ -9,10 +9,10 @@ from processor.core.blocks import NO_NAMES, Block, Blocks, Mark, Names, Place, S
 from processor.core.decide import Decision
 from processor.core.events import BlockChange, Cause
 from processor.core.identity import change_id_of
-from processor.core.links import Met, Named, Way, joined, meet
+from processor.core.links import Met, Named, Way, joined, meet, move
 from processor.core.messages import account_of, channel_group_of, list_key_of, subscriber_of
 
-JOINED = "link"  # the source of a change that merges a user id's block into its number's entry
+JOINED = "link"  # the source of a change that merges a block of the person's other address
 
 
 class Origin(NamedTuple):
@@ -66,15 +66,21 @@ class BatchList:
 
     def meet(self, key: str, way: Way | None, named: Named | None) -> Met:
         """Keep what an item says of the other addresses of an entry's person; see ``meet``."""
-        stored = Stored(tuple(self.entry(key).values()), self.names.get(key, NO_NAMES))
-        met = meet(stored, subscriber_of(key), way, named)
+        met = meet(self._stored(key), subscriber_of(key), way, named)
         if met.names is not None:
             self.names[key] = met.names
             self._changed[key] = None
         return met
 
+    def move(self, key: str, way: Way | None, to: str) -> Met:
+        """Find out where the blocks of an old address go; see ``move``."""
+        return move(self._stored(key), subscriber_of(key), way, to)
+
+    def _stored(self, key: str) -> Stored:
+        return Stored(tuple(self.entry(key).values()), self.names.get(key, NO_NAMES))
+
     def join(self, key: str, blocks: Blocks, origin: Origin) -> tuple[BlockChange, ...]:
-        """Merge the blocks of a user id into its number's entry."""
+        """Merge the blocks of the person's other address into an entry."""
         entry = self.entry(key)
         changes = tuple(
             BlockChange(

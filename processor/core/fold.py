@@ -32,6 +32,8 @@ from processor.core.messages import (
     ConsentCommand,
     InboundMessage,
     LinkCommand,
+    MoveCommand,
+    PersonCommand,
     Scope,
     UnreadStop,
     entry_key,
@@ -75,7 +77,7 @@ class Ordinary:
     handling: Handling
 
 
-Item = Hit | Reported | ConsentCommand | UnreadStop | LinkCommand  # each is handled once
+Item = Hit | Reported | ConsentCommand | UnreadStop | PersonCommand  # each is handled once
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def key_of(item: Item | Ordinary) -> str:
     """The key of the block list entry that an item reads and may change."""
     if isinstance(item, ConsentCommand | UnreadStop):
         return entry_key(item.account_sid, list_key(item.person, item.channel_group))
-    if isinstance(item, LinkCommand):
+    if isinstance(item, PersonCommand):
         return entry_key(item.account_sid, list_key(item.person, ChannelGroup.WHATSAPP))
     return entry_of(item.message.account_sid, item.message.person)
 
@@ -120,7 +122,7 @@ def named_by(item: Item | Ordinary) -> Named | None:
     """The number and the user id of one person, where an item names both (R32)."""
     if isinstance(item, LinkCommand):
         return Named(item.user_id, item.number)
-    if isinstance(item, ConsentCommand | UnreadStop):
+    if isinstance(item, ConsentCommand | UnreadStop | MoveCommand):
         return None
     one = item.message
     if one.user_id is None or one.is_linked:
@@ -158,7 +160,7 @@ def handled_of(item: Item) -> Handled:
                 one.sender,
                 one.arrival.appended_ms,
             )
-        case ConsentCommand() | LinkCommand():
+        case ConsentCommand() | LinkCommand() | MoveCommand():
             assert item.arrival is not None, "a command is handled after it was read"
             return handled_command(
                 item.account_sid, item.command_id, item.redrives, item.arrival.appended_ms
@@ -243,9 +245,12 @@ def fold(
 def _meet(item: Item | Ordinary, list_: BatchList) -> tuple[Met, tuple[BlockChange, ...]]:
     """Link the addresses that an item names, and find out which lane decides on it (R32)."""
     key, way, named = key_of(item), way_of(item), named_by(item)
-    if way is None and named is None and not list_.has_link(key):  # nearly all
+    if isinstance(item, MoveCommand):
+        met = list_.move(key, way, item.to)
+    elif way is None and named is None and not list_.has_link(key):  # nearly all
         return NOTHING, ()
-    met = list_.meet(key, way, named)
+    else:
+        met = list_.meet(key, way, named)
     return met, list_.join(key, met.merge, _origin_of(item)) if met.merge else ()
 
 
@@ -254,8 +259,8 @@ def _ordinary(item: Item | Ordinary) -> tuple[Event, ...]:
 
 
 def _origin_of(item: Item | Ordinary) -> Origin:
-    """Where the changes come from that merge a user id's blocks into its number's entry."""
-    if isinstance(item, LinkCommand):
+    """Where the changes come from that merge the blocks of a person's other address."""
+    if isinstance(item, PersonCommand):
         cause = Cause(item.command_id, None, None, None, JOINED, item.reason, item.claimed_ms)
         at_ms = item.arrival.appended_ms if item.arrival else item.claimed_ms
         return Origin(replace(cause, actor=item.actor), (), at_ms)
@@ -292,7 +297,7 @@ def _decide(
             return report(item.message, item.finding, item.handling, country=item.country)
         case ConsentCommand():
             return decide_command(item, entry, mark=mark)
-        case LinkCommand():
+        case LinkCommand() | MoveCommand():
             return Decision()
         case UnreadStop():
             return decide_unread(item, entry, mark=mark)

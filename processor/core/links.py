@@ -21,6 +21,7 @@ class Step(StrEnum):
     MERGE = "merge"  # the number's: merge the id's blocks, then decide
     CONTRADICTS = "contradicts"  # the number's: decide without a link, the id has a different link
     FOLLOW = "follow"  # the number's: decide on a record about the id
+    MOVE = "move"  # of a new address: merge the blocks of the old one
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,8 @@ class Way:
     """Where a record is on its way between the lanes of a user id and of a number."""
 
     step: Step
-    id: str
-    number: str
+    id: str  # of a move: the old address, which may be a number
+    number: str  # of a move: the new address, which may be an id
     blocks: Blocks = ()  # of the id, to be merged
 
     @property
@@ -77,10 +78,29 @@ def meet(entry: Stored, subscriber: str, way: Way | None, named: Named | None) -
                 return NOTHING  # merged before; its blocks may have been lifted since
             ids = (*entry.names.ids, way.id)[-MOST_IDS:]
             return Met(names=Names(ids=ids), merge=way.blocks)
-        case Step.CONTRADICTS | Step.FOLLOW:
+        case Step.CONTRADICTS | Step.FOLLOW | Step.MOVE:
             return NOTHING
         case _:
             assert_never(way.step)
+
+
+def move(entry: Stored, subscriber: str, way: Way | None, to: str) -> Met:
+    """Take the blocks of an address along to the person's new one.
+
+    Args:
+        entry: that the command came to.
+        subscriber: the subscriber key of the entry.
+        way: how it came; None: as its producer wrote it.
+        to: subscriber key of the new address.
+    """
+    link = entry.names.link
+    if way is not None and way.step is Step.MOVE:
+        return Met(onward=replace(way, number=link)) if link else Met(merge=way.blocks)
+    if link is not None:
+        return Met(onward=Way(Step.FOLLOW, subscriber, link))
+    if not entry.blocks:
+        return NOTHING
+    return Met(onward=Way(Step.MOVE, way.id if way else subscriber, to, entry.blocks))
 
 
 def _arrived(entry: Stored, subscriber: str, named: Named | None) -> Met:

@@ -147,6 +147,34 @@ class LinkCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveCommand:
+    """Says that a person on WhatsApp left an address for another: the blocks move along (R32).
+
+    The old address stays blocked; nothing links the two, as a number may get another owner.
+    """
+
+    command_id: str
+    account_sid: str
+    recipient: str  # subscriber key of the old address
+    to: str  # subscriber key of the new one
+    source: str  # its origin: a provider
+    reason: str | None
+    claimed_ms: int  # when it was requested, as its writer says
+    actor: str | None = None
+    arrival: Arrival | None = None  # None: not written yet
+    redrives: int = 0
+    way: Way | None = None
+
+    @property
+    def person(self) -> str:
+        """The subscriber key of the entry that it is about now."""
+        return self.way.at if self.way else self.recipient
+
+
+PersonCommand = LinkCommand | MoveCommand
+
+
+@dataclass(frozen=True, slots=True)
 class UnreadStop:
     """A STOP that cannot be decided on; it blocks anyway, until a person has looked at it."""
 

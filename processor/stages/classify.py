@@ -12,6 +12,8 @@ from processor.core.fold import Hit, Item, Ordinary, Reported, is_lasting, key_o
 from processor.core.messages import (
     ConsentCommand,
     LinkCommand,
+    MoveCommand,
+    PersonCommand,
     SenderType,
     UnreadStop,
     bare_number,
@@ -71,7 +73,7 @@ class Classifier:
         self._inbound_messages = topics.inbound_messages
         self._partitions = partitions
         self._linked: Known[Linked] = Known()  # of which the number's entry has the id
-        self._read: Read[InboundMessage | ConsentCommand | LinkCommand] = {
+        self._read: Read[InboundMessage | ConsentCommand | PersonCommand] = {
             topics.inbound_messages: inbound_messages.read_all,
             topics.consent_commands: consent_commands.read_all,
         }
@@ -99,7 +101,7 @@ class Classifier:
         to_assess = _to_assess([one for _, one in read], glance)
         for index, (record, one) in enumerate(read):
             item: Item | Ordinary | None
-            if isinstance(one, ConsentCommand | LinkCommand):
+            if isinstance(one, ConsentCommand | PersonCommand):
                 item = replace(
                     one, arrival=arrival_of(record), redrives=redrives_of(record.headers)
                 )
@@ -127,6 +129,8 @@ class Classifier:
             return replace(item, way=checked(way, item.recipient)) if way else item
         if isinstance(item, LinkCommand):
             return replace(item, way=checked(way, item.user_id, item.number)) if way else item
+        if isinstance(item, MoveCommand):
+            return replace(item, way=checked(way, item.recipient)) if way else item
         message = item.message
         if way is None and (message.user_id is None or linked_by(message) not in self._linked):
             return item
@@ -210,10 +214,10 @@ class Classifier:
 
 
 def _to_assess(
-    read: Sequence[InboundMessage | ConsentCommand | LinkCommand], glance: Glances
+    read: Sequence[InboundMessage | ConsentCommand | PersonCommand], glance: Glances
 ) -> Container[int]:
     """The indexes of messages that may be opt-outs in other words."""
-    bodies = ["" if isinstance(one, ConsentCommand | LinkCommand) else one.body for one in read]
+    bodies = ["" if isinstance(one, ConsentCommand | PersonCommand) else one.body for one in read]
     return frozenset(glance.at(bodies))
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from processor import clocks
 from processor.core.blocks import ConfigView
 from processor.core.fold import Folded, Hit, Ordinary, brake_for, fold, handled_of, key_of
-from processor.core.messages import ConsentCommand, LinkCommand, OptOutType, Scope
+from processor.core.messages import ConsentCommand, OptOutType, PersonCommand, Scope
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.topics.counts_topic import CountsTopic
 from processor.kafka.topics.handled_messages import HandledTopics
@@ -168,7 +168,7 @@ class MatchInbound:
             block_list=self._list,
             is_written=is_written,
             is_waited_for=any(
-                isinstance(item, ConsentCommand | LinkCommand) for _, item in batch.pairs
+                isinstance(item, ConsentCommand | PersonCommand) for _, item in batch.pairs
             ),
             decided=decided,
             needs=self._needs,

@@ -108,6 +108,11 @@ class WholeList:
             await asyncio.shield(trip.waits[place])
         return {key: trip.found[key] for key in keys}
 
+    async def look_at(self, keys: Sequence[str]) -> list[Found]:
+        """As ``look``, but each entry as it is: no link is followed."""
+        found = await self._look(keys)
+        return [found[key] for key in keys]
+
     async def close(self) -> None:
         """Give up what is under way or waits: those who asked are gone."""
         works = list(self._works)

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 import orjson
 
 from processor.core.addresses import subscriber_key
-from processor.core.messages import ChannelGroup, ConsentCommand, LinkCommand, Scope
+from processor.core.messages import (
+    ChannelGroup,
+    ConsentCommand,
+    LinkCommand,
+    MoveCommand,
+    PersonCommand,
+    Scope,
+)
 from processor.wire.json_values import to_ms, to_text
 from schemas.consent_command import ConsentCommand as Model
 
@@ -18,20 +25,11 @@ def new_command_id() -> str:
     return f"CC{uuid.uuid4().hex}"
 
 
-def read(value: bytes) -> ConsentCommand | LinkCommand:
+def read(value: bytes) -> ConsentCommand | PersonCommand:
     """Check a value whole; raises pydantic's ``ValidationError``."""
     model = Model.model_validate_json(value)
-    if model.link is not None:
-        return LinkCommand(
-            command_id=model.command_id,
-            account_sid=model.account_sid,
-            user_id=model.recipient,
-            number=subscriber_key(model.link),
-            source=model.source,
-            reason=model.reason,
-            claimed_ms=to_ms(model.at),
-            actor=model.actor,
-        )
+    if model.link is not None or model.moved_to is not None:
+        return _about_a_person(model)
     return ConsentCommand(
         command_id=model.command_id,
         account_sid=model.account_sid,
@@ -50,23 +48,37 @@ def read(value: bytes) -> ConsentCommand | LinkCommand:
     )
 
 
-def read_all(values: Sequence[bytes]) -> list[ConsentCommand | LinkCommand]:
+def _about_a_person(model: Model) -> PersonCommand:
+    said = (model.source, model.reason, to_ms(model.at), model.actor)
+    of, recipient = (model.command_id, model.account_sid), subscriber_key(model.recipient)
+    if model.link is not None:
+        return LinkCommand(*of, recipient, subscriber_key(model.link), *said)
+    return MoveCommand(*of, recipient, subscriber_key(model.moved_to or ""), *said)
+
+
+def read_all(values: Sequence[bytes]) -> list[ConsentCommand | PersonCommand]:
     """As ``read`` of each."""
     return list(map(read, values))
 
 
-def write(command: ConsentCommand | LinkCommand) -> bytes:
+def key_of(command: ConsentCommand | PersonCommand) -> str:
+    """The key of a command's record, as its producer writes it."""
+    return command.user_id if isinstance(command, LinkCommand) else command.recipient
+
+
+def write(command: ConsentCommand | PersonCommand) -> bytes:
     """The value of a command."""
-    if isinstance(command, LinkCommand):
+    if isinstance(command, PersonCommand):
         return orjson.dumps(
             {
                 "command_id": command.command_id,
                 "account_sid": command.account_sid,
                 "scope": Scope.ACCOUNT,
-                "recipient": command.user_id,
+                "recipient": key_of(command),
                 "channel_group": ChannelGroup.WHATSAPP,
                 "blocked": False,
-                "link": command.number,
+                "link": command.number if isinstance(command, LinkCommand) else None,
+                "moved_to": command.to if isinstance(command, MoveCommand) else None,
                 "source": command.source,
                 "reason": command.reason,
                 "actor": command.actor,
@@ -93,7 +105,7 @@ def write(command: ConsentCommand | LinkCommand) -> bytes:
     )
 
 
-def checked(command: ConsentCommand | LinkCommand) -> bytes:
+def checked(command: ConsentCommand | PersonCommand) -> bytes:
     """The value of a command that a lane will take; raises pydantic's ``ValidationError``."""
     value = write(command)
     read(value)

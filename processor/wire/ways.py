@@ -5,11 +5,10 @@ from __future__ import annotations
 import orjson
 
 from processor.core.links import Step, Way
-from processor.core.messages import ConsentCommand, LinkCommand
 from processor.errors import RecordError, UnreadableEntry
 from processor.wire import blocks as wire_blocks
 from processor.wire.headers import WAY
-from processor.wire.json_values import is_number, is_user_id
+from processor.wire.json_values import is_number, is_subscriber, is_user_id
 from processor.wire.records import Header, Record
 
 _WRONG = f"its header {WAY} is none that a lane writes: remove it"
@@ -41,7 +40,10 @@ def _read(said: bytes) -> Way:
         packed = fields.get("blocks")
         blocks = wire_blocks.unpack(None if packed is None else orjson.dumps(packed))
         way = Way(Step(fields["step"]), fields["id"], fields["number"], blocks)
-        if not (is_user_id(way.id) and is_number(way.number)):
+        is_sound = is_user_id(way.id) and is_number(way.number)
+        if way.step is Step.MOVE:
+            is_sound = is_subscriber(way.id) and is_subscriber(way.number)
+        if not is_sound:
             raise RecordError(_WRONG)
     except (ValueError, TypeError, LookupError, AttributeError, UnreadableEntry):
         raise RecordError(_WRONG) from None
@@ -60,18 +62,22 @@ def checked(way: Way | None, *addresses: str | None) -> Way | None:
     """
     if way is None:
         return None
-    needed = {way.id} if way.step is Step.FOLLOW else {way.id, way.number}
+    needed = {way.id} if way.step in (Step.FOLLOW, Step.MOVE) else {way.id, way.number}
     if not needed <= set(addresses):
         raise RecordError(_WRONG)
     return way
 
 
-def is_in_place(record: Record, command: ConsentCommand | LinkCommand) -> bool:
-    """Whether a command's record has the key of the entry that decides on it."""
+def is_in_place(record: Record, own_key: str) -> bool:
+    """Whether a record has the key of the entry that decides on it.
+
+    Args:
+        record: perhaps on its way.
+        own_key: that its producer gave it.
+    """
     try:
         way = way_in(record)
     except RecordError:
         return False
-    own = command.user_id if isinstance(command, LinkCommand) else command.recipient
     key: bytes | None = record.key
-    return key == (way.at if way else own).encode()
+    return key == (way.at if way else own_key).encode()

@@ -9,7 +9,7 @@ import pytest
 
 from processor.core.blocks import NO_NAMES, Names, SourceKind, Stored
 from processor.core.links import CONTRADICTS
-from processor.core.messages import ChannelGroup, LinkCommand
+from processor.core.messages import ChannelGroup, LinkCommand, MoveCommand
 from processor.core.partitions import partition_of
 from processor.core.services import Webhook
 from processor.wire import blocks as wire_blocks
@@ -211,6 +211,53 @@ async def test_r32_a_message_from_an_unlinked_id_or_another_channel_is_not_linke
     await at.settle()
     assert kinds(await entry(at, ID)) == ["keyword"]
     assert at.counts["sent_along"] == 0
+
+
+NEW_ID = next(
+    one
+    for one in (f"GB.{number}" for number in range(100))
+    if partition_of(one.encode(), PARTITIONS) != AT_NUMBER
+)
+MOVE = MoveCommand("CC3", ACCOUNT, NUMBER, OTHER_NUMBER, "whatsapp", None, NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [(NUMBER, OTHER_NUMBER), (NUMBER, NEW_ID), (ID, NEW_ID), (ID, OTHER_NUMBER)]
+)
+async def test_r32_blocks_move_along_to_a_new_address_once(before: str, now: str) -> None:
+    at = lanes()
+    at.text("stop", before)
+    at.command(replace(MOVE, recipient=before, to=now))
+    await at.settle()
+    assert kinds(await entry(at, now)) == ["keyword"]
+    assert kinds(await entry(at, before)) == ["keyword"]  # another person may get the number
+    at.text("start", now)
+    at.command(replace(MOVE, recipient=before, to=now))  # comes again
+    await at.settle()
+    assert kinds(await entry(at, now)) == []
+    assert len(at.of(TOPICS.reply_sends)) == 2
+    *_, move, lift = at.of(TOPICS.block_changes)
+    assert (move["recipient"], move["cause"]["source"], lift["blocked"]) == (now, "link", False)
+
+
+async def test_r32_a_move_between_linked_addresses_is_one_between_their_numbers() -> None:
+    at = lanes()
+    at.command(LINK)
+    at.command(replace(LINK, command_id="CC2", user_id=NEW_ID, number=OTHER_NUMBER))
+    at.text("stop", ID)
+    await at.settle()
+    at.command(replace(MOVE, recipient=ID, to=NEW_ID))
+    await at.settle()
+    assert kinds(await entry(at, OTHER_NUMBER)) == ["keyword"]
+    assert kinds(await entry(at, NUMBER)) == ["keyword"]
+    assert at.counts["refused"] == 0
+
+
+async def test_r32_a_move_of_an_address_without_blocks_changes_nothing() -> None:
+    at = lanes()
+    at.command(MOVE)
+    await at.settle()
+    assert (at.of(TOPICS.block_list), at.counts["sent_along"]) == ([], 0)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ class HandledTopics:
                 elif record.offset < done and (partition, record.offset) not in aside:
                     with suppress(ValidationError):
                         command = consent_commands.read(record.value or b"")
-                        if is_in_place(record, command):
+                        if is_in_place(record, consent_commands.key_of(command)):
                             redrives = redrives_of(record.headers)
                             handled = handled_command(
                                 command.account_sid, command.command_id, redrives, record.timestamp

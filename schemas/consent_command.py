@@ -38,8 +38,8 @@ class ConsentCommand(Record):
     )
     moved_to: Subscriber | None = Field(
         default=None,
-        description="The WhatsApp address for which the person left this one: the blocks are "
-        "copied to it, once. Nothing else changes; `scope` is account, `blocked` is false.",
+        description="The person's new address on WhatsApp: the blocks are copied to it, once. "
+        "Nothing else changes; `scope` is account, `blocked` is false.",
     )
     source: _Source = Field(
         description="The source, such as `api` or `import`. `review` is a person who read the "

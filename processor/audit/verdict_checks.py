@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from processor.audit.context import Context
 from processor.audit.history import Past, covers, stops
+from processor.audit.people import is_user_id
 from processor.audit.services import Unknown
 from processor.audit.values import NO_MARK, OUTBOUND, Mark, Send, State, Verdict, digest
 
@@ -90,7 +91,9 @@ class VerdictChecks:
             its.account, verdict.at_ms - _KNOWN_MS, verdict.at_ms + context.skew_ms
         ):
             self._wrong(one, "was allowed although the account had been suspended for an hour")
-        if context.has_whole_history:
+        if verdict.linked and is_user_id(its.number):
+            context.findings.counts["judged_by_a_link"] += 1  # another partition has the blocks
+        elif context.has_whole_history:
             self._compare_service(one)
             if context.next_change is not None and context.next_change[0] <= mark:
                 self._at_edge.append((mark, one))

@@ -317,7 +317,7 @@ class _Changing:
                 block=block,
                 cause=self.cause,
                 mark=self.mark,
-                at_ms=self.arrival.appended_ms,
+                at_ms=blocked_ms(self.arrival),
                 previous=place in self.blocks,
             )
         )

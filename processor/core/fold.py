@@ -146,7 +146,7 @@ def brake_for(item: Item) -> Brake | None:
         return None
     one = item.message
     at_ms = one.arrival.appended_ms
-    return brake_of(one.account_sid, one.recipient, one.sender, item.match.kind, at_ms)
+    return brake_of(one.account_sid, one.person, one.sender, item.match.kind, at_ms)
 
 
 def handled_of(item: Item) -> Handled:

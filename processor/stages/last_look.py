@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from processor.core.addresses import subscriber_key
 from processor.core.blocks import UNREADABLE, Block, Blocks
 from processor.core.gate import Refused, judge
 from processor.core.messages import channel_group_of, entry_key, list_key
+from processor.core.partitions import partition_of
 from processor.errors import UnreadableEntry
 from processor.stages.carrier_dependencies import CarrierDependencies
 from processor.stages.linked_entries import LinkedEntries
@@ -27,6 +29,7 @@ class LastLook:
 
     def __init__(self, partition: int, needs: CarrierDependencies) -> None:
         self._needs = needs
+        self._partition = partition
         self._list = self._list_of(partition)
         self._linked = LinkedEntries(needs.partitions, self._list_of)
 
@@ -63,7 +66,7 @@ class LastLook:
         if send.reply_to in ("STOP", "HELP"):
             return None
         key = entry_key(send.account_sid, list_key(send.to, channel_group_of(send.to)))
-        found = await self._list.look([key])
+        found = await (await self._list_for(send.to)).look([key])
         if not found.hits:
             return None
         entry = await self._entry(key, found.values[0] or b"")
@@ -75,6 +78,11 @@ class LastLook:
             return verdict.block
         ended = send.reply_to is None and send.account_sid in needs.accounts.ended
         return "suspended" if ended else None  # it may have ended meanwhile
+
+    async def _list_for(self, to: str) -> TrustedList:
+        """The list that an address is in: of the reply to a linked user id, another one (R32)."""
+        place = partition_of(subscriber_key(to).encode(), self._needs.partitions)
+        return self._list if place == self._partition else await self._linked.list_of(place)
 
     async def _entry(self, key: str, value: bytes) -> Blocks:
         """The blocks of an entry; of a linked user id, its number's (R32)."""

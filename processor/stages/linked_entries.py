@@ -24,7 +24,7 @@ class LinkedEntries:
 
     def __init__(self, partitions: int, list_of: Callable[[int], TrustedList]) -> None:
         self._partitions = partitions
-        self._list_of = list_of
+        self._make = list_of
         self._lists: dict[int, TrustedList] = {}
 
     @property
@@ -54,7 +54,7 @@ class LinkedEntries:
         blocks: dict[str, Blocks] = {}
         marks: dict[int, Mark] = {}
         for partition, keys in asked.items():
-            found = await (await self._list(partition)).look(list(keys.values()))
+            found = await (await self.list_of(partition)).look(list(keys.values()))
             marks[partition] = found.meta.mark
             for key, value in zip(keys, found.values, strict=True):
                 blocks[key] = linked_blocks(links[key].blocks, _stored(value), subscriber_of(key))
@@ -63,14 +63,15 @@ class LinkedEntries:
     async def are_at(self, marks: Marks) -> bool:
         """Whether every list still has the mark that was read."""
         for partition, mark in marks.items():
-            if (await (await self._list(partition)).look(())).meta.mark != mark:
+            if (await (await self.list_of(partition)).look(())).meta.mark != mark:
                 return False
         return True
 
-    async def _list(self, partition: int) -> TrustedList:
+    async def list_of(self, partition: int) -> TrustedList:
+        """The reader of a partition's list, once it has learned which list to trust."""
         one = self._lists.get(partition)
         if one is None:
-            one = self._list_of(partition)
+            one = self._make(partition)
             await one.learn()
             self._lists[partition] = one
         return one

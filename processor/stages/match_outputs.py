@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from processor.core.addresses import subscriber_key
 from processor.core.blocks import NO_NAMES, ConfigView, Mark
 from processor.core.events import (
     BlockChange,
@@ -19,7 +18,6 @@ from processor.core.events import (
 from processor.core.fold import Folded, Hit, key_of, way_of
 from processor.core.links import Step
 from processor.core.messages import UnreadStop, subscriber_of
-from processor.core.partitions import partition_of
 from processor.stages.classify import Classified, Pair
 from processor.stages.records import refuse_output, send_along, send_on, to_dead_letters
 from processor.stages.tracing import BatchTraces
@@ -101,10 +99,7 @@ class MatchOutputs:
                 topic, value = self._record(event)
                 headers = [*of_record, *self._cloud_events.of(event)]
                 refuse_output(key, value, headers)
-                if isinstance(event, ReplySend) and event.message.way:
-                    self._put_reply(event, value, headers, out)
-                else:
-                    out.put(topic, key, value, headers)
+                out.put(topic, key, value, headers)
                 if isinstance(event, OptOutNotification):
                     told.matched.append(event)
                 elif isinstance(event, SuspectedOptOut):
@@ -114,14 +109,6 @@ class MatchOutputs:
             refuse_output(None, entry, header)
             out.put(self._topics.block_list, changed.encode(), entry, header)
         return told
-
-    def _put_reply(
-        self, reply: ReplySend, value: bytes, headers: list[Header], out: Output
-    ) -> None:
-        """Put a reply where the other messages to its address are: carriers look there (R25)."""
-        key = subscriber_key(reply.message.recipient).encode()
-        partition = partition_of(key, self._partitions)
-        out.put(self._topics.reply_sends, key, value, headers, partition)
 
     def _record(self, event: Event) -> tuple[str, bytes]:
         """Topic and value of an event."""

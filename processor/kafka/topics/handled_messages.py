@@ -12,7 +12,7 @@ from processor.config import Settings
 from processor.core.brakes import WINDOW_MS
 from processor.core.events import ReplySent
 from processor.core.identity import Recalled, brake_of, handled_command, handled_message
-from processor.core.messages import OptOutType
+from processor.core.messages import OptOutType, bare_number
 from processor.errors import RecordError
 from processor.kafka.reading import read_whole
 from processor.kafka.topics.follower import Follower
@@ -177,4 +177,11 @@ def handled_by(notification: Record) -> Recalled:
     if said.reply_sent not in _OURS:
         return Recalled(handled, None)
     kind = OptOutType(said.kind)
-    return Recalled(handled, brake_of(said.account_sid, said.from_, said.to, kind, at_ms).id)
+    person = _person_of(said.from_, notification)
+    return Recalled(handled, brake_of(said.account_sid, person, said.to, kind, at_ms).id)
+
+
+def _person_of(address: str, notification: Record) -> str:
+    """The address whose entry decided: of a linked user id, its number, as the key says (R32)."""
+    key: bytes = notification.key or b""
+    return f"whatsapp:{key.decode()}" if bare_number(address)[0] != "+" and key else address

@@ -109,7 +109,7 @@ def commands_of(
 ) -> list[LinkCommand | MoveCommand]:
     """The commands that a change of a person's addresses makes (R32).
 
-    The new addresses are linked, and the blocks of the old ones move along.
+    The new addresses are linked, and the blocks of the old addresses move along.
 
     Args:
         change: as the adapter read it.

@@ -49,11 +49,17 @@ def read(value: bytes) -> ConsentCommand | PersonCommand:
 
 
 def _about_a_person(model: Model) -> PersonCommand:
-    said = (model.source, model.reason, to_ms(model.at), model.actor)
-    of, recipient = (model.command_id, model.account_sid), subscriber_key(model.recipient)
-    if model.link is not None:
-        return LinkCommand(*of, recipient, subscriber_key(model.link), *said)
-    return MoveCommand(*of, recipient, subscriber_key(model.moved_to or ""), *said)
+    kind = MoveCommand if model.link is None else LinkCommand
+    return kind(
+        model.command_id,
+        model.account_sid,
+        subscriber_key(model.recipient),
+        subscriber_key(model.link or model.moved_to or ""),
+        model.source,
+        model.reason,
+        to_ms(model.at),
+        model.actor,
+    )
 
 
 def read_all(values: Sequence[bytes]) -> list[ConsentCommand | PersonCommand]:

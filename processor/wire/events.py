@@ -121,6 +121,7 @@ def write_delivery(delivery: WebhookDelivery) -> bytes:
     optional = {
         "MessagingServiceSid": delivery.service_sid,
         "FromCountry": message.from_country,
+        "ExternalUserId": message.user_id,
         "OptOutType": delivery.opt_out_type,
         "SuspectedOptOut": suspicion_text(delivery.finding) if delivery.finding else None,
     }

@@ -33,10 +33,12 @@ async def a_person() -> World:
     def send(sid: str, to: str) -> None:
         world.send(sid, to=f"whatsapp:{to}", **{"from": SENDER})
 
-    about = {"channel_group": "whatsapp", "blocked": False}
+    def tell(id_: str, **fields: str) -> None:
+        world.command(id_, blocked=False, channel_group="whatsapp", **fields)
+
     text("M1", "halt", ID)
     await work(world)
-    world.command("C1", recipient=ID, link=NUMBER, **about)
+    tell("C1", recipient=ID, link=NUMBER)
     await work(world)
     send("S1", ID)
     send("S2", NUMBER)
@@ -53,8 +55,8 @@ async def a_person() -> World:
     send("S5", OTHER_ID)
     send("S6", OTHER)
     await world.gate()
-    world.command("C2", recipient=NUMBER, moved_to=NEW, **about)
-    world.command("C3", recipient=OTHER_ID, **about, reason="asked")
+    tell("C2", recipient=NUMBER, moved_to=NEW)
+    tell("C3", recipient=OTHER_ID, reason="asked")
     await work(world)
     send("S7", NEW)
     send("S8", OTHER_ID)

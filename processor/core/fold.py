@@ -118,6 +118,13 @@ def way_of(item: Item | Ordinary) -> Way | None:
     return item.message.way if isinstance(item, Hit | Reported | Ordinary) else item.way
 
 
+def on_its_way(item: Item | Ordinary, way: Way) -> Item | Ordinary:
+    """An item in the lane that it was sent on to (R32)."""
+    if isinstance(item, Hit | Reported | Ordinary):
+        return replace(item, message=replace(item.message, way=way))
+    return replace(item, way=way)
+
+
 def named_by(item: Item | Ordinary) -> Named | None:
     """The number and the user id of one person, where an item names both (R32)."""
     if isinstance(item, LinkCommand):

@@ -47,6 +47,12 @@ _PUT_ASIDE = (
         "STOPs that could not be read whole; they block anyway.",
     ),
     ("misplaced", "misplaced", "Records that were moved to the partition of their recipient."),
+    ("sent_along", "sent_along", "Records sent to the lane of their person's other address."),
+    (
+        "contradictions",
+        "contradicting_links",
+        "Records whose user id has another link.",
+    ),
     ("surplus_headers", "surplus_headers", "Headers beyond the limit, which are not passed on."),
 )
 FOLLOWERS = (

@@ -82,7 +82,22 @@ class BlockListEntry(Record):
     account_sid: Sid
     recipient: Subscriber
     channel_group: ChannelGroup
-    blocks: list[StandingBlock] = Field(min_length=1)
-    link: str | None = Field(
-        default=None, description="For an entry of an id: the entry of the same person's number."
+    blocks: list[StandingBlock] = Field(
+        description="Empty only beside other addresses; of an id with a link: from before the link."
     )
+    link: Subscriber | None = Field(
+        default=None,
+        description="For an entry of a user id: the number whose entry has the person's blocks.",
+    )
+    ids: list[Subscriber] = Field(
+        default=[],
+        description="For an entry of a number: user ids of the person; their blocks are merged.",
+    )
+
+    @model_validator(mode="after")
+    def _holds_something(self) -> BlockListEntry:
+        if self.link is not None and self.ids:
+            raise ValueError("link and ids: an entry has one of them")
+        if not self.blocks and self.link is None and not self.ids:
+            raise ValueError("blocks: there is none, and no other address")
+        return self

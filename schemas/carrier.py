@@ -54,6 +54,9 @@ class Received(_Part):
     body: Path
     media: Path | None = Field(default=None, description="A list of media, or their number.")
     received_at: Path | None = None
+    user_id: Path | None = Field(
+        default=None, description="The writer's WhatsApp user id, beside the number."
+    )
 
 
 class Reported(_Part):

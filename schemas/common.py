@@ -27,6 +27,9 @@ Number = Annotated[str, StringConstraints(pattern=rf"^{_E164}$")]
 Subscriber = Annotated[str, StringConstraints(pattern=rf"^(?:{_E164}|{_USER_ID})$")]
 """A person on any channel: a bare E.164 number, or a WhatsApp user id."""
 
+UserId = Annotated[str, StringConstraints(pattern=rf"^{_USER_ID}$")]
+"""A WhatsApp user id, as Meta sends it."""
+
 RecipientAddress = Annotated[
     str,
     StringConstraints(pattern=rf"^(?:(?:whatsapp:|rcs:)?{_E164}|whatsapp:{_USER_ID})$"),
@@ -91,6 +94,7 @@ PATTERNS = {
     pattern_of(Number): "an E.164 number such as +15551234567",
     pattern_of(Subscriber): "an E.164 number such as +15551234567, or a WhatsApp user id such as "
     "US.13491208655302741918",
+    pattern_of(UserId): "a WhatsApp user id such as US.13491208655302741918",
     pattern_of(RecipientAddress): "an address: an E.164 number such as +15551234567, with "
     "whatsapp: or rcs: before it on those channels, or a user id such as "
     "whatsapp:US.13491208655302741918",

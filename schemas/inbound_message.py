@@ -12,6 +12,7 @@ from schemas.common import (
     SenderAddress,
     Sid,
     Time,
+    UserId,
 )
 
 
@@ -30,4 +31,9 @@ class InboundMessage(Record):
     carrier_replied: bool = Field(
         default=False,
         description="The carrier has acted on it and answered it, so no reply is sent.",
+    )
+    user_id: UserId | None = Field(
+        default=None,
+        description="The recipient's WhatsApp user id, if `from` is a WhatsApp number and the "
+        "carrier names both: from then on they are one person.",
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from processor.core.batch_list import apply
 from processor.core.blocks import Block, Blocks, Mark, Place, Source, SourceKind
 from processor.core.decide import Decision, decide, decide_command
 from processor.core.events import (
@@ -18,7 +19,7 @@ from processor.core.events import (
     ReplySent,
     SuspectedOptOut,
 )
-from processor.core.fold import Hit, apply, fold, key_of
+from processor.core.fold import Hit, fold, key_of
 from processor.core.identity import change_id_of, reply_sid_of, text_id_of
 from processor.core.messages import (
     Arrival,

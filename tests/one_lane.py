@@ -31,7 +31,7 @@ class Kept:
         partition: int | None = None,
     ) -> None:
         """See ``Output``."""
-        self.put_out.append(Outgoing(topic, key, value, headers or ()))
+        self.put_out.append(Outgoing(topic, key, value, headers or (), partition))
 
     def fill(
         self,

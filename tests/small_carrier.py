@@ -15,6 +15,7 @@ from processor.stages.accounts import AllActive
 from processor.stages.carrier_dependencies import CarrierDependencies
 from processor.stages.handing_over import HandOver
 from processor.stages.send_by_carriers import SendByCarriers
+from processor.statistics.carrier_figures import Tally
 from processor.stores.memory import MemoryBlockList
 from processor.webhooks.circuit import CircuitRules
 from processor.webhooks.endpoint import Endpoints, Rules
@@ -70,6 +71,7 @@ class SmallCarrier:
             rules=RetryRules(12, 0.001, 0.008),
             cloud_events=CloudEvents("urn:test"),
             metrics=Metrics(),
+            figures=Tally(),
             public_url=None,
             share=lambda: 1.0,
             clock=lambda: datetime.fromtimestamp(now_ms() / 1000, UTC),

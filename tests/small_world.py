@@ -248,7 +248,8 @@ class World:
         await stage.process(sorted(new, key=lambda one: one.timestamp), out)
         self.pass_time(10)
         for one in out.put_out:
-            if one.topic not in SOURCES:  # forwarded records go to other partitions
+            # Records that are sent on go to other partitions, where there are some.
+            if one.topic not in SOURCES or self.partitions == 1:
                 self.append(one.topic, one.key, one.value, one.headers)
         for record in new:
             self.done[record.topic] = record.offset + 1

@@ -78,6 +78,17 @@ class CommandChecks:
         context.findings.counts["commands_checked"] += 1
         if context.handled(one.ref, one.at_ms):
             return
+        if one.about == "link" and one.other is not None:
+            context.go_on(COMMANDS, one)
+            return
+        if one.about is not None:
+            if one.way is not None and one.way.step != "follow":
+                context.handle(one.ref, one.at_ms)
+            return  # an address without blocks has nothing to take along
+        if one.other is not None:  # it went on, or the list was as it asks
+            if not self._took_effect(one):
+                context.go_on(COMMANDS, one)
+            return
         context.handle(one.ref, one.at_ms)
         if not context.has_whole_history:
             context.findings.counts["not_checked"] += 1

@@ -14,6 +14,7 @@ from processor.audit.state import PartitionState
 from processor.audit.values import INBOUND, Mark, Ref, digest
 from processor.kafka.partition_facts import aiokafkas_partition_of
 
+ANYWHERE = -1  # a partition that is not known
 _SURE_TO_FORGET = 1.5  # of the time for which ids are remembered: they go in quarters of it
 
 
@@ -37,6 +38,13 @@ class Placed(Located, Protocol):
     def fits_key(self) -> bool: ...  # noqa: D102
     @property
     def sent_on(self) -> str | None: ...  # noqa: D102
+
+
+class GoingOn(Located, Protocol):
+    """A record that may be decided on in the lane of its person's other address."""
+
+    @property
+    def other(self) -> str | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,11 @@ class Context:
             self.forwarded[place] = partition_of(record.number, self.of)
         elif not self.is_put_aside(topic, record.offset):
             self.found("lost", topic, record, "is misplaced, and was neither sent on nor put aside")
+
+    def go_on(self, topic: str, record: GoingOn) -> None:
+        """Expect that a record was sent on to the lane of its person's other address (R32)."""
+        place = f"{topic}[{self.number}]@{record.offset}"
+        self.forwarded[place] = partition_of(record.other, self.of) if record.other else ANYWHERE
 
     def arrive(self, record: Placed) -> None:
         """Note where a record came from."""

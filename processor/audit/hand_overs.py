@@ -144,6 +144,7 @@ def _as_judged(one: HandOver, looked_ms: int) -> Judged:
         one.judged_service,
         b"",
         one.refused_by,
+        linked=one.linked,
     )
     send = Send(
         one.id,

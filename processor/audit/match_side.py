@@ -41,8 +41,10 @@ from processor.audit.values import (
     Report,
     Source,
     State,
+    Way,
     digest,
 )
+from processor.audit.ways import JOINED, wrong_join
 
 OnChange = Callable[[Past, State], None]
 
@@ -196,12 +198,13 @@ class MatchSide:
         asked = await self._messages.message_of(note) if note else None
         message = asked.message if asked else None
         before = self._context.histories.now(digest(changes[0].key))
+        way = message.way if message else None
         if note is None:
-            await self._unread_or_wrong(changes)
+            way = await self._unread_or_wrong(changes)
         else:
             for_all = is_for_all(before, changes)
             for change in changes:
-                if not asks(note, change, for_all=for_all):
+                if change.kind_of_source != JOINED and not asks(note, change, for_all=for_all):
                     what = "the match that caused it did not ask for it"
                     self._context.found("contradictory", CHANGES, change, what)
         self._apply(
@@ -212,23 +215,31 @@ class MatchSide:
                 if note is not None and change.kind == "START"
                 else None
             ),
+            way,
         )
         if note is not None:
             self._match(note, asked, changes, [self._now(note)])
 
-    async def _unread_or_wrong(self, changes: list[Change]) -> None:
-        """Check changes of a message without a notification: a STOP that could not be read."""
+    async def _unread_or_wrong(self, changes: list[Change]) -> Way | None:
+        """Check changes of a message without a notification: an unread STOP, or merged blocks.
+
+        Returns:
+            How the message came that merged them.
+        """
         context, first = self._context, changes[0]
         if first.moved or self._is_before(first):
-            return
+            return None
         source = first.source
+        if source is not None and all(one.kind_of_source == JOINED for one in changes):
+            return await self._messages.way_of(source)
         is_unread = first.kind_of_source == "unread-stop" and source is not None
         if is_unread and source is not None:
             named = f"unread-{context.number}-{source}"
             if first.cause == named and context.is_put_aside(INBOUND, source):
-                return
+                return None
         what = "neither a match nor a command asked for it"
         context.found("contradictory", CHANGES, first, what)
+        return None
 
     def _is_before(self, change: Change) -> bool:
         """Whether a change's cause is before the range, so that it may be gone."""
@@ -241,13 +252,17 @@ class MatchSide:
         command: Command | None = None
         if not first.moved and not self._is_before(first):
             command = await self._commands.command_of(first)
-            if command is None or not all(commands(command, change) for change in changes):
+            joins = command is not None and command.about is not None
+            if command is None or not (
+                joins or all(commands(command, change) for change in changes)
+            ):
                 what = "neither a match nor a command asked for it"
                 self._context.found("contradictory", CHANGES, first, what)
         self._apply(
             changes,
             before,
             lambda change, lost: wrongly_by_command(command, lost) if command else None,
+            command.way if command else None,
         )
 
     def _apply(
@@ -255,13 +270,19 @@ class MatchSide:
         changes: Sequence[Change],
         at_first: State,
         wrongly: Callable[[Change, frozenset[Source]], str | None],
+        way: Way | None,
     ) -> None:
         context, before = self._context, at_first
         for change in changes:
             context.findings.counts["events_checked"] += 1
             if context.has_whole_history:
-                wrong = wrong_with(change, before, changes, at_first)
-                lost = lost_by(change, before)
+                is_join = change.kind_of_source == JOINED and not change.moved
+                if is_join:
+                    known = not self._is_before(change)
+                    wrong = wrong_join(change, before, way) if known else None
+                else:
+                    wrong = wrong_with(change, before, changes, at_first)
+                lost = frozenset() if is_join else lost_by(change, before)
                 if wrong is None and lost and not change.moved and change.kind != "STOP":
                     wrong = wrongly(change, lost)
                 if wrong is not None:

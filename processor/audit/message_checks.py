@@ -25,6 +25,7 @@ from processor.audit.values import (
     Reply,
     Report,
     Unreadable,
+    Way,
     digest,
 )
 
@@ -86,6 +87,17 @@ class MessageChecks:
         replied, counted_all = self._count(note, its)
         return Asked(its, await self._compare(note, its), replied, counted_all)
 
+    async def way_of(self, source: int) -> Way | None:
+        """How the message came that merged blocks, and has no notification."""
+        await self._skip_to(source, self.config)
+        record = await self._messages.look()
+        if record is None or record.offset != source:
+            return None
+        try:
+            return read(message, record).way
+        except Unreadable:
+            return None
+
     def _begin_counting(self, record: KafkaRecord) -> None:
         """Note since when all replies are known: from the first message on."""
         if self._replies_since_ms is None:
@@ -129,7 +141,7 @@ class MessageChecks:
             if note.suspicion is None
             else keywords.may_mean(its.body, country, said)
             and policy_of(keywords, note.suspicion.tier, country) == "block"
-            for country in countries_of(its.number, its.country)
+            for country in countries_of(its.writer, its.country)
         ):
             what = "is not what the configuration of its time makes of the message"
             context.found("contradictory", NOTIFICATIONS, note, what)
@@ -256,6 +268,10 @@ class MessageChecks:
             return
         context.arrive(its)
         is_repeated = report is None and context.handled(its.ref, its.at_ms) is True
+        if its.other is not None and report is None and delivery is None:
+            if self._is_due(its, handling) or (handling.webhook is not None and not is_repeated):
+                context.go_on(INBOUND, its)
+            return
         if report is not None:
             self._reports.compare(its, handling, report)
         if self._is_due(its, handling):
@@ -282,7 +298,7 @@ class MessageChecks:
         return (
             keywords is not None
             and keywords.may_be(its.body)
-            and any(keywords.surely(its.body, one) for one in countries_of(its.number, its.country))
+            and any(keywords.surely(its.body, one) for one in countries_of(its.writer, its.country))
         )
 
     def _is_due(self, its: Message, handling: Handling) -> bool:
@@ -291,7 +307,7 @@ class MessageChecks:
         if keywords is None or not keywords.may_be(its.body):
             return False
         found = [
-            keywords.surely(its.body, country) for country in countries_of(its.number, its.country)
+            keywords.surely(its.body, country) for country in countries_of(its.writer, its.country)
         ]
         if not all(found):
             return False

@@ -25,6 +25,7 @@ from processor.audit.parsing import (
     source_kind,
     text_of,
 )
+from processor.audit.people import is_user_id, subscriber_of
 from processor.audit.values import (
     ALLOWED,
     STATUSES,
@@ -53,6 +54,7 @@ _SERVICE = "optout.service"
 _HAND_OVER = "optout.hand-over"
 _LOOKED_AT = "optout.looked-at"
 _EXCEPT_FROM = "optout.except-from"
+_LINKED = "optout.linked"
 # In Redis.
 _SCOPES = {"a": "account", "m": "service", "s": "sender", "c": "sender"}
 _KINDS = {
@@ -75,9 +77,16 @@ def _cause(headers: Headers) -> tuple[Mark | None, int | None, int]:
     )
 
 
+def _entry_of(record: KafkaRecord, account: str, address: str) -> str:
+    """Find the entry behind an output: of a linked user id, its number's, as the key says (R32)."""
+    if is_user_id(subscriber_of(address)) and record.key:
+        return f"{account}/whatsapp:{record.key.decode()}"
+    return key_of(account, address)
+
+
 def notification(record: KafkaRecord, fields: Fields) -> Notification:
     """Read a record of opt-out-notifications."""
-    key = key_of(fields["account_sid"], fields["from"])
+    key = _entry_of(record, fields["account_sid"], fields["from"])
     return Notification(
         fields["message_sid"],
         message_ref(key, fields["message_sid"], fields["to"]),
@@ -112,7 +121,8 @@ def _suspicion(fields: Fields) -> Suspicion:
 
 def report(record: KafkaRecord, fields: Fields) -> Report:
     """Read a record of suspected-opt-outs."""
-    key, due_at = key_of(fields["account_sid"], fields["from"]), fields["due_at"]
+    key = _entry_of(record, fields["account_sid"], fields["from"])
+    due_at = fields["due_at"]
     headers = dict(record.headers)
     return Report(
         fields["message_sid"],
@@ -134,7 +144,7 @@ def report(record: KafkaRecord, fields: Fields) -> Report:
 
 def reply(record: KafkaRecord, fields: Fields) -> Reply:
     """Read a record of reply-sends."""
-    key = key_of(fields["account_sid"], fields["to"])
+    key = _entry_of(record, fields["account_sid"], fields["to"])
     return Reply(
         fields["in_reply_to"],
         message_ref(key, fields["in_reply_to"], fields["from"]),
@@ -155,7 +165,7 @@ def reply(record: KafkaRecord, fields: Fields) -> Reply:
 def delivery(record: KafkaRecord, fields: Fields) -> Delivery:
     """Read a record of webhook-deliveries."""
     said = fields["parameters"]
-    key = key_of(fields["account_sid"], said["From"])
+    key = _entry_of(record, fields["account_sid"], said["From"])
     return Delivery(
         fields["message_sid"],
         message_ref(key, fields["message_sid"], said["To"]),
@@ -175,9 +185,13 @@ def change(record: KafkaRecord, fields: Fields) -> Change:
     if cause["kind"] is not None:
         ref = message_ref(key, cause["id"], cause["sender"])
         kind = "own-words" if cause["source"] == "own-words" else "keyword"
+    elif cause["source"] == "link" and cause["sender"] is not None:
+        ref, kind = message_ref(key, cause["id"], cause["sender"]), "link"
     else:
         ref = ("command", fields["account_sid"], cause["id"])
-        kind = "unread-stop" if cause["source"] == "unread-stop" else source_kind(cause["source"])
+        kind = cause["source"]
+        if kind not in ("unread-stop", "link"):
+            kind = source_kind(kind)
     since_ms, mark = ms_of(fields["at"]), mark_of(fields["mark"])
     _, source, config = _cause(headers)
     standing = _standing(fields["standing"]) if fields["blocked"] else None
@@ -251,9 +265,11 @@ def packed(value: bytes) -> tuple[tuple[Block, ...], tuple[tuple[Place, str, int
         ValueError: its format is unknown to the audit.
     """
     try:
-        version, *blocks = orjson.loads(value)
+        version, *parts = orjson.loads(value)
         if version == 2:
-            found = [_packed_block(*fields) for fields in blocks]
+            if parts and isinstance(parts[-1], dict):
+                parts.pop()  # the person's other addresses (R32)
+            found = [_packed_block(*fields) for fields in parts]
             return tuple(block for block, _ in found), tuple(
                 last for _, lasts in found for last in lasts
             )
@@ -305,6 +321,7 @@ def allowed(record: KafkaRecord) -> Verdict:
             text_of(headers.get(_SERVICE)) or None,
             record.value,
             except_from=frozenset(senders.split(",")) if senders else frozenset(),
+            linked=_LINKED in headers,
         )
     except WRONG:
         raise Unreadable from None
@@ -338,6 +355,7 @@ def failed(record: KafkaRecord) -> Verdict | None:
             named,
             (fields["account_sid"], fields["message_sid"], fields["to"], sender),
             suspended=code == 30002,
+            linked=_LINKED in headers,
         )
     except WRONG:
         raise Unreadable from None
@@ -370,6 +388,7 @@ def hand_over(record: KafkaRecord) -> HandOver | None:
             int_of(headers.get(_CONFIG)),
             text_of(headers.get(_SERVICE)) or None,
             _named(block) if block else None,
+            _LINKED in headers,
         )
     except WRONG:
         raise Unreadable from None

@@ -61,7 +61,7 @@ def _network_answers(note: Notification, asked: Asked, handling: Handling) -> bo
     is_bare = asked.message.body.strip().lower() == "stop" == exact(note.keyword)
     if note.kind != "STOP" or handling.sender_type != "toll_free" or not is_bare:
         return False
-    countries = set(countries_of(asked.message.number, asked.message.country))
+    countries = set(countries_of(asked.message.writer, asked.message.country))
     return True if countries <= _NETWORK else None if countries & _NETWORK else False
 
 

@@ -57,7 +57,7 @@ class ReportChecks:
         """Check a report without a notification: it waits for a review, and blocks nothing."""
         context, keywords = self._context, handling.keywords
         context.findings.counts["events_checked"] += 1
-        countries = set(countries_of(its.number, its.country))
+        countries = set(countries_of(its.writer, its.country))
         if context.handle(report.ref, report.at_ms):
             context.found("duplicated", SUSPECTED, report, "its message was handled before (R22)")
         if (its.said, its.ref) != (report.said, report.ref):

@@ -14,6 +14,7 @@ from multiprocessing.queues import SimpleQueue
 from processor import clocks
 from processor.audit import results
 from processor.audit.configuration import keep_services, read_configuration
+from processor.audit.context import ANYWHERE
 from processor.audit.options import Options, Snapshot
 from processor.audit.partitions import OnRecords, PartitionReport, audit_partition
 from processor.audit.report import Report, Violation
@@ -222,11 +223,14 @@ async def _follow_forwarded(
     expected = defaultdict(set)
     for one in found:
         for place, target in one.forwarded.items():
-            if place not in arrived and target in numbers:
+            if place not in arrived and (target in numbers or target == ANYWHERE):
                 expected[place.partition("[")[0], target].add(place)
     for (topic, target), places in expected.items():
-        behind = await _sent_on(work, topic, target)
-        what = "is misplaced, and was not sent on to its recipient's partition"
+        targets = range(work.settings.partitions) if target == ANYWHERE else [target]
+        if not set(targets) <= set(numbers):
+            continue  # other partitions may have them
+        behind = {place for one in targets for place in await _sent_on(work, topic, one)}
+        what = "was not sent on to its recipient's partition"
         violations += [Violation("lost", place, what) for place in sorted(places - behind)]
     return violations
 

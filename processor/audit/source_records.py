@@ -18,8 +18,9 @@ from processor.audit.parsing import (
     said_of,
     source_kind,
 )
-from processor.audit.people import subscriber_of
-from processor.audit.values import Command, Message, Send
+from processor.audit.people import is_user_id, subscriber_of
+from processor.audit.values import Command, Message, Send, Way
+from processor.audit.ways import way_of
 
 _LETTER_HEADER = "__connect.errors."
 _FIRST = "optout.first-append"
@@ -38,7 +39,9 @@ def message(record: KafkaRecord, fields: Fields) -> Message:
     headers = dict(record.headers)
     fields = loosely(fields)
     account, address = fields["account_sid"], fields["from"]
-    key, number = key_of(account, address), subscriber_of(address)
+    writer, way = subscriber_of(address), way_of(headers)
+    number = way.at if way else writer
+    key = f"{account}/whatsapp:{number}" if way else key_of(account, address)
     first_ms, received_ms = _first_ms(record, headers), ms_of(fields["received_at"])
     return Message(
         fields["message_sid"],
@@ -50,6 +53,7 @@ def message(record: KafkaRecord, fields: Fields) -> Message:
         fields.get("messaging_service_sid"),
         fields["to"],
         number,
+        writer,
         fields["body"] if is_heard(address) else "",  # no keyword is heard from it
         fields.get("from_country"),
         said_of(fields),
@@ -58,7 +62,18 @@ def message(record: KafkaRecord, fields: Fields) -> Message:
         record.key == number.encode(),
         place_of(headers.get(_SENT_ON)),
         bool(fields.get("carrier_replied")),
+        way,
+        _other(writer, way, fields.get("user_id") if address.startswith("whatsapp:") else None),
     )
+
+
+def _other(writer: str, way: Way | None, user_id: str | None) -> str | None:
+    """Where a record may go on to; empty: to a number that only a link names."""
+    if way is not None:
+        return way.number if way.step == "ask" else None
+    if is_user_id(writer):
+        return ""
+    return user_id
 
 
 def is_redriven(record: KafkaRecord) -> bool:
@@ -75,20 +90,26 @@ def command(record: KafkaRecord, fields: Fields) -> Command:
         fields["command_id"],
         subscriber_of(fields["recipient"]),
     )
+    way = way_of(headers)
+    at = way.at if way else number
+    about = "link" if fields.get("link") else "move" if fields.get("moved_to") else None
     return Command(
         id_,
         ("command", account, id_, redrives),
         record.offset,
         record.timestamp,
-        group_key(fields),
+        f"{account}/whatsapp:{at}" if way else group_key(fields),
         block_place({**fields, "carrier": False}),
         fields["blocked"],
         _first_ms(record, headers),
         source_kind(fields["source"]),
         bool((fields.get("reason") or "").strip()),
-        number,
-        record.key == number.encode(),
+        at,
+        record.key == at.encode(),
         place_of(headers.get(_SENT_ON)),
+        about,
+        way,
+        subscriber_of(fields["link"]) if about == "link" and not way else _other(number, way, None),
     )
 
 

@@ -141,6 +141,20 @@ class Caused:
     config: int  # how far the services were read when it was decided
 
 
+class Way(NamedTuple):
+    """How a record came to its lane from that of its person's other address (R32)."""
+
+    step: str
+    id: str
+    number: str
+    blocks: tuple[Block, ...]  # of the other address
+
+    @property
+    def at(self) -> str:
+        """The subscriber whose lane it was sent to."""
+        return self.id if self.step == "ask" else self.number
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """An inbound message."""
@@ -153,7 +167,8 @@ class Message:
     account: str
     service: str | None  # that it names
     sender: str  # our address
-    number: str  # of the recipient: its subscriber key (R32)
+    number: str  # subscriber key of the entry that decides on it (R32)
+    writer: str  # subscriber key of the address that wrote it
     body: str
     country: str | None  # that the carrier reported
     said: int  # hash of account, addresses and body
@@ -162,6 +177,8 @@ class Message:
     fits_key: bool  # its key is its recipient's
     sent_on: str | None  # the place that it was sent on from
     carrier_replied: bool = False  # its carrier answered it
+    way: Way | None = None  # between a person's two addresses
+    other: str | None = None  # it may go on to this subscriber's lane; empty: an unknown number's
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +198,9 @@ class Command:
     number: str
     fits_key: bool
     sent_on: str | None
+    about: str | None = None  # "link" or "move": it is about a person's addresses
+    way: Way | None = None
+    other: str | None = None  # as of a message
 
 
 class Suspicion(NamedTuple):
@@ -281,7 +301,8 @@ class Change(Caused):
     @property
     def is_by_message(self) -> bool:
         """Whether its cause is in inbound-messages."""
-        return self.kind is not None or self.kind_of_source == "unread-stop"
+        is_join = self.kind_of_source == "link" and self.ref[0] == "message"
+        return self.kind is not None or self.kind_of_source == "unread-stop" or is_join
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +348,7 @@ class Verdict:
     ref: Ref | None = None  # of the send, as a status names it
     except_from: frozenset[str] = frozenset()  # senders that a later choice must leave out
     suspended: bool = False  # it failed because its account was suspended
+    linked: bool = False  # its batch was judged by other partitions' lists, too (R32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +369,7 @@ class HandOver:
     config: int | None  # None: it saw no block, so no configuration mattered
     judged_service: str | None
     refused_by: Named | None
+    linked: bool  # it was judged by another partition's list, too (R32)
 
 
 class Unreadable(Exception):

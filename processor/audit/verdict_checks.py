@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from processor.audit.context import Context
 from processor.audit.history import Past, covers, stops
+from processor.audit.people import is_user_id
 from processor.audit.services import Unknown
 from processor.audit.values import NO_MARK, OUTBOUND, Mark, Send, State, Verdict, digest
 
@@ -100,7 +101,9 @@ class VerdictChecks:
         context, verdict = self._context, one.verdict
         if verdict.config is not None:
             self._config = max(self._config, verdict.config)
-        if context.has_whole_history and mark >= context.histories.forgotten_mark:
+        if verdict.linked and is_user_id(one.send.number):
+            context.findings.counts["judged_by_a_link"] += 1  # another partition has the blocks
+        elif context.has_whole_history and mark >= context.histories.forgotten_mark:
             self._compare_service(one)
             if context.next_change is not None and context.next_change[0] <= mark:
                 self._at_edge.append((mark, one))

@@ -72,6 +72,19 @@ class Received:
     num_media: int = 0
     country: str | None = None  # of the recipient, ISO 3166-1 alpha-2
     received_ms: int | None = None  # by the provider's clock
+    user_id: str | None = None  # the writer's id on WhatsApp, beside the number
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A person on WhatsApp has a new number, a new user id or both; they are not checked yet."""
+
+    id: str  # the provider's; the same when the event comes again
+    sender: str  # ours, whose provider noticed it
+    before: tuple[str, ...]  # the old addresses, without the channel
+    number: str | None  # the new number, if the provider may say it
+    user_id: str | None  # the new user id
+    at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +113,7 @@ class Parsed:
     messages: tuple[Received, ...] = ()
     statuses: tuple[Reported, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    changes: tuple[Changed, ...] = ()  # of persons' addresses
     passed_over: int = 0  # events of kinds that mean nothing here
 
 

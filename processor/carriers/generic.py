@@ -106,6 +106,7 @@ def _message(one: object, fields: ReceivedFields) -> Received | Unreadable:
         body=text(at(one, fields.body)),
         num_media=len(items(media)) or code(media) or 0,
         received_ms=_time(at(one, fields.received_at)),
+        user_id=text(at(one, fields.user_id)) or None,
     )
 
 

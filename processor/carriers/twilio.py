@@ -110,6 +110,7 @@ def _message(form: dict[str, str]) -> Parsed:
         body=form.get("Body", ""),
         num_media=code(media) or 0,
         country=form.get("FromCountry") or None,
+        user_id=form.get("ExternalUserId") or None,
     )
     return Parsed(messages=(message,))
 

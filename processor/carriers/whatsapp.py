@@ -1,6 +1,7 @@
 """Meta's WhatsApp Cloud API: webhooks as signed JSON, several events in each; sends as JSON.
 
 Sources: https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks
+(messages, and of them system messages), …/whatsapp/business-scoped-user-ids.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from processor.carriers.adapter import (
     Again,
     Answer,
     Call,
+    Changed,
     Connection,
     NotSendable,
     Outcome,
@@ -56,6 +58,8 @@ _KINDS = {".jpg": "image", ".jpeg": "image", ".png": "image", ".mp4": "video", "
 _KINDS |= {".mp3": "audio", ".ogg": "audio", ".aac": "audio", ".amr": "audio"}
 _BUSY = (4, 80007, 130429, 131016, 131048, 131056)  # too many calls or messages; not available
 _MOST_REFERENCE = 512
+# Types of system messages: the field `user_id_update` of early announcements does not exist.
+_CHANGES = ("user_changed_number", "user_changed_user_id")
 
 
 def challenge(request: Request, connection: Connection) -> Answer | None:
@@ -78,13 +82,14 @@ def verify(request: Request, connection: Connection, now_s: float) -> bool:
 
 
 def parse(request: Request, connection: Connection) -> Parsed:
-    """Every message and status; events of other fields are passed over."""
+    """Every message, status and change of a person's address; other fields are passed over."""
     value = mapping(json_of(request.body))
     if not isinstance(value.get("entry"), list):
         return Parsed(unreadable=(Unreadable("no notification of WhatsApp", request.body),))
     messages: list[Received] = []
     statuses: list[Reported] = []
     unreadable: list[Unreadable] = []
+    changes: list[Changed] = []
     passed_over = 0
     for change in _changes(value):
         content = mapping(change.get("value"))
@@ -93,9 +98,11 @@ def parse(request: Request, connection: Connection) -> Parsed:
         passed_over += not (found or told)
         sender = _sender(mapping(content.get("metadata")), connection)
         for one in found:
-            read = _message(one, sender)
+            read = _message(one, content, sender)
             if isinstance(read, Received):
                 messages.append(read)
+            elif isinstance(read, Changed):
+                changes.append(read)
             elif isinstance(read, Unreadable):
                 unreadable.append(read)
             else:
@@ -105,7 +112,7 @@ def parse(request: Request, connection: Connection) -> Parsed:
                 statuses.append(_status(one, status))
             else:
                 passed_over += 1
-    return Parsed(tuple(messages), tuple(statuses), tuple(unreadable), passed_over)
+    return Parsed(tuple(messages), tuple(statuses), tuple(unreadable), tuple(changes), passed_over)
 
 
 def _changes(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -124,21 +131,58 @@ def _sender(metadata: dict[str, Any], connection: Connection) -> str:
     return address(number, CHANNEL) if number else ""
 
 
-def _message(one: dict[str, Any], sender: str) -> Received | Unreadable | None:
+def _message(
+    one: dict[str, Any], content: dict[str, Any], sender: str
+) -> Received | Changed | Unreadable | None:
+    if text(one.get("type")) == "system":
+        return _change(one, sender)
     said = _said(one)
     if said is None:
         return None
     body, num_media = said
-    id_, recipient = text(one.get("id")), text(one.get("from"))
-    if not (id_ and recipient and sender):
+    id_, number, user_id = text(one.get("id")), text(one.get("from")), _user_id(one, content)
+    if not (id_ and (number or user_id) and sender):
         return Unreadable("id, from or the number it was sent to is missing", piece(one))
     return Received(
         id=id_,
-        recipient=address(recipient, CHANNEL),
+        # A person with a username may hide the number.
+        recipient=address(number, CHANNEL) if number else CHANNEL + user_id,
         sender=sender,
         body=body,
         num_media=num_media,
         received_ms=milliseconds(one.get("timestamp")),
+        user_id=user_id if number and user_id else None,
+    )
+
+
+def _user_id(one: dict[str, Any], content: dict[str, Any]) -> str:
+    """The writer's user id: in the message, or in the contact of its number; empty if none."""
+    mine = (
+        each
+        for each in objects(content.get("contacts"))
+        if text(each.get("wa_id")) == text(one.get("from"))  # both empty: the number is hidden
+    )
+    return text(one.get("from_user_id")) or text(next(mine, {}).get("user_id"))
+
+
+def _change(one: dict[str, Any], sender: str) -> Changed | Unreadable | None:
+    """A person's new number or user id, which a system message says."""
+    system = mapping(one.get("system"))
+    if text(system.get("type")) not in _CHANGES:
+        return None
+    id_, number = text(one.get("id")), text(system.get("wa_id"))
+    user_id, old = text(system.get("user_id")), text(one.get("from"))
+    if not (id_ and sender and (number or user_id)):
+        return Unreadable("id, the new number or id, or our number is missing", piece(one))
+    old_id = text(system.get("previous_user_id"))
+    before = [address(old) if old else "", old_id]
+    return Changed(
+        id=id_,
+        sender=sender,
+        before=tuple(filter(None, before)),
+        number=address(number) if number else None,
+        user_id=user_id or None,
+        at_ms=milliseconds(one.get("timestamp")),
     )
 
 
@@ -182,7 +226,7 @@ def build(send: Send, connection: Connection) -> Call:
     fields: dict[str, object] = {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
-        "to": send.recipient.removeprefix(CHANNEL),
+        **_to(send.recipient.removeprefix(CHANNEL)),
         **_content(send),
     }
     if 0 < len(send.reference) <= _MOST_REFERENCE:
@@ -197,6 +241,11 @@ def build(send: Send, connection: Connection) -> Call:
         },
         json.dumps(fields).encode(),
     )
+
+
+def _to(recipient: str) -> dict[str, object]:
+    """A number is in `to`, a user id in `recipient`: in `to` it would be taken for a number."""
+    return {"to" if recipient.startswith("+") else "recipient": recipient}
 
 
 def _content(send: Send) -> dict[str, object]:

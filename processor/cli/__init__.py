@@ -20,6 +20,7 @@ from processor.cli import (
     decide,
     doctor,
     key,
+    links,
     numbers,
     offsets,
     schemas,
@@ -60,7 +61,7 @@ def main() -> None:
     """
 
 
-for command in (block_files.history, block_files.export, block_files.import_):
+for command in (block_files.history, block_files.export, block_files.import_, links.command):
     blocks.group.add_command(command)
 
 for command in (

@@ -147,7 +147,7 @@ def export(file: Path, file_format: str | None) -> None:
             with progress(range(settings.partitions), "exporting") as bar:
                 for partition in bar:
                     async for key, value in store.entries(partition):
-                        for block in wire_blocks.readable(value):
+                        for block in wire_blocks.listed(value):
                             line = wire_blocks.line_of(key, block)
                             count += 1
                             if as_csv:

@@ -17,7 +17,7 @@ from processor.cli.addresses import Recipient
 from processor.cli.common import actor as user
 from processor.cli.common import as_json, print_json, progress, run
 from processor.config import Settings
-from processor.core.blocks import UNREADABLE, Block, Blocks
+from processor.core.blocks import UNREADABLE, Block, Stored, linked_blocks
 from processor.core.consents import TargetMissing, consent_command, place_of
 from processor.core.decide import refusal_of
 from processor.core.messages import (
@@ -27,8 +27,11 @@ from processor.core.messages import (
     bare_number,
     channel_group_of,
     entry_key,
+    entry_of,
+    groups_of,
     list_key,
     list_key_of,
+    subscriber_of,
 )
 from processor.core.partitions import partition_of
 from processor.errors import ConfigError
@@ -84,7 +87,7 @@ def list_(account_sid: str | None, as_json: bool) -> None:
         async with open_store(settings) as store:
             for partition in range(settings.partitions):
                 async for key, value in store.entries(partition, account_sid=account_sid):
-                    for block in wire_blocks.readable(value):
+                    for block in wire_blocks.listed(value):
                         _print(key, block, as_json)
 
     run(work())
@@ -173,15 +176,29 @@ def _change(
         raise ConfigError(problems_in(error)) from None
     if why := run(_refusal_of(settings, recipient, command)):
         raise ConfigError([why])
-    if not run(_give(settings, command, value)):
+    if not run(give(settings, command.recipient, value)):
         click.echo(
             f"command {command.command_id} is in the topic, but no worker carried it out within "
             f"{_WAIT_S:.0f} s; it will be carried out once a worker runs",
             err=True,
         )
         sys.exit(1)
-    found = run(_blocks_on(settings, recipient, account_sid))
+    found = run(_outcome(settings, recipient, command))
     _say_outcome(recipient, command, found)
+
+
+async def _outcome(
+    settings: Settings, recipient: str, command: ConsentCommand
+) -> list[tuple[str, Block]]:
+    """The blocks once a command is carried out; that of a linked user id goes on to its number."""
+    deadline = time.monotonic() + _WAIT_S
+    while True:
+        found = await _blocks_on(settings, recipient, command.account_sid)
+        is_blocked = place_of(command) in {block.place for _, block in found}
+        is_id = len(groups_of(command.recipient)) == 1
+        if is_blocked is command.blocked or not is_id or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(0.05)
 
 
 async def _refusal_of(settings: Settings, recipient: str, command: ConsentCommand) -> str | None:
@@ -221,15 +238,31 @@ async def _blocks_on(
         values = dict(zip(keys, found.values, strict=True))
         if account_sid is None:
             values = {key: value async for key, value in store.entries(partition, list_key=on)}
+        values = dict([await _followed(store, settings, *each) for each in values.items()])
     if found.meta.ready is None:
         click.echo("the block list is incomplete; its owner is rebuilding it", err=True)
     return [(key, block) for key, value in values.items() for block in wire_blocks.readable(value)]
 
 
-async def _give(settings: Settings, command: ConsentCommand, value: bytes) -> bool:
+async def _followed(
+    store: BlockListInspector, settings: Settings, key: str, value: bytes | None
+) -> tuple[str, bytes | None]:
+    """The entry that has a person's blocks: of a linked user id, its number's (R32)."""
+    link = wire_blocks.link_in(value)
+    if link is None or value is None:
+        return key, value
+    number = entry_of(account_of(key), f"whatsapp:{link}")
+    partition = partition_of(link.encode(), settings.partitions)
+    [there] = (await store.read(partition, [number])).values
+    stored = Stored(()) if there is None else wire_blocks.stored_in(there)
+    found = linked_blocks(wire_blocks.readable(value), stored, subscriber_of(key))
+    return number, wire_blocks.pack(found) if found else None
+
+
+async def give(settings: Settings, key: str, value: bytes) -> bool:
     """Send a command and wait until a worker has carried it out and written the history."""
     topics = Topics.under(settings.topic_prefix)
-    record = Outgoing(topics.consent_commands, command.recipient.encode(), value)
+    record = Outgoing(topics.consent_commands, key.encode(), value)
     async with writer(settings) as out:
         written = await (await out.send(record))
     deadline = time.monotonic() + _WAIT_S
@@ -321,7 +354,7 @@ async def differences(settings: Settings, partition: int) -> set[str]:
             for key, value in batch:
                 truth.pop(key, None)
                 if value is not None:
-                    truth[key] = wire_blocks.pack(_entry_of(value))
+                    truth[key] = wire_blocks.pack(*_entry_of(value))
     finally:
         await topic.close()
     async with open_store(settings) as store:
@@ -329,12 +362,12 @@ async def differences(settings: Settings, partition: int) -> set[str]:
     return {key for key in truth.keys() | served.keys() if truth.get(key) != served.get(key)}
 
 
-def _entry_of(value: bytes) -> Blocks:
+def _entry_of(value: bytes) -> Stored:
     """Read an entry as a rebuild does: an unreadable entry blocks."""
     try:
-        return wire_blocks.read_entry(value)
+        return wire_blocks.read_stored(value)
     except ValueError:  # the base of pydantic's errors
-        return (UNREADABLE,)
+        return Stored((UNREADABLE,))
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import IO
 
@@ -13,17 +13,24 @@ from pydantic import ValidationError
 from processor import config
 from processor.cli.common import print_json
 from processor.cli.documents import read_documents
-from processor.core.blocks import NO_MARK, Blocks, stops
+from processor.core.blocks import NO_MARK, NO_NAMES, Stored, stops
 from processor.core.brakes import Replies
-from processor.core.events import OptOutNotification, ReplySend
-from processor.core.fold import finding_of, fold
-from processor.core.messages import ChannelGroup, Scope, channel_group_of, entry_key, list_key
+from processor.core.events import Event, OptOutNotification, ReplySend
+from processor.core.fold import Item, Ordinary, finding_of, fold, on_its_way
+from processor.core.messages import (
+    ChannelGroup,
+    Scope,
+    account_of,
+    entry_key,
+    entry_of,
+    list_key,
+)
 from processor.core.services import Directory
 from processor.errors import ConfigError
 from processor.stages.classify import read_of
 from processor.stages.hearing import Ear
 from processor.wire import inbound_messages
-from processor.wire.blocks import read_entry
+from processor.wire.blocks import read_stored
 from processor.wire.json_values import UNREADABLE, reason, why_unreadable
 from processor.wire.services import service_of
 from processor.wire.suspected import suspicion_fields
@@ -55,9 +62,10 @@ def command(
 
 
 class _Decider:
-    def __init__(self, directory: Directory, blocks: dict[str, Blocks], scope: Scope) -> None:
+    def __init__(self, directory: Directory, entries: dict[str, Stored], scope: Scope) -> None:
         self._directory = directory
-        self._blocks = blocks
+        self._blocks = {key: one.blocks for key, one in entries.items()}
+        self._names = {key: one.names for key, one in entries.items()}
         self._scope = scope
         self._ear = Ear()
         self._seen: set[bytes] = set()
@@ -72,36 +80,23 @@ class _Decider:
         handling = self._directory.handling(
             message.account_sid, message.service_sid, message.sender
         )
-        on = list_key(message.recipient, channel_group_of(message.recipient))
-        key = entry_key(message.account_sid, on)
+        key = entry_of(message.account_sid, message.recipient)
 
         def blocked() -> bool:
             return any(
                 stops(block, service_sid=handling.service_sid, sender=message.sender)
-                for block in self._blocks.get(key, ())
+                for block in self._blocks.get(self._person_of(key), ())
             )
 
         before = blocked()
         notification: OptOutNotification | None = None
         reply: ReplySend | None = None
         item = read_of(read, self._directory, self._ear)
-        if item is not None:
-            folded = fold(
-                [item],
-                self._blocks,
-                self._seen,
-                replied=self._replied,
-                scope=self._scope,
-                mark=NO_MARK,
-            )
-            self._replied.update(folded.replied)
-            self._seen.update(one.id for one in folded.handled)
-            self._blocks.update(folded.changed)
-            for event in folded.events:
-                if isinstance(event, OptOutNotification):
-                    notification = event
-                elif isinstance(event, ReplySend):
-                    reply = event
+        for event in self._events(item or Ordinary(message, handling)):
+            if isinstance(event, OptOutNotification):
+                notification = event
+            elif isinstance(event, ReplySend):
+                reply = event
         match = notification.match if notification else None
         return {
             "message_sid": message.message_sid,
@@ -121,6 +116,31 @@ class _Decider:
             "suspected": suspicion_fields(finding_of(item)),
         }
 
+    def _events(self, item: Item | Ordinary) -> Sequence[Event]:
+        """Decide on an item, in as many lanes as it comes to (R32)."""
+        while True:
+            folded = fold(
+                [item],
+                self._blocks,
+                self._seen,
+                replied=self._replied,
+                names=self._names,
+                scope=self._scope,
+                mark=NO_MARK,
+            )
+            self._replied.update(folded.replied)
+            self._seen.update(one.id for one in folded.handled)
+            self._blocks.update(folded.changed)
+            self._names.update(folded.names)
+            if 0 not in folded.onward:
+                return folded.events
+            item = on_its_way(item, folded.onward[0])
+
+    def _person_of(self, key: str) -> str:
+        """The entry that has the blocks: of a linked user id, its number's."""
+        link = self._names.get(key, NO_NAMES).link
+        return key if link is None else entry_of(account_of(key), f"whatsapp:{link}")
+
 
 def _directory(services_file: IO[bytes] | None) -> Directory:
     if services_file is None:
@@ -129,19 +149,19 @@ def _directory(services_file: IO[bytes] | None) -> Directory:
     return Directory(service_of(model) for model in models.values())
 
 
-def _blocks(blocks_file: IO[bytes] | None) -> dict[str, Blocks]:
+def _blocks(blocks_file: IO[bytes] | None) -> dict[str, Stored]:
     return dict(_entries(blocks_file)) if blocks_file else {}
 
 
-def _entries(lines: IO[bytes]) -> Iterator[tuple[str, Blocks]]:
+def _entries(lines: IO[bytes]) -> Iterator[tuple[str, Stored]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            blocks = read_entry(line)
+            stored = read_stored(line)
         except ValidationError as error:
             raise ConfigError([f"{lines.name}:{number}: {reason(error)}"]) from None
         entry = orjson.loads(line)
         on = list_key(entry["recipient"], ChannelGroup(entry["channel_group"]))
         key = entry_key(entry["account_sid"], on)
-        yield key, tuple(replace(block, mark=NO_MARK) for block in blocks)
+        yield key, Stored(tuple(replace(one, mark=NO_MARK) for one in stored.blocks), stored.names)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from processor.configuration.layers import Layer
+from processor.core.batch_list import apply as follow
 from processor.core.blocks import NO_MARK, Block, Source, SourceKind, place_for
 from processor.core.decide import decide
 from processor.core.events import BlockChange, OptOutNotification, ReplySend, ReplySent
-from processor.core.fold import apply as follow
 from processor.core.messages import InboundMessage, OptOutType, Scope, bare_number
 from processor.core.policy import Policy
 from processor.core.services import Directory, Handling, Service

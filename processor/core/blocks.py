@@ -137,7 +137,39 @@ class Place(NamedTuple):
     carrier: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The other addresses of an entry's person, as subscriber keys (R32).
+
+    At most one of the two is given: a user id has a link, a number has ids.
+    """
+
+    link: str | None = None  # the number whose entry has the person's blocks
+    ids: tuple[str, ...] = ()  # user ids whose blocks are merged into this entry
+
+
+NO_NAMES = Names()
 Blocks = tuple[Block, ...]
+
+
+class Stored(NamedTuple):
+    """An entry of the list."""
+
+    blocks: Blocks
+    names: Names = NO_NAMES
+
+
+def linked_blocks(own: Blocks, of_number: Stored, id_: str) -> Blocks:
+    """The blocks of a user id that has a link: its number's, and its own until they are merged.
+
+    Args:
+        own: from before the link, in the id's entry.
+        of_number: the number's entry.
+        id_: the user id.
+    """
+    return of_number.blocks if id_ in of_number.names.ids else (*of_number.blocks, *own)
+
+
 ACCOUNT = Place(Scope.ACCOUNT, "")
 UNREADABLE = Block(*ACCOUNT, (Source(SourceKind.UNREADABLE, SourceKind.UNREADABLE, 0, 0),), NO_MARK)
 """Replaces an entry that cannot be read, and blocks the whole account."""

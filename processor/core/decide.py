@@ -44,7 +44,7 @@ from processor.core.messages import (
     UnreadStop,
     channel_group_of,
 )
-from processor.core.order import lifts, said_ms
+from processor.core.order import blocked_ms, lifts, said_ms
 from processor.core.policy import Match, OptOutConfig
 from processor.core.services import Handling
 from processor.core.suspected import Finding
@@ -162,7 +162,7 @@ def decide_command(command: ConsentCommand, blocks: Entry, *, mark: Mark) -> Dec
         kind=kind_of(command),
         whose=(command.account_sid,),
         account_sid=command.account_sid,
-        recipient=command.recipient,
+        recipient=command.person,
         channel_group=command.channel_group,
         arrival=command.arrival,
         mark=mark,
@@ -211,7 +211,7 @@ def decide_unread(stop: UnreadStop, blocks: Entry, *, mark: Mark) -> Decision:
         kind=SourceKind.UNREAD_STOP,
         whose=(stop.account_sid, stop.recipient),
         account_sid=stop.account_sid,
-        recipient=stop.recipient,
+        recipient=stop.person,
         channel_group=stop.channel_group,
         arrival=stop.arrival,
         mark=mark,
@@ -271,7 +271,7 @@ class _Changing:
         return sum(block.carrier or block.locked for block in self.blocks.values())
 
     def _put(self, place: Place, replaced: Sequence[Block] = ()) -> None:
-        at_ms = self.arrival.appended_ms
+        at_ms = blocked_ms(self.arrival)
         there = self.blocks.get(place)
         source = there.source(self.kind) if there else None
         if source:
@@ -318,7 +318,7 @@ class _Changing:
                 block=block,
                 cause=self.cause,
                 mark=self.mark,
-                at_ms=self.arrival.appended_ms,
+                at_ms=blocked_ms(self.arrival),
                 previous=place in self.blocks,
             )
         )
@@ -435,8 +435,8 @@ class _Conversation:
             kind=kind,
             whose=(message.account_sid, message.recipient, message.sender),
             account_sid=message.account_sid,
-            recipient=subscriber_key(message.recipient),
-            channel_group=channel_group_of(message.recipient),
+            recipient=subscriber_key(message.person),
+            channel_group=channel_group_of(message.person),
             arrival=message.arrival,
             mark=self.mark,
             blocks=self.blocks,

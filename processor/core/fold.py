@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from processor.core.blocks import Block, Blocks, Mark, Place
+from processor.core.batch_list import JOINED, BatchList, Origin
+from processor.core.blocks import Block, Blocks, Mark, Names, Place
 from processor.core.brakes import Brake, Replies, lately, with_reply
 from processor.core.decide import (
     Decision,
@@ -16,7 +17,7 @@ from processor.core.decide import (
     ordinary,
     report,
 )
-from processor.core.events import BlockChange, Event, ReplySend
+from processor.core.events import BlockChange, Cause, Event, ReplySend
 from processor.core.identity import (
     Handled,
     brake_of,
@@ -25,14 +26,20 @@ from processor.core.identity import (
     handled_unread,
     reply_to,
 )
+from processor.core.links import NOTHING, Met, Named, Way
 from processor.core.messages import (
+    ChannelGroup,
     ConsentCommand,
     InboundMessage,
+    LinkCommand,
+    MoveCommand,
+    PersonCommand,
     Scope,
     UnreadStop,
     entry_key,
     entry_of,
     list_key,
+    subscriber_of,
 )
 from processor.core.policy import Match
 from processor.core.services import Handling
@@ -40,6 +47,7 @@ from processor.core.suspected import Finding
 from processor.core.values import value
 
 NO_REPLIES: Mapping[bytes, Replies] = {}
+NO_OTHER_NAMES: Mapping[str, Names] = {}
 
 
 @value(frozen=True, slots=True)
@@ -64,13 +72,13 @@ class Reported:
 
 @value(frozen=True, slots=True)
 class Ordinary:
-    """An inbound message that is not a keyword, of a service with a webhook."""
+    """An inbound message that is not a keyword: its service has a webhook, or it links (R32)."""
 
     message: InboundMessage
     handling: Handling
 
 
-Item = Hit | Reported | ConsentCommand | UnreadStop  # each is handled once
+Item = Hit | Reported | ConsentCommand | UnreadStop | PersonCommand  # each is handled once
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,10 @@ class Folded:
     refused: Mapping[int, str] = field(default_factory=dict)
     # Brake id to its replies afterwards, for every brake with a new reply.
     replied: Mapping[bytes, Replies] = field(default_factory=dict)
+    # Entry key to the other addresses of its person (R32), of every entry that has some.
+    names: Mapping[str, Names] = field(default_factory=dict)
+    # Index of an item that was not decided on: the lane of the person's other address goes on.
+    onward: Mapping[int, Way] = field(default_factory=dict)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -96,8 +108,39 @@ class Folded:
 def key_of(item: Item | Ordinary) -> str:
     """The key of the block list entry that an item reads and may change."""
     if isinstance(item, ConsentCommand | UnreadStop):
-        return entry_key(item.account_sid, list_key(item.recipient, item.channel_group))
-    return entry_of(item.message.account_sid, item.message.recipient)
+        return entry_key(item.account_sid, list_key(item.person, item.channel_group))
+    if isinstance(item, PersonCommand):
+        return entry_key(item.account_sid, list_key(item.person, ChannelGroup.WHATSAPP))
+    return entry_of(item.message.account_sid, item.message.person)
+
+
+def way_of(item: Item | Ordinary) -> Way | None:
+    """How an item came to this lane from another one's (R32); None of nearly all."""
+    return item.message.way if isinstance(item, Hit | Reported | Ordinary) else item.way
+
+
+def on_its_way(item: Item | Ordinary, way: Way) -> Item | Ordinary:
+    """An item in the lane that it was sent on to (R32)."""
+    if isinstance(item, Hit | Reported | Ordinary):
+        return replace(item, message=replace(item.message, way=way))
+    return replace(item, way=way)
+
+
+def named_by(item: Item | Ordinary) -> Named | None:
+    """The number and the user id of one person, where an item names both (R32)."""
+    if isinstance(item, LinkCommand):
+        return Named(item.user_id, item.number)
+    if isinstance(item, ConsentCommand | UnreadStop | MoveCommand):
+        return None
+    one = item.message
+    if one.user_id is None or one.is_linked:
+        return None
+    return Named(one.user_id, subscriber_of(one.recipient))
+
+
+def is_lasting(item: Item | Ordinary) -> bool:
+    """Whether an item can change the block list."""
+    return not isinstance(item, Ordinary) or named_by(item) is not None
 
 
 def finding_of(item: Hit | Reported | None) -> Finding | None:
@@ -111,7 +154,7 @@ def brake_for(item: Item) -> Brake | None:
         return None
     one = item.message
     at_ms = one.arrival.appended_ms
-    return brake_of(one.account_sid, one.recipient, one.sender, item.match.kind, at_ms)
+    return brake_of(one.account_sid, one.person, one.sender, item.match.kind, at_ms)
 
 
 def handled_of(item: Item) -> Handled:
@@ -125,7 +168,7 @@ def handled_of(item: Item) -> Handled:
                 one.sender,
                 one.arrival.appended_ms,
             )
-        case ConsentCommand():
+        case ConsentCommand() | LinkCommand() | MoveCommand():
             assert item.arrival is not None, "a command is handled after it was read"
             return handled_command(
                 item.account_sid, item.command_id, item.redrives, item.arrival.appended_ms
@@ -145,6 +188,7 @@ def fold(
     *,
     replied: Mapping[bytes, Replies] = NO_REPLIES,
     passed: Container[int] = (),
+    names: Mapping[str, Names] = NO_OTHER_NAMES,
     scope: Scope,
     mark: Mark,
 ) -> Folded:
@@ -156,50 +200,88 @@ def fold(
         seen: ids of items handled before this batch, see ``Handled``.
         replied: brake id to its replies before this batch; a missing id means none.
         passed: indexes of items that were decided otherwise; they have no decision here.
+        names: entry key to the other addresses of its person, where it has some (R32).
         scope: of new blocks.
         mark: of the write that will store the result.
     """
-    entries: dict[str, dict[Place, Block]] = {}
-    changed: dict[str, None] = {}
+    list_ = BatchList(blocks, names, mark)
     handled: dict[bytes, Handled] = {}
     decisions: list[tuple[Event, ...]] = []
     refused: dict[int, str] = {}
     braked: dict[bytes, Replies] = {}
+    onward: dict[int, Way] = {}
     for index, item in enumerate(items):
         if index in passed:
             decisions.append(())
             continue
-        if isinstance(item, Ordinary):
-            decisions.append(ordinary(item.message, item.handling))
-            continue
-        known = handled_of(item)
-        if known.id in seen or known.id in handled:
+        known = None if isinstance(item, Ordinary) else handled_of(item)
+        if known and (known.id in seen or known.id in handled):
             decisions.append(())
             continue
+        events: tuple[Event, ...] = ()
+        if is_lasting(item):
+            met, events = _meet(item, list_)
+            if met.onward or met.refused:
+                if met.onward:
+                    onward[index] = met.onward
+                if met.refused:
+                    refused[index] = met.refused
+                decisions.append(())
+                continue
+        if isinstance(item, Ordinary) or known is None:
+            decisions.append((*events, *_ordinary(item)))
+            continue
         key = key_of(item)
-        entry = entries.get(key)
-        if entry is None:
-            entry = entries[key] = {block.place: block for block in blocks.get(key, ())}
         brake = brake_for(item)
         before = _replies(brake, braked, replied)
         count = lately(before, brake.at_ms) if brake else 0
-        decision = _decide(item, entry, count, scope, mark)
+        decision = _decide(item, list_.entry(key), count, scope, mark)
         if decision.refused:
             refused[index] = decision.refused
         else:
             handled[known.id] = known
-        for block in decision.repeated:
-            entry[block.place] = block
-            changed[key] = None
-        for event in decision.events:
-            if isinstance(event, BlockChange):
-                apply(event, entry)
-                changed[key] = None
-            elif isinstance(event, ReplySend) and brake:
-                braked[brake.id] = with_reply(before, reply_to(known))
-        decisions.append(decision.events)
-    after = {key: tuple(entries[key].values()) for key in changed}
-    return Folded(tuple(decisions), after, tuple(handled.values()), refused, braked)
+        list_.put(key, decision)
+        if brake and any(isinstance(event, ReplySend) for event in decision.events):
+            braked[brake.id] = with_reply(before, reply_to(known))
+        decisions.append((*events, *decision.events))
+    return Folded(
+        tuple(decisions),
+        list_.after(),
+        tuple(handled.values()),
+        refused,
+        braked,
+        list_.names,
+        onward,
+    )
+
+
+def _meet(item: Item | Ordinary, list_: BatchList) -> tuple[Met, tuple[BlockChange, ...]]:
+    """Link the addresses that an item names, and find out which lane decides on it (R32)."""
+    key, way, named = key_of(item), way_of(item), named_by(item)
+    if isinstance(item, MoveCommand):
+        met = list_.move(key, way, item.to)
+    elif way is None and named is None and not list_.has_link(key):  # nearly all
+        return NOTHING, ()
+    else:
+        met = list_.meet(key, way, named)
+    return met, list_.join(key, met.merge, _origin_of(item)) if met.merge else ()
+
+
+def _ordinary(item: Item | Ordinary) -> tuple[Event, ...]:
+    return ordinary(item.message, item.handling) if isinstance(item, Ordinary) else ()
+
+
+def _origin_of(item: Item | Ordinary) -> Origin:
+    """Where the changes come from that merge the blocks of a person's other address."""
+    if isinstance(item, PersonCommand):
+        cause = Cause(item.command_id, None, None, None, JOINED, item.reason, item.claimed_ms)
+        at_ms = item.arrival.appended_ms if item.arrival else item.claimed_ms
+        return Origin(replace(cause, actor=item.actor), (), at_ms)
+    if isinstance(item, ConsentCommand | UnreadStop):
+        raise TypeError("it names one address, so it merges nothing")
+    one = item.message
+    cause = Cause(one.message_sid, None, None, one.sender, JOINED)
+    return Origin(cause, (one.recipient, one.sender), one.arrival.appended_ms)
 
 
 def _replies(brake: Brake | None, *known: Mapping[bytes, Replies]) -> Replies:
@@ -228,14 +310,9 @@ def _decide(
             return report(item.message, item.finding, item.handling, country=item.country)
         case ConsentCommand():
             return decide_command(item, entry, mark=mark)
+        case LinkCommand() | MoveCommand():
+            return Decision()
         case UnreadStop():
             return decide_unread(item, entry, mark=mark)
         case _:
             assert_never(item)
-
-
-def apply(change: BlockChange, entry: dict[Place, Block]) -> None:
-    """Apply a change to an entry; the block changed last comes last."""
-    entry.pop(change.place, None)
-    if change.block is not None:
-        entry[change.place] = change.block

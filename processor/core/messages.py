@@ -6,9 +6,13 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from processor.core.addresses import subscriber_key
 from processor.core.values import value
+
+if TYPE_CHECKING:
+    from processor.core.links import Way
 
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _TOLL_FREE = re.compile(r"\+1(?:800|833|844|855|866|877|888)[0-9]{7}")
@@ -54,6 +58,7 @@ class Arrival:
 
     appended_ms: int  # of this record
     first_ms: int | None = None  # of the original, if this is a copy or was redriven
+    is_on_way: bool = False  # a copy that a lane sent on to the other address of its person
 
 
 @value(frozen=True, slots=True)
@@ -71,6 +76,14 @@ class InboundMessage:
     received_at_ms: int  # by the carrier's clock
     arrival: Arrival
     carrier_replied: bool = False  # the carrier acted on it and answered it itself (R42)
+    user_id: str | None = None  # of the same person, where the recipient is a number (R32)
+    is_linked: bool = False  # the entries of both say so already
+    way: Way | None = None  # how it came to the lane, if a lane sent it on (R32)
+
+    @property
+    def person(self) -> str:
+        """The address whose entry has the recipient's blocks."""
+        return f"whatsapp:{self.way.at}" if self.way else self.recipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +117,62 @@ class ConsentCommand:
     message_sid: str | None = None  # the recipient's text that a review is about
     arrival: Arrival | None = None  # None: not written yet
     redrives: int = 0  # how often it came back from the dead letters
+    way: Way | None = None  # how it came to the lane, if a lane sent it on (R32)
+
+    @property
+    def person(self) -> str:
+        """The subscriber key of the entry that it changes."""
+        return self.way.at if self.way else self.recipient
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCommand:
+    """Says that a WhatsApp user id and a number are one person's, to an account (R32)."""
+
+    command_id: str
+    account_sid: str
+    user_id: str
+    number: str  # subscriber key
+    source: str  # its origin: an API, a provider, …
+    reason: str | None
+    claimed_ms: int  # when it was requested, as its writer says
+    actor: str | None = None
+    arrival: Arrival | None = None  # None: not written yet
+    redrives: int = 0
+    way: Way | None = None
+
+    @property
+    def person(self) -> str:
+        """The subscriber key of the entry that it is about now."""
+        return self.way.at if self.way else self.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class MoveCommand:
+    """Says that a person on WhatsApp left an address for another: the blocks move along (R32).
+
+    The old address stays blocked; nothing links the two, as a number may get another owner.
+    """
+
+    command_id: str
+    account_sid: str
+    recipient: str  # subscriber key of the old address
+    to: str  # subscriber key of the new one
+    source: str  # its origin: a provider
+    reason: str | None
+    claimed_ms: int  # when it was requested, as its writer says
+    actor: str | None = None
+    arrival: Arrival | None = None  # None: not written yet
+    redrives: int = 0
+    way: Way | None = None
+
+    @property
+    def person(self) -> str:
+        """The subscriber key of the entry that it is about now."""
+        return self.way.at if self.way else self.recipient
+
+
+PersonCommand = LinkCommand | MoveCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +185,12 @@ class UnreadStop:
     channel_group: ChannelGroup
     sender: str | None  # if it can be read
     arrival: Arrival
+    way: Way | None = None  # how it came to the lane, if a lane sent it on (R32)
+
+    @property
+    def person(self) -> str:
+        """The subscriber key of the entry that it changes."""
+        return self.way.at if self.way else self.recipient
 
 
 def bare_number(address: str) -> str:

@@ -30,6 +30,15 @@ def first_ms(arrival: Arrival) -> int:
     return arrival.appended_ms if said is None else said
 
 
+def blocked_ms(arrival: Arrival) -> int:
+    """When a cause of a block counts as appended.
+
+    A record that came by way of its person's other address keeps its place in time (R32): an
+    opt-in that came behind it on the same way lifts it.
+    """
+    return first_ms(arrival) if arrival.is_on_way else arrival.appended_ms
+
+
 def lifts(source: Source, arrival: Arrival, *, said_ms: int | None, by_message: bool) -> bool:
     """Whether an opt-in lifts a cause of a block: it lifts only older causes (R19).
 

@@ -26,6 +26,7 @@ from processor.http import (
     opt_out_defaults,
     opt_out_layers,
     opt_outs,
+    people,
     request_metrics,
     senders,
     services,
@@ -40,6 +41,7 @@ from processor.http.request_metrics import Measured
 
 _ROUTERS = (  # tried in this order: calls made with every send first
     blocks.router,
+    people.router,
     messages.router,
     health.router,
     request_metrics.router,

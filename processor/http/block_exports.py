@@ -54,7 +54,7 @@ async def _lines(backend: Backend, caller: Caller, kind: str) -> AsyncGenerator[
     scan = Scan(
         backend,
         caller,
-        lambda key, value: [_line(key, block, kind) for block in wire_blocks.readable(value)],
+        lambda key, value: [_line(key, block, kind) for block in wire_blocks.listed(value)],
         pause=_PAUSE,
     )
     async with backend.exports.of(caller.payer):

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from processor.core.messages import account_of
 from processor.errors import RetryableError
 from processor.stores.block_list import BlockListInspector
+from processor.wire import blocks as wire_blocks
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,8 @@ class BlockedCounts:
             while cursor or not is_begun:
                 async with self._slice():
                     cursor, entries = await self._store.scan(partition, cursor, about=_AT_ONCE)
-                    found.update(account_of(key) for key, _ in entries)
+                    found.update(
+                        account_of(key) for key, value in entries if wire_blocks.has_blocks(value)
+                    )
                 is_begun = True
         return found

@@ -174,7 +174,7 @@ async def list_(
         caller,
         lambda key, value: [
             wire_blocks.line_of(key, block)
-            for block in wire_blocks.readable(value)
+            for block in wire_blocks.listed(value)
             if wanted(key, block)
         ],
         few=page_size,

@@ -9,13 +9,13 @@ from functools import cached_property
 
 import orjson
 
-from processor.carriers.adapter import Connection, Parsed, Received, Reported
+from processor.carriers.adapter import Changed, Connection, Parsed, Received, Reported
 from processor.carriers.references import read
 from processor.core.addresses import subscriber_key
 from processor.errors import RecordError
 from processor.kafka.writing import Outgoing
-from processor.wire import dead_letters
-from processor.wire.carriers import account_of, write_message, write_status
+from processor.wire import consent_commands, dead_letters
+from processor.wire.carriers import account_of, commands_of, write_message, write_status
 from processor.wire.topics import Topics
 
 STAGE = "carriers"
@@ -42,6 +42,7 @@ def records_of(parsed: Parsed, connection: Connection, topics: Topics, *, now_ms
     """
     made = _Making(connection, topics, now_ms)
     records = [*made.messages(parsed.messages), *made.statuses(parsed.statuses)]
+    records += made.changes(parsed.changes)
     records += [made.letter(one.value, one.why) for one in parsed.unreadable]
     made.counts["passed_over"] += parsed.passed_over
     return Stored(records, made.counts)
@@ -77,6 +78,23 @@ class _Making:
                     (PROVIDERS_ID, one.id[:_MOST_ID].encode("utf-8", "replace")),
                 ),
             )
+
+    def changes(self, given: Sequence[Changed]) -> Iterator[Outgoing]:
+        """Commands that link a person's addresses, or take blocks along to a new one."""
+        for one in given:
+            try:
+                commands = commands_of(one, self._connection, now_ms=self._now_ms)
+            except RecordError as error:
+                yield self.letter(orjson.dumps({"id": one.id[:_MOST_ID]}), str(error))
+                continue
+            self.counts["changes"] += 1
+            for command in commands:
+                yield Outgoing(
+                    self._topics.consent_commands,
+                    consent_commands.key_of(command).encode(),
+                    consent_commands.checked(command),
+                    ((CARRIER, self._connection.name.encode()),),
+                )
 
     def statuses(self, given: Sequence[Reported]) -> Iterator[Outgoing]:
         for one in given:

@@ -19,7 +19,9 @@ from processor.core.messages import (
     ConsentCommand,
     Scope,
     entry_key,
+    entry_of,
     list_key,
+    subscriber_of,
 )
 from processor.core.partitions import partition_of
 from processor.errors import StoreUnavailable
@@ -117,7 +119,7 @@ async def changes_of(
         ApiError: 20429, if the account has too many reads at a time.
         BrokerUnavailable: it takes too long.
     """
-    subscriber = subscriber_key(recipient)
+    subscriber = await _person_of(backend, account_sid, subscriber_key(recipient))
     async with backend.kafka_turns.turn(caller.payer):
         found = await backend.block_changes.newest(
             partition_of(subscriber.encode(), backend.settings.partitions),
@@ -131,6 +133,17 @@ async def changes_of(
     backend.charge(caller, cost_of(found))
     values = await values_of(backend, backend.block_changes, found)
     return Changes([one for one in values if one["channel_group"] in groups], found.below)
+
+
+async def _person_of(backend: Backend, account_sid: str, subscriber: str) -> str:
+    """The subscriber whose history has the changes: of a linked user id, its number (R32)."""
+    if subscriber[0] == "+":
+        return subscriber
+    try:
+        (found,) = await look(backend, [entry_of(account_sid, f"whatsapp:{subscriber}")])
+    except ApiError:  # the list cannot be trusted now
+        return subscriber
+    return subscriber_of(found.key)
 
 
 async def values_of(backend: Backend, history: History, found: Newest) -> list[dict[str, object]]:

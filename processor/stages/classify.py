@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from processor.core.fold import Hit, Item, Ordinary, Reported, key_of
+from processor.core.addresses import subscriber_key
+from processor.core.blocks import NO_NAMES, Names
+from processor.core.fold import Hit, Item, Ordinary, Reported, is_lasting, key_of
 from processor.core.messages import (
     ConsentCommand,
+    LinkCommand,
+    MoveCommand,
+    PersonCommand,
     SenderType,
     UnreadStop,
     bare_number,
     subscriber_of,
 )
+from processor.core.messages import InboundMessage as Message
 from processor.core.partitions import partition_of
 from processor.core.services import Directory, Handling
 from processor.core.suspected import TierPolicy
+from processor.errors import RecordError
 from processor.stages.faults import NOT_THE_RECORDS, Faults, separate
 from processor.stages.hearing import Ear
 from processor.stages.records import Read, Sorted, into, placed, read_all, reasons_of
@@ -25,12 +32,15 @@ from processor.wire.countries import country_of
 from processor.wire.dead_letters import redrives_of
 from processor.wire.headers import arrival_of, was_sent_on
 from processor.wire.json_values import MAX_VALUE_BYTES
+from processor.wire.quick_reader import Known
 from processor.wire.records import Record
 from processor.wire.screening import Glances, doubtful_messages
 from processor.wire.spellings import is_recipient
 from processor.wire.topics import Topics
+from processor.wire.ways import checked, way_in
 from schemas.inbound_message import InboundMessage
 
+Linked: TypeAlias = tuple[str, str | None, str]  # account, user id, number
 Pair: TypeAlias = tuple[Record, Item | Ordinary]  # a record and what it comes to
 
 
@@ -44,9 +54,9 @@ class Classified:
     faults: int  # how many records made our code raise
 
     @property
-    def lasting(self) -> list[Item]:
+    def lasting(self) -> list[Item | Ordinary]:
         """The items that can change the block list."""
-        return [item for _, item in self.pairs if not isinstance(item, Ordinary)]
+        return [item for _, item in self.pairs if is_lasting(item)]
 
 
 class Classifier:
@@ -62,7 +72,8 @@ class Classifier:
         self._ear = ear
         self._inbound_messages = topics.inbound_messages
         self._partitions = partitions
-        self._read: Read[InboundMessage | ConsentCommand] = {
+        self._linked: Known[Linked] = Known()  # of which the number's entry has the id
+        self._read: Read[InboundMessage | ConsentCommand | PersonCommand] = {
             topics.inbound_messages: inbound_messages.read_all,
             topics.consent_commands: consent_commands.read_all,
         }
@@ -90,7 +101,7 @@ class Classifier:
         to_assess = _to_assess(read, in_other_words, glance)
         for record, one in read:
             item: Item | Ordinary | None
-            if isinstance(one, ConsentCommand):
+            if isinstance(one, ConsentCommand | PersonCommand):
                 item = replace(
                     one, arrival=arrival_of(record), redrives=redrives_of(record.headers)
                 )
@@ -98,14 +109,54 @@ class Classifier:
                 item = None if id(record) in in_other_words else hit_of(one, directory, record)
                 if item is None and id(record) in to_assess:
                     item = heard_of(one, directory, self._ear, record)
-                if item is None and ordinary:
-                    item = _ordinary(one, directory)
-            if item is not None:
-                pairs.append((record, item))
+                if item is None and (ordinary or one.user_id is not None):
+                    item = _ordinary(one, directory, record)
+            if item is None:
+                continue
+            try:
+                pairs.append((record, self._on_its_way(item, record)))
+            except RecordError as error:
+                refuse(record, str(error))
         # The partition matters only for a message that has an effect.
         recipients = [subscriber_of(key_of(item)) for _, item in pairs]
         found.good = placed(pairs, recipients, self._partitions, into(found))
         return found
+
+    def _on_its_way(self, item: Item | Ordinary, record: Record) -> Item | Ordinary:
+        """An item with the way it came, and whether the link that it names is known."""
+        way = way_in(record)
+        if isinstance(item, ConsentCommand | UnreadStop):
+            return replace(item, way=checked(way, item.recipient)) if way else item
+        if isinstance(item, LinkCommand):
+            return replace(item, way=checked(way, item.user_id, item.number)) if way else item
+        if isinstance(item, MoveCommand):
+            return replace(item, way=checked(way, item.recipient)) if way else item
+        message = item.message
+        if way is None and (message.user_id is None or linked_by(message) not in self._linked):
+            return item
+        if way is None:
+            return replace(item, message=replace(message, is_linked=True))
+        way = checked(way, subscriber_key(message.recipient), message.user_id)
+        return replace(item, message=replace(message, way=way))
+
+    def learn(self, items: Sequence[Item | Ordinary], names: Mapping[str, Names]) -> None:
+        """Remember links that both entries have: a message that names one asks for nothing.
+
+        Args:
+            items: of this batch.
+            names: of entries, as stored before this batch.
+        """
+        if not names:
+            return
+        for item in items:
+            if not isinstance(item, Hit | Reported | Ordinary) or item.message.user_id is None:
+                continue
+            if item.message.user_id in names.get(key_of(item), NO_NAMES).ids:
+                self._linked.learn(linked_by(item.message))
+
+    def forget(self) -> None:
+        """Forget all links: others may have written the list since."""
+        self._linked.clear()
 
     def _with_unread(
         self,
@@ -119,10 +170,10 @@ class Classifier:
         unread: list[Pair] = []
         for record, why in [*sorted_.aside, *reasons_of(faults)]:
             stop = self._unread_stop(record)
-            place = partition_of(stop.recipient.encode(), self._partitions) if stop else None
+            place = partition_of(stop.person.encode(), self._partitions) if stop else None
             if stop and place != record.partition and _can_be_sent_on(record):
                 # Another partition's list must hold the block.
-                elsewhere.append((record, stop.recipient))
+                elsewhere.append((record, stop.person))
                 continue
             aside.append((record, why))
             if stop and place == record.partition:
@@ -163,7 +214,7 @@ class Classifier:
 
 
 def _to_assess(
-    read: Sequence[tuple[Record, InboundMessage | ConsentCommand]],
+    read: Sequence[tuple[Record, InboundMessage | ConsentCommand | PersonCommand]],
     in_other_words: Set[int],
     glance: Glances,
 ) -> Set[int]:
@@ -171,7 +222,7 @@ def _to_assess(
     others = [
         (id(record), one.body)
         for record, one in read
-        if not isinstance(one, ConsentCommand) and id(record) not in in_other_words
+        if not isinstance(one, ConsentCommand | PersonCommand) and id(record) not in in_other_words
     ]
     named = glance.at([body for _, body in others])
     return in_other_words | {others[at][0] for at in named}
@@ -237,12 +288,18 @@ def heard_of(
     return Hit(message, handling.policy.match_by(finding, read.body, country), handling, country)
 
 
-def _ordinary(read: InboundMessage, directory: Directory) -> Ordinary | None:
-    """A message that matches nothing, where an application wants to know of it (R28)."""
+def _ordinary(read: InboundMessage, directory: Directory, record: Record) -> Ordinary | None:
+    """A message that matches nothing, where an application wants to know of it (R28), or links."""
     handling = directory.handling(read.account_sid, read.messaging_service_sid, read.to)
-    if handling.webhook is None:
+    message = inbound_messages.message_of(read, arrival_of(record) if read.user_id else None)
+    if handling.webhook is None and message.user_id is None:
         return None
-    return Ordinary(inbound_messages.message_of(read), handling)
+    return Ordinary(message, handling)
+
+
+def linked_by(message: Message) -> Linked:
+    """The account and the two addresses that a message says are one person's."""
+    return message.account_sid, message.user_id, message.recipient
 
 
 def _country(recipient: str, handling: Handling) -> str | None:

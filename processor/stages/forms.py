@@ -118,6 +118,7 @@ class Forms:
                 isinstance(item, Hit)
                 and often[key] == 1
                 and not before.blocks[key]
+                and key not in before.names
                 and not record.headers
                 and _is_plain(item)
             ):
@@ -157,6 +158,7 @@ def _is_plain(hit: Hit) -> bool:
     message = hit.message
     return (
         message.recipient[:1] == "+"
+        and message.user_id is None
         and message.recipient[1:2] != "5"  # its key may be another (R32)
         and len(message.body) <= _LONGEST
         and message.arrival.first_ms is None

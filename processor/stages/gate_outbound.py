@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from processor.core.blocks import UNREADABLE, Blocks, Mark
+from processor.core.blocks import UNREADABLE, Blocks, Mark, Stored
 from processor.core.gate import ALLOWED, SUSPENDED, Allowed, Refused, Suspended, Verdict, judge
 from processor.errors import UnreadableEntry
 from processor.kafka.topics.counts_topic import CountsTopic
@@ -20,6 +20,7 @@ from processor.kafka.topics.services_topic import ServicesTopic
 from processor.metrics import GateMetrics
 from processor.stages.accounts import Accounts
 from processor.stages.faults import separate
+from processor.stages.linked_entries import LinkedEntries, Marks, header_of
 from processor.stages.records import reasons_of, send_on, to_dead_letters
 from processor.stages.sends import SendReader, Sends
 from processor.stages.tracing import BatchTraces, Traces
@@ -29,7 +30,7 @@ from processor.wire import blocks as wire_blocks
 from processor.wire import message_statuses, outbound_messages
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import SERVICE, config_of, kept, source_of
-from processor.wire.records import Output, Record
+from processor.wire.records import Header, Output, Record
 from processor.wire.screening import Origin
 from processor.wire.send_counts import Judged
 from processor.wire.topics import Topics
@@ -68,6 +69,7 @@ class GateBatch:
     sends: Sends
     verdicts: Mapping[int, Verdict]  # by index of a send, unless it is allowed without conditions
     mark: Mark
+    others: Marks  # of other partitions' lists, where user ids have links
     traces: BatchTraces
     metrics: GateMetrics
 
@@ -96,7 +98,15 @@ class GateOutbound:
     def __init__(self, partition: int, needs: GateDependencies) -> None:
         self._partition = partition
         self._needs = needs
-        self._list = TrustedList(
+        self._list = self._list_of(partition)
+        self._linked = LinkedEntries(needs.partitions, self._list_of)
+        self._reader = SendReader(needs.topics.outbound_messages, needs.partitions)
+        self._tried: set[str] = set()  # entry keys for which the list was rebuilt already
+        self._loading = False
+
+    def _list_of(self, partition: int) -> TrustedList:
+        needs = self._needs
+        return TrustedList(
             partition,
             partitions=needs.partitions,
             store=needs.store,
@@ -105,14 +115,13 @@ class GateOutbound:
             waited=needs.metrics.waited,
             config=needs.services.view_at,
         )
-        self._reader = SendReader(needs.topics.outbound_messages, needs.partitions)
-        self._tried: set[str] = set()  # entry keys for which the list was rebuilt already
-        self._loading = False
 
     @property
     def waits_for(self) -> str | None:
         """Why no send can be judged now; see ``Stage``."""
-        return "the configuration is being read" if self._loading else self._list.waits_for
+        if self._loading:
+            return "the configuration is being read"
+        return self._list.waits_for or self._linked.waits_for
 
     async def claim(self) -> None:
         """Nothing to take, the gate only reads; see ``Stage``."""
@@ -129,15 +138,16 @@ class GateOutbound:
     async def recover(self, committed: Mapping[str, int]) -> str:
         """Learn which list to trust; see ``Stage``."""
         await self._list.learn()
+        self._linked.forget()
         return ""
 
     async def process(self, records: Sequence[Record], out: Output) -> GateBatch:
         """Judge every send by one look at the list, then put it on or fail it; see ``Stage``."""
         sends, sorted_, faults = self._reader.read(records)
-        mark, entries = await self._look(sends.keys)
+        mark, entries, others = await self._look(sends.keys)
         sends = replace(sends, entries=entries)
         judged, broken = separate(
-            range(len(entries)), lambda part: self._put_out(sends.only(part), mark, out)
+            range(len(entries)), lambda part: self._put_out(sends.only(part), mark, others, out)
         )
         at_fault = [(sends.records[index], error) for index, error in broken]
         faults += at_fault
@@ -148,21 +158,34 @@ class GateOutbound:
         out.counts["faults"] += len(faults)
         return judged
 
-    async def _look(self, keys: Sequence[str]) -> tuple[Mark, Sequence[Blocks]]:
-        """The blocks of entries; for one that cannot be read the list is rebuilt, once (R25)."""
+    async def _look(self, keys: Sequence[str]) -> tuple[Mark, Sequence[Blocks], Marks]:
+        """The blocks of entries; for one that cannot be read the list is rebuilt, once (R25).
+
+        Returns:
+            The list's mark, the blocks of each entry, and the marks of other partitions' lists
+            that had to be read, as user ids have links into them.
+        """
         while True:
             found = await self._list.look(keys)
             broken: set[str] = set()
             blocks: list[Blocks] = [()] * len(keys)
+            links: dict[str, Stored] = {}
             for index in found.hits:
                 try:
-                    blocks[index] = wire_blocks.unpack(found.values[index])
+                    entry = wire_blocks.stored_in(found.values[index] or b"")
+                    blocks[index] = entry.blocks
+                    if entry.names.link is not None:
+                        links[keys[index]] = entry
                 except UnreadableEntry:
                     blocks[index] = (UNREADABLE,)
                     broken.add(keys[index])
             if broken <= self._tried:
                 self._needs.metrics.unreadable.inc(len(broken))
-                return found.meta.mark, blocks
+                others: Marks = {}
+                if links:
+                    followed, others = await self._linked.follow(links)
+                    blocks = [followed.get(key, own) for key, own in zip(keys, blocks, strict=True)]
+                return found.meta.mark, blocks, others
             if len(self._tried) > _MOST_TRIED:
                 self._tried.clear()
             self._tried |= broken
@@ -178,12 +201,14 @@ class GateOutbound:
         while (await self._list.look(())).meta.epoch == epoch and time.monotonic() < deadline:
             await asyncio.sleep(_ASK_AGAIN_S)
 
-    def _put_out(self, sends: Sends, mark: Mark, out: Output) -> GateBatch:
+    def _put_out(self, sends: Sends, mark: Mark, others: Marks, out: Output) -> GateBatch:
         """The verdict on each send; pure."""
         out.clear()
         traces, topics = self._needs.traces.begin(), self._needs.topics
         verdicts = self._verdicts(sends)
-        marked = (wire_blocks.MARK_HEADER, str(mark).encode())
+        marked: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
+        if others:
+            marked.append((wire_blocks.LINKED_HEADER, header_of(others)))
         allowed, put = topics.allowed_sends, out.put
         config = config_of(self._needs.services.view)
         plain: list[Record] = []  # sends to copy, before the next send that is not plain
@@ -193,7 +218,7 @@ class GateOutbound:
             if verdict is None and not record.headers and not has_blocks:
                 plain.append(record)
                 continue
-            own = headers = [marked, source_of(record)]
+            own = headers = [*marked, source_of(record)]
             if has_blocks:  # only there can the configuration decide
                 own = headers = [*own, config, (SERVICE, self._service(sends.origins[index]))]
             caused = None
@@ -204,7 +229,7 @@ class GateOutbound:
                 out.counts["surplus_headers"] += len(record.headers) - len(passed)
                 headers = [*passed, *own]
             if verdict is None or isinstance(verdict, Allowed):
-                out.copy(allowed, plain, [marked])
+                out.copy(allowed, plain, marked)
                 plain = []
                 more = [] if verdict is None else [_except_from(verdict)]
                 put(allowed, record.key, record.value, [*headers, *more])
@@ -221,9 +246,9 @@ class GateOutbound:
                 value,
                 [*caused, *own] if caused else own,
             )
-        out.copy(allowed, plain, [marked])
+        out.copy(allowed, plain, marked)
         metrics = self._needs.metrics
-        return GateBatch(self, sends, verdicts, mark, traces, metrics)
+        return GateBatch(self, sends, verdicts, mark, others, traces, metrics)
 
     def _service(self, origin: Origin) -> bytes:
         """The service that its blocks are looked up by; empty if there is none."""
@@ -254,9 +279,9 @@ class GateOutbound:
     async def still_judges(self, batch: GateBatch) -> bool:
         """Whether every verdict of a batch still is what the list says."""
         now = await self._list.look(())
-        if now.meta.mark == batch.mark:
+        if now.meta.mark == batch.mark and await self._linked.are_at(batch.others):
             return True
-        _, entries = await self._look(batch.sends.keys)
+        _, entries, _ = await self._look(batch.sends.keys)
         return self._verdicts(replace(batch.sends, entries=entries)) == batch.verdicts
 
     def count(self, batch: GateBatch) -> None:

@@ -12,8 +12,8 @@ from functools import partial
 
 from processor import clocks
 from processor.core.blocks import ConfigView
-from processor.core.fold import Folded, brake_for, fold, handled_of, key_of
-from processor.core.messages import ConsentCommand, Scope
+from processor.core.fold import Folded, Ordinary, brake_for, fold, handled_of, key_of
+from processor.core.messages import ConsentCommand, PersonCommand, Scope
 from processor.kafka.topics.block_list_topic import BlockListTopic
 from processor.kafka.topics.counts_topic import CountsTopic
 from processor.kafka.topics.handled_messages import HandledTopics
@@ -124,6 +124,7 @@ class MatchInbound:
     async def claim(self) -> None:
         """Take the block list's partition with a new epoch; see ``Stage``."""
         await self._list.claim()
+        self._classifier.forget()
 
     async def inherit(self, notes: Iterable[str]) -> str:
         """Learn what Redis must hold, and begin above every epoch before; see ``Stage``."""
@@ -149,9 +150,10 @@ class MatchInbound:
             lasting = batch.lasting
             entries = await self._list.read(
                 map(key_of, lasting),
-                map(handled_of, lasting),
-                filter(None, map(brake_for, lasting)),
+                map(handled_of, items := [one for one in lasting if not isinstance(one, Ordinary)]),
+                filter(None, map(brake_for, items)),
             )
+            self._classifier.learn(lasting, entries.names)
             decide = partial(self._decide, before=entries, config=config, out=out)
             decided, broken = separate(batch.pairs, decide)
             if not broken:
@@ -159,14 +161,17 @@ class MatchInbound:
             batch = self._classifier.without(batch, broken)
         self._outputs.put_undecided(batch, decided.folded, out)
         told = decided.told
-        if told.handled:
+        is_written = bool(told.handled or told.after)
+        if is_written:
             await self._list.write(entries, told.after, told.handled, config, told.replied)
             self._in_force(told.stopped_ms)
         return MatchBatch(
             note=self._list.note,
             block_list=self._list,
-            is_written=bool(told.handled),
-            is_waited_for=any(isinstance(item, ConsentCommand) for _, item in batch.pairs),
+            is_written=is_written,
+            is_waited_for=any(
+                isinstance(item, ConsentCommand | PersonCommand) for _, item in batch.pairs
+            ),
             decided=decided,
             needs=self._needs,
         )
@@ -182,6 +187,7 @@ class MatchInbound:
             [item for _, item in pairs],
             before.blocks,
             before.seen,
+            names=before.names,
             replied=before.replied,
             passed=fillings,
             scope=scope,

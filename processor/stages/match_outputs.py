@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from processor.core.blocks import ConfigView, Mark
+from processor.core.blocks import NO_NAMES, ConfigView, Mark
 from processor.core.brakes import Replies
 from processor.core.events import (
     BlockChange,
@@ -16,12 +16,13 @@ from processor.core.events import (
     SuspectedOptOut,
     WebhookDelivery,
 )
-from processor.core.fold import Folded, Hit, Item, Ordinary, key_of
+from processor.core.fold import Folded, Hit, Item, Ordinary, key_of, way_of
 from processor.core.identity import Handled, reply_to
+from processor.core.links import Step
 from processor.core.messages import OptOutType, UnreadStop, subscriber_of
 from processor.stages.classify import Classified, Pair
 from processor.stages.forms import Filling, Rendered, texts_of
-from processor.stages.records import refuse_output, send_on, to_dead_letters
+from processor.stages.records import refuse_output, send_along, send_on, to_dead_letters
 from processor.stages.tracing import BatchTraces
 from processor.wire import blocks as wire_blocks
 from processor.wire import events
@@ -85,6 +86,8 @@ class MatchOutputs:
             RecordError: an output that no broker would take; the fault is its record's.
         """
         told = Told([], [], [], {}, [*folded.handled], {**folded.replied})
+        for index, way in folded.onward.items():
+            send_along(out, pairs[index][0], way, self._partitions)
         header: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
         of_all = [*header, config_of(config)]
         entries: dict[str, bytes | None] = {}
@@ -102,8 +105,10 @@ class MatchOutputs:
             if isinstance(item, Hit) and item.match.kind is OptOutType.STOP:
                 told.stopped_ms.append(record.timestamp)
         for changed, blocks in folded.changed.items():
-            told.after[changed] = wire_blocks.pack(blocks) if blocks else None
-            entries[changed] = wire_blocks.write_entry(changed, blocks)
+            names = folded.names.get(changed, NO_NAMES)
+            is_left = blocks or names != NO_NAMES
+            told.after[changed] = wire_blocks.pack(blocks, names) if is_left else None
+            entries[changed] = wire_blocks.write_entry(changed, blocks, names)
         for changed, entry in entries.items():
             refuse_output(None, entry, header)
             out.put(self._topics.block_list, changed.encode(), entry, header)
@@ -186,7 +191,13 @@ class MatchOutputs:
         for record, recipient in batch.elsewhere:
             send_on(out, record, recipient, self._partitions)
         out.counts["faults"] += batch.faults
+        out.counts["sent_along"] += len(folded.onward)
         for record, item in batch.pairs:
+            way = way_of(item)
+            if way and way.step is Step.CONTRADICTS:
+                out.counts["contradictions"] += 1
+                place = {"partition": record.partition, "offset": record.offset}
+                logger.warning("link.contradicts", extra={"topic": record.topic, **place})
             if isinstance(item, UnreadStop):
                 out.counts["unread_stops"] += 1
                 place = {"partition": record.partition, "offset": record.offset}

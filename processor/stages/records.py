@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from processor.core.links import Way
 from processor.core.partitions import all_in, partition_of
 from processor.errors import RecordError
 from processor.kafka.fetched import UnreadBatch
@@ -19,7 +20,8 @@ from processor.wire.json_values import (
     refuse_size,
     why_unreadable,
 )
-from processor.wire.records import Headers, Output, Record
+from processor.wire.records import Header, Headers, Output, Record
+from processor.wire.ways import header_of
 
 logger = logging.getLogger(__name__)
 
@@ -117,11 +119,25 @@ def into(sorted_: Sorted[_T]) -> Callable[[Record, str], None]:
 
 def send_on(out: Output, record: Record, recipient: str, partitions: int) -> None:
     """Put a misplaced record where its recipient's others are, with the time it first came."""
-    key = recipient.encode()
-    where = f"{record.topic}[{record.partition}]@{record.offset}"
-    headers = [*of_the_way(record), (SENT_ON, where.encode())]
-    out.put(record.topic, key, record.value, headers, partition_of(key, partitions))
+    _send_to(out, record, recipient, partitions)
     out.counts["misplaced"] += 1
+
+
+def send_along(out: Output, record: Record, way: Way, partitions: int) -> None:
+    """Put a record where the other address of its person has its entry (R32).
+
+    Raises:
+        RecordError: no broker would take it.
+    """
+    _send_to(out, record, way.at, partitions, header_of(way))
+
+
+def _send_to(out: Output, record: Record, subscriber: str, partitions: int, *more: Header) -> None:
+    key = subscriber.encode()
+    where = f"{record.topic}[{record.partition}]@{record.offset}"
+    headers = [*of_the_way(record), (SENT_ON, where.encode()), *more]
+    refuse_output(key, record.value, headers)
+    out.put(record.topic, key, record.value, headers, partition_of(key, partitions))
 
 
 def refuse_output(key: bytes | None, value: bytes | None, headers: Headers | None) -> None:

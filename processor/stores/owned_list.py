@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from processor.core.blocks import NO_MARK, Blocks, ConfigView, Mark
+from processor.core.blocks import NO_MARK, NO_NAMES, Blocks, ConfigView, Mark, Names
 from processor.core.brakes import Brake, Replies
+from processor.core.fold import NO_REPLIES
 from processor.core.identity import Handled
 from processor.errors import Fenced, ListLost, RetryableError, UnreadableEntry
 from processor.metrics import MatchMetrics
-from processor.stores.block_list import NO_REPLIES, BatchWrite, BlockListOwner, Meta
+from processor.stores.block_list import BatchWrite, BlockListOwner, Meta
 from processor.stores.notes import Note
 from processor.stores.owner_sources import Configuration, OwnersTruth, RecentlyHandled
 from processor.stores.refill import Refill
@@ -33,6 +34,7 @@ class Entries:
     mark: Mark  # of the write that alters them
     packed: Mapping[str, bytes | None]  # by entry key; None where the recipient has no entry
     blocks: Mapping[str, Blocks]  # the same
+    names: Mapping[str, Names]  # the same, of entries with other addresses (R32)
     seen: frozenset[bytes]  # ids of the batch that were handled before
     replied: Mapping[bytes, Replies] = field(default_factory=dict)  # by brake (R37)
     since_ms: int | None = None  # the earliest time of a brake
@@ -242,7 +244,7 @@ class OwnedList:
         """
         asked = list(dict.fromkeys(keys))
         if not asked:
-            return Entries(Mark(self._epoch, self._counter), {}, {}, frozenset())
+            return Entries(Mark(self._epoch, self._counter), {}, {}, {}, frozenset())
         once = list({one.id: one for one in ids}.values())
         braking = list(dict.fromkeys(brakes))
         found = await self._store.read(self._partition, asked, once, braking)
@@ -250,16 +252,19 @@ class OwnedList:
         self._counter += 1
         packed = dict(zip(asked, found.values, strict=True))
         try:
-            blocks = {
-                key: () if value is None else wire_blocks.unpack(value)
+            stored = {
+                key: wire_blocks.stored_in(value)
                 for key, value in packed.items()
+                if value is not None
             }
         except UnreadableEntry as error:
             await self._store.declare_lost(self._partition)
             raise ListLost(f"{error}: the list is rebuilt") from None
         since_ms = min((one.at_ms for one in braking), default=None)
         mark = Mark(self._epoch, self._counter)
-        return Entries(mark, packed, blocks, found.seen, found.replied, since_ms)
+        blocks = {key: stored[key].blocks if key in stored else () for key in packed}
+        names = {key: one.names for key, one in stored.items() if one.names != NO_NAMES}
+        return Entries(mark, packed, blocks, names, found.seen, found.replied, since_ms)
 
     async def write(
         self,

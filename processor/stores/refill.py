@@ -68,7 +68,7 @@ class Refill:
             NewerFormat: where a newer version wrote it.
         """
         try:
-            return wire_blocks.pack(wire_blocks.read_entry(value))
+            return wire_blocks.pack(*wire_blocks.read_stored(value))
         except ValueError:  # pydantic's are
             if wire_blocks.is_newer(value):
                 raise NewerFormat(

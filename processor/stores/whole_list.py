@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from processor.core.blocks import ConfigView, Mark
-from processor.core.messages import subscriber_of
+from processor.core.blocks import ConfigView, Mark, linked_blocks
+from processor.core.messages import account_of, entry_of, subscriber_of
 from processor.core.partitions import partitions_of
-from processor.errors import StoreUnavailable
+from processor.errors import StoreUnavailable, UnreadableEntry
 from processor.stores.block_list import BlockListReader, Snapshot
 from processor.stores.trusted_list import ListTruth, TrustedList
+from processor.wire import blocks as wire_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Found:
     value: bytes | None  # packed blocks
     mark: Mark  # as of which
     committed: Mark  # changes up to it cannot be undone
+    key: str = ""  # of the entry that has the blocks: of a linked user id, its number's (R32)
 
 
 class WholeList:
@@ -77,7 +79,21 @@ class WholeList:
         return len(self._works)
 
     async def look(self, keys: Sequence[str]) -> list[Found]:
-        """Look up entry keys, in their order; waits as long as the list cannot be trusted."""
+        """Look up entry keys, in their order; waits as long as the list cannot be trusted.
+
+        For a user id with a link, the blocks and the mark are of its number's entry (R32).
+        """
+        found = await self._look(keys)
+        links = [(key, link) for key in keys if (link := wire_blocks.link_in(found[key].value))]
+        if not links:
+            return [found[key] for key in keys]
+        numbers = {key: entry_of(account_of(key), f"whatsapp:{link}") for key, link in links}
+        of_numbers = await self._look(list(numbers.values()))
+        for key, number in numbers.items():
+            found[key] = _followed(key, found[key], of_numbers[number])
+        return [found[key] for key in keys]
+
+    async def _look(self, keys: Sequence[str]) -> dict[str, Found]:
         places = partitions_of([subscriber_of(key).encode() for key in keys], len(self._lists))
         trip = self._next
         for place, key in zip(places, keys, strict=True):
@@ -90,7 +106,12 @@ class WholeList:
             # Shielded: a caller that gives up must not take the answer from others of the same
             # trip.
             await asyncio.shield(trip.waits[place])
-        return [trip.found[key] for key in keys]
+        return {key: trip.found[key] for key in keys}
+
+    async def look_at(self, keys: Sequence[str]) -> list[Found]:
+        """As ``look``, but each entry as it is: no link is followed."""
+        found = await self._look(keys)
+        return [found[key] for key in keys]
 
     async def close(self) -> None:
         """Give up what is under way or waits: those who asked are gone."""
@@ -141,6 +162,19 @@ class WholeList:
         trip.learn(keys, await one.look(keys))
 
 
+def _followed(key: str, of_id: Found, of_number: Found) -> Found:
+    """A user id's blocks: those of its number's entry, and its own until they are merged."""
+    if of_number.value is None:
+        return replace(of_number, value=of_id.value)
+    try:
+        there = wire_blocks.stored_in(of_number.value)
+    except UnreadableEntry:
+        return of_number
+    own = wire_blocks.readable(of_id.value)
+    blocks = linked_blocks(own, there, subscriber_of(key))
+    return replace(of_number, value=wire_blocks.pack(blocks) if blocks else None)
+
+
 class _Trip:
     """The look-ups of one moment, and their answers."""
 
@@ -154,4 +188,4 @@ class _Trip:
         """Keep what a look at keys came to."""
         meta = snapshot.meta
         for key, value in zip(keys, snapshot.values, strict=True):
-            self.found[key] = Found(value, meta.mark, meta.committed)
+            self.found[key] = Found(value, meta.mark, meta.committed, key)

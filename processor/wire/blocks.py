@@ -11,13 +11,16 @@ from typing_extensions import TypedDict
 
 from processor.core.blocks import (
     ALL_INTENTS,
+    NO_NAMES,
     UNREADABLE,
     Block,
     Blocks,
     Intents,
     Mark,
+    Names,
     Source,
     SourceKind,
+    Stored,
 )
 from processor.core.messages import (
     ChannelGroup,
@@ -29,11 +32,12 @@ from processor.core.messages import (
 )
 from processor.errors import UnreadableEntry
 from processor.json_types import JsonObject
-from processor.wire.json_values import to_ms, to_text
+from processor.wire.json_values import is_subscriber, to_ms, to_text
 from schemas.block_list_entry import BlockListEntry
 
 FORMAT = 2  # of everything in Redis that is the block list's; `block-list.v2` holds the same
 MARK_HEADER = "mark"
+LINKED_HEADER = "optout.linked"  # other partitions' marks that a verdict was judged at (R32)
 EXCEPT_FROM_HEADER = "optout.except-from"  # senders that an allowed send must not go out from
 
 _END_MS = 253_370_764_800_000  # of the times that topics may hold, the year 9999
@@ -56,14 +60,20 @@ _KINDS = {
 _KIND_LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 
 
-def pack(blocks: Blocks) -> bytes:
+def pack(blocks: Blocks, names: Names = NO_NAMES) -> bytes:
     """The form an entry has in Redis: JSON without names, some 90 bytes a block.
 
     ``[format, block, …]``. A block is its place (a letter and the target), its mark, then each
     source: a letter and the change's id, since, and last where something was repeated. Rare
-    fields come last, as an object: ``only``, ``but``, ``locked``.
+    fields come last, as an object: ``only``, ``but``, ``locked``. Behind the blocks, an object has
+    the person's other addresses where there are any: ``link`` or ``ids``.
     """
-    return orjson.dumps([FORMAT, *map(_packed, blocks)])
+    named: list[JsonObject] = []
+    if names.link is not None:
+        named.append({"link": names.link})
+    elif names.ids:
+        named.append({"ids": names.ids})
+    return orjson.dumps([FORMAT, *map(_packed, blocks), *named])
 
 
 def _packed(block: Block) -> list[object]:
@@ -90,13 +100,17 @@ def unpack(value: bytes | None) -> Blocks:
     Raises:
         UnreadableEntry: where it holds something else.
     """
-    if value is None:
-        return ()
+    return () if value is None else stored_in(value).blocks
+
+
+def stored_in(value: bytes) -> Stored:
+    """The entry that Redis holds; raises as ``unpack`` does."""
     try:
-        version, *blocks = orjson.loads(value)
-        if version != FORMAT or not blocks:
+        version, *parts = orjson.loads(value)
+        if version != FORMAT or not parts:
             raise UnreadableEntry("an entry of the block list is of another format")
-        return tuple([_unpacked(*fields) for fields in blocks])
+        names = _names(parts.pop()) if type(parts[-1]) is dict else NO_NAMES
+        return Stored(tuple([_unpacked(*fields) for fields in parts]), names)
     except (ValueError, TypeError, LookupError, AttributeError):
         raise UnreadableEntry("an entry of the block list cannot be read") from None
 
@@ -107,6 +121,45 @@ def readable(value: bytes | None) -> Blocks:
         return unpack(value)
     except UnreadableEntry:
         return (UNREADABLE,)
+
+
+def listed(value: bytes | None) -> Blocks:
+    """The blocks that a list of all blocks shows: as ``readable``, but none of a linked user id.
+
+    Its number's entry has the same blocks, or what became of them (R32).
+    """
+    try:
+        stored = Stored(()) if value is None else stored_in(value)
+    except UnreadableEntry:
+        return (UNREADABLE,)
+    return () if stored.names.link is not None else stored.blocks
+
+
+def has_blocks(value: bytes) -> bool:
+    """Whether a list of all blocks shows an entry; most need not be read for it."""
+    return value.endswith(b"]]") or bool(listed(value))
+
+
+def link_in(value: bytes | None) -> str | None:
+    """The number that a user id's entry points to; None where it points to none, or is unreadable.
+
+    It is asked of every entry that is looked up: nearly none has a link.
+    """
+    if value is None or not value.endswith(b'"}]'):
+        return None
+    try:
+        return stored_in(value).names.link
+    except UnreadableEntry:
+        return None
+
+
+def _names(said: JsonObject) -> Names:
+    link, ids = said.get("link"), said.get("ids", ())
+    if (link is None) is not bool(ids) or not all(map(is_subscriber, ids)):
+        raise ValueError("no names of an entry")
+    if link is not None and not is_subscriber(link):
+        raise ValueError("no link of an entry")
+    return Names(link, tuple(ids))
 
 
 def _unpacked(place: str, mark: str, *fields: object) -> Block:
@@ -196,9 +249,9 @@ def standing_fields(block: Block) -> StandingFields:
     }
 
 
-def write_entry(entry_key: str, blocks: Blocks) -> bytes | None:
-    """The value of `block-list.v2`: None, a tombstone, where no block is left."""
-    if not blocks:
+def write_entry(entry_key: str, blocks: Blocks, names: Names = NO_NAMES) -> bytes | None:
+    """The value of `block-list.v2`: None, a tombstone, where nothing is left."""
+    if not blocks and names == NO_NAMES:
         return None
     list_key = list_key_of(entry_key)
     return orjson.dumps(
@@ -216,13 +269,24 @@ def write_entry(entry_key: str, blocks: Blocks) -> bytes | None:
                 }
                 for block in blocks
             ],
+            **({"link": names.link} if names.link is not None else {}),
+            **({"ids": names.ids} if names.ids else {}),
         }
     )
 
 
 def read_entry(value: bytes) -> Blocks:
     """The blocks of a value of `block-list.v2`; raises pydantic's ``ValidationError``."""
+    return read_stored(value).blocks
+
+
+def read_stored(value: bytes) -> Stored:
+    """The entry in a value of `block-list.v2`; raises pydantic's ``ValidationError``."""
     entry = BlockListEntry.model_validate_json(value)
+    return Stored(_blocks_of(entry), Names(entry.link, tuple(entry.ids)))
+
+
+def _blocks_of(entry: BlockListEntry) -> Blocks:
     return tuple(
         Block(
             scope=Scope(block.scope),

@@ -6,14 +6,23 @@ from collections.abc import Mapping
 
 import orjson
 
-from processor.carriers.adapter import Connection, Received, Reported, Sender
+from processor.carriers.adapter import Changed, Connection, Received, Reported, Sender
 from processor.carriers.directory import may_answer
 from processor.carriers.providers import ADAPTERS
 from processor.carriers.references import Reference, message_sid_of
+from processor.core.addresses import subscriber_key
+from processor.core.messages import LinkCommand, MoveCommand
 from processor.core.normalise import exact
 from processor.errors import RecordError
 from processor.wire.countries import COUNTRIES
-from processor.wire.json_values import is_address, is_sender, is_sid, to_text
+from processor.wire.json_values import (
+    is_address,
+    is_sender,
+    is_sid,
+    is_subscriber,
+    is_user_id,
+    to_text,
+)
 from schemas.carrier import Carrier
 from schemas.common import MAX_BODY_CHARACTERS
 
@@ -83,8 +92,51 @@ def write_message(message: Received, connection: Connection, *, now_ms: int) -> 
             "num_media": min(message.num_media, _MOST_MEDIA),
             "received_at": to_text(now_ms if message.received_ms is None else message.received_ms),
             "carrier_replied": has_answered,
+            "user_id": _user_id(message),
         }
     )
+
+
+def _user_id(message: Received) -> str | None:
+    """The writer's user id where the recipient is a WhatsApp number; None if it cannot be read."""
+    if not message.recipient.startswith("whatsapp:+") or not is_user_id(message.user_id or ""):
+        return None
+    return message.user_id
+
+
+def commands_of(
+    change: Changed, connection: Connection, *, now_ms: int
+) -> list[LinkCommand | MoveCommand]:
+    """The commands that a change of a person's addresses makes (R32).
+
+    The new addresses are linked, and the blocks of the old addresses move along.
+
+    Args:
+        change: as the adapter read it.
+        connection: that it came by.
+        now_ms: the time if the provider says none.
+
+    Raises:
+        RecordError: an address cannot be used.
+    """
+    if not all(map(is_subscriber, filter(None, (*change.before, change.number, change.user_id)))):
+        raise RecordError("system: is not of numbers such as 15551234567 and user ids")
+    ours = connection.senders.get(change.sender)
+    account_sid = ours.account_sid if ours else connection.account_sid
+    source, at_ms = connection.provider, now_ms if change.at_ms is None else change.at_ms
+    said = source, None, at_ms, f"carrier/{connection.name}"
+    id_ = message_sid_of(connection.name, change.id)
+    number = subscriber_key(change.number) if change.number else None
+    made: list[LinkCommand | MoveCommand] = []
+    if number and change.user_id:
+        made.append(LinkCommand(f"{id_}.l", account_sid, change.user_id, number, *said))
+    now = number or change.user_id or ""
+    made += [
+        MoveCommand(f"{id_}.{at}", account_sid, subscriber_key(before), now, *said)
+        for at, before in enumerate(change.before)
+        if subscriber_key(before) != now
+    ]
+    return made
 
 
 def _storable(body: str) -> str:

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 import orjson
 
 from processor.core.addresses import subscriber_key
-from processor.core.messages import ChannelGroup, ConsentCommand, Scope
+from processor.core.messages import (
+    ChannelGroup,
+    ConsentCommand,
+    LinkCommand,
+    MoveCommand,
+    PersonCommand,
+    Scope,
+)
 from processor.wire.json_values import to_ms, to_text
 from schemas.consent_command import ConsentCommand as Model
 
@@ -18,9 +25,11 @@ def new_command_id() -> str:
     return f"CC{uuid.uuid4().hex}"
 
 
-def read(value: bytes) -> ConsentCommand:
+def read(value: bytes) -> ConsentCommand | PersonCommand:
     """Check a value whole; raises pydantic's ``ValidationError``."""
     model = Model.model_validate_json(value)
+    if model.link is not None or model.moved_to is not None:
+        return _about_a_person(model)
     return ConsentCommand(
         command_id=model.command_id,
         account_sid=model.account_sid,
@@ -39,13 +48,49 @@ def read(value: bytes) -> ConsentCommand:
     )
 
 
-def read_all(values: Sequence[bytes]) -> list[ConsentCommand]:
+def _about_a_person(model: Model) -> PersonCommand:
+    kind = MoveCommand if model.link is None else LinkCommand
+    return kind(
+        model.command_id,
+        model.account_sid,
+        subscriber_key(model.recipient),
+        subscriber_key(model.link or model.moved_to or ""),
+        model.source,
+        model.reason,
+        to_ms(model.at),
+        model.actor,
+    )
+
+
+def read_all(values: Sequence[bytes]) -> list[ConsentCommand | PersonCommand]:
     """As ``read`` of each."""
     return list(map(read, values))
 
 
-def write(command: ConsentCommand) -> bytes:
+def key_of(command: ConsentCommand | PersonCommand) -> str:
+    """The key of a command's record, as its producer writes it."""
+    return command.user_id if isinstance(command, LinkCommand) else command.recipient
+
+
+def write(command: ConsentCommand | PersonCommand) -> bytes:
     """The value of a command."""
+    if isinstance(command, PersonCommand):
+        return orjson.dumps(
+            {
+                "command_id": command.command_id,
+                "account_sid": command.account_sid,
+                "scope": Scope.ACCOUNT,
+                "recipient": key_of(command),
+                "channel_group": ChannelGroup.WHATSAPP,
+                "blocked": False,
+                "link": command.number if isinstance(command, LinkCommand) else None,
+                "moved_to": command.to if isinstance(command, MoveCommand) else None,
+                "source": command.source,
+                "reason": command.reason,
+                "actor": command.actor,
+                "at": to_text(command.claimed_ms),
+            }
+        )
     return orjson.dumps(
         {
             "command_id": command.command_id,
@@ -66,7 +111,7 @@ def write(command: ConsentCommand) -> bytes:
     )
 
 
-def checked(command: ConsentCommand) -> bytes:
+def checked(command: ConsentCommand | PersonCommand) -> bytes:
     """The value of a command that a lane will take; raises pydantic's ``ValidationError``."""
     value = write(command)
     read(value)

@@ -111,6 +111,7 @@ def _inbound_fields(message: InboundMessage) -> dict[str, object]:
         "num_media": message.num_media,
         "received_at": to_text(message.received_at_ms),
         "carrier_replied": message.carrier_replied,
+        "user_id": message.user_id,
     }
 
 
@@ -120,6 +121,7 @@ def write_delivery(delivery: WebhookDelivery) -> bytes:
     optional = {
         "MessagingServiceSid": delivery.service_sid,
         "FromCountry": message.from_country,
+        "ExternalUserId": message.user_id,
         "OptOutType": delivery.opt_out_type,
         "SuspectedOptOut": suspicion_text(delivery.finding) if delivery.finding else None,
     }

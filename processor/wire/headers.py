@@ -13,6 +13,7 @@ CONFIG = "optout.config"  # how far messaging-services was read when it was deci
 SERVICE = "optout.service"  # of a send to a recipient with blocks; empty if it has none
 HAND_OVER = "optout.hand-over"  # on a carrier's status: see ``hand_over_of``
 LOOKED_AT = "optout.looked-at"  # when the list was read just before the hand-over, ms UTC
+WAY = "optout.way"  # of a record on its way between the two addresses of a person; wire/ways.py
 SENT_ON = "optout.sent-on"  # topic[partition]@offset of a record that was misplaced
 RETRY_OF = "optout.retry-of"  # topic[partition]@offset of the try before
 MOST_HEADERS = 100
@@ -59,7 +60,8 @@ def arrival_of(record: Record) -> Arrival:
         return Arrival(record.timestamp)
     first = dict(record.headers).get(FIRST_APPEND) or b""
     is_time = first.isascii() and first.isdigit() and len(first) < 16
-    return Arrival(record.timestamp, int(first) if is_time else None)
+    is_on_way = any(name == WAY for name, _ in record.headers)
+    return Arrival(record.timestamp, int(first) if is_time else None, is_on_way)
 
 
 def source_of(record: Located) -> Header:
@@ -104,7 +106,7 @@ def of_the_way(record: Record) -> list[Header]:
         *(
             (name, value)
             for name, value in kept(record.headers)
-            if name not in (FIRST_APPEND, SENT_ON)
+            if name not in (FIRST_APPEND, SENT_ON, WAY)
         ),
         (FIRST_APPEND, str(first_ms).encode()),
     ]

@@ -8,6 +8,7 @@ import orjson
 from pydantic import ValidationError
 
 from processor.core.addresses import subscriber_key
+from processor.core.links import Step, Way
 from processor.core.messages import (
     Arrival,
     InboundMessage,
@@ -16,11 +17,21 @@ from processor.core.messages import (
     channel_group_of,
 )
 from processor.core.policy import DEFAULT_POLICY
+from processor.errors import RecordError
 from processor.wire.headers import arrival_of
 from processor.wire.json_values import is_sender, is_sid, to_ms
 from processor.wire.loose_messages import origin_in, read_loosely
-from processor.wire.quick_reader import ADDRESS, SID, TIME, QuickReader, known, known_or_number
+from processor.wire.quick_reader import (
+    ADDRESS,
+    SID,
+    TIME,
+    USER_ID,
+    QuickReader,
+    known,
+    known_or_number,
+)
 from processor.wire.records import Record
+from processor.wire.ways import way_in
 from schemas.common import MAX_BODY_CHARACTERS
 from schemas.inbound_message import InboundMessage as Model
 
@@ -32,6 +43,7 @@ STRICT = QuickReader(
         "messaging_service_sid": known(),
         "to": known_or_number(),
         "from_country": known(),
+        "user_id": USER_ID,
         "message_sid": SID,
         "from_": ADDRESS,
         "received_at": TIME,
@@ -88,7 +100,17 @@ def unread_stop_of(record: Record) -> UnreadStop | None:
         channel_group=channel_group_of(recipient),
         sender=sender if isinstance(sender, str) and is_sender(sender) else None,
         arrival=arrival_of(record),
+        way=_way_of(record),
     )
+
+
+def _way_of(record: Record) -> Way | None:
+    """The way to the number's entry of a message from its user id; None of other messages."""
+    try:
+        way = way_in(record)
+    except RecordError:
+        return None
+    return way if way and way.step is Step.FOLLOW else None
 
 
 def message_of(read: Model, arrival: Arrival | None = None) -> InboundMessage:
@@ -111,4 +133,5 @@ def message_of(read: Model, arrival: Arrival | None = None) -> InboundMessage:
         received_at_ms=received_at_ms,
         arrival=arrival or Arrival(received_at_ms),
         carrier_replied=read.carrier_replied,
+        user_id=read.user_id if read.from_.startswith("whatsapp:+") else None,
     )

@@ -17,6 +17,7 @@ from schemas.common import (
     SenderAddress,
     Sid,
     Subscriber,
+    UserId,
     pattern_of,
 )
 
@@ -24,9 +25,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_END = len("1970-01-01T00:00:00")
 LAST_MS = 253_402_300_799_999  # the end of year 9999, the last that datetime knows
 MAX_VALUE_BYTES = 512 * 1024  # with the headers we add, it fits every topic's limit
-is_number, is_address, is_subscriber, is_sender, is_sid = (
+is_number, is_address, is_subscriber, is_user_id, is_sender, is_sid = (
     re.compile(pattern_of(one)[1:-1]).fullmatch
-    for one in (Number, RecipientAddress, Subscriber, SenderAddress, Sid)
+    for one in (Number, RecipientAddress, Subscriber, UserId, SenderAddress, Sid)
 )
 
 

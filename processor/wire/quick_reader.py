@@ -15,8 +15,8 @@ from msgspec.structs import astuple
 from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
-from processor.wire.json_values import is_address, is_number, is_sid
-from schemas.common import Number, RecipientAddress, Sid, pattern_of
+from processor.wire.json_values import is_address, is_number, is_sid, is_user_id
+from schemas.common import Number, RecipientAddress, Sid, UserId, pattern_of
 
 _T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -103,8 +103,13 @@ def _all_match(type_: object) -> Callable[[Collection[str]], bool]:
 
 
 _match_sids, _are_numbers = _all_match(Sid), _all_match(Number)
+_are_user_ids = _all_match(UserId)
 SID: Rule[str] = Rule(is_sid, _are_sids)
 ADDRESS: Rule[str] = Rule(is_address, _all_match(RecipientAddress))
+USER_ID: Rule[str | None] = Rule(
+    lambda value: value is None or is_user_id(value),
+    lambda values: _are_user_ids([one for one in values if one is not None]),
+)
 ABSENT: Rule[object] = Rule(
     lambda value: value is None, lambda values: values.count(None) == len(values)
 )

@@ -53,7 +53,13 @@ from tests.builders import (
 )
 from tests.carrier_serving import serving as serving_carriers
 from tests.carrier_serving import store, with_carriers
-from tests.carriers import a_document, a_request, twilio_text
+from tests.carriers import (
+    a_document,
+    a_request,
+    twilio_text,
+    whatsapp_event,
+    whatsapp_message,
+)
 from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.contract.redis_topologies import NODES, cluster_of
 from tests.ears import ENOUGH, an_ear
@@ -235,9 +241,16 @@ async def test_carriers_work_with_the_rights_listed(secured: Secured, given: Giv
     others = secured.open.model_copy(update={"roles": ("match", "gate")})
     async with application() as app, serving_carriers(with_carriers(mine)) as edge:
         app.answers |= dict.fromkeys([_MESSAGES], status(503))
-        await store(with_carriers(secured.open), a_document("twilio", api_url=app.url("")))
+        await store(
+            with_carriers(secured.open),
+            a_document("twilio", api_url=app.url("")),
+            a_document("whatsapp"),
+        )
         async with running(others), running(worker):
-            await edge.knows("twilio-1")
+            await edge.knows("twilio-1", "whatsapp-1")
+            new = {"type": "user_changed_number", "wa_id": "15557650001", "user_id": "US.2"}
+            changed = whatsapp_event([whatsapp_message("system", new)])
+            await edge.ask(a_request("whatsapp", changed))
             # A record in the list's topic: it is read only where there is one.
             await at.texts(a_text("M1", "stop", account_sid="ACother"))
             await at.wait_for(at.topics.reply_sends, 1)

@@ -46,6 +46,42 @@ async def test_a_user_id_is_blocked_and_found_on_whatsapp(settings: Settings) ->
         )
 
 
+async def test_r32_a_user_id_and_a_number_that_are_linked_are_one_person(
+    settings: Settings,
+) -> None:
+    settings = with_secrets(settings)
+    await create_accounts(settings, ACCOUNT)
+    number = "whatsapp:+15557654321"
+    async with all_running(settings) as api:
+        blocked = await post(api, "Block", recipient=ID, reason="asked by chat")
+        assert blocked.json()["in_force"] is True
+        made = await post(api, "Link", number=number, user_id=ID)
+        assert (made.status_code, made.json()["in_force"]) == (200, True), made.text
+        results = (await post(api, "Check", recipients=[ID, number, "+15557654321"])).json()
+        assert [one["allowed"] for one in results["results"]] == [False, False, True]
+        for one in (ID, number):
+            [block] = (await api.ask("GET", f"/v1/OptOuts/Blocks/{one}")).json()["blocks"]
+            assert block["recipient"] == "+15557654321"
+        listed = (await api.ask("GET", "/v1/OptOuts/Blocks")).json()["blocks"]
+        assert [one["recipient"] for one in listed] == ["+15557654321"]
+        lifted = await post(api, "Unblock", recipient=ID, reason="asked by chat")
+        assert (lifted.json()["in_force"], lifted.json()["blocked"]) == (True, False)
+        [one] = (await post(api, "Check", recipients=[number])).json()["results"]
+        assert one["allowed"] is True
+        history = (await api.ask("GET", f"/v1/OptOuts/Blocks/{ID}/History")).json()["changes"]
+        assert [(one["blocked"], one["cause"]["source"]) for one in history] == [
+            (False, "api"),
+            (True, "link"),
+        ]
+        other = await post(api, "Link", number="+15557654322", user_id=ID)
+        assert other.status_code == 409
+        assert other.json()["message"] == "user_id: the user id has a link to another number"
+        again = await post(api, "Link", number=number, user_id=ID)
+        assert again.json()["in_force"] is True
+        for wrong in ({"number": ID, "user_id": ID}, {"number": number, "user_id": number}):
+            assert (await post(api, "Link", **wrong)).status_code == 400
+
+
 async def test_an_address_that_may_be_two_is_refused_and_a_file_may_name_its_country(
     settings: Settings,
 ) -> None:

@@ -21,6 +21,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/OptOuts/Check": {"recipients": [RECIPIENT]},
     "/v1/OptOuts/Block": {"recipient": "+15550009999", "reason": "a"},
     "/v1/OptOuts/Unblock": {"recipient": RECIPIENT, "reason": "a"},
+    "/v1/OptOuts/Link": {"number": "+15550009999", "user_id": "whatsapp:US.1"},
     "/v3/OptOuts/{sid}/Try": {"body": "stop"},
 }
 

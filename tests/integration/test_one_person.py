@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from redis.asyncio import Redis
 
 from processor.config import Settings
+from processor.core.messages import LinkCommand
+from processor.core.partitions import partition_of
 from processor.kafka.writing import Outgoing
-from tests.builders import LONG_CODE
+from processor.wire import consent_commands
+from tests.builders import ACCOUNT, LONG_CODE
 from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, by_sid, running
 
@@ -88,3 +92,82 @@ async def test_r33_a_message_that_is_spelled_loosely_is_heard(settings: Settings
     [letter] = await at.records(at.topics.dead_letters)
     why = dict(letter.headers)["__connect.errors.exception.message"].decode()
     assert why == "from: has two readings: a number with the code of FK, or a short code"
+
+
+def _apart(settings: Settings) -> tuple[str, str]:
+    """A number and a user id whose partitions differ."""
+    number = "+15557654321"
+    at = partition_of(number.encode(), settings.partitions)
+    ids = (f"US.1000000000{number}" for number in range(100))
+    return number, next(one for one in ids if partition_of(one.encode(), settings.partitions) != at)
+
+
+async def test_r25_r32_a_stop_that_names_number_and_id_holds_for_both_until_a_start_of_the_id(
+    settings: Settings,
+) -> None:
+    at = Installation(settings)
+    await configure(settings, CLINIC | {"senders": [{"address": WHATSAPP}]})
+    number, id_ = _apart(settings)
+    addresses = {"N": f"whatsapp:{number}", "I": f"whatsapp:{id_}"}
+
+    async def sends(about: str) -> None:
+        await at.sends(
+            *(
+                a_send(f"{about}{name}", to=to, **{"from": WHATSAPP})
+                for name, to in addresses.items()
+            )
+        )
+
+    async with running(settings):
+        await at.texts(a_text("M1", "halt", to=WHATSAPP, user_id=id_, **{"from": addresses["N"]}))
+        [reply] = await at.wait_for(at.topics.reply_sends, 1)
+        await sends("S1")
+        failed = await at.wait_for(at.topics.message_statuses, 2)
+        await at.texts(a_text("M2", "start", to=WHATSAPP, **{"from": addresses["I"]}))
+        await at.wait_for(at.topics.reply_sends, 2)
+        await sends("S2")
+        allowed = await at.wait_for(at.topics.allowed_sends, 2)
+        await at.texts(a_text("M3", "halt", to=WHATSAPP, **{"from": addresses["I"]}))
+        await at.wait_for(at.topics.reply_sends, 3)
+        await sends("S3")
+        failed = await at.wait_for(at.topics.message_statuses, 4)
+    assert reply["to"] == addresses["N"]
+    assert {one["message_sid"] for one in failed} == {"S1N", "S1I", "S3N", "S3I"}
+    assert {one["message_sid"] for one in allowed} == {"S2N", "S2I"}
+    changes = await at.values(at.topics.block_changes)
+    assert [(one["recipient"], one["blocked"]) for one in changes] == [
+        (number, True),
+        (number, False),
+        (number, True),
+    ]
+    replied = {one["to"]: one for one in await at.values(at.topics.reply_sends)}
+    assert set(replied) == set(addresses.values())
+    assert await at.records(at.topics.dead_letters) == []
+
+
+async def test_r32_a_link_survives_the_loss_of_redis(settings: Settings) -> None:
+    at = Installation(settings)
+    await configure(settings, CLINIC | {"senders": [{"address": WHATSAPP}]})
+    number, id_ = _apart(settings)
+    to_id = {"to": f"whatsapp:{id_}", "from": WHATSAPP}
+    link = LinkCommand("CC1", ACCOUNT, id_, number, "operator", None, 1_700_000_000_000)
+    async with running(settings):
+        await at.texts(a_text("M1", "halt", to=WHATSAPP, **{"from": f"whatsapp:{id_}"}))
+        await at.wait_for(at.topics.reply_sends, 1)
+        await at.write_raw(
+            Outgoing(at.topics.consent_commands, id_.encode(), consent_commands.checked(link))
+        )
+        await at.wait_for(at.topics.block_changes, 2)  # the id's block is the number's, too
+        async with Redis.from_url(settings.redis_url) as redis:
+            lost = [key async for key in redis.scan_iter(f"{settings.topic_prefix}*")]
+            await redis.delete(*lost)
+        await at.sends(
+            a_send("S1", **to_id), a_send("S2", to=f"whatsapp:{number}", **{"from": WHATSAPP})
+        )
+        failed = await at.wait_for(at.topics.message_statuses, 2)
+        await at.texts(a_text("M2", "start", to=WHATSAPP, **{"from": f"whatsapp:{number}"}))
+        await at.wait_for(at.topics.reply_sends, 2)
+        await at.sends(a_send("S3", **to_id))
+        [allowed] = await at.wait_for(at.topics.allowed_sends, 1)
+    assert set(by_sid(failed)) == {"S1", "S2"}
+    assert allowed["message_sid"] == "S3"

@@ -124,6 +124,7 @@ def test_a_form_gives_what_the_full_path_gives(data: st.DataObject, scope: Scope
             Mark(MARK.epoch, number),
             {},
             {key: lists.get(key, ()) for key in map(key_of, batch)},
+            {},
             frozenset({handled_of(item).id for item in batch} & seen),
             replied,
         )
@@ -159,7 +160,7 @@ def a_text(number: int, body: str = "STOP", **changes: Any) -> Pair:
 
 def nothing_before(*pairs: Pair) -> Entries:
     keys = [key_of(item) for _, item in pairs]
-    return Entries(MARK, {}, dict.fromkeys(keys, ()), frozenset())
+    return Entries(MARK, {}, dict.fromkeys(keys, ()), {}, frozenset())
 
 
 @pytest.mark.parametrize("body", ["STOP", "start", "Help"])

@@ -22,6 +22,7 @@ from processor.core.messages import (
     ConsentCommand,
     OptOutType,
     OutboundSend,
+    PersonCommand,
     Scope,
     SenderType,
     UnreadStop,
@@ -238,7 +239,7 @@ def modelled(items: Sequence[Item], scope: Scope) -> dict[str, dict[Where, Stand
     """Each entry's blocks by place, with every cause that is left."""
     entries: dict[str, dict[Where, Stands]] = {}
     for item in items:
-        assert not isinstance(item, UnreadStop | Reported)
+        assert not isinstance(item, UnreadStop | Reported | PersonCommand)
         entry = entries.setdefault(key_of(item), {})
         if isinstance(item, Hit):
             _say(item, entry, scope)

@@ -8,10 +8,19 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from processor.core.blocks import UNREADABLE, Blocks, Intents, SourceKind
+from processor.core.blocks import UNREADABLE, Blocks, Intents, Names, SourceKind, Stored
 from processor.core.messages import Scope
 from processor.errors import UnreadableEntry
-from processor.wire.blocks import is_newer, pack, read_entry, readable, unpack, write_entry
+from processor.wire.blocks import (
+    is_newer,
+    pack,
+    read_entry,
+    read_stored,
+    readable,
+    stored_in,
+    unpack,
+    write_entry,
+)
 from tests.builders import (
     ACCOUNT,
     ENTRY,
@@ -54,6 +63,15 @@ def test_what_redis_holds_is_read_as_it_was_written(blocks: Blocks) -> None:
     assert unpack(pack(blocks)) == blocks
 
 
+@pytest.mark.parametrize("blocks", [(), BLOCKS])
+@pytest.mark.parametrize("names", [Names(link=RECIPIENT), Names(ids=("US.1", "US.ENT.2"))])
+def test_r32_an_entry_keeps_the_other_addresses_of_its_person(blocks: Blocks, names: Names) -> None:
+    assert stored_in(pack(blocks, names)) == Stored(blocks, names)
+    value = write_entry(WHATSAPP_ENTRY, blocks, names)
+    assert value is not None
+    assert read_stored(value) == Stored(blocks, names)
+
+
 def test_no_value_in_redis_is_no_block() -> None:
     assert unpack(None) == ()
 
@@ -84,6 +102,7 @@ def test_the_form_in_redis_is_compact() -> None:
         *(b'[2,["ax","1-1","kSM1.a.x",1]]', b'[2,["s","1-1","kSM1.a.x",1]]'),
         *(b'[2,[null,"1-1","kSM1.a.x",1]]', b'[2,["a",5,"kSM1.a.x",1]]', b'[2,["a","1-1",7,1]]'),
         *(b'[2,["a","1-1","kx","y"]]', b'[2,["a","1-1","kx",1e300]]', b'[2,["a","1-1","kx",1,-1]]'),
+        *(b'[2,{"ids":[]}]', b'[2,{"link":"x"}]', b'[2,{"link":"US.1","ids":["US.2"]}]', b"[2,{}]"),
         *(b'[2,["a","1-1","kx",true]]', b'[2,["a","1-1","kx",1,{}]]', b'[2,["a","1-1","",1]]'),
     ],
 )

@@ -68,6 +68,12 @@ def test_telnyx_takes_json() -> None:
     assert made.headers["Authorization"] == "Bearer KEY0123"
 
 
+def test_r31_whatsapp_takes_a_user_id_in_a_field_of_its_own() -> None:
+    said = json.loads(call("whatsapp", recipient="whatsapp:US.1349").body or b"")
+    assert (said["recipient"], said["recipient_type"]) == ("US.1349", "individual")
+    assert "to" not in said  # there, Meta takes the digits for a number
+
+
 def test_whatsapp_takes_json_with_our_reference() -> None:
     made = call("whatsapp")
     assert made.url == f"https://graph.facebook.com/v23.0/{PHONE_ID}/messages"

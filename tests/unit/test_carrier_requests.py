@@ -21,6 +21,7 @@ from processor.http.carrier_requests import records_of
 from processor.wire.carriers import write_status
 from processor.wire.dead_letters import said
 from processor.wire.topics import Topics
+from schemas.consent_command import ConsentCommand
 from schemas.inbound_message import InboundMessage
 from schemas.message_status import MessageStatus
 from tests.builders import ACCOUNT, LONG_CODE, RECIPIENT, SERVICE
@@ -186,9 +187,99 @@ def test_a_message_of_whatsapp_is_read(case: str) -> None:
                 sender=f"whatsapp:{LONG_CODE}",
                 num_media=media,
                 received_ms=1793620798000,
+                user_id="US.134912086553",
             ),
         )
     )
+
+
+def whatsapp(message: dict[str, Any], **contact: Any) -> Parsed:
+    """A message in a notification with its writer's contact, as read."""
+    value = orjson.loads(whatsapp_event([message]))
+    value["entry"][0]["changes"][0]["value"]["contacts"] = [contact] if contact else []
+    return parse("whatsapp", a_request("whatsapp", orjson.dumps(value)))
+
+
+def test_r31_a_person_who_hides_the_number_writes_as_a_user_id() -> None:
+    hidden = whatsapp_message("text", {"body": "Stop"})
+    del hidden["from"]
+    for found in (
+        whatsapp(hidden, profile={"username": "ann"}, user_id="US.1349"),
+        whatsapp({**hidden, "from_user_id": "US.1349"}),
+    ):
+        [message] = found.messages
+        assert (message.recipient, message.user_id) == ("whatsapp:US.1349", None)
+        [record] = records_of(found, a_connection("whatsapp"), TOPICS, now_ms=NOW_MS).records
+        assert record.key == b"US.1349"
+        InboundMessage.model_validate_json(record.value or b"")
+    assert whatsapp(hidden).unreadable
+
+
+def test_r32_number_and_user_id_of_a_message_go_on_together() -> None:
+    request = a_request("whatsapp", whatsapp_event([whatsapp_message("text", {"body": "Stop"})]))
+    twilio = twilio_text(
+        "Stop",
+        From=f"whatsapp:{RECIPIENT}",
+        To=f"whatsapp:{LONG_CODE}",
+        ExternalUserId="US.134912086553",
+    )
+    for provider, one in (("whatsapp", request), ("twilio", a_request("twilio", twilio))):
+        found = parse(provider, one)
+        [record] = records_of(found, a_connection(provider), TOPICS, now_ms=NOW_MS).records
+        message = InboundMessage.model_validate_json(record.value or b"")
+        assert (message.from_, message.user_id) == (f"whatsapp:{RECIPIENT}", "US.134912086553")
+        assert record.key == RECIPIENT.encode()
+
+
+def system(type_: str, **fields: str) -> Parsed:
+    """A system message of WhatsApp, as read."""
+    said = {"body": "User Ann changed from a to b", "type": type_, **fields}
+    return whatsapp(whatsapp_message("system", said))
+
+
+@pytest.mark.parametrize(
+    ("fields", "commands"),
+    [
+        (
+            {"wa_id": "15557654399", "user_id": "US.2", "previous_user_id": "US.1"},
+            [
+                ("US.2", "+15557654399", None),
+                (RECIPIENT, None, "+15557654399"),
+                ("US.1", None, "+15557654399"),
+            ],
+        ),
+        ({"wa_id": "15557654399"}, [(RECIPIENT, None, "+15557654399")]),
+    ],
+)
+def test_r32_a_new_number_links_the_new_addresses_and_takes_blocks_along(
+    fields: dict[str, str], commands: list[tuple[str, str | None, str | None]]
+) -> None:
+    found = system("user_changed_number", **fields)
+    stored = records_of(found, a_connection("whatsapp"), TOPICS, now_ms=NOW_MS)
+    assert stored.counts["changes"] == 1
+    values = [ConsentCommand.model_validate_json(one.value or b"") for one in stored.records]
+    assert [(one.recipient, one.link, one.moved_to) for one in values] == commands
+    assert [one.key for one in stored.records] == [name.encode() for name, _, _ in commands]
+    assert len({one.command_id for one in values}) == len(commands)
+
+
+def test_r32_a_new_user_id_takes_blocks_along_where_the_number_is_hidden() -> None:
+    message = whatsapp_message(
+        "system", {"type": "user_changed_user_id", "previous_user_id": "US.1", "user_id": "US.2"}
+    )
+    del message["from"]
+    found = whatsapp(message)
+    [record] = records_of(found, a_connection("whatsapp"), TOPICS, now_ms=NOW_MS).records
+    value = ConsentCommand.model_validate_json(record.value or b"")
+    assert (value.recipient, value.moved_to, value.source) == ("US.1", "US.2", "whatsapp")
+
+
+def test_a_change_that_cannot_be_read_is_a_letter_and_another_kind_is_passed_over() -> None:
+    assert system("user_changed_number").unreadable
+    found = system("user_changed_number", wa_id="nobody")
+    stored = records_of(found, a_connection("whatsapp"), TOPICS, now_ms=NOW_MS)
+    assert [one.topic for one in stored.records] == [TOPICS.dead_letters]
+    assert system("customer_identity_changed").passed_over == 1
 
 
 def test_what_is_new_or_says_nothing_is_passed_over() -> None:

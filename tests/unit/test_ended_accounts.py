@@ -101,7 +101,7 @@ def judged(gate: GateOutbound, *sends: dict[str, Any], blocks: Any = ()) -> list
     origins = [origin_of(send) for send in sends]
     looked = Sends(records, keys, origins, [blocks] * len(records))
     out: Any = _Out()
-    asyncio.run(gate._put_out(looked, Mark(1, 1), out).committed())
+    asyncio.run(gate._put_out(looked, Mark(1, 1), {}, out).committed())
     found: list[Outgoing] = out.records
     return found
 

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from processor.core.blocks import Block, Mark
 from processor.core.messages import Scope
-from processor.core.services import Service
-from processor.kafka.fetched import FetchedRecord
-from processor.metrics import GateMetrics, Metrics
-from processor.stages.accounts import AllActive
-from processor.stages.gate_outbound import GateDependencies, GateOutbound
-from processor.stages.tracing import Traces
+from processor.metrics import Metrics
 from processor.stores.block_list import BatchWrite
 from processor.stores.memory import MemoryBlockList
 from processor.wire import blocks as wire_blocks
-from processor.wire.cloud_events import CloudEvents
 from processor.wire.send_counts import Judged
-from processor.wire.topics import Topics
 from tests.builders import (
     ACCOUNT,
     ENTRY,
@@ -34,46 +24,11 @@ from tests.builders import (
     a_block,
     a_place,
     a_service,
-    outbound_record,
 )
-from tests.one_lane import TOPIC_ID, EmptyList, Kept, Services
+from tests.gates import TOPICS, a_gate, a_record
+from tests.one_lane import Kept
 
-TOPICS = Topics.under("")
 pytestmark = pytest.mark.usefixtures("readers")
-
-
-def a_record(to: str = RECIPIENT, **changes: Any) -> Any:
-    value = json.dumps(outbound_record(to=to, **{"media_urls": None} | changes)).encode()
-    return FetchedRecord(TOPICS.outbound_messages, 0, 7, NOW_MS, 0, to.encode(), value, ())
-
-
-async def a_gate(
-    store: MemoryBlockList,
-    metrics: Metrics,
-    services: Iterable[Service] = (),
-    counted: list[Any] | None = None,
-) -> GateOutbound:
-    """A gate that knows which list to trust; its partition has an owner."""
-    counts: Any = SimpleNamespace(add=[].append if counted is None else counted.append)
-    known: Any = Services(services)
-    needs = GateDependencies(
-        partitions=1,
-        topics=TOPICS,
-        store=store,
-        block_list=EmptyList(),
-        services=known,
-        accounts=AllActive(),
-        cloud_events=CloudEvents("urn:test"),
-        counts=counts,
-        metrics=GateMetrics(metrics),
-        traces=Traces(),
-    )
-    gate = GateOutbound(0, needs)
-    epoch = (await store.claim(0, at_least=0)).epoch
-    await store.begin_rebuild(0, epoch)
-    await store.finish_rebuild(0, epoch, mark=Mark(epoch, 2), ready=TOPIC_ID, partitions=1)
-    await gate.recover({})
-    return gate
 
 
 async def block(store: MemoryBlockList, key: str, what: Block | None = None) -> None:

@@ -17,7 +17,7 @@ from processor.stores.messages import fields_of, message_of
 from processor.stores.notes import Note
 from processor.stores.redis_block_list import meta_of, undo_of, undo_record
 from processor.stores.reply_hours import unpacked
-from processor.wire.blocks import pack, read_entry, unpack, write_entry
+from processor.wire.blocks import pack, read_stored, stored_in, unpack, write_entry
 from schemas import released
 
 NOW = released.REDIS
@@ -34,11 +34,11 @@ GOLDEN = [(path, one) for path in ENTRIES for one in read(path)]
 
 @pytest.mark.parametrize(("path", "golden"), GOLDEN, ids=lambda one: str(one)[-60:])
 def test_an_entry_in_redis_is_the_one_in_the_topic(path: Path, golden: dict[str, Any]) -> None:
-    blocks = read_entry(json.dumps(golden["same_as"]).encode())
-    assert unpack(golden["value"].encode()) == blocks
+    entry = read_stored(json.dumps(golden["same_as"]).encode())
+    assert stored_in(golden["value"].encode()) == entry
     if path.parent == NOW:
-        assert pack(blocks).decode() == golden["value"]
-        assert json.loads(write_entry(golden["key"], blocks) or b"") == golden["same_as"]
+        assert pack(*entry).decode() == golden["value"]
+        assert json.loads(write_entry(golden["key"], *entry) or b"") == golden["same_as"]
 
 
 def test_every_kind_of_cause_has_a_golden_entry() -> None:

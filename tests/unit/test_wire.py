@@ -241,6 +241,7 @@ def test_r27_a_notification_has_all_inbound_fields_and_the_decision() -> None:
         "num_media": 0,
         "received_at": NOW,
         "carrier_replied": False,
+        "user_id": None,
         "kind": "STOP",
         "opt_out_type": "STOP",
         "keyword": "baja",

@@ -100,7 +100,7 @@ def verdict_of(send: OutboundSend, found: Found, pool: Collection[str]) -> Verdi
     """Write the gate's verdict on a send."""
     verdict = gate.judge(send, wire_blocks.readable(found.value), pool)
     refused = verdict.block if isinstance(verdict, gate.Refused) else None
-    key = entry_of(send.account_sid, send.recipient)
+    key = found.key or entry_of(send.account_sid, send.recipient)
     return {
         "recipient": send.recipient,
         "allowed": refused is None,
@@ -114,7 +114,7 @@ def verdict_of(send: OutboundSend, found: Found, pool: Collection[str]) -> Verdi
 def blocks_on(account_sid: str, recipient: str, found: Found) -> RecipientBlocks:
     """Write an account's blocks on a recipient."""
     blocks = wire_blocks.readable(found.value)
-    key = entry_of(account_sid, recipient)
+    key = found.key or entry_of(account_sid, recipient)
     return {
         "recipient": recipient,
         "blocked": bool(blocks),

@@ -12,7 +12,7 @@ from processor.config import Settings
 from processor.core.brakes import WINDOW_MS
 from processor.core.events import ReplySent
 from processor.core.identity import Recalled, brake_of, handled_command, handled_message
-from processor.core.messages import OptOutType
+from processor.core.messages import OptOutType, bare_number
 from processor.errors import RecordError
 from processor.kafka.reading import read_whole
 from processor.kafka.topics.follower import Follower
@@ -22,6 +22,7 @@ from processor.wire.dead_letters import redrives_of
 from processor.wire.json_values import to_ms
 from processor.wire.records import Record
 from processor.wire.suspected import read_text
+from processor.wire.ways import is_in_place
 from schemas.opt_out_notification import OptOutNotification
 
 _AT_ONCE = 1_000
@@ -110,7 +111,7 @@ class HandledTopics:
                 elif record.offset < done and (partition, record.offset) not in aside:
                     with suppress(ValidationError):
                         command = consent_commands.read(record.value or b"")
-                        if record.key == command.recipient.encode():
+                        if is_in_place(record, consent_commands.key_of(command)):
                             redrives = redrives_of(record.headers)
                             handled = handled_command(
                                 command.account_sid, command.command_id, redrives, record.timestamp
@@ -176,4 +177,11 @@ def handled_by(notification: Record) -> Recalled:
     if said.reply_sent not in _OURS:
         return Recalled(handled, None)
     kind = OptOutType(said.kind)
-    return Recalled(handled, brake_of(said.account_sid, said.from_, said.to, kind, at_ms).id)
+    person = _person_of(said.from_, notification)
+    return Recalled(handled, brake_of(said.account_sid, person, said.to, kind, at_ms).id)
+
+
+def _person_of(address: str, notification: Record) -> str:
+    """The address whose entry decided: of a linked user id, its number, as the key says (R32)."""
+    key: bytes = notification.key or b""
+    return f"whatsapp:{key.decode()}" if bare_number(address)[0] != "+" and key else address

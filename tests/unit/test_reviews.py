@@ -100,6 +100,7 @@ def test_r30_a_report_is_written_whole() -> None:
         "from": RECIPIENT,
         "to": report.message.sender,
         "body": "please stop",
+        "user_id": None,
         "from_country": "US",
         "num_media": 0,
         "carrier_replied": False,

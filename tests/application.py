@@ -17,6 +17,8 @@ from tests.clinic import CLINIC
 from tests.installation import until
 
 TOKEN = "12345"
+# Requests that hang do so longer than a test waits, however busy the machine is.
+PATIENT: Mapping[str, Any] = {"webhook_timeout_s": 60.0, "watchdog_s": 300.0}
 SHOP_NUMBER = OTHER_LONG_CODE
 
 

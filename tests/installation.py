@@ -137,6 +137,19 @@ async def until(
         await asyncio.sleep(pause_s)
 
 
+async def measured(runtime: Runtime, name: str, expected: float, **labels: str) -> None:
+    """Wait for a metric, which a lane writes a moment after its commit; more is a failure."""
+
+    def found() -> float:
+        return runtime.shared.metrics.registry.get_sample_value(name, labels) or 0
+
+    async def enough() -> bool:
+        return found() >= expected
+
+    await until(enough, f"{name} of {expected}")
+    assert found() == expected
+
+
 async def topics_apart() -> None:
     """Wait until new records are over a second later than those before (R23)."""
     since = time.time()

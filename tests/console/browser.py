@@ -18,7 +18,7 @@ _FLAGS = (
     *("--disable-component-update", "--disable-sync", "--no-first-run"),
 )
 _LOOKS: Sequence[tuple[Literal["light", "dark"], int]] = (("light", 1100), ("dark", 360))
-_PATIENCE_MS = 30_000  # a busy machine is slow, not wrong
+_PATIENCE_MS = 60_000  # a busy machine is slow, not wrong
 _WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 

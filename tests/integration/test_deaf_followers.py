@@ -139,7 +139,7 @@ async def test_one_that_gets_no_answer_grows_old_and_begins_again(
     settings: Settings, consumers: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follower, "_ASK_S", 0.1)
-    monkeypatch.setattr(follower, "_DEAF_S", 0.5)
+    monkeypatch.setattr(follower, "_DEAF_S", 2.0)
     async with followed(settings) as services:
         silent = asyncio.Event()
         ends = Fetcher.end_offsets
@@ -152,10 +152,10 @@ async def test_one_that_gets_no_answer_grows_old_and_begins_again(
         monkeypatch.setattr(Fetcher, "end_offsets", no_answer)
 
         async def is_old() -> bool:
-            return services.age_s > 0.4
+            return services.age_s > 1.5
 
         async def is_new() -> bool:
-            return len(consumers) > 1 and services.age_s < 0.4
+            return len(consumers) > 1 and services.age_s < 1.5
 
         await until(is_old, "follower that says that it is old")
         await until(is_new, "follower that is current again")

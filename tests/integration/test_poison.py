@@ -18,7 +18,7 @@ from processor.wire import dead_letters, events
 from processor.wire.events import write_notification
 from tests.builders import ACCOUNT, command_record
 from tests.clinic import a_send, a_text
-from tests.installation import Installation, by_sid, running, topics_apart, until
+from tests.installation import Installation, by_sid, measured, running, topics_apart, until
 from tests.victim import numbers_in, victim
 
 PARTITION = 2
@@ -109,10 +109,7 @@ async def test_a_stop_that_cannot_be_read_whole_blocks_unanswered_and_pages_some
         assert (failed["message_sid"], failed["error_code"]) == ("S1", 21610)
         assert await at.records(at.topics.reply_sends) == []
         assert len(await at.records(at.topics.dead_letters)) == 1
-        counted = runtime.shared.metrics.registry.get_sample_value(
-            "optout_unread_stops_total", {"role": "match"}
-        )
-        assert counted == 1
+        await measured(runtime, "optout_unread_stops_total", 1, role="match")
         # Once it is repaired, or texted again, it is answered as the first STOP.
         await at.texts(a_text("M1", " Stop! ", **{"from": RECIPIENT}))
         [reply] = await at.wait_for(at.topics.reply_sends, 1)
@@ -206,13 +203,8 @@ async def test_a_misplaced_record_is_sent_on_once_and_keeps_the_time_it_first_ca
             await fate
         [failed] = await at.wait_for(at.topics.message_statuses, 1)
         assert (failed["message_sid"], failed["error_code"]) == ("S1", 21610)
-        misplaced = {
-            role: runtime.shared.metrics.registry.get_sample_value(
-                "optout_misplaced_total", {"role": role}
-            )
-            for role in ("match", "gate")
-        }
-        assert misplaced == {"match": 3, "gate": 1}
+        await measured(runtime, "optout_misplaced_total", 3, role="match")
+        await measured(runtime, "optout_misplaced_total", 1, role="gate")
     assert await at.records(at.topics.dead_letters) == []
     records = await at.records(at.topics.inbound_messages)
     assert len(records) == 5  # the ordinary message has no effect, and stays where it is
@@ -367,10 +359,7 @@ async def test_a_record_that_makes_the_code_raise_is_found_and_the_others_go_on(
         await until(lambda: replied(at, "M2"), "confirmation")
         await at.wait_for_letters(2)
         await at.wait_for_no_lag("match")
-        counted = runtime.shared.metrics.registry.get_sample_value(
-            "optout_record_faults_total", {"role": "match"}
-        )
-        assert counted == 2
+        await measured(runtime, "optout_record_faults_total", 2, role="match")
     letters_ = await at.records(at.topics.dead_letters)
     assert [orjson.loads(one.value)["message_sid"] for one in letters_] == ["M1", "M3"]
     for one, kind in zip(letters_, ("ZeroDivisionError", "KeyError"), strict=True):

@@ -20,7 +20,7 @@ from processor.stages.deliver_webhooks import Delivery
 from processor.wire import webhook_deliveries
 from processor.wire.dead_letters import said
 from schemas.message_status import MessageStatus
-from tests.application import Application, Told, allowing, application, counted, status
+from tests.application import PATIENT, Application, Told, allowing, application, counted, status
 from tests.builders import LONG_CODE, RECIPIENT
 from tests.installation import Installation, running, until
 
@@ -101,7 +101,7 @@ async def test_many_silent_hosts_of_one_account_hold_nobody_else_up(settings: Se
         allowing(
             settings,
             "webhooks",
-            webhook_timeout_s=25.0,
+            **PATIENT,
             webhook_account_concurrency=40,
             webhook_first_delay_s=60.0,
             webhook_longest_delay_s=60.0,
@@ -114,16 +114,14 @@ async def test_many_silent_hosts_of_one_account_hold_nobody_else_up(settings: Se
         )
         await at.write(at.topics.message_statuses, *attack)
         async with running(at.settings) as runtime:
-            await others_are_told(at, app, "V", deadline_s=20.0)
+            await others_are_told(at, app, "V")
             assert runtime.shared.webhook_counts["failed.rt"] == 0  # no request timed out meanwhile
             await at.wait_for(at.topics.webhook_retries_1, 1_000)
     assert hosts.most == 40
 
 
 async def test_accounts_that_hang_together_leave_room_for_others(settings: Settings) -> None:
-    at = Installation(
-        allowing(settings, "webhooks", webhook_timeout_s=25.0, webhook_worker_concurrency=8)
-    )
+    at = Installation(allowing(settings, "webhooks", **PATIENT, webhook_worker_concurrency=8))
     async with application() as app, silent() as hosts:
         attack = (
             a_status(f"A{number}", hosts.url(number), account_sid=f"ACattacker{number % 5}")
@@ -131,7 +129,7 @@ async def test_accounts_that_hang_together_leave_room_for_others(settings: Setti
         )
         await at.write(at.topics.message_statuses, *attack)
         async with running(at.settings) as runtime:
-            await others_are_told(at, app, "V", deadline_s=20.0)
+            await others_are_told(at, app, "V")
             assert runtime.shared.webhook_counts["failed.rt"] == 0
     assert 4 <= hosts.most < 8
 

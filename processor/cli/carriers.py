@@ -162,10 +162,8 @@ def _print(carrier: Carrier, as_json: bool, **more: object) -> None:
         print_json(line)
         return
     rest = "".join(f"  {name}: {value}" for name, value in more.items() if value != [])
-    click.echo(
-        f"{carrier.name:<20} {carrier.provider:<9} {len(carrier.senders):>5} senders "
-        f" {line['path']}{rest}"
-    )
+    senders = f"{len(carrier.senders):>5} sender{'' if len(carrier.senders) == 1 else 's'}"
+    click.echo(f"{carrier.name:<20} {carrier.provider:<9} {senders:<13}  {line['path']}{rest}")
 
 
 @group.command("list")

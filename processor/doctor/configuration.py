@@ -12,7 +12,7 @@ from processor.doctor.findings import count, some_of
 from processor.doctor.stored import stored
 from processor.errors import Problem
 from processor.wire.credentials import key_id, sealed_with, unseal
-from processor.wire.services import config_of, read_stored
+from processor.wire.services import config_of, read_stored, values_of
 from processor.wire.topics import Topics
 from schemas.account import Account
 from schemas.messaging_service import MessagingService
@@ -49,10 +49,12 @@ async def services(at: Examination) -> str:
 def _problems(sid: str, model: MessagingService) -> list[Problem]:
     if model.sid != sid:
         return [Problem(("sid",), "other_key", f"is {model.sid}, not the record's key")]
-    draft = [one.under("opt_out") for one in problems_of(config_of(model.opt_out))]
+    values = values_of(model)
+    draft = [one.under("opt_out") for one in problems_of(config_of(model.opt_out), values=values)]
     if model.active is None or model.active == model.opt_out:
         return draft
-    return [*draft, *(one.under("active") for one in problems_of(config_of(model.active)))]
+    active = problems_of(config_of(model.active), values=values)
+    return [*draft, *(one.under("active") for one in active)]
 
 
 def _pool_of(sid: str, model: MessagingService) -> Pool:

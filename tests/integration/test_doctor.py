@@ -154,6 +154,13 @@ async def test_services_that_no_save_would_take_are_found(
     assert wrong(results).keys() == {"services"}
 
 
+async def test_the_example_whose_replies_have_a_brand_and_a_contact_is_well(
+    optout: Command, doctor: Doctor
+) -> None:
+    await optout("services", "apply", "schemas/examples/services.yaml")
+    assert wrong(await doctor()) == {}
+
+
 async def test_applications_that_cannot_be_reached_are_named_and_get_no_webhook(
     settings: Settings, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,7 +99,6 @@ def cause_of(change_id: str) -> str:
     return change_id.rsplit(".", 2)[0]
 
 
-@lru_cache(_KEPT)
 def handled_message(
     account_sid: str, message_sid: str, recipient: str, sender: str, at_ms: int
 ) -> Handled:
@@ -119,7 +118,6 @@ def handled_unread(account_sid: str, id_: str, recipient: str, at_ms: int) -> Ha
     return Handled(_digest(("unread", account_sid, id_, recipient), _HANDLED_BYTES), at_ms)
 
 
-@lru_cache(_KEPT)
 def brake_of(account_sid: str, recipient: str, sender: str, kind: OptOutType, at_ms: int) -> Brake:
     """The brake on replies of a kind to one recipient by one sender (R37).
 
@@ -130,8 +128,12 @@ def brake_of(account_sid: str, recipient: str, sender: str, kind: OptOutType, at
         kind: of the keyword.
         at_ms: when the message was appended.
     """
-    on = entry_of(account_sid, recipient)
-    return Brake(_digest(("brake", on, sender, kind), _HANDLED_BYTES), at_ms)
+    return brake_on(entry_of(account_sid, recipient), sender, kind, at_ms)
+
+
+def brake_on(entry_key: str, sender: str, kind: OptOutType, at_ms: int) -> Brake:
+    """As ``brake_of``, by the key of the recipient's entry."""
+    return Brake(_digest(("brake", entry_key, sender, kind), _HANDLED_BYTES), at_ms)
 
 
 def reply_to(handled: Handled) -> Reply:

@@ -87,21 +87,17 @@ class Classifier:
             found.aside.append((record, why))
 
         read = read_all(records, self._read, refuse)
-        to_assess = _to_assess([one for _, one in read], glance)
-        for index, (record, one) in enumerate(read):
-            item: Item | Ordinary | None
-            if isinstance(one, ConsentCommand):
-                item = replace(
-                    one, arrival=arrival_of(record), redrives=redrives_of(record.headers)
-                )
-            else:
-                item = hit_of(one, directory, record)
-                if item is None and index in to_assess:
-                    item = heard_of(one, directory, self._ear, record)
-                if item is None and ordinary:
-                    item = _ordinary(one, directory)
-            if item is not None:
-                pairs.append((record, item))
+        items = [_command_or_hit(one, directory, record) for record, one in read]
+        to_assess = _to_assess(read, items, glance)
+        for index, ((record, one), item) in enumerate(zip(read, items, strict=True)):
+            heard: Item | Ordinary | None = item
+            if heard is None and not isinstance(one, ConsentCommand):
+                if index in to_assess:
+                    heard = heard_of(one, directory, self._ear, record)
+                if heard is None and ordinary:
+                    heard = _ordinary(one, directory)
+            if heard is not None:
+                pairs.append((record, heard))
         # The partition matters only for a message that has an effect.
         recipients = [subscriber_of(key_of(item)) for _, item in pairs]
         found.good = placed(pairs, recipients, self._partitions, into(found))
@@ -162,10 +158,27 @@ class Classifier:
             return None
 
 
-def _to_assess(read: Sequence[InboundMessage | ConsentCommand], glance: Glances) -> Container[int]:
-    """The indexes of messages that may be opt-outs in other words."""
-    bodies = ["" if isinstance(one, ConsentCommand) else one.body for one in read]
-    return frozenset(glance.at(bodies))
+def _command_or_hit(
+    one: InboundMessage | ConsentCommand, directory: Directory, record: Record
+) -> ConsentCommand | Hit | None:
+    if isinstance(one, ConsentCommand):
+        arrival, redrives = arrival_of(record), redrives_of(record.headers)
+        return replace(one, arrival=arrival, redrives=redrives)
+    return hit_of(one, directory, record)
+
+
+def _to_assess(
+    read: Sequence[tuple[Record, InboundMessage | ConsentCommand]],
+    items: Sequence[Item | None],
+    glance: Glances,
+) -> Container[int]:
+    """The indexes of messages that may be opt-outs in other words, among those without an item."""
+    others = [
+        (index, one.body)
+        for index, ((_, one), item) in enumerate(zip(read, items, strict=True))
+        if item is None and not isinstance(one, ConsentCommand)
+    ]
+    return frozenset(others[at][0] for at in glance.at([body for _, body in others]))
 
 
 def _can_be_sent_on(record: Record) -> bool:

@@ -30,6 +30,8 @@ def subscriber_key(address: str) -> str:
 
 def in_one_spelling(address: str) -> str:
     """An address with its channel prefix, and the subscriber key behind it."""
+    if address[:1] == "+" and address[1:2] != "5":  # nearly all; no channel, not folded
+        return address
     channel, colon, _ = address.rpartition(":")
     return channel + colon + subscriber_key(address)
 

@@ -20,7 +20,7 @@ from processor.core.decide import (
 from processor.core.events import BlockChange, Cause, Event, ReplySend
 from processor.core.identity import (
     Handled,
-    brake_of,
+    brake_on,
     handled_command,
     handled_message,
     handled_unread,
@@ -58,6 +58,24 @@ class Hit:
     match: Match
     handling: Handling
     country: str | None
+    # All that asks the list takes from these: see ``key_of``, ``handled_of`` and ``brake_for``.
+    key: str = field(init=False, repr=False, compare=False)
+    handled: Handled = field(init=False, repr=False, compare=False)
+    brake: Brake = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        one, at_ms = self.message, self.message.arrival.appended_ms
+        key = entry_of(one.account_sid, one.person)
+        set_ = object.__setattr__
+        set_(self, "key", key)
+        set_(self, "handled", _handled(one))
+        set_(self, "brake", brake_on(key, one.sender, self.match.kind, at_ms))
+
+
+def _handled(one: InboundMessage) -> Handled:
+    return handled_message(
+        one.account_sid, one.message_sid, one.recipient, one.sender, one.arrival.appended_ms
+    )
 
 
 @value(frozen=True, slots=True)
@@ -107,6 +125,8 @@ class Folded:
 
 def key_of(item: Item | Ordinary) -> str:
     """The key of the block list entry that an item reads and may change."""
+    if isinstance(item, Hit):
+        return item.key
     if isinstance(item, ConsentCommand | UnreadStop):
         return entry_key(item.account_sid, list_key(item.person, item.channel_group))
     if isinstance(item, PersonCommand):
@@ -150,24 +170,16 @@ def finding_of(item: Hit | Reported | None) -> Finding | None:
 
 def brake_for(item: Item) -> Brake | None:
     """The brake that an item's reply goes by; the other kinds have no reply (R37)."""
-    if not isinstance(item, Hit):
-        return None
-    one = item.message
-    at_ms = one.arrival.appended_ms
-    return brake_of(one.account_sid, one.person, one.sender, item.match.kind, at_ms)
+    return item.brake if isinstance(item, Hit) else None
 
 
 def handled_of(item: Item) -> Handled:
     """The id that reveals an item's second delivery (R22); a command never equals a message."""
     match item:
-        case Hit(message=one) | Reported(message=one):
-            return handled_message(
-                one.account_sid,
-                one.message_sid,
-                one.recipient,
-                one.sender,
-                one.arrival.appended_ms,
-            )
+        case Hit():
+            return item.handled
+        case Reported():
+            return _handled(item.message)
         case ConsentCommand() | LinkCommand() | MoveCommand():
             assert item.arrival is not None, "a command is handled after it was read"
             return handled_command(

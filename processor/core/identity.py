@@ -23,13 +23,11 @@ from processor.core.messages import (
 _LETTERS = {Scope.ACCOUNT: "a", Scope.SERVICE: "m", Scope.SENDER: "s"}
 # A store compares 74 of the bits: enough that no two of a billion messages collide by chance.
 _HANDLED_BYTES = 10
-_TAIL_BYTES = 8
+_TAIL_BYTES, _TAIL_DIGITS = 8, 13  # so that an id of 64 characters has room for it
 _TAIL_END = _HANDLED_BYTES + _TAIL_BYTES
 _SID_BYTES = 16
 _REPLY_BYTES = 4  # besides the brake's id and the time
 _KEPT = 8_192  # ids; a batch asks for those of each of its keywords several times
-_LETTER = "abcdefghijklmnopqrstuvwxyz234567"
-_TWO_LETTERS = [first + second for first in _LETTER for second in _LETTER]
 
 
 class _OfMessage(NamedTuple):
@@ -55,7 +53,7 @@ class Recalled(NamedTuple):
 
 
 def tail_of(message: InboundMessage) -> str:
-    """13 letters and digits that distinguish a message from others with the same sid."""
+    """13 hexadecimal digits that distinguish a message from others with the same sid."""
     return _of_message(*_parts(message)).tail
 
 
@@ -99,7 +97,6 @@ def cause_of(change_id: str) -> str:
     return change_id.rsplit(".", 2)[0]
 
 
-@lru_cache(_KEPT)
 def handled_message(
     account_sid: str, message_sid: str, recipient: str, sender: str, at_ms: int
 ) -> Handled:
@@ -119,7 +116,6 @@ def handled_unread(account_sid: str, id_: str, recipient: str, at_ms: int) -> Ha
     return Handled(_digest(("unread", account_sid, id_, recipient), _HANDLED_BYTES), at_ms)
 
 
-@lru_cache(_KEPT)
 def brake_of(account_sid: str, recipient: str, sender: str, kind: OptOutType, at_ms: int) -> Brake:
     """The brake on replies of a kind to one recipient by one sender (R37).
 
@@ -130,8 +126,12 @@ def brake_of(account_sid: str, recipient: str, sender: str, kind: OptOutType, at
         kind: of the keyword.
         at_ms: when the message was appended.
     """
-    on = entry_of(account_sid, recipient)
-    return Brake(_digest(("brake", on, sender, kind), _HANDLED_BYTES), at_ms)
+    return brake_on(entry_of(account_sid, recipient), sender, kind, at_ms)
+
+
+def brake_on(entry_key: str, sender: str, kind: OptOutType, at_ms: int) -> Brake:
+    """As ``brake_of``, by the key of the recipient's entry."""
+    return Brake(_digest(("brake", entry_key, sender, kind), _HANDLED_BYTES), at_ms)
 
 
 def reply_to(handled: Handled) -> Reply:
@@ -148,21 +148,14 @@ def _of_message(*parts: str) -> _OfMessage:
     digest = _digest(("message", *parts), _TAIL_END + _SID_BYTES)
     return _OfMessage(
         digest[:_HANDLED_BYTES],
-        _in_base_32(digest[_HANDLED_BYTES:_TAIL_END]),
+        digest[_HANDLED_BYTES:_TAIL_END].hex()[:_TAIL_DIGITS],
         "SM" + digest[_TAIL_END:].hex(),
     )
 
 
 @lru_cache(_KEPT)
 def _tail(*parts: str) -> str:
-    return _in_base_32(_digest(parts, _TAIL_BYTES))
-
-
-def _in_base_32(eight: bytes) -> str:
-    """As RFC 4648 writes eight bytes, without padding and in small letters."""
-    bits = int.from_bytes(eight, "big") << 1  # 13 letters of 5 bits
-    pairs = [_TWO_LETTERS[bits >> shift & 1023] for shift in (55, 45, 35, 25, 15, 5)]
-    return "".join(pairs) + _LETTER[bits & 31]
+    return _digest(parts, _TAIL_BYTES).hex()[:_TAIL_DIGITS]
 
 
 def _digest(parts: tuple[str, ...], size: int) -> bytes:

@@ -16,6 +16,7 @@ from processor.core.normalise import clean, exact, tolerant_forms
 from processor.core.prefilter import Prefilter
 from processor.core.readings import Readings, disguises, readings
 
+_MOST_KNOWN, _LONGEST_KNOWN = 500, 40  # bodies that are found again without a search; characters
 _FEWEST_DISGUISED = 3  # letters of a keyword
 # R3's words of STOP and HELP.
 _UNMISTAKABLE = frozenset(
@@ -96,6 +97,7 @@ class Lookup:
         self._countries = countries
         self._reserved: Layers = ((None, _layer(reserved)),)
         self._stop_words: dict[str | None, Mapping[str, frozenset[str]]] = {}
+        self._found: dict[tuple[str, str | None, bool], Found | None] = {}  # emptied when full
 
     @property
     def parts(self) -> set[Languages]:
@@ -126,6 +128,17 @@ class Lookup:
 
     def find(self, body: str, country: str | None, *, exact_only: bool) -> Found | None:
         """The entry that a body is, by its surest form (R16)."""
+        asked = body, country, exact_only
+        if asked in self._found:
+            return self._found[asked]
+        found = self._find(body, country, exact_only=exact_only)
+        if len(body) <= _LONGEST_KNOWN:  # people write the same word in few ways
+            if len(self._found) >= _MOST_KNOWN:
+                self._found.clear()
+            self._found[asked] = found
+        return found
+
+    def _find(self, body: str, country: str | None, *, exact_only: bool) -> Found | None:
         layers = self._of_country.get(country or "", self._base)
         key = exact(body)
         for where, layer in layers:

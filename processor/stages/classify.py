@@ -98,23 +98,22 @@ class Classifier:
             found.aside.append((record, why))
 
         read = read_all(records, self._read, refuse)
-        to_assess = _to_assess(read, in_other_words, glance)
-        for record, one in read:
-            item: Item | Ordinary | None
-            if isinstance(one, ConsentCommand | PersonCommand):
-                item = replace(
-                    one, arrival=arrival_of(record), redrives=redrives_of(record.headers)
-                )
-            else:
-                item = None if id(record) in in_other_words else hit_of(one, directory, record)
-                if item is None and id(record) in to_assess:
-                    item = heard_of(one, directory, self._ear, record)
-                if item is None and (ordinary or one.user_id is not None):
-                    item = _ordinary(one, directory, record)
-            if item is None:
+        items = [
+            None if id(record) in in_other_words else _command_or_hit(one, directory, record)
+            for record, one in read
+        ]
+        to_assess = in_other_words | _to_assess(read, items, in_other_words, glance)
+        for (record, one), item in zip(read, items, strict=True):
+            heard: Item | Ordinary | None = item
+            if heard is None and not isinstance(one, ConsentCommand | PersonCommand):
+                if id(record) in to_assess:
+                    heard = heard_of(one, directory, self._ear, record)
+                if heard is None and (ordinary or one.user_id is not None):
+                    heard = _ordinary(one, directory, record)
+            if heard is None:
                 continue
             try:
-                pairs.append((record, self._on_its_way(item, record)))
+                pairs.append((record, self._on_its_way(heard, record)))
             except RecordError as error:
                 refuse(record, str(error))
         # The partition matters only for a message that has an effect.
@@ -213,19 +212,29 @@ class Classifier:
             return None
 
 
+def _command_or_hit(
+    one: InboundMessage | ConsentCommand | PersonCommand, directory: Directory, record: Record
+) -> ConsentCommand | PersonCommand | Hit | None:
+    if isinstance(one, ConsentCommand | PersonCommand):
+        return replace(one, arrival=arrival_of(record), redrives=redrives_of(record.headers))
+    return hit_of(one, directory, record)
+
+
 def _to_assess(
     read: Sequence[tuple[Record, InboundMessage | ConsentCommand | PersonCommand]],
-    in_other_words: Set[int],
+    items: Sequence[Item | None],
+    known: Set[int],
     glance: Glances,
 ) -> Set[int]:
-    """The `id` of records of messages that may be opt-outs in other words."""
+    """The `id` of records of messages that may be opt-outs in other words, besides those known."""
     others = [
         (id(record), one.body)
-        for record, one in read
-        if not isinstance(one, ConsentCommand | PersonCommand) and id(record) not in in_other_words
+        for (record, one), item in zip(read, items, strict=True)
+        if item is None
+        and id(record) not in known
+        and not isinstance(one, ConsentCommand | PersonCommand)
     ]
-    named = glance.at([body for _, body in others])
-    return in_other_words | {others[at][0] for at in named}
+    return {others[at][0] for at in glance.at([body for _, body in others])}
 
 
 def _can_be_sent_on(record: Record) -> bool:

@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 from processor.core.blocks import Mark
-from processor.core.brakes import Brake
 from processor.core.events import Event, OptOutNotification, ReplySend, send_before_ms
-from processor.core.fold import Hit, Item, Ordinary, brake_for, fold, handled_of, key_of
-from processor.core.identity import Handled, reply_sid_of, tail_of
+from processor.core.fold import Hit, Item, Ordinary, fold, key_of
+from processor.core.identity import reply_sid_of, tail_of
 from processor.core.messages import Arrival, InboundMessage, Scope
 from processor.stores.owned_list import Entries
 from processor.wire import blocks as wire_blocks
@@ -62,16 +61,7 @@ class _Seen:
     was_tried: bool = False
 
 
-class Filling(NamedTuple):
-    """A message that a form is filled in for."""
-
-    form: Form
-    key: str  # of its entry
-    handled: Handled
-    brake: Brake
-
-
-def texts_of(message: InboundMessage, mark: Mark) -> Texts:
+def texts_of(message: InboundMessage, mark: bytes) -> Texts:
     """The texts that fill a form: of sid, recipient and times, all that the outputs have."""
     at_ms = message.arrival.appended_ms
     return (
@@ -82,7 +72,7 @@ def texts_of(message: InboundMessage, mark: Mark) -> Texts:
         to_text(message.received_at_ms).encode(),
         to_text(at_ms).encode(),
         to_text(send_before_ms(message.arrival)).encode(),
-        str(mark).encode(),
+        mark,
         b"%d" % at_ms,
     )
 
@@ -99,7 +89,7 @@ class Forms:
         before: Entries,
         scope: Scope,
         render: Render,
-    ) -> Mapping[int, Filling]:
+    ) -> Mapping[int, Form]:
         """The messages of a batch that a form fits, by their index; the others must be folded.
 
         No other item of the batch is about the recipient of such a message.
@@ -110,7 +100,7 @@ class Forms:
             scope: of new blocks.
             render: makes an event's output.
         """
-        found: dict[int, Filling] = {}
+        found: dict[int, Form] = {}
         keys = [key_of(item) for _, item in pairs]
         often = Counter(keys)
         for index, ((record, item), key) in enumerate(zip(pairs, keys, strict=True)):
@@ -122,12 +112,10 @@ class Forms:
                 and not record.headers
                 and _is_plain(item)
             ):
-                handled, brake = handled_of(item), brake_for(item)
-                assert brake is not None, "a hit has a brake"
-                if handled.id in before.seen or brake.id in before.replied:
+                if item.handled.id in before.seen or item.brake.id in before.replied:
                     continue
                 if form := self._form_of(item, scope, render):
-                    found[index] = Filling(form, key, handled, brake)
+                    found[index] = form
         return found
 
     def _form_of(self, hit: Hit, scope: Scope, render: Render) -> Form | None:
@@ -177,9 +165,11 @@ def form_of(hit: Hit, scope: Scope, render: Render) -> Form | None:
     """The form of a keyword; None where none fits, as something else of it is in its outputs."""
     first, mark = _model(hit, *_FIRST)
     form = _made(first, mark, scope, render)
+    if form is None:
+        return None
     second, mark = _model(hit, *_SECOND)
     rendered, entry, packed, _ = _outputs(second, mark, scope, render)
-    texts = texts_of(second.message, mark)
+    texts = texts_of(second.message, str(mark).encode())
     is_right = (
         [_filled(one, texts) for one in form.records] == rendered
         and (filled(form.entry, texts) if form.entry else None) == entry
@@ -220,12 +210,14 @@ def _outputs(
     return rendered, None, None, folded.events
 
 
-def _made(hit: Hit, mark: Mark, scope: Scope, render: Render) -> Form:
+def _made(hit: Hit, mark: Mark, scope: Scope, render: Render) -> Form | None:
     rendered, entry, packed, events = _outputs(hit, mark, scope, render)
-    texts = texts_of(hit.message, mark)
-    [notification] = [event for event in events if isinstance(event, OptOutNotification)]
+    texts = texts_of(hit.message, str(mark).encode())
+    matched = [event for event in events if isinstance(event, OptOutNotification)]
+    if not matched:
+        return None  # its application decides, as on an ordinary message
     return Form(
-        notification,
+        matched[0],
         [_record(*one, texts) for one in rendered],
         _parts(entry, texts) if entry else None,
         _parts(packed, texts) if packed else None,

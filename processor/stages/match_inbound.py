@@ -182,18 +182,18 @@ class MatchInbound:
         """Decide on a batch and put out what comes of it, whatever was put out before; pure."""
         out.clear()
         traces, scope = self._needs.traces.begin(), self._needs.scope
-        fillings = self._needs.forms.fit(pairs, before, scope, self._outputs.render)
+        forms = self._needs.forms.fit(pairs, before, scope, self._outputs.render)
         folded = fold(
             [item for _, item in pairs],
             before.blocks,
             before.seen,
             names=before.names,
             replied=before.replied,
-            passed=fillings,
+            passed=forms,
             scope=scope,
             mark=before.mark,
         )
-        told = self._outputs.put_decided(pairs, folded, fillings, before.mark, config, traces, out)
+        told = self._outputs.put_decided(pairs, folded, forms, before.mark, config, traces, out)
         return _Decided(folded, told, traces)
 
     def _in_force(self, stopped_ms: Sequence[int]) -> None:

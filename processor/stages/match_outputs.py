@@ -21,14 +21,14 @@ from processor.core.identity import Handled, reply_to
 from processor.core.links import Step
 from processor.core.messages import OptOutType, UnreadStop, subscriber_of
 from processor.stages.classify import Classified, Pair
-from processor.stages.forms import Filling, Rendered, texts_of
+from processor.stages.forms import Form, Rendered, texts_of
 from processor.stages.records import refuse_output, send_along, send_on, to_dead_letters
 from processor.stages.tracing import BatchTraces
 from processor.wire import blocks as wire_blocks
 from processor.wire import events
 from processor.wire.cloud_events import CloudEvents
 from processor.wire.headers import config_of, kept, source_of
-from processor.wire.records import Header, Output, Record, filled
+from processor.wire.records import Header, Output, Record, Texts, filled
 from processor.wire.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class MatchOutputs:
         self,
         pairs: Sequence[Pair],
         folded: Folded,
-        fillings: Mapping[int, Filling],
+        forms: Mapping[int, Form],
         mark: Mark,
         config: ConfigView | None,
         traces: BatchTraces,
@@ -76,7 +76,7 @@ class MatchOutputs:
         Args:
             pairs: of the batch.
             folded: the outcome of those that were folded.
-            fillings: those of the others, by their index.
+            forms: of the others, by their index.
             mark: of the write that stores it.
             config: the configuration that it was decided under.
             traces: of the batch.
@@ -88,16 +88,18 @@ class MatchOutputs:
         told = Told([], [], [], {}, [*folded.handled], {**folded.replied})
         for index, way in folded.onward.items():
             send_along(out, pairs[index][0], way, self._partitions)
-        header: list[Header] = [(wire_blocks.MARK_HEADER, str(mark).encode())]
+        written = str(mark).encode()
+        header: list[Header] = [(wire_blocks.MARK_HEADER, written)]
         of_all = [*header, config_of(config)]
         entries: dict[str, bytes | None] = {}
         for index, ((record, item), decision) in enumerate(
             zip(pairs, folded.decisions, strict=True)
         ):
-            if (filling := fillings.get(index)) and isinstance(item, Hit):
-                entries |= self._put_form(
-                    filling, item, mark, [*of_all, source_of(record)], out, told
-                )
+            if (form := forms.get(index)) and isinstance(item, Hit):
+                texts = texts_of(item.message, written)
+                self._put_form(form, item, texts, [*of_all, source_of(record)], out, told)
+                if form.entry:
+                    entries[item.key] = filled(form.entry, texts)
             elif decision:
                 self._put_events(record, item, decision, of_all, traces, out, told)
             else:
@@ -115,27 +117,18 @@ class MatchOutputs:
         return told
 
     def _put_form(
-        self,
-        filling: Filling,
-        hit: Hit,
-        mark: Mark,
-        of_record: list[Header],
-        out: Output,
-        told: Told,
-    ) -> Mapping[str, bytes]:
-        """Put out a message that a form fits; its entry, if it has one now."""
-        form, key = filling.form, subscriber_of(filling.key).encode()
-        texts = texts_of(hit.message, mark)
+        self, form: Form, hit: Hit, texts: Texts, headers: list[Header], out: Output, told: Told
+    ) -> None:
+        """Put out a message that a form fits, but for its entry."""
+        key = subscriber_of(hit.key).encode()
         for topic, value, more in form.records:
-            out.fill(topic, key, of_record, value, more, texts)
+            out.fill(topic, key, headers, value, more, texts)
         told.matched.append(form.notification)
-        told.handled.append(filling.handled)
+        told.handled.append(hit.handled)
         if form.is_answered:
-            told.replied[filling.brake.id] = (reply_to(filling.handled),)
-        if not (form.entry and form.packed):
-            return {}
-        told.after[filling.key] = filled(form.packed, texts)
-        return {filling.key: filled(form.entry, texts)}
+            told.replied[hit.brake.id] = (reply_to(hit.handled),)
+        if form.packed:
+            told.after[hit.key] = filled(form.packed, texts)
 
     def _put_events(
         self,

@@ -18,7 +18,7 @@ from processor.core.policy import OptOutConfig
 from processor.core.services import Directory, Webhook
 from processor.kafka.fetched import FetchedRecord
 from processor.stages.classify import Pair
-from processor.stages.forms import Filling, Forms
+from processor.stages.forms import Form, Forms
 from processor.stages.match_outputs import MatchOutputs, Told
 from processor.stages.tracing import Traces
 from processor.stores.owned_list import Entries
@@ -77,7 +77,7 @@ def histories(draw: st.DrawFn) -> list[Item]:
 
 
 def put(
-    pairs: Sequence[Pair], before: Entries, scope: Scope, fillings: Mapping[int, Filling]
+    pairs: Sequence[Pair], before: Entries, scope: Scope, found: Mapping[int, Form]
 ) -> tuple[Kept, Told]:
     out = Kept()
     items = [item for _, item in pairs]
@@ -86,12 +86,12 @@ def put(
         before.blocks,
         before.seen,
         replied=before.replied,
-        passed=fillings,
+        passed=found,
         scope=scope,
         mark=before.mark,
     )
     traces = Traces().begin()
-    told = OUTPUTS.put_decided(pairs, folded, fillings, before.mark, None, traces, out)
+    told = OUTPUTS.put_decided(pairs, folded, found, before.mark, None, traces, out)
     return out, told
 
 
@@ -129,8 +129,8 @@ def test_a_form_gives_what_the_full_path_gives(data: st.DataObject, scope: Scope
             replied,
         )
         for _ in range(3):  # the first is seen, the second makes forms
-            fillings = forms.fit(pairs, before, scope, OUTPUTS.render)
-        out, told = put(pairs, before, scope, fillings)
+            found = forms.fit(pairs, before, scope, OUTPUTS.render)
+        out, told = put(pairs, before, scope, found)
         wanted, wanted_told = put(pairs, before, scope, {})
         assert events_of(out) == events_of(wanted)
         assert entries_of(out) == entries_of(wanted)
@@ -167,9 +167,9 @@ def nothing_before(*pairs: Pair) -> Entries:
 def test_a_keyword_of_someone_without_blocks_has_a_form_once_one_came_before(body: str) -> None:
     forms = Forms()
     pairs = [a_text(number, body) for number in range(3)]
-    fillings = forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
-    assert list(fillings) == [1, 2]
-    assert fillings[1].form is fillings[2].form
+    found = forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
+    assert list(found) == [1, 2]
+    assert found[1] is found[2]
 
 
 @pytest.mark.parametrize(
@@ -185,15 +185,15 @@ def test_a_keyword_of_someone_without_blocks_has_a_form_once_one_came_before(bod
 def test_a_message_that_says_something_else_has_another_form(changes: Any) -> None:
     forms = Forms()
     pairs = [a_text(1), a_text(2), a_text(3, **changes)]
-    fillings = forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
-    assert list(fillings) == [1]
+    found = forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
+    assert list(found) == [1]
 
 
 def test_two_messages_of_one_recipient_are_folded() -> None:
     forms = Forms()
     pairs = [a_text(1), a_text(2), a_text(3), a_text(3, "HELP")]
-    fillings = forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
-    assert list(fillings) == [1]
+    found = forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
+    assert list(found) == [1]
 
 
 def test_a_changed_configuration_makes_another_form() -> None:

@@ -39,14 +39,19 @@ class LastLook:
 
     def __init__(self, partition: int, needs: CarrierDependencies) -> None:
         self._needs = needs
+        self._waited_until_ms = 0
         self._list = TrustedList(
             partition,
             partitions=needs.partitions,
             store=needs.store,
             truth=needs.block_list,
             max_staleness_s=needs.max_staleness_s,
+            waited=self._has_waited,
             config=needs.services.view_at,
         )
+
+    def _has_waited(self, reason: str, seconds: float) -> None:
+        self._waited_until_ms = to_ms(self._needs.clock())
 
     @property
     def waits_for(self) -> str | None:
@@ -64,13 +69,14 @@ class LastLook:
         on them. A START's confirmation goes unless a later STOP has come.
         """
         needs = self._needs
-        looked_at = LOOKED_AT, str(to_ms(needs.clock())).encode()
+        began_ms = to_ms(needs.clock())
         if send.reply_to is None and send.account_sid in needs.accounts.ended:
             return Look("suspended", ())
         if send.reply_to in ("STOP", "HELP"):
-            return Look(None, [looked_at])
+            return Look(None, [_looked_at(began_ms)])
         key = entry_key(send.account_sid, list_key(send.to, channel_group_of(send.to)))
         found = await self._list.look([key])
+        looked_at = _looked_at(max(began_ms, self._waited_until_ms))
         marked = blocks.MARK_HEADER, str(found.meta.mark).encode()
         if not found.hits:
             return Look(None, [looked_at, marked])
@@ -90,3 +96,7 @@ class LastLook:
         if send.reply_to is None and send.account_sid in needs.accounts.ended:
             return Look("suspended", ())  # it has ended meanwhile
         return Look(None, headers)
+
+
+def _looked_at(at_ms: int) -> Header:
+    return LOOKED_AT, str(at_ms).encode()

@@ -42,6 +42,7 @@ class LastLook:
 
     def __init__(self, partition: int, needs: CarrierDependencies) -> None:
         self._needs = needs
+        self._waited_until_ms = 0
         self._partition = partition
         self._list = self._list_of(partition)
         self._linked = LinkedEntries(needs.partitions, self._list_of)
@@ -54,8 +55,12 @@ class LastLook:
             store=needs.store,
             truth=needs.block_list,
             max_staleness_s=needs.max_staleness_s,
+            waited=self._has_waited,
             config=needs.services.view_at,
         )
+
+    def _has_waited(self, reason: str, seconds: float) -> None:
+        self._waited_until_ms = to_ms(self._needs.clock())
 
     @property
     def waits_for(self) -> str | None:
@@ -74,20 +79,23 @@ class LastLook:
         on them. A START's confirmation goes unless a later STOP has come.
         """
         needs = self._needs
-        looked_at = LOOKED_AT, str(to_ms(needs.clock())).encode()
+        began_ms = to_ms(needs.clock())
         if send.reply_to is None and send.account_sid in needs.accounts.ended:
             return Look("suspended", ())
         if send.reply_to in ("STOP", "HELP"):
-            return Look(None, [looked_at])
+            return Look(None, [_looked_at(began_ms)])
         key = entry_key(send.account_sid, list_key(send.to, channel_group_of(send.to)))
         place = partition_of(subscriber_key(send.to).encode(), needs.partitions)
         found = await (await self._list_at(place)).look([key])
-        headers: list[Header] = [looked_at, (blocks.MARK_HEADER, str(found.meta.mark).encode())]
         others: Marks = {} if place == self._partition else {place: found.meta.mark}
         entry: Blocks = ()
         if found.hits:
             entry, more = await self._entry(key, found.values[0] or b"")
             others = {**others, **more}
+        headers: list[Header] = [
+            _looked_at(max(began_ms, self._waited_until_ms)),
+            (blocks.MARK_HEADER, str(found.meta.mark).encode()),
+        ]
         if others:
             headers.append((blocks.LINKED_HEADER, header_of(others)))
         if not found.hits:
@@ -120,3 +128,7 @@ class LastLook:
             return stored.blocks, {}
         followed, marks = await self._linked.follow({key: stored})
         return followed[key], marks
+
+
+def _looked_at(at_ms: int) -> Header:
+    return LOOKED_AT, str(at_ms).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,22 +27,39 @@ class Visible:
         default_factory=lambda: defaultdict(list)
     )
 
-    def add(self, key: Key, fields: Mapping[str, str], at_s: float, *, blocked: bool) -> None:
-        """Note a change that has just become visible."""
+    def add(
+        self,
+        key: Key,
+        fields: Mapping[str, str],
+        at_s: float,
+        *,
+        blocked: bool,
+        asked_s: float = math.inf,
+    ) -> None:
+        """Note a change that has just become visible.
+
+        Args:
+            key: of its entry.
+            fields: of the change.
+            at_s: when it became visible.
+            blocked: whether it blocks.
+            asked_s: when its cause came. The list is free from then on, at the earliest, though a
+                broker that is away may delay the change.
+        """
         place = place_of(
             fields["scope"],
             fields["messaging_service_sid"],
             fields["sender"],
             carrier=bool(fields["carrier"]),
         )
-        self.changes[key].append((at_s, place, blocked))
+        self.changes[key].append((at_s if blocked else min(at_s, asked_s), place, blocked))
 
     def blocked_s(self, key: Key, places: Iterable[str], at_s: float) -> float | None:
         """For how long a block was visible that stopped these places; None if none surely did."""
         since: dict[str, float] = {}
         for seen_s, place, blocked in self.changes.get(key, ()):
             if seen_s > at_s + _GRACE_S:
-                break
+                continue
             if not blocked:
                 since.pop(place, None)  # a lane may have known that earlier
             else:
@@ -127,7 +145,9 @@ def _too_late(one: Handed, times: Times, visible: Visible, still: Spans) -> Iter
     for at_s in times.asked:
         excused = any(begin < at_s < end + _GRACE_S for begin, end in still)
         if not excused and (late_s := visible.blocked_s(key, places, at_s)):
-            yield f"{_named(one)} was handed over {late_s:.1f} s after a block was visible (R25)"
+            tries = f"try {times.asked.index(at_s) + 1} of {len(times.asked)}"
+            what = f"{late_s:.1f} s after a block was visible (R25)"
+            yield f"{_named(one)} was handed over {what}; {tries}"
 
 
 def _named(one: Handed) -> str:

@@ -178,6 +178,14 @@ def test_r25_a_message_before_a_block_was_visible_is_not_found(healthy: Handing,
     assert healthy.found() == []
 
 
+def test_r25_a_block_ends_when_its_end_was_asked_for(healthy: Handing) -> None:
+    _, handed = healthy.first("send")
+    healthy.see_block(_key(handed), 80.0)
+    assert len(healthy.found()) > 0
+    healthy.visible.add(_key(handed), _BLOCK, 120.0, blocked=False, asked_s=95.0)
+    assert healthy.found() == []
+
+
 def test_r25_a_confirmation_of_a_stop_goes_after_its_block(healthy: Handing) -> None:
     its, handed = healthy.first("STOP")
     healthy.handed = {handed: healthy.handed[handed]}

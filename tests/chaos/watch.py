@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -172,7 +173,9 @@ class Watch:
         if record.topic == topics.block_changes:
             self.marks[fields["recipient"]] = fields["mark"].encode()
             key = Key(fields["account_sid"], fields["channel_group"], fields["recipient"])
-            self.visible.add(key, fields, time.monotonic(), blocked=fields["blocked"])
+            ago_s = time.time() - datetime.fromisoformat(fields["at"]).timestamp()
+            now_s, blocked = time.monotonic(), fields["blocked"]
+            self.visible.add(key, fields, now_s, blocked=blocked, asked_s=now_s - ago_s)
             if fields["blocked"]:
                 self._confirmed(fields["account_sid"], fields["recipient"])
         elif record.topic == topics.opt_out_notifications:

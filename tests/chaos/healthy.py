@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -63,6 +62,7 @@ class Run:
 async def a_run(scope: str, *, seed: int = 1, rounds: int = 400) -> Run:
     """Traffic and its results when nothing goes wrong."""
     traffic = Traffic(seed, _ALL)
+    links = traffic.links()
     edges = near_limits(traffic)
     written: list[Written] = []
     for _ in range(rounds):
@@ -75,15 +75,17 @@ async def a_run(scope: str, *, seed: int = 1, rounds: int = 400) -> Run:
     numbers = dict.fromkeys((one.record.key or b"").decode() for one in written)
     written += traffic.last_sends(list(numbers)[:60])
     run = Run(scope=scope)
-    run.written = {one.id: one.noted() for one in written}
+    run.written = {one.id: one.noted() for one in (*links, *written)}
     offsets: Counter[str] = Counter()
-    sources = [_record(one.record, offsets) for one in written]
-    run.records += sources
     store = MemoryBlockList(lambda: time.time_ns() // 1_000_000)
-    commands_first = sorted(sources, key=lambda one: one.topic == _ALL.outbound_messages)
-    for outgoing in itertools.chain(
-        await _matched(store, scope, commands_first), await _judged(store, commands_first)
-    ):
+    stage = await _match(store, scope)
+    sources: list[Any] = []
+    for group in (links, written):
+        sources = [_record(one.record, offsets) for one in group]
+        run.records += sources
+        for outgoing in await _matched(stage, sources, offsets, run):
+            run.records.append(_record(outgoing, offsets))
+    for outgoing in await _judged(store, sources):
         run.records.append(_record(outgoing, offsets))
     for outgoing in _delivered(run):
         run.records.append(_record(outgoing, offsets))
@@ -112,7 +114,7 @@ def _services() -> Services:
     return Services(map(service_of, world.services(BASE, NOWHERE)))
 
 
-async def _matched(store: Any, scope: str, records: Sequence[Any]) -> Sequence[Outgoing]:
+async def _match(store: Any, scope: str) -> MatchInbound:
     nothing: Any = SimpleNamespace(add=lambda matched: None)
     services: Any = _services()
     block_list: Any = EmptyList()
@@ -134,12 +136,24 @@ async def _matched(store: Any, scope: str, records: Sequence[Any]) -> Sequence[O
     await stage.claim()
     await stage.inherit(())
     await stage.recover({})
-    mine = [one for one in records if one.topic in _ALL.sources("match")]
+    return stage
+
+
+async def _matched(
+    stage: MatchInbound, records: Sequence[Any], offsets: Counter[str], run: Run
+) -> Sequence[Outgoing]:
+    """Match records, then those that were sent on to another address (R32), until none is left."""
+    topics = _ALL.sources("match")
+    mine = [one for one in records if one.topic in topics]
     put_out: list[Outgoing] = []
-    for first in range(0, len(mine), 50):
-        out = Kept()
-        await stage.process(mine[first : first + 50], out)
-        put_out += out.put_out
+    while mine:
+        left, mine = mine, []
+        for first in range(0, len(left), 50):
+            out = Kept()
+            await stage.process(left[first : first + 50], out)
+            put_out += [one for one in out.put_out if one.topic not in topics]
+            mine += [_record(one, offsets) for one in out.put_out if one.topic in topics]
+        run.records += mine
     return put_out
 
 

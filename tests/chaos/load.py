@@ -80,6 +80,13 @@ class Load:
             while self._open:
                 await asyncio.wait(self._open)
 
+    async def link(self) -> None:
+        """Link both addresses of each person, before all other load."""
+        links = self._traffic.links()
+        async with writer(self._settings) as out:
+            await out.send_all([one.record for one in links])
+        self.written |= {one.id: one.noted() for one in links}
+
     async def look_back(self) -> None:
         """When all is processed: send to some recipients from every sender of both accounts."""
         numbers = {(one.record.key or b"").decode() for one in self.written.values()}

@@ -240,6 +240,8 @@ async def _under_faults(
     say: Callable[[str], None],
 ) -> None:
     """Write all the while; then wait until everything written was worked through."""
+    await load.link()
+    await until(lambda: _through(at), "links of persons with two addresses", options.drain_s)
     writing = asyncio.create_task(load.run())
     await until(lambda: _answered(load), "first answers", options.drain_s)
     async with _beside(_progress(load, say)):

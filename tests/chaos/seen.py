@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,8 +14,9 @@ from processor.config import Settings
 from processor.kafka.reading import read_whole
 from tests.chaos.application import Asked, Delivery, delivery_of
 from tests.chaos.limits import blocks_all_the_same, over, passed_on
+from tests.chaos.people import person_of
 from tests.chaos.traffic import command_id_of, id_of
-from tests.chaos.world import path_of
+from tests.chaos.world import path_of, way
 
 TOPICS = (
     "inbound-messages.v1",
@@ -31,6 +32,9 @@ TOPICS = (
 )
 _ERRORS = "__connect.errors."
 _WEBHOOKS = "deliver_webhooks"
+_WAY = "optout.way"
+_VERDICTS = ("allowed-sends.v1", "message-statuses.v1")
+Mark = tuple[int, int]  # of a partition's list
 # A record's own headers; it inherits all others from the record that caused it.
 _OWN = ("mark", "content-type")
 _EXCEPT_FROM = "optout.except-from"
@@ -123,6 +127,11 @@ class Seen:
     carried: dict[str, int] = field(default_factory=dict)  # hash of the headers that are passed on
     carries: dict[tuple[str, str], int] = field(default_factory=dict)  # by topic, and which
     at_fault: list[str] = field(default_factory=list)  # outputs that cannot be read
+    # Of persons with two addresses (R32).
+    to_send_on: Counter[str] = field(default_factory=Counter)  # texts by a user id
+    sent_on: Counter[str] = field(default_factory=Counter)
+    after: dict[str, Mark] = field(default_factory=dict)  # of a send to a user id: its number's
+    judged_at: dict[str, dict[int, Mark]] = field(default_factory=dict)  # the same, by partition
 
     @property
     def counts(self) -> dict[str, int]:
@@ -162,24 +171,33 @@ class Seen:
             self.over_limit[at] = why
         if fields is None:
             return
+        headers = dict(record.headers)
         if at.topic == "consent-commands.v1":
             self.written[at.topic].add(command_id_of(fields))
-            if why is None:
+            if why is None and not fields.get("link"):
                 self.commands[key_of(fields, fields["recipient"])].append(_command(at, fields))
             return
         id_ = id_of(fields)
         self.written[at.topic].add(id_)
-        if why is None and record.headers:
+        if why is None and record.headers and _WAY not in headers:
             self.carried[id_] = hash(tuple(passed_on(record.headers)))
         if at.topic == "outbound-messages.v1":
             if why is None:
                 self.sends.add(id_)
+            if _is_id(fields["to"]):
+                self.after[id_] = _mark(headers["after-mark"] or b"")
             return
-        cause = None
+        cause, its = None, way(fields["account_sid"], fields["to"])
+        if _WAY in headers:
+            self.sent_on[id_] += 1
+        elif _is_id(fields["from"]) and (its.word(fields["body"]) or its.other(fields["body"])):
+            self.to_send_on[id_] += 1  # it is decided where the number's entry is
+            return
         if why is not None:
             blocks = blocks_all_the_same(len(record.value), fields)
             cause = f"unread-{at.partition}-{at.offset}" if blocks else ""
         came, said = record.timestamp, _ms(fields["received_at"])
+        first = int(headers.get("optout.first-append") or came)
         message = Message(
             id_,
             fields["account_sid"],
@@ -187,8 +205,8 @@ class Seen:
             fields["to"],
             fields["from"],
             fields["body"],
-            said if said < came - 3_600_000 else None,
-            came,
+            said if said < first - 3_600_000 else first if first < came else None,
+            first,
             cause,
         )
         self.messages[key_of(fields, fields["from"])].append(message)
@@ -227,6 +245,10 @@ class Seen:
             self.reports[key_of(fields, fields["from"])].append(_report(fields))
             return
         id_ = id_of(fields)
+        if topic in _VERDICTS and _is_id(fields["to"]):
+            said = (dict(record.headers).get("optout.linked") or b"").decode()
+            pairs = (one.split(":") for one in said.split(",") if one)
+            self.judged_at[id_] = {int(at): _mark(mark.encode()) for at, mark in pairs}
         if topic == "opt-out-notifications.v1":
             self.notifications[key_of(fields, fields["from"])].append(_notification(fields))
         elif topic == "allowed-sends.v1":
@@ -302,7 +324,16 @@ def key_of(fields: Mapping[str, Any], address: str) -> Key:
     number = address.rpartition(":")[2]
     if number.startswith("+521") and len(number) == len("+5215512345678"):
         number = f"+52{number.removeprefix('+521')}"  # one person (R32)
-    return Key(fields["account_sid"], group, number)
+    return Key(fields["account_sid"], group, person_of(number))
+
+
+def _is_id(address: str) -> bool:
+    return address.startswith("whatsapp:US.")
+
+
+def _mark(said: bytes) -> Mark:
+    epoch, _, counter = said.decode().partition("-")
+    return int(epoch), int(counter)
 
 
 def place_of(scope: str, service: str | None, sender: str | None, *, carrier: bool = False) -> str:

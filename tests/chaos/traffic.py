@@ -12,6 +12,7 @@ import orjson
 
 from processor.kafka.writing import Outgoing
 from processor.wire.topics import Topics
+from tests.chaos.people import COUNT, id_of_person, is_person, number_of, person_of
 from tests.chaos.world import (
     ACCOUNTS,
     BODIES,
@@ -34,6 +35,7 @@ _SENDER_UNCHOSEN = 0.1  # of sends that a service makes
 _COMMANDED = "+15557"  # recipients of commands, whose order among messages is not known
 _COMMANDED_ONLY = "+15554"  # recipients who never text
 _FRESH = "+15559"
+_PEOPLE = 0.06  # share of texts and sends of persons with two addresses
 _ABROAD = 16  # one in so many recipients who text now and then has a number of Mexico
 _MEXICO, _MEXICO_OF_OLD = "+52", "+521"  # carriers write both, and both are one person (R32)
 _SENDERS, _WEIGHTS = tuple(SENDERS), tuple(SENDERS.values())
@@ -111,6 +113,8 @@ class Traffic:
         chance = self.chance
         recipient, hot = self.recipient()
         account, sender = chance.choice(ACCOUNTS), chance.choices(_SENDERS, _WEIGHTS)[0]
+        if chance.random() < _PEOPLE:
+            recipient, hot, sender = number_of(chance.randrange(COUNT)), True, WHATSAPP
         body = chance.choice(ORDINARY)
         if chance.random() < (_HOT_KEYWORDS if hot else _WIDE_KEYWORDS):
             own = chance.random() < _OWN_WORDS
@@ -133,6 +137,11 @@ class Traffic:
         if body == "Yes" and is_commanded(recipient):
             body = "START"  # whether Yes is a keyword may depend on commands
         spelled = self.spelled(recipient)
+        by_id = is_person(recipient) and self.chance.random() < 0.5
+        if by_id:
+            recipient = spelled = id_of_person(recipient)
+        elif is_person(recipient):
+            more = {"user_id": id_of_person(recipient), **more}
         fields = {
             "message_sid": sid or self.sid("M"),
             "account_sid": account,
@@ -146,7 +155,7 @@ class Traffic:
         return Written(
             Outgoing(self.topics.inbound_messages, recipient.encode(), value, headers),
             id_of(fields),
-            None if refused else _kind_of(fields),
+            None if refused or by_id else _kind_of(fields),  # answered in another partition
             codec or self.chance.choice(CODECS),
             refused,
         )
@@ -159,6 +168,8 @@ class Traffic:
         """
         commanded = self.chance.random() < _TO_COMMANDED
         to = self.commanded_only() if commanded else self.recipient()[0]
+        if self.chance.random() < _PEOPLE:
+            to = number_of(self.chance.randrange(COUNT))
         send = self.send(marks, self.chance.choice(ACCOUNTS), to)
         return [send, *self._twin(send)]
 
@@ -167,9 +178,12 @@ class Traffic:
 
         Without a sender, a service may leave the sender open.
         """
-        given = more.pop("sender", None)
+        given = more.pop("sender", None) or (WHATSAPP if is_person(to) else None)
+        mark = marks.get(to, b"0-0")
+        if is_person(to) and self.chance.random() < 0.5:
+            to = id_of_person(to)
         sender = given or self.chance.choices(_SENDERS, _WEIGHTS)[0]
-        headers = [("after-mark", marks.get(to, b"0-0")), *more.pop("headers", ())]
+        headers = [("after-mark", mark), *more.pop("headers", ())]
         refused = more.pop("refused", False)
         service = way(account, sender).service
         spelled = self.spelled(to)
@@ -192,7 +206,18 @@ class Traffic:
             self.send({}, account, recipient, sid=self.sid(LAST), sender=sender)
             for recipient in recipients
             for account in ACCOUNTS
-            for sender in SENDERS
+            for sender in ((WHATSAPP,) if is_person(person_of(recipient)) else SENDERS)
+        ]
+
+    def links(self) -> list[Written]:
+        """The commands that link both addresses of each person, in each account."""
+        about = {"scope": "account", "blocked": False, "channel_group": "whatsapp"}
+        return [
+            self.command(
+                id_of_person(number), link=number, reason=None, account_sid=account, **about
+            )
+            for number in map(number_of, range(COUNT))
+            for account in ACCOUNTS
         ]
 
     def conversation(self) -> tuple[Written, Written, Written]:
@@ -256,13 +281,14 @@ class Traffic:
         mine = fields["account_sid"]
         other = next(account for account in ACCOUNTS if account != mine)
         fields["account_sid"] = other
+        by_id = str(fields.get("from")).startswith("whatsapp:US.")
         if service := fields.get("messaging_service_sid"):
             fields["messaging_service_sid"] = service[:-1] + other[-1]
         value = orjson.dumps(fields)
         record = replace(one.record, value=value)
         if "command_id" in fields:
             return replace(one, record=record, id=command_id_of(fields))
-        kind = _kind_of(fields) if "received_at" in fields else None
+        kind = _kind_of(fields) if "received_at" in fields and not by_id else None
         return replace(one, record=record, id=id_of(fields), kind=kind)
 
 

@@ -57,6 +57,7 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
     wrong += _last_sends(seen, blocked)
     wrong += _webhooks(seen, due)
     wrong += _headers(seen)
+    wrong += _of_people(seen)
     return wrong, compared + len(seen.sends) + len(over_limit) + len(due)
 
 
@@ -99,6 +100,17 @@ def _judged(seen: Seen) -> Iterable[str]:
         key = key_of(status, status["to"])
         if not any(blocked for _, _, _, blocked, _ in seen.changes.get(key, ())):
             yield f"send {id_} was refused, and its account never blocked its recipient"
+
+
+def _of_people(seen: Seen) -> Iterable[str]:
+    """Texts by a user id were sent on once, and sends to it are judged by what was visible."""
+    for id_ in seen.to_send_on.keys() | seen.sent_on.keys():
+        if seen.to_send_on[id_] != seen.sent_on[id_]:
+            yield f"text {id_} was to be sent on {seen.to_send_on[id_]} times"
+    for id_, after in seen.after.items():
+        marks = seen.judged_at.get(id_)
+        if after > (0, 0) and marks is not None and not any(one >= after for one in marks.values()):
+            yield f"send {id_} was judged without a change that its writer had seen (R25)"
 
 
 def _last_sends(seen: Seen, blocked: Mapping[Key, frozenset[str]]) -> Iterable[str]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 
 from processor.carriers.providers import ADAPTERS
 from processor.http.backend import Backend, BackendIs
+from processor.http.console.carrier_states import carrier_now, carriers_of
 from processor.http.console.pages import Page, page
 from processor.http.console.sessions import PATH, for_operators
 from processor.http.errors import not_found
 from processor.http.lane_health import RoleHealth
-from processor.statistics.carrier_figures import ErrorSeen
 from processor.statistics.carrier_history import PartNow
-from schemas.carrier import Carrier
 
 router = APIRouter(
     prefix=PATH,
@@ -49,61 +47,6 @@ _OUTBOUND: Mapping[str, str] = {
     "outdated": "Replies that a STOP overtook",
     "dropped_late": "Replies dropped as late",
 }
-_TO_MEND = ("closed", "paused", "absent")
-
-
-@dataclass(frozen=True, slots=True)
-class CarrierNow:
-    """A carrier as the console shows it."""
-
-    carrier: Carrier
-    inbound: PartNow
-    outbound: PartNow
-
-    @property
-    def states(self) -> Sequence[str]:
-        """Everything unusual about it, the worst first; empty if it is well."""
-        parts = self.inbound, self.outbound
-        found = {
-            "closed": any(one.closed for one in parts),
-            "paused": bool(self.outbound.paused),
-            "absent": not any(one.processes for one in parts),
-            "no_routes": bool(self.outbound.processes and not self.inbound.processes),
-            "no_worker": bool(self.inbound.processes and not self.outbound.processes),
-            "at_limit": bool(self.outbound.at_limit),
-        }
-        return [name for name, is_so in found.items() if is_so]
-
-    @property
-    def needs_a_person(self) -> bool:
-        """Whether it hands nothing over, or takes nothing."""
-        return any(one in _TO_MEND for one in self.states)
-
-    @property
-    def closed(self) -> Sequence[str]:
-        """Secrets that some process cannot open."""
-        return sorted({*self.inbound.closed, *self.outbound.closed})
-
-    @property
-    def errors(self) -> Sequence[ErrorSeen]:
-        """The last errors of both parts, newest first."""
-        return sorted([*self.inbound.errors, *self.outbound.errors], key=lambda one: -one.at_ms)
-
-
-def carriers_of(backend: Backend) -> list[CarrierNow]:
-    """Every carrier by name."""
-    return [
-        _now(backend, one) for _, one in sorted(backend.configuration.carriers.stored().items())
-    ]
-
-
-def _now(backend: Backend, carrier: Carrier) -> CarrierNow:
-    figures = backend.carrier_figures
-    now_ms = figures.clock_ms()
-    inbound, outbound = (
-        figures.history.of(carrier.name, part, now_ms) for part in ("inbound", "outbound")
-    )
-    return CarrierNow(carrier, inbound, outbound)
 
 
 @router.get("/carriers")
@@ -129,7 +72,7 @@ async def show(request: Request, backend: BackendIs, name: str) -> Response:
     carrier = backend.configuration.carriers.stored().get(name)
     if carrier is None:
         raise not_found(request)
-    now = _now(backend, carrier)
+    now = carrier_now(backend, carrier)
     return page(
         request,
         "carrier",

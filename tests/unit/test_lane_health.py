@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from processor.config import Settings
+from processor.http.lane_health import LaneHealth
+from processor.kafka.topics.lane_positions import Look
 from processor.statistics.lane_health import STALLED_S, Lane, Position, Track, lanes_of, tracked
+from processor.wire.topics import Topics
 
 TOPIC, OTHER = "inbound", "commands"
 
@@ -48,3 +52,19 @@ def test_a_lane_is_as_its_worst_topic() -> None:
     )
     tracks = tracked(tracks, {place: track.position for place, track in tracks.items()}, 45.0)
     assert lanes_of(tracks) == [Lane(0, 9, "stalled", 40.0), Lane(1, 0, "idle", 0.0)]
+
+
+def test_messages_that_wait_for_another_try_are_counted_apart_and_no_lane_is_behind_for_them() -> (
+    None
+):
+    topics = Topics.under("t.")
+    health = LaneHealth(Settings(topic_prefix="t."), topics)
+    positions = {
+        (topics.reply_sends, 0): Position(4, 4),
+        (topics.allowed_sends, 0): Position(9, 6),
+        (topics.carrier_retries_1, 0): Position(20, 9),
+        (topics.carrier_retries_4, 0): Position(7, 2),
+    }
+    health._take("carriers", Look(2, True, positions))
+    [role] = health.roles()
+    assert (role.waiting, role.retrying, len(role.lanes)) == (3, 16, 1)

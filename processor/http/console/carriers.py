@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from processor.carriers.providers import ADAPTERS
 from processor.http.backend import Backend, BackendIs
-from processor.http.console.carriers_now import carriers_of, now_of
+from processor.http.console.carrier_states import carrier_now, carriers_of
 from processor.http.console.pages import Page, page
 from processor.http.console.sessions import PATH, for_operators
 from processor.http.errors import not_found
@@ -72,7 +72,7 @@ async def show(request: Request, backend: BackendIs, name: str) -> Response:
     carrier = backend.configuration.carriers.stored().get(name)
     if carrier is None:
         raise not_found(request)
-    now = now_of(backend, carrier)
+    now = carrier_now(backend, carrier)
     return page(
         request,
         "carrier",

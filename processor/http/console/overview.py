@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request, Response
 from processor.core.messages import OptOutType
 from processor.errors import RetryableError
 from processor.http.backend import Backend, BackendIs
-from processor.http.console.carriers_now import CarrierNow, carriers_of
+from processor.http.console.carrier_states import CarrierNow, carriers_of
 from processor.http.console.figures import added, alarms_of
 from processor.http.console.naming import visible
 from processor.http.console.pages import Page, page

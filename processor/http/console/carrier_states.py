@@ -1,4 +1,4 @@
-"""How each carrier is, by the figures of all processes."""
+"""Carriers as the console shows them: the state of each over all processes."""
 
 from __future__ import annotations
 
@@ -54,12 +54,13 @@ class CarrierNow:
 def carriers_of(backend: Backend) -> list[CarrierNow]:
     """Every carrier by name."""
     return [
-        now_of(backend, one) for _, one in sorted(backend.configuration.carriers.stored().items())
+        carrier_now(backend, one)
+        for _, one in sorted(backend.configuration.carriers.stored().items())
     ]
 
 
-def now_of(backend: Backend, carrier: Carrier) -> CarrierNow:
-    """A carrier with its last figures."""
+def carrier_now(backend: Backend, carrier: Carrier) -> CarrierNow:
+    """A carrier as its processes report it."""
     figures = backend.carrier_figures
     now_ms = figures.clock_ms()
     inbound, outbound = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_NUMBERS = "+1553"  # nobody else has such a number
+_NUMBERS = "+1553"  # of persons only
 COUNT = 40
 
 

@@ -14,6 +14,7 @@ from processor.wire import consent_commands
 from tests.builders import ACCOUNT, LONG_CODE
 from tests.clinic import CLINIC, a_send, a_text, configure
 from tests.installation import Installation, by_sid, running
+from tests.integration.conftest import Command
 
 WHATSAPP = f"whatsapp:{LONG_CODE}"
 ID = "whatsapp:US.10000000000000000001"
@@ -171,3 +172,28 @@ async def test_r32_a_link_survives_the_loss_of_redis(settings: Settings) -> None
         [allowed] = await at.wait_for(at.topics.allowed_sends, 1)
     assert set(by_sid(failed)) == {"S1", "S2"}
     assert allowed["message_sid"] == "S3"
+
+
+async def test_r32_an_operator_links_a_number_and_a_user_id(
+    settings: Settings, optout: Command
+) -> None:
+    number, id_ = _apart(settings)
+    addresses = f"whatsapp:{number}", f"whatsapp:{id_}"
+    account = "--account-sid", ACCOUNT
+    async with running(settings):
+        await optout("blocks", "block", addresses[1], *account, "--reason", "asked by chat")
+        linked = await optout("blocks", "link", *addresses, *account)
+        assert linked.stdout == f"{addresses[1]} and {addresses[0]} are one person\n"
+        for one in addresses:
+            assert (
+                f"{addresses[0]}  {ACCOUNT}"
+                in (await optout("blocks", "get", one, *account)).stdout
+            )
+        assert len((await optout("blocks", "list")).stdout.splitlines()) == 1
+        other = await optout("blocks", "link", "+15557654322", addresses[1], *account, code=2)
+        assert other.stderr == "USER_ID: the user id has a link to another number\n"
+        wrong = await optout("blocks", "link", *reversed(addresses), *account, code=2)
+        assert "NUMBER: must be an E.164 number" in wrong.stderr
+        await optout("blocks", "unblock", addresses[1], *account, "--reason", "asked by chat")
+        await optout("blocks", "get", addresses[0], *account, code=1)
+        await optout("blocks", "verify")

@@ -26,7 +26,9 @@ async def test_nothing_is_lost_doubled_or_leaked_under_faults(tmp_path: Path) ->
     assert min(counts[f"written_with_{codec}"] for codec in CODECS) > 0
     assert counts["webhook_requests"] > counts["webhook_requests_answered"] > 0
     assert counts["webhooks_put_aside"] > 0
-    assert counts["hand_overs_checked"] >= counts["carrier_messages"] > 0
+    # A START's reply that a later STOP outdates has no status, though it may have been tried.
+    assert min(counts["hand_overs_checked"], counts["carrier_messages"]) > 0
+    assert counts["carrier_requests_taken"] > counts["carrier_requests_failed"] > 0
     assert counts["records_over_a_limit"] > counts["sends_over_a_limit"] > 0
     survived = outcome.suffered.by_kind.keys() | outcome.suffered.not_done.keys()
     assert survived == kinds_of(redis="one", brokers=1).keys()

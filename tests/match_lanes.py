@@ -20,6 +20,8 @@ from processor.stages.tracing import Traces
 from processor.stores.memory import MemoryBlockList
 from processor.wire import consent_commands
 from processor.wire.cloud_events import CloudEvents
+from processor.wire.headers import FIRST_APPEND
+from processor.wire.records import Header
 from processor.wire.topics import Topics
 from tests.builders import NOW_MS, WHATSAPP_SENDER, inbound_record
 from tests.one_lane import EmptyList, Kept, NothingHandled, Services
@@ -27,6 +29,10 @@ from tests.one_lane import EmptyList, Kept, NothingHandled, Services
 TOPICS = Topics.under("")
 PARTITIONS = 8
 SOURCES = (TOPICS.inbound_messages, TOPICS.consent_commands)
+
+
+def _late(first_ms: int | None) -> list[Header]:
+    return [] if first_ms is None else [(FIRST_APPEND, str(first_ms).encode())]
 
 
 class MatchLanes:
@@ -61,16 +67,20 @@ class MatchLanes:
         self._waiting.append(record)
         return record
 
-    def text(self, body: str, from_: str, **fields: Any) -> FetchedRecord:
-        """Append a message on WhatsApp."""
+    def text(
+        self, body: str, from_: str, *, first_ms: int | None = None, **fields: Any
+    ) -> FetchedRecord:
+        """Append a message on WhatsApp; it may be late, as its first append time says."""
         said = {"message_sid": f"SM{self.now_ms}", "to": WHATSAPP_SENDER} | fields
         value = orjson.dumps(inbound_record(body, **said, **{"from": f"whatsapp:{from_}"}))
-        return self.write(TOPICS.inbound_messages, from_, value)
+        return self.write(TOPICS.inbound_messages, from_, value, _late(first_ms))
 
-    def command(self, command: ConsentCommand | PersonCommand) -> FetchedRecord:
-        """Append a command."""
-        key = consent_commands.key_of(command)
-        return self.write(TOPICS.consent_commands, key, consent_commands.checked(command))
+    def command(
+        self, command: ConsentCommand | PersonCommand, first_ms: int | None = None
+    ) -> FetchedRecord:
+        """Append a command; it may be late, too."""
+        key, value = consent_commands.key_of(command), consent_commands.checked(command)
+        return self.write(TOPICS.consent_commands, key, value, _late(first_ms))
 
     async def step(self) -> bool:
         """Work on the next record; whether there was one."""

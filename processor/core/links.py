@@ -151,7 +151,8 @@ def joined(
     ]
     for place, block in whole.items():
         there = entry.get(place)
-        if there is None or differs(block, there):
+        # A repeat changes no block, but a START that was said before it must not lift it.
+        if there is None or block.sources != there.sources or differs(block, there):
             changed.append((place, replace(block, mark=mark)))
     return changed
 
@@ -163,6 +164,10 @@ def _narrowed(whole: Mapping[Place, Block]) -> dict[Place, Block]:
         moved = replace(one, scope=ACCOUNT.scope, target=ACCOUNT.target)
         account = merged(account, moved) if account else moved
     fixed = {place: one for place, one in whole.items() if one.carrier or one.locked}
-    # The account's block covers what finds no room.
-    kept = dict(list(fixed.items())[: MOST_BLOCKS - 1])
+    room = MOST_BLOCKS - 1
+    if account is None:  # a block of the account covers what finds no room
+        for one in list(fixed.values())[room:]:
+            moved = replace(one, scope=ACCOUNT.scope, target=ACCOUNT.target, carrier=False)
+            account = merged(account, moved) if account else moved
+    kept = dict(list(fixed.items())[:room])
     return {**kept, ACCOUNT: account} if account else kept

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from processor.core.addresses import subscriber_key
 from processor.core.blocks import NO_NAMES, Names
 from processor.core.fold import Hit, Item, Ordinary, Reported, is_lasting, key_of
+from processor.core.links import Step, Way
 from processor.core.messages import (
     ConsentCommand,
     LinkCommand,
@@ -52,6 +53,7 @@ class Classified:
     aside: Sequence[tuple[Record, str]]  # records for the dead letters, each with its reason
     elsewhere: Sequence[tuple[Record, str]]  # misplaced records, each with its recipient
     faults: int  # how many records made our code raise
+    along: Sequence[tuple[Record, Way]] = ()  # STOPs at fault here, which their number's lane reads
 
     @property
     def lasting(self) -> list[Item | Ordinary]:
@@ -165,6 +167,7 @@ class Classifier:
     ) -> Classified:
         """The records with an effect, and the STOPs among those put aside: these block, too."""
         aside: list[tuple[Record, str]] = []
+        along: list[tuple[Record, Way]] = []
         elsewhere = list(sorted_.elsewhere)
         unread: list[Pair] = []
         for record, why in [*sorted_.aside, *reasons_of(faults)]:
@@ -174,6 +177,9 @@ class Classifier:
                 # Another partition's list must hold the block.
                 elsewhere.append((record, stop.person))
                 continue
+            if stop and (way := _past_fault(record)):
+                along.append((record, way))
+                continue
             aside.append((record, why))
             if stop and place == record.partition:
                 unread.append((record, stop))
@@ -181,24 +187,35 @@ class Classifier:
         if unread:
             order = {id(record): index for index, record in enumerate(records)}
             pairs = sorted([*pairs, *unread], key=lambda pair: order[id(pair[0])])
-        return Classified(pairs, aside, elsewhere, len(faults))
+        return Classified(pairs, aside, elsewhere, len(faults), along)
 
     def without(self, batch: Classified, broken: Faults[Pair]) -> Classified:
         """The batch with pairs at fault put aside; one that is a STOP blocks all the same.
 
         Such a STOP may be of a recipient whose entry no other record of the batch touches.
         """
-        at_fault = {id(pair) for pair, _ in broken}
+        at_fault = {id(pair): error for pair, error in broken}
         left: list[Pair] = []
+        along: list[tuple[Record, Way]] = []
+        aside: list[tuple[Record, Exception]] = []
         for pair in batch.pairs:
             record, item = pair
             if id(pair) not in at_fault:
                 left.append(pair)
-            elif not isinstance(item, UnreadStop) and (stop := self._unread_stop(record)):
+                continue
+            stop = None if isinstance(item, UnreadStop) else self._unread_stop(record)
+            if stop and (way := _past_fault(record)):
+                along.append((record, way))
+                continue
+            aside.append((record, at_fault[id(pair)]))
+            if stop:
                 left.append((record, stop))
-        reasons = reasons_of([(pair[0], error) for pair, error in broken])
         return replace(
-            batch, pairs=left, aside=[*batch.aside, *reasons], faults=batch.faults + len(broken)
+            batch,
+            pairs=left,
+            aside=[*batch.aside, *reasons_of(aside)],
+            faults=batch.faults + len(broken),
+            along=[*batch.along, *along],
         )
 
     def _unread_stop(self, record: Record) -> UnreadStop | None:
@@ -210,6 +227,15 @@ class Classifier:
             raise
         except Exception:  # a failure on this record may occur here again
             return None
+
+
+def _past_fault(record: Record) -> Way | None:
+    """How a STOP at fault in a user id's lane goes on to its number's, without a link (R33)."""
+    try:
+        way = way_in(record)
+    except RecordError:
+        return None
+    return Way(Step.CONTRADICTS, way.id, way.number) if way and way.step is Step.ASK else None
 
 
 def _command_or_hit(

@@ -179,19 +179,23 @@ class MatchOutputs:
 
     def put_undecided(self, batch: Classified, folded: Folded, out: Output) -> None:
         """Put aside or send on the records that were not decided, and count what went wrong."""
+        onward = {id(batch.pairs[index][0]) for index in folded.onward}
+        aside = [one for one in batch.aside if id(one[0]) not in onward]  # another lane's letters
         refused = [(batch.pairs[index][0], why) for index, why in folded.refused.items()]
-        to_dead_letters(out, self._topics.dead_letters, [*batch.aside, *refused], stage=STAGE)
+        to_dead_letters(out, self._topics.dead_letters, [*aside, *refused], stage=STAGE)
         for record, recipient in batch.elsewhere:
             send_on(out, record, recipient, self._partitions)
         out.counts["faults"] += batch.faults
-        out.counts["sent_along"] += len(folded.onward)
+        for record, to_number in batch.along:
+            send_along(out, record, to_number, self._partitions)
+        out.counts["sent_along"] += len(folded.onward) + len(batch.along)
         for record, item in batch.pairs:
             way = way_of(item)
             if way and way.step is Step.CONTRADICTS:
                 out.counts["contradictions"] += 1
                 place = {"partition": record.partition, "offset": record.offset}
                 logger.warning("link.contradicts", extra={"topic": record.topic, **place})
-            if isinstance(item, UnreadStop):
+            if isinstance(item, UnreadStop) and id(record) not in onward:
                 out.counts["unread_stops"] += 1
                 place = {"partition": record.partition, "offset": record.offset}
                 logger.error("stop.unread", extra=place)

@@ -1,4 +1,4 @@
-"""R25, R32, R33: what comes late, or is at fault, between the lanes of a number and a user id."""
+"""R25, R32, R33: late and faulty records between the lanes of a number and a user id."""
 
 from __future__ import annotations
 

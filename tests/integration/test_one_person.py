@@ -196,4 +196,7 @@ async def test_r32_an_operator_links_a_number_and_a_user_id(
         assert "NUMBER: must be an E.164 number" in wrong.stderr
         await optout("blocks", "unblock", addresses[1], *account, "--reason", "asked by chat")
         await optout("blocks", "get", addresses[0], *account, code=1)
+        past = (await optout("blocks", "history", addresses[1], "--json")).stdout.splitlines()
+        seen = [(one["recipient"], one["blocked"]) for one in map(orjson.loads, past)]
+        assert seen == [(id_, True), (number, True), (number, False)]
         await optout("blocks", "verify")

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import orjson
 
+from processor.audit import people_state
 from processor.audit.values import Block, Mark, Place, Source, Standing, State
 
-VERSION = 3
+VERSION = 4
 _FILTER_BITS = 24  # 2 MiB; with a million entries one look-up in sixteen is for nothing
 _CACHE_KIB = 512
 _TABLES = (
@@ -33,6 +34,7 @@ _TABLES = (
     "create table ended (topic text, first int, end int, id blob,"
     " primary key (topic, first, end, id))"
     " without rowid",
+    *people_state.TABLES,
 )
 
 
@@ -72,6 +74,7 @@ class PartitionState:
                 self._open(about)
         except sqlite3.OperationalError as error:
             raise StateRefused(f"{path}: {error}") from error
+        self.people = people_state.PeopleState(self._file)
 
     def _open(self, about: Mapping[str, str]) -> None:
         file = self._file
@@ -167,7 +170,7 @@ class PartitionState:
     def unwritten(self) -> int:
         """How many changes are only in memory."""
         parts = (self._entries, self._listed, self._seen, self._replies)
-        return sum(len(part) for part in parts)
+        return sum(len(part) for part in parts) + self.people.unwritten
 
     def write(self, forget_before_ms: int) -> None:
         """Write the changes to the file, within the transaction, to free memory."""
@@ -188,6 +191,7 @@ class PartitionState:
             "insert or ignore into replies values (?, ?, ?)",
             [(brake, *one) for brake, ones in self._replies.items() for one in ones],
         )
+        self.people.write()
         self._entries.clear()
         self._listed.clear()
         self._seen.clear()

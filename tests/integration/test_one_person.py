@@ -6,6 +6,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
+from processor.audit import audit
 from processor.config import Settings
 from processor.core.messages import LinkCommand
 from processor.core.partitions import partition_of
@@ -144,6 +145,10 @@ async def test_r25_r32_a_stop_that_names_number_and_id_holds_for_both_until_a_st
     replied = {one["to"]: one for one in await at.values(at.topics.reply_sends)}
     assert set(replied) == set(addresses.values())
     assert await at.records(at.topics.dead_letters) == []
+    report = await audit(settings)
+    assert report.violations == ()
+    assert report.counts["judged_by_a_link"] == 3  # the sends to the id
+    assert report.counts["not_checked"] == 0
 
 
 async def test_r32_a_link_survives_the_loss_of_redis(settings: Settings) -> None:

@@ -49,7 +49,7 @@ def test_a_state_of_something_else_is_refused_with_a_remedy(tmp_path: Path) -> N
         PartitionState(path, {"topic changes": "another id"})
     with sqlite3.connect(path) as file:
         file.execute("pragma user_version = 1")
-    with pytest.raises(StateRefused, match=r"version 1, this program reads 3; .*--afresh"):
+    with pytest.raises(StateRefused, match=r"version 1, this program reads 4; .*--afresh"):
         PartitionState(path, ABOUT)
 
 

@@ -55,9 +55,7 @@ async def run_round(
     """
     with ExitStack() as stack:
         states = {
-            number: stack.enter_context(
-                closing(PartitionState(path_of(directory, number), about_of(about, number)))
-            )
+            number: stack.enter_context(closing(_state_of(directory, about, number)))
             for number in numbers
         }
 
@@ -66,6 +64,11 @@ async def run_round(
                 await _look_ahead(settings, partition, states[partition])
 
         await judge_letters(LinkedVerdicts(states, *checks), states, look_ahead)
+
+
+def _state_of(directory: Path, about: Mapping[str, str], partition: int) -> PartitionState:
+    path, its = path_of(directory, partition), about_of(about, partition)
+    return PartitionState(path, its, filtered=False)
 
 
 async def judge_letters(

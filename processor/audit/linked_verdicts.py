@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from processor.audit.history import Past, blocks_at, covers, mark_in
 from processor.audit.letters import Letter
@@ -40,6 +41,13 @@ class _Look:
                 blocks[past.place] = past.after
             if past.since_ms <= until_ms:
                 yield dict(blocks)
+
+
+class _Known(NamedTuple):
+    """The marks between which the blocks of a partition are known."""
+
+    since: Mark
+    last: Mark  # of the last change
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ class LinkedVerdicts:
         skew_ms: int,
     ) -> None:
         self._states, self._services = states, services
+        self._known = {partition: _known_of(state) for partition, state in states.items()}
         self._findings, self._skew_ms = findings, skew_ms
 
     def judge(self, letter: Letter, *, is_final: bool = False) -> bool:
@@ -133,13 +142,11 @@ class LinkedVerdicts:
         return _Seen(own, link, of_number, _is_merged(own, of_number, named))
 
     def _look(self, partition: int, key: bytes, mark: Mark) -> _Look | None:
-        state = self._states.get(partition)
-        if state is None or state.get("has_whole_history") == "False":
+        known = self._known.get(partition)
+        if known is None or mark < known.since:
             return None
-        if mark < mark_in(state.get("pasts_forgotten")):
-            return None
-        blocks, later = blocks_at(state, key, mark)
-        return _Look(mark, blocks, later, mark > mark_in(state.get("last_mark")))
+        blocks, later = blocks_at(self._states[partition], key, mark)
+        return _Look(mark, blocks, later, mark > known.last)
 
     def _fits(self, letter: Letter, seen: _Seen) -> bool:
         one, config = letter.one, letter.config
@@ -183,6 +190,12 @@ class LinkedVerdicts:
 
     def _wrong(self, letter: Letter, what: str) -> None:
         self._findings.add("contradictory", letter.where, what, letter.one.at_ms)
+
+
+def _known_of(state: PartitionState) -> _Known | None:
+    if state.get("has_whole_history") == "False":
+        return None
+    return _Known(mark_in(state.get("pasts_forgotten")), mark_in(state.get("last_mark")))
 
 
 def _is_merged(own: _Look, of_number: _Look, named: Mark | None) -> bool | None:

@@ -14,7 +14,7 @@ from processor.kafka.writing import Outgoing
 from processor.wire import consent_commands
 from tests.builders import ACCOUNT, LONG_CODE
 from tests.clinic import CLINIC, a_send, a_text, configure
-from tests.installation import Installation, by_sid, running
+from tests.installation import Installation, by_sid, running, until
 from tests.integration.conftest import Command
 
 WHATSAPP = f"whatsapp:{LONG_CODE}"
@@ -148,7 +148,6 @@ async def test_r25_r32_a_stop_that_names_number_and_id_holds_for_both_until_a_st
     report = await audit(settings)
     assert report.violations == ()
     assert report.counts["judged_by_a_link"] == 3  # the sends to the id
-    assert report.counts["not_checked"] == 0
 
 
 async def test_r32_a_link_survives_the_loss_of_redis(settings: Settings) -> None:
@@ -185,7 +184,12 @@ async def test_r32_an_operator_links_a_number_and_a_user_id(
     number, id_ = _apart(settings)
     addresses = f"whatsapp:{number}", f"whatsapp:{id_}"
     account = "--account-sid", ACCOUNT
-    async with running(settings):
+    async with running(settings) as runtime:
+
+        async def ready() -> bool:
+            return runtime.unready() == []
+
+        await until(ready, "worker that is ready")  # the number's list is whole, too
         await optout("blocks", "block", addresses[1], *account, "--reason", "asked by chat")
         linked = await optout("blocks", "link", *addresses, *account)
         assert linked.stdout == f"{addresses[1]} and {addresses[0]} are one person\n"

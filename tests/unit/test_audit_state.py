@@ -31,6 +31,10 @@ def test_a_state_is_there_again_once_it_was_saved(tmp_path: Path) -> None:
     state.save({"next": "9"}, 0)
     state.set_entry(KEY, {}, Mark(7, 2))  # not saved
     state.close()
+    unfiltered = PartitionState(path, ABOUT, filtered=False)
+    assert unfiltered.entry(KEY) == (BLOCKS, Mark(7, 1))
+    assert unfiltered.entry(digest("AC1/+15550000002")) == ({}, None)
+    unfiltered.close()
     again = PartitionState(path, ABOUT)
     assert again.entry(KEY) == (BLOCKS, Mark(7, 1))
     assert again.entry(digest("AC1/+15550000002")) == ({}, None)

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from processor.audit.context import Context, Range
 from processor.audit.engine import Engine
 from processor.audit.history import Histories
+from processor.audit.letter_round import judge_letters
+from processor.audit.linked_verdicts import LinkedVerdicts
 from processor.audit.opening import open_streams
 from processor.audit.report import Findings
 from processor.audit.services import Accounts, Services
@@ -61,6 +63,10 @@ class Written(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]] = ()
+
+
+async def _nothing_ahead(partition: int) -> None:
+    """The world's logs are read to their end."""
 
 
 class _Followed:
@@ -307,6 +313,9 @@ class World:
         engine.check_list(later)
         state.save({**saved, "start": json.dumps(dict(context.range.end))}, 0)
         await engine.look_ahead()
+        state.write(0)
+        checks = LinkedVerdicts({0: state}, services, findings, skew_ms)
+        await judge_letters(checks, {0: state}, _nothing_ahead)
         state.close()
         return Audited(findings, context)
 

@@ -9,7 +9,7 @@ from processor.audit.context import Context
 from processor.audit.gate_side import GateSide
 from processor.audit.hand_overs import HandOverSide
 from processor.audit.history import Past
-from processor.audit.list_side import ListSide
+from processor.audit.list_side import ListSide, note_names
 from processor.audit.match_side import MatchSide, MatchStreams
 from processor.audit.parsing import KafkaRecord
 from processor.audit.reply_checks import BRAKES_MS
@@ -36,6 +36,7 @@ from processor.audit.values import (
 )
 
 _MOST_UNWRITTEN = 1_000
+_ANSWERED_MS = 3_600_000  # carriers answer long before
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class Engine:
     async def run(self) -> Mapping[str, str]:
         """Check the range; return the values that the next run goes on from."""
         context = self._context
+        self._forget_pasts()
         while (mark := await self._match.next_mark()) is not None:
             await self._see_next_change()
             await self._gate.until(mark)
@@ -105,6 +107,12 @@ class Engine:
         await self._match.end()
         await self._hand_overs.until(None)
         return self._saved()
+
+    def _forget_pasts(self) -> None:
+        """Forget changes that no later verdict by a link was judged without."""
+        state = self._context.state
+        if forgotten := state.people.forget_pasts(self._context.last_ms - _ANSWERED_MS):
+            state.put({"pasts_forgotten": str(forgotten)})
 
     async def _see_next_change(self) -> None:
         """Tell the gate's side which change comes next, in the range or behind it."""
@@ -146,6 +154,7 @@ class Engine:
             self._streams.entries.take()
             said = canonical(entry.blocks, entry.lasts) if entry.blocks else b""
             found[digest(entry.key)] = entry.offset, said
+            note_names(self._context, entry)
         return found
 
     def check_list(self, later: Mapping[bytes, tuple[int, bytes]]) -> None:

@@ -8,7 +8,8 @@ from processor.audit.parsing import KafkaRecord, read
 from processor.audit.source_records import send
 from processor.audit.streams import Stream
 from processor.audit.values import OUTBOUND, Mark, Unreadable, Verdict
-from processor.audit.verdict_checks import Judged, VerdictChecks
+from processor.audit.verdict_checks import VerdictChecks
+from processor.audit.verdict_rules import Judged
 
 
 class GateSide:

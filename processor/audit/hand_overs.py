@@ -18,7 +18,8 @@ from processor.audit.values import (
     Verdict,
     digest,
 )
-from processor.audit.verdict_checks import Judged, VerdictChecks
+from processor.audit.verdict_checks import VerdictChecks
+from processor.audit.verdict_rules import Judged
 
 _KINDS = ("send", "STOP", "START", "HELP")
 _UNJUDGED = ("STOP", "HELP")  # match decides on these replies, and no block stops them

@@ -20,6 +20,7 @@ from processor.audit.values import (
 )
 
 _ANSWERED_MS = 600_000  # carriers answer long before
+_WHATSAPP = "/whatsapp:"  # in the keys of entries that links may lead to
 _KEPT = 1_000  # changes whose outcome can be taken back, to find what was there before
 
 
@@ -103,19 +104,20 @@ class Histories:
             after = state[change.place] = Block(change.place, change.standing, mark, asked_ms)
         self.last = max(self.last, mark)
         self._state.set_entry(key, state, mark)
-        self._keep(
-            Past(
-                self._count + 1,
-                key,
-                change.place,
-                gone,
-                after,
-                mark,
-                change.at_ms,
-                change.since_ms,
-                change.id,
-            )
+        past = Past(
+            self._count + 1,
+            key,
+            change.place,
+            gone,
+            after,
+            mark,
+            change.at_ms,
+            change.since_ms,
+            change.id,
         )
+        self._keep(past)
+        if _WHATSAPP in change.key:
+            self._state.people.keep_past(key, mark, past.at_ms, orjson.dumps(_packed(past)))
         return state
 
     def ask(self, key: bytes, at_ms: int) -> None:
@@ -158,6 +160,21 @@ class Histories:
             "forgotten_mark": str(max([self.forgotten_mark, *gone])),
             "recent": orjson.dumps(recent).decode(),
         }
+
+
+def blocks_at(state: PartitionState, key: bytes, mark: Mark) -> tuple[State, Sequence[Past]]:
+    """Find an entry's blocks on WhatsApp at a mark, and the later changes, oldest first.
+
+    Args:
+        state: of the entry's partition, written; the partition's audit has ended.
+        key: digest of the entry's key.
+        mark: at or behind ``pasts_forgotten`` of the state.
+    """
+    blocks = state.entry(key)[0]
+    later = [_past(0, *orjson.loads(one)) for one in state.people.pasts(key, mark)]
+    for past in later:
+        blocks = _taken_back(blocks, past)
+    return blocks, later[::-1]
 
 
 def mark_in(text: str | None) -> Mark:

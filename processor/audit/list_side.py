@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from processor.audit.context import Context
+from processor.audit.context import Context, partition_of
+from processor.audit.people_state import Link
 from processor.audit.streams import Stream
 from processor.audit.values import LIST, Block, Entry, Mark, State, canonical, digest
 
@@ -42,6 +43,7 @@ class ListSide:
         self._last = max(self._last, entry.mark)
         said = canonical(entry.blocks, entry.lasts) if entry.blocks else b""
         context.state.list_entry(key, entry.offset, said, entry.mark)
+        note_names(context, entry)
         if not context.has_whole_history:
             context.findings.counts["not_checked"] += 1
             return
@@ -65,6 +67,19 @@ class ListSide:
                 where = f"{LIST}[{context.number}] {_ids(context.histories.now(key))}"
                 what = "the list lacks the result of the last change"
                 context.findings.add("differs", where, what)
+
+
+def note_names(context: Context, entry: Entry) -> None:
+    """Keep which other addresses of its person an entry names (R32)."""
+    if entry.link is None and not entry.ids:
+        return
+    key, people = digest(entry.key), context.state.people
+    account = entry.key.partition("/")[0]
+    if entry.link is not None:
+        number = digest(f"{account}/whatsapp:{entry.link}")
+        people.link(key, Link(partition_of(entry.link, context.of), number, entry.mark))
+    for id_ in entry.ids:
+        people.merge(key, digest(f"{account}/whatsapp:{id_}"), entry.mark)
 
 
 class Served:

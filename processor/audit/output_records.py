@@ -35,6 +35,7 @@ from processor.audit.values import (
     Entry,
     HandOver,
     Mark,
+    Marks,
     Named,
     Notification,
     Place,
@@ -253,7 +254,10 @@ def entry(record: KafkaRecord) -> Entry:
             for one in fields["blocks"]
             for source in one["sources"]
         )
-        return Entry(key, record.offset, record.timestamp, mark, blocks, lasts)
+        ids = tuple(fields.get("ids") or ())
+        return Entry(
+            key, record.offset, record.timestamp, mark, blocks, lasts, fields.get("link"), ids
+        )
     except WRONG:
         raise Unreadable from None
 
@@ -302,6 +306,14 @@ def _packed_block(
     return Block(where, standing, mark_of(mark)), lasts
 
 
+def _marks(value: bytes | None) -> Marks:
+    """Read ``partition:mark``, by commas."""
+    if not value:
+        return ()
+    pairs = (one.split(":") for one in value.decode().split(","))
+    return tuple((int(partition), mark_of(mark)) for partition, mark in pairs)
+
+
 def allowed(record: KafkaRecord) -> Verdict:
     """Read a record of allowed-sends; its value is compared with the send's, and not parsed.
 
@@ -321,7 +333,7 @@ def allowed(record: KafkaRecord) -> Verdict:
             text_of(headers.get(_SERVICE)) or None,
             record.value,
             except_from=frozenset(senders.split(",")) if senders else frozenset(),
-            linked=_LINKED in headers,
+            linked=_marks(headers.get(_LINKED)),
         )
     except WRONG:
         raise Unreadable from None
@@ -355,7 +367,7 @@ def failed(record: KafkaRecord) -> Verdict | None:
             named,
             (fields["account_sid"], fields["message_sid"], fields["to"], sender),
             suspended=code == 30002,
-            linked=_LINKED in headers,
+            linked=_marks(headers.get(_LINKED)),
         )
     except WRONG:
         raise Unreadable from None
@@ -388,7 +400,7 @@ def hand_over(record: KafkaRecord) -> HandOver | None:
             int_of(headers.get(_CONFIG)),
             text_of(headers.get(_SERVICE)) or None,
             _named(block) if block else None,
-            _LINKED in headers,
+            _marks(headers.get(_LINKED)),
         )
     except WRONG:
         raise Unreadable from None

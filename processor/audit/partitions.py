@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import orjson
 
@@ -13,6 +14,7 @@ from processor.audit.context import Context, Range
 from processor.audit.engine import Engine, Streams
 from processor.audit.following import TOPICS, Following, refuse_gap
 from processor.audit.history import Histories
+from processor.audit.letter_round import about_of, path_of
 from processor.audit.opening import open_streams
 from processor.audit.options import Options, Snapshot
 from processor.audit.parsing import KafkaRecord
@@ -62,6 +64,7 @@ class PartitionReport:
     report: Report
     forwarded: Mapping[str, int]
     arrived: Mapping[str, int]
+    letters: int  # verdicts by a link, which wait for other partitions
 
 
 async def audit_partition(
@@ -71,6 +74,7 @@ async def audit_partition(
     snapshot: Snapshot,
     configuration: tuple[Services, Accounts],
     about: Mapping[str, str],
+    directory: Path,
     on_records: OnRecords,
 ) -> PartitionReport:
     """Audit a partition up to a snapshot.
@@ -82,6 +86,7 @@ async def audit_partition(
         snapshot: where it ends.
         configuration: services and accounts, as they were at every time.
         about: identifies the installation; the state of another installation is refused.
+        directory: of the states.
         on_records: called with the number of records read since the last call, and how many more
             were found to read.
 
@@ -90,8 +95,7 @@ async def audit_partition(
         StoreUnavailable: Redis does not answer.
         StateRefused: the state cannot be gone on from.
     """
-    path = options.directory and options.directory / f"partition-{number}.sqlite"
-    state = PartitionState(path, {**about, "partition": str(number)})
+    state = PartitionState(path_of(directory, number), about_of(about, number))
     try:
         return await _Audit(
             settings, number, options, snapshot, configuration, state, on_records
@@ -150,7 +154,8 @@ class _Audit:
             await self._check(context, streams, range_, bounds)
         self._count(streams, bounds)
         report = Report(dict(self._findings.counts), tuple(self._findings.violations))
-        return PartitionReport(report, context.forwarded, context.arrived)
+        letters = self._state.people.count_letters()
+        return PartitionReport(report, context.forwarded, context.arrived, letters)
 
     async def _check(
         self, context: Context, streams: Streams, range_: Range, bounds: Mapping[str, Bounds]

@@ -18,6 +18,12 @@ def subscriber_of(address: str) -> str:
     return number
 
 
+def id_in(key: str) -> str | None:
+    """Find the user id in an entry's key; None where it has a number."""
+    _, is_on_whatsapp, subscriber = key.partition("/whatsapp:")
+    return subscriber if is_on_whatsapp and is_user_id(subscriber) else None
+
+
 def is_user_id(subscriber: str) -> bool:
     """Whether it is a user id of WhatsApp: it begins with a country."""
     return not subscriber.startswith("+")

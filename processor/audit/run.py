@@ -10,14 +10,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from processor import clocks
 from processor.audit import results
 from processor.audit.configuration import keep_services, read_configuration
 from processor.audit.context import ANYWHERE
+from processor.audit.letter_round import run_round
 from processor.audit.options import Options, Snapshot
 from processor.audit.partitions import OnRecords, PartitionReport, audit_partition
-from processor.audit.report import Report, Violation
+from processor.audit.report import Findings, Report, Violation
 from processor.audit.services import Accounts, Services
 from processor.audit.source_records import sent_on_of
 from processor.audit.values import (
@@ -66,6 +69,7 @@ class _Work:
     options: Options
     snapshot: Snapshot
     about: Mapping[str, str]
+    states: Path  # their directory
 
 
 async def audit(
@@ -94,13 +98,17 @@ async def audit(
         StateRefused: the state cannot be gone on from.
     """
     options = options or Options()
-    with results.alone_in(options.directory):
-        return await _audit(settings, options, partitions, processes, snapshot, on_records)
+    with results.alone_in(options.directory), TemporaryDirectory(prefix="optout-audit-") as scratch:
+        directory = options.directory or Path(scratch)
+        return await _audit(
+            settings, options, directory, partitions, processes, snapshot, on_records
+        )
 
 
 async def _audit(
     settings: Settings,
     options: Options,
+    directory: Path,
     partitions: Iterable[int] | None,
     processes: int,
     snapshot: Snapshot | None,
@@ -111,7 +119,7 @@ async def _audit(
     if options.directory is not None:
         await keep_services(settings, options.directory, about)
     numbers = list(range(settings.partitions) if partitions is None else partitions)
-    work = _Work(settings, options, snapshot, about)
+    work = _Work(settings, options, snapshot, about, directory)
     if processes:
         found = await _in_processes(work, numbers, min(processes, len(numbers)), on_records)
     else:
@@ -122,6 +130,10 @@ async def _audit(
         counts.update(one.report.counts)
         counts["sent_on"] += len(one.forwarded)
         violations += one.report.violations
+    if any(one.letters for one in found):
+        judged = await _judge_letters(work, numbers)
+        counts.update(judged.counts)
+        violations += judged.violations
     report = Report(dict(counts), tuple(violations), snapshot.at_ms)
     if options.directory is not None:
         results.keep(options.directory, report)
@@ -154,6 +166,7 @@ async def _audited(
             work.snapshot,
             _configuration,
             work.about,
+            work.states,
             on_records,
         )
         found.append(report)
@@ -206,6 +219,16 @@ async def _in_processes(
         if not is_done:  # it failed or was cancelled: no one needs the other results
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
+
+
+async def _judge_letters(work: _Work, numbers: Sequence[int]) -> Findings:
+    """Judge verdicts by the lists of two partitions (R32)."""
+    options = work.options
+    findings = Findings(options.since_ms, options.until_ms)
+    services, _ = await read_configuration(work.settings, options.directory, work.about)
+    checks = services, findings, options.skew_ms
+    await run_round(work.settings, work.states, work.about, numbers, checks)
+    return findings
 
 
 async def _follow_forwarded(

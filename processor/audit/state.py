@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import orjson
 
+from processor.audit import people_state
 from processor.audit.values import Block, Mark, Place, Source, Standing, State
 
-VERSION = 3
+VERSION = 4
 _FILTER_BITS = 24  # 2 MiB; with a million entries one look-up in sixteen is for nothing
 _CACHE_KIB = 512
 _TABLES = (
@@ -33,6 +34,7 @@ _TABLES = (
     "create table ended (topic text, first int, end int, id blob,"
     " primary key (topic, first, end, id))"
     " without rowid",
+    *people_state.TABLES,
 )
 
 
@@ -53,18 +55,21 @@ class PartitionState:
     Args:
         path: of the file; None: a state in memory and a temporary file, for a single run.
         about: identifies the installation, such as by the topics' ids; another state is refused.
+        filtered: keep 2 MiB in memory that spare most look-ups of recipients without blocks.
 
     Raises:
         StateRefused: the file is damaged, of another version or of something else.
     """
 
-    def __init__(self, path: Path | None, about: Mapping[str, str]) -> None:
+    def __init__(
+        self, path: Path | None, about: Mapping[str, str], *, filtered: bool = True
+    ) -> None:
         self._path = path
         self._entries: dict[bytes, tuple[State, Mark]] = {}  # changed, not written yet
         self._listed: dict[bytes, tuple[int, bytes, Mark]] = {}
         self._seen: dict[bytes, Seen] = {}
         self._replies: dict[bytes, set[tuple[int, bytes]]] = {}
-        self._filter = bytearray(1 << (_FILTER_BITS - 3))
+        self._filter = bytearray(1 << (_FILTER_BITS - 3)) if filtered else None
         try:
             # "": a file that SQLite removes when it is closed.
             self._file = sqlite3.connect(str(path) if path else "", isolation_level=None)
@@ -72,6 +77,7 @@ class PartitionState:
                 self._open(about)
         except sqlite3.OperationalError as error:
             raise StateRefused(f"{path}: {error}") from error
+        self.people = people_state.PeopleState(self._file)
 
     def _open(self, about: Mapping[str, str]) -> None:
         file = self._file
@@ -98,8 +104,9 @@ class PartitionState:
                     f"{self._path}: the state is of another {name} ({kept}, now {value}); {_REMEDY}"
                 )
         file.execute("begin")
-        for (key,) in file.execute("select key from entries"):
-            self._note(key)
+        if self._filter is not None:
+            for (key,) in file.execute("select key from entries"):
+                self._note(key)
 
     def get(self, name: str) -> str | None:
         """Read a value by its name."""
@@ -113,7 +120,7 @@ class PartitionState:
     def entry(self, key: bytes) -> tuple[State, Mark | None]:
         """Find the blocks of a recipient, and the mark of the last change; none is usual."""
         place = int.from_bytes(key[:4], "big") & ((1 << _FILTER_BITS) - 1)
-        if not self._filter[place >> 3] & 1 << (place & 7):
+        if self._filter is not None and not self._filter[place >> 3] & 1 << (place & 7):
             return _NOTHING
         if found := self._entries.get(key):
             return found
@@ -129,7 +136,8 @@ class PartitionState:
 
     def _note(self, key: bytes) -> None:
         place = int.from_bytes(key[:4], "big") & ((1 << _FILTER_BITS) - 1)
-        self._filter[place >> 3] |= 1 << (place & 7)
+        if self._filter is not None:
+            self._filter[place >> 3] |= 1 << (place & 7)
 
     def list_entry(self, key: bytes, offset: int, said: bytes, mark: Mark) -> None:
         """Keep what the list's topic says of a recipient; ``said`` is empty for a tombstone."""
@@ -167,7 +175,7 @@ class PartitionState:
     def unwritten(self) -> int:
         """How many changes are only in memory."""
         parts = (self._entries, self._listed, self._seen, self._replies)
-        return sum(len(part) for part in parts)
+        return sum(len(part) for part in parts) + self.people.unwritten
 
     def write(self, forget_before_ms: int) -> None:
         """Write the changes to the file, within the transaction, to free memory."""
@@ -188,6 +196,7 @@ class PartitionState:
             "insert or ignore into replies values (?, ?, ?)",
             [(brake, *one) for brake, ones in self._replies.items() for one in ones],
         )
+        self.people.write()
         self._entries.clear()
         self._listed.clear()
         self._seen.clear()

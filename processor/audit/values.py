@@ -90,6 +90,10 @@ State: TypeAlias = Mapping[Place, Block]
 """The blocks of an entry, by their place."""
 
 
+Marks: TypeAlias = tuple[tuple[int, Mark], ...]
+"""Partitions with the marks of their lists."""
+
+
 class Entry(NamedTuple):
     """A record of the list."""
 
@@ -99,6 +103,8 @@ class Entry(NamedTuple):
     mark: Mark
     blocks: tuple[Block, ...]
     lasts: tuple[tuple[Place, str, int], ...]  # last time of each kind of cause
+    link: str | None = None  # of a user id: its person's number (R32)
+    ids: tuple[str, ...] = ()  # of a number: user ids whose blocks are merged into it
 
 
 Ref: TypeAlias = tuple[str, ...]
@@ -348,7 +354,7 @@ class Verdict:
     ref: Ref | None = None  # of the send, as a status names it
     except_from: frozenset[str] = frozenset()  # senders that a later choice must leave out
     suspended: bool = False  # it failed because its account was suspended
-    linked: bool = False  # its batch was judged by other partitions' lists, too (R32)
+    linked: Marks = ()  # of the other lists that its batch was judged by (R32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +375,7 @@ class HandOver:
     config: int | None  # None: it saw no block, so no configuration mattered
     judged_service: str | None
     refused_by: Named | None
-    linked: bool  # it was judged by another partition's list, too (R32)
+    linked: Marks  # of the other lists that it was judged by (R32)
 
 
 class Unreadable(Exception):

@@ -4,39 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from processor.audit.context import Context
-from processor.audit.history import Past, covers, stops
-from processor.audit.people import is_user_id
+from processor.audit.context import Context, partition_of
+from processor.audit.history import Past, covers
+from processor.audit.letters import letter_of, packed
+from processor.audit.people import id_in
 from processor.audit.services import Unknown
-from processor.audit.values import NO_MARK, OUTBOUND, Mark, Send, State, Verdict, digest
+from processor.audit.values import NO_MARK, OUTBOUND, Mark, State, digest
+from processor.audit.verdict_rules import Judged, is_right, service_of
 
 _FORGOTTEN_MS = 3_600_000  # a batch that died is repeated long before
 _KNOWN_MS = 3_600_000  # gates have long read that an account is suspended
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A verdict with its send; it may become right, or wrong, by a later change."""
-
-    verdict: Verdict
-    send: Send
-
-    @property
-    def id(self) -> str:
-        """Of the send."""
-        return self.send.id
-
-    @property
-    def offset(self) -> int:
-        """Of the verdict."""
-        return self.verdict.offset
-
-    @property
-    def at_ms(self) -> int:
-        """Of the verdict."""
-        return self.verdict.at_ms
 
 
 class VerdictChecks:
@@ -101,8 +79,10 @@ class VerdictChecks:
         context, verdict = self._context, one.verdict
         if verdict.config is not None:
             self._config = max(self._config, verdict.config)
-        if verdict.linked and is_user_id(one.send.number):
-            context.findings.counts["judged_by_a_link"] += 1  # another partition has the blocks
+        id_ = id_in(one.send.key)
+        if id_ and (verdict.linked or self._has_link(one, mark)):
+            self._compare_service(one)
+            self._send_letter(one, id_)  # another partition has the blocks
         elif context.has_whole_history and mark >= context.histories.forgotten_mark:
             self._compare_service(one)
             if context.next_change is not None and context.next_change[0] <= mark:
@@ -111,6 +91,22 @@ class VerdictChecks:
                 self._judge(one, mark)
         else:
             context.findings.counts["not_checked"] += 1
+
+    def _has_link(self, one: Judged, mark: Mark) -> bool:
+        link = self._context.state.people.link_of(digest(one.send.key))
+        return link is not None and link.mark <= mark
+
+    def _send_letter(self, one: Judged, id_: str) -> None:
+        context = self._context
+        letter = letter_of(
+            one,
+            where=self._where(one),
+            did=self._did,
+            key=digest(one.send.key),
+            at=partition_of(id_, context.of),
+            config=self._config,
+        )
+        context.state.people.send(packed(letter))
 
     def _compare_service(self, one: Judged) -> None:
         verdict = one.verdict
@@ -251,43 +247,14 @@ class VerdictChecks:
         self._early.clear()
 
     def _is_right(self, one: Judged, state: State) -> bool:
-        verdict, sender = one.verdict, one.send.sender
         try:
-            service = self._service(one, strictly=True)
-            pool = self._pool(one, service) if sender is None else set()
+            return is_right(self._context.services, one, state, self._config)
         except Unknown:
             self._context.findings.counts["not_checked"] += 1
             return True
-        senders = {place.target for place in state if place.scope == "sender"}
-        every_one = bool(pool) and pool <= senders
-        if verdict.refused_by is None:
-            if stops(state, service, sender) or every_one:
-                return False
-            return sender is not None or senders == verdict.except_from
-        return any(
-            (block.standing.first.change_id, place.scope)
-            == (verdict.refused_by.change_id, verdict.refused_by.scope)
-            and (covers(place, service, sender) or (every_one and place.scope == "sender"))
-            for place, block in state.items()
-        )
-
-    def _pool(self, one: Judged, service: str | None) -> set[str]:
-        services, its = self._context.services, one.send
-        at = self._config if one.verdict.config is None else one.verdict.config
-        return services.pool(its.account, service, at, whatsapp="/whatsapp:" in its.key)
 
     def _service(self, one: Judged, *, strictly: bool = False) -> str | None:
-        """Find the service that a send is judged by (R1)."""
-        its, verdict = one.send, one.verdict
-        if its.service is not None:
-            return its.service
-        at = self._config if verdict.config is None else verdict.config
-        try:
-            return self._context.services.sid_of(its.account, None, its.sender, at)
-        except Unknown:
-            if strictly:
-                raise
-            return verdict.service
+        return service_of(self._context.services, one, self._config, strictly=strictly)
 
     def _where(self, one: Judged) -> str:
         return self._context.where(one.verdict.topic, one)

@@ -20,6 +20,7 @@ from processor.cli.blocks import open_store
 from processor.cli.common import actor as user
 from processor.cli.common import as_json, lines_of, print_json, progress, run
 from processor.cli.import_reading import Reading
+from processor.cli.person_history import history_of, links_of
 from processor.config import Settings
 from processor.core.addresses import subscriber_key
 from processor.core.partitions import partition_of
@@ -63,6 +64,8 @@ class ImportId(click.ParamType):
 @as_json
 def history(recipient: str, as_json: bool) -> None:
     """Show every change of the block list for RECIPIENT, oldest first, with its cause.
+
+    Of a user id that is linked to a number, the number's changes on WhatsApp are among them.
 
     Example: optout blocks history +15551234567
     """
@@ -109,23 +112,33 @@ def _pass_over(record: Record, error: Exception) -> None:
     click.echo(f"{place}: skipped: {why}", err=True)
 
 
-async def _history_of(settings: Settings, number: str) -> Sequence[Record]:
-    """Read the records about a number, newest first."""
+async def _history_of(settings: Settings, subscriber: str) -> Sequence[Record]:
+    """Read the records about a person, newest first."""
     redis = redis_client(settings)
     changes = block_changes(settings, redis, patient=True, refuse=_pass_over)
+    looked_at = 0
+
+    async def newest(subject: str, account_sid: str | None) -> Sequence[Record]:
+        nonlocal looked_at
+        partition = partition_of(subject.encode(), settings.partitions)
+        found = await changes.newest(partition, subject, account_sid, most=_ALL)
+        looked_at += found.read - len(found.records)
+        return found.records
+
     try:
-        partition = partition_of(number.encode(), settings.partitions)
-        found = await changes.newest(partition, number, None, most=_ALL)
+        async with open_store(settings) as store:
+            links = await links_of(store, settings.partitions, subscriber)
+        records = await history_of(newest, subscriber, links)
     finally:
         await changes.close()
         await redis.close()
-    if found.read - len(found.records) > _SLOW:
+    if looked_at > _SLOW:
         click.echo(
-            f"{found.read} changes were read, as the API, which indexes them, is not running or is "
-            "still indexing; with the index this takes less than a second",
+            f"{looked_at + len(records)} changes were read, as the API, which indexes them, is not "
+            "running or is still indexing; with the index this takes less than a second",
             err=True,
         )
-    return found.records
+    return records
 
 
 @click.command("export")

@@ -109,7 +109,8 @@ def command(**options: Unpack[_Options]) -> None:
     """Send made-up traffic, wait for all results, and print them.
 
     With a US toll-free --sender, the carrier also plays the toll-free network: it answers STOP,
-    START and UNSTOP itself, keeps its own block and refuses blocked sends.
+    START and UNSTOP itself, keeps its own block and refuses blocked sends. With a whatsapp:
+    --sender, one person in ten has only a user id, and another one a number and a user id.
 
     Example: optout simulate --rate 5000 --seconds 30 --keywords 0.05
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -41,7 +41,8 @@ KEYWORDS = (
     *("START", "start", "Unstop", "YES"),
     *("HELP", "help", "info"),
 )
-_WITH_ID = 10  # one recipient in so many
+_WITH_ID = 10  # on WhatsApp, a tenth of the people has only a user id, and a tenth has both
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +88,10 @@ class Traffic:
         }
         records = []
         for _ in range(count):
-            fields["from"], key = self._recipient()
+            fields["from"], key, named = self._recipient()
             fields["message_sid"] = self._sid()
             fields["body"] = choice(KEYWORDS) if chance() < share else choice(self._bodies)
-            records.append((key, orjson.dumps(fields)))
+            records.append((key, orjson.dumps({**fields, **named} if named else fields)))
         return records
 
     def sends(self, count: int, at_ms: int) -> list[tuple[bytes, bytes]]:
@@ -105,7 +106,7 @@ class Traffic:
         }
         records = []
         for _ in range(count):
-            fields["to"], key = self._recipient()
+            fields["to"], key, _ = self._recipient()
             fields["message_sid"] = self._sid()
             records.append((key, orjson.dumps(fields)))
         return records
@@ -116,14 +117,17 @@ class Traffic:
             "messaging_service_sid": self._sender.service_sid,
         }
 
-    def _recipient(self) -> tuple[str, bytes]:
-        """An address and its key; on WhatsApp, one person in ten has a user id and no number."""
+    def _recipient(self) -> tuple[str, bytes, Mapping[str, str]]:
+        """An address, its key, and the user id that a message from a number names with it."""
         one = int(self._random.random() * self._recipients)
-        if self._on_whatsapp:
-            subscriber = f"US.1555{one:016d}" if one % _WITH_ID == 0 else f"+1555{one:07d}"
-            return f"whatsapp:{subscriber}", subscriber.encode()
         number = f"+1555{one:07d}"  # 555 numbers are unassigned
-        return number, number.encode()
+        if not self._on_whatsapp:
+            return number, number.encode(), _NOTHING
+        id_, kind = f"US.1555{one:016d}", one % _WITH_ID
+        if kind == 0 or (kind == 1 and self._random.random() < 0.5):
+            return f"whatsapp:{id_}", id_.encode(), _NOTHING
+        named = {"user_id": id_} if kind == 1 else _NOTHING
+        return f"whatsapp:{number}", number.encode(), named
 
     def _sid(self) -> str:
         self._count += 1

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
+from processor.audit import audit
 from processor.config import Settings
 from processor.core.messages import LinkCommand
 from processor.core.partitions import partition_of
@@ -13,7 +14,7 @@ from processor.kafka.writing import Outgoing
 from processor.wire import consent_commands
 from tests.builders import ACCOUNT, LONG_CODE
 from tests.clinic import CLINIC, a_send, a_text, configure
-from tests.installation import Installation, by_sid, running
+from tests.installation import Installation, by_sid, running, until
 from tests.integration.conftest import Command
 
 WHATSAPP = f"whatsapp:{LONG_CODE}"
@@ -144,6 +145,9 @@ async def test_r25_r32_a_stop_that_names_number_and_id_holds_for_both_until_a_st
     replied = {one["to"]: one for one in await at.values(at.topics.reply_sends)}
     assert set(replied) == set(addresses.values())
     assert await at.records(at.topics.dead_letters) == []
+    report = await audit(settings)
+    assert report.violations == ()
+    assert report.counts["judged_by_a_link"] == 3  # the sends to the id
 
 
 async def test_r32_a_link_survives_the_loss_of_redis(settings: Settings) -> None:
@@ -180,7 +184,12 @@ async def test_r32_an_operator_links_a_number_and_a_user_id(
     number, id_ = _apart(settings)
     addresses = f"whatsapp:{number}", f"whatsapp:{id_}"
     account = "--account-sid", ACCOUNT
-    async with running(settings):
+    async with running(settings) as runtime:
+
+        async def ready() -> bool:
+            return runtime.unready() == []
+
+        await until(ready, "worker that is ready")  # the number's list is whole, too
         await optout("blocks", "block", addresses[1], *account, "--reason", "asked by chat")
         linked = await optout("blocks", "link", *addresses, *account)
         assert linked.stdout == f"{addresses[1]} and {addresses[0]} are one person\n"
@@ -196,4 +205,7 @@ async def test_r32_an_operator_links_a_number_and_a_user_id(
         assert "NUMBER: must be an E.164 number" in wrong.stderr
         await optout("blocks", "unblock", addresses[1], *account, "--reason", "asked by chat")
         await optout("blocks", "get", addresses[0], *account, code=1)
+        past = (await optout("blocks", "history", addresses[1], "--json")).stdout.splitlines()
+        seen = [(one["recipient"], one["blocked"]) for one in map(orjson.loads, past)]
+        assert seen == [(id_, True), (number, True), (number, False)]
         await optout("blocks", "verify")

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from processor.audit.values import CHANGES, COMMANDS, INBOUND, NOTIFICATIONS, REPLIES
+from processor.audit.values import (
+    ALLOWED,
+    CHANGES,
+    COMMANDS,
+    INBOUND,
+    NOTIFICATIONS,
+    REPLIES,
+    STATUSES,
+)
 from tests.builders import LONG_CODE
 from tests.seeded_faults import a_clinic, altered, copied, headed, removed
 from tests.small_world import World
@@ -94,6 +104,57 @@ async def test_r32_a_fault_on_the_way_is_found(harm: Callable[[World], None], wh
     harm(world)
     found = await world.audit()
     assert any(what in one.what for one in found.findings.violations), found.findings.violations
+
+
+def marked(world: World, change: int, less: int = 0) -> bytes:
+    """The header of a verdict by the list at the mark of a change, or some marks before."""
+    epoch, counter = json.loads(world.logs[CHANGES][change].value or b"")["mark"].split("-")
+    return f"0:{epoch}-{int(counter) - less}".encode()
+
+
+def at_change(change: int, less: int = 0) -> Callable[[World], None]:
+    """Let the send after the START be judged by the list at another mark."""
+    return lambda world: headed(ALLOWED, 0, optout_linked=marked(world, change, less))(world)
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind", "sid", "what"),
+    [
+        (at_change(1), "leak", "S3", "was allowed at a mark at which a block was in force"),
+        (at_change(3), "leak", "S3", "was allowed at a mark at which a block was in force"),
+        # The id's own block counts until it is merged.
+        (at_change(1, 1), "leak", "S3", "was allowed at a mark at which a block was in force"),
+        (
+            altered(STATUSES, 0, block__change_id="M9.a.x"),
+            *("contradictory", "S1", "names a block that was not in force at its mark"),
+        ),
+        (
+            headed(ALLOWED, 0, optout_linked=None),
+            *("contradictory", "S3", "was judged without the list of its person's number"),
+        ),
+    ],
+)
+async def test_r25_r32_a_wrong_verdict_by_a_link_is_found_and_no_other(
+    harm: Callable[[World], None], kind: str, sid: str, what: str
+) -> None:
+    world = await a_person()
+    harm(world)
+    found = (await world.audit()).findings.violations
+    assert {(one.kind, one.where.split()[-1]) for one in found} == {(kind, sid)}
+    assert what in {one.what for one in found}
+
+
+async def test_r32_verdicts_by_a_link_are_judged_from_one_audit_to_the_next(
+    tmp_path: Path,
+) -> None:
+    world = await a_person()
+    judged = 0
+    for ends in world.snapshots:
+        found = await world.audit(tmp_path, ends=ends)
+        assert found.findings.violations == []
+        assert found.findings.counts["not_checked"] == 0
+        judged += found.findings.counts["judged_by_a_link"]
+    assert judged == 4
 
 
 @pytest.mark.parametrize("topic", [INBOUND, COMMANDS])

@@ -31,6 +31,10 @@ def test_a_state_is_there_again_once_it_was_saved(tmp_path: Path) -> None:
     state.save({"next": "9"}, 0)
     state.set_entry(KEY, {}, Mark(7, 2))  # not saved
     state.close()
+    unfiltered = PartitionState(path, ABOUT, filtered=False)
+    assert unfiltered.entry(KEY) == (BLOCKS, Mark(7, 1))
+    assert unfiltered.entry(digest("AC1/+15550000002")) == ({}, None)
+    unfiltered.close()
     again = PartitionState(path, ABOUT)
     assert again.entry(KEY) == (BLOCKS, Mark(7, 1))
     assert again.entry(digest("AC1/+15550000002")) == ({}, None)
@@ -49,7 +53,7 @@ def test_a_state_of_something_else_is_refused_with_a_remedy(tmp_path: Path) -> N
         PartitionState(path, {"topic changes": "another id"})
     with sqlite3.connect(path) as file:
         file.execute("pragma user_version = 1")
-    with pytest.raises(StateRefused, match=r"version 1, this program reads 3; .*--afresh"):
+    with pytest.raises(StateRefused, match=r"version 1, this program reads 4; .*--afresh"):
         PartitionState(path, ABOUT)
 
 

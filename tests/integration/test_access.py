@@ -230,6 +230,7 @@ async def test_webhooks_work_with_the_rights_listed(secured: Secured, given: Giv
             key = RECIPIENT.encode()
             await at.write_raw(Outgoing(at.topics.webhook_deliveries, key, b"bad"))
             await at.wait_for_letters(1)
+            await at.wait_for(at.topics.webhooks_made, 1)
             await assert_each_right_was_needed(secured, "webhooks", mine, given)
 
 
@@ -295,6 +296,13 @@ async def test_the_audit_works_with_the_rights_listed(
         await at.sends(a_send("S1"))
         await at.wait_for(at.topics.message_statuses, 1)
         await at.wait_for_no_lag("match", "gate")
+    topics = at.topics
+    for topic in (  # an empty topic is not read
+        *(topics.consent_commands, topics.suspected_opt_outs, topics.dead_letters),
+        topics.allowed_sends,
+        *(topics.webhook_deliveries, topics.webhook_retries_1, topics.webhooks_made),
+    ):
+        await at.write_raw(Outgoing(topic, RECIPIENT.encode(), b"{}"))
     mine = await secured.user(rights_of("audit"), redis="audit")
     changes: dict[str, Any] = {"roles": ("audit",), "audit_directory": str(tmp_path)}
     changes |= {"audit_delay_s": 0.0, "audit_every_s": 1.0, "audit_processes": 1}

@@ -231,6 +231,9 @@ async def block_list(hold: Hold) -> None:
         found = await hold(202, "POST", f"{path}/Import", content=body["example"], headers=headers)
         assert (found["accepted"], found["refused"], found["errors"]) == (1, 0, [])
     await hold(200, "POST", f"{path}/Unblock", json=change)
+    link = {"number": "+15557654321", "user_id": "whatsapp:US.1349"}
+    await hold(200, "POST", f"{path}/Link", json=link)
+    await hold(409, "POST", f"{path}/Link", json=link | {"number": "+15557654322"})
 
 
 async def test_nobody_an_untrusted_list_too_much_and_too_many_are_documented(

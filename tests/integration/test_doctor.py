@@ -87,7 +87,7 @@ async def test_topics_that_are_missing_or_forget_are_named(
     assert line.endswith("`optout topics create` mends it")
     monkeypatch.setenv("OPTOUT_TOPIC_PREFIX", f"{settings.topic_prefix}other.")
     [line] = wrong(await doctor(code=1))["topics"]
-    assert line.endswith("28 more: missing; create it with `optout topics create`")
+    assert line.endswith("29 more: missing; create it with `optout topics create`")
 
 
 async def test_a_record_from_the_future_shows_that_clocks_differ(

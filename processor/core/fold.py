@@ -289,8 +289,7 @@ def _origin_of(item: Item | Ordinary) -> Origin:
         cause = Cause(item.command_id, None, None, None, JOINED, item.reason, item.claimed_ms)
         at_ms = item.arrival.appended_ms if item.arrival else item.claimed_ms
         return Origin(replace(cause, actor=item.actor), (), at_ms)
-    if isinstance(item, ConsentCommand | UnreadStop):
-        raise TypeError("it names one address, so it merges nothing")
+    assert not isinstance(item, ConsentCommand | UnreadStop), "it names one address: no merge"
     one = item.message
     cause = Cause(one.message_sid, None, None, one.sender, JOINED)
     return Origin(cause, (one.recipient, one.sender), one.arrival.appended_ms)

@@ -1,0 +1,74 @@
+"""R18, R31, R32: links where an entry is full, unreadable, or a record names somebody else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from processor.core.blocks import UNREADABLE, Block, Mark, Source, SourceKind, stops
+from processor.core.fold import on_its_way
+from processor.core.links import Step, Way, joined
+from processor.core.messages import LinkCommand, Scope
+from processor.errors import RecordError
+from processor.kafka.fetched import FetchedRecord
+from processor.wire.blocks import link_in, listed
+from processor.wire.headers import WAY
+from processor.wire.ways import checked, header_of, is_in_place
+from processor.wire.webhooks_made import runs_of
+from tests.builders import ACCOUNT, NOW_MS, RECIPIENT
+
+ID = "US.1"
+ASK = Way(Step.ASK, ID, RECIPIENT)
+
+
+def a_block(number: int) -> Block:
+    source = Source(SourceKind.KEYWORD, f"c{number}", 1, 1)
+    return Block(Scope.SENDER, f"+1800{number:07}", False, (source,), Mark(1, 1))
+
+
+def test_r18_two_entries_that_do_not_fit_into_one_become_a_block_of_the_account() -> None:
+    entry = {one.place: one for one in map(a_block, range(60))}
+    for place, block in joined(dict(entry), [*map(a_block, range(60, 120))], Mark(1, 2)):
+        entry.pop(place, None)
+        if block is not None:
+            entry[place] = block
+    [account] = entry.values()
+    assert account.scope is Scope.ACCOUNT
+    assert stops(account, service_sid=None, sender="+18000000001")
+
+
+def test_an_entry_that_cannot_be_read_is_listed_as_a_block_and_points_nowhere() -> None:
+    assert listed(b"{") == (UNREADABLE,)
+    assert link_in(b'{"}]') is None
+
+
+def test_r32_a_record_on_the_way_of_two_other_addresses_is_refused() -> None:
+    with pytest.raises(RecordError, match="header"):
+        checked(ASK, RECIPIENT, "US.2")
+
+
+@pytest.mark.parametrize(
+    ("key", "headers", "is_there"),
+    [
+        (RECIPIENT, [], True),
+        (ID, [], False),
+        (ID, [header_of(ASK)], True),
+        (RECIPIENT, [header_of(ASK)], False),
+        (RECIPIENT, [(WAY, b"{")], False),
+    ],
+)
+def test_r32_a_record_is_in_place_with_the_key_of_the_entry_that_decides(
+    key: str, headers: list[tuple[str, bytes]], is_there: bool
+) -> None:
+    record = FetchedRecord("t", 0, 1, NOW_MS, 1, key.encode(), b"", tuple(headers))
+    assert is_in_place(record, RECIPIENT) is is_there
+
+
+def test_r32_a_command_goes_on_with_its_way() -> None:
+    link = LinkCommand("CC1", ACCOUNT, ID, RECIPIENT, "api", None, NOW_MS)
+    assert on_its_way(link, ASK) == replace(link, way=ASK)
+
+
+def test_r28_offsets_that_follow_each_other_are_one_run() -> None:
+    assert runs_of([7, 3, 5, 4]) == [(3, 6), (7, 8)]

@@ -1,4 +1,4 @@
-"""R18, R31, R32: links where an entry is full, unreadable, or a record names somebody else."""
+"""R18, R32: links of full and unreadable entries, and records of other people."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from processor.core.blocks import UNREADABLE, Block, Mark, Source, SourceKind, stops
+from processor.core.blocks import UNREADABLE, Block, Mark, Names, Source, SourceKind, stops
 from processor.core.fold import on_its_way
 from processor.core.links import Step, Way, joined
 from processor.core.messages import LinkCommand, Scope
 from processor.errors import RecordError
 from processor.kafka.fetched import FetchedRecord
-from processor.wire.blocks import link_in, listed
+from processor.wire.blocks import link_in, listed, pack
 from processor.wire.headers import WAY
 from processor.wire.ways import checked, header_of, is_in_place
 from processor.wire.webhooks_made import runs_of
@@ -43,9 +43,19 @@ def test_an_entry_that_cannot_be_read_is_listed_as_a_block_and_points_nowhere() 
     assert link_in(b'{"}]') is None
 
 
+def test_the_entry_of_a_linked_user_id_is_listed_without_blocks() -> None:
+    blocks = (a_block(1),)
+    assert listed(None) == ()
+    assert listed(pack(blocks)) == blocks
+    assert listed(pack(blocks, Names(link=RECIPIENT))) == ()
+    assert link_in(pack(blocks, Names(link=RECIPIENT))) == RECIPIENT
+
+
 def test_r32_a_record_on_the_way_of_two_other_addresses_is_refused() -> None:
     with pytest.raises(RecordError, match="header"):
         checked(ASK, RECIPIENT, "US.2")
+    assert checked(ASK, ID, RECIPIENT) == ASK
+    assert checked(None, RECIPIENT) is None
 
 
 @pytest.mark.parametrize(

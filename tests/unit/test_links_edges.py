@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -22,20 +23,34 @@ ID = "US.1"
 ASK = Way(Step.ASK, ID, RECIPIENT)
 
 
-def a_block(number: int) -> Block:
+def a_block(number: int, *, carrier: bool = False) -> Block:
     source = Source(SourceKind.KEYWORD, f"c{number}", 1, 1)
-    return Block(Scope.SENDER, f"+1800{number:07}", False, (source,), Mark(1, 1))
+    return Block(Scope.SENDER, f"+1800{number:07}", carrier, (source,), Mark(1, 1))
 
 
-def test_r18_two_entries_that_do_not_fit_into_one_become_a_block_of_the_account() -> None:
-    entry = {one.place: one for one in map(a_block, range(60))}
-    for place, block in joined(dict(entry), [*map(a_block, range(60, 120))], Mark(1, 2)):
+def merged_entries(blocks: Sequence[Block]) -> list[Block]:
+    """An entry with the first half of some blocks, once the second half is merged into it."""
+    half = len(blocks) // 2
+    entry = {one.place: one for one in blocks[:half]}
+    for place, block in joined(dict(entry), blocks[half:], Mark(1, 2)):
         entry.pop(place, None)
         if block is not None:
             entry[place] = block
-    [account] = entry.values()
+    return list(entry.values())
+
+
+def test_r18_two_entries_that_do_not_fit_into_one_become_a_block_of_the_account() -> None:
+    [account] = merged_entries([*map(a_block, range(120))])
     assert account.scope is Scope.ACCOUNT
     assert stops(account, service_sid=None, sender="+18000000001")
+
+
+def test_r18_what_finds_no_room_is_covered_by_a_block_of_the_account() -> None:
+    entry = merged_entries([a_block(number, carrier=True) for number in range(120)])
+    assert len(entry) <= 100
+    for number in range(120):
+        sender = f"+1800{number:07}"
+        assert any(stops(one, service_sid=None, sender=sender) for one in entry)
 
 
 def test_an_entry_that_cannot_be_read_is_listed_as_a_block_and_points_nowhere() -> None:

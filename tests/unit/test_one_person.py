@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import orjson
 import pytest
 
-from processor.core.blocks import NO_NAMES, Names, SourceKind, Stored
+from processor.core.blocks import NO_NAMES, Names, Stored
 from processor.core.links import CONTRADICTS
-from processor.core.messages import ChannelGroup, LinkCommand, MoveCommand
+from processor.core.messages import ChannelGroup, MoveCommand
 from processor.core.partitions import partition_of
 from processor.core.services import Webhook
-from processor.wire import blocks as wire_blocks
 from processor.wire import dead_letters
 from processor.wire.headers import WAY
-from tests.builders import ACCOUNT, NOW_MS, WHATSAPP_SENDER, a_command, a_config, a_service
-from tests.match_lanes import PARTITIONS, TOPICS, MatchLanes
+from tests.builders import ACCOUNT, NOW_MS, a_command
+from tests.match_lanes import PARTITIONS, TOPICS
+from tests.one_person import AT_NUMBER, ID, LINK, NUMBER, OTHER_NUMBER, SERVICE, entry, kinds, lanes
 
 pytestmark = pytest.mark.usefixtures("readers")
-NUMBER, OTHER_NUMBER = "+15557654321", "+15557654322"
-AT_NUMBER = partition_of(NUMBER.encode(), PARTITIONS)
-ID = next(
-    one
-    for one in (f"US.{number}" for number in range(100))
-    if partition_of(one.encode(), PARTITIONS) != AT_NUMBER
-)
-LINK = LinkCommand("CC1", ACCOUNT, ID, NUMBER, "api", None, NOW_MS)
-SERVICE = a_service(WHATSAPP_SENDER, active=a_config())
 TOLD = replace(SERVICE, webhook=Webhook("https://example.com/told"))
-
-
-def lanes(service: Any = SERVICE) -> MatchLanes:
-    return MatchLanes([service])
-
-
-async def entry(at: MatchLanes, subscriber: str) -> Stored:
-    key = f"{ACCOUNT}/whatsapp:{subscriber}"
-    found = await at.store.read(partition_of(subscriber.encode(), PARTITIONS), [key])
-    [value] = found.values
-    return Stored((), NO_NAMES) if value is None else wire_blocks.stored_in(value)
-
-
-def kinds(stored: Stored) -> list[SourceKind]:
-    return [source.kind for block in stored.blocks for source in block.sources]
 
 
 async def test_r32_a_stop_that_names_both_is_one_block_one_reply_and_links_them() -> None:

@@ -8,42 +8,16 @@ from typing import Any
 import pytest
 
 from processor.core import links
-from processor.core.blocks import NO_NAMES, Block, Mark, Source, SourceKind, Stored, stops
-from processor.core.links import joined
-from processor.core.messages import ChannelGroup, LinkCommand, MoveCommand, Scope
+from processor.core.messages import ChannelGroup, MoveCommand
 from processor.core.partitions import partition_of
 from processor.stages import classify
-from processor.wire import blocks as wire_blocks
-from tests.builders import ACCOUNT, NOW_MS, WHATSAPP_SENDER, a_command, a_config, a_service
+from tests.builders import ACCOUNT, NOW_MS, a_command
 from tests.match_lanes import PARTITIONS, TOPICS, MatchLanes
+from tests.one_person import AT_NUMBER, ID, LINK, NUMBER, OTHER_NUMBER, entry, kinds, lanes
 
 pytestmark = pytest.mark.usefixtures("readers")
-NUMBER, NEW_NUMBER = "+15557654321", "+15557654322"
-AT_NUMBER = partition_of(NUMBER.encode(), PARTITIONS)
-ID = next(
-    one
-    for one in (f"US.{number}" for number in range(100))
-    if partition_of(one.encode(), PARTITIONS) != AT_NUMBER
-)
-LINK = LinkCommand("CC1", ACCOUNT, ID, NUMBER, "api", None, NOW_MS)
-MOVE = MoveCommand("CC2", ACCOUNT, NUMBER, NEW_NUMBER, "api", None, NOW_MS)
+MOVE = MoveCommand("CC2", ACCOUNT, NUMBER, OTHER_NUMBER, "api", None, NOW_MS)
 A_DEFECT = KeyError("a defect that nobody has found yet")
-
-
-def lanes() -> MatchLanes:
-    return MatchLanes([a_service(WHATSAPP_SENDER, active=a_config())])
-
-
-async def kinds(at: MatchLanes, subscriber: str) -> list[SourceKind]:
-    key = f"{ACCOUNT}/whatsapp:{subscriber}"
-    [value] = await _values(at, subscriber, key)
-    stored = Stored((), NO_NAMES) if value is None else wire_blocks.stored_in(value)
-    return [source.kind for block in stored.blocks for source in block.sources]
-
-
-async def _values(at: MatchLanes, subscriber: str, key: str) -> Any:
-    place = partition_of(subscriber.encode(), PARTITIONS)
-    return (await at.store.read(place, [key])).values
 
 
 async def two_stops(at: MatchLanes, first: str, second: str) -> int:
@@ -60,7 +34,7 @@ async def two_stops(at: MatchLanes, first: str, second: str) -> int:
 
 @pytest.mark.parametrize(
     ("command", "first", "second", "person"),
-    [(LINK, NUMBER, ID, NUMBER), (MOVE, NEW_NUMBER, NUMBER, NEW_NUMBER)],
+    [(LINK, NUMBER, ID, NUMBER), (MOVE, OTHER_NUMBER, NUMBER, OTHER_NUMBER)],
     ids=["linked", "moved"],
 )
 async def test_r32_a_start_said_before_the_later_of_two_merged_stops_lifts_nothing(
@@ -73,7 +47,7 @@ async def test_r32_a_start_said_before_the_later_of_two_merged_stops_lifts_nothi
     at.now_ms += 10_000
     at.text("start", person, first_ms=between)
     await at.settle()
-    assert await kinds(at, person) == ["keyword"]
+    assert kinds(await entry(at, person)) == ["keyword"]
 
 
 async def test_r32_an_unblock_written_before_the_later_of_two_merged_stops_lifts_nothing() -> None:
@@ -89,7 +63,7 @@ async def test_r32_an_unblock_written_before_the_later_of_two_merged_stops_lifts
     )
     at.command(unblock, first_ms=between)
     await at.settle()
-    assert await kinds(at, NUMBER) == ["keyword"]
+    assert kinds(await entry(at, NUMBER)) == ["keyword"]
 
 
 def _in_the_decision(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +92,7 @@ async def test_r33_a_stop_at_fault_in_the_ids_lane_blocks_in_the_numbers(
     fails(monkeypatch)
     at.text("stop", NUMBER, user_id=ID)
     await at.settle()
-    assert len(await kinds(at, NUMBER)) == 1
+    assert len(kinds(await entry(at, NUMBER))) == 1
     in_place = [
         partition_of((one.key or b"").rpartition(b":")[2], PARTITIONS) == one.partition
         for one in at.out
@@ -133,22 +107,6 @@ async def test_r33_an_unreadable_stop_of_a_linked_id_is_one_dead_letter() -> Non
     await at.settle()
     at.text("stop", ID, to="no sender, as it has too many letters")
     await at.settle()
-    assert await kinds(at, NUMBER) == ["unread-stop"]
+    assert kinds(await entry(at, NUMBER)) == ["unread-stop"]
     assert len([one for one in at.out if one.topic == TOPICS.dead_letters]) == 1
     assert at.counts["unread_stops"] == 1
-
-
-def test_r18_what_finds_no_room_is_covered_by_a_block_of_the_account() -> None:
-    def a_carriers(number: int) -> Block:
-        source = Source(SourceKind.KEYWORD, f"c{number}", 1, 1)
-        return Block(Scope.SENDER, f"+1800{number:07}", True, (source,), Mark(1, 1))
-
-    entry = {one.place: one for one in map(a_carriers, range(60))}
-    for place, block in joined(dict(entry), [*map(a_carriers, range(60, 120))], Mark(1, 2)):
-        entry.pop(place, None)
-        if block is not None:
-            entry[place] = block
-    assert len(entry) <= 100
-    for number in range(120):
-        sender = f"+1800{number:07}"
-        assert any(stops(one, service_sid=None, sender=sender) for one in entry.values())

@@ -24,7 +24,7 @@ def assess(body: str, words: StopWords) -> Suspicion | None:
     return _assessed(text, compiled(words), text == body)
 
 
-@lru_cache(maxsize=4_096)  # people write the same few words, and senders answer by machine
+@lru_cache(maxsize=4_096)  # people write the same few words
 def _assessed(text: str, keywords: Keywords, whole: bool) -> Suspicion | None:
     # First what ``Glance`` asks, so that it names every text that this finds something in.
     if not (_glance().names(text) or keywords.forms.are_in(text)):

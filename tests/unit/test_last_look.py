@@ -9,17 +9,14 @@ from typing import Any
 import pytest
 
 from processor.core.blocks import Block
-from processor.core.messages import LinkCommand
 from processor.core.partitions import partition_of
 from processor.metrics import Metrics
 from processor.stages.last_look import LastLook
 from schemas.carrier_send import CarrierSend
-from tests.builders import ACCOUNT, NOW_MS, WHATSAPP_SENDER, a_config, a_service
+from tests.builders import ACCOUNT, WHATSAPP_SENDER
 from tests.match_lanes import PARTITIONS, MatchLanes
 from tests.one_lane import EmptyList, Services
-
-NUMBER, ID = "+15557654321", "US.1349"
-LINK = LinkCommand("CC1", ACCOUNT, ID, NUMBER, "api", None, NOW_MS)
+from tests.one_person import ID, LINK, NUMBER, lanes
 
 
 def a_look(at: MatchLanes, partition: int) -> LastLook:
@@ -52,7 +49,7 @@ def a_message(to: str, reply_to: str | None = None) -> CarrierSend:
 @pytest.mark.parametrize("body", ["stop", "start"])
 @pytest.mark.parametrize("by", [NUMBER, ID])
 async def test_a_block_on_either_address_stops_a_message_to_the_other(body: str, by: str) -> None:
-    at = MatchLanes([a_service(WHATSAPP_SENDER, active=a_config())])
+    at = lanes()
     at.text("stop", NUMBER, user_id=ID, message_sid="M1")
     await at.settle()
     at.text(body, by, message_sid="M2")
@@ -64,7 +61,7 @@ async def test_a_block_on_either_address_stops_a_message_to_the_other(body: str,
 
 
 async def test_a_reply_to_a_linked_id_lies_with_its_number_and_is_looked_up_all_the_same() -> None:
-    at = MatchLanes([a_service(WHATSAPP_SENDER, active=a_config())])
+    at = lanes()
     at.command(LINK)
     at.text("stop", ID)
     await at.settle()

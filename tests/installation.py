@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
+from aiokafka import TopicPartition
 
 from processor.config import Settings
 from processor.core.addresses import subscriber_key
@@ -19,7 +20,7 @@ from processor.stages.deliver_webhooks import Tokens
 from processor.wire.topics import Topics
 from processor.worker.runtime import Runtime
 from schemas import MODELS
-from tests.lag import group_lag
+from tests.lag import group_lags
 
 DEADLINE_S = 60.0
 
@@ -88,8 +89,12 @@ class Installation:
 
     async def lag(self, role: str) -> int:
         """How many records of its sources a role's group has not committed."""
+        return sum((await self.lags(role)).values())
+
+    async def lags(self, role: str) -> Mapping[TopicPartition, int]:
+        """The same by partition; only where there are any."""
         sources = self.topics.sources(role)
-        return await group_lag(self.settings, f"{self.settings.topic_prefix}{role}", sources)
+        return await group_lags(self.settings, f"{self.settings.topic_prefix}{role}", sources)
 
     async def wait_for(self, topic: str, count: int) -> list[dict[str, Any]]:
         """The values of a topic, once there are at least this many."""

@@ -42,6 +42,7 @@ _SETTLED_S = 60.0  # at most
 _STORM = 1 / 3  # of the time
 _CALM_S = 8.0  # after each single fault
 _LOOKS = 3  # at the lags
+_ROLES = ("match", "gate", "webhooks", "carriers")
 _LONGEST_S = 8.0  # of a fault, in a run of every kind once
 
 
@@ -241,7 +242,7 @@ async def _under_faults(
 ) -> None:
     """Write all the while; then wait until everything written was worked through."""
     await load.link()
-    await until(lambda: _through(at), "links of persons with two addresses", options.drain_s)
+    await _through(at, "links of persons with two addresses", options.drain_s)
     writing = asyncio.create_task(load.run())
     await until(lambda: _answered(load), "first answers", options.drain_s)
     async with _beside(_progress(load, say)):
@@ -256,9 +257,9 @@ async def _under_faults(
         say("no more faults; waiting until all is answered")
         load.stop()
         await writing
-        await until(lambda: _through(at), "workers without a lag", options.drain_s)
+        await _through(at, "workers without a lag", options.drain_s)
         await load.look_back()
-        await until(lambda: _through(at), "verdicts on the last sends", options.drain_s)
+        await _through(at, "verdicts on the last sends", options.drain_s)
 
 
 async def _settle(load: Load, say: Callable[[str], None]) -> None:
@@ -275,14 +276,27 @@ async def _answered(load: Load) -> bool:
     return load.watch.has_begun
 
 
-async def _through(at: Installation) -> bool:
-    # A delivery that fails between two checks is not in any lag; the next check finds its retry.
-    with contextlib.suppress(BrokerUnavailable):
-        for _ in range(_LOOKS):
-            if any([await at.lag(role) for role in ("match", "gate", "webhooks", "carriers")]):
-                return False
-        return True
-    return False
+async def _through(at: Installation, what: str, deadline_s: float) -> None:
+    """Wait until every role has committed everything; if one does not, say where."""
+    left: dict[str, int] = {}
+
+    async def looked() -> bool:
+        # A delivery that fails between two looks is in no lag; the next look finds its retry.
+        with contextlib.suppress(BrokerUnavailable):
+            for _ in range(_LOOKS):
+                left.clear()
+                for role in _ROLES:
+                    lags = await at.lags(role)
+                    left.update({f"{tp.topic}[{tp.partition}]": lag for tp, lag in lags.items()})
+                if left:
+                    return False
+            return True
+        return False
+
+    try:
+        await until(looked, what, deadline_s)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; not committed: {left}") from error
 
 
 async def _progress(load: Load, say: Callable[[str], None]) -> None:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import orjson
+from aiohttp import web
 from aiokafka import TopicPartition
 
 from processor.audit import Options, audit
 from processor.config import Settings
 from processor.core.partitions import partition_of
+from processor.errors import BrokerUnavailable
 from processor.kafka.groups import group_view
 from processor.kafka.writing import Outgoing
 from schemas.webhooks_made import WebhooksMade
 from tests.application import (
     Application,
     OneToken,
+    Told,
     a_service,
     allowing,
     application,
+    nothing,
     status,
     told_at,
 )
 from tests.builders import RECIPIENT
 from tests.clinic import a_send, a_text, configure
 from tests.deliveries import a_delivery
-from tests.installation import Installation, running
+from tests.installation import Installation, measured, running
 from tests.integration.conftest import Command
 
 KEY = RECIPIENT.encode()
@@ -70,6 +75,35 @@ async def test_tries_are_followed_to_their_end_and_what_is_passed_by_is_named(
         [one] = found.violations
         assert (one.kind, one.where.rpartition(" ")[2]) == ("lost", "M3")
         assert RECIPIENT not in one.where + one.what
+
+
+async def test_a_trace_that_cannot_be_written_is_written_with_the_next_commit(
+    settings: Settings,
+) -> None:
+    at = Installation(allowing(settings))
+    refused = asyncio.Event()
+
+    def at_step(step: str) -> None:
+        if step == "tracing" and not refused.is_set():
+            refused.set()
+            raise BrokerUnavailable("Kafka: no answer")
+
+    async def after_that(asked: Told) -> web.Response:
+        if asked.message_sid == "M2":
+            await refused.wait()
+        return await nothing(asked)
+
+    async with application() as app:
+        app.answers["/inbound"] = after_that
+        await configure(at.settings, a_service(app))
+        async with running(at.settings, at_step, tokens=OneToken()) as runtime:
+            await runtime.shared.services.wait_loaded()
+            await at.texts(a_text("M1", "hello"), a_text("M2", "are you open?"))
+            await told_at(app, "/inbound", 2)
+            await at.wait_for_no_lag("match", "webhooks")
+            await measured(runtime, "optout_webhook_results_total", 2, result="delivered")
+    found = await audit(at.settings, Options())
+    assert (found.violations, found.counts["tries_checked"]) == ((), 2)
 
 
 async def passed_by(at: Installation) -> None:

@@ -161,8 +161,8 @@ class _Source:
 
     def __init__(self, offsets: Offsets) -> None:
         self.offsets = offsets
-        self.made: list[int] = []  # done, and no record shows it yet
-        self.done: list[Work] = []  # since the last commit
+        self.made: list[int] = []  # offsets of works that leave a trace, not committed yet
+        self.done: list[Work] = []  # not committed yet
         self.fetched: deque[tuple[Record, Work | Outgoing | None]] = deque()
         self.head: _Head | None = None
 
@@ -200,6 +200,13 @@ class _Source:
         head, self.head = self.head, None
         assert head is not None
         return head
+
+    def are_committed(self, made: int, done: int) -> None:
+        """The first so many are committed, with their traces: they are not worked again."""
+        del self.made[:made]
+        for work in self.done[:done]:
+            work.committed()
+        del self.done[:done]
 
     def drop(self) -> None:
         """Forget records that have not begun; they will be read again."""
@@ -388,33 +395,37 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         self._finished.set()
 
     async def _commit(self) -> None:
+        """Commit what is done; where that fails, the next commit has all of it again."""
         self._committed_at = time.monotonic()
         if self._member.is_rebalancing:
             return  # the group would refuse it; there is a next time
-        offsets = {}
-        done: list[Work] = []
-        for tp, source in self._read.items():
-            one = source.offsets
-            done += source.done
-            source.done = []
-            if one.changed:
-                offsets[tp] = self._positions.to_commit(tp, one.committed, one.note())
-                one.changed = False
-        await self._write_made()
-        if offsets:
-            await self._kafka(self._member.commit(offsets), _COMMIT_S)
-            self._at_step("committed")
-        for work in done:
-            work.committed()
+        changed = {tp: source for tp, source in self._read.items() if source.offsets.changed}
+        offsets = {
+            tp: self._positions.to_commit(tp, source.offsets.committed, source.offsets.note())
+            for tp, source in changed.items()
+        }
+        done = {tp: (len(source.made), len(source.done)) for tp, source in changed.items()}
+        for source in changed.values():
+            source.offsets.changed = False
+        try:
+            await self._write_made()
+            if offsets:
+                await self._kafka(self._member.commit(offsets), _COMMIT_S)
+                self._at_step("committed")
+        except BaseException:
+            for source in changed.values():
+                source.offsets.changed = True
+            raise
+        for tp, source in changed.items():
+            source.are_committed(*done[tp])
 
     async def _write_made(self) -> None:
         """Write the trace of what is made; a commit of these records comes behind it."""
-        made = {tp.topic: source.made for tp, source in self._read.items() if source.made}
+        made = {tp.topic: list(source.made) for tp, source in self._read.items() if source.made}
         if not made:
             return
         outputs = self._stage.made(self.partition, made)
-        for source in self._read.values():
-            source.made = []
+        self._at_step("tracing")
         writer = Writer(self._producer, self._settings.partitions)
         await self._kafka(writer.send_all(outputs), _WRITE_S)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from processor.kafka.lanes import at_least_once
-from processor.kafka.lanes.at_least_once import _Source
+from processor.kafka.lanes import delivery_source
+from processor.kafka.lanes.delivery_source import Source
 from processor.kafka.lanes.finished_offsets import Offsets
 from processor.kafka.writing import Outgoing
 
@@ -41,8 +41,8 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def a_source(*works: AWork | Outgoing | None, age_s: float = 0.0, note: str = "") -> _Source:
-    source = _Source(Offsets(0, note))
+def a_source(*works: AWork | Outgoing | None, age_s: float = 0.0, note: str = "") -> Source:
+    source = Source(Offsets(0, note))
     for offset, work in enumerate(works):
         record: Any = SimpleNamespace(offset=offset, timestamp=now_ms() - 1000 * age_s)
         source.fetched.append((record, work))
@@ -86,7 +86,7 @@ def test_room_is_waited_for_unless_that_keeps_others_waiting(
 def test_a_retry_is_in_the_way_only_since_it_is_due() -> None:
     work = AWork(due_ms=now_ms() - 100, has_room=False, has_neighbours=True)
     assert not a_source(work, age_s=3600).is_ready
-    work.due_ms -= round(1000 * at_least_once._PATIENCE_S)
+    work.due_ms -= round(1000 * delivery_source._PATIENCE_S)
     assert a_source(work, age_s=3600).is_ready
 
 

@@ -11,17 +11,16 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from processor import clocks
 from processor.errors import BrokerUnavailable, RetryableError
 from processor.kafka.failures import is_too_large, unavailable
+from processor.kafka.lanes.delivery_source import Head, Source, Work
 from processor.kafka.lanes.finished_offsets import Offsets
 from processor.kafka.lanes.lane_state import Doing
 from processor.kafka.lanes.partition_lane import START_S, LaneContext, PartitionLane, Waits
@@ -41,57 +40,8 @@ _SETTLED_S = 0.6  # until the owner before, if it lives, has committed what it f
 _IN_HAND = 1_000  # records that are worked, or wait for their turn
 _FETCHED = 100  # records that are taken from aiokafka at once
 _IN_A_ROW = 16  # records of one source, before it is the next one's turn
-_PATIENCE_S = 3.0  # for which others wait while one's record waits for room
 _NOT_THE_RECORDS_FAULT = (RetryableError, OSError, MemoryError)  # OSError: TimeoutError as well
-
-
 _TOO_LARGE = "its result is larger than Kafka takes"
-
-
-class Work(Protocol):
-    """The work that one record asks for."""
-
-    @property
-    def account_sid(self) -> str:
-        """The account, which may have only a share of the records in hand."""
-        ...
-
-    @property
-    def due_ms(self) -> int:
-        """The time before which not to begin, UTC; it does not change."""
-        ...
-
-    @property
-    def begun(self) -> bool:
-        """Whether it is too late to drop it without a trace."""
-        ...
-
-    @property
-    def is_made(self) -> bool:
-        """Whether it succeeded, and no output shows that; known when it is done."""
-        ...
-
-    @property
-    def has_room(self) -> bool:
-        """Whether to begin; if False, room comes soon, and waiting keeps the order."""
-        ...
-
-    @property
-    def has_neighbours(self) -> bool:
-        """Whether records of other accounts may wait behind it."""
-        ...
-
-    async def do(self) -> Sequence[Outgoing]:
-        """Do it; the record is done when the returned records have been written."""
-        ...
-
-    def committed(self) -> None:
-        """Know that its record is not worked again: now it counts."""
-        ...
-
-    def put_off(self) -> Sequence[Outgoing]:
-        """Leave it for later when too much is in progress; returns like ``do``."""
-        ...
 
 
 class DeliveryStage(Waits, Protocol):
@@ -118,102 +68,6 @@ class DeliveryStage(Waits, Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Head:
-    """The next record of a source."""
-
-    record: Record
-    work: Work | Outgoing
-    due_s: float  # monotonic
-    is_put_off: bool = False
-
-    @property
-    def account_sid(self) -> str | None:
-        """The record's account; None for a dead letter."""
-        return None if isinstance(self.work, Outgoing) else self.work.account_sid
-
-    @property
-    def is_made(self) -> bool:
-        """Whether it succeeded without an output that shows it."""
-        return not (isinstance(self.work, Outgoing) or self.is_put_off) and self.work.is_made
-
-    @property
-    def has_room(self) -> bool:
-        """Whether it can begin without waiting."""
-        return isinstance(self.work, Outgoing) or self.work.has_room
-
-    @property
-    def is_in_the_way(self) -> bool:
-        """Whether other records have waited too long for it to find room."""
-        if isinstance(self.work, Outgoing) or not self.work.has_neighbours:
-            return False
-        since_ms: int = max(self.record.timestamp, self.work.due_ms)
-        return clocks.now_ms() - since_ms > 1000 * _PATIENCE_S
-
-    @property
-    def may_be_dropped(self) -> bool:
-        """Whether it is in progress, but dropping it would leave no trace."""
-        return not (isinstance(self.work, Outgoing) or self.is_put_off or self.work.begun)
-
-
-class _Source:
-    """One topic's partition: fetched records, and the progress."""
-
-    def __init__(self, offsets: Offsets) -> None:
-        self.offsets = offsets
-        self.made: list[int] = []  # offsets of works that leave a trace, not committed yet
-        self.done: list[Work] = []  # not committed yet
-        self.fetched: deque[tuple[Record, Work | Outgoing | None]] = deque()
-        self.head: _Head | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether all fetched records have begun."""
-        return self.head is None and not self.fetched
-
-    @property
-    def wait_s(self) -> float:
-        """Seconds until the next record is due."""
-        return max(0.0, self.head.due_s - time.monotonic()) if self.head else 0.0
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the next record should begin, or be put off."""
-        if self.head is None or self.wait_s > 0:
-            return False
-        return self.head.has_room or self.head.is_in_the_way
-
-    def advance(self) -> None:
-        """Put the next fetched record at the head; records without work are done."""
-        while self.head is None and self.fetched:
-            record, work = self.fetched.popleft()
-            if not self.offsets.begin(record.offset):
-                continue  # done before a restart
-            if work is None:
-                self.offsets.finish(record.offset)
-                continue
-            due_ms = 0 if isinstance(work, Outgoing) else work.due_ms
-            self.head = _Head(record, work, time.monotonic() + (due_ms - clocks.now_ms()) / 1000)
-
-    def take(self) -> _Head:
-        """Take the next record, to begin it now."""
-        head, self.head = self.head, None
-        assert head is not None
-        return head
-
-    def are_committed(self, made: int, done: int) -> None:
-        """The first so many are committed, with their traces: they are not worked again."""
-        del self.made[:made]
-        for work in self.done[:done]:
-            work.committed()
-        del self.done[:done]
-
-    def drop(self) -> None:
-        """Forget records that have not begun; they will be read again."""
-        self.head = None
-        self.fetched.clear()
-
-
 class DeliveryLane(PartitionLane[DeliveryStage]):
     """Processes one partition at least once.
 
@@ -224,8 +78,8 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
 
     def __init__(self, context: LaneContext, stage: DeliveryStage) -> None:
         super().__init__(context, stage)
-        self._read: dict[TopicPartition, _Source] = {}
-        self._tasks: dict[asyncio.Task[None], _Head] = {}
+        self._read: dict[TopicPartition, Source] = {}
+        self._tasks: dict[asyncio.Task[None], Head] = {}
         self._in_hand: Counter[str | None] = Counter()  # accounts' records that are done now
         self._failure: Exception | None = None
         self._finished = asyncio.Event()
@@ -253,7 +107,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         )
         await self._unless_stopped(self._kafka(start(self._producer), START_S))
         taken = await self._take_positions()
-        self._read = {tp: _Source(Offsets(one.offset, one.stage_note)) for tp, one in taken.items()}
+        self._read = {tp: Source(Offsets(one.offset, one.stage_note)) for tp, one in taken.items()}
         self._read_from({tp: one.offset for tp, one in taken.items()})
         for tp in self._positions.new:
             self._read[tp].offsets.changed = True
@@ -286,7 +140,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         if not begun:
             await self._wait()
 
-    async def _is_ready(self, tp: TopicPartition, source: _Source) -> bool:
+    async def _is_ready(self, tp: TopicPartition, source: Source) -> bool:
         if source.is_empty:
             await self._fetch([tp], 0.0)
         source.advance()
@@ -322,7 +176,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         for tp, records in found.items():
             self._take_in(self._read[tp], records)
 
-    def _take_in(self, source: _Source, records: Sequence[Record]) -> None:
+    def _take_in(self, source: Source, records: Sequence[Record]) -> None:
         asked = [(record, self._work_of(record)) for record in records]
         refused = sum(isinstance(work, Outgoing) for _, work in asked)
         source.fetched.extend(asked)
@@ -337,7 +191,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         except Exception as error:
             return self._stage.unexpected(record, error)
 
-    def _begin(self, source: _Source) -> None:
+    def _begin(self, source: Source) -> None:
         head = source.take()
         # No account has more records in progress than stay free for others.
         is_greedy = self._in_hand[head.account_sid] >= _IN_HAND - len(self._tasks)
@@ -348,7 +202,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         self._tasks[task] = head
         task.add_done_callback(self._ended)
 
-    async def _handle(self, source: _Source, head: _Head) -> None:
+    async def _handle(self, source: Source, head: Head) -> None:
         outputs = await self._outputs_of(head)
         self._at_step("answered")
         if outputs:
@@ -361,7 +215,7 @@ class DeliveryLane(PartitionLane[DeliveryStage]):
         self._progressed_at = time.monotonic()
         self._is_well()
 
-    async def _outputs_of(self, head: _Head) -> Sequence[Outgoing]:
+    async def _outputs_of(self, head: Head) -> Sequence[Outgoing]:
         work = head.work
         if isinstance(work, Outgoing):
             return [work]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ from processor.webhooks.signature import idempotency_token, signed_url
 from processor.wire import dead_letters, webhook_deliveries, webhooks_made
 from processor.wire.credentials import Unopened
 from processor.wire.headers import is_of_reply, passed_on, retried
-from processor.wire.json_values import UNREADABLE, refuse_size, to_ms, why_unreadable
+from processor.wire.json_values import UNREADABLE, refuse_size, why_unreadable
 from processor.wire.records import Record
 from processor.wire.topics import Topics
 from schemas.webhook_delivery import WebhookDelivery
@@ -137,12 +138,12 @@ class DeliverWebhooks:
             url = with_login_of(url, service.urls) if url else service.status_callback
         return None if url is None else webhook_deliveries.callback_of(status, url)
 
-    def due_ms(self, record: Record, delivery: WebhookDelivery) -> int:
-        """When to make a delivery: at most its topic's delay after now."""
+    def wait_s(self, record: Record, delivery: WebhookDelivery) -> float:
+        """How long a delivery waits from now on: at most its topic's delay."""
         if delivery.not_before is None:
-            return 0
-        latest = self.clock() + timedelta(seconds=self.delays_s.get(record.topic, 0.0))
-        return to_ms(min(delivery.not_before, latest))
+            return -math.inf
+        waits_s = (delivery.not_before - self.clock()).total_seconds()
+        return min(waits_s, self.delays_s.get(record.topic, 0.0))
 
     def put_aside(self, record: Record, why: str, *, whole: bool = True) -> Outgoing:
         """The dead letter of a record; see ``DeliveryStage``."""
@@ -204,7 +205,11 @@ class Delivery:
         self.begun = False
         self.is_made = False
         self._counts: Counter[str] = Counter()  # of its outcome; a repeated delivery counts once
-        self.due_ms = stage.due_ms(record, delivery)
+
+    @property
+    def wait_s(self) -> float:
+        """See ``Work``."""
+        return self._stage.wait_s(self._record, self._delivery)
 
     @property
     def _endpoint(self) -> Endpoint:

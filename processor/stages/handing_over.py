@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -63,14 +64,14 @@ class HandOver:
         self._judged_by: Sequence[Header] = ()  # of the last look
         self.account_sid = self._connection.name  # carriers take turns as accounts do elsewhere
         self.begun = False
-        self.due_ms = self._due_ms()
 
-    def _due_ms(self) -> int:
+    @property
+    def wait_s(self) -> float:
+        """See ``Work``; at most the delay of the record's topic."""
         if self._send.not_before is None:
-            return 0
-        delay_s = self._delays_s().get(self._record.topic, 0.0)
-        latest = self._needs.clock() + timedelta(seconds=delay_s)
-        return to_ms(min(self._send.not_before, latest))
+            return -math.inf
+        waits_s = (self._send.not_before - self._needs.clock()).total_seconds()
+        return min(waits_s, self._delays_s().get(self._record.topic, 0.0))
 
     def _delays_s(self) -> dict[str, float]:
         needs = self._needs

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 
+from processor.carriers.adapter import Sender
 from processor.core.events import ReplySend
 from processor.core.messages import OptOutType, OutboundSend
 from processor.errors import RecordError
+from processor.stages.handing_over import HandOver
+from processor.webhooks.retries import RetryRules
 from processor.wire.carrier_sends import (
     excepted,
     judged,
@@ -23,6 +28,7 @@ from processor.wire.carrier_sends import (
 )
 from processor.wire.events import write_reply
 from processor.wire.json_values import MAX_VALUE_BYTES, UNREADABLE, why_unreadable
+from processor.wire.topics import Topics
 from schemas.carrier_send import CarrierSend
 from tests.builders import (
     ACCOUNT,
@@ -35,8 +41,10 @@ from tests.builders import (
     SERVICE,
     decided,
 )
+from tests.carriers import a_connection
 from tests.clinic import a_send
 
+TOPICS = Topics.under("")
 AT = datetime(2026, 11, 2, 12, tzinfo=UTC)
 RETRY = {
     "message_sid": SEND,
@@ -169,3 +177,28 @@ def test_a_retry_counts_its_tries_from_one() -> None:
     with pytest.raises(UNREADABLE) as refused:
         read_again(value_of(attempt=0))
     assert why_unreadable(refused.value) == "attempt: Input should be greater than or equal to 1"
+
+
+@pytest.mark.parametrize(
+    ("topic", "not_before", "wait_s"),
+    [
+        (TOPICS.carrier_retries[0], None, -math.inf),
+        (TOPICS.carrier_retries[0], AT + timedelta(seconds=2), 2),
+        (TOPICS.carrier_retries[0], AT + timedelta(days=9), 5),
+        (TOPICS.allowed_sends, AT + timedelta(days=9), 0),
+    ],
+)
+def test_a_message_waits_as_long_as_it_says_and_never_longer_than_its_topics_delay(
+    topic: str, not_before: datetime | None, wait_s: float
+) -> None:
+    ahead = AT + timedelta(hours=2)
+    needs: Any = SimpleNamespace(
+        topics=TOPICS, rules=RetryRules(12, 5.0, 3600.0), clock=lambda: ahead
+    )
+    look: Any = None
+    record: Any = SimpleNamespace(topic=topic)
+    send = read_again(value_of()).model_copy(update={"not_before": not_before})
+    sender = Sender(LONG_CODE, ACCOUNT)
+    work = HandOver(needs, look, record, send, (a_connection("twilio"), sender))
+    needs.clock = lambda: AT  # as it is corrected
+    assert work.wait_s == wait_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ class AWork:
     """Work with the properties that a test sets."""
 
     account_sid: str = "AC1"
-    due_ms: int = 0
+    wait_s: float = -math.inf
     begun: bool = False
     is_made: bool = False
     has_room: bool = True
@@ -61,7 +62,7 @@ def test_what_asks_for_nothing_is_done_and_what_was_done_before_is_passed_over()
 
 
 def test_what_is_not_due_waits_and_all_behind_it() -> None:
-    source = a_source(AWork(due_ms=now_ms() + 60_000), AWork())
+    source = a_source(AWork(wait_s=60), AWork())
     source.advance()
     assert not source.is_ready
     assert 59 < source.wait_s <= 60
@@ -84,10 +85,19 @@ def test_room_is_waited_for_unless_that_keeps_others_waiting(
 
 
 def test_a_retry_is_in_the_way_only_since_it_is_due() -> None:
-    work = AWork(due_ms=now_ms() - 100, has_room=False, has_neighbours=True)
+    work = AWork(wait_s=-0.1, has_room=False, has_neighbours=True)
     assert not a_source(work, age_s=3600).is_ready
-    work.due_ms -= round(1000 * delivery_source._PATIENCE_S)
+    work.wait_s -= delivery_source._PATIENCE_S
     assert a_source(work, age_s=3600).is_ready
+
+
+def test_a_record_waits_as_long_as_it_says_when_its_turn_comes() -> None:
+    first, second = AWork(), AWork(wait_s=7200)  # while the clock was two hours ahead
+    source = a_source(first, second)
+    source.take()
+    second.wait_s = 3
+    source.advance()
+    assert 2 < source.wait_s <= 3
 
 
 def test_a_dead_letter_needs_no_room() -> None:

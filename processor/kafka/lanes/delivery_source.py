@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -25,8 +26,8 @@ class Work(Protocol):
         ...
 
     @property
-    def due_ms(self) -> int:
-        """The time before which not to begin, UTC; it does not change."""
+    def wait_s(self) -> float:
+        """Seconds from now on before which not to begin; negative if that time is over."""
         ...
 
     @property
@@ -91,8 +92,8 @@ class Head:
         """Whether other records have waited too long for it to find room."""
         if isinstance(self.work, Outgoing) or not self.work.has_neighbours:
             return False
-        since_ms: int = max(self.record.timestamp, self.work.due_ms)
-        return clocks.now_ms() - since_ms > 1000 * _PATIENCE_S
+        age_s = (clocks.now_ms() - self.record.timestamp) / 1000
+        return min(age_s, time.monotonic() - self.due_s) > _PATIENCE_S
 
     @property
     def may_be_dropped(self) -> bool:
@@ -136,8 +137,9 @@ class Source:
             if work is None:
                 self.offsets.finish(record.offset)
                 continue
-            due_ms = 0 if isinstance(work, Outgoing) else work.due_ms
-            self.head = Head(record, work, time.monotonic() + (due_ms - clocks.now_ms()) / 1000)
+            # Asked only now: the clock may have been stepped since the record was fetched.
+            wait_s = -math.inf if isinstance(work, Outgoing) else work.wait_s
+            self.head = Head(record, work, time.monotonic() + wait_s)
 
     def take(self) -> Head:
         """Take the next record, to begin it now."""

@@ -27,7 +27,7 @@ class Work(Protocol):
 
     @property
     def wait_s(self) -> float:
-        """Seconds from now on before which not to begin; negative if that time is over."""
+        """Seconds until it may begin; negative if it might have begun before."""
         ...
 
     @property
@@ -137,7 +137,7 @@ class Source:
             if work is None:
                 self.offsets.finish(record.offset)
                 continue
-            # Asked only now: the clock may have been stepped since the record was fetched.
+            # Not when it was fetched, as the clock may have been stepped since then.
             wait_s = -math.inf if isinstance(work, Outgoing) else work.wait_s
             self.head = Head(record, work, time.monotonic() + wait_s)
 

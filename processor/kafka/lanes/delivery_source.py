@@ -1,4 +1,4 @@
-"""One source of an at-least-once lane: what is fetched, what comes next, and what is done."""
+"""The records of one source of an at-least-once lane, and its progress."""
 
 from __future__ import annotations
 

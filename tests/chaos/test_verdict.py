@@ -20,6 +20,7 @@ from tests.chaos.verdict import deviations
 from tests.chaos.world import ACCOUNTS, ONE, OTHER, SCOPES, scope_of, way
 
 INBOUND, OUTBOUND = "inbound-messages.v1", "outbound-messages.v1"
+COMMANDS = "consent-commands.v1"
 CHANGES, REPLIES, NOTIFICATIONS = "block-changes.v1", "reply-sends.v1", "opt-out-notifications.v1"
 ALLOWED, STATUSES, LETTERS = "allowed-sends.v1", "message-statuses.v1", "dead-letters.v1"
 REASON = "__connect.errors.exception.message"
@@ -272,6 +273,29 @@ def test_a_value_within_all_limits_that_is_put_aside_is_found(run: Run) -> None:
     run.records.append(SimpleNamespace(**{**vars(letter), "headers": headers}))
     expected = f"{INBOUND}[0]@{good.offset} was put aside, and is within all limits"
     assert expected in found(run)
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_found"),
+    [("the recipient made this block: give a reason", False), ("something else", True)],
+)
+def test_a_command_to_lift_the_recipients_own_block_may_be_put_aside(
+    run: Run, reason: str, is_found: bool
+) -> None:
+    text = next(
+        one for one in run.of(INBOUND) if is_within(one) and fields_of(one)["from"].startswith("+")
+    )
+    command = the(run, COMMANDS, lambda one: not one.get("link"))
+    author = {"account_sid": fields_of(text)["account_sid"], "recipient": fields_of(text)["from"]}
+    value = orjson.dumps(fields_of(command) | author | {"command_id": "C0", "blocked": False})
+    run.records.append(SimpleNamespace(**{**vars(command), "value": value, "offset": 1_000}))
+    said = {"topic": COMMANDS, "partition": command.partition, "offset": 1_000, "stage": "match"}
+    headers = {**said, "exception.message": reason}
+    named = [(f"__connect.errors.{name}", str(one).encode()) for name, one in headers.items()]
+    letter = the(run, LETTERS, lambda one: "delivery_id" not in one)
+    run.records.append(SimpleNamespace(**{**vars(letter), "headers": named}))
+    place = f"{COMMANDS}[{command.partition}]@1000"
+    assert (f"{place} was put aside, and is within all limits" in found(run)) is is_found
 
 
 def test_a_reason_that_does_not_say_which_limit_is_found(run: Run) -> None:

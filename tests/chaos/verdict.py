@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from tests.chaos.application import Delivery
@@ -32,6 +32,7 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
     over_limit = dict(seen.over_limit)
     due: set[Delivery] = set(_status_deliveries(seen))
     blocked: dict[Key, frozenset[str]] = {}
+    lifts: set[At] = set()
     compared = 0
     for key in seen.messages.keys() | seen.commands.keys() | seen.changes.keys():
         messages = seen.messages.get(key, ())
@@ -39,9 +40,12 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
         due.update(story.deliveries)
         blocked[key] = story.blocked
         over_limit |= dict.fromkeys(story.put_aside, f"{BLOCKS} blocks")
+        is_unsure = _is_unsure(seen, key)
+        if is_unsure:
+            lifts |= {command.at for command in seen.commands[key] if not command.blocked}
         for name in _STORIES:
             must, was = getattr(story, name), getattr(seen, name).get(key, [])
-            if _is_unsure(seen, key):
+            if is_unsure:
                 if name not in _WITHOUT_ORDER:
                     continue
                 must, was = ([one[:3] for one in ones] for ones in (must, was))
@@ -53,7 +57,7 @@ def deviations(seen: Seen, written: Mapping[str, Written], scope: str) -> tuple[
         for name in ("replies", "notifications", "reports")
         for key in getattr(seen, name).keys() - seen.messages.keys()
     ]
-    wrong += _put_aside(seen, over_limit)
+    wrong += _put_aside(seen, over_limit, lifts)
     wrong += _last_sends(seen, blocked)
     wrong += _webhooks(seen, due)
     wrong += _headers(seen)
@@ -73,11 +77,15 @@ def _gone(seen: Seen, written: Mapping[str, Written]) -> Iterable[str]:
             yield f"{one.id} ({one.codec}) was written to {topic} and is gone"
 
 
+_RECIPIENTS_OWN = "the recipient made this block"
 _INPUTS = ("inbound-messages.v1", "consent-commands.v1", "outbound-messages.v1")
 
 
-def _put_aside(seen: Seen, over_limit: Mapping[At, str]) -> Iterable[str]:
-    """Exactly the records over a limit are refused, with a reason that says so."""
+def _put_aside(seen: Seen, over_limit: Mapping[At, str], lifts: Set[At]) -> Iterable[str]:
+    """Exactly the records over a limit are refused, with a reason that says so.
+
+    Commands give no reason, so they may not lift a block that the recipient made (R29).
+    """
     for at, must in over_limit.items():
         place, reason = f"{at.topic}[{at.partition}]@{at.offset}", seen.letters.get(at)
         if reason is None:
@@ -85,6 +93,8 @@ def _put_aside(seen: Seen, over_limit: Mapping[At, str]) -> Iterable[str]:
         elif not reason or must not in reason:
             yield f"{place} was put aside, and the reason does not name {must}"
     for at in seen.letters.keys() - over_limit.keys():
+        if at in lifts and _RECIPIENTS_OWN in seen.letters[at]:
+            continue
         yield f"{at.topic}[{at.partition}]@{at.offset} was put aside, and is within all limits"
 
 

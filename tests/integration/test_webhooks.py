@@ -369,9 +369,9 @@ async def test_a_request_that_is_repeated_after_a_failed_commit_counts_once(
     at = Installation(allowing(settings, "match", "webhooks"))
     commit, failed = Membership.commit, 0
 
-    async def fails_once(self: Membership, offsets: Mapping[TopicPartition, Any]) -> None:
+    async def fails(self: Membership, offsets: Mapping[TopicPartition, Any]) -> None:
         nonlocal failed
-        if not failed and app.told:
+        if failed < 2 and app.told:  # once more when the lane lets its partition go
             failed += 1
             raise KafkaConnectionError
         await commit(self, offsets)
@@ -383,13 +383,13 @@ async def test_a_request_that_is_repeated_after_a_failed_commit_counts_once(
             await at.texts(a_text("M0", "hi"))
             await told_at(app, "/inbound", 1)
             await counted(runtime.shared.webhook_counts, answer_problems_12100=1)
-            monkeypatch.setattr(Membership, "commit", fails_once)
+            monkeypatch.setattr(Membership, "commit", fails)
             await at.texts(a_text("M1", "hi"))
             await told_at(app, "/inbound", 3)
             await counted(runtime.shared.webhook_counts, answer_problems_12100=2)
             await at.wait_for_no_lag("webhooks")
             await counted(runtime.shared.webhook_counts, answer_problems_12100=2)
-    assert failed == 1
+    assert failed == 2
     assert [one.message_sid for one in app.told] == ["M0", "M1", "M1"]
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from deploy.local import stack
@@ -15,6 +15,7 @@ from tests.chaos import world
 from tests.chaos.servers import Slot
 
 _ENDS_S = 60.0  # for a worker to end
+_SHOWN = 20  # lines of a log
 
 
 class Fleet:
@@ -115,6 +116,11 @@ class Fleet:
                     self.ended_by_themselves.append(f"slot {number}: {process.returncode}")
                     del self._running[number]
                     await self.start()
+
+    def last_words(self) -> Iterator[str]:
+        """The end of each worker's log, for a run that does not end well."""
+        for log in sorted(self._logs.glob("worker*.log")):
+            yield from (f"{log.stem}: {line}" for line in log.read_text().splitlines()[-_SHOWN:])
 
     async def stop(self) -> None:
         """End all workers with SIGTERM."""

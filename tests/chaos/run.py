@@ -163,6 +163,10 @@ async def run(options: Options, directory: Path, say: Callable[[str], None]) -> 
                 async with _beside(fleet.keep()):
                     await _under_faults(options, Installation(settings), load, faults, say)
                     took_s = time.monotonic() - began
+            except AssertionError:
+                for line in fleet.last_words():
+                    say(line)
+                raise
             finally:
                 await fleet.stop()
         say("checking")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -23,10 +24,12 @@ from processor.kafka import fetched as fetching
 from processor.kafka.copying import can_copy, copied, form_record, new_batch
 from processor.kafka.fetched import FetchedRecord
 from processor.suspicion.stems import SEPARATOR
+from processor.wire import inbound_messages
 from processor.wire import texts as making_texts
-from processor.wire.headers import source_of
+from processor.wire.headers import arrival_of, source_of
+from processor.wire.json_values import to_ms, to_text
 from processor.wire.records import Parts, Row, Texts
-from processor.wire.screening import Origin, doubtful_messages, sure_sends
+from processor.wire.screening import Origin, doubtful_messages, sure_message, sure_sends
 from processor.wire.texts import filled, record_of, texts_of
 from schemas.inbound_message import InboundMessage
 from schemas.outbound_message import OutboundMessage
@@ -461,6 +464,48 @@ def test_a_message_that_is_passed_over_is_valid_and_no_keyword(data: st.DataObje
         message = read(InboundMessage, value)
         assert message is not None
         assert not KEYWORDS.passes(message.body)
+
+
+@given(st.data())
+def test_a_sure_message_is_what_the_model_reads(data: st.DataObject) -> None:
+    value = a_value(data, inbound_record())
+    record = a_message(value)
+    message = sure_message(record)
+    if message is not None:
+        model = read(InboundMessage, value)
+        assert message == inbound_messages.message_of(model, arrival_of(record))
+
+
+@given(st.integers(31_536_000_000, 253_000_000_000_000), st.integers(0, 3))
+@example(951_782_400_000, 0)  # a leap day
+def test_the_time_of_a_sure_message_is_that_of_the_model(at_ms: int, digits: int) -> None:
+    text = to_text(at_ms)[:19] + (f".{at_ms % 10**digits:0{digits}}" if digits else "") + "Z"
+    record = a_message(json.dumps(inbound_record(received_at=text)).encode())
+    message = sure_message(record)
+    assert message is not None
+    assert message.received_at_ms == to_ms(datetime.fromisoformat(text))
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"{}", None, 7, b"x" * (1 << 20), json.dumps(inbound_record(body="\0")).encode()]
+)
+def test_a_value_that_is_not_sure_is_left_to_the_model(value: Any) -> None:
+    assert sure_message(a_message(value)) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"body": "ST\nOP", "num_media": 7},
+        {"body": "退订", "from_country": None, "messaging_service_sid": None},
+        {"from": f"whatsapp:{RECIPIENT}", "to": "12345"},
+    ],
+)
+def test_usual_messages_are_sure(changed: dict[str, Any]) -> None:
+    value = json.dumps(inbound_record() | changed, ensure_ascii=False).encode()
+    record, model = a_message(value), read(InboundMessage, value)
+    assert sure_message(record) == inbound_messages.message_of(model, arrival_of(record))
+    assert sure_message(record._replace(headers=(("own", b""),))) is None
 
 
 @given(st.data())

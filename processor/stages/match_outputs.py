@@ -50,17 +50,21 @@ class Told(NamedTuple):
 
 
 class _Rows:
-    """Records of forms by topic, put out together: in the order of the batch, in each topic."""
+    """Records of forms by topic, put out together. Each topic keeps the order of the batch."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
         self.of: dict[str, list[Row]] = defaultdict(list)
 
-    def put(self) -> None:
-        """Put out all so far, as other records come behind them."""
-        for topic, rows in self.of.items():
+    def put(self, topic: str) -> None:
+        """Put out those of a topic, as another record comes behind them."""
+        if rows := self.of.pop(topic, None):
             self._out.fill(topic, rows)
-        self.of.clear()
+
+    def put_all(self) -> None:
+        """Put out those of all topics."""
+        for topic in list(self.of):
+            self.put(topic)
 
 
 class MatchOutputs:
@@ -116,13 +120,12 @@ class MatchOutputs:
                     form, item, texts_of(item, record.offset, of_batch + form.own), rows, told
                 )
             elif decision:
-                rows.put()
-                self._put_events(record, item, decision, of_all, traces, out, told)
+                self._put_events(record, item, decision, of_all, traces, rows, out, told)
             else:
                 continue
             if isinstance(item, Hit) and item.match.kind is OptOutType.STOP:
                 told.stopped_ms.append(record.timestamp)
-        rows.put()
+        rows.put_all()
         for changed, blocks in folded.changed.items():
             names = folded.names.get(changed, NO_NAMES)
             is_left = blocks or names != NO_NAMES
@@ -151,6 +154,7 @@ class MatchOutputs:
         decision: Sequence[Event],
         of_all: Sequence[Header],
         traces: BatchTraces,
+        rows: _Rows,
         out: Output,
         told: Told,
     ) -> None:
@@ -166,6 +170,7 @@ class MatchOutputs:
             topic, value, headers = self.render(event)
             headers = [*of_record, *headers]
             refuse_output(key, value, headers)
+            rows.put(topic)
             out.put(topic, key, value, headers)
             if isinstance(event, OptOutNotification):
                 told.matched.append(event)

@@ -26,14 +26,22 @@ def texts_of(hit: Hit, offset: int, rest: Texts) -> Texts:
     """
     message = hit.message
     _, tail, reply_sid = hit.ids
-    said = message.message_sid, message.recipient, tail, reply_sid
-    at_ms = message.arrival.appended_ms
-    times = message.received_at_ms, at_ms, send_before_ms(message.arrival)
+    at_ms, before_ms = message.arrival.appended_ms, send_before_ms(message.arrival)
     if native is not None:
-        return native.texts(*said, *times, offset, rest)
+        return native.texts(
+            message.message_sid,
+            message.recipient,
+            tail,
+            reply_sid,
+            message.received_at_ms,
+            at_ms,
+            before_ms,
+            offset,
+            rest,
+        )
     return (
-        *(one.encode() for one in said),
-        *(to_text(one).encode() for one in times),
+        *(one.encode() for one in (message.message_sid, message.recipient, tail, reply_sid)),
+        *(to_text(one).encode() for one in (message.received_at_ms, at_ms, before_ms)),
         b"%d" % at_ms,
         b"%d" % offset,
         *rest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -95,8 +96,13 @@ def put(
     return out, told
 
 
-def events_of(out: Kept) -> list[Any]:
-    return [one for one in out.put_out if one.topic != TOPICS.block_list]
+def events_of(out: Kept) -> dict[str, list[Any]]:
+    """The events of each topic in their order; the order of two topics says nothing."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for one in out.put_out:
+        if one.topic != TOPICS.block_list:
+            found[one.topic].append(one)
+    return found
 
 
 def entries_of(out: Kept) -> dict[bytes | None, Any]:
@@ -152,10 +158,39 @@ SERVICES = a_directory(OptOutConfig(), None)
 
 
 def a_text(number: int, body: str = "STOP", **changes: Any) -> Pair:
-    handling = SERVICES.handling(ACCOUNT, None, LONG_CODE)
+    changes = {"handling": SERVICES.handling(ACCOUNT, None, LONG_CODE)} | changes
     recipient = f"+1555{number:07}"
-    hit = a_hit(body, handling=handling, recipient=recipient, message_sid=f"SM{number}", **changes)
+    hit = a_hit(body, recipient=recipient, message_sid=f"SM{number}", **changes)
     return a_record(number, headers=False), hit
+
+
+said = st.tuples(
+    st.sampled_from(["STOP", "stop", "start", "HELP", "“STOP”"]),
+    st.sampled_from([LONG_CODE, TOLL_FREE, UNOWNED]),
+    st.integers(0, 5),  # 0: its record has a header, so it is folded
+)
+
+
+@given(st.lists(said, min_size=2, max_size=12), st.sampled_from(Scope))
+def test_forms_among_other_messages_keep_the_order_of_each_topic(
+    texts: Sequence[tuple[str, str, int]], scope: Scope
+) -> None:
+    forms, pairs = Forms(), []
+    for number, (body, sender, header) in enumerate(texts):
+        handling = SERVICES.handling(ACCOUNT, None, sender)
+        _, hit = a_text(number, body, handling=handling, sender=sender)
+        pairs.append((a_record(number, headers=header == 0), hit))
+    before = nothing_before(*pairs)
+    for _ in range(3):  # the first is seen, the second makes forms
+        found = forms.fit(pairs, before, scope, OUTPUTS.render)
+    usual = [header for _, sender, header in texts if header and sender != TOLL_FREE]
+    assert len(found) >= len(usual) or scope is not Scope.ACCOUNT
+    out, told = put(pairs, before, scope, found)
+    wanted, wanted_told = put(pairs, before, scope, {})
+    assert events_of(out) == events_of(wanted)
+    assert entries_of(out) == entries_of(wanted)
+    assert told.after == wanted_told.after
+    assert told.replied == wanted_told.replied
 
 
 def nothing_before(*pairs: Pair) -> Entries:

@@ -32,7 +32,7 @@ from processor.wire.headers import CONFIG, SOURCE
 from processor.wire.records import FormRecord, Header, Parts, Record, Texts
 from processor.wire.texts import filled, record_of, texts_of
 
-_MOST = 20_000  # kinds of messages, each of some 1 KB
+_MOST = 12_000  # kinds of messages, each of some 1.6 KB
 _MOST_SHARED = 4_000  # records with holes
 _FIRST = ("SM1f0e7c55a2b94d0d8c3fb6a0e91d2c47", "+199374610582637", 32_503_680_123_457)
 _SECOND = ("SM-2", "+4", 40_748_659_876_543)

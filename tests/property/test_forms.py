@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from processor.core.blocks import Mark
 from processor.core.brakes import Replies
 from processor.core.fold import Hit, Item, fold, handled_of, key_of
-from processor.core.messages import Arrival, Scope
-from processor.core.policy import OptOutConfig
+from processor.core.messages import Arrival, OptOutType, Scope
+from processor.core.policy import KeywordSet, OptOutConfig
 from processor.core.services import Directory, Webhook
 from processor.kafka.fetched import FetchedRecord
+from processor.stages import forms as making_forms
 from processor.stages.classify import Pair
 from processor.stages.forms import Form, Forms
 from processor.stages.match_outputs import MatchOutputs, Told
@@ -222,6 +223,45 @@ def test_a_message_that_says_something_else_has_another_form(changes: Any) -> No
     pairs = [a_text(1), a_text(2), a_text(3, **changes)]
     found = forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
     assert list(found) == [1]
+
+
+def test_services_share_the_records_of_their_forms() -> None:
+    senders = LONG_CODE, TOLL_FREE
+    services = [
+        a_service(sender, sid=f"MG{number}", active=with_reply(f'Bye "{number}" é'))
+        for number, sender in enumerate(senders)
+    ]
+    directory, forms = Directory(services), Forms()
+    pairs = [
+        a_text(number, "HELP", handling=directory.handling(ACCOUNT, None, sender), sender=sender)
+        for number, sender in enumerate(senders * 2)
+    ]
+    found = forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
+    assert list(found) == [2, 3]
+    assert found[2].own != found[3].own
+    for (_, one), (_, other) in zip(found[2].records, found[3].records, strict=True):
+        assert one is other
+
+
+def with_reply(reply: str) -> OptOutConfig:
+    return OptOutConfig(standard={OptOutType.HELP: KeywordSet(("help",), reply)})
+
+
+def test_a_form_in_use_outlives_many_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making_forms, "_MOST", 6)
+    monkeypatch.setattr(making_forms, "_MOST_SHARED", 2)
+    forms = Forms()
+
+    def fit(*bodies: str) -> Mapping[int, Form]:
+        pairs = [a_text(number, body) for number, body in enumerate(bodies)]
+        return forms.fit(pairs, nothing_before(*pairs), Scope.ACCOUNT, OUTPUTS.render)
+
+    form = fit("STOP", "STOP")[1]
+    for number in range(9):
+        assert fit("STOP")[0] is form
+        assert fit("HELP" + "!" * number, "help" + "!" * number) == {}
+    fit(*("help" + "!" * number for number in range(9)))
+    assert fit("STOP") == {}
 
 
 def test_two_messages_of_one_recipient_are_folded() -> None:
